@@ -1,0 +1,70 @@
+# The words of this project; `make` alone lists them. Python 3.11 or newer, git and make are all that they need.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+PYTHONS := 3.11 3.12 3.13
+PACKAGES := agents supervisor topologies
+export PYTHON
+
+.PHONY: help
+help: ## list the words
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## run the watchdog example; FOR=30 ends after 30 s, JOURNAL=file.db, JSON=1 for JSON Lines
+	@tools/venv .venv run
+	@exec $(BIN)/treewarden run examples/watchdog/watchdog.toml \
+		$(if $(FOR),--for $(FOR)) $(if $(JOURNAL),--journal $(JOURNAL)) $(if $(JSON),--json)
+
+.PHONY: env
+env: ## make .venv, or bring it up to date; PYTHON=/path/to/python chooses
+	@tools/venv .venv dev
+
+.PHONY: test
+test: env ## run the tests; ARGS="-k mailbox -x" goes to pytest
+	@$(BIN)/pytest $(ARGS)
+
+.PHONY: test-all
+test-all: ## run the tests on every CPython of 3.11, 3.12, 3.13 that this machine has
+	@found=; missing=; failed=; \
+	for version in $(PYTHONS); do \
+		if ! tools/find-python $$version >/dev/null 2>&1; then missing="$$missing $$version"; continue; fi; \
+		echo "== Python $$version"; \
+		if tools/venv build/venv-$$version dev $$version && build/venv-$$version/bin/pytest $(ARGS); \
+		then found="$$found $$version"; else failed="$$failed $$version"; fi; \
+	done; \
+	echo "passed:$${found:- none}"; \
+	if [ -n "$$missing" ]; then echo "not on this machine:$$missing"; fi; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi; \
+	[ -n "$$found" ]
+
+.PHONY: test-beside
+test-beside: env ## install the wheel beside openai-agents and supervisor (uses the network)
+	@$(BIN)/pytest tests/network $(ARGS)
+
+.PHONY: check
+check: env links ## lint, formatting and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/pyright
+
+.PHONY: format
+format: env ## format, and mend what the linter can
+	@$(BIN)/ruff check --fix-only
+	@$(BIN)/ruff format
+
+# What a type checker sees as `treewarden`: an editable install is invisible to it.
+.PHONY: links
+links:
+	@mkdir -p build/typing/treewarden
+	@for package in $(PACKAGES); do ln -sfn ../../../$$package build/typing/treewarden/$$package; done
+
+.PHONY: lock
+lock: ## resolve the dependencies into requirements/ (uses the network); ARGS=--upgrade renews all
+	@tools/lock $(ARGS)
+
+.PHONY: clean
+clean: ## remove what make built and the caches; .venv and journals stay
+	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@find $(PACKAGES) tests examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
