@@ -27,7 +27,7 @@ test: env ## run the tests; ARGS="-k mailbox -x" goes to pytest
 
 .PHONY: test-all
 test-all: ## run the tests on every CPython of 3.11, 3.12, 3.13 that this machine has
-	@found=; missing=; failed=; \
+	@export PYTHON=; found=; missing=; failed=; \
 	for version in $(PYTHONS); do \
 		if ! tools/find-python $$version >/dev/null 2>&1; then missing="$$missing $$version"; continue; fi; \
 		echo "== Python $$version"; \

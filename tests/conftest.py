@@ -1,0 +1,54 @@
+"""What holds for every test: how Hypothesis searches, and what no test may leave behind."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# No deadline: a shared machine is slow at times, and a slow example is not a wrong one. In CI the search is the same in
+# every run, so that a red build is about the change; at home it is a new one each time and remembers what failed.
+settings.register_profile("home", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("home"), derandomize=True, database=None)
+settings.load_profile("ci" if os.environ.get("CI") else "home")
+
+
+def pytest_configure() -> None:
+    for name in ("agents", "topologies"):
+        found = importlib.util.find_spec(name)
+        here = Path(__file__).parent.parent
+        places = () if found is None else tuple(found.submodule_search_locations or ())
+        if any(Path(place).is_relative_to(here) for place in places):
+            raise pytest.UsageError(
+                f"`import {name}` would load a second copy of treewarden.{name}, because {here} is on sys.path: "
+                "run `pytest` (or `make test`), not `python -m pytest`, and without PYTHONPATH"
+            )
+
+
+def open_databases() -> set[str]:
+    """The database files that this process holds open; empty where /proc does not tell."""
+    held: set[str] = set()
+    for descriptor in Path("/proc/self/fd").glob("*"):
+        try:
+            target = os.readlink(descriptor)
+        except OSError:  # the descriptor that listed the folder is closed by now
+            continue
+        if target.removesuffix(" (deleted)").endswith((".db", ".db-wal", ".db-shm")):
+            held.add(target)
+    return held
+
+
+@pytest.fixture(autouse=True)
+def closes_its_journals() -> Iterator[None]:
+    """A test that leaves a journal open fails, and not the one after it."""
+    before = open_databases()
+    yield
+    left = open_databases() - before
+    assert not left, f"left open: {sorted(left)}"
