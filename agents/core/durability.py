@@ -1,0 +1,74 @@
+"""What a slot's mailbox holds, what it does when it is full, and what survives which crash."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+from attrs import field, frozen
+
+__all__ = ["MESSAGE", "VOLATILE", "Checkpointed", "Durability", "MailboxSpec", "Message", "Overflow", "Volatile"]
+
+
+@frozen
+class Volatile:
+    """State and mailbox are in memory: `kill -9` loses both, a crash of the actor loses the message in hand."""
+
+
+@frozen
+class Checkpointed:
+    """As `Volatile`, but the state is kept every `messages` settles or `seconds`, whichever comes first."""
+
+    messages: int | None = None
+    seconds: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.messages is None and self.seconds is None:
+            raise ValueError("checkpoint every what? give messages or seconds")
+        if self.messages is not None and self.messages < 1:
+            raise ValueError(f"messages is {self.messages}; it must be 1 or more")
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
+            raise ValueError(f"seconds is {self.seconds}; it must be positive and finite")
+
+
+@frozen
+class Message:
+    """State and mailbox are on disk with every message: nothing acknowledged is lost, whatever dies."""
+
+
+Durability: TypeAlias = Volatile | Checkpointed | Message
+VOLATILE: Final = Volatile()
+MESSAGE: Final = Message()
+
+
+class Overflow(StrEnum):
+    """What a full mailbox does with the next message of a user. Control traffic is never refused or dropped."""
+
+    WAIT = "wait"
+    """`tell` waits for room; `tell_nowait` raises `MailboxFull`."""
+    DROP_OLDEST = "drop_oldest"
+    """The oldest waiting tell becomes a dead letter. Asks are never dropped: their askers get `MailboxFull`."""
+    DROP_NEWEST = "drop_newest"
+    """The new message becomes a dead letter; an ask gets `MailboxFull`."""
+    COALESCE = "coalesce"
+    """A waiting message of the same type is replaced by the new one, at its place; else as `wait`."""
+    REFUSE = "refuse"
+    """`MailboxFull` at once, for `tell` too."""
+
+
+def _positive(instance: object, attribute: object, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{getattr(attribute, 'name', 'value')} is {value}; it must be 1 or more")
+
+
+@frozen(kw_only=True)
+class MailboxSpec:
+    """The mailbox of one slot."""
+
+    capacity: int = field(default=64, validator=_positive)
+    """How many messages of users may wait; the one in hand does not count."""
+    overflow: Overflow = Overflow.WAIT
+    durability: Durability = MESSAGE
+    deliveries: int = field(default=2, validator=_positive)
+    """Attempts in all before a message that ends its agent is set aside."""

@@ -1,0 +1,123 @@
+"""How a life ends: Finished, Stopped or Failed, and what a failure looks like."""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+from typing import Final, TypeAlias
+
+from attrs import frozen
+
+from .message import MessageId
+
+__all__ = ["KILLED", "Exit", "Failed", "Failure", "Finished", "Stopped", "fingerprint", "is_clean"]
+
+
+@frozen
+class Failure:
+    """An exception as data: what it was, where it came from, and which message was in hand."""
+
+    type: str
+    """The exception's class, with its module unless that is `builtins`."""
+    text: str = ""
+    fingerprint: str = ""
+    """Equal for failures of the same class raised at the same place (file, function; not the line)."""
+    where: str = ""
+    """`file:line in function` of the innermost frame outside the standard library, for people."""
+    message: MessageId | None = None
+    message_kind: str | None = None
+    trace: str = ""
+    after: float | None = None
+    """Seconds the other side asked us to wait (Retry-After), if it did."""
+    parts: tuple[Failure, ...] = ()
+    """The leaves of an exception group, flattened."""
+
+    def __str__(self) -> str:
+        text = f"{self.type}: {self.text}" if self.text else self.type
+        return f"{text} ({self.where})" if self.where else text
+
+
+@frozen
+class Finished:
+    """The body returned: the work is done. Clean."""
+
+    result: object = None
+
+
+@frozen
+class Stopped:
+    """It was asked to end, or chose to, and did so in order. Clean, as OTP's `shutdown` and `{shutdown, _}`."""
+
+    reason: str = "shutdown"
+
+
+@frozen
+class Failed:
+    """It ended by an exception, or was killed. Abnormal."""
+
+    failure: Failure
+
+
+Exit: TypeAlias = Finished | Stopped | Failed
+
+KILLED: Final = Failed(Failure("Killed", "killed without being asked", fingerprint="killed"))
+"""The exit of an incarnation that was cancelled without being asked, or did not end within its grace."""
+
+
+def is_clean(exit: Exit) -> bool:
+    """Whether a transient child ends for good with this exit (OTP: normal, shutdown, {shutdown, _})."""
+    return not isinstance(exit, Failed)
+
+
+def fingerprint(kind: str, places: tuple[str, ...]) -> str:
+    """A short stable name for `kind` raised at `places` (innermost last, `file:function`)."""
+    digest = hashlib.blake2b("\0".join((kind, *places[-3:])).encode(), digest_size=6)
+    return digest.hexdigest()
+
+
+def describe(error: BaseException, *, message: MessageId | None = None, message_kind: str | None = None) -> Failure:
+    """Turn an exception into a `Failure`. A group is flattened into `parts`; its type is that of its only kind, if it has one."""
+    kind = _name(type(error))
+    frames = traceback.extract_tb(error.__traceback__)
+    places = tuple(f"{_short(frame.filename)}:{frame.name}" for frame in frames)
+    last = frames[-1] if frames else None
+    parts = tuple(describe(leaf) for leaf in _leaves(error)) if isinstance(error, BaseExceptionGroup) else ()
+    kinds = {part.type for part in parts}
+    return Failure(
+        type=kinds.pop() if len(kinds) == 1 else kind,
+        text=_text(error),
+        fingerprint=parts[0].fingerprint if parts else fingerprint(kind, places),
+        where=f"{_short(last.filename)}:{last.lineno} in {last.name}" if last is not None else "",
+        message=message,
+        message_kind=message_kind,
+        trace="".join(traceback.format_exception(error, limit=-8)),
+        after=_retry_after(error),
+        parts=parts,
+    )
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])  # pyright: ignore[reportUnknownArgumentType]
+    return found
+
+
+def _name(kind: type[BaseException]) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)[:2000]
+    except Exception:  # a broken __str__ must not hide the failure that it belongs to
+        return "<its text could not be read>"
+
+
+def _short(filename: str) -> str:
+    return "/".join(filename.replace("\\", "/").split("/")[-2:])
+
+
+def _retry_after(error: BaseException) -> float | None:
+    after = getattr(error, "after", None)
+    return float(after) if isinstance(after, (int, float)) and not isinstance(after, bool) else None

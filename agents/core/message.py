@@ -1,0 +1,84 @@
+"""Messages and the envelope that carries one through a mailbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from attrs import define, frozen
+
+from .path import Path
+
+__all__ = ["Envelope", "MessageId", "Priority", "Reply", "Request", "asks_itself", "derived_id"]
+
+R = TypeVar("R")
+
+MessageId: TypeAlias = str
+"""Unique within one journal. A tell gets a fresh one; an ask inside a handler derives its own (`derived_id`)."""
+
+Reply: TypeAlias = Callable[[Any, BaseException | None], None]
+"""Called once with `(value, None)` or `(None, error)`; calling it after the asker left does nothing."""
+
+
+class Request(Generic[R]):
+    """Base of messages that have a reply of type `R`; `await ref.ask(message)` returns one."""
+
+    __slots__ = ()
+
+
+class Priority:
+    """The order in which a mailbox hands out what waits in it: lower numbers first, equal ones in arrival order."""
+
+    CONTROL = 0
+    HIGH = 1
+    NORMAL = 2
+    LOW = 3
+
+
+@define(eq=False)
+class Envelope:
+    """One message on its way. It is the mailbox's own record; handlers see `body` only."""
+
+    body: object
+    id: MessageId = ""
+    sender: Path | None = None
+    askers: tuple[Path, ...] = ()
+    """Who waits, directly or through others, for the reply: the slot itself among them is a cycle."""
+    reply: Reply | None = None
+    deadline: float | None = None
+    """In the clock of the loop (seconds); a message taken after it is dropped, for its asker has gone."""
+    deliveries: int = 0
+    """Attempts that ended without a settle because the handler's incarnation ended."""
+    deaths: int = 0
+    """Process deaths while this message was at the head of its mailbox."""
+    row: int | None = None
+    """The journal's mailbox row; None for a message that is only in memory."""
+    not_before: float | None = None
+    """In the clock of the loop: earliest next attempt."""
+    priority: int = Priority.NORMAL
+    keep_reply: bool = False
+    """The asker is a handler: its reply is kept under `id`, so that a redelivered handler gets the same one."""
+
+
+def asks_itself(target: Path, askers: tuple[Path, ...]) -> tuple[Path, ...] | None:
+    """The cycle that asking `target` would close, as the paths along it, or None.
+
+    >>> asks_itself(Path("a"), (Path("a"), Path("b")))
+    ('a', 'b', 'a')
+    """
+    if target not in askers:
+        return None
+    return (*askers[askers.index(target) :], target)
+
+
+def derived_id(message: MessageId, name: str, n: int) -> MessageId:
+    """The id of the n-th ask called `name` inside the handler of `message`; a redelivery derives the same one."""
+    return f"{message}>{name}.{n}"
+
+
+@frozen
+class Due:
+    """A timer of a slot: when it next fires, in wall seconds since 1970."""
+
+    name: str
+    at: float

@@ -1,0 +1,71 @@
+"""The address of a slot: ids from the root downwards, joined with `/`."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["ROOT", "Path", "check_id"]
+
+_ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]*")
+
+
+def check_id(value: str) -> str:
+    """Return `value` if it may name a slot, else raise `ValueError` with the remedy."""
+    if not isinstance(value, str) or not _ID.fullmatch(value):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(
+            f"{value!r} cannot name a slot: use letters, digits and _ . : @ + -, starting with a letter, digit or _"
+        )
+    return value
+
+
+class Path(str):
+    """Where a slot stands in the tree: `desk/writer/2`; the root itself is `/`.
+
+    A path is a `str`, so it sorts, hashes and prints as one. It is not checked when constructed;
+    `Path.parse` checks text that comes from outside.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Path:
+        """Check `text` and return it as a path. Raises `ValueError` naming the bad id."""
+        if text in ("/", ""):
+            return ROOT
+        for part in text.strip("/").split("/"):
+            check_id(part)
+        return cls(text.strip("/"))
+
+    def __truediv__(self, child: str) -> Path:
+        return Path(child) if self == "/" else Path(f"{self}/{child}")
+
+    @property
+    def name(self) -> str:
+        """The last id; the root's name is `/`."""
+        return self.rpartition("/")[2] or "/"
+
+    @property
+    def parent(self) -> Path:
+        """The path of the supervisor above; the root is its own parent."""
+        head = self.rpartition("/")[0]
+        return Path(head) if head else ROOT
+
+    def is_within(self, other: Path) -> bool:
+        """Whether this path is `other` or lies below it."""
+        return other == "/" or self == other or self.startswith(other + "/")
+
+    def resolve(self, text: str) -> Path:
+        """Read `text` as seen from this slot: `./x` is a child, `../x` a sibling, anything else counts from the root."""
+        if not text.startswith("."):
+            return Path.parse(text)
+        here = self
+        for part in text.split("/"):
+            if part == "..":
+                here = here.parent
+            elif part not in (".", ""):
+                here = here / check_id(part)
+        return here
+
+
+ROOT: Final = Path("/")

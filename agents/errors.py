@@ -1,0 +1,224 @@
+"""Every exception of treewarden.
+
+```
+TreewardenError
+├── ConfigurationError (ValueError)      a spec, blueprint or message class that cannot work
+├── DeliveryError                        a message that did not arrive, or whose reply did not
+│   ├── NoSuchSlot                       nothing has this path
+│   ├── AgentStopped                     the slot ended for good
+│   ├── AgentFailed                      the handler raised, or its incarnation ended
+│   ├── AskTimeout (TimeoutError)        no reply within the limit
+│   ├── AskCycle                         the chain of asks came back on itself
+│   ├── MailboxFull                      refused, or no room for a call that cannot wait
+│   ├── NotHandled (TypeError)           the agent has no handler for this type
+│   └── DurabilityError                  a synchronous tell to an agent that must wait for the disk
+├── SupervisionError                     a call to a supervisor that it refuses
+│   ├── AlreadyStarted · AlreadyPresent · NotFound · StillRunning · StillRestarting · IsDynamic
+│   └── StartFailed                      on_start raised, ended, or took too long
+├── TreeFailed                           the root gave up; holds the exception group
+└── JournalError
+    ├── JournalOwned                     another process owns the file
+    ├── EpochLost                        this process no longer owns the file; nothing was written
+    ├── CommitFailed                     nothing of the transaction was kept
+    ├── UnknownKind                      stored data that the code at hand cannot read
+    └── JournalDamaged                   the file is not what was written
+```
+
+`Stop`, `Ignore` and `RateLimited` are raised *by* agents to say something; they are not errors of treewarden.
+"""
+
+from __future__ import annotations
+
+from .core.exit import Exit, Failed, Failure
+from .core.path import Path
+
+__all__ = [
+    "AgentFailed",
+    "AgentStopped",
+    "AlreadyPresent",
+    "AlreadyStarted",
+    "AskCycle",
+    "AskTimeout",
+    "CommitFailed",
+    "ConfigurationError",
+    "DeliveryError",
+    "DurabilityError",
+    "EpochLost",
+    "Ignore",
+    "IsDynamic",
+    "JournalDamaged",
+    "JournalError",
+    "JournalOwned",
+    "MailboxFull",
+    "NoSuchSlot",
+    "NotFound",
+    "NotHandled",
+    "RateLimited",
+    "StartFailed",
+    "StillRestarting",
+    "StillRunning",
+    "Stop",
+    "SupervisionError",
+    "TreeFailed",
+    "TreewardenError",
+    "UnknownKind",
+]
+
+
+class TreewardenError(Exception):
+    """Root of all errors of treewarden."""
+
+
+class ConfigurationError(TreewardenError, ValueError):
+    """A value given by the user cannot work; the text names the path, the value and the remedy."""
+
+
+class DeliveryError(TreewardenError):
+    """A message did not arrive, or its reply did not. `path` is the receiver."""
+
+    def __init__(self, text: str, *, path: Path, retry_safe: bool = False) -> None:
+        super().__init__(text)
+        self.path = path
+        self.retry_safe = retry_safe
+        """True where the handler certainly did not run, or nothing of its run was kept."""
+
+
+class NoSuchSlot(DeliveryError):
+    """Nothing in the tree has this path."""
+
+
+class AgentStopped(DeliveryError):
+    """The slot ended for good (finished, stopped, terminated); its mailbox went to the dead letters."""
+
+    def __init__(self, text: str, *, path: Path, exit: Exit | None = None) -> None:
+        super().__init__(text, path=path, retry_safe=True)
+        self.exit = exit
+
+
+class AgentFailed(DeliveryError):
+    """The handler of this ask raised, or its incarnation ended while it ran. Nothing of it was settled."""
+
+    def __init__(self, path: Path, failure: Failure, *, retry_safe: bool = False) -> None:
+        super().__init__(f"{path}: {failure}", path=path, retry_safe=retry_safe)
+        self.failure = failure
+
+
+class AskTimeout(DeliveryError, TimeoutError):
+    """No reply within the limit. The message may still be handled unless `retry_safe`; a late reply is dropped."""
+
+
+class AskCycle(DeliveryError):
+    """Asking would wait for itself: the text names every slot of the cycle."""
+
+
+class MailboxFull(DeliveryError):
+    """The mailbox has no room and its policy, or the synchronous call, does not wait."""
+
+
+class NotHandled(DeliveryError, TypeError):
+    """The agent has no handler for the message's type; the text lists what it handles."""
+
+
+class DurabilityError(DeliveryError):
+    """`tell_nowait` to an agent of durability `message`: it cannot return before the disk has the message. Use `tell`."""
+
+
+class SupervisionError(TreewardenError):
+    """A supervisor refuses a call. `path` is the slot that was named."""
+
+    def __init__(self, text: str, *, path: Path) -> None:
+        super().__init__(text)
+        self.path = path
+
+
+class AlreadyStarted(SupervisionError):
+    """A child with this id runs (OTP: `already_started`). The new spec was discarded."""
+
+
+class AlreadyPresent(SupervisionError):
+    """A child with this id exists and does not run (OTP: `already_present`). The new spec was discarded."""
+
+
+class NotFound(SupervisionError):
+    """The supervisor has no such child (OTP: `not_found`)."""
+
+
+class StillRunning(SupervisionError):
+    """The child runs; terminate it first (OTP: `running`)."""
+
+
+class StillRestarting(SupervisionError):
+    """The child waits for its next start; terminate it first (OTP: `restarting`)."""
+
+
+class IsDynamic(SupervisionError):
+    """The call makes no sense on a dynamic supervisor (OTP: `simple_one_for_one`)."""
+
+
+class StartFailed(SupervisionError):
+    """A child did not start. `failure` says why; children started before it by the same call were stopped."""
+
+    def __init__(self, path: Path, failure: Failure) -> None:
+        super().__init__(f"{path} did not start: {failure}", path=path)
+        self.failure = failure
+
+
+class TreeFailed(TreewardenError):
+    """The root supervisor gave up. `reason` says why in a sentence; `group` holds the exceptions that led there."""
+
+    def __init__(self, reason: str, group: BaseExceptionGroup[BaseException] | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.group = group
+
+
+class JournalError(TreewardenError):
+    """Something about the journal. The text names the file."""
+
+
+class JournalOwned(JournalError):
+    """Another process owns the file. The sentence names host, process and epoch."""
+
+
+class EpochLost(JournalError):
+    """This process no longer owns the file: its epoch is not current. Nothing was written, nothing will be."""
+
+
+class CommitFailed(JournalError):
+    """The transaction was not kept, which was checked by reading back. The work can be tried again."""
+
+
+class UnknownKind(JournalError):
+    """Stored data of a kind or version that the code at hand cannot read. The data is left as it is."""
+
+
+class JournalDamaged(JournalError):
+    """The file does not hold what was written. The text names the sequence number and what is wrong with it."""
+
+
+class Stop(Exception):
+    """Raised in an agent: end this incarnation in order. Without a reason it has *finished* (OTP's `normal`)."""
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(reason or "finished")
+        self.reason = reason
+
+
+class Ignore(Exception):
+    """Raised in `on_start`: there is nothing to do here, do not start me and do not call it a failure."""
+
+
+class RateLimited(Exception):
+    """Raised in a handler or worker: the other side asked us to slow down. It throttles, it never counts as a crash."""
+
+    def __init__(self, after: float | None = None, text: str = "") -> None:
+        super().__init__(text or (f"rate limited for {after:g} s" if after is not None else "rate limited"))
+        self.after = after
+        """Seconds to wait (Retry-After), if they were given."""
+
+
+def failure_of(exit: Exit) -> Failure:
+    """The failure of `exit`, also for one that ended in order: what a pending ask is told."""
+    if isinstance(exit, Failed):
+        return exit.failure
+    return Failure(type(exit).__name__, getattr(exit, "reason", "") or "it ended before it replied")

@@ -1,0 +1,129 @@
+"""What a supervisor may do, as values, and which children an action touches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import TypeAlias
+
+from attrs import frozen
+
+from treewarden.agents.core.message import MessageId
+
+from .spec import Strategy
+
+__all__ = [
+    "Action",
+    "Break",
+    "Escalate",
+    "Hold",
+    "Recycle",
+    "Restart",
+    "Resume",
+    "RollBack",
+    "Scope",
+    "SetAside",
+    "Stop",
+    "Throttle",
+    "affected",
+]
+
+
+class Scope(IntEnum):
+    """How many children a restart takes along; a policy may widen the declared strategy's scope, never narrow it."""
+
+    ONE = 0
+    REST = 1
+    ALL = 2
+
+
+@frozen
+class Resume:
+    """Let it live: the signal is noted, nothing is done to the child. Only for signals without an exit."""
+
+
+@frozen
+class Restart:
+    """Start the affected children again with their last settled state, `after` seconds from now."""
+
+    scope: Scope = Scope.ONE
+    after: float = 0.0
+
+
+@frozen
+class RollBack:
+    """Give the child the state of an earlier checkpoint (`steps` back from the last one), then restart it."""
+
+    steps: int = 1
+    after: float = 0.0
+
+
+@frozen
+class Throttle:
+    """Take no work for `seconds`, then slowly more; nothing is restarted and nothing is lost."""
+
+    seconds: float
+
+
+@frozen
+class Break:
+    """The dependency is down, not its users: keep them all quiet for `seconds`, then let one of them probe it."""
+
+    dependency: str
+    seconds: float
+
+
+@frozen
+class SetAside:
+    """Make this message a dead letter; if the child has exited, start it again without it."""
+
+    message: MessageId
+    after: float = 0.0
+
+
+@frozen
+class Recycle:
+    """End the incarnation between two messages and start a fresh one. It does not count as a restart."""
+
+
+@frozen
+class Hold:
+    """Keep the slot as it is, without an incarnation, until a person decides."""
+
+    question: str
+
+
+@frozen
+class Stop:
+    """End the child for good."""
+
+
+@frozen
+class Escalate:
+    """Stop all children and end this supervisor, cleanly; the one above decides what that means."""
+
+    reason: str = "intensity"
+
+
+Action: TypeAlias = Resume | Restart | RollBack | Throttle | Break | SetAside | Recycle | Hold | Stop | Escalate
+
+
+def affected(strategy: Strategy, order: Sequence[str], id: str, scope: Scope = Scope.ONE) -> tuple[str, ...]:
+    """The ids that restart with `id`, in start order (stop them in reverse): OTP's restart groups, widened to `scope`.
+
+    >>> affected(Strategy.REST_FOR_ONE, ["a", "b", "c"], "b")
+    ('b', 'c')
+    """
+    declared = {
+        Strategy.ONE_FOR_ONE: Scope.ONE,
+        Strategy.DYNAMIC: Scope.ONE,
+        Strategy.REST_FOR_ONE: Scope.REST,
+        Strategy.ONE_FOR_ALL: Scope.ALL,
+    }[strategy]
+    match max(declared, scope):
+        case Scope.ONE:
+            return (id,)
+        case Scope.REST:
+            return tuple(order[list(order).index(id) :])
+        case _:
+            return tuple(order)

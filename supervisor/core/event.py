@@ -1,0 +1,307 @@
+"""Events: what has happened, as committed facts. A closed union; the journal stores them with kind and version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from attrs import field, frozen
+
+from treewarden.agents.core.exit import Failure
+from treewarden.agents.core.message import MessageId
+from treewarden.agents.core.path import Path
+
+__all__ = [
+    "EVENTS",
+    "CheckpointKept",
+    "ChildEnded",
+    "ChildIgnored",
+    "ChildStarted",
+    "ChildStartFailed",
+    "DeadLettered",
+    "Decided",
+    "Event",
+    "IncidentClosed",
+    "IncidentOpened",
+    "JournalFailed",
+    "JournalRecovered",
+    "MessageReturned",
+    "OutcomeObserved",
+    "Recorded",
+    "RejectedOption",
+    "RolledBack",
+    "SignalNoted",
+    "SupervisorEnded",
+    "SupervisorStarted",
+    "TreeClosed",
+    "TreeOpened",
+    "TreeReloaded",
+]
+
+
+@frozen(kw_only=True)
+class TreeOpened:
+    """A process has taken the journal and is about to start the tree."""
+
+    epoch: int
+    holder: str
+    version: str
+    blueprint: str = ""
+    """A digest of the blueprint, so that a changed one is seen."""
+    after_crash: bool = False
+    """The tree before it did not close in order."""
+
+
+@frozen(kw_only=True)
+class TreeClosed:
+    """The tree has stopped in order; its next start continues from here."""
+
+    reason: str
+    failed: bool = False
+
+
+@frozen(kw_only=True)
+class TreeReloaded:
+    """The blueprint of the running tree was replaced."""
+
+    added: tuple[Path, ...] = ()
+    removed: tuple[Path, ...] = ()
+    changed: tuple[Path, ...] = ()
+
+
+@frozen(kw_only=True)
+class SupervisorStarted:
+    path: Path
+    incarnation: int
+    strategy: str
+    children: int
+
+
+@frozen(kw_only=True)
+class SupervisorEnded:
+    path: Path
+    incarnation: int
+    reason: str
+
+
+@frozen(kw_only=True)
+class ChildStarted:
+    """An incarnation is current. `restored` is the sequence number of the state that it began with, if one was stored."""
+
+    path: Path
+    incarnation: int
+    restored: int | None = None
+    attempt: int = 1
+
+
+@frozen(kw_only=True)
+class ChildStartFailed:
+    path: Path
+    failure: Failure
+
+
+@frozen(kw_only=True)
+class ChildIgnored:
+    path: Path
+
+
+@frozen(kw_only=True)
+class ChildEnded:
+    """An incarnation ended. `exit` is finished, stopped or failed; `expected` where its supervisor had asked for it."""
+
+    path: Path
+    incarnation: int
+    exit: str
+    reason: str = ""
+    failure: Failure | None = None
+    expected: bool = False
+    uptime: float = 0.0
+
+
+@frozen(kw_only=True)
+class SignalNoted:
+    """A signal that opened or joined an incident, other than an exit."""
+
+    path: Path
+    kind: str
+    severity: float = 0.0
+    text: str = ""
+    facts: Mapping[str, Any] = field(factory=dict[str, Any])
+
+
+@frozen(kw_only=True)
+class IncidentOpened:
+    path: Path
+    incident: str
+    kind: str
+    text: str = ""
+
+
+@frozen(kw_only=True)
+class RejectedOption:
+    """An alternative that the decision did not take."""
+
+    action: str
+    confidence: float
+    why: str
+
+
+@frozen(kw_only=True)
+class Decided:
+    """A decision with everything that it was based on: `treewarden why` prints this."""
+
+    path: Path
+    incident: str
+    action: str
+    """The action's name, `restart`."""
+    details: Mapping[str, Any] = field(factory=dict[str, Any])
+    """The action's fields."""
+    confidence: float
+    """P(this action closes this incident)."""
+    evidence: float = 0.0
+    """How many observed cases that number rests on."""
+    calibrated: bool = False
+    policy: str
+    rule: str
+    because: tuple[str, ...] = ()
+    symptoms: tuple[str, ...] = ()
+    risk: str = "low"
+    pressure: float = 0.0
+    causes: Mapping[str, float] = field(factory=dict[str, float])
+    rejected: tuple[RejectedOption, ...] = ()
+    next: str = ""
+    """What the policy would do if this does not help."""
+
+
+@frozen(kw_only=True)
+class OutcomeObserved:
+    """What became of a decision: `fixed`, `failed`, or `unobserved` where something else ended the incident first."""
+
+    path: Path
+    incident: str
+    action: str
+    kind: str
+    outcome: str
+    confidence: float = 0.0
+    after: float = 0.0
+
+
+@frozen(kw_only=True)
+class IncidentClosed:
+    path: Path
+    incident: str
+    outcome: str
+    after: float = 0.0
+    """Seconds from the first failure until the slot had been stable again."""
+
+
+@frozen(kw_only=True)
+class MessageReturned:
+    """A message whose handler did not settle went back to the head of its mailbox."""
+
+    path: Path
+    message: MessageId
+    kind: str
+    deliveries: int
+    after: float = 0.0
+
+
+@frozen(kw_only=True)
+class DeadLettered:
+    """A message was given up. Its body is kept with the dead letters where its mailbox was durable."""
+
+    path: Path
+    message: MessageId
+    kind: str
+    reason: str
+
+
+@frozen(kw_only=True)
+class CheckpointKept:
+    path: Path
+    name: str = ""
+
+
+@frozen(kw_only=True)
+class RolledBack:
+    """The slot's state is again that of checkpoint `to` (None: the state its class declares). `dropped` were settled in between."""
+
+    path: Path
+    to: int | None
+    dropped: tuple[MessageId, ...] = ()
+
+
+@frozen(kw_only=True)
+class Recorded:
+    """A fact of the user's own (`self.record(...)`), committed with the settle of the message that caused it."""
+
+    path: Path
+    kind: str
+    facts: Mapping[str, Any]
+
+
+@frozen(kw_only=True)
+class JournalFailed:
+    """Commits failed for a while; appended, late, when they worked again."""
+
+    error: str
+    since: float
+
+
+@frozen(kw_only=True)
+class JournalRecovered:
+    after: float
+    lost_events: int = 0
+
+
+Event: TypeAlias = (
+    TreeOpened
+    | TreeClosed
+    | TreeReloaded
+    | SupervisorStarted
+    | SupervisorEnded
+    | ChildStarted
+    | ChildStartFailed
+    | ChildIgnored
+    | ChildEnded
+    | SignalNoted
+    | IncidentOpened
+    | Decided
+    | OutcomeObserved
+    | IncidentClosed
+    | MessageReturned
+    | DeadLettered
+    | CheckpointKept
+    | RolledBack
+    | Recorded
+    | JournalFailed
+    | JournalRecovered
+)
+
+EVENTS: dict[str, type[Event]] = {
+    kind.__name__: kind
+    for kind in (
+        TreeOpened,
+        TreeClosed,
+        TreeReloaded,
+        SupervisorStarted,
+        SupervisorEnded,
+        ChildStarted,
+        ChildStartFailed,
+        ChildIgnored,
+        ChildEnded,
+        SignalNoted,
+        IncidentOpened,
+        Decided,
+        OutcomeObserved,
+        IncidentClosed,
+        MessageReturned,
+        DeadLettered,
+        CheckpointKept,
+        RolledBack,
+        Recorded,
+        JournalFailed,
+        JournalRecovered,
+    )
+}
+"""Every event by the name under which it is stored. Renaming a class breaks old journals."""

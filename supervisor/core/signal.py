@@ -1,0 +1,147 @@
+"""What a supervisor notices. A signal is not yet a fact of the journal and not yet a judgement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from attrs import Attribute, field, frozen
+
+from treewarden.agents.core.exit import Exit, Failure
+from treewarden.agents.core.message import MessageId
+from treewarden.agents.core.path import Path
+
+__all__ = [
+    "ChildExited",
+    "OperatorAsked",
+    "Overloaded",
+    "RateLimitReached",
+    "Recovered",
+    "Reported",
+    "RestartFailed",
+    "Signal",
+    "Stalled",
+]
+
+
+def _finite(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{attribute.name} is {value!r}; it must be a finite number")
+
+
+def _amount(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    _finite(_instance, attribute, value)
+    if value < 0:
+        raise ValueError(f"{attribute.name} is {value!r}; it must be 0 or more")
+
+
+def _share(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    _finite(_instance, attribute, value)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{attribute.name} is {value!r}; it must be from 0 to 1")
+
+
+def _kind(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{attribute.name} is {value!r}; it must name what was noticed")
+
+
+@frozen(kw_only=True)
+class ChildExited:
+    """An incarnation ended by itself, or was killed; never sent for one that its supervisor is stopping."""
+
+    path: Path
+    at: float = field(validator=_finite)
+    """Seconds in the clock of the loop, as in all signals."""
+    incarnation: int = 0
+    exit: Exit
+    uptime: float = field(default=0.0, validator=_amount)
+    settled: int = 0
+    """Messages that this incarnation had settled: none means that it died at once on what it was given."""
+    deliveries: int = 0
+    """Attempts that the message in hand has now used up, this one included; 0 without a message."""
+
+
+@frozen(kw_only=True)
+class RestartFailed:
+    """`on_start` raised, or took too long, while the supervisor was bringing a child back."""
+
+    path: Path
+    at: float = field(validator=_finite)
+    failure: Failure
+
+
+@frozen(kw_only=True)
+class RateLimitReached:
+    """The other side asked for fewer calls (429). The incarnation lives and its message comes back later."""
+
+    path: Path
+    at: float = field(validator=_finite)
+    after: float | None = None
+    """Seconds that it asked for (Retry-After)."""
+    message: MessageId | None = None
+    failure: Failure | None = None
+
+
+@frozen(kw_only=True)
+class Stalled:
+    """Work is in hand and nothing new has come of it for `idle` seconds."""
+
+    path: Path
+    at: float = field(validator=_finite)
+    idle: float = field(validator=_amount)
+    limit: float = field(validator=_amount)
+    doing: str = ""
+    """The message kind in hand."""
+
+
+@frozen(kw_only=True)
+class Overloaded:
+    """The mailbox is nearly full, or its oldest message has waited for too long."""
+
+    path: Path
+    at: float = field(validator=_finite)
+    depth: int = 0
+    capacity: int = 0
+    oldest: float = field(default=0.0, validator=_amount)
+    """Age in seconds of the message that has waited longest."""
+
+
+@frozen(kw_only=True)
+class Reported:
+    """What an agent, a probe or the application says about a slot: `self.signal(...)`, `tree.signal(...)`."""
+
+    path: Path
+    at: float = field(validator=_finite)
+    kind: str = field(validator=_kind)
+    severity: float = field(validator=_share)
+    """From 0 (good to know) to 1 (nothing works)."""
+    text: str = ""
+    facts: Mapping[str, Any] = field(factory=dict[str, Any])
+    """Numbers and short texts that the decision may quote."""
+
+
+@frozen(kw_only=True)
+class Recovered:
+    """What was reported under `kind` is over."""
+
+    path: Path
+    at: float = field(validator=_finite)
+    kind: str = field(validator=_kind)
+    text: str = ""
+
+
+@frozen(kw_only=True)
+class OperatorAsked:
+    """A person, or a program that a person started, wants something done to a slot."""
+
+    path: Path
+    at: float = field(validator=_finite)
+    what: str = field(validator=_kind)
+    by: str = "operator"
+
+
+Signal: TypeAlias = (
+    ChildExited | RestartFailed | RateLimitReached | Stalled | Overloaded | Reported | Recovered | OperatorAsked
+)

@@ -1,0 +1,210 @@
+"""What a supervisor is told about its children: the tree as values, checked where they are made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+from attrs import Attribute, field, frozen
+from attrs.validators import optional
+
+from treewarden.agents.core.durability import MailboxSpec
+from treewarden.agents.core.path import check_id
+
+if TYPE_CHECKING:
+    from .decision import Policy
+
+__all__ = [
+    "BRUTAL_KILL",
+    "NO_BACKOFF",
+    "AutoShutdown",
+    "Backoff",
+    "BrutalKill",
+    "ChildSpec",
+    "Grace",
+    "Intensity",
+    "RestartPolicy",
+    "Restore",
+    "Router",
+    "Shutdown",
+    "Spec",
+    "Strategy",
+    "SupervisorSpec",
+]
+
+
+class RestartPolicy(StrEnum):
+    """Which exits are followed by a restart (OTP `supervisor`)."""
+
+    PERMANENT = "permanent"
+    """Every one, also a normal return."""
+    TRANSIENT = "transient"
+    """Only abnormal ones; after a clean one the spec is kept."""
+    TEMPORARY = "temporary"
+    """None; the spec is dropped."""
+
+
+class Strategy(StrEnum):
+    """Who is restarted with a child that failed."""
+
+    ONE_FOR_ONE = "one_for_one"
+    ONE_FOR_ALL = "one_for_all"
+    REST_FOR_ONE = "rest_for_one"
+    """The child and those started after it."""
+    DYNAMIC = "simple_one_for_one"
+    """Children are started at run time from one template; each is restarted alone."""
+
+
+class AutoShutdown(StrEnum):
+    """Whether the end of significant children ends their supervisor (OTP 24)."""
+
+    NEVER = "never"
+    ANY_SIGNIFICANT = "any_significant"
+    ALL_SIGNIFICANT = "all_significant"
+
+
+class Restore(StrEnum):
+    """What a restarted incarnation begins with."""
+
+    LATEST = "latest"
+    """The last settled state."""
+    INITIAL = "initial"
+    """The state that its class declares, as in Erlang."""
+
+
+def _number(low: float, *, open_low: bool = False, infinite: bool = True) -> Callable[[Any, Attribute[Any], Any], None]:
+    def check(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
+            raise ValueError(f"{attribute.name} is {value!r}; it must be a number")
+        if value < low or (open_low and value == low) or (value == math.inf and not infinite):
+            bound = f"more than {low:g}" if open_low else f"{low:g} or more"
+            raise ValueError(f"{attribute.name} is {value!r}; it must be {bound}{'' if infinite else ' and finite'}")
+
+    return check
+
+
+def _whole(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{attribute.name} is {value!r}; it must be a whole number, 0 or more")
+
+
+def _id(_instance: Any, _attribute: Attribute[Any], value: str) -> None:
+    check_id(value)
+
+
+@frozen
+class Grace:
+    """Ask, wait at most `seconds` for the message in hand and `on_stop`, then cancel. `inf` waits for ever."""
+
+    seconds: float = field(default=5.0, validator=_number(0))
+
+
+@frozen
+class BrutalKill:
+    """Cancel at once, without asking; `on_stop` does not run."""
+
+
+Shutdown: TypeAlias = Grace | BrutalKill
+BRUTAL_KILL: Final = BrutalKill()
+
+
+@frozen
+class Intensity:
+    """At most `max_restarts` restarts in any window of `within` seconds; one more and the supervisor gives up."""
+
+    max_restarts: int = field(default=3, validator=_whole)
+    within: float = field(default=5.0, validator=_number(0, open_low=True))
+
+
+@frozen
+class Backoff:
+    """How long a restart waits: `first * factor ** (attempt - 1)` seconds, at most `most`, less a random share.
+
+    `jitter` is the largest share taken off (1 is AWS "full jitter"). The attempt count starts again after
+    the child has been stable for its `stable_after`.
+    """
+
+    first: float = field(default=0.1, validator=_number(0, infinite=False))
+    factor: float = field(default=2.0, validator=_number(1, infinite=False))
+    most: float = field(default=30.0, validator=_number(0, infinite=False))
+    jitter: float = field(default=0.5, validator=_number(0, infinite=False))
+
+    def __attrs_post_init__(self) -> None:
+        if self.jitter > 1:
+            raise ValueError(f"jitter is {self.jitter!r}; it is a share, from 0 to 1")
+
+
+NO_BACKOFF: Final = Backoff(first=0.0, most=0.0, jitter=0.0)
+
+
+class Router(Protocol):
+    """Which worker of a pool gets the next message. A value: `choose` returns its successor."""
+
+    def choose(self, depths: Sequence[int | None], message: object) -> tuple[tuple[int, ...], Router]:
+        """Pick workers by position. `depths` are mailbox depths, None for a worker that cannot take messages now.
+
+        An empty choice means that nobody can take it.
+        """
+        ...
+
+
+@frozen(kw_only=True)
+class ChildSpec:
+    """One slot: which agent lives there, and what to do when it ends."""
+
+    id: str = field(validator=_id)
+    agent: Callable[..., Any]
+    """The agent's class, or a function that returns an agent; called with `args` for every incarnation."""
+    args: Mapping[str, Any] = field(factory=dict[str, Any])
+    restart: RestartPolicy = RestartPolicy.PERMANENT
+    shutdown: Shutdown = Grace()
+    significant: bool = False
+    mailbox: MailboxSpec = MailboxSpec()
+    backoff: Backoff = Backoff()
+    start_within: float = field(default=5.0, validator=_number(0, open_low=True))
+    """Seconds that `on_start` may take."""
+    progress_within: float | None = field(default=None, validator=optional(_number(0, open_low=True)))
+    """Seconds without a settled message or a new progress token, while work is in hand, that are a hang. None: no limit."""
+    stable_after: float = field(default=10.0, validator=_number(0))
+    """Seconds of life after which an incident is over and the backoff begins anew."""
+    restarts: Intensity | None = None
+    """A limit of this child's own, besides the supervisor's."""
+    restore: Restore = Restore.LATEST
+    uses: tuple[str, ...] = ()
+    """Names of the dependencies that it shares with others (`api.example.com`)."""
+    outlet: tuple[str, ...] = ()
+    """Where the results of its handlers go, as paths seen from this slot (a stage of a pipeline)."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.significant and self.restart is RestartPolicy.PERMANENT:
+            raise ValueError(f"{self.id}: a permanent child cannot be significant; make it transient or temporary")
+
+
+@frozen(kw_only=True)
+class SupervisorSpec:
+    """A supervisor and what is below it. It is itself a child of the supervisor above."""
+
+    id: str = field(default="tree", validator=_id)
+    children: tuple[ChildSpec | SupervisorSpec, ...] = ()
+    strategy: Strategy = Strategy.ONE_FOR_ONE
+    restarts: Intensity = Intensity()
+    auto_shutdown: AutoShutdown = AutoShutdown.NEVER
+    policy: Policy | None = None
+    """What turns failures into decisions; None takes the policy of the supervisor above, at the root `ladder()`."""
+    restart: RestartPolicy = RestartPolicy.PERMANENT
+    shutdown: Shutdown = Grace(math.inf)
+    significant: bool = False
+    stable_after: float = field(default=10.0, validator=_number(0))
+    router: Router | None = None
+    """Makes the supervisor's own path an address: a message to it goes to the worker that the router chooses."""
+    max_children: int | None = None
+    """For a dynamic supervisor: how many children may run at once."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.significant and self.restart is RestartPolicy.PERMANENT:
+            raise ValueError(f"{self.id}: a permanent child cannot be significant; make it transient or temporary")
+
+
+Spec: TypeAlias = ChildSpec | SupervisorSpec

@@ -1,0 +1,243 @@
+"""The port to whatever keeps the journal. Rows are already encoded: an implementation never sees the user's types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+from attrs import field, frozen
+
+from treewarden.agents.core.message import MessageId
+from treewarden.agents.core.path import Path
+
+from ..core.event import Event
+
+__all__ = [
+    "START",
+    "CheckpointRow",
+    "Commit",
+    "DeadRow",
+    "Journal",
+    "MessageRow",
+    "Opened",
+    "Record",
+    "Recovered",
+    "ReplyRow",
+    "ReturnedRow",
+    "Seq",
+    "StateRow",
+    "TimerRow",
+]
+
+Seq: TypeAlias = int
+"""The place of an event in the journal, from 1, without gaps."""
+START: Seq = 0
+
+
+@frozen
+class StateRow:
+    """The current state of a slot; it replaces the one before it."""
+
+    path: Path
+    kind: str
+    body: str
+    """Canonical JSON."""
+    version: int = 1
+    settled: int = 0
+    """How many messages this slot has settled in all its lives: it grows by one with each."""
+
+
+@frozen
+class CheckpointRow:
+    """A state that is kept."""
+
+    path: Path
+    kind: str
+    body: str
+    version: int = 1
+    settled: int = 0
+    name: str = ""
+    at: float = 0.0
+    """Wall seconds."""
+    seq: Seq = 0
+    """The journal's head when it was kept; filled in by the journal."""
+
+
+@frozen
+class MessageRow:
+    """A message that waits in a durable mailbox."""
+
+    path: Path
+    row: int
+    """Given by the owner of the journal, growing; a mailbox is read in this order within a priority."""
+    id: MessageId
+    kind: str
+    body: str
+    sender: Path | None = None
+    priority: int = 2
+    at: float = 0.0
+    deliveries: int = 0
+    deaths: int = 0
+    not_before: float | None = None
+    """Wall seconds."""
+
+
+@frozen
+class ReturnedRow:
+    """A waiting message's counters, changed."""
+
+    row: int
+    deliveries: int
+    deaths: int = 0
+    not_before: float | None = None
+
+
+@frozen
+class DeadRow:
+    """A message given up. With `row` it leaves its mailbox in the same transaction."""
+
+    path: Path
+    id: MessageId
+    kind: str
+    body: str
+    reason: str
+    at: float
+    row: int | None = None
+    sender: Path | None = None
+
+
+@frozen
+class ReplyRow:
+    """The reply to an ask of a handler, kept until the asking message settles."""
+
+    id: MessageId
+    path: Path
+    kind: str
+    body: str
+
+
+@frozen
+class TimerRow:
+    """When a timer of a slot is next due, in wall seconds."""
+
+    path: Path
+    name: str
+    at: float
+
+
+@frozen(kw_only=True)
+class Commit:
+    """One transaction: all of it or nothing."""
+
+    events: tuple[tuple[float, Event], ...] = ()
+    """(wall seconds, event), in order."""
+    states: tuple[StateRow, ...] = ()
+    checkpoints: tuple[CheckpointRow, ...] = ()
+    accepted: tuple[MessageRow, ...] = ()
+    acked: tuple[int, ...] = ()
+    """Rows that leave their mailbox because they were handled."""
+    returned: tuple[ReturnedRow, ...] = ()
+    dead: tuple[DeadRow, ...] = ()
+    replies: tuple[ReplyRow, ...] = ()
+    forget_replies: tuple[str, ...] = ()
+    """Prefixes of reply ids whose asking message has settled."""
+    timers: tuple[TimerRow, ...] = ()
+    forget: tuple[Path, ...] = ()
+    """Slots that are gone for good: their state, checkpoints and timers are deleted (events stay)."""
+
+
+@frozen
+class Record:
+    """One committed event."""
+
+    seq: Seq
+    at: float
+    """Wall seconds at which it happened."""
+    event: Event
+    epoch: int = 0
+    hash: str = ""
+
+
+@frozen(kw_only=True)
+class Recovered:
+    """What the journal holds for one slot."""
+
+    state: StateRow | None = None
+    state_seq: Seq | None = None
+    messages: tuple[MessageRow, ...] = ()
+    """In the order in which they are to be handled."""
+    timers: Mapping[str, float] = field(factory=dict[str, float])
+    replies: tuple[ReplyRow, ...] = ()
+
+
+@frozen(kw_only=True)
+class Opened:
+    """What an owner learns when it takes the journal."""
+
+    epoch: int
+    holder: str
+    head: Seq
+    last_row: int
+    """Continue numbering messages above this."""
+    after_crash: bool
+    """There was an owner before, and it did not close."""
+    slots: frozenset[Path]
+    """Slots for which the journal holds state, messages or timers; others need no recovery."""
+    tree: str
+    """An id of this journal, made with the file: it begins every message id."""
+
+
+class Journal(Protocol):
+    """The append-only record and the current state, behind one writer.
+
+    Used as `async with journal:` around everything else; entering takes ownership and starts the writer
+    task, leaving writes what is queued, gives ownership back and closes. Nothing is acknowledged before it
+    is durable, and nothing is written under an epoch that is not current.
+    """
+
+    @property
+    def opened(self) -> Opened: ...
+
+    @property
+    def head(self) -> Seq:
+        """The last committed sequence number."""
+        ...
+
+    async def __aenter__(self) -> Journal: ...
+
+    async def __aexit__(self, *exc_info: object) -> None: ...
+
+    def submit(self, commit: Commit, then: Callable[[BaseException | None], None]) -> None:
+        """Queue a transaction, in order; it may share a disk sync with others. Never blocks, never raises.
+
+        `then(None)` is called in the loop after it is durable; `then(error)` if nothing of it was kept: then
+        everything that was queued behind it by the same caller is the caller's business. `then` must not raise.
+        """
+        ...
+
+    async def commit(self, commit: Commit) -> Seq:
+        """Submit and wait. Returns the head after it. Cancelled: the transaction is committed all the same.
+
+        Raises `CommitFailed`, `EpochLost`.
+        """
+        ...
+
+    async def recover(self, path: Path) -> Recovered:
+        """What is held for one slot, including everything submitted before this call."""
+        ...
+
+    async def checkpoints(self, path: Path, limit: int = 20) -> Sequence[CheckpointRow]:
+        """Kept states of one slot, newest first."""
+        ...
+
+    async def read(self, after: Seq = START, limit: int = 500) -> Sequence[Record]:
+        """Committed events after `after`, oldest first."""
+        ...
+
+    async def wait_beyond(self, seq: Seq) -> Seq:
+        """Wait until the head is beyond `seq`; returns the head."""
+        ...
+
+    async def dead_letters(self, path: Path | None = None, limit: int = 100) -> Sequence[DeadRow]:
+        """Messages given up, newest first."""
+        ...
