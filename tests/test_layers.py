@@ -26,9 +26,9 @@ OUTSIDE = ("tests", "examples", "benchmarks")
 # Standard modules that a pure function has no use for: clocks, chance, threads, files, sockets, other processes, logs.
 NOT_IN_CORE = frozenset({
     "asyncio", "concurrent", "contextvars", "ctypes", "fcntl", "glob", "http", "importlib", "io", "logging", "mmap",
-    "multiprocessing", "os", "pathlib", "pickle", "platform", "queue", "random", "resource", "sched", "secrets", "select",
-    "selectors", "shelve", "shutil", "signal", "smtplib", "socket", "socketserver", "sqlite3", "ssl", "subprocess", "sys",
-    "tempfile", "termios", "threading", "time", "urllib", "uuid", "warnings",
+    "multiprocessing", "os", "pathlib", "pickle", "platform", "queue", "random", "resource", "sched", "secrets",
+    "select", "selectors", "shelve", "shutil", "signal", "smtplib", "socket", "socketserver", "sqlite3", "ssl",
+    "subprocess", "sys", "tempfile", "termios", "threading", "time", "urllib", "uuid", "warnings",
 })  # fmt: skip
 CLOCKS = {"datetime": {"now", "utcnow", "today"}, "date": {"today"}}
 
