@@ -15,7 +15,7 @@ help: ## list the words
 run: ## run the watchdog example; FOR=30 ends after 30 s, JOURNAL=file.db, JSON=1 for JSON Lines
 	@tools/venv .venv run
 	@exec $(BIN)/treewarden run examples/watchdog/watchdog.toml \
-		$(if $(FOR),--for $(FOR)) $(if $(JOURNAL),--journal $(JOURNAL)) $(if $(JSON),--json)
+		$(if $(FOR),--for $(FOR)) $(if $(JOURNAL),--journal "$(JOURNAL)") $(if $(JSON),--json)
 
 .PHONY: env
 env: ## make .venv, or bring it up to date; PYTHON=/path/to/python chooses

@@ -33,22 +33,25 @@ def packages(files: set[str]) -> set[str]:
     return {file.rpartition("/")[0] for file in files if file.endswith(".py")}
 
 
-def test_the_wheel_holds_the_folders_and_nothing_else(wheel: Path) -> None:
-    in_folders = {
+def files_of_the_folders() -> set[str]:
+    return {
         f"treewarden/{file.relative_to(ROOT).as_posix()}"
         for folder in FOLDERS
         for file in (ROOT / folder).rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
-    installed = {file for file in files_of(wheel) if ".dist-info/" not in file}
-    assert installed == in_folders
-    assert {f"treewarden/{folder}/py.typed" for folder in FOLDERS} <= installed
 
 
-def test_pyproject_lists_every_package(wheel: Path) -> None:
+def test_pyproject_lists_every_package() -> None:
     listed: list[str] = PROJECT["tool"]["setuptools"]["packages"]
     assert listed == sorted(listed)
-    assert {package.replace(".", "/") for package in listed} == packages(files_of(wheel))
+    assert {package.replace(".", "/") for package in listed} == packages(files_of_the_folders())
+
+
+def test_the_wheel_holds_the_folders_and_nothing_else(wheel: Path) -> None:
+    installed = {file for file in files_of(wheel) if ".dist-info/" not in file}
+    assert installed == files_of_the_folders()
+    assert {f"treewarden/{folder}/py.typed" for folder in FOLDERS} <= installed
 
 
 def test_the_namespace_has_no_code(wheel: Path) -> None:
