@@ -21,7 +21,7 @@ PACKAGES: Final = sorted(
 
 def order(name: str) -> tuple[int, str]:
     """Constants, classes, functions, each by the alphabet: the order that ruff's RUF022 gives `__all__`."""
-    return (0 if name.isupper() else 1 if name[:1].isupper() else 2, name)
+    return (0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2, name)
 
 
 def faults(source: str) -> list[str]:
