@@ -80,6 +80,7 @@ class MessageRow:
     deaths: int = 0
     not_before: float | None = None
     """Wall seconds."""
+    version: int = 1
 
 
 @frozen
@@ -104,6 +105,7 @@ class DeadRow:
     at: float
     row: int | None = None
     sender: Path | None = None
+    version: int = 1
 
 
 @frozen
@@ -114,6 +116,7 @@ class ReplyRow:
     path: Path
     kind: str
     body: str
+    version: int = 1
 
 
 @frozen
@@ -127,8 +130,15 @@ class TimerRow:
 
 @frozen(kw_only=True)
 class Commit:
-    """One transaction: all of it or nothing."""
+    """One transaction: all of it or nothing.
 
+    A row in `acked` or `dead` that does not wait any more fails the commit: a message ends once. So does a row in
+    `accepted` whose number is taken.
+    """
+
+    by: Path | None = None
+    """Whose work this is, if it rests on what that slot committed before: when one fails, those queued behind it fail
+    too. None: the slots of `states`."""
     events: tuple[tuple[float, Event], ...] = ()
     """(wall seconds, event), in order."""
     states: tuple[StateRow, ...] = ()
@@ -210,8 +220,9 @@ class Journal(Protocol):
     def submit(self, commit: Commit, then: Callable[[BaseException | None], None]) -> None:
         """Queue a transaction, in order; it may share a disk sync with others. Never blocks, never raises.
 
-        `then(None)` is called in the loop after it is durable; `then(error)` if nothing of it was kept: then
-        everything that was queued behind it by the same caller is the caller's business. `then` must not raise.
+        `then(None)` is called in the loop after it is durable, never before `submit` returns; `then(error)` if
+        nothing of it was kept, and then nothing is kept of what was queued behind it with the same `Commit.by`.
+        `then` must not raise.
         """
         ...
 
