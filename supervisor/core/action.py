@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 
-from attrs import frozen
+from attrs import fields, frozen
 
 from treewarden.agents.core.message import MessageId
 
@@ -25,7 +25,10 @@ __all__ = [
     "SetAside",
     "Stop",
     "Throttle",
+    "action_name",
     "affected",
+    "details",
+    "scope_of",
 ]
 
 
@@ -108,19 +111,52 @@ class Escalate:
 Action: TypeAlias = Resume | Restart | RollBack | Throttle | Break | SetAside | Recycle | Hold | Stop | Escalate
 
 
+_NAMES: Final[dict[type[Action], str]] = {
+    Resume: "resume",
+    Restart: "restart",
+    RollBack: "roll_back",
+    Throttle: "throttle",
+    Break: "break",
+    SetAside: "set_aside",
+    Recycle: "recycle",
+    Hold: "hold",
+    Stop: "stop",
+    Escalate: "escalate",
+}
+_FIELDS: Final = {kind: tuple(field.name for field in fields(kind)) for kind in _NAMES}
+_DECLARED: Final = {
+    Strategy.ONE_FOR_ONE: Scope.ONE,
+    Strategy.DYNAMIC: Scope.ONE,
+    Strategy.REST_FOR_ONE: Scope.REST,
+    Strategy.ONE_FOR_ALL: Scope.ALL,
+}
+
+
+def action_name(action: Action | type[Action]) -> str:
+    """The name under which an action is journaled, `roll_back`. Changing one breaks old journals."""
+    return _NAMES[action if isinstance(action, type) else type(action)]
+
+
+def details(action: Action) -> Mapping[str, Any]:
+    """The action's fields as plain data, for the journal; a scope by its name."""
+    found = {name: getattr(action, name) for name in _FIELDS[type(action)]}
+    if isinstance(action, Restart):
+        found["scope"] = action.scope.name.lower()
+    return found
+
+
+def scope_of(strategy: Strategy) -> Scope:
+    """The scope that a strategy declares."""
+    return _DECLARED[strategy]
+
+
 def affected(strategy: Strategy, order: Sequence[str], id: str, scope: Scope = Scope.ONE) -> tuple[str, ...]:
     """The ids that restart with `id`, in start order (stop them in reverse): OTP's restart groups, widened to `scope`.
 
     >>> affected(Strategy.REST_FOR_ONE, ["a", "b", "c"], "b")
     ('b', 'c')
     """
-    declared = {
-        Strategy.ONE_FOR_ONE: Scope.ONE,
-        Strategy.DYNAMIC: Scope.ONE,
-        Strategy.REST_FOR_ONE: Scope.REST,
-        Strategy.ONE_FOR_ALL: Scope.ALL,
-    }[strategy]
-    match max(declared, scope):
+    match max(_DECLARED[strategy], scope):
         case Scope.ONE:
             return (id,)
         case Scope.REST:

@@ -16,8 +16,8 @@ __all__ = [
     "CheckpointKept",
     "ChildEnded",
     "ChildIgnored",
-    "ChildStarted",
     "ChildStartFailed",
+    "ChildStarted",
     "DeadLettered",
     "Decided",
     "Event",
@@ -86,7 +86,7 @@ class SupervisorEnded:
 
 @frozen(kw_only=True)
 class ChildStarted:
-    """An incarnation is current. `restored` is the sequence number of the state that it began with, if one was stored."""
+    """An incarnation is current. `restored` is the sequence number of the stored state that it began with, if any."""
 
     path: Path
     incarnation: int
@@ -161,8 +161,12 @@ class Decided:
     evidence: float = 0.0
     """How many observed cases that number rests on."""
     calibrated: bool = False
+    model: float = 0.0
+    """What the belief alone said, before it was shrunk towards what had been observed."""
     policy: str
     rule: str
+    signal: str = ""
+    """What was noticed, in one sentence."""
     because: tuple[str, ...] = ()
     symptoms: tuple[str, ...] = ()
     risk: str = "low"
@@ -183,6 +187,8 @@ class OutcomeObserved:
     kind: str
     outcome: str
     confidence: float = 0.0
+    model: float = 0.0
+    """The belief's own number for that decision; calibration compares it with what happened."""
     after: float = 0.0
 
 
@@ -224,7 +230,10 @@ class CheckpointKept:
 
 @frozen(kw_only=True)
 class RolledBack:
-    """The slot's state is again that of checkpoint `to` (None: the state its class declares). `dropped` were settled in between."""
+    """The slot's state is again that of checkpoint `to` (None: the state its class declares).
+
+    `dropped` were settled in between.
+    """
 
     path: Path
     to: int | None

@@ -166,7 +166,10 @@ class ChildSpec:
     start_within: float = field(default=5.0, validator=_number(0, open_low=True))
     """Seconds that `on_start` may take."""
     progress_within: float | None = field(default=None, validator=optional(_number(0, open_low=True)))
-    """Seconds without a settled message or a new progress token, while work is in hand, that are a hang. None: no limit."""
+    """Seconds without a settled message or a new progress token, while work is in hand, that are a hang.
+
+    None: no limit.
+    """
     stable_after: float = field(default=10.0, validator=_number(0))
     """Seconds of life after which an incident is over and the backoff begins anew."""
     restarts: Intensity | None = None

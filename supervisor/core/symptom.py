@@ -1,0 +1,246 @@
+"""What a signal is a sign of: its kind, the symptoms it shows, and how it reads in a sentence."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Final
+
+from treewarden.agents.core.exit import Failed, Failure, Finished
+from treewarden.agents.core.message import MessageId
+
+from .signal import (
+    ChildExited,
+    OperatorAsked,
+    Overloaded,
+    RateLimitReached,
+    Recovered,
+    Reported,
+    RestartFailed,
+    Signal,
+    Stalled,
+)
+
+__all__ = [
+    "SEVERE",
+    "Kind",
+    "Risk",
+    "Symptom",
+    "about",
+    "classify",
+    "describe",
+    "failure_in",
+    "kind_of",
+    "label_of",
+    "message_in",
+    "trouble_in",
+]
+
+SEVERE: Final = 0.6
+"""A report from this severity on is a high one; siblings are compared by those only."""
+
+
+class Kind(StrEnum):
+    """What happened, in one word. Outcomes are counted by it."""
+
+    CRASH = "crash"
+    KILLED = "killed"
+    FINISHED = "finished"
+    """It returned; for a permanent child that is not the end."""
+    STOPPED = "stopped"
+    """It chose to end, in order."""
+    GAVE_UP = "gave_up"
+    """A supervisor below exceeded its restart intensity."""
+    START_FAILED = "start_failed"
+    RATE_LIMITED = "rate_limited"
+    STALLED = "stalled"
+    OVERLOADED = "overloaded"
+    REPORTED = "reported"
+    RECOVERED = "recovered"
+    OPERATOR = "operator"
+
+
+class Symptom(StrEnum):
+    """What a context may show. The first block is the nature of the trouble: a signal shows exactly one of these."""
+
+    CRASH = "crash"
+    """An exception whose type says nothing more."""
+    CODE_ERROR = "code_error"
+    """`TypeError`, `AttributeError` and the like: the code does not fit what it was given."""
+    BAD_STATE = "bad_state"
+    """Something could not be decoded or validated."""
+    CONNECTION = "connection"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    RATE_LIMITED = "rate_limited"
+    OVERLOADED = "overloaded"
+    STALLED = "stalled"
+    KILLED = "killed"
+    ENDED = "ended"
+    """It ended in order, and its spec wants it back."""
+    GAVE_UP = "gave_up"
+    REPORTED = "reported"
+    """`reported:<kind>` with its severity: what an agent, a probe or the application said."""
+
+    START_FAILED = "start_failed"
+    """It did not get beyond `on_start`."""
+    REFAIL_FAST = "refail_fast"
+    """Died again soon after its start."""
+    NOTHING_SETTLED = "nothing_settled_since_restore"
+    """So many lives in a row settled nothing."""
+    SAME_MESSAGE = "same_message"
+    """The message in hand has used up its deliveries."""
+    SIBLINGS_ALIKE = "siblings_alike"
+    """So many of its siblings show the same within the window."""
+    CODE_CHANGED = "code_changed_recently"
+
+
+class Risk(IntEnum):
+    """What is at stake, from the pressure: below 0.35, 0.60, 0.85, and above."""
+
+    LOW = 0
+    MEDIUM = 1
+    HIGH = 2
+    CRITICAL = 3
+
+    @classmethod
+    def of(cls, pressure: float) -> Risk:
+        return cls((pressure >= 0.35) + (pressure >= 0.6) + (pressure >= 0.85))
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+def kind_of(signal: Signal) -> Kind:
+    match signal:
+        case ChildExited(exit=Failed(failure=failure)):
+            return Kind.KILLED if failure.type == "Killed" else Kind.CRASH
+        case ChildExited(exit=Finished()):
+            return Kind.FINISHED
+        case ChildExited(exit=ended):
+            return Kind.GAVE_UP if getattr(ended, "reason", "") == "intensity" else Kind.STOPPED
+        case RestartFailed():
+            return Kind.START_FAILED
+        case RateLimitReached():
+            return Kind.RATE_LIMITED
+        case Stalled():
+            return Kind.STALLED
+        case Overloaded():
+            return Kind.OVERLOADED
+        case Reported():
+            return Kind.REPORTED
+        case Recovered():
+            return Kind.RECOVERED
+        case OperatorAsked():
+            return Kind.OPERATOR
+
+
+def about(signal: Signal) -> str:
+    """What is said to be wrong, over, or wanted, in the word of who said it; empty for what was seen."""
+    match signal:
+        case Reported(kind=kind) | Recovered(kind=kind):
+            return kind
+        case OperatorAsked(what=what):
+            return what
+        case _:
+            return ""
+
+
+def label_of(signal: Signal) -> str:
+    """The kind with the reporter's own word, `reported:slow`."""
+    word = about(signal)
+    return f"{kind_of(signal)}:{word}" if word else str(kind_of(signal))
+
+
+def failure_in(signal: Signal) -> Failure | None:
+    match signal:
+        case ChildExited(exit=Failed(failure=failure)) | RestartFailed(failure=failure):
+            return failure
+        case RateLimitReached(failure=failure):
+            return failure
+        case _:
+            return None
+
+
+def message_in(signal: Signal) -> MessageId | None:
+    """The message that was in hand."""
+    if isinstance(signal, RateLimitReached):
+        return signal.message
+    failure = failure_in(signal)
+    return failure.message if failure is not None else None
+
+
+def trouble_in(signal: Signal) -> str:
+    """What siblings in the same trouble have in common: a fingerprint, or a name; empty where that says nothing."""
+    match kind_of(signal):
+        case Kind.CRASH | Kind.START_FAILED:
+            failure = failure_in(signal)
+            return (failure.fingerprint or failure.type) if failure is not None else ""
+        case Kind.REPORTED:
+            return label_of(signal) if isinstance(signal, Reported) and signal.severity >= SEVERE else ""
+        case Kind.RATE_LIMITED | Kind.STALLED | Kind.OVERLOADED:
+            return label_of(signal)
+        case _:
+            return ""
+
+
+_CODE: Final = frozenset({
+    "TypeError", "AttributeError", "NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError",
+    "NotImplementedError", "AssertionError", "IndexError", "KeyError", "LookupError", "SyntaxError", "RecursionError",
+})  # fmt: skip
+# Parts of class names, in lower case and in this order: `ConnectTimeout` is a timeout, `ReadError` a connection.
+_NAMED: Final[tuple[tuple[Symptom, tuple[str, ...]], ...]] = (
+    (Symptom.RATE_LIMITED, ("ratelimit", "toomanyrequests")),
+    (Symptom.TIMEOUT, ("timeout", "timedout", "tooslow", "deadline")),
+    (Symptom.OUT_OF_MEMORY, ("memory",)),
+    (Symptom.OVERLOADED, ("overload", "mailboxfull", "unavailable", "limiterror")),
+    (Symptom.BAD_STATE, ("validation", "decode", "parseerror", "corrupt", "unpickling", "checksum", "unknownkind")),
+    (Symptom.CONNECTION, ("connect", "brokenpipe", "brokenresource", "network", "gaierror", "unreachable",
+                          "protocolerror", "readerror", "writeerror", "sslerror")),
+)  # fmt: skip
+
+
+def classify(failure: Failure) -> Symptom:
+    """The nature of a failure, from the name of its type; of a mixed group, that of its first telling part."""
+    name = failure.type.rpartition(".")[2]
+    if name in _CODE:
+        return Symptom.CODE_ERROR
+    lower = name.lower()
+    for symptom, words in _NAMED:
+        for word in words:
+            if word in lower:
+                return symptom
+    for part in failure.parts:
+        if (found := classify(part)) is not Symptom.CRASH:
+            return found
+    return Symptom.CRASH
+
+
+def describe(signal: Signal) -> str:
+    """What was noticed, in one line."""
+    match signal:
+        case ChildExited(exit=Failed(failure=failure)):
+            handling = f", handling {failure.message_kind}" if failure.message_kind else ""
+            return f"crashed: {_line(str(failure))}{handling}" if failure.type != "Killed" else _line(failure.text)
+        case ChildExited(exit=Finished()):
+            return "returned"
+        case ChildExited(exit=ended):
+            return f"stopped: {_line(getattr(ended, 'reason', '') or 'in order')}"
+        case RestartFailed(failure=failure):
+            return f"did not start: {_line(str(failure))}"
+        case RateLimitReached(after=after):
+            return "was asked to make fewer calls" + (f" for {after:g} s" if after is not None else "")
+        case Stalled(idle=idle, limit=limit, doing=doing):
+            return f"nothing new for {idle:.3g} s (limit {limit:g} s)" + (f", handling {doing}" if doing else "")
+        case Overloaded(depth=depth, capacity=capacity, oldest=oldest):
+            return f"{depth} of {capacity} messages wait, the oldest for {oldest:.3g} s"
+        case Reported(kind=kind, severity=severity, text=text):
+            return f"reported {kind} {severity:.2f}" + (f": {_line(text)}" if text else "")
+        case Recovered(kind=kind, text=text):
+            return f"recovered from {kind}" + (f": {_line(text)}" if text else "")
+        case OperatorAsked(what=what, by=by):
+            return f"{by} asked for {what}"
+
+
+def _line(text: str, most: int = 160) -> str:
+    first = " ".join(text.split())
+    return first if len(first) <= most else first[: most - 1] + "…"
