@@ -1,0 +1,97 @@
+"""A case: everything that one decision may look at, as a value."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from attrs import frozen
+
+from treewarden.agents.core.exit import Exit, is_clean
+
+from .confidence import Belief, believe
+from .context import Context, read_context
+from .history import RestartHistory
+from .incident import Incident
+from .outcomes import Outcomes
+from .signal import ChildExited, RestartFailed, Signal
+from .spec import ChildSpec, Intensity, RestartPolicy, Restore, Spec, Strategy
+from .window import Window
+
+__all__ = ["Case", "counts", "must_restart"]
+
+
+@frozen(kw_only=True, slots=False)
+class Case:
+    """What the shell knows when a signal arrives. All times are in the clock of the loop.
+
+    `context` and `belief` are computed when they are first asked for: a policy without an opinion never asks.
+    """
+
+    signal: Signal
+    spec: Spec
+    strategy: Strategy = Strategy.ONE_FOR_ONE
+    siblings: tuple[str, ...] = ()
+    """All children of this supervisor in start order, the one in question included."""
+    incident: Incident
+    """The slot's incident; the signal has joined it, and the attempt before has been judged."""
+    window: Window = Window()
+    """With the signal added."""
+    history: RestartHistory = RestartHistory()
+    """The supervisor's restarts, this one included if it counts."""
+    child_history: RestartHistory = RestartHistory()
+    """This child's own, likewise."""
+    intensity: Intensity = Intensity()
+    checkpoints: int = 0
+    """How many earlier checkpoints exist: `RollBack(n)` means the n-th newest of these, `n = checkpoints + 1` the state
+    that the class declares."""
+    outcomes: Outcomes = Outcomes()
+    now: float = 0.0
+    spread: float = 0.0
+    """From 0 up to 1, drawn by the shell: spreads delays."""
+    code_changed_at: float | None = None
+    journal_ok: bool = True
+
+    @cached_property
+    def context(self) -> Context:
+        return read_context(self)
+
+    @cached_property
+    def belief(self) -> Belief:
+        return believe(self.context, self.incident)
+
+    @property
+    def down(self) -> bool:
+        """The slot has no incarnation: its last one ended, or did not start."""
+        return isinstance(self.signal, (ChildExited, RestartFailed))
+
+    @property
+    def states(self) -> int:
+        """Earlier states that a rollback can reach: the kept checkpoints, and the declared one."""
+        if not isinstance(self.spec, ChildSpec) or self.spec.restore is Restore.INITIAL:
+            return 0
+        return self.checkpoints + 1
+
+    @property
+    def budget_used(self) -> float:
+        """The share of the allowed restarts that failures before this one have used up, from 0 to 1."""
+        before = self.history.count - counts(self.signal, self.spec)
+        return min(1.0, max(0, before) / max(1, self.intensity.max_restarts))
+
+
+def must_restart(restart: RestartPolicy, exit: Exit) -> bool:
+    """Whether a child of this restart type comes back after this exit: OTP's table."""
+    match restart:
+        case RestartPolicy.PERMANENT:
+            return True
+        case RestartPolicy.TRANSIENT:
+            return not is_clean(exit)
+        case RestartPolicy.TEMPORARY:
+            return False
+
+
+def counts(signal: Signal, spec: Spec) -> bool:
+    """Whether the restart that `signal` leads to counts towards the intensity: exits that are followed by one, and
+    restarts that failed. A hang, `Recycle` and operators do not count."""
+    if isinstance(signal, ChildExited):
+        return must_restart(spec.restart, signal.exit)
+    return isinstance(signal, RestartFailed)

@@ -1,0 +1,234 @@
+"""What the circumstances of a signal are: symptoms, risk and pressure, as one pure function of a case."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+from treewarden.agents.core.path import Path
+
+from .signal import ChildExited, Overloaded, Reported
+from .spec import ChildSpec
+from .symptom import (
+    Kind,
+    Risk,
+    Symptom,
+    about,
+    classify,
+    failure_in,
+    kind_of,
+    message_in,
+    trouble_in,
+)
+
+if TYPE_CHECKING:
+    from .case import Case
+
+__all__ = ["Context", "read_context"]
+
+MANY: Final = 10
+"""So many siblings in the same trouble are one trouble."""
+SOME: Final = 3
+"""So many are, if they are half of all."""
+SOON: Final = 5.0
+"""Seconds: a life that ends within them, while an incident is open, failed again at once."""
+RECENT: Final = 600.0
+"""Seconds for which changed code is recent."""
+PATIENCE: Final = 6
+"""Failed attempts after which a person is asked."""
+
+# How bad each kind is in itself, before anything else is known.
+_SEVERITY: Final = {
+    Kind.CRASH: 0.3,
+    Kind.KILLED: 0.1,
+    Kind.FINISHED: 0.05,
+    Kind.STOPPED: 0.05,
+    Kind.GAVE_UP: 0.7,
+    Kind.START_FAILED: 0.4,
+    Kind.RATE_LIMITED: 0.3,
+    Kind.STALLED: 0.5,
+    Kind.RECOVERED: 0.0,
+    Kind.OPERATOR: 0.0,
+}
+_NATURE: Final = {
+    Kind.KILLED: Symptom.KILLED,
+    Kind.FINISHED: Symptom.ENDED,
+    Kind.STOPPED: Symptom.ENDED,
+    Kind.GAVE_UP: Symptom.GAVE_UP,
+    Kind.RATE_LIMITED: Symptom.RATE_LIMITED,
+    Kind.STALLED: Symptom.STALLED,
+    Kind.OVERLOADED: Symptom.OVERLOADED,
+    Kind.REPORTED: Symptom.REPORTED,
+}
+
+
+@frozen(kw_only=True)
+class Context:
+    """The supervisor's reading of the circumstances: what the rows of a ladder and the belief look at."""
+
+    subject: Path
+    kind: Kind
+    about: str = ""
+    """For a report: what is wrong, in the reporter's word."""
+    symptoms: tuple[Symptom, ...] = ()
+    """The nature of the trouble first, then its circumstances."""
+    risk: Risk = Risk.LOW
+    pressure: float = 0.0
+    severity: float = 0.0
+    """From 0 to 1: as reported, how full the mailbox is, or what this kind is taken for."""
+    failed: int = 0
+    """Attempts of this incident that did not help."""
+    lives: int = 0
+    """Lives in a row that settled nothing."""
+    one_message: bool = False
+    """In all of those lives the same message was in hand."""
+    deliveries: int = 0
+    """Attempts that the message in hand has used up, out of `allowed`."""
+    allowed: int = 0
+    alike: int = 0
+    """Children in the same trouble within the window, this one included, out of `siblings`."""
+    siblings: int = 1
+    shared: str = ""
+    """What those have in common: the name of a dependency, or the trouble itself."""
+    states: int = 0
+    """Earlier states that no rollback of this incident has tried: kept checkpoints and the declared one."""
+
+    def shows(self, *symptoms: Symptom) -> bool:
+        """Whether it shows any of these."""
+        return any(symptom in self.symptoms for symptom in symptoms)
+
+    @property
+    def label(self) -> str:
+        """The kind with the reporter's own word, as attempts and outcomes are counted under."""
+        return f"{self.kind}:{self.about}" if self.about else str(self.kind)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The symptoms with their numbers, as journaled: `siblings_alike 12/50`."""
+        return tuple([self._with_number(symptom) for symptom in self.symptoms])
+
+    @property
+    def because(self) -> tuple[str, ...]:
+        """The circumstances that speak, as sentences."""
+        said: list[str] = []
+        if self.failed:
+            said.append(f"{self.failed} {_s(self.failed, 'attempt')} of this incident did not help")
+        if Symptom.SIBLINGS_ALIKE in self.symptoms:
+            said.append(f"{self.alike} of {self.siblings} siblings show the same: {self.shared}")
+        elif self.alike <= 1 < self.siblings and self.kind in (Kind.CRASH, Kind.START_FAILED):
+            said.append("no sibling fails in the same way")
+        if Symptom.SAME_MESSAGE in self.symptoms:
+            said.append(f"the message in hand has used up {self.deliveries} of {self.allowed} deliveries")
+        if Symptom.NOTHING_SETTLED in self.symptoms:
+            same = ", always with the same message" if self.one_message else ""
+            said.append(f"{self.lives} lives in a row settled nothing{same}")
+        elif Symptom.REFAIL_FAST in self.symptoms:
+            said.append("it died again soon after its start")
+        if Symptom.CODE_CHANGED in self.symptoms:
+            said.append(f"its code changed less than {RECENT / 60:g} minutes ago")
+        return tuple(said)
+
+    def _with_number(self, symptom: Symptom) -> str:
+        if symptom is Symptom.REPORTED:
+            return f"reported:{self.about} {self.severity:.2f}"
+        if symptom is Symptom.NOTHING_SETTLED:
+            return f"{symptom.value} x{self.lives}"
+        if symptom is Symptom.SAME_MESSAGE:
+            return f"{symptom.value} {self.deliveries}/{self.allowed}"
+        if symptom is Symptom.SIBLINGS_ALIKE:
+            return f"{symptom.value} {self.alike}/{self.siblings}"
+        return symptom.value
+
+
+def read_context(case: Case) -> Context:
+    """Read the circumstances of a case.
+
+    Pressure says how hard the slot is pressed, from 0 to 1: `1 - (1 - 0.9 a)(1 - 0.6 b)(1 - 0.6 c)(1 - 0.5 d)` with
+    a the severity, b the share of the allowed restarts that earlier failures have used, c the failed attempts of this
+    incident out of six, d the share of the siblings that show the same. Each part alone can only raise it, none can
+    hide another, and nothing has to be clamped. Risk is the pressure in four steps.
+    """
+    signal, spec, incident = case.signal, case.spec, case.incident
+    kind = kind_of(signal)
+    severity = _severity(case, kind)
+    symptoms = [_nature(case, kind)] if kind not in (Kind.RECOVERED, Kind.OPERATOR) else []
+
+    deliveries = signal.deliveries if isinstance(signal, ChildExited) else 0
+    allowed, uses = (spec.mailbox.deliveries, spec.uses) if isinstance(spec, ChildSpec) else (0, ())
+    lives, one_message = incident.lives()
+    alike, shared = _alike(case, trouble_in(signal), uses)
+    siblings = max(len(case.siblings), 1)
+
+    if kind is Kind.START_FAILED:
+        symptoms.append(Symptom.START_FAILED)
+    if isinstance(signal, ChildExited):
+        if incident.signals > 1 and signal.uptime < min(SOON, spec.stable_after):
+            symptoms.append(Symptom.REFAIL_FAST)
+        if kind is Kind.CRASH and message_in(signal) is not None and deliveries >= allowed > 0:
+            symptoms.append(Symptom.SAME_MESSAGE)
+    if lives >= 2 and kind in (Kind.CRASH, Kind.START_FAILED):
+        symptoms.append(Symptom.NOTHING_SETTLED)
+    if alike >= MANY or (alike >= SOME and 2 * alike >= siblings):
+        symptoms.append(Symptom.SIBLINGS_ALIKE)
+    if case.code_changed_at is not None and case.now - case.code_changed_at <= RECENT:
+        symptoms.append(Symptom.CODE_CHANGED)
+
+    pressure = _pressure(
+        severity,
+        case.budget_used,
+        min(1.0, incident.failed / PATIENCE),
+        (alike - 1) / (siblings - 1) if 1 < alike <= siblings else float(alike > siblings > 1),
+    )
+    return Context(
+        subject=signal.path,
+        kind=kind,
+        about=about(signal),
+        symptoms=tuple(symptoms),
+        risk=Risk.of(pressure),
+        pressure=pressure,
+        severity=severity,
+        failed=incident.failed,
+        lives=lives,
+        one_message=one_message,
+        deliveries=deliveries,
+        allowed=allowed,
+        alike=alike,
+        siblings=siblings,
+        shared=shared,
+        states=max(0, case.states - incident.rolled_back),
+    )
+
+
+def _nature(case: Case, kind: Kind) -> Symptom:
+    failure = failure_in(case.signal)
+    if kind in (Kind.CRASH, Kind.START_FAILED) and failure is not None:
+        return classify(failure)
+    return _NATURE[kind]
+
+
+def _severity(case: Case, kind: Kind) -> float:
+    match case.signal:
+        case Reported(severity=severity):
+            return severity
+        case Overloaded(depth=depth, capacity=capacity):
+            return 0.5 * min(1.0, depth / capacity) if capacity > 0 else 0.5
+        case _:
+            return _SEVERITY[kind]
+
+
+def _alike(case: Case, trouble: str, uses: tuple[str, ...]) -> tuple[int, str]:
+    if not trouble:
+        return 0, ""
+    found = case.window.alike(trouble, case.now)
+    found.pop(case.signal.path.name, None)
+    shared = next((name for name in uses if all(name in glimpse.uses for glimpse in found.values())), trouble)
+    return len(found) + 1, shared
+
+
+def _pressure(severity: float, budget: float, tried: float, alike: float) -> float:
+    return 1.0 - (1.0 - 0.9 * severity) * (1.0 - 0.6 * budget) * (1.0 - 0.6 * tried) * (1.0 - 0.5 * alike)
+
+
+def _s(count: int, noun: str) -> str:
+    return noun if count == 1 else noun + "s"
