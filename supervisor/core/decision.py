@@ -1,0 +1,225 @@
+"""decide(): from a case to a decision. Hard rules first, then the policy; explained, and pure."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Final, Protocol
+
+from attrs import frozen
+
+from .action import Action, Restart, Resume, Throttle, action_name, details, scope_of
+from .case import Case, counts, must_restart
+from .confidence import p_fix
+from .context import Context
+from .event import Decided, RejectedOption
+from .guards import Declined, Option, forbids, forced, lifted
+from .history import RestartHistory, delay
+from .outcomes import Confidence
+from .signal import RateLimitReached, Signal
+from .spec import Backoff, ChildSpec, Intensity, Spec
+from .symptom import describe, failure_in
+
+__all__ = [
+    "Case",
+    "Decision",
+    "Declined",
+    "Option",
+    "Policy",
+    "backoff_of",
+    "counted",
+    "counts",
+    "decide",
+    "must_restart",
+    "stable_after",
+    "to_event",
+]
+
+
+class Policy(Protocol):
+    """What turns circumstances into a decision. A value: the same case gives the same proposal."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def counts_alike(self) -> bool:
+        """Whether siblings taken down by one fault count as one restart."""
+        ...
+
+    @property
+    def escalates(self) -> bool:
+        """Whether the supervisor's intensity binds; False for a policy that bounds its restarts in a way of its own."""
+        ...
+
+    @property
+    def stable_after(self) -> float | None:
+        """Seconds of life after which an incident is over; None leaves it to the spec."""
+        ...
+
+    def propose(self, case: Case) -> tuple[Option, ...]:
+        """What it would do, in order: the first is what it wants, the rest comes in where hard rules forbid that."""
+        ...
+
+    def declined(self, case: Case) -> tuple[Declined, ...]:
+        """What it considered and does not propose. Asked only when a decision is explained."""
+        ...
+
+
+@frozen(slots=False)
+class Decision:
+    """What is to be done, with its grounds. Grounds are worked out when they are first asked for."""
+
+    case: Case
+    policy: Policy
+    action: Action
+    chosen: Option
+    passed_over: tuple[Declined, ...] = ()
+    """What the policy proposed and did not come to be: a hard rule forbids it, or something else came first."""
+
+    @property
+    def rule(self) -> str:
+        return self.chosen.rule
+
+    @property
+    def next(self) -> str:
+        """What the policy would do if this does not help."""
+        return self.chosen.next
+
+    @property
+    def context(self) -> Context:
+        return self.case.context
+
+    @cached_property
+    def stated(self) -> Confidence:
+        if self.chosen.certain:
+            return Confidence(1.0, 1.0, 0.0, self.case.outcomes.calibrated)
+        return self._stated(action_name(self.action))
+
+    @property
+    def confidence(self) -> float:
+        """P(this action closes this incident), as stated."""
+        return self.stated.value
+
+    @property
+    def evidence(self) -> float:
+        return self.stated.evidence
+
+    @property
+    def calibrated(self) -> bool:
+        return self.stated.calibrated
+
+    @property
+    def because(self) -> tuple[str, ...]:
+        return (self.chosen.reason, *self.context.because)
+
+    @property
+    def rejected(self) -> tuple[RejectedOption, ...]:
+        """The alternatives, each with its confidence and what spoke against it: one for each kind of action."""
+        why: dict[str, str] = {}
+        for other in (*self.passed_over, *self.policy.declined(self.case)):
+            why.setdefault(other.action, other.why)
+        why.pop(action_name(self.action), None)
+        return tuple(
+            [RejectedOption(action=name, confidence=self._stated(name).value, why=text) for name, text in why.items()]
+        )
+
+    @property
+    def causes(self) -> dict[str, float]:
+        """P(cause) for those that are worth a mention, the most probable first."""
+        return {str(cause): round(p, 4) for cause, p in self.case.belief.causes.items() if p >= 0.01}
+
+    def _stated(self, action: str) -> Confidence:
+        return self.case.outcomes.stated(p_fix(self.case.belief, action), action, self.context.kind)
+
+
+def decide(policy: Policy, case: Case) -> Decision:
+    """What to do about a case. Never raises for a case whose parts are valid; the policy is the user's own risk.
+
+    The hard rules come first (`guards.py`), then the policy's proposals in their order; the first that no hard rule
+    forbids is taken. If none is left, an ended child is restarted after its backoff and a living one is left alone.
+    """
+    option = forced(case, escalates=policy.escalates)
+    if option is not None:
+        return Decision(case, policy, option.action, option)
+    passed_over: list[Declined] = []
+    chosen: Option | None = None
+    for option in policy.propose(case):
+        if chosen is not None:
+            passed_over.append(Declined(action_name(option.action), f"'{chosen.rule}' comes first"))
+        elif why := forbids(case, option.action):
+            passed_over.append(Declined(action_name(option.action), why))
+        else:
+            chosen = option
+    if chosen is None:
+        chosen = _last_resort(case)
+    return Decision(case, policy, lifted(case, chosen.action), chosen, tuple(passed_over))
+
+
+def _last_resort(case: Case) -> Option:
+    if case.down:
+        wait = delay(backoff_of(case.spec), case.incident.failed + 1, case.spread)
+        return Option(Restart(scope_of(case.strategy), wait), "last resort", _NOTHING_LEFT)
+    if isinstance(case.signal, RateLimitReached):
+        return Option(Throttle(1.0), "last resort", "a rate limit is always a throttle")
+    return Option(Resume(), "last resort", _NOTHING_LEFT)
+
+
+_NOTHING_LEFT: Final = "the policy proposed nothing that may be done"
+
+
+def backoff_of(spec: Spec) -> Backoff:
+    """The backoff of a slot; a supervisor below has the default one."""
+    return spec.backoff if isinstance(spec, ChildSpec) else Backoff()
+
+
+def stable_after(policy: Policy, spec: Spec) -> float:
+    """Seconds of life after which an incident of this slot is over."""
+    return spec.stable_after if policy.stable_after is None else policy.stable_after
+
+
+def counted(
+    policy: Policy,
+    signal: Signal,
+    spec: Spec,
+    intensity: Intensity,
+    history: RestartHistory,
+    child_history: RestartHistory,
+) -> tuple[RestartHistory, RestartHistory]:
+    """The two histories with the restart that `signal` leads to, if it counts.
+
+    A child that has used up its own limit is not restarted, so the supervisor's history does not grow by it.
+    """
+    if not counts(signal, spec):
+        return history, child_history
+    if isinstance(spec, ChildSpec) and spec.restarts is not None:
+        child_history = child_history.noted(signal.at, spec.restarts)
+        if child_history.exceeded(spec.restarts):
+            return history, child_history
+    failure = failure_in(signal) if policy.counts_alike else None
+    fault = failure.fingerprint or None if failure is not None else None
+    return history.noted(signal.at, intensity, signal.path.name, fault), child_history
+
+
+def to_event(decision: Decision) -> Decided:
+    """The decision as a fact for the journal, with everything that it was based on."""
+    case, context, stated = decision.case, decision.context, decision.stated
+    return Decided(
+        path=case.signal.path,
+        incident=case.incident.id,
+        action=action_name(decision.action),
+        details=details(decision.action),
+        confidence=stated.value,
+        evidence=round(stated.evidence, 1),
+        calibrated=stated.calibrated,
+        model=stated.model,
+        policy=decision.policy.name,
+        rule=decision.rule,
+        signal=describe(case.signal),
+        because=decision.because,
+        symptoms=context.named,
+        risk=str(context.risk),
+        pressure=round(context.pressure, 4),
+        causes=decision.causes,
+        rejected=decision.rejected,
+        next=decision.next,
+    )

@@ -1,0 +1,117 @@
+"""grid(): cases by enumeration, so that a rule table can be checked before it decides anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Final
+
+from attrs import evolve
+
+from treewarden.agents.core.exit import KILLED, Failed, Failure, Finished, Stopped
+from treewarden.agents.core.path import Path
+
+from .action import Action, Break, Restart, Resume, RollBack, SetAside, Throttle
+from .case import Case
+from .incident import Incident, Outcome, join, judge, note, open_incident, verdict
+from .signal import (
+    ChildExited,
+    Overloaded,
+    RateLimitReached,
+    Reported,
+    RestartFailed,
+    Signal,
+    Stalled,
+)
+from .spec import ChildSpec, Spec, SupervisorSpec
+from .symptom import label_of
+from .window import Window
+
+__all__ = ["grid"]
+
+_PATH: Final = Path("desk/a")
+_CHILD: Final = ChildSpec(id="a", agent=object)
+_BELOW: Final = SupervisorSpec(id="a")
+_TYPES: Final = ("ValueError", "TypeError", "json.JSONDecodeError", "ConnectionError", "TimeoutError", "MemoryError")
+# What has been tried in the incident before. A policy may meet attempts that it would not make itself.
+_TRIED: Final[tuple[tuple[Action, ...], ...]] = (
+    (),
+    *((Restart(),) * times for times in (1, 2, 3, 6, 10)),
+    *((SetAside("m"),) * times for times in (1, 3)),
+    *((Break("api", 5.0),) * times for times in (1, 3)),
+    *((Throttle(1.0),) * times for times in (1, 3)),
+    *(tuple(RollBack(steps) for steps in range(1, most + 1)) for most in (1, 2, 3)),
+    (Resume(), Resume()),
+)
+_NEIGHBOURS: Final = ((1, 5), (3, 5), (12, 50))
+"""So many of so many siblings show the same."""
+
+
+def grid() -> Iterator[Case]:
+    """Some thousand cases: each kind of signal, after each history of attempts, beside siblings, with checkpoints.
+
+    Their incidents are grown by the functions that grow real ones, so a row that answers none of them is not only
+    unlikely. Risk is as read; `check_rules` varies it.
+    """
+    for (signal, spec), tried, one_message in product(_signals(), _TRIED, (True, False)):
+        incident = _grown(signal, tried, one_message=one_message)
+        for (alike, of), checkpoints in product(_NEIGHBOURS, (0, 2)):
+            siblings = ("a", *(f"s{place}" for place in range(1, of)))
+            yield Case(
+                signal=signal,
+                spec=spec,
+                siblings=siblings,
+                incident=incident,
+                window=_window(signal, siblings[:alike]),
+                checkpoints=checkpoints,
+                now=signal.at,
+            )
+
+
+def _signals() -> Iterator[tuple[Signal, Spec]]:
+    for kind, message, settled in product(_TYPES, ("m", None), (0, 5)):
+        failure = Failure(kind, fingerprint=kind, message=message)
+        for deliveries in (1, 2) if message else (0,):
+            yield _exited(Failed(failure), settled, deliveries), _CHILD
+        yield RestartFailed(path=_PATH, at=100.0, failure=failure), _CHILD
+    for exit in (KILLED, Finished(), Stopped()):
+        yield _exited(exit, 5, 0), _CHILD
+    yield _exited(Stopped("intensity"), 0, 0), _BELOW
+    yield RateLimitReached(path=_PATH, at=100.0), _CHILD
+    yield RateLimitReached(path=_PATH, at=100.0, after=7.0), _CHILD
+    yield Stalled(path=_PATH, at=100.0, idle=60.0, limit=30.0), _CHILD
+    for depth in (60, 64):
+        yield Overloaded(path=_PATH, at=100.0, depth=depth, capacity=64), _CHILD
+    for severity in (0.0, 0.3, 0.5, 0.7, 0.9, 1.0):
+        yield Reported(path=_PATH, at=100.0, kind="slow", severity=severity), _CHILD
+
+
+def _exited(exit: Failed | Finished | Stopped, settled: int, deliveries: int) -> ChildExited:
+    return ChildExited(path=_PATH, at=100.0, exit=exit, uptime=1.0, settled=settled, deliveries=deliveries)
+
+
+def _grown(signal: Signal, tried: tuple[Action, ...], *, one_message: bool) -> Incident:
+    """The incident that had `signal` again after each attempt, with the same message in hand or another each time."""
+    first = signal.at - len(tried)
+    incident = open_incident("i", _earlier(signal, first, 0, one_message=one_message))
+    for turn, action in enumerate(tried, 1):
+        again = _earlier(signal, first + turn, turn, one_message=one_message) if turn < len(tried) else signal
+        incident = note(incident, action, again.at - 0.5, kind=label_of(signal))
+        incident, _ = judge(incident, verdict(incident, again) or Outcome.UNOBSERVED, again.at)
+        incident = join(incident, again)
+    return incident
+
+
+def _earlier(signal: Signal, at: float, turn: int, *, one_message: bool) -> Signal:
+    match signal:
+        case ChildExited(exit=Failed(failure=failure)) if failure.message and not one_message:
+            return evolve(signal, at=at, exit=Failed(evolve(failure, message=f"{failure.message}{turn}")))
+        case _:
+            return evolve(signal, at=at)
+
+
+def _window(signal: Signal, names: tuple[str, ...]) -> Window:
+    window = Window()
+    for name in names:
+        window = window.add(evolve(signal, path=_PATH.parent / name))
+    return window

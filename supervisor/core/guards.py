@@ -1,0 +1,190 @@
+"""The hard rules. No policy can override them: they answer some signals alone, and they check every answer."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from attrs import evolve, frozen
+
+from .action import (
+    Action,
+    Break,
+    Escalate,
+    Hold,
+    Recycle,
+    Restart,
+    Resume,
+    RollBack,
+    Scope,
+    SetAside,
+    Stop,
+    Throttle,
+    scope_of,
+)
+from .case import Case, counts, must_restart
+from .signal import ChildExited, OperatorAsked, RateLimitReached, Recovered
+from .spec import ChildSpec, RestartPolicy
+from .symptom import failure_in, message_in
+
+__all__ = ["LONGEST_WAIT", "Declined", "Option", "forbids", "forced", "lifted", "retry_after"]
+
+LONGEST_WAIT: Final = 86400.0
+"""Seconds that a Retry-After is obeyed at most; the other side may then ask again."""
+
+
+@frozen
+class Option:
+    """An action that a rule proposes, with its reason."""
+
+    action: Action
+    rule: str
+    reason: str
+    next: str = ""
+    """What would follow if it does not help."""
+    certain: bool = False
+    """Nothing is left to be fixed after it, so its confidence is 1."""
+
+
+@frozen
+class Declined:
+    """An action that was considered and is not taken, by its name, and why."""
+
+    action: str
+    why: str
+
+
+_NOT_RESTARTED: Final = {
+    RestartPolicy.TRANSIENT: Option(
+        Stop(), "not restarted", "it ended in order, and a transient child then stays down", certain=True
+    ),
+    RestartPolicy.TEMPORARY: Option(Stop(), "not restarted", "a temporary child is never restarted", certain=True),
+}
+_RECOVERED: Final = Option(Resume(), "recovered", "what was reported is over", certain=True)
+
+
+def forced(case: Case, *, escalates: bool) -> Option | None:
+    """The answer that the hard rules give by themselves; None leaves it to the policy.
+
+    A child's own limit (`restarts` of its spec) parks that child and asks a person: its siblings have done nothing,
+    so they are not stopped. The supervisor's limit escalates; with `escalates` False (a policy that knows no such
+    limit) it does not bind.
+    """
+    signal, spec = case.signal, case.spec
+    if isinstance(signal, ChildExited) and not must_restart(spec.restart, signal.exit):
+        return _NOT_RESTARTED[spec.restart]
+    if counts(signal, spec):
+        own = spec.restarts if isinstance(spec, ChildSpec) else None
+        if own is not None and case.child_history.exceeded(own):
+            return Option(
+                Hold(f"{signal.path} has used up its own {own.max_restarts} restarts in {own.within:g} s. Start it?"),
+                "own intensity",
+                f"{case.child_history.count} restarts within {own.within:g} s, and its spec allows {own.max_restarts}",
+                "it stays down until a person decides",
+            )
+        if escalates and case.history.exceeded(case.intensity):
+            return _escalation(case)
+    if isinstance(signal, Recovered):
+        return _RECOVERED
+    if isinstance(signal, OperatorAsked):
+        return _asked(case, signal)
+    return None
+
+
+def _escalation(case: Case) -> Option:
+    limit = case.intensity
+    return Option(
+        Escalate(),
+        "intensity",
+        f"{case.history.count} restarts within {limit.within:g} s, and the limit is {limit.max_restarts}",
+        "the supervisor above decides",
+    )
+
+
+def _asked(case: Case, signal: OperatorAsked) -> Option:
+    reason = f"{signal.by} asked for it"
+    match signal.what:
+        case "restart" | "resume" | "release":
+            action: Action = Restart(scope_of(case.strategy))
+        case "roll_back" if case.states and case.journal_ok:
+            action = RollBack(1)
+        case "stop":
+            action = Stop()
+        case "hold":
+            action = Hold(f"{signal.by} holds {case.signal.path}. Start it?")
+        case "recycle":
+            action = Recycle()
+        case unknown:
+            return Option(Resume(), "operator", f"{signal.by} asked for {unknown}, which cannot be done here")
+    return Option(action, "operator", reason)
+
+
+def retry_after(case: Case) -> float:
+    """Seconds that the other side asked to wait; 0 where it did not, or said something that is no waiting time."""
+    signal = case.signal
+    failure = failure_in(signal)
+    asked = signal.after if isinstance(signal, RateLimitReached) else None
+    if asked is None and failure is not None:
+        asked = failure.after
+    if asked is None or not 0.0 < asked < math.inf:
+        return 0.0
+    return min(asked, LONGEST_WAIT)
+
+
+def forbids(case: Case, action: Action) -> str:
+    """Why this action may not be taken in this case; empty if it may."""
+    match action:
+        case Resume() | Recycle():
+            return _not_down(case) or _not_limited(case)
+        case Throttle(seconds=seconds):
+            return _not_down(case) or _waits(seconds)
+        case Break(dependency=dependency, seconds=seconds):
+            return _waits(seconds) if dependency else "it names no dependency"
+        case Restart(after=after):
+            return _not_limited(case) or _waits(after)
+        case RollBack(steps=steps, after=after):
+            if not 1 <= steps <= case.states:
+                return "no earlier state is left" if steps >= 1 else "a rollback goes back at least one step"
+            return _not_limited(case) or _waits(after) or _commits(case)
+        case SetAside(message=message, after=after):
+            if not message or message != message_in(case.signal):
+                return "that message was not in hand" if message else "no message was in hand"
+            return _waits(after) or _commits(case)
+        case Hold() | Stop() | Escalate():
+            return ""
+
+
+def lifted(case: Case, action: Action) -> Action:
+    """The action with what the hard rules add: it waits at least as long as the other side asked, its scope is at least
+    the declared one, and at most one level wider for each attempt that failed."""
+    wait = retry_after(case)
+    match action:
+        case Restart(scope=scope, after=after):
+            declared = scope_of(case.strategy)
+            bound = Scope(max(declared, min(scope, declared + case.incident.failed, Scope.ALL)))
+            if bound is scope and after >= wait:
+                return action
+            return Restart(bound, max(after, wait))
+        case RollBack(after=after) | SetAside(after=after):
+            return action if after >= wait else evolve(action, after=wait)
+        case Throttle(seconds=seconds) | Break(seconds=seconds):
+            return action if seconds >= wait else evolve(action, seconds=wait)
+        case _:
+            return action
+
+
+def _not_down(case: Case) -> str:
+    return "it has ended, so there is nothing to let live" if case.down else ""
+
+
+def _not_limited(case: Case) -> str:
+    limited = isinstance(case.signal, RateLimitReached)
+    return "the other side asked for fewer calls; it is neither broken nor to be asked at once" if limited else ""
+
+
+def _waits(seconds: float) -> str:
+    return "" if 0.0 <= seconds < math.inf else f"{seconds!r} is no waiting time"
+
+
+def _commits(case: Case) -> str:
+    return "" if case.journal_ok else "the journal cannot commit it"

@@ -1,0 +1,278 @@
+"""ladder(): the default policy, a table from symptoms to actions that can be read from top to bottom."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import field, frozen
+
+from .action import (
+    Action,
+    Break,
+    Hold,
+    Restart,
+    Resume,
+    RollBack,
+    Scope,
+    SetAside,
+    Throttle,
+    scope_of,
+)
+from .case import Case
+from .context import PATIENCE, Context
+from .decision import backoff_of
+from .guards import Declined, Option, retry_after
+from .history import delay
+from .incident import Incident
+from .rules import Row, declined, options
+from .spec import Backoff
+from .symptom import SEVERE, Kind, Risk, Symptom, message_in
+
+__all__ = ["ROWS", "Ladder", "ladder", "rows"]
+
+WIDEN: Final = 3
+"""Failed attempts after which the restart takes more children along."""
+QUIET: Final = Backoff(first=5.0, factor=2.0, most=300.0, jitter=0.2)
+"""How long a dependency is left alone."""
+SLOWER: Final = Backoff(first=1.0, factor=2.0, most=120.0, jitter=0.2)
+"""How long a throttle lasts where nobody said."""
+
+_ENDS: Final = frozenset({Kind.CRASH, Kind.FINISHED, Kind.STOPPED, Kind.GAVE_UP})
+_DOWN: Final = _ENDS | {Kind.START_FAILED}
+_CRASHED: Final = frozenset({Kind.CRASH})
+_FAILED: Final = frozenset({Kind.CRASH, Kind.START_FAILED})
+_OUTSIDE: Final = (Symptom.CONNECTION, Symptom.TIMEOUT, Symptom.RATE_LIMITED, Symptom.OVERLOADED)
+_NO_FAULT_OF_STATE: Final = (*_OUTSIDE, Symptom.OUT_OF_MEMORY)
+
+
+# When ------------------------------------------------------------------------------------------------------------
+
+
+def _always(_context: Context, _incident: Incident) -> bool:
+    return True
+
+
+def _alike(context: Context, incident: Incident) -> bool:
+    """Not for ever: where breaking has not helped, a message that used up its deliveries is the next suspect."""
+    return context.shows(Symptom.SIBLINGS_ALIKE) and not (
+        context.shows(Symptom.SAME_MESSAGE) and incident.tried("break") >= WIDEN
+    )
+
+
+def _used_up(context: Context, _incident: Incident) -> bool:
+    return context.shows(Symptom.SAME_MESSAGE)
+
+
+def _dies_on_state(context: Context, _incident: Incident) -> bool:
+    """A failed start says less than a life: it has to fail three times."""
+    enough = 3 if context.kind is Kind.START_FAILED else 2
+    return context.lives >= enough and not context.one_message and not context.shows(*_NO_FAULT_OF_STATE)
+
+
+def _state_left(context: Context, incident: Incident) -> bool:
+    """The declared state forgets everything, so it needs more: a rollback that did not help, or four lives."""
+    enough = context.states > 1 or incident.rolled_back > 0 or context.lives >= 4
+    return _dies_on_state(context, incident) and context.states > 0 and enough
+
+
+def _rolled_back_to_the_end(context: Context, incident: Incident) -> bool:
+    return _dies_on_state(context, incident) and context.states == 0 and incident.rolled_back > 0
+
+
+def _outside(context: Context, _incident: Incident) -> bool:
+    return context.shows(*_OUTSIDE)
+
+
+def _outside_again(context: Context, incident: Incident) -> bool:
+    return _outside(context, incident) and context.failed >= WIDEN
+
+
+def _patience_over(context: Context, _incident: Incident) -> bool:
+    return context.failed >= PATIENCE
+
+
+def _wider(context: Context, _incident: Incident) -> bool:
+    return context.failed >= WIDEN and not context.one_message and not context.shows(Symptom.OUT_OF_MEMORY)
+
+
+def _no_memory(context: Context, _incident: Incident) -> bool:
+    return context.shows(Symptom.OUT_OF_MEMORY)
+
+
+def _stalls_again(context: Context, _incident: Incident) -> bool:
+    return context.failed >= 2
+
+
+def _stalls_and_state_left(context: Context, incident: Incident) -> bool:
+    """The declared state is no answer to a hang, unless a checkpoint was one that did not help."""
+    return _stalls_again(context, incident) and context.states > (incident.rolled_back == 0)
+
+
+def _drowning(context: Context, incident: Incident) -> bool:
+    return context.risk >= Risk.HIGH or incident.tried("resume", "throttle") >= 2
+
+
+def _severe(context: Context, _incident: Incident) -> bool:
+    return context.severity >= SEVERE
+
+
+def _severe_and_alike(context: Context, incident: Incident) -> bool:
+    return _severe(context, incident) and context.shows(Symptom.SIBLINGS_ALIKE)
+
+
+# Then ------------------------------------------------------------------------------------------------------------
+
+
+def _wait(case: Case) -> float:
+    return delay(backoff_of(case.spec), case.incident.failed + 1, case.spread)
+
+
+def _restart(case: Case, _context: Context) -> Action:
+    return Restart(scope_of(case.strategy), _wait(case))
+
+
+def _restart_at_once(case: Case, _context: Context) -> Action:
+    return Restart(scope_of(case.strategy), 0.0)
+
+
+def _restart_more(case: Case, context: Context) -> Action:
+    widened = Scope(min(scope_of(case.strategy) + context.failed // WIDEN, Scope.ALL))
+    return Restart(widened, _wait(case))
+
+
+def _roll_back(case: Case, _context: Context) -> Action:
+    return RollBack(case.incident.rolled_back + 1, _wait(case))
+
+
+def _set_aside(case: Case, _context: Context) -> Action:
+    return SetAside(message_in(case.signal) or "", _wait(case))
+
+
+def _break(case: Case, context: Context) -> Action:
+    return Break(context.shared, delay(QUIET, case.incident.tried("break") + 1, case.spread))
+
+
+def _throttle(case: Case, _context: Context) -> Action:
+    asked = retry_after(case)
+    return Throttle(asked or delay(SLOWER, case.incident.tried("throttle") + 1, case.spread))
+
+
+def _resume(_case: Case, _context: Context) -> Action:
+    return Resume()
+
+
+def _ask(case: Case, context: Context) -> Action:
+    tried = f"{context.failed} attempts did not help"
+    undone = f", going back {case.incident.rolled_back} checkpoints among them" if case.incident.rolled_back else ""
+    return Hold(f"{case.signal.path}: {tried}{undone}. Start it again, change it, or stop it?")
+
+
+# The table -------------------------------------------------------------------------------------------------------
+
+ROWS: Final = (
+    Row("rate limited", frozenset({Kind.RATE_LIMITED}), _always, "a rate limit",
+        Throttle, _throttle, "throttle for Retry-After, or 1 s, 2 s, … up to 120 s",
+        "the other side asked for fewer calls: the agent works", "a longer throttle"),
+    Row("killed", frozenset({Kind.KILLED}), _always, "killed from outside",
+        Restart, _restart_at_once, "restart at once",
+        "it was killed from outside: nothing is known to be wrong with it", "restart, while the intensity allows"),
+    Row("siblings alike", _FAILED, _alike,
+        "ten siblings, or three and half of all, failing in the same way",
+        Break, _break, "break the dependency they share for 5 s, 10 s, … up to 300 s",
+        "so many failing alike are one trouble: what they share is down, not each of them", "a longer break"),
+    Row("poison message", _CRASHED, _used_up, "a message that has used up its deliveries",
+        SetAside, _set_aside, "set the message aside and restart without it",
+        "this message ended its agent each time it was tried", "restart, then roll back"),
+    Row("dies on its state", _FAILED, _state_left,
+        "2 lives in a row (3 failed starts) that settled nothing, not by one message; a checkpoint (4 lives without)",
+        RollBack, _roll_back, "roll back one checkpoint, then further, at last to the declared state",
+        "it dies right after each restore, and not by one message: the state is the suspect",
+        "roll back one further; without an earlier state, ask"),
+    Row("no state left", _FAILED, _rolled_back_to_the_end, "every earlier state tried",
+        Hold, _ask, "hold and ask a person",
+        "it dies on every earlier state and on the declared one too", "it stays down until a person decides"),
+    Row("outside again", _FAILED, _outside_again, "connection or timeout failures, and 3 failed attempts",
+        Break, _break, "break the dependency for 5 s, 10 s, … up to 300 s",
+        "what it talks to is down; more restarts would only ask it more often", "a longer break"),
+    Row("outside", _FAILED, _outside, "a connection or timeout failure",
+        Restart, _restart, "restart after its backoff",
+        "what it talks to failed; most of these pass", "restart after twice the time, then break the dependency"),
+    Row("out of patience", _DOWN, _patience_over, "6 failed attempts in this incident",
+        Hold, _ask, "hold and ask a person",
+        "six attempts did not help", "it stays down until a person decides"),
+    Row("wider", _DOWN, _wider, "3 failed attempts in this incident",
+        Restart, _restart_more, "restart after its backoff, with the children after it",
+        "restarting it alone did not help: what it works with may be the cause", "ask a person after 6 attempts"),
+    Row("out of memory", _FAILED, _no_memory, "a memory error",
+        Restart, _restart, "restart after its backoff",
+        "a fresh incarnation gives the memory back", "restart after twice the time, then ask"),
+    Row("start failed", frozenset({Kind.START_FAILED}), _always, "a start that failed",
+        Restart, _restart, "restart after its backoff",
+        "it did not start; the next attempt may", "restart after twice the time, then roll back"),
+    Row("supervisor gave up", frozenset({Kind.GAVE_UP}), _always, "a supervisor that gave up",
+        Restart, _restart, "restart the supervisor below after its backoff",
+        "everything below it starts afresh", "restart after twice the time"),
+    Row("ended", frozenset({Kind.FINISHED, Kind.STOPPED}), _always, "an end in order",
+        Restart, _restart, "restart after its backoff",
+        "it ended in order, and its spec wants it back", "restart after twice the time"),
+    Row("crash", _CRASHED, _always, "a crash",
+        Restart, _restart, "restart after its backoff",
+        "most crashes pass with a fresh start", "restart after twice the time, then with its neighbours, then ask"),
+    Row("stalls on its state", frozenset({Kind.STALLED}), _stalls_and_state_left,
+        "2 failed attempts, and a checkpoint",
+        RollBack, _roll_back, "roll back one checkpoint, then further",
+        "it hangs again after each restart: its state may lead it there", "roll back one further, then ask"),
+    Row("stalls for ever", frozenset({Kind.STALLED}), _stalls_again, "2 failed attempts, and every earlier state tried",
+        Hold, _ask, "hold and ask a person",
+        "it hangs whatever it starts from", "it stays down until a person decides"),
+    Row("stalled", frozenset({Kind.STALLED}), _always, "no progress within its limit",
+        Restart, _restart, "restart after its backoff",
+        "nothing new has come of the work in hand: it hangs", "restart again, then roll back"),
+    Row("drowning", frozenset({Kind.OVERLOADED}), _drowning, "high risk, or the third time in this incident",
+        Throttle, _throttle, "throttle for 1 s, 2 s, … up to 120 s",
+        "its mailbox fills faster than it works", "a longer throttle"),
+    Row("overloaded", frozenset({Kind.OVERLOADED}), _always, "a mailbox nearly full",
+        Resume, _resume, "let it live",
+        "its mailbox is bounded, so those who send to it already wait", "throttle it"),
+    Row("all report it", frozenset({Kind.REPORTED}), _severe_and_alike, "a high report, and siblings that report it",
+        Break, _break, "break the dependency they share for 5 s, 10 s, … up to 300 s",
+        "so many reporting the same are one trouble: what they share is down", "a longer break"),
+    Row("severe report", frozenset({Kind.REPORTED}), _severe, "severity 0.6 or more",
+        Resume, _resume, "let it live, visibly",
+        "nothing to restart: the agent works, what it watches does not", "break once siblings report it too"),
+    Row("report", frozenset({Kind.REPORTED}), _always, "a report",
+        Resume, _resume, "let it live",
+        "good to know, and no reason to act", "wait and see"),
+)  # fmt: skip
+
+
+@frozen
+class Ladder:
+    """The table as a policy: the first row that fits answers."""
+
+    rows: tuple[Row, ...] = ROWS
+    name: str = "ladder"
+    counts_alike: bool = True
+    escalates: bool = True
+    stable_after: float | None = None
+    _by_kind: dict[Kind, tuple[Row, ...]] = field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        by_kind = {kind: tuple(row for row in self.rows if kind in row.on) for kind in Kind}
+        object.__setattr__(self, "_by_kind", by_kind)
+
+    def propose(self, case: Case) -> tuple[Option, ...]:
+        return options(self._by_kind[case.context.kind], case)
+
+    def declined(self, case: Case) -> tuple[Declined, ...]:
+        return declined(self._by_kind[case.context.kind], case)
+
+
+def ladder() -> Ladder:
+    """The default policy: a static table, so that the same circumstances always get the same answer."""
+    return Ladder()
+
+
+def rows(table: tuple[Row, ...] = ROWS) -> tuple[tuple[str, str, str, str, str], ...]:
+    """The table for printing: name, when, action, reason, what next. The first row that fits answers."""
+    return tuple((row.name, row.needs, row.does, row.reason, row.next) for row in table)
