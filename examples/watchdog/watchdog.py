@@ -143,7 +143,7 @@ class Endpoint(Agent[History]):
             self.limited += 1  # kept with the next check: what this handler would keep is undone by what it raises
             raise RateLimited(found.after, f"{self.call.url}: {found.text}")
         before = self.state
-        standing, change = step(self.damping, before.standing, found.kind)
+        standing, change = step(self.damping, before.standing, found.kind.value)
         failed = found.kind is not Kind.OK
         self.state = History(
             checks=before.checks + 1,
