@@ -14,6 +14,7 @@ TreewardenError
 │   └── DurabilityError                  a synchronous tell to an agent that must wait for the disk
 ├── SupervisionError                     a call to a supervisor that it refuses
 │   ├── AlreadyStarted · AlreadyPresent · NotFound · StillRunning · StillRestarting · IsDynamic
+│   ├── SupervisorGone                   it does not run, or ended before it answered
 │   └── StartFailed                      on_start raised, ended, or took too long
 ├── TreeFailed                           the root gave up; holds the exception group
 └── JournalError
@@ -59,6 +60,7 @@ __all__ = [
     "StillRunning",
     "Stop",
     "SupervisionError",
+    "SupervisorGone",
     "TreeFailed",
     "TreewardenError",
     "UnknownKind",
@@ -120,7 +122,7 @@ class NotHandled(DeliveryError, TypeError):
 
 
 class DurabilityError(DeliveryError):
-    """`tell_nowait` to an agent of durability `message`: it cannot return before the disk has the message. Use `tell`."""
+    """`tell_nowait` to an agent of durability `message`, which has to wait for the disk. Use `tell`."""
 
 
 class SupervisionError(TreewardenError):
@@ -153,6 +155,10 @@ class StillRestarting(SupervisionError):
 
 class IsDynamic(SupervisionError):
     """The call makes no sense on a dynamic supervisor (OTP: `simple_one_for_one`)."""
+
+
+class SupervisorGone(SupervisionError):
+    """The supervisor does not run, or ended before it answered (OTP: `noproc`, or its exit reason)."""
 
 
 class StartFailed(SupervisionError):

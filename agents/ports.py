@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from attrs import field, frozen
 
 from .core.message import Due, Envelope
 from .core.path import Path
 
-__all__ = ["KEEP", "Clock", "Outgoing", "Settled", "Store", "Untouched"]
+if TYPE_CHECKING:
+    from .slot import Slot
+
+__all__ = ["KEEP", "Alarm", "Alarms", "Clock", "Outgoing", "Settled", "Store", "Untouched"]
 
 
 class Untouched:
@@ -28,7 +31,7 @@ KEEP: Final = Untouched()
 class Outgoing:
     """A message that leaves with the settle of the handler that told it."""
 
-    target: Path
+    target: Slot
     envelope: Envelope
     release: Callable[[], None] = field(repr=False)
     """Hands the envelope to the target's mailbox; called once, after the commit."""
@@ -61,11 +64,34 @@ class Store(Protocol):
     """What `run_agent` needs of durability."""
 
     def settle(self, done: Settled, then: Callable[[BaseException | None], None]) -> None:
-        """Queue `done`. Never blocks; `then(None)` is called in the loop once it is durable, `then(error)` if it is not."""
+        """Queue `done`. Never blocks; `then(None)` is called once it is durable, `then(error)` if it is not."""
+        ...
+
+    async def accept(self, slot: Slot, envelope: Envelope) -> None:
+        """Make a message durable, then put it into `slot`, whose room was reserved for it.
+
+        Cancelled: the message is accepted all the same. Raises `CommitFailed`: then it is not, and the room is free.
+        """
         ...
 
     async def settled(self) -> None:
-        """Wait until everything queued so far by this slot is durable (output commit). Raises what its commit raised."""
+        """Wait until nothing of this slot is on its way to the disk any more (output commit)."""
+        ...
+
+
+class Alarm(Protocol):
+    """One delay that was asked for."""
+
+    def cancel(self) -> None:
+        """Do not call. Does nothing after the call, or a second time."""
+        ...
+
+
+class Alarms(Protocol):
+    """Delays as callbacks, so that nobody sleeps who has other things to do."""
+
+    def at(self, when: float, call: Callable[[], None]) -> Alarm:
+        """Call `call` in the loop at `when`, in the clock of the loop; soon if that is past."""
         ...
 
 

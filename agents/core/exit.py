@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import traceback
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from attrs import frozen
 
 from .message import MessageId
 
-__all__ = ["KILLED", "Exit", "Failed", "Failure", "Finished", "Stopped", "fingerprint", "is_clean"]
+__all__ = [
+    "KILLED",
+    "Exit",
+    "Failed",
+    "Failure",
+    "Finished",
+    "Stopped",
+    "alone",
+    "describe",
+    "fingerprint",
+    "is_clean",
+    "leaves",
+]
 
 
 @frozen
@@ -76,12 +88,13 @@ def fingerprint(kind: str, places: tuple[str, ...]) -> str:
 
 
 def describe(error: BaseException, *, message: MessageId | None = None, message_kind: str | None = None) -> Failure:
-    """Turn an exception into a `Failure`. A group is flattened into `parts`; its type is that of its only kind, if it has one."""
+    """Turn an exception into a `Failure`. A group is flattened into `parts`; leaves of one type give it their type."""
     kind = _name(type(error))
     frames = traceback.extract_tb(error.__traceback__)
     places = tuple(f"{_short(frame.filename)}:{frame.name}" for frame in frames)
     last = frames[-1] if frames else None
-    parts = tuple(describe(leaf) for leaf in _leaves(error)) if isinstance(error, BaseExceptionGroup) else ()
+    found = leaves(error)
+    parts = tuple(describe(leaf) for leaf in found) if found[0] is not error else ()
     kinds = {part.type for part in parts}
     return Failure(
         type=kinds.pop() if len(kinds) == 1 else kind,
@@ -96,11 +109,18 @@ def describe(error: BaseException, *, message: MessageId | None = None, message_
     )
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    found: list[BaseException] = []
-    for error in group.exceptions:
-        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])  # pyright: ignore[reportUnknownArgumentType]
-    return found
+def leaves(error: BaseException) -> list[BaseException]:
+    """The exceptions that `error` holds: itself, or those of a group, of its groups, and so on."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    return [leaf for each in group.exceptions for leaf in leaves(each)]
+
+
+def alone(error: BaseException) -> BaseException:
+    """The only exception in a group, or `error` itself."""
+    found = leaves(error)
+    return found[0] if len(found) == 1 else error
 
 
 def _name(kind: type[BaseException]) -> str:

@@ -56,7 +56,7 @@ class Path(str):
         return other == "/" or self == other or self.startswith(other + "/")
 
     def resolve(self, text: str) -> Path:
-        """Read `text` as seen from this slot: `./x` is a child, `../x` a sibling, anything else counts from the root."""
+        """Read `text` as seen from here: `./x` is a child, `../x` a sibling, anything else counts from the root."""
         if not text.startswith("."):
             return Path.parse(text)
         here = self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
 from typing import Protocol, TypeAlias
 
 from attrs import field, frozen
@@ -215,7 +216,9 @@ class Journal(Protocol):
 
     async def __aenter__(self) -> Journal: ...
 
-    async def __aexit__(self, *exc_info: object) -> None: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None: ...
 
     def submit(self, commit: Commit, then: Callable[[BaseException | None], None]) -> None:
         """Queue a transaction, in order; it may share a disk sync with others. Never blocks, never raises.

@@ -1,0 +1,241 @@
+"""`Agent[S]`: state that handlers replace, one message at a time."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Awaitable, Callable, Mapping
+from types import UnionType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeGuard, TypeVar, Union, cast
+
+import trio
+from attrs import frozen
+
+from .core.exit import Exit
+from .core.path import Path
+from .errors import ConfigurationError
+from .ref import Ref
+
+if TYPE_CHECKING:
+    from .life import Life
+
+__all__ = ["Agent", "Handled", "Repeated", "every", "handles"]
+
+S = TypeVar("S")
+A = TypeVar("A", bound="Agent[Any]")
+F = TypeVar("F", bound=Callable[..., Any])
+
+_HANDLES = "__treewarden_handles__"
+_EVERY = "__treewarden_every__"
+
+
+@frozen
+class Handled:
+    """One handler: the plain function, and whether its result is awaited."""
+
+    call: Callable[..., Any]
+    awaits: bool
+
+
+@frozen
+class Repeated:
+    """One `@every` method."""
+
+    name: str
+    call: Callable[..., Any]
+    awaits: bool
+    period: float | str
+
+    def seconds(self, agent: Agent[Any]) -> float:
+        """The period of this agent; a text names the attribute that holds it."""
+        value: Any = getattr(agent, self.period) if isinstance(self.period, str) else self.period
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+            raise ConfigurationError(
+                f"{type(agent).__qualname__}.{self.name}: its period is {value!r}; give a positive number of seconds"
+            )
+        return float(value)
+
+
+def handles(method: F) -> F:
+    """Mark a method as the handler of the message type that annotates its parameter (a union is each of its types).
+
+    `async def` or plain `def`. What it returns is the reply of an ask; in a stage of a pipeline it goes on to the
+    next stage. What it raises ends the incarnation, except `RateLimited` and `Stop`.
+    """
+    setattr(method, _HANDLES, True)
+    return method
+
+
+def every(seconds: float | str) -> Callable[[F], F]:
+    """Mark a method without parameters to run every `seconds`, the first time at once.
+
+    The due times are a fixed grid in wall time, which goes on over restarts and process deaths; ticks missed while
+    the agent was down or busy become one. A text names the attribute of the agent that holds the period.
+    """
+
+    def mark(method: F) -> F:
+        setattr(method, _EVERY, seconds)
+        return method
+
+    return mark
+
+
+class Agent(Generic[S]):
+    """One actor: it handles one message at a time, and what it knows is `state`.
+
+    `state` is a frozen value. A handler replaces it (`self.state = evolve(self.state, ...)`); it counts when the
+    handler returns and is dropped when the handler raises. Everything else on `self` lasts as long as the incarnation.
+
+    Subclasses may take arguments in `__init__`; they come from the child's `args` at every start.
+    """
+
+    state: S = None  # type: ignore[assignment]  # agents without state leave it at None
+
+    drains_body: ClassVar[bool] = False
+    """Whether `run` watches `stop_requested` and ends by itself within the grace; otherwise it is cancelled at once."""
+
+    handlers: ClassVar[Mapping[type, Handled]] = {}
+    repeated: ClassVar[tuple[Repeated, ...]] = ()
+
+    life: Life
+    """Set before `on_start`; absent in `__init__`."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own, repeated = dict(cls.handlers), {each.name: each for each in cls.repeated}
+        for name, method in list(vars(cls).items()):
+            if getattr(method, _HANDLES, False):
+                for kind in _message_types(cls, name, method):
+                    own[kind] = Handled(method, inspect.iscoroutinefunction(method))
+            if (period := getattr(method, _EVERY, None)) is not None:
+                repeated[name] = Repeated(name, method, inspect.iscoroutinefunction(method), period)
+        cls.handlers = own
+        cls.repeated = tuple(repeated.values())
+
+    # -- what a subclass may define
+
+    async def on_start(self) -> None:
+        """Run before the first message of every incarnation; the next sibling starts when it returns.
+
+        Raise `Ignore` to stay away without being a failure; any other exception is a start that failed.
+        """
+
+    async def on_stop(self, exit: Exit) -> None:
+        """Run at the end of an incarnation that was not killed, within its grace. State changed here is not kept."""
+
+    async def run(self) -> Any:
+        """A body that runs beside the handlers; its return finishes the agent. Not called unless overridden."""
+        raise NotImplementedError
+
+    # -- what a subclass may call
+
+    @property
+    def path(self) -> Path:
+        """Where this agent lives."""
+        return self.life.slot.path
+
+    def ref(self, path: str) -> Ref:
+        """A reference to another slot: `../sibling`, `./child`, or a path from the root."""
+        return self.life.ref(path)
+
+    def now(self) -> float:
+        """Wall seconds since 1970, from the tree's clock."""
+        return self.life.clock.wall()
+
+    def record(self, fact: Any) -> None:
+        """Add a fact of your own (a frozen attrs value) to the journal, with the settle of the message in hand."""
+        self.life.record(fact)
+
+    def checkpoint(self, name: str = "") -> None:
+        """Keep the state that this handler leaves as a checkpoint, under `name` if one is given."""
+        self.life.checkpoint(name)
+
+    def keep(self) -> None:
+        """Settle the state as it is now, soon: for a body (`run`), which has no message that would settle it."""
+        self.life.keep()
+
+    def progress(self, token: object) -> None:
+        """Say that work goes on. Only a token that was not the last one counts: repeating itself is not progress."""
+        self.life.progress(token)
+
+    def signal(self, kind: str, severity: float, text: str = "", **facts: Any) -> None:
+        """Tell the supervisor about something that is no failure of this agent; `severity` is from 0 to 1.
+
+        Raises `ValueError` naming the field that is out of range.
+        """
+        self.life.warden.reported(kind, severity, text, facts)
+
+    def recovered(self, kind: str, text: str = "") -> None:
+        """Tell the supervisor that what was signalled under `kind` is over."""
+        self.life.warden.recovered(kind, text)
+
+    def start_soon(self, work: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Run `work` beside the handlers; it is cancelled with the incarnation, and what it raises ends it."""
+        self.life.warden.start_helper(work, *args)
+
+    @property
+    def stop_requested(self) -> trio.Event:
+        """Set when the supervisor asks this incarnation to end."""
+        return self.life.stop_requested
+
+
+def overrides(agent: Agent[Any] | type[Agent[Any]], name: str) -> bool:
+    """Whether the agent's class defines `name` itself, and does not leave it to `Agent`."""
+    cls = agent if isinstance(agent, type) else type(agent)
+    return getattr(cls, name) is not getattr(Agent, name)
+
+
+def is_agent_class(value: Any) -> TypeGuard[type[Agent[Any]]]:
+    """Whether `value` is a class of agents, not a function that makes them."""
+    return isinstance(value, type) and issubclass(value, Agent)
+
+
+def made_by(make: Callable[..., Any], args: Mapping[str, Any]) -> Agent[Any]:
+    """A fresh agent. Raises `ConfigurationError` if `make` gives something else, and what `make` raises."""
+    agent = make(**args)
+    if not isinstance(agent, Agent):
+        raise ConfigurationError(f"{make!r} gave {type(agent).__name__}, which is no Agent")
+    return cast("Agent[Any]", agent)
+
+
+def lookup(agent: type[Agent[Any]], kind: type) -> Handled | None:
+    """The handler for messages of type `kind` or of a type that it inherits from."""
+    for base in kind.__mro__:
+        found = agent.handlers.get(base)
+        if found is not None:
+            return found
+    return None
+
+
+def state_type(agent: type[Agent[Any]]) -> Any:
+    """What the class says its state is (`Agent[Tally]`), or the type of the state that it declares."""
+    for cls in agent.__mro__:
+        for base in getattr(cls, "__orig_bases__", ()):
+            if typing.get_origin(base) is Agent:
+                (declared,) = typing.get_args(base)
+                if not isinstance(declared, TypeVar):
+                    return type(None) if declared is None else declared
+    return type(cast("object", cast("Any", agent).state))
+
+
+def _message_types(cls: type, name: str, method: Callable[..., Any]) -> list[type]:
+    where = f"{cls.__qualname__}.{name}"
+    parameters = list(inspect.signature(method).parameters.values())
+    if len(parameters) != 2:
+        raise ConfigurationError(f"{where}: a handler takes self and one message, not {len(parameters) - 1} parameters")
+    try:
+        hints = typing.get_type_hints(method)
+    except NameError as error:
+        raise ConfigurationError(
+            f"{where}: the type of its message is not known when the class is made ({error}); "
+            "define message classes at module level, above the agent"
+        ) from None
+    if parameters[1].name not in hints:
+        raise ConfigurationError(f"{where}: annotate {parameters[1].name!r} with the type of message it handles")
+    hint = hints[parameters[1].name]
+    kinds = typing.get_args(hint) if typing.get_origin(hint) in (Union, UnionType) else (hint,)
+    found = [typing.get_origin(kind) or kind for kind in kinds]
+    for kind in found:
+        if not isinstance(kind, type):
+            raise ConfigurationError(f"{where}: {kind!r} is not a class; handle a class or a union of classes")
+    return found

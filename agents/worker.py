@@ -1,0 +1,131 @@
+"""An existing async function as a supervised agent, unchanged."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from attrs import evolve, frozen
+
+from .agent import Agent, every
+from .core.path import Path
+from .errors import ConfigurationError
+
+__all__ = ["AgentSpec", "Job", "Once", "Periodic", "Work", "worker"]
+
+
+@frozen
+class AgentSpec:
+    """Which agent, made with which arguments; `id` is the slot's name unless the tree gives another."""
+
+    agent: Callable[..., Agent[Any]]
+    args: Mapping[str, Any]
+    id: str
+
+
+def worker(fn: Callable[..., Awaitable[Any]], *, every: float | None = None) -> AgentSpec:
+    """An existing async function as an agent: run once, or `every` so many seconds on a grid that does not drift.
+
+    The function takes nothing, or one `Job`. What it raises is a crash, except `RateLimited` and exceptions that
+    carry a response with status 429: those throttle it. Raises `ConfigurationError` for a function that cannot be one.
+    """
+    name = getattr(fn, "__name__", "")
+    if not inspect.iscoroutinefunction(fn):
+        raise ConfigurationError(
+            f"{name or fn!r}: a worker is an async function; write `async def {name or 'poll'}(...)`"
+        )
+    if len(_required(fn)) > 1:
+        raise ConfigurationError(f"{name}: a worker takes nothing or one Job, not {', '.join(_required(fn))}")
+    if every is None:
+        return AgentSpec(Once, {"fn": fn}, name)
+    if isinstance(every, bool) or not 0 < every < math.inf:
+        raise ConfigurationError(f"{name}: every is {every!r}; give a positive number of seconds")
+    return AgentSpec(Periodic, {"fn": fn, "period": every}, name)
+
+
+@frozen
+class Work:
+    """What is kept of a worker: how often its function has returned, and the value it last kept."""
+
+    runs: int = 0
+    value: Any = None
+
+
+class Job:
+    """What a worker's function gets if it takes a parameter."""
+
+    def __init__(self, agent: Agent[Work]) -> None:
+        self._agent = agent
+
+    @property
+    def path(self) -> Path:
+        return self._agent.path
+
+    @property
+    def value(self) -> Any:
+        """What the last `checkpoint` kept, in this life or an earlier one; None at first."""
+        return self._agent.state.value
+
+    def checkpoint(self, value: Any) -> None:
+        """Keep `value` (JSON-like data): of a periodic worker when its function returns, of one that runs once now."""
+        self._agent.state = evolve(self._agent.state, value=value)
+        self._agent.keep()
+
+    def progress(self, token: object) -> None:
+        """Say that work goes on; only a new token counts (see `Agent.progress`)."""
+        self._agent.progress(token)
+
+    def signal(self, kind: str, severity: float, text: str = "", **facts: Any) -> None:
+        """Tell the supervisor about something (see `Agent.signal`)."""
+        self._agent.signal(kind, severity, text, **facts)
+
+    def recovered(self, kind: str, text: str = "") -> None:
+        """Take a signal back (see `Agent.recovered`)."""
+        self._agent.recovered(kind, text)
+
+    def record(self, fact: Any) -> None:
+        """Add a fact to the journal (see `Agent.record`)."""
+        self._agent.record(fact)
+
+
+class _Worker(Agent[Work]):
+    state = Work()
+
+    def __init__(self, fn: Callable[..., Awaitable[Any]]) -> None:
+        self.fn = fn
+        self.takes_job = bool(_required(fn))
+
+    async def call(self) -> Any:
+        result = await (self.fn(Job(self)) if self.takes_job else self.fn())
+        self.state = evolve(self.state, runs=self.state.runs + 1)
+        return result
+
+
+class Periodic(_Worker):
+    """Calls the function every `period` seconds, on a grid that does not drift."""
+
+    def __init__(self, fn: Callable[..., Awaitable[Any]], period: float) -> None:
+        super().__init__(fn)
+        self.period = period
+
+    @every("period")
+    async def tick(self) -> None:
+        await self.call()
+
+
+class Once(_Worker):
+    """Calls the function once as a body; its return finishes the agent."""
+
+    async def run(self) -> Any:
+        return await self.call()
+
+
+def _required(fn: Callable[..., Any]) -> list[str]:
+    return [
+        parameter.name
+        for parameter in inspect.signature(fn).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]

@@ -1,0 +1,234 @@
+"""A supervisor's table of children: how one is started and stopped, and how groups of them are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import trio
+
+from treewarden.agents.core.exit import Exit, Failed, Failure, Finished, Stopped
+from treewarden.agents.core.lifecycle import SlotEvent, SlotState
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import Ignore
+
+from .child import AgentLife, Child, Incarnation, Parent
+from .core.event import ChildEnded, ChildIgnored, ChildStarted, ChildStartFailed
+from .core.spec import BrutalKill, ChildSpec, Grace, RestartPolicy, Spec, Strategy
+from .recovery import close_slot, make_slot
+
+if TYPE_CHECKING:
+    from .supervisor import Supervisor
+
+__all__ = ["Children"]
+
+KILL_WITHIN = 1.0
+"""Seconds that a cancelled incarnation has to end before it is fenced off as a zombie."""
+
+
+class Children:
+    """The children in start order. Only the supervisor's own task starts and stops them."""
+
+    def __init__(self, path: Path, parent: Parent, strategy: Strategy, supervisor: type[Supervisor]) -> None:
+        self.path = path
+        self.strategy = strategy
+        self.zombies: list[AgentLife] = []
+        self._parent = parent
+        self._common = parent.common
+        self._supervisor = supervisor
+        self._table: dict[str, Child] = {}
+
+    # -- the table
+
+    def __iter__(self) -> Iterator[Child]:
+        return iter(list(self._table.values()))
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def get(self, id: str) -> Child | None:
+        return self._table.get(id)
+
+    @property
+    def order(self) -> list[str]:
+        """The ids in start order."""
+        return list(self._table)
+
+    def add(self, spec: Spec) -> Child:
+        """Put a spec at the end of the table, not yet started."""
+        child = Child(spec, self.path / spec.id)
+        self._table[spec.id] = child
+        self._give_slot(child)
+        return child
+
+    def _give_slot(self, child: Child) -> None:
+        if isinstance(child.spec, ChildSpec):
+            child.slot = make_slot(child.path, child.spec, self._common)
+
+    def reorder(self, specs: Sequence[Spec]) -> list[Child]:
+        """Replace the specs (OTP's code change): known ids get the new spec and keep their life, new ones are added
+        without being started, ids no longer listed stay behind the others. Returns those that are new."""
+        old, new = self._table, list[Child]()
+        self._table = {}
+        for spec in specs:
+            child = old.pop(spec.id, None)
+            if child is None:
+                new.append(self.add(spec))
+            else:
+                child.spec = spec
+                self._table[spec.id] = child
+        self._table.update(old)
+        return new
+
+    def drop(self, child: Child, reason: str, exit: Exit | None = None) -> None:
+        """Take an entry out for good; what waited in its mailbox becomes dead letters."""
+        child.void()
+        self._table.pop(child.spec.id, None)
+        self.close(child, reason, exit)
+        for slot in list(self._common.registry.within(child.path)):
+            self._common.forget(slot.path)
+
+    def close(self, child: Child, reason: str, exit: Exit | None = None) -> None:
+        """The slot is down for good, as far as anybody knows: nobody will handle what waits there."""
+        for slot in list(self._common.registry.within(child.path)):
+            close_slot(slot, reason, exit)
+
+    # -- one child
+
+    async def start(self, child: Child) -> Failure | None:
+        """Start one child and wait until it has begun. A start that was ignored is none that failed."""
+        child.void()
+        child.move(SlotEvent.START)
+        child.lives += 1
+        self._give_slot(child)
+        life = (AgentLife if isinstance(child.spec, ChildSpec) else self._supervisor)(child, self._parent, child.lives)
+        child.current = life
+        outcome = await life.start()
+        if outcome is None:
+            child.move(SlotEvent.STARTED)
+            self._common.note(ChildStarted(path=child.path, incarnation=child.lives, attempt=child.attempt + 1))
+            return None
+        child.current = None
+        child.lives -= 1
+        child.error = life.error
+        if isinstance(outcome, Ignore):
+            child.move(SlotEvent.IGNORED)
+            self._common.note(ChildIgnored(path=child.path))
+            if child.spec.restart is RestartPolicy.TEMPORARY or self.strategy is Strategy.DYNAMIC:
+                self.drop(child, "it had nothing to do")
+            return None
+        child.move(SlotEvent.START_FAILED)
+        self._common.note(ChildStartFailed(path=child.path, failure=outcome))
+        return outcome
+
+    async def stop(self, child: Child, reason: str = "shutdown", *, drain: bool = False) -> None:
+        """Stop one child by its own rules and wait until it has ended. One that is down stays down."""
+        child.void()
+        life = child.current
+        if life is None:
+            child.move(SlotEvent.STOP)
+            return
+        child.move(SlotEvent.STOP)
+        if life.exit is None:
+            await self._end(child, life, reason, drain=drain)
+        self.account(child, expected=True)
+
+    async def _end(self, child: Child, life: Incarnation, reason: str, *, drain: bool) -> None:
+        match child.spec.shutdown:
+            case Grace(seconds):
+                life.order_stop(reason, drain=drain)
+                with trio.move_on_after(seconds) if seconds < math.inf else trio.CancelScope():
+                    await life.wait_ended()
+            case BrutalKill():
+                pass
+        if life.exit is None:
+            await self.kill(life)
+
+    async def kill(self, life: Incarnation, failure: Failure | None = None) -> None:
+        """End an incarnation without asking; one that does not end even so is fenced off."""
+        life.kill(failure)
+        with trio.move_on_after(KILL_WITHIN):
+            await life.wait_ended()
+        if life.exit is None and isinstance(life, AgentLife):
+            life.fence_off()
+            self.zombies.append(life)
+
+    def account(self, child: Child, *, expected: bool) -> Exit:
+        """The current life has ended: take note. Returns how."""
+        life = child.current
+        assert life is not None
+        assert life.exit is not None
+        child.current = None
+        child.move(SlotEvent.EXITED)
+        exit = life.exit
+        if isinstance(life, AgentLife) and life.unsettled:
+            life.slot.put_back(list(life.unsettled))
+        self._common.note(
+            ChildEnded(
+                path=child.path,
+                incarnation=life.number,
+                exit=type(exit).__name__.lower(),
+                reason=exit.reason if isinstance(exit, Stopped) else "",
+                failure=exit.failure if isinstance(exit, Failed) else None,
+                expected=expected,
+                uptime=self._common.clock.now() - life.started_at,
+            )
+        )
+        return exit
+
+    # -- groups
+
+    async def start_group(self, children: Sequence[Child]) -> tuple[Child, Failure] | None:
+        """Start these in order; returns the one that failed, after which no more are tried."""
+        for child in children:
+            failure = await self.start(child)
+            if failure is not None:
+                return child, failure
+        return None
+
+    async def stop_group(self, children: Sequence[Child], reason: str = "shutdown", *, drain: bool = False) -> None:
+        """Stop these one after the other, the last one first. Temporary ones are dropped: nobody starts them again."""
+        for child in reversed(children):
+            await self.stop(child, reason, drain=drain)
+            if child.spec.restart is RestartPolicy.TEMPORARY:
+                self.drop(child, "it was stopped with its group")
+
+    async def stop_all(self, reason: str, *, drain: bool = False) -> None:
+        """Stop every child: in reverse start order, one at a time; dynamic ones all at once."""
+        if self.strategy is not Strategy.DYNAMIC:
+            for child in reversed(list(self)):
+                await self.stop(child, reason, drain=drain)
+            return
+        async with trio.open_nursery() as nursery:
+            for child in self:
+                nursery.start_soon(self._stop_one, child, reason, drain)
+
+    async def _stop_one(self, child: Child, reason: str, drain: bool) -> None:
+        await self.stop(child, reason, drain=drain)
+
+    @property
+    def living_zombies(self) -> list[AgentLife]:
+        """Incarnations that were fenced off and have not ended yet."""
+        self.zombies = [life for life in self.zombies if not life.gone]
+        return self.zombies
+
+    @property
+    def running(self) -> int:
+        """How many have a current life."""
+        return sum(child.current is not None for child in self)
+
+    @property
+    def restarting(self) -> int:
+        return sum(child.state is SlotState.RESTARTING for child in self)
+
+
+def describe_exit(exit: Exit) -> str:
+    """An exit in a word or two, for sentences."""
+    match exit:
+        case Finished():
+            return "it finished"
+        case Stopped(reason):
+            return f"it ended ({reason})"
+        case Failed(failure):
+            return f"it failed: {failure}"

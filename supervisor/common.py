@@ -1,0 +1,109 @@
+"""What all supervisors of one tree share: time, chance, the journal, the addresses."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import trio
+from attrs import define, field
+
+from treewarden.agents.agent import is_agent_class, made_by, state_type
+from treewarden.agents.core.message import MessageId
+from treewarden.agents.core.path import Path
+from treewarden.agents.ports import Clock
+
+from .core.event import Event
+from .core.outcomes import Outcomes
+from .core.spec import ChildSpec
+from .journal.codec import Codec
+from .journal.port import Commit, Journal
+from .registry import Registry
+from .timers import Timers
+
+if TYPE_CHECKING:
+    from .child import AgentLife
+    from .supervisor import Supervisor
+
+__all__ = ["Common", "LoopClock"]
+
+_LATE_EVENTS = 10_000
+
+
+class LoopClock:
+    """trio's clock, and wall time from the function that is passed in (`time.time`, or a fixed start in tests)."""
+
+    def __init__(self, wall: Callable[[], float]) -> None:
+        self._wall = wall
+
+    def now(self) -> float:
+        return trio.current_time()
+
+    def wall(self) -> float:
+        return self._wall()
+
+
+@define(eq=False)
+class Common:
+    """Made once by `open_tree`, handed to every supervisor."""
+
+    clock: Clock
+    timers: Timers
+    registry: Registry
+    journal: Journal
+    random: random.Random
+    outcomes: Outcomes = field(factory=Outcomes)
+    rows: Iterator[int] = field(factory=lambda: itertools.count(1))
+    incidents: Iterator[int] = field(factory=lambda: itertools.count(1))
+    supervisors: dict[Path, Supervisor] = field(factory=dict[Path, "Supervisor"])
+    """Those that run, by path."""
+    watched: set[AgentLife] = field(factory=set["AgentLife"])
+    """Lives with a progress limit."""
+    codecs: dict[object, Codec] = field(factory=dict[object, Codec])
+    journal_failed: float | None = None
+    """Since when commits fail, in the clock of the loop."""
+    late: deque[tuple[float, Event]] = field(factory=lambda: deque[tuple[float, Event]](maxlen=_LATE_EVENTS))
+    """Events whose commit failed; appended when commits work again."""
+
+    def codec_for(self, spec: ChildSpec) -> Codec:
+        """The codec of an agent's state and messages. Raises `ConfigurationError` for types that cannot be stored."""
+        key = spec.agent if is_agent_class(spec.agent) else type(made_by(spec.agent, spec.args))
+        if key not in self.codecs:
+            self.codecs[key] = Codec((state_type(key), *key.handlers))
+        return self.codecs[key]
+
+    def codec_of(self, fact: type) -> Codec:
+        """The codec of a fact that agents record."""
+        if fact not in self.codecs:
+            self.codecs[fact] = Codec((fact,))
+        return self.codecs[fact]
+
+    def next_row(self) -> int:
+        return next(self.rows)
+
+    def message_id(self, row: int) -> MessageId:
+        return f"{self.journal.opened.tree}-{row}"
+
+    def incident_id(self) -> str:
+        return f"{self.journal.opened.epoch}.{next(self.incidents)}"
+
+    def note(self, *events: Event) -> None:
+        """Append events; they become facts with the next group commit, in this order."""
+        self.submit(Commit(events=tuple((self.clock.wall(), event) for event in events)))
+
+    def submit(self, commit: Commit) -> None:
+        """Append a commit of the supervisor's own. If it fails, its events are kept and appended later."""
+
+        def then(error: BaseException | None) -> None:
+            if error is not None:
+                self.late.extend(commit.events)
+
+        self.journal.submit(commit, then)
+
+    def forget(self, path: Path) -> None:
+        """A slot is gone for good: what the journal holds of it goes too, except its events."""
+        self.registry.remove(path)
+        self.submit(Commit(forget=(path,)))

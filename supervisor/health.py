@@ -1,0 +1,50 @@
+"""Progress, not liveness: whoever has work in hand and brings forth nothing new is a hang."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from .child import AgentLife
+from .common import Common
+from .core.limits import check_progress
+
+__all__ = ["watch_progress"]
+
+_SHORTEST: Final = 0.05
+_LONGEST: Final = 1.0
+_LATE: Final = 0.5
+"""A sweep that comes later than this share of its interval says more about the loop than about the agents."""
+
+
+async def watch_progress(common: Common) -> None:
+    """Look at every life that has a progress limit, four times within the shortest limit, until cancelled.
+
+    A sweep that comes late is left out: a loop that lags must not take its own lag for theirs.
+    """
+    while True:
+        interval = _interval(common)
+        due = common.clock.now() + interval
+        await trio.sleep_until(due)
+        if common.clock.now() - due > _LATE * interval:
+            continue
+        for life in list(common.watched):
+            _look(life, common.clock.now())
+
+
+def _interval(common: Common) -> float:
+    limits = [life.limit for life in common.watched if life.limit is not None]
+    return min(_LONGEST, max(_SHORTEST, min(limits) / 4)) if limits else _LONGEST
+
+
+def _look(life: AgentLife, now: float) -> None:
+    slot = life.slot
+    if slot.busy is None or slot.busy is life.stalled_on or life.exit is not None:
+        return
+    signal = check_progress(
+        slot.path, now, since=slot.busy_since, last_new=slot.progress_at, limit=life.limit, doing=life.doing
+    )
+    if signal is not None:
+        life.stalled_on = slot.busy
+        life.parent.post(signal)

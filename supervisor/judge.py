@@ -1,0 +1,135 @@
+"""From a signal to a decision with its facts: the shell round the pure pipeline, one per supervisor."""
+
+from __future__ import annotations
+
+from treewarden.agents.core.path import Path
+
+from .child import Child
+from .common import Common
+from .core import incident as incidents
+from .core.case import Case
+from .core.decision import Decision, Policy, counted, decide, stable_after, to_event
+from .core.event import Event, SignalNoted
+from .core.history import RestartHistory
+from .core.incident import Incident, Outcome
+from .core.outcomes import learn
+from .core.signal import ChildExited, Recovered, Reported, RestartFailed, Signal
+from .core.spec import ChildSpec, SupervisorSpec
+from .core.symptom import describe, trouble_in
+from .core.window import Window
+
+__all__ = ["Judge"]
+
+
+class Judge:
+    """What a supervisor remembers for its decisions: its restarts, and what its children have shown lately."""
+
+    def __init__(self, spec: SupervisorSpec, policy: Policy, common: Common) -> None:
+        self.spec = spec
+        self.policy = policy
+        self.history = RestartHistory()
+        self.window = Window()
+        self._common = common
+        self._reported: dict[Path, set[str]] = {}
+
+    def decide(
+        self, child: Child, signal: Signal, siblings: tuple[str, ...], checkpoints: int
+    ) -> tuple[Decision, list[Event]]:
+        """Judge the last attempt, join or open the incident, decide. Returns the decision and what to journal."""
+        common, spec = self._common, child.spec
+        events: list[Event] = []
+        incident = child.incident
+        if incident is None:
+            incident = incidents.open_incident(common.incident_id(), signal)
+            events.append(incidents.opened_event(incident))
+        else:
+            outcome = incidents.verdict(incident, signal)
+            if outcome is not None:
+                incident = self._judged(incident, outcome, signal.at, events)
+            incident = incidents.join(incident, signal)
+        if not isinstance(signal, (ChildExited, RestartFailed)):
+            events.append(noted(signal))
+        if isinstance(signal, Reported):
+            self._reported.setdefault(signal.path, set()).add(signal.kind)
+        self.window = self.window.add(signal, spec.uses if isinstance(spec, ChildSpec) else ())
+        self.history, child.history = counted(
+            self.policy, signal, spec, self.spec.restarts, self.history, child.history
+        )
+        case = Case(
+            signal=signal,
+            spec=spec,
+            strategy=self.spec.strategy,
+            siblings=siblings,
+            incident=incident,
+            window=self.window,
+            history=self.history,
+            child_history=child.history,
+            intensity=self.spec.restarts,
+            checkpoints=checkpoints,
+            outcomes=common.outcomes,
+            now=signal.at,
+            spread=common.random.random(),
+            journal_ok=common.journal_failed is None,
+        )
+        decision = decide(self.policy, case)
+        fact = to_event(decision)
+        child.incident = incidents.note(
+            incident,
+            decision.action,
+            signal.at,
+            kind=decision.context.kind,
+            confidence=fact.confidence,
+            model=fact.model,
+        )
+        events.append(fact)
+        return decision, events
+
+    def ignores(self, child: Child, signal: Signal) -> bool:
+        """Whether a recovery is about nothing that anybody remembers."""
+        return isinstance(signal, Recovered) and child.incident is None
+
+    def recovered(self, child: Child, signal: Recovered) -> bool:
+        """Take note of a recovery; whether nothing that was reported about this child is left."""
+        open_kinds = self._reported.get(signal.path, set())
+        open_kinds.discard(signal.kind)
+        return not open_kinds
+
+    def reported(self, child: Child) -> bool:
+        """Whether something that was reported about this child is not over."""
+        return bool(self._reported.get(child.path))
+
+    def alike(self, signal: Signal) -> set[str]:
+        """The children that have lately been in the same trouble."""
+        return set(self.window.alike(trouble_in(signal), signal.at))
+
+    def close(self, child: Child, outcome: Outcome) -> list[Event]:
+        """The incident of this child is over; returns what to journal."""
+        incident, child.incident = child.incident, None
+        child.attempt = 0
+        child.bad_from = None
+        if incident is None:
+            return []
+        events: list[Event] = []
+        now = self._common.clock.now()
+        incident = self._judged(incident, outcome, now, events)
+        events.append(incidents.close(incident, outcome, now))
+        return events
+
+    def stable_after(self, child: Child) -> float:
+        return stable_after(self.policy, child.spec)
+
+    def _judged(self, incident: Incident, outcome: Outcome, at: float, events: list[Event]) -> Incident:
+        judged, observed = incidents.judge(incident, outcome, at)
+        if observed is not None:
+            events.append(observed)
+            self._common.outcomes = learn(self._common.outcomes, observed, self._common.clock.wall())
+        return judged
+
+
+def noted(signal: Signal) -> SignalNoted:
+    """A signal without an exit as a fact."""
+    if isinstance(signal, Reported):
+        return SignalNoted(
+            path=signal.path, kind=signal.kind, severity=signal.severity, text=signal.text, facts=signal.facts
+        )
+    return SignalNoted(path=signal.path, kind=type(signal).__name__, text=describe(signal))

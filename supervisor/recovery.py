@@ -1,0 +1,132 @@
+"""Slots are made, filled from the journal, and closed: what a child has before its first life and after its last."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from treewarden.agents.core.durability import VOLATILE
+from treewarden.agents.core.exit import Exit
+from treewarden.agents.core.message import Envelope
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import AgentStopped, ConfigurationError
+from treewarden.agents.ports import KEEP
+from treewarden.agents.slot import Slot
+
+from .common import Common
+from .core.event import DeadLettered, Event, MessageReturned
+from .core.spec import ChildSpec
+from .journal.port import Commit, MessageRow, ReturnedRow
+from .settling import SlotStore
+
+__all__ = ["close_slot", "give_back", "give_up", "make_slot", "needs_restoring", "restore_slot"]
+
+DEATHS: Final = 3
+"""Process deaths that a message at the head of its mailbox may have been the cause of before it is set aside."""
+
+
+def make_slot(path: Path, spec: ChildSpec, common: Common) -> Slot:
+    """The slot of an agent; one that the tree already has goes on with its mailbox."""
+    slot = common.registry.get(path)
+    if slot is not None:
+        if slot.spec.durability != spec.mailbox.durability:
+            raise ConfigurationError(
+                f"{path}: its durability cannot change while the tree runs, from {slot.spec.durability} to "
+                f"{spec.mailbox.durability}; stop the tree and start it again"
+            )
+        slot.spec = spec.mailbox
+        if isinstance(slot.store, SlotStore):
+            slot.store.codec = common.codec_for(spec)
+        slot.reopen()
+        return slot
+    store = None
+    if spec.mailbox.durability != VOLATILE:
+        store = SlotStore(path, common.codec_for(spec), common)
+    slot = Slot(path, spec.mailbox, common.clock.now, store)
+    made = slot
+
+    def drop(item: object, reason: str) -> None:
+        give_up(made, item if isinstance(item, Envelope) else Envelope(item), reason, common)
+
+    slot.on_drop = drop
+    common.registry.add(slot)
+    return slot
+
+
+def close_slot(slot: Slot, reason: str, exit: Exit | None) -> None:
+    """The slot ended for good: what waited there becomes dead letters, senders and askers are told."""
+    if slot.closed is None:
+        error = AgentStopped(f"{slot.path}: {reason}", path=slot.path, exit=exit)
+        for item in slot.close(error):
+            if slot.on_drop is not None:
+                slot.on_drop(item, reason)
+
+
+def give_up(slot: Slot, envelope: Envelope, reason: str, common: Common) -> None:
+    """Make a dead letter of a told message, with its body where its mailbox is durable; tell the asker of an ask."""
+    if envelope.reply is not None:
+        envelope.reply(None, AgentStopped(f"{slot.path}: {reason}", path=slot.path))
+        return
+    store, wall = slot.store, common.clock.wall()
+    if isinstance(store, SlotStore):
+        row, event = store.dead_row(envelope, reason)
+        common.submit(Commit(dead=(row,), events=((wall, event),)))
+    else:
+        kind = type(envelope.body).__qualname__
+        common.note(DeadLettered(path=slot.path, message=envelope.id, kind=kind, reason=reason))
+
+
+def give_back(slot: Slot, envelope: Envelope, deliveries: int, common: Common) -> None:
+    """Return a told message to the head of its mailbox, with its count, as one fact."""
+    envelope.deliveries = deliveries
+    kind = type(envelope.body).__qualname__
+    event: Event = MessageReturned(path=slot.path, message=envelope.id, kind=kind, deliveries=deliveries)
+    returned = () if envelope.row is None else (ReturnedRow(envelope.row, deliveries, envelope.deaths),)
+    common.submit(Commit(returned=returned, events=((common.clock.wall(), event),)))
+    slot.put_back([envelope])
+
+
+def needs_restoring(slot: Slot, common: Common) -> bool:
+    """Whether the journal holds something for a slot that nobody has lived in since the process began."""
+    return slot.state is KEEP and isinstance(slot.store, SlotStore) and slot.path in common.journal.opened.slots
+
+
+async def restore_slot(slot: Slot, common: Common) -> int | None:
+    """Make the slot what it was when it last settled. Returns the sequence number of the state, if one was stored.
+
+    In the same process that is waiting for what is on its way to the disk; after a process death it is reading the
+    journal: state, due times, and the messages that wait. Raises `UnknownKind`, `JournalError`.
+    """
+    store = slot.store
+    if not isinstance(store, SlotStore):
+        return None
+    if not needs_restoring(slot, common):
+        await store.settled()
+        store.mend()
+        return None
+    held = await common.journal.recover(slot.path)
+    if held.state is not None:
+        slot.state = store.codec.decode(held.state.kind, held.state.version, held.state.body)
+        store.settles = store.state_settled = held.state.settled
+    slot.due.update(held.timers)
+    for place, row in enumerate(held.messages):
+        _restock(slot, store, row, common, head=place == 0)
+    return held.state_seq
+
+
+def _restock(slot: Slot, store: SlotStore, row: MessageRow, common: Common, *, head: bool) -> None:
+    deaths = row.deaths + (1 if head and common.journal.opened.after_crash else 0)
+    envelope = Envelope(
+        store.codec.decode(row.kind, row.version, row.body),
+        id=row.id,
+        sender=row.sender,
+        deliveries=row.deliveries,
+        deaths=deaths,
+        row=row.row,
+        priority=row.priority,
+    )
+    if deaths >= DEATHS:
+        give_up(slot, envelope, f"the process died {deaths} times while it was first in its mailbox", common)
+        return
+    if deaths != row.deaths:
+        common.submit(Commit(returned=(ReturnedRow(row.row, row.deliveries, deaths),)))
+    slot.restock(envelope, row.priority)

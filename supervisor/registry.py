@@ -1,0 +1,99 @@
+"""Path -> slot, and path -> ref: how a message finds its mailbox."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import AgentStopped, MailboxFull, NoSuchSlot
+from treewarden.agents.ref import Ref
+from treewarden.agents.slot import Slot
+
+from .core.spec import Router
+
+__all__ = ["Pool", "Registry"]
+
+
+class Pool:
+    """The workers behind one address, and who gets the next message."""
+
+    def __init__(self, path: Path, router: Router, workers: Callable[[], list[Slot]]) -> None:
+        self.path = path
+        self.router = router
+        self._workers = workers
+
+    def choose(self, message: object) -> list[Slot]:
+        """The slots that get `message`. Raises `MailboxFull` when no worker can take one."""
+        workers = self._workers()
+        depths = [None if slot.closed is not None else len(slot) for slot in workers]
+        places, self.router = self.router.choose(depths, message)
+        if not places:
+            raise MailboxFull(f"{self.path}: no worker of the pool can take a message", path=self.path, retry_safe=True)
+        return [workers[place] for place in places]
+
+
+class Registry:
+    """Every slot of one tree by its path. It outlives incarnations, also those of supervisors."""
+
+    def __init__(self) -> None:
+        self._slots: dict[Path, Slot] = {}
+        self._pools: dict[Path, Pool] = {}
+
+    def __iter__(self) -> Iterator[Slot]:
+        return iter(self._slots.values())
+
+    def within(self, path: Path) -> Iterator[Slot]:
+        """The slots at and below `path`."""
+        slot = self._slots.get(path)
+        if slot is not None:
+            yield slot
+        else:
+            yield from (slot for slot in self._slots.values() if slot.path.is_within(path))
+
+    def get(self, path: Path) -> Slot | None:
+        return self._slots.get(path)
+
+    def has(self, path: Path) -> bool:
+        """Whether a message can be addressed to `path`."""
+        return path in self._slots or path in self._pools
+
+    def add(self, slot: Slot) -> None:
+        self._slots[slot.path] = slot
+
+    def add_pool(self, pool: Pool) -> None:
+        self._pools[pool.path] = pool
+
+    def remove(self, path: Path) -> None:
+        self._slots.pop(path, None)
+        self._pools.pop(path, None)
+
+    def find(self, path: Path) -> Slot:
+        """The slot at `path`. Raises `NoSuchSlot` with what is near, `AgentStopped` for one that ended for good."""
+        slot = self._slots.get(path)
+        if slot is None:
+            near = difflib.get_close_matches(path, self._slots, n=3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise NoSuchSlot(f"{path}: the tree has no such slot{hint}", path=path, retry_safe=True)
+        if slot.closed is not None:
+            raise AgentStopped(str(slot.closed), path=path, exit=slot.closed.exit)
+        return slot
+
+    def ref(self, path: Path) -> Ref:
+        """A reference to `path`, or to the pool at this address. Whether it exists is seen when it is used."""
+        if path in self._pools:
+            return _PoolRef(path, self.find, self._pools[path])
+        return Ref(path, self.find)
+
+
+class _PoolRef(Ref):
+    """A reference to a pool: every message goes straight into the mailbox of the worker that the router chooses."""
+
+    __slots__ = ("_pool",)
+
+    def __init__(self, path: Path, find: Callable[[Path], Slot], pool: Pool) -> None:
+        super().__init__(path, find)
+        self._pool = pool
+
+    def _receivers(self, message: object) -> list[Slot]:
+        return [self._checked(slot, message) for slot in self._pool.choose(message)]

@@ -1,0 +1,141 @@
+"""The remedies that are not restarts: throttle, break, hold, roll back, and taking them back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from treewarden.agents.core.lifecycle import SlotEvent, SlotState
+from treewarden.agents.ports import KEEP
+
+from .child import Child
+from .core.event import RolledBack
+from .core.signal import Signal
+from .core.spec import ChildSpec
+from .journal.port import CheckpointRow, Commit
+from .settling import SlotStore
+
+if TYPE_CHECKING:
+    from .supervisor import Supervisor
+
+__all__ = ["Remedies"]
+
+_PROBE_SECONDS: Final = 1.0
+"""After a broken dependency's time, how long its first user goes ahead of the others."""
+
+
+class Remedies:
+    """What one supervisor has done to children without ending them."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._common = supervisor.common
+
+    # -- intake
+
+    def throttle(self, child: Child, seconds: float) -> None:
+        """Hand out no messages for `seconds`; what arrives waits in the mailbox."""
+        slot = child.slot
+        if slot is None:
+            return
+        slot.pause("throttled")
+        child.note = f"throttled for {seconds:.3g} s"
+        child.void()
+        token = child.token
+
+        def over() -> None:
+            if child.token == token:
+                child.note = ""
+                slot.resume("throttled")
+
+        self._common.timers.at(self._common.clock.now() + seconds, over)
+
+    def resume(self, child: Child) -> None:
+        """Hand out messages again."""
+        child.note = ""
+        if child.slot is not None:
+            for why in ("throttled", "held"):
+                child.slot.resume(why)
+
+    # -- a dependency
+
+    def break_dependency(self, child: Child, signal: Signal, dependency: str, seconds: float) -> None:
+        """Keep quiet whoever is in the same trouble or uses what is down; then one goes first, the others after it.
+
+        If that one fails alike, the policy breaks the dependency again, which catches the others before they start.
+        """
+        alike = self._supervisor.judge.alike(signal)
+        members = [
+            member
+            for member in self._supervisor.children
+            if member is child
+            or member.spec.id in alike
+            or (isinstance(member.spec, ChildSpec) and dependency in member.spec.uses)
+        ]
+        for place, member in enumerate(members):
+            wait = seconds if place == 0 else seconds + _PROBE_SECONDS
+            if member.current is None and member.state in (SlotState.DOWN, SlotState.RESTARTING):
+                self._supervisor.delay(member, wait)
+            elif member.current is not None:
+                self.throttle(member, wait)
+            member.note = f"waits for {dependency}"
+
+    # -- a person
+
+    def hold(self, child: Child, question: str) -> None:
+        """Wait for a person: a child that is down stays down, one that lives takes no messages."""
+        child.void()
+        child.note = f"held: {question}"
+        if child.current is None:
+            child.move(SlotEvent.HOLD)
+        elif child.slot is not None:
+            child.slot.pause("held")
+
+    # -- state
+
+    async def count_checkpoints(self, child: Child) -> int:
+        """How many earlier states the journal keeps for this child."""
+        return len(await self._earlier(child))
+
+    async def roll_back(self, child: Child, steps: int) -> None:
+        """Make the slot's state that of the `steps`-th newest earlier checkpoint, or the one that its class declares.
+
+        The new state is written as a state of its own; nothing is deleted, and messages settled since then are not
+        handled again.
+        """
+        slot = child.slot
+        if slot is None:
+            return
+        earlier = await self._earlier(child)
+        store = slot.store
+        if not isinstance(store, SlotStore):
+            slot.state = KEEP
+            self._common.note(RolledBack(path=child.path, to=None))
+            return
+        await store.settled()
+        store.mend()
+        chosen = earlier[steps - 1] if steps <= len(earlier) else None
+        if chosen is None:
+            state = declared_state(child)
+            row = store.state_row(state)
+        else:
+            state = store.codec.decode(chosen.kind, chosen.version, chosen.body)
+            row = store.state_row(state)
+        slot.state = state
+        event = RolledBack(path=child.path, to=chosen.seq if chosen is not None else None)
+        self._common.submit(Commit(states=(row,), events=((self._common.clock.wall(), event),)))
+
+    async def _earlier(self, child: Child) -> list[CheckpointRow]:
+        slot = child.slot
+        if slot is None or not isinstance(slot.store, SlotStore):
+            return []
+        store = slot.store
+        if child.bad_from is None:
+            child.bad_from = store.state_settled
+        kept = await self._common.journal.checkpoints(slot.path)
+        return [row for row in kept if row.settled < child.bad_from]
+
+
+def declared_state(child: Child) -> object:
+    """The state that the agent's class begins with."""
+    assert isinstance(child.spec, ChildSpec)
+    return child.spec.agent(**child.spec.args).state

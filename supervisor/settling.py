@@ -1,0 +1,187 @@
+"""A slot's door to the journal: a settled message becomes one commit, an accepted one a row of its mailbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import trio
+
+from treewarden.agents.core.durability import Message
+from treewarden.agents.core.message import Envelope
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import CommitFailed
+from treewarden.agents.ports import Settled, Untouched
+from treewarden.agents.slot import Slot
+
+from .common import Common
+from .core.event import CheckpointKept, DeadLettered, Event, Recorded
+from .journal.codec import Codec
+from .journal.port import CheckpointRow, Commit, DeadRow, MessageRow, StateRow, TimerRow
+
+__all__ = ["SlotStore"]
+
+
+class SlotStore:
+    """The `Store` of one slot, for all its incarnations."""
+
+    def __init__(self, path: Path, codec: Codec, common: Common) -> None:
+        self.path = path
+        self.codec = codec
+        self.settles = 0
+        """Messages settled in all lives of the slot."""
+        self.state_settled = 0
+        """What `settles` was when the current state was written."""
+        self._common = common
+        self._broken: BaseException | None = None
+        self._in_flight = 0
+        self._waiters: list[trio.Event] = []
+
+    async def accept(self, slot: Slot, envelope: Envelope) -> None:
+        """Make a told message durable, then put it into its mailbox (see `Store.accept`)."""
+        done = trio.Event()
+        failed: list[BaseException] = []
+
+        def then(error: BaseException | None) -> None:
+            if error is None and slot.closed is None:
+                slot.fill(envelope, envelope.priority)
+            else:
+                slot.release()
+                if error is not None:
+                    failed.append(error)
+                elif slot.on_drop is not None:
+                    slot.on_drop(envelope, "the slot ended before the message arrived")
+            done.set()
+
+        try:
+            row = self.row_for(envelope)
+        except BaseException:
+            slot.release()
+            raise
+        self._common.journal.submit(Commit(accepted=(row,)), then)
+        with trio.CancelScope(shield=True):
+            await done.wait()
+        if failed:
+            raise failed[0]
+
+    def settle(self, done: Settled, then: Callable[[BaseException | None], None]) -> None:
+        """Queue one settle (see `Store.settle`). Raises what the codec raises: nothing is queued then."""
+        commit = self._commit(done)
+        if self._broken is not None:
+            then(CommitFailed(f"{self.path}: an earlier settle failed: {self._broken}"))
+            return
+        self._in_flight += 1
+
+        def committed(error: BaseException | None) -> None:
+            self._in_flight -= 1
+            if error is not None:
+                self._broken = error
+            then(error)
+            if not self._in_flight:
+                waiters, self._waiters = self._waiters, []
+                for waiter in waiters:
+                    waiter.set()
+
+        self._common.journal.submit(commit, committed)
+
+    async def settled(self) -> None:
+        """Wait until nothing of this slot is on its way (see `Store.settled`)."""
+        if self._in_flight:
+            waiter = trio.Event()
+            self._waiters.append(waiter)
+            await waiter.wait()
+        else:
+            await trio.lowlevel.checkpoint_if_cancelled()
+
+    def mend(self) -> None:
+        """A new incarnation begins from what is on disk: its settles may be written again."""
+        self._broken = None
+
+    def row_for(self, envelope: Envelope) -> MessageRow:
+        """The mailbox row of a told message; gives the envelope its row and id."""
+        common = self._common
+        kind, version, body = self.codec.encode(envelope.body)
+        row = common.next_row()
+        envelope.row, envelope.id = row, common.message_id(row)
+        return MessageRow(
+            path=self.path,
+            row=row,
+            id=envelope.id,
+            kind=kind,
+            body=body,
+            sender=envelope.sender,
+            priority=envelope.priority,
+            at=common.clock.wall(),
+            version=version,
+        )
+
+    def dead_row(self, envelope: Envelope, reason: str) -> tuple[DeadRow, Event]:
+        """A message given up, as a row and as a fact."""
+        common = self._common
+        kind, version, body = self.codec.encode(envelope.body)
+        id = envelope.id or common.message_id(common.next_row())
+        row = DeadRow(
+            path=self.path,
+            id=id,
+            kind=kind,
+            body=body,
+            reason=reason,
+            at=common.clock.wall(),
+            row=envelope.row,
+            sender=envelope.sender,
+            version=version,
+        )
+        return row, DeadLettered(path=self.path, message=id, kind=kind, reason=reason)
+
+    def state_row(self, state: object) -> StateRow:
+        kind, version, body = self.codec.encode(state)
+        self.state_settled = self.settles
+        return StateRow(path=self.path, kind=kind, body=body, version=version, settled=self.settles)
+
+    def _commit(self, done: Settled) -> Commit:
+        wall = self._common.clock.wall()
+        events: list[tuple[float, Event]] = [(wall, self._recorded(fact)) for fact in done.events]
+        accepted: list[MessageRow] = []
+        for message in done.outgoing:
+            store = message.target.store
+            if isinstance(store, SlotStore) and isinstance(message.target.spec.durability, Message):
+                accepted.append(store.row_for(message.envelope))
+        self.settles += 1
+        states: tuple[StateRow, ...] = ()
+        checkpoints: tuple[CheckpointRow, ...] = ()
+        if not isinstance(done.state, Untouched):
+            states = (self.state_row(done.state),)
+        if states and (done.checkpoint is not None or _worth_keeping(self.settles)):
+            kept = states[0]
+            checkpoints = (
+                CheckpointRow(
+                    path=self.path,
+                    kind=kept.kind,
+                    body=kept.body,
+                    version=kept.version,
+                    settled=kept.settled,
+                    name=done.checkpoint or "",
+                    at=wall,
+                ),
+            )
+            if done.checkpoint:
+                events.append((wall, CheckpointKept(path=self.path, name=done.checkpoint)))
+        envelope = done.envelope
+        return Commit(
+            by=self.path,
+            events=tuple(events),
+            states=states,
+            checkpoints=checkpoints,
+            accepted=tuple(accepted),
+            acked=(envelope.row,) if envelope is not None and envelope.row is not None else (),
+            timers=tuple(TimerRow(self.path, due.name, due.at) for due in done.timers),
+        )
+
+    def _recorded(self, fact: object) -> Recorded:
+        kind, _version, body = self._common.codec_of(type(fact)).encode(fact)
+        return Recorded(path=self.path, kind=kind, facts=json.loads(body))
+
+
+def _worth_keeping(settles: int) -> bool:
+    """Which settles keep a checkpoint unasked: every 16th, and on the way there the 1st, 2nd, 4th and 8th."""
+    return not settles % 16 or settles in (1, 2, 4, 8)

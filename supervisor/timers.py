@@ -1,0 +1,65 @@
+"""Delays as callbacks: one task sleeps for everybody, so that no loop has to."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+from math import inf
+
+import trio
+
+__all__ = ["Timers"]
+
+
+class _Entry:
+    __slots__ = ("call",)
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call: Callable[[], None] | None = call
+
+    def cancel(self) -> None:
+        self.call = None
+
+
+class Timers:
+    """Calls back at the time that was asked for, in the loop, in order of the times.
+
+    Entries that were cancelled are dropped when their time comes. A callback must not raise and must not wait.
+    """
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, _Entry]] = []
+        self._order = itertools.count()
+        self._sleeper: trio.lowlevel.Task | None = None
+        self._sleeps_until = inf
+
+    def at(self, when: float, call: Callable[[], None]) -> _Entry:
+        """Call `call` at `when`, in the clock of the loop; soon if that is past."""
+        entry = _Entry(call)
+        heapq.heappush(self._heap, (when, next(self._order), entry))
+        if when < self._sleeps_until and self._sleeper is not None:
+            sleeper, self._sleeper = self._sleeper, None
+            trio.lowlevel.reschedule(sleeper)
+        return entry
+
+    async def run(self) -> None:
+        """Sleep and call, until cancelled. Owned by the nursery of the tree."""
+        while True:
+            self._call_due()
+            self._sleeps_until = self._heap[0][0] if self._heap else inf
+            with trio.CancelScope(deadline=self._sleeps_until):
+                self._sleeper = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(self._abort)
+            self._sleeps_until = -inf
+
+    def _abort(self, _: object) -> trio.lowlevel.Abort:
+        self._sleeper = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def _call_due(self) -> None:
+        now = trio.current_time()
+        while self._heap and self._heap[0][0] <= now:
+            entry = heapq.heappop(self._heap)[2]
+            if entry.call is not None:
+                entry.call()

@@ -1,0 +1,161 @@
+"""`open_tree`: the composition root, and the only place that chooses implementations."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import random
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import metadata
+from typing import Final
+
+import trio
+
+from treewarden.agents.core.exit import alone
+from treewarden.agents.errors import TreeFailed
+from treewarden.agents.ports import Clock
+from treewarden.supervisor.common import Common, LoopClock
+from treewarden.supervisor.core.event import TreeClosed, TreeOpened
+from treewarden.supervisor.core.ladder import ladder
+from treewarden.supervisor.core.outcomes import Outcomes, learn
+from treewarden.supervisor.health import watch_progress
+from treewarden.supervisor.journal.memory import MemoryJournal
+from treewarden.supervisor.journal.port import Commit, Journal
+from treewarden.supervisor.journal.sqlite import SqliteJournal
+from treewarden.supervisor.registry import Registry
+from treewarden.supervisor.timers import Timers
+
+from .core.blueprint import Blueprint
+from .errors import checked
+from .running import Root, Tree
+
+__all__ = ["open_tree"]
+
+_LESSONS: Final = 5000
+"""Events at the end of the journal that are read for outcomes when a tree opens."""
+_LEAVE_WITHIN: Final = 60.0
+"""Seconds that a tree has to stop in order when its block was left by an exception."""
+
+
+@asynccontextmanager
+async def open_tree(
+    blueprint: Blueprint,
+    *,
+    journal: str | os.PathLike[str] | Journal | None = None,
+    clock: Clock | None = None,
+    seed: int | None = None,
+    wall: Callable[[], float] = time.time,
+) -> AsyncGenerator[Tree]:
+    """Run a tree for the length of a block.
+
+    Entering returns when every child has begun. Leaving stops the tree in order: intake ends, what is in hand is
+    finished, states are kept, children end in reverse order, each within its grace; then the journal is closed. An
+    exception in the block does the same, within a minute. Cancellation from outside cancels every agent at once: what
+    was acknowledged is on disk, what was in hand runs again.
+
+    `journal` is a file, a `Journal`, or None for one in memory, which ends with the tree. `seed` makes the spread of
+    delays repeatable. `wall` gives seconds since 1970.
+
+    Raises `BlueprintError` before anything starts, `JournalOwned` when another process owns the file, and `TreeFailed`
+    with the exceptions behind it when the root gives up or does not start; the block is cancelled then.
+    """
+    checked(blueprint)
+    clock = clock if clock is not None else LoopClock(wall)
+    failed: TreeFailed | None = None
+    async with _journal(journal, clock) as store:
+        common = Common(
+            clock=clock,
+            timers=Timers(),
+            registry=Registry(),
+            journal=store,
+            random=random.Random(seed),
+            rows=itertools.count(store.opened.last_row + 1),
+        )
+        common.outcomes = await _lessons(store)
+        _opened(common, blueprint)
+        async with _one_error(), trio.open_nursery() as nursery:
+            nursery.start_soon(common.timers.run)
+            root = Root(common, nursery, ladder(), blueprint)
+            try:
+                refused = await root.supervisor.start()
+                if refused is None:
+                    nursery.start_soon(watch_progress, common)
+                    nursery.start_soon(_end_with_root, root, nursery.cancel_scope)
+                    yield Tree(root, common, blueprint)
+            finally:
+                await _stop(root)
+                nursery.cancel_scope.cancel()
+        failed = root.failure()
+        await _close(common, failed)
+    if failed is not None:
+        raise failed
+
+
+@asynccontextmanager
+async def _one_error() -> AsyncGenerator[None]:
+    """An exception of the block comes out as itself, not as a group of one."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error = alone(group)
+        if error is group:
+            raise
+        raise error from error.__cause__
+
+
+def _journal(journal: str | os.PathLike[str] | Journal | None, clock: Clock) -> AbstractAsyncContextManager[Journal]:
+    if journal is None:
+        return MemoryJournal()
+    if isinstance(journal, (str, os.PathLike)):
+        return SqliteJournal(os.fspath(journal), clock=clock)
+    return journal
+
+
+def _opened(common: Common, blueprint: Blueprint) -> None:
+    opened = common.journal.opened
+    digest = hashlib.blake2b(repr(blueprint).encode(), digest_size=8).hexdigest()
+    common.note(
+        TreeOpened(
+            epoch=opened.epoch,
+            holder=opened.holder,
+            version=metadata.version("treewarden"),
+            blueprint=digest,
+            after_crash=opened.after_crash,
+        )
+    )
+
+
+async def _lessons(journal: Journal) -> Outcomes:
+    """What earlier decisions came to, as far as the end of the journal tells."""
+    outcomes, cursor = Outcomes(), max(0, journal.head - _LESSONS)
+    while records := await journal.read(cursor):
+        for record in records:
+            outcomes = learn(outcomes, record.event, record.at)
+        cursor = records[-1].seq
+    return outcomes
+
+
+async def _end_with_root(root: Root, scope: trio.CancelScope) -> None:
+    """A root that failed ends the block: nobody is left to do its work."""
+    await root.ended.wait()
+    if root.failure() is not None:
+        scope.cancel()
+
+
+async def _stop(root: Root) -> None:
+    if root.exit is None:
+        if not root.asked:
+            root.asked = True
+            root.supervisor.order_stop("shutdown", drain=True)
+        with trio.move_on_after(_LEAVE_WITHIN, shield=True):
+            await root.ended.wait()
+
+
+async def _close(common: Common, failed: TreeFailed | None) -> None:
+    reason = failed.reason if failed is not None else "stopped in order"
+    event = TreeClosed(reason=reason, failed=failed is not None)
+    with trio.CancelScope(shield=True):
+        await common.journal.commit(Commit(events=((common.clock.wall(), event),)))

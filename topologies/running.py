@@ -1,0 +1,239 @@
+"""A tree that runs: the handle that `open_tree` gives."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import trio
+from attrs import frozen
+
+from treewarden.agents.core.exit import Exit, Failed, Finished, Stopped, leaves
+from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.errors import ConfigurationError, NoSuchSlot, TreeFailed
+from treewarden.agents.ref import Ref
+from treewarden.supervisor.bus import follow
+from treewarden.supervisor.calls import SupervisorRef
+from treewarden.supervisor.child import Child, Incarnation
+from treewarden.supervisor.common import Common
+from treewarden.supervisor.core.decision import Policy
+from treewarden.supervisor.core.event import TreeReloaded
+from treewarden.supervisor.core.signal import OperatorAsked, Recovered, Reported
+from treewarden.supervisor.core.spec import SupervisorSpec
+from treewarden.supervisor.journal.port import START, Opened, Record, Seq
+from treewarden.supervisor.supervisor import Supervisor
+
+from .core.blueprint import Blueprint
+from .errors import checked
+
+__all__ = ["Root", "SlotStatus", "Tree"]
+
+
+@frozen
+class SlotStatus:
+    """One slot of a running tree at one moment."""
+
+    path: Path
+    depth: int
+    """How many supervisors are above it; the root's children have 0."""
+    supervisor: bool
+    state: SlotState
+    incarnation: int
+    restarts: int
+    """Lives after the first one, in this process."""
+    mailbox: int
+    """Messages that wait."""
+    handled: int
+    """Messages and ticks that were settled in this process."""
+    zombie: bool = False
+    note: str = ""
+
+
+class Root:
+    """What the root supervisor has for a parent."""
+
+    def __init__(self, common: Common, nursery: trio.Nursery, policy: Policy, spec: SupervisorSpec) -> None:
+        self.common = common
+        self.nursery = nursery
+        self.policy = policy
+        self.child = Child(spec, ROOT)
+        self.child.lives = 1
+        self.supervisor = Supervisor(self.child, self, 1)
+        self.ended = trio.Event()
+        self.asked = False
+        """Somebody has asked it to end."""
+
+    def post(self, item: object) -> None:
+        """The root supervisor posts its own end; nothing else comes up here."""
+        if isinstance(item, Incarnation):
+            self.ended.set()
+
+    @property
+    def exit(self) -> Exit | None:
+        return self.supervisor.exit
+
+    def failure(self) -> TreeFailed | None:
+        """Why the tree is lost, if it is: the root gave up or was killed, and nobody had asked it to end."""
+        exit = self.exit
+        if exit is None or isinstance(exit, Finished):
+            return None
+        error = self.supervisor.error
+        group = BaseExceptionGroup("what led to it", leaves(error)) if error is not None else None
+        match exit:
+            case Failed(failure):
+                return TreeFailed(f"the root did not last: {failure}", group)
+            case Stopped("auto_shutdown"):
+                return None
+            case Stopped(reason) if not self.asked:
+                return TreeFailed(f"the root gave up ({reason}): more restarts than its limits allow", group)
+            case _:
+                return None
+
+
+class Tree:
+    """A running tree. All of its methods may be called from any task of the loop; none from other threads."""
+
+    def __init__(self, root: Root, common: Common, blueprint: Blueprint) -> None:
+        self._root = root
+        self._common = common
+        self.blueprint = blueprint
+
+    @property
+    def opened(self) -> Opened:
+        """What this process learnt when it took the journal: its epoch, and whether the owner before it crashed."""
+        return self._common.journal.opened
+
+    def ref(self, path: str) -> Ref:
+        """A reference to the slot (or pool) at `path`. Raises `NoSuchSlot`."""
+        parsed = Path.parse(path)
+        registry = self._common.registry
+        if not registry.has(parsed):
+            registry.find(parsed)
+        return registry.ref(parsed)
+
+    def supervisor(self, path: str = "/") -> SupervisorRef:
+        """The supervisor at `path`, for calls to it."""
+        return SupervisorRef(Path.parse(path), self._common.supervisors.get)
+
+    # -- signals
+
+    def signal(self, path: str, facts: Mapping[str, Any]) -> None:
+        """Tell the supervisor of `path` about something that its agent cannot know, or does not say.
+
+        `facts` holds `kind` and `severity` (0 to 1), perhaps `text`, and any numbers and short texts besides.
+        Raises `ConfigurationError` naming the field that is missing or out of range, and `NoSuchSlot`.
+        """
+        subject = Path.parse(path)
+        rest = {key: value for key, value in facts.items() if key not in ("kind", "severity", "text")}
+        for name in ("kind", "severity"):
+            if name not in facts:
+                raise ConfigurationError(
+                    f"{path}: a signal needs {name!r}; it has {', '.join(sorted(facts)) or 'nothing'}"
+                )
+        try:
+            signal = Reported(
+                path=subject,
+                at=self._common.clock.now(),
+                kind=facts["kind"],
+                severity=facts["severity"],
+                text=str(facts.get("text", "")),
+                facts=rest,
+            )
+        except ValueError as error:
+            raise ConfigurationError(f"{path}: {error}") from None
+        self._supervisor_of(subject).post(signal)
+
+    def recovered(self, path: str, kind: str) -> None:
+        """Take back what was signalled under `kind`."""
+        subject = Path.parse(path)
+        self._supervisor_of(subject).post(Recovered(path=subject, at=self._common.clock.now(), kind=kind))
+
+    def resume(self, path: str, by: str = "operator") -> None:
+        """A person has decided: a held slot may start again."""
+        subject = Path.parse(path)
+        signal = OperatorAsked(path=subject, at=self._common.clock.now(), what="resume", by=by)
+        self._supervisor_of(subject).post(signal)
+
+    def kill(self, path: str) -> bool:
+        """End the incarnation at `path` without asking it, as a crash would. False if nobody lives there."""
+        subject = Path.parse(path)
+        child = self._supervisor_of(subject).children.get(subject.name)
+        if child is None or child.current is None or child.current.exit is not None:
+            return False
+        child.current.kill()
+        return True
+
+    # -- the whole
+
+    def stop(self, reason: str = "shutdown") -> None:
+        """Begin to stop in order: handle what is in hand, keep the state, stop the children in reverse order."""
+        if not self._root.asked:
+            self._root.asked = True
+            self._root.supervisor.order_stop(reason, drain=True)
+
+    def force(self) -> None:
+        """End everything now, without asking. Nothing acknowledged is lost; what is in hand runs again."""
+        self._root.asked = True
+        self._root.nursery.cancel_scope.cancel()
+
+    async def wait_ended(self) -> None:
+        """Wait until the root has ended, because it was stopped, gave up, or had nothing left to do."""
+        await self._root.ended.wait()
+
+    async def reload(self, blueprint: Blueprint) -> TreeReloaded:
+        """Replace the blueprint of the running tree: new slots start, those no longer listed end, changed ones restart.
+
+        Mailboxes and states of changed slots stay. Raises `BlueprintError`, `ConfigurationError`; then nothing changes.
+        """
+        checked(blueprint)
+        changes = await self.supervisor().reload(blueprint)
+        self.blueprint = blueprint
+        event = TreeReloaded(added=tuple(changes.added), removed=tuple(changes.removed), changed=tuple(changes.changed))
+        self._common.note(event)
+        return event
+
+    def snapshot(self) -> tuple[SlotStatus, ...]:
+        """Every slot, supervisors before what is below them, children in start order."""
+        return tuple(_statuses(self._root.supervisor, 0))
+
+    @property
+    def zombies(self) -> tuple[Path, ...]:
+        """Slots with an earlier incarnation that was cancelled and has not ended."""
+        found = [life.slot.path for each in self._common.supervisors.values() for life in each.children.living_zombies]
+        return tuple(found)
+
+    def events(self, after: Seq = START) -> AbstractAsyncContextManager[AsyncIterator[Record]]:
+        """Committed events after `after`, and those to come (see `supervisor.bus.follow`)."""
+        return follow(self._common.journal, after)
+
+    def _supervisor_of(self, path: Path) -> Supervisor:
+        supervisor = self._common.supervisors.get(path.parent)
+        if supervisor is None or supervisor.children.get(path.name) is None:
+            raise NoSuchSlot(f"{path}: the tree has no such slot", path=path)
+        return supervisor
+
+
+def _statuses(supervisor: Supervisor, depth: int) -> list[SlotStatus]:
+    found: list[SlotStatus] = []
+    zombies = {life.slot.path for life in supervisor.children.living_zombies}
+    for child in supervisor.children:
+        slot = child.slot
+        found.append(
+            SlotStatus(
+                path=child.path,
+                depth=depth,
+                supervisor=isinstance(child.spec, SupervisorSpec),
+                state=child.state,
+                incarnation=child.lives,
+                restarts=max(0, child.lives - 1),
+                mailbox=len(slot) if slot is not None else 0,
+                handled=slot.handled if slot is not None else 0,
+                zombie=child.path in zombies,
+                note=child.note,
+            )
+        )
+        if isinstance(child.current, Supervisor):
+            found.extend(_statuses(child.current, depth + 1))
+    return found
