@@ -1,0 +1,115 @@
+"""Incidents as they are told afterwards: what was noticed, what was decided on it, and what came of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeAlias
+
+from attrs import evolve, field, frozen
+
+from treewarden.agents.core.path import Path
+
+from ..core.event import (
+    DeadLettered,
+    Decided,
+    IncidentClosed,
+    IncidentOpened,
+    OutcomeObserved,
+    RolledBack,
+    SignalNoted,
+    TreeOpened,
+)
+from .committed import Committed
+
+__all__ = ["Incidents", "Story", "StoryEvent", "StoryLine", "fold"]
+
+_LINES: Final = 200
+
+StoryEvent: TypeAlias = SignalNoted | Decided | OutcomeObserved | DeadLettered | RolledBack
+"""What may happen in an incident."""
+
+
+@frozen
+class StoryLine:
+    """One event of an incident."""
+
+    seq: int
+    at: float
+    event: StoryEvent
+
+
+@frozen(kw_only=True)
+class Story:
+    """One incident of one slot."""
+
+    id: str
+    path: Path
+    kind: str
+    text: str = ""
+    opened_at: float
+    lines: tuple[StoryLine, ...] = ()
+    """Its latest 200 events."""
+    skipped: int = 0
+    """How many there were before those."""
+    closed_at: float | None = None
+    outcome: str = ""
+    cut: bool = False
+    """The process ended before the outcome was seen."""
+
+    @property
+    def open(self) -> bool:
+        return self.closed_at is None and not self.cut
+
+
+@frozen(kw_only=True)
+class Incidents:
+    """The latest incidents, at most `keep` of them, in the order in which they began."""
+
+    keep: int = 1000
+    stories: Mapping[str, Story] = field(factory=dict[str, Story])
+    """By the id of the incident."""
+    current: Mapping[Path, str] = field(factory=dict[Path, str])
+    """The open incident of each slot that has one."""
+    forgotten: int = 0
+
+
+def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
+    """`incidents` with further events. Folding in two parts gives the same as folding at once."""
+    stories, current = dict(incidents.stories), dict(incidents.current)
+    forgotten = incidents.forgotten
+    for record in records:
+        match record.event:
+            case TreeOpened():
+                for id in current.values():
+                    stories[id] = evolve(stories[id], cut=True)
+                current.clear()
+            case IncidentOpened(path=path, incident=id, kind=kind, text=text):
+                stories[id] = Story(id=id, path=path, kind=kind, text=text, opened_at=record.at)
+                current[path] = id
+            case Decided(path=path, incident=id) | OutcomeObserved(path=path, incident=id) if id:
+                if id not in stories:  # its beginning was not among the events
+                    stories[id] = Story(id=id, path=path, kind="", opened_at=record.at)
+                    current[path] = id
+                stories[id] = _with(stories[id], record, record.event)
+            case SignalNoted(path=path) | DeadLettered(path=path) | RolledBack(path=path):
+                if path in current:
+                    stories[current[path]] = _with(stories[current[path]], record, record.event)
+            case IncidentClosed(path=path, incident=id, outcome=outcome):
+                if id in stories:
+                    stories[id] = evolve(stories[id], closed_at=record.at, outcome=outcome)
+                if current.get(path) == id:
+                    del current[path]
+            case _:
+                pass
+        while len(stories) > incidents.keep:
+            oldest = stories.pop(next(iter(stories)))
+            if current.get(oldest.path) == oldest.id:
+                del current[oldest.path]
+            forgotten += 1
+    return evolve(incidents, stories=stories, current=current, forgotten=forgotten)
+
+
+def _with(story: Story, record: Committed, event: StoryEvent) -> Story:
+    more = len(story.lines) >= _LINES
+    lines = (*story.lines[more:], StoryLine(record.seq, record.at, event))
+    return evolve(story, lines=lines, skipped=story.skipped + more)
