@@ -1,0 +1,170 @@
+"""Several commits as the rows of one transaction: folded without touching the database, then applied in a few calls."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from attrs import define, evolve, field, frozen
+
+from treewarden.agents.errors import CommitFailed
+
+from ..core.chain import GENESIS, link
+from ..core.event import Event
+from .event_codec import encode_event
+from .port import Commit
+
+__all__ = ["Batch", "EventRow", "Mark", "fold"]
+
+EventRow: TypeAlias = tuple[int, float, str, str, int, str, bytes, bytes, int]
+"""seq, at, path, kind, version, body, prev, hash, epoch: as in the table."""
+
+
+@frozen
+class Mark:
+    """Where the journal stands, as its `meta` row says."""
+
+    seq: int = 0
+    hash: bytes = GENESIS
+    commits: int = 0
+    """Transactions so far: by this the owner knows whether one of its own was kept."""
+    last_row: int = 0
+
+
+@define
+class Batch:
+    """The rows of one transaction. Within a table their order is that of the commits."""
+
+    epoch: int
+    before: Mark
+    after: Mark
+    heads: list[int] = field(factory=list[int])
+    """For each commit, the head after it."""
+    events: list[EventRow] = field(factory=list[EventRow])
+    facts: list[Event] = field(factory=list[Event])
+    """What `events` were made of."""
+    states: dict[str, tuple[Any, ...]] = field(factory=dict[str, tuple[Any, ...]])
+    """The last one of each slot: those before it in the same transaction would be overwritten."""
+    checkpoints: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
+    accepted: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
+    returned: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
+    ended: list[tuple[int]] = field(factory=list[tuple[int]])
+    """Rows that leave their mailbox, handled or given up."""
+    dead: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
+    replies: list[tuple[Any, ...] | str] = field(factory=list[tuple[Any, ...] | str])
+    """Replies to keep, and prefixes to forget, in order."""
+    timers: dict[tuple[str, str], tuple[Any, ...]] = field(factory=dict[tuple[str, str], tuple[Any, ...]])
+    forgotten: list[tuple[str]] = field(factory=list[tuple[str]])
+
+    def apply(self, connection: sqlite3.Connection, keep: int) -> None:
+        """Execute within the open transaction, whose epoch was checked.
+
+        Of the checkpoints without a name, the newest `keep` of each slot stay.
+        """
+        many = connection.executemany
+        for table in ("states", "checkpoints", "timers") if self.forgotten else ():
+            many(f"DELETE FROM {table} WHERE path = ?", self.forgotten)
+        if self.accepted:
+            many("INSERT INTO mailbox VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", self.accepted)
+        if self.states:
+            many(
+                "INSERT INTO states VALUES (?,?,?,?,?,?,?) ON CONFLICT (path) DO UPDATE SET kind = excluded.kind,"
+                " version = excluded.version, body = excluded.body, settled = excluded.settled, seq = excluded.seq,"
+                " epoch = excluded.epoch",
+                self.states.values(),
+            )
+        if self.checkpoints:
+            many("INSERT INTO checkpoints VALUES (NULL,?,?,?,?,?,?,?,?,?)", self.checkpoints)
+            many(
+                "DELETE FROM checkpoints WHERE path = ?1 AND name = '' AND id <= (SELECT id FROM checkpoints"
+                " WHERE path = ?1 AND name = '' ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                {(row[0], keep) for row in self.checkpoints},
+            )
+        if self.returned:
+            many(
+                "UPDATE mailbox SET deliveries = ?, deaths = ?, not_before = ?, epoch = ? WHERE row = ?", self.returned
+            )
+        if self.dead:
+            many("INSERT INTO dead_letters VALUES (NULL,?,?,?,?,?,?,?,?,?,?)", self.dead)
+        if self.ended and many("DELETE FROM mailbox WHERE row = ?", self.ended).rowcount != len(self.ended):
+            raise CommitFailed("a message that it ends does not wait any more: it was handled or given up before")
+        for reply in self.replies:
+            if isinstance(reply, str):
+                # The largest character ends the range of what begins with `reply`.
+                connection.execute("DELETE FROM replies WHERE id >= ? AND id < ?", (reply, reply + "\U0010ffff"))
+            else:
+                connection.execute("INSERT INTO replies VALUES (?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING", reply)
+        if self.timers:
+            many(
+                "INSERT INTO timers VALUES (?,?,?,?)"
+                " ON CONFLICT (path, name) DO UPDATE SET at = excluded.at, epoch = excluded.epoch",
+                self.timers.values(),
+            )
+        if self.events:
+            many("INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?)", self.events)
+
+
+def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
+    """The rows of `commits`, continuing from `mark`. Raises what an event that cannot be stored raises."""
+    batch = Batch(epoch, mark, mark)
+    seq, prev, last_row = mark.seq, mark.hash, mark.last_row
+    events, facts, heads, ended = batch.events, batch.facts, batch.heads, batch.ended
+    for commit in commits:
+        for when, event in commit.events:
+            kind, version, body = encode_event(event)
+            seq += 1
+            at = float(when) + 0.0  # SQLite keeps no negative zero
+            path = str(getattr(event, "path", ""))
+            hash = link(prev, seq, at, epoch, path, kind, version, body)
+            events.append((seq, at, path, kind, version, body, prev, hash, epoch))
+            facts.append(event)
+            prev = hash
+        if commit.forget:
+            _forget(batch, {str(path) for path in commit.forget})
+        # Exact strings: SQLite's module asks an adapter about each value of a subclass.
+        for state in commit.states:
+            path = str(state.path)
+            batch.states[path] = (path, state.kind, state.version, state.body, state.settled, seq, epoch)
+        for kept in commit.checkpoints:
+            batch.checkpoints.append(
+                (str(kept.path), kept.kind, kept.version, kept.body, kept.settled, kept.name, kept.at, seq, epoch)
+            )
+        for row in commit.accepted:
+            last_row = max(last_row, row.row)
+            batch.accepted.append((
+                row.row, str(row.path), row.id, row.kind, row.version, row.body, _text(row.sender), row.priority,
+                row.at, row.deliveries, row.deaths, row.not_before, epoch,
+            ))  # fmt: skip
+        for number in commit.acked:
+            ended.append((number,))
+        for back in commit.returned:
+            batch.returned.append((back.deliveries, back.deaths, back.not_before, epoch, back.row))
+        for dead in commit.dead:
+            batch.dead.append((
+                str(dead.path), dead.id, dead.kind, dead.version, dead.body, dead.reason, dead.at, dead.row,
+                _text(dead.sender), epoch,
+            ))  # fmt: skip
+            if dead.row is not None:
+                ended.append((dead.row,))
+        for reply in commit.replies:
+            batch.replies.append((reply.id, str(reply.path), reply.kind, reply.version, reply.body, epoch))
+        batch.replies.extend(commit.forget_replies)
+        for timer in commit.timers:
+            batch.timers[timer.path, timer.name] = (str(timer.path), timer.name, timer.at, epoch)
+        heads.append(seq)
+    batch.after = evolve(mark, seq=seq, hash=prev, commits=mark.commits + 1, last_row=last_row)
+    return batch
+
+
+def _forget(batch: Batch, paths: set[str]) -> None:
+    """Drop what stands in the batch for these slots; what stands in the tables goes before the batch's rows come."""
+    batch.forgotten.extend((path,) for path in paths)
+    for path in paths:
+        batch.states.pop(path, None)
+    batch.checkpoints = [row for row in batch.checkpoints if row[0] not in paths]
+    batch.timers = {key: row for key, row in batch.timers.items() if row[0] not in paths}
+
+
+def _text(path: str | None) -> str | None:
+    return None if path is None else str(path)

@@ -1,0 +1,109 @@
+"""The user's states, messages and replies as text, and back. Only classes that were named beforehand are ever made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from attrs import frozen
+
+from treewarden.agents.errors import ConfigurationError, JournalDamaged, UnknownKind
+
+from .canonical import dump, load
+from .declared import Declared, Versions, kind_of
+from .scalars import Mismatch, Shape
+
+__all__ = ["Codec"]
+
+
+@frozen
+class _Root:
+    """A type that is stored on its own: a state, a message, a reply."""
+
+    kind: str
+    shape: Shape
+    versions: Versions
+
+
+class Codec:
+    """Encodes and decodes the types that it was given, and those that their fields declare.
+
+    Stored are frozen attrs classes and dataclasses, None, bool, int, float, str, bytes, datetime, date, time,
+    timedelta, Decimal, UUID, enums, literals, both kinds of paths, tuples, lists, sets and dicts of these, unions of
+    these, and `Any` for plain JSON data. A type is read back exactly as it was given, with two exceptions: a time
+    zone comes back as its offset, and fields with `init=False` are computed by their class again.
+
+    A class may declare `__version__: ClassVar[int]` (1 if it does not) and
+    `__upcasts__: ClassVar[Mapping[int, Callable[[dict], dict]]]`; the function under `n` turns the fields of version
+    `n` into those of version `n + 1`.
+
+    Raises `ConfigurationError` for a type that cannot be stored.
+    """
+
+    def __init__(self, types: Iterable[Any]) -> None:
+        declared = Declared()
+        self._by_kind: dict[str, _Root] = {}
+        self._by_type: dict[type, tuple[_Root, ...]] = {}
+        for given in (type(None), bool, int, float, str, bytes, *types):
+            for member in declared.members(given):
+                root = _Root(kind_of(member), declared.body(member), declared.versions(member))
+                if root.kind in self._by_kind:
+                    if self._by_kind[root.kind].shape is root.shape:
+                        continue
+                    raise ConfigurationError(f"two types are stored as {root.kind}: rename one of them")
+                self._by_kind[root.kind] = root
+                for kind in root.shape.holds:
+                    self._by_type[kind] = (*self._by_type.get(kind, ()), root)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """What it can read."""
+        return frozenset(self._by_kind)
+
+    def encode(self, value: object) -> tuple[str, int, str]:
+        """`(kind, version, body)` of `value`; the body is JSON with the fields in their declared order.
+
+        Raises `ConfigurationError` for a value of a type that it was not given, or that has something else in a
+        field than the field declares; the text names the field.
+        """
+        roots = self._by_type.get(type(value))
+        if roots is None:
+            raise ConfigurationError(
+                f"{kind_of(type(value))} is not known to this agent's codec, which stores "
+                f"{', '.join(sorted(self._by_kind))}: declare it as the agent's state, a handled message or a reply"
+            )
+        last = len(roots) - 1
+        for position, root in enumerate(roots):  # more than one only for collections, as list[int] and list[str]
+            try:
+                return root.kind, root.versions.now, dump(root.shape.encode(value))
+            except (Mismatch, ValueError, OverflowError) as error:
+                if position == last:
+                    raise _unfit(root, error) from error
+        raise AssertionError("there is a root for every type that is known")
+
+    def decode(self, kind: str, version: int, body: str) -> Any:
+        """The value that was stored. Raises `UnknownKind` for a kind, version or body that these classes cannot read,
+        `JournalDamaged` for a body that is not JSON."""
+        root = self._by_kind.get(kind)
+        if root is None:
+            raise UnknownKind(
+                f"no class at hand is stored as {kind} (version {version}); "
+                f"known are {', '.join(sorted(self._by_kind))}"
+            )
+        try:
+            data = load(body)
+        except ValueError as error:
+            raise JournalDamaged(f"the body of a stored {kind} is not JSON: {error}") from error
+        try:
+            return root.shape.decode(root.versions.bring_up(data, version))
+        except Mismatch as error:
+            raise UnknownKind(
+                f"a stored {kind} (version {version}) does not fit the class at hand: {error}; "
+                f"give the class a new __version__ and an upcast from {version}"
+            ) from error
+
+
+def _unfit(root: _Root, error: Exception) -> ConfigurationError:
+    where = error.where if isinstance(error, Mismatch) else ""
+    text = error.text if isinstance(error, Mismatch) else str(error)
+    return ConfigurationError(f"{root.kind}{where} cannot be stored: {text}")

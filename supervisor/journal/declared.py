@@ -1,0 +1,280 @@
+"""From a declared type to its shape. What cannot be stored is refused here, before the first value comes."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from typing import Annotated, Any, Final, Literal, NewType, Union, cast, get_args, get_origin, get_type_hints
+
+import attrs
+import cattrs
+from attrs import field, frozen
+from cattrs.errors import BaseValidationError
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+
+from treewarden.agents.errors import ConfigurationError
+
+from .scalars import SCALARS, Mismatch, Shape, mismatch
+from .shapes import PLAIN, enum_shape, items_shape, literal_shape, mapping_shape, record_shape, union_shape
+
+__all__ = ["Declared", "Versions", "kind_of"]
+
+_VERSION_KEY: Final = "$v"
+"""Where an inner value keeps the version of its class, if that is not 1. A root's version is stored beside it."""
+
+
+def kind_of(declared: Any) -> str:
+    """The name under which values of this type are stored: `module:QualName` for a class of the user's."""
+    if isinstance(declared, type) and get_origin(declared) is None:
+        if declared in SCALARS or declared is type(None):
+            return SCALARS[None if declared is type(None) else declared].name
+        return f"{declared.__module__}:{declared.__qualname__}"
+    return repr(declared).replace("typing.", "")
+
+
+@frozen
+class Versions:
+    """The versions of one class, and how older data becomes that of today."""
+
+    kind: str
+    now: int = 1
+    upcasts: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = field(factory=dict[int, Any])
+
+    def bring_up(self, data: Any, version: int) -> Any:
+        """`data` of `version` as data of today. Raises `Mismatch` where there is no way."""
+        if version == self.now:
+            return data
+        if version > self.now or version < 1:
+            raise Mismatch(f"version {version} of {self.kind} is not known here, where it has version {self.now}")
+        fields = _check_fields(self.kind, data)
+        for step in range(version, self.now):
+            upcast = self.upcasts.get(step)
+            if upcast is None:
+                raise Mismatch(f"{self.kind} has no upcast from version {step}")
+            try:
+                fields = upcast(fields)
+            except Exception as error:
+                raise Mismatch(f"the upcast of {self.kind} from version {step} failed: {error!r}") from error
+        return fields
+
+
+class Declared:
+    """The shapes of all types that one codec stores; a class is looked at once, and may hold itself."""
+
+    def __init__(self) -> None:
+        self._shapes: dict[Any, Shape] = {}
+        self._bodies: dict[type, Shape] = {}
+        self._versions: dict[type, Versions] = {}
+        self._converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
+        self._converter.register_unstructure_hook_factory(_always, self._unstructure_hook)
+        self._converter.register_structure_hook_factory(_always, self._structure_hook)
+
+    def members(self, declared: Any) -> Iterator[Any]:
+        """The types that values of `declared` have: the members of a union, else itself."""
+        declared = _unwrapped(declared)
+        if get_origin(declared) in (Union, types.UnionType):
+            for member in get_args(declared):
+                yield from self.members(member)
+        else:
+            yield declared
+
+    def versions(self, declared: Any) -> Versions:
+        """The versions of a class; of other types there is one."""
+        self.shape(declared)
+        return self._versions.get(declared) or Versions(kind_of(declared))
+
+    def body(self, declared: Any) -> Shape:
+        """As `shape`, for a type that is stored on its own, with its version beside it."""
+        shape = self.shape(declared)
+        return self._bodies.get(declared, shape)
+
+    def shape(self, declared: Any) -> Shape:
+        """How values of this type are stored. Raises `ConfigurationError` naming the type."""
+        declared = _unwrapped(declared)
+        try:
+            known = self._shapes.get(declared)
+        except TypeError:  # not hashable, so not a type
+            raise _refused(declared) from None
+        if known is None:
+            known = self._new(declared)
+            self._shapes[declared] = known
+        return known
+
+    def _new(self, declared: Any) -> Shape:
+        if declared is Any or declared is object:
+            return PLAIN
+        if declared is None or declared is type(None):
+            return SCALARS[None]
+        origin, arguments = get_origin(declared), get_args(declared)
+        if origin is None and isinstance(declared, type):
+            return self._of_class(declared)
+        name = kind_of(declared)
+        if origin in (Union, types.UnionType):
+            members = tuple(self.shape(member) for member in arguments)
+            if PLAIN in members:
+                return PLAIN
+            try:
+                return union_shape(name, members)
+            except ValueError as error:
+                raise ConfigurationError(f"{name} cannot be stored: {error}; wrap one of them in a class") from error
+        if origin is Literal:
+            return literal_shape(arguments)
+        if origin is tuple:
+            if len(arguments) == 2 and arguments[1] is Ellipsis:
+                return items_shape(name, tuple, self.shape(arguments[0]))
+            return record_shape(name, tuple(self.shape(argument) for argument in arguments))
+        if origin in (list, set, frozenset):
+            return items_shape(name, origin, self.shape(arguments[0]))
+        if origin in (dict, Mapping):
+            return mapping_shape(name, self.shape(arguments[0]), self.shape(arguments[1]))
+        raise _refused(declared)
+
+    def _of_class(self, kind: type[Any]) -> Shape:
+        if kind in SCALARS:
+            return SCALARS[kind]
+        if issubclass(kind, Enum):
+            return enum_shape(kind, kind_of(kind))
+        if kind in (tuple, list, set, frozenset):
+            return items_shape(kind.__name__, kind, PLAIN)
+        if kind is dict:
+            return mapping_shape("dict", PLAIN, PLAIN)
+        if attrs.has(kind) or dataclasses.is_dataclass(kind):
+            return self._of_fields(kind)
+        raise _refused(kind)
+
+    def _of_fields(self, kind: type[Any]) -> Shape:
+        name = kind_of(kind)
+        versions = _versions_of(kind)
+
+        def encode(value: Any) -> Any:
+            if type(value) is not kind:
+                raise mismatch(name, value)
+            try:
+                return write(value)
+            except Mismatch:
+                raise self._field_at_fault(value, fields) from None
+
+        def decode(data: Any) -> Any:
+            _check_fields(name, data)
+            try:
+                return read(data, kind)
+            except BaseValidationError as error:
+                raise Mismatch("; ".join(cattrs.transform_error(error, name, _sentence))) from error
+            except Exception as error:  # the class's own checks
+                raise Mismatch(f"{name} refused it: {error!r}") from error
+
+        def encode_inner(value: Any) -> Any:
+            return {**encode(value), _VERSION_KEY: versions.now}
+
+        def decode_inner(data: Any) -> Any:
+            fields = _check_fields(name, data)
+            version = fields.get(_VERSION_KEY, 1)
+            if type(version) is not int:
+                raise mismatch("a version", version)
+            rest = {key: item for key, item in fields.items() if key != _VERSION_KEY}
+            return decode(versions.bring_up(rest, version))
+
+        body = Shape(name, (kind,), encode, decode)
+        self._bodies[kind] = body
+        self._versions[kind] = versions
+        # Known before its fields are looked at: they may hold the class itself.
+        self._shapes[kind] = Shape(name, (kind,), encode_inner if versions.now > 1 else encode, decode_inner)
+        fields = self._fields(kind)
+        write = make_dict_unstructure_fn(kind, self._converter)
+        read = make_dict_structure_fn(kind, self._converter)
+        return self._shapes[kind]
+
+    def _fields(self, kind: type[Any]) -> dict[str, Shape]:
+        name = kind_of(kind)
+        try:
+            hints = get_type_hints(kind, include_extras=True)
+        except NameError as error:
+            raise ConfigurationError(
+                f"{name} cannot be stored: {error}, so the types of its fields are not known; define it, and what it "
+                "names, at the top of a module and not under TYPE_CHECKING"
+            ) from error
+        names = (
+            [attribute.name for attribute in attrs.fields(kind) if attribute.init]
+            if attrs.has(kind)
+            else [attribute.name for attribute in dataclasses.fields(kind) if attribute.init]
+        )
+        shapes: dict[str, Shape] = {}
+        for name_of_field in names:
+            if name_of_field not in hints:
+                raise ConfigurationError(f"{name}.{name_of_field} cannot be stored: it declares no type")
+            try:
+                shapes[name_of_field] = self.shape(hints[name_of_field])
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{name}.{name_of_field}: {error}") from error
+        return shapes
+
+    def _field_at_fault(self, value: object, fields: Mapping[str, Shape]) -> Mismatch:
+        for name, shape in fields.items():
+            try:
+                shape.encode(getattr(value, name))
+            except Mismatch as found:
+                return found.within(f".{name}")
+        return mismatch(kind_of(type(value)), value)
+
+    def _unstructure_hook(self, declared: Any) -> Callable[[Any], Any]:
+        return self.shape(declared).encode
+
+    def _structure_hook(self, declared: Any) -> Callable[[Any, Any], Any]:
+        decode = self.shape(declared).decode
+        return lambda data, _: decode(data)
+
+
+def _check_fields(name: str, data: Any) -> dict[str, Any]:
+    found = data.__class__
+    if found is not dict:
+        raise mismatch(name, data)
+    return data
+
+
+def _always(_declared: Any) -> bool:
+    return True
+
+
+def _unwrapped(declared: Any) -> Any:
+    while True:
+        if get_origin(declared) is Annotated:
+            declared = get_args(declared)[0]
+        elif isinstance(declared, NewType):
+            declared = declared.__supertype__
+        elif type(declared).__name__ == "TypeAliasType":
+            declared = declared.__value__
+        else:
+            return declared
+
+
+def _versions_of(kind: type) -> Versions:
+    name = kind_of(kind)
+    now: Any = getattr(kind, "__version__", 1)
+    upcasts: Any = getattr(kind, "__upcasts__", cast("Mapping[Any, Any]", {}))
+    if type(now) is not int or now < 1:
+        raise ConfigurationError(f"{name}.__version__ is {now!r}; it must be a whole number, 1 or more")
+    if not hasattr(upcasts, "items"):
+        raise ConfigurationError(f"{name}.__upcasts__ is {upcasts!r}; it must map a version to a function")
+    for version, upcast in upcasts.items():
+        if type(version) is not int or not 1 <= version < now or not callable(upcast):
+            raise ConfigurationError(
+                f"{name}.__upcasts__ has {version!r}; it must map versions from 1 to {now - 1} to functions"
+            )
+    return Versions(name, now, upcasts)
+
+
+def _sentence(error: BaseException, _declared: Any) -> str:
+    if isinstance(error, Mismatch):
+        return str(error)
+    if isinstance(error, KeyError):
+        return "a required field is missing"
+    return cattrs.v.format_exception(error, _declared)
+
+
+def _refused(declared: Any) -> ConfigurationError:
+    return ConfigurationError(
+        f"{kind_of(declared)} cannot be stored: use attrs classes or dataclasses, None, bool, int, float, str, bytes, "
+        "times, Decimal, UUID, enums, literals, paths, and tuples, lists, sets, dicts and unions of these"
+    )

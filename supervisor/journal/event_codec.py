@@ -1,0 +1,126 @@
+"""Events as text, and back. What is stored is every field, so that a default changed later changes no old event."""
+
+from __future__ import annotations
+
+import binascii
+import pathlib
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from functools import cache
+from typing import Any, Final, TypeAlias, cast
+from uuid import UUID
+
+import attrs
+import cattrs
+from cattrs.fns import identity
+from cattrs.gen import make_dict_unstructure_fn
+
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import JournalDamaged, UnknownKind
+
+from ..core.event import EVENTS, Event
+from .canonical import dump, dump_sorted, load
+from .declared import Declared, Versions
+from .scalars import Mismatch, Shape
+
+__all__ = ["OPEN_ENDED", "decode_event", "encode_event"]
+
+Writer: TypeAlias = Callable[[Any], dict[str, Any]]
+
+_AS_THEY_ARE: Final = (str, int, bool, Path, float, None, type(None), float | None, int | None, str | None)
+
+
+def encode_event(event: Event) -> tuple[str, int, str]:
+    """`(kind, version, body)`; the body is JSON with sorted keys and without spaces.
+
+    Facts of the user's become plain data: tuples and sets arrays, enums their values, times and numbers of other
+    types texts, attrs classes objects. Raises `ValueError` or `TypeError` for NaN, infinity, and what has no such form.
+    """
+    name, version, write = _writer(type(event))
+    return name, version, dump_sorted(write(event))
+
+
+def decode_event(kind: str, version: int, body: str) -> Event:
+    """The event that was stored. Raises `UnknownKind` for one of a newer treewarden, `JournalDamaged` for no JSON."""
+    event = EVENTS.get(kind)
+    if event is None:
+        raise UnknownKind(f"this version of treewarden knows no event {kind} (version {version})")
+    shape, versions = _reader(event)
+    try:
+        data = load(body)
+    except ValueError as error:
+        raise JournalDamaged(f"the body of an event {kind} is not JSON: {error}") from error
+    try:
+        return shape.decode(versions.bring_up(data, version))
+    except Mismatch as error:
+        raise UnknownKind(
+            f"this version of treewarden cannot read an event {kind} (version {version}): {error}"
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    """Facts as JSON data. They are read by people and folds, so what they mean counts, and not their Python type."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value.value if isinstance(value, Enum) else value
+    if isinstance(value, Mapping):
+        return _plain_mapping(cast("Mapping[Any, Any]", value))
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in cast("list[Any]", value)]
+    if isinstance(value, (set, frozenset)):
+        return sorted((_plain(item) for item in cast("set[Any]", value)), key=dump)
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if isinstance(value, (datetime, date, time)):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, (Decimal, UUID, pathlib.PurePath)):
+        return str(value)
+    if isinstance(value, bytes):
+        return binascii.b2a_base64(value, newline=False).decode()
+    kind = value.__class__
+    if attrs.has(kind):
+        return {attribute.name: _plain(getattr(value, attribute.name)) for attribute in attrs.fields(kind)}
+    raise TypeError(f"{value!r:.80} ({kind.__name__}) is no plain data; record numbers, texts and lists of them")
+
+
+def _plain_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for key, item in value.items():
+        text = key if isinstance(key, str) else str(_plain(key))
+        if text in plain:
+            raise ValueError(f"two keys are both written {text!r}")
+        plain[text] = _plain(item)
+    return plain
+
+
+@cache
+def _writer(event: type[Event]) -> tuple[str, int, Writer]:
+    if EVENTS.get(event.__name__) is not event:
+        raise TypeError(f"{event.__name__} is not an event of the journal")
+    return event.__name__, _DECLARED.versions(event).now, make_dict_unstructure_fn(event, _CONVERTER)
+
+
+@cache
+def _reader(event: type[Event]) -> tuple[Shape, Versions]:
+    return _DECLARED.body(event), _DECLARED.versions(event)
+
+
+def _hook(declared: Any) -> Callable[[Any], Any]:
+    return identity if declared in _AS_THEY_ARE else _plain
+
+
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter()
+    converter.register_unstructure_hook_factory(lambda _: True, _hook)
+    return converter
+
+
+_CONVERTER: Final = _converter()
+_DECLARED: Final = Declared()
+OPEN_ENDED: Final = frozenset(
+    event for event in EVENTS.values() if any("Any" in str(attribute.type) for attribute in attrs.fields(event))
+)
+"""Events with facts of any type: what is read back may be of simpler types than what was committed."""

@@ -1,0 +1,141 @@
+"""Who holds a journal, and whether that process can be proved gone.
+
+Only a process of the same boot and pid namespace can be judged. One that is stopped, or that another container or
+machine runs, may still write: it keeps the journal until its lease ends.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from datetime import UTC, datetime
+from enum import Enum, auto
+from typing import Protocol
+
+from attrs import frozen
+
+__all__ = ["Fate", "Holder", "Process", "ProcessTable", "ProcfsTable", "refusal"]
+
+
+@frozen
+class Process:
+    """One process among all that there have been. Empty fields are what this system does not tell."""
+
+    host: str
+    pid: int
+    boot: str = ""
+    """The id of this boot of the machine."""
+    namespace: str = ""
+    """The pid namespace in which `pid` counts."""
+    started: str = ""
+    """Clock ticks from boot to its start: with `pid`, unique within one boot."""
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+@frozen(kw_only=True)
+class Holder:
+    """The owner of a journal, as its file names it."""
+
+    process: Process
+    epoch: int
+    since: float
+    """Wall seconds at which it took the journal."""
+    lease_until: float
+    """Wall seconds, in the database's clock."""
+    released: bool
+    """It closed the journal in order."""
+
+    def __str__(self) -> str:
+        since = datetime.fromtimestamp(self.since, UTC).isoformat(" ", "seconds")
+        return f"{self.process} (epoch {self.epoch}, since {since})"
+
+
+class Fate(Enum):
+    """What can be said about a process from here."""
+
+    GONE = auto()
+    ALIVE = auto()
+    """It exists; it may be stopped."""
+    UNKNOWN = auto()
+    """It ran elsewhere, or this system does not tell."""
+
+
+class ProcessTable(Protocol):
+    """The seam to the operating system's knowledge of processes."""
+
+    def me(self) -> Process:
+        """This process."""
+        ...
+
+    def fate(self, process: Process) -> Fate:
+        """What became of `process`. `GONE` only if it can be proved."""
+        ...
+
+
+class ProcfsTable:
+    """Linux: `/proc`. Where it is missing or hides other users' processes, nobody is ever `GONE`."""
+
+    def __init__(self, root: str = "/proc", *, host: str | None = None, pid: int | None = None) -> None:
+        self._root = pathlib.Path(root)
+        self._host = os.uname().nodename if host is None else host
+        self._pid = os.getpid() if pid is None else pid
+
+    def me(self) -> Process:
+        return Process(
+            host=self._host,
+            pid=self._pid,
+            boot=self._text("sys/kernel/random/boot_id").strip(),
+            namespace=self._link("self/ns/pid"),
+            started=self._stat(self._pid)[1],
+        )
+
+    def fate(self, process: Process) -> Fate:
+        me = self.me()
+        here = (me.boot, me.namespace) == (process.boot, process.namespace)
+        if not here or not (me.boot and me.namespace and me.started and process.started):
+            return Fate.UNKNOWN
+        state, started = self._stat(process.pid)
+        if started and started != process.started:
+            return Fate.GONE  # its number is used again
+        if not state:
+            return Fate.UNKNOWN if (self._root / str(process.pid)).exists() else Fate.GONE
+        if state in "ZX" and self._threads(process.pid) <= 1:
+            return Fate.GONE  # dead, and not yet collected by its parent
+        return Fate.ALIVE
+
+    def _stat(self, pid: int) -> tuple[str, str]:
+        """State letter and start time of `pid`; empty if it is not there."""
+        fields = self._text(f"{pid}/stat").rpartition(")")[2].split()  # the name before it may hold anything
+        return (fields[0], fields[19]) if len(fields) > 19 else ("", "")
+
+    def _threads(self, pid: int) -> int:
+        try:
+            return len(os.listdir(self._root / str(pid) / "task"))
+        except OSError:
+            return 0
+
+    def _text(self, file: str) -> str:
+        try:
+            return (self._root / file).read_text("utf-8", "replace")
+        except OSError:
+            return ""
+
+    def _link(self, file: str) -> str:
+        try:
+            return os.readlink(self._root / file)
+        except OSError:
+            return ""
+
+
+def refusal(file: str, holder: Holder, fate: Fate, me: Process, now: float) -> str:
+    """Why `file` cannot be taken, and what to do about it."""
+    left = max(holder.lease_until - now, 0.0)
+    if holder.process == me:
+        remedy = "this process itself has it open: close it there first"
+    elif fate is Fate.ALIVE:
+        remedy = "it exists: stop it first"
+    else:
+        remedy = f"if it has died, its lease ends in {left:.1f} s; if not, stop it first"
+    return f"{file} is owned by {holder}: {remedy}. Reading it works beside its owner"

@@ -1,0 +1,241 @@
+"""The journal in memory: the same contract without a disk, for volatile trees and tests. It dies with its process."""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+import trio
+from attrs import define, evolve, field
+
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import CommitFailed, ConfigurationError, JournalError, JournalOwned
+
+from .port import (
+    START,
+    CheckpointRow,
+    Commit,
+    DeadRow,
+    MessageRow,
+    Opened,
+    Record,
+    Recovered,
+    ReplyRow,
+    Seq,
+    StateRow,
+)
+from .resting import follows, works_of
+
+__all__ = ["MemoryJournal"]
+
+Then: TypeAlias = Callable[[BaseException | None], None]
+
+_DEAD_LETTERS: Final = 1000
+
+
+@define
+class _Slot:
+    """What is held for one path."""
+
+    state: StateRow | None = None
+    state_seq: Seq | None = None
+    checkpoints: list[CheckpointRow] = field(factory=list[CheckpointRow])
+    """Oldest first."""
+    messages: dict[int, MessageRow] = field(factory=dict[int, MessageRow])
+    timers: dict[str, float] = field(factory=dict[str, float])
+
+
+class MemoryJournal:
+    """A `Journal` that encodes nothing, hashes nothing and starts no task.
+
+    It can be entered again after it was left, in the same process: that is its next owner, with the next epoch. The
+    last `events` events and 1,000 dead letters are kept; `read` begins at the oldest that is.
+    """
+
+    def __init__(
+        self, *, keep: int = 10, events: int = 10_000, new_tree: Callable[[], str] = lambda: secrets.token_hex(4)
+    ) -> None:
+        """`keep` is how many checkpoints without a name stay for each slot."""
+        if keep < 0:
+            raise ConfigurationError(f"keep is {keep!r}; it must be 0 or more")
+        if events < 1:
+            raise ConfigurationError(f"events is {events!r}; it must be 1 or more")
+        self._tree = new_tree()
+        self._keep = keep
+        self._room = events
+        self._slots: dict[Path, _Slot] = {}
+        self._boxes: dict[int, Path] = {}
+        """The slot of each message that waits."""
+        self._replies: dict[str, ReplyRow] = {}
+        self._records: list[Record] = []
+        self._dead: deque[DeadRow] = deque(maxlen=_DEAD_LETTERS)
+        self._head: Seq = START
+        self._last_row = 0
+        self._epoch = 0
+        self._opened: Opened | None = None
+        self._entered = False
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._answers: list[tuple[Then, BaseException | None]] = []
+        self._fallen: set[Path] = set()
+        """Slots of which a commit failed and whose callers have not been told yet."""
+        self._moved = trio.Event()
+
+    @property
+    def opened(self) -> Opened:
+        if self._opened is None:
+            raise JournalError("the journal in memory is not open: use it inside its `async with`")
+        return self._opened
+
+    @property
+    def head(self) -> Seq:
+        return self._head
+
+    async def __aenter__(self) -> MemoryJournal:
+        if self._entered:
+            raise JournalOwned(f"the journal in memory is owned by this process (epoch {self._epoch}): leave it first")
+        await trio.lowlevel.checkpoint()
+        self._token = trio.lowlevel.current_trio_token()
+        self._epoch += 1
+        self._opened = Opened(
+            epoch=self._epoch,
+            holder="memory",
+            head=self._head,
+            last_row=self._last_row,
+            after_crash=False,
+            slots=frozenset(
+                path for path, slot in self._slots.items() if slot.state is not None or slot.messages or slot.timers
+            ),
+            tree=self._tree,
+        )
+        self._entered = True
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self._answer()
+        self._entered = False
+
+    def submit(self, commit: Commit, then: Then) -> None:
+        try:
+            self._apply(commit)
+        except CommitFailed as error:
+            self._fallen |= works_of(commit)
+            self._tell(then, error)
+        else:
+            self._tell(then, None)
+
+    async def commit(self, commit: Commit) -> Seq:
+        self._apply(commit)
+        head = self._head
+        await trio.lowlevel.checkpoint()
+        return head
+
+    async def recover(self, path: Path) -> Recovered:
+        await trio.lowlevel.checkpoint()
+        slot = self._slots.get(path) or _Slot()
+        return Recovered(
+            state=slot.state,
+            state_seq=slot.state_seq,
+            messages=tuple(sorted(slot.messages.values(), key=lambda row: (row.priority, row.row))),
+            timers=dict(slot.timers),
+            replies=tuple(reply for _, reply in sorted(self._replies.items()) if reply.path == path),
+        )
+
+    async def checkpoints(self, path: Path, limit: int = 20) -> Sequence[CheckpointRow]:
+        await trio.lowlevel.checkpoint()
+        slot = self._slots.get(path)
+        return slot.checkpoints[::-1][:limit] if slot else []
+
+    async def read(self, after: Seq = START, limit: int = 500) -> Sequence[Record]:
+        await trio.lowlevel.checkpoint()
+        first = max(len(self._records) - (self._head - after), 0)
+        return self._records[first : first + limit]
+
+    async def wait_beyond(self, seq: Seq) -> Seq:
+        await trio.lowlevel.checkpoint()
+        while self._head <= seq:
+            await self._moved.wait()
+        return self._head
+
+    async def dead_letters(self, path: Path | None = None, limit: int = 100) -> Sequence[DeadRow]:
+        await trio.lowlevel.checkpoint()
+        return [row for row in reversed(self._dead) if path is None or row.path == path][:limit]
+
+    def _tell(self, then: Then, error: BaseException | None) -> None:
+        """As a disk does: after `submit` has returned, in order."""
+        self._answers.append((then, error))
+        if len(self._answers) == 1:
+            assert self._token is not None
+            self._token.run_sync_soon(self._answer)
+
+    def _answer(self) -> None:
+        answers, self._answers = self._answers, []
+        self._fallen.clear()
+        for then, error in answers:
+            then(error)
+
+    def _apply(self, commit: Commit) -> None:
+        """All of it, or `CommitFailed` and nothing. What may fail is looked at before anything changes."""
+        if not self._entered:
+            raise CommitFailed("the journal in memory is closed: nothing of it was kept")
+        if not self._fallen.isdisjoint(works_of(commit)):
+            raise follows("the journal in memory")
+        ended = [*commit.acked, *(dead.row for dead in commit.dead if dead.row is not None)]
+        coming = [row.row for row in commit.accepted]
+        if ended and (len(set(ended)) < len(ended) or not set(ended) <= self._boxes.keys() | coming):
+            raise CommitFailed("a message that it ends does not wait any more: it was handled or given up before")
+        if coming and (len(set(coming)) < len(coming) or not self._boxes.keys().isdisjoint(coming)):
+            raise CommitFailed("the number of a message that it accepts is taken")
+        for at, event in commit.events:
+            self._head += 1
+            self._records.append(Record(self._head, at, event, self._epoch))
+        for path in commit.forget:
+            slot = self._slots.get(path)
+            if slot is not None:
+                slot.state, slot.state_seq, slot.checkpoints, slot.timers = None, None, [], {}
+        for state in commit.states:
+            slot = self._slot(state.path)
+            slot.state, slot.state_seq = state, self._head
+        for row in commit.accepted:
+            self._slot(row.path).messages[row.row] = row
+            self._boxes[row.row] = row.path
+            self._last_row = max(self._last_row, row.row)
+        for kept in commit.checkpoints:
+            self._keep_checkpoint(kept)
+        for back in commit.returned:
+            self._change(back.row, deliveries=back.deliveries, deaths=back.deaths, not_before=back.not_before)
+        for number in ended:
+            del self._slots[self._boxes.pop(number)].messages[number]
+        self._dead.extend(commit.dead)
+        for reply in commit.replies:
+            self._replies.setdefault(reply.id, reply)
+        for prefix in commit.forget_replies:
+            for id in [id for id in self._replies if id.startswith(prefix)]:
+                del self._replies[id]
+        for timer in commit.timers:
+            self._slot(timer.path).timers[timer.name] = timer.at
+        if commit.events:
+            if len(self._records) > 2 * self._room:
+                del self._records[: -self._room]
+            self._moved.set()
+            self._moved = trio.Event()
+
+    def _slot(self, path: Path) -> _Slot:
+        slot = self._slots.get(path)
+        if slot is None:
+            slot = self._slots[path] = _Slot()
+        return slot
+
+    def _change(self, row: int, *, deliveries: int, deaths: int, not_before: float | None) -> None:
+        path = self._boxes.get(row)
+        if path is not None:
+            messages = self._slots[path].messages
+            messages[row] = evolve(messages[row], deliveries=deliveries, deaths=deaths, not_before=not_before)
+
+    def _keep_checkpoint(self, kept: CheckpointRow) -> None:
+        slot = self._slot(kept.path)
+        slot.checkpoints.append(evolve(kept, seq=self._head))
+        unnamed = [row for row in slot.checkpoints if not row.name]
+        for old in unnamed[: max(len(unnamed) - self._keep, 0)]:
+            slot.checkpoints.remove(old)

@@ -1,0 +1,222 @@
+"""The journal's file in the hands of its owner. Every call blocks; one at a time, from any thread."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final, NoReturn, TypeVar
+
+from attrs import define, field
+
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import CommitFailed, EpochLost, JournalDamaged, JournalError
+
+from ..core.event import Event
+from . import rows
+from .batch import Batch, EventRow, fold
+from .port import Commit
+from .resting import follows, works_of
+from .schema import NOW
+from .taking import Claim, meta, take
+
+__all__ = ["OwnedFile", "Written"]
+
+T = TypeVar("T")
+
+_ATTEMPTS: Final = 3
+
+
+@define
+class Written:
+    """What became of some commits."""
+
+    outcomes: list[int | JournalError] = field(factory=list[int | JournalError])
+    """For each commit, in order: the head after it, or why nothing of it was kept."""
+    events: list[tuple[EventRow, Event]] = field(factory=list[tuple[EventRow, Event]])
+    """Committed rows with the events that they were made of."""
+    fallen: set[Path] = field(factory=set[Path])
+    """Slots of which a commit was not kept: what they queued behind it is not kept either."""
+    for_all: bool = False
+    """The disk or the database refused, and not one row: what was queued meanwhile knew nothing of it."""
+    renewed: bool = False
+    """The lease was prolonged."""
+
+    def fail(self, commit: Commit, error: JournalError) -> None:
+        self.outcomes.append(error)
+        self.fallen |= works_of(commit)
+
+
+class OwnedFile:
+    """Opened and owned when constructed: nothing else writes it until `close`, or until the epoch is lost.
+
+    Raises what `take` raises, and `JournalError` for a file that cannot be opened.
+    """
+
+    def __init__(self, claim: Claim) -> None:
+        self._claim = claim
+        self._name = str(claim.file)
+        self._connection: sqlite3.Connection | None = None
+        self.lost: JournalError | None = None
+        """Why this process may not write any more. Nothing is written from then on."""
+        if not claim.file.parent.is_dir():
+            raise JournalError(f"{self._name} cannot be made: there is no folder {claim.file.parent}")
+        try:
+            self.opened, self._mark = take(self._connected(), claim)
+        except BaseException as error:
+            self._roll_back()
+            self._disconnect()
+            if isinstance(error, sqlite3.Error):
+                raise JournalError(f"{self._name} cannot be opened: {error}") from error
+            raise
+
+    def write(self, commits: Sequence[Commit], renew: bool) -> Written:
+        """Write `commits` in one transaction; if one of them cannot be kept, in as few as leave only that one out.
+
+        With `renew` the lease is prolonged as well. Does not raise for what happens to the database.
+        """
+        done = Written()
+        self._write(commits, renew, done)
+        return done
+
+    def read(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """Ask the tables. Raises `JournalError` if they do not answer."""
+        try:
+            return question(self._connected())
+        except sqlite3.DatabaseError as error:
+            kind = JournalDamaged if type(error) is sqlite3.DatabaseError else JournalError
+            raise kind(f"{self._name} cannot be read: {error}") from error
+
+    def close(self) -> None:
+        """Give ownership back and close. If that cannot be written, the file names this owner until its lease ends."""
+        if self.lost is None:
+            with suppress(sqlite3.Error):  # what the file holds is sound, and its next owner sees how this one ended
+                connection = self._connected()
+                connection.execute("BEGIN IMMEDIATE")
+                released = f"UPDATE owner SET released = 1, lease_until = {NOW} WHERE epoch = ?"
+                connection.execute(released, (self.opened.epoch,))
+                connection.execute("COMMIT")
+        self._roll_back()
+        self._disconnect()
+
+    def _write(self, commits: Sequence[Commit], renew: bool, done: Written) -> None:
+        """As `write`, adding to `done`. What cannot be kept as a whole is halved until the commit at fault is alone."""
+        try:
+            if self.lost is not None:
+                raise self.lost
+            batch = fold(commits, self._mark, self.opened.epoch)
+            self._transact(batch, renew)
+        except Exception as error:
+            failed = self.lost
+            if failed is None:
+                failed = CommitFailed(f"{self._name}: nothing of it was kept: {error}")
+                failed.__cause__ = error
+            for_all = self.lost is not None or _refuses_all(error)
+            if for_all or len(commits) <= 1:
+                done.for_all |= for_all
+                for commit in commits:
+                    done.fail(commit, failed)
+            else:
+                middle = len(commits) // 2
+                self._write_sound(commits[:middle], renew, done)
+                self._write_sound(commits[middle:], renew and not done.renewed, done)
+        else:
+            self._mark = batch.after
+            done.renewed |= renew
+            done.outcomes.extend(batch.heads)
+            done.events.extend(zip(batch.events, batch.facts, strict=True))
+
+    def _write_sound(self, commits: Sequence[Commit], renew: bool, done: Written) -> None:
+        """Write `commits` without those that rest on one that failed."""
+        run: list[Commit] = []
+        for commit in commits:
+            if done.fallen.isdisjoint(works_of(commit)):
+                run.append(commit)
+                continue
+            if run:
+                self._write(run, renew and not done.renewed, done)
+                run = []
+            done.fail(commit, follows(self._name))
+        if run:
+            self._write(run, renew and not done.renewed, done)
+
+    def _transact(self, batch: Batch, renew: bool) -> None:
+        """Commit `batch`, or raise and leave nothing of it. An error of the COMMIT is resolved by reading back."""
+        connection = self._connected()
+        committing = False
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            before, after = batch.before, batch.after
+            standing = connection.execute(
+                "UPDATE meta SET seq = ?, hash = ?, commits = ?, last_row = ? WHERE epoch = ? AND commits = ?",
+                (after.seq, after.hash, after.commits, after.last_row, batch.epoch, before.commits),
+            )
+            if standing.rowcount != 1:
+                self._lose(connection)
+            batch.apply(connection, self._claim.keep)
+            if renew:
+                prolonged = f"UPDATE owner SET lease_until = {NOW} + ? WHERE epoch = ?"
+                connection.execute(prolonged, (self._claim.lease, batch.epoch))
+            committing = True
+            connection.execute("COMMIT")
+        except BaseException as error:
+            self._roll_back()
+            if not committing or not self._stands(batch, error):
+                raise
+
+    def _stands(self, batch: Batch, cause: BaseException) -> bool:
+        """Whether a transaction whose COMMIT raised was kept: an automatic checkpoint may fail after it."""
+        failed: sqlite3.Error | None = None
+        for _ in range(_ATTEMPTS):
+            try:
+                found = meta(self._connected())
+            except sqlite3.Error as error:
+                failed = error
+                self._disconnect()
+            else:
+                if found is None or found[2] != batch.epoch:
+                    self._lose(self._connected())
+                return found[1].commits == batch.after.commits
+        self.lost = JournalError(
+            f"{self._name}: a commit raised ({cause}) and the file cannot be read ({failed}), so nobody can say whether"
+            " it was kept: end this process, mend the disk, and open the file again"
+        )
+        raise self.lost from cause
+
+    def _lose(self, connection: sqlite3.Connection) -> NoReturn:
+        holder, _ = rows.holder(connection)
+        self.lost = EpochLost(
+            f"{self._name} is owned by {holder}: the lease of this process, {self.opened.holder} "
+            f"(epoch {self.opened.epoch}), ran out. Nothing was written"
+        )
+        raise self.lost
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._claim.connect(
+                self._name,
+                timeout=self._claim.patience,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
+            )
+            # Before journal_mode: the removal of the first journal must be synced, or a power cut can bring it back to
+            # life over the write-ahead log, and with it lose every commit.
+            self._connection.execute("PRAGMA synchronous = EXTRA")
+        return self._connection
+
+    def _roll_back(self) -> None:
+        if self._connection is not None and self._connection.in_transaction:
+            try:
+                self._connection.execute("ROLLBACK")
+            except sqlite3.Error:  # a connection in an unknown state: the next call makes another
+                self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.close()
+
+
+def _refuses_all(error: Exception) -> bool:
+    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError

@@ -1,0 +1,165 @@
+"""Questions to the tables: what a row is in the terms of the port. Used by the owner and by readers alike."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from attrs import frozen
+
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import JournalError
+
+from .event_codec import decode_event
+from .holder import Holder, Process
+from .port import CheckpointRow, DeadRow, MessageRow, Record, Recovered, ReplyRow, Seq, StateRow
+from .schema import NOW
+
+__all__ = [
+    "Waiting",
+    "checkpoints",
+    "dead_letters",
+    "holder",
+    "messages",
+    "records",
+    "recovered",
+    "slots",
+    "states",
+    "timers",
+    "waiting",
+]
+
+_MESSAGE: Final = "row, id, kind, body, sender, priority, at, deliveries, deaths, not_before, version"
+
+
+@frozen
+class Waiting:
+    """How full a durable mailbox is."""
+
+    path: Path
+    messages: int
+    oldest: float
+    """Wall seconds at which the one that waits longest was accepted."""
+
+
+def holder(connection: sqlite3.Connection) -> tuple[Holder | None, float]:
+    """Who has the file, or had it last, and the database's time."""
+    row: tuple[Any, ...] | None = connection.execute(
+        "SELECT host, pid, boot, namespace, started, epoch, since, lease_until, released FROM owner"
+    ).fetchone()
+    now: float = connection.execute(f"SELECT {NOW}").fetchone()[0]
+    if row is None:
+        return None, now
+    epoch, since, until, released = row[5:]
+    return Holder(process=Process(*row[:5]), epoch=epoch, since=since, lease_until=until, released=bool(released)), now
+
+
+def recovered(connection: sqlite3.Connection, path: Path) -> Recovered:
+    """Everything that is held for one slot; the work is that of its own rows."""
+    state = connection.execute(
+        "SELECT kind, body, version, settled, seq FROM states WHERE path = ?", (str(path),)
+    ).fetchone()
+    replies = connection.execute(
+        "SELECT id, kind, body, version FROM replies WHERE path = ? ORDER BY id", (str(path),)
+    ).fetchall()
+    return Recovered(
+        state=None if state is None else StateRow(path, *state[:4]),
+        state_seq=None if state is None else state[4],
+        messages=tuple(messages(connection, path)),
+        timers=timers(connection, path),
+        replies=tuple(ReplyRow(id, path, kind, body, version) for id, kind, body, version in replies),
+    )
+
+
+def states(connection: sqlite3.Connection) -> list[StateRow]:
+    """The current state of every slot, by path."""
+    rows = connection.execute("SELECT path, kind, body, version, settled FROM states ORDER BY path").fetchall()
+    return [StateRow(Path(path), *rest) for path, *rest in rows]
+
+
+def messages(connection: sqlite3.Connection, path: Path, limit: int = -1) -> list[MessageRow]:
+    """What waits in one mailbox, in the order in which it is to be handled."""
+    rows = connection.execute(
+        f"SELECT {_MESSAGE} FROM mailbox WHERE path = ? ORDER BY priority, row LIMIT ?", (str(path), limit)
+    ).fetchall()
+    return [MessageRow(path, row, id, kind, body, _path(sender), *rest) for row, id, kind, body, sender, *rest in rows]
+
+
+def waiting(connection: sqlite3.Connection) -> list[Waiting]:
+    """Every mailbox with messages, by path."""
+    rows = connection.execute("SELECT path, count(*), min(at) FROM mailbox GROUP BY path ORDER BY path").fetchall()
+    return [Waiting(Path(path), count, oldest) for path, count, oldest in rows]
+
+
+def timers(connection: sqlite3.Connection, path: Path) -> dict[str, float]:
+    """When the timers of one slot are due, by name."""
+    return dict(connection.execute("SELECT name, at FROM timers WHERE path = ? ORDER BY name", (str(path),)).fetchall())
+
+
+def slots(connection: sqlite3.Connection) -> frozenset[Path]:
+    """Slots with state, messages or timers. Steps from path to path, however many messages wait in each."""
+    rows = connection.execute(
+        "WITH RECURSIVE mail(path) AS (SELECT min(path) FROM mailbox UNION ALL"
+        " SELECT (SELECT min(path) FROM mailbox WHERE path > mail.path) FROM mail WHERE mail.path IS NOT NULL)"
+        " SELECT path FROM mail WHERE path IS NOT NULL UNION SELECT path FROM states UNION SELECT path FROM timers"
+    ).fetchall()
+    return frozenset(Path(path) for (path,) in rows)
+
+
+def checkpoints(connection: sqlite3.Connection, path: Path, limit: int) -> list[CheckpointRow]:
+    """Kept states of one slot, newest first."""
+    rows = connection.execute(
+        "SELECT kind, body, version, settled, name, at, seq FROM checkpoints WHERE path = ? ORDER BY id DESC LIMIT ?",
+        (str(path), limit),
+    ).fetchall()
+    return [CheckpointRow(path, *row) for row in rows]
+
+
+def dead_letters(connection: sqlite3.Connection, path: Path | None, limit: int) -> list[DeadRow]:
+    """Messages given up, newest first; of one slot, or of all."""
+    rows = connection.execute(
+        "SELECT path, message, kind, body, reason, at, row, sender, version FROM dead_letters"
+        f" {'' if path is None else 'WHERE path = ?1 '}ORDER BY id DESC LIMIT ?2",
+        (None if path is None else str(path), limit),
+    ).fetchall()
+    return [
+        DeadRow(Path(slot), id, kind, body, reason, at, row, _path(sender), version)
+        for slot, id, kind, body, reason, at, row, sender, version in rows
+    ]
+
+
+def records(
+    connection: sqlite3.Connection,
+    after: Seq,
+    limit: int,
+    path: Path | None = None,
+    kinds: Collection[str] | None = None,
+) -> Sequence[Record]:
+    """Events after `after`, oldest first; of one slot and of some kinds only, if asked for.
+
+    Raises `UnknownKind` or `JournalDamaged` naming the event that cannot be read.
+    """
+    wanted = None if kinds is None else tuple(kinds)
+    marks = ",".join("?" * len(wanted or ()))
+    rows = connection.execute(
+        "SELECT seq, at, kind, version, body, epoch, hash FROM events WHERE seq > ?"
+        f"{'' if path is None else ' AND path = ?'}{'' if wanted is None else f' AND kind IN ({marks})'}"
+        " ORDER BY seq LIMIT ?",
+        (after, *(() if path is None else (str(path),)), *(wanted or ()), limit),
+    ).fetchall()
+    return [
+        Record(seq, at, _event(seq, kind, version, body), epoch, hash.hex())
+        for seq, at, kind, version, body, epoch, hash in rows
+    ]
+
+
+def _event(seq: Seq, kind: str, version: int, body: str) -> Any:
+    try:
+        return decode_event(kind, version, body)
+    except JournalError as error:
+        raise type(error)(f"event {seq}: {error}") from error
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)

@@ -1,0 +1,157 @@
+"""How one declared type is stored: a function into JSON data and one back, exact in both directions or refused.
+
+Values are checked when they are encoded, so that what is stored can be read again; nothing is coerced on the way
+back. Here are the types that hold no others; `shapes.py` has those that do.
+"""
+
+from __future__ import annotations
+
+import binascii
+import pathlib
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from math import inf
+from typing import Any, Final, TypeAlias
+from uuid import UUID
+
+from attrs import frozen
+
+from treewarden.agents.core.path import Path
+
+__all__ = ["SCALARS", "Decode", "Encode", "Mismatch", "Shape", "mismatch"]
+
+Encode: TypeAlias = Callable[[Any], Any]
+Decode: TypeAlias = Callable[[Any], Any]
+
+
+class Mismatch(Exception):
+    """A value, or stored data, that is not of the declared type. `where` leads to it from the outermost value."""
+
+    def __init__(self, text: str, where: str = "") -> None:
+        super().__init__(f"{where}: {text}" if where else text)
+        self.text = text
+        self.where = where
+
+    def within(self, outer: str) -> Mismatch:
+        return Mismatch(self.text, outer + self.where)
+
+
+@frozen
+class Shape:
+    """One declared type as stored. Two shapes of one name store alike."""
+
+    name: str
+    holds: tuple[type, ...]
+    """The types of its values, exactly: a subclass is another type."""
+    encode: Encode
+    decode: Decode
+    bare: bool = False
+    """Its JSON data is recognized among those of other bare shapes, so that a union needs no tag for it."""
+    text: bool = False
+    """Its JSON data is always a string: it can be the key of an object."""
+
+
+def mismatch(name: str, value: object) -> Mismatch:
+    shown = repr(value)
+    return Mismatch(f"{shown if len(shown) <= 80 else shown[:77] + '...'} ({type(value).__name__}) is not {name}")
+
+
+def _same(kind: type, *, text: bool = False) -> Shape:
+    def same(value: Any) -> Any:
+        if type(value) is kind:
+            return value
+        raise mismatch(kind.__name__, value)
+
+    return Shape(kind.__name__, (kind,), same, same, bare=True, text=text)
+
+
+def _none(value: Any) -> None:
+    if value is not None:
+        raise mismatch("None", value)
+
+
+def _encode_float(value: Any) -> Any:
+    """A whole number may stand for a float, as for type checkers, and stays one. JSON knows no infinity: it is text."""
+    if type(value) is float:
+        if value - value == 0.0:
+            return value
+        if value == value:
+            return "inf" if value > 0 else "-inf"
+        raise Mismatch("NaN cannot be stored: it is not equal to what would be read back")
+    if type(value) is int:
+        return value
+    raise mismatch("float", value)
+
+
+def _decode_float(data: Any) -> Any:
+    if type(data) is float or type(data) is int:
+        return data
+    if data == "inf":
+        return inf
+    if data == "-inf":
+        return -inf
+    raise mismatch("float", data)
+
+
+def _as_text(kind: type, parse: Callable[[str], Any], write: Callable[[Any], str] = str, name: str = "") -> Shape:
+    """A type that has a text form which reads back as the same value."""
+    name = name or kind.__name__
+
+    def encode(value: Any) -> str:
+        if type(value) is kind:
+            return write(value)
+        raise mismatch(name, value)
+
+    def decode(data: Any) -> Any:
+        if type(data) is not str:
+            raise mismatch(name, data)
+        try:
+            return parse(data)
+        except (ValueError, ArithmeticError) as error:
+            raise mismatch(name, data) from error
+
+    return Shape(name, (kind,), encode, decode, text=True)
+
+
+def _decimal(value: Decimal) -> str:
+    if value.is_nan():
+        raise Mismatch("a Decimal that is NaN cannot be stored: it is not equal to what would be read back")
+    return str(value)
+
+
+def _encode_timedelta(value: Any) -> Any:
+    if type(value) is timedelta:
+        return [value.days, value.seconds, value.microseconds]
+    raise mismatch("timedelta", value)
+
+
+def _decode_timedelta(data: Any) -> timedelta:
+    match data:
+        case [int(days), int(seconds), int(microseconds)]:
+            return timedelta(days, seconds, microseconds)
+        case _:
+            raise mismatch("timedelta", data)
+
+
+SCALARS: Final[dict[Any, Shape]] = {
+    bool: _same(bool),
+    int: _same(int),
+    str: _same(str, text=True),
+    None: Shape("None", (type(None),), _none, _none, bare=True),
+    float: Shape("float", (float,), _encode_float, _decode_float, bare=True),
+    bytes: _as_text(
+        bytes,
+        lambda data: binascii.a2b_base64(data, strict_mode=True),
+        lambda value: binascii.b2a_base64(value, newline=False).decode(),
+    ),
+    datetime: _as_text(datetime, datetime.fromisoformat, datetime.isoformat),
+    date: _as_text(date, date.fromisoformat, date.isoformat),
+    time: _as_text(time, time.fromisoformat, time.isoformat),
+    timedelta: Shape("timedelta", (timedelta,), _encode_timedelta, _decode_timedelta),
+    Decimal: _as_text(Decimal, Decimal, _decimal),
+    UUID: _as_text(UUID, UUID),
+    Path: _as_text(Path, Path, name="treewarden Path"),
+    pathlib.Path: _as_text(type(pathlib.Path()), pathlib.Path, name="pathlib.Path"),
+    pathlib.PurePosixPath: _as_text(pathlib.PurePosixPath, pathlib.PurePosixPath),
+}

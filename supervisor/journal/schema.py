@@ -1,0 +1,176 @@
+"""The tables of a journal file, their versions, and what tells a journal from any other file."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from treewarden.agents.errors import JournalDamaged, JournalError
+
+__all__ = ["APPLICATION", "NOW", "VERSION", "identify", "migrate"]
+
+APPLICATION: Final = int.from_bytes(b"trwd", "big")
+"""`PRAGMA application_id`: the mark in the file's header."""
+
+NOW: Final = "((julianday('now') - 2440587.5) * 86400.0)"
+"""Wall seconds by the database's clock, which alone judges leases. SQLite before 3.42 has no `unixepoch('subsec')`."""
+
+_FIRST: Final = (
+    # One row: the head of the chain and the epoch that may write. Every transaction of the owner changes it.
+    """CREATE TABLE meta (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        tree TEXT NOT NULL,
+        created REAL NOT NULL,
+        seq INTEGER NOT NULL,
+        hash BLOB NOT NULL,
+        commits INTEGER NOT NULL,
+        last_row INTEGER NOT NULL,
+        epoch INTEGER NOT NULL
+    ) STRICT""",
+    # One row: who owns the file, and until when.
+    """CREATE TABLE owner (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        epoch INTEGER NOT NULL,
+        host TEXT NOT NULL,
+        pid INTEGER NOT NULL,
+        boot TEXT NOT NULL,
+        namespace TEXT NOT NULL,
+        started TEXT NOT NULL,
+        since REAL NOT NULL,
+        lease_until REAL NOT NULL,
+        released INTEGER NOT NULL
+    ) STRICT""",
+    """CREATE TABLE events (
+        seq INTEGER PRIMARY KEY,
+        at REAL NOT NULL,
+        path TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        prev BLOB NOT NULL,
+        hash BLOB NOT NULL,
+        epoch INTEGER NOT NULL
+    ) STRICT""",
+    "CREATE INDEX events_of_slot ON events (path)",
+    """CREATE TABLE states (
+        path TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        settled INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        epoch INTEGER NOT NULL
+    ) STRICT""",
+    """CREATE TABLE checkpoints (
+        id INTEGER PRIMARY KEY,
+        path TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        settled INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        at REAL NOT NULL,
+        seq INTEGER NOT NULL,
+        epoch INTEGER NOT NULL
+    ) STRICT""",
+    "CREATE INDEX checkpoints_of_slot ON checkpoints (path)",
+    "CREATE INDEX checkpoints_without_name ON checkpoints (path) WHERE name = ''",
+    """CREATE TABLE mailbox (
+        row INTEGER PRIMARY KEY,
+        path TEXT NOT NULL,
+        id TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        sender TEXT,
+        priority INTEGER NOT NULL,
+        at REAL NOT NULL,
+        deliveries INTEGER NOT NULL,
+        deaths INTEGER NOT NULL,
+        not_before REAL,
+        epoch INTEGER NOT NULL
+    ) STRICT""",
+    "CREATE INDEX mailbox_of_slot ON mailbox (path, priority)",
+    """CREATE TABLE dead_letters (
+        id INTEGER PRIMARY KEY,
+        path TEXT NOT NULL,
+        message TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        at REAL NOT NULL,
+        row INTEGER,
+        sender TEXT,
+        epoch INTEGER NOT NULL
+    ) STRICT""",
+    "CREATE INDEX dead_letters_of_slot ON dead_letters (path)",
+    """CREATE TABLE replies (
+        id TEXT PRIMARY KEY,
+        path TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        epoch INTEGER NOT NULL
+    ) STRICT""",
+    "CREATE INDEX replies_of_slot ON replies (path)",
+    """CREATE TABLE timers (
+        path TEXT NOT NULL,
+        name TEXT NOT NULL,
+        at REAL NOT NULL,
+        epoch INTEGER NOT NULL,
+        PRIMARY KEY (path, name)
+    ) STRICT, WITHOUT ROWID""",
+    # Written by processes that do not own the file; the epoch is that of the owner whom they spoke to.
+    """CREATE TABLE commands (
+        id TEXT PRIMARY KEY,
+        body TEXT NOT NULL,
+        at REAL NOT NULL,
+        state TEXT NOT NULL,
+        epoch INTEGER NOT NULL
+    ) STRICT""",
+)
+
+_MIGRATIONS: Final = (_FIRST,)
+"""The statements that lead from version n to n + 1. A released one is never edited: files of that version exist."""
+VERSION: Final = len(_MIGRATIONS)
+
+
+def identify(connection: sqlite3.Connection, file: str) -> int:
+    """The schema version of `file`; 0 if it is empty. Changes nothing.
+
+    Raises `JournalError` for a file that is something else, and for a schema newer than this one.
+    """
+    try:
+        application, version, tables = connection.execute(
+            "SELECT a.application_id, v.user_version, (SELECT count(*) FROM sqlite_schema)"
+            " FROM pragma_application_id AS a, pragma_user_version AS v"
+        ).fetchone()
+    except sqlite3.OperationalError as error:
+        raise JournalError(f"{file} cannot be read: {error}") from error
+    except sqlite3.DatabaseError as error:
+        if "malformed" in str(error):
+            raise JournalDamaged(f"{file} is damaged: {error}") from error
+        raise JournalError(
+            f"{file} is not a treewarden journal: it is no SQLite database. Name another file"
+        ) from error
+    if (application, version, tables) == (0, 0, 0):
+        return 0
+    if application != APPLICATION or version < 1:
+        raise JournalError(f"{file} is not a treewarden journal: it is another program's database. Name another file")
+    if version > VERSION:
+        raise JournalError(
+            f"{file} was written by a newer treewarden: its schema is {version}, this one reads up to {VERSION}. "
+            "Upgrade treewarden"
+        )
+    return version
+
+
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Bring the tables from `version` to `VERSION`, within the transaction that is open."""
+    for statements in _MIGRATIONS[version:]:
+        for statement in statements:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    if version == 0:
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")

@@ -1,0 +1,215 @@
+"""The shapes of types that hold others: plain data, enums, literals, collections, unions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import Enum, Flag
+from typing import Any, Final
+
+from .canonical import dump
+from .scalars import Encode, Mismatch, Shape, mismatch
+
+__all__ = [
+    "PLAIN",
+    "each",
+    "enum_shape",
+    "items_shape",
+    "literal_shape",
+    "mapping_shape",
+    "record_shape",
+    "union_shape",
+]
+
+
+def each(values: Iterable[Any], function: Callable[[Any], Any], labels: tuple[Any, ...] | None = None) -> list[Any]:
+    """`function` over `values`; only where it fails is it asked again, to say at which one."""
+    try:
+        return [function(value) for value in values]
+    except Mismatch:
+        for position, value in enumerate(values):
+            try:
+                function(value)
+            except Mismatch as found:
+                raise found.within(f"[{position if labels is None else labels[position]!r}]") from None
+        raise
+
+
+def _plain(value: Any) -> Any:
+    """JSON data as it is, for `Any`: what comes back has to be what was given, so a tuple is refused."""
+    kind = value.__class__
+    if kind is str or kind is int or kind is bool or value is None:
+        return value
+    if kind is float:
+        if value - value == 0.0:
+            return value
+        raise Mismatch(f"{value} cannot be stored where the type is Any; declare float")
+    if kind is list:
+        return each(value, _plain)
+    if kind is dict:
+        for key in value:
+            if type(key) is not str:
+                raise mismatch("str, which keys have to be where the type is Any", key)
+        return dict(zip(value, each(value.values(), _plain, tuple(value)), strict=True))
+    raise mismatch(
+        "plain data (None, bool, int, float, str, list, dict with str keys): declare its type instead", value
+    )
+
+
+PLAIN: Final = Shape("Any", (str, int, float, bool, type(None), list, dict), _plain, _plain)
+
+
+def enum_shape(kind: type[Enum], name: str) -> Shape:
+    """By the member's name; flags, whose combinations have none, by their number."""
+
+    def encode(value: Any) -> Any:
+        if type(value) is kind:
+            return value.value if isinstance(value, Flag) else value.name
+        raise mismatch(name, value)
+
+    def decode(data: Any) -> Any:
+        try:
+            return kind(data) if issubclass(kind, Flag) else kind[data]
+        except (KeyError, ValueError, TypeError) as error:
+            raise mismatch(name, data) from error
+
+    return Shape(name, (kind,), encode, decode, text=not issubclass(kind, Flag))
+
+
+def literal_shape(values: tuple[Any, ...]) -> Shape:
+    """Exactly these values, which are None, bool, int or str."""
+    kinds: tuple[type, ...] = tuple(dict.fromkeys(map(type, values)))
+    allowed = frozenset(zip(map(type, values), values, strict=True))
+    name = f"one of {', '.join(map(repr, values))}"
+
+    def same(value: Any) -> Any:
+        if type(value) in kinds and (type(value), value) in allowed:
+            return value
+        raise mismatch(name, value)
+
+    return Shape(name, kinds, same, same, bare=True, text=kinds == (str,))
+
+
+def items_shape(name: str, kind: type, item: Shape) -> Shape:
+    """A tuple, list, set or frozenset of one type of item, as a JSON array; sets in the order of their texts."""
+    encode_item, decode_item = item.encode, item.decode
+    unordered = kind in (set, frozenset)
+
+    def encode(value: Any) -> Any:
+        found = value.__class__
+        if found is not kind:
+            raise mismatch(name, value)
+        data = each(value, encode_item)
+        return sorted(data, key=dump) if unordered else data
+
+    def decode(data: Any) -> Any:
+        found = data.__class__
+        if found is not list:
+            raise mismatch(name, data)
+        return kind(each(data, decode_item))
+
+    return Shape(name, (kind,), encode, decode)
+
+
+def record_shape(name: str, items: tuple[Shape, ...]) -> Shape:
+    """A tuple of a fixed length, each item with a type of its own."""
+    encoders = tuple(item.encode for item in items)
+    decoders = tuple(item.decode for item in items)
+
+    def through(functions: tuple[Callable[[Any], Any], ...], values: Any, kind: type) -> list[Any]:
+        if type(values) is not kind or len(values) != len(functions):
+            raise mismatch(name, values)
+        done: list[Any] = []
+        for position, (function, value) in enumerate(zip(functions, values, strict=True)):
+            try:
+                done.append(function(value))
+            except Mismatch as found:
+                raise found.within(f"[{position}]") from None
+        return done
+
+    return Shape(
+        name, (tuple,), lambda value: through(encoders, value, tuple), lambda data: tuple(through(decoders, data, list))
+    )
+
+
+def mapping_shape(name: str, key: Shape, value: Shape) -> Shape:
+    """A dict, in its order: a JSON object where keys are texts, else an array of pairs."""
+    pair = record_shape("a pair", (key, value))
+
+    def through(given: Any, keys_through: Encode, values_through: Encode) -> dict[Any, Any]:
+        found = given.__class__
+        if found is not dict:
+            raise mismatch(name, given)
+        keys = tuple(given)
+        return dict(zip(each(keys, keys_through), each(given.values(), values_through, keys), strict=True))
+
+    def encode_pairs(given: Any) -> Any:
+        found = given.__class__
+        if found is not dict:
+            raise mismatch(name, given)
+        return each(given.items(), pair.encode)
+
+    def decode_pairs(data: Any) -> Any:
+        found = data.__class__
+        if found is not list:
+            raise mismatch(name, data)
+        return dict(each(data, pair.decode))
+
+    if not key.text:
+        return Shape(name, (dict,), encode_pairs, decode_pairs)
+
+    def encode(given: Any) -> Any:
+        return through(given, key.encode, value.encode)
+
+    def decode(data: Any) -> Any:
+        return through(data, key.decode, value.decode)
+
+    return Shape(name, (dict,), encode, decode)
+
+
+def union_shape(name: str, members: tuple[Shape, ...]) -> Shape:
+    """One of several. None and numbers, bools and strings say themselves what they are; others carry their name.
+
+    `X | None` needs no name either. Raises `ValueError` where a value, or its stored form, would fit two members.
+    """
+    others = [member for member in members if type(None) not in member.holds]
+    lone = others[0] if len(others) == 1 else None
+    by_type: dict[type, Shape] = {}
+    for member in members:
+        for kind in member.holds:
+            if kind in by_type:
+                raise ValueError(f"{by_type[kind].name} and {member.name} cannot be told apart")
+            by_type[kind] = member
+    if float in by_type:
+        by_type.setdefault(int, by_type[float])
+    tagged = {member.name: member for member in members if not member.bare and member is not lone}
+    if len(tagged) + sum(member.bare or member is lone for member in members) != len(members):
+        raise ValueError(f"two of its members have the same name ({', '.join(member.name for member in members)})")
+
+    def encode(value: Any) -> Any:
+        member = by_type.get(value.__class__)
+        if member is None:
+            raise mismatch(name, value)
+        data = member.encode(value)
+        if member.name in tagged:
+            return [member.name, data]
+        if type(data) is str and type(value) is float and str in by_type:
+            raise mismatch(f"{name}, where infinity would be read back as a str", value)
+        return data
+
+    def decode(data: Any) -> Any:
+        kind = data.__class__
+        if kind is type(None) and kind in by_type:
+            return None
+        if lone is not None:
+            return lone.decode(data)
+        if kind is list and len(data) == 2 and type(data[0]) is str and data[0] in tagged:
+            return tagged[data[0]].decode(data[1])
+        member = by_type.get(kind)
+        if (member is None or not member.bare) and kind is str:
+            member = by_type.get(float)
+        if member is None or not member.bare:
+            raise mismatch(name, data)
+        return member.decode(data)
+
+    holds = tuple(by_type)
+    return Shape(name, holds, encode, decode)

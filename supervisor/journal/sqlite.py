@@ -1,0 +1,319 @@
+"""The journal in one SQLite file: one connection, one writer, and as many commits to a disk sync as have gathered."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+import secrets
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, Final, TypeAlias, TypeVar
+
+import trio
+from attrs import define, field
+
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import CommitFailed, ConfigurationError, JournalError
+from treewarden.agents.ports import Clock
+
+from . import rows
+from .holder import ProcessTable, ProcfsTable
+from .owned import OwnedFile, Written
+from .port import START, CheckpointRow, Commit, DeadRow, Opened, Record, Recovered, Seq
+from .recent import Recent
+from .resting import follows, works_of
+from .seams import Connect, RunSync
+from .taking import Claim
+
+__all__ = ["SqliteJournal"]
+
+T = TypeVar("T")
+
+Then: TypeAlias = Callable[[BaseException | None], None]
+
+_BATCH: Final = 2000
+"""Commits to one transaction, so that an answer is never further away than this many."""
+
+
+@define(eq=False)
+class _Pending:
+    """A commit that is queued, and who is to be told."""
+
+    commit: Commit
+    then: Then
+    head: Seq = START
+
+
+@define(eq=False)
+class _Question:
+    """A read that is queued: it sees the commits before it, and none behind it."""
+
+    ask: Callable[[sqlite3.Connection], Any]
+    answered: trio.Event = field(factory=trio.Event)
+    answer: Any = None
+    error: BaseException | None = None
+
+
+class SqliteJournal:
+    """A `Journal` that survives `kill -9` and power cuts: `PRAGMA synchronous=EXTRA`, write-ahead log.
+
+    Nothing waits for company: what has gathered while the last transaction was on its way to the disk is the next
+    one. All SQL runs through `run_sync`, one call at a time. A second owner of the file is refused with
+    `JournalOwned` until this one has closed it, is provably dead, or has let its lease run out. If that last thing
+    happens here, nothing more is written, everything inside the `async with` is cancelled, and it raises `EpochLost`.
+
+    Not promised: that a file on a network file system is safe, or that a disk that lies about syncs keeps anything.
+    """
+
+    def __init__(
+        self,
+        file: str | pathlib.Path,
+        *,
+        clock: Clock,
+        run_sync: RunSync = trio.to_thread.run_sync,
+        lease: float = 10.0,
+        keep: int = 10,
+        patience: float = 2.0,
+        processes: ProcessTable | None = None,
+        connect: Connect = sqlite3.connect,
+        new_tree: Callable[[], str] = lambda: secrets.token_hex(4),
+    ) -> None:
+        """`lease` is in seconds of the database's clock, renewed three times as often; `keep` is how many checkpoints
+        without a name stay for each slot; `patience` is how many seconds to wait while another process writes.
+
+        Raises `ConfigurationError` for numbers that cannot work. The file is opened on entering.
+        """
+        if not 0 < lease < math.inf:
+            raise ConfigurationError(f"lease is {lease!r}; it must be positive and finite")
+        if keep < 0:
+            raise ConfigurationError(f"keep is {keep!r}; it must be 0 or more")
+        if not 0 <= patience < math.inf:
+            raise ConfigurationError(f"patience is {patience!r}; it must be 0 or more and finite")
+        self._claim = Claim(
+            file=pathlib.Path(file),
+            processes=ProcfsTable() if processes is None else processes,
+            connect=connect,
+            new_tree=new_tree,
+            lease=lease,
+            keep=keep,
+            patience=patience,
+        )
+        self._clock = clock
+        self._run_sync = run_sync
+        self._limiter = trio.CapacityLimiter(1)
+        """Of its own: threads that wait for something else do not keep the writer waiting."""
+        self._queue: deque[_Pending | _Question] = deque()
+        self._work = trio.Event()
+        self._moved = trio.Event()
+        """Set, and replaced, whenever the head moves."""
+        self._closing = False
+        self._ended = False
+        self._file: OwnedFile | None = None
+        self._recent = Recent()
+        self._renew_at = -math.inf
+        self._nursery: AbstractAsyncContextManager[trio.Nursery] | None = None
+        self._scope: trio.CancelScope | None = None
+        self._token: trio.lowlevel.TrioToken | None = None
+
+    @property
+    def opened(self) -> Opened:
+        return self._owned.opened
+
+    @property
+    def head(self) -> Seq:
+        return self._recent.head
+
+    @property
+    def _owned(self) -> OwnedFile:
+        if self._file is None:
+            raise JournalError(f"{self._claim.file} is not open: use the journal inside its `async with`")
+        return self._file
+
+    async def __aenter__(self) -> SqliteJournal:
+        if self._token is not None:
+            raise JournalError(f"{self._claim.file}: a journal is entered once; make another to open the file again")
+        self._token = trio.lowlevel.current_trio_token()
+        file = await self._call(OwnedFile, self._claim)
+        self._file = file
+        self._recent = Recent(file.opened.head)
+        self._renew_at = self._clock.now() + self._claim.lease / 3
+        self._nursery = trio.open_nursery()
+        nursery = await self._nursery.__aenter__()
+        self._scope = nursery.cancel_scope
+        nursery.start_soon(self._write, file, name="journal writer")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        assert self._nursery is not None
+        self._closing = True
+        self._work.set()
+        absorbed = False
+        try:
+            # The writer is shielded: it ends when the queue is empty, whatever is cancelled.
+            absorbed = bool(await self._nursery.__aexit__(kind, error, traceback))
+        except BaseExceptionGroup as group:
+            if not _is_only(group, error):
+                raise
+        finally:
+            await self._call(self._owned.close)
+        if self._owned.lost is not None and not isinstance(error, type(self._owned.lost)):
+            raise self._owned.lost
+        return absorbed
+
+    def submit(self, commit: Commit, then: Then) -> None:
+        self._enqueue(_Pending(commit, then))
+
+    async def commit(self, commit: Commit) -> Seq:
+        done = trio.Event()
+        failed: list[BaseException] = []
+
+        def then(error: BaseException | None) -> None:
+            if error is not None:
+                failed.append(error)
+            done.set()
+
+        pending = _Pending(commit, then)
+        self._enqueue(pending)
+        await done.wait()
+        for error in failed:
+            raise type(error)(*error.args) from error  # one of its own: others may be told the same
+        return pending.head
+
+    async def recover(self, path: Path) -> Recovered:
+        return await self._ask(lambda connection: rows.recovered(connection, path))
+
+    async def checkpoints(self, path: Path, limit: int = 20) -> Sequence[CheckpointRow]:
+        return await self._ask(lambda connection: rows.checkpoints(connection, path, limit))
+
+    async def read(self, after: Seq = START, limit: int = 500) -> Sequence[Record]:
+        recent = self._recent.after(after, limit)
+        if recent is None:
+            return await self._ask(lambda connection: rows.records(connection, after, limit))
+        await trio.lowlevel.checkpoint()
+        return recent
+
+    async def wait_beyond(self, seq: Seq) -> Seq:
+        await trio.lowlevel.checkpoint()
+        while self._recent.head <= seq:
+            await self._moved.wait()
+        return self._recent.head
+
+    async def dead_letters(self, path: Path | None = None, limit: int = 100) -> Sequence[DeadRow]:
+        return await self._ask(lambda connection: rows.dead_letters(connection, path, limit))
+
+    def _enqueue(self, pending: _Pending) -> None:
+        if self._ended:
+            assert self._token is not None
+            closed = CommitFailed(f"{self._claim.file} is closed: nothing of it was kept")
+            self._token.run_sync_soon(pending.then, closed)
+        else:
+            self._queue.append(pending)
+            self._work.set()
+
+    async def _ask(self, ask: Callable[[sqlite3.Connection], T]) -> T:
+        if self._ended:
+            raise JournalError(f"{self._claim.file} is closed")
+        question = _Question(ask)
+        self._queue.append(question)
+        self._work.set()
+        await question.answered.wait()
+        if question.error is not None:
+            raise question.error
+        return question.answer
+
+    async def _write(self, file: OwnedFile) -> None:
+        """The writer: writes what is queued, answers, and keeps the lease, until the journal closes."""
+        with trio.CancelScope(shield=True):
+            while self._queue or not self._closing:
+                if not self._queue:
+                    with trio.move_on_at(self._renew_at):
+                        await self._work.wait()
+                self._work = trio.Event()
+                pending, questions = self._next()
+                renew = self._clock.now() >= self._renew_at
+                if pending or questions or renew:
+                    written = await self._run_sync(_work, file, pending, questions, renew, limiter=self._limiter)
+                    self._answer(file, pending, questions, written, renew)
+        self._ended = True
+
+    def _next(self) -> tuple[list[_Pending], list[_Question]]:
+        """What goes to the disk next: commits, then the questions right behind them."""
+        pending: list[_Pending] = []
+        questions: list[_Question] = []
+        queue = self._queue
+        while queue and len(pending) < _BATCH:
+            item = queue[0]
+            if isinstance(item, _Question):
+                questions.append(item)
+            elif questions:
+                break
+            else:
+                pending.append(item)
+            queue.popleft()
+        return pending, questions
+
+    def _answer(
+        self, file: OwnedFile, pending: list[_Pending], questions: list[_Question], written: Written, renew: bool
+    ) -> None:
+        if renew:
+            self._renew_at = self._clock.now() + self._claim.lease / (3 if written.renewed else 30)
+        if file.lost is not None and self._scope is not None:
+            self._renew_at = math.inf
+            self._scope.cancel()
+        if written.events:
+            self._recent.extend(written.events)
+            self._moved.set()
+            self._moved = trio.Event()
+        fallen = self._fallen(written) if written.fallen or written.for_all else ()
+        for item, outcome in zip(pending, written.outcomes, strict=True):
+            if isinstance(outcome, int):
+                item.head = outcome
+                item.then(None)
+            else:
+                item.then(outcome)
+        for item in fallen:
+            item.then(follows(str(self._claim.file)))
+        for question in questions:
+            question.answered.set()
+
+    def _fallen(self, written: Written) -> list[_Pending]:
+        """Take out of the queue what rests on a commit that was not kept. Nobody was told of that yet."""
+        fallen: list[_Pending] = []
+        left: deque[_Pending | _Question] = deque()
+        for item in self._queue:
+            if isinstance(item, _Pending) and (written.for_all or not written.fallen.isdisjoint(works_of(item.commit))):
+                written.fallen |= works_of(item.commit)
+                fallen.append(item)
+            else:
+                left.append(item)
+        self._queue = left
+        return fallen
+
+    async def _call(self, call: Callable[..., T], *args: Any) -> T:
+        """A call that was begun always reports, so that nobody has to guess what it did."""
+        with trio.CancelScope(shield=True):
+            return await self._run_sync(call, *args, limiter=self._limiter)
+        raise AssertionError("a scope that nobody cancels swallows nothing")
+
+
+def _work(file: OwnedFile, pending: list[_Pending], questions: list[_Question], renew: bool) -> Written:
+    written = file.write([item.commit for item in pending], renew) if pending or renew else Written()
+    for question in questions:
+        try:
+            question.answer = file.read(question.ask)
+        except Exception as error:
+            question.error = error
+    return written
+
+
+def _is_only(group: BaseExceptionGroup[BaseException], error: BaseException | None) -> bool:
+    """Whether the nursery's group says no more than the error that left its body."""
+    _, rest = group.split(trio.Cancelled)
+    if rest is None:
+        return isinstance(error, trio.Cancelled)
+    return rest.exceptions == (error,)

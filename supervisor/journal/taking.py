@@ -1,0 +1,106 @@
+"""How a process becomes the owner of a journal's file, or learns who is."""
+
+from __future__ import annotations
+
+import pathlib
+import sqlite3
+from collections.abc import Callable
+
+from attrs import frozen
+
+from treewarden.agents.errors import JournalDamaged, JournalError, JournalOwned
+
+from ..core.chain import GENESIS
+from . import rows
+from .batch import Mark
+from .holder import Fate, Holder, ProcessTable, refusal
+from .port import Opened
+from .schema import NOW, VERSION, identify, migrate
+from .seams import Connect
+
+__all__ = ["Claim", "meta", "take"]
+
+
+@frozen(kw_only=True)
+class Claim:
+    """What an owner brings to a file."""
+
+    file: pathlib.Path
+    processes: ProcessTable
+    connect: Connect
+    new_tree: Callable[[], str]
+    """Gives a journal its id when the file is made."""
+    lease: float
+    keep: int
+    patience: float
+    """Seconds to wait for another process's short transaction."""
+
+
+def take(connection: sqlite3.Connection, claim: Claim) -> tuple[Opened, Mark]:
+    """Own the file under a new epoch, or raise and leave it as it is. An empty file becomes a journal.
+
+    Raises `JournalOwned` if another process, or this one, has it; `JournalError` for a file that is no journal of
+    this version; `JournalDamaged`.
+    """
+    name = str(claim.file)
+    if identify(connection, name) == VERSION:
+        _refuse_if_held(connection, claim)  # without a lock, so that the answer does not wait for the owner
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise JournalError(f"{name} is on a file system without shared memory: keep it on a local disk")
+    connection.execute("BEGIN IMMEDIATE")
+    migrate(connection, identify(connection, name))
+    before = _refuse_if_held(connection, claim)
+    found = meta(connection)
+    tree, mark, epoch = found or (claim.new_tree(), Mark(), 0)
+    epoch += 1
+    if found is None:
+        connection.execute(
+            f"INSERT INTO meta VALUES (1, ?, {NOW}, ?, ?, ?, ?, ?)",
+            (tree, mark.seq, mark.hash, mark.commits, mark.last_row, epoch),
+        )
+    else:
+        _check_head(connection, name, mark)
+        connection.execute("UPDATE meta SET epoch = ?", (epoch,))
+    me = claim.processes.me()
+    connection.execute(
+        f"INSERT OR REPLACE INTO owner VALUES (1, ?, ?, ?, ?, ?, ?, {NOW}, {NOW} + ?, 0)",
+        (epoch, me.host, me.pid, me.boot, me.namespace, me.started, claim.lease),
+    )
+    connection.execute("COMMIT")
+    opened = Opened(
+        epoch=epoch,
+        holder=str(me),
+        head=mark.seq,
+        last_row=mark.last_row,
+        after_crash=before is not None and not before.released,
+        slots=rows.slots(connection),
+        tree=tree,
+    )
+    return opened, mark
+
+
+def meta(connection: sqlite3.Connection) -> tuple[str, Mark, int] | None:
+    """The id of the journal, where it stands, and the epoch that may write."""
+    row = connection.execute("SELECT tree, seq, hash, commits, last_row, epoch FROM meta").fetchone()
+    return None if row is None else (row[0], Mark(*row[1:5]), row[5])
+
+
+def _refuse_if_held(connection: sqlite3.Connection, claim: Claim) -> Holder | None:
+    holder, now = rows.holder(connection)
+    if holder is None or holder.released:
+        return holder
+    fate = claim.processes.fate(holder.process)
+    if fate is Fate.GONE or holder.lease_until <= now:
+        return holder
+    raise JournalOwned(refusal(str(claim.file), holder, fate, claim.processes.me(), now))
+
+
+def _check_head(connection: sqlite3.Connection, name: str, mark: Mark) -> None:
+    """Nothing is appended to a journal whose end is not where it was."""
+    last = connection.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+    if (last or (0, GENESIS)) != (mark.seq, mark.hash):
+        raise JournalDamaged(
+            f"{name} does not hold what was written: its head is event {mark.seq}, its last event is "
+            f"{last[0] if last else 'missing'}. Restore it from a copy; nothing was changed"
+        )
