@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import pytest
 from hypothesis import given
@@ -67,7 +67,7 @@ def test_a_changed_field_is_found_where_it_is(seq: int, column: int) -> None:
         row[column] = value + " "
     else:
         row[column] = value + 1
-    damaged: list[StoredRow] = [*rows[: seq - 1], tuple(row), *rows[seq:]]  # pyright: ignore[reportAssignmentType]
+    damaged: list[StoredRow] = [*rows[: seq - 1], tuple(row), *rows[seq:]]
     verdict = verify(damaged, head_of(rows))
     if column == 0:
         assert (seq, FaultKind.MISSING) in found(verdict)
@@ -103,22 +103,22 @@ def swapped(rows: list[Row]) -> list[Row]:
     return rows
 
 
-@pytest.mark.parametrize(
-    ("damage", "expected"),
-    [
-        (lambda rows: rows[1:], [(1, FaultKind.MISSING)]),
-        (lambda rows: rows[:9] + rows[12:], [(10, FaultKind.MISSING)]),
-        (lambda rows: rows[:17], [(18, FaultKind.CUT)]),
-        (lambda rows: [], [(1, FaultKind.EMPTY)]),
-        (swapped, [(5, FaultKind.CHANGED), (9, FaultKind.CHANGED)]),
-        (lambda rows: rows[:4] + rows[3:], [(4, FaultKind.DISORDERED)]),
-        (lambda rows: rehashed(forged(rows, 0), 0), [(20, FaultKind.REBUILT)]),
-        (lambda rows: rehashed(forged(rows, 6), 6), [(20, FaultKind.REBUILT)]),
-        (lambda rows: rehashed(forged(rows, 6), 6)[:7] + rows[7:], [(8, FaultKind.UNLINKED)]),
-        (lambda rows: rehashed(chained(23, body="[]"), 0), [(20, FaultKind.REBUILT), (21, FaultKind.BEYOND)]),
-        (lambda rows: chained(23), [(21, FaultKind.BEYOND)]),
-    ],
+DAMAGES: Final[tuple[tuple[Damage, list[tuple[int, FaultKind]]], ...]] = (
+    (lambda rows: rows[1:], [(1, FaultKind.MISSING)]),
+    (lambda rows: rows[:9] + rows[12:], [(10, FaultKind.MISSING)]),
+    (lambda rows: rows[:17], [(18, FaultKind.CUT)]),
+    (lambda rows: [], [(1, FaultKind.EMPTY)]),
+    (swapped, [(5, FaultKind.CHANGED), (9, FaultKind.CHANGED)]),
+    (lambda rows: rows[:4] + rows[3:], [(4, FaultKind.DISORDERED)]),
+    (lambda rows: rehashed(forged(rows, 0), 0), [(20, FaultKind.REBUILT)]),
+    (lambda rows: rehashed(forged(rows, 6), 6), [(20, FaultKind.REBUILT)]),
+    (lambda rows: rehashed(forged(rows, 6), 6)[:7] + rows[7:], [(8, FaultKind.UNLINKED)]),
+    (lambda rows: rehashed(chained(23, body="[]"), 0), [(20, FaultKind.REBUILT), (21, FaultKind.BEYOND)]),
+    (lambda rows: chained(23), [(21, FaultKind.BEYOND)]),
 )
+
+
+@pytest.mark.parametrize(("damage", "expected"), DAMAGES)
 def test_damage_is_named(damage: Damage, expected: list[tuple[int, FaultKind]]) -> None:
     rows = chained(20)
     assert found(verify(damage(rows), head_of(rows))) == expected
@@ -132,10 +132,10 @@ def test_without_a_head_from_outside_a_cut_or_rebuilt_chain_looks_whole() -> Non
 
 def test_a_row_that_cannot_be_read_does_not_hide_those_behind_it() -> None:
     rows: list[StoredRow] = list(chained(20))
-    rows[6] = (7, "yesterday", *rows[6][2:])  # pyright: ignore[reportArgumentType]
-    rows[11] = (*rows[11][:6], None, *rows[11][7:])  # pyright: ignore[reportArgumentType]
-    rows[15] = (*rows[15][:6], "\ud800", *rows[15][7:])  # pyright: ignore[reportArgumentType]
-    rows[18] = (*rows[18][:6], "[]", *rows[18][7:])  # pyright: ignore[reportArgumentType]
+    rows[6] = (7, "yesterday", *rows[6][2:])
+    rows[11] = (*rows[11][:6], None, *rows[11][7:])
+    rows[15] = (*rows[15][:6], "\ud800", *rows[15][7:])
+    rows[18] = (*rows[18][:6], "[]", *rows[18][7:])
     assert found(verify(rows)) == [
         (7, FaultKind.UNREADABLE),
         (12, FaultKind.UNREADABLE),
