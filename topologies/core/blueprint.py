@@ -1,0 +1,189 @@
+"""A tree as data, and everything that can be wrong with it before it runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import TypeAlias
+
+from attrs import frozen
+
+from treewarden.agents.core.durability import Overflow
+from treewarden.agents.core.path import ROOT, Path
+from treewarden.supervisor.core.spec import (
+    AutoShutdown,
+    ChildSpec,
+    RestartPolicy,
+    Restore,
+    Spec,
+    Strategy,
+    SupervisorSpec,
+)
+
+from .arguments import argument_problems
+from .flow import find_cycle
+from .problems import Problem, either, guess, shown
+
+__all__ = ["Blueprint", "Place", "place_of", "validate", "walk"]
+
+Blueprint: TypeAlias = SupervisorSpec
+"""A supervision tree as a value: the root supervisor and all that is below it, down to the agents' arguments.
+
+Two blueprints that compare equal make the same tree. Nothing of it runs, and nothing in it changes when it does.
+"""
+
+
+@frozen
+class Place:
+    """Where a spec was written down, for the messages about it, and the same for what is below it."""
+
+    at: str
+    children: tuple[Place, ...] = ()
+
+
+def place_of(spec: Spec, at: str) -> Place:
+    """The places of a spec that was built in Python: `at`, `at.children[intake]`, `at.children[pool].workers`, …
+
+    Children are named by their ids, for where a builder puts them is its own affair; by numbers if ids are equal.
+    """
+    if isinstance(spec, ChildSpec):
+        return Place(at)
+    often = Counter(child.id for child in spec.children)
+    names = [child.id if often[child.id] == 1 else number for number, child in enumerate(spec.children)]
+    if spec.router is not None:
+        return Place(at, tuple(place_of(child, f"{at}.workers") for child in spec.children))
+    children = zip(spec.children, names, strict=True)
+    return Place(at, tuple(place_of(child, f"{at}.children[{name}]") for child, name in children))
+
+
+def walk(blueprint: Blueprint, at: Path = ROOT) -> Iterator[tuple[Path, Spec]]:
+    """Every slot with its spec: the root first, each supervisor before its children, those in start order."""
+    yield at, blueprint
+    for child in blueprint.children:
+        if isinstance(child, SupervisorSpec):
+            yield from walk(child, at / child.id)
+        else:
+            yield at / child.id, child
+
+
+def validate(blueprint: Blueprint, place: Place | None = None) -> tuple[Problem, ...]:
+    """Everything that keeps `blueprint` from working, all at once; an empty tuple if it can be opened.
+
+    `place` says where its parts stand; without it they are named by the root's id and by position. Not found here:
+    what only a running agent can tell, such as an `on_start` that raises.
+    """
+    place = place or place_of(blueprint, blueprint.id)
+    found = [*_below(blueprint, place), *_outlets(blueprint, place)]
+    return tuple(dict.fromkeys(found))
+
+
+def _below(spec: Spec, place: Place) -> Iterator[Problem]:
+    if isinstance(spec, ChildSpec):
+        yield from _agent(spec, place.at)
+        return
+    yield from _supervisor(spec, place)
+    for child, below in zip(spec.children, place.children, strict=True):
+        yield from _below(child, below)
+
+
+def _agent(spec: ChildSpec, at: str) -> Iterator[Problem]:
+    yield from _choice(spec.restart, RestartPolicy, f"{at}.restart")
+    yield from _choice(spec.restore, Restore, f"{at}.restore")
+    yield from _choice(spec.mailbox.overflow, Overflow, f"{at}.mailbox.overflow")
+    if spec.backoff.first > spec.backoff.most:
+        fault = f"is more than most, which is {spec.backoff.most:g}"
+        yield Problem(f"{at}.backoff.first", f"{spec.backoff.first:g}", fault, "lower it or raise most")
+    if callable(spec.agent):
+        yield from argument_problems(spec.agent, spec.args, f"{at}.args")
+    else:
+        yield Problem(f"{at}.agent", shown(spec.agent), "makes no agents", "give an Agent class")
+
+
+def _supervisor(spec: SupervisorSpec, place: Place) -> Iterator[Problem]:
+    at = place.at
+    yield from _choice(spec.strategy, Strategy, f"{at}.strategy")
+    yield from _choice(spec.restart, RestartPolicy, f"{at}.restart")
+    yield from _choice(spec.auto_shutdown, AutoShutdown, f"{at}.auto_shutdown")
+    yield from _equal_ids(spec, place)
+    if spec.auto_shutdown == AutoShutdown.NEVER:
+        for child, below in zip(spec.children, place.children, strict=True):
+            if child.significant:
+                fault = f"counts for nothing while auto_shutdown of {at} is 'never'"
+                remedy = f"say there {either(f'{each.value!r}' for each in list(AutoShutdown)[1:])}, or leave it out"
+                yield Problem(f"{below.at}.significant", "true", fault, remedy)
+    if spec.strategy == Strategy.DYNAMIC:
+        if len(spec.children) != 1:
+            fault = f"has {len(spec.children)} children; under simple_one_for_one they are all made from one template"
+            yield Problem(f"{at}.children", repr(spec.id), fault, "give exactly one child, the template")
+    elif spec.max_children is not None:
+        remedy = "say strategy = 'simple_one_for_one', or leave it out"
+        yield Problem(f"{at}.max_children", shown(spec.max_children), "limits only children of a template", remedy)
+    if spec.max_children is not None and spec.max_children < 1:
+        yield Problem(f"{at}.max_children", shown(spec.max_children), "lets no child start", "give 1 or more")
+    if spec.router is not None:
+        if not spec.children:
+            yield Problem(f"{at}.children", repr(spec.id), "is a pool without workers", "give it a worker")
+        for child, below in zip(spec.children, place.children, strict=True):
+            if isinstance(child, SupervisorSpec):
+                yield Problem(below.at, repr(child.id), "is a supervisor; a pool's workers are agents", "give an agent")
+
+
+def _equal_ids(spec: SupervisorSpec, place: Place) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for child, below in zip(spec.children, place.children, strict=True):
+        if child.id in first:
+            fault = f"is the id of {first[child.id]} too"
+            yield Problem(f"{below.at}.id", repr(child.id), fault, "name one of them differently")
+        first.setdefault(child.id, below.at)
+
+
+def _choice(value: object, choices: type[Enum], at: str) -> Iterator[Problem]:
+    if not isinstance(value, choices):
+        names = [str(each.value) for each in choices]
+        known = f"use {either(f'{choices.__name__}.{each.name}' for each in choices)}"
+        yield Problem(
+            at, shown(value), f"is not a {choices.__name__}", known if value in names else guess(value, names, known)
+        )
+
+
+def _outlets(blueprint: Blueprint, place: Place) -> Iterator[Problem]:
+    """Outlets that lead to no mailbox, and cycles of them: with full mailboxes a cycle stands still for ever."""
+    located = list(zip(walk(blueprint), _places(place), strict=True))
+    specs = dict(slot for slot, _ in located)
+    places = {path: at for (path, _), at in located}
+    edges: dict[Path, list[Path]] = {}
+    for (path, spec), at in located:
+        if isinstance(spec, ChildSpec):
+            edges[path] = []
+            for number, outlet in enumerate(spec.outlet):
+                try:
+                    target = path.resolve(outlet)
+                except ValueError as error:
+                    yield Problem(f"{at}.outlet[{number}]", repr(outlet), "is no path", str(error))
+                    continue
+                edges[path].append(target)
+                yield from _no_mailbox(specs, target, f"{at}.outlet[{number}]", outlet)
+        elif spec.router is not None:
+            edges[path] = [path / child.id for child in spec.children]
+    cycle = find_cycle(edges)
+    if cycle is not None:
+        start = next(path for path in cycle if isinstance(specs[path], ChildSpec))
+        fault = "is a cycle: with full mailboxes each would wait for the next for ever"
+        yield Problem(f"{places[start]}.outlet", " -> ".join(cycle), fault, "take one of these arrows out")
+
+
+def _no_mailbox(specs: Mapping[Path, Spec], target: Path, at: str, outlet: str) -> Iterator[Problem]:
+    found, above = specs.get(target), specs.get(target.parent)
+    if isinstance(found, SupervisorSpec) and found.router is None:
+        yield Problem(at, repr(outlet), "is a supervisor, which has no mailbox", "name an agent or a pool")
+    elif found is None and not (isinstance(above, SupervisorSpec) and above.strategy == Strategy.DYNAMIC):
+        remedy = "an outlet is a path seen from its slot (../sibling), or from the root"
+        yield Problem(at, repr(outlet), f"points nowhere, there is no {target}", guess(target, list(specs), remedy))
+
+
+def _places(place: Place) -> Iterator[str]:
+    """Where each spec stands, in the order of `walk`."""
+    yield place.at
+    for below in place.children:
+        yield from _places(below)

@@ -1,0 +1,111 @@
+"""The keys that an agent and a supervisor may have in a TOML file, and how each is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Overflow
+from treewarden.supervisor.core.ladder import ladder
+from treewarden.supervisor.core.policies import kubernetes, otp
+from treewarden.supervisor.core.spec import (
+    BRUTAL_KILL,
+    AutoShutdown,
+    Backoff,
+    Grace,
+    Intensity,
+    RestartPolicy,
+    Restore,
+    Shutdown,
+    Strategy,
+)
+
+from .node import Node, Problems, Reader, Refused, boolean, choice, number, record, texts, whole
+
+__all__ = ["AGENT", "AS_CHILD", "SHAPE", "SUPERVISOR", "TABLES"]
+
+_POSITIVE: Final = number(0, above=True)
+_SECONDS: Final = number(0)
+_DELAY: Final = number(0, infinite=False)
+
+_NAMED_DURABILITY: Final = choice([("volatile", VOLATILE), ("message", MESSAGE)], "a durability")
+_CHECKPOINTED: Final = record(
+    Checkpointed, {"messages": whole(1), "seconds": number(0, above=True, infinite=False)}, "a checkpoint's interval"
+)
+
+
+def _durability(node: Node, problems: Problems) -> Durability | Refused:
+    if node.table is None:
+        if isinstance(node.value, str):
+            return _NAMED_DURABILITY(node, problems)
+        remedy = "write 'volatile', 'message', { messages = 10 } or { seconds = 30 }"
+        return problems.refuse(node, "is not a durability", remedy)
+    if not node.table:
+        return problems.refuse(
+            node, "says not when to keep a checkpoint", "write { messages = 10 } or { seconds = 30 }"
+        )
+    return _CHECKPOINTED(node, problems)
+
+
+def _shutdown(node: Node, problems: Problems) -> Shutdown | Refused:
+    if isinstance(node.value, str):
+        named = choice([("brutal_kill", BRUTAL_KILL), ("infinity", Grace(math.inf))], "a way to shut down")
+        return named(node, problems)
+    seconds = _SECONDS(node, problems)
+    return seconds if isinstance(seconds, Refused) else Grace(seconds)
+
+
+_INTENSITY: Final = record(Intensity, {"max_restarts": whole(0), "within": _POSITIVE}, "restarts")
+_MAILBOX: Final = record(
+    MailboxSpec,
+    {
+        "capacity": whole(1),
+        "overflow": choice(Overflow, "an overflow policy"),
+        "durability": _durability,
+        "deliveries": whole(1),
+    },
+    "a mailbox",
+)
+_BACKOFF: Final = record(
+    Backoff,
+    {"first": _DELAY, "factor": number(1, infinite=False), "most": _DELAY, "jitter": number(0, most=1)},
+    "a backoff",
+)
+
+AS_CHILD: Final[Mapping[str, Reader]] = {
+    "restart": choice(RestartPolicy, "a restart policy"),
+    "shutdown": _shutdown,
+    "significant": boolean,
+    "stable_after": _SECONDS,
+}
+"""What every child may say, an agent or a supervisor."""
+
+AGENT: Final[Mapping[str, Reader]] = {
+    **AS_CHILD,
+    "mailbox": _MAILBOX,
+    "backoff": _BACKOFF,
+    "start_within": _POSITIVE,
+    "progress_within": _POSITIVE,
+    "restarts": _INTENSITY,
+    "restore": choice(Restore, "a way to restore"),
+    "uses": texts,
+}
+"""The options of an agent."""
+
+SHAPE: Final[Mapping[str, Reader]] = {
+    "restarts": _INTENSITY,
+    "policy": choice([("otp", otp()), ("kubernetes", kubernetes()), ("ladder", ladder())], "a policy"),
+    "auto_shutdown": choice(AutoShutdown, "a rule for shutting down"),
+}
+"""The options of a supervisor whose strategy comes with its shape."""
+
+SUPERVISOR: Final[Mapping[str, Reader]] = {
+    **SHAPE,
+    "strategy": choice(Strategy, "a strategy"),
+    "max_children": whole(1),
+}
+"""The options of a supervisor."""
+
+TABLES: Final = frozenset({"mailbox", "backoff", "restarts", "args"})
+"""Options that are merged key by key with those of `defaults`; any other replaces it."""

@@ -1,0 +1,66 @@
+"""What is wrong with a blueprint or a TOML file, said so that the reader can mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, cast
+
+from attrs import frozen
+
+__all__ = ["Problem", "either", "guess", "listed", "shown"]
+
+_LONGEST: Final = 60
+
+
+@frozen
+class Problem:
+    """One thing that cannot work: where it stands, what stands there, and what to do about it.
+
+    >>> print(Problem("desk.children[1].size", "0", "is too small", "give 1 or more"))
+    desk.children[1].size: 0 is too small; give 1 or more
+    """
+
+    path: str
+    """Positions count from 0, as in the file or in the call: `desk.children[1].restart`."""
+    value: str
+    fault: str
+    remedy: str
+
+    def __str__(self) -> str:
+        joint = ", " if self.remedy.startswith("did you mean") else "; "
+        return f"{self.path}: {self.value} {self.fault}{joint}{self.remedy}"
+
+
+def shown(value: object) -> str:
+    """A value as it would stand in a TOML file, shortened in the middle if it is long."""
+    text = _shown(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 16]} … {text[-12:]}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        table = cast("Mapping[Any, object]", value)
+        return "{ " + ", ".join(f"{key} = {_shown(each)}" for key, each in table.items()) + " }" if table else "{}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_shown(each) for each in cast("list[object]", value)) + "]"
+    return repr(value)
+
+
+def either(names: Iterable[str]) -> str:
+    """`permanent, transient or temporary`."""
+    return listed(names, "or")
+
+
+def listed(names: Iterable[str], joint: str = "and") -> str:
+    """`a, b and c`."""
+    *most, last = names
+    return f"{', '.join(most)} {joint} {last}" if most else last
+
+
+def guess(word: object, known: Sequence[str], otherwise: str) -> str:
+    """`did you mean 'x'?` if one of `known` is close to `word`, followed by `otherwise`; else only that."""
+    near = difflib.get_close_matches(word.lower(), known, n=1) if isinstance(word, str) else []
+    return " ".join([*(f"did you mean {each!r}?" for each in near), *([otherwise] if otherwise else [])])

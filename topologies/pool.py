@@ -1,0 +1,79 @@
+"""Equal workers behind one address."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+from attrs import evolve
+
+from treewarden.agents.agent import Agent
+from treewarden.agents.worker import AgentSpec
+from treewarden.supervisor.core.spec import ChildSpec, Strategy, SupervisorSpec
+
+from .child import SupervisorOptions, spec_of, supervisor
+from .core.blueprint import Blueprint
+from .core.problems import Problem, guess, listed, shown
+from .core.routing import ROUTES, Route
+from .errors import BlueprintError
+
+__all__ = ["pool"]
+
+
+def pool(
+    agent: type[Agent[Any]] | AgentSpec | ChildSpec,
+    size: int = 4,
+    route: Route = "round_robin",
+    *,
+    key: str | None = None,
+    id: str | None = None,
+    **options: Unpack[SupervisorOptions],
+) -> Blueprint:
+    """`size` workers named `0`, `1`, … behind one address, restarted one by one.
+
+    A message to the pool goes, when it is accepted, straight into the mailbox of the worker that `route` chooses:
+    each in turn, the one with the fewest messages waiting, always the same one for the same `key` (an attribute of
+    the message), or all of them. A restarted worker keeps its mailbox, so its messages are not routed again. Order
+    holds per sender and worker, not across workers.
+
+    Options of the workers go to `child`: `pool(child(Writer, mailbox=...), size=8)`. `id` is the pool's; without it
+    the one that the agent would have. Raises `BlueprintError` with everything that cannot work.
+    """
+    worker = spec_of(agent)
+    name = worker.id if id is None else id
+    found: list[Problem] = []
+    if isinstance(worker, SupervisorSpec):
+        found.append(Problem(name, repr(worker.id), "is a supervisor", "a pool is made of agents"))
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        found.append(Problem(f"{name}.size", shown(size), "is no number of workers", "give 1 or more"))
+    found += route_problems(name, route, key)
+    if found or isinstance(worker, SupervisorSpec):
+        raise BlueprintError(found, f"pool {name!r}")
+    return supervisor(
+        name,
+        children=tuple(evolve(worker, id=str(number)) for number in range(size)),
+        strategy=Strategy.ONE_FOR_ONE,
+        router=ROUTES[route](key),
+        **options,
+    )
+
+
+def route_problems(at: str, route: str, key: str | None) -> list[Problem]:
+    """What is wrong with a route and its key, which stand at `at`."""
+    if route not in ROUTES:
+        return [
+            Problem(
+                f"{at}.route", shown(route), "is no route", guess(route, list(ROUTES), f"use {listed(ROUTES, 'or')}")
+            )
+        ]
+    if route == "by_key" and key is None:
+        remedy = "name the attribute of the message that the worker is chosen by"
+        return [Problem(f"{at}.key", "key", "is missing, and the route is by_key", remedy)]
+    if route != "by_key" and key is not None:
+        return [
+            Problem(
+                f"{at}.key", shown(key), f"counts for nothing with the route {route}", "use by_key, or leave it out"
+            )
+        ]
+    if key is not None and not key.isidentifier():
+        return [Problem(f"{at}.key", shown(key), "is no attribute's name", "use letters, digits and _")]
+    return []
