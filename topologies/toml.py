@@ -1,0 +1,67 @@
+"""From a TOML file to the same blueprint that the builders make."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from attrs import frozen
+
+from .core.blueprint import Blueprint, validate
+from .core.node import Problems, Refused
+from .core.problems import Problem, guess, listed
+from .errors import BlueprintError
+from .toml_source import Source, parse
+from .toml_trees import read_root
+
+__all__ = ["Topology", "load", "loads"]
+
+
+@frozen
+class Topology:
+    """What a TOML file says."""
+
+    blueprint: Blueprint
+    journal: str | None
+    """The journal's file, relative to the current folder, not to the TOML's; None if the file names none."""
+    name: str
+    """The file's name without `.toml`; messages about its parts begin with it."""
+
+
+def load(path: str | os.PathLike[str]) -> Topology:
+    """Read a TOML file, import what it names, and check everything before anything is started.
+
+    `module:name` is imported with the file's folder first on `sys.path`, for the length of that import; a module that
+    is imported already is not read again. So this runs the user's modules, and reads files: it blocks.
+
+    Raises `BlueprintError`, which lists every problem with its place, its value and its remedy.
+    """
+    file = Path(path)
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        beside = sorted(each.name for each in file.parent.glob("*.toml"))
+        remedy = f"there is {listed(beside)}" if beside else "there is no TOML file in that folder"
+        fault = f"cannot be read: {(error.strerror or str(error)).lower()}"
+        found = Problem(str(file.parent), repr(file.name), fault, guess(file.name, beside, remedy))
+        raise BlueprintError([found], file.name) from None
+    return _load(content, file.resolve())
+
+
+def loads(text: str, folder: str | os.PathLike[str] = ".", name: str = "tree") -> Topology:
+    """As `load`, with the text of a file that would be called `name` and stand in `folder`."""
+    return _load(text, Path(folder).resolve() / f"{name}.toml")
+
+
+def _load(content: bytes | str, file: Path) -> Topology:
+    problems = Problems()
+    name = file.name.removesuffix(".toml")
+    source = Source(name, file.parent, (file,), problems)
+    node = parse(content, name, problems)
+    if isinstance(node, Refused):
+        raise BlueprintError(problems, file.name)
+    blueprint, place, journal = read_root(source, node, outermost=True)
+    problems.add(*validate(blueprint, place))
+    if len(problems):
+        raise BlueprintError(problems, file.name)
+    return Topology(blueprint, journal, name)

@@ -1,0 +1,228 @@
+"""Tables of a TOML file that describe agents: one, a worker, a pool of equal ones, the stages of a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+from attrs import evolve
+
+from treewarden.agents.agent import Agent
+from treewarden.agents.errors import ConfigurationError
+from treewarden.agents.worker import worker
+from treewarden.supervisor.core.spec import AutoShutdown, ChildSpec, RestartPolicy, Spec
+
+from .child import child, supervisor
+from .core.arguments import argument_problems, type_problems
+from .core.blueprint import Place
+from .core.flow import Flow
+from .core.node import (
+    Node,
+    Problems,
+    Reader,
+    Refused,
+    anything,
+    number,
+    read_fields,
+    slot_id,
+    table,
+    text,
+    texts,
+    whole,
+)
+from .core.options import AGENT, AS_CHILD, SHAPE, TABLES
+from .core.problems import Problem
+from .imports import agent_class, async_function
+from .pipeline import Stage, pipeline, stage_problems
+from .pool import pool, route_problems
+from .toml_source import Source
+
+__all__ = [
+    "EVERY",
+    "Placed",
+    "agent_fields",
+    "argument_faults",
+    "named",
+    "read_agent",
+    "read_pipeline",
+    "read_pool",
+    "read_worker",
+    "sensible",
+]
+
+Placed: TypeAlias = tuple[Spec, Place]
+
+EVERY: Final = number(0, above=True, infinite=False)
+"""How the period of a worker is read."""
+_WORKERS: Final = {
+    key: f"it belongs to the workers: write pool = {{ {key} = ... }}"
+    for key in ("agent", "args", "size", "route", "key", *(AGENT.keys() - AS_CHILD.keys() - SHAPE.keys()))
+}
+_NOT_AN_AGENT_S: Final = {
+    "every": "an agent's period is in its @every; only a worker has this key",
+    "to": "only a stage of a pipeline has this key",
+    "size": "write pool = { agent = ..., size = ... }",
+    "route": "write pool = { agent = ..., route = ... }",
+}
+
+
+def read_agent(source: Source, node: Node, defaults: Node | None) -> Placed:
+    """`{ id, agent = "module:name", args = {...} }` and an agent's options."""
+    node = _with_defaults(node, defaults, {*AGENT, "agent", "args"})
+    id, fields = named(node, source.problems), agent_fields(source)
+    given = read_fields(node, fields, "an agent", source.problems, _NOT_AN_AGENT_S)
+    return _agent(source.problems, node, id, fields, given), Place(node.at)
+
+
+def read_worker(source: Source, node: Node, defaults: Node | None) -> Placed:
+    """`{ id, worker = "module:function", every = 30 }` and an agent's options."""
+    node = _with_defaults(node, defaults, {*AGENT, "every"})
+    id, problems = named(node, source.problems), source.problems
+
+    def function(part: Node, found: Problems) -> Any:
+        return async_function(part, source.folder, found)
+
+    fields = {"id": anything, "worker": function, "every": EVERY, **AGENT}
+    remedy = "a worker's function takes none; write an Agent to give it some"
+    given = read_fields(node, fields, "a worker", problems, {"args": remedy})
+    given.pop("id", None)
+    work, every = given.pop("worker", None), given.pop("every", None)
+    sensible(node, given, problems)
+    if work is not None:
+        try:
+            return child(worker(work, every=every), id=id, **given), Place(node.at)
+        except ConfigurationError as error:
+            assert node.table is not None
+            problems.refuse(node.table["worker"], "cannot be a worker", str(error))
+    return child(Agent[None], id=id, **given), Place(node.at)
+
+
+def read_pool(source: Source, node: Node, defaults: Node | None) -> Placed:
+    """`{ id, pool = { agent, args, size, route, key, …an agent's options } }` and a supervisor's options."""
+    assert node.table is not None
+    problems = source.problems
+    fields: dict[str, Reader] = {"id": anything, "to": texts, "pool": anything, **AS_CHILD, **SHAPE}
+    elsewhere = {**_WORKERS, "strategy": "a pool's is one_for_one"}
+    options = read_fields(node, fields, "a pool", problems, elsewhere)
+    id, inner = named(node, problems), _with_defaults(node.table["pool"], defaults, {*AGENT, "agent", "args"})
+    inner_fields: dict[str, Reader] = {"size": whole(1), "route": text, "key": text, **agent_fields(source)}
+    del inner_fields["id"]
+    workers = "workers are named 0, 1, …; the pool's own id stands beside pool"
+    given = read_fields(inner, inner_fields, "the workers of a pool", problems, {**_NOT_AN_AGENT_S, "id": workers})
+    shape = {key: given.pop(key) for key in ("size", "route", "key") if key in given}
+    wrong = route_problems(inner.at, shape.get("route", "round_robin"), shape.get("key"))
+    problems.add(*wrong)
+    template = _agent(problems, inner, "0", inner_fields, given)
+    for key in ("id", "to", "pool"):
+        options.pop(key, None)
+    sensible(node, options, problems)
+    spec = pool(template, **({} if wrong else shape), id=id, **options)
+    return spec, Place(node.at, (Place(inner.at),) * len(spec.children))
+
+
+def read_pipeline(source: Source, node: Node, defaults: Node | None) -> Placed:
+    """`{ id, pipeline = [{ id, agent, to }, …] }` and a supervisor's options; a stage may be a pool."""
+    assert node.table is not None
+    problems, stages = source.problems, node.table["pipeline"]
+    fields: dict[str, Reader] = {"id": anything, "pipeline": anything, **AS_CHILD, **SHAPE}
+    elsewhere = {"strategy": "a pipeline's is rest_for_one"}
+    options = read_fields(node, fields, "a pipeline", problems, elsewhere)
+    id = named(node, problems)
+    for key in ("id", "pipeline"):
+        options.pop(key, None)
+    sensible(node, options, problems)
+    if stages.array is None:
+        problems.refuse(stages, "is no list of stages", "write [{ id = ..., agent = ... }, ...], source first")
+        return supervisor(id, **options), Place(node.at)
+    read = [_stage(source, each, defaults) for each in stages.array]
+    specs, places = [spec for spec, _, _ in read], [place for _, place, _ in read]
+    flow = Flow(tuple(spec.id for spec in specs), tuple(to for _, _, to in read))
+    wrong = stage_problems(specs, flow, stages.at, [place.at for place in places])
+    if wrong:
+        problems.add(*wrong)
+        return supervisor(id, children=tuple(specs), **options), Place(node.at, tuple(places))
+    spec = pipeline(*(Stage(spec, to) for spec, _, to in read), id=id, **options)
+    return spec, Place(node.at, tuple(places[number] for number in flow.order))
+
+
+def _stage(source: Source, node: Node, defaults: Node | None) -> tuple[Spec, Place, tuple[str, ...] | None]:
+    problems = source.problems
+    if node.table is not None and "pool" in node.table:
+        to = node.table.get("to")
+        return *read_pool(source, node, defaults), _to(to, problems)
+    node = _with_defaults(node, defaults, {*AGENT, "agent", "args"})
+    id, fields = named(node, problems), {"to": texts, **agent_fields(source)}
+    other = dict.fromkeys(("worker", "pipeline", "children", "file", "tree"), "a stage is an agent or a pool")
+    given = read_fields(node, fields, "a stage", problems, {**_NOT_AN_AGENT_S, **other})
+    to = given.pop("to", None)
+    return _agent(problems, node, id, fields, given), Place(node.at), to
+
+
+def _to(node: Node | None, problems: Problems) -> tuple[str, ...] | None:
+    found = texts(node, problems) if node is not None else None
+    return None if isinstance(found, Refused) else found
+
+
+def agent_fields(source: Source) -> dict[str, Reader]:
+    """What an agent may say, and how it is read."""
+
+    def agent(part: Node, problems: Problems) -> Any:
+        return agent_class(part, source.folder, problems)
+
+    return {"id": anything, "agent": agent, "args": table, **AGENT}
+
+
+def _agent(problems: Problems, node: Node, id: str, fields: Mapping[str, Reader], given: dict[str, Any]) -> ChildSpec:
+    """The spec of what was read; where something was refused, one that is like it as far as others can tell."""
+    given.pop("id", None)
+    agent, args = given.pop("agent", None), given.pop("args", {})
+    if node.table is not None and "agent" not in node.table and node.table.keys() <= fields.keys():
+        problems.add(Problem(node.at, "agent", "is missing", "name its class, as in agent = 'desk:Writer'"))
+    sensible(node, given, problems)
+    if agent is not None and not argument_faults(node, agent, args, problems):
+        return child(agent, id=id, args=args, **given)
+    return child(Agent[None], id=id, **given)
+
+
+def argument_faults(node: Node, call: Callable[..., object], args: Mapping[str, Any], problems: Problems) -> bool:
+    """Whether `args`, which the table `node` gives, do not fit; then it has been said why."""
+    at = f"{node.at}.args"
+    found = [*argument_problems(call, args, at), *type_problems(call, args, at)]
+    given = (node.table or {}).get("args")
+    places = {f"{at}.{name}": part.at for name, part in ((given.table if given else None) or {}).items()}
+    problems.add(*(evolve(each, path=places.get(each.path, each.path)) for each in found))
+    return bool(found)
+
+
+def named(node: Node, problems: Problems) -> str:
+    """The id of a child; where it has none, one that no other child has."""
+    part = (node.table or {}).get("id")
+    if part is not None:
+        found = slot_id(part, problems)
+    else:
+        found = problems.add(Problem(node.at, "id", "is missing", "name the slot, as in id = 'intake'"))
+    return f"_{len(problems)}" if isinstance(found, Refused) else found
+
+
+def sensible(node: Node, given: dict[str, Any], problems: Problems) -> None:
+    """Say what does not go together, and take it out; and keep what was refused from having consequences."""
+    assert node.table is not None
+    if given.get("significant") and given.get("restart", RestartPolicy.PERMANENT) is RestartPolicy.PERMANENT:
+        del given["significant"]
+        if "restart" in given or "restart" not in node.table:
+            remedy = "say restart = 'transient' or 'temporary'"
+            problems.refuse(node.table["significant"], "cannot be said of a permanent child", remedy)
+    if "auto_shutdown" in node.table and "auto_shutdown" not in given:
+        given["auto_shutdown"] = AutoShutdown.ALL_SIGNIFICANT
+    if "strategy" in node.table and "strategy" not in given:
+        given.pop("max_children", None)
+
+
+def _with_defaults(node: Node, defaults: Node | None, keys: set[str]) -> Node:
+    """The table of a child with what `defaults` of its supervisor say and it does not, as far as that is for it."""
+    if node.table is None or defaults is None or defaults.table is None:
+        return node
+    parts = {key: part for key, part in defaults.table.items() if key in keys}
+    for key, part in node.table.items():
+        parts[key] = part.merged(parts[key]) if key in TABLES and key in parts else part
+    return evolve(node, table=parts)

@@ -1,0 +1,173 @@
+"""Tables of a TOML file that describe supervisors: the root, a nested tree, another file, what a function returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from attrs import evolve
+
+from treewarden.agents.agent import Agent
+from treewarden.supervisor.core.spec import SupervisorSpec
+
+from .child import child, supervisor
+from .core.blueprint import Blueprint, Place, place_of
+from .core.node import Node, Problems, Reader, Refused, anything, read_fields, table, text
+from .core.options import AGENT, AS_CHILD, SUPERVISOR
+from .core.problems import Problem, either, guess, listed, shown
+from .errors import BlueprintError
+from .imports import failed_at, tree_function
+from .toml_agents import (
+    EVERY,
+    Placed,
+    agent_fields,
+    argument_faults,
+    named,
+    read_agent,
+    read_pipeline,
+    read_pool,
+    read_worker,
+    sensible,
+)
+from .toml_source import Source
+
+__all__ = ["read_root"]
+
+_OF_AGENTS: Final = {key: f"it belongs to agents; for all below write defaults = {{ {key} = ... }}" for key in AGENT}
+
+
+def read_root(source: Source, node: Node, *, outermost: bool) -> tuple[Blueprint, Place, str | None]:
+    """A whole file: its tree, where the parts of it stand, and the journal that it names."""
+    of_child = dict.fromkeys(AS_CHILD, "a root is nobody's child; say it where this file is included")
+    elsewhere = {**of_child, **({} if outermost else {"journal": "only the outermost file names one"})}
+    options = _options(source, node, "a tree", {"journal": text} if outermost else {}, elsewhere)
+    journal = options.pop("journal", None)
+    id = named(node, source.problems) if "id" in (node.table or {}) else "tree"
+    return *_with_children(source, node, id, options), journal
+
+
+def _nested(source: Source, node: Node, _defaults: Node | None) -> Placed:
+    """`{ id, children = [...] }` and a supervisor's options."""
+    options = _options(source, node, "a nested tree", AS_CHILD, {})
+    id = named(node, source.problems)
+    sensible(node, options, source.problems)
+    return _with_children(source, node, id, options)
+
+
+def _options(
+    source: Source, node: Node, what: str, more: Mapping[str, Reader], elsewhere: Mapping[str, str]
+) -> dict[str, Any]:
+    own = dict.fromkeys(("id", "children", "defaults"), anything)
+    given = read_fields(node, {**own, **SUPERVISOR, **more}, what, source.problems, {**_OF_AGENTS, **elsewhere})
+    return {key: value for key, value in given.items() if key not in own}
+
+
+def _with_children(source: Source, node: Node, id: str, options: dict[str, Any]) -> tuple[SupervisorSpec, Place]:
+    problems, parts = source.problems, node.table or {}
+    defaults, children = parts.get("defaults"), parts.get("children")
+    if defaults is not None:
+        fields = {**agent_fields(source), "every": EVERY}
+        del fields["id"]
+        read_fields(defaults, fields, "defaults", problems, {"worker": "say for each child which function it runs"})
+    if children is None:
+        if not any(guess(key, ["children"], "") for key in parts):
+            problems.add(Problem(node.at, "children", "is missing", "write children = [{ id = ..., agent = ... }]"))
+        return supervisor(id, **options), Place(node.at)
+    if children.array is None:
+        problems.refuse(children, "is no list of children", "write [{ id = ..., agent = ... }, ...]")
+        return supervisor(id, **options), Place(node.at)
+    read = [_child(source, each, defaults) for each in children.array]
+    spec = supervisor(id, children=tuple(spec for spec, _ in read), **options)
+    return spec, Place(node.at, tuple(place for _, place in read))
+
+
+def _child(source: Source, node: Node, defaults: Node | None) -> Placed:
+    """Any child, by the key that says what lives there."""
+    if node.table is None:
+        source.problems.refuse(node, "is no table", "write { id = ..., agent = ... }")
+        return child(Agent[None], id=f"_{len(source.problems)}"), Place(node.at)
+    kinds = [kind for kind in _KINDS if kind in node.table]
+    if not kinds and defaults is not None and "agent" in (defaults.table or {}):
+        kinds = ["agent"]
+    if len(kinds) == 1:
+        return _KINDS[kinds[0]](source, node, defaults)
+    if kinds:
+        problem = Problem(node.at, listed(kinds), "exclude each other", "keep one of them, or make two children of it")
+        source.problems.add(problem)
+    else:
+        _nothing_there(source.problems, node, node.table)
+    return child(Agent[None], id=named(node, source.problems)), Place(node.at)
+
+
+def _nothing_there(problems: Problems, node: Node, parts: Mapping[str, Node]) -> None:
+    known = [*_KINDS, "id", "args", "every", *AGENT, *SUPERVISOR]
+    wrong = [key for key in parts if key not in known]
+    for key in wrong:
+        remedy = guess(key, list(_KINDS), "") or guess(key, known, f"a child has one of {listed(_KINDS)}")
+        problems.add(Problem(parts[key].at, repr(key), "is no key of a child", remedy))
+    if not any(guess(key, list(_KINDS), "") for key in wrong):
+        problems.add(Problem(node.at, shown(node.value), "says not what lives there", f"give it {either(_KINDS)}"))
+
+
+def _included(source: Source, node: Node, _defaults: Node | None) -> Placed:
+    """`{ id, file = "other.toml" }`: the root of another file as a child of this one."""
+    assert node.table is not None
+    problems, own = source.problems, {"id": anything, "file": anything}
+    inside = dict.fromkeys([*SUPERVISOR, *AGENT, "defaults", "args"], "write it in that file")
+    options = read_fields(node, {**own, **AS_CHILD}, "an included file", problems, inside)
+    options = {key: value for key, value in options.items() if key not in own}
+    id = named(node, problems)
+    sensible(node, options, problems)
+    other = source.included(node.table["file"])
+    if isinstance(other, Refused):
+        return supervisor(id, **options), Place(node.at)
+    spec, place, _ = read_root(*other, outermost=False)
+    return evolve(spec, id=id, **options), place
+
+
+def _computed(source: Source, node: Node, _defaults: Node | None) -> Placed:
+    """`{ id, tree = "module:function", args = {...} }`: the blueprint that the function returns."""
+    assert node.table is not None
+    problems, at = source.problems, node.table["tree"]
+    own = {"id": anything, "tree": anything, "args": table}
+    inside = dict.fromkeys([*SUPERVISOR, *AGENT, "defaults"], "say it in the function")
+    options = read_fields(node, {**own, **AS_CHILD}, "a tree from a function", problems, inside)
+    id, args = named(node, problems), options.pop("args", {})
+    options = {key: value for key, value in options.items() if key not in own}
+    make = tree_function(at, source.folder, problems)
+    if not isinstance(make, Refused) and not argument_faults(node, make, args, problems):
+        spec = _called(source, at, make, args)
+        try:
+            if spec is not None:
+                return evolve(spec, id=id, **options), place_of(spec, at.at)
+        except ValueError as error:
+            problems.refuse(at, "cannot stand here with these options", str(error))
+    return supervisor(id), Place(node.at)
+
+
+def _called(source: Source, at: Node, make: Callable[..., object], args: Mapping[str, Any]) -> Blueprint | None:
+    try:
+        made = make(**args)
+    except BlueprintError as error:
+        source.problems.add(*(evolve(each, path=f"{at.at}, {each.path}") for each in error.problems))
+        return None
+    except (Exception, SystemExit) as error:
+        fault = f"failed: {type(error).__name__}: {error}"
+        source.problems.refuse(at, fault, f"mend {failed_at(error, source.folder)}")
+        return None
+    if isinstance(made, SupervisorSpec):
+        return made
+    fault = f"returned {'nothing' if made is None else f'a value of type {type(made).__name__}'}"
+    source.problems.refuse(at, fault, "return tree(...), pool(...) or pipeline(...)")
+    return None
+
+
+_KINDS: Final[Mapping[str, Callable[[Source, Node, Node | None], Placed]]] = {
+    "agent": read_agent,
+    "worker": read_worker,
+    "pool": read_pool,
+    "pipeline": read_pipeline,
+    "children": _nested,
+    "file": _included,
+    "tree": _computed,
+}
