@@ -1,0 +1,212 @@
+"""A journal's file for readers: of a live tree or a dead one, without owning, locking or changing it."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sqlite3
+from collections.abc import Callable, Collection, Sequence
+from types import TracebackType
+from typing import TypeVar
+
+import trio
+
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import JournalDamaged, JournalError
+
+from ..core.chain import Head, Verdict, verify
+from . import rows
+from .holder import Fate, Holder, ProcessTable, ProcfsTable
+from .port import START, CheckpointRow, DeadRow, MessageRow, Record, Seq, StateRow
+from .rows import Waiting
+from .schema import identify
+from .seams import RunSync
+from .taking import meta
+
+__all__ = ["JournalFile", "wait_for_records"]
+
+T = TypeVar("T")
+
+
+class JournalFile:
+    """An open file, to be used as `with JournalFile.open(path) as file:`. Every call blocks, briefly; one at a time.
+
+    Each call sees the latest commits; two calls may see different ones. Beside the file SQLite may leave its `-wal`
+    and `-shm`, which the next owner removes. All calls raise `JournalError` where the file does not answer, and
+    `JournalDamaged` where it holds something else than was written.
+    """
+
+    def __init__(self, file: pathlib.Path, connection: sqlite3.Connection, processes: ProcessTable) -> None:
+        self.file = file
+        self._connection = connection
+        self._processes = processes
+
+    @classmethod
+    def open(cls, file: str | os.PathLike[str], *, processes: ProcessTable | None = None) -> JournalFile:
+        """Raises `JournalError` if there is no such file, it is not a journal, or a newer treewarden wrote it."""
+        path = pathlib.Path(file)
+        if not path.is_file():
+            raise JournalError(f"there is no journal {path}: give the file that a tree was started with")
+        # Never immutable=1: it leaves out what is still in the write-ahead log.
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        connection: sqlite3.Connection | None = None
+        try:
+            connection = sqlite3.connect(uri, uri=True, timeout=1.0, isolation_level=None, check_same_thread=False)
+            _check(connection, path)
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise JournalError(f"{path} cannot be read: {error}") from error
+            raise
+        return cls(path, connection, ProcfsTable() if processes is None else processes)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> JournalFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def tree(self) -> str:
+        """The id of this journal, with which every message id begins."""
+        found = self._ask(meta)
+        return found[0] if found else ""
+
+    @property
+    def head(self) -> Head:
+        """The last event's number and hash, as the file counts them."""
+        found = self._ask(meta)
+        return Head(found[1].seq, found[1].hash) if found else Head()
+
+    def holder(self) -> Holder | None:
+        """Who owns the file, or owned it last; None if nobody ever did."""
+        return self._ask(rows.holder)[0]
+
+    def describe_holder(self) -> str:
+        """Whether a tree runs on this file, in a sentence."""
+        holder, now = self._ask(rows.holder)
+        if holder is None:
+            return "never owned"
+        if holder.released:
+            return f"closed in order by {holder}"
+        fate = self._processes.fate(holder.process)
+        if fate is Fate.GONE:
+            return f"left behind by {holder}, which has died"
+        left = holder.lease_until - now
+        if left <= 0:
+            return f"left by {holder}, whose lease ran out {-left:.0f} s ago"
+        return f"owned by {holder}, lease for another {left:.0f} s"
+
+    def records(
+        self,
+        after: Seq = START,
+        limit: int = 500,
+        *,
+        path: Path | None = None,
+        kinds: Collection[str] | None = None,
+    ) -> Sequence[Record]:
+        """Events after `after`, oldest first; of one slot, or of some kinds (`Decided`), if asked for.
+
+        Raises `UnknownKind` for an event that this version of treewarden cannot read.
+        """
+        return self._ask(lambda connection: rows.records(connection, after, limit, path, kinds))
+
+    def states(self) -> Sequence[StateRow]:
+        """The current state of every slot, by path."""
+        return self._ask(rows.states)
+
+    def checkpoints(self, path: Path, limit: int = 20) -> Sequence[CheckpointRow]:
+        """Kept states of one slot, newest first."""
+        return self._ask(lambda connection: rows.checkpoints(connection, path, limit))
+
+    def mailboxes(self) -> Sequence[Waiting]:
+        """How many messages wait in each durable mailbox that has any, by path."""
+        return self._ask(rows.waiting)
+
+    def messages(self, path: Path, limit: int = 100) -> Sequence[MessageRow]:
+        """What waits in one mailbox, in the order in which it is to be handled."""
+        return self._ask(lambda connection: rows.messages(connection, path, limit))
+
+    def dead_letters(self, path: Path | None = None, limit: int = 100) -> Sequence[DeadRow]:
+        """Messages given up, newest first."""
+        return self._ask(lambda connection: rows.dead_letters(connection, path, limit))
+
+    def timers(self, path: Path) -> dict[str, float]:
+        """When the timers of one slot are due, in wall seconds, by name."""
+        return self._ask(lambda connection: rows.timers(connection, path))
+
+    def verify(self, head: Head | None = None) -> Verdict:
+        """Check the hash chain of all events, up to `head` (that of the file itself, which proves less)."""
+
+        def question(connection: sqlite3.Connection) -> Verdict:
+            text = connection.text_factory
+            connection.text_factory = _readable_or_not
+            connection.execute("BEGIN")  # so that the events and the head are of the same moment
+            try:
+                end = self.head if head is None else head
+                stored = "SELECT seq, at, epoch, path, kind, version, body, prev, hash FROM events ORDER BY seq"
+                return verify(connection.execute(stored), end)
+            finally:
+                connection.execute("ROLLBACK")
+                connection.text_factory = text
+
+        return self._ask(question)
+
+    def data_version(self) -> int:
+        """A number that differs from its last value if somebody else has committed since."""
+        return self._ask(lambda connection: connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return question(self._connection)
+        except sqlite3.DatabaseError as error:
+            kind = JournalDamaged if type(error) is sqlite3.DatabaseError else JournalError
+            raise kind(f"{self.file} cannot be read: {error}") from error
+
+
+async def wait_for_records(
+    file: JournalFile, after: Seq, *, run_sync: RunSync = trio.to_thread.run_sync, every: float = 0.2, limit: int = 500
+) -> Sequence[Record]:
+    """The next events after `after`, as soon as there are any: `data_version` is looked at `every` so many seconds.
+
+    Cancellation leaves the file usable. Raises what `JournalFile.records` raises.
+    """
+    seen: int | None = None
+    while True:
+        version = await run_sync(file.data_version)
+        if version != seen:
+            seen = version
+            found = await run_sync(file.records, after, limit)
+            if found:
+                return found
+        await trio.sleep(every)
+
+
+def _check(connection: sqlite3.Connection, path: pathlib.Path) -> None:
+    try:
+        connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN:
+            raise JournalError(
+                f"{path} cannot be read where it is: SQLite has to make {path.name}-shm beside it, and may not write "
+                f"to {path.parent}. Copy {path.name} and, if it is there, {path.name}-wal to a folder of your own"
+            ) from error
+        raise
+    except sqlite3.DatabaseError:
+        pass  # not a database: `identify` says so
+    if identify(connection, str(path)) == 0:
+        raise JournalError(f"{path} is empty: no tree was ever started with it")
+
+
+def _readable_or_not(text: bytes) -> str | bytes:
+    """Text of a damaged row as bytes, which is not what a text column holds."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text
