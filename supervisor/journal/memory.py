@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
+from types import TracebackType
 from typing import Final, TypeAlias
 
 import trio
@@ -112,7 +113,9 @@ class MemoryJournal:
         self._entered = True
         return self
 
-    async def __aexit__(self, *exc_info: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self._answer()
         self._entered = False
 

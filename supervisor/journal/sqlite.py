@@ -148,14 +148,13 @@ class SqliteJournal:
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
+    ) -> None:
         assert self._nursery is not None
         self._closing = True
         self._work.set()
-        absorbed = False
         try:
             # The writer is shielded: it ends when the queue is empty, whatever is cancelled.
-            absorbed = bool(await self._nursery.__aexit__(kind, error, traceback))
+            await self._nursery.__aexit__(kind, error, traceback)
         except BaseExceptionGroup as group:
             if not _is_only(group, error):
                 raise
@@ -163,7 +162,6 @@ class SqliteJournal:
             await self._call(self._owned.close)
         if self._owned.lost is not None and not isinstance(error, type(self._owned.lost)):
             raise self._owned.lost
-        return absorbed
 
     def submit(self, commit: Commit, then: Then) -> None:
         self._enqueue(_Pending(commit, then))
