@@ -1,0 +1,75 @@
+"""Many actors: watch, judge, restore."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from treewarden.agents.demand import on_demand
+
+if TYPE_CHECKING:
+    from .calls import ChildView, Counts, SupervisorRef
+    from .core.action import Action
+    from .core.decision import Decision, Policy
+    from .core.event import Event
+    from .core.ladder import ladder
+    from .core.policies import kubernetes, otp
+    from .core.signal import Signal
+    from .core.spec import (
+        BRUTAL_KILL,
+        NO_BACKOFF,
+        AutoShutdown,
+        Backoff,
+        BrutalKill,
+        ChildSpec,
+        Grace,
+        Intensity,
+        RestartPolicy,
+        Restore,
+        Strategy,
+        SupervisorSpec,
+    )
+    from .journal.port import Journal, Record
+
+__all__ = [
+    "BRUTAL_KILL",
+    "NO_BACKOFF",
+    "Action",
+    "AutoShutdown",
+    "Backoff",
+    "BrutalKill",
+    "ChildSpec",
+    "ChildView",
+    "Counts",
+    "Decision",
+    "Event",
+    "Grace",
+    "Intensity",
+    "Journal",
+    "Policy",
+    "Record",
+    "RestartPolicy",
+    "Restore",
+    "Signal",
+    "Strategy",
+    "SupervisorRef",
+    "SupervisorSpec",
+    "kubernetes",
+    "ladder",
+    "otp",
+]
+
+__getattr__ = on_demand(
+    __name__,
+    calls="ChildView Counts SupervisorRef",
+    core__action="Action",
+    core__decision="Decision Policy",
+    core__event="Event",
+    core__ladder="ladder",
+    core__policies="kubernetes otp",
+    core__signal="Signal",
+    core__spec=(
+        "BRUTAL_KILL NO_BACKOFF AutoShutdown Backoff BrutalKill ChildSpec Grace Intensity "
+        "RestartPolicy Restore Strategy SupervisorSpec"
+    ),
+    journal__port="Journal Record",
+)

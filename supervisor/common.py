@@ -19,13 +19,13 @@ from treewarden.agents.ports import Clock
 from .core.event import Event
 from .core.outcomes import Outcomes
 from .core.spec import ChildSpec
-from .journal.codec import Codec
 from .journal.port import Commit, Journal
 from .registry import Registry
 from .timers import Timers
 
 if TYPE_CHECKING:
     from .child import AgentLife
+    from .journal.codec import Codec
     from .supervisor import Supervisor
 
 __all__ = ["Common", "LoopClock"]
@@ -62,7 +62,7 @@ class Common:
     """Those that run, by path."""
     watched: set[AgentLife] = field(factory=set["AgentLife"])
     """Lives with a progress limit."""
-    codecs: dict[object, Codec] = field(factory=dict[object, Codec])
+    codecs: dict[object, Codec] = field(factory=dict[object, "Codec"])
     journal_failed: float | None = None
     """Since when commits fail, in the clock of the loop."""
     late: deque[tuple[float, Event]] = field(factory=lambda: deque[tuple[float, Event]](maxlen=_LATE_EVENTS))
@@ -72,12 +72,16 @@ class Common:
         """The codec of an agent's state and messages. Raises `ConfigurationError` for types that cannot be stored."""
         key = spec.agent if is_agent_class(spec.agent) else type(made_by(spec.agent, spec.args))
         if key not in self.codecs:
+            from .journal.codec import Codec  # most of the import time of a tree, and a volatile one needs none
+
             self.codecs[key] = Codec((state_type(key), *key.handlers))
         return self.codecs[key]
 
     def codec_of(self, fact: type) -> Codec:
         """The codec of a fact that agents record."""
         if fact not in self.codecs:
+            from .journal.codec import Codec
+
             self.codecs[fact] = Codec((fact,))
         return self.codecs[fact]
 

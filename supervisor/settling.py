@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -16,8 +17,10 @@ from treewarden.agents.slot import Slot
 
 from .common import Common
 from .core.event import CheckpointKept, DeadLettered, Event, Recorded
-from .journal.codec import Codec
 from .journal.port import CheckpointRow, Commit, DeadRow, MessageRow, StateRow, TimerRow
+
+if TYPE_CHECKING:
+    from .journal.codec import Codec
 
 __all__ = ["SlotStore"]
 

@@ -1,4 +1,4 @@
-"""An `__init__.py` is a list of names: what it imports is what it exports, and there is no code in it."""
+"""An `__init__.py` is a list of names: what it imports, at once or on demand, is what it exports; it holds no code."""
 
 from __future__ import annotations
 
@@ -29,18 +29,36 @@ def faults(source: str) -> list[str]:
     found: list[str] = []
     imported: list[str] = []
     exported: list[str] = []
+    declared: set[tuple[str, str]] = set()
+    demanded: set[tuple[str, str]] = set()
     for position, node in enumerate(ast.parse(source).body):
         match node:
             case ast.Expr(value=ast.Constant(value=str())) if position == 0:
                 pass
-            case ast.ImportFrom(module="__future__"):
+            case ast.ImportFrom(module="__future__" | "typing"):
                 pass
+            case ast.ImportFrom(module="treewarden.agents.demand" | "demand", names=[ast.alias(name="on_demand")]):
+                pass
+            case ast.If(test=ast.Name(id="TYPE_CHECKING"), body=body):
+                for each in body:
+                    assert isinstance(each, ast.ImportFrom)
+                    declared |= {(each.module or "", alias.name) for alias in each.names}
+            case ast.Assign(
+                targets=[ast.Name(id="__getattr__")],
+                value=ast.Call(func=ast.Name(id="on_demand"), keywords=words),
+            ):
+                for word in words:
+                    home, names = (word.arg or "").replace("__", "."), str(ast.literal_eval(word.value))
+                    demanded |= {(home, name) for name in names.split()}
             case ast.ImportFrom():
                 imported += (alias.asname or alias.name for alias in node.names)
             case ast.Assign(targets=[ast.Name(id="__all__")], value=ast.List() | ast.Tuple()):
                 exported += ast.literal_eval(node.value)
             case _:
                 found.append(f"line {node.lineno} is code: {ast.unparse(node).splitlines()[0]}")
+    imported += (name for _, name in demanded)
+    if declared != demanded:
+        found.append(f"declared for type checkers and on demand differ in {sorted(declared ^ demanded)}")
     if exported != sorted(set(exported), key=order):
         found.append(f"__all__ is not in order: {sorted(set(exported), key=order)}")
     if set(imported) != set(exported):
@@ -69,6 +87,7 @@ def test_every_name_can_be_imported(package: str) -> None:
         ("from .ref import Ref\n__all__ = ['Ref', 'Ref']", "not in order"),
         ("from .ref import Ref", "differ in ['Ref']"),
         ("__all__ = ['Ref']", "differ in ['Ref']"),
+        ("__all__ = ['Ref']\n__getattr__ = on_demand(__name__, ref='Ref')", "differ in [('ref', 'Ref')]"),
     ],
 )
 def test_a_fault_is_noticed(source: str, fault: str) -> None:

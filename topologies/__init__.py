@@ -1,0 +1,44 @@
+"""Shapes of trees, and whole trees that run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from treewarden.agents.demand import on_demand
+
+from .child import child
+from .pipeline import pipeline, stage
+from .pool import pool
+from .tree import tree
+
+if TYPE_CHECKING:
+    from .core.blueprint import Blueprint
+    from .errors import BlueprintError
+    from .open import open_tree
+    from .running import SlotStatus, Tree
+    from .toml import Topology, load, loads
+
+__all__ = [
+    "Blueprint",
+    "BlueprintError",
+    "SlotStatus",
+    "Topology",
+    "Tree",
+    "child",
+    "load",
+    "loads",
+    "open_tree",
+    "pipeline",
+    "pool",
+    "stage",
+    "tree",
+]
+
+__getattr__ = on_demand(
+    __name__,
+    core__blueprint="Blueprint",
+    errors="BlueprintError",
+    open="open_tree",
+    running="SlotStatus Tree",
+    toml="Topology load loads",
+)

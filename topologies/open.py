@@ -9,7 +9,6 @@ import random
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from importlib import metadata
 from typing import Final
 
 import trio
@@ -22,9 +21,7 @@ from treewarden.supervisor.core.event import TreeClosed, TreeOpened
 from treewarden.supervisor.core.ladder import ladder
 from treewarden.supervisor.core.outcomes import Outcomes, learn
 from treewarden.supervisor.health import watch_progress
-from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.supervisor.journal.port import Commit, Journal
-from treewarden.supervisor.journal.sqlite import SqliteJournal
 from treewarden.supervisor.registry import Registry
 from treewarden.supervisor.timers import Timers
 
@@ -91,7 +88,7 @@ async def open_tree(
         failed = root.failure()
         await _close(common, failed)
     if failed is not None:
-        raise failed
+        raise failed from None
 
 
 @asynccontextmanager
@@ -107,14 +104,21 @@ async def _one_error() -> AsyncGenerator[None]:
 
 
 def _journal(journal: str | os.PathLike[str] | Journal | None, clock: Clock) -> AbstractAsyncContextManager[Journal]:
+    """The journal that was asked for. Its module is imported here, for it is most of what a tree has to import."""
     if journal is None:
+        from treewarden.supervisor.journal.memory import MemoryJournal
+
         return MemoryJournal()
     if isinstance(journal, (str, os.PathLike)):
+        from treewarden.supervisor.journal.sqlite import SqliteJournal
+
         return SqliteJournal(os.fspath(journal), clock=clock)
     return journal
 
 
 def _opened(common: Common, blueprint: Blueprint) -> None:
+    from importlib import metadata
+
     opened = common.journal.opened
     digest = hashlib.blake2b(repr(blueprint).encode(), digest_size=8).hexdigest()
     common.note(

@@ -113,6 +113,11 @@ class Tree:
             registry.find(parsed)
         return registry.ref(parsed)
 
+    @property
+    def head(self) -> Seq:
+        """The sequence number of the last committed event."""
+        return self._common.journal.head
+
     def supervisor(self, path: str = "/") -> SupervisorRef:
         """The supervisor at `path`, for calls to it."""
         return SupervisorRef(Path.parse(path), self._common.supervisors.get)
