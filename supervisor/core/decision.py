@@ -14,6 +14,7 @@ from .context import Context
 from .event import Decided, RejectedOption
 from .guards import Declined, Option, forbids, forced, lifted
 from .history import RestartHistory, delay
+from .incident import Incident, note
 from .outcomes import Confidence
 from .signal import RateLimitReached, Signal
 from .spec import Backoff, ChildSpec, Intensity, Spec
@@ -25,6 +26,7 @@ __all__ = [
     "Declined",
     "Option",
     "Policy",
+    "attempted",
     "backoff_of",
     "counted",
     "counts",
@@ -198,6 +200,19 @@ def counted(
     failure = failure_in(signal) if policy.counts_alike else None
     fault = failure.fingerprint or None if failure is not None else None
     return history.noted(signal.at, intensity, signal.path.name, fault), child_history
+
+
+def attempted(decision: Decision, at: float) -> Incident:
+    """The case's incident with this decision as its latest attempt, begun at `at`."""
+    stated = decision.stated
+    return note(
+        decision.case.incident,
+        decision.action,
+        at,
+        kind=decision.context.label,
+        confidence=stated.value,
+        model=stated.model,
+    )
 
 
 def to_event(decision: Decision) -> Decided:

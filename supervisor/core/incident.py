@@ -84,6 +84,7 @@ class Attempt:
     action: Action
     at: float
     kind: str
+    """The trouble that it was to end, with the reporter's word: `reported:slow`."""
     confidence: float
     """What was stated."""
     model: float = 0.0
@@ -152,7 +153,10 @@ def join(incident: Incident, signal: Signal) -> Incident:
 def note(
     incident: Incident, action: Action, at: float, *, kind: str, confidence: float = 0.0, model: float = 0.0
 ) -> Incident:
-    """With an attempt that begins now. One that is still open ends unobserved; `judge` it first to journal that."""
+    """With an attempt that begins now, at the trouble `kind` (its `Context.label`).
+
+    One that is still open ends unobserved; `judge` it first to journal that.
+    """
     before = judge(incident, Outcome.UNOBSERVED, at)[0]
     steps = action.steps if isinstance(action, RollBack) else before.rolled_back
     attempt = Attempt(action, at, kind, confidence, model)

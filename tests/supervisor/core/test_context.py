@@ -1,0 +1,165 @@
+"""Circumstances: which symptoms a case shows, how hard it presses, and what is at stake."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+
+from treewarden.agents.core.exit import KILLED, Finished, Stopped
+from treewarden.agents.core.path import Path
+from treewarden.supervisor.core.action import RollBack
+from treewarden.supervisor.core.case import Case
+from treewarden.supervisor.core.context import Context, read_context
+from treewarden.supervisor.core.history import RestartHistory
+from treewarden.supervisor.core.signal import Overloaded, Recovered, Reported, RestartFailed, Signal
+from treewarden.supervisor.core.spec import ChildSpec, Intensity, Restore, SupervisorSpec
+from treewarden.supervisor.core.symptom import Kind, Risk, Symptom
+
+from .cases import PATH, SPEC, case, cases, exited, failed
+
+S = Symptom
+POISONED = exited(failed(message="m1"), deliveries=2)
+
+
+def beside(signal: Signal, names: str) -> list[Signal]:
+    """The same signal about siblings, then about the child itself."""
+    return [*(evolve(signal, path=Path("desk") / name) for name in names), signal]
+
+
+@pytest.mark.parametrize(
+    ("signals", "symptoms"),
+    [
+        ([exited(failed("ValueError"))], ["crash"]),
+        ([exited(failed("TypeError"))], ["code_error"]),
+        ([exited(KILLED)], ["killed"]),
+        ([exited(Finished())], ["ended"]),
+        ([exited(Stopped("intensity"))], ["gave_up"]),
+        ([POISONED], ["crash", "same_message 2/2"]),
+        ([exited(failed(message="m1"), deliveries=1)], ["crash"]),
+        ([exited(failed(), deliveries=2)], ["crash"]),
+        ([exited(), exited(settled=2)], ["crash", "refail_fast"]),
+        ([exited(), exited(settled=2, uptime=5.0)], ["crash"]),
+        ([exited(), exited()], ["crash", "refail_fast", "nothing_settled_since_restore x2"]),
+        ([RestartFailed(path=PATH, at=100.0, failure=failed("OSError").failure)], ["crash", "start_failed"]),
+        (beside(exited(failed("ConnectionError")), "bc"), ["connection", "siblings_alike 3/5"]),
+        (beside(exited(failed("ConnectionError")), "b"), ["connection"]),
+        ([Reported(path=PATH, at=100.0, kind="slow", severity=0.4)], ["reported:slow 0.40"]),
+        (beside(Reported(path=PATH, at=100.0, kind="slow", severity=0.4), "bcde"), ["reported:slow 0.40"]),
+        (
+            beside(Reported(path=PATH, at=100.0, kind="slow", severity=0.8), "bcde"),
+            ["reported:slow 0.80", "siblings_alike 5/5"],
+        ),
+        ([Recovered(path=PATH, at=100.0, kind="slow")], []),
+    ],
+)
+def test_symptoms(signals: list[Signal], symptoms: list[str]) -> None:
+    assert list(case(*signals).context.named) == symptoms
+
+
+@pytest.mark.parametrize(
+    ("alike", "of", "shown"), [(2, 2, False), (3, 6, True), (3, 7, False), (9, 19, False), (10, 1000, True)]
+)
+def test_when_siblings_are_alike(alike: int, of: int, shown: bool) -> None:
+    signals = beside(exited(), "")
+    for place in range(alike - 1):
+        signals.insert(0, evolve(exited(), path=Path(f"desk/s{place}")))
+    context = read_context(case(*signals, siblings=tuple(f"s{place}" for place in range(of))))
+    assert (context.alike, context.shows(S.SIBLINGS_ALIKE)) == (alike, shown)
+
+
+def test_what_siblings_share_is_a_dependency_that_all_of_them_use() -> None:
+    uses = {"b": ("db", "api"), "c": ("api",), "a": ("cache", "api", "db")}
+    window = case().window
+    for name, names in uses.items():
+        window = window.add(evolve(exited(), path=Path("desk") / name), names)
+    assert case(window=window, spec=evolve(SPEC, uses=uses["a"])).context.shared == "api"
+    assert case(window=window, spec=evolve(SPEC, uses=("other",))).context.shared == "valueerror"
+    assert case(spec=evolve(SPEC, uses=uses["a"])).context.shared == "cache"
+
+
+def test_code_that_changed_recently() -> None:
+    assert case(code_changed_at=90.0).context.shows(S.CODE_CHANGED)
+    assert not case(code_changed_at=90.0, now=691.0).context.shows(S.CODE_CHANGED)
+    assert not case(code_changed_at=None).context.shows(S.CODE_CHANGED)
+
+
+@pytest.mark.parametrize(
+    ("spec", "rolled_back", "states"),
+    [
+        (SPEC, (), 3),
+        (SPEC, (RollBack(1),), 2),
+        (SPEC, (RollBack(1), RollBack(2), RollBack(3)), 0),
+        (evolve(SPEC, restore=Restore.INITIAL), (), 0),
+        (SupervisorSpec(id="a"), (), 0),
+    ],
+)
+def test_earlier_states_that_are_left(
+    spec: ChildSpec | SupervisorSpec, rolled_back: tuple[RollBack, ...], states: int
+) -> None:
+    signals = [exited()] * (len(rolled_back) + 1)
+    assert case(*signals, actions=rolled_back, spec=spec, checkpoints=2).context.states == states
+
+
+def full(depth: int, capacity: int) -> Signal:
+    return Overloaded(path=PATH, at=100.0, depth=depth, capacity=capacity)
+
+
+@pytest.mark.parametrize(
+    ("signal", "severity"),
+    [(full(64, 64), 0.5), (full(32, 64), 0.25), (full(99, 64), 0.5), (full(1, 0), 0.5), (exited(KILLED), 0.1)],
+)
+def test_severity(signal: Signal, severity: float) -> None:
+    assert case(signal).context.severity == severity
+
+
+def test_pressure_is_its_formula() -> None:
+    intensity = Intensity(4, 5.0)
+    history = RestartHistory()
+    for at in (98.0, 99.0, 100.0):
+        history = history.noted(at, intensity)
+    signals = [*beside(exited(), "bc"), *[exited()] * 4]
+    context = case(*signals, history=history, intensity=intensity).context
+    # severity 0.3, two of four restarts used before this one, four of six attempts failed, two of four siblings alike
+    assert context.pressure == pytest.approx(1 - (1 - 0.27) * (1 - 0.3) * (1 - 0.4) * (1 - 0.25))
+    assert context.risk is Risk.HIGH
+
+
+def test_because_says_it_in_words() -> None:
+    signals = [exited(failed(message="m1"), deliveries=n) for n in (1, 2)]
+    assert case(*signals, code_changed_at=1.0).context.because == (
+        "1 attempt of this incident did not help",
+        "no sibling fails in the same way",
+        "the message in hand has used up 2 of 2 deliveries",
+        "2 lives in a row settled nothing, always with the same message",
+        "its code changed less than 10 minutes ago",
+    )
+    assert case(*beside(exited(), "bcd")).context.because == ("4 of 5 siblings show the same: valueerror",)
+    assert case(exited(), exited(settled=1)).context.because[-1] == "it died again soon after its start"
+
+
+@given(cases())
+def test_it_is_total_and_bounded(given: Case) -> None:
+    context = given.context
+    assert 0.0 <= context.pressure <= 1.0
+    assert math.isfinite(context.pressure)
+    assert context.risk is Risk.of(context.pressure)
+    assert context.states >= 0
+    natures = [symptom for symptom in context.symptoms if list(S).index(symptom) < list(S).index(S.START_FAILED)]
+    assert len(natures) == (context.kind not in (Kind.RECOVERED, Kind.OPERATOR))
+    assert len(context.named) == len(context.symptoms)
+    assert read_context(given) == context
+
+
+@given(cases())
+def test_each_part_of_the_pressure_can_only_raise_it(given: Case) -> None:
+    calm = evolve(given, history=RestartHistory(), incident=evolve(given.incident, failed=0))
+    assert calm.context.pressure <= given.context.pressure + 1e-12
+
+
+def test_the_label_carries_the_word_of_the_report() -> None:
+    assert case(Reported(path=PATH, at=1.0, kind="slow", severity=1.0)).context.label == "reported:slow"
+    assert case().context.label == "crash"
+    assert Context(subject=PATH, kind=Kind.CRASH).named == ()

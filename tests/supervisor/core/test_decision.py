@@ -1,0 +1,204 @@
+"""decide() with any policy in any case: total, explained, within the hard rules; and what the shell calls around it."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from treewarden.agents.core.exit import Finished
+from treewarden.agents.core.path import Path
+from treewarden.supervisor.core.action import (
+    Break,
+    Escalate,
+    Hold,
+    Recycle,
+    Restart,
+    Resume,
+    RollBack,
+    SetAside,
+    Stop,
+    Throttle,
+    scope_of,
+)
+from treewarden.supervisor.core.case import Case, counts
+from treewarden.supervisor.core.decision import (
+    Policy,
+    attempted,
+    backoff_of,
+    counted,
+    decide,
+    stable_after,
+    to_event,
+)
+from treewarden.supervisor.core.guards import forbids, forced, retry_after
+from treewarden.supervisor.core.history import RestartHistory
+from treewarden.supervisor.core.incident import Outcome
+from treewarden.supervisor.core.ladder import ladder
+from treewarden.supervisor.core.policies import kubernetes, otp
+from treewarden.supervisor.core.signal import (
+    RateLimitReached,
+    Reported,
+    RestartFailed,
+    Signal,
+)
+from treewarden.supervisor.core.spec import Backoff, Intensity, SupervisorSpec
+
+from .cases import PATH, SPEC, Tree, Wants, actions, case, cases, exited, failed, signals
+
+ONCE = Intensity(1, 5.0)
+SLOW = Reported(path=PATH, at=100.0, kind="slow", severity=0.9)
+LIMITED = RateLimitReached(path=PATH, at=100.0, after=7.0, message="m1")
+START = RestartFailed(path=PATH, at=100.0, failure=failed().failure)
+
+
+policies: st.SearchStrategy[Policy] = st.one_of(
+    st.sampled_from([otp(), kubernetes(), ladder()]), st.builds(Wants, st.lists(actions, max_size=4).map(tuple))
+)
+
+
+# Any policy, any case --------------------------------------------------------------------------------------------
+
+
+@given(policies, cases())
+def test_it_is_total_explained_and_keeps_every_hard_rule(policy: Policy, given: Case) -> None:
+    decision = decide(policy, given)
+    action, signal = decision.action, given.signal
+    assert decision == decide(policy, given)
+    assert decision.because
+    assert all(decision.because)
+    assert 0.0 <= decision.confidence <= 1.0
+    assert decision.evidence >= 0.0
+    assert all(0.0 <= other.confidence <= 1.0 and other.why for other in decision.rejected)
+    assert all(0.0 <= p <= 1.0 for p in decision.causes.values())
+
+    if given.down:
+        assert not isinstance(action, (Resume, Recycle, Throttle))
+    if isinstance(action, SetAside):
+        assert action.message
+    if isinstance(action, RollBack):
+        assert 1 <= action.steps <= given.checkpoints + 1
+    if isinstance(action, Restart):
+        declared = scope_of(given.strategy)
+        assert declared <= action.scope <= declared + given.incident.failed
+    if isinstance(signal, RateLimitReached):
+        assert isinstance(action, (Throttle, Break, SetAside, Hold, Stop, Escalate))
+    wait = getattr(action, "seconds", getattr(action, "after", math.inf))
+    assert retry_after(given) <= wait
+    assert wait >= 0.0
+    if not counts(signal, given.spec) and given.down:
+        assert action == Stop()
+    elif counts(signal, given.spec) and policy.escalates and given.history.exceeded(given.intensity):
+        assert isinstance(action, (Escalate, Hold))
+    if forced(given, escalates=policy.escalates) is None:
+        assert forbids(given, action) == ""
+
+
+@given(policies, cases())
+def test_its_fact_is_complete_and_plain(policy: Policy, given: Case) -> None:
+    fact = to_event(decide(policy, given))
+    assert (fact.path, fact.incident, fact.policy) == (given.signal.path, given.incident.id, policy.name)
+    assert fact.rule
+    assert fact.signal
+    assert fact.because
+    assert fact.risk in ("low", "medium", "high", "critical")
+    assert 0.0 <= fact.pressure <= 1.0
+    assert json.loads(json.dumps(dict(fact.details), allow_nan=False)) == fact.details
+    assert fact.action not in {other.action for other in fact.rejected}
+
+
+@given(
+    st.sampled_from([otp(), ladder()]),
+    st.builds(Intensity, st.integers(0, 4), st.floats(0.5, 10)),
+    st.lists(st.tuples(st.floats(0, 3), st.sampled_from("abcd"), st.sampled_from("fg")), max_size=40),
+)
+def test_no_sequence_of_failures_gets_more_restarts_than_the_intensity_allows(
+    policy: Policy, intensity: Intensity, failures: list[tuple[float, str, str]]
+) -> None:
+    """Restarts that a fault caused together (within one second, each child once) are one; every other is counted."""
+    tree, now = Tree(policy, intensity), 0.0
+    allowed: list[float] = []
+    groups: dict[str, tuple[float, set[str]]] = {}
+    for step, child, fault in failures:
+        now += step
+        decision = tree.meet(exited(failed(fault), at=now, path=Path("desk") / child))
+        if isinstance(decision.action, Escalate):
+            break
+        first, members = groups.get(fault, (-math.inf, set[str]()))
+        if policy.counts_alike and now - first <= 1.0 and child not in members:
+            members.add(child)
+            continue
+        groups[fault] = (now, {child})
+        allowed.append(now)
+    for first in allowed:
+        assert sum(first <= at <= first + intensity.within for at in allowed) <= intensity.max_restarts
+
+
+@given(st.lists(signals(st.just(PATH)), min_size=1, max_size=12))
+def test_an_incident_goes_on_from_decision_to_decision(history: list[Signal]) -> None:
+    tree = Tree(ladder(), checkpoints=1)
+    for signal in history:
+        decision = tree.meet(signal)
+        pending = tree.incidents["a"].pending
+        assert pending is not None
+        assert (pending.action, pending.kind) == (decision.action, decision.context.label)
+        assert (pending.confidence, pending.model) == (decision.confidence, decision.stated.model)
+
+
+# What the shell calls around it ----------------------------------------------------------------------------------
+
+
+def test_counting_a_restart() -> None:
+    none = RestartHistory()
+    wide = Intensity(10, 5.0)
+    both = counted(otp(), exited(), SPEC, wide, none, none)
+    assert [history.count for history in both] == [1, 0]
+    own = evolve(SPEC, restarts=ONCE)
+    both = counted(otp(), exited(), own, wide, *counted(otp(), exited(), own, wide, none, none))
+    assert [history.count for history in both] == [1, 2]
+    assert counted(otp(), SLOW, SPEC, wide, none, none) == (none, none)
+
+
+@pytest.mark.parametrize(("policy", "count"), [(otp(), 3), (kubernetes(), 3), (ladder(), 1)])
+def test_siblings_taken_down_by_one_fault(policy: Policy, count: int) -> None:
+    history = RestartHistory()
+    for name in "abc":
+        signal = exited(path=Path("desk") / name)
+        history, _ = counted(policy, signal, SPEC, Intensity(10, 5.0), history, RestartHistory())
+    assert history.count == count
+
+
+def test_ends_in_order_have_no_fault_to_share() -> None:
+    history = RestartHistory()
+    for name in "abc":
+        signal = exited(Finished(), path=Path("desk") / name)
+        history, _ = counted(ladder(), signal, SPEC, Intensity(10, 5.0), history, RestartHistory())
+    assert history.count == 3
+
+
+def test_what_a_spec_leaves_open() -> None:
+    assert backoff_of(SupervisorSpec(id="a")) == Backoff()
+    assert backoff_of(SPEC) == SPEC.backoff
+    assert stable_after(otp(), SPEC) == 10.0
+    assert stable_after(kubernetes(), SPEC) == 600.0
+
+
+def test_grounds_are_worked_out_only_when_they_are_asked_for() -> None:
+    given = case()
+    decision = decide(otp(), given)
+    assert not {"context", "belief"} & set(vars(given))
+    assert decision.confidence > 0.5
+    assert {"context", "belief"} <= set(vars(given))
+
+
+def test_an_attempt_carries_what_was_stated() -> None:
+    decision = decide(ladder(), case())
+    incident = attempted(decision, 100.0)
+    assert incident.attempts[-1].kind == "crash"
+    assert incident.attempts[-1].outcome is None
+    assert incident.attempts[-1].confidence == decision.confidence
+    assert Outcome("failed") is Outcome.FAILED

@@ -1,0 +1,249 @@
+"""Hard rules: what is answered without asking a policy, and what no policy can have."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from attrs import evolve
+
+from treewarden.agents.core.exit import KILLED, Exit, Finished, Stopped
+from treewarden.supervisor.core.action import (
+    Action,
+    Break,
+    Escalate,
+    Hold,
+    Recycle,
+    Restart,
+    Resume,
+    RollBack,
+    Scope,
+    SetAside,
+    Stop,
+    Throttle,
+    action_name,
+)
+from treewarden.supervisor.core.case import Case, counts, must_restart
+from treewarden.supervisor.core.decision import (
+    Declined,
+    decide,
+)
+from treewarden.supervisor.core.guards import LONGEST_WAIT, forbids, retry_after
+from treewarden.supervisor.core.policies import otp
+from treewarden.supervisor.core.signal import (
+    OperatorAsked,
+    RateLimitReached,
+    Recovered,
+    Reported,
+    RestartFailed,
+    Stalled,
+)
+from treewarden.supervisor.core.spec import Intensity, RestartPolicy, Strategy, SupervisorSpec
+
+from .cases import PATH, SPEC, Wants, answer, case, exited, failed, over
+
+ONCE = Intensity(1, 5.0)
+SLOW = Reported(path=PATH, at=100.0, kind="slow", severity=0.9)
+LIMITED = RateLimitReached(path=PATH, at=100.0, after=7.0, message="m1")
+START = RestartFailed(path=PATH, at=100.0, failure=failed().failure)
+
+
+# OTP's table -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("restart", "exit", "comes_back"),
+    [
+        (RestartPolicy.PERMANENT, Finished(), True),
+        (RestartPolicy.PERMANENT, Stopped(), True),
+        (RestartPolicy.PERMANENT, failed(), True),
+        (RestartPolicy.PERMANENT, KILLED, True),
+        (RestartPolicy.TRANSIENT, Finished(), False),
+        (RestartPolicy.TRANSIENT, Stopped(), False),
+        (RestartPolicy.TRANSIENT, Stopped("intensity"), False),
+        (RestartPolicy.TRANSIENT, failed(), True),
+        (RestartPolicy.TRANSIENT, KILLED, True),
+        (RestartPolicy.TEMPORARY, Finished(), False),
+        (RestartPolicy.TEMPORARY, failed(), False),
+        (RestartPolicy.TEMPORARY, KILLED, False),
+    ],
+)
+def test_who_comes_back(restart: RestartPolicy, exit: Exit, comes_back: bool) -> None:
+    spec, signal = evolve(SPEC, restart=restart), exited(exit)
+    assert must_restart(restart, exit) is comes_back
+    assert counts(signal, spec) is comes_back
+    found = answer(case(signal, spec=spec), Restart())
+    assert found == (Restart() if comes_back else Stop())
+
+
+# Hard rules ------------------------------------------------------------------------------------------------------
+
+
+def test_over_the_intensity_it_escalates() -> None:
+    assert answer(case(intensity=ONCE, **over(tree=1)), Restart()) == Restart()
+    decision = decide(Wants((Restart(),)), case(intensity=ONCE, **over(tree=2)))
+    assert (decision.action, decision.rule) == (Escalate(), "intensity")
+    assert decision.because[0] == "2 restarts within 5 s, and the limit is 1"
+    assert answer(case(START, intensity=ONCE, **over(tree=2)), Restart()) == Escalate()
+
+
+def test_what_does_not_count_does_not_escalate() -> None:
+    full = over(tree=2)
+    for signal in (SLOW, LIMITED, Stalled(path=PATH, at=100.0, idle=9.0, limit=3.0)):
+        assert answer(case(signal, intensity=ONCE, **full), Throttle(9.0)) == Throttle(9.0)
+    transient = evolve(SPEC, restart=RestartPolicy.TRANSIENT)
+    assert answer(case(exited(Finished()), spec=transient, intensity=ONCE, **full), Restart()) == Stop()
+
+
+def test_a_policy_may_know_no_such_limit() -> None:
+    policy = Wants((Restart(),), escalates=False)
+    assert decide(policy, case(intensity=ONCE, **over(tree=2))).action == Restart()
+
+
+def test_a_childs_own_limit_parks_it_alone() -> None:
+    spec = evolve(SPEC, restarts=ONCE)
+    decision = decide(Wants((Restart(),)), case(spec=spec, intensity=ONCE, **over(child=2, tree=2)))
+    assert decision.rule == "own intensity"
+    assert isinstance(decision.action, Hold)
+    assert "desk/a has used up its own 1 restarts in 5 s" in decision.action.question
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "why"),
+    [
+        (case(), Resume(), "it has ended, so there is nothing to let live"),
+        (case(START), Resume(), "it has ended, so there is nothing to let live"),
+        (case(), Recycle(), "it has ended, so there is nothing to let live"),
+        (case(), Throttle(5.0), "it has ended, so there is nothing to let live"),
+        (case(), SetAside("m1"), "that message was not in hand"),
+        (case(), SetAside(""), "no message was in hand"),
+        (case(SLOW), SetAside("m1"), "that message was not in hand"),
+        (case(), RollBack(2), "no earlier state is left"),
+        (case(), RollBack(0), "a rollback goes back at least one step"),
+        (case(checkpoints=2), RollBack(4), "no earlier state is left"),
+        (case(spec=SupervisorSpec(id="a")), RollBack(1), "no earlier state is left"),
+        (case(journal_ok=False), RollBack(1), "the journal cannot commit it"),
+        (case(exited(failed(message="m1")), journal_ok=False), SetAside("m1"), "the journal cannot commit it"),
+        (
+            case(LIMITED),
+            Restart(),
+            "the other side asked for fewer calls; it is neither broken nor to be asked at once",
+        ),
+        (
+            case(LIMITED),
+            RollBack(1),
+            "the other side asked for fewer calls; it is neither broken nor to be asked at once",
+        ),
+        (case(LIMITED), Resume(), "the other side asked for fewer calls; it is neither broken nor to be asked at once"),
+        (case(), Break("", 5.0), "it names no dependency"),
+        (case(), Restart(Scope.ONE, math.nan), "nan is no waiting time"),
+        (case(), Break("api", -1.0), "-1.0 is no waiting time"),
+        (case(SLOW), Throttle(math.inf), "inf is no waiting time"),
+    ],
+)
+def test_what_is_forbidden(given: Case, wanted: Action, why: str) -> None:
+    assert forbids(given, wanted) == why
+    decision = decide(Wants((wanted, Hold("?"))), given)
+    assert decision.action == Hold("?")
+    assert decision.passed_over == (Declined(action_name(wanted), why),)
+    assert decision.rejected[0].why == why
+    assert 0.0 <= decision.rejected[0].confidence <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (case(exited(failed(message="m1"))), SetAside("m1")),
+        (case(LIMITED), SetAside("m1", 9.0)),
+        (case(), RollBack(1)),
+        (case(checkpoints=2), RollBack(3)),
+        (case(SLOW), Resume()),
+        (case(SLOW), Recycle()),
+        (case(), Stop()),
+        (case(), Escalate("policy")),
+        (case(), Break("api", 5.0)),
+    ],
+)
+def test_what_is_allowed(given: Case, wanted: Action) -> None:
+    assert answer(given, wanted) == wanted
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (case(), Restart(Scope.ONE, 1.0)),
+        (case(exited(), exited()), Restart(Scope.ONE, 2.0)),
+        (case(strategy=Strategy.REST_FOR_ONE), Restart(Scope.REST, 1.0)),
+        (case(SLOW), Resume()),
+        (case(RateLimitReached(path=PATH, at=1.0)), Throttle(1.0)),
+        (case(LIMITED), Throttle(7.0)),
+    ],
+)
+def test_what_happens_if_nothing_proposed_may_be_done(given: Case, expected: Action) -> None:
+    decision = decide(Wants((RollBack(0), SetAside(""))), given)
+    assert (decision.action, decision.rule) == (expected, "last resort")
+    assert decide(Wants(()), given).action == expected
+
+
+@pytest.mark.parametrize(
+    ("after", "waits"),
+    [(7.0, 7.0), (0.0, 0.0), (-3.0, 0.0), (math.nan, 0.0), (math.inf, 0.0), (1e9, LONGEST_WAIT), (None, 0.0)],
+)
+def test_a_retry_after_is_obeyed(after: float | None, waits: float) -> None:
+    limited = case(RateLimitReached(path=PATH, at=1.0, after=after))
+    assert retry_after(limited) == waits
+    assert answer(limited, Throttle(1.0)) == Throttle(max(1.0, waits))
+    assert answer(limited, Break("api", 1.0)) == Break("api", max(1.0, waits))
+    ended = case(exited(failed("desk.Busy", message="m1", after=after)))
+    assert answer(ended, Restart()) == Restart(Scope.ONE, waits)
+    assert answer(ended, RollBack(1)) == RollBack(1, waits)
+    assert answer(ended, SetAside("m1")) == SetAside("m1", waits)
+    assert decide(otp(), ended).action == Restart(Scope.ONE, waits)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "failures", "wanted", "scope"),
+    [
+        (Strategy.ONE_FOR_ALL, 0, Scope.ONE, Scope.ALL),
+        (Strategy.REST_FOR_ONE, 0, Scope.ONE, Scope.REST),
+        (Strategy.ONE_FOR_ONE, 0, Scope.ALL, Scope.ONE),
+        (Strategy.ONE_FOR_ONE, 1, Scope.ALL, Scope.REST),
+        (Strategy.ONE_FOR_ONE, 2, Scope.ALL, Scope.ALL),
+        (Strategy.ONE_FOR_ONE, 2, Scope.REST, Scope.REST),
+        (Strategy.REST_FOR_ONE, 1, Scope.ALL, Scope.ALL),
+    ],
+)
+def test_a_scope_is_never_narrower_and_widens_by_one_level_per_failure(
+    strategy: Strategy, failures: int, wanted: Scope, scope: Scope
+) -> None:
+    given = case(*[exited()] * (failures + 1), strategy=strategy)
+    assert answer(given, Restart(wanted)) == Restart(scope)
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        ("restart", Restart(Scope.REST)),
+        ("resume", Restart(Scope.REST)),
+        ("stop", Stop()),
+        ("recycle", Recycle()),
+        ("roll_back", RollBack(1)),
+        ("dance", Resume()),
+    ],
+)
+def test_an_operator_is_obeyed(what: str, expected: Action) -> None:
+    given = case(OperatorAsked(path=PATH, at=1.0, what=what, by="ada"), strategy=Strategy.REST_FOR_ONE)
+    decision = decide(otp(), given)
+    assert (decision.action, decision.rule) == (expected, "operator")
+    assert decision.because[0].startswith("ada asked for")
+
+
+def test_an_operator_cannot_roll_back_what_has_no_state() -> None:
+    asked = OperatorAsked(path=PATH, at=1.0, what="roll_back")
+    assert decide(otp(), case(asked, journal_ok=False)).action == Resume()
+    assert decide(otp(), case(asked, spec=SupervisorSpec(id="a"))).action == Resume()
+
+
+def test_a_recovery_needs_nothing() -> None:
+    decision = decide(Wants((Restart(),)), case(Recovered(path=PATH, at=1.0, kind="slow")))
+    assert (decision.action, decision.confidence) == (Resume(), 1.0)

@@ -1,0 +1,128 @@
+"""What was observed, and what it makes of a stated confidence."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from treewarden.supervisor.core.event import Event, OutcomeObserved, TreeClosed
+from treewarden.supervisor.core.outcomes import ENOUGH, Outcomes, Tally, learn
+
+from .cases import PATH
+
+DAY = 86400.0
+
+
+def seen(outcome: str = "fixed", **given: Any) -> OutcomeObserved:
+    defaults: dict[str, Any] = {"action": "restart", "kind": "crash", "confidence": 0.7, "model": 0.7}
+    return OutcomeObserved(path=PATH, incident="i1", outcome=outcome, **{**defaults, **given})
+
+
+def learned(*events: Event, at: float = 0.0, outcomes: Outcomes | None = None) -> Outcomes:
+    found = outcomes or Outcomes()
+    for event in events:
+        found = learn(found, event, at)
+    return found
+
+
+def test_a_number_without_cases_is_the_beliefs_own() -> None:
+    stated = Outcomes().stated(0.62, "restart", "crash")
+    assert (stated.value, stated.model, stated.evidence, stated.calibrated) == (0.62, 0.62, 0.0, False)
+
+
+def test_it_is_shrunk_towards_what_was_observed() -> None:
+    outcomes = learned(*[seen("failed")] * 8, *[seen("fixed")] * 2)
+    stated = outcomes.stated(0.7, "restart", "crash")
+    assert stated.value == pytest.approx((10 * 0.7 + 2) / (10 + 10))
+    assert stated.evidence == 10
+    assert outcomes.stated(0.7, "roll_back", "crash").evidence == 0
+    assert outcomes.stated(0.7, "restart", "stalled").evidence == 0
+    assert outcomes.stated(0.5, "restart", "crash").evidence == 0
+    assert outcomes.tally("restart", "crash") == Tally(10, 2)
+
+
+def test_reports_are_counted_together() -> None:
+    outcomes = learned(seen(kind="reported:slow"), seen(kind="reported:down"))
+    assert outcomes.stated(0.7, "restart", "reported").evidence == 2
+    assert outcomes.tally("restart", "reported:odd").cases == 2
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        seen("unobserved"),
+        seen("odd"),
+        TreeClosed(reason="done"),
+        seen(confidence=math.nan),
+        seen(confidence=-0.1),
+        seen(model=1.1),
+        seen(model=math.inf),
+    ],
+)
+def test_what_teaches_nothing(event: Event) -> None:
+    assert learned(event) == Outcomes()
+
+
+def test_an_odd_time_teaches_nothing() -> None:
+    assert learned(seen(), at=math.nan) == Outcomes()
+
+
+def test_evidence_fades_with_time_and_not_with_calls() -> None:
+    outcomes = learned(*[seen()] * 100)
+    assert outcomes.stated(0.7, "restart", "crash").evidence == 100
+    assert outcomes.aged(30 * DAY).stated(0.7, "restart", "crash").evidence == pytest.approx(50)
+    later = learn(outcomes, seen("failed", action="hold"), 60 * DAY)
+    assert later.stated(0.7, "restart", "crash").evidence == pytest.approx(25)
+    assert outcomes.aged(-DAY) == outcomes
+    assert outcomes.aged(10_000 * DAY).cells == {}
+    for _ in range(1000):
+        outcomes.stated(0.7, "restart", "crash")
+    assert outcomes.stated(0.7, "restart", "crash").evidence == 100
+
+
+def test_a_confidence_is_calibrated_once_it_has_earned_it() -> None:
+    good = [seen("fixed", confidence=0.9), seen("fixed", confidence=0.9), seen("failed", confidence=0.1)]
+    outcomes = learned(*good * (ENOUGH // 3))
+    assert outcomes.brier_skill > 0.9
+    assert not outcomes.calibrated
+    outcomes = learned(*good, outcomes=outcomes)
+    assert outcomes.calibrated
+    assert outcomes.stated(0.7, "restart", "crash").calibrated
+    wrong = [seen("failed", confidence=0.9), seen("fixed", confidence=0.1)]
+    assert not learned(*wrong * 60, outcomes=outcomes).calibrated
+
+
+def test_the_base_rate_alone_is_no_skill() -> None:
+    fair = [seen("fixed", confidence=0.5), seen("failed", confidence=0.5)]
+    assert learned(*fair * ENOUGH).brier_skill == pytest.approx(0.0)
+    assert learned(*[seen("fixed", confidence=1.0)] * ENOUGH).brier_skill == 0.0
+    assert Outcomes().brier_skill == 0.0
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["fixed", "failed"]), st.floats(0, 1), st.floats(0, 1), st.floats(-DAY, 90 * DAY)),
+        max_size=30,
+    ),
+    st.floats(0, 1),
+)
+def test_what_is_stated_is_a_probability(events: list[tuple[str, float, float, float]], model: float) -> None:
+    outcomes, at = Outcomes(), 0.0
+    for outcome, confidence, said, step in events:
+        at += step
+        outcomes = learn(outcomes, seen(outcome, confidence=confidence, model=said), at)
+    stated = outcomes.stated(model, "restart", "crash")
+    assert 0.0 <= stated.value <= 1.0
+    assert 0.0 <= stated.evidence <= len(events) + 1e-9
+    assert outcomes.brier_skill <= 1.0
+    assert len(outcomes.recent) <= ENOUGH
+
+
+@pytest.mark.parametrize("half_life", [0.0, -1.0, math.nan, math.inf])
+def test_a_half_life_is_a_time(half_life: float) -> None:
+    with pytest.raises(ValueError, match="half_life"):
+        Outcomes(half_life)
