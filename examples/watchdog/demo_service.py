@@ -161,7 +161,7 @@ def flapping(asked: Asked) -> Reply:
 
 def recovering(asked: Asked) -> Reply:
     """Fails at first and is well after a while, for good."""
-    return said({"error": "warming up"}, status=503) if asked.n <= 5 else good(asked)
+    return said({"error": "warming up"}, status=503) if asked.n <= 2 else good(asked)
 
 
 def stock(asked: Asked) -> Reply:

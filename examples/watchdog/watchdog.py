@@ -116,6 +116,7 @@ class Endpoint(Agent[History]):
         self.service = service
         self.fetch = fetch
         self.base = ""
+        self.lost = False
         self.limited = 0
         self.checked = False
 
@@ -168,11 +169,12 @@ class Endpoint(Agent[History]):
                 trouble=standing.trouble,
             )
         )
-        if change is not None and change.was:
-            self.recovered(change.was, f"now {change.now}" if change.now else f"well again: {self.call.url}")
         # A supervisor that has started anew has not heard of a trouble that goes on: the first check says it again.
         if standing.trouble and failed and (change is not None or not self.checked):
             self.alarm(standing.trouble, found, seen)
+        # After the alarm, so that a trouble that turns into another is never over in between.
+        if change is not None and change.was:
+            self.recovered(change.was, f"now {change.now}" if change.now else f"well again: {self.call.url}")
         self.checked = True
 
     def alarm(self, trouble: str, found: Finding, seen: Observation) -> None:
@@ -193,16 +195,19 @@ class Endpoint(Agent[History]):
                 status, headers, body, error = answer.status, answer.headers, answer.body, ""
             except (Unreachable, DeliveryError) as reason:
                 error = str(reason)
-        if status is None:
-            self.base = ""  # the service may come back at another address
+        self.lost = status is None
         return Observation(latency=trio.current_time() - begun, status=status, headers=headers, body=body, error=error)
 
     async def resolve(self, url: str) -> str:
         """`demo:/users/1` as an address; the service's agent knows the beginning."""
         if not url.startswith("demo:"):
             return url
-        if not self.base:
-            self.base = await self.ref(self.service).ask(Where(), within=2.0)
+        if self.lost or not self.base:  # it may have come back elsewhere; while it is away, its old address will do
+            try:
+                self.base = await self.ref(self.service).ask(Where(), within=0.2 if self.base else 2.0)
+            except DeliveryError:
+                if not self.base:
+                    raise
         return self.base + url.removeprefix("demo:")
 
 
