@@ -99,8 +99,15 @@ class Declared:
             raise _refused(declared) from None
         if known is None:
             known = self._new(declared)
-            self._shapes[declared] = known
+            self._know(declared, known)
         return known
+
+    def _know(self, declared: Any, shape: Shape) -> None:
+        self._shapes[declared] = shape
+        if isinstance(declared, type):
+            # By name: cattrs looks at its own hooks for int, str and their like before it asks a factory.
+            self._converter.register_unstructure_hook(declared, shape.encode)
+            self._converter.register_structure_hook(declared, self._structure_hook(declared))
 
     def _new(self, declared: Any) -> Shape:
         if declared is Any or declared is object:
@@ -147,6 +154,7 @@ class Declared:
     def _of_fields(self, kind: type[Any]) -> Shape:
         name = kind_of(kind)
         versions = _versions_of(kind)
+        declared = _declared_fields(kind)
 
         def encode(value: Any) -> Any:
             if type(value) is not kind:
@@ -180,34 +188,21 @@ class Declared:
         self._bodies[kind] = body
         self._versions[kind] = versions
         # Known before its fields are looked at: they may hold the class itself.
-        self._shapes[kind] = Shape(name, (kind,), encode_inner if versions.now > 1 else encode, decode_inner)
-        fields = self._fields(kind)
+        self._know(kind, Shape(name, (kind,), encode_inner if versions.now > 1 else encode, decode_inner))
+        fields = self._fields(name, declared)
         write = make_dict_unstructure_fn(kind, self._converter)
         read = make_dict_structure_fn(kind, self._converter)
         return self._shapes[kind]
 
-    def _fields(self, kind: type[Any]) -> dict[str, Shape]:
-        name = kind_of(kind)
-        try:
-            hints = get_type_hints(kind, include_extras=True)
-        except NameError as error:
-            raise ConfigurationError(
-                f"{name} cannot be stored: {error}, so the types of its fields are not known; define it, and what it "
-                "names, at the top of a module and not under TYPE_CHECKING"
-            ) from error
-        names = (
-            [attribute.name for attribute in attrs.fields(kind) if attribute.init]
-            if attrs.has(kind)
-            else [attribute.name for attribute in dataclasses.fields(kind) if attribute.init]
-        )
+    def _fields(self, name: str, declared: Mapping[str, Any]) -> dict[str, Shape]:
         shapes: dict[str, Shape] = {}
-        for name_of_field in names:
-            if name_of_field not in hints:
-                raise ConfigurationError(f"{name}.{name_of_field} cannot be stored: it declares no type")
+        for field_name, field_type in declared.items():
+            if field_type is None:
+                raise ConfigurationError(f"{name}.{field_name} cannot be stored: it declares no type")
             try:
-                shapes[name_of_field] = self.shape(hints[name_of_field])
+                shapes[field_name] = self.shape(field_type)
             except ConfigurationError as error:
-                raise ConfigurationError(f"{name}.{name_of_field}: {error}") from error
+                raise ConfigurationError(f"{name}.{field_name}: {error}") from error
         return shapes
 
     def _field_at_fault(self, value: object, fields: Mapping[str, Shape]) -> Mismatch:
@@ -224,6 +219,21 @@ class Declared:
     def _structure_hook(self, declared: Any) -> Callable[[Any, Any], Any]:
         decode = self.shape(declared).decode
         return lambda data, _: decode(data)
+
+
+def _declared_fields(kind: type[Any]) -> dict[str, Any]:
+    """The types of the fields that its constructor takes, by name; None where none is declared."""
+    try:
+        if attrs.has(kind):
+            resolved: Any = attrs.resolve_types(kind)
+            return {attribute.name: attribute.type for attribute in attrs.fields(resolved) if attribute.init}
+        hints = get_type_hints(kind, include_extras=True)
+        return {attribute.name: hints[attribute.name] for attribute in dataclasses.fields(kind) if attribute.init}
+    except NameError as error:
+        raise ConfigurationError(
+            f"{kind_of(kind)} cannot be stored: {error}, so the types of its fields are not known; define it, and what "
+            "it names, at the top of a module and not under TYPE_CHECKING"
+        ) from error
 
 
 def _check_fields(name: str, data: Any) -> dict[str, Any]:
