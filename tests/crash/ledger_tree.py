@@ -1,4 +1,4 @@
-"""A tree that can be checked to the last message: fronts that count what they are told, and one book that counts them."""
+"""A tree that can be checked to the last message: fronts count what they are told, and one book counts them."""
 
 from __future__ import annotations
 

@@ -34,16 +34,15 @@ async def feed_all(tree: Tree, starts: list[int]) -> None:
 
 
 async def report(tree: Tree) -> None:
-    """Print, as JSON, what the fronts, the book and the events say once nothing is on its way any more."""
+    """Print, as JSON, what the fronts, the book and the events say.
+
+    An ask waits behind everything that was told before it, and its reply leaves after what was settled before it: so
+    once the fronts have answered, all of theirs waits at the book.
+    """
     counts: dict[str, Count] = {}
-    with trio.fail_after(30):
-        while any(slot.mailbox for slot in tree.snapshot()):
-            await trio.sleep(0.01)
-        for place in range(FRONTS):
-            counts[f"front{place}"] = await tree.ref(f"front{place}").ask(Look())
-        while any(slot.mailbox for slot in tree.snapshot()):
-            await trio.sleep(0.01)
-        books = await tree.ref("book").ask(LookUp())
+    for place in range(FRONTS):
+        counts[f"front{place}"] = await tree.ref(f"front{place}").ask(Look(), within=30)
+    books = await tree.ref("book").ask(LookUp(), within=30)
     facts: Counter[str] = Counter()
     repeated: set[tuple[str, int]] = set()
     seen: set[tuple[str, int]] = set()
