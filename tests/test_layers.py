@@ -40,6 +40,7 @@ LEAVES = (
     "treewarden.supervisor.ops",
     "treewarden.supervisor.testing",
     "treewarden.topologies.chaos",
+    "treewarden.topologies.commands",
     "treewarden.topologies.readiness",
     "treewarden.topologies.recovery",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
 from .core.blueprint import Blueprint, validate
 from .core.node import Problems, Refused
@@ -26,6 +26,8 @@ class Topology:
     """The journal's file, relative to the current folder, not to the TOML's; None if the file names none."""
     name: str
     """The file's name without `.toml`; messages about its parts begin with it."""
+    files: tuple[Path, ...] = field(default=(), eq=False)
+    """The files that were read: this one and those that it includes, without the modules."""
 
 
 def load(path: str | os.PathLike[str]) -> Topology:
@@ -43,7 +45,7 @@ def load(path: str | os.PathLike[str]) -> Topology:
         beside = sorted(each.name for each in file.parent.glob("*.toml"))
         remedy = f"there is {listed(beside)}" if beside else "there is no TOML file in that folder"
         fault = f"cannot be read: {(error.strerror or str(error)).lower()}"
-        found = Problem(str(file.parent), repr(file.name), fault, guess(file.name, beside, remedy))
+        found = Problem(str(file.parent), repr(file.name), fault, guess(file.name, beside) or remedy)
         raise BlueprintError([found], file.name) from None
     return _load(content, file.resolve())
 
@@ -56,7 +58,7 @@ def loads(text: str, folder: str | os.PathLike[str] = ".", name: str = "tree") -
 def _load(content: bytes | str, file: Path) -> Topology:
     problems = Problems()
     name = file.name.removesuffix(".toml")
-    source = Source(name, file.parent, (file,), problems)
+    source = Source(name, file.parent, (file,), problems, [file])
     node = parse(content, name, problems)
     if isinstance(node, Refused):
         raise BlueprintError(problems, file.name)
@@ -64,4 +66,4 @@ def _load(content: bytes | str, file: Path) -> Topology:
     problems.add(*validate(blueprint, place))
     if len(problems):
         raise BlueprintError(problems, file.name)
-    return Topology(blueprint, journal, name)
+    return Topology(blueprint, journal, name, tuple(dict.fromkeys(source.files)))

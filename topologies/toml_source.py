@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from .core.node import Node, Problems, Refused, located, text
 from .core.problems import Problem, guess, listed
@@ -39,6 +39,8 @@ class Source:
     chain: tuple[Path, ...]
     """The files that are being read, the outermost first, this one last."""
     problems: Problems
+    files: list[Path] = field(factory=list[Path], eq=False)
+    """Every file that was read so far, the outermost one's own list."""
 
     def included(self, node: Node) -> tuple[Source, Node] | Refused:
         """The file that `node` names, seen from this one's folder. A file that leads to itself is refused."""
@@ -59,7 +61,8 @@ class Source:
                 f"beside this file there is {listed(beside)}" if beside else "name it as seen from this file's folder"
             )
             reason = (error.strerror or str(error)).lower()
-            return self.problems.refuse(node, f"cannot be read: {reason}", guess(name, beside, remedy))
+            return self.problems.refuse(node, f"cannot be read: {reason}", guess(name, beside) or remedy)
+        self.files.append(file)
         label = os.path.relpath(file, home).removesuffix(".toml")
         source = evolve(self, name=label, folder=file.parent, chain=(*self.chain, file))
         table = parse(content, label, self.problems)

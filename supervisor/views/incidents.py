@@ -17,12 +17,21 @@ from ..core.event import (
     OutcomeObserved,
     RolledBack,
     SignalNoted,
+    TreeClosed,
     TreeOpened,
 )
 from .committed import Committed
 
-__all__ = ["Incidents", "Story", "StoryEvent", "StoryLine", "fold"]
+__all__ = ["READS", "Incidents", "Story", "StoryEvent", "StoryLine", "fold"]
 
+READS: Final = frozenset(
+    kind.__name__
+    for kind in (
+        DeadLettered, Decided, IncidentClosed, IncidentOpened, OutcomeObserved, RolledBack, SignalNoted, TreeClosed,
+        TreeOpened,
+    )
+)  # fmt: skip
+"""The events that it is made of."""
 _LINES: Final = 200
 
 StoryEvent: TypeAlias = SignalNoted | Decided | OutcomeObserved | DeadLettered | RolledBack
@@ -54,7 +63,7 @@ class Story:
     closed_at: float | None = None
     outcome: str = ""
     cut: bool = False
-    """The process ended before the outcome was seen."""
+    """The tree ended before the outcome was seen."""
 
     @property
     def open(self) -> bool:
@@ -79,7 +88,7 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
     forgotten = incidents.forgotten
     for record in records:
         match record.event:
-            case TreeOpened():
+            case TreeOpened() | TreeClosed():
                 for id in current.values():
                     stories[id] = evolve(stories[id], cut=True)
                 current.clear()

@@ -30,8 +30,16 @@ from ..core.event import (
 )
 from .committed import Committed
 
-__all__ = ["SlotView", "TreeStatus", "fold"]
+__all__ = ["READS", "SlotView", "TreeStatus", "fold"]
 
+READS: Final = frozenset(
+    kind.__name__
+    for kind in (
+        ChildEnded, ChildIgnored, ChildStartFailed, ChildStarted, DeadLettered, Decided, IncidentClosed, IncidentOpened,
+        MessageReturned, RolledBack, SupervisorEnded, SupervisorStarted, TreeClosed, TreeOpened, TreeReloaded,
+    )
+)  # fmt: skip
+"""The events that change it; of others only the number and time of the last one are taken note of."""
 _RESTARTS: Final = frozenset({"restart", "roll_back", "recycle", "set_aside"})
 _PLANNED: Final = dict.fromkeys(_RESTARTS, SlotState.RESTARTING) | dict.fromkeys(("hold", "break"), SlotState.HELD)
 
@@ -147,7 +155,7 @@ def _about_tree(status: TreeStatus, slots: dict[Path, SlotView], record: Committ
             )
         case TreeClosed(reason=reason, failed=failed):
             for path, slot in slots.items():
-                slots[path] = _ended(slot, record.at)
+                slots[path] = evolve(_ended(slot, record.at), incident="", trouble="")
             return evolve(seen, closed_at=record.at, ending=reason, failed=failed)
         case TreeReloaded(removed=removed):
             for path in [path for path in slots if any(path.is_within(gone) for gone in removed)]:
@@ -175,7 +183,7 @@ def _about_slot(slots: Mapping[Path, SlotView], event: Event, at: float) -> Iter
             yield path, _life(slots.get(path), incarnation, at)
         case SupervisorEnded(path=path, reason=reason):
             yield from _below(slots, path, at)
-            yield path, {**_end(slots.get(path), at), "note": reason}
+            yield path, {**_end(slots.get(path), at), "note": "gave up" if "intensity" in reason else ""}
         case ChildEnded(path=path, failure=failure, exit=exit, reason=reason, expected=expected):
             yield from _below(slots, path, at)
             changes = _end(slots.get(path), at)

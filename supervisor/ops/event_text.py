@@ -1,0 +1,187 @@
+"""One committed event as one line for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from treewarden.agents.core.exit import Failure
+from treewarden.agents.core.path import ROOT, Path
+
+from ..core.event import (
+    CheckpointKept,
+    ChildEnded,
+    ChildIgnored,
+    ChildStarted,
+    ChildStartFailed,
+    DeadLettered,
+    Decided,
+    Event,
+    IncidentClosed,
+    IncidentOpened,
+    JournalFailed,
+    JournalRecovered,
+    MessageReturned,
+    OutcomeObserved,
+    Recorded,
+    RolledBack,
+    SignalNoted,
+    SupervisorEnded,
+    SupervisorStarted,
+    TreeClosed,
+    TreeOpened,
+    TreeReloaded,
+)
+from .wording import clean, duration, number, plural
+
+__all__ = ["action_text", "event_style", "event_text", "failure_text", "path_of"]
+
+
+def path_of(event: Event) -> Path:
+    """The slot that an event is about; what is about the whole tree is about its root."""
+    return getattr(event, "path", ROOT)
+
+
+def event_text(event: Event) -> str:
+    """What happened, without its time and path, on one line."""
+    return clean(_text(event))
+
+
+def _text(event: Event) -> str:
+    match event:
+        case TreeOpened():
+            crash = ", after a process that died" if event.after_crash else ""
+            return f"opened by {event.holder}, epoch {event.epoch}, treewarden {event.version}{crash}"
+        case TreeClosed():
+            return f"{'failed' if event.failed else 'closed'}: {event.reason}"
+        case TreeReloaded():
+            parts = (
+                f"{word} {', '.join(paths)}"
+                for word, paths in (("added", event.added), ("removed", event.removed), ("changed", event.changed))
+                if paths
+            )
+            return "; ".join(parts) or "nothing changed"
+        case SupervisorStarted():
+            return f"{event.strategy}, {plural(event.children, 'child', 'children')}"
+        case SupervisorEnded():
+            return event.reason
+        case ChildStarted():
+            restored = "" if event.restored is None else f", with its state of event {event.restored}"
+            again = f", attempt {event.attempt}" if event.attempt > 1 else ""
+            return f"life {event.incarnation}{restored}{again}"
+        case ChildStartFailed():
+            return failure_text(event.failure)
+        case ChildIgnored():
+            return "its on_start asked to be left out"
+        case ChildEnded():
+            return _end_text(event)
+        case SignalNoted():
+            return f"{event.kind} {number(event.severity)}" + _after(event.text) + _facts(event.facts)
+        case IncidentOpened():
+            return f"incident {event.incident}, {event.kind}" + _after(event.text)
+        case Decided():
+            return (
+                f"{action_text(event.action, event.details)}, confidence {number(event.confidence)}, "
+                f"{event.policy}: {event.rule} (incident {event.incident})"
+            )
+        case OutcomeObserved():
+            return (
+                f"{event.action.replace('_', ' ')}: {event.outcome} after {duration(event.after)} "
+                f"(incident {event.incident})"
+            )
+        case IncidentClosed():
+            return f"incident {event.incident}: {event.outcome} after {duration(event.after)}"
+        case MessageReturned():
+            later = f", not before {duration(event.after)} have passed" if event.after else ""
+            return f"{event.kind} {event.message}, {plural(event.deliveries, 'attempt')} so far{later}"
+        case DeadLettered():
+            return f"{event.kind} {event.message}: {event.reason}"
+        case CheckpointKept():
+            return event.name
+        case RolledBack():
+            to = "the state that its class declares" if event.to is None else f"the checkpoint of event {event.to}"
+            dropped = f", {plural(len(event.dropped), 'settled message')} dropped" if event.dropped else ""
+            return f"to {to}{dropped}"
+        case Recorded():
+            return event.kind + _facts(event.facts)
+        case JournalFailed():
+            return event.error
+        case JournalRecovered():
+            lost = f", {plural(event.lost_events, 'event')} lost" if event.lost_events else ""
+            return f"after {duration(event.after)}{lost}"
+
+
+def _after(text: str) -> str:
+    return f": {text}" if text else ""
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    return "".join(f" {name}={value}" for name, value in facts.items())
+
+
+def _end_text(event: ChildEnded) -> str:
+    how = failure_text(event.failure) if event.failure is not None else event.reason
+    how = f"{event.exit}: {how}" if how and how != event.exit else event.exit
+    return f"life {event.incarnation} {how}, after {duration(event.uptime)}{', as asked' if event.expected else ''}"
+
+
+def failure_text(failure: Failure) -> str:
+    """A failure on one line, with the message that was in hand."""
+    handling = f", handling {failure.message_kind}" if failure.message_kind else ""
+    return clean(f"{failure}{handling}")
+
+
+def action_text(action: str, details: Mapping[str, Any]) -> str:
+    """`restart in 0.4 s`, `throttle for 12 s`, `roll back 1 checkpoint`."""
+    match action, details:
+        case "restart", {"scope": scope, "after": after}:
+            whom = {"rest": " with those started after it", "all": " with all its siblings"}.get(str(scope), "")
+            return f"restart{whom}{_in(after)}"
+        case "roll_back", {"steps": steps, "after": after}:
+            return f"roll back {plural(int(steps), 'checkpoint')}{_in(after)}"
+        case "throttle", {"seconds": seconds}:
+            return f"throttle for {duration(seconds)}"
+        case "break", {"dependency": dependency, "seconds": seconds}:
+            return f"leave {dependency} alone for {duration(seconds)}"
+        case "set_aside", {"message": message, "after": after}:
+            return f"set {message} aside, restart{_in(after)}"
+        case "hold", {"question": question}:
+            return f"hold and ask: {question}"
+        case "escalate", {"reason": reason}:
+            return f"escalate: {reason}"
+        case _:
+            return action.replace("_", " ")
+
+
+def _in(after: float) -> str:
+    return f" in {duration(after)}" if after else " at once"
+
+
+_STYLES: Final[Mapping[type[Event], str]] = {
+    ChildStartFailed: "bad",
+    DeadLettered: "bad",
+    JournalFailed: "bad",
+    SupervisorEnded: "warn",
+    IncidentOpened: "warn",
+    Decided: "warn",
+    MessageReturned: "warn",
+    RolledBack: "warn",
+    JournalRecovered: "good",
+    ChildStarted: "good",
+    TreeOpened: "good",
+    Recorded: "dim",
+    CheckpointKept: "dim",
+}
+
+
+def event_style(event: Event) -> str:
+    """The colour of an event, as `Paint` names it."""
+    match event:
+        case ChildEnded(failure=failure):
+            return "bad" if failure is not None else ""
+        case TreeClosed(failed=failed):
+            return "bad" if failed else ""
+        case OutcomeObserved(outcome=outcome) | IncidentClosed(outcome=outcome):
+            return {"fixed": "good", "failed": "bad"}.get(outcome, "")
+        case _:
+            return _STYLES.get(type(event), "")

@@ -1,0 +1,83 @@
+"""Where text goes: a stream that may be a terminal, a pipe nobody reads for a while, or one whose reader has gone."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Callable
+from typing import Final, TextIO
+
+import trio
+from attrs import define, field
+
+from .wording import Paint
+
+__all__ = ["Output", "paint_for", "width_of", "writer"]
+
+_WIDTH: Final = 100
+
+
+def writer(stream: TextIO) -> Callable[[str], None]:
+    """A function that writes text to `stream` and returns when all of it is written.
+
+    It writes to the file descriptor, so that a thread that is stuck in it holds no lock of the interpreter. What the
+    encoding cannot express is replaced. Raises `BrokenPipeError` and other `OSError`s of a stream whose reader is gone.
+    """
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError, io.UnsupportedOperation):  # a stream in memory
+
+        def to_stream(text: str) -> None:
+            stream.write(text)
+            stream.flush()
+
+        return to_stream
+    stream.flush()
+    encoding = stream.encoding or "utf-8"
+
+    def to_descriptor(text: str) -> None:
+        data = memoryview(text.encode(encoding, "replace"))
+        while data:
+            data = data[os.write(descriptor, data) :]
+
+    return to_descriptor
+
+
+def paint_for(stream: TextIO, no_color: str | None) -> Paint:
+    """Colours for a terminal, unless the environment's `NO_COLOR` is set to anything (no-color.org)."""
+    return Paint(stream.isatty() and not no_color)
+
+
+def width_of(stream: TextIO) -> int | None:
+    """The columns of a terminal; None for a stream that is none, which gets whole lines."""
+    if not stream.isatty():
+        return None
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _WIDTH
+    except (OSError, ValueError, io.UnsupportedOperation):
+        return shutil.get_terminal_size((_WIDTH, 24)).columns
+
+
+@define(eq=False)
+class Output:
+    """Text out of a loop that must not wait for whoever reads it: each write is done in a thread, in order.
+
+    A reader that stops reading delays the writes and nothing else. When it has gone, `gone` is set and further text
+    is dropped.
+    """
+
+    write_now: Callable[[str], None]
+    in_thread: Callable[[Callable[[str], None], str], object] | None = None
+    gone: trio.Event = field(factory=trio.Event)
+    _turn: trio.Lock = field(factory=trio.Lock)
+
+    async def write(self, text: str) -> None:
+        """Write `text`. Cancelled: it may still be written, and later text after it."""
+        if not text or self.gone.is_set():
+            return
+        async with self._turn:
+            try:
+                await trio.to_thread.run_sync(self.write_now, text, abandon_on_cancel=True)
+            except OSError:
+                self.gone.set()

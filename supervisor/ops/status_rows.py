@@ -1,0 +1,184 @@
+"""The tree as rows of a table, and which rows to show where not all have room."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final, Protocol, TypeVar
+
+from attrs import frozen
+
+from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.core.path import Path
+
+from ..views.tree_status import SlotView
+from .wording import PLAIN, Paint, clean, columns, duration, ending_at, local
+
+__all__ = [
+    "LIVE_HEADING",
+    "LIVE_RIGHT",
+    "Fitted",
+    "Kept",
+    "LiveSlot",
+    "file_table",
+    "fit",
+    "live_row",
+    "live_table",
+    "state_style",
+]
+
+
+class LiveSlot(Protocol):
+    """A slot of a tree that runs in this process, with its numbers of this moment."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def depth(self) -> int: ...
+    @property
+    def supervisor(self) -> bool: ...
+    @property
+    def state(self) -> SlotState: ...
+    @property
+    def incarnation(self) -> int: ...
+    @property
+    def restarts(self) -> int: ...
+    @property
+    def mailbox(self) -> int: ...
+    @property
+    def handled(self) -> int: ...
+    @property
+    def zombie(self) -> bool: ...
+    @property
+    def note(self) -> str: ...
+
+
+L = TypeVar("L", bound=LiveSlot)
+
+_WORST: Final = (
+    SlotState.HELD,
+    SlotState.RESTARTING,
+    SlotState.DOWN,
+    SlotState.STOPPING,
+    SlotState.STARTING,
+    SlotState.UP,
+)
+_STYLES: Final = {
+    SlotState.UP: "good",
+    SlotState.HELD: "bad",
+    SlotState.RESTARTING: "warn",
+    SlotState.STARTING: "warn",
+    SlotState.STOPPING: "warn",
+    SlotState.DOWN: "dim",
+}
+_LASTING: Final = frozenset({SlotState.DOWN, SlotState.HELD})
+LIVE_HEADING: Final = ("slot", "state", "life", "restarts", "mailbox", "handled", "")
+LIVE_RIGHT: Final = frozenset({2, 3, 4, 5})
+
+
+@frozen
+class Fitted:
+    """What has room."""
+
+    rows: tuple[LiveSlot, ...]
+    whole: bool
+    """All slots are shown, in the order of the tree; otherwise the worst first, with their full paths."""
+    rest: str = ""
+    """What is not shown, in a line."""
+
+
+def fit(slots: Sequence[LiveSlot], room: int) -> Fitted:
+    """The slots that `room` lines can show; `rest` is one of those lines."""
+    if len(slots) <= room:
+        return Fitted(tuple(slots), True)
+    shown = max(0, room - 1)
+    worst = sorted(slots, key=_badness)
+    return Fitted(tuple(worst[:shown]), False, _rest(worst[shown:], shown))
+
+
+def _badness(slot: LiveSlot) -> tuple[int, bool, int, int]:
+    return _WORST.index(slot.state), not (slot.note or slot.zombie), -slot.restarts, -slot.mailbox
+
+
+def _rest(slots: Sequence[LiveSlot], shown: int) -> str:
+    states = Counter(slot.state.value for slot in slots)
+    lead = f"and {len(slots)} more" if shown else f"{len(slots)} slots"
+    if len(states) == 1:
+        return f"{lead}, all {slots[0].state.value}"
+    return f"{lead}: {', '.join(f'{n} {state}' for state, n in states.most_common())}"
+
+
+def state_style(state: SlotState) -> str:
+    """The colour of a state, as `Paint` names it."""
+    return _STYLES[state]
+
+
+def live_row(slot: LiveSlot, *, indent: bool) -> tuple[str, ...]:
+    """One slot under `LIVE_HEADING`; a supervisor has no life, mailbox or count of its own."""
+    name = "  " * slot.depth + slot.path.name if indent else str(slot.path)
+    note = clean(slot.note)
+    if slot.zombie:
+        note = f"an earlier life does not end{'; ' if note else ''}{note}"
+    if slot.supervisor:
+        return (name, slot.state.value, "", str(slot.restarts or ""), "", "", note)
+    numbers = (slot.incarnation, slot.restarts, slot.mailbox, slot.handled)
+    return (name, slot.state.value, *(str(n) for n in numbers), note)
+
+
+def live_table(slots: Sequence[LiveSlot], room: int, width: int | None = None, paint: Paint = PLAIN) -> list[str]:
+    """The table of a running tree in at most `room` lines below its heading."""
+    fitted = fit(slots, room)
+    rows = [live_row(slot, indent=fitted.whole) for slot in fitted.rows]
+    lines = columns([LIVE_HEADING, *rows], right=LIVE_RIGHT, width=width)
+    painted = [paint(lines[0], "dim")]
+    for slot, line in zip(fitted.rows, lines[1:], strict=True):
+        calm = slot.state is SlotState.UP
+        painted.append(paint(line, "warn" if calm and slot.note else "" if calm else state_style(slot.state)))
+    return [*painted, fitted.rest] if fitted.rest else painted
+
+
+@frozen(kw_only=True)
+class Kept:
+    """What a file holds for one slot besides its events."""
+
+    settled: int | None = None
+    mailbox: int = 0
+    due: float | None = None
+    """Wall seconds of its next timer."""
+
+
+def file_table(
+    rows: Sequence[tuple[int, SlotView, Kept]],
+    now: float,
+    *,
+    owned: bool,
+    width: int | None = None,
+    paint: Paint = PLAIN,
+) -> list[str]:
+    """The table of a journal: the tree as of its last committed event. Remaining times only where somebody owns it."""
+    heading = ("slot", "state", "lives", "restarts", "settled", "mailbox", "dead", "next due", "")
+    table: list[tuple[str, ...]] = [heading]
+    for depth, slot, kept in rows:
+        name = "  " * depth + slot.path.name
+        state = slot.state.value if owned or slot.state in _LASTING else f"was {slot.state.value}"
+        restarts, remark = str(slot.restarts or ""), clean(_remark(slot, now, owned=owned))
+        if slot.supervisor:
+            table.append((name, state, "", restarts, "", "", "", "", remark))
+            continue
+        settled = "" if kept.settled is None else str(kept.settled)
+        due = "" if kept.due is None else local(kept.due)
+        table.append((name, state, str(slot.lives), restarts, settled, str(kept.mailbox), str(slot.dead), due, remark))
+    lines = columns(table, right=frozenset({2, 3, 4, 5, 6}), width=width)
+    styles = [state_style(slot.state) if slot.state is not SlotState.UP else "" for _, slot, _ in rows]
+    return [paint(line, style) for line, style in zip(lines, ["dim", *styles], strict=True)]
+
+
+def _remark(slot: SlotView, now: float, *, owned: bool) -> str:
+    parts: list[str] = []
+    if slot.note:
+        parts.append(slot.note + (ending_at(slot.until, now) if owned else ""))
+    if slot.incident:
+        parts.append(f"in incident {slot.incident} ({slot.trouble})")
+    if slot.failure and slot.failed_at is not None:
+        parts.append(f"{duration(max(0.0, now - slot.failed_at))} ago: {slot.failure}")
+    return "; ".join(parts)

@@ -1,0 +1,57 @@
+"""The console script `treewarden`."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+from treewarden.agents.errors import JournalOwned, TreewardenError
+
+from .commands.arguments import parser
+from .commands.check import check
+from .commands.exits import ExitCode
+from .commands.journal import journal
+from .commands.run import run
+from .commands.tree import tree
+from .commands.why import why
+
+__all__ = ["main"]
+
+_WORDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
+    "run": run,
+    "check": check,
+    "tree": tree,
+    "journal": journal,
+    "why": why,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the command line says and return the exit code (see `ExitCode`).
+
+    A user's mistake is a sentence on stderr, not a traceback; an error of ours is one. A reader of stdout that has
+    gone ends a reading command quietly, and stops a tree in order.
+    """
+    try:
+        arguments = parser().parse_args(argv)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else ExitCode.ORDERLY
+    try:
+        return int(_WORDS[arguments.word](arguments))
+    except BrokenPipeError:
+        return ExitCode.ORDERLY
+    except KeyboardInterrupt:
+        return _refused("interrupted", ExitCode.FORCED)
+    except JournalOwned as error:
+        return _refused(error, ExitCode.OWNED)
+    except TreewardenError as error:
+        return _refused(error, ExitCode.REFUSED)
+
+
+def _refused(error: object, code: ExitCode) -> int:
+    with suppress(OSError):  # perhaps nobody reads that either
+        sys.stderr.write(f"treewarden: {error}\n")
+    return code

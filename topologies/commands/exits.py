@@ -1,0 +1,21 @@
+"""The exit codes of the command."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = ["ExitCode"]
+
+
+class ExitCode(IntEnum):
+    """What the command says to the shell."""
+
+    ORDERLY = 0
+    TREE_FAILED = 1
+    REFUSED = 2
+    """Usage, or a file that cannot be used; nothing was started."""
+    OWNED = 3
+    """Another process owns the journal."""
+    LEFT_BEHIND = 70
+    """An agent did not end although it was cancelled, so the process ended under it."""
+    FORCED = 130

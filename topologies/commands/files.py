@@ -1,0 +1,60 @@
+"""What the command reads of a journal's file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path as File
+
+from treewarden.agents.core.path import Path
+from treewarden.supervisor.journal.port import START, Record, Seq
+from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.ops.event_text import path_of
+from treewarden.supervisor.views.tree_status import READS, TreeStatus, fold
+
+__all__ = ["batches", "first_since", "head_of", "status_of", "within"]
+
+_BATCH = 1000
+
+
+def head_of(file: str | os.PathLike[str]) -> Seq:
+    """The last event of a file; 0 if there is none. A file that is none of ours is left to who wants to own it."""
+    if not File(file).is_file() or File(file).stat().st_size == 0:
+        return START
+    with JournalFile.open(file) as journal:
+        return journal.head.seq
+
+
+def batches(
+    journal: JournalFile, after: Seq = START, kinds: Collection[str] | None = None
+) -> Iterator[Sequence[Record]]:
+    """All events after `after`, in parts."""
+    while records := journal.records(after, _BATCH, kinds=kinds):
+        yield records
+        after = records[-1].seq
+
+
+def within(records: Sequence[Record], path: Path | None) -> Sequence[Record]:
+    """Those about a slot or what is below it."""
+    return records if path is None else [record for record in records if path_of(record.event).is_within(path)]
+
+
+def first_since(journal: JournalFile, at: float) -> Seq:
+    """The number of the last event before `at` (wall seconds), by halving: clocks go forward, nearly always."""
+    low, high = START, journal.head.seq
+    while low < high:
+        middle = (low + high) // 2
+        found = journal.records(middle, 1)
+        if found and found[0].at < at:
+            low = found[0].seq
+        else:
+            high = middle
+    return low
+
+
+def status_of(journal: JournalFile) -> TreeStatus:
+    """The tree as of the last committed event. What agents recorded says nothing about it and is not read."""
+    status = TreeStatus()
+    for records in batches(journal, kinds=READS):
+        status = fold(status, records)
+    return status

@@ -1,0 +1,269 @@
+"""`treewarden run`: a tree from a file, shown while it runs, stopped in order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from argparse import Namespace
+from collections.abc import AsyncIterator, Sequence
+from importlib.metadata import version
+from typing import Final
+
+import trio
+from attrs import define, field
+
+from treewarden.agents.core.exit import alone
+from treewarden.agents.errors import ConfigurationError, JournalError, SupervisionError, TreeFailed
+from treewarden.supervisor.journal.port import Record, Seq
+from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.ops.console import Opening
+from treewarden.supervisor.ops.output import Output, writer
+from treewarden.supervisor.ops.summary_text import Ending
+from treewarden.supervisor.ops.wording import duration
+
+from ..open import open_tree
+from ..running import SlotStatus, Tree
+from ..toml import Topology, load
+from .choosing import choose_view
+from .exits import ExitCode
+from .files import batches, head_of
+from .reloading import watch_files
+from .reporting import Report
+from .stopping import STOPS, ExitNow, say_and_exit, signals
+
+__all__ = ["run"]
+
+_FRAME: Final = 0.25
+"""Seconds between two frames, at least."""
+_DRAWING: Final = 20
+"""The shortest time between two frames, in times that one takes to be made."""
+_GRACE: Final = 5.0
+"""Seconds that the process waits for what does not end although it was cancelled."""
+_LAST_WORDS: Final = 5.0
+"""Seconds that a reader of the output has for the last words."""
+
+
+def run(arguments: Namespace) -> int:
+    """Run the tree that a file describes. Returns the exit code.
+
+    Raises `ConfigurationError` for a bad file, `JournalOwned`, and `JournalError` for a journal that cannot be used.
+    """
+    topology = load(arguments.file)
+    journal = arguments.journal or topology.journal or f"{topology.name}.db"
+    view, hint = choose_view(sys.stdout, os.environ, json=arguments.json, plain=arguments.plain)
+    one = _Run(arguments, topology, journal, Report(view, Output(writer(sys.stdout))), hint)
+    return trio.run(one.main)
+
+
+@define(eq=False)
+class _Run:
+    """One run, from its first line to its last."""
+
+    arguments: Namespace
+    topology: Topology
+    journal: str
+    report: Report
+    hint: str
+    exit_now: ExitNow = say_and_exit
+    tree: Tree | None = None
+    slots: tuple[SlotStatus, ...] = ()
+    closed: bool = False
+    began: float = 0.0
+    stops: int = 0
+    why: str = "it had nothing left to do"
+    """Why it ends."""
+    opening: trio.CancelScope = field(factory=trio.CancelScope)
+    told: trio.Event = field(factory=trio.Event)
+    ended: trio.Event = field(factory=trio.Event)
+    reloading: trio.Lock = field(factory=trio.Lock)
+
+    async def main(self) -> int:
+        self.began = trio.current_time()
+        code = ExitCode.ORDERLY
+        try:
+            with signals(self.exit_now) as heard:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._listen, heard)
+                    code = await self._live(nursery)
+                    nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise alone(group) from None
+        return code
+
+    async def _live(self, nursery: trio.Nursery) -> ExitCode:
+        head = self.report.read = await trio.to_thread.run_sync(head_of, self.journal)
+        code, sentence = ExitCode.ORDERLY, ""
+        try:
+            with self.opening:
+                async with open_tree(self.topology.blueprint, journal=self.journal) as tree:
+                    await self._opened(tree, nursery)
+                    try:
+                        await tree.wait_ended()
+                    finally:
+                        self.slots = tree.snapshot()
+        except TreeFailed as failed:
+            code, sentence = ExitCode.TREE_FAILED, f"the tree failed: {failed.reason}"
+        except JournalError as error:
+            if self.tree is None:
+                raise
+            code, sentence = ExitCode.TREE_FAILED, f"the journal failed: {error}"
+        self.ended.set()
+        if self.tree is None:
+            await self.report.open(self._opening(head), ())
+        else:
+            with trio.move_on_after(_LAST_WORDS):
+                await self.told.wait()
+        code = ExitCode.FORCED if self.stops > 1 else code
+        await self._close(code, sentence or self._ending())
+        return code
+
+    # -- the beginning
+
+    def _opening(self, head: Seq) -> Opening:
+        opened = self.tree.opened if self.tree is not None else None
+        return Opening(
+            name=self.topology.name,
+            file=self.arguments.file,
+            journal=self.journal,
+            version=version("treewarden"),
+            at=time.time(),
+            pid=os.getpid(),
+            epoch=opened.epoch if opened is not None else 0,
+            head=head,
+            after_crash=opened is not None and opened.after_crash,
+        )
+
+    async def _opened(self, tree: Tree, nursery: trio.Nursery) -> None:
+        self.tree, self.slots = tree, tree.snapshot()
+        if self.hint:
+            await self.report.notice(self.hint)
+        await self.report.open(self._opening(self.report.read), self.slots)
+        nursery.start_soon(self._tell, tree)
+        nursery.start_soon(self._end_without_reader)
+        nursery.start_soon(self._outlive, tree)
+        if self.report.view.draws:
+            nursery.start_soon(self._draw, tree)
+        if not self.arguments.no_reload:
+            nursery.start_soon(watch_files, self._files, self._reload)
+        if self.arguments.seconds is not None:
+            nursery.start_soon(self._end_after, self.arguments.seconds)
+        if self.stops:
+            tree.stop()
+
+    def _files(self) -> Sequence[os.PathLike[str]]:
+        return self.topology.files
+
+    # -- while it runs
+
+    async def _tell(self, tree: Tree) -> None:
+        await self.report.follow(tree, self.ended)
+        self.told.set()
+
+    async def _draw(self, tree: Tree) -> None:
+        while not self.ended.is_set():
+            begun = trio.current_time()
+            text = self.report.view.frame(tree.snapshot())
+            took = trio.current_time() - begun
+            await self.report.output.write(text)
+            with trio.move_on_after(max(_FRAME, _DRAWING * took)):
+                await self.ended.wait()
+
+    async def _listen(self, heard: AsyncIterator[signal.Signals]) -> None:
+        async for number in heard:
+            if number not in STOPS:
+                await self._reload()
+                continue
+            self.stops += 1
+            if self.stops == 1:
+                self._stop(number.name, number.name)
+                await self.report.notice(f"{number.name}: stopping in order; a second one forces")
+            elif self.stops == 2:
+                await self._force(number.name)
+
+    def _stop(self, why: str, reason: str = "shutdown") -> None:
+        self.why = why
+        if self.tree is not None:
+            self.tree.stop(reason)
+
+    async def _force(self, why: str) -> None:
+        self.why = f"a second {why}"
+        if self.tree is None:
+            self.opening.cancel()
+        else:
+            self.tree.force()
+        with trio.move_on_after(_LAST_WORDS):
+            await self.report.notice(f"{why}: ending at once; what was acknowledged is in the journal")
+        await trio.sleep(_GRACE)
+        self.exit_now("treewarden: it did not end although it was forced", ExitCode.FORCED)
+
+    async def _end_after(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+        self._stop(f"after {duration(seconds)}, as asked")
+
+    async def _end_without_reader(self) -> None:
+        await self.report.output.gone.wait()
+        self._stop("nobody reads the output any more")
+
+    async def _outlive(self, tree: Tree) -> None:
+        """End the process under agents that do not end: they would hold it for ever."""
+        await tree.wait_ended()
+        while True:
+            await trio.sleep(_GRACE)
+            if left := tree.zombies:
+                sentence = f"{', '.join(left)} did not end although cancelled; the process ends all the same"
+                await self._close(ExitCode.LEFT_BEHIND, sentence)
+                self.exit_now(f"treewarden: {sentence}", ExitCode.LEFT_BEHIND)
+
+    async def _reload(self) -> None:
+        if self.tree is None or self.stops:
+            return
+        async with self.reloading:
+            file = self.arguments.file
+            try:
+                topology = await trio.to_thread.run_sync(load, file)
+                changes = await self.tree.reload(topology.blueprint)
+            except (ConfigurationError, SupervisionError) as error:
+                await self.report.notice(f"{file} was not taken; the tree goes on as it was. {error}")
+                return
+            if topology.journal != self.topology.journal:
+                await self.report.notice(f"{file} names another journal: that counts from the next start on")
+            if not (changes.added or changes.removed or changes.changed):
+                await self.report.notice(f"{file} was read again: nothing has changed")
+            self.topology = topology
+
+    # -- the end
+
+    def _ending(self) -> str:
+        return f"{'forced' if self.stops > 1 else 'ended in order'} ({self.why})"
+
+    async def _close(self, code: ExitCode, sentence: str) -> None:
+        """Tell what is left to tell, once, and no longer than somebody reads."""
+        if self.closed:
+            return
+        self.closed = True
+        with trio.move_on_after(_LAST_WORDS):
+            try:
+                for records in await trio.to_thread.run_sync(_tail, self.journal, self.report.read):
+                    self.report.read = records[-1].seq
+                    await self.report.tell(records)
+            except JournalError as error:
+                await self.report.notice(f"the end of the journal cannot be told: {error}")
+            ending = Ending(
+                name=self.topology.name,
+                journal=self.journal,
+                sentence=sentence,
+                exit_code=code,
+                seconds=trio.current_time() - self.began,
+                handled=sum(slot.handled for slot in self.slots),
+                head=self.report.read,
+                summary=self.report.summary,
+            )
+            await self.report.output.write(self.report.view.closed(ending))
+
+
+def _tail(file: str, after: Seq) -> list[Sequence[Record]]:
+    """What was committed and not told: the tree's last acts."""
+    with JournalFile.open(file) as journal:
+        return list(batches(journal, after))

@@ -1,0 +1,37 @@
+"""What every reading command prints to."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from treewarden.supervisor.ops.jsonlines import plain_data
+from treewarden.supervisor.ops.output import paint_for, width_of, writer
+from treewarden.supervisor.ops.wording import Paint
+
+__all__ = ["Stdout"]
+
+
+@frozen
+class Stdout:
+    """Lines on stdout, with what is known about it. Raises `BrokenPipeError` when its reader has gone."""
+
+    write: Callable[[str], None]
+    paint: Paint
+    width: int | None
+
+    @classmethod
+    def here(cls) -> Stdout:
+        return cls(writer(sys.stdout), paint_for(sys.stdout, os.environ.get("NO_COLOR")), width_of(sys.stdout))
+
+    def lines(self, lines: Sequence[str]) -> None:
+        self.write("".join(f"{line}\n" for line in lines))
+
+    def json(self, data: Any) -> None:
+        """One JSON value, indented."""
+        self.write(json.dumps(plain_data(data), ensure_ascii=False, allow_nan=False, indent=2) + "\n")

@@ -1,0 +1,106 @@
+"""`treewarden tree`: the tree of a journal, of a live process or a dead one."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import asdict, frozen
+
+from treewarden.agents.core.path import Path
+from treewarden.supervisor.journal.port import Seq
+from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.ops.status_rows import Kept, file_table
+from treewarden.supervisor.ops.wording import clean, local, plural
+from treewarden.supervisor.views.tree_status import TreeStatus
+
+from .exits import ExitCode
+from .files import status_of
+from .stdout import Stdout
+
+__all__ = ["tree"]
+
+
+@frozen
+class _Found:
+    """What a file says."""
+
+    status: TreeStatus
+    kept: Mapping[Path, Kept]
+    ownership: str
+    owned: bool
+    head: Seq
+    at: float | None
+    """Wall seconds of the last event."""
+
+
+def tree(arguments: Namespace) -> int:
+    """Print the tree as of the last committed event. Reads only."""
+    out = Stdout.here()
+    with JournalFile.open(arguments.file) as journal:
+        found = _find(journal)
+    if arguments.json:
+        out.json(_object(arguments.file, found))
+    else:
+        out.lines(_lines(arguments.file, found, out))
+    return ExitCode.ORDERLY
+
+
+def _find(journal: JournalFile) -> _Found:
+    status = status_of(journal)
+    waiting = {each.path: each.messages for each in journal.mailboxes()}
+    settled = {each.path: each.settled for each in journal.states()}
+    kept = {
+        path: Kept(
+            settled=settled.get(path),
+            mailbox=waiting.get(path, 0),
+            due=min(journal.timers(path).values(), default=None),
+        )
+        for path in status.slots
+    }
+    ownership, head = journal.describe_holder(), journal.head.seq
+    last = journal.records(head - 1, 1)
+    return _Found(status, kept, ownership, ownership.startswith("owned by"), head, last[0].at if last else None)
+
+
+def _lines(file: str, found: _Found, out: Stdout) -> list[str]:
+    status = found.status
+    now = time.time() if found.owned or found.at is None else found.at
+    lives = f"opened {plural(status.processes, 'time')}"
+    if status.crashes:
+        lives += f", {plural(status.crashes, 'time')} after a process that died"
+    as_of = f"as of event {found.head}" + (f", {local(found.at)}" if found.at is not None else "")
+    heads = [
+        out.paint(clean(f"{file}: {found.ownership}"), "strong"),
+        clean(f"{as_of}; {lives}" + (f"; ended: {status.ending}" if status.closed_at is not None else "")),
+    ]
+    nobody = Kept()
+    rows = [(depth, slot, found.kept.get(slot.path, nobody)) for depth, slot in status.depth_first()]
+    if not rows:
+        return [*heads, "no tree has begun in it yet"]
+    return [*heads, "", *file_table(rows, now, owned=found.owned, width=out.width, paint=out.paint)]
+
+
+def _object(file: str, found: _Found) -> dict[str, Any]:
+    status = found.status
+    return {
+        "file": file,
+        "running": found.owned,
+        "ownership": found.ownership,
+        "head": found.head,
+        "at": found.at,
+        "epoch": status.epoch,
+        "holder": status.holder,
+        "processes": status.processes,
+        "crashes": status.crashes,
+        "opened_at": status.opened_at,
+        "closed_at": status.closed_at,
+        "ending": status.ending,
+        "failed": status.failed,
+        "slots": [
+            {**asdict(slot, recurse=False), **asdict(found.kept.get(slot.path, Kept())), "depth": depth}
+            for depth, slot in status.depth_first()
+        ],
+    }

@@ -1,0 +1,73 @@
+"""`treewarden why`: what was decided about a slot, on what grounds, and what came of it."""
+
+from __future__ import annotations
+
+import difflib
+from argparse import Namespace
+from typing import Any
+
+from attrs import asdict
+
+from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.errors import ConfigurationError
+from treewarden.supervisor.core.event import TreeClosed, TreeOpened
+from treewarden.supervisor.journal.port import Record
+from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.ops.event_text import path_of
+from treewarden.supervisor.ops.telling import story_lines
+from treewarden.supervisor.ops.wording import plural
+from treewarden.supervisor.views import incidents, tree_status
+from treewarden.supervisor.views.incidents import Incidents, Story
+
+from .exits import ExitCode
+from .files import batches
+from .stdout import Stdout
+
+__all__ = ["why"]
+
+
+def why(arguments: Namespace) -> int:
+    """Print the incidents of a slot, or of all below a supervisor, the newest last. Reads only.
+
+    Raises `ConfigurationError` for a path that the journal does not know.
+    """
+    out = Stdout.here()
+    told, known = Incidents(keep=arguments.last), {ROOT}
+    with JournalFile.open(arguments.file) as journal:
+        for records in batches(journal, kinds=incidents.READS | tree_status.READS):
+            known.update(path_of(record.event) for record in records)
+            told = incidents.fold(told, [record for record in records if _concerns(record, arguments.path)])
+    if not any(path.is_within(arguments.path) for path in known):
+        raise ConfigurationError(_unknown(arguments.file, arguments.path, known))
+    stories = list(told.stories.values())
+    if arguments.json:
+        objects = [_object(story) for story in stories]
+        out.json({"file": arguments.file, "path": arguments.path, "earlier": told.forgotten, "incidents": objects})
+        return ExitCode.ORDERLY
+    if told.forgotten:
+        out.lines([f"({plural(told.forgotten, 'earlier incident')} not shown; --last shows more)", ""])
+    for position, story in enumerate(stories):
+        out.lines([*([""] if position else []), *story_lines(story, out.width, out.paint)])
+    if not stories:
+        out.lines([f"{arguments.path}: no incidents"])
+    return ExitCode.ORDERLY
+
+
+def _concerns(record: Record, path: Path) -> bool:
+    """Whether an event is about the path or what is below it; that of the whole tree is about everybody."""
+    return isinstance(record.event, (TreeOpened, TreeClosed)) or path_of(record.event).is_within(path)
+
+
+def _unknown(file: str, path: Path, known: set[Path]) -> str:
+    near = difflib.get_close_matches(path, known, n=5, cutoff=0.5)
+    near += sorted(each for each in known if each.name == path.name and each not in near)[:5]
+    listed = f"did you mean {' or '.join(near)}?" if near else f"`treewarden tree {file}` shows all slots"
+    return f"{file}: no slot {path} was ever in this tree; {listed}"
+
+
+def _object(story: Story) -> dict[str, Any]:
+    lines = [
+        {"seq": line.seq, "at": line.at, "kind": type(line.event).__name__, "data": asdict(line.event)}
+        for line in story.lines
+    ]
+    return {**asdict(story, recurse=False), "open": story.open, "lines": lines}
