@@ -78,7 +78,9 @@ def import_name(node: Node, folder: Path, problems: Problems, wanted: Callable[[
             ]
             owner = getattr(found, "__name__", module_name)
             has = f"{owner} has {listed(fitting)}" if fitting else f"{owner} has nothing that could stand here"
-            return problems.refuse(node, f"names nothing: {owner} has no {part!r}", guess(part, public, has))
+            return problems.refuse(
+                node, f"names nothing: {owner} has no {part!r}", guess(part, fitting) or guess(part, public) or has
+            )
         found = getattr(found, part)
     return found
 
@@ -98,7 +100,7 @@ def _module(node: Node, name: str, folder: Path, problems: Problems) -> ModuleTy
         beside = sorted(file.stem for file in folder.glob("*.py"))
         remedy = f"beside this file there is {listed(beside)}" if beside else "put it beside this file, or install it"
         fault = f"cannot be imported: no module {error.name!r} is beside this file or installed"
-        return problems.refuse(node, fault, guess(error.name, beside, remedy))
+        return problems.refuse(node, fault, guess(error.name, beside) or remedy)
     except (Exception, SystemExit) as error:
         fault = f"cannot be imported: {type(error).__name__}: {error}"
         return problems.refuse(node, fault, f"mend {failed_at(error, folder)}")

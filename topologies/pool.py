@@ -12,7 +12,7 @@ from treewarden.supervisor.core.spec import ChildSpec, Strategy, SupervisorSpec
 
 from .child import SupervisorOptions, spec_of, supervisor
 from .core.blueprint import Blueprint
-from .core.problems import Problem, guess, listed, shown
+from .core.problems import Problem, choose, shown
 from .core.routing import ROUTES, Route
 from .errors import BlueprintError
 
@@ -60,11 +60,7 @@ def pool(
 def route_problems(at: str, route: str, key: str | None) -> list[Problem]:
     """What is wrong with a route and its key, which stand at `at`."""
     if route not in ROUTES:
-        return [
-            Problem(
-                f"{at}.route", shown(route), "is no route", guess(route, list(ROUTES), f"use {listed(ROUTES, 'or')}")
-            )
-        ]
+        return [Problem(f"{at}.route", shown(route), "is no route", choose(route, list(ROUTES)))]
     if route == "by_key" and key is None:
         remedy = "name the attribute of the message that the worker is chosen by"
         return [Problem(f"{at}.key", "key", "is missing, and the route is by_key", remedy)]

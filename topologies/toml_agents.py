@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from attrs import evolve
@@ -17,6 +17,7 @@ from .core.arguments import argument_problems, type_problems
 from .core.blueprint import Place
 from .core.flow import Flow
 from .core.node import (
+    REFUSED,
     Node,
     Problems,
     Reader,
@@ -47,7 +48,8 @@ __all__ = [
     "read_pipeline",
     "read_pool",
     "read_worker",
-    "sensible",
+    "shape_options",
+    "significance",
 ]
 
 Placed: TypeAlias = tuple[Spec, Place]
@@ -85,25 +87,24 @@ def read_worker(source: Source, node: Node, defaults: Node | None) -> Placed:
     fields = {"id": anything, "worker": function, "every": EVERY, **AGENT}
     remedy = "a worker's function takes none; write an Agent to give it some"
     given = read_fields(node, fields, "a worker", problems, {"args": remedy})
-    given.pop("id", None)
-    work, every = given.pop("worker", None), given.pop("every", None)
-    sensible(node, given, problems)
-    if work is not None:
+    significance(node, given, problems)
+    options = {key: value for key, value in given.items() if key in AGENT}
+    if "worker" in given:
         try:
-            return child(worker(work, every=every), id=id, **given), Place(node.at)
+            return child(worker(given["worker"], every=given.get("every")), id=id, **options), Place(node.at)
         except ConfigurationError as error:
             assert node.table is not None
             problems.refuse(node.table["worker"], "cannot be a worker", str(error))
-    return child(Agent[None], id=id, **given), Place(node.at)
+    return child(Agent[None], id=id, **options), Place(node.at)
 
 
-def read_pool(source: Source, node: Node, defaults: Node | None) -> Placed:
+def read_pool(source: Source, node: Node, defaults: Node | None, *, as_stage: bool = False) -> Placed:
     """`{ id, pool = { agent, args, size, route, key, …an agent's options } }` and a supervisor's options."""
     assert node.table is not None
     problems = source.problems
-    fields: dict[str, Reader] = {"id": anything, "to": texts, "pool": anything, **AS_CHILD, **SHAPE}
-    elsewhere = {**_WORKERS, "strategy": "a pool's is one_for_one"}
-    options = read_fields(node, fields, "a pool", problems, elsewhere)
+    own = ("id", "pool", "to") if as_stage else ("id", "pool")
+    elsewhere = {**_WORKERS, "strategy": "a pool's is one_for_one", "to": "only a stage of a pipeline has this key"}
+    options = shape_options(node, own, SHAPE, "a pool", problems, elsewhere)
     id, inner = named(node, problems), _with_defaults(node.table["pool"], defaults, {*AGENT, "agent", "args"})
     inner_fields: dict[str, Reader] = {"size": whole(1), "route": text, "key": text, **agent_fields(source)}
     del inner_fields["id"]
@@ -113,9 +114,6 @@ def read_pool(source: Source, node: Node, defaults: Node | None) -> Placed:
     wrong = route_problems(inner.at, shape.get("route", "round_robin"), shape.get("key"))
     problems.add(*wrong)
     template = _agent(problems, inner, "0", inner_fields, given)
-    for key in ("id", "to", "pool"):
-        options.pop(key, None)
-    sensible(node, options, problems)
     spec = pool(template, **({} if wrong else shape), id=id, **options)
     return spec, Place(node.at, (Place(inner.at),) * len(spec.children))
 
@@ -124,13 +122,9 @@ def read_pipeline(source: Source, node: Node, defaults: Node | None) -> Placed:
     """`{ id, pipeline = [{ id, agent, to }, …] }` and a supervisor's options; a stage may be a pool."""
     assert node.table is not None
     problems, stages = source.problems, node.table["pipeline"]
-    fields: dict[str, Reader] = {"id": anything, "pipeline": anything, **AS_CHILD, **SHAPE}
     elsewhere = {"strategy": "a pipeline's is rest_for_one"}
-    options = read_fields(node, fields, "a pipeline", problems, elsewhere)
+    options = shape_options(node, ("id", "pipeline"), SHAPE, "a pipeline", problems, elsewhere)
     id = named(node, problems)
-    for key in ("id", "pipeline"):
-        options.pop(key, None)
-    sensible(node, options, problems)
     if stages.array is None:
         problems.refuse(stages, "is no list of stages", "write [{ id = ..., agent = ... }, ...], source first")
         return supervisor(id, **options), Place(node.at)
@@ -148,19 +142,13 @@ def read_pipeline(source: Source, node: Node, defaults: Node | None) -> Placed:
 def _stage(source: Source, node: Node, defaults: Node | None) -> tuple[Spec, Place, tuple[str, ...] | None]:
     problems = source.problems
     if node.table is not None and "pool" in node.table:
-        to = node.table.get("to")
-        return *read_pool(source, node, defaults), _to(to, problems)
+        to = texts(node.table["to"], problems) if "to" in node.table else None
+        return *read_pool(source, node, defaults, as_stage=True), None if isinstance(to, Refused) else to
     node = _with_defaults(node, defaults, {*AGENT, "agent", "args"})
     id, fields = named(node, problems), {"to": texts, **agent_fields(source)}
     other = dict.fromkeys(("worker", "pipeline", "children", "file", "tree"), "a stage is an agent or a pool")
     given = read_fields(node, fields, "a stage", problems, {**_NOT_AN_AGENT_S, **other})
-    to = given.pop("to", None)
-    return _agent(problems, node, id, fields, given), Place(node.at), to
-
-
-def _to(node: Node | None, problems: Problems) -> tuple[str, ...] | None:
-    found = texts(node, problems) if node is not None else None
-    return None if isinstance(found, Refused) else found
+    return _agent(problems, node, id, fields, given), Place(node.at), given.get("to")
 
 
 def agent_fields(source: Source) -> dict[str, Reader]:
@@ -174,14 +162,15 @@ def agent_fields(source: Source) -> dict[str, Reader]:
 
 def _agent(problems: Problems, node: Node, id: str, fields: Mapping[str, Reader], given: dict[str, Any]) -> ChildSpec:
     """The spec of what was read; where something was refused, one that is like it as far as others can tell."""
-    given.pop("id", None)
-    agent, args = given.pop("agent", None), given.pop("args", {})
-    if node.table is not None and "agent" not in node.table and node.table.keys() <= fields.keys():
+    parts = node.table or {}
+    if node.table is not None and "agent" not in parts and parts.keys() <= fields.keys():
         problems.add(Problem(node.at, "agent", "is missing", "name its class, as in agent = 'desk:Writer'"))
-    sensible(node, given, problems)
-    if agent is not None and not argument_faults(node, agent, args, problems):
-        return child(agent, id=id, args=args, **given)
-    return child(Agent[None], id=id, **given)
+    significance(node, given, problems)
+    options = {key: value for key, value in given.items() if key in AGENT}
+    agent, args = given.get("agent"), given.get("args", None if "args" in parts else {})
+    if agent is None or args is None or argument_faults(node, agent, args, problems):
+        return child(Agent[None], id=id, **options)
+    return child(agent, id=id, args=args, **options)
 
 
 def argument_faults(node: Node, call: Callable[..., object], args: Mapping[str, Any], problems: Problems) -> bool:
@@ -200,22 +189,41 @@ def named(node: Node, problems: Problems) -> str:
     if part is not None:
         found = slot_id(part, problems)
     else:
-        found = problems.add(Problem(node.at, "id", "is missing", "name the slot, as in id = 'intake'"))
+        found = REFUSED
+        if node.table is not None:
+            problems.add(Problem(node.at, "id", "is missing", "name the slot, as in id = 'intake'"))
     return f"_{len(problems)}" if isinstance(found, Refused) else found
 
 
-def sensible(node: Node, given: dict[str, Any], problems: Problems) -> None:
-    """Say what does not go together, and take it out; and keep what was refused from having consequences."""
-    assert node.table is not None
+def shape_options(
+    node: Node,
+    own: Iterable[str],
+    fields: Mapping[str, Reader],
+    what: str,
+    problems: Problems,
+    elsewhere: Mapping[str, str],
+    as_child: Mapping[str, Reader] = AS_CHILD,
+) -> dict[str, Any]:
+    """The options of a supervisor. What was refused is left out such that nothing else seems wrong because of it."""
+    known = {**dict.fromkeys(own, anything), **fields, **as_child}
+    given = {key: value for key, value in read_fields(node, known, what, problems, elsewhere).items() if key not in own}
+    parts = node.table or {}
+    significance(node, given, problems)
+    if "auto_shutdown" in parts and "auto_shutdown" not in given and "auto_shutdown" in known:
+        given["auto_shutdown"] = AutoShutdown.ALL_SIGNIFICANT
+    if "strategy" in parts and "strategy" not in given:
+        given.pop("max_children", None)
+    return given
+
+
+def significance(node: Node, given: dict[str, Any], problems: Problems) -> None:
+    """Refuse a significant child that is permanent: its end is never the last."""
+    parts = node.table or {}
     if given.get("significant") and given.get("restart", RestartPolicy.PERMANENT) is RestartPolicy.PERMANENT:
         del given["significant"]
-        if "restart" in given or "restart" not in node.table:
+        if "restart" in given or "restart" not in parts:
             remedy = "say restart = 'transient' or 'temporary'"
-            problems.refuse(node.table["significant"], "cannot be said of a permanent child", remedy)
-    if "auto_shutdown" in node.table and "auto_shutdown" not in given:
-        given["auto_shutdown"] = AutoShutdown.ALL_SIGNIFICANT
-    if "strategy" in node.table and "strategy" not in given:
-        given.pop("max_children", None)
+            problems.refuse(parts["significant"], "cannot be said of a permanent child", remedy)
 
 
 def _with_defaults(node: Node, defaults: Node | None, keys: set[str]) -> Node:

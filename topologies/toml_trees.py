@@ -12,7 +12,7 @@ from treewarden.supervisor.core.spec import SupervisorSpec
 
 from .child import child, supervisor
 from .core.blueprint import Blueprint, Place, place_of
-from .core.node import Node, Problems, Reader, Refused, anything, read_fields, table, text
+from .core.node import Node, Problems, Refused, read_fields, table, text
 from .core.options import AGENT, AS_CHILD, SUPERVISOR
 from .core.problems import Problem, either, guess, listed, shown
 from .errors import BlueprintError
@@ -27,20 +27,22 @@ from .toml_agents import (
     read_pipeline,
     read_pool,
     read_worker,
-    sensible,
+    shape_options,
 )
 from .toml_source import Source
 
 __all__ = ["read_root"]
 
+_OWN: Final = ("id", "children", "defaults")
 _OF_AGENTS: Final = {key: f"it belongs to agents; for all below write defaults = {{ {key} = ... }}" for key in AGENT}
 
 
 def read_root(source: Source, node: Node, *, outermost: bool) -> tuple[Blueprint, Place, str | None]:
     """A whole file: its tree, where the parts of it stand, and the journal that it names."""
     of_child = dict.fromkeys(AS_CHILD, "a root is nobody's child; say it where this file is included")
-    elsewhere = {**of_child, **({} if outermost else {"journal": "only the outermost file names one"})}
-    options = _options(source, node, "a tree", {"journal": text} if outermost else {}, elsewhere)
+    elsewhere = {**_OF_AGENTS, **of_child, **({} if outermost else {"journal": "only the outermost file names one"})}
+    more = {"journal": text} if outermost else {}
+    options = shape_options(node, _OWN, {**SUPERVISOR, **more}, "a tree", source.problems, elsewhere, {})
     journal = options.pop("journal", None)
     id = named(node, source.problems) if "id" in (node.table or {}) else "tree"
     return *_with_children(source, node, id, options), journal
@@ -48,18 +50,8 @@ def read_root(source: Source, node: Node, *, outermost: bool) -> tuple[Blueprint
 
 def _nested(source: Source, node: Node, _defaults: Node | None) -> Placed:
     """`{ id, children = [...] }` and a supervisor's options."""
-    options = _options(source, node, "a nested tree", AS_CHILD, {})
-    id = named(node, source.problems)
-    sensible(node, options, source.problems)
-    return _with_children(source, node, id, options)
-
-
-def _options(
-    source: Source, node: Node, what: str, more: Mapping[str, Reader], elsewhere: Mapping[str, str]
-) -> dict[str, Any]:
-    own = dict.fromkeys(("id", "children", "defaults"), anything)
-    given = read_fields(node, {**own, **SUPERVISOR, **more}, what, source.problems, {**_OF_AGENTS, **elsewhere})
-    return {key: value for key, value in given.items() if key not in own}
+    options = shape_options(node, _OWN, SUPERVISOR, "a nested tree", source.problems, _OF_AGENTS)
+    return _with_children(source, node, named(node, source.problems), options)
 
 
 def _with_children(source: Source, node: Node, id: str, options: dict[str, Any]) -> tuple[SupervisorSpec, Place]:
@@ -70,7 +62,7 @@ def _with_children(source: Source, node: Node, id: str, options: dict[str, Any])
         del fields["id"]
         read_fields(defaults, fields, "defaults", problems, {"worker": "say for each child which function it runs"})
     if children is None:
-        if not any(guess(key, ["children"], "") for key in parts):
+        if not any(guess(key, ["children"]) for key in parts):
             problems.add(Problem(node.at, "children", "is missing", "write children = [{ id = ..., agent = ... }]"))
         return supervisor(id, **options), Place(node.at)
     if children.array is None:
@@ -103,21 +95,18 @@ def _nothing_there(problems: Problems, node: Node, parts: Mapping[str, Node]) ->
     known = [*_KINDS, "id", "args", "every", *AGENT, *SUPERVISOR]
     wrong = [key for key in parts if key not in known]
     for key in wrong:
-        remedy = guess(key, list(_KINDS), "") or guess(key, known, f"a child has one of {listed(_KINDS)}")
+        remedy = guess(key, list(_KINDS)) or guess(key, known) or "take it out"
         problems.add(Problem(parts[key].at, repr(key), "is no key of a child", remedy))
-    if not any(guess(key, list(_KINDS), "") for key in wrong):
+    if not any(guess(key, list(_KINDS)) for key in wrong):
         problems.add(Problem(node.at, shown(node.value), "says not what lives there", f"give it {either(_KINDS)}"))
 
 
 def _included(source: Source, node: Node, _defaults: Node | None) -> Placed:
     """`{ id, file = "other.toml" }`: the root of another file as a child of this one."""
     assert node.table is not None
-    problems, own = source.problems, {"id": anything, "file": anything}
     inside = dict.fromkeys([*SUPERVISOR, *AGENT, "defaults", "args"], "write it in that file")
-    options = read_fields(node, {**own, **AS_CHILD}, "an included file", problems, inside)
-    options = {key: value for key, value in options.items() if key not in own}
-    id = named(node, problems)
-    sensible(node, options, problems)
+    options = shape_options(node, ("id", "file"), {}, "an included file", source.problems, inside)
+    id = named(node, source.problems)
     other = source.included(node.table["file"])
     if isinstance(other, Refused):
         return supervisor(id, **options), Place(node.at)
@@ -129,20 +118,18 @@ def _computed(source: Source, node: Node, _defaults: Node | None) -> Placed:
     """`{ id, tree = "module:function", args = {...} }`: the blueprint that the function returns."""
     assert node.table is not None
     problems, at = source.problems, node.table["tree"]
-    own = {"id": anything, "tree": anything, "args": table}
     inside = dict.fromkeys([*SUPERVISOR, *AGENT, "defaults"], "say it in the function")
-    options = read_fields(node, {**own, **AS_CHILD}, "a tree from a function", problems, inside)
-    id, args = named(node, problems), options.pop("args", {})
-    options = {key: value for key, value in options.items() if key not in own}
+    options = shape_options(node, ("id", "tree"), {"args": table}, "a tree from a function", problems, inside)
+    id, args = named(node, problems), options.pop("args", None if "args" in node.table else {})
     make = tree_function(at, source.folder, problems)
-    if not isinstance(make, Refused) and not argument_faults(node, make, args, problems):
+    if not isinstance(make, Refused) and args is not None and not argument_faults(node, make, args, problems):
         spec = _called(source, at, make, args)
         try:
             if spec is not None:
                 return evolve(spec, id=id, **options), place_of(spec, at.at)
-        except ValueError as error:
-            problems.refuse(at, "cannot stand here with these options", str(error))
-    return supervisor(id), Place(node.at)
+        except ValueError as error:  # the function made it significant, and the table permanent
+            problems.refuse(at, "cannot stand here", str(error))
+    return supervisor(id, **options), Place(node.at)
 
 
 def _called(source: Source, at: Node, make: Callable[..., object], args: Mapping[str, Any]) -> Blueprint | None:

@@ -27,10 +27,10 @@ def argument_problems(agent: Callable[..., object], args: Mapping[str, object], 
     if not any(each.kind is each.VAR_KEYWORD for each in parameters):
         for name in args:
             if name not in named:
-                yield Problem(f"{at}.{name}", repr(name), "is not an argument", guess(name, list(named), takes))
+                yield Problem(f"{at}.{name}", repr(name), "is not an argument", guess(name, list(named)) or takes)
     for name, parameter in named.items():
         if parameter.default is parameter.empty and name not in args:
-            yield Problem(at, repr(name), "is missing", takes)
+            yield Problem(at, repr(name), "is missing", f"{_name(agent)} takes {_declared(parameter)}")
     for parameter in parameters:
         if parameter.kind is parameter.POSITIONAL_ONLY and parameter.default is parameter.empty:
             yield Problem(at, repr(parameter.name), "cannot be given by name", f"take the / out of {_name(agent)}")

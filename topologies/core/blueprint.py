@@ -140,11 +140,8 @@ def _equal_ids(spec: SupervisorSpec, place: Place) -> Iterator[Problem]:
 
 def _choice(value: object, choices: type[Enum], at: str) -> Iterator[Problem]:
     if not isinstance(value, choices):
-        names = [str(each.value) for each in choices]
-        known = f"use {either(f'{choices.__name__}.{each.name}' for each in choices)}"
-        yield Problem(
-            at, shown(value), f"is not a {choices.__name__}", known if value in names else guess(value, names, known)
-        )
+        kind = choices.__name__
+        yield Problem(at, shown(value), f"is not a {kind}", f"use {either(f'{kind}.{each.name}' for each in choices)}")
 
 
 def _outlets(blueprint: Blueprint, place: Place) -> Iterator[Problem]:
@@ -179,7 +176,7 @@ def _no_mailbox(specs: Mapping[Path, Spec], target: Path, at: str, outlet: str) 
         yield Problem(at, repr(outlet), "is a supervisor, which has no mailbox", "name an agent or a pool")
     elif found is None and not (isinstance(above, SupervisorSpec) and above.strategy == Strategy.DYNAMIC):
         remedy = "an outlet is a path seen from its slot (../sibling), or from the root"
-        yield Problem(at, repr(outlet), f"points nowhere, there is no {target}", guess(target, list(specs), remedy))
+        yield Problem(at, repr(outlet), f"points nowhere, there is no {target}", guess(target, list(specs)) or remedy)
 
 
 def _places(place: Place) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from attrs import evolve, frozen
 
 from treewarden.agents.core.path import ROOT, Path
@@ -33,29 +35,36 @@ def diff(old: Blueprint, new: Blueprint) -> Changes:
 
     The root's own id, which is part of no path, does not count.
     """
-    added: list[Path] = []
-    removed: list[Path] = []
-    changed: list[Path] = []
-    _compare(ROOT, old, new, added, removed, changed)
-    return Changes(tuple(added), tuple(reversed(removed)), tuple(changed))
+    return Changes(
+        added=tuple(_only_there(ROOT, old, new)),
+        removed=tuple(_only_there(ROOT, new, old))[::-1],
+        changed=tuple(_changed(ROOT, old, new)),
+    )
 
 
-def _compare(path: Path, old: Spec, new: Spec, added: list[Path], removed: list[Path], changed: list[Path]) -> None:
+def _only_there(path: Path, here: Spec, there: Spec) -> Iterator[Path]:
+    """The slots that only `there` has, without those below them, in its start order."""
+    if isinstance(here, SupervisorSpec) and isinstance(there, SupervisorSpec):
+        known = {child.id: child for child in here.children}
+        for child in there.children:
+            if child.id in known:
+                yield from _only_there(path / child.id, known[child.id], child)
+            else:
+                yield path / child.id
+
+
+def _changed(path: Path, old: Spec, new: Spec) -> Iterator[Path]:
     if isinstance(old, ChildSpec) or isinstance(new, ChildSpec):
         if old != new:
-            changed.append(path)
+            yield path
         return
     before = {child.id: child for child in old.children}
-    after = {child.id: child for child in new.children}
-    stayed = [id for id in before if id in after]
-    if _own(old) != _own(new) or stayed != [id for id in after if id in before]:
-        changed.append(path)
-    removed.extend(path / id for id in before if id not in after)
-    for id, child in after.items():
-        if id in before:
-            _compare(path / id, before[id], child, added, removed, changed)
-        else:
-            added.append(path / id)
+    stayed = [child for child in new.children if child.id in before]
+    kept = {child.id for child in stayed}
+    if _own(old) != _own(new) or [id for id in before if id in kept] != [child.id for child in stayed]:
+        yield path
+    for child in stayed:
+        yield from _changed(path / child.id, before[child.id], child)
 
 
 def _own(spec: SupervisorSpec) -> SupervisorSpec:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from attrs import frozen
 
-from .problems import Problem, guess, listed
+from .problems import Problem, choose
 
 __all__ = ["Flow", "find_cycle", "flow_problems"]
 
@@ -56,8 +56,7 @@ def flow_problems(flow: Flow, at: str, places: Sequence[str]) -> Iterator[Proble
     for place, to in zip(places, flow.to, strict=True):
         for number, target in enumerate(to or ()):
             if target not in flow.ids:
-                known = f"the stages are {listed(flow.ids)}"
-                yield Problem(f"{place}.to[{number}]", repr(target), "is no stage here", guess(target, flow.ids, known))
+                yield Problem(f"{place}.to[{number}]", repr(target), "is no stage here", choose(target, flow.ids))
     cycle = find_cycle(flow.edges)
     if cycle is not None:
         yield Problem(

@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 
 from treewarden.agents.core.path import check_id
 
-from .problems import Problem, either, guess, listed, shown
+from .problems import Problem, choose, guess, listed, shown
 
 __all__ = [
     "REFUSED",
@@ -116,7 +116,9 @@ def boolean(node: Node, problems: Problems) -> bool | Refused:
 def text(node: Node, problems: Problems) -> str | Refused:
     if isinstance(node.value, str) and node.value:
         return node.value
-    return problems.refuse(node, "is no text" if node.value != "" else "is empty", "write it in quotes")
+    if node.value == "":
+        return problems.refuse(node, "is empty", "write something between the quotes")
+    return problems.refuse(node, "is no text", "write it in quotes")
 
 
 def slot_id(node: Node, problems: Problems) -> str | Refused:
@@ -132,8 +134,9 @@ def slot_id(node: Node, problems: Problems) -> str | Refused:
 def texts(node: Node, problems: Problems) -> tuple[str, ...] | Refused:
     if node.array is None:
         return problems.refuse(node, "is no list of texts", "write them in brackets, as in ['a', 'b']")
-    found = [text(each, problems) for each in node.array]
-    return tuple(each for each in found if isinstance(each, str))
+    read = [text(each, problems) for each in node.array]
+    found = tuple(each for each in read if isinstance(each, str))
+    return found if len(found) == len(read) else REFUSED
 
 
 def table(node: Node, problems: Problems) -> Mapping[str, Any] | Refused:
@@ -182,7 +185,7 @@ def choice(choices: Iterable[tuple[str, Any]] | type[StrEnum], what: str) -> Rea
     def read(node: Node, problems: Problems) -> Any:
         if isinstance(node.value, str) and node.value in known:
             return known[node.value]
-        return problems.refuse(node, f"is not {what}", guess(node.value, list(known), f"use {either(known)}"))
+        return problems.refuse(node, f"is not {what}", choose(node.value, list(known)))
 
     return read
 
@@ -204,9 +207,7 @@ def read_fields(
             if value is not REFUSED:
                 found[key] = value
         else:
-            remedy = (
-                (elsewhere or {}).get(key) or guess(key, list(fields), "") or f"its keys are {listed(sorted(fields))}"
-            )
+            remedy = (elsewhere or {}).get(key) or guess(key, list(fields)) or f"its keys are {listed(sorted(fields))}"
             problems.add(Problem(part.at, repr(key), f"is no key of {what}", remedy))
     return found
 

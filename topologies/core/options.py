@@ -22,6 +22,7 @@ from treewarden.supervisor.core.spec import (
 )
 
 from .node import Node, Problems, Reader, Refused, boolean, choice, number, record, texts, whole
+from .problems import guess
 
 __all__ = ["AGENT", "AS_CHILD", "SHAPE", "SUPERVISOR", "TABLES"]
 
@@ -29,18 +30,20 @@ _POSITIVE: Final = number(0, above=True)
 _SECONDS: Final = number(0)
 _DELAY: Final = number(0, infinite=False)
 
-_NAMED_DURABILITY: Final = choice([("volatile", VOLATILE), ("message", MESSAGE)], "a durability")
+_WAYS: Final = "give seconds, 'brutal_kill' or 'infinity'"
+_LEVELS: Final = "write 'volatile', 'message', { messages = 10 } or { seconds = 30 }"
+_DURABILITIES: Final[Mapping[str, Durability]] = {"volatile": VOLATILE, "message": MESSAGE}
 _CHECKPOINTED: Final = record(
     Checkpointed, {"messages": whole(1), "seconds": number(0, above=True, infinite=False)}, "a checkpoint's interval"
 )
 
 
 def _durability(node: Node, problems: Problems) -> Durability | Refused:
+    if isinstance(node.value, str) and node.value in _DURABILITIES:
+        return _DURABILITIES[node.value]
     if node.table is None:
-        if isinstance(node.value, str):
-            return _NAMED_DURABILITY(node, problems)
-        remedy = "write 'volatile', 'message', { messages = 10 } or { seconds = 30 }"
-        return problems.refuse(node, "is not a durability", remedy)
+        remedy = " ".join(filter(None, (guess(node.value, list(_DURABILITIES)), _LEVELS)))
+        return problems.refuse(node, "is no durability", remedy)
     if not node.table:
         return problems.refuse(
             node, "says not when to keep a checkpoint", "write { messages = 10 } or { seconds = 30 }"
@@ -49,9 +52,13 @@ def _durability(node: Node, problems: Problems) -> Durability | Refused:
 
 
 def _shutdown(node: Node, problems: Problems) -> Shutdown | Refused:
-    if isinstance(node.value, str):
-        named = choice([("brutal_kill", BRUTAL_KILL), ("infinity", Grace(math.inf))], "a way to shut down")
-        return named(node, problems)
+    if node.value == "brutal_kill":
+        return BRUTAL_KILL
+    if node.value == "infinity":
+        return Grace(math.inf)
+    if isinstance(node.value, bool) or not isinstance(node.value, (int, float)):
+        remedy = " ".join(filter(None, (guess(node.value, ["brutal_kill", "infinity"]), _WAYS)))
+        return problems.refuse(node, "is no way to shut down", remedy)
     seconds = _SECONDS(node, problems)
     return seconds if isinstance(seconds, Refused) else Grace(seconds)
 

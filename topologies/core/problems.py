@@ -8,9 +8,10 @@ from typing import Any, Final, cast
 
 from attrs import frozen
 
-__all__ = ["Problem", "either", "guess", "listed", "shown"]
+__all__ = ["Problem", "choose", "either", "guess", "listed", "shown"]
 
 _LONGEST: Final = 60
+_MOST: Final = 20
 
 
 @frozen
@@ -55,12 +56,19 @@ def either(names: Iterable[str]) -> str:
 
 
 def listed(names: Iterable[str], joint: str = "and") -> str:
-    """`a, b and c`."""
+    """`a, b and c`; of very many only the first."""
     *most, last = names
+    if len(most) >= _MOST:
+        return f"{', '.join(most[:_MOST])}, … ({len(most) + 1} in all)"
     return f"{', '.join(most)} {joint} {last}" if most else last
 
 
-def guess(word: object, known: Sequence[str], otherwise: str) -> str:
-    """`did you mean 'x'?` if one of `known` is close to `word`, followed by `otherwise`; else only that."""
+def guess(word: object, known: Sequence[str]) -> str:
+    """`did you mean 'x'?` if one of `known` is close to `word`, else nothing."""
     near = difflib.get_close_matches(word.lower(), known, n=1) if isinstance(word, str) else []
-    return " ".join([*(f"did you mean {each!r}?" for each in near), *([otherwise] if otherwise else [])])
+    return f"did you mean {near[0]!r}?" if near else ""
+
+
+def choose(word: object, known: Sequence[str]) -> str:
+    """What else could be meant by `word`, and all that could have been written."""
+    return " ".join(filter(None, (guess(word, known), f"use {either(known)}")))
