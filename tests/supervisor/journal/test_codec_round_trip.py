@@ -1,0 +1,173 @@
+"""For any declared type and any value of it, what is read back is the same value, of the same types all the way."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from itertools import count
+from typing import Any, Union
+from uuid import UUID
+
+import attrs
+from attrs import frozen
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import ConfigurationError, JournalDamaged, UnknownKind
+from treewarden.supervisor.journal.canonical import load
+from treewarden.supervisor.journal.codec import Codec
+
+
+@frozen
+class Case:
+    """A declared type, and values of it."""
+
+    declared: Any
+    values: st.SearchStrategy[Any]
+    hashable: bool = True
+
+
+class Side(Enum):
+    LEFT = 1
+    RIGHT = "r"
+
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=5)
+ZONES = st.just(UTC) | st.none()
+SCALARS = st.sampled_from(
+    [
+        Case(type(None), st.none()),
+        Case(bool, st.booleans()),
+        Case(int, st.integers()),
+        Case(float, st.floats(allow_nan=False) | st.integers()),
+        Case(str, TEXT),
+        Case(bytes, st.binary(max_size=5)),
+        Case(datetime, st.datetimes(timezones=ZONES)),
+        Case(date, st.dates()),
+        Case(time, st.times()),
+        Case(timedelta, st.timedeltas()),
+        Case(Decimal, st.decimals(allow_nan=False)),
+        Case(UUID, st.uuids()),
+        Case(Path, TEXT.map(Path)),
+        Case(pathlib.Path, st.sampled_from(["/", "a/b", "..", "ä"]).map(pathlib.Path)),
+        Case(Side, st.sampled_from(Side)),
+    ]
+)
+NUMBERS = count()
+
+
+def composed(inner: st.SearchStrategy[Case]) -> st.SearchStrategy[Case]:
+    return (
+        inner.map(several)
+        | inner.map(lambda case: Case(list[case.declared], st.lists(case.values, max_size=3), hashable=False))
+        | inner.filter(lambda case: case.hashable).map(distinct)
+        | st.tuples(inner, inner).map(pair)
+        | st.tuples(inner.filter(lambda case: case.hashable), inner).map(mapping)
+        | st.lists(inner, min_size=2, max_size=4).map(union)
+        | st.lists(inner, min_size=1, max_size=3).map(attrs_class)
+        | st.lists(inner, min_size=1, max_size=3).map(data_class)
+    )  # fmt: skip
+
+
+def several(case: Case) -> Case:
+    return Case(tuple[case.declared, ...], st.lists(case.values, max_size=3).map(tuple), case.hashable)
+
+
+def distinct(case: Case) -> Case:
+    return Case(frozenset[case.declared], st.frozensets(case.values, max_size=3))
+
+
+def pair(cases: tuple[Case, Case]) -> Case:
+    one, two = cases
+    return Case(
+        tuple[one.declared, two.declared], st.tuples(one.values, two.values), hashable=one.hashable and two.hashable
+    )
+
+
+def mapping(cases: tuple[Case, Case]) -> Case:
+    key, value = cases
+    return Case(
+        dict[key.declared, value.declared], st.dictionaries(key.values, value.values, max_size=3), hashable=False
+    )
+
+
+def union(cases: list[Case]) -> Case:
+    declared: Any = Union[tuple(case.declared for case in cases)]  # noqa: UP007 -- of types that are not known here
+    return Case(declared, st.one_of([case.values for case in cases]), hashable=all(case.hashable for case in cases))
+
+
+def attrs_class(cases: list[Case]) -> Case:
+    fields = {f"field_{position}": attrs.field(type=case.declared) for position, case in enumerate(cases)}
+    kind = attrs.make_class(f"Made{next(NUMBERS)}", fields, frozen=True)
+    return Case(kind, st.builds(kind, *(case.values for case in cases)), all(case.hashable for case in cases))
+
+
+def data_class(cases: list[Case]) -> Case:
+    fields = [(f"field_{position}", case.declared) for position, case in enumerate(cases)]
+    kind = dataclasses.make_dataclass(f"Made{next(NUMBERS)}", fields, frozen=True)
+    return Case(kind, st.builds(kind, *(case.values for case in cases)), all(case.hashable for case in cases))
+
+
+CASES = st.recursive(SCALARS, composed, max_leaves=6)
+
+
+def same(one: Any, two: Any) -> bool:
+    """Equality that tells 1 from True and 1.0, and looks at the order of a dict."""
+    kind = one.__class__
+    if kind is not two.__class__ or one != two:
+        return False
+    if kind in (tuple, list):
+        return all(map(same, one, two))
+    if kind is dict:
+        return all(map(same, one.items(), two.items()))
+    if kind is frozenset:
+        return all(any(same(item, other) for other in two) for item in one)
+    if attrs.has(kind):
+        return all(same(getattr(one, field.name), getattr(two, field.name)) for field in attrs.fields(kind))
+    if dataclasses.is_dataclass(kind):
+        return all(same(getattr(one, field.name), getattr(two, field.name)) for field in dataclasses.fields(kind))
+    return True
+
+
+@settings(max_examples=300)
+@given(CASES, st.data())
+def test_any_value_of_any_type_comes_back_as_it_was(case: Case, data: st.DataObject) -> None:
+    holder = attrs_class([case])
+    try:
+        codec = Codec([holder.declared])
+    except ConfigurationError as error:
+        assume("cannot be told apart" not in str(error) and "the same name" not in str(error))
+        raise
+    value = data.draw(holder.values)
+    try:
+        stored = codec.encode(value)
+    except ConfigurationError as error:
+        assume("infinity would be read back" not in str(error))
+        raise
+    load(stored[2])
+    assert same(codec.decode(*stored), value)
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from(["int", "str", "bool", "float", "None", "bytes", "Nobody"]),
+    st.integers(-1, 3),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+        max_leaves=5,
+    ),
+)
+def test_whatever_is_stored_it_is_read_or_named_as_unreadable(kind: str, version: int, data: Any) -> None:
+    codec = Codec([])
+    try:
+        found = codec.decode(kind, version, json.dumps(data))
+    except (UnknownKind, JournalDamaged):
+        return
+    assert kind in (type(found).__name__, "None", "float")
+    assert same(codec.decode(*codec.encode(found)), found)
