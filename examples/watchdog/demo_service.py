@@ -102,7 +102,7 @@ def secure(asked: Asked) -> Reply:
 
 def slow(asked: Asked) -> Reply:
     """In an episode the right answer comes late, each time differently late."""
-    late = asked.chance(asked.n).uniform(0.4, 1.2) if asked.trouble() else 0.0
+    late = asked.chance(asked.n).uniform(0.6, 1.2) if asked.trouble() else 0.0
     return said(thing(asked), delay=late)
 
 

@@ -62,7 +62,7 @@ def test_each_path_has_its_own_trouble(path: str, status: int, body: str | None)
 def test_other_paths_have_their_manners() -> None:
     assert [reply.status for reply in replies("/flapping/1", 4)] == [200, 500, 200, 500]
     assert [reply.status for reply in replies("/recovering/1", 7)] == [503] * 2 + [200] * 5
-    assert any(reply.delay > 0.4 for reply in replies("/slow/1", 10))
+    assert any(reply.delay > 0.5 for reply in replies("/slow/1", 10))
     assert any(reply.never for reply in replies("/hang/1", 5))
     assert answer(Asked(7, "/nowhere")).status == 404
     assert answer(Asked(7, "/secure/1")).status == 401
