@@ -25,10 +25,11 @@ class Flow:
     @property
     def edges(self) -> dict[str, tuple[str, ...]]:
         """The stages that each stage sends to."""
-        return {
-            id: self.ids[place + 1 : place + 2] if to is None else tuple(to)
-            for place, (id, to) in enumerate(zip(self.ids, self.to, strict=True))
-        }
+        found: dict[str, tuple[str, ...]] = {}
+        for place, (id, to) in enumerate(zip(self.ids, self.to, strict=True)):
+            onwards = self.ids[place + 1 : place + 2] if to is None else tuple(to)
+            found[id] = (*found.get(id, ()), *onwards)
+        return found
 
     @property
     def order(self) -> tuple[int, ...]:
