@@ -106,10 +106,15 @@ class Batch:
 
 
 def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
-    """The rows of `commits`, continuing from `mark`. Raises what an event that cannot be stored raises."""
+    """The rows of `commits`, continuing from `mark`.
+
+    Raises what an event that cannot be stored raises, and `CommitFailed` where the order of the commits matters and the
+    tables could not tell: then they have to be written one by one.
+    """
     batch = Batch(epoch, mark, mark)
     seq, prev, last_row = mark.seq, mark.hash, mark.last_row
     events, facts, heads, ended = batch.events, batch.facts, batch.heads, batch.ended
+    touched: set[int] = set()
     for commit in commits:
         for when, event in commit.events:
             kind, version, body = encode_event(event)
@@ -132,14 +137,18 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
             )
         for row in commit.accepted:
             last_row = max(last_row, row.row)
+            if row.row in touched:
+                raise CommitFailed(f"message {row.row} was handled, returned or given up before it was accepted")
             batch.accepted.append((
                 row.row, str(row.path), row.id, row.kind, row.version, row.body, _text(row.sender), row.priority,
                 row.at, row.deliveries, row.deaths, row.not_before, epoch,
             ))  # fmt: skip
         for number in commit.acked:
             ended.append((number,))
+            touched.add(number)
         for back in commit.returned:
             batch.returned.append((back.deliveries, back.deaths, back.not_before, epoch, back.row))
+            touched.add(back.row)
         for dead in commit.dead:
             batch.dead.append((
                 str(dead.path), dead.id, dead.kind, dead.version, dead.body, dead.reason, dead.at, dead.row,
@@ -147,6 +156,7 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
             ))  # fmt: skip
             if dead.row is not None:
                 ended.append((dead.row,))
+                touched.add(dead.row)
         for reply in commit.replies:
             batch.replies.append((reply.id, str(reply.path), reply.kind, reply.version, reply.body, epoch))
         batch.replies.extend(commit.forget_replies)

@@ -1,0 +1,209 @@
+"""Events as text: every one comes back, and what is stored does not depend on today's defaults."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import Enum, IntEnum, StrEnum
+from typing import Any
+from uuid import UUID
+
+import attrs
+import pytest
+from attrs import frozen
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from treewarden.agents.core.exit import Failure
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import JournalDamaged, UnknownKind
+from treewarden.supervisor.core.event import EVENTS, ChildEnded, ChildStarted, Decided, Event, Recorded, RejectedOption
+from treewarden.supervisor.journal.event_codec import OPEN_ENDED, decode_event, encode_event
+
+PATHS = st.sampled_from([Path("desk"), Path("desk/writer/2"), Path("/")])
+TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+FACTS = st.dictionaries(TEXT, st.none() | st.booleans() | st.integers() | NUMBERS | TEXT | st.lists(st.integers()))
+FAILURES: st.SearchStrategy[Failure] = st.recursive(
+    st.builds(Failure, TEXT, TEXT, message=st.none() | TEXT, after=st.none() | NUMBERS),
+    lambda inner: st.builds(Failure, TEXT, parts=st.lists(inner, max_size=2).map(tuple)),
+    max_leaves=3,
+)
+OF_TYPE: dict[str, st.SearchStrategy[Any]] = {
+    "str": TEXT,
+    "int": st.integers(),
+    "float": NUMBERS,
+    "bool": st.booleans(),
+    "int | None": st.none() | st.integers(),
+    "Path": PATHS,
+    "MessageId": TEXT,
+    "Failure": FAILURES,
+    "Failure | None": st.none() | FAILURES,
+    "Mapping[str, Any]": FACTS,
+    "Mapping[str, float]": st.dictionaries(TEXT, NUMBERS),
+    "tuple[str, ...]": st.lists(TEXT).map(tuple),
+    "tuple[Path, ...]": st.lists(PATHS).map(tuple),
+    "tuple[MessageId, ...]": st.lists(TEXT).map(tuple),
+    "tuple[RejectedOption, ...]": st.lists(st.builds(RejectedOption, action=TEXT, confidence=NUMBERS, why=TEXT)).map(tuple),
+}
+
+
+def events() -> st.SearchStrategy[Event]:
+    def of(kind: type[Event]) -> st.SearchStrategy[Event]:
+        annotations = {name: kind.__annotations__[name] for name in (field.name for field in attrs.fields(kind))}
+        return st.builds(kind, **{name: OF_TYPE[text] for name, text in annotations.items()})
+
+    return st.sampled_from(list(EVENTS.values())).flatmap(of)
+
+
+@settings(max_examples=400)
+@given(events())
+def test_every_event_comes_back(event: Event) -> None:
+    kind, version, body = encode_event(event)
+    assert EVENTS[kind] is type(event)
+    found = decode_event(kind, version, body)
+    assert found == event
+    assert encode_event(found) == (kind, version, body)
+
+
+@given(events())
+def test_the_text_is_canonical_and_complete(event: Event) -> None:
+    body = encode_event(event)[2]
+    data = json.loads(body)
+    assert body == json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert set(data) == {field.name for field in attrs.fields(type(event))}
+
+
+def test_what_is_stored_is_fixed() -> None:
+    """A change here makes old journals unreadable."""
+    event = ChildEnded(path=Path("desk"), incarnation=2, exit="failed", failure=Failure("ValueError", "ä"), uptime=1.5)
+    assert encode_event(event) == (
+        "ChildEnded",
+        1,
+        '{"exit":"failed","expected":false,"failure":{"after":null,"fingerprint":"","message":null,"message_kind":null,'
+        '"parts":[],"text":"ä","trace":"","type":"ValueError","where":""},"incarnation":2,"path":"desk","reason":"",'
+        '"uptime":1.5}',
+    )
+
+
+def test_a_field_that_came_later_takes_its_default() -> None:
+    found = decode_event("ChildStarted", 1, '{"incarnation":3,"path":"desk"}')
+    assert found == ChildStarted(path=Path("desk"), incarnation=3)
+    assert isinstance(found, ChildStarted)
+    assert type(found.path) is Path
+
+
+class Mood(Enum):
+    CALM = "calm"
+
+
+class Level(IntEnum):
+    HIGH = 2
+
+
+class Word(StrEnum):
+    YES = "yes"
+
+
+@frozen
+class Reading:
+    status: int
+    tags: tuple[str, ...] = ()
+
+
+def test_facts_become_plain_data() -> None:
+    facts = {
+        "tuple": (1, 2),
+        "set": {"b", "a"},
+        "enum": Mood.CALM,
+        "level": Level.HIGH,
+        "word": Word.YES,
+        "when": datetime(2026, 1, 1, tzinfo=UTC),
+        "span": timedelta(seconds=90),
+        "money": Decimal("1.10"),
+        "id": UUID(int=1),
+        "raw": b"\x00",
+        "file": pathlib.Path("/tmp/x"),
+        "slot": Path("desk"),
+        "reading": Reading(200, ("a",)),
+        "by number": {10: "x", 9: "y", Word.YES: 1, None: 0},
+    }
+    event = Recorded(path=Path("desk"), kind="checked", facts=facts)
+    found = decode_event(*encode_event(event))
+    assert isinstance(found, Recorded)
+    assert found.facts == {
+        "tuple": [1, 2],
+        "set": ["a", "b"],
+        "enum": "calm",
+        "level": 2,
+        "word": "yes",
+        "when": "2026-01-01T00:00:00+00:00",
+        "span": 90.0,
+        "money": "1.10",
+        "id": "00000000-0000-0000-0000-000000000001",
+        "raw": "AA==",
+        "file": "/tmp/x",
+        "slot": "desk",
+        "reading": {"status": 200, "tags": ["a"]},
+        "by number": {"10": "x", "9": "y", "yes": 1, "None": 0},
+    }
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"x": float("nan")},
+        {"x": float("inf")},
+        {"x": object()},
+        {"x": "\ud800"},
+        {"x": {1: "a", "1": "b"}},
+        {"x": lambda: 1},
+    ],
+    ids=["nan", "inf", "object", "surrogate", "two keys alike", "function"],
+)
+def test_facts_without_a_plain_form_are_refused(facts: dict[str, Any]) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        encode_event(Recorded(path=Path("desk"), kind="checked", facts=facts))
+
+
+def test_a_number_that_is_not_one_is_refused_in_a_typed_field() -> None:
+    for wrong in (float("nan"), float("-inf")):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            encode_event(ChildEnded(path=Path("desk"), incarnation=1, exit="finished", uptime=wrong))
+
+
+def test_a_class_of_another_origin_is_refused() -> None:
+    @frozen
+    class Stranger:
+        path: Path
+
+    with pytest.raises(TypeError, match="Stranger is not an event"):
+        encode_event(Stranger(Path("desk")))  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "body"),
+    [
+        ("ChildVanished", 1, "{}"),
+        ("ChildStarted", 2, '{"incarnation":3,"path":"desk"}'),
+        ("ChildStarted", 1, '{"incarnation":3,"path":"desk","colour":"red"}'),
+        ("ChildStarted", 1, '{"incarnation":"3","path":"desk"}'),
+        ("ChildStarted", 1, '{"path":"desk"}'),
+        ("ChildStarted", 1, "[]"),
+    ],
+)
+def test_an_event_of_a_newer_treewarden_is_unknown(kind: str, version: int, body: str) -> None:
+    with pytest.raises(UnknownKind, match=kind):
+        decode_event(kind, version, body)
+
+
+def test_a_body_that_is_not_json_is_damage() -> None:
+    with pytest.raises(JournalDamaged, match="ChildStarted"):
+        decode_event("ChildStarted", 1, '{"incarnation":3')
+
+
+def test_open_ended_events_are_those_with_facts_of_any_type() -> None:
+    assert {Recorded, Decided} <= OPEN_ENDED
+    assert ChildStarted not in OPEN_ENDED
