@@ -44,7 +44,14 @@ class RunView(Protocol):
         """Whether `frame` shows anything."""
         ...
 
-    def opened(self, opening: Opening, slots: Sequence[LiveSlot]) -> str: ...
+    @property
+    def farewell(self) -> str:
+        """What gives the terminal back if the process ends before `closed`."""
+        ...
+
+    def opened(self, opening: Opening, slots: Sequence[LiveSlot]) -> str:
+        """The first words. A tree that did not come to life has no slots."""
+        ...
 
     def told(self, records: Sequence[Record]) -> str:
         """Further committed events, each once and in order."""
@@ -79,6 +86,7 @@ class PlainView:
     """Lines: the tree once, then what happens. `width` gives a terminal's columns, None where there is no limit."""
 
     draws = False
+    farewell = ""
 
     def __init__(self, paint: Paint = PLAIN, width: Callable[[], int | None] = lambda: None) -> None:
         self._paint = paint
@@ -86,9 +94,11 @@ class PlainView:
         self._teller = Teller(paint)
 
     def opened(self, opening: Opening, slots: Sequence[LiveSlot]) -> str:
-        table = live_table(slots, _ROWS, self._width(), self._paint)
-        hint = "Ctrl-C stops it in order; a second one forces."
-        return lines_of([self._paint(opening_line(opening), "strong"), *table, self._paint(hint, "dim")])
+        lines = [self._paint(opening_line(opening), "strong")]
+        if slots:
+            hint = "Ctrl-C stops it in order; a second one forces."
+            lines += [*live_table(slots, _ROWS, self._width(), self._paint), self._paint(hint, "dim")]
+        return lines_of(lines)
 
     def told(self, records: Sequence[Record]) -> str:
         return lines_of(self._teller.tell(records, self._width()))

@@ -26,6 +26,7 @@ class JsonView:
     """A run as JSON Lines: a header, every committed event, notices, a summary."""
 
     draws = False
+    farewell = ""
 
     def opened(self, opening: Opening, slots: Sequence[LiveSlot]) -> str:
         return json_line(

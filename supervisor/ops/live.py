@@ -21,10 +21,8 @@ from .summary_text import Ending, summary_lines
 from .telling import Teller
 from .wording import Paint, clean, local, plural
 
-__all__ = ["SHOW_CURSOR", "LiveView"]
+__all__ = ["LiveView"]
 
-SHOW_CURSOR: Final = "\x1b[?25h"
-"""What gives a terminal its cursor back, should the view not be able to."""
 _AROUND: Final = 4
 """Lines of a frame that are no slots: title, heading, hint, and the one on which the cursor stays."""
 _FEW: Final = 6
@@ -36,6 +34,8 @@ class LiveView:
     """What fits the screen, the worst slots first if not all do. rich draws into memory; the caller writes."""
 
     draws = True
+    farewell = "\x1b[?25h"
+    """Its cursor, which is hidden while frames are drawn."""
 
     def __init__(self, paint: Paint, size: Callable[[], tuple[int, int]]) -> None:
         self._paint = paint
@@ -61,8 +61,10 @@ class LiveView:
         self._resize()
         self._title = clean(f"{opening.name} · since {local(opening.at)} · journal {opening.journal}")
         self._print([self._paint(opening_line(opening), "strong")])
-        self._live.start()
-        return self._taken() + self.frame(slots)
+        if slots:
+            self._live.start()
+            return self._taken() + self.frame(slots)
+        return self._taken()
 
     def told(self, records: Sequence[Record]) -> str:
         self._resize()

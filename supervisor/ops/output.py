@@ -68,7 +68,6 @@ class Output:
     """
 
     write_now: Callable[[str], None]
-    in_thread: Callable[[Callable[[str], None], str], object] | None = None
     gone: trio.Event = field(factory=trio.Event)
     _turn: trio.Lock = field(factory=trio.Lock)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final, TypeVar
@@ -25,7 +24,7 @@ from ..core.explain import explain
 from ..journal.port import Record
 from ..views.incidents import Story, StoryLine
 from .event_text import action_text, event_style, event_text, path_of
-from .wording import PLAIN, Paint, clean, clip, duration, listing, local, number
+from .wording import PLAIN, Paint, clean, clip, duration, folded, listing, local, number
 
 __all__ = ["Teller", "decision_lines", "story_lines"]
 
@@ -33,31 +32,31 @@ T = TypeVar("T")
 
 _MOST: Final = 12
 _REMEMBERED: Final = 1000
-_HANGING: Final = " " * 14
+_COLUMN: Final = 14
+"""Where the texts of a chain begin, behind their labels."""
+_FOLDS: Final = 40
+"""Terminals that are less wide get the beginning of each line only."""
 
 
 def decision_lines(decided: Decided, width: int | None = None, paint: Paint = PLAIN) -> list[str]:
     """The whole chain of one decision below its heading, long lines folded to `width`."""
     lines: list[str] = []
     for line in explain(decided).split("\n")[1:]:
-        folded = _fold(clean_line(line), width)
-        lines += [_emphasised(each, paint) for each in folded]
+        lines += [_emphasised(each, paint) for each in _fold(clean_line(line), width)]
     return lines
 
 
 def clean_line(line: str) -> str:
     """As `clean`, with the indentation kept."""
     indent = line[: len(line) - len(line.lstrip(" "))]
-    label, rest = line[len(indent) : 14], line[14:]
-    return (indent + label).ljust(14) + clean(rest) if rest else indent + clean(label)
+    label, rest = line[len(indent) : _COLUMN], line[_COLUMN:]
+    return (indent + label).ljust(_COLUMN) + clean(rest) if rest else indent + clean(label)
 
 
 def _fold(line: str, width: int | None) -> list[str]:
-    if width is None or len(line) <= width:
+    if width is None:
         return [line]
-    if width < 40:
-        return [clip(line, width)]
-    return textwrap.wrap(line, width, subsequent_indent=_HANGING, drop_whitespace=True, replace_whitespace=False)
+    return folded(line, width, _COLUMN) if width >= _FOLDS else [clip(line, width)]
 
 
 def _emphasised(line: str, paint: Paint) -> str:

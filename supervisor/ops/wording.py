@@ -18,6 +18,7 @@ __all__ = [
     "columns",
     "duration",
     "ending_at",
+    "folded",
     "listing",
     "local",
     "number",
@@ -76,6 +77,26 @@ def clip(text: str, width: int | None) -> str:
     return kept + "…"
 
 
+def folded(text: str, width: int, hanging: int) -> list[str]:
+    """`text` in lines of at most `width` columns, broken between words; all but the first begin `hanging` columns in.
+
+    `width` is to be some columns more than `hanging`, and no word is kept together that is longer than the rest.
+    """
+    lines: list[str] = []
+    while cells(text) > width:
+        room, fits = width, 0
+        for character in text:
+            room -= cells(character)
+            if room < 0:
+                break
+            fits += 1
+        at = text.rfind(" ", 0, fits + 1)
+        at = at if at > hanging else fits
+        lines.append(text[:at].rstrip())
+        text = " " * hanging + text[at:].lstrip()
+    return [*lines, text]
+
+
 def local(at: float) -> str:
     """Wall seconds as local time, ISO 8601 with seconds: `2026-11-21 00:13:05`."""
     try:
@@ -85,9 +106,11 @@ def local(at: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`0.4 s`, `12 s`, `3 min 20 s`, `5 h 3 min`, `4 d 2 h`."""
+    """`40 ms`, `0.4 s`, `12 s`, `3 min 20 s`, `5 h 3 min`, `4 d 2 h`."""
     if seconds < 0:
         return f"-{duration(-seconds)}"
+    if 0 < seconds < 0.0995:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:
         return f"{seconds:.1f} s" if seconds and seconds != int(seconds) else f"{seconds:.0f} s"
     if not seconds < 1e12:

@@ -29,12 +29,12 @@ class Report:
     read: Seq = START
     """The last event that was read from the journal; all up to it are told, or about to be."""
     summary: Summary = field(factory=Summary)
-    _opened: bool = False
+    begun: trio.Event = field(factory=trio.Event)
     _waiting: list[str] = field(factory=list[str])
 
     async def open(self, opening: Opening, slots: Sequence[LiveSlot]) -> None:
         """The first words. What was to be noticed before comes after them."""
-        self._opened = True
+        self.begun.set()
         text = self.view.opened(opening, slots) + "".join(map(self.view.notice, self._waiting))
         await self.output.write(text)
 
@@ -45,7 +45,7 @@ class Report:
             await self.output.write(self.view.told(records))
 
     async def notice(self, text: str) -> None:
-        if self._opened:
+        if self.begun.is_set():
             await self.output.write(self.view.notice(text))
         else:
             self._waiting.append(text)

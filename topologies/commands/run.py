@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import time
 from argparse import Namespace
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Final
 
@@ -41,6 +43,8 @@ _DRAWING: Final = 20
 """The shortest time between two frames, in times that one takes to be made."""
 _GRACE: Final = 5.0
 """Seconds that the process waits for what does not end although it was cancelled."""
+_FORCES: Final = 2
+"""The signal that does not wait for order."""
 _LAST_WORDS: Final = 5.0
 """Seconds that a reader of the output has for the last words."""
 
@@ -53,8 +57,14 @@ def run(arguments: Namespace) -> int:
     topology = load(arguments.file)
     journal = arguments.journal or topology.journal or f"{topology.name}.db"
     view, hint = choose_view(sys.stdout, os.environ, json=arguments.json, plain=arguments.plain)
-    one = _Run(arguments, topology, journal, Report(view, Output(writer(sys.stdout))), hint)
-    return trio.run(one.main)
+    exit_now: ExitNow = partial(say_and_exit, farewell=view.farewell)
+    one = _Run(arguments, topology, journal, Report(view, Output(writer(sys.stdout))), hint, exit_now)
+    code = trio.run(one.main)
+    if code == ExitCode.TREE_FAILED:
+        sys.stderr.write(
+            f"treewarden: {one.sentence}\n  `treewarden why {shlex.quote(journal)} /` tells what led to it\n"
+        )
+    return code
 
 
 @define(eq=False)
@@ -66,10 +76,11 @@ class _Run:
     journal: str
     report: Report
     hint: str
-    exit_now: ExitNow = say_and_exit
+    exit_now: ExitNow
     tree: Tree | None = None
     slots: tuple[SlotStatus, ...] = ()
-    closed: bool = False
+    sentence: str = ""
+    """How it ended."""
     began: float = 0.0
     stops: int = 0
     why: str = "it had nothing left to do"
@@ -81,7 +92,7 @@ class _Run:
 
     async def main(self) -> int:
         self.began = trio.current_time()
-        code = ExitCode.ORDERLY
+        code = int(ExitCode.ORDERLY)
         try:
             with signals(self.exit_now) as heard:
                 async with trio.open_nursery() as nursery:
@@ -92,36 +103,51 @@ class _Run:
             raise alone(group) from None
         return code
 
-    async def _live(self, nursery: trio.Nursery) -> ExitCode:
-        head = self.report.read = await trio.to_thread.run_sync(head_of, self.journal)
-        code, sentence = ExitCode.ORDERLY, ""
+    async def _live(self, nursery: trio.Nursery) -> int:
+        self.report.read = await trio.to_thread.run_sync(head_of, self.journal)
+        try:
+            code, sentence = await self._to_its_end(nursery)
+        except BaseException:
+            if self.tree is not None:
+                with trio.CancelScope(shield=True):  # whatever it is, the terminal is left as it was
+                    await self._close(ExitCode.TREE_FAILED, "an error of treewarden's own")
+            raise
+        self.ended.set()
+        if self.tree is None:
+            await self.report.open(self._opening(), ())
+        else:
+            with trio.move_on_after(_LAST_WORDS):
+                await self.told.wait()
+        await self._close(code, sentence)
+        return code
+
+    async def _to_its_end(self, nursery: trio.Nursery) -> tuple[int, str]:
+        """Open the tree and see it end: the exit code, and how it ended."""
         try:
             with self.opening:
                 async with open_tree(self.topology.blueprint, journal=self.journal) as tree:
-                    await self._opened(tree, nursery)
+                    self._opened(tree, nursery)
                     try:
                         await tree.wait_ended()
                     finally:
                         self.slots = tree.snapshot()
         except TreeFailed as failed:
-            code, sentence = ExitCode.TREE_FAILED, f"the tree failed: {failed.reason}"
+            if self.stops < _FORCES:
+                return ExitCode.TREE_FAILED, f"the tree failed: {failed.reason}"
         except JournalError as error:
-            if self.tree is None:
+            if self.tree is None:  # nothing has begun
                 raise
-            code, sentence = ExitCode.TREE_FAILED, f"the journal failed: {error}"
-        self.ended.set()
-        if self.tree is None:
-            await self.report.open(self._opening(head), ())
-        else:
-            with trio.move_on_after(_LAST_WORDS):
-                await self.told.wait()
-        code = ExitCode.FORCED if self.stops > 1 else code
-        await self._close(code, sentence or self._ending())
-        return code
+            return ExitCode.TREE_FAILED, f"the journal failed: {error}"
+        except (SystemExit, KeyboardInterrupt) as error:  # an agent's; ours come as signals
+            code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else ExitCode.FORCED
+            return code, f"an agent ended the process: {error!r}"
+        if self.stops >= _FORCES:
+            return ExitCode.FORCED, f"forced ({self.why})"
+        return ExitCode.ORDERLY, f"ended in order ({self.why})"
 
     # -- the beginning
 
-    def _opening(self, head: Seq) -> Opening:
+    def _opening(self) -> Opening:
         opened = self.tree.opened if self.tree is not None else None
         return Opening(
             name=self.topology.name,
@@ -131,15 +157,12 @@ class _Run:
             at=time.time(),
             pid=os.getpid(),
             epoch=opened.epoch if opened is not None else 0,
-            head=head,
+            head=self.report.read,
             after_crash=opened is not None and opened.after_crash,
         )
 
-    async def _opened(self, tree: Tree, nursery: trio.Nursery) -> None:
+    def _opened(self, tree: Tree, nursery: trio.Nursery) -> None:
         self.tree, self.slots = tree, tree.snapshot()
-        if self.hint:
-            await self.report.notice(self.hint)
-        await self.report.open(self._opening(self.report.read), self.slots)
         nursery.start_soon(self._tell, tree)
         nursery.start_soon(self._end_without_reader)
         nursery.start_soon(self._outlive, tree)
@@ -158,14 +181,18 @@ class _Run:
     # -- while it runs
 
     async def _tell(self, tree: Tree) -> None:
+        if self.hint:
+            await self.report.notice(self.hint)
+        await self.report.open(self._opening(), self.slots)
         await self.report.follow(tree, self.ended)
         self.told.set()
 
     async def _draw(self, tree: Tree) -> None:
+        await self.report.begun.wait()
         while not self.ended.is_set():
-            begun = trio.current_time()
+            before = trio.current_time()
             text = self.report.view.frame(tree.snapshot())
-            took = trio.current_time() - begun
+            took = trio.current_time() - before
             await self.report.output.write(text)
             with trio.move_on_after(max(_FRAME, _DRAWING * took)):
                 await self.ended.wait()
@@ -179,7 +206,7 @@ class _Run:
             if self.stops == 1:
                 self._stop(number.name, number.name)
                 await self.report.notice(f"{number.name}: stopping in order; a second one forces")
-            elif self.stops == 2:
+            elif self.stops == _FORCES:
                 await self._force(number.name)
 
     def _stop(self, why: str, reason: str = "shutdown") -> None:
@@ -235,14 +262,11 @@ class _Run:
 
     # -- the end
 
-    def _ending(self) -> str:
-        return f"{'forced' if self.stops > 1 else 'ended in order'} ({self.why})"
-
-    async def _close(self, code: ExitCode, sentence: str) -> None:
+    async def _close(self, code: int, sentence: str) -> None:
         """Tell what is left to tell, once, and no longer than somebody reads."""
-        if self.closed:
+        if self.sentence:
             return
-        self.closed = True
+        self.sentence = sentence
         with trio.move_on_after(_LAST_WORDS):
             try:
                 for records in await trio.to_thread.run_sync(_tail, self.journal, self.report.read):

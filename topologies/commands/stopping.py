@@ -27,9 +27,11 @@ _STANDSTILL: Final = 10.0
 _KEPT: Final = "what was acknowledged is in the journal"
 
 
-def say_and_exit(sentence: str, code: ExitCode) -> NoReturn:
-    """Write to stderr past all buffers and locks, and end the process."""
+def say_and_exit(sentence: str, code: ExitCode, farewell: str = "") -> NoReturn:
+    """Write `farewell` to stdout and the sentence to stderr, past all buffers and locks, and end the process."""
     try:
+        if farewell:
+            os.write(1, farewell.encode())
         os.write(2, f"\n{sentence}\n".encode(errors="replace"))
     finally:
         os._exit(code)

@@ -1,0 +1,134 @@
+"""One of each event, and a short history, for the tests of how they are shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+
+from treewarden.agents.core.exit import Failure
+from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.core.path import ROOT, Path
+from treewarden.supervisor.core.event import (
+    CheckpointKept,
+    ChildEnded,
+    ChildIgnored,
+    ChildStarted,
+    ChildStartFailed,
+    DeadLettered,
+    Decided,
+    Event,
+    IncidentClosed,
+    IncidentOpened,
+    JournalFailed,
+    JournalRecovered,
+    MessageReturned,
+    OutcomeObserved,
+    Recorded,
+    RejectedOption,
+    RolledBack,
+    SignalNoted,
+    SupervisorEnded,
+    SupervisorStarted,
+    TreeClosed,
+    TreeOpened,
+    TreeReloaded,
+)
+from treewarden.supervisor.journal.port import Record
+
+WRITER = Path("desk/writer")
+NIGHT = 1_795_219_200.0
+"""2026-11-21 00:00:00 UTC."""
+UNLUCKY = Failure("ValueError", "unlucky", where="desk.py:41 in add", message="t-7", message_kind="Add")
+
+RESTART = Decided(
+    path=WRITER,
+    incident="1.1",
+    action="restart",
+    details={"scope": "one", "after": 0.4},
+    confidence=0.82,
+    evidence=11.0,
+    model=0.8,
+    policy="ladder",
+    rule="crash",
+    signal="crashed: ValueError: unlucky (desk.py:41 in add), handling Add",
+    because=("most crashes pass with a fresh start", "no sibling fails in the same way"),
+    symptoms=("crash",),
+    risk="low",
+    pressure=0.27,
+    causes={"transient": 0.76, "leak": 0.13},
+    rejected=(RejectedOption(action="roll_back", confidence=0.55, why="needs 2 lives in a row that settled nothing"),),
+    next="restart after twice the time",
+)
+OPENED = TreeOpened(epoch=3, holder="process 7 on h", version="0.1.0", after_crash=True)
+STARTED = ChildStarted(path=WRITER, incarnation=1)
+AGAIN = ChildStarted(path=WRITER, incarnation=2, restored=12, attempt=2)
+CRASHED = ChildEnded(path=WRITER, incarnation=1, exit="failed", failure=UNLUCKY, uptime=12.0)
+INCIDENT = IncidentOpened(path=WRITER, incident="1.1", kind="crash", text="crashed: ValueError: unlucky")
+FIXED = OutcomeObserved(path=WRITER, incident="1.1", action="restart", kind="crash", outcome="fixed", after=10.0)
+CLOSED = IncidentClosed(path=WRITER, incident="1.1", outcome="fixed", after=10.4)
+
+TEXTS: tuple[tuple[Event, str], ...] = (
+    (OPENED, "opened by process 7 on h, epoch 3, treewarden 0.1.0, after a process that died"),
+    (TreeClosed(reason="stopped in order"), "closed: stopped in order"),
+    (TreeClosed(reason="the root gave up", failed=True), "failed: the root gave up"),
+    (TreeReloaded(added=(Path("a"), Path("b")), changed=(Path("c"),)), "added a, b; changed c"),
+    (TreeReloaded(), "nothing changed"),
+    (SupervisorStarted(path=ROOT, incarnation=1, strategy="one_for_one", children=1), "one_for_one, 1 child"),
+    (SupervisorEnded(path=ROOT, incarnation=1, reason="it ended (intensity)"), "it ended (intensity)"),
+    (STARTED, "life 1"),
+    (AGAIN, "life 2, with its state of event 12, attempt 2"),
+    (ChildStartFailed(path=WRITER, failure=UNLUCKY), "ValueError: unlucky (desk.py:41 in add), handling Add"),
+    (ChildIgnored(path=WRITER), "its on_start asked to be left out"),
+    (CRASHED, "life 1 failed: ValueError: unlucky (desk.py:41 in add), handling Add, after 12 s"),
+    (
+        ChildEnded(path=WRITER, incarnation=2, exit="stopped", reason="shutdown", expected=True, uptime=3.0),
+        "life 2 stopped: shutdown, after 3 s, as asked",
+    ),
+    (ChildEnded(path=WRITER, incarnation=2, exit="finished", uptime=0.5), "life 2 finished, after 0.5 s"),
+    (
+        SignalNoted(path=WRITER, kind="slow", severity=0.6, text="2 s", facts={"limit": 1.5}),
+        "slow 0.60: 2 s limit=1.5",
+    ),
+    (INCIDENT, "incident 1.1, crash: crashed: ValueError: unlucky"),
+    (RESTART, "restart in 0.4 s, confidence 0.82, ladder: crash (incident 1.1)"),
+    (FIXED, "restart: fixed after 10 s (incident 1.1)"),
+    (CLOSED, "incident 1.1: fixed after 10 s"),
+    (
+        MessageReturned(path=WRITER, message="t-7", kind="Add", deliveries=1, after=2.0),
+        "Add t-7, 1 attempt so far, not before 2 s have passed",
+    ),
+    (DeadLettered(path=WRITER, message="t-7", kind="Add", reason="given up"), "Add t-7: given up"),
+    (CheckpointKept(path=WRITER, name="before the move"), "before the move"),
+    (RolledBack(path=WRITER, to=41, dropped=("t-8",)), "to the checkpoint of event 41, 1 settled message dropped"),
+    (RolledBack(path=WRITER, to=None), "to the state that its class declares"),
+    (Recorded(path=WRITER, kind="Checked", facts={"ms": 12, "ok": True}), "Checked ms=12 ok=True"),
+    (JournalFailed(error="disk full", since=1.0), "disk full"),
+    (JournalRecovered(after=4.0, lost_events=2), "after 4 s, 2 events lost"),
+)
+
+
+def history(*events: Event, first: int = 1, step: float = 1.0) -> list[Record]:
+    """Events `step` seconds apart, from midnight."""
+    return [Record(first + n, NIGHT + n * step, event, 3) for n, event in enumerate(events)]
+
+
+@frozen
+class Slot:
+    """A slot as a running tree shows it."""
+
+    path: Path
+    depth: int = 0
+    state: SlotState = SlotState.UP
+    supervisor: bool = False
+    incarnation: int = 1
+    restarts: int = 0
+    mailbox: int = 0
+    handled: int = 7
+    zombie: bool = False
+    note: str = ""
+
+
+def slot(path: str, state: SlotState = SlotState.UP, *, restarts: int = 0, **more: Any) -> Slot:
+    """The slot at `path`."""
+    return Slot(Path(path), path.count("/"), state, incarnation=restarts + 1, restarts=restarts, **more)

@@ -1,0 +1,89 @@
+"""Writing to streams that are slow, broken, or cannot express what is written."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from typing import TextIO
+
+import pytest
+import trio
+
+from treewarden.supervisor.ops.output import Output, paint_for, width_of, writer
+
+
+def test_everything_is_written_to_a_pipe() -> None:
+    reads, writes = os.pipe()
+    with open(writes, "w", encoding="ascii") as stream, open(reads, encoding="ascii") as other:
+        done = threading.Thread(target=lambda: (writer(stream)("aé" * 100_000), stream.close()))
+        done.start()
+        assert other.read() == "a?" * 100_000
+        done.join()
+
+
+def test_a_stream_in_memory() -> None:
+    stream = io.StringIO()
+    writer(stream)("é\n")
+    assert stream.getvalue() == "é\n"
+    assert width_of(stream) is None
+    assert not paint_for(stream, None).on
+
+
+@pytest.mark.parametrize(("no_color", "on"), [(None, True), ("", True), ("1", False)])
+def test_colours_are_for_terminals_that_want_them(no_color: str | None, on: bool) -> None:
+    main, terminal = os.openpty()
+    with open(terminal, "w", encoding="utf-8") as stream:
+        os.set_blocking(main, False)
+        assert paint_for(stream, no_color).on is on
+        assert width_of(stream)
+    os.close(main)
+
+
+def pipe_without_a_reader() -> TextIO:
+    reads, writes = os.pipe()
+    os.close(reads)
+    return open(writes, "w", encoding="utf-8")
+
+
+async def test_a_reader_that_has_gone_is_noticed_once() -> None:
+    with pipe_without_a_reader() as stream:
+        output = Output(writer(stream))
+        await output.write("")
+        assert not output.gone.is_set()
+        await output.write("lost")
+        assert output.gone.is_set()
+        await output.write("lost too")
+
+
+async def test_a_reader_that_does_not_read_delays_nothing_else(autojump_clock: trio.testing.MockClock) -> None:
+    free = threading.Event()
+    written: list[str] = []
+
+    def write(text: str) -> None:
+        free.wait()
+        written.append(text)
+
+    output = Output(write)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(output.write, "first")
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(output.write, "second")
+        await trio.testing.wait_all_tasks_blocked()
+        assert written == []
+        free.set()
+    assert written == ["first", "second"]
+
+
+async def test_what_is_cancelled_lets_go_at_once() -> None:
+    free = threading.Event()
+
+    def write(_: str) -> None:
+        free.wait()
+
+    output = Output(write)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await output.write("never waited for")
+    assert scope.cancelled_caught
+    free.set()
