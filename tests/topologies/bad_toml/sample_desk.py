@@ -8,6 +8,7 @@ from attrs import frozen
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.worker import Job, worker
+from treewarden.supervisor.core.spec import RestartPolicy
 from treewarden.topologies.core.blueprint import Blueprint
 from treewarden.topologies.pool import pool
 from treewarden.topologies.tree import tree
@@ -69,6 +70,10 @@ def plain() -> None:
 
 def desk(size: int = 2) -> Blueprint:
     return tree(Intake, pool(Writer, size=size))
+
+
+def fleeting() -> Blueprint:
+    return tree(Intake, restart=RestartPolicy.TEMPORARY, significant=True)
 
 
 def nothing() -> None:

@@ -42,6 +42,11 @@ def test_a_long_chain_is_no_recursion() -> None:
     assert find_cycle({**chain, 10_000: [9_999]}) == (9_999, 10_000, 9_999)
 
 
+def test_a_node_with_many_ways_to_it_is_looked_at_once() -> None:
+    ladder = {number: [number + 1, number + 2] for number in range(200)}
+    assert find_cycle(ladder) is None
+
+
 @st.composite
 def flows(draw: st.DrawFn) -> Flow:
     """Pipelines without cycles: each stage sends onwards only, but in no particular order."""
