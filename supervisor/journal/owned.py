@@ -17,7 +17,7 @@ from . import rows
 from .batch import Batch, EventRow, fold
 from .port import Commit
 from .resting import follows, works_of
-from .schema import NOW
+from .schema import NOW, unusable
 from .taking import Claim, meta, take
 
 __all__ = ["OwnedFile", "Written"]
@@ -67,7 +67,7 @@ class OwnedFile:
             self._roll_back()
             self._disconnect()
             if isinstance(error, sqlite3.Error):
-                raise JournalError(f"{self._name} cannot be opened: {error}") from error
+                raise unusable(error, self._name) from error
             raise
 
     def write(self, commits: Sequence[Commit], renew: bool) -> Written:

@@ -19,7 +19,7 @@ from . import rows
 from .holder import Fate, Holder, ProcessTable, ProcfsTable
 from .port import START, CheckpointRow, DeadRow, MessageRow, Record, Seq, StateRow
 from .rows import Waiting
-from .schema import identify
+from .schema import identify, unusable
 from .seams import RunSync
 from .taking import meta
 
@@ -57,7 +57,7 @@ class JournalFile:
             if connection is not None:
                 connection.close()
             if isinstance(error, sqlite3.Error):
-                raise JournalError(f"{path} cannot be read: {error}") from error
+                raise unusable(error, str(path)) from error
             raise
         return cls(path, connection, ProcfsTable() if processes is None else processes)
 
@@ -198,8 +198,6 @@ def _check(connection: sqlite3.Connection, path: pathlib.Path) -> None:
                 f"to {path.parent}. Copy {path.name} and, if it is there, {path.name}-wal to a folder of your own"
             ) from error
         raise
-    except sqlite3.DatabaseError:
-        pass  # not a database: `identify` says so
     if identify(connection, str(path)) == 0:
         raise JournalError(f"{path} is empty: no tree was ever started with it")
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from treewarden.agents.errors import JournalDamaged, JournalError
 
-__all__ = ["APPLICATION", "NOW", "VERSION", "identify", "migrate"]
+__all__ = ["APPLICATION", "NOW", "VERSION", "identify", "migrate", "unusable"]
 
 APPLICATION: Final = int.from_bytes(b"trwd", "big")
 """`PRAGMA application_id`: the mark in the file's header."""
@@ -146,14 +146,8 @@ def identify(connection: sqlite3.Connection, file: str) -> int:
             "SELECT a.application_id, v.user_version, (SELECT count(*) FROM sqlite_schema)"
             " FROM pragma_application_id AS a, pragma_user_version AS v"
         ).fetchone()
-    except sqlite3.OperationalError as error:
-        raise JournalError(f"{file} cannot be read: {error}") from error
-    except sqlite3.DatabaseError as error:
-        if "malformed" in str(error):
-            raise JournalDamaged(f"{file} is damaged: {error}") from error
-        raise JournalError(
-            f"{file} is not a treewarden journal: it is no SQLite database. Name another file"
-        ) from error
+    except sqlite3.Error as error:
+        raise unusable(error, file) from error
     if (application, version, tables) == (0, 0, 0):
         return 0
     if application != APPLICATION or version < 1:
@@ -164,6 +158,15 @@ def identify(connection: sqlite3.Connection, file: str) -> int:
             "Upgrade treewarden"
         )
     return version
+
+
+def unusable(error: sqlite3.Error, file: str) -> JournalError:
+    """What SQLite says about `file` when it cannot be used, for people."""
+    if isinstance(error, sqlite3.OperationalError):
+        return JournalError(f"{file} cannot be opened: {error}")
+    if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+        return JournalError(f"{file} is not a treewarden journal: it is no SQLite database. Name another file")
+    return JournalDamaged(f"{file} is damaged: {error}. Restore it from a copy")
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:

@@ -46,7 +46,9 @@ OF_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "tuple[str, ...]": st.lists(TEXT).map(tuple),
     "tuple[Path, ...]": st.lists(PATHS).map(tuple),
     "tuple[MessageId, ...]": st.lists(TEXT).map(tuple),
-    "tuple[RejectedOption, ...]": st.lists(st.builds(RejectedOption, action=TEXT, confidence=NUMBERS, why=TEXT)).map(tuple),
+    "tuple[RejectedOption, ...]": st.lists(st.builds(RejectedOption, action=TEXT, confidence=NUMBERS, why=TEXT)).map(
+        tuple
+    ),
 }
 
 

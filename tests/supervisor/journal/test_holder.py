@@ -1,0 +1,131 @@
+"""What can be said about the process that holds a journal; nobody is gone who cannot be proved gone."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+from attrs import evolve
+
+from treewarden.supervisor.journal.holder import Fate, Holder, Process, ProcfsTable, refusal
+
+ME = Process("here", 100, "boot-1", "pid:[1]", "555")
+OTHER = evolve(ME, pid=200, started="777")
+
+
+def add(proc: pathlib.Path, process: Process, state: str = "S", threads: int = 1, name: str = "python") -> None:
+    folder = proc / str(process.pid)
+    folder.mkdir(parents=True)
+    middle = " ".join(["0"] * 18)
+    (folder / "stat").write_text(f"{process.pid} ({name}) {state} {middle} {process.started} 0 0\n")
+    for thread in range(threads):
+        (folder / "task" / str(process.pid + thread)).mkdir(parents=True)
+
+
+@pytest.fixture
+def proc(tmp_path: pathlib.Path) -> pathlib.Path:
+    (tmp_path / "sys/kernel/random").mkdir(parents=True)
+    (tmp_path / "sys/kernel/random/boot_id").write_text("boot-1\n")
+    (tmp_path / "self/ns").mkdir(parents=True)
+    (tmp_path / "self/ns/pid").symlink_to("pid:[1]")
+    add(tmp_path, ME)
+    return tmp_path
+
+
+def table(proc: pathlib.Path) -> ProcfsTable:
+    return ProcfsTable(str(proc), host="here", pid=ME.pid)
+
+
+def test_a_process_describes_itself(proc: pathlib.Path) -> None:
+    assert table(proc).me() == ME
+
+
+def test_a_process_that_runs_is_alive_in_whatever_state(proc: pathlib.Path) -> None:
+    assert table(proc).fate(ME) is Fate.ALIVE
+    for position, state in enumerate("RSDTt"):
+        add(proc, evolve(OTHER, pid=300 + position), state, name=f"a) {state} (b")
+        assert table(proc).fate(evolve(OTHER, pid=300 + position)) is Fate.ALIVE
+
+
+def test_a_process_that_is_not_there_is_gone(proc: pathlib.Path) -> None:
+    assert table(proc).fate(OTHER) is Fate.GONE
+
+
+def test_a_number_that_is_used_again_is_another_process(proc: pathlib.Path) -> None:
+    add(proc, evolve(OTHER, started="999"))
+    assert table(proc).fate(OTHER) is Fate.GONE
+
+
+def test_a_dead_process_that_nobody_collected_is_gone(proc: pathlib.Path) -> None:
+    add(proc, OTHER, "Z")
+    assert table(proc).fate(OTHER) is Fate.GONE
+
+
+def test_a_dead_main_thread_does_not_mean_a_dead_process(proc: pathlib.Path) -> None:
+    add(proc, OTHER, "Z", threads=2)
+    assert table(proc).fate(OTHER) is Fate.ALIVE
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        evolve(OTHER, boot="boot-0"),
+        evolve(OTHER, namespace="pid:[2]"),
+        evolve(OTHER, boot=""),
+        evolve(OTHER, started=""),
+    ],
+)
+def test_a_process_of_another_boot_or_container_cannot_be_judged(proc: pathlib.Path, elsewhere: Process) -> None:
+    assert table(proc).fate(elsewhere) is Fate.UNKNOWN
+
+
+def test_without_proc_nobody_is_gone(tmp_path: pathlib.Path) -> None:
+    assert table(tmp_path / "nothing").fate(OTHER) is Fate.UNKNOWN
+    assert table(tmp_path / "nothing").me() == Process("here", 100)
+
+
+def test_a_process_that_hides_cannot_be_judged(proc: pathlib.Path) -> None:
+    (proc / str(OTHER.pid)).mkdir()
+    assert table(proc).fate(OTHER) is Fate.UNKNOWN
+    shutil.rmtree(proc / str(ME.pid))  # and one that does not even see itself judges nobody
+    assert table(proc).fate(evolve(OTHER, pid=400)) is Fate.UNKNOWN
+
+
+def test_real_processes() -> None:
+    real = ProcfsTable()
+    me = real.me()
+    assert me.pid == os.getpid()
+    assert real.fate(me) is Fate.ALIVE
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    them = ProcfsTable(pid=child.pid).me()
+    try:
+        assert real.fate(them) is Fate.ALIVE
+        child.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED)
+        assert real.fate(them) is Fate.ALIVE
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, and still in the table
+        assert real.fate(them) is Fate.GONE
+    finally:
+        child.kill()
+        child.communicate()
+    assert real.fate(them) is Fate.GONE
+
+
+HOLDER = Holder(process=OTHER, epoch=7, since=1_800_000_000.0, lease_until=1_800_000_100.0, released=False)
+
+
+def test_a_refusal_names_file_holder_and_remedy() -> None:
+    assert refusal("tree.db", HOLDER, Fate.ALIVE, ME, 1_800_000_095.0) == (
+        "tree.db is owned by process 200 on here (epoch 7, since 2027-01-15 08:00:00+00:00): it exists: stop it first. "
+        "Reading it works beside its owner"
+    )
+    unknown = refusal("tree.db", HOLDER, Fate.UNKNOWN, ME, 1_800_000_095.0)
+    assert "if it has died, its lease ends in 5.0 s; if not, stop it first" in unknown
+    mine = refusal("tree.db", evolve(HOLDER, process=ME), Fate.ALIVE, ME, 1_800_000_095.0)
+    assert "this process itself has it open: close it there first" in mine

@@ -1,0 +1,132 @@
+"""What tells a journal from any other file, and one version of it from another."""
+
+from __future__ import annotations
+
+import pathlib
+import sqlite3
+from contextlib import closing
+
+import pytest
+import trio
+
+from treewarden.agents.errors import JournalDamaged, JournalError
+from treewarden.supervisor.journal.port import Commit
+from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.journal.schema import APPLICATION, VERSION
+
+from ...journals import fact, on_disk, settle
+
+
+@pytest.fixture
+def file(tmp_path: pathlib.Path) -> pathlib.Path:
+    return tmp_path / "tree.db"
+
+
+def opened(file: pathlib.Path, *commits: Commit) -> None:
+    """Own the file once, from entering to leaving."""
+
+    async def own() -> None:
+        async with on_disk(file) as journal:
+            for commit in commits:
+                await journal.commit(commit)
+
+    trio.run(own)
+
+
+def test_a_new_file_is_marked_as_a_journal(file: pathlib.Path) -> None:
+    opened(file)
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_every_table_is_strict_and_carries_the_epoch(file: pathlib.Path) -> None:
+    opened(file)
+    with closing(sqlite3.connect(file)) as connection:
+        tables = connection.execute(
+            "SELECT name, strict FROM pragma_table_list WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        ).fetchall()
+        assert {name for name, _ in tables} == {
+            "meta", "owner", "events", "states", "checkpoints", "mailbox", "dead_letters", "replies", "timers",
+            "commands",
+        }  # fmt: skip
+        for name, strict in tables:
+            columns = {row[1]: row[3] for row in connection.execute(f"PRAGMA table_info({name})")}
+            assert strict
+            assert columns["epoch"] == 1, f"{name}.epoch may be missing"
+
+
+def test_what_is_asked_for_one_slot_uses_an_index(file: pathlib.Path) -> None:
+    opened(file)
+    questions = [
+        "SELECT * FROM states WHERE path = ?",
+        "SELECT * FROM mailbox WHERE path = ? ORDER BY priority, row",
+        "SELECT * FROM timers WHERE path = ? ORDER BY name",
+        "SELECT * FROM checkpoints WHERE path = ? ORDER BY id DESC",
+        "SELECT * FROM events WHERE path = ? AND seq > 5 ORDER BY seq",
+        "SELECT * FROM dead_letters WHERE path = ? ORDER BY id DESC",
+        "SELECT * FROM replies WHERE id >= ? AND id < 'x'",
+    ]
+    with closing(sqlite3.connect(file)) as connection:
+        for question in questions:
+            (plan,) = connection.execute(f"EXPLAIN QUERY PLAN {question}", ("desk",)).fetchall()
+            assert plan[3].startswith("SEARCH"), f"{question}: {plan[3]}"
+
+
+def test_another_programs_database_is_refused_and_left_alone(file: pathlib.Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE notes (text)")
+    before = file.read_bytes()
+    with pytest.raises(JournalError, match=r"tree\.db is not a treewarden journal: it is another program's database"):
+        opened(file)
+    with pytest.raises(JournalError, match="another program's database"):
+        JournalFile.open(file)
+    assert file.read_bytes() == before
+    assert [path.name for path in file.parent.iterdir()] == ["tree.db"]
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(file: pathlib.Path) -> None:
+    file.write_text("children = []\n" * 100)
+    before = file.read_bytes()
+    with pytest.raises(JournalError, match=r"tree\.db is not a treewarden journal: it is no SQLite database"):
+        opened(file)
+    with pytest.raises(JournalError, match="it is no SQLite database"):
+        JournalFile.open(file)
+    assert file.read_bytes() == before
+
+
+def test_a_newer_schema_is_refused_and_left_alone(file: pathlib.Path) -> None:
+    opened(file)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+    before = file.read_bytes()
+    newer = rf"was written by a newer treewarden: its schema is {VERSION + 1}, this one reads up to {VERSION}\. Upgrade"
+    with pytest.raises(JournalError, match=newer):
+        opened(file)
+    with pytest.raises(JournalError, match=newer):
+        JournalFile.open(file)
+    assert file.read_bytes() == before
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(JournalError, match=r"there is no folder .*missing"):
+        opened(tmp_path / "missing" / "tree.db")
+    assert not (tmp_path / "missing").exists()
+
+
+def test_a_folder_is_no_file(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(JournalError, match="cannot be opened"):
+        opened(tmp_path)
+    with pytest.raises(JournalError, match="there is no journal"):
+        JournalFile.open(tmp_path)
+
+
+def test_nothing_is_appended_to_a_journal_that_lost_its_end(file: pathlib.Path) -> None:
+    opened(file, *(settle(number, events=[fact(number)]) for number in range(1, 4)))
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("DELETE FROM events WHERE seq = 3")
+    with pytest.raises(JournalDamaged, match=r"head is event 3, its last event is 2"):
+        opened(file)
+    with JournalFile.open(file) as reading:
+        assert [str(fault) for fault in reading.verify().faults] == ["3: cut: event 3 is gone from the end"]
