@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict, Unpack, cast
 
 from treewarden.agents.agent import Agent
 from treewarden.agents.core.durability import MailboxSpec
+from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError
 from treewarden.agents.worker import AgentSpec
 from treewarden.supervisor.core.spec import (
@@ -61,6 +62,8 @@ class SupervisorOptions(TypedDict, total=False):
     shutdown: Shutdown
     significant: bool
     stable_after: float
+    on_start: Callable[[Path], Awaitable[object]] | None
+    start_within: float
 
 
 def child(
