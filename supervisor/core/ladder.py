@@ -64,9 +64,7 @@ def _used_up(context: Context, _incident: Incident) -> bool:
 
 
 def _dies_on_state(context: Context, _incident: Incident) -> bool:
-    """A failed start says less than a life: it has to fail three times."""
-    enough = 3 if context.kind is Kind.START_FAILED else 2
-    return context.lives >= enough and not context.one_message and not context.shows(*_NO_FAULT_OF_STATE)
+    return context.lives >= 2 and not context.one_message and not context.shows(*_NO_FAULT_OF_STATE)
 
 
 def _state_left(context: Context, incident: Incident) -> bool:
@@ -184,7 +182,7 @@ ROWS: Final = (
         SetAside, _set_aside, "set the message aside and restart without it",
         "this message ended its agent each time it was tried", "restart, then roll back"),
     Row("dies on its state", _FAILED, _state_left,
-        "2 lives in a row (3 failed starts) that settled nothing, not by one message; a checkpoint (4 lives without)",
+        "2 lives or starts in a row that settled nothing, not by one message; a checkpoint (4 lives without)",
         RollBack, _roll_back, "roll back one checkpoint, then further, at last to the declared state",
         "it dies right after each restore, and not by one message: the state is the suspect",
         "roll back one further; without an earlier state, ask"),

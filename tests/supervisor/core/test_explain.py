@@ -32,7 +32,7 @@ desk/a  incident i1
               2 lives in a row settled nothing, always with the same message
   not         restart 0.05: 'poison message' comes first
               break 0.05: needs ten siblings, or three and half of all, failing in the same way
-              roll_back 0.26: needs 2 lives in a row (3 failed starts) that settled nothing, not by one message;\
+              roll_back 0.26: needs 2 lives or starts in a row that settled nothing, not by one message;\
  a checkpoint (4 lives without)
               hold 0.92: needs every earlier state tried
   next        restart, then roll back"""

@@ -91,6 +91,7 @@ ANSWERS: dict[str, list[tuple[Case, Action]]] = {
         (case(*[DIES] * 4, actions=(Restart(), RollBack(1), RollBack(2)), checkpoints=2), RollBack(3, 8.0)),
         (case(*[DIES] * 4), RollBack(1, 8.0)),
         (case(*[exited(failed(message=m)) for m in ("m1", "m2")], checkpoints=1), RollBack(1, 2.0)),
+        (case(CRASH, START, START, checkpoints=3), RollBack(1, 4.0)),
         (case(START, START, START, checkpoints=1), RollBack(1, 4.0)),
     ],
     "no state left": [
@@ -126,7 +127,7 @@ ANSWERS: dict[str, list[tuple[Case, Action]]] = {
     ],
     "start failed": [
         (case(START), Restart(Scope.ONE, 1.0)),
-        (case(CRASH, START, START, checkpoints=3), Restart(Scope.ONE, 4.0)),
+        (case(CRASH, START, checkpoints=3), Restart(Scope.ONE, 2.0)),
     ],
     "supervisor gave up": [
         (case(exited(Stopped("intensity")), spec=SupervisorSpec(id="a"), spread=0.0), Restart(Scope.ONE, 0.1)),
