@@ -166,10 +166,9 @@ def recovering(asked: Asked) -> Reply:
 
 def stock(asked: Asked) -> Reply:
     """A list of things, which now and then is not what its readers have in mind."""
-    draw = asked.chance(asked.n).random()
-    if asked.n == 2 or draw < 0.04:
+    if asked.n % 16 == 2:
         return said({"items": []})
-    if asked.n == 5 or draw < 0.08:
+    if asked.n % 16 == 9:
         return said({"error": "try again"})
     return said({"items": [{"sku": f"{asked.name}-{place}", "stock": place} for place in range(3)]})
 

@@ -28,8 +28,6 @@ __all__ = ["Check", "last_checks", "line", "main"]
 class Check:
     """One recorded check."""
 
-    at: float
-    """Wall seconds."""
     path: Path
     facts: Mapping[str, Any]
     """The fields of `watchdog.Checked`."""
@@ -41,7 +39,7 @@ def checks(file: JournalFile, path: Path) -> Iterator[Check]:
     while records := file.records(after, path=path, kinds={Recorded.__name__}):
         for record in records:
             if isinstance(record.event, Recorded) and record.event.kind.endswith(":Checked"):
-                yield Check(record.at, record.event.path, record.event.facts)
+                yield Check(record.event.path, record.event.facts)
         after = records[-1].seq
 
 
@@ -61,7 +59,7 @@ def line(check: Check) -> str:
     facts = check.facts
     status = facts.get("status") or "-"
     mark = f"  [{facts['trouble']}]" if facts.get("trouble") else ""
-    when = datetime.fromtimestamp(check.at).strftime("%F %T.%f")[:-3]
+    when = datetime.fromtimestamp(facts["at"]).strftime("%F %T.%f")[:-3]
     return f"{when}  {facts['kind']:12} {status!s:>3}  {facts['latency'] * 1000:8.1f} ms  {facts.get('text', '')}{mark}"
 
 
@@ -89,7 +87,7 @@ def main() -> int:
         print(f"history: {error}", file=sys.stderr)
         return 2
     for check in found:
-        print(json.dumps({"at": check.at, "path": check.path, **check.facts}) if options.json else line(check))
+        print(json.dumps({"path": check.path, **check.facts}) if options.json else line(check))
     if not options.json:
         print(total)
     return 0

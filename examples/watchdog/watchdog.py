@@ -34,6 +34,8 @@ class Recheck:
 class Checked:
     """One check, as the journal keeps it."""
 
+    at: float
+    """When it ended, in wall seconds."""
     kind: str
     latency: float
     status: int | None = None
@@ -117,8 +119,8 @@ class Endpoint(Agent[History]):
         self.fetch = fetch
         self.base = ""
         self.lost = False
-        self.limited = 0
-        self.checked = False
+        self.limited: list[Checked] = []
+        self.said = False
 
     async def on_start(self) -> None:
         if self.fetch is fetch:
@@ -140,17 +142,18 @@ class Endpoint(Agent[History]):
         """One check: ask, judge, remember, and tell the supervisor if that changes what the endpoint is held for."""
         seen = await self.observe(limit)
         found = judge(self.expectation, seen)
-        if found.kind is Kind.RATE_LIMITED:
-            self.limited += 1  # kept with the next check: what this handler would keep is undone by what it raises
-            raise RateLimited(found.after, f"{self.call.url}: {found.text}")
         before = self.state
+        if found.kind is Kind.RATE_LIMITED:
+            # Kept with the next check: what this handler would keep is undone by what it raises.
+            self.limited.append(self.checked(found, seen, before.standing))
+            raise RateLimited(found.after, f"{self.call.url}: {found.text}")
         standing, change = step(self.damping, before.standing, found.kind.value)
         failed = found.kind is not Kind.OK
         self.state = History(
             checks=before.checks + 1,
             failures=before.failures + failed,
             in_a_row=before.in_a_row + 1 if failed else 0,
-            limited=before.limited + self.limited,
+            limited=before.limited + len(self.limited),
             kind=found.kind.value,
             status=seen.status,
             latency=seen.latency,
@@ -159,23 +162,26 @@ class Endpoint(Agent[History]):
             next=self.life.slot.due.get("check", 0.0),
             standing=standing,
         )
-        self.limited = 0
-        self.record(
-            Checked(
-                kind=found.kind.value,
-                latency=round(seen.latency, 6),
-                status=seen.status,
-                text=found.text,
-                trouble=standing.trouble,
-            )
-        )
+        for each in (*self.limited, self.checked(found, seen, standing)):
+            self.record(each)
+        self.limited.clear()
         # A supervisor that has started anew has not heard of a trouble that goes on: the first check says it again.
-        if standing.trouble and failed and (change is not None or not self.checked):
+        if standing.trouble and failed and (change is not None or not self.said):
             self.alarm(standing.trouble, found, seen)
         # After the alarm, so that a trouble that turns into another is never over in between.
         if change is not None and change.was:
             self.recovered(change.was, f"now {change.now}" if change.now else f"well again: {self.call.url}")
-        self.checked = True
+        self.said = True
+
+    def checked(self, found: Finding, seen: Observation, standing: Standing) -> Checked:
+        return Checked(
+            at=self.now(),
+            kind=found.kind.value,
+            latency=round(seen.latency, 6),
+            status=seen.status,
+            text=found.text,
+            trouble=standing.trouble,
+        )
 
     def alarm(self, trouble: str, found: Finding, seen: Observation) -> None:
         facts = {"latency": round(seen.latency, 3), "in_a_row": self.state.in_a_row, **found.facts}
@@ -246,5 +252,10 @@ def _call(url: str, method: str, headers: Mapping[str, str], body: Any) -> Call:
         return Call(url=url, method=method, headers=headers)
     if isinstance(body, str):
         return Call(url=url, method=method, headers=headers, body=body.encode())
-    sent = {"Content-Type": "application/json", **headers}
-    return Call(url=url, method=method, headers=sent, body=json.dumps(body, allow_nan=False).encode())
+    try:
+        encoded = json.dumps(body, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"body is {body!r}: {error}; give a text, or texts, numbers, tables and lists"
+        ) from None
+    return Call(url=url, method=method, headers={"Content-Type": "application/json", **headers}, body=encoded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,9 @@ async def test_too_many_requests_throttle_and_restart_nothing(autojump_clock: Mo
         assert 7 <= after - limited < 8.1
         known = await report(running, "a")
         assert (known.limited, known.failures) == (1, 0)
+        recorded = await happened(running, Recorded, known.checks + known.limited)
+        assert [each.facts["kind"] for each in recorded][:3] == ["ok", "rate_limited", "ok"]
+        assert recorded[1].facts["at"] == pytest.approx(limited)
         assert status_of(running, "a") == (SlotState.UP, 0)
 
 
@@ -221,6 +225,7 @@ async def test_counters_and_due_times_go_on_in_the_next_tree(autojump_clock: Moc
         ({"url": "ftp://a/"}, "url is 'ftp://a/'; begin it with https://, http:// or demo:/"),
         ({"url": "https:///a"}, "url is 'https:///a'"),
         ({"url": "http://a/", "method": "get"}, "method is 'get'; give one of GET"),
+        ({"url": "http://a/", "body": {"at": date(2026, 1, 1)}}, "body is {'at': datetime.date(2026, 1, 1)}"),
         ({"url": "http://a/", "timeout": 0.0}, "timeout is 0.0"),
         ({"url": "http://a/", "timeout": float("nan")}, "timeout is nan"),
         ({"url": "http://a/", "expect": {"statu": 1}}, "there is no 'statu'"),

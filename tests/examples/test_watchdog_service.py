@@ -64,6 +64,9 @@ def test_other_paths_have_their_manners() -> None:
     assert [reply.status for reply in replies("/recovering/1", 7)] == [503] * 2 + [200] * 5
     assert any(reply.delay > 0.5 for reply in replies("/slow/1", 10))
     assert any(reply.never for reply in replies("/hang/1", 5))
+    assert [n for n, reply in enumerate(replies("/prices", 14), 1) if reply.status == 429] == [3, 10]
+    stock = [json.loads(reply.body) for reply in replies("/stock/oak", 10)]
+    assert [n for n, reply in enumerate(stock, 1) if not reply.get("items")] == [2, 9]
     assert answer(Asked(7, "/nowhere")).status == 404
     assert answer(Asked(7, "/secure/1")).status == 401
     assert answer(Asked(7, "/secure/1", headers={"authorization": "Bearer demo"})).status == 200
