@@ -1,0 +1,260 @@
+"""The writer: what shares a transaction, what a read sees, and what is asked of the disk."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any, TypeVar
+
+import pytest
+import trio
+import trio.testing
+
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import CommitFailed, ConfigurationError, JournalError
+from treewarden.supervisor.core.event import Recorded
+from treewarden.supervisor.journal.port import Commit
+from treewarden.supervisor.journal.reading import JournalFile
+
+from ...journals import DESK, WALL, Told, fact, message, on_disk, settle, state
+
+T = TypeVar("T")
+
+
+class Gate:
+    """In the place of a worker thread: counts the calls, and holds them while it is shut."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.open = trio.Event()
+        self.open.set()
+
+    def shut(self) -> None:
+        self.open = trio.Event()
+
+    async def run_sync(self, call: Callable[..., T], /, *args: Any, **_options: Any) -> T:
+        self.calls += 1
+        await self.open.wait()
+        await trio.lowlevel.checkpoint()
+        return call(*args)
+
+
+class Traced:
+    """Connects as sqlite3 does, and keeps what was executed."""
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+        self.connection: sqlite3.Connection | None = None
+
+    def connect(self, *args: Any, **options: Any) -> sqlite3.Connection:
+        self.connection = sqlite3.connect(*args, **options)
+        self.connection.set_trace_callback(self.statements.append)
+        return self.connection
+
+    def count(self, begin: str) -> int:
+        return sum(statement.startswith(begin) for statement in self.statements)
+
+
+@pytest.fixture
+def file(tmp_path: pathlib.Path) -> pathlib.Path:
+    return tmp_path / "tree.db"
+
+
+async def test_extra_comes_before_the_write_ahead_log(file: pathlib.Path) -> None:
+    """The other order can lose every acknowledged row in a power cut."""
+    traced = Traced()
+    async with on_disk(file, connect=traced.connect):
+        assert traced.connection is not None
+        assert traced.connection.execute("PRAGMA synchronous").fetchone() == (3,)
+        assert traced.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    pragmas = [statement for statement in traced.statements if "synchronous =" in statement or "WAL" in statement]
+    assert pragmas == ["PRAGMA synchronous = EXTRA", "PRAGMA journal_mode = WAL"]
+
+
+async def test_what_gathers_during_a_sync_is_the_next_transaction(file: pathlib.Path) -> None:
+    gate, traced, told = Gate(), Traced(), Told()
+    async with on_disk(file, run_sync=gate.run_sync, connect=traced.connect) as journal:
+        gate.shut()
+        journal.submit(settle(1, events=[fact(1)]), told.of("1"))
+        await trio.testing.wait_all_tasks_blocked()
+        before = gate.calls, traced.count("COMMIT")
+        for number in range(2, 101):
+            journal.submit(settle(number, events=[fact(number)]), told.of(str(number)))
+        await trio.testing.wait_all_tasks_blocked()
+        assert told.news == []
+        gate.open.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert told.kept == [str(number) for number in range(1, 101)]
+        assert (gate.calls, traced.count("COMMIT")) == (before[0] + 1, before[1] + 2)
+        assert traced.count("INSERT INTO states") == 2
+        assert (await journal.recover(DESK)).state == state(100)
+        assert journal.head == 100
+
+
+async def test_a_transaction_is_bounded(file: pathlib.Path) -> None:
+    traced, told = Traced(), Told()
+    async with on_disk(file, connect=traced.connect) as journal:
+        before = traced.count("COMMIT")
+        for number in range(1, 4502):
+            journal.submit(Commit(), told.of(str(number)))
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(told.kept) == 4501
+        assert traced.count("COMMIT") == before + 3
+
+
+async def test_a_read_sees_what_was_submitted_before_it_and_nothing_behind(file: pathlib.Path) -> None:
+    gate, told = Gate(), Told()
+    found: list[Any] = []
+    async with on_disk(file, run_sync=gate.run_sync) as journal, trio.open_nursery() as nursery:
+
+        async def recover() -> None:
+            found.append(await journal.recover(DESK))
+
+        gate.shut()
+        journal.submit(settle(1), told.of("before"))
+        nursery.start_soon(recover)
+        await trio.testing.wait_all_tasks_blocked()
+        journal.submit(Commit(accepted=(message(1),)), told.of("behind"))
+        gate.open.set()
+        await trio.testing.wait_all_tasks_blocked()
+        (held,) = found
+        assert (held.state, held.messages) == (state(1), ())
+        assert (await journal.recover(DESK)).messages == (message(1),)
+
+
+async def test_following_costs_the_writer_nothing(file: pathlib.Path) -> None:
+    gate = Gate()
+    async with on_disk(file, run_sync=gate.run_sync) as journal:
+        for batch in range(20):
+            await journal.commit(Commit(events=tuple((WALL, fact(100 * batch + n)) for n in range(100))))
+        calls = gate.calls
+        recent = await journal.read(1700)
+        assert gate.calls == calls
+        assert [record.seq for record in recent] == list(range(1701, 2001))
+        old = await journal.read(0, 2000)
+        assert gate.calls == calls + 1
+        assert old[1700:] == recent
+        assert [record.seq for record in old] == list(range(1, 2001))
+
+
+async def test_live_records_are_those_of_the_file(file: pathlib.Path) -> None:
+    """Also where a fact is of a type that JSON does not have: a fold sees the same before and after a restart."""
+    async with on_disk(file) as journal:
+        event = Recorded(path=DESK, kind="checked", facts={"pair": (1, 2), "at": pathlib.Path("/tmp")})
+        await journal.commit(Commit(events=((WALL, event), (WALL, fact(1)))))
+        live = await journal.read()
+        assert await journal.read() == live
+        with JournalFile.open(file) as reading:
+            assert reading.records() == live
+    async with on_disk(file) as journal:
+        assert await journal.read() == live
+
+
+async def test_an_event_that_cannot_be_stored_fails_its_own_commit(file: pathlib.Path) -> None:
+    told = Told()
+    async with on_disk(file) as journal:
+        journal.submit(settle(1, Path("a"), events=[fact(1)]), told.of("a"))
+        bad = Recorded(path=DESK, kind="checked", facts={"x": math.nan})
+        journal.submit(settle(1, events=[bad]), told.of("nan"))
+        journal.submit(settle(1, Path("b"), events=[fact(2)]), told.of("b"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert (told.kept, told.failed) == (["a", "b"], ["nan"])
+        (error,) = (error for _, error in told.news if error)
+        assert isinstance(error, CommitFailed)
+        assert "not JSON compliant" in str(error)
+        assert journal.head == 2
+
+
+async def test_one_bad_commit_among_many_costs_few_transactions(file: pathlib.Path) -> None:
+    traced, told = Traced(), Told()
+    async with on_disk(file, connect=traced.connect) as journal:
+        before = traced.count("COMMIT")
+        for number in range(1000):
+            commit = Commit(acked=(5,)) if number == 700 else settle(1, Path(f"a{number}"))
+            journal.submit(commit, told.of(str(number)))
+        await trio.testing.wait_all_tasks_blocked()
+        assert told.failed == ["700"]
+        assert len(told.kept) == 999
+        assert traced.count("COMMIT") - before <= 12
+
+
+async def test_each_who_waits_gets_an_error_of_its_own(file: pathlib.Path) -> None:
+    errors: list[CommitFailed] = []
+    async with on_disk(file) as journal, trio.open_nursery() as nursery:
+
+        async def fail() -> None:
+            try:
+                await journal.commit(Commit(states=(state(1),), acked=(9,)))
+            except CommitFailed as error:
+                errors.append(error)
+
+        nursery.start_soon(fail)
+        nursery.start_soon(fail)
+    assert len({id(error) for error in errors}) == 2
+
+
+async def test_in_worker_threads(file: pathlib.Path) -> None:
+    async with on_disk(file, run_sync=trio.to_thread.run_sync) as journal, trio.open_nursery() as nursery:
+
+        async def agent(number: int) -> None:
+            for settled in range(1, 6):
+                await journal.commit(settle(settled, Path(f"agent/{number}"), events=[fact(settled)]))
+
+        for number in range(20):
+            nursery.start_soon(agent, number)
+    async with on_disk(file) as journal:
+        assert journal.head == 100
+        assert len(journal.opened.slots) == 20
+    with JournalFile.open(file) as reading:
+        assert reading.verify().sound
+
+
+async def test_a_journal_is_entered_once(file: pathlib.Path) -> None:
+    journal = on_disk(file)
+    async with journal:
+        pass
+    with pytest.raises(JournalError, match="entered once"):
+        async with journal:
+            pass
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"lease": 0}, {"lease": math.inf}, {"lease": math.nan}, {"keep": -1}, {"patience": -1}, {"patience": math.inf}],
+    ids=str,
+)
+def test_numbers_that_cannot_work_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        on_disk(pathlib.Path("tree.db"), **options)
+
+
+async def test_the_start_of_an_agent_does_not_depend_on_what_others_have_waiting(file: pathlib.Path) -> None:
+    async with on_disk(file) as journal:
+        rows = tuple(message(number, Path("other")) for number in range(1, 5001))
+        await journal.commit(Commit(accepted=rows))
+        await journal.commit(settle(1))
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    def connect(*args: Any, **options: Any) -> sqlite3.Connection:
+        connection = sqlite3.connect(*args, **options)
+        connection.set_progress_handler(count, 10)
+        return connection
+
+    async with on_disk(file, connect=connect) as journal:
+        assert journal.opened.slots == {DESK, Path("other")}
+        assert (await journal.recover(DESK)).state == state(1)
+    assert steps < 500, "10 steps of the virtual machine each"
+
+
+async def test_the_file_is_one_when_it_is_closed(file: pathlib.Path) -> None:
+    async with on_disk(file) as journal:
+        await journal.commit(settle(1))
+    with closing(sqlite3.connect(f"{file.as_uri()}?immutable=1", uri=True)) as connection:
+        assert connection.execute("SELECT settled FROM states").fetchall() == [(1,)]
