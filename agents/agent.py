@@ -114,10 +114,11 @@ class Agent(Generic[S]):
 
     # -- what a subclass may define
 
-    async def on_start(self) -> None:
+    async def on_start(self) -> Any:
         """Run before the first message of every incarnation; the next sibling starts when it returns.
 
-        Raise `Ignore` to stay away without being a failure; any other exception is a start that failed.
+        What it returns goes to whoever asked for the start (`start_child`), and to nobody after a restart. Raise
+        `Ignore` to stay away without being a failure; any other exception is a start that failed.
         """
 
     async def on_stop(self, exit: Exit) -> None:

@@ -160,6 +160,11 @@ class IsDynamic(SupervisionError):
 class SupervisorGone(SupervisionError):
     """The supervisor does not run, or ended before it answered (OTP: `noproc`, or its exit reason)."""
 
+    def __init__(self, text: str, *, path: Path, exit: Exit | None = None) -> None:
+        super().__init__(text, path=path)
+        self.exit = exit
+        """How it ended while the call waited; None if it did not run in the first place."""
+
 
 class StartFailed(SupervisionError):
     """A child did not start. `failure` says why; children started before it by the same call were stopped."""

@@ -1,40 +1,26 @@
-"""Calls to a supervisor: OTP's API, with its refusals as typed errors; one at a time, in arrival order."""
+"""Calls to a supervisor from outside: OTP's API, with its refusals as typed errors; one at a time, as they arrive."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import trio
-from attrs import evolve, frozen
+from attrs import frozen
 
+from treewarden.agents.core.exit import Exit, Stopped
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import (
-    AlreadyPresent,
-    AlreadyStarted,
-    ConfigurationError,
-    IsDynamic,
-    NotFound,
-    StartFailed,
-    StillRestarting,
-    StillRunning,
-    SupervisionError,
-    SupervisorGone,
-)
+from treewarden.agents.errors import SupervisorGone
 
-from .child import Child
-from .core.incident import Outcome
-from .core.spec import ChildSpec, RestartPolicy, Spec, Strategy, SupervisorSpec
-from .reload import Changes, reload
+from .core.spec import Spec, SupervisorSpec
+from .reload import Changes
 
 if TYPE_CHECKING:
-    from treewarden.agents.core.exit import Exit
-
     from .supervisor import Supervisor
 
-__all__ = ["Call", "ChildView", "Counts", "SupervisorRef", "answer"]
+__all__ = ["Call", "ChildView", "Counts", "Started", "SupervisorRef"]
 
 
 @frozen
@@ -48,6 +34,21 @@ class ChildView:
     """Of the current or the last life; 0 before the first."""
     supervisor: bool
     note: str = ""
+    life: int = 0
+    """The serial number of that life: no other life of this tree has it."""
+
+
+@frozen
+class Started:
+    """What became of a start that was asked for."""
+
+    path: Path
+    incarnation: int | None
+    """None: it chose to stay away (`Ignore`)."""
+    life: int | None
+    """The serial number of the life that began."""
+    info: Any = None
+    """What its `on_start` returned."""
 
 
 @frozen
@@ -78,9 +79,10 @@ class Call:
         self._error = error
         self._done.set()
 
-    def refuse(self, path: Path) -> None:
+    def refuse(self, path: Path, exit: Exit) -> None:
         """The supervisor has ended."""
-        self.fail(SupervisorGone(f"{path}: the supervisor ended before it answered {self.what}", path=path))
+        text = f"{path}: the supervisor ended before it answered {self.what}"
+        self.fail(SupervisorGone(text, path=path, exit=exit))
 
     async def wait(self) -> Any:
         await self._done.wait()
@@ -100,32 +102,28 @@ class SupervisorRef:
         self.path = path
         self._find = find
 
-    async def start_child(self, spec: Spec) -> Path:
-        """Add a child at the end and start it; returns its path when it has begun, or when it chose to stay away.
+    # -- children of a static supervisor
+
+    async def start_child(self, spec: Spec) -> Started:
+        """Add a child at the end and start it; returns when it has begun, or has chosen to stay away.
 
         Raises `AlreadyStarted`, `AlreadyPresent` (the old spec wins), `StartFailed` (the spec is not kept),
-        `IsDynamic` on a dynamic supervisor: that one has `start_dynamic`.
+        `ConfigurationError` for a spec that cannot work, and `IsDynamic` on a dynamic supervisor: that one has
+        `start_dynamic`.
         """
         return await self._call("start_child", spec)
 
-    async def start_dynamic(self, args: Mapping[str, Any] | None = None, *, id: str | None = None) -> Path:
-        """Start a child of a dynamic supervisor from its template, with these arguments besides the template's.
-
-        Raises `AlreadyStarted`, `StartFailed`, and `ConfigurationError` at the supervisor's `max_children`.
-        """
-        return await self._call("start_dynamic", (dict(args or {}), id))
-
     async def terminate_child(self, id: str) -> None:
-        """Stop a child; its spec stays unless it is temporary or dynamic. Stopping one that is down is no error.
+        """Stop a child; its spec stays unless it is temporary. Stopping one that is down is no error.
 
-        Raises `NotFound`.
+        A restart that waits is given up. Raises `NotFound`, `IsDynamic`.
         """
         await self._call("terminate_child", id)
 
-    async def restart_child(self, id: str) -> Path:
-        """Start a child that is down.
+    async def restart_child(self, id: str) -> Started:
+        """Start a child that is down. It does not count towards the intensity.
 
-        Raises `StillRunning`, `StillRestarting`, `NotFound`, `IsDynamic`, `StartFailed`.
+        Raises `StillRunning`, `StillRestarting`, `NotFound`, `IsDynamic`, `StartFailed` (the spec is kept).
         """
         return await self._call("restart_child", id)
 
@@ -136,9 +134,33 @@ class SupervisorRef:
         """
         await self._call("delete_child", id)
 
-    async def spec(self, id: str) -> Spec:
-        """The spec of a child. Raises `NotFound`."""
-        return await self._call("spec", id)
+    # -- children of a dynamic one
+
+    async def start_dynamic(self, args: Mapping[str, Any] | None = None, *, id: str | None = None) -> Started:
+        """Start a child of a dynamic supervisor from its template, with these arguments besides the template's.
+
+        Without an `id` it is named after the template. A child that is down for good is forgotten, and so is its id.
+        Raises `AlreadyStarted`, `StartFailed`, and `ConfigurationError` at the supervisor's `max_children`.
+        """
+        return await self._call("start_dynamic", (dict(args or {}), id))
+
+    async def terminate_dynamic(self, id: str, *, life: int | None = None) -> None:
+        """Stop a child of a dynamic supervisor, and forget it.
+
+        With a `life`, only if that life is the child's current one, or the last one of a child that waits for its
+        next start; a life that has ended is no error. Raises `NotFound` for an id that no child has, `IsDynamic` on
+        a supervisor that is not dynamic.
+        """
+        await self._call("terminate_dynamic", (id, life))
+
+    # -- looking
+
+    async def spec(self, id: str, *, life: int | None = None) -> Spec:
+        """The spec of a child; the template for all children of a dynamic supervisor, and for its own id.
+
+        With a `life`, only if that is the child's current or last one. Raises `NotFound`.
+        """
+        return await self._call("spec", (id, life))
 
     async def children(self) -> tuple[ChildView, ...]:
         """The children in start order."""
@@ -148,188 +170,64 @@ class SupervisorRef:
         """How many children there are."""
         return await self._call("count")
 
+    @property
+    def busy(self) -> bool:
+        """Whether it is starting or stopping children now, so that calls and signals wait. False if it does not run."""
+        supervisor = self._find(self.path)
+        return supervisor is not None and supervisor.exit is None and supervisor.busy
+
+    # -- the supervisor itself
+
+    async def stop(self, exit: Exit = Stopped("shutdown")) -> None:  # noqa: B008 (a frozen value)
+        """Ask it to stop its children in order and to end with `exit`; returns when nobody lives below it any more.
+
+        The supervisor above sees that end as any other: a permanent one is started again, a transient one after a
+        `Failed`. What was asked of it before comes first. Cancelling does not take it back.
+        """
+        supervisor = self._running()
+        supervisor.stop_with(exit)
+        await supervisor.wait_emptied()
+
+    @asynccontextmanager
+    async def suspended(self) -> AsyncGenerator[None]:
+        """Let it handle nothing for the length of the block: ends, signals, calls and stops wait in their order.
+
+        For changing several things before it reacts to the first. Entering waits as a call does; calling it from
+        inside the block waits for ever. Its parent's grace goes on: a suspended supervisor can be killed.
+        """
+        over = trio.Event()
+        call = Call("suspend", over)
+        self._running().post(call)
+        try:
+            await call.wait()
+            yield
+        finally:
+            over.set()
+
     async def replace(self, spec: SupervisorSpec) -> tuple[str, ...]:
         """Take new flags and specs (OTP's code change). Running children go on, with the new spec from their next
         start; ids that are new are added without being started and returned; ids no longer listed are kept behind the
-        others. Raises `ConfigurationError` for a change of kind that cannot be made; nothing is changed then."""
+        others. Raises `ConfigurationError` for a spec that cannot work or a change that cannot be made; nothing is
+        changed then."""
         return await self._call("replace", spec)
 
     async def reload(self, spec: SupervisorSpec) -> Changes:
         """Take a new spec and act on it at once, here and in the supervisors below.
 
         New children start, those no longer listed end for good, changed ones are started anew with their mailbox and
-        state. Raises `ConfigurationError` for a change that cannot be made; nothing is changed then.
+        state. Raises `ConfigurationError` for a spec or a change that cannot work; nothing is changed then.
         """
         changes = Changes()
         await self._call("reload", (spec, changes))
         return changes
 
-    async def _call(self, what: str, argument: Any = None) -> Any:
+    def _running(self) -> Supervisor:
         supervisor = self._find(self.path)
         if supervisor is None or supervisor.exit is not None:
             raise SupervisorGone(f"{self.path}: no supervisor runs there", path=self.path)
+        return supervisor
+
+    async def _call(self, what: str, argument: Any = None) -> Any:
         call = Call(what, argument)
-        supervisor.post(call)
+        self._running().post(call)
         return await call.wait()
-
-
-async def answer(supervisor: Supervisor, call: Call) -> Exit | None:
-    """Carry out one call and answer it; a refusal is an answer too. Calls never end the supervisor."""
-    try:
-        call.resolve(await _CALLS[call.what](supervisor, call.argument))
-    except (SupervisionError, ConfigurationError) as error:
-        call.fail(error)
-    return None
-
-
-async def _start_child(supervisor: Supervisor, spec: Spec) -> Path:
-    children = supervisor.children
-    if supervisor.spec.strategy is Strategy.DYNAMIC:
-        raise IsDynamic(f"{supervisor.path}: use start_dynamic with arguments for its template", path=supervisor.path)
-    if spec.significant and supervisor.spec.auto_shutdown == "never":
-        raise ConfigurationError(
-            f"{supervisor.path / spec.id}: a significant child needs auto_shutdown, which is never"
-        )
-    present = children.get(spec.id)
-    if present is not None:
-        raise _present(present)
-    return await _start_new(supervisor, spec)
-
-
-async def _start_dynamic(supervisor: Supervisor, argument: tuple[dict[str, Any], str | None]) -> Path:
-    if supervisor.spec.strategy is not Strategy.DYNAMIC:
-        raise IsDynamic(f"{supervisor.path}: it has no template; use start_child with a spec", path=supervisor.path)
-    args, id = argument
-    limit = supervisor.spec.max_children
-    if limit is not None and len(supervisor.children) >= limit:
-        raise ConfigurationError(f"{supervisor.path}: it has {limit} children already (max_children)")
-    template = supervisor.spec.children[0]
-    name = id if id is not None else next(_free_ids(supervisor, template.id))
-    present = supervisor.children.get(name)
-    if present is not None:
-        raise _present(present)
-    if isinstance(template, ChildSpec):
-        return await _start_new(supervisor, evolve(template, id=name, args={**template.args, **args}))
-    return await _start_new(supervisor, evolve(template, id=name))
-
-
-def _free_ids(supervisor: Supervisor, stem: str) -> Any:
-    taken = supervisor.children
-    return (name for n in itertools.count(1) if taken.get(name := f"{stem}-{n}") is None)
-
-
-def _present(child: Child) -> SupervisionError:
-    if child.current is not None:
-        return AlreadyStarted(f"{child.path} runs already; the new spec was discarded", path=child.path)
-    return AlreadyPresent(f"{child.path} exists and does not run; restart it, or delete it first", path=child.path)
-
-
-async def _start_new(supervisor: Supervisor, spec: Spec) -> Path:
-    child = supervisor.children.add(spec)
-    failure = await supervisor.children.start(child)
-    if failure is not None:
-        supervisor.children.drop(child, "it did not start")
-        raise StartFailed(child.path, failure)
-    return child.path
-
-
-async def _terminate_child(supervisor: Supervisor, id: str) -> None:
-    child = _child(supervisor, id)
-    await supervisor.children.stop(child)
-    supervisor.common.note(*supervisor.judge.close(child, Outcome.UNOBSERVED))
-    if child.spec.restart is RestartPolicy.TEMPORARY or supervisor.spec.strategy is Strategy.DYNAMIC:
-        supervisor.children.drop(child, "it was terminated")
-    else:
-        supervisor.children.close(child, "it was terminated")
-
-
-async def _restart_child(supervisor: Supervisor, id: str) -> Path:
-    child = _static(supervisor, id)
-    failure = await supervisor.children.start(child)
-    if failure is not None:
-        raise StartFailed(child.path, failure)
-    return child.path
-
-
-async def _delete_child(supervisor: Supervisor, id: str) -> None:
-    child = _static(supervisor, id)
-    supervisor.children.drop(child, "it was deleted")
-
-
-async def _spec(supervisor: Supervisor, id: str) -> Spec:
-    return _child(supervisor, id).spec
-
-
-async def _children(supervisor: Supervisor, _: None) -> tuple[ChildView, ...]:
-    return tuple(view(child) for child in supervisor.children)
-
-
-async def _count(supervisor: Supervisor, _: None) -> Counts:
-    children = list(supervisor.children)
-    below = sum(isinstance(child.spec, SupervisorSpec) for child in children)
-    dynamic = supervisor.spec.strategy is Strategy.DYNAMIC
-    return Counts(
-        specs=1 if dynamic else len(children),
-        active=supervisor.children.running,
-        supervisors=below,
-        workers=len(children) - below,
-    )
-
-
-async def _replace(supervisor: Supervisor, spec: SupervisorSpec) -> tuple[str, ...]:
-    if (spec.strategy is Strategy.DYNAMIC) is not (supervisor.spec.strategy is Strategy.DYNAMIC):
-        raise ConfigurationError(f"{supervisor.path}: a running supervisor cannot become dynamic, or stop being so")
-    ids = [child.id for child in spec.children]
-    twice = next((id for id in ids if ids.count(id) > 1), None)
-    if twice is not None:
-        raise ConfigurationError(f"{supervisor.path}: two children are called {twice!r}; ids are unique among siblings")
-    supervisor.adopt(spec)
-    if spec.strategy is Strategy.DYNAMIC:
-        return ()
-    return tuple(child.spec.id for child in supervisor.children.reorder(spec.children))
-
-
-async def _reload(supervisor: Supervisor, argument: tuple[SupervisorSpec, Changes]) -> None:
-    spec, changes = argument
-    if spec.strategy is not supervisor.spec.strategy and Strategy.DYNAMIC in (spec.strategy, supervisor.spec.strategy):
-        raise ConfigurationError(f"{supervisor.path}: a running supervisor cannot become dynamic, or stop being so")
-    await reload(supervisor, spec, changes)
-
-
-def view(child: Child) -> ChildView:
-    """A child as data."""
-    return ChildView(
-        child.spec.id, child.path, child.state, child.lives, isinstance(child.spec, SupervisorSpec), child.note
-    )
-
-
-def _child(supervisor: Supervisor, id: str) -> Child:
-    child = supervisor.children.get(id)
-    if child is None:
-        raise NotFound(f"{supervisor.path}: it has no child {id!r}", path=supervisor.path / id)
-    return child
-
-
-def _static(supervisor: Supervisor, id: str) -> Child:
-    if supervisor.spec.strategy is Strategy.DYNAMIC:
-        raise IsDynamic(f"{supervisor.path}: children of a dynamic supervisor end for good", path=supervisor.path)
-    child = _child(supervisor, id)
-    if child.current is not None:
-        raise StillRunning(f"{child.path} runs; terminate it first", path=child.path)
-    if child.state is SlotState.RESTARTING:
-        raise StillRestarting(f"{child.path} waits for its next start; terminate it first", path=child.path)
-    return child
-
-
-_CALLS: Mapping[str, Callable[[Supervisor, Any], Any]] = {
-    "start_child": _start_child,
-    "start_dynamic": _start_dynamic,
-    "terminate_child": _terminate_child,
-    "restart_child": _restart_child,
-    "delete_child": _delete_child,
-    "spec": _spec,
-    "children": _children,
-    "count": _count,
-    "replace": _replace,
-    "reload": _reload,
-}

@@ -1,40 +1,36 @@
-"""One child of a supervisor: its place, its lives, and the fence that turns what ends a life into an `Exit`."""
+"""One child of a supervisor: its place in the table, and what all lives of children have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 from attrs import define, field
 
-from treewarden.agents.agent import is_agent_class, made_by, overrides
-from treewarden.agents.core.durability import Message
-from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe, leaves
+from treewarden.agents.core.exit import Exit, Failure
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState, advance
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import AgentFailed, AgentStopped, Ignore, failure_of
-from treewarden.agents.life import Life, StopOrder, Tick
-from treewarden.agents.ports import KEEP, Alarm
-from treewarden.agents.ref import Ref
-from treewarden.agents.runner import run_agent
+from treewarden.agents.errors import Ignore
+from treewarden.agents.ports import Alarm
 from treewarden.agents.slot import Slot
 
 from .common import Common
 from .core.decision import Policy
 from .core.history import RestartHistory
 from .core.incident import Incident
-from .core.signal import RateLimitReached, Recovered, Reported
-from .core.spec import ChildSpec, Restore, Spec
-from .recovery import needs_restoring, restore_slot
+from .core.spec import Spec
 
 if TYPE_CHECKING:
+    from .fence import AgentLife
     from .supervisor import Supervisor
 
-__all__ = ["AgentLife", "Child", "Incarnation", "Parent"]
+__all__ = ["KILL_WITHIN", "NOT_STARTED", "Child", "Incarnation", "Parent"]
 
-_NOT_STARTED = Failure("NotStarted", "it was killed while it started")
+KILL_WITHIN: Final = 1.0
+"""Seconds that a cancelled incarnation has to end before it is fenced off as a zombie."""
+NOT_STARTED: Final = Failure("NotStarted", "it was killed while it started", fingerprint="killed")
 
 
 class Parent(Protocol):
@@ -55,10 +51,14 @@ class Child:
 
     spec: Spec
     path: Path
+    args: Mapping[str, Any] = field(factory=dict[str, Any])
+    """What a dynamic child was given besides its template's arguments."""
     state: SlotState = SlotState.DOWN
     lives: int = 0
     """Incarnations so far in this process; the current one's number."""
     current: AgentLife | Supervisor | None = None
+    last: int = 0
+    """The serial number of the current life, or of the last one."""
     slot: Slot | None = None
     incident: Incident | None = None
     history: RestartHistory = field(factory=RestartHistory)
@@ -70,6 +70,8 @@ class Child:
     """A restart that is due later."""
     calm: Alarm | None = None
     """The end of the incident, if nothing happens until then."""
+    throttled: Alarm | None = None
+    """The end of a throttle."""
     note: str = ""
     """What an operator should know: why it is held, until when it is throttled."""
     error: BaseException | None = None
@@ -95,12 +97,18 @@ class Incarnation:
         self.child = child
         self.parent = parent
         self.number = number
+        self.serial = next(parent.common.serials)
+        """No other life of the tree has the same: what fences an old incarnation off from a new one."""
         self.exit: Exit | None = None
         self.error: BaseException | None = None
         """The exception behind a `Failed`, for the group that ends the tree."""
+        self.info: Any = None
+        """What its `on_start` returned."""
         self.started_at = parent.common.clock.now()
         self.in_hand: Envelope | None = None
         """The told message that it died on."""
+        self._begun: trio.Event | None = None
+        self._outcome: Failure | Ignore | None = NOT_STARTED
         self._waiter: trio.Event | None = None
 
     @property
@@ -122,12 +130,40 @@ class Incarnation:
         """Whether a told message that it died on is handled again."""
         return False
 
+    # -- beginning
+
+    async def start(self) -> Failure | Ignore | None:
+        """Bring it to life in the parent's nursery; returns when it has begun, or with why it has not.
+
+        Cancelled: it goes on by itself, and whoever owns the nursery ends it.
+        """
+        begun = self._begun = trio.Event()
+        self.parent.nursery.start_soon(self._live)
+        await begun.wait()
+        return self._outcome
+
+    async def _live(self) -> None:
+        raise NotImplementedError
+
+    def _begin(self, outcome: Failure | Ignore | None) -> None:
+        """Say whether it has begun. Only the first word counts."""
+        if self._begun is not None:
+            self._outcome = outcome
+            self._begun.set()
+            self._begun = None
+
+    # -- ending
+
     async def wait_ended(self) -> None:
         """Wait for the exit. The task may still be around: a zombie."""
         if self.exit is None:
             if self._waiter is None:
                 self._waiter = trio.Event()
             await self._waiter.wait()
+
+    async def wait_emptied(self) -> None:
+        """Wait until nobody lives below it any more."""
+        await self.wait_ended()
 
     def order_stop(self, reason: str, *, drain: bool = False) -> None:
         """Ask it to end in order."""
@@ -137,277 +173,12 @@ class Incarnation:
         """End it without asking. `failure` says why, if it is more than having been killed."""
         raise NotImplementedError
 
-    def conclude(self, exit: Exit) -> None:
+    def conclude(self, exit: Exit, *, tell: bool = True) -> None:
         """Make `exit` a fact for the parent. Only the first one counts."""
         if self.exit is not None:
             return
         self.exit = exit
         if self._waiter is not None:
             self._waiter.set()
-        self.parent.post(self)
-
-
-class AgentLife(Incarnation):
-    """One incarnation of an agent, with its fence. It is the agent's `Warden`."""
-
-    def __init__(self, child: Child, parent: Parent, number: int) -> None:
-        super().__init__(child, parent, number)
-        assert child.slot is not None
-        assert isinstance(child.spec, ChildSpec)
-        self._slot: Slot = child.slot
-        self.spec = child.spec
-        self.unsettled: list[Envelope] = []
-        """Messages whose settle was not kept, in order."""
-        self.gone = False
-        """Its task has ended too."""
-        self._scope = trio.CancelScope()
-        self._failure: Failure | None = None
-        self._life: Life | None = None
-        self._helpers: set[trio.CancelScope] = set()
-        self._running = False
-        self.limit = self.spec.progress_within
-        self.stalled_on: object = None
-        """The work that it was last said to hang on."""
-
-    @property
-    def slot(self) -> Slot:
-        return self._slot
-
-    @property
-    def doing(self) -> str:
-        """What is in hand, in a word."""
-        busy = self.slot.busy
-        if isinstance(busy, Tick):
-            return f"every:{busy.name}"
-        return type(busy.body if isinstance(busy, Envelope) else busy).__qualname__
-
-    @property
-    def settled(self) -> int:
-        return self._life.settled if self._life is not None else 0
-
-    @property
-    def redelivers(self) -> bool:
-        return isinstance(self.spec.mailbox.durability, Message)
-
-    # -- beginning
-
-    async def start(self) -> Failure | Ignore | None:
-        """Bring it to life; returns when `on_start` has. A failure or an `Ignore` is returned, not raised."""
-        agent = self.spec.agent
-        if self._may_hibernate(agent):
-            try:
-                self._make()
-            except Exception as error:
-                self.error = error
-                return describe(error)
-            self.slot.rouse = self._rouse
-            await trio.lowlevel.checkpoint_if_cancelled()
-            return None
-        return await self.parent.nursery.start(self._live)
-
-    def _may_hibernate(self, agent: Callable[..., Any]) -> bool:
-        return (
-            is_agent_class(agent)
-            and not overrides(agent, "on_start")
-            and not overrides(agent, "run")
-            and not agent.repeated
-            and not self.slot.has_work
-            and not needs_restoring(self.slot, self.parent.common)
-        )
-
-    def _rouse(self) -> None:
-        if self.exit is None and not self._running:
-            self._running = True
-            self.parent.nursery.start_soon(self._live_again)
-
-    def _make(self) -> Life:
-        slot, spec = self.slot, self.spec
-        agent = made_by(spec.agent, spec.args)
-        if slot.state is KEEP or spec.restore is Restore.INITIAL:
-            slot.state = agent.state
-        else:
-            agent.state = slot.state
-        slot.agent = agent
-        slot.generation = self.number
-        slot.handles = frozenset(type(agent).handlers)
-        common = self.parent.common
-        self._life = Life(
-            agent,
-            slot,
-            warden=self,
-            clock=common.clock,
-            alarms=common.timers,
-            outlet=tuple(slot.path.resolve(path) for path in spec.outlet),
-            watched=spec.progress_within is not None,
-        )
-        if spec.progress_within is not None:
-            common.watched.add(self)
-        return self._life
-
-    async def _begin(self) -> Failure | Ignore | None:
-        try:
-            await restore_slot(self.slot, self.parent.common)
-            life = self._make()
-            if overrides(life.agent, "on_start"):
-                with trio.move_on_after(self.spec.start_within) as limit:
-                    await life.agent.on_start()
-                if limit.cancelled_caught:
-                    raise TimeoutError(f"on_start took longer than {self.spec.start_within:g} s (start_within)")
-            life.arm_timers()
-        except Ignore as ignored:
-            return ignored
-        except Exception as error:
-            self.error = error
-            return describe(error)
-        return None
-
-    # -- the fence
-
-    async def _live(self, task_status: trio.TaskStatus[Failure | Ignore | None] = trio.TASK_STATUS_IGNORED) -> None:
-        self._running = True
-        reported = False
-        try:
-            with self._scope:
-                outcome = await self._begin()
-                reported = True
-                task_status.started(outcome)
-                if outcome is not None:
-                    self._finish(KILLED)
-                    return
-                await self._run()
-        except BaseException as error:
-            self._fence(error)
-        finally:
-            self.gone = True
-            if not reported:
-                self._finish(KILLED)
-                task_status.started(self._failure or _NOT_STARTED)
-        self._finish(Failed(self._failure) if self._failure is not None else KILLED)
-
-    async def _live_again(self) -> None:
-        """A hibernated incarnation wakes: it had begun long ago."""
-        try:
-            with self._scope:
-                await self._run()
-        except BaseException as error:
-            self._fence(error)
-        finally:
-            self.gone = True
-        self._finish(Failed(self._failure) if self._failure is not None else KILLED)
-
-    async def _run(self) -> None:
-        assert self._life is not None
-        exit = await run_agent(self._life)
-        if not self._scope.cancel_called:
-            self._finish(exit)
-
-    def _fence(self, error: BaseException) -> None:
-        """Let through what is not this agent's: Ctrl-C, and cancellation from above. Everything else is its failure."""
-        found = leaves(error)
-        if any(isinstance(leaf, (KeyboardInterrupt, SystemExit)) for leaf in found):
-            self._finish(KILLED)
-            raise error
-        cancelled_from_above = trio.current_effective_deadline() == -float("inf")
-        if cancelled_from_above and any(isinstance(leaf, trio.Cancelled) for leaf in found):
-            self._finish(KILLED)
-            raise error
-        self.error = error
-        self._finish(Failed(describe(error)))
-
-    def _finish(self, exit: Exit) -> None:
-        """The end of this life: nothing of it counts from here on."""
-        if self.exit is not None:
-            return
-        slot, life = self.slot, self._life
-        if life is not None and slot.generation == self.number:
-            life.disarm()
-            life.turn.drop()
-            busy, slot.busy = slot.busy, None
-            slot.agent = None
-            slot.waiting_on = None
-            slot.rouse = None
-            if isinstance(busy, Envelope):
-                self._give_up(busy, exit)
-            self.unsettled = life.unsettled
-        self.parent.common.watched.discard(self)
-        for helper in self._helpers:
-            helper.cancel()
-        self.conclude(exit)
-
-    def _give_up(self, envelope: Envelope, exit: Exit) -> None:
-        if envelope.reply is None:
-            self.in_hand = envelope
-        elif isinstance(exit, Stopped):
-            error = AgentStopped(f"{self.slot.path}: it was stopped while it handled this", path=self.slot.path)
-            envelope.reply(None, error)
-        else:
-            envelope.reply(None, AgentFailed(self.slot.path, failure_of(exit)))
-
-    # -- ending
-
-    def order_stop(self, reason: str, *, drain: bool = False) -> None:
-        life = self._life
-        asleep = not self._running and (life is None or not overrides(life.agent, "on_stop"))
-        if asleep and not (drain and self.slot.has_work):
-            self._finish(Stopped(reason))
-            return
-        self.slot.put_control(StopOrder(reason, drain))
-
-    def kill(self, failure: Failure | None = None) -> None:
-        self._failure = self._failure or failure
-        if not self._running:
-            self._finish(Failed(failure) if failure is not None else KILLED)
-        self._scope.cancel()
-
-    def fence_off(self) -> None:
-        """It does not end although it was cancelled: from now on it is a zombie, and nothing that it does counts."""
-        self._finish(Failed(self._failure) if self._failure is not None else KILLED)
-        self.slot.generation += 1
-
-    # -- what the agent tells its supervisor (agents.life.Warden)
-
-    @property
-    def _is_current(self) -> bool:
-        return self.exit is None and self.slot.generation == self.number
-
-    def reported(self, kind: str, severity: float, text: str, facts: Mapping[str, Any]) -> None:
-        at = self.parent.common.clock.now()
-        signal = Reported(path=self.slot.path, at=at, kind=kind, severity=severity, text=text, facts=dict(facts))
-        if self._is_current:
-            self.parent.post(signal)
-
-    def recovered(self, kind: str, text: str) -> None:
-        if self._is_current:
-            at = self.parent.common.clock.now()
-            self.parent.post(Recovered(path=self.slot.path, at=at, kind=kind, text=text))
-
-    def rate_limited(self, after: float | None, envelope: Envelope | None, failure: Failure) -> None:
-        if self._is_current:
-            at = self.parent.common.clock.now()
-            message = envelope.id or None if envelope is not None else None
-            self.parent.post(
-                RateLimitReached(path=self.slot.path, at=at, after=after, message=message, failure=failure)
-            )
-
-    def commit_failed(self, error: BaseException) -> None:
-        if self._is_current:
-            self.kill(Failure("CommitFailed", str(error), fingerprint="commit failed"))
-
-    def start_helper(self, work: Callable[..., Awaitable[Any]], *args: Any) -> None:
-        if self._is_current:
-            scope = trio.CancelScope()
-            self._helpers.add(scope)
-            self.parent.nursery.start_soon(self._help, scope, work, args)
-
-    def ref(self, path: Path) -> Ref:
-        return self.parent.common.registry.ref(path)
-
-    async def _help(self, scope: trio.CancelScope, work: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
-        try:
-            with scope:
-                await work(*args)
-        except Exception as error:
-            self.error = error
-            self.kill(describe(error))
-        finally:
-            self._helpers.discard(scope)
+        if tell:
+            self.parent.post(self)

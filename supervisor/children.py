@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -13,18 +13,16 @@ from treewarden.agents.core.lifecycle import SlotEvent, SlotState
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import Ignore
 
-from .child import AgentLife, Child, Incarnation, Parent
+from .child import KILL_WITHIN, Child, Incarnation, Parent
 from .core.event import ChildEnded, ChildIgnored, ChildStarted, ChildStartFailed
-from .core.spec import BrutalKill, ChildSpec, Grace, RestartPolicy, Spec, Strategy
+from .core.spec import BrutalKill, ChildSpec, Grace, RestartPolicy, Spec, Strategy, made_from
+from .fence import AgentLife
 from .recovery import close_slot, make_slot
 
 if TYPE_CHECKING:
     from .supervisor import Supervisor
 
-__all__ = ["Children"]
-
-KILL_WITHIN = 1.0
-"""Seconds that a cancelled incarnation has to end before it is fenced off as a zombie."""
+__all__ = ["Children", "describe_exit", "exit_name"]
 
 
 class Children:
@@ -33,7 +31,6 @@ class Children:
     def __init__(self, path: Path, parent: Parent, strategy: Strategy, supervisor: type[Supervisor]) -> None:
         self.path = path
         self.strategy = strategy
-        self.zombies: list[AgentLife] = []
         self._parent = parent
         self._common = parent.common
         self._supervisor = supervisor
@@ -55,9 +52,12 @@ class Children:
         """The ids in start order."""
         return list(self._table)
 
-    def add(self, spec: Spec) -> Child:
-        """Put a spec at the end of the table, not yet started."""
-        child = Child(spec, self.path / spec.id)
+    def add(self, spec: Spec, *, args: Mapping[str, Any] | None = None, lives: int = 0) -> Child:
+        """Put a spec at the end of the table, not yet started.
+
+        `args` are a dynamic child's own; `lives` is how many it had under an earlier incarnation of its supervisor.
+        """
+        child = Child(spec, self.path / spec.id, args or {}, lives=lives)
         self._table[spec.id] = child
         self._give_slot(child)
         return child
@@ -81,13 +81,30 @@ class Children:
         self._table.update(old)
         return new
 
+    def remake(self, template: Spec) -> list[Child]:
+        """Give all dynamic children the specs that a new template makes, from their next start. Returns those whose
+        spec is another one now."""
+        changed = list[Child]()
+        for child in self:
+            spec = made_from(template, child.spec.id, child.args)
+            if spec != child.spec:
+                child.spec = spec
+                changed.append(child)
+        return changed
+
     def drop(self, child: Child, reason: str, exit: Exit | None = None) -> None:
         """Take an entry out for good; what waited in its mailbox becomes dead letters."""
         child.void()
         self._table.pop(child.spec.id, None)
-        self.close(child, reason, exit)
-        for slot in list(self._common.registry.within(child.path)):
+        self.forget(child.path, reason, exit)
+
+    def forget(self, path: Path, reason: str, exit: Exit | None = None) -> None:
+        """Nobody will live at or below `path` any more."""
+        for slot in list(self._common.registry.within(path)):
+            close_slot(slot, reason, exit)
             self._common.forget(slot.path)
+        for ended in [ended for ended in self._common.left if ended.is_within(path)]:
+            del self._common.left[ended]
 
     def close(self, child: Child, reason: str, exit: Exit | None = None) -> None:
         """The slot is down for good, as far as anybody knows: nobody will handle what waits there."""
@@ -96,21 +113,25 @@ class Children:
 
     # -- one child
 
-    async def start(self, child: Child) -> Failure | None:
-        """Start one child and wait until it has begun. A start that was ignored is none that failed."""
+    async def start(self, child: Child, *, asked: bool = False) -> Failure | None:
+        """Start one child and wait until it has begun. A start that was ignored is none that failed.
+
+        `asked` says that a call wants it, and that its caller will be told.
+        """
         child.void()
+        child.note = ""
         child.move(SlotEvent.START)
-        child.lives += 1
         self._give_slot(child)
-        life = (AgentLife if isinstance(child.spec, ChildSpec) else self._supervisor)(child, self._parent, child.lives)
-        child.current = life
+        number = child.lives + 1
+        life = (AgentLife if isinstance(child.spec, ChildSpec) else self._supervisor)(child, self._parent, number)
+        child.current, child.last = life, life.serial
         outcome = await life.start()
         if outcome is None:
+            child.lives = number
             child.move(SlotEvent.STARTED)
-            self._common.note(ChildStarted(path=child.path, incarnation=child.lives, attempt=child.attempt + 1))
+            self._common.note(ChildStarted(path=child.path, incarnation=number, attempt=child.attempt + 1))
             return None
         child.current = None
-        child.lives -= 1
         child.error = life.error
         if isinstance(outcome, Ignore):
             child.move(SlotEvent.IGNORED)
@@ -119,7 +140,7 @@ class Children:
                 self.drop(child, "it had nothing to do")
             return None
         child.move(SlotEvent.START_FAILED)
-        self._common.note(ChildStartFailed(path=child.path, failure=outcome))
+        self._common.note(ChildStartFailed(path=child.path, failure=outcome, asked=asked))
         return outcome
 
     async def stop(self, child: Child, reason: str = "shutdown", *, drain: bool = False) -> None:
@@ -132,6 +153,7 @@ class Children:
         child.move(SlotEvent.STOP)
         if life.exit is None:
             await self._end(child, life, reason, drain=drain)
+        await life.wait_emptied()
         self.account(child, expected=True)
 
     async def _end(self, child: Child, life: Incarnation, reason: str, *, drain: bool) -> None:
@@ -152,7 +174,6 @@ class Children:
             await life.wait_ended()
         if life.exit is None and isinstance(life, AgentLife):
             life.fence_off()
-            self.zombies.append(life)
 
     def account(self, child: Child, *, expected: bool) -> Exit:
         """The current life has ended: take note. Returns how."""
@@ -168,7 +189,7 @@ class Children:
             ChildEnded(
                 path=child.path,
                 incarnation=life.number,
-                exit=type(exit).__name__.lower(),
+                exit=exit_name(exit),
                 reason=exit.reason if isinstance(exit, Stopped) else "",
                 failure=exit.failure if isinstance(exit, Failed) else None,
                 expected=expected,
@@ -208,12 +229,6 @@ class Children:
         await self.stop(child, reason, drain=drain)
 
     @property
-    def living_zombies(self) -> list[AgentLife]:
-        """Incarnations that were fenced off and have not ended yet."""
-        self.zombies = [life for life in self.zombies if not life.gone]
-        return self.zombies
-
-    @property
     def running(self) -> int:
         """How many have a current life."""
         return sum(child.current is not None for child in self)
@@ -221,6 +236,11 @@ class Children:
     @property
     def restarting(self) -> int:
         return sum(child.state is SlotState.RESTARTING for child in self)
+
+
+def exit_name(exit: Exit) -> str:
+    """An exit as events name it: finished, stopped or failed."""
+    return type(exit).__name__.lower()
 
 
 def describe_exit(exit: Exit) -> str:

@@ -24,7 +24,7 @@ from .registry import Registry
 from .timers import Timers
 
 if TYPE_CHECKING:
-    from .child import AgentLife
+    from .fence import AgentLife
     from .journal.codec import Codec
     from .supervisor import Supervisor
 
@@ -58,10 +58,15 @@ class Common:
     outcomes: Outcomes = field(factory=Outcomes)
     rows: Iterator[int] = field(factory=lambda: itertools.count(1))
     incidents: Iterator[int] = field(factory=lambda: itertools.count(1))
+    serials: Iterator[int] = field(factory=lambda: itertools.count(1))
     supervisors: dict[Path, Supervisor] = field(factory=dict[Path, "Supervisor"])
     """Those that run, by path."""
     watched: set[AgentLife] = field(factory=set["AgentLife"])
     """Lives with a progress limit."""
+    zombies: list[AgentLife] = field(factory=list["AgentLife"])
+    """Lives that were fenced off; those that have ended since are dropped when somebody looks."""
+    left: dict[Path, dict[Path, int]] = field(factory=dict[Path, dict[Path, int]])
+    """The children of each supervisor that has ended, with the number of their lives: its successor goes on there."""
     codecs: dict[object, Codec] = field(factory=dict[object, "Codec"])
     journal_failed: float | None = None
     """Since when commits fail, in the clock of the loop."""
@@ -106,6 +111,12 @@ class Common:
                 self.late.extend(commit.events)
 
         self.journal.submit(commit, then)
+
+    @property
+    def living_zombies(self) -> list[AgentLife]:
+        """Incarnations that were fenced off and have not ended yet."""
+        self.zombies = [life for life in self.zombies if not life.gone]
+        return self.zombies
 
     def forget(self, path: Path) -> None:
         """A slot is gone for good: what the journal holds of it goes too, except its events."""

@@ -6,9 +6,9 @@ from typing import Final
 
 import trio
 
-from .child import AgentLife
 from .common import Common
 from .core.limits import check_progress
+from .fence import AgentLife
 
 __all__ = ["watch_progress"]
 

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from treewarden.agents.core.exit import Exit, Stopped
+
+from .core.action import Scope
+
 __all__ = ["RetryDue", "StopSupervisor"]
 
 
 @frozen
 class StopSupervisor:
-    """Stop all children in reverse order, then end as `Stopped(reason)`."""
+    """Stop all children in reverse order, then end with `exit`."""
 
-    reason: str = "shutdown"
+    exit: Exit = Stopped()
     drain: bool = False
+
+    @property
+    def reason(self) -> str:
+        """What the children are told."""
+        return self.exit.reason if isinstance(self.exit, Stopped) else "shutdown"
 
 
 @frozen
@@ -21,3 +30,4 @@ class RetryDue:
 
     id: str
     token: int
+    scope: Scope

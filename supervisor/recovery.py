@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from treewarden.agents.core.durability import VOLATILE
-from treewarden.agents.core.exit import Exit
+from treewarden.agents.core.exit import Exit, Failed
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import AgentStopped, ConfigurationError
@@ -13,12 +13,16 @@ from treewarden.agents.ports import KEEP
 from treewarden.agents.slot import Slot
 
 from .common import Common
+from .core.action import Action, SetAside
 from .core.event import DeadLettered, Event, MessageReturned
 from .core.spec import ChildSpec
 from .journal.port import Commit, MessageRow, ReturnedRow
 from .settling import SlotStore
 
-__all__ = ["close_slot", "give_back", "give_up", "make_slot", "needs_restoring", "restore_slot"]
+if TYPE_CHECKING:
+    from .child import Incarnation
+
+__all__ = ["close_slot", "give_back", "give_up", "make_slot", "needs_restoring", "restore_slot", "return_in_hand"]
 
 DEATHS: Final = 3
 """Process deaths that a message at the head of its mailbox may have been the cause of before it is set aside."""
@@ -83,6 +87,22 @@ def give_back(slot: Slot, envelope: Envelope, deliveries: int, common: Common) -
     returned = () if envelope.row is None else (ReturnedRow(envelope.row, deliveries, envelope.deaths),)
     common.submit(Commit(returned=returned, events=((common.clock.wall(), event),)))
     slot.put_back([envelope])
+
+
+def return_in_hand(life: Incarnation, action: Action, common: Common) -> None:
+    """The told message that a life died on goes back to its mailbox, or to the dead letters."""
+    if life.in_hand is None or life.slot is None:
+        return
+    envelope, spec = life.in_hand, life.slot.spec
+    life.in_hand = None
+    deliveries = envelope.deliveries + 1
+    why = f"{life.exit.failure}" if isinstance(life.exit, Failed) else "its agent ended"
+    if not life.redelivers:
+        give_up(life.slot, envelope, f"its handler did not finish ({why}), and its mailbox is in memory", common)
+    elif deliveries >= spec.deliveries or (isinstance(action, SetAside) and action.message == envelope.id):
+        give_up(life.slot, envelope, f"its handler failed {deliveries} times; the last time: {why}", common)
+    else:
+        give_back(life.slot, envelope, deliveries, common)
 
 
 def needs_restoring(slot: Slot, common: Common) -> bool:

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from treewarden.agents.core.lifecycle import SlotEvent
 from treewarden.agents.core.path import Path
 
 from .child import Child
-from .core.signal import RestartFailed
-from .core.spec import SupervisorSpec
+from .core.spec import Strategy, SupervisorSpec
 
 if TYPE_CHECKING:
     from .supervisor import Supervisor
@@ -33,8 +31,15 @@ async def reload(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes)
 
     A changed child is stopped by its own rules and started with its new spec; its mailbox and state stay. What waits
     in the mailbox of a removed one becomes dead letters. A start that fails is treated like a restart that fails.
+    Dynamic children are changed when their template is.
     """
     children = supervisor.children
+    if spec.strategy is Strategy.DYNAMIC:
+        supervisor.adopt(spec)
+        for child in children.remake(spec.children[0]):
+            changes.changed.append(child.path)
+            await _renew(supervisor, child)
+        return
     wanted = {child.id for child in spec.children}
     for child in reversed(list(children)):
         if child.spec.id not in wanted:
@@ -55,13 +60,16 @@ async def reload(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes)
                 await below.reload(child.spec, changes)
             else:
                 changes.changed.append(child.path)
-                await children.stop(child, "reloaded")
-                await _start(supervisor, child)
+                await _renew(supervisor, child)
+
+
+async def _renew(supervisor: Supervisor, child: Child) -> None:
+    if child.current is not None:
+        await supervisor.children.stop(child, "reloaded")
+    await _start(supervisor, child)
 
 
 async def _start(supervisor: Supervisor, child: Child) -> None:
     failure = await supervisor.children.start(child)
     if failure is not None:
-        child.move(SlotEvent.DELAY)
-        at = supervisor.common.clock.now()
-        supervisor.post(RestartFailed(path=child.path, at=at, failure=failure))
+        supervisor.restarts.retry(child, failure)

@@ -39,19 +39,22 @@ class Remedies:
             return
         slot.pause("throttled")
         child.note = f"throttled for {seconds:.3g} s"
-        child.void()
-        token = child.token
+        if child.throttled is not None:
+            child.throttled.cancel()
 
         def over() -> None:
-            if child.token == token:
-                child.note = ""
-                slot.resume("throttled")
+            child.throttled = None
+            child.note = ""
+            slot.resume("throttled")
 
-        self._common.timers.at(self._common.clock.now() + seconds, over)
+        child.throttled = self._common.timers.at(self._common.clock.now() + seconds, over)
 
     def resume(self, child: Child) -> None:
         """Hand out messages again."""
         child.note = ""
+        if child.throttled is not None:
+            child.throttled.cancel()
+            child.throttled = None
         if child.slot is not None:
             for why in ("throttled", "held"):
                 child.slot.resume(why)
@@ -74,7 +77,7 @@ class Remedies:
         for place, member in enumerate(members):
             wait = seconds if place == 0 else seconds + _PROBE_SECONDS
             if member.current is None and member.state in (SlotState.DOWN, SlotState.RESTARTING):
-                self._supervisor.delay(member, wait)
+                self._supervisor.restarts.delay(member, wait)
             elif member.current is not None:
                 self.throttle(member, wait)
             member.note = f"waits for {dependency}"

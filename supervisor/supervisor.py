@@ -12,13 +12,15 @@ from typing import Final
 
 import trio
 
-from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, is_clean
+from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe, is_clean
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
+from treewarden.agents.errors import Ignore
 from treewarden.agents.slot import Slot
 
-from .calls import Call, answer
-from .child import AgentLife, Child, Incarnation, Parent
-from .children import Children, describe_exit
+from .answers import answer
+from .calls import Call
+from .child import NOT_STARTED, Child, Incarnation, Parent
+from .children import Children, describe_exit, exit_name
 from .core.action import (
     Action,
     Break,
@@ -32,25 +34,29 @@ from .core.action import (
     SetAside,
     Stop,
     Throttle,
-    affected,
 )
 from .core.case import must_restart
+from .core.check import check_supervisor
 from .core.decision import Policy
-from .core.event import Event, SupervisorEnded, SupervisorStarted
+from .core.event import SupervisorEnded, SupervisorStarted
 from .core.incident import Outcome
 from .core.signal import ChildExited, OperatorAsked, RateLimitReached, Recovered, Reported, RestartFailed, Signal
-from .core.spec import AutoShutdown, RestartPolicy, SupervisorSpec
+from .core.spec import AutoShutdown, RestartPolicy, Strategy, SupervisorSpec
+from .fence import AgentLife
 from .journal.port import Commit
 from .judge import Judge
 from .orders import RetryDue, StopSupervisor
-from .recovery import give_back, give_up
+from .recovery import give_up, return_in_hand
 from .registry import Pool
 from .reload import Changes
 from .remedies import Remedies
+from .restarts import Restarts
 
 __all__ = ["Supervisor"]
 
 _ERRORS_KEPT: Final = 16
+_ORPHANS_WITHIN: Final = 5.0
+"""Seconds that supervisors below one that was killed have to stop in order; then they are killed too."""
 
 
 class Supervisor(Incarnation):
@@ -68,13 +74,15 @@ class Supervisor(Incarnation):
         self.children = Children(self.path, self, self.spec.strategy, Supervisor)
         self.judge = Judge(self.spec, self.policy, self.common)
         self.remedies = Remedies(self)
+        self.restarts = Restarts(self)
         self.busy = True
         """A start or stop is in progress: what arrives waits."""
+        self.gave_up = False
+        """It has ended, or is about to, because of more restarts than its limits allow."""
         self.errors: deque[BaseException] = deque(maxlen=_ERRORS_KEPT)
         self._failure: Failure | None = None
         self._loop_scope = trio.CancelScope()
-        self.gone = trio.Event()
-        """Its task has ended, and with it everything below."""
+        self._empty = trio.Event()
         self._send, self._receive = trio.open_memory_channel[object](math.inf)
 
     @property
@@ -88,38 +96,38 @@ class Supervisor(Incarnation):
 
     # -- its own life
 
-    async def start(self) -> Failure | None:
-        """Start it and, in order, its children; returns when the last one has begun, or with why one has not."""
-        return await self.parent.nursery.start(self._live)
-
-    async def _live(self, task_status: trio.TaskStatus[Failure | None]) -> None:
-        started = False
+    async def _live(self) -> None:
+        self.common.supervisors[self.path] = self
         try:
-            self.common.supervisors[self.path] = self
             async with trio.open_nursery() as self.nursery:
+                outcome: Failure | Ignore | None = None
                 with self._loop_scope:
-                    failure = await self._start_children()
-                    self.busy = False
-                    started = True
-                    task_status.started(failure)
-                    if failure is None:
-                        await self._end(await self._loop())
+                    outcome = await self._prepare()
+                    if outcome is None:
+                        self.busy = False
+                        self._begin(None)
+                        self._end(await self._loop())
                 if self.exit is None:
-                    self.conclude(Failed(self._failure) if self._failure is not None else KILLED)
-                    self._refuse_calls()
+                    self._end(Failed(self._failure) if self._failure is not None else KILLED)
                     await self._abandon()
+                self._leave()
+                self._begin(outcome or self._failure or NOT_STARTED)
         finally:
             self.conclude(KILLED)
-            self.gone.set()
-            if self.common.supervisors.get(self.path) is self:
-                del self.common.supervisors[self.path]
-            if not started:
-                task_status.started(self._failure or KILLED.failure)
+            self._leave()
 
-    async def _start_children(self) -> Failure | None:
-        for spec in self.spec.children:
-            if self.spec.strategy is not self.spec.strategy.DYNAMIC:
-                self.children.add(spec)
+    async def _prepare(self) -> Failure | Ignore | None:
+        """Start its children in order; returns when the last one has begun, or with why one has not."""
+        try:
+            check_supervisor(self.spec)
+            await self._on_start()
+        except Ignore as ignored:
+            self.conclude(KILLED, tell=False)
+            return ignored
+        except Exception as error:
+            self.error = error
+            return self._not_started(describe(error))
+        self._begin_anew()
         if self.spec.router is not None:
             self.common.registry.add_pool(Pool(self.path, self.spec.router, self._workers))
         failed = await self.children.start_group(list(self.children))
@@ -134,21 +142,66 @@ class Supervisor(Incarnation):
             )
             return None
         child, failure = failed
-        self._remember_error(child)
+        self.remember_error(child)
+        self.error = child.error
         await self.children.stop_all("shutdown")
-        text = f"its child {child.path} did not start: {failure}"
-        self._failure = Failure("StartFailed", text, fingerprint=failure.fingerprint, parts=(failure,))
-        self.conclude(Failed(self._failure))
-        return self._failure
+        return self._not_started(
+            Failure(
+                "StartFailed",
+                f"its child did not start: {failure}",
+                fingerprint=failure.fingerprint,
+                where=child.path,
+                parts=(failure,),
+            )
+        )
 
-    async def _end(self, exit: Exit) -> None:
-        self.common.note(SupervisorEnded(path=self.path, incarnation=self.number, reason=describe_exit(exit)))
+    async def _on_start(self) -> None:
+        if self.spec.on_start is None:
+            return
+        with trio.move_on_after(self.spec.start_within) as limit:
+            self.info = await self.spec.on_start(self.path)
+        if limit.cancelled_caught:
+            raise TimeoutError(f"on_start took longer than {self.spec.start_within:g} s (start_within)")
+
+    def _begin_anew(self) -> None:
+        """Fill the table from the spec. Whoever was added while an earlier incarnation ran is gone for good."""
+        before = self.common.left.pop(self.path, {})
+        for spec in () if self.spec.strategy is Strategy.DYNAMIC else self.spec.children:
+            self.children.add(spec, lives=before.pop(self.path / spec.id, 0))
+        for path in before:
+            self.children.forget(path, "its supervisor was restarted, and it is not part of the tree")
+
+    def _not_started(self, failure: Failure) -> Failure:
+        self._failure = failure
+        self.conclude(Failed(failure), tell=False)
+        return failure
+
+    def _end(self, exit: Exit) -> None:
+        """Its exit is a fact from here on, for the parent and for whoever waits for an answer."""
         if self.errors:
             self.error = BaseExceptionGroup(f"{self.path}: {describe_exit(exit)}", list(self.errors))
-        self.conclude(exit)
-        self._refuse_calls()
+        if self._begun is None:
+            failure = exit.failure if isinstance(exit, Failed) else None
+            self.common.note(
+                SupervisorEnded(
+                    path=self.path,
+                    incarnation=self.number,
+                    reason=describe_exit(exit),
+                    exit=exit_name(exit),
+                    failure=failure,
+                )
+            )
+        self.conclude(exit, tell=self._begun is None)
+        self._refuse_calls(exit)
 
-    def _refuse_calls(self) -> None:
+    def _leave(self) -> None:
+        """Nobody lives below any more."""
+        self._empty.set()
+        if self.common.supervisors.get(self.path) is self:
+            del self.common.supervisors[self.path]
+            self.common.left[self.path] = {child.path: child.lives for child in self.children}
+
+    def _refuse_calls(self, exit: Exit) -> None:
         """Nobody will answer what is still queued."""
         while True:
             try:
@@ -156,21 +209,36 @@ class Supervisor(Incarnation):
             except trio.WouldBlock:
                 return
             if isinstance(item, Call):
-                item.refuse(self.path)
+                item.refuse(self.path, exit)
 
     async def _abandon(self) -> None:
         """It was killed: workers go with it at once, supervisors below it end in order, as in OTP."""
         lives = [child.current for child in self.children if child.current is not None]
         for life in lives:
-            if life.is_supervisor:
-                life.order_stop("killed")
+            if isinstance(life, Supervisor):
+                life.stop_with(KILLED)
             else:
                 life.kill()
         for life in lives:
-            await life.wait_ended()
+            if isinstance(life, AgentLife):
+                await self.children.kill(life)
+        with trio.move_on_after(_ORPHANS_WITHIN):
+            for life in lives:
+                await life.wait_emptied()
+        for life in lives:
+            life.kill()
+        for life in lives:
+            await life.wait_emptied()
+
+    async def wait_emptied(self) -> None:
+        await self._empty.wait()
 
     def order_stop(self, reason: str, *, drain: bool = False) -> None:
-        self.post(StopSupervisor(reason, drain))
+        self.post(StopSupervisor(Stopped(reason), drain))
+
+    def stop_with(self, exit: Exit) -> None:
+        """Ask it to stop its children in order and to end with this exit."""
+        self.post(StopSupervisor(exit))
 
     def kill(self, failure: Failure | None = None) -> None:
         self._failure = self._failure or failure
@@ -179,7 +247,7 @@ class Supervisor(Incarnation):
     def post(self, item: object) -> None:
         """Queue a signal, an ended life or a call. Never blocks; after the end, calls are refused."""
         if self.exit is not None and isinstance(item, Call):
-            item.refuse(self.path)
+            item.refuse(self.path, self.exit)
         else:
             self._send.send_nowait(item)
 
@@ -205,22 +273,19 @@ class Supervisor(Incarnation):
             item = await self._receive.receive()
             self.busy = True
             exit = await self._handle(item)
-            self.busy = False
             if exit is not None:
-                self.busy = True
                 return exit
+            self.busy = False
 
     async def _handle(self, item: object) -> Exit | None:
         match item:
             case AgentLife() | Supervisor():
                 return await self._ended(item)
-            case StopSupervisor(reason, drain):
-                await self.children.stop_all(reason, drain=drain)
-                return Stopped(reason)
-            case RetryDue(id, token):
-                child = self.children.get(id)
-                if child is not None and child.token == token and child.state is SlotState.RESTARTING:
-                    return await self._restart(child, Scope.ONE)
+            case StopSupervisor(exit, drain):
+                await self.children.stop_all(item.reason, drain=drain)
+                return exit
+            case RetryDue():
+                await self.restarts.due(item)
                 return None
             case RestartFailed():
                 child = self.children.get(item.path.name)
@@ -228,7 +293,8 @@ class Supervisor(Incarnation):
                     return await self._decide(child, item)
                 return None
             case Call():
-                return await answer(self, item)
+                await answer(self, item)
+                return None
             case _:
                 return await self._signal(item)  # pyright: ignore[reportArgumentType]
 
@@ -253,9 +319,10 @@ class Supervisor(Incarnation):
         child = life.child
         if child.current is not life or self.children.get(child.spec.id) is not child:
             return None
+        await life.wait_emptied()
         exit = self.children.account(child, expected=False)
         child.error = life.error
-        self._remember_error(child)
+        self.remember_error(child)
         if must_restart(child.spec.restart, exit):
             return await self._decide(child, self._exited(life, exit), life)
         return await self._not_restarted(child, life, exit)
@@ -281,7 +348,7 @@ class Supervisor(Incarnation):
         if life.in_hand is not None and life.slot is not None:
             give_up(life.slot, life.in_hand, describe_exit(exit), self.common)
         significant = child.spec.significant
-        if child.spec.restart is RestartPolicy.TEMPORARY or self.spec.strategy is self.spec.strategy.DYNAMIC:
+        if child.spec.restart is RestartPolicy.TEMPORARY or self.spec.strategy is Strategy.DYNAMIC:
             self.children.drop(child, describe_exit(exit), exit)
         else:
             self.children.close(child, describe_exit(exit), exit)
@@ -310,51 +377,34 @@ class Supervisor(Incarnation):
             child.calm = None
         checkpoints = 0 if child.incident is None else await self.remedies.count_checkpoints(child)
         decision, events = self.judge.decide(child, signal, tuple(self.children.order), checkpoints)
-        self._note_with_message(child, life, decision.action, events)
-        exit = await self._act(child, signal, decision.action)
-        if child.incident is not None and child.current is not None and not isinstance(signal, Reported):
-            self.watch_calm(child)
-        return exit
-
-    def _note_with_message(
-        self, child: Child, life: AgentLife | Supervisor | None, action: Action, events: list[Event]
-    ) -> None:
-        """Journal the decision; and the message that the life died on goes back, or to the dead letters."""
         wall = self.common.clock.wall()
         self.common.submit(Commit(events=tuple((wall, event) for event in events)))
-        if life is None or life.in_hand is None or life.slot is None:
-            return
-        envelope, spec = life.in_hand, life.slot.spec
-        life.in_hand = None
-        deliveries = envelope.deliveries + 1
-        failure = life.exit.failure if isinstance(life.exit, Failed) else None
-        why = f"{failure}" if failure is not None else "its agent ended"
-        if not life.redelivers:
-            give_up(
-                life.slot, envelope, f"its handler did not finish ({why}), and its mailbox is in memory", self.common
-            )
-        elif deliveries >= spec.deliveries or (isinstance(action, SetAside) and action.message == envelope.id):
-            give_up(life.slot, envelope, f"its handler failed {deliveries} times; the last time: {why}", self.common)
-        else:
-            give_back(life.slot, envelope, deliveries, self.common)
+        if life is not None:
+            return_in_hand(life, decision.action, self.common)
+        exit = await self._act(child, signal, decision.action)
+        if child.incident is not None and child.current is not None and not isinstance(signal, Reported):
+            self.restarts.watch_calm(child)
+        return exit
 
     async def _act(self, child: Child, signal: Signal, action: Action) -> Exit | None:
         match action:
             case Escalate(reason):
-                child.move(SlotEvent.ABANDON) if child.state is SlotState.RESTARTING else None
+                if child.state is SlotState.RESTARTING:
+                    child.move(SlotEvent.ABANDON)
+                self.gave_up = True
                 await self.children.stop_all("shutdown")
                 return Stopped(reason)
             case Restart(scope, after):
-                return await self._restart_from(child, signal, scope, after)
+                await self._restart(child, signal, scope, after)
             case RollBack(steps, after):
                 await self.remedies.roll_back(child, steps)
-                return await self._restart_from(child, signal, Scope.ONE, after)
+                await self._restart(child, signal, Scope.ONE, after)
             case SetAside(_, after):
-                return await self._restart_from(child, signal, Scope.ONE, after)
+                await self._restart(child, signal, Scope.ONE, after)
             case Recycle():
                 if child.current is not None:
                     await self.children.stop(child, "recycled")
-                return await self._restart(child, Scope.ONE)
+                await self.restarts.restart(child, Scope.ONE)
             case Stop():
                 if child.current is not None:
                     await self.children.stop(child)
@@ -369,7 +419,7 @@ class Supervisor(Incarnation):
                 self.remedies.hold(child, question)
         return None
 
-    async def _restart_from(self, child: Child, signal: Signal, scope: Scope, after: float) -> Exit | None:
+    async def _restart(self, child: Child, signal: Signal, scope: Scope, after: float) -> None:
         """Restart after `signal`: one that lives (a hang, an operator's wish) is ended first."""
         life = child.current
         if life is not None:
@@ -377,61 +427,12 @@ class Supervisor(Incarnation):
                 type(signal).__name__, str(getattr(signal, "doing", "")), fingerprint="ended by its supervisor"
             )
             await self.children.kill(life, failure)
+            await life.wait_emptied()
             self.children.account(child, expected=True)
-            self._note_with_message(child, life, Restart(scope, after), [])
-        child.attempt += 1
-        if after <= 0:
-            return await self._restart(child, scope)
-        await self._stop_affected(child, scope)
-        self.delay(child, after)
-        return None
+            return_in_hand(life, Restart(scope, after), self.common)
+        await self.restarts.begin(child, scope, after)
 
-    def delay(self, child: Child, after: float) -> None:
-        """Start this child later; the loop goes on meanwhile."""
-        child.void()
-        child.move(SlotEvent.DELAY)
-        due = RetryDue(child.spec.id, child.token)
-        child.alarm = self.common.timers.at(self.common.clock.now() + after, lambda: self.post(due))
-
-    async def _stop_affected(self, child: Child, scope: Scope) -> list[Child]:
-        ids = affected(self.spec.strategy, self.children.order, child.spec.id, scope)
-        group = [
-            member
-            for member in self.children
-            if member.spec.id in ids and (member is child or member.state is not SlotState.HELD)
-        ]
-        await self.children.stop_group([member for member in group if member is not child])
-        return [member for member in group if self.children.get(member.spec.id) is member]
-
-    async def _restart(self, child: Child, scope: Scope) -> Exit | None:
-        """Stop the affected children in reverse order, start all of the group in order. OTP 4.4."""
-        child.void()
-        group = await self._stop_affected(child, scope)
-        failed = await self.children.start_group(group)
-        for member in group:
-            if member.current is not None and member.incident is not None and not self.judge.reported(member):
-                self.watch_calm(member)
-        if failed is None:
-            return None
-        culprit, failure = failed
-        self._remember_error(culprit)
-        culprit.move(SlotEvent.DELAY)
-        self.post(RestartFailed(path=culprit.path, at=self.common.clock.now(), failure=failure))
-        return None
-
-    def watch_calm(self, child: Child) -> None:
-        """Close the incident if nothing more happens for as long as the policy calls stable."""
-        if child.calm is not None:
-            child.calm.cancel()
-        life = child.current
-
-        def calm() -> None:
-            child.calm = None
-            if child.current is life and life is not None and life.exit is None:
-                self.common.note(*self.judge.close(child, Outcome.FIXED))
-
-        child.calm = self.common.timers.at(self.common.clock.now() + self.judge.stable_after(child), calm)
-
-    def _remember_error(self, child: Child) -> None:
+    def remember_error(self, child: Child) -> None:
+        """Keep the exception behind a child's end for the group that may end the tree."""
         if child.error is not None:
             self.errors.append(child.error)

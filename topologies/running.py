@@ -86,7 +86,7 @@ class Root:
                 return TreeFailed(f"the root did not last: {failure}", group)
             case Stopped("auto_shutdown"):
                 return None
-            case Stopped(reason) if not self.asked:
+            case Stopped(reason) if self.supervisor.gave_up and not self.asked:
                 return TreeFailed(f"the root gave up ({reason}): more restarts than its limits allow", group)
             case _:
                 return None
@@ -206,8 +206,7 @@ class Tree:
     @property
     def zombies(self) -> tuple[Path, ...]:
         """Slots with an earlier incarnation that was cancelled and has not ended."""
-        found = [life.slot.path for each in self._common.supervisors.values() for life in each.children.living_zombies]
-        return tuple(found)
+        return tuple(life.slot.path for life in self._common.living_zombies)
 
     def events(self, after: Seq = START) -> AbstractAsyncContextManager[AsyncIterator[Record]]:
         """Committed events after `after`, and those to come (see `supervisor.bus.follow`)."""
@@ -222,7 +221,7 @@ class Tree:
 
 def _statuses(supervisor: Supervisor, depth: int) -> list[SlotStatus]:
     found: list[SlotStatus] = []
-    zombies = {life.slot.path for life in supervisor.children.living_zombies}
+    zombies = {life.slot.path for life in supervisor.common.living_zombies}
     for child in supervisor.children:
         slot = child.slot
         found.append(

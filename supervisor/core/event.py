@@ -79,9 +79,13 @@ class SupervisorStarted:
 
 @frozen(kw_only=True)
 class SupervisorEnded:
+    """A supervisor ended; how it did as in `ChildEnded`, `reason` as a sentence. Whoever lived below ends with it."""
+
     path: Path
     incarnation: int
     reason: str
+    exit: str = "stopped"
+    failure: Failure | None = None
 
 
 @frozen(kw_only=True)
@@ -98,6 +102,8 @@ class ChildStarted:
 class ChildStartFailed:
     path: Path
     failure: Failure
+    asked: bool = False
+    """A call wanted this start, and its caller was told; otherwise the supervisor wanted it."""
 
 
 @frozen(kw_only=True)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, evolve, field, frozen
 from attrs.validators import optional
 
 from treewarden.agents.core.durability import MailboxSpec
-from treewarden.agents.core.path import check_id
+from treewarden.agents.core.path import Path, check_id
 
 if TYPE_CHECKING:
     from .decision import Policy
@@ -32,6 +32,7 @@ __all__ = [
     "Spec",
     "Strategy",
     "SupervisorSpec",
+    "made_from",
 ]
 
 
@@ -123,13 +124,14 @@ class Backoff:
     """How long a restart waits: `first * factor ** (attempt - 1)` seconds, at most `most`, less a random share.
 
     `jitter` is the largest share taken off (1 is AWS "full jitter"). The attempt count starts again after
-    the child has been stable for its `stable_after`.
+    the child has been stable for its `stable_after`. The defaults try again at once and then grow so fast that a child
+    that fails alone never uses up the default intensity: it comes to the end of the ladder, not of the tree.
     """
 
     first: float = field(default=0.1, validator=_number(0, infinite=False))
-    factor: float = field(default=2.0, validator=_number(1, infinite=False))
+    factor: float = field(default=8.0, validator=_number(1, infinite=False))
     most: float = field(default=30.0, validator=_number(0, infinite=False))
-    jitter: float = field(default=0.5, validator=_number(0, infinite=False))
+    jitter: float = field(default=0.25, validator=_number(0, infinite=False))
 
     def __attrs_post_init__(self) -> None:
         if self.jitter > 1:
@@ -204,6 +206,13 @@ class SupervisorSpec:
     """Makes the supervisor's own path an address: a message to it goes to the worker that the router chooses."""
     max_children: int | None = None
     """For a dynamic supervisor: how many children may run at once."""
+    on_start: Callable[[Path], Awaitable[object]] | None = None
+    """Called with the supervisor's path at every start, before its first child starts (OTP's `init`).
+
+    Raise `Ignore` to stay away without being a failure; any other exception is a start that failed.
+    """
+    start_within: float = field(default=5.0, validator=_number(0, open_low=True))
+    """Seconds that `on_start` may take."""
 
     def __attrs_post_init__(self) -> None:
         if self.significant and self.restart is RestartPolicy.PERMANENT:
@@ -211,3 +220,10 @@ class SupervisorSpec:
 
 
 Spec: TypeAlias = ChildSpec | SupervisorSpec
+
+
+def made_from(template: Spec, id: str, args: Mapping[str, Any]) -> Spec:
+    """The spec of a dynamic child: the template under an id of its own, with `args` besides the template's."""
+    if isinstance(template, ChildSpec):
+        return evolve(template, id=id, args={**template.args, **args})
+    return evolve(template, id=id)

@@ -1,0 +1,257 @@
+"""How a supervisor answers its calls: in its own loop, one at a time. A refusal is an answer too."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.errors import (
+    AlreadyPresent,
+    AlreadyStarted,
+    ConfigurationError,
+    IsDynamic,
+    NotFound,
+    StartFailed,
+    StillRestarting,
+    StillRunning,
+    SupervisionError,
+)
+
+from .calls import Call, ChildView, Counts, Started
+from .child import Child
+from .core.check import check_child, check_supervisor
+from .core.incident import Outcome
+from .core.spec import RestartPolicy, Spec, Strategy, SupervisorSpec, made_from
+from .reload import Changes, reload
+
+if TYPE_CHECKING:
+    from .supervisor import Supervisor
+
+__all__ = ["answer"]
+
+
+async def answer(supervisor: Supervisor, call: Call) -> None:
+    """Carry out one call and answer it. Calls never end the supervisor."""
+    if call.what == "suspend":
+        over: trio.Event = call.argument
+        call.resolve(None)
+        await over.wait()
+        return
+    try:
+        call.resolve(await _CALLS[call.what](supervisor, call.argument))
+    except (SupervisionError, ConfigurationError) as error:
+        call.fail(error)
+
+
+async def _start_child(supervisor: Supervisor, spec: Spec) -> Started:
+    _must_be_static(supervisor, "use start_dynamic with arguments for its template")
+    _checked(check_child, supervisor, spec, supervisor.spec.auto_shutdown)
+    present = supervisor.children.get(spec.id)
+    if present is not None:
+        raise _present(present)
+    return await _start_new(supervisor, spec)
+
+
+async def _start_dynamic(supervisor: Supervisor, argument: tuple[dict[str, Any], str | None]) -> Started:
+    _must_be_dynamic(supervisor, "it has no template; use start_child with a spec")
+    args, id = argument
+    limit = supervisor.spec.max_children
+    if limit is not None and len(supervisor.children) >= limit:
+        raise ConfigurationError(f"{supervisor.path}: it has {limit} children already (max_children)")
+    template = supervisor.spec.children[0]
+    name = id if id is not None else next(_free_ids(supervisor, template.id))
+    present = supervisor.children.get(name)
+    if present is not None:
+        raise _present(present)
+    spec = _checked(made_from, supervisor, template, name, args)
+    return await _start_new(supervisor, spec, args)
+
+
+def _free_ids(supervisor: Supervisor, stem: str) -> Iterator[str]:
+    taken = supervisor.children
+    return (name for n in itertools.count(1) if taken.get(name := f"{stem}-{n}") is None)
+
+
+def _present(child: Child) -> SupervisionError:
+    if child.current is not None or child.state is SlotState.RESTARTING:
+        return AlreadyStarted(f"{child.path} runs already; the new spec was discarded", path=child.path)
+    return AlreadyPresent(f"{child.path} exists and does not run; restart it, or delete it first", path=child.path)
+
+
+async def _start_new(supervisor: Supervisor, spec: Spec, args: Mapping[str, Any] | None = None) -> Started:
+    child = supervisor.children.add(spec, args=args)
+    failure = await supervisor.children.start(child, asked=True)
+    if failure is not None:
+        supervisor.children.drop(child, "it did not start")
+        raise StartFailed(child.path, failure)
+    return _started(child)
+
+
+def _started(child: Child) -> Started:
+    life = child.current
+    if life is None:
+        return Started(child.path, None, None)
+    return Started(child.path, life.number, life.serial, life.info)
+
+
+async def _terminate_child(supervisor: Supervisor, id: str) -> None:
+    _must_be_static(supervisor, "use terminate_dynamic")
+    child = _child(supervisor, id)
+    await _terminate(supervisor, child, keep=child.spec.restart is not RestartPolicy.TEMPORARY)
+
+
+async def _terminate_dynamic(supervisor: Supervisor, argument: tuple[str, int | None]) -> None:
+    _must_be_dynamic(supervisor, "use terminate_child")
+    id, life = argument
+    child = supervisor.children.get(id)
+    if life is not None and (child is None or child.last != life):
+        return  # that life has ended: nothing is left to do
+    await _terminate(supervisor, _child(supervisor, id), keep=False)
+
+
+async def _terminate(supervisor: Supervisor, child: Child, *, keep: bool) -> None:
+    await supervisor.children.stop(child)
+    supervisor.common.note(*supervisor.judge.close(child, Outcome.UNOBSERVED))
+    if keep:
+        supervisor.children.close(child, "it was terminated")
+    else:
+        supervisor.children.drop(child, "it was terminated")
+
+
+async def _restart_child(supervisor: Supervisor, id: str) -> Started:
+    child = _down(supervisor, id)
+    failure = await supervisor.children.start(child, asked=True)
+    if failure is not None:
+        raise StartFailed(child.path, failure)
+    return _started(child)
+
+
+async def _delete_child(supervisor: Supervisor, id: str) -> None:
+    supervisor.children.drop(_down(supervisor, id), "it was deleted")
+
+
+async def _spec(supervisor: Supervisor, argument: tuple[str, int | None]) -> Spec:
+    id, life = argument
+    if supervisor.spec.strategy is Strategy.DYNAMIC:
+        template = supervisor.spec.children[0]
+        if id == template.id and life is None:
+            return template
+        _of_life(supervisor, id, life)
+        return template
+    return _of_life(supervisor, id, life).spec
+
+
+def _of_life(supervisor: Supervisor, id: str, life: int | None) -> Child:
+    child = _child(supervisor, id)
+    if life is not None and child.last != life:
+        raise NotFound(f"{child.path}: another life has begun there, or none", path=child.path)
+    return child
+
+
+async def _children(supervisor: Supervisor, _: None) -> tuple[ChildView, ...]:
+    return tuple(
+        ChildView(
+            id=child.spec.id,
+            path=child.path,
+            state=child.state,
+            incarnation=child.lives,
+            supervisor=isinstance(child.spec, SupervisorSpec),
+            note=child.note,
+            life=child.last,
+        )
+        for child in supervisor.children
+    )
+
+
+async def _count(supervisor: Supervisor, _: None) -> Counts:
+    children = list(supervisor.children)
+    below = sum(isinstance(child.spec, SupervisorSpec) for child in children)
+    dynamic = supervisor.spec.strategy is Strategy.DYNAMIC
+    return Counts(
+        specs=1 if dynamic else len(children),
+        active=supervisor.children.running,
+        supervisors=below,
+        workers=len(children) - below,
+    )
+
+
+async def _replace(supervisor: Supervisor, spec: SupervisorSpec) -> tuple[str, ...]:
+    _replaceable(supervisor, spec)
+    supervisor.adopt(spec)
+    if spec.strategy is Strategy.DYNAMIC:
+        supervisor.children.remake(spec.children[0])
+        return ()
+    return tuple(child.spec.id for child in supervisor.children.reorder(spec.children))
+
+
+async def _reload(supervisor: Supervisor, argument: tuple[SupervisorSpec, Changes]) -> None:
+    spec, changes = argument
+    _replaceable(supervisor, spec)
+    await reload(supervisor, spec, changes)
+
+
+def _replaceable(supervisor: Supervisor, spec: SupervisorSpec) -> None:
+    _checked(check_supervisor, supervisor, spec)
+    if (spec.strategy is Strategy.DYNAMIC) is not (supervisor.spec.strategy is Strategy.DYNAMIC):
+        raise ConfigurationError(f"{supervisor.path}: a running supervisor cannot become dynamic, or stop being so")
+    for child in supervisor.children:
+        wanted = next((each for each in spec.children if each.id == child.spec.id), None)
+        if wanted is not None and type(wanted) is not type(child.spec):
+            raise ConfigurationError(
+                f"{child.path}: a running child cannot turn from an agent into a supervisor, or back; "
+                "give the new one another id"
+            )
+
+
+def _checked(check: Callable[..., Any], supervisor: Supervisor, *args: Any) -> Any:
+    try:
+        return check(*args)
+    except ValueError as error:
+        raise ConfigurationError(f"{supervisor.path}: {error}") from None
+
+
+def _must_be_static(supervisor: Supervisor, remedy: str) -> None:
+    if supervisor.spec.strategy is Strategy.DYNAMIC:
+        raise IsDynamic(f"{supervisor.path}: it is a dynamic supervisor; {remedy}", path=supervisor.path)
+
+
+def _must_be_dynamic(supervisor: Supervisor, remedy: str) -> None:
+    if supervisor.spec.strategy is not Strategy.DYNAMIC:
+        raise IsDynamic(f"{supervisor.path}: it is not a dynamic supervisor; {remedy}", path=supervisor.path)
+
+
+def _child(supervisor: Supervisor, id: str) -> Child:
+    child = supervisor.children.get(id)
+    if child is None:
+        raise NotFound(f"{supervisor.path}: it has no child {id!r}", path=supervisor.path / id)
+    return child
+
+
+def _down(supervisor: Supervisor, id: str) -> Child:
+    """A child of a static supervisor that has no current life and waits for none."""
+    _must_be_static(supervisor, "its children end for good")
+    child = _child(supervisor, id)
+    if child.current is not None:
+        raise StillRunning(f"{child.path} runs; terminate it first", path=child.path)
+    if child.state is SlotState.RESTARTING:
+        raise StillRestarting(f"{child.path} waits for its next start; terminate it first", path=child.path)
+    return child
+
+
+_CALLS: Final[Mapping[str, Callable[[Supervisor, Any], Awaitable[Any]]]] = {
+    "start_child": _start_child,
+    "start_dynamic": _start_dynamic,
+    "terminate_child": _terminate_child,
+    "terminate_dynamic": _terminate_dynamic,
+    "restart_child": _restart_child,
+    "delete_child": _delete_child,
+    "spec": _spec,
+    "children": _children,
+    "count": _count,
+    "replace": _replace,
+    "reload": _reload,
+}

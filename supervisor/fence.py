@@ -1,0 +1,328 @@
+"""The fence round one incarnation of an agent: whatever ends it becomes an `Exit`, and nothing of it counts later."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import trio
+
+from treewarden.agents.agent import is_agent_class, made_by, overrides
+from treewarden.agents.core.durability import Message
+from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe, leaves
+from treewarden.agents.core.message import Envelope
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import AgentFailed, AgentStopped, Ignore, failure_of
+from treewarden.agents.life import Life, StopOrder, Tick
+from treewarden.agents.ports import KEEP
+from treewarden.agents.ref import Ref
+from treewarden.agents.runner import run_agent
+from treewarden.agents.slot import Slot
+
+from .child import KILL_WITHIN, NOT_STARTED, Child, Incarnation, Parent
+from .core.signal import RateLimitReached, Recovered, Reported
+from .core.spec import ChildSpec, Restore
+from .recovery import needs_restoring, restore_slot
+
+__all__ = ["AgentLife"]
+
+
+class AgentLife(Incarnation):
+    """One incarnation of an agent, with its fence. It is the agent's `Warden`."""
+
+    def __init__(self, child: Child, parent: Parent, number: int) -> None:
+        super().__init__(child, parent, number)
+        assert child.slot is not None
+        assert isinstance(child.spec, ChildSpec)
+        self._slot: Slot = child.slot
+        self.spec = child.spec
+        self.unsettled: list[Envelope] = []
+        """Messages whose settle was not kept, in order."""
+        self.gone = False
+        """Its task has ended too."""
+        self._scope = trio.CancelScope()
+        self._failure: Failure | None = None
+        self._life: Life | None = None
+        self._helpers: set[trio.CancelScope] = set()
+        self._running = False
+        self.limit = self.spec.progress_within
+        self.stalled_on: object = None
+        """The work that it was last said to hang on."""
+
+    @property
+    def slot(self) -> Slot:
+        return self._slot
+
+    @property
+    def doing(self) -> str:
+        """What is in hand, in a word."""
+        busy = self.slot.busy
+        if isinstance(busy, Tick):
+            return f"every:{busy.name}"
+        return type(busy.body if isinstance(busy, Envelope) else busy).__qualname__
+
+    @property
+    def settled(self) -> int:
+        return self._life.settled if self._life is not None else 0
+
+    @property
+    def redelivers(self) -> bool:
+        return isinstance(self.spec.mailbox.durability, Message)
+
+    # -- beginning
+
+    async def start(self) -> Failure | Ignore | None:
+        """Bring it to life; returns when `on_start` has. A failure or an `Ignore` is returned, not raised.
+
+        An `on_start` that takes longer than `start_within` is cancelled; one that does not end even so is left
+        behind as a zombie.
+        """
+        if not self._may_hibernate(self.spec.agent):
+            return await super().start()
+        try:
+            self._make()
+        except Exception as error:
+            self.error = error
+            return describe(error)
+        self.slot.rouse = self._rouse
+        await trio.lowlevel.checkpoint_if_cancelled()
+        return None
+
+    def _may_hibernate(self, agent: Callable[..., Any]) -> bool:
+        return (
+            is_agent_class(agent)
+            and not overrides(agent, "on_start")
+            and not overrides(agent, "run")
+            and not agent.repeated
+            and not self.slot.has_work
+            and not needs_restoring(self.slot, self.parent.common)
+        )
+
+    def _rouse(self) -> None:
+        if self.exit is None and not self._running:
+            self._running = True
+            self.parent.nursery.start_soon(self._live_again)
+
+    def _make(self) -> Life:
+        slot, spec = self.slot, self.spec
+        agent = made_by(spec.agent, spec.args)
+        if slot.state is KEEP or spec.restore is Restore.INITIAL:
+            slot.state = agent.state
+        else:
+            agent.state = slot.state
+        slot.agent = agent
+        slot.generation = self.serial
+        slot.handles = frozenset(type(agent).handlers)
+        common = self.parent.common
+        self._life = Life(
+            agent,
+            slot,
+            warden=self,
+            clock=common.clock,
+            alarms=common.timers,
+            outlet=tuple(slot.path.resolve(path) for path in spec.outlet),
+            watched=spec.progress_within is not None,
+        )
+        if spec.progress_within is not None:
+            common.watched.add(self)
+        return self._life
+
+    async def _prepare(self) -> Failure | Ignore | None:
+        try:
+            await restore_slot(self.slot, self.parent.common)
+            life = self._make()
+            if overrides(life.agent, "on_start"):
+                self.info = await self._on_start(life)
+            life.arm_timers()
+        except Ignore as ignored:
+            return ignored
+        except Exception as error:
+            self.error = error
+            return describe(error)
+        return None
+
+    async def _on_start(self, life: Life) -> Any:
+        within, common = self.spec.start_within, self.parent.common
+        late = None
+        if within < math.inf:
+            late = common.timers.at(common.clock.now() + within + KILL_WITHIN, self._stuck)
+        try:
+            with trio.move_on_after(within) as limit:
+                return await life.agent.on_start()
+        finally:
+            if late is not None:
+                late.cancel()
+        assert limit.cancelled_caught
+        raise TimeoutError(f"on_start took longer than {within:g} s (start_within)")
+
+    def _stuck(self) -> None:
+        """`on_start` shields itself from its cancellation: go on without it."""
+        text = f"on_start took longer than {self.spec.start_within:g} s (start_within) and does not end"
+        self._failure = Failure("TimeoutError", text, fingerprint="on_start stuck")
+        self._scope.cancel()
+        self.fence_off()
+        self._begin(self._failure)
+
+    # -- the fence
+
+    async def _live(self) -> None:
+        self._running = True
+        try:
+            with self._scope:
+                outcome = await self._prepare()
+                if self.exit is None:
+                    if outcome is not None:
+                        self._finish(KILLED, tell=False)
+                    self._begin(outcome)
+                    if outcome is None:
+                        await self._run()
+        except BaseException as error:
+            self._fence(error)
+        finally:
+            self.gone = True
+        self._finish(self._cut_short, tell=self._begun is None)
+        self._begin(self._failure or NOT_STARTED)
+
+    async def _live_again(self) -> None:
+        """A hibernated incarnation wakes: it had begun long ago."""
+        try:
+            with self._scope:
+                await self._run()
+        except BaseException as error:
+            self._fence(error)
+        finally:
+            self.gone = True
+        self._finish(self._cut_short)
+
+    @property
+    def _cut_short(self) -> Exit:
+        """How it ended, if it was cancelled."""
+        return Failed(self._failure) if self._failure is not None else KILLED
+
+    async def _run(self) -> None:
+        assert self._life is not None
+        exit = await run_agent(self._life)
+        if not self._scope.cancel_called:
+            self._finish(exit)
+
+    def _fence(self, error: BaseException) -> None:
+        """Let through what is not this agent's; everything else is its failure."""
+        if _is_for_above(error):
+            self._finish(KILLED, tell=False)
+            raise error
+        self.error = error
+        if self._begun is None:
+            self._finish(Failed(describe(error)))
+        else:
+            self._failure = self._failure or describe(error)
+
+    def _finish(self, exit: Exit, *, tell: bool = True) -> None:
+        """The end of this life: nothing of it counts from here on."""
+        if self.exit is not None:
+            return
+        slot, life = self.slot, self._life
+        if life is not None and slot.generation == self.serial:
+            life.disarm()
+            life.turn.drop()
+            busy, slot.busy = slot.busy, None
+            slot.agent = None
+            slot.waiting_on = None
+            slot.rouse = None
+            if isinstance(busy, Envelope):
+                self._give_up(busy, exit)
+            self.unsettled = life.unsettled
+        self.parent.common.watched.discard(self)
+        for helper in self._helpers:
+            helper.cancel()
+        self.conclude(exit, tell=tell)
+
+    def _give_up(self, envelope: Envelope, exit: Exit) -> None:
+        if envelope.reply is None:
+            self.in_hand = envelope
+        elif isinstance(exit, Stopped):
+            error = AgentStopped(f"{self.slot.path}: it was stopped while it handled this", path=self.slot.path)
+            envelope.reply(None, error)
+        else:
+            envelope.reply(None, AgentFailed(self.slot.path, failure_of(exit)))
+
+    # -- ending
+
+    def order_stop(self, reason: str, *, drain: bool = False) -> None:
+        life = self._life
+        asleep = not self._running and (life is None or not overrides(life.agent, "on_stop"))
+        if asleep and not (drain and self.slot.has_work):
+            self._finish(Stopped(reason))
+            return
+        self.slot.put_control(StopOrder(reason, drain))
+
+    def kill(self, failure: Failure | None = None) -> None:
+        self._failure = self._failure or failure
+        if not self._running:
+            self._finish(self._cut_short)
+        self._scope.cancel()
+
+    def fence_off(self) -> None:
+        """It does not end although it was cancelled: from now on it is a zombie, and nothing that it does counts."""
+        self._finish(self._cut_short, tell=self._begun is None)
+        if self.slot.generation == self.serial:
+            self.slot.generation = 0
+        self.parent.common.zombies.append(self)
+
+    # -- what the agent tells its supervisor (agents.life.Warden)
+
+    @property
+    def _is_current(self) -> bool:
+        return self.exit is None and self.slot.generation == self.serial
+
+    def reported(self, kind: str, severity: float, text: str, facts: Mapping[str, Any]) -> None:
+        at = self.parent.common.clock.now()
+        signal = Reported(path=self.slot.path, at=at, kind=kind, severity=severity, text=text, facts=dict(facts))
+        if self._is_current:
+            self.parent.post(signal)
+
+    def recovered(self, kind: str, text: str) -> None:
+        if self._is_current:
+            at = self.parent.common.clock.now()
+            self.parent.post(Recovered(path=self.slot.path, at=at, kind=kind, text=text))
+
+    def rate_limited(self, after: float | None, envelope: Envelope | None, failure: Failure) -> None:
+        if self._is_current:
+            at = self.parent.common.clock.now()
+            message = envelope.id or None if envelope is not None else None
+            self.parent.post(
+                RateLimitReached(path=self.slot.path, at=at, after=after, message=message, failure=failure)
+            )
+
+    def commit_failed(self, error: BaseException) -> None:
+        if self._is_current:
+            self.kill(Failure("CommitFailed", str(error), fingerprint="commit failed"))
+
+    def start_helper(self, work: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        if self._is_current:
+            scope = trio.CancelScope()
+            self._helpers.add(scope)
+            self.parent.nursery.start_soon(self._help, scope, work, args)
+
+    def ref(self, path: Path) -> Ref:
+        return self.parent.common.registry.ref(path)
+
+    async def _help(self, scope: trio.CancelScope, work: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
+        try:
+            with scope:
+                await work(*args)
+        except BaseException as error:
+            if _is_for_above(error):
+                raise
+            self.error = error
+            self.kill(describe(error))
+        finally:
+            self._helpers.discard(scope)
+
+
+def _is_for_above(error: BaseException) -> bool:
+    """Whether this is Ctrl-C, or cancellation from above: not the agent's affair. A `Cancelled` raised by hand is."""
+    found = leaves(error)
+    if any(isinstance(leaf, (KeyboardInterrupt, SystemExit)) for leaf in found):
+        return True
+    return trio.current_effective_deadline() == -math.inf and any(isinstance(leaf, trio.Cancelled) for leaf in found)

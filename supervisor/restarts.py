@@ -1,0 +1,98 @@
+"""Restarts: who stops and starts with a child, at once or after a delay, and what follows if a start fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from treewarden.agents.core.exit import Failure
+from treewarden.agents.core.lifecycle import SlotEvent, SlotState
+
+from .child import Child
+from .core.action import Scope, affected, scope_of
+from .core.incident import Outcome
+from .core.signal import RestartFailed
+from .orders import RetryDue
+
+if TYPE_CHECKING:
+    from .supervisor import Supervisor
+
+__all__ = ["Restarts"]
+
+
+class Restarts:
+    """The restarts of one supervisor. Only its own loop calls this."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._common = supervisor.common
+        self._children = supervisor.children
+
+    async def begin(self, child: Child, scope: Scope, after: float) -> None:
+        """Restart a child that is down, with those that the scope takes along; `after` seconds from now."""
+        child.attempt += 1
+        if after <= 0:
+            await self.restart(child, scope)
+            return
+        await self._stop_affected(child, scope)
+        self.delay(child, after, scope)
+
+    async def restart(self, child: Child, scope: Scope) -> None:
+        """Stop the affected children in reverse order, start all of the group in order.
+
+        Everybody in the group is started, also who had finished or was terminated (OTP). One that does not start
+        waits as *restarting* behind everything that has arrived meanwhile, and those after it stay down until then.
+        """
+        child.void()
+        group = await self._stop_affected(child, scope)
+        failed = await self._children.start_group(group)
+        judge = self._supervisor.judge
+        for member in group:
+            if member.current is not None and member.incident is not None and not judge.reported(member):
+                self.watch_calm(member)
+        if failed is not None:
+            self.retry(*failed)
+
+    def retry(self, child: Child, failure: Failure) -> None:
+        """Try again behind what waits in the queue."""
+        self._supervisor.remember_error(child)
+        child.move(SlotEvent.DELAY)
+        self._supervisor.post(RestartFailed(path=child.path, at=self._common.clock.now(), failure=failure))
+
+    def delay(self, child: Child, after: float, scope: Scope = Scope.ONE) -> None:
+        """Start this child later; the loop goes on meanwhile."""
+        child.void()
+        child.move(SlotEvent.DELAY)
+        due = RetryDue(child.spec.id, child.token, scope)
+        child.alarm = self._common.timers.at(self._common.clock.now() + after, lambda: self._supervisor.post(due))
+
+    async def due(self, retry: RetryDue) -> None:
+        """A delay is over."""
+        child = self._children.get(retry.id)
+        if child is not None and child.token == retry.token and child.state is SlotState.RESTARTING:
+            await self.restart(child, retry.scope)
+
+    def watch_calm(self, child: Child) -> None:
+        """Close the incident if nothing more happens for as long as the policy calls stable."""
+        if child.calm is not None:
+            child.calm.cancel()
+        life, judge = child.current, self._supervisor.judge
+
+        def calm() -> None:
+            child.calm = None
+            if child.current is life and life is not None and life.exit is None:
+                self._common.note(*judge.close(child, Outcome.FIXED))
+
+        child.calm = self._common.timers.at(self._common.clock.now() + judge.stable_after(child), calm)
+
+    async def _stop_affected(self, child: Child, scope: Scope) -> list[Child]:
+        strategy = self._supervisor.spec.strategy
+        if max(scope, scope_of(strategy)) is Scope.ONE:
+            return [child]
+        ids = set(affected(strategy, self._children.order, child.spec.id, scope))
+        group = [
+            member
+            for member in self._children
+            if member.spec.id in ids and (member is child or member.state is not SlotState.HELD)
+        ]
+        await self._children.stop_group([member for member in group if member is not child])
+        return [member for member in group if self._children.get(member.spec.id) is member]
