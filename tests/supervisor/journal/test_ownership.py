@@ -1,0 +1,262 @@
+"""One owner at a time: who is refused, who takes over, and what an owner may do whose lease another one has."""
+
+from __future__ import annotations
+
+import pathlib
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from attrs import define, frozen
+
+from treewarden.agents.errors import CommitFailed, EpochLost, JournalOwned
+from treewarden.supervisor.journal.holder import Fate, Process
+from treewarden.supervisor.journal.port import Commit
+from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.journal.sqlite import SqliteJournal
+
+from ...journals import DESK, WALL, Told, fact, on_disk, settle, state
+
+
+@frozen
+class Machine:
+    """A process table in which this process has the number `pid`, and what it knows of the others is given."""
+
+    pid: int
+    fates: dict[int, Fate]
+    host: str = "box"
+
+    def me(self) -> Process:
+        return Process(self.host, self.pid, "boot-1", "pid:[1]", str(self.pid))
+
+    def fate(self, process: Process) -> Fate:
+        return self.fates.get(process.pid, Fate.UNKNOWN)
+
+
+@define
+class Disk:
+    file: pathlib.Path
+
+    def owner(self, pid: int, *, lease: float = 60.0, **options: Any) -> SqliteJournal:
+        fates: dict[int, Fate] = options.pop("fates", {})
+        return on_disk(self.file, processes=Machine(pid, {**fates, pid: Fate.ALIVE}), lease=lease, **options)
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.file, isolation_level=None)) as connection:
+            return connection.execute(statement).fetchall()
+
+    def end_lease(self) -> None:
+        """As time does."""
+        self.sql("UPDATE owner SET lease_until = 1")
+
+    @property
+    def lease_until(self) -> float:
+        return self.sql("SELECT lease_until FROM owner")[0][0]
+
+
+@pytest.fixture
+def disk(tmp_path: pathlib.Path) -> Disk:
+    return Disk(tmp_path / "tree.db")
+
+
+async def test_the_owner_is_named_in_the_file(disk: Disk) -> None:
+    async with disk.owner(1):
+        row = disk.sql("SELECT epoch, host, pid, boot, namespace, started, released FROM owner")
+        assert row == [(1, "box", 1, "boot-1", "pid:[1]", "1", 0)]
+        with JournalFile.open(disk.file, processes=Machine(9, {1: Fate.ALIVE})) as reading:
+            assert reading.describe_holder().startswith("owned by process 1 on box (epoch 1, since ")
+            assert reading.describe_holder().endswith("), lease for another 60 s")
+    with JournalFile.open(disk.file) as reading:
+        assert reading.describe_holder().startswith("closed in order by process 1 on box (epoch 1, since ")
+        holder = reading.holder()
+        assert holder is not None
+        assert holder.released
+
+
+@pytest.mark.parametrize("fate", [Fate.ALIVE, Fate.UNKNOWN])
+async def test_a_second_process_is_refused_by_name(disk: Disk, fate: Fate) -> None:
+    async with disk.owner(1) as first:
+        before = disk.sql("SELECT * FROM owner")
+        with pytest.raises(
+            JournalOwned, match=r"tree\.db is owned by process 1 on box \(epoch 1, since .*stop it first"
+        ):
+            async with disk.owner(2, fates={1: fate}):
+                pass
+        assert disk.sql("SELECT * FROM owner") == before
+        await first.commit(settle(1))
+
+
+async def test_a_second_process_is_refused_while_the_first_one_writes(disk: Disk) -> None:
+    """The answer waits for no lock."""
+    async with disk.owner(1):
+        with closing(sqlite3.connect(disk.file, isolation_level=None)) as writer:
+            writer.execute("BEGIN IMMEDIATE")
+            with pytest.raises(JournalOwned):
+                async with disk.owner(2, fates={1: Fate.ALIVE}, patience=0):
+                    pass
+            writer.execute("ROLLBACK")
+
+
+async def test_this_process_is_told_that_it_is_itself(disk: Disk) -> None:
+    async with disk.owner(1):
+        with pytest.raises(JournalOwned, match="this process itself has it open"):
+            async with disk.owner(1):
+                pass
+
+
+@pytest.mark.parametrize(("fate", "lapsed"), [(Fate.GONE, False), (Fate.ALIVE, True), (Fate.UNKNOWN, True)])
+async def test_who_died_or_let_the_lease_run_out_is_replaced(disk: Disk, fate: Fate, lapsed: bool) -> None:
+    """A process that is stopped is one that exists: it keeps the journal until its lease ends."""
+
+    async def lose() -> None:
+        async with disk.owner(1) as first:
+            await first.commit(settle(1))
+            if lapsed:
+                disk.end_lease()
+            async with disk.owner(2, fates={1: fate}) as second:
+                assert (second.opened.epoch, second.opened.after_crash) == (2, True)
+                assert (await second.recover(DESK)).state == state(1)
+                await second.commit(settle(2))
+                with pytest.raises(EpochLost, match="is owned by process 2 on box"):
+                    await first.commit(settle(3))
+                await trio.lowlevel.checkpoint()
+
+    with pytest.raises(EpochLost):
+        await lose()
+    with JournalFile.open(disk.file) as reading:
+        assert reading.states() == [state(2)]
+        assert reading.describe_holder().startswith("closed in order by process 2")
+
+
+async def test_an_orderly_end_is_no_crash(disk: Disk) -> None:
+    for epoch in range(1, 4):
+        async with disk.owner(epoch) as journal:
+            assert (journal.opened.epoch, journal.opened.after_crash) == (epoch, False)
+            assert journal.opened.holder == f"process {epoch} on box"
+
+
+async def test_a_zombie_appends_nothing_and_everything_in_it_ends(disk: Disk) -> None:
+    told = Told()
+    before: list[tuple[Any, ...]] = []
+
+    async def lose() -> None:
+        async with disk.owner(1) as first:
+            await first.commit(settle(1, events=[fact(1)]))
+            disk.end_lease()
+            async with disk.owner(2) as second:
+                await second.commit(settle(2, events=[fact(2)]))
+            before.extend(disk.sql("SELECT * FROM meta, owner, states"))
+            first.submit(settle(3, events=[fact(3)]), told.of("zombie"))
+            first.submit(Commit(events=((WALL, fact(4)),)), told.of("its supervisor"))
+            await trio.sleep_forever()
+
+    with pytest.raises(EpochLost, match=r"the lease of this process, process 1 on box \(epoch 1\), ran out"):
+        await lose()
+    assert told.failed == ["zombie", "its supervisor"]
+    assert all(isinstance(error, EpochLost) for _, error in told.news)
+    assert disk.sql("SELECT * FROM meta, owner, states") == before
+    with JournalFile.open(disk.file) as reading:
+        assert [(record.epoch, record.event) for record in reading.records()] == [(1, fact(1)), (2, fact(2))]
+        assert reading.verify().sound
+
+
+async def test_a_zombie_learns_it_also_when_it_has_nothing_to_write(
+    disk: Disk, autojump_clock: trio.testing.MockClock
+) -> None:
+
+    async def lose() -> None:
+        async with disk.owner(1, lease=9.0):
+            disk.end_lease()
+            async with disk.owner(2):
+                pass
+            await trio.sleep_forever()
+
+    with pytest.raises(EpochLost):
+        await lose()
+    assert trio.current_time() == pytest.approx(3.0)
+
+
+async def test_a_lease_that_ran_out_is_prolonged_while_nobody_took_it(disk: Disk) -> None:
+    async with disk.owner(1) as journal:
+        disk.end_lease()
+        await journal.commit(settle(1))
+        assert journal.opened.epoch == 1
+
+
+async def test_the_lease_is_prolonged_also_while_nothing_happens(
+    disk: Disk, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with disk.owner(1, lease=9.0):
+        for _ in range(5):
+            disk.end_lease()
+            await trio.sleep(3.01)
+            assert disk.lease_until > 1, "prolonged before a third of the lease had passed"
+
+
+async def test_the_lease_is_prolonged_also_while_much_happens(
+    disk: Disk, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with disk.owner(1, lease=9.0) as journal:
+        disk.end_lease()
+        for number in range(1, 40):
+            await journal.commit(settle(number))
+            await trio.sleep(0.1)
+        assert disk.lease_until > 1
+
+
+async def test_a_lease_that_could_not_be_prolonged_is_tried_again_soon(
+    disk: Disk, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with disk.owner(1, lease=9.0, patience=0) as journal:
+        with closing(sqlite3.connect(disk.file, isolation_level=None)) as writer:
+            writer.execute("BEGIN IMMEDIATE")
+            writer.execute("UPDATE owner SET lease_until = 1")
+            await trio.sleep(4.0)
+            with pytest.raises(CommitFailed, match="locked"):
+                await journal.commit(settle(1))
+            writer.execute("COMMIT")
+        await trio.sleep(0.5)
+        assert disk.lease_until > 1
+
+
+async def test_two_who_come_at_once_do_not_both_get_it(disk: Disk) -> None:
+    """As processes do: each has looked, and seen nobody, before either of them has the lock."""
+    owners: list[int] = []
+    refused: list[int] = []
+    gate = trio.Event()
+
+    async def come(pid: int) -> None:
+        try:
+            async with disk.owner(pid, run_sync=trio.to_thread.run_sync, fates={1: Fate.ALIVE, 2: Fate.ALIVE}):
+                owners.append(pid)
+                await gate.wait()
+        except JournalOwned:
+            refused.append(pid)
+            gate.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(come, 1)
+        nursery.start_soon(come, 2)
+    assert sorted(owners + refused) == [1, 2]
+    assert len(owners) == 1
+
+
+async def test_an_error_of_ones_own_is_not_hidden_by_a_lost_epoch(disk: Disk) -> None:
+
+    async def lose() -> None:
+        async with disk.owner(1) as first:
+            disk.end_lease()
+            async with disk.owner(2):
+                pass
+            first.submit(settle(1), Told().of("x"))
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise KeyError("x")
+
+    with pytest.raises(EpochLost) as raised:
+        await lose()
+    assert isinstance(raised.value.__context__, KeyError)
