@@ -15,7 +15,7 @@ import os
 import sys
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -47,7 +47,7 @@ class Asked:
         """Randomness that belongs to this path, and with `n` in `what` to this request."""
         return Random(f"{self.seed}:{self.path}:{what}")
 
-    def trouble(self, first: int = 2, length: int = 6, every: int = 24) -> bool:
+    def trouble(self, first: int = 2, length: int = 6, every: int = 48) -> bool:
         """Whether this request falls into a bad episode: `length` requests of each `every`, the first early on."""
         shift = self.chance("shift").randrange(3)
         return (self.n - first - shift) % every < length and self.n >= first + shift
@@ -205,10 +205,10 @@ class Demo(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256  # fifty pollers may connect in the same moment
 
-    def __init__(self, port: int, seed: int) -> None:
+    def __init__(self, port: int, seed: int, before: int) -> None:
         super().__init__(("127.0.0.1", port), OnePerConnection)
         self.seed = seed
-        self.asked: Counter[str] = Counter()
+        self.asked: defaultdict[str, int] = defaultdict(lambda: before)
         self.counting = threading.Lock()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -245,12 +245,12 @@ class OnePerConnection(BaseHTTPRequestHandler):
         pass
 
 
-def bind(port: int, seed: int, patience: float) -> Demo:
+def bind(port: int, seed: int, before: int, patience: float) -> Demo:
     """Listen at `port`, which the last life may hold for a moment still; after `patience` seconds at any."""
     until = time.monotonic() + patience
     while True:
         try:
-            return Demo(port, seed)
+            return Demo(port, seed, before)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
@@ -270,13 +270,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="An HTTP service that behaves badly on purpose.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--port", type=int, default=0, help="0 (the default): any that is free")
+    parser.add_argument("--before", type=int, default=0, metavar="N", help="as if each path had been asked N times")
     parser.add_argument("--dies-after", type=float, default=0.0, metavar="SECONDS", help="0 (the default): never")
     parser.add_argument("--patience", type=float, default=2.0, metavar="SECONDS", help="how long to wait for the port")
     parser.add_argument("--with-parent", action="store_true", help="exit when standard input ends")
     options = parser.parse_args()
     if options.with_parent:
         threading.Thread(target=leave_with_parent, daemon=True).start()
-    server = bind(options.port, options.seed, options.patience)
+    server = bind(options.port, options.seed, options.before, options.patience)
     if options.dies_after > 0:
         death = threading.Timer(options.dies_after, os._exit, (DIED,))
         death.daemon = True

@@ -23,6 +23,9 @@ PROGRAM: Final = Path(__file__).with_name("demo_service.py")
 DEMO_URL: Final = "DEMO_URL"
 """The environment variable in which plain functions, which know nothing of trees, find the address."""
 
+ASKED_PER_LIFE: Final = 20
+"""How far a new life's answers are ahead of the last one's, so that it does not begin with the same troubles."""
+
 
 class ServiceDied(Exception):
     """The process ended by itself. A crash like any other: the supervisor starts it again."""
@@ -63,7 +66,12 @@ class DemoService(Agent[Service]):
     async def on_start(self) -> None:
         life = self.state.lives + 1
         dies_after = lifetime(self.seed, life, *self.lives) if self.lives is not None else 0.0
-        options = {"--seed": self.seed, "--port": self.state.port, "--dies-after": f"{dies_after:.3f}"}
+        options = {
+            "--seed": self.seed,
+            "--port": self.state.port,
+            "--before": ASKED_PER_LIFE * self.state.lives,
+            "--dies-after": f"{dies_after:.3f}",
+        }
         self.process = await trio.lowlevel.open_process(
             [sys.executable, "-I", PROGRAM, "--with-parent", *(str(part) for pair in options.items() for part in pair)],
             stdin=PIPE,
