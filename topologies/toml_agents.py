@@ -73,7 +73,7 @@ def read_agent(source: Source, node: Node, defaults: Node | None) -> Placed:
     node = _with_defaults(node, defaults, {*AGENT, "agent", "args"})
     id, fields = named(node, source.problems), agent_fields(source)
     given = read_fields(node, fields, "an agent", source.problems, _NOT_AN_AGENT_S)
-    return _agent(source.problems, node, id, fields, given), Place(node.at)
+    return _agent(source, node, id, fields, given), Place(node.at)
 
 
 def read_worker(source: Source, node: Node, defaults: Node | None) -> Placed:
@@ -113,7 +113,7 @@ def read_pool(source: Source, node: Node, defaults: Node | None, *, as_stage: bo
     shape = {key: given.pop(key) for key in ("size", "route", "key") if key in given}
     wrong = route_problems(inner.at, shape.get("route", "round_robin"), shape.get("key"))
     problems.add(*wrong)
-    template = _agent(problems, inner, "0", inner_fields, given)
+    template = _agent(source, inner, "0", inner_fields, given)
     spec = pool(template, **({} if wrong else shape), id=id, **options)
     return spec, Place(node.at, (Place(inner.at),) * len(spec.children))
 
@@ -148,7 +148,7 @@ def _stage(source: Source, node: Node, defaults: Node | None) -> tuple[Spec, Pla
     id, fields = named(node, problems), {"to": texts, **agent_fields(source)}
     other = dict.fromkeys(("worker", "pipeline", "children", "file", "tree"), "a stage is an agent or a pool")
     given = read_fields(node, fields, "a stage", problems, {**_NOT_AN_AGENT_S, **other})
-    return _agent(problems, node, id, fields, given), Place(node.at), given.get("to")
+    return _agent(source, node, id, fields, given), Place(node.at), given.get("to")
 
 
 def agent_fields(source: Source) -> dict[str, Reader]:
@@ -160,23 +160,26 @@ def agent_fields(source: Source) -> dict[str, Reader]:
     return {"id": anything, "agent": agent, "args": table, **AGENT}
 
 
-def _agent(problems: Problems, node: Node, id: str, fields: Mapping[str, Reader], given: dict[str, Any]) -> ChildSpec:
+def _agent(source: Source, node: Node, id: str, fields: Mapping[str, Reader], given: dict[str, Any]) -> ChildSpec:
     """The spec of what was read; where something was refused, one that is like it as far as others can tell."""
+    problems = source.problems
     parts = node.table or {}
     if node.table is not None and "agent" not in parts and parts.keys() <= fields.keys():
         problems.add(Problem(node.at, "agent", "is missing", "name its class, as in agent = 'desk:Writer'"))
     significance(node, given, problems)
     options = {key: value for key, value in given.items() if key in AGENT}
     agent, args = given.get("agent"), given.get("args", None if "args" in parts else {})
-    if agent is None or args is None or argument_faults(node, agent, args, problems):
+    if agent is None or args is None or argument_faults(node, agent, args, problems, more_later=source.template):
         return child(Agent[None], id=id, **options)
     return child(agent, id=id, args=args, **options)
 
 
-def argument_faults(node: Node, call: Callable[..., object], args: Mapping[str, Any], problems: Problems) -> bool:
+def argument_faults(
+    node: Node, call: Callable[..., object], args: Mapping[str, Any], problems: Problems, *, more_later: bool = False
+) -> bool:
     """Whether `args`, which the table `node` gives, do not fit; then it has been said why."""
     at = f"{node.at}.args"
-    found = [*argument_problems(call, args, at), *type_problems(call, args, at)]
+    found = [*argument_problems(call, args, at, more_later=more_later), *type_problems(call, args, at)]
     given = (node.table or {}).get("args")
     places = {f"{at}.{name}": part.at for name, part in ((given.table if given else None) or {}).items()}
     problems.add(*(evolve(each, path=places.get(each.path, each.path)) for each in found))

@@ -41,6 +41,8 @@ class Source:
     problems: Problems
     files: list[Path] = field(factory=list[Path], eq=False)
     """Every file that was read so far, the outermost one's own list."""
+    template: bool = False
+    """Whether the table at hand is one from which children are made at run time, with further arguments."""
 
     def included(self, node: Node) -> tuple[Source, Node] | Refused:
         """The file that `node` names, seen from this one's folder. A file that leads to itself is refused."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 from attrs import evolve
 
 from treewarden.agents.agent import Agent
-from treewarden.supervisor.core.spec import SupervisorSpec
+from treewarden.supervisor.core.spec import Strategy, SupervisorSpec
 
 from .child import child, supervisor
 from .core.blueprint import Blueprint, Place, place_of
@@ -68,7 +68,8 @@ def _with_children(source: Source, node: Node, id: str, options: dict[str, Any])
     if children.array is None:
         problems.refuse(children, "is no list of children", "write [{ id = ..., agent = ... }, ...]")
         return supervisor(id, **options), Place(node.at)
-    read = [_child(source, each, defaults) for each in children.array]
+    inside = evolve(source, template=options.get("strategy") is Strategy.DYNAMIC)
+    read = [_child(inside, each, defaults) for each in children.array]
     spec = supervisor(id, children=tuple(spec for spec, _ in read), **options)
     return spec, Place(node.at, tuple(place for _, place in read))
 

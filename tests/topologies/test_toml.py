@@ -220,6 +220,15 @@ def test_a_function_makes_the_same_tree_as_in_python(desk: Any) -> None:
     assert made == tree(tree(desk.Intake, pool(desk.Writer, size=3), id="d", shutdown=Grace(5)))
 
 
+def test_a_template_may_leave_arguments_to_its_children(desk: Any) -> None:
+    assert read(
+        """
+        strategy = "simple_one_for_one"
+        children = [{ id = "poller", agent = "sample_desk:Poller", args = { timeout = 3 } }]
+        """
+    ) == tree(child(desk.Poller, id="poller", args={"timeout": 3}), strategy=Strategy.DYNAMIC)
+
+
 def test_defaults_reach_agents_workers_of_pools_and_stages(desk: Any) -> None:
     made = read(
         """

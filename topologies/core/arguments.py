@@ -16,8 +16,13 @@ _LISTS: Final = frozenset({"list", "Sequence", "Collection", "Iterable"})
 _TABLES: Final = frozenset({"dict", "Mapping", "MutableMapping"})
 
 
-def argument_problems(agent: Callable[..., object], args: Mapping[str, object], at: str) -> Iterator[Problem]:
-    """Arguments that `agent` does not take or would miss. What has no signature (some built-ins) takes anything."""
+def argument_problems(
+    agent: Callable[..., object], args: Mapping[str, object], at: str, *, more_later: bool = False
+) -> Iterator[Problem]:
+    """Arguments that `agent` does not take or would miss. What has no signature (some built-ins) takes anything.
+
+    `more_later`: what is missing may still come, as to children that are made from a template.
+    """
     signature = _signature(agent)
     if signature is None:
         return
@@ -29,7 +34,7 @@ def argument_problems(agent: Callable[..., object], args: Mapping[str, object], 
             if name not in named:
                 yield Problem(f"{at}.{name}", repr(name), "is not an argument", guess(name, list(named)) or takes)
     for name, parameter in named.items():
-        if parameter.default is parameter.empty and name not in args:
+        if parameter.default is parameter.empty and name not in args and not more_later:
             yield Problem(at, repr(name), "is missing", f"{_name(agent)} takes {_declared(parameter)}")
     for parameter in parameters:
         if parameter.kind is parameter.POSITIONAL_ONLY and parameter.default is parameter.empty:

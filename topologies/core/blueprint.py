@@ -70,21 +70,31 @@ def walk(blueprint: Blueprint, at: Path = ROOT) -> Iterator[tuple[Path, Spec]]:
 def validate(blueprint: Blueprint, place: Place | None = None) -> tuple[Problem, ...]:
     """Everything that keeps `blueprint` from working, all at once; an empty tuple if it can be opened.
 
-    `place` says where its parts stand; without it they are named by the root's id and by position. Not found here:
-    what only a running agent can tell, such as an `on_start` that raises.
+    `place` says where its parts stand; without it they are named as `place_of` does, beginning with the root's id.
+    Not found here: what only a running agent can tell, such as an `on_start` that raises.
     """
     place = place or place_of(blueprint, blueprint.id)
-    found = [*_below(blueprint, place), *_outlets(blueprint, place)]
+    found = [*_below(blueprint, place, set()), *_outlets(blueprint, place)]
     return tuple(dict.fromkeys(found))
 
 
-def _below(spec: Spec, place: Place) -> Iterator[Problem]:
-    if isinstance(spec, ChildSpec):
-        yield from _agent(spec, place.at)
-        return
+_Call: TypeAlias = tuple[int, tuple[str, ...], bool]
+"""Which agent, by identity, is called with which arguments, and whether more come later."""
+
+
+def _below(spec: SupervisorSpec, place: Place, fit: set[_Call]) -> Iterator[Problem]:
     yield from _supervisor(spec, place)
     for child, below in zip(spec.children, place.children, strict=True):
-        yield from _below(child, below)
+        if isinstance(child, SupervisorSpec):
+            yield from _below(child, below, fit)
+            continue
+        yield from _agent(child, below.at)
+        call = (id(child.agent), tuple(child.args), spec.strategy == Strategy.DYNAMIC)
+        if call not in fit and callable(child.agent):
+            wrong = list(argument_problems(child.agent, child.args, f"{below.at}.args", more_later=call[2]))
+            yield from wrong
+            if not wrong:
+                fit.add(call)
 
 
 def _agent(spec: ChildSpec, at: str) -> Iterator[Problem]:
@@ -94,9 +104,7 @@ def _agent(spec: ChildSpec, at: str) -> Iterator[Problem]:
     if spec.backoff.first > spec.backoff.most:
         fault = f"is more than most, which is {spec.backoff.most:g}"
         yield Problem(f"{at}.backoff.first", f"{spec.backoff.first:g}", fault, "lower it or raise most")
-    if callable(spec.agent):
-        yield from argument_problems(spec.agent, spec.args, f"{at}.args")
-    else:
+    if not callable(spec.agent):
         yield Problem(f"{at}.agent", shown(spec.agent), "makes no agents", "give an Agent class")
 
 

@@ -25,6 +25,11 @@ def agent(size: int = 1) -> object:
     return size
 
 
+def needs(url: str) -> object:
+    """As `agent`, with an argument that it cannot do without."""
+    return url
+
+
 def leaf(id: str, **fields: Any) -> ChildSpec:
     given: dict[str, Any] = {"agent": agent, **fields}
     return ChildSpec(id=id, **given)
@@ -44,6 +49,7 @@ def test_a_good_one_has_no_problems() -> None:
         pool("writer", leaf("0", outlet=("../../outbox",)), leaf("1", outlet=("outbox",))),
         leaf("outbox", outlet=("../nested/log",)),
         desk(leaf("log"), id="nested", strategy=Strategy.DYNAMIC, max_children=3),
+        desk(leaf("job", agent=needs), id="jobs", strategy=Strategy.DYNAMIC),
         leaf("last", significant=True, restart=RestartPolicy.TRANSIENT, outlet=("/writer", "nested/job-7")),
         auto_shutdown=AutoShutdown.ANY_SIGNIFICANT,
     )
@@ -100,6 +106,17 @@ def test_a_good_one_has_no_problems() -> None:
                 "desk.children[a].args.sizes: 'sizes' is not an argument, did you mean 'size'?",
                 "desk.children[nested].children[b].args.x: 'x' is not an argument; agent takes size: int = 1",
             ],
+        ),
+        (
+            desk(leaf("a", agent=needs), leaf("b", agent=needs, args={"url": ""}), leaf("c", agent=needs)),
+            [
+                "desk.children[a].args: 'url' is missing; needs takes url: str",
+                "desk.children[c].args: 'url' is missing; needs takes url: str",
+            ],
+        ),
+        (
+            desk(leaf("a", agent=needs, args={"uri": ""}), strategy=Strategy.DYNAMIC),
+            ["desk.children[a].args.uri: 'uri' is not an argument, did you mean 'url'?"],
         ),
         (
             desk(leaf("a", agent=cast("Any", "desk:Agent"))),
