@@ -1,0 +1,145 @@
+"""The portal, from real threads and from a real asyncio loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+from attrs import frozen
+
+from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.message import Request
+from treewarden.agents.errors import AgentFailed, AgentStopped, NoSuchSlot
+from treewarden.topologies.open import open_tree
+from treewarden.topologies.portal import Portal, open_portal
+from treewarden.topologies.tree import tree
+
+
+@frozen
+class Add:
+    n: int
+
+
+@frozen
+class Total(Request[int]):
+    """Ask for the sum."""
+
+
+@frozen
+class Never(Request[int]):
+    """An ask that is never answered in time."""
+
+
+class Sum(Agent[int]):
+    state = 0
+
+    @handles
+    async def add(self, message: Add) -> None:
+        self.state += message.n
+
+    @handles
+    def total(self, message: Total) -> int:
+        if self.state < 0:
+            raise ValueError("below zero")
+        return self.state
+
+    @handles
+    async def never(self, message: Never) -> int:
+        await trio.sleep_forever()
+        return 0
+
+
+async def in_thread(work: Callable[[], Any]) -> Any:
+    with trio.fail_after(10):
+        return await trio.to_thread.run_sync(work)
+
+
+async def test_a_thread_tells_and_asks() -> None:
+    async with open_tree(tree(Sum)) as running, open_portal(running) as portal:
+
+        def work() -> int:
+            for n in range(100):
+                portal.tell("sum", Add(n))
+            return portal.ask("sum", Total())
+
+        assert await in_thread(work) == sum(range(100))
+
+
+async def test_many_threads_lose_nothing() -> None:
+    async with open_tree(tree(Sum)) as running, open_portal(running) as portal:
+
+        def add() -> None:
+            for _ in range(50):
+                portal.tell("sum", Add(1))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(8):
+                nursery.start_soon(in_thread, add)
+        assert await running.ref("sum").ask(Total()) == 400
+
+
+async def test_asyncio_code_awaits_replies() -> None:
+    async with open_tree(tree(Sum)) as running, open_portal(running) as portal:
+
+        async def asyncio_main() -> int:
+            await asyncio.gather(*(asyncio.wrap_future(portal.tell_soon("sum", Add(2))) for _ in range(20)))
+            return await asyncio.wrap_future(portal.ask_soon("sum", Total()))
+
+        assert await in_thread(lambda: asyncio.run(asyncio_main())) == 40
+
+
+async def test_errors_come_through() -> None:
+    async with open_tree(tree(Sum)) as running, open_portal(running) as portal:
+
+        def work() -> None:
+            with pytest.raises(NoSuchSlot, match="sun"):
+                portal.tell("sun", Add(1))
+            portal.tell("sum", Add(-1))
+            with pytest.raises(AgentFailed, match="below zero"):
+                portal.ask("sum", Total())
+            with pytest.raises(Exception, match="severity"):
+                portal.signal("sum", {"kind": "hot", "severity": 7})
+
+        await in_thread(work)
+
+
+async def test_nobody_waits_for_a_tree_that_has_gone() -> None:
+    asked = threading.Event()
+    errors: list[BaseException] = []
+    portals: list[Portal] = []
+
+    def work() -> None:
+        future = portals[0].ask_soon("sum", Never(), within=60)
+        asked.set()
+        try:
+            future.result(timeout=10)
+        except AgentStopped as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    async with open_tree(tree(Sum)) as running, open_portal(running) as portal:
+        portals.append(portal)
+        thread.start()
+        while not asked.is_set():  # a thread tells us, so there is no event of trio's to wait for
+            await trio.lowlevel.checkpoint()
+    await in_thread(thread.join)
+    assert len(errors) == 1
+    with pytest.raises(AgentStopped):
+        await in_thread(lambda: portals[0].tell("sum", Add(1)))
+
+
+async def test_the_loop_cannot_wait_for_itself() -> None:
+    async with open_tree(tree(Sum)) as running, open_portal(running) as portal:
+        with pytest.raises(RuntimeError, match="own thread"):
+            portal.tell("sum", Add(1))
+        assert await running.ref("sum").ask(Total()) == 0
+
+
+async def test_stop_from_a_thread_ends_the_tree() -> None:
+    async with open_tree(tree(Sum)) as running, open_portal(running) as portal:
+        await in_thread(portal.stop)
+        await running.wait_ended()

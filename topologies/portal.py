@@ -1,0 +1,150 @@
+"""A way into the tree for other threads: plain code in a thread, or an asyncio loop that runs in one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import trio
+
+from treewarden.agents.core.message import Request
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import AgentStopped
+
+from .running import Tree
+
+__all__ = ["Portal", "open_portal"]
+
+R = TypeVar("R")
+
+
+class Portal:
+    """Calls into a running tree, safe from any thread but the tree's own.
+
+    Each call comes in two forms: one that returns a `concurrent.futures.Future` at once (`asyncio.wrap_future` makes it
+    awaitable), and one that waits for it, which the tree's own thread is refused. Cancelling a future that has not
+    begun takes the call back; later it does not. Once the portal is closed, calls and what was pending raise
+    `AgentStopped`.
+    """
+
+    def __init__(self, tree: Tree, token: trio.lowlevel.TrioToken, nursery: trio.Nursery) -> None:
+        self._tree = tree
+        self._token = token
+        self._nursery = nursery
+        self._pending: set[Future[Any]] = set()
+        self._closed = False
+        self._thread = threading.get_ident()
+
+    def tell_soon(self, path: str, message: object, *, within: float = 30.0) -> Future[None]:
+        """`ref.tell`; done when the message is accepted, and on disk if its receiver is durable."""
+
+        async def tell() -> None:
+            await self._tree.ref(path).tell(message, within=within)
+
+        return self._submit(path, tell)
+
+    def ask_soon(self, path: str, message: Request[R], *, within: float = 5.0) -> Future[R]:
+        """`ref.ask`; its result is the reply."""
+
+        async def ask() -> R:
+            return await self._tree.ref(path).ask(message, within=within)
+
+        return self._submit(path, ask)
+
+    def signal_soon(self, path: str, facts: Mapping[str, Any]) -> Future[None]:
+        """`tree.signal`; done when the supervisor has it in its queue."""
+
+        async def signal() -> None:
+            self._tree.signal(path, facts)
+
+        return self._submit(path, signal)
+
+    def stop_soon(self, reason: str = "shutdown") -> Future[None]:
+        """`tree.stop`; done when the root has ended."""
+
+        async def stop() -> None:
+            self._tree.stop(reason)
+            await self._tree.wait_ended()
+
+        return self._submit("/", stop)
+
+    def tell(self, path: str, message: object, *, within: float = 30.0) -> None:
+        """As `tell_soon`, and wait. Raises what `ref.tell` raises."""
+        self._wait(self.tell_soon(path, message, within=within))
+
+    def ask(self, path: str, message: Request[R], *, within: float = 5.0) -> R:
+        """As `ask_soon`, and wait for the reply. Raises what `ref.ask` raises."""
+        return self._wait(self.ask_soon(path, message, within=within))
+
+    def signal(self, path: str, facts: Mapping[str, Any]) -> None:
+        """As `signal_soon`, and wait. Raises what `tree.signal` raises."""
+        self._wait(self.signal_soon(path, facts))
+
+    def stop(self, reason: str = "shutdown") -> None:
+        """As `stop_soon`, and wait until the tree has ended."""
+        self._wait(self.stop_soon(reason))
+
+    def _wait(self, future: Future[R]) -> R:
+        if threading.get_ident() == self._thread:
+            future.cancel()
+            raise RuntimeError("the tree's own thread cannot wait for a portal: use the ref, or the form with _soon")
+        return future.result()
+
+    def _submit(self, path: str, call: Callable[[], Awaitable[R]]) -> Future[R]:
+        future: Future[R] = Future()
+        try:
+            self._token.run_sync_soon(self._begin, path, call, future)
+        except trio.RunFinishedError:
+            future.set_exception(_gone(path))
+        return future
+
+    def _begin(self, path: str, call: Callable[[], Awaitable[Any]], future: Future[Any]) -> None:
+        if self._closed:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(_gone(path))
+            return
+        self._pending.add(future)
+        self._nursery.start_soon(self._run, path, call, future)
+
+    async def _run(self, path: str, call: Callable[[], Awaitable[Any]], future: Future[Any]) -> None:
+        self._pending.discard(future)
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(await call())
+        except Exception as error:
+            future.set_exception(error)
+        except BaseException:
+            future.set_exception(_gone(path))
+            raise
+
+    def close(self) -> None:
+        """Refuse what comes from now on, and what has not begun."""
+        self._closed = True
+        for future in self._pending:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(_gone("/"))
+        self._pending.clear()
+
+
+@asynccontextmanager
+async def open_portal(tree: Tree) -> AsyncGenerator[Portal]:
+    """A portal into `tree`, for the length of a block in the tree's loop.
+
+    Open it inside the block of `open_tree` and hand it to the threads. Leaving the block ends the calls that are under
+    way; their callers get `AgentStopped`, also those that call when the whole loop has ended. No thread waits for ever.
+    """
+    async with trio.open_nursery() as nursery:
+        portal = Portal(tree, trio.lowlevel.current_trio_token(), nursery)
+        try:
+            yield portal
+        finally:
+            portal.close()
+            nursery.cancel_scope.cancel()
+
+
+def _gone(path: str) -> AgentStopped:
+    return AgentStopped(f"{path}: the portal is closed; keep its block open while threads use it", path=Path(path))
