@@ -21,7 +21,7 @@ from treewarden.supervisor.core.event import ChildEnded, ChildStarted
 from treewarden.supervisor.core.spec import Backoff, ChildSpec, SupervisorSpec
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
-from treewarden.topologies.toml import load
+from treewarden.topologies.toml import load, loads
 from treewarden.topologies.tree import tree
 
 from .watchdog_net import happened
@@ -132,6 +132,19 @@ async def test_an_endpoint_finds_the_service_by_its_path() -> None:
     async with open_tree(tree(service(), child(Endpoint, id="a", args=args))) as running:
         (known,) = [await running.ref("a").ask(Report(), within=20.0)]
         assert (known.kind, known.checks) == ("ok", 1)
+
+
+async def test_the_same_file_watches_any_address() -> None:
+    async with open_tree(tree(service())) as running:
+        url = await running.ref("service").ask(Where())
+        text = f"""
+        [[children]]
+        id = "a"
+        agent = "watchdog:Endpoint"
+        args = {{ url = "{url}/users/1", every = 3600, expect = {{ json = {{ id = 1 }} }} }}
+        """
+        async with open_tree(loads(text, WATCHDOG).blueprint) as watching:
+            assert (await watching.ref("a").ask(Report(), within=20.0)).kind == "ok"
 
 
 async def test_without_the_service_its_endpoints_are_down() -> None:
