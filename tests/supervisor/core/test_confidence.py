@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from treewarden.supervisor.core.action import Action, Hold, Restart, RollBack, SetAside, action_name
 from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.confidence import PRIOR, Belief, Cause, believe, p_fix
-from treewarden.supervisor.core.incident import Incident
 from treewarden.supervisor.core.signal import RateLimitReached, Stalled
 from treewarden.supervisor.core.symptom import Symptom
 
@@ -129,6 +128,9 @@ def test_what_is_no_weight_gets_in_nowhere(weights: tuple[float, ...]) -> None:
         evolve(PRIOR, weights=weights)
 
 
+def test_a_cause_may_be_ruled_out() -> None:
+    assert Belief((1.0, *[0.0] * 8)).causes[Cause.TRANSIENT] == 1.0
+
+
 def test_holding_is_the_surest_and_the_slowest() -> None:
     assert p_fix(PRIOR, action_name(Hold("?"))) > 0.85
-    assert isinstance(grown(exited()), Incident)

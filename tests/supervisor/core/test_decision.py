@@ -37,7 +37,6 @@ from treewarden.supervisor.core.decision import (
 )
 from treewarden.supervisor.core.guards import forbids, forced, retry_after
 from treewarden.supervisor.core.history import RestartHistory
-from treewarden.supervisor.core.incident import Outcome
 from treewarden.supervisor.core.ladder import ladder
 from treewarden.supervisor.core.policies import kubernetes, otp
 from treewarden.supervisor.core.signal import (
@@ -201,4 +200,3 @@ def test_an_attempt_carries_what_was_stated() -> None:
     assert incident.attempts[-1].kind == "crash"
     assert incident.attempts[-1].outcome is None
     assert incident.attempts[-1].confidence == decision.confidence
-    assert Outcome("failed") is Outcome.FAILED

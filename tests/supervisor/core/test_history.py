@@ -106,7 +106,25 @@ def test_without_a_fault_every_restart_counts() -> None:
     assert history.count == 3
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.floats(0, 2), st.sampled_from("ab"), st.sampled_from([None, "f"]))))
+def test_a_clock_that_goes_back_stands_still() -> None:
+    assert after(3.0, 1.0).times == (3.0, 3.0)
+
+
+def test_two_values_may_go_on_from_one() -> None:
+    origin = after(0.0, 1.0, 2.0, 10.0, 11.0)
+    one, other = origin.noted(12.0, TWO), origin.noted(13.0, TWO)
+    assert (one.times, other.times) == ((10.0, 11.0, 12.0), (10.0, 11.0, 13.0))
+    assert one.noted(14.0, TWO).times == (11.0, 12.0, 14.0)
+    assert other.noted(15.0, TWO).times == (11.0, 13.0, 15.0)
+    assert (origin.times, one.count, other.count) == ((10.0, 11.0), 3, 3)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.floats(0, 30), st.sampled_from("ab"), st.sampled_from([None, "f"])),
+        max_size=30,
+    )
+)
 def test_it_is_a_value(steps: list[tuple[int, float, str, str | None]]) -> None:
     """Going on from any earlier value changes no other: each equals the one that was built alone."""
     values = [RestartHistory()]
@@ -155,8 +173,9 @@ def test_noting_does_not_scan_the_window(fault: str | None) -> None:
     early, history = lines(0, RestartHistory())
     for place in range(1000, 19_000):
         history = history.noted(0.0, wide, f"c{place}", fault)
-    late, _ = lines(19_000, history)
+    late, last = lines(19_000, history)
     assert late <= 1.1 * early
+    assert last._times is history._times  # pyright: ignore[reportPrivateUsage] nor is it copied
 
 
 def test_a_long_run_keeps_only_its_window() -> None:
@@ -164,6 +183,7 @@ def test_a_long_run_keeps_only_its_window() -> None:
     for at in range(10_000):
         history = history.noted(float(at), Intensity(100, 50.0))
     assert history.times == tuple(float(at) for at in range(9949, 10_000))
+    assert len(history._times) < 200  # pyright: ignore[reportPrivateUsage] what it promises to forget, it frees
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from treewarden.supervisor.core.signal import (
 )
 from treewarden.supervisor.core.spec import Backoff, Intensity, Restore, Strategy, SupervisorSpec
 
-from .cases import PATH, SPEC, Tree, case, exited, failed
+from .cases import PATH, SPEC, Tree, case, exited, failed, restarts
 
 LIMITED = RateLimitReached(path=PATH, at=100.0)
 STALLED = Stalled(path=PATH, at=100.0, idle=60.0, limit=30.0)
@@ -149,7 +149,10 @@ ANSWERS: dict[str, list[tuple[Case, Action]]] = {
         (case(STALLED, STALLED, STALLED), Hold(f"desk/a: 2 attempts {ASK}")),
     ],
     "stalled": [(case(STALLED), Restart(Scope.ONE, 1.0)), (case(STALLED, STALLED), Restart(Scope.ONE, 2.0))],
-    "drowning": [(case(FULL, FULL, FULL, actions=(Resume(), Resume())), Throttle(1.0))],
+    "drowning": [
+        (case(FULL, FULL, FULL, actions=(Resume(), Resume())), Throttle(1.0)),
+        (case(FULL, history=restarts(3), intensity=Intensity(4, 5.0)), Throttle(1.0)),
+    ],
     "overloaded": [(case(FULL), Resume()), (case(FULL, FULL, actions=(Resume(),)), Resume())],
     "all report it": [(case(*beside(report(0.7), 9), siblings=many(50)), Break("reported:down", 5.0))],
     "severe report": [

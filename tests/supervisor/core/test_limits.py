@@ -67,6 +67,10 @@ def test_an_old_message_is_an_overload_too() -> None:
     ]  # fmt: skip
 
 
+def test_the_low_mark_may_be_an_empty_queue() -> None:
+    assert run(QueueLimit(low=0.0, high=1.0), (10, 0.0), (1, 0.0), (0, 0.0)) == ["Overloaded", "NoneType", "Recovered"]
+
+
 def test_what_is_signalled() -> None:
     _, signal = check_queue(PATH, 3.0, QueueLimit(), over=False, depth=9, capacity=10, oldest=2.0)
     assert signal == Overloaded(path=PATH, at=3.0, depth=9, capacity=10, oldest=2.0)

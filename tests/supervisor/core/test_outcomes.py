@@ -45,6 +45,11 @@ def test_it_is_shrunk_towards_what_was_observed() -> None:
     assert outcomes.tally("restart", "crash") == Tally(10, 2)
 
 
+def test_certainty_is_no_band_of_its_own() -> None:
+    outcomes = learned(seen(confidence=0.0, model=1.0), seen(model=0.81))
+    assert outcomes.stated(1.0, "restart", "crash").evidence == 2
+
+
 def test_reports_are_counted_together() -> None:
     outcomes = learned(seen(kind="reported:slow"), seen(kind="reported:down"))
     assert outcomes.stated(0.7, "restart", "reported").evidence == 2

@@ -36,7 +36,10 @@ def test_what_is_older_than_the_window_is_over() -> None:
     seen = window(crash("a", 0.0), crash("b", 30.0))
     assert list(seen.alike("valueerror", 60.0)) == ["a", "b"]
     assert list(seen.alike("valueerror", 60.1)) == ["b"]
+    assert list(seen.add(crash("c", 60.0)).seen["valueerror"]) == ["a", "b", "c"]
     assert list(seen.add(crash("c", 61.0)).seen["valueerror"]) == ["b", "c"]
+    assert list(seen.add(crash("c", 90.0, "OSError")).seen) == ["valueerror", "oserror"]
+    assert list(seen.add(crash("c", 91.0, "OSError")).seen) == ["oserror"]
 
 
 def test_a_recovery_takes_the_report_out() -> None:
