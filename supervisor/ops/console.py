@@ -107,7 +107,7 @@ class PlainView:
         return ""
 
     def notice(self, text: str) -> str:
-        return lines_of([self._paint(clean(text), "warn")])
+        return lines_of([self._paint(clean(line), "warn") for line in text.splitlines()])
 
     def closed(self, ending: Ending) -> str:
         return lines_of(summary_lines(ending, self._paint))

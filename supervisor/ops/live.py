@@ -81,7 +81,7 @@ class LiveView:
         return self._taken()
 
     def notice(self, text: str) -> str:
-        self._print([self._paint(clean(text), "warn")])
+        self._print([self._paint(clean(line), "warn") for line in text.splitlines()])
         return self._taken()
 
     def closed(self, ending: Ending) -> str:

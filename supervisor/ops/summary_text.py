@@ -43,7 +43,7 @@ def summary_lines(ending: Ending, paint: Paint = PLAIN) -> list[str]:
     rows = [
         ("lives", lives),
         ("incidents", incidents),
-        ("decisions", listing(summary.decisions)),
+        ("decisions", listing({name.replace("_", " "): n for name, n in summary.decisions.items()})),
         ("outcomes", listing(summary.outcomes)),
         ("messages", messages + (f" ({listing(summary.dead)})" if summary.dead else "")),
         ("rollbacks", str(summary.rolled_back or "")),

@@ -128,7 +128,7 @@ class Teller:
             if isinstance(event, Decided):
                 again_ = self._repeats(event)
                 if (again_ and shorter >= _MOST) or (not again_ and blocks >= _MOST):
-                    unsaid[event.action] += 1
+                    unsaid[event.action.replace("_", " ")] += 1
                     continue
                 shorter, blocks = shorter + again_, blocks + (not again_)
                 lines += self._decided(record, event, again_, width)

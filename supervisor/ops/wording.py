@@ -140,7 +140,7 @@ def plural(count: int, one: str, many: str = "") -> str:
 
 def listing(counts: Mapping[str, int]) -> str:
     """`restart 12, throttle 3`, the most frequent first."""
-    return ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in sorted(counts.items(), key=lambda item: -item[1]))
+    return ", ".join(f"{name} {n}" for name, n in sorted(counts.items(), key=lambda item: -item[1]))
 
 
 def columns(

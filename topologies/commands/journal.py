@@ -27,13 +27,13 @@ def journal(arguments: Namespace) -> int:
     """Print events; with `--follow` also those to come, until Ctrl-C. Reads only."""
     out = Stdout.here()
     with JournalFile.open(arguments.file) as file:
-        begin = _begin(file, arguments)
-        told = _print(file, begin, arguments, out)
-        if arguments.follow:
-            try:
+        try:
+            told = _print(file, _begin(file, arguments), arguments, out)
+            if arguments.follow:
                 trio.run(_follow, file, told, arguments, out)
-            except KeyboardInterrupt:  # the usual end of it
-                return ExitCode.ORDERLY
+        except KeyboardInterrupt:
+            if not arguments.follow:  # of which it is the usual end
+                raise
     return ExitCode.ORDERLY
 
 

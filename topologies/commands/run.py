@@ -30,7 +30,7 @@ from ..running import SlotStatus, Tree
 from ..toml import Topology, load
 from .choosing import choose_view
 from .exits import ExitCode
-from .files import batches, head_of
+from .files import head_of
 from .reloading import watch_files
 from .reporting import Report
 from .stopping import STOPS, ExitNow, say_and_exit, signals
@@ -96,7 +96,7 @@ class _Run:
         try:
             with signals(self.exit_now) as heard:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._listen, heard)
+                    nursery.start_soon(self._listen, heard, nursery)
                     code = await self._live(nursery)
                     nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
@@ -108,16 +108,10 @@ class _Run:
         try:
             code, sentence = await self._to_its_end(nursery)
         except BaseException:
-            if self.tree is not None:
-                with trio.CancelScope(shield=True):  # whatever it is, the terminal is left as it was
+            if self.tree is not None:  # whatever it is, the terminal is left as it was
+                with trio.CancelScope(shield=True):
                     await self._close(ExitCode.TREE_FAILED, "an error of treewarden's own")
             raise
-        self.ended.set()
-        if self.tree is None:
-            await self.report.open(self._opening(), ())
-        else:
-            with trio.move_on_after(_LAST_WORDS):
-                await self.told.wait()
         await self._close(code, sentence)
         return code
 
@@ -197,17 +191,18 @@ class _Run:
             with trio.move_on_after(max(_FRAME, _DRAWING * took)):
                 await self.ended.wait()
 
-    async def _listen(self, heard: AsyncIterator[signal.Signals]) -> None:
+    async def _listen(self, heard: AsyncIterator[signal.Signals], nursery: trio.Nursery) -> None:
+        """Heed signals, and wait for nothing else: least of all for somebody to read what is said about them."""
         async for number in heard:
             if number not in STOPS:
-                await self._reload()
+                nursery.start_soon(self._reload)
                 continue
             self.stops += 1
             if self.stops == 1:
                 self._stop(number.name, number.name)
-                await self.report.notice(f"{number.name}: stopping in order; a second one forces")
+                nursery.start_soon(self.report.notice, f"{number.name}: stopping in order; a second one forces")
             elif self.stops == _FORCES:
-                await self._force(number.name)
+                nursery.start_soon(self._force, number.name)
 
     def _stop(self, why: str, reason: str = "shutdown") -> None:
         self.why = why
@@ -220,9 +215,9 @@ class _Run:
             self.opening.cancel()
         else:
             self.tree.force()
-        with trio.move_on_after(_LAST_WORDS):
+        with trio.move_on_after(_GRACE):
             await self.report.notice(f"{why}: ending at once; what was acknowledged is in the journal")
-        await trio.sleep(_GRACE)
+            await trio.sleep_forever()
         self.exit_now("treewarden: it did not end although it was forced", ExitCode.FORCED)
 
     async def _end_after(self, seconds: float) -> None:
@@ -267,9 +262,14 @@ class _Run:
         if self.sentence:
             return
         self.sentence = sentence
+        self.ended.set()
         with trio.move_on_after(_LAST_WORDS):
+            if self.tree is None:
+                await self.report.open(self._opening(), ())
+            else:
+                await self.told.wait()
             try:
-                for records in await trio.to_thread.run_sync(_tail, self.journal, self.report.read):
+                while records := await trio.to_thread.run_sync(_after, self.journal, self.report.read):
                     self.report.read = records[-1].seq
                     await self.report.tell(records)
             except JournalError as error:
@@ -287,7 +287,7 @@ class _Run:
             await self.report.output.write(self.report.view.closed(ending))
 
 
-def _tail(file: str, after: Seq) -> list[Sequence[Record]]:
-    """What was committed and not told: the tree's last acts."""
+def _after(file: str, seq: Seq) -> Sequence[Record]:
+    """What was committed and is not told yet, or the next part of it."""
     with JournalFile.open(file) as journal:
-        return list(batches(journal, after))
+        return journal.records(seq, 1000)

@@ -59,7 +59,7 @@ def _concerns(record: Record, path: Path) -> bool:
 
 
 def _unknown(file: str, path: Path, known: set[Path]) -> str:
-    near = difflib.get_close_matches(path, known, n=5, cutoff=0.5)
+    near = difflib.get_close_matches(path, known, n=5, cutoff=0.6)
     near += sorted(each for each in known if each.name == path.name and each not in near)[:5]
     listed = f"did you mean {' or '.join(near)}?" if near else f"`treewarden tree {file}` shows all slots"
     return f"{file}: no slot {path} was ever in this tree; {listed}"

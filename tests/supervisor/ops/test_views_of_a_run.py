@@ -49,7 +49,7 @@ SLOTS = (slot("desk", supervisor=True), slot("desk/writer", SlotState.RESTARTING
 
 def test_plain_lines_from_the_first_to_the_last() -> None:
     view = PlainView()
-    text = view.opened(OPENING, SLOTS) + view.frame(SLOTS) + view.told(RUN[:2]) + view.notice("a\nb") + view.told([])
+    text = view.opened(OPENING, SLOTS) + view.frame(SLOTS) + view.told(RUN[:2]) + view.notice("a\tb\nc") + view.told([])
     assert text.splitlines() == [
         "2026-11-21 00:00:00  desk runs; journal my desk.db, goes on after 12 events, after a process that died "
         "without closing it",
@@ -58,6 +58,7 @@ def test_plain_lines_from_the_first_to_the_last() -> None:
         "  writer  restarting     2         1        0        7",
         "Ctrl-C stops it in order; a second one forces.",
         "a b",
+        "c",
     ]
     assert view.told(RUN[2:]).splitlines()[0] == "2026-11-21 00:00:04  desk/writer  incident 1.1"
     assert view.closed(ENDING).splitlines() == [
@@ -79,6 +80,7 @@ def test_a_tree_that_did_not_begin_has_no_table() -> None:
 
 def test_a_summary_says_what_is_unusual() -> None:
     summary = Summary(
+        decisions={"roll_back": 2},
         gave_up=1,
         rolled_back=2,
         reloads=3,
@@ -91,6 +93,7 @@ def test_a_summary_says_what_is_unusual() -> None:
     for part in (
         "gave up     1 supervisor",
         "rollbacks   2",
+        "decisions   roll back 2",
         "reloads     3",
         "41 handled, 1 returned, 2 dead letters (desk/writer 2)",
         "recorded    Checked 5",

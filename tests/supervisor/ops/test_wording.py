@@ -70,7 +70,7 @@ def test_an_end_is_told_while_it_is_ahead() -> None:
 
 def test_counts() -> None:
     assert (plural(1, "slot"), plural(2, "slot"), plural(0, "child", "children")) == ("1 slot", "2 slots", "0 children")
-    assert listing({"throttle": 3, "roll_back": 12}) == "roll back 12, throttle 3"
+    assert listing({"throttle": 3, "roll_back": 12}) == "roll_back 12, throttle 3"
 
 
 @given(st.text())

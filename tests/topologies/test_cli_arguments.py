@@ -1,0 +1,79 @@
+"""What the command takes, and what it says to what it does not take."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from treewarden.supervisor.core.event import EVENTS
+from treewarden.topologies.cli import main
+
+
+@pytest.mark.parametrize("words", ["run", "check", "tree", "journal show", "why", "journal"])
+def test_every_word_explains_itself_with_an_example(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*words.split(), "--help"]) == 0
+    text = capsys.readouterr().out
+    assert f"example:\n  treewarden {words}" in text
+
+
+def test_the_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for part in ("run", "check", "tree", "journal", "why", "exit codes:", "130  ended by force"):
+        assert part in text
+
+
+def test_the_version_is_that_of_the_installation(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"treewarden {version('treewarden')}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ("", "WORD"),
+        ("dance", "invalid choice: 'dance'"),
+        ("run", "FILE.toml"),
+        ("run a.toml --for soon", "'soon' is no number of seconds"),
+        ("run a.toml --for 0", "0 is no time to wait"),
+        ("run a.toml --for inf", "inf is no time to wait"),
+        ("run a.toml --for nan", "nan is no time to wait"),
+        ("run a.toml --for -1", "no time to wait"),
+        ("run a.toml --jour x.db", "unrecognized arguments: --jour"),
+        ("journal", "show"),
+        ("journal show a.db --last 0", "0 is too few"),
+        ("journal show a.db --last 1.5", "'1.5' is no whole number"),
+        ("journal show a.db --kind childended2", "there is no event 'childended2'; there is ChildEnded"),
+        ("journal show a.db --kind x", ", ".join(sorted(EVENTS))),
+        ("journal show a.db --path a//b", "'' cannot name a slot"),
+        ("journal show a.db --since never", "'never' is no number of seconds"),
+        ("why a.db", "PATH"),
+        ("why a.db desk/*", "'*' cannot name a slot"),
+    ],
+)
+def test_a_wrong_call_is_refused(arguments: str, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments.split()) == 2
+    captured = capsys.readouterr()
+    assert complaint in captured.err
+    assert captured.out == ""
+
+
+def test_kinds_are_found_in_any_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["journal", "show", str(tmp_path / "no.db"), "--kind", "childended"]) == 2
+    assert capsys.readouterr().err == (
+        f"treewarden: there is no journal {tmp_path / 'no.db'}: give the file that a tree was started with\n"
+    )
+
+
+@pytest.mark.parametrize("word", ["tree", "why", "journal show"])
+def test_a_file_that_is_no_journal_is_refused(word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "notes.db"
+    file.write_text("not a database, though it is long enough to be looked at" * 10)
+    assert main([*word.split(), str(file), *(["/"] if word == "why" else [])]) == 2
+    captured = capsys.readouterr()
+    assert captured.err == (
+        f"treewarden: {file} is not a treewarden journal: it is no SQLite database. Name another file\n"
+    )
+    assert captured.out == ""
