@@ -77,9 +77,9 @@ class Batch:
         if self.checkpoints:
             many("INSERT INTO checkpoints VALUES (NULL,?,?,?,?,?,?,?,?,?)", self.checkpoints)
             many(
-                "DELETE FROM checkpoints WHERE path = ?1 AND name = '' AND id <= (SELECT id FROM checkpoints"
-                " WHERE path = ?1 AND name = '' ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-                {(row[0], keep) for row in self.checkpoints},
+                "DELETE FROM checkpoints WHERE path = ? AND name = '' AND id <= (SELECT id FROM checkpoints"
+                " WHERE path = ? AND name = '' ORDER BY id DESC LIMIT 1 OFFSET ?)",
+                {(row[0], row[0], keep) for row in self.checkpoints},
             )
         if self.returned:
             many(

@@ -120,8 +120,8 @@ def dead_letters(connection: sqlite3.Connection, path: Path | None, limit: int) 
     """Messages given up, newest first; of one slot, or of all."""
     rows = connection.execute(
         "SELECT path, message, kind, body, reason, at, row, sender, version FROM dead_letters"
-        f" {'' if path is None else 'WHERE path = ?1 '}ORDER BY id DESC LIMIT ?2",
-        (None if path is None else str(path), limit),
+        f" {'' if path is None else 'WHERE path = ? '}ORDER BY id DESC LIMIT ?",
+        (limit,) if path is None else (str(path), limit),
     ).fetchall()
     return [
         DeadRow(Path(slot), id, kind, body, reason, at, row, _path(sender), version)
