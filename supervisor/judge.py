@@ -8,7 +8,7 @@ from .child import Child
 from .common import Common
 from .core import incident as incidents
 from .core.case import Case
-from .core.decision import Decision, Policy, counted, decide, stable_after, to_event
+from .core.decision import Decision, Policy, attempted, counted, decide, stable_after, to_event
 from .core.event import Event, SignalNoted
 from .core.history import RestartHistory
 from .core.incident import Incident, Outcome
@@ -72,16 +72,8 @@ class Judge:
             journal_ok=common.journal_failed is None,
         )
         decision = decide(self.policy, case)
-        fact = to_event(decision)
-        child.incident = incidents.note(
-            incident,
-            decision.action,
-            signal.at,
-            kind=decision.context.kind,
-            confidence=fact.confidence,
-            model=fact.model,
-        )
-        events.append(fact)
+        child.incident = attempted(decision, signal.at)
+        events.append(to_event(decision))
         return decision, events
 
     def ignores(self, child: Child, signal: Signal) -> bool:
