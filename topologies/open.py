@@ -9,10 +9,11 @@ import random
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import trio
 
+from treewarden.agents.core.durability import Message
 from treewarden.agents.core.exit import alone
 from treewarden.agents.errors import TreeFailed
 from treewarden.agents.ports import Clock
@@ -20,12 +21,14 @@ from treewarden.supervisor.common import Common, LoopClock
 from treewarden.supervisor.core.event import TreeClosed, TreeOpened
 from treewarden.supervisor.core.ladder import ladder
 from treewarden.supervisor.core.outcomes import Outcomes, learn
+from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.supervisor.health import watch_progress
 from treewarden.supervisor.journal.port import Commit, Journal
+from treewarden.supervisor.recovery import close_slot
 from treewarden.supervisor.registry import Registry
 from treewarden.supervisor.timers import Timers
 
-from .core.blueprint import Blueprint
+from .core.blueprint import Blueprint, walk
 from .errors import checked
 from .running import Root, Tree
 
@@ -61,7 +64,6 @@ async def open_tree(
     """
     checked(blueprint)
     clock = clock if clock is not None else LoopClock(wall)
-    failed: TreeFailed | None = None
     async with _journal(journal, clock) as store:
         common = Common(
             clock=clock,
@@ -73,20 +75,22 @@ async def open_tree(
         )
         common.outcomes = await _lessons(store)
         _opened(common, blueprint)
-        async with _one_error(), trio.open_nursery() as nursery:
-            nursery.start_soon(common.timers.run)
-            root = Root(common, nursery, ladder(), blueprint)
-            try:
-                refused = await root.supervisor.start()
-                if refused is None:
-                    nursery.start_soon(watch_progress, common)
-                    nursery.start_soon(_end_with_root, root, nursery.cancel_scope)
-                    yield Tree(root, common, blueprint)
-            finally:
-                await _stop(root)
-                nursery.cancel_scope.cancel()
-        failed = root.failure()
-        await _close(common, failed)
+        root: Root | None = None
+        try:
+            async with _one_error(), trio.open_nursery() as nursery:
+                nursery.start_soon(common.timers.run)
+                root = Root(common, nursery, ladder(), blueprint)
+                try:
+                    if await root.supervisor.start() is None:
+                        nursery.start_soon(watch_progress, common)
+                        nursery.start_soon(_end_with_root, root, nursery.cancel_scope)
+                        yield Tree(root, common, blueprint)
+                finally:
+                    await _stop(root)
+                    nursery.cancel_scope.cancel()
+        finally:
+            failed = root.failure() if root is not None else None
+            await _close(common, failed)
     if failed is not None:
         raise failed from None
 
@@ -120,16 +124,24 @@ def _opened(common: Common, blueprint: Blueprint) -> None:
     from importlib import metadata
 
     opened = common.journal.opened
-    digest = hashlib.blake2b(repr(blueprint).encode(), digest_size=8).hexdigest()
     common.note(
         TreeOpened(
             epoch=opened.epoch,
             holder=opened.holder,
             version=metadata.version("treewarden"),
-            blueprint=digest,
+            blueprint=_digest(blueprint),
             after_crash=opened.after_crash,
         )
     )
+
+
+def _digest(blueprint: Blueprint) -> str:
+    """A short name for the tree's slots and the classes that live in them; the same in every process."""
+    lines: list[str] = []
+    for path, spec in walk(blueprint):
+        made: Any = spec.strategy if isinstance(spec, SupervisorSpec) else spec.agent
+        lines.append(f"{path} {getattr(made, '__module__', '')}:{getattr(made, '__qualname__', made)}")
+    return hashlib.blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()
 
 
 async def _lessons(journal: Journal) -> Outcomes:
@@ -159,6 +171,10 @@ async def _stop(root: Root) -> None:
 
 
 async def _close(common: Common, failed: TreeFailed | None) -> None:
+    """Give up what waits in mailboxes that end with the process, and write the end."""
+    for slot in common.registry:
+        if not isinstance(slot.spec.durability, Message):
+            close_slot(slot, "the tree was stopped before its turn", None)
     reason = failed.reason if failed is not None else "stopped in order"
     event = TreeClosed(reason=reason, failed=failed is not None)
     with trio.CancelScope(shield=True):

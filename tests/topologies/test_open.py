@@ -1,0 +1,153 @@
+"""`open_tree`: what is left behind by each way out of its block."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from attrs import frozen
+
+from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.durability import VOLATILE, MailboxSpec
+from treewarden.agents.core.message import Request
+from treewarden.agents.errors import JournalOwned, TreeFailed
+from treewarden.supervisor.core.event import DeadLettered, TreeClosed, TreeOpened
+from treewarden.supervisor.journal.memory import MemoryJournal
+from treewarden.supervisor.journal.port import Record
+from treewarden.topologies.child import child
+from treewarden.topologies.errors import BlueprintError
+from treewarden.topologies.open import open_tree
+from treewarden.topologies.tree import tree
+
+CLOCK = trio.testing.MockClock
+
+
+@frozen
+class Add:
+    n: int
+
+
+@frozen
+class Total(Request[int]):
+    """Ask for the sum."""
+
+
+class Sum(Agent[int]):
+    state = 0
+
+    @handles
+    async def add(self, message: Add) -> None:
+        self.state += message.n
+
+    @handles
+    def total(self, message: Total) -> int:
+        return self.state
+
+
+class Stuck(Agent[None]):
+    @handles
+    async def add(self, message: Add) -> None:
+        await trio.sleep_forever()
+
+
+class Unwilling(Agent[None]):
+    async def on_start(self) -> None:
+        raise OSError("no such device")
+
+
+async def records(journal: MemoryJournal) -> list[Record]:
+    async with journal:
+        return list(await journal.read(0, 1000))
+
+
+async def test_an_exception_of_the_block_comes_out_as_itself_and_the_end_is_written(autojump_clock: CLOCK) -> None:
+    journal = MemoryJournal()
+
+    async def block() -> None:
+        async with open_tree(tree(Sum), journal=journal) as running:
+            await running.ref("sum").tell(Add(1))
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        await block()
+    events = [record.event for record in await records(journal)]
+    assert isinstance(events[0], TreeOpened)
+    assert isinstance(events[-1], TreeClosed)
+    assert not events[-1].failed
+
+
+async def test_what_was_told_is_handled_before_the_tree_stops(autojump_clock: CLOCK) -> None:
+    journal = MemoryJournal()
+    async with open_tree(tree(Sum), journal=journal) as running:
+        for _ in range(10):
+            await running.ref("sum").tell(Add(1))
+    async with open_tree(tree(Sum), journal=journal) as running:
+        assert await running.ref("sum").ask(Total()) == 10
+
+
+async def test_a_backlog_in_memory_that_does_not_fit_the_grace_is_given_up_by_name(autojump_clock: CLOCK) -> None:
+    journal = MemoryJournal()
+    volatile = MailboxSpec(durability=VOLATILE)
+    async with open_tree(tree(child(Stuck, mailbox=volatile)), journal=journal) as running:
+        for n in range(3):
+            await running.ref("stuck").tell(Add(n))
+        await trio.testing.wait_all_tasks_blocked()
+    reasons = [record.event.reason for record in await records(journal) if isinstance(record.event, DeadLettered)]
+    assert len([reason for reason in reasons if "before its turn" in reason]) == 2
+
+
+async def test_a_start_that_fails_is_the_tree_s_failure(autojump_clock: CLOCK) -> None:
+    journal = MemoryJournal()
+    with pytest.raises(TreeFailed, match="no such device") as failed:
+        async with open_tree(tree(Sum, Unwilling), journal=journal):
+            raise AssertionError("the block must not begin")
+    assert failed.value.group is not None
+    assert isinstance(failed.value.group.exceptions[0], OSError)
+    closed = (await records(journal))[-1].event
+    assert isinstance(closed, TreeClosed)
+    assert closed.failed
+
+
+async def test_a_bad_blueprint_is_refused_before_the_journal_is_touched(tmp_path: Path) -> None:
+    file = tmp_path / "never.db"
+    with pytest.raises(BlueprintError, match="too"):
+        async with open_tree(tree(child(Sum, id="a"), child(Sum, id="a")), journal=file):
+            raise AssertionError("the block must not begin")
+    assert not file.exists()
+
+
+async def test_a_second_tree_on_the_file_is_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "owned.db"
+    async with open_tree(tree(Sum), journal=file) as running:
+        with pytest.raises(JournalOwned, match=r"owned\.db"):
+            async with open_tree(tree(Sum), journal=file):
+                raise AssertionError("the block must not begin")
+        await running.ref("sum").tell(Add(4))
+    async with open_tree(tree(Sum), journal=file) as running:
+        assert await running.ref("sum").ask(Total()) == 4
+        assert not running.opened.after_crash
+
+
+async def test_cancellation_from_outside_ends_it_at_once_and_loses_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "cancelled.db"
+    with trio.CancelScope() as scope:
+        async with open_tree(tree(Sum), journal=file) as running:
+            await running.ref("sum").tell(Add(5))
+            scope.cancel()
+            await trio.sleep_forever()
+    assert scope.cancelled_caught
+    async with open_tree(tree(Sum), journal=file) as running:
+        assert await running.ref("sum").ask(Total()) == 5
+
+
+async def test_the_digest_of_a_blueprint_is_the_same_every_time(autojump_clock: CLOCK) -> None:
+    journal = MemoryJournal()
+    for _ in range(2):
+        async with open_tree(tree(Sum, child(Sum, id="other")), journal=journal):
+            pass
+    async with open_tree(tree(Sum), journal=journal):
+        pass
+    digests = [record.event.blueprint for record in await records(journal) if isinstance(record.event, TreeOpened)]
+    assert digests[0] == digests[1] != digests[2]
