@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 import trio
 from fetching import Answer
+from service import Where
 from trio.testing import MockClock
 from watchdog import Endpoint, Errand, History, Recheck, Report
 
+from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.errors import ConfigurationError
 from treewarden.agents.worker import worker
-from treewarden.supervisor.core.event import ChildEnded, DeadLettered, Decided, Recorded, SignalNoted
+from treewarden.supervisor.core.event import ChildEnded, DeadLettered, Decided, IncidentClosed, Recorded, SignalNoted
 from treewarden.topologies.child import child
 from treewarden.topologies.running import Tree
 from treewarden.topologies.tree import tree
@@ -117,6 +119,17 @@ async def test_the_kind_of_trouble_is_the_signal(autojump_clock: MockClock) -> N
     assert {each.kind: each.severity for each in noted}["slow"] == pytest.approx(1 - 0.3 / 0.9)
 
 
+async def test_a_trouble_that_turns_into_another_is_not_over_in_between(autojump_clock: MockClock) -> None:
+    net = Net({"http://a/": lambda n: answer(500) if n < 3 else "refused" if n < 5 else GOOD})
+    async with opened(tree(endpoint(net, "a"))) as running:
+        noted = await happened(running, SignalNoted, 4)
+        assert [each.kind for each in noted] == ["server_error", "down", "Recovered", "Recovered"]
+        assert noted[2].text == "recovered from server_error: now down"
+        assert noted[3].text == "recovered from down: well again: http://a/"
+        (closed,) = await happened(running, IncidentClosed)
+        assert closed.after == pytest.approx(5, abs=0.1)
+
+
 async def test_too_many_requests_throttle_and_restart_nothing(autojump_clock: MockClock) -> None:
     net = Net({"http://a/": lambda n: answer(429, retry_after="7") if n == 2 else GOOD})
     async with opened(tree(endpoint(net, "a"))) as running:
@@ -187,6 +200,25 @@ async def test_a_dead_dependency_is_one_trouble(autojump_clock: MockClock) -> No
                     assert record.event.details["dependency"] == "demo"
                     break
         assert sum(slot.restarts for slot in running.snapshot()) == 0
+
+
+class Moving(Agent[int]):
+    """A service that is at another address each time that somebody asks."""
+
+    state = 0
+
+    @handles
+    def where(self, _: Where) -> str:
+        self.state += 1
+        return f"http://at-{self.state}"
+
+
+async def test_an_address_is_asked_for_again_when_nobody_answers_there(autojump_clock: MockClock) -> None:
+    net = Net({"http://at-1/x": lambda n: GOOD if n < 3 else "refused"})
+    moving = endpoint(net, "a", {"url": "demo:/x", "service": "../moving"})
+    async with opened(tree(Moving, moving)):
+        await trio.sleep(5.5)
+    assert {address: len(times) for address, times in net.asked.items()} == {"http://at-1/x": 3, "http://at-2/x": 3}
 
 
 async def test_what_is_sent_is_what_was_asked_for(autojump_clock: MockClock) -> None:

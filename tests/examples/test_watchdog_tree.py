@@ -14,11 +14,11 @@ import pytest
 import trio
 from fetching import Call, fetch
 from service import DEMO_URL, DemoService, Where
-from watchdog import Endpoint, Report
+from watchdog import Endpoint, Recheck, Report
 
 from treewarden.agents.errors import ConfigurationError
-from treewarden.supervisor.core.event import ChildEnded, ChildStarted
-from treewarden.supervisor.core.spec import Backoff, ChildSpec, SupervisorSpec
+from treewarden.supervisor.core.event import ChildEnded, ChildStarted, Recorded
+from treewarden.supervisor.core.spec import Backoff, ChildSpec, Intensity, SupervisorSpec
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.toml import load, loads
@@ -84,7 +84,8 @@ async def test_a_killed_service_comes_back_at_the_same_address() -> None:
 
 
 async def test_its_death_is_a_crash() -> None:
-    async with open_tree(tree(service(lives=[0.001, 0.001]))) as running:
+    often = Intensity(max_restarts=1000, within=1.0)
+    async with open_tree(tree(service(lives=[0.001, 0.001]), restarts=often)) as running:
         (end,) = await happened(running, ChildEnded)
         assert end.failure is not None
         assert (end.failure.type, end.failure.text) == (
@@ -132,6 +133,18 @@ async def test_an_endpoint_finds_the_service_by_its_path() -> None:
     async with open_tree(tree(service(), child(Endpoint, id="a", args=args))) as running:
         (known,) = [await running.ref("a").ask(Report(), within=20.0)]
         assert (known.kind, known.checks) == ("ok", 1)
+
+
+async def test_while_the_service_is_away_its_old_address_is_asked() -> None:
+    args = {"url": "demo:/users/1", "every": 3600.0, "service": "../service"}
+    async with open_tree(tree(service(), child(Endpoint, id="a", args=args))) as running:
+        endpoint = running.ref("a")
+        await endpoint.ask(Report(), within=20.0)
+        await running.supervisor().terminate_child("service")
+        await endpoint.tell(Recheck())
+        await endpoint.tell(Recheck())
+        recorded = await happened(running, Recorded, 3)
+        assert [each.facts["text"][:13] for each in recorded] == ["", "connect error", "connect error"]
 
 
 async def test_the_same_file_watches_any_address() -> None:
