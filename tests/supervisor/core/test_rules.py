@@ -28,9 +28,10 @@ from treewarden.supervisor.core.guards import forbids, forced
 from treewarden.supervisor.core.incident import Incident
 from treewarden.supervisor.core.ladder import ROWS
 from treewarden.supervisor.core.rules import Row, check_rules, declined, options, strength
+from treewarden.supervisor.core.signal import Recovered
 from treewarden.supervisor.core.symptom import Kind, Risk
 
-from .cases import case
+from .cases import PATH, case
 
 GRID = tuple(grid())
 FEW = GRID[::37]
@@ -78,8 +79,9 @@ def test_a_row_that_hard_rules_never_let_through_is_found() -> None:
     broken = (row(Resume(), Kind.CRASH), row(Throttle(1.0), Kind.RATE_LIMITED))
     (found,) = check_rules(broken, FEW)
     assert found.startswith("row 0 (row) answers nothing")
-    (found,) = check_rules((row(Resume(), Kind.RECOVERED),), FEW)
-    assert found.startswith("row 0")
+    over = Recovered(path=PATH, at=1.0, kind="slow")
+    (found,) = check_rules((row(Resume(), Kind.RECOVERED),), [case(over)])
+    assert found.startswith("row 0 (row) answers nothing")
 
 
 def test_a_higher_risk_that_gets_less_is_found() -> None:
