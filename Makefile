@@ -39,6 +39,10 @@ test-all: ## run the tests on every CPython of 3.11, 3.12, 3.13 that this machin
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi; \
 	[ -n "$$found" ]
 
+.PHONY: conformance
+conformance: env ## run the vectors recorded from Erlang/OTP; FILE=other.json, ARGS="--only NAME --verbose"
+	@$(BIN)/python tests/conformance/run_vectors.py $(or $(FILE),tests/conformance/vectors-public.json) $(ARGS)
+
 .PHONY: test-beside
 test-beside: env ## install the wheel beside openai-agents and supervisor (uses the network)
 	@$(BIN)/pytest tests/network $(ARGS)

@@ -77,8 +77,11 @@ def _free_ids(supervisor: Supervisor, stem: str) -> Iterator[str]:
 
 
 def _present(child: Child) -> SupervisionError:
-    if child.current is not None or child.state is SlotState.RESTARTING:
+    if child.current is not None:
         return AlreadyStarted(f"{child.path} runs already; the new spec was discarded", path=child.path)
+    if child.state is SlotState.RESTARTING:
+        text = f"{child.path} exists and waits for its next start; the new spec was discarded"
+        return AlreadyPresent(text, path=child.path)
     return AlreadyPresent(f"{child.path} exists and does not run; restart it, or delete it first", path=child.path)
 
 
@@ -134,22 +137,13 @@ async def _delete_child(supervisor: Supervisor, id: str) -> None:
     supervisor.children.drop(_down(supervisor, id), "it was deleted")
 
 
-async def _spec(supervisor: Supervisor, argument: tuple[str, int | None]) -> Spec:
-    id, life = argument
-    if supervisor.spec.strategy is Strategy.DYNAMIC:
-        template = supervisor.spec.children[0]
-        if id == template.id and life is None:
-            return template
-        _of_life(supervisor, id, life)
-        return template
-    return _of_life(supervisor, id, life).spec
-
-
-def _of_life(supervisor: Supervisor, id: str, life: int | None) -> Child:
-    child = _child(supervisor, id)
-    if life is not None and child.last != life:
-        raise NotFound(f"{child.path}: another life has begun there, or none", path=child.path)
-    return child
+async def _spec(supervisor: Supervisor, id: str) -> Spec:
+    if supervisor.spec.strategy is not Strategy.DYNAMIC:
+        return _child(supervisor, id).spec
+    template = supervisor.spec.children[0]
+    if id != template.id:
+        _child(supervisor, id)
+    return template
 
 
 async def _children(supervisor: Supervisor, _: None) -> tuple[ChildView, ...]:

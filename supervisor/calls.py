@@ -80,9 +80,10 @@ class Call:
         self._done.set()
 
     def refuse(self, path: Path, exit: Exit) -> None:
-        """The supervisor has ended."""
-        text = f"{path}: the supervisor ended before it answered {self.what}"
-        self.fail(SupervisorGone(text, path=path, exit=exit))
+        """The supervisor has ended. Nothing happens if it has answered."""
+        if not self._done.is_set():
+            text = f"{path}: the supervisor ended before it answered {self.what}"
+            self.fail(SupervisorGone(text, path=path, exit=exit))
 
     async def wait(self) -> Any:
         await self._done.wait()
@@ -155,12 +156,12 @@ class SupervisorRef:
 
     # -- looking
 
-    async def spec(self, id: str, *, life: int | None = None) -> Spec:
-        """The spec of a child; the template for all children of a dynamic supervisor, and for its own id.
+    async def spec(self, id: str) -> Spec:
+        """The spec of a child; on a dynamic supervisor the template, for its own id and that of any child.
 
-        With a `life`, only if that is the child's current or last one. Raises `NotFound`.
+        Raises `NotFound`.
         """
-        return await self._call("spec", (id, life))
+        return await self._call("spec", id)
 
     async def children(self) -> tuple[ChildView, ...]:
         """The children in start order."""

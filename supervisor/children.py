@@ -124,10 +124,10 @@ class Children:
         self._give_slot(child)
         number = child.lives + 1
         life = (AgentLife if isinstance(child.spec, ChildSpec) else self._supervisor)(child, self._parent, number)
-        child.current, child.last = life, life.serial
+        child.current = life
         outcome = await life.start()
         if outcome is None:
-            child.lives = number
+            child.lives, child.last = number, life.serial
             child.move(SlotEvent.STARTED)
             self._common.note(ChildStarted(path=child.path, incarnation=number, attempt=child.attempt + 1))
             return None

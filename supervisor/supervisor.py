@@ -83,6 +83,7 @@ class Supervisor(Incarnation):
         self._failure: Failure | None = None
         self._loop_scope = trio.CancelScope()
         self._empty = trio.Event()
+        self._answering: Call | None = None
         self._send, self._receive = trio.open_memory_channel[object](math.inf)
 
     @property
@@ -202,7 +203,9 @@ class Supervisor(Incarnation):
             self.common.left[self.path] = {child.path: child.lives for child in self.children}
 
     def _refuse_calls(self, exit: Exit) -> None:
-        """Nobody will answer what is still queued."""
+        """Nobody will answer what is in hand or still queued."""
+        if self._answering is not None:
+            self._answering.refuse(self.path, exit)
         while True:
             try:
                 item = self._receive.receive_nowait()
@@ -293,7 +296,9 @@ class Supervisor(Incarnation):
                     return await self._decide(child, item)
                 return None
             case Call():
+                self._answering = item
                 await answer(self, item)
+                self._answering = None
                 return None
             case _:
                 return await self._signal(item)  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,63 @@
+"""Runs a file of vectors against the real supervisor: `python tests/conformance/run_vectors.py FILE.json`.
+
+Prints what differs from OTP, and closes with `N passed, M failed`. Exits 0 if nothing failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from otp_driver import run
+from otpvec import Vector, canonical, compare, load
+
+__all__ = ["differences", "main"]
+
+
+def differences(vector: Vector, seed: int = 0) -> list[str]:
+    """What is different from OTP when this vector is run; a run that breaks down is one difference."""
+    try:
+        return compare(vector, run(vector, seed))
+    except Exception as error:
+        return [f"the run broke down: {error!r}\n{''.join(traceback.format_exception(error))}"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="run_vectors.py", description=__doc__)
+    parser.add_argument("file", type=Path, metavar="FILE.json", help="the vectors, format 1")
+    parser.add_argument("--only", action="append", metavar="NAME", help="only this vector; may be repeated")
+    parser.add_argument("--verbose", action="store_true", help="print every name, and with --only the trace")
+    parser.add_argument("--seed", type=int, default=0, help="for the spread of delays (0)")
+    options = parser.parse_args(arguments)
+    try:
+        vectors = load(options.file)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    if options.only:
+        vectors = [vector for vector in vectors if vector.name in options.only]
+    failed = 0
+    for vector in vectors:
+        found = differences(vector, options.seed)
+        failed += bool(found)
+        if found or options.verbose:
+            print(f"{'FAILED' if found else 'passed'} {vector.name} [{' '.join(vector.tags)}]")
+        for difference in found:
+            print(f"  {difference}")
+        if options.verbose and options.only:
+            _show(vector, options.seed)
+    print(f"{len(vectors) - failed} passed, {failed} failed")
+    return 1 if failed or not vectors else 0
+
+
+def _show(vector: Vector, seed: int) -> None:
+    flat = run(vector, seed)
+    for step, got in zip(vector.scenario["steps"], canonical(vector.scenario, flat), strict=False):
+        print(f"  {json.dumps(step)}\n    {json.dumps(got, sort_keys=True)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

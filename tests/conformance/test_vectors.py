@@ -1,0 +1,146 @@
+"""Every public vector against the real supervisor, and proof that the comparison notices what it should."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+from attrs import evolve
+from otp_driver import run
+from otpvec import Vector, blurred, canonical, compare, load
+from run_vectors import differences, main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FILE = Path(__file__).parent / "vectors-public.json"
+VECTORS = {vector.name: vector for vector in load(FILE)}
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_the_supervisor_does_what_otp_does(name: str) -> None:
+    assert not "\n".join(differences(VECTORS[name]))
+
+
+def test_no_vector_is_missing() -> None:
+    suite = [vector for vector in VECTORS.values() if "suite" in vector.tags]
+    chance = [vector for vector in VECTORS.values() if "random" in vector.tags]
+    assert (len(VECTORS), len(suite), len(chance)) == (434, 137, 200)
+
+
+# -- the runner itself
+
+
+def test_it_closes_with_the_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = json.loads(FILE.read_text("utf-8"))
+    content["vectors"] = content["vectors"][:3]
+    content["vectors"][1]["trace"][0]["result"] = ["ok", "root#2"]
+    file = tmp_path / "three.json"
+    file.write_text(json.dumps(content), "utf-8")
+    assert main([str(file)]) == 1
+    said = capsys.readouterr().out
+    assert said.splitlines()[-1] == "2 passed, 1 failed"
+    assert f"FAILED {content['vectors'][1]['name']}" in said
+    assert 'expected ["ok", "root#2"]' in said
+    assert main([str(file), "--only", content["vectors"][0]["name"], "--verbose"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1 passed, 0 failed"
+
+
+def test_it_refuses_a_file_of_another_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "old.json"
+    file.write_text('{"format": 2, "vectors": []}', "utf-8")
+    with pytest.raises(SystemExit):
+        main([str(file)])
+    assert "its format is not 1" in capsys.readouterr().err
+
+
+def test_no_vectors_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(FILE), "--only", "nobody"]) == 1
+    assert capsys.readouterr().out == "0 passed, 0 failed\n"
+
+
+# -- what the comparison notices
+
+Change: TypeAlias = "Callable[[list[dict[str, Any]]], object]"
+
+EXAMPLE = VECTORS["x_one_for_all_revives_manually_terminated_child"]
+CHANGES: dict[str, Change] = {
+    "order": lambda trace: trace[2]["events"].reverse(),
+    "an event": lambda trace: trace[2]["events"].pop(),
+    "a report": lambda trace: trace[2].pop("reports"),
+    "a result": lambda trace: trace[1].update(result="pending"),
+    "a late result": lambda trace: trace[1].update(completed=[[0, "ok"]]),
+    "a count": lambda trace: trace[1]["state"]["root"]["counts"].reverse(),
+    "a step": lambda trace: trace.pop(),
+}
+
+
+def changed(change: Change) -> Vector:
+    trace = copy.deepcopy(EXAMPLE.trace)
+    change(trace)
+    return evolve(EXAMPLE, trace=trace)
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_difference_is_noticed(what: str) -> None:
+    flat = run(EXAMPLE)
+    assert not compare(EXAMPLE, flat)
+    assert compare(changed(CHANGES[what]), flat)
+
+
+def test_what_a_busy_supervisor_shows_does_not_count() -> None:
+    flat = run(EXAMPLE)
+    assert not compare(changed(lambda trace: trace[1].update(state={"root": "busy"})), flat)
+
+
+def test_ends_by_a_killed_supervisor_stand_apart() -> None:
+    scenario: dict[str, Any] = {
+        "tree": {"children": [{"id": "s", "type": "supervisor", "children": [{"id": "b"}, {"id": "a"}]}, {"id": "c"}]},
+        "steps": [{"op": "start"}],
+    }
+    started = [["start", path, 1] for path in ("root/s/b", "root/s/a", "root/s", "root/c", "root")]
+    ended = [
+        ["exit", "root/s", 1, "killed"],
+        ["exit", "root/s/b", 1, "killed"],
+        ["start", "root/s/b", 2],
+        ["exit", "root/s/a", 1, "killed"],
+        ["start", "root/s/a", 2],
+        ["start", "root/s", 2],
+    ]
+    (step,) = canonical(scenario, [{"events": [*started, *ended], "result": "ok", "state": {}}])
+    assert step["async"] == [[["exit", "root/s/a", 1, "killed"]], [["exit", "root/s/b", 1, "killed"]]]
+    assert step["events"][5:] == [event for event in ended if event[0] == "start" or event[1] == "root/s"]
+
+
+def test_what_a_dynamic_supervisor_stops_at_once_is_a_set_of_strands() -> None:
+    scenario: dict[str, Any] = {
+        "tree": {"flags": {"strategy": "simple_one_for_one"}, "children": [{"id": "x"}]},
+        "steps": [{"op": "start"}],
+    }
+    started = [["start", path, 1] for path in ("root", "root/t1", "root/t2")]
+    ends = [["exit", "root/t1", 1, "shutdown"], ["exit", "root/t2", 1, "shutdown"]]
+    last = ["exit", "root", 1, "shutdown"]
+    one, other = (
+        canonical(scenario, [{"events": [*started, *order, last], "result": "ok", "state": {}}])
+        for order in (ends, ends[::-1])
+    )
+    assert one == other
+    assert one[0]["events"][3:] == [{"par": [[ends[0]], [ends[1]]]}, last]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "same"),
+    [
+        (["error", "missing_id"], True),
+        (["error", ["start_spec", ["duplicate_child_name", "a"]]], True),
+        (["error", ["error", ["bad_children_count", 2]]], True),
+        (["error", "not_found"], False),
+        (["error", ["already_started", "root/a#1"]], False),
+        (["ok", "root/missing_id#1"], False),
+    ],
+)
+def test_every_error_about_a_spec_is_the_same(theirs: Any, same: bool) -> None:
+    assert (blurred(theirs) == ["error", "invalid"]) is same
