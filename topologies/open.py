@@ -7,8 +7,9 @@ import itertools
 import os
 import random
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any, Final
 
 import trio
@@ -21,9 +22,11 @@ from treewarden.supervisor.common import Common, LoopClock
 from treewarden.supervisor.core.event import TreeClosed, TreeOpened
 from treewarden.supervisor.core.ladder import ladder
 from treewarden.supervisor.core.outcomes import Outcomes, learn
+from treewarden.supervisor.core.signal import Reported
 from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.supervisor.health import watch_progress
 from treewarden.supervisor.journal.port import Commit, Journal
+from treewarden.supervisor.loop_watch import Blocked, LoopWatch, runs_in_real_time
 from treewarden.supervisor.recovery import close_slot
 from treewarden.supervisor.registry import Registry
 from treewarden.supervisor.timers import Timers
@@ -65,10 +68,11 @@ async def open_tree(
     checked(blueprint)
     clock = clock if clock is not None else LoopClock(wall)
     async with _journal(journal, clock) as store:
+        timers = Timers()
         common = Common(
             clock=clock,
-            timers=Timers(),
-            registry=Registry(),
+            timers=timers,
+            registry=Registry(timers),
             journal=store,
             random=random.Random(seed),
             rows=itertools.count(store.opened.last_row + 1),
@@ -84,7 +88,8 @@ async def open_tree(
                     if await root.supervisor.start() is None:
                         nursery.start_soon(watch_progress, common)
                         nursery.start_soon(_end_with_root, root, nursery.cancel_scope)
-                        yield Tree(root, common, blueprint)
+                        with _watched(common):
+                            yield Tree(root, common, blueprint)
                 finally:
                     await _stop(root)
                     nursery.cancel_scope.cancel()
@@ -105,6 +110,37 @@ async def _one_error() -> AsyncGenerator[None]:
         if error is group:
             raise
         raise error from error.__cause__
+
+
+@contextmanager
+def _watched(common: Common) -> Generator[None]:
+    """A thread looks after the loop, if the loop runs in real time."""
+    if not runs_in_real_time():
+        yield
+        return
+    watch = LoopWatch(partial(_blocked, common))
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.stop()
+
+
+def _blocked(common: Common, blocked: Blocked) -> None:
+    """Make a signal of a blocked loop, about the slot whose handler it was."""
+    if blocked.path is None:
+        return
+    supervisor = common.supervisors.get(blocked.path.parent)
+    if supervisor is not None:
+        signal = Reported(
+            path=blocked.path,
+            at=common.clock.now(),
+            kind="loop_blocked",
+            severity=0.8,
+            text=str(blocked),
+            facts={"handler": blocked.handler, "line": blocked.line, "seconds": round(blocked.seconds, 3)},
+        )
+        supervisor.post(signal)
 
 
 def _journal(journal: str | os.PathLike[str] | Journal | None, clock: Clock) -> AbstractAsyncContextManager[Journal]:
