@@ -2,82 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
 import typing
 from collections.abc import Awaitable, Callable, Mapping
-from types import UnionType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeGuard, TypeVar, Union, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeGuard, TypeVar, cast
 
 import trio
-from attrs import frozen
 
 from .core.exit import Exit
+from .core.message import Request
 from .core.path import Path
 from .errors import ConfigurationError
+from .handlers import Repeated, every, handles, marked_methods
 from .ref import Ref
 
 if TYPE_CHECKING:
     from .life import Life
 
-__all__ = ["Agent", "Handled", "Repeated", "every", "handles"]
+__all__ = ["Agent", "every", "handles"]
 
 S = TypeVar("S")
-A = TypeVar("A", bound="Agent[Any]")
-F = TypeVar("F", bound=Callable[..., Any])
-
-_HANDLES = "__treewarden_handles__"
-_EVERY = "__treewarden_every__"
-
-
-@frozen
-class Handled:
-    """One handler: the plain function, and whether its result is awaited."""
-
-    call: Callable[..., Any]
-    awaits: bool
-
-
-@frozen
-class Repeated:
-    """One `@every` method."""
-
-    name: str
-    call: Callable[..., Any]
-    awaits: bool
-    period: float | str
-
-    def seconds(self, agent: Agent[Any]) -> float:
-        """The period of this agent; a text names the attribute that holds it."""
-        value: Any = getattr(agent, self.period) if isinstance(self.period, str) else self.period
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-            raise ConfigurationError(
-                f"{type(agent).__qualname__}.{self.name}: its period is {value!r}; give a positive number of seconds"
-            )
-        return float(value)
-
-
-def handles(method: F) -> F:
-    """Mark a method as the handler of the message type that annotates its parameter (a union is each of its types).
-
-    `async def` or plain `def`. What it returns is the reply of an ask; in a stage of a pipeline it goes on to the
-    next stage. What it raises ends the incarnation, except `RateLimited` and `Stop`.
-    """
-    setattr(method, _HANDLES, True)
-    return method
-
-
-def every(seconds: float | str) -> Callable[[F], F]:
-    """Mark a method without parameters to run every `seconds`, the first time at once.
-
-    The due times are a fixed grid in wall time, which goes on over restarts and process deaths; ticks missed while
-    the agent was down or busy become one. A text names the attribute of the agent that holds the period.
-    """
-
-    def mark(method: F) -> F:
-        setattr(method, _EVERY, seconds)
-        return method
-
-    return mark
 
 
 class Agent(Generic[S]):
@@ -94,7 +37,7 @@ class Agent(Generic[S]):
     drains_body: ClassVar[bool] = False
     """Whether `run` watches `stop_requested` and ends by itself within the grace; otherwise it is cancelled at once."""
 
-    handlers: ClassVar[Mapping[type, Handled]] = {}
+    handlers: ClassVar[Mapping[type, Callable[..., Any]]] = {}
     repeated: ClassVar[tuple[Repeated, ...]] = ()
 
     life: Life
@@ -102,15 +45,7 @@ class Agent(Generic[S]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        own, repeated = dict(cls.handlers), {each.name: each for each in cls.repeated}
-        for name, method in list(vars(cls).items()):
-            if getattr(method, _HANDLES, False):
-                for kind in _message_types(cls, name, method):
-                    own[kind] = Handled(method, inspect.iscoroutinefunction(method))
-            if (period := getattr(method, _EVERY, None)) is not None:
-                repeated[name] = Repeated(name, method, inspect.iscoroutinefunction(method), period)
-        cls.handlers = own
-        cls.repeated = tuple(repeated.values())
+        cls.handlers, cls.repeated = marked_methods(cls)
 
     # -- what a subclass may define
 
@@ -172,7 +107,7 @@ class Agent(Generic[S]):
 
     def start_soon(self, work: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Run `work` beside the handlers; it is cancelled with the incarnation, and what it raises ends it."""
-        self.life.warden.start_helper(work, *args)
+        self.life.start_soon(work, *args)
 
     @property
     def stop_requested(self) -> trio.Event:
@@ -199,7 +134,7 @@ def made_by(make: Callable[..., Any], args: Mapping[str, Any]) -> Agent[Any]:
     return cast("Agent[Any]", agent)
 
 
-def lookup(agent: type[Agent[Any]], kind: type) -> Handled | None:
+def lookup(agent: type[Agent[Any]], kind: type) -> Callable[..., Any] | None:
     """The handler for messages of type `kind` or of a type that it inherits from."""
     for base in kind.__mro__:
         found = agent.handlers.get(base)
@@ -219,24 +154,12 @@ def state_type(agent: type[Agent[Any]]) -> Any:
     return type(cast("object", cast("Any", agent).state))
 
 
-def _message_types(cls: type, name: str, method: Callable[..., Any]) -> list[type]:
-    where = f"{cls.__qualname__}.{name}"
-    parameters = list(inspect.signature(method).parameters.values())
-    if len(parameters) != 2:
-        raise ConfigurationError(f"{where}: a handler takes self and one message, not {len(parameters) - 1} parameters")
-    try:
-        hints = typing.get_type_hints(method)
-    except NameError as error:
-        raise ConfigurationError(
-            f"{where}: the type of its message is not known when the class is made ({error}); "
-            "define message classes at module level, above the agent"
-        ) from None
-    if parameters[1].name not in hints:
-        raise ConfigurationError(f"{where}: annotate {parameters[1].name!r} with the type of message it handles")
-    hint = hints[parameters[1].name]
-    kinds = typing.get_args(hint) if typing.get_origin(hint) in (Union, UnionType) else (hint,)
-    found = [typing.get_origin(kind) or kind for kind in kinds]
-    for kind in found:
-        if not isinstance(kind, type):
-            raise ConfigurationError(f"{where}: {kind!r} is not a class; handle a class or a union of classes")
-    return found
+def reply_type(message: type) -> Any:
+    """What a message class says its reply is (`Request[int]`); None's type for one that says nothing."""
+    for cls in message.__mro__:
+        for base in getattr(cls, "__orig_bases__", ()):
+            if typing.get_origin(base) is Request:
+                (declared,) = typing.get_args(base)
+                if not isinstance(declared, (TypeVar, typing.ForwardRef)):
+                    return declared
+    return type(None)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
 import attrs
 import trio
-from attrs import field, frozen
+from attrs import define, frozen
 
 from .agent import Agent
-from .core.durability import Message, Volatile
+from .core.durability import Volatile
 from .core.exit import Failure
-from .core.message import Envelope, Priority
+from .core.message import Envelope
 from .core.path import Path
-from .errors import ConfigurationError
+from .errors import ConfigurationError, Stop
 from .ports import Alarm, Alarms, Clock
 from .ref import Ref
-from .slot import Slot, Turn
+from .slot import Slot, Turn, current_turn
 
-__all__ = ["BodyEnded", "CheckpointDue", "Life", "StopOrder", "Tick", "Warden"]
+__all__ = ["BodyEnded", "CheckpointDue", "Life", "RunAgain", "StopAsked", "StopOrder", "Tick", "Warden"]
 
 
 class Warden(Protocol):
@@ -28,6 +29,10 @@ class Warden(Protocol):
     def reported(self, kind: str, severity: float, text: str, facts: Mapping[str, Any]) -> None: ...
 
     def recovered(self, kind: str, text: str) -> None: ...
+
+    def recorded(self, facts: tuple[Any, ...]) -> None:
+        """Facts of an agent that has no store to take them. Raises `ConfigurationError` for what cannot be stored."""
+        ...
 
     def rate_limited(self, after: float | None, envelope: Envelope | None, failure: Failure) -> None: ...
 
@@ -56,6 +61,13 @@ class BodyEnded:
 
 
 @frozen
+class StopAsked:
+    """Control: a body or a helper has raised `Stop`."""
+
+    reason: str | None
+
+
+@frozen
 class CheckpointDue:
     """Control: the state has changed outside a message, or has waited long enough to be kept."""
 
@@ -67,14 +79,26 @@ class Tick:
     name: str
 
 
+@frozen(eq=False)
+class RunAgain:
+    """Comes like a tick, when the slot is not throttled any more: a body that was rate limited begins again."""
+
+    body: trio.Event
+
+
 _NO_TOKEN: Final = object()
 
 
-@frozen(eq=False)
+@define(eq=False)
 class _Timer:
-    name: str
-    alarm: Alarm
-    due: float = field()
+    """One `@every` method of this incarnation."""
+
+    period: float
+    due: float
+    """On its grid, in the clock of the loop."""
+    alarm: Alarm | None = None
+    waits: bool = False
+    """Its tick has not been taken yet: what comes due meanwhile becomes one with it."""
 
 
 class Life:
@@ -90,7 +114,9 @@ class Life:
         alarms: Alarms,
         outlet: tuple[Path, ...] = (),
         watched: bool = False,
+        stop_within: float = 5.0,
     ) -> None:
+        """Move into `slot`: from now on what an earlier incarnation does there is void."""
         self.agent = agent
         self.slot = slot
         self.warden = warden
@@ -99,24 +125,37 @@ class Life:
         self.outlet = tuple(warden.ref(path) for path in outlet)
         self.watched = watched
         """Whether anybody looks at when its work began: it saves a clock read per message if not."""
-        self.durable = slot.store is not None and isinstance(slot.spec.durability, Message)
+        self.stop_within = stop_within
+        """Seconds that `on_stop` may take."""
         self.keeps = slot.store is not None and not isinstance(slot.spec.durability, Volatile)
-        self.turn = Turn(slot, waits_for_commit=self.durable)
+        self.turn = Turn(slot, agent)
+        self.beside = Turn(slot, agent, beside=True)
+        """For whatever runs beside the handlers."""
         self.state: Any = agent.state
         """What the last handled message left; a handler that fails goes back to it."""
-        self.settled = 0
         self.since_checkpoint = 0
         self.checkpoint_name: str | None = None
         self.checkpoint_alarm: Alarm | None = None
-        self.ticking: set[str] = set()
-        """Timers whose tick waits or is in hand."""
-        self.lost = False
-        """A commit failed: what this incarnation still settles is dropped."""
-        self.unsettled: list[Envelope] = []
+        self.in_flight: deque[Envelope] = deque()
+        """Told messages whose settle is on its way to the disk, in order."""
+        self.draining: StopOrder | None = None
+        """The order that has begun to drain the mailbox."""
+        self.again: trio.Event | None = None
+        """Set while the body waits to begin again."""
+        self._handled_before = slot.handled
         self._timers: dict[str, _Timer] = {}
         self._token: object = _NO_TOKEN
         self._stop_requested: trio.Event | None = None
+        self.keep_ordered = False
+        """Something outside the handlers wants to be settled."""
         agent.life = self
+        slot.agent = agent
+        slot.handles = frozenset(agent.handlers)
+
+    @property
+    def settled(self) -> int:
+        """How often this incarnation has settled something; read it before the next one begins."""
+        return self.slot.handled - self._handled_before
 
     # -- for the agent
 
@@ -131,20 +170,28 @@ class Life:
             raise ConfigurationError(
                 f"{self.slot.path}: record() takes a frozen attrs value, not {type(fact).__name__}"
             )
-        self.turn.events.append(fact)
+        if self._in_handler:
+            self.turn.events.append(fact)
+        else:
+            self.beside.events.append(fact)
+            self._order_keep()
 
     def checkpoint(self, name: str) -> None:
         self.checkpoint_name = name
+        if not self._in_handler:
+            self._order_keep()
 
     def keep(self) -> None:
-        if self.turn.envelope is None:
-            self.since_checkpoint += 1
-            self.slot.put_control(CheckpointDue())
+        if not self._in_handler:
+            self._order_keep()
 
     def progress(self, token: object) -> None:
         if token != self._token:
             self._token = token
             self.slot.progress_at = self.clock.now()
+
+    def start_soon(self, work: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        self.warden.start_helper(self._help, work, args)
 
     @property
     def stop_requested(self) -> trio.Event:
@@ -152,41 +199,73 @@ class Life:
             self._stop_requested = trio.Event()
         return self._stop_requested
 
+    @property
+    def _in_handler(self) -> bool:
+        return current_turn.get() is self.turn and self.turn.in_handler
+
+    async def _help(self, work: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
+        current_turn.set(self.beside)
+        try:
+            await work(*args)
+        except Stop as stop:
+            self.slot.put_control(StopAsked(stop.reason))
+
+    def _order_keep(self) -> None:
+        if not self.keep_ordered:
+            self.keep_ordered = True
+            self.slot.put_control(CheckpointDue())
+
     # -- timers
 
     def arm_timers(self) -> None:
-        """Begin the grids of the agent's `@every` methods where the last incarnation left them."""
+        """Go on with the grids of the agent's `@every` methods where the last incarnation left them.
+
+        A due time that has passed comes now. One that is further away than a period was set by a wrong clock, or with
+        another period: it is moved to one period from now. Raises `ConfigurationError` for a period that is none.
+        """
         now, wall = self.clock.now(), self.clock.wall()
         for each in self.agent.repeated:
-            each.seconds(self.agent)
-            due = self.slot.due.setdefault(each.name, wall)
-            self._arm(each.name, now + max(0.0, due - wall))
+            period = each.seconds(self.agent)
+            due = min(self.slot.due.get(each.name, wall), wall + period)
+            self.slot.due[each.name] = due
+            self._timers[each.name] = _Timer(period, now + (due - wall))
+            self._arm(each.name)
 
     def disarm(self) -> None:
-        """Cancel everything that would still come to this incarnation."""
+        """Cancel all ticks, also one that waits."""
         for timer in self._timers.values():
-            timer.alarm.cancel()
+            if timer.alarm is not None:
+                timer.alarm.cancel()
         self._timers.clear()
-        self.ticking.clear()
-        self.slot.discard(Tick)
+        self.slot.drop_due()
         if self.checkpoint_alarm is not None:
             self.checkpoint_alarm.cancel()
+            self.checkpoint_alarm = None
 
-    def _arm(self, name: str, due: float) -> None:
-        self._timers[name] = _Timer(name, self.alarms.at(due, lambda: self._fire(name)), due)
+    def end(self) -> None:
+        """Move out: whatever would still come to this incarnation does not, and what it had begun is dropped."""
+        self.disarm()
+        self.slot.forget_orders()
+        self.turn.drop()
+        self.slot.agent = None
+        self.slot.waiting_on = None
+        self.slot.rouse = None
+
+    def take_tick(self, name: str) -> None:
+        """The tick of `name` is in hand: the next one that comes due is another one."""
+        timer = self._timers.get(name)
+        if timer is not None:
+            timer.waits = False
+
+    def _arm(self, name: str) -> None:
+        timer = self._timers[name]
+        timer.alarm = self.alarms.at(max(timer.due, self.clock.now()), lambda: self._fire(name))
 
     def _fire(self, name: str) -> None:
-        now = self.clock.now()
-        period = next(each for each in self.agent.repeated if each.name == name).seconds(self.agent)
-        due = self._timers[name].due
-        due += period * max(1, int((now - due) / period) + 1)
-        self.slot.due[name] = self.clock.wall() + (due - now)
-        self._arm(name, due)
-        if name not in self.ticking:
-            self.ticking.add(name)
-            self.slot.restock(Tick(name), Priority.HIGH)
-
-    def take_checkpoint(self) -> str | None:
-        """The name under which the agent asked for a checkpoint since the last settle, once."""
-        name, self.checkpoint_name = self.checkpoint_name, None
-        return name
+        timer, now = self._timers[name], self.clock.now()
+        timer.due += timer.period * max(1, int((now - timer.due) / timer.period) + 1)
+        self.slot.due[name] = self.clock.wall() + (timer.due - now)
+        self._arm(name)
+        if not timer.waits:
+            timer.waits = True
+            self.slot.put_due(Tick(name))

@@ -7,36 +7,21 @@ cancelling a park, a kill or a restart can neither lose nor repeat a message. On
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import outcome
 import trio
 from attrs import frozen
 
 from .core.durability import MailboxSpec, Overflow
+from .core.lanes import Lanes
 from .core.message import Envelope, Priority
+from .core.path import Path
 from .errors import AgentStopped, MailboxFull
+from .wake import WAKE
 
-__all__ = ["Mailbox", "MailboxStatistics"]
-
-
-class _Wake(outcome.Outcome[None]):
-    """What a parked task is woken with. Unlike `outcome.Value` it holds nothing, so one instance serves for ever."""
-
-    __slots__ = ()
-
-    def send(self, gen: Any) -> Any:
-        return gen.send(None)
-
-    async def asend(self, agen: Any) -> Any:
-        return await agen.asend(None)
-
-    def unwrap(self) -> None:
-        return None
-
-
-WAKE: Final = _Wake()
+__all__ = ["Mailbox", "MailboxStatistics", "together"]
 
 
 @frozen
@@ -44,7 +29,7 @@ class MailboxStatistics:
     """A mailbox at one moment."""
 
     depth: int
-    """Messages of users that wait; the one in hand does not count."""
+    """Messages that wait; the one in hand and ticks that are due do not count."""
     capacity: int
     reserved: int
     """Room promised to messages that are still on their way to the disk."""
@@ -52,92 +37,89 @@ class MailboxStatistics:
     oldest: float
     """Seconds that the oldest message has waited, at most; 0 if none does."""
     accepted: int
+    """Messages queued so far, those included that were dropped later to make room."""
     dropped: int
+    """Messages that the overflow policy has made dead letters."""
     paused: tuple[str, ...]
     """Why nothing is taken at present; empty if it is."""
 
 
-class Mailbox:
+def together(parts: Sequence[MailboxStatistics]) -> MailboxStatistics:
+    """The mailboxes of a pool's workers as if they were one; a pause that only some have does not pause it."""
+    return MailboxStatistics(
+        depth=sum(each.depth for each in parts),
+        capacity=sum(each.capacity for each in parts),
+        reserved=sum(each.reserved for each in parts),
+        senders_waiting=sum(each.senders_waiting for each in parts),
+        oldest=max((each.oldest for each in parts), default=0.0),
+        accepted=sum(each.accepted for each in parts),
+        dropped=sum(each.dropped for each in parts),
+        paused=parts[0].paused if parts and all(each.paused for each in parts) else (),
+    )
+
+
+class Mailbox(Lanes):
     """A bounded queue with one reader at a time. Control traffic is unbounded, goes first and is never dropped."""
 
     __slots__ = (
         "_control",
-        "_in",
-        "_lanes",
-        "_out",
         "_paused",
         "_reader",
         "_room",
-        "_since",
-        "_since_in",
+        "_simple",
         "accepted",
         "closed",
         "dropped",
-        "now",
         "on_drop",
+        "path",
         "reserved",
         "rouse",
         "spec",
     )
 
-    def __init__(self, spec: MailboxSpec, now: Callable[[], float]) -> None:
+    def __init__(self, path: Path, spec: MailboxSpec, now: Callable[[], float]) -> None:
+        super().__init__(now)
+        self.path = path
         self.spec = spec
-        self.now = now
         self.reserved = 0
         self.accepted = 0
         self.dropped = 0
         self.closed: AgentStopped | None = None
-        """Set when the slot ended for good; every later message gets it."""
+        """Set when the slot ended for good; every later message gets an error that says the same."""
         self.rouse: Callable[[], None] | None = None
         """Called once when something arrives and nobody reads (a hibernated incarnation)."""
         self.on_drop: Callable[[object, str], None] | None = None
-        self._control: list[object] = []
-        self._in: list[object] = []
-        self._out: list[object] = []
-        self._lanes: dict[int, deque[object]] | None = None
+        """Gets every message that the overflow policy gives up, and why."""
+        self._control: list[object] | None = None
         self._reader: trio.lowlevel.Task | None = None
         self._room: deque[trio.lowlevel.Task] | None = None
+        """Senders that wait for room, the first one first."""
         self._paused: dict[str, None] | None = None
-        self._since = 0.0
-        """When the oldest message in `_out` or in a lane arrived; `_since_in`: the oldest in `_in`."""
-        self._since_in = 0.0
+        self._simple = True
+        """Nothing but the normal lane is in use: no control, ticks, other lanes, pauses or waiting senders."""
 
-    # -- what waits
+    def __str__(self) -> str:
+        return self.path
 
-    def __len__(self) -> int:
-        count = len(self._in) + len(self._out)
-        if self._lanes:
-            count += sum(map(len, self._lanes.values()))
-        return count
-
-    def __iter__(self) -> Iterator[object]:
-        """Everything that waits, in the order in which it will be taken; control traffic is left out."""
-        lanes = self._lanes or {}
-        yield from lanes.get(Priority.HIGH, ())
-        yield from reversed(self._out)
-        yield from self._in
-        yield from lanes.get(Priority.LOW, ())
+    # -- what it is like
 
     @property
     def has_room(self) -> bool:
-        return len(self) + self.reserved < self.spec.capacity
+        return len(self._in) + len(self._out) + self._beside + self.reserved < self.spec.capacity
 
     @property
     def paused(self) -> bool:
         return bool(self._paused)
 
     @property
-    def oldest(self) -> float:
-        """Seconds that the message in front has waited; 0 if none waits. Exact to the burst that it came with."""
-        if self._out or self._lanes:
-            return max(0.0, self.now() - self._since)
-        return max(0.0, self.now() - self._since_in) if self._in else 0.0
+    def has_work(self) -> bool:
+        """Whether `take` would return something."""
+        return bool(self._control) or (not self._paused and bool(len(self) or self._due))
 
     def statistics(self) -> MailboxStatistics:
         """Counts as they are now; costs nothing that the mailbox would not have kept anyway."""
-        depth = len(self)
         return MailboxStatistics(
-            depth=depth,
+            depth=len(self),
             capacity=self.spec.capacity,
             reserved=self.reserved,
             senders_waiting=len(self._room or ()),
@@ -151,58 +133,78 @@ class Mailbox:
 
     def put_control(self, item: object) -> None:
         """Hand something to the reader before all messages of users. Never refused."""
+        if self._control is None:
+            self._control = []
         self._control.append(item)
+        self._simple = False
         self._wake(control=True)
+
+    def put_due(self, tick: object) -> None:
+        """Hand a tick to the reader before all messages of users, when it is not paused. Capacity does not apply."""
+        self.add_due(tick)
+        self._simple = False
+        self._wake()
 
     def put_nowait(self, item: object, priority: int = Priority.NORMAL) -> None:
         """Queue a message at once. Raises `MailboxFull` or `AgentStopped`; a policy that drops raises nothing."""
         if self.closed is not None:
-            raise self.closed
-        crowded = len(self._in) + len(self._out) + self.reserved >= self.spec.capacity or self._lanes
-        if crowded and not self.has_room and not self._make_room(item):
-            return
+            raise self._ended()
+        if len(self._in) + len(self._out) + self._beside + self.reserved >= self.spec.capacity:
+            if self.spec.overflow is Overflow.COALESCE and self._merge(item, priority):
+                return
+            if not self._make_room(item, priority):
+                return
         self.accepted += 1
-        self._append(item, priority)
+        self._put(item, priority)
 
     async def put(self, item: object, priority: int = Priority.NORMAL) -> None:
-        """Queue a message, waiting for room if the policy says so. Cancelled: it was not queued."""
-        if await self.reserve(item):
+        """Queue a message, waiting for room if the policy says so; a checkpoint only then.
+
+        Cancelled: it was not queued. Raises `MailboxFull` (refuse) and `AgentStopped`.
+        """
+        if await self.reserve(item, priority):
             self.fill(item, priority)
 
-    async def reserve(self, item: object) -> bool:
+    async def reserve(self, item: object, priority: int = Priority.NORMAL) -> bool:
         """Wait for room and keep it for `fill` or `release`. False: the policy dropped `item` instead.
 
-        Senders get room in the order in which they came. Raises `MailboxFull` (refuse) and `AgentStopped`.
+        Senders get room in the order in which they came. What `item` will replace under `coalesce` stays until then.
+        Cancelled: no room is kept. Raises `MailboxFull` (refuse) and `AgentStopped`.
         """
         if self.closed is not None:
-            raise self.closed
-        if not self.has_room or self._room:
-            if self.spec.overflow is Overflow.WAIT or (
-                self.spec.overflow is Overflow.COALESCE and not self._replaceable(item)
-            ):
+            raise self._ended()
+        if self._room or not self.has_room:
+            overflow = self.spec.overflow
+            if overflow is Overflow.WAIT or (overflow is Overflow.COALESCE and not self._mergeable(item, priority)):
                 await self._wait_for_room()
                 return True
-            if not self._make_room(item):
+            if overflow is not Overflow.COALESCE and not self._make_room(item, priority):
                 return False
         self.reserved += 1
         return True
 
-    def reserve_nowait(self, item: object) -> bool:
-        """`reserve` without waiting: raises `MailboxFull` where that would wait."""
+    def reserve_nowait(self, item: object, priority: int = Priority.NORMAL, *, beyond: int = 0) -> bool:
+        """`reserve` without waiting: raises `MailboxFull` where that would wait for more than `beyond` places."""
         if self.closed is not None:
-            raise self.closed
-        if not self.has_room and not self._make_room(item):
+            raise self._ended()
+        if (
+            len(self) + self.reserved >= self.spec.capacity + beyond
+            and not (self.spec.overflow is Overflow.COALESCE and self._mergeable(item, priority))
+            and not self._make_room(item, priority)
+        ):
             return False
         self.reserved += 1
         return True
 
     def fill(self, item: object, priority: int = Priority.NORMAL) -> None:
-        """Use room that was reserved. Raises `AgentStopped` if the slot has ended meanwhile."""
+        """Use room that was reserved. Raises `AgentStopped` if the slot has ended meanwhile; the room is free then."""
         self.reserved -= 1
         if self.closed is not None:
-            raise self.closed
+            raise self._ended()
+        if self.spec.overflow is Overflow.COALESCE and not self.has_room and self._merge(item, priority):
+            return
         self.accepted += 1
-        self._append(item, priority)
+        self._put(item, priority)
 
     def release(self) -> None:
         """Give back room that was reserved."""
@@ -211,48 +213,32 @@ class Mailbox:
 
     def put_back(self, items: list[Any]) -> None:
         """Return messages to the head, in their order, whatever the capacity: they had been accepted before."""
-        self._settle_order()
-        self._out.extend(reversed(items))
+        self.prepend(items)
         self._wake()
 
-    def restock(self, item: object, priority: int) -> None:
+    def restock(self, item: object, priority: int = Priority.NORMAL) -> None:
         """Queue a message that the journal had accepted in an earlier life: capacity does not apply."""
-        self._append(item, priority)
-
-    def discard(self, kind: type) -> None:
-        """Drop everything of `kind` that waits in the high lane: ticks of an incarnation that has ended."""
-        if self._lanes and Priority.HIGH in self._lanes:
-            kept = deque(item for item in self._lanes[Priority.HIGH] if type(item) is not kind)
-            self._lanes[Priority.HIGH] = kept
+        self._put(item, priority)
 
     # -- taking
 
     def take(self) -> object | None:
-        """The next item, or None: control first, then high, normal, low. None also while paused."""
+        """The next item, or None: control first, then ticks, high, normal, low. Only control while paused."""
+        if self._simple:
+            if self._out:
+                return self._out.pop()
+            if not self._in:
+                return None
+            return self.pop()
         if self._control:
             return self._control.pop(0)
         if self._paused:
             return None
-        lanes = self._lanes
-        if lanes and lanes.get(Priority.HIGH):
-            item = lanes[Priority.HIGH].popleft()
-        elif self._out:
-            item = self._out.pop()
-        elif self._in:
-            self._settle_order()
-            item = self._out.pop()
-        elif lanes and lanes.get(Priority.LOW):
-            item = lanes[Priority.LOW].popleft()
-        else:
-            return None
+        item = self.pop()
         if self._room:
             self._admit()
+        self._simple = not (self._due or self._high or self._low or self._room)
         return item
-
-    @property
-    def has_work(self) -> bool:
-        """Whether `take` would return something."""
-        return bool(self._control) or (not self._paused and len(self) > 0)
 
     async def wait(self) -> None:
         """Park until there may be something to take. A checkpoint. Cancelled: nothing was taken."""
@@ -271,10 +257,11 @@ class Mailbox:
     # -- pausing and closing
 
     def pause(self, why: str) -> None:
-        """Hand out no messages of users until `resume(why)`. Reasons add up."""
+        """Hand out neither messages nor ticks until `resume(why)`. Reasons add up."""
         if self._paused is None:
             self._paused = {}
         self._paused[why] = None
+        self._simple = False
 
     def resume(self, why: str) -> None:
         """Take one reason to pause away."""
@@ -282,97 +269,91 @@ class Mailbox:
             del self._paused[why]
             if not self._paused:
                 self._paused = None
-                if len(self):
+                if self.has_work:
                     self._wake()
 
+    def forget_orders(self) -> None:
+        """Drop control traffic and ticks: they were for an incarnation that has ended."""
+        self._control = None
+        self.drop_due()
+
     def close(self, error: AgentStopped) -> list[object]:
-        """End for good: senders that wait get `error`; returns what was left, in order."""
+        """End for good: senders that wait get an error like `error`; returns what was left, in order."""
         self.closed = error
-        left = list(self)
-        self._in, self._out, self._lanes = [], [], None
+        self._control = None
+        left = self.clear()
         while self._room:
-            trio.lowlevel.reschedule(self._room.popleft(), outcome.Error(error))
+            trio.lowlevel.reschedule(self._room.popleft(), outcome.Error(self._ended()))
         return left
 
     def reopen(self) -> None:
-        """Take messages again: somebody lives here once more."""
+        """Take messages again, for somebody lives here once more, perhaps under another spec."""
         self.closed = None
+        self._admit()
 
     # -- inside
 
-    def _append(self, item: object, priority: int) -> None:
+    def _ended(self) -> AgentStopped:
+        """A fresh exception: one that is raised in several tasks would gather the traceback of each."""
+        assert self.closed is not None
+        return AgentStopped(str(self.closed), path=self.closed.path, exit=self.closed.exit)
+
+    def _put(self, item: object, priority: int) -> None:
         if priority == Priority.NORMAL:
             if not self._in:
                 self._since_in = self.now()
             self._in.append(item)
         else:
-            if len(self) == 0:
-                self._since = self.now()
-            if self._lanes is None:
-                self._lanes = {}
-            self._lanes.setdefault(priority, deque()).append(item)
-        self._wake()
+            self.append(item, priority)
+            self._simple = False
+        if self._reader is not None or self.rouse is not None:
+            self._wake()
 
     def _wake(self, *, control: bool = False) -> None:
+        if self._paused and not control:
+            return
         reader = self._reader
         if reader is not None:
             self._reader = None
             trio.lowlevel.reschedule(reader, WAKE)
-        elif self.rouse is not None and (control or not self._paused):
+        elif self.rouse is not None:
             rouse, self.rouse = self.rouse, None
             rouse()
 
-    def _settle_order(self) -> None:
-        """Move what has arrived behind what is being handed out."""
-        if self._in:
-            self._in.reverse()
-            self._in.extend(self._out)
-            if not self._out:
-                self._since = self._since_in
-            self._out, self._in = self._in, []
-
-    def _make_room(self, item: object) -> bool:
-        """Apply the policy of a full mailbox that does not wait. False: `item` itself was dropped or merged."""
+    def _make_room(self, item: object, priority: int) -> bool:
+        """Apply the policy of a full mailbox that does not wait. False: `item` itself was dropped."""
         overflow = self.spec.overflow
-        if overflow is Overflow.DROP_OLDEST and not _is_ask(item):
-            victim = self._remove_first(lambda waiting: not _is_ask(waiting))
-            if victim is not None:
-                self._drop(victim, "the mailbox was full: the oldest made room")
-                return True
-        elif overflow is Overflow.DROP_NEWEST and not _is_ask(item):
-            self._drop(item, "the mailbox was full: the newest was dropped")
-            return False
-        elif overflow is Overflow.COALESCE and self._replaceable(item):
-            kind = type(_body(item))
-            victim = self._replace_first(lambda waiting: type(_body(waiting)) is kind and not _is_ask(waiting), item)
-            self._drop(victim, "a newer message of its kind replaced it")
-            return False
+        if not _is_ask(item):
+            if overflow is Overflow.DROP_OLDEST:
+                victim = self.remove_oldest(priority, _is_tell)
+                if victim is not None:
+                    self._drop(victim, "the mailbox was full: the oldest made room")
+                    return True
+            elif overflow is Overflow.DROP_NEWEST:
+                self._drop(item, "the mailbox was full: the newest was dropped")
+                return False
         raise MailboxFull(
-            f"{self}: its mailbox is full ({self.spec.capacity} messages, policy {overflow.value}); "
+            f"{self.path}: its mailbox is full ({self.spec.capacity} messages, policy {overflow.value}); "
             "send less, raise mailbox.capacity, or await tell() to wait for room",
-            path=getattr(self, "path", None),  # pyright: ignore[reportArgumentType]
+            path=self.path,
             retry_safe=True,
         )
 
-    def _replaceable(self, item: object) -> bool:
-        kind = type(_body(item))
-        return not _is_ask(item) and any(type(_body(waiting)) is kind and not _is_ask(waiting) for waiting in self)
+    def _mergeable(self, item: object, priority: int) -> bool:
+        """Whether a message of its kind and priority waits, whose place `item` can take."""
+        like = _like(item)
+        return not _is_ask(item) and any(like(waiting) for waiting in self.of_priority(priority))
 
-    def _remove_first(self, wanted: Callable[[object], bool]) -> object | None:
-        self._settle_order()
-        for index in range(len(self._out) - 1, -1, -1):
-            if wanted(self._out[index]):
-                return self._out.pop(index)
-        return None
-
-    def _replace_first(self, wanted: Callable[[object], bool], item: object) -> object:
-        self._settle_order()
-        for index in range(len(self._out) - 1, -1, -1):
-            if wanted(self._out[index]):
-                victim, self._out[index] = self._out[index], item
-                self.accepted += 1
-                return victim
-        raise AssertionError("_replaceable() said that there is one")
+    def _merge(self, item: object, priority: int) -> bool:
+        """Replace the first waiting message of the same kind and priority. False: there is none."""
+        if _is_ask(item):
+            return False
+        victim = self.replace(priority, _like(item), item)
+        if victim is None:
+            return False
+        self.accepted += 1
+        self._drop(victim, "a newer message of its kind replaced it")
+        return True
 
     def _drop(self, item: object, why: str) -> None:
         self.dropped += 1
@@ -384,6 +365,7 @@ class Mailbox:
             self._room = deque()
         room, task = self._room, trio.lowlevel.current_task()
         room.append(task)
+        self._simple = False
 
         def abort(_: object) -> trio.lowlevel.Abort:
             room.remove(task)
@@ -400,6 +382,16 @@ class Mailbox:
 
 def _is_ask(item: object) -> bool:
     return type(item) is Envelope and item.reply is not None
+
+
+def _is_tell(item: object) -> bool:
+    return not _is_ask(item)
+
+
+def _like(item: object) -> Callable[[object], bool]:
+    """What has a message of the same kind as `item`, and nobody waiting for its reply."""
+    kind = type(_body(item))
+    return lambda waiting: type(_body(waiting)) is kind and not _is_ask(waiting)
 
 
 def _body(item: object) -> object:

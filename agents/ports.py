@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from attrs import field, frozen
 
-from .core.message import Due, Envelope
+from .core.message import Due, Envelope, MessageId
 from .core.path import Path
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ class Outgoing:
     """Hands the envelope to the target's mailbox; called once, after the commit."""
     cancel: Callable[[], None] = field(repr=False)
     """Gives back the room that was reserved; called once, if the handler raised or its commit was discarded."""
-    durable: bool = True
-    """False where the receiver keeps its mailbox in memory only."""
 
 
 @frozen
@@ -46,12 +44,13 @@ class Settled:
     """One handled message, ready to commit: all of it or nothing."""
 
     path: Path
-    generation: int
-    """The incarnation that did it; a fenced one's settle is void."""
     envelope: Envelope | None = None
     """What it handled; None for a timer or a checkpoint that nobody asked for."""
     state: object = KEEP
     reply: object = None
+    """To be kept under the envelope's id, if this was an ask that has one."""
+    asked: bool = False
+    """Its handler asked others: the replies kept for it are not needed any more."""
     outgoing: tuple[Outgoing, ...] = ()
     events: tuple[Any, ...] = ()
     """The agent's own facts (`self.record`), frozen attrs values."""
@@ -59,12 +58,29 @@ class Settled:
     checkpoint: str | None = None
     """Keep this state as a checkpoint under this name (empty: without one); None: do not keep it."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write: an ask from outside that changed nothing and told nobody."""
+        envelope = self.envelope
+        return (
+            self.state is KEEP
+            and self.checkpoint is None
+            and not (self.outgoing or self.events or self.timers or self.asked)
+            and envelope is not None
+            and envelope.reply is not None
+            and not envelope.id
+        )
+
 
 class Store(Protocol):
     """What `run_agent` needs of durability."""
 
     def settle(self, done: Settled, then: Callable[[BaseException | None], None]) -> None:
-        """Queue `done`. Never blocks; `then(None)` is called once it is durable, `then(error)` if it is not."""
+        """Queue `done`. Never blocks; `then(None)` is called once it is durable, `then(error)` if it is not.
+
+        In the order in which they were queued: once one has failed, all that were queued behind it fail too. Raises
+        `ConfigurationError` for something that cannot be stored; then nothing is queued and `then` is not called.
+        """
         ...
 
     async def accept(self, slot: Slot, envelope: Envelope) -> None:
@@ -76,6 +92,17 @@ class Store(Protocol):
 
     async def settled(self) -> None:
         """Wait until nothing of this slot is on its way to the disk any more (output commit)."""
+        ...
+
+    def name_of(self, message: object) -> str:
+        """A short text without spaces, the same for messages that are equal: names a step.
+
+        Raises `ConfigurationError` for a message that cannot be stored.
+        """
+        ...
+
+    def kept(self, ask: MessageId) -> tuple[object] | None:
+        """The reply that this slot has given to a handler's ask before, if it is still kept; in a tuple of one."""
         ...
 
 

@@ -2,47 +2,57 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import trio
 
-from .core.durability import Message
-from .core.message import Envelope, Priority, Request, asks_itself
+from .asking import Answer, crowd, no_room, refuse_cycle, timed_out
+from .core.durability import Overflow
+from .core.message import Envelope, Priority, Request
 from .core.path import Path
-from .errors import (
-    AskCycle,
-    AskTimeout,
-    DurabilityError,
-    MailboxFull,
-    NotHandled,
-)
-from .mailbox import WAKE, MailboxStatistics
+from .errors import AgentStopped, ConfigurationError, DeliveryError, DurabilityError, MailboxFull, NotHandled
+from .mailbox import MailboxStatistics, together
 from .ports import Outgoing
-from .slot import Slot, Turn, current_turn
+from .slot import NOT_KNOWN, Slot, Turn, current_turn
+from .traffic import Traffic
 
-__all__ = ["Ref"]
+__all__ = ["Receivers", "Ref"]
 
 R = TypeVar("R")
 
-_TELLS_PER_CHECKPOINT: Final = 32
-_SECONDS_PER_CHECKPOINT: Final = 0.001
+_PRIORITIES: Final = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
+_WAITING_POLICIES: Final = (Overflow.WAIT, Overflow.COALESCE)
+
+
+class Receivers(Protocol):
+    """Several slots behind one address: a pool."""
+
+    @property
+    def slots(self) -> Sequence[Slot]:
+        """All of them."""
+        ...
+
+    def choose(self, message: object) -> Sequence[Slot]:
+        """Who gets `message`; at least one. Raises `MailboxFull` if none can take it."""
+        ...
 
 
 class Ref:
-    """The address of a slot. Two refs with the same path are equal; restarts do not matter to them.
+    """The address of a slot or a pool. Two refs with the same path are equal; restarts do not matter to them.
 
     Made by `tree.ref(path)` and `self.ref(path)`, never by hand.
     """
 
-    __slots__ = ("_find", "_since_checkpoint", "_slot", "_tells", "path")
+    __slots__ = ("_find", "_slot", "_traffic", "path")
 
-    def __init__(self, path: Path, find: Callable[[Path], Slot]) -> None:
+    def __init__(self, path: Path, find: Callable[[Path], Slot | Receivers], traffic: Traffic) -> None:
         self.path = path
         self._find = find
+        self._traffic = traffic
         self._slot: Slot | None = None
-        self._tells = 0
-        self._since_checkpoint = 0.0
+        """What `find` gave last time, unless it is a pool."""
 
     def __repr__(self) -> str:
         return f"Ref({self.path})"
@@ -57,25 +67,38 @@ class Ref:
         """Send `message` and go on; waits for room in the mailbox, and for the disk if the receiver is durable.
 
         When it returns, a receiver of durability `message` will handle the message even after `kill -9`. Inside a
-        handler of such an agent it returns at once: the message leaves in the commit that settles the handler, and
-        not at all if the handler raises. Not promised: that the message has been handled, or will be without error.
+        handler of such an agent it does not wait for the disk: the message leaves in the commit that settles the
+        handler, and not at all if the handler raises. Not promised: that the message has been handled, or will be
+        without error.
 
         Waits at most `within` seconds for room. Cancelled while it waits for room: nothing was sent; later: it was.
+        Every 32nd call is a checkpoint, and one in every millisecond. A pool that broadcasts is told as a whole: each
+        worker that can gets the message, and if some could not, a `DeliveryError` names them.
+
         Raises `MailboxFull`, `AgentStopped`, `NotHandled`, `NoSuchSlot`, `CommitFailed`.
         """
         turn = current_turn.get()
-        for slot in self._receivers(message):
-            if turn is not None and turn.waits_for_commit and turn.envelope is not None and not turn.fenced:
-                await self._tell_with_settle(slot, turn, message, priority, within)
-                continue
-            sender = turn.path if turn is not None else None
-            if slot.store is not None and isinstance(slot.spec.durability, Message):
-                if await self._reserve(slot, message, within):
-                    await slot.store.accept(slot, Envelope(message, sender=sender, priority=priority))
-                continue
-            if await self._reserve(slot, message, within):
-                slot.fill(message if sender is None else Envelope(message, sender=sender), priority)
-            await self._checkpoint_now_and_then()
+        slot = self._slot
+        if (
+            turn is None
+            and slot is not None
+            and not slot.durable
+            and type(message) in slot.handles
+            and priority == Priority.NORMAL
+            and slot.has_room
+        ):
+            slot.put_nowait(message)
+            await self._traffic.pace()
+            return
+        receivers = self._receivers(message, turn, priority)
+        deadline = trio.current_time() + within
+        errors: list[DeliveryError] = []
+        for slot in receivers:
+            try:
+                await self._tell_one(slot, message, turn, priority, deadline)
+            except DeliveryError as error:
+                errors.append(error)
+        self._report(errors, receivers)
 
     def tell_nowait(self, message: object, *, priority: int = Priority.NORMAL) -> None:
         """Send `message` without waiting for anything.
@@ -83,208 +106,209 @@ class Ref:
         Raises `MailboxFull` where `tell` would wait, and `DurabilityError` where it would wait for the disk.
         """
         turn = current_turn.get()
-        for slot in self._receivers(message):
-            if turn is not None and turn.waits_for_commit and turn.envelope is not None and not turn.fenced:
-                if slot.reserve_nowait(message):
-                    _leave_with_settle(slot, turn, message, priority)
-                continue
-            if slot.store is not None and isinstance(slot.spec.durability, Message):
-                raise DurabilityError(
-                    f"{slot.path}: tell_nowait cannot wait for the disk; use `await ref.tell(...)`, "
-                    "or give the child mailbox durability 'volatile'",
-                    path=slot.path,
-                    retry_safe=True,
-                )
-            slot.put_nowait(message if turn is None else Envelope(message, sender=turn.path), priority)
+        slot = self._slot
+        if (
+            turn is None
+            and slot is not None
+            and not slot.durable
+            and type(message) in slot.handles
+            and priority == Priority.NORMAL
+        ):
+            slot.put_nowait(message)
+            return
+        receivers = self._receivers(message, turn, priority)
+        errors: list[DeliveryError] = []
+        for slot in receivers:
+            try:
+                _tell_one_nowait(slot, message, turn, priority)
+            except DeliveryError as error:
+                errors.append(error)
+        self._report(errors, receivers)
 
     async def ask(self, message: Request[R], *, within: float = 5.0, priority: int = Priority.NORMAL) -> R:
-        """Send `message` and wait for its reply, at most `within` seconds.
+        """Send `message` and wait for its reply, at most `within` seconds (and up to 1/64 s more).
 
-        An ask is not stored and never redelivered: its reply is its acknowledgement. A reply that comes too late
-        is dropped. Cancelling an ask takes it out of nobody's mailbox: it is handled, and its reply is dropped.
+        An ask is not stored and never redelivered: its reply is its acknowledgement. Inside a handler of durability
+        `message` it waits first until what that agent has settled is on disk; and when that handler runs again, after
+        a crash, an ask to an agent of the same durability gets the reply that it got before.
+
+        A reply that comes too late is dropped. Cancelled: the message is not taken out of the mailbox; it is handled,
+        and its reply is dropped. A pool that broadcasts is asked through its first worker.
 
         Raises `AskTimeout`, `AgentFailed` (the handler raised), `AskCycle`, `AgentStopped`, `MailboxFull`,
         `NotHandled`, `NoSuchSlot`.
         """
-        slot = self._receivers(message)[0]
         turn = current_turn.get()
-        askers: tuple[Path, ...] = ()
-        asking: Slot | None = None
-        if turn is not None and turn.envelope is not None:
-            askers, asking = turn.askers, turn.slot
-            _refuse_cycle(slot, asking, askers)
-            if asking.store is not None and turn.waits_for_commit:
-                await asking.store.settled()
-        answer = _Answer()
+        slot = self._receivers(message, turn, priority)[0]
         deadline = trio.current_time() + within
-        envelope = Envelope(
-            message,
-            sender=turn.path if turn is not None else None,
-            askers=askers,
-            reply=answer.resolve,
-            deadline=deadline,
-            priority=priority,
-        )
-        if asking is not None:
-            asking.waiting_on = slot
+        asking: Slot | None = None
+        envelope = Envelope(message, deadline=deadline, priority=priority)
+        if turn is not None:
+            envelope.sender = turn.path
+            if turn.in_handler:
+                asking = turn.slot
+                await _prepare(envelope, slot, turn)
+        answer = Answer(slot, asking)
+        envelope.reply = answer.resolve
+        bucket = None
         try:
-            with trio.CancelScope(deadline=deadline) as limit:
-                await slot.put(envelope, priority)
-                return await answer.wait()
+            if slot.has_room:
+                slot.put_nowait(envelope, priority)
+            else:
+                with trio.move_on_at(deadline) as limit:
+                    await slot.put(envelope, priority)
+                if limit.cancelled_caught:
+                    raise no_room(slot, envelope, within)
+            bucket = self._traffic.limit(answer, deadline)
+            await answer.wait()
         finally:
             answer.leave()
-            if asking is not None:
-                asking.waiting_on = None
-        assert limit.cancelled_caught
-        raise _timed_out(slot, envelope, within)
+            if bucket is not None:
+                bucket.pop(answer, None)
+        if answer.expired:
+            raise timed_out(slot, envelope, within)
+        value, error = answer.reply
+        if error is not None:
+            raise error
+        return value
 
     def statistics(self) -> MailboxStatistics:
-        """The receiver's mailbox as it is now. Raises `NoSuchSlot`."""
-        return self._find(self.path).statistics()
+        """The receiver's mailbox as it is now; of a pool, the mailboxes of its workers taken together.
 
-    def _receivers(self, message: object) -> Sequence[Slot]:
-        """The slots that get `message`: one, except for some pools."""
+        Raises `NoSuchSlot`, `AgentStopped`.
+        """
+        found = self._find(self.path)
+        return found.statistics() if isinstance(found, Slot) else together([slot.statistics() for slot in found.slots])
+
+    def _receivers(self, message: object, turn: Turn | None, priority: int) -> Sequence[Slot]:
+        """Who gets `message`, if it may be sent at all."""
+        if turn is not None and turn.void:
+            raise _ended(turn)
+        if priority not in _PRIORITIES:
+            raise ConfigurationError(f"{self.path}: priority is {priority!r}; use Priority.HIGH, NORMAL or LOW")
         slot = self._slot
         if slot is None or slot.closed is not None:
-            slot = self._slot = self._find(self.path)
-        return (self._checked(slot, message),)
+            found = self._find(self.path)
+            if not isinstance(found, Slot):
+                return [_checked(each, message) for each in found.choose(message)]
+            slot = self._slot = found
+        return (_checked(slot, message),)
 
-    def _checked(self, slot: Slot, message: object) -> Slot:
-        if slot.handles is not None and type(message) not in slot.handles:
-            _check_handled(slot, message)
-        return slot
+    async def _tell_one(self, slot: Slot, message: object, turn: Turn | None, priority: int, deadline: float) -> None:
+        item = _item(slot, message, turn, priority)
+        if turn is not None and turn.in_handler and turn.slot is slot:
+            accepted = _reserve_own(slot, item, priority)
+        else:
+            accepted = await self._reserve(slot, item, priority, deadline)
+            if accepted and turn is not None and turn.void:
+                slot.release()
+                raise _ended(turn)
+        if accepted and type(item) is Envelope and turn is not None and turn.waits_for_commit:
+            _leave_with_settle(slot, turn, item)
+        elif accepted and type(item) is Envelope and slot.durable:
+            assert slot.store is not None
+            await slot.store.accept(slot, item)
+            return
+        elif accepted:
+            slot.fill(item, priority)
+        await self._traffic.pace()
 
-    async def _reserve(self, slot: Slot, message: object, within: float) -> bool:
-        if slot.has_room or within == float("inf"):
-            return await slot.reserve(message)
-        with trio.move_on_after(within):
-            return await slot.reserve(message)
+    async def _reserve(self, slot: Slot, item: object, priority: int, deadline: float) -> bool:
+        if deadline == math.inf or slot.has_room:
+            return await slot.reserve(item, priority)
+        begun = trio.current_time()
+        with trio.move_on_at(deadline):
+            return await slot.reserve(item, priority)
         raise MailboxFull(
-            f"{self.path}: no room in its mailbox within {within:g} s ({len(slot)} of {slot.spec.capacity} wait"
-            f"{', paused: ' + ', '.join(slot.statistics().paused) if slot.paused else ''})",
-            path=self.path,
+            f"{slot.path}: no room in its mailbox within {max(0.0, deadline - begun):g} s ({crowd(slot)})",
+            path=slot.path,
             retry_safe=True,
         )
 
-    async def _tell_with_settle(self, slot: Slot, turn: Turn, message: object, priority: int, within: float) -> None:
-        if slot is turn.slot:  # waiting for room in one's own mailbox would wait for oneself
-            accepted = slot.reserve_nowait(message)
-        else:
-            accepted = await self._reserve(slot, message, within)
-        if accepted:
-            _leave_with_settle(slot, turn, message, priority)
-        await trio.lowlevel.checkpoint_if_cancelled()
-
-    async def _checkpoint_now_and_then(self) -> None:
-        self._tells += 1
-        now = trio.current_time()
-        if self._tells >= _TELLS_PER_CHECKPOINT or now - self._since_checkpoint > _SECONDS_PER_CHECKPOINT:
-            self._tells = 0
-            await trio.lowlevel.checkpoint()
-            self._since_checkpoint = trio.current_time()
-        else:
-            await trio.lowlevel.checkpoint_if_cancelled()
-
-
-class _Answer:
-    """Where one asker waits. Answering it after it has left does nothing."""
-
-    __slots__ = ("error", "known", "left", "task", "value")
-
-    def __init__(self) -> None:
-        self.task: trio.lowlevel.Task | None = None
-        self.known = False
-        self.left = False
-        self.value: Any = None
-        self.error: BaseException | None = None
-
-    def resolve(self, value: Any, error: BaseException | None) -> None:
-        if self.known or self.left:
+    def _report(self, errors: list[DeliveryError], receivers: Sequence[Slot]) -> None:
+        if not errors:
             return
-        self.known, self.value, self.error = True, value, error
-        if self.task is not None:
-            task, self.task = self.task, None
-            trio.lowlevel.reschedule(task, WAKE)
-
-    def leave(self) -> None:
-        self.left = True
-        self.task = None
-
-    async def wait(self) -> Any:
-        if not self.known:
-            self.task = trio.lowlevel.current_task()
-
-            def abort(_: object) -> trio.lowlevel.Abort:
-                self.task = None
-                return trio.lowlevel.Abort.SUCCEEDED
-
-            await trio.lowlevel.wait_task_rescheduled(abort)
-        if self.error is not None:
-            raise self.error
-        return self.value
+        if len(errors) == len(receivers):
+            raise errors[0]
+        missed = "; ".join(str(error) for error in errors)
+        raise DeliveryError(
+            f"{self.path}: {len(receivers) - len(errors)} of {len(receivers)} workers got the message, and these did "
+            f"not: {missed}",
+            path=self.path,
+        )
 
 
-def _leave_with_settle(slot: Slot, turn: Turn, message: object, priority: int) -> None:
-    envelope = Envelope(message, sender=turn.path, priority=priority)
+async def _prepare(envelope: Envelope, slot: Slot, turn: Turn) -> None:
+    """Make an ask one of a handler: it leaves when what it rests on is on disk, and it must not close a cycle."""
+    asking = turn.slot
+    if asking.durable and asking.store is not None:
+        await asking.store.settled()
+        if turn.void:
+            raise _ended(turn)
+        if turn.message and slot.durable and slot.store is not None:
+            envelope.id = turn.step(f"{slot.path}:{slot.store.name_of(envelope.body)}")
+    envelope.askers = turn.askers(trio.current_time())
+    refuse_cycle(slot, asking, envelope.askers)
 
+
+def _tell_one_nowait(slot: Slot, message: object, turn: Turn | None, priority: int) -> None:
+    with_settle = turn is not None and turn.waits_for_commit
+    if slot.durable and not with_settle:
+        raise DurabilityError(
+            f"{slot.path}: tell_nowait cannot wait for the disk; use `await ref.tell(...)`, or give the child mailbox "
+            "durability 'volatile'",
+            path=slot.path,
+            retry_safe=True,
+        )
+    item = _item(slot, message, turn, priority)
+    if turn is not None and turn.in_handler and turn.slot is slot:
+        accepted = _reserve_own(slot, item, priority)
+    else:
+        accepted = slot.reserve_nowait(item, priority)
+    if accepted and turn is not None and with_settle and type(item) is Envelope:
+        _leave_with_settle(slot, turn, item)
+    elif accepted:
+        slot.fill(item, priority)
+
+
+def _item(slot: Slot, message: object, turn: Turn | None, priority: int) -> object:
+    """What goes into the mailbox: the message itself, if nothing has to be known about it."""
+    if turn is None and not slot.durable:
+        return message
+    return Envelope(message, sender=turn.path if turn is not None else None, priority=priority)
+
+
+def _reserve_own(slot: Slot, item: object, priority: int) -> bool:
+    """Room for a handler in its own mailbox. It cannot wait for itself; but the place of the message in hand is its."""
+    return slot.reserve_nowait(item, priority, beyond=1 if slot.spec.overflow in _WAITING_POLICIES else 0)
+
+
+def _leave_with_settle(slot: Slot, turn: Turn, envelope: Envelope) -> None:
     def release() -> None:
         if slot.closed is None:
-            slot.fill(envelope, priority)
+            slot.fill(envelope, envelope.priority)
         else:
             slot.release()
             if slot.on_drop is not None:
                 slot.on_drop(envelope, "the slot ended before the message left")
 
-    durable = slot.store is not None and isinstance(slot.spec.durability, Message)
-    turn.outgoing.append(
-        Outgoing(target=slot, envelope=envelope, release=release, cancel=slot.release, durable=durable)
+    turn.outgoing.append(Outgoing(target=slot, envelope=envelope, release=release, cancel=slot.release))
+
+
+def _ended(turn: Turn) -> AgentStopped:
+    return AgentStopped(
+        f"{turn.path}: this incarnation has ended; what it still tells or asks does not leave", path=turn.path
     )
 
 
-def _refuse_cycle(target: Slot, asking: Slot, askers: tuple[Path, ...]) -> None:
-    cycle = asks_itself(target.path, askers)
-    if cycle is None:
-        chain, step = [asking.path, target.path], target
-        while step.waiting_on is not None and len(chain) < 1000:
-            step = step.waiting_on
-            chain.append(step.path)
-            if step is asking:
-                cycle = tuple(chain)
-                break
-    if cycle is not None:
-        raise AskCycle(
-            f"asking would wait for itself: {' asks '.join(cycle)}; tell instead of ask somewhere along this cycle",
-            path=target.path,
-            retry_safe=True,
-        )
-
-
-def _check_handled(slot: Slot, message: object) -> None:
-    handled = slot.handles or frozenset()
-    if any(kind in handled for kind in type(message).__mro__):
-        return
+def _checked(slot: Slot, message: object) -> Slot:
+    """`slot`, if its agent handles such a message, or if nobody knows yet what it handles."""
+    handled = slot.handles
+    if handled is NOT_KNOWN or any(kind in handled for kind in type(message).__mro__):
+        return slot
     known = ", ".join(sorted(kind.__qualname__ for kind in handled)) or "no messages"
     raise NotHandled(
         f"{slot.path}: it does not handle {type(message).__qualname__}; it handles {known}",
         path=slot.path,
         retry_safe=True,
-    )
-
-
-def _timed_out(slot: Slot, envelope: Envelope, within: float) -> AskTimeout:
-    kind = type(envelope.body).__qualname__
-    waiting = list(slot)
-    if envelope in waiting:
-        place = waiting.index(envelope)
-        doing = f"it is {place} messages from its turn"
-        if slot.paused:
-            doing += f"; the slot is paused ({', '.join(slot.statistics().paused)})"
-        elif slot.agent is None:
-            doing += "; nobody lives in the slot at the moment"
-    elif slot.busy is envelope:
-        doing = "its handler is still running"
-    else:
-        doing = "it may have been handled"
-    return AskTimeout(
-        f"{slot.path}: no reply to {kind} within {within:g} s: {doing}", path=slot.path, retry_safe=envelope in waiting
     )

@@ -3,194 +3,298 @@
 from __future__ import annotations
 
 import math
-from functools import partial
-from typing import Any, Final
+from collections.abc import Callable, Coroutine
+from types import CoroutineType
+from typing import Any, Final, TypeAlias, cast
 
 import trio
 
 from .agent import lookup, overrides
-from .core.durability import Checkpointed
 from .core.exit import Exit, Failed, Failure, Finished, Stopped, alone, describe
 from .core.message import Due, Envelope
-from .errors import AgentFailed, AgentStopped, NotHandled, RateLimited, Stop
-from .life import BodyEnded, CheckpointDue, Life, StopOrder, Tick
-from .ports import KEEP, Outgoing, Settled
-from .slot import Slot, current_turn
+from .errors import AgentStopped, AskTimeout, NotHandled, Stop
+from .life import BodyEnded, CheckpointDue, Life, RunAgain, StopAsked, StopOrder, Tick
+from .settle import keep, rate_limit_of, settle, settle_beside, throttle
+from .slot import current_turn
 
-__all__ = ["run_agent"]
+__all__ = ["handle", "run_agent", "start_agent"]
+
+Rest: TypeAlias = Coroutine[Any, Any, None] | None
 
 _MESSAGES_PER_LOOK_AT_THE_CLOCK: Final = 16
 _SECONDS_PER_SLICE: Final = 0.001
 _SETTLES_IN_FLIGHT: Final = 256
+_ORDERS: Final = frozenset({StopOrder, BodyEnded, StopAsked, CheckpointDue, RunAgain})
+
+
+async def start_agent(life: Life) -> Any:
+    """Run `on_start` and return what it returns. State that it leaves counts when `run_agent` begins."""
+    current_turn.set(life.beside)
+    return await life.agent.on_start()
 
 
 async def run_agent(life: Life) -> Exit:
     """Live one incarnation, from its first message to `on_stop`, and say how it ended.
 
-    `on_start` is not called here: the supervisor waits for it separately. Every `Exception` becomes a `Failed`;
-    `trio.Cancelled`, `KeyboardInterrupt` and other bare `BaseException`s pass, and then `on_stop` does not run.
+    After `start_agent`, in the same task. Every `Exception` becomes a `Failed`; `trio.Cancelled`, `KeyboardInterrupt`
+    and other bare `BaseException`s pass, and then `on_stop` does not run. Cancelled: what is in hand is not settled.
     """
-    current_turn.set(life.turn)
     exit: Exit
     try:
-        if overrides(life.agent, "run"):
-            exit = await _with_body(life)
-        else:
-            exit = await _messages(life)
-    except Stop as stop:
-        if life.slot.store is not None:
-            await life.slot.store.settled()
-        exit = Finished() if stop.reason is None else Stopped(stop.reason)
+        settle_beside(life)
+        exit = await (_with_body(life) if overrides(life.agent, "run") else _messages(life))
+        await _wind_up(life)
     except Exception as error:
         exit = Failed(_failure(life, error))
     life.turn.drop()
     if overrides(life.agent, "on_stop"):
+        exit = await _on_stop(life, exit)
+    return exit
+
+
+async def _wind_up(life: Life) -> None:
+    """What has settled is kept, and on disk, before the end is told."""
+    if life.slot.agent is not life.agent:
+        return
+    if life.keeps and not life.slot.durable:
+        keep(life)
+    if life.slot.store is not None:
+        await life.slot.store.settled()
+
+
+async def _on_stop(life: Life, exit: Exit) -> Exit:
+    current_turn.set(life.beside)
+    failure: Failure | None = None
+    with trio.move_on_after(life.stop_within) as limit:
         try:
             await life.agent.on_stop(exit)
         except Exception as error:
-            if not isinstance(exit, Failed):
-                exit = Failed(_failure(life, error))
-    return exit
+            failure = describe(error)
+    if limit.cancelled_caught:
+        failure = describe(TimeoutError(f"on_stop took longer than {life.stop_within:g} s"))
+    return exit if failure is None or isinstance(exit, Failed) else Failed(failure)
 
 
-async def _with_body(life: Life) -> Exit:
-    exit: Exit | None = None
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_body, life)
-            exit = await _messages(life)
-            nursery.cancel_scope.cancel()
-    except* Exception as group:
-        raise alone(group) from None
-    assert exit is not None
-    return exit
-
-
-async def _body(life: Life) -> None:
-    current_turn.set(life.turn)
-    result = await life.agent.run()
-    life.slot.put_control(BodyEnded(result))
+# -- the loop
 
 
 async def _messages(life: Life) -> Exit:
-    """The loop: control first, then what the mailbox hands out, until something says how it ends."""
-    slot = life.slot
+    """Control first, then what the mailbox hands out, until something says how it ends."""
+    slot, agent = life.slot, life.agent
+    current_turn.set(life.turn)
     handled = 0
-    order: StopOrder | None = None
+    exit: Exit | None = None
     slice_ends = life.clock.now() + _SECONDS_PER_SLICE
-    while True:
+    while exit is None:
+        if slot.agent is not agent:
+            await trio.sleep_forever()  # void: its cancellation is on its way, and it must not take another message
         item = slot.take()
         if item is None:
-            if order is not None and (not order.drain or not len(slot) or slot.paused):
-                return await _stopped(life, order)
+            if life.draining is not None:
+                return Stopped(life.draining.reason)
             await slot.wait()
             slice_ends = life.clock.now() + _SECONDS_PER_SLICE
             continue
-        kind = type(item)
-        if kind is StopOrder:
-            assert isinstance(item, StopOrder)
-            order = item
-            life.disarm()
-            if life.durable or not order.drain:
-                return await _stopped(life, order)
+        if type(item) in _ORDERS:
+            exit = await _obey(life, item)
             continue
-        if kind is BodyEnded:
-            assert isinstance(item, BodyEnded)
-            return Finished(item.result)
-        if kind is CheckpointDue:
-            if life.durable or not life.keeps:
-                _settle(life, None, None)
-            else:
-                _keep(life, "")
-            continue
-        if kind is Tick:
-            assert isinstance(item, Tick)
-            await _tick(life, item)
-        else:
-            await _message(life, item)
+        try:
+            rest = handle(life, item)
+            if rest is not None:
+                await rest
+        except Stop as stop:
+            return _in_order(stop.reason)
         if slot.inflight >= _SETTLES_IN_FLIGHT and slot.store is not None:
             await slot.store.settled()
         handled += 1
         if not handled % _MESSAGES_PER_LOOK_AT_THE_CLOCK and life.clock.now() > slice_ends:
             await trio.lowlevel.checkpoint()
             slice_ends = life.clock.now() + _SECONDS_PER_SLICE
+    return exit
 
 
-async def _stopped(life: Life, order: StopOrder) -> Exit:
-    """End in order: let a body that asked for it end by itself, keep the state, wait until it is on disk."""
-    if overrides(life.agent, "run") and life.agent.drains_body:
-        life.stop_requested.set()
-        life.slot.pause("stopping")
-        try:
-            while not isinstance(life.slot.take(), BodyEnded):
-                await life.slot.wait()
-        finally:
-            life.slot.resume("stopping")
-    if life.keeps and not life.durable:
-        _keep(life, "")
-    if life.slot.store is not None:
-        await life.slot.store.settled()
-    return Stopped(order.reason)
+async def _obey(life: Life, order: object) -> Exit | None:
+    """Do what the control lane says. Returns how it ends, if it does."""
+    match order:
+        case StopOrder(reason, drain):
+            life.disarm()
+            if drain and not life.slot.durable:
+                life.draining = order
+                return None
+            return await _let_body_end(life) or Stopped(reason)
+        case BodyEnded(result):
+            settle_beside(life)
+            return Finished(result)
+        case StopAsked(reason):
+            settle_beside(life)
+            return _in_order(reason)
+        case RunAgain(body):
+            body.set()
+        case _:
+            settle_beside(life)
+            if life.keeps and not life.slot.durable:
+                keep(life)
+    return None
 
 
-async def _message(life: Life, item: object) -> None:
-    slot, turn = life.slot, life.turn
-    if type(item) is Envelope:
-        if item.deadline is not None and item.deadline <= life.clock.now():
-            return
-        envelope, body = item, item.body
-    else:
-        envelope, body = Envelope(item), item
-    found = life.agent.handlers.get(type(body)) or lookup(type(life.agent), type(body))
-    if found is None:
-        _refuse(life, envelope)
-        return
-    turn.begin(envelope)
-    _in_hand(life, envelope)
+def _in_order(reason: str | None) -> Exit:
+    return Finished() if reason is None else Stopped(reason)
+
+
+# -- a body
+
+
+async def _with_body(life: Life) -> Exit:
+    exit: Exit | None = None
+    error: BaseException | None = None
     try:
-        result = found.call(life.agent, body)
-        if found.awaits:
-            result = await result
-        if result is not None and life.outlet and envelope.reply is None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_body, life)
+            exit = await _messages(life)
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        error = alone(group)
+    if error is not None:  # raised here and not above, so that it keeps the context that it came with
+        raise error
+    assert exit is not None
+    return exit
+
+
+async def _body(life: Life) -> None:
+    current_turn.set(life.beside)
+    while True:
+        try:
+            result = await life.agent.run()
+        except Exception as error:
+            cause = alone(error)
+            if isinstance(cause, Stop):
+                life.slot.put_control(StopAsked(cause.reason))
+                return
+            limited = rate_limit_of(cause)
+            if limited is None:
+                raise
+            life.again = trio.Event()
+            throttle(life, None, limited)
+            life.slot.put_due(RunAgain(life.again))
+            await life.again.wait()
+            life.again = None
+        else:
+            life.slot.put_control(BodyEnded(result))
+            return
+
+
+async def _let_body_end(life: Life) -> Exit | None:
+    """Let a body that asked for it end by itself; what it still says is kept. Returns how, if it says so (`Stop`)."""
+    slot = life.slot
+    if not overrides(life.agent, "run") or not life.agent.drains_body or life.again is not None:
+        return None
+    life.stop_requested.set()
+    slot.pause("stopping")
+    try:
+        while True:
+            order = slot.take()
+            if isinstance(order, (BodyEnded, StopAsked)):
+                settle_beside(life)
+                return _in_order(order.reason) if isinstance(order, StopAsked) else None
+            if order is None:
+                await slot.wait()
+            elif isinstance(order, CheckpointDue):
+                settle_beside(life)
+    finally:
+        slot.resume("stopping")
+
+
+# -- one message
+
+
+def handle(life: Life, item: object) -> Rest:
+    """Handle one message or tick: find the handler, call it, settle. Returns what has to be awaited, if anything has.
+
+    Raises what the handler raises, before or while it is awaited; `Stop` after it has settled. A rate limit raises
+    nothing: the message is in the mailbox again, and the slot is paused.
+    """
+    handler = life.agent.handlers.get(type(item))
+    if handler is None:
+        return _unwrap(life, item)
+    return _call(life, item, item, handler)
+
+
+def _unwrap(life: Life, item: object) -> Rest:
+    if isinstance(item, Tick):
+        return _tick(life, item)
+    body = item
+    if type(item) is Envelope:
+        body = item.body
+        if item.deadline is not None and item.deadline <= life.clock.now():
+            _expire(life, item)
+            return None
+    handler = life.agent.handlers.get(type(body)) or lookup(type(life.agent), type(body))
+    if handler is None:
+        _refuse(life, item if type(item) is Envelope else Envelope(body))
+        return None
+    if type(item) is Envelope and item.reply is not None and item.id:
+        return _step(life, item, handler)
+    return _call(life, item, body, handler)
+
+
+def _call(life: Life, item: object, body: object, handler: Callable[..., Any]) -> Rest:
+    """Call the handler of `body`, which came as `item`; a plain function is done when this returns."""
+    _in_hand(life, item)
+    try:
+        result = handler(life.agent, body)
+        if type(result) is CoroutineType or life.outlet:
+            return _await(life, item, result)
+    except Exception as error:
+        if not _bear(life, item, error):
+            raise
+    else:
+        settle(life, item, result)
+    return None
+
+
+async def _await(life: Life, item: object, result: Any) -> None:
+    """What a handler waits for after it was called."""
+    try:
+        if type(result) is CoroutineType:
+            result = await cast("Coroutine[Any, Any, Any]", result)
+        if result is not None and life.outlet and not (type(item) is Envelope and item.reply is not None):
             for ref in life.outlet:
                 await ref.tell(result, within=math.inf)
-    except Stop:
-        _answer_with_the_end(slot, envelope)
-        _settle(life, envelope, None)
-        slot.busy = None
-        raise
     except Exception as error:
-        limited = rate_limit_of(error)
-        if limited is None:
+        if not _bear(life, item, error):
             raise
-        _throttle(life, envelope, limited)
-        return
-    _settle(life, envelope, result)
-    slot.busy = None
+    else:
+        settle(life, item, result)
+
+
+async def _step(life: Life, envelope: Envelope, handler: Callable[..., Any]) -> None:
+    """An ask of a durable handler. If that runs again it asks again, and gets the reply that it got before."""
+    slot, store = life.slot, life.slot.store
+    if store is not None and slot.durable:
+        await store.settled()
+        kept = store.kept(envelope.id)
+        if kept is not None and envelope.reply is not None:
+            envelope.reply(kept[0], None)
+            return
+    rest = _call(life, envelope, envelope.body, handler)
+    if rest is not None:
+        await rest
 
 
 async def _tick(life: Life, tick: Tick) -> None:
     each = next(each for each in life.agent.repeated if each.name == tick.name)
-    life.turn.begin(Envelope(tick))
+    life.take_tick(tick.name)
     _in_hand(life, tick)
-    life.ticking.discard(tick.name)
-    timers = (Due(tick.name, life.slot.due[tick.name]),) if life.keeps else ()
+    timers = (Due(tick.name, life.slot.due[tick.name]),) if life.slot.durable else ()
     try:
         result = each.call(life.agent)
-        if each.awaits:
+        if type(result) is CoroutineType:
             await result
-    except Stop:
-        _settle(life, None, None, timers)
-        life.slot.busy = None
-        raise
     except Exception as error:
-        limited = rate_limit_of(error)
-        if limited is None:
+        if not _bear(life, tick, error, timers):
             raise
-        _throttle(life, None, limited)
-        return
-    _settle(life, None, None, timers)
-    life.slot.busy = None
+    else:
+        settle(life, tick, timers=timers)
 
 
 def _in_hand(life: Life, item: object) -> None:
@@ -200,159 +304,51 @@ def _in_hand(life: Life, item: object) -> None:
         slot.busy_since = slot.progress_at = life.clock.now()
 
 
+def _bear(life: Life, item: object, error: Exception, timers: tuple[Due, ...] = ()) -> bool:
+    """Whether what a handler raised is no failure. A wish to end settles it, and is raised on its own."""
+    cause = alone(error)
+    if isinstance(cause, Stop):
+        if type(item) is Envelope and item.reply is not None:
+            _answer_with_the_end(life, item)
+        settle(life, item, timers=timers)
+        raise cause
+    limited = rate_limit_of(cause)
+    if limited is None:
+        return False
+    throttle(life, item, limited)
+    return True
+
+
+def _answer_with_the_end(life: Life, envelope: Envelope) -> None:
+    """An ask whose handler chose to end gets told so, after its settle."""
+    reply, path = envelope.reply, life.slot.path
+    assert reply is not None
+    error = AgentStopped(f"{path}: it ended while it handled this ask", path=path)
+    envelope.reply = lambda _value, failed: reply(None, failed or error)
+
+
+def _expire(life: Life, envelope: Envelope) -> None:
+    """Nobody waits for this any more."""
+    if envelope.reply is not None:
+        path, kind = life.slot.path, type(envelope.body).__qualname__
+        text = f"{path}: {kind} came to its turn after its limit had passed, and was not handled"
+        envelope.reply(None, AskTimeout(text, path=path, retry_safe=True))
+
+
 def _refuse(life: Life, envelope: Envelope) -> None:
     """A message that nobody can handle, stored by code that could: give it up with its reason."""
     slot = life.slot
-    text = f"{slot.path}: no handler for {type(envelope.body).__qualname__}"
     if envelope.reply is not None:
+        text = f"{slot.path}: no handler for {type(envelope.body).__qualname__}"
         envelope.reply(None, NotHandled(text, path=slot.path, retry_safe=True))
     elif slot.on_drop is not None:
         slot.on_drop(envelope, "no handler for its type")
 
 
-def _settle(life: Life, envelope: Envelope | None, result: Any, timers: tuple[Due, ...] = ()) -> None:
-    """Make one handled message count: at once in memory, or queued for the disk with everything that it did."""
-    slot, turn, agent = life.slot, life.turn, life.agent
-    life.settled += 1
-    slot.handled += 1
-    state = agent.state
-    if not life.durable:
-        slot.state = life.state = state
-        _leave(tuple(turn.outgoing), envelope, result)
-        if life.keeps:
-            _keep_if_due(life, timers)
-        elif turn.events and slot.store is not None:
-            _submit(life, Settled(slot.path, turn.generation, events=tuple(turn.events)))
-        turn.begin(None)
-        return
-    done = Settled(
-        path=slot.path,
-        generation=turn.generation,
-        envelope=envelope,
-        state=KEEP if state is life.state and life.checkpoint_name is None else state,
-        reply=result,
-        outgoing=tuple(turn.outgoing),
-        events=tuple(turn.events),
-        timers=timers,
-        checkpoint=life.take_checkpoint(),
-    )
-    life.state = state
-    turn.begin(None)
-    _submit(life, done, state)
-
-
-def _answer_with_the_end(slot: Slot, envelope: Envelope) -> None:
-    """An ask whose handler chose to end gets told so, after its settle."""
-    reply = envelope.reply
-    if reply is not None:
-        error = AgentStopped(f"{slot.path}: it ended while it handled this ask", path=slot.path)
-        envelope.reply = lambda _value, _error: reply(None, error)
-
-
-def _leave(outgoing: tuple[Outgoing, ...], envelope: Envelope | None, result: Any) -> None:
-    for message in outgoing:
-        message.release()
-    if envelope is not None and envelope.reply is not None:
-        envelope.reply(result, None)
-
-
-def _submit(life: Life, done: Settled, state: object = KEEP) -> None:
-    slot = life.slot
-    assert slot.store is not None
-    slot.inflight += 1
-    slot.store.settle(done, partial(_committed, life, done, state))
-
-
-def _committed(life: Life, done: Settled, state: object, error: BaseException | None) -> None:
-    """After the commit: what the handler did may leave now, or it never happened."""
-    slot = life.slot
-    slot.inflight -= 1
-    if error is None and not life.lost:
-        if state is not KEEP:
-            slot.state = state
-        if life.durable:
-            _leave(done.outgoing, done.envelope, done.reply)
-        return
-    life.lost = True
-    for message in done.outgoing:
-        message.cancel()
-    if done.envelope is not None:
-        if done.envelope.reply is not None:
-            failure = Failure("CommitFailed", str(error))
-            done.envelope.reply(None, AgentFailed(slot.path, failure, retry_safe=True))
-        else:
-            life.unsettled.append(done.envelope)
-    if error is not None:
-        life.warden.commit_failed(error)
-
-
-def _keep_if_due(life: Life, timers: tuple[Due, ...]) -> None:
-    """For durability `checkpoint(every=...)`: keep the state when it is time, or see to it that it will be."""
-    life.since_checkpoint += 1
-    level = life.slot.spec.durability
-    assert isinstance(level, Checkpointed)
-    if life.checkpoint_name is not None or (level.messages is not None and life.since_checkpoint >= level.messages):
-        _keep(life, "", timers)
-    elif life.turn.events:
-        _submit(life, Settled(life.slot.path, life.turn.generation, events=tuple(life.turn.events), timers=timers))
-    elif level.seconds is not None and life.checkpoint_alarm is None:
-        due = life.clock.now() + level.seconds
-        life.checkpoint_alarm = life.alarms.at(due, lambda: life.slot.put_control(CheckpointDue()))
-
-
-def _keep(life: Life, name: str, timers: tuple[Due, ...] = ()) -> None:
-    if life.checkpoint_alarm is not None:
-        life.checkpoint_alarm.cancel()
-        life.checkpoint_alarm = None
-    if not life.since_checkpoint:
-        return
-    life.since_checkpoint = 0
-    _submit(
-        life,
-        Settled(
-            life.slot.path,
-            life.turn.generation,
-            state=life.agent.state,
-            events=tuple(life.turn.events),
-            timers=timers or tuple(Due(key, at) for key, at in life.slot.due.items()),
-            checkpoint=life.take_checkpoint() or name,
-        ),
-    )
-
-
-def _throttle(life: Life, envelope: Envelope | None, limited: RateLimited) -> None:
-    """Slow down: undo what the handler did, keep the message, and let the supervisor say for how long."""
-    slot = life.slot
-    life.agent.state = life.state
-    life.turn.drop()
-    slot.busy = None
-    slot.pause("throttled")
-    if envelope is not None:
-        slot.put_back([envelope])
-    life.warden.rate_limited(limited.after, envelope, describe(limited))
-
-
-def rate_limit_of(error: BaseException) -> RateLimited | None:
-    """`error` as a rate limit, if it is one: ours, or any exception whose `response.status_code` is 429."""
-    if isinstance(error, RateLimited):
-        return error
-    response = getattr(error, "response", None)
-    if getattr(response, "status_code", None) != 429:
-        return None
-    raw: Any = getattr(response, "headers", {}).get("Retry-After")
-    try:
-        after = max(0.0, float(raw)) if raw is not None else None
-    except ValueError:
-        after = None
-    limited = RateLimited(after, str(error))
-    limited.__traceback__ = error.__traceback__
-    return limited
-
-
 def _failure(life: Life, error: Exception) -> Failure:
-    busy = life.slot.busy
+    busy = life.slot.busy if life.slot.agent is life.agent else None
     if isinstance(busy, Envelope):
         return describe(error, message=busy.id or None, message_kind=type(busy.body).__qualname__)
     if isinstance(busy, Tick):
         return describe(error, message_kind=f"every:{busy.name}")
-    return describe(error)
+    return describe(error, message_kind=None if busy is None else type(busy).__qualname__)

@@ -9,16 +9,20 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-from .core.durability import MailboxSpec
-from .core.message import Envelope, MessageId
+from .core.durability import MailboxSpec, Message
+from .core.message import Envelope, MessageId, derived_id
 from .core.path import Path
+from .errors import AgentStopped
 from .mailbox import Mailbox
-from .ports import KEEP, Outgoing, Store
+from .ports import KEEP, Outgoing, Store, Untouched
 
 if TYPE_CHECKING:
     from .agent import Agent
 
-__all__ = ["Slot", "Turn", "current_turn"]
+__all__ = ["NOT_KNOWN", "Slot", "Turn", "current_turn"]
+
+NOT_KNOWN: Final[frozenset[type]] = frozenset({Untouched})
+"""What a slot handles in which nobody has lived yet: no message is of this type, and none is refused."""
 
 
 class Slot(Mailbox):
@@ -29,11 +33,11 @@ class Slot(Mailbox):
         "busy",
         "busy_since",
         "due",
+        "durable",
         "generation",
         "handled",
         "handles",
         "inflight",
-        "path",
         "progress_at",
         "state",
         "store",
@@ -41,76 +45,103 @@ class Slot(Mailbox):
     )
 
     def __init__(self, path: Path, spec: MailboxSpec, now: Callable[[], float], store: Store | None) -> None:
-        super().__init__(spec, now)
-        self.path = path
+        super().__init__(path, spec, now)
         self.store = store
         """Where accepted messages and settles go; None for a slot whose mailbox and state are only in memory."""
+        self.durable = store is not None and isinstance(spec.durability, Message)
+        """Whether its mailbox is on disk. Fixed: a slot does not change its durability."""
         self.state: object = KEEP
         """The last settled state; KEEP before the first incarnation."""
         self.due: dict[str, float] = {}
         """When each `@every` timer is next due, in wall seconds."""
         self.generation = 0
-        """Raised with every incarnation; what an older one still sends is void."""
+        """Raised with every incarnation."""
         self.agent: Agent[Any] | None = None
+        """Who lives here. What any other incarnation still does is void."""
         self.busy: object = None
-        """The message in hand."""
+        """The message or tick in hand."""
         self.busy_since = 0.0
         self.progress_at = 0.0
         self.handled = 0
+        """Messages and ticks that were settled in this process."""
         self.inflight = 0
         """Settles that are on their way to the disk."""
-        self.handles: frozenset[type] | None = None
+        self.handles: frozenset[type] = NOT_KNOWN
         """The message types that its agent handles, once one has lived here."""
-        self.waiting_on: Slot | None = None
+        self.waiting_on: list[Slot] | None = None
         """Whom the handler in hand is asking."""
 
-    def __str__(self) -> str:
-        return self.path
+    def close(self, error: AgentStopped) -> list[object]:
+        self.handles = NOT_KNOWN  # a `Ref` that holds on to this slot looks at it twice, and finds the next one
+        return super().close(error)
 
 
 class Turn:
     """What the handler in hand has done so far, to leave with its settle or to be dropped with its failure."""
 
-    __slots__ = ("asks", "envelope", "events", "generation", "outgoing", "path", "slot", "waits_for_commit")
+    __slots__ = ("agent", "asked", "beside", "events", "outgoing", "slot")
 
-    def __init__(self, slot: Slot, *, waits_for_commit: bool) -> None:
+    def __init__(self, slot: Slot, agent: Agent[Any], *, beside: bool = False) -> None:
         self.slot = slot
-        self.path = slot.path
-        self.generation = slot.generation
-        self.waits_for_commit = waits_for_commit
-        """The agent is of durability `message`: nothing leaves before its settle is on disk."""
-        self.envelope: Envelope | None = None
+        self.agent = agent
+        self.beside = beside
+        """For what runs beside the handlers (`on_start`, a body, helpers): nothing of it waits for a settle."""
         self.outgoing: list[Outgoing] = []
         self.events: list[Any] = []
-        self.asks = 0
+        self.asked: dict[str, int] | None = None
+        """How often it has asked what: the steps of its message."""
 
     @property
-    def fenced(self) -> bool:
-        """Another incarnation lives here now: whatever this one does is void."""
-        return self.slot.generation != self.generation
+    def path(self) -> Path:
+        return self.slot.path
 
     @property
-    def askers(self) -> tuple[Path, ...]:
+    def void(self) -> bool:
+        """Its incarnation has ended: whatever it does still does not count."""
+        return self.slot.agent is not self.agent
+
+    @property
+    def in_handler(self) -> bool:
+        return not self.beside and self.slot.busy is not None
+
+    @property
+    def waits_for_commit(self) -> bool:
+        """Whether what is told now leaves with a settle, and not before it is on disk."""
+        return self.slot.durable and self.in_handler
+
+    @property
+    def message(self) -> MessageId:
+        """The id of the message in hand; empty if it has none."""
+        busy = self.slot.busy
+        return busy.id if type(busy) is Envelope and not self.beside else ""
+
+    def askers(self, now: float) -> tuple[Path, ...]:
         """Who waits for the message in hand, and this slot last."""
-        above = self.envelope.askers if self.envelope is not None else ()
-        return (*above, self.path)
+        busy = self.slot.busy
+        if type(busy) is Envelope and (busy.deadline is None or busy.deadline > now):
+            return (*busy.askers, self.slot.path)
+        return (self.slot.path,)
 
-    @property
-    def message(self) -> MessageId | None:
-        return self.envelope.id if self.envelope is not None else None
+    def step(self, name: str) -> MessageId:
+        """The id of the next ask called `name`: the same one, when the message in hand is handled again."""
+        if self.asked is None:
+            self.asked = {}
+        n = self.asked[name] = self.asked.get(name, 0) + 1
+        return derived_id(self.message, name, n)
 
-    def begin(self, envelope: Envelope | None) -> None:
-        """Start with a clean slate on the next message."""
-        self.envelope = envelope
-        self.outgoing = []
-        self.events = []
-        self.asks = 0
+    def clear(self) -> None:
+        """Start anew: what was done has left."""
+        if self.outgoing:
+            self.outgoing = []
+        if self.events:
+            self.events = []
+        self.asked = None
 
     def drop(self) -> None:
         """Forget everything: the handler failed. Room that it had reserved is free again."""
         for message in self.outgoing:
             message.cancel()
-        self.begin(None)
+        self.clear()
 
 
 current_turn: Final[ContextVar[Turn | None]] = ContextVar("treewarden_turn", default=None)

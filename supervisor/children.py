@@ -183,8 +183,6 @@ class Children:
         child.current = None
         child.move(SlotEvent.EXITED)
         exit = life.exit
-        if isinstance(life, AgentLife) and life.unsettled:
-            life.slot.put_back(list(life.unsettled))
         self._common.note(
             ChildEnded(
                 path=child.path,

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import trio
 from attrs import define, field
 
-from treewarden.agents.agent import is_agent_class, made_by, state_type
+from treewarden.agents.agent import is_agent_class, made_by, reply_type, state_type
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
+from treewarden.agents.errors import ConfigurationError
 from treewarden.agents.ports import Clock
 
 from .core.event import Event
@@ -21,6 +22,7 @@ from .core.outcomes import Outcomes
 from .core.spec import ChildSpec
 from .journal.port import Commit, Journal
 from .registry import Registry
+from .replies import Replies
 from .timers import Timers
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ class Common:
     """Lives that were fenced off; those that have ended since are dropped when somebody looks."""
     left: dict[Path, dict[Path, int]] = field(factory=dict[Path, dict[Path, int]])
     """The children of each supervisor that has ended, with the number of their lives: its successor goes on there."""
+    replies: Replies = field(factory=Replies)
     codecs: dict[object, Codec] = field(factory=dict[object, "Codec"])
     journal_failed: float | None = None
     """Since when commits fail, in the clock of the loop."""
@@ -79,7 +82,12 @@ class Common:
         if key not in self.codecs:
             from .journal.codec import Codec  # most of the import time of a tree, and a volatile one needs none
 
-            self.codecs[key] = Codec((state_type(key), *key.handlers))
+            types = (state_type(key), *key.handlers)
+            replies = tuple(reply_type(kind) for kind in key.handlers)
+            try:
+                self.codecs[key] = Codec((*types, *replies))
+            except ConfigurationError:  # perhaps a reply; it is stored only if a handler asks for it
+                self.codecs[key] = Codec(types)
         return self.codecs[key]
 
     def codec_of(self, fact: type) -> Codec:

@@ -17,13 +17,14 @@ from treewarden.agents.errors import AgentFailed, AgentStopped, Ignore, failure_
 from treewarden.agents.life import Life, StopOrder, Tick
 from treewarden.agents.ports import KEEP
 from treewarden.agents.ref import Ref
-from treewarden.agents.runner import run_agent
+from treewarden.agents.runner import run_agent, start_agent
 from treewarden.agents.slot import Slot
 
 from .child import KILL_WITHIN, NOT_STARTED, Child, Incarnation, Parent
 from .core.signal import RateLimitReached, Recovered, Reported
-from .core.spec import ChildSpec, Restore
+from .core.spec import ChildSpec, Grace, Restore
 from .recovery import needs_restoring, restore_slot
+from .settling import recorded
 
 __all__ = ["AgentLife"]
 
@@ -37,8 +38,6 @@ class AgentLife(Incarnation):
         assert isinstance(child.spec, ChildSpec)
         self._slot: Slot = child.slot
         self.spec = child.spec
-        self.unsettled: list[Envelope] = []
-        """Messages whose settle was not kept, in order."""
         self.gone = False
         """Its task has ended too."""
         self._scope = trio.CancelScope()
@@ -111,9 +110,7 @@ class AgentLife(Incarnation):
             slot.state = agent.state
         else:
             agent.state = slot.state
-        slot.agent = agent
         slot.generation = self.serial
-        slot.handles = frozenset(type(agent).handlers)
         common = self.parent.common
         self._life = Life(
             agent,
@@ -123,6 +120,7 @@ class AgentLife(Incarnation):
             alarms=common.timers,
             outlet=tuple(slot.path.resolve(path) for path in spec.outlet),
             watched=spec.progress_within is not None,
+            stop_within=spec.shutdown.seconds if isinstance(spec.shutdown, Grace) else Grace().seconds,
         )
         if spec.progress_within is not None:
             common.watched.add(self)
@@ -149,7 +147,7 @@ class AgentLife(Incarnation):
             late = common.timers.at(common.clock.now() + within + KILL_WITHIN, self._stuck)
         try:
             with trio.move_on_after(within) as limit:
-                return await life.agent.on_start()
+                return await start_agent(life)
         finally:
             if late is not None:
                 late.cancel()
@@ -223,15 +221,10 @@ class AgentLife(Incarnation):
             return
         slot, life = self.slot, self._life
         if life is not None and slot.generation == self.serial:
-            life.disarm()
-            life.turn.drop()
             busy, slot.busy = slot.busy, None
-            slot.agent = None
-            slot.waiting_on = None
-            slot.rouse = None
-            if isinstance(busy, Envelope):
-                self._give_up(busy, exit)
-            self.unsettled = life.unsettled
+            life.end()
+            if busy is not None and not isinstance(busy, Tick):
+                self._give_up(busy if isinstance(busy, Envelope) else Envelope(busy), exit)
         self.parent.common.watched.discard(self)
         for helper in self._helpers:
             helper.cancel()
@@ -285,6 +278,10 @@ class AgentLife(Incarnation):
         if self._is_current:
             at = self.parent.common.clock.now()
             self.parent.post(Recovered(path=self.slot.path, at=at, kind=kind, text=text))
+
+    def recorded(self, facts: tuple[Any, ...]) -> None:
+        if self._is_current:
+            self.parent.common.note(*(recorded(self.slot.path, fact, self.parent.common) for fact in facts))
 
     def rate_limited(self, after: float | None, envelope: Envelope | None, failure: Failure) -> None:
         if self._is_current:

@@ -71,9 +71,12 @@ def give_up(slot: Slot, envelope: Envelope, reason: str, common: Common) -> None
         envelope.reply(None, AgentStopped(f"{slot.path}: {reason}", path=slot.path))
         return
     store, wall = slot.store, common.clock.wall()
+    if envelope.id:
+        common.replies.forget(envelope.id)
     if isinstance(store, SlotStore):
         row, event = store.dead_row(envelope, reason)
-        common.submit(Commit(dead=(row,), events=((wall, event),)))
+        asked = (f"{envelope.id}>",) if slot.durable and envelope.id else ()
+        common.submit(Commit(dead=(row,), events=((wall, event),), forget_replies=asked))
     else:
         kind = type(envelope.body).__qualname__
         common.note(DeadLettered(path=slot.path, message=envelope.id, kind=kind, reason=reason))
@@ -128,6 +131,8 @@ async def restore_slot(slot: Slot, common: Common) -> int | None:
         slot.state = store.codec.decode(held.state.kind, held.state.version, held.state.body)
         store.settles = store.state_settled = held.state.settled
     slot.due.update(held.timers)
+    for reply in held.replies:
+        common.replies.keep(reply.id, store.codec.decode(reply.kind, reply.version, reply.body))
     for place, row in enumerate(held.messages):
         _restock(slot, store, row, common, head=place == 0)
     return held.state_seq

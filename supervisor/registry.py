@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import AgentStopped, MailboxFull, NoSuchSlot
+from treewarden.agents.ports import Alarms
 from treewarden.agents.ref import Ref
 from treewarden.agents.slot import Slot
+from treewarden.agents.traffic import Traffic
 
 from .core.spec import Router
 
@@ -23,6 +25,11 @@ class Pool:
         self.router = router
         self._workers = workers
 
+    @property
+    def slots(self) -> list[Slot]:
+        """The workers' slots, in start order."""
+        return self._workers()
+
     def choose(self, message: object) -> list[Slot]:
         """The slots that get `message`. Raises `MailboxFull` when no worker can take one."""
         workers = self._workers()
@@ -36,7 +43,8 @@ class Pool:
 class Registry:
     """Every slot of one tree by its path. It outlives incarnations, also those of supervisors."""
 
-    def __init__(self) -> None:
+    def __init__(self, alarms: Alarms) -> None:
+        self._traffic = Traffic(alarms)
         self._slots: dict[Path, Slot] = {}
         self._pools: dict[Path, Pool] = {}
 
@@ -68,11 +76,15 @@ class Registry:
         self._slots.pop(path, None)
         self._pools.pop(path, None)
 
-    def find(self, path: Path) -> Slot:
-        """The slot at `path`. Raises `NoSuchSlot` with what is near, `AgentStopped` for one that ended for good."""
+    def find(self, path: Path) -> Slot | Pool:
+        """The slot or pool at `path`. Raises `NoSuchSlot` with what is near, `AgentStopped` for a slot that ended for
+        good."""
+        pool = self._pools.get(path)
+        if pool is not None:
+            return pool
         slot = self._slots.get(path)
         if slot is None:
-            near = difflib.get_close_matches(path, self._slots, n=3)
+            near = difflib.get_close_matches(path, [*self._slots, *self._pools], n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             raise NoSuchSlot(f"{path}: the tree has no such slot{hint}", path=path, retry_safe=True)
         if slot.closed is not None:
@@ -80,20 +92,5 @@ class Registry:
         return slot
 
     def ref(self, path: Path) -> Ref:
-        """A reference to `path`, or to the pool at this address. Whether it exists is seen when it is used."""
-        if path in self._pools:
-            return _PoolRef(path, self.find, self._pools[path])
-        return Ref(path, self.find)
-
-
-class _PoolRef(Ref):
-    """A reference to a pool: every message goes straight into the mailbox of the worker that the router chooses."""
-
-    __slots__ = ("_pool",)
-
-    def __init__(self, path: Path, find: Callable[[Path], Slot], pool: Pool) -> None:
-        super().__init__(path, find)
-        self._pool = pool
-
-    def _receivers(self, message: object) -> list[Slot]:
-        return [self._checked(slot, message) for slot in self._pool.choose(message)]
+        """A reference to `path`. Whether it exists, and whether it is a pool, is seen when it is used."""
+        return Ref(path, self.find, self._traffic)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import trio
 
-from treewarden.agents.core.durability import Message
-from treewarden.agents.core.message import Envelope
+from treewarden.agents.core.message import Envelope, MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import CommitFailed
 from treewarden.agents.ports import Settled, Untouched
@@ -17,12 +17,12 @@ from treewarden.agents.slot import Slot
 
 from .common import Common
 from .core.event import CheckpointKept, DeadLettered, Event, Recorded
-from .journal.port import CheckpointRow, Commit, DeadRow, MessageRow, StateRow, TimerRow
+from .journal.port import CheckpointRow, Commit, DeadRow, MessageRow, ReplyRow, StateRow, TimerRow
 
 if TYPE_CHECKING:
     from .journal.codec import Codec
 
-__all__ = ["SlotStore"]
+__all__ = ["SlotStore", "recorded"]
 
 
 class SlotStore:
@@ -79,6 +79,8 @@ class SlotStore:
             self._in_flight -= 1
             if error is not None:
                 self._broken = error
+            else:
+                self._replied(done)
             then(error)
             if not self._in_flight:
                 waiters, self._waiters = self._waiters, []
@@ -95,6 +97,25 @@ class SlotStore:
             await waiter.wait()
         else:
             await trio.lowlevel.checkpoint_if_cancelled()
+
+    def name_of(self, message: object) -> str:
+        """See `Store.name_of`."""
+        kind, version, body = self.codec.encode(message)
+        digest = hashlib.blake2b(body.encode(), digest_size=8).hexdigest()
+        return f"{kind}:{version}:{digest}"
+
+    def kept(self, ask: MessageId) -> tuple[object] | None:
+        """See `Store.kept`."""
+        return self._common.replies.get(ask)
+
+    def _replied(self, done: Settled) -> None:
+        """On disk are the reply to a handler's ask, and that the replies to what this handler asked may go."""
+        envelope = done.envelope
+        if envelope is not None and envelope.id:
+            if done.asked:
+                self._common.replies.forget(envelope.id)
+            if envelope.reply is not None:
+                self._common.replies.keep(envelope.id, done.reply)
 
     def mend(self) -> None:
         """A new incarnation begins from what is on disk: its settles may be written again."""
@@ -136,25 +157,28 @@ class SlotStore:
         )
         return row, DeadLettered(path=self.path, message=id, kind=kind, reason=reason)
 
-    def state_row(self, state: object) -> StateRow:
+    def state_row(self, state: object, settled: int | None = None) -> StateRow:
+        """The row of a state that `settled` messages have made; as many as have settled, if it is not said."""
         kind, version, body = self.codec.encode(state)
-        self.state_settled = self.settles
-        return StateRow(path=self.path, kind=kind, body=body, version=version, settled=self.settles)
+        self.state_settled = self.settles if settled is None else settled
+        return StateRow(path=self.path, kind=kind, body=body, version=version, settled=self.state_settled)
 
     def _commit(self, done: Settled) -> Commit:
+        """Raises what the codec raises; then nothing has changed."""
         wall = self._common.clock.wall()
-        events: list[tuple[float, Event]] = [(wall, self._recorded(fact)) for fact in done.events]
-        accepted: list[MessageRow] = []
-        for message in done.outgoing:
-            store = message.target.store
-            if isinstance(store, SlotStore) and isinstance(message.target.spec.durability, Message):
-                accepted.append(store.row_for(message.envelope))
-        self.settles += 1
+        events: list[tuple[float, Event]] = [(wall, recorded(self.path, fact, self._common)) for fact in done.events]
+        accepted = tuple(
+            message.target.store.row_for(message.envelope)
+            for message in done.outgoing
+            if message.target.durable and isinstance(message.target.store, SlotStore)
+        )
+        settles = self.settles + 1
         states: tuple[StateRow, ...] = ()
         checkpoints: tuple[CheckpointRow, ...] = ()
+        replies, asked = self._steps(done)
         if not isinstance(done.state, Untouched):
-            states = (self.state_row(done.state),)
-        if states and (done.checkpoint is not None or _worth_keeping(self.settles)):
+            states = (self.state_row(done.state, settles),)
+        if states and (done.checkpoint is not None or _worth_keeping(settles)):
             kept = states[0]
             checkpoints = (
                 CheckpointRow(
@@ -169,20 +193,36 @@ class SlotStore:
             )
             if done.checkpoint:
                 events.append((wall, CheckpointKept(path=self.path, name=done.checkpoint)))
+        self.settles = settles
         envelope = done.envelope
         return Commit(
             by=self.path,
             events=tuple(events),
             states=states,
             checkpoints=checkpoints,
-            accepted=tuple(accepted),
+            accepted=accepted,
             acked=(envelope.row,) if envelope is not None and envelope.row is not None else (),
+            replies=replies,
+            forget_replies=asked,
             timers=tuple(TimerRow(self.path, due.name, due.at) for due in done.timers),
         )
 
-    def _recorded(self, fact: object) -> Recorded:
-        kind, _version, body = self._common.codec_of(type(fact)).encode(fact)
-        return Recorded(path=self.path, kind=kind, facts=json.loads(body))
+    def _steps(self, done: Settled) -> tuple[tuple[ReplyRow, ...], tuple[str, ...]]:
+        """The reply to keep, if a handler had asked for it; and what its own asks were called, if it had any."""
+        envelope = done.envelope
+        if envelope is None or not envelope.id:
+            return (), ()
+        asked = (f"{envelope.id}>",) if done.asked else ()
+        if envelope.reply is None:
+            return (), asked
+        kind, version, body = self.codec.encode(done.reply)
+        return (ReplyRow(envelope.id, self.path, kind, body, version),), asked
+
+
+def recorded(path: Path, fact: object, common: Common) -> Recorded:
+    """A fact of an agent's own as an event. Raises `ConfigurationError` for one that cannot be stored."""
+    kind, _version, body = common.codec_of(type(fact)).encode(fact)
+    return Recorded(path=path, kind=kind, facts=json.loads(body))
 
 
 def _worth_keeping(settles: int) -> bool:

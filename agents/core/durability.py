@@ -6,7 +6,7 @@ import math
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 __all__ = ["MESSAGE", "VOLATILE", "Checkpointed", "Durability", "MailboxSpec", "Message", "Overflow", "Volatile"]
 
@@ -26,10 +26,10 @@ class Checkpointed:
     def __attrs_post_init__(self) -> None:
         if self.messages is None and self.seconds is None:
             raise ValueError("checkpoint every what? give messages or seconds")
-        if self.messages is not None and self.messages < 1:
-            raise ValueError(f"messages is {self.messages}; it must be 1 or more")
-        if self.seconds is not None and not 0 < self.seconds < math.inf:
-            raise ValueError(f"seconds is {self.seconds}; it must be positive and finite")
+        if self.messages is not None and (isinstance(self.messages, bool) or self.messages < 1):
+            raise ValueError(f"messages is {self.messages!r}; it must be a whole number, 1 or more")
+        if self.seconds is not None and (isinstance(self.seconds, bool) or not 0 < self.seconds < math.inf):
+            raise ValueError(f"seconds is {self.seconds!r}; it must be positive and finite")
 
 
 @frozen
@@ -57,9 +57,9 @@ class Overflow(StrEnum):
     """`MailboxFull` at once, for `tell` too."""
 
 
-def _positive(instance: object, attribute: object, value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{getattr(attribute, 'name', 'value')} is {value}; it must be 1 or more")
+def _positive(_instance: object, attribute: Attribute[int], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{attribute.name} is {value!r}; it must be a whole number, 1 or more")
 
 
 @frozen(kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import traceback
+from types import CodeType
 from typing import Final, TypeAlias, cast
 
 from attrs import frozen
@@ -23,6 +24,9 @@ __all__ = [
     "is_clean",
     "leaves",
 ]
+
+
+_STANDARD_LIBRARY: Final = traceback.__file__.removesuffix("traceback.py")
 
 
 @frozen
@@ -90,9 +94,8 @@ def fingerprint(kind: str, places: tuple[str, ...]) -> str:
 def describe(error: BaseException, *, message: MessageId | None = None, message_kind: str | None = None) -> Failure:
     """Turn an exception into a `Failure`. A group is flattened into `parts`; leaves of one type give it their type."""
     kind = _name(type(error))
-    frames = traceback.extract_tb(error.__traceback__)
-    places = tuple(f"{_short(frame.filename)}:{frame.name}" for frame in frames)
-    last = frames[-1] if frames else None
+    frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    places = tuple(f"{_short(code.co_filename)}:{code.co_name}" for code, _ in frames)
     found = leaves(error)
     parts = tuple(describe(leaf) for leaf in found) if found[0] is not error else ()
     kinds = {part.type for part in parts}
@@ -100,7 +103,7 @@ def describe(error: BaseException, *, message: MessageId | None = None, message_
         type=kinds.pop() if len(kinds) == 1 else kind,
         text=_text(error),
         fingerprint=parts[0].fingerprint if parts else fingerprint(kind, places),
-        where=f"{_short(last.filename)}:{last.lineno} in {last.name}" if last is not None else "",
+        where=_where(frames),
         message=message,
         message_kind=message_kind,
         trace="".join(traceback.format_exception(error, limit=-8)),
@@ -121,6 +124,19 @@ def alone(error: BaseException) -> BaseException:
     """The only exception in a group, or `error` itself."""
     found = leaves(error)
     return found[0] if len(found) == 1 else error
+
+
+def _where(frames: list[tuple[CodeType, int]]) -> str:
+    if not frames:
+        return ""
+    code, line = next((each for each in reversed(frames) if not _is_standard(each[0].co_filename)), frames[-1])
+    return f"{_short(code.co_filename)}:{line} in {code.co_name}"
+
+
+def _is_standard(filename: str) -> bool:
+    return filename.startswith("<frozen ") or (
+        filename.startswith(_STANDARD_LIBRARY) and "site-packages" not in filename and "dist-packages" not in filename
+    )
 
 
 def _name(kind: type[BaseException]) -> str:

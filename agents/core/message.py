@@ -29,7 +29,6 @@ class Request(Generic[R]):
 class Priority:
     """The order in which a mailbox hands out what waits in it: lower numbers first, equal ones in arrival order."""
 
-    CONTROL = 0
     HIGH = 1
     NORMAL = 2
     LOW = 3
@@ -41,23 +40,20 @@ class Envelope:
 
     body: object
     id: MessageId = ""
+    """Empty for an ask from outside a handler, and for a message that is only in memory."""
     sender: Path | None = None
     askers: tuple[Path, ...] = ()
     """Who waits, directly or through others, for the reply: the slot itself among them is a cycle."""
     reply: Reply | None = None
     deadline: float | None = None
     """In the clock of the loop (seconds); a message taken after it is dropped, for its asker has gone."""
+    priority: int = Priority.NORMAL
     deliveries: int = 0
     """Attempts that ended without a settle because the handler's incarnation ended."""
     deaths: int = 0
     """Process deaths while this message was at the head of its mailbox."""
     row: int | None = None
     """The journal's mailbox row; None for a message that is only in memory."""
-    not_before: float | None = None
-    """In the clock of the loop: earliest next attempt."""
-    priority: int = Priority.NORMAL
-    keep_reply: bool = False
-    """The asker is a handler: its reply is kept under `id`, so that a redelivered handler gets the same one."""
 
 
 def asks_itself(target: Path, askers: tuple[Path, ...]) -> tuple[Path, ...] | None:

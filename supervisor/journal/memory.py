@@ -107,7 +107,8 @@ class MemoryJournal:
             after_crash=False,
             slots=frozenset(
                 path for path, slot in self._slots.items() if slot.state is not None or slot.messages or slot.timers
-            ),
+            )
+            | {reply.path for reply in self._replies.values()},
             tree=self._tree,
         )
         self._entered = True

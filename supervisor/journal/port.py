@@ -193,7 +193,7 @@ class Opened:
     after_crash: bool
     """There was an owner before, and it did not close."""
     slots: frozenset[Path]
-    """Slots for which the journal holds state, messages or timers; others need no recovery."""
+    """Slots for which the journal holds state, messages, timers or replies; others need no recovery."""
     tree: str
     """An id of this journal, made with the file: it begins every message id."""
 

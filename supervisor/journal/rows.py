@@ -98,11 +98,12 @@ def timers(connection: sqlite3.Connection, path: Path) -> dict[str, float]:
 
 
 def slots(connection: sqlite3.Connection) -> frozenset[Path]:
-    """Slots with state, messages or timers. Steps from path to path, however many messages wait in each."""
+    """Slots with state, messages, timers or replies. Steps from path to path, however many messages wait in each."""
     rows = connection.execute(
         "WITH RECURSIVE mail(path) AS (SELECT min(path) FROM mailbox UNION ALL"
         " SELECT (SELECT min(path) FROM mailbox WHERE path > mail.path) FROM mail WHERE mail.path IS NOT NULL)"
         " SELECT path FROM mail WHERE path IS NOT NULL UNION SELECT path FROM states UNION SELECT path FROM timers"
+        " UNION SELECT path FROM replies"
     ).fetchall()
     return frozenset(Path(path) for (path,) in rows)
 

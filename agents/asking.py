@@ -1,0 +1,147 @@
+"""One ask: where its asker waits, whether it would wait for itself, and what is said when no reply comes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import trio
+
+from .core.message import Envelope, asks_itself
+from .core.path import Path
+from .errors import AskCycle, AskTimeout
+from .slot import Slot
+from .wake import WAKE
+
+__all__ = ["Answer", "crowd", "no_room", "refuse_cycle", "timed_out"]
+
+
+class Answer:
+    """Where one asker waits. Answering it after it has left, or again, does nothing."""
+
+    __slots__ = ("asking", "expired", "known", "reply", "slot", "task")
+
+    def __init__(self, slot: Slot, asking: Slot | None) -> None:
+        self.slot = slot
+        self.asking = asking
+        """The slot whose handler asks; it waits for `slot` until the answer is known."""
+        self.known = False
+        self.expired = False
+        self.reply: tuple[Any, BaseException | None] = (None, None)
+        self.task: trio.lowlevel.Task | None = None
+        if asking is not None:
+            if asking.waiting_on is None:
+                asking.waiting_on = []
+            asking.waiting_on.append(slot)
+
+    def resolve(self, value: Any, error: BaseException | None) -> None:
+        """The reply, or why there is none."""
+        if not self.known:
+            self.reply = (value, error)
+            self._wake()
+
+    def expire(self) -> None:
+        """The limit has passed."""
+        if not self.known:
+            self.expired = True
+            self._wake()
+
+    def leave(self) -> None:
+        """Nobody waits here any more."""
+        self.known = True
+        self.task = None
+        asking, self.asking = self.asking, None
+        if asking is not None and asking.waiting_on is not None:
+            asking.waiting_on.remove(self.slot)
+
+    async def wait(self) -> None:
+        """Wait until the answer is known or the limit has passed. A checkpoint only if it has to wait."""
+        if not self.known:
+            self.task = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._abort)
+
+    def _wake(self) -> None:
+        task = self.task
+        self.leave()  # at once: by the time that the task runs, whoever answered may be handling what asks the asker
+        if task is not None:
+            trio.lowlevel.reschedule(task, WAKE)
+
+    def _abort(self, _: object) -> trio.lowlevel.Abort:
+        self.task = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+
+def refuse_cycle(target: Slot, asking: Slot, askers: tuple[Path, ...]) -> None:
+    """Raise `AskCycle` if `asking` would wait for itself: because `target` waits for it through the chain of this
+    message's askers, or through asks that have nothing to do with this message."""
+    cycle = asks_itself(target.path, askers) or _way(target, asking)
+    if cycle is not None:
+        raise AskCycle(
+            f"asking would wait for itself: {' asks '.join(cycle)}; tell instead of ask somewhere along this cycle",
+            path=target.path,
+            retry_safe=True,
+        )
+
+
+def _way(target: Slot, asking: Slot) -> tuple[Path, ...] | None:
+    """From `asking` to `target` and on, from slot to slot that is being asked, back to `asking`; None if none leads."""
+    came_from: dict[Path, Slot] = {target.path: asking}
+    here = [target]
+    while here:
+        slot = here.pop()
+        for asked in slot.waiting_on or ():
+            if asked is asking:
+                way = [asking.path]
+                while slot is not asking:
+                    way.append(slot.path)
+                    slot = came_from[slot.path]
+                return (asking.path, *reversed(way))
+            if asked.path not in came_from:
+                came_from[asked.path] = slot
+                here.append(asked)
+    return None
+
+
+def timed_out(slot: Slot, envelope: Envelope, within: float) -> AskTimeout:
+    """What to tell the asker: whom it asked what, and what is likely to be the cause."""
+    kind = type(envelope.body).__qualname__
+    waiting = list(slot)
+    waits = any(each is envelope for each in waiting)
+    if waits:
+        before = next(place for place, each in enumerate(waiting) if each is envelope)
+        doing = f"{before} messages are before it" if before else "it is next"
+        if slot.paused:
+            doing += f", and the slot is paused ({', '.join(slot.statistics().paused)})"
+        elif slot.agent is None:
+            doing += ", and nobody lives in the slot at the moment"
+        elif slot.busy is not None:
+            doing += f", and {_kind(slot.busy)} is still being handled"
+    elif slot.busy is envelope:
+        doing = "its handler is still running"
+        if slot.waiting_on:
+            doing += f" and is asking {', '.join(each.path for each in slot.waiting_on)}"
+    else:
+        doing = "it was taken, and its reply has not left"
+    return AskTimeout(f"{slot.path}: no reply to {kind} within {within:g} s: {doing}", path=slot.path, retry_safe=waits)
+
+
+def no_room(slot: Slot, envelope: Envelope, within: float) -> AskTimeout:
+    """What to tell an asker whose message never got into the mailbox."""
+    kind = type(envelope.body).__qualname__
+    return AskTimeout(
+        f"{slot.path}: no reply to {kind} within {within:g} s: its mailbox was full all the time ({crowd(slot)})",
+        path=slot.path,
+        retry_safe=True,
+    )
+
+
+def crowd(slot: Slot) -> str:
+    """How full a mailbox is, and why it may not get emptier."""
+    numbers = slot.statistics()
+    text = f"{numbers.depth} of {numbers.capacity} wait"
+    if numbers.reserved:
+        text += f", {numbers.reserved} more are on their way"
+    return f"{text}, paused: {', '.join(numbers.paused)}" if numbers.paused else text
+
+
+def _kind(item: object) -> str:
+    return type(item.body if isinstance(item, Envelope) else item).__qualname__

@@ -1,0 +1,172 @@
+"""What waits in a mailbox, in the order in which it is taken."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+from .message import Priority
+
+__all__ = ["Lanes"]
+
+Lane: TypeAlias = deque[tuple[float, object]]
+
+
+class Lanes:
+    """Ticks that are due, then messages of high, normal and low priority, each lane in arrival order.
+
+    The normal lane is two lists, one that is filled and one that is emptied from its end; so both ends cost an append
+    or a pop. The other lanes hold `(arrived, item)` and exist once something came.
+    """
+
+    __slots__ = ("_beside", "_due", "_high", "_in", "_low", "_out", "_since", "_since_in", "now")
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
+        self._in: list[object] = []
+        self._out: list[object] = []
+        """What came before all of `_in`, the next one last."""
+        self._since_in = 0.0
+        """When the first of `_in` arrived."""
+        self._since = 0.0
+        """When the oldest that was put into `_out` arrived, or earlier."""
+        self._due: list[object] | None = None
+        self._high: Lane | None = None
+        self._low: Lane | None = None
+        self._beside = 0
+        """How many messages are in the high and the low lane."""
+
+    def __len__(self) -> int:
+        """Messages; ticks do not count."""
+        return len(self._in) + len(self._out) + self._beside
+
+    def __iter__(self) -> Iterator[object]:
+        """Every message, in the order in which they will be taken; ticks are left out."""
+        yield from (item for _, item in self._high or ())
+        yield from reversed(self._out)
+        yield from self._in
+        yield from (item for _, item in self._low or ())
+
+    def of_priority(self, priority: int) -> Iterator[object]:
+        """The messages of one priority, in order."""
+        if priority == Priority.NORMAL:
+            yield from reversed(self._out)
+            yield from self._in
+        else:
+            yield from (item for _, item in (self._high if priority < Priority.NORMAL else self._low) or ())
+
+    @property
+    def oldest(self) -> float:
+        """Seconds that the message which waits longest has waited; 0 if none does. Never less than the truth, and more
+        only by the time over which the messages came that were taken together with it."""
+        arrivals: list[float] = [lane[0][0] for lane in (self._high, self._low) if lane]
+        if self._out:
+            arrivals.append(self._since)
+        elif self._in:
+            arrivals.append(self._since_in)
+        return max(0.0, self.now() - min(arrivals)) if arrivals else 0.0
+
+    def append(self, item: object, priority: int = Priority.NORMAL) -> None:
+        """Put a message behind those of its priority."""
+        if priority == Priority.NORMAL:
+            if not self._in:
+                self._since_in = self.now()
+            self._in.append(item)
+        elif priority < Priority.NORMAL:
+            if self._high is None:
+                self._high = deque()
+            self._high.append((self.now(), item))
+            self._beside += 1
+        else:
+            if self._low is None:
+                self._low = deque()
+            self._low.append((self.now(), item))
+            self._beside += 1
+
+    def add_due(self, tick: object) -> None:
+        """Put something that is due before all messages and behind what was due before it."""
+        if self._due is None:
+            self._due = []
+        self._due.append(tick)
+
+    def prepend(self, items: list[Any]) -> None:
+        """Put messages before all others of normal priority, in their order."""
+        self._turn_over()
+        if not self._out:
+            self._since = self.now()
+        self._out.extend(reversed(items))
+
+    def pop(self) -> object | None:
+        """Take what comes first; None if nothing waits."""
+        if self._due:
+            return self._due.pop(0)
+        if self._high:
+            self._beside -= 1
+            return self._high.popleft()[1]
+        if not self._out:
+            self._turn_over()
+        if self._out:
+            return self._out.pop()
+        if self._low:
+            self._beside -= 1
+            return self._low.popleft()[1]
+        return None
+
+    def remove_oldest(self, priority: int, wanted: Callable[[object], bool]) -> object | None:
+        """Take out the oldest `wanted` message of the lowest priority that has one, but of none above `priority`."""
+        found = self._remove_beside(self._low, wanted)
+        if found is None and priority <= Priority.NORMAL:
+            self._turn_over()
+            for place in range(len(self._out) - 1, -1, -1):
+                if wanted(self._out[place]):
+                    return self._out.pop(place)
+        if found is None and priority < Priority.NORMAL:
+            found = self._remove_beside(self._high, wanted)
+        return found
+
+    def replace(self, priority: int, wanted: Callable[[object], bool], item: object) -> object | None:
+        """Put `item` at the place of the first message of its priority that is `wanted`; returns that one, or None."""
+        if priority == Priority.NORMAL:
+            self._turn_over()
+            for place in range(len(self._out) - 1, -1, -1):
+                victim = self._out[place]
+                if wanted(victim):
+                    self._out[place] = item
+                    return victim
+            return None
+        lane = self._high if priority < Priority.NORMAL else self._low
+        for place, (arrived, victim) in enumerate(lane or ()):
+            if lane is not None and wanted(victim):
+                lane[place] = (arrived, item)
+                return victim
+        return None
+
+    def drop_due(self) -> None:
+        """Forget everything that is due."""
+        self._due = None
+
+    def clear(self) -> list[object]:
+        """Empty it; returns the messages, in order."""
+        left = list(self)
+        self._in, self._out = [], []
+        self._due = self._high = self._low = None
+        self._beside = 0
+        return left
+
+    def _turn_over(self) -> None:
+        """Move what was filled behind what is being emptied."""
+        if self._in:
+            if not self._out:
+                self._since = self._since_in
+            self._in.reverse()
+            self._in.extend(self._out)
+            self._out, self._in = self._in, []
+
+    def _remove_beside(self, lane: Lane | None, wanted: Callable[[object], bool]) -> object | None:
+        for place, (_, item) in enumerate(lane or ()):
+            if lane is not None and wanted(item):
+                del lane[place]
+                self._beside -= 1
+                return item
+        return None

@@ -1,0 +1,147 @@
+"""Which methods of an agent's class handle messages, and which are ticks: found once, when the class is made."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import typing
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace, UnionType
+from typing import Any, Final, TypeVar, Union
+
+from attrs import frozen
+
+from .errors import ConfigurationError
+
+__all__ = ["Repeated", "every", "handles", "marked_methods"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_HANDLES: Final = "__treewarden_handles__"
+_EVERY: Final = "__treewarden_every__"
+
+
+@frozen
+class Repeated:
+    """One `@every` method."""
+
+    name: str
+    call: Callable[..., Any]
+    period: float | str
+
+    def seconds(self, agent: object) -> float:
+        """The period of this agent; a text names the attribute that holds it."""
+        value: Any = getattr(agent, self.period) if isinstance(self.period, str) else self.period
+        return _seconds(f"{type(agent).__qualname__}.{self.name}", value)
+
+
+def handles(method: F) -> F:
+    """Mark a method as the handler of the message type that annotates its parameter (a union is each of its types).
+
+    `async def` or plain `def`. What it returns is the reply of an ask; in a stage of a pipeline it goes on to the
+    next stage. What it raises ends the incarnation, except `RateLimited` and `Stop`. A method that overrides it in a
+    subclass handles the same messages, marked or not.
+    """
+    setattr(method, _HANDLES, True)
+    return method
+
+
+def every(seconds: float | str) -> Callable[[F], F]:
+    """Mark a method without parameters to run every `seconds`, the first time at once.
+
+    The due times are a fixed grid in wall time, which goes on over restarts and process deaths; ticks missed while
+    the agent was down or busy become one. A text names the attribute of the agent that holds the period; it is read
+    when an incarnation begins. What the method returns is dropped.
+    """
+
+    def mark(method: F) -> F:
+        setattr(method, _EVERY, seconds)
+        return method
+
+    return mark
+
+
+def marked_methods(cls: type) -> tuple[Mapping[type, Callable[..., Any]], tuple[Repeated, ...]]:
+    """The handlers of `cls` by the type of message, and its ticks; those of its bases and mixins are among them.
+
+    Raises `ConfigurationError` naming the method that cannot be what it was marked to be.
+    """
+    methods: dict[str, Callable[..., Any]] = {}
+    marked: dict[str, Callable[..., Any]] = {}
+    for base in reversed(cls.__mro__):
+        for name, method in vars(base).items():
+            if hasattr(method, _HANDLES) or hasattr(method, _EVERY):
+                marked[name] = method
+            if name in marked:
+                methods.pop(name, None)  # the place of the last one counts: it is in the class nearest to `cls`
+                methods[name] = method
+    handlers: dict[type, str] = {}
+    repeated: list[Repeated] = []
+    for name, method in methods.items():
+        where = f"{cls.__qualname__}.{name}"
+        _check(where, method)
+        if not hasattr(marked[name], _HANDLES):
+            repeated.append(_repeated(where, name, method, getattr(marked[name], _EVERY)))
+            continue
+        for kind in _message_types(where, marked[name]):
+            before = handlers.get(kind)
+            if before in vars(cls) and name in vars(cls):
+                raise ConfigurationError(f"{where}: {before} handles {kind.__qualname__} too; leave one of them")
+            handlers[kind] = name
+    return {kind: methods[name] for kind, name in handlers.items()}, tuple(repeated)
+
+
+def _check(where: str, method: Callable[..., Any]) -> None:
+    if not inspect.isfunction(method):
+        raise ConfigurationError(f"{where} is a {type(method).__name__}; mark a method, `def` or `async def`")
+    if inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method):
+        raise ConfigurationError(f"{where}: it yields; a handler returns its reply, and tells what else there is")
+
+
+def _repeated(where: str, name: str, method: Callable[..., Any], period: float | str) -> Repeated:
+    if len(inspect.signature(method).parameters) != 1:
+        raise ConfigurationError(f"{where}: an @every method takes nothing but self")
+    if not isinstance(period, str):
+        _seconds(where, period)
+    return Repeated(name, method, period)
+
+
+def _seconds(where: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise ConfigurationError(f"{where}: its period is {value!r}; give a positive number of seconds")
+    return float(value)
+
+
+def _message_types(where: str, method: Callable[..., Any]) -> list[type]:
+    parameters = list(inspect.signature(method).parameters.values())
+    if len(parameters) != 2 or parameters[1].kind not in (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    ):
+        raise ConfigurationError(
+            f"{where}: a handler takes self and one message, not ({', '.join(map(str, parameters))})"
+        )
+    annotation = parameters[1].annotation
+    if annotation is inspect.Parameter.empty:
+        raise ConfigurationError(f"{where}: annotate {parameters[1].name!r} with the type of message it handles")
+    hint = _evaluated(where, method, annotation)
+    kinds = typing.get_args(hint) if typing.get_origin(hint) in (Union, UnionType) else (hint,)
+    found = [typing.get_origin(kind) or kind for kind in kinds]
+    for kind in found:
+        if not isinstance(kind, type):
+            raise ConfigurationError(f"{where}: {kind!r} is not a class; handle a class or a union of classes")
+    return found
+
+
+def _evaluated(where: str, method: Callable[..., Any], annotation: Any) -> Any:
+    """An annotation, which `from __future__ import annotations` makes a text. The method's others are left alone."""
+    if not isinstance(annotation, str):
+        return annotation
+    known = getattr(inspect.unwrap(method), "__globals__", {})
+    try:
+        return typing.get_type_hints(SimpleNamespace(__annotations__={"message": annotation}), known)["message"]
+    except Exception as error:
+        raise ConfigurationError(
+            f"{where}: the type of its message, {annotation}, is not known when the class is made ({error}); "
+            "define or import message classes at module level, above the agent"
+        ) from None

@@ -1,0 +1,208 @@
+"""What makes a handled message count: its settle, the checkpoints between, and what undoes it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from .core.durability import Checkpointed
+from .core.exit import Failure, describe
+from .core.message import Due, Envelope
+from .errors import AgentFailed, RateLimited
+from .life import CheckpointDue, Life, Tick
+from .ports import KEEP, Settled
+
+__all__ = ["keep", "rate_limit_of", "settle", "settle_beside", "throttle"]
+
+
+def settle(life: Life, item: object, result: Any = None, timers: tuple[Due, ...] = ()) -> None:
+    """Make what was handled count: at once in memory, or queued for the disk with everything that it did.
+
+    Raises `ConfigurationError` for something that cannot be stored; then nothing has changed. Of an incarnation that
+    has ended meanwhile nothing counts.
+    """
+    slot, turn, agent = life.slot, life.turn, life.agent
+    if slot.agent is not agent:
+        turn.drop()
+        return
+    if slot.durable:
+        _settle_on_disk(life, item if type(item) is Envelope else None, result, timers)
+        slot.handled += 1
+        slot.busy = None
+        return
+    if agent.state is not life.state:
+        life.state = agent.state
+    if life.keeps:
+        _keep_if_due(life)
+    elif turn.events:
+        life.warden.recorded(tuple(turn.events))
+    slot.state = life.state
+    slot.handled += 1
+    slot.busy = None
+    turn.clear()
+    if type(item) is Envelope and item.reply is not None:
+        item.reply(result, None)
+
+
+def settle_beside(life: Life) -> None:
+    """Make count what happened outside messages: in `on_start`, in a body, in a helper."""
+    slot, events, state = life.slot, tuple(life.beside.events), life.agent.state
+    life.keep_ordered = False
+    if state is life.state and not events and life.checkpoint_name is None:
+        return
+    if slot.durable:
+        done = Settled(slot.path, state=state, events=events, checkpoint=life.checkpoint_name)
+        _submit(life, done, state)
+        life.checkpoint_name = None
+        life.state = state
+    else:
+        slot.state = life.state = state
+        if life.keeps:
+            life.since_checkpoint += 1
+            keep(life, events)
+        elif events:
+            life.warden.recorded(events)
+    slot.handled += 1
+    life.beside.clear()
+
+
+def keep(life: Life, events: tuple[Any, ...] = ()) -> None:
+    """For durability `checkpoint(every=...)`: write the state as it was last settled, if anything has settled since."""
+    if life.checkpoint_alarm is not None:
+        life.checkpoint_alarm.cancel()
+        life.checkpoint_alarm = None
+    if not life.since_checkpoint:
+        return
+    slot = life.slot
+    timers = tuple(Due(name, at) for name, at in slot.due.items())
+    checkpoint = life.checkpoint_name or ""
+    _submit(life, Settled(slot.path, state=life.state, events=events, timers=timers, checkpoint=checkpoint))
+    life.since_checkpoint = 0
+    life.checkpoint_name = None
+
+
+def throttle(life: Life, item: object, limited: RateLimited) -> None:
+    """Slow down: undo what the handler did, keep the message, and let the supervisor say for how long."""
+    slot, agent = life.slot, life.agent
+    life.turn.drop()
+    if slot.agent is not agent:
+        return
+    agent.state = life.state
+    slot.busy = None
+    slot.pause("throttled")
+    if item is not None and type(item) is not Tick:
+        slot.put_back([item])
+    life.warden.rate_limited(limited.after, item if type(item) is Envelope else None, describe(limited))
+
+
+def rate_limit_of(error: BaseException) -> RateLimited | None:
+    """`error` as a rate limit, if it is one: ours, or any exception whose `response.status_code` is 429."""
+    if isinstance(error, RateLimited):
+        return error
+    response = getattr(error, "response", None)
+    if getattr(response, "status_code", None) != 429:
+        return None
+    raw: Any = getattr(response, "headers", {}).get("Retry-After")
+    try:
+        after = max(0.0, float(raw)) if raw is not None else None
+    except ValueError:  # a date: the other side's clock is not ours
+        after = None
+    limited = RateLimited(after, str(error))
+    limited.__traceback__ = error.__traceback__
+    return limited
+
+
+def _settle_on_disk(life: Life, envelope: Envelope | None, result: Any, timers: tuple[Due, ...]) -> None:
+    slot, turn, state = life.slot, life.turn, life.agent.state
+    done = Settled(
+        path=slot.path,
+        envelope=envelope,
+        state=KEEP if state is life.state and life.checkpoint_name is None else state,
+        reply=result,
+        asked=turn.asked is not None,
+        outgoing=tuple(turn.outgoing),
+        events=tuple(turn.events),
+        timers=timers,
+        checkpoint=life.checkpoint_name,
+    )
+    if done.is_empty and not slot.inflight:
+        _leave(done)
+    else:
+        _submit(life, done, state)
+    life.state = state
+    life.checkpoint_name = None
+    turn.clear()
+
+
+def _submit(life: Life, done: Settled, state: object = KEEP) -> None:
+    slot, envelope = life.slot, done.envelope
+    assert slot.store is not None
+    if envelope is not None and envelope.reply is None:
+        life.in_flight.append(envelope)
+    slot.inflight += 1
+    try:
+        slot.store.settle(done, partial(_committed, life, done, state))
+    except BaseException:
+        slot.inflight -= 1
+        if envelope is not None and envelope.reply is None:
+            life.in_flight.pop()
+        raise
+
+
+def _committed(life: Life, done: Settled, state: object, error: BaseException | None) -> None:
+    """After the commit: what the handler did may leave now, or it never happened."""
+    slot, envelope = life.slot, done.envelope
+    slot.inflight -= 1
+    if error is None:
+        if state is not KEEP:
+            slot.state = state
+        if envelope is not None and envelope.reply is None:
+            life.in_flight.popleft()
+        _leave(done)
+        return
+    for message in done.outgoing:
+        message.cancel()
+    if envelope is not None and envelope.reply is not None:
+        failure = Failure("CommitFailed", str(error))
+        envelope.reply(None, AgentFailed(slot.path, failure, retry_safe=True))
+    _run_again(life)
+    life.warden.commit_failed(error)
+
+
+def _leave(done: Settled) -> None:
+    for message in done.outgoing:
+        message.release()
+    if done.envelope is not None and done.envelope.reply is not None:
+        done.envelope.reply(done.reply, None)
+
+
+def _run_again(life: Life) -> None:
+    """A commit has failed, so all behind it fail too: what they settled, and what is in hand, waits again, in order."""
+    slot = life.slot
+    again: list[object] = list(life.in_flight)
+    life.in_flight.clear()
+    if slot.agent is life.agent:
+        busy = slot.busy
+        slot.agent = None  # from here on what it does is void
+        if busy is not None and type(busy) is not Tick and not (type(busy) is Envelope and busy.reply is not None):
+            slot.busy = None
+            if not any(busy is each for each in again):
+                again.append(busy)
+    if again:
+        slot.put_back(again)
+
+
+def _keep_if_due(life: Life) -> None:
+    """Keep the state when it is time, or see to it that it will be."""
+    life.since_checkpoint += 1
+    level = life.slot.spec.durability
+    assert isinstance(level, Checkpointed)
+    events = tuple(life.turn.events)
+    if life.checkpoint_name is not None or (level.messages is not None and life.since_checkpoint >= level.messages):
+        keep(life, events)
+        return
+    if events:
+        _submit(life, Settled(life.slot.path, events=events))
+    if level.seconds is not None and life.checkpoint_alarm is None:
+        due = life.clock.now() + level.seconds
+        life.checkpoint_alarm = life.alarms.at(due, lambda: life.slot.put_control(CheckpointDue()))
