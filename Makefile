@@ -47,6 +47,16 @@ conformance: env ## run the vectors recorded from Erlang/OTP; FILE=other.json, A
 test-beside: env ## install the wheel beside openai-agents and supervisor (uses the network)
 	@$(BIN)/pytest tests/network $(ARGS)
 
+.PHONY: bench
+bench: env ## measure the kernel beside handwritten trio and the peers; ARGS="--quick --only ask-one"
+	@$(BIN)/python benchmarks/kernel.py $(ARGS)
+
+.PHONY: bench-peers
+bench-peers: env ## install the peers into build/peers; RAY=1 for Ray too (uses the network)
+	@test -x build/peers/bin/python || $(BIN)/python -m venv build/peers
+	@build/peers/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+		-r benchmarks/peers.txt $(if $(RAY),-r benchmarks/peers-ray.txt)
+
 .PHONY: check
 check: env links ## lint, formatting and types
 	@$(BIN)/ruff check

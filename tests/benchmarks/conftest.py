@@ -1,0 +1,8 @@
+"""A benchmark is a script and its modules lie beside it: their folder is on the path, as it is when it runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
