@@ -92,7 +92,9 @@ def test_at_the_end_the_table_goes_and_the_cursor_comes_back() -> None:
     text = view.closed(ENDING)
     assert view.farewell in text
     assert "desk ran 1 min 15 s: ended in order (SIGINT)" in visible(text)
-    assert not any(line.startswith("slot") for line in visible(text.split("desk ran")[1]))
+    drawn, _, after = text.partition("desk ran")
+    assert drawn[drawn.rfind("Ctrl-C stops") :].count("\x1b[2K") >= 4  # title, heading, two slots: erased
+    assert not any(line.startswith("slot") for line in visible(after))
 
 
 def test_a_tree_that_did_not_begin_draws_nothing() -> None:

@@ -15,11 +15,14 @@ from treewarden.supervisor.ops.output import Output, paint_for, width_of, writer
 
 def test_everything_is_written_to_a_pipe() -> None:
     reads, writes = os.pipe()
-    with open(writes, "w", encoding="ascii") as stream, open(reads, encoding="ascii") as other:
-        done = threading.Thread(target=lambda: (writer(stream)("aé" * 100_000), stream.close()))
-        done.start()
-        assert other.read() == "a?" * 100_000
-        done.join()
+    read: list[str] = []
+    with open(reads, encoding="ascii") as other:
+        reader = threading.Thread(target=lambda: read.append(other.read()))
+        reader.start()
+        with open(writes, "w", encoding="ascii") as stream:
+            writer(stream)("aé" * 100_000)
+        reader.join()
+    assert read == ["a?" * 100_000]
 
 
 def test_a_stream_in_memory() -> None:
