@@ -146,6 +146,8 @@ class Life:
         self._timers: dict[str, _Timer] = {}
         self._token: object = _NO_TOKEN
         self._stop_requested: trio.Event | None = None
+        self.error: BaseException | None = None
+        """The exception that ended it, if one did."""
         self.keep_ordered = False
         """Something outside the handlers wants to be settled."""
         agent.life = self

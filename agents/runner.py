@@ -45,6 +45,7 @@ async def run_agent(life: Life) -> Exit:
         exit = await (_with_body(life) if overrides(life.agent, "run") else _messages(life))
         await _wind_up(life)
     except Exception as error:
+        life.error = error
         exit = Failed(_failure(life, error))
     life.turn.drop()
     if overrides(life.agent, "on_stop"):
@@ -64,15 +65,18 @@ async def _wind_up(life: Life) -> None:
 
 async def _on_stop(life: Life, exit: Exit) -> Exit:
     current_turn.set(life.beside)
-    failure: Failure | None = None
+    failed: Exception | None = None
     with trio.move_on_after(life.stop_within) as limit:
         try:
             await life.agent.on_stop(exit)
         except Exception as error:
-            failure = describe(error)
+            failed = error
     if limit.cancelled_caught:
-        failure = describe(TimeoutError(f"on_stop took longer than {life.stop_within:g} s"))
-    return exit if failure is None or isinstance(exit, Failed) else Failed(failure)
+        failed = TimeoutError(f"on_stop took longer than {life.stop_within:g} s")
+    if failed is None or isinstance(exit, Failed):
+        return exit
+    life.error = failed
+    return Failed(describe(failed))
 
 
 # -- the loop

@@ -202,6 +202,7 @@ class AgentLife(Incarnation):
         assert self._life is not None
         exit = await run_agent(self._life)
         if not self._scope.cancel_called:
+            self.error = self._life.error
             self._finish(exit)
 
     def _fence(self, error: BaseException) -> None:

@@ -67,10 +67,11 @@ def run(vector: Vector, seed: int = 0) -> list[dict[str, Any]]:
 async def _run(vector: Vector, seed: int) -> list[dict[str, Any]]:
     journal = RecordingJournal(lambda commit: driver.see(commit))
     async with journal, trio.open_nursery() as nursery:
+        timers = Timers()
         common = Common(
             clock=LoopClock(lambda: 0.0),
-            timers=Timers(),
-            registry=Registry(),
+            timers=timers,
+            registry=Registry(timers),
             journal=journal,
             random=random.Random(seed),
         )
