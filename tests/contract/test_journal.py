@@ -257,8 +257,10 @@ async def test_a_dead_letter_leaves_its_mailbox(owner: Owner) -> None:
 async def test_a_reply_is_kept_until_the_asking_message_settles(owner: Owner) -> None:
     replies = [ReplyRow(id, DESK, "int", body, 2) for id, body in (("t-1>ask.0", "1"), ("t-1>ask.1", "2"))]
     other = ReplyRow("t-10>ask.0", DESK, "int", "3")
+    elsewhere = [ReplyRow(f"t-1>{name}.0", SHOP, "int", "4") for name in ("x", "zz", "ä", "\U0010fffe")]
     async with owner() as journal:
-        await journal.commit(Commit(replies=(*replies, other, ReplyRow("t-1>x.0", SHOP, "int", "4"))))
+        await journal.commit(Commit(replies=(*replies, other, *elsewhere)))
+        assert (await journal.recover(SHOP)).replies == tuple(elsewhere)
         await journal.commit(Commit(replies=(ReplyRow("t-1>ask.0", DESK, "int", "5"),)))
         assert (await journal.recover(DESK)).replies == (other, *replies)
         await journal.commit(Commit(forget_replies=("t-1>",)))

@@ -114,6 +114,8 @@ async def test_a_read_sees_what_was_submitted_before_it_and_nothing_behind(file:
             found.append(await journal.recover(DESK))
 
         gate.shut()
+        journal.submit(Commit(), told.of("in hand"))
+        await trio.testing.wait_all_tasks_blocked()
         journal.submit(settle(1), told.of("before"))
         nursery.start_soon(recover)
         await trio.testing.wait_all_tasks_blocked()
@@ -183,16 +185,19 @@ async def test_one_bad_commit_among_many_costs_few_transactions(file: pathlib.Pa
 
 async def test_each_who_waits_gets_an_error_of_its_own(file: pathlib.Path) -> None:
     errors: list[CommitFailed] = []
-    async with on_disk(file) as journal, trio.open_nursery() as nursery:
+    async with on_disk(file, patience=0) as journal:
 
         async def fail() -> None:
             try:
-                await journal.commit(Commit(states=(state(1),), acked=(9,)))
+                await journal.commit(settle(1))
             except CommitFailed as error:
                 errors.append(error)
 
-        nursery.start_soon(fail)
-        nursery.start_soon(fail)
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(fail)
+                nursery.start_soon(fail)
     assert len({id(error) for error in errors}) == 2
 
 
