@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+import pytest
+
+from treewarden.agents.core.exit import (
+    KILLED,
+    Failed,
+    Failure,
+    Finished,
+    Stopped,
+    alone,
+    describe,
+    fingerprint,
+    is_clean,
+    leaves,
+)
+from treewarden.agents.errors import RateLimited
+
+
+class Odd(Exception):
+    """Whose text cannot be read."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def raised(call: Callable[[], object]) -> BaseException:
+    try:
+        call()
+    except BaseException as error:
+        return error
+    raise AssertionError("it raised nothing")
+
+
+def unlucky(text: str = "unlucky") -> NoReturn:
+    raise ValueError(text)
+
+
+def also_unlucky() -> NoReturn:
+    raise ValueError("unlucky")
+
+
+def wrong_type() -> NoReturn:
+    raise TypeError("unlucky")
+
+
+def of(*errors: Exception) -> ExceptionGroup[Exception]:
+    return ExceptionGroup("several", list(errors))
+
+
+@pytest.mark.parametrize(
+    ("exit", "clean"), [(Finished(), True), (Finished(3), True), (Stopped("x"), True), (KILLED, False)]
+)
+def test_which_exits_are_clean(exit: Finished | Stopped | Failed, clean: bool) -> None:
+    assert is_clean(exit) is clean
+
+
+def test_an_exception_as_data() -> None:
+    failure = describe(raised(unlucky), message="m7", message_kind="Add")
+    assert (failure.type, failure.text, failure.message, failure.message_kind) == ("ValueError", "unlucky", "m7", "Add")
+    assert failure.where.startswith("core/test_exit.py:")
+    assert failure.where.endswith(" in unlucky")
+    assert "raise ValueError" in failure.trace
+    assert str(failure) == f"ValueError: unlucky ({failure.where})"
+    assert failure.after is None
+    assert failure.parts == ()
+
+
+def test_the_class_has_its_module_unless_it_is_built_in() -> None:
+    assert describe(json.JSONDecodeError("bad", "", 0)).type == "json.decoder.JSONDecodeError"
+    assert describe(KeyError("a")).type == "KeyError"
+
+
+def test_an_exception_that_was_never_raised_has_no_place() -> None:
+    failure = describe(ValueError("x"))
+    assert failure.where == ""
+    assert str(failure) == "ValueError: x"
+    assert str(describe(ValueError())) == "ValueError"
+
+
+def test_the_place_is_the_innermost_frame_outside_the_standard_library() -> None:
+    failure = describe(raised(lambda: json.loads("{")))
+    assert failure.where.startswith("core/test_exit.py:")
+    assert "raw_decode" in failure.trace
+
+
+def test_the_same_failure_has_the_same_fingerprint_whatever_its_text() -> None:
+    first, second = describe(raised(unlucky)), describe(raised(lambda: unlucky("other")))
+    assert first.fingerprint == describe(raised(unlucky)).fingerprint
+    assert first.fingerprint != describe(raised(also_unlucky)).fingerprint
+    assert first.fingerprint != describe(raised(wrong_type)).fingerprint
+    assert second.fingerprint != first.fingerprint  # another caller
+
+
+def test_a_fingerprint_does_not_know_the_line() -> None:
+    lines = {describe(raised(lambda: unlucky("a"))).fingerprint, describe(raised(lambda: unlucky("b"))).fingerprint}
+    assert len(lines) == 1
+
+
+def test_only_the_three_innermost_places_count() -> None:
+    assert fingerprint("E", ("a", "b", "c", "d")) == fingerprint("E", ("x", "b", "c", "d"))
+    assert fingerprint("E", ("b", "c", "d")) != fingerprint("E", ("b", "c", "x"))
+    assert fingerprint("E", ()) != fingerprint("F", ())
+
+
+def test_a_group_is_flattened_and_named_after_its_leaves() -> None:
+    error = of(ValueError("a"), of(ValueError("b"), ValueError("c")))
+    failure = describe(error)
+    assert failure.type == "ValueError"
+    assert [part.text for part in failure.parts] == ["a", "b", "c"]
+    assert failure.fingerprint == failure.parts[0].fingerprint
+
+
+def test_a_group_of_several_kinds_stays_a_group() -> None:
+    assert describe(of(ValueError("a"), TypeError("b"))).type == "ExceptionGroup"
+
+
+def test_leaves_and_the_only_one() -> None:
+    one = ValueError("a")
+    assert leaves(one) == [one]
+    assert alone(of(of(one))) is one
+    both = of(one, ValueError("b"))
+    assert alone(both) is both
+
+
+def test_a_text_that_cannot_be_read_hides_nothing() -> None:
+    failure = describe(Odd())
+    assert failure.text == "<its text could not be read>"
+    assert failure.type.endswith("test_exit.Odd")
+
+
+def test_a_long_text_is_cut() -> None:
+    assert len(describe(ValueError("x" * 10_000)).text) == 2000
+
+
+@pytest.mark.parametrize(("after", "read"), [(7, 7.0), (0.5, 0.5), (None, None)])
+def test_how_long_the_other_side_asked_us_to_wait(after: float | None, read: float | None) -> None:
+    assert describe(RateLimited(after)).after == read
+
+
+def test_what_is_called_after_and_is_no_number_is_not_taken_for_one() -> None:
+    error = ValueError("x")
+    error.after = True  # type: ignore[attr-defined]
+    assert describe(error).after is None
+    error.after = "soon"  # type: ignore[attr-defined]
+    assert describe(error).after is None
+
+
+def test_failures_are_values() -> None:
+    assert Failure("E", "t") == Failure("E", "t")
+    assert hash(Failure("E")) == hash(Failure("E"))
+    assert traceback.__name__ not in Failure("E").trace
