@@ -204,6 +204,11 @@ class Tree:
         return tuple(_statuses(self._root.supervisor, 0))
 
     @property
+    def handled(self) -> int:
+        """Messages and ticks that were settled in this process by the slots that the tree has now, ended ones too."""
+        return sum(slot.handled for slot in self._common.registry)
+
+    @property
     def zombies(self) -> tuple[Path, ...]:
         """Slots with an earlier incarnation that was cancelled and has not ended."""
         return tuple(life.slot.path for life in self._common.living_zombies)

@@ -15,16 +15,13 @@ from ..views.tree_status import SlotView
 from .wording import PLAIN, Paint, clean, columns, duration, ending_at, local
 
 __all__ = [
-    "LIVE_HEADING",
-    "LIVE_RIGHT",
     "Fitted",
     "Kept",
     "LiveSlot",
     "file_table",
     "fit",
-    "live_row",
+    "live_lines",
     "live_table",
-    "state_style",
 ]
 
 
@@ -72,8 +69,8 @@ _STYLES: Final = {
     SlotState.DOWN: "dim",
 }
 _LASTING: Final = frozenset({SlotState.DOWN, SlotState.HELD})
-LIVE_HEADING: Final = ("slot", "state", "life", "restarts", "mailbox", "handled", "")
-LIVE_RIGHT: Final = frozenset({2, 3, 4, 5})
+_HEADING: Final = ("slot", "state", "life", "restarts", "mailbox", "handled", "")
+_RIGHT: Final = frozenset({2, 3, 4, 5})
 
 
 @frozen
@@ -108,13 +105,8 @@ def _rest(slots: Sequence[LiveSlot], shown: int) -> str:
     return f"{lead}: {', '.join(f'{n} {state}' for state, n in states.most_common())}"
 
 
-def state_style(state: SlotState) -> str:
-    """The colour of a state, as `Paint` names it."""
-    return _STYLES[state]
-
-
-def live_row(slot: LiveSlot, *, indent: bool) -> tuple[str, ...]:
-    """One slot under `LIVE_HEADING`; a supervisor has no life, mailbox or count of its own."""
+def _live_row(slot: LiveSlot, *, indent: bool) -> tuple[str, ...]:
+    """One slot under the heading; a supervisor has no life, mailbox or count of its own."""
     name = "  " * slot.depth + slot.path.name if indent else str(slot.path)
     note = clean(slot.note)
     if slot.zombie:
@@ -125,16 +117,24 @@ def live_row(slot: LiveSlot, *, indent: bool) -> tuple[str, ...]:
     return (name, slot.state.value, *(str(n) for n in numbers), note)
 
 
-def live_table(slots: Sequence[LiveSlot], room: int, width: int | None = None, paint: Paint = PLAIN) -> list[str]:
-    """The table of a running tree in at most `room` lines below its heading."""
+def live_lines(slots: Sequence[LiveSlot], room: int, width: int | None = None) -> list[tuple[str, str]]:
+    """The table of a running tree in at most `room` lines below its heading: lines with their styles."""
     fitted = fit(slots, room)
-    rows = [live_row(slot, indent=fitted.whole) for slot in fitted.rows]
-    lines = columns([LIVE_HEADING, *rows], right=LIVE_RIGHT, width=width)
-    painted = [paint(lines[0], "dim")]
-    for slot, line in zip(fitted.rows, lines[1:], strict=True):
-        calm = slot.state is SlotState.UP
-        painted.append(paint(line, "warn" if calm and slot.note else "" if calm else state_style(slot.state)))
-    return [*painted, fitted.rest] if fitted.rest else painted
+    rows = [_live_row(slot, indent=fitted.whole) for slot in fitted.rows]
+    heading, *lines = columns([_HEADING, *rows], right=_RIGHT, width=width)
+    styled = [(line, _live_style(slot)) for slot, line in zip(fitted.rows, lines, strict=True)]
+    return [(heading, "dim"), *styled, *([(fitted.rest, "")] if fitted.rest else [])]
+
+
+def live_table(slots: Sequence[LiveSlot], room: int, width: int | None = None, paint: Paint = PLAIN) -> list[str]:
+    """The same, painted."""
+    return [paint(line, style) for line, style in live_lines(slots, room, width)]
+
+
+def _live_style(slot: LiveSlot) -> str:
+    if slot.state is SlotState.UP:
+        return "warn" if slot.note or slot.zombie else ""
+    return _STYLES[slot.state]
 
 
 @frozen(kw_only=True)
@@ -169,7 +169,7 @@ def file_table(
         due = "" if kept.due is None else local(kept.due)
         table.append((name, state, str(slot.lives), restarts, settled, str(kept.mailbox), str(slot.dead), due, remark))
     lines = columns(table, right=frozenset({2, 3, 4, 5, 6}), width=width)
-    styles = [state_style(slot.state) if slot.state is not SlotState.UP else "" for _, slot, _ in rows]
+    styles = [_STYLES[slot.state] if slot.state is not SlotState.UP else "" for _, slot, _ in rows]
     return [paint(line, style) for line, style in zip(lines, ["dim", *styles], strict=True)]
 
 

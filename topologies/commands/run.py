@@ -26,7 +26,7 @@ from treewarden.supervisor.ops.summary_text import Ending
 from treewarden.supervisor.ops.wording import duration
 
 from ..open import open_tree
-from ..running import SlotStatus, Tree
+from ..running import Tree
 from ..toml import Topology, load
 from .choosing import choose_view
 from .exits import ExitCode
@@ -78,7 +78,6 @@ class _Run:
     hint: str
     exit_now: ExitNow
     tree: Tree | None = None
-    slots: tuple[SlotStatus, ...] = ()
     sentence: str = ""
     """How it ended."""
     began: float = 0.0
@@ -121,10 +120,7 @@ class _Run:
             with self.opening:
                 async with open_tree(self.topology.blueprint, journal=self.journal) as tree:
                     self._opened(tree, nursery)
-                    try:
-                        await tree.wait_ended()
-                    finally:
-                        self.slots = tree.snapshot()
+                    await tree.wait_ended()
         except TreeFailed as failed:
             if self.stops < _FORCES:
                 return ExitCode.TREE_FAILED, f"the tree failed: {failed.reason}"
@@ -156,7 +152,7 @@ class _Run:
         )
 
     def _opened(self, tree: Tree, nursery: trio.Nursery) -> None:
-        self.tree, self.slots = tree, tree.snapshot()
+        self.tree = tree
         nursery.start_soon(self._tell, tree)
         nursery.start_soon(self._end_without_reader)
         nursery.start_soon(self._outlive, tree)
@@ -177,7 +173,7 @@ class _Run:
     async def _tell(self, tree: Tree) -> None:
         if self.hint:
             await self.report.notice(self.hint)
-        await self.report.open(self._opening(), self.slots)
+        await self.report.open(self._opening(), tree.snapshot())
         await self.report.follow(tree, self.ended)
         self.told.set()
 
@@ -280,7 +276,7 @@ class _Run:
                 sentence=sentence,
                 exit_code=code,
                 seconds=trio.current_time() - self.began,
-                handled=sum(slot.handled for slot in self.slots),
+                handled=self.tree.handled if self.tree is not None else 0,
                 head=self.report.read,
                 summary=self.report.summary,
             )
