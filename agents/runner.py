@@ -160,7 +160,8 @@ async def _with_body(life: Life) -> Exit:
         error = alone(group)
     if error is not None:  # raised here and not above, so that it keeps the context that it came with
         raise error
-    assert exit is not None
+    if exit is None:  # the nursery takes any `Cancelled` for its own
+        raise RuntimeError("its body raised trio.Cancelled, although nobody had cancelled it")
     return exit
 
 

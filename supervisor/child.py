@@ -170,7 +170,7 @@ class Incarnation:
         raise NotImplementedError
 
     def kill(self, failure: Failure | None = None) -> None:
-        """End it without asking. `failure` says why, if it is more than having been killed."""
+        """End it without asking; it has ended soon. `failure` says why, if it is more than having been killed."""
         raise NotImplementedError
 
     def conclude(self, exit: Exit, *, tell: bool = True) -> None:

@@ -13,7 +13,7 @@ from treewarden.agents.core.lifecycle import SlotEvent, SlotState
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import Ignore
 
-from .child import KILL_WITHIN, Child, Incarnation, Parent
+from .child import Child, Incarnation, Parent
 from .core.event import ChildEnded, ChildIgnored, ChildStarted, ChildStartFailed
 from .core.spec import BrutalKill, ChildSpec, Grace, RestartPolicy, Spec, Strategy, made_from
 from .fence import AgentLife
@@ -168,12 +168,9 @@ class Children:
             await self.kill(life)
 
     async def kill(self, life: Incarnation, failure: Failure | None = None) -> None:
-        """End an incarnation without asking; one that does not end even so is fenced off."""
+        """End an incarnation without asking, and wait for that."""
         life.kill(failure)
-        with trio.move_on_after(KILL_WITHIN):
-            await life.wait_ended()
-        if life.exit is None and isinstance(life, AgentLife):
-            life.fence_off()
+        await life.wait_ended()
 
     def account(self, child: Child, *, expected: bool) -> Exit:
         """The current life has ended: take note. Returns how."""

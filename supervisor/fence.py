@@ -15,7 +15,7 @@ from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import AgentFailed, AgentStopped, Ignore, failure_of
 from treewarden.agents.life import Life, StopOrder, Tick
-from treewarden.agents.ports import KEEP
+from treewarden.agents.ports import KEEP, Alarm
 from treewarden.agents.ref import Ref
 from treewarden.agents.runner import run_agent, start_agent
 from treewarden.agents.slot import Slot
@@ -44,6 +44,7 @@ class AgentLife(Incarnation):
         self._failure: Failure | None = None
         self._life: Life | None = None
         self._helpers: set[trio.CancelScope] = set()
+        self._last_moment: Alarm | None = None
         self._running = False
         self.limit = self.spec.progress_within
         self.stalled_on: object = None
@@ -160,7 +161,6 @@ class AgentLife(Incarnation):
         self._failure = Failure("TimeoutError", text, fingerprint="on_start stuck")
         self._scope.cancel()
         self.fence_off()
-        self._begin(self._failure)
 
     # -- the fence
 
@@ -226,6 +226,8 @@ class AgentLife(Incarnation):
             life.end()
             if busy is not None and not isinstance(busy, Tick):
                 self._give_up(busy if isinstance(busy, Envelope) else Envelope(busy), exit)
+        if self._last_moment is not None:
+            self._last_moment.cancel()
         self.parent.common.watched.discard(self)
         for helper in self._helpers:
             helper.cancel()
@@ -251,10 +253,14 @@ class AgentLife(Incarnation):
         self.slot.put_control(StopOrder(reason, drain))
 
     def kill(self, failure: Failure | None = None) -> None:
+        """Cancel it. It has ended within `KILL_WITHIN` seconds: one that does not end even so is fenced off."""
         self._failure = self._failure or failure
         if not self._running:
             self._finish(self._cut_short)
         self._scope.cancel()
+        if self.exit is None and self._last_moment is None:
+            common = self.parent.common
+            self._last_moment = common.timers.at(common.clock.now() + KILL_WITHIN, self.fence_off)
 
     def fence_off(self) -> None:
         """It does not end although it was cancelled: from now on it is a zombie, and nothing that it does counts."""
@@ -262,6 +268,7 @@ class AgentLife(Incarnation):
         if self.slot.generation == self.serial:
             self.slot.generation = 0
         self.parent.common.zombies.append(self)
+        self._begin(self._failure or NOT_STARTED)
 
     # -- what the agent tells its supervisor (agents.life.Warden)
 

@@ -222,9 +222,6 @@ class Supervisor(Incarnation):
                 life.stop_with(KILLED)
             else:
                 life.kill()
-        for life in lives:
-            if isinstance(life, AgentLife):
-                await self.children.kill(life)
         with trio.move_on_after(_ORPHANS_WITHIN):
             for life in lives:
                 await life.wait_emptied()
