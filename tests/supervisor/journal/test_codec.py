@@ -208,6 +208,7 @@ def test_a_subclass_is_another_class() -> None:
         ("Add", "[3]"),
         ("Add", "null"),
         ("Point", '{"x":"1","y":2.0}'),
+        ("Point", '{"x":true,"y":2.0}'),
         ("Tree", '{"name":"a","children":[{"name":"b","children":[],"parent":3}],"parent":null}'),
         ("Tree", '{"name":"a","children":{},"parent":null}'),
     ],

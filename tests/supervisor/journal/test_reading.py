@@ -9,6 +9,7 @@ import sqlite3
 import tempfile
 from collections.abc import Generator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
 import trio
@@ -86,19 +87,6 @@ async def test_a_reader_does_not_keep_the_owner_waiting(file: pathlib.Path) -> N
                 await journal.commit(settle(number))
 
 
-async def test_a_reader_changes_nothing_in_the_file(file: pathlib.Path) -> None:
-    await filled(file)
-    before = contents(file)
-    with JournalFile.open(file) as reading:
-        reading.records()
-        reading.verify()
-    assert contents(file) == before
-
-
-def contents(file: pathlib.Path) -> bytes:
-    return file.read_bytes()
-
-
 @contextmanager
 def left_by_a_crash(file: pathlib.Path) -> Generator[pathlib.Path]:
     """A copy of a live journal, as `kill -9` leaves it: commits in the log, nobody to bring them over."""
@@ -129,6 +117,22 @@ def nobody() -> Generator[None]:
         yield
     finally:
         os.seteuid(user)
+
+
+async def test_a_reader_changes_nothing(file: pathlib.Path) -> None:
+    """It does not even bring over what a dead owner left in the log."""
+    async with on_disk(file) as journal:
+        await journal.commit(settle(1, events=[fact(1)]))
+        with left_by_a_crash(file) as copy:
+            before = contents(copy)
+            with JournalFile.open(copy) as reading:
+                assert reading.records()
+                assert reading.verify().sound
+            assert contents(copy) == before
+
+
+def contents(file: pathlib.Path) -> list[bytes]:
+    return [file.with_name(name).read_bytes() for name in (file.name, f"{file.name}-wal")]
 
 
 async def test_a_folder_that_may_not_be_written_is_explained(file: pathlib.Path) -> None:
@@ -169,6 +173,12 @@ async def test_a_name_may_hold_anything(tmp_path: pathlib.Path) -> None:
 async def test_following_a_live_tree(file: pathlib.Path, autojump_clock: trio.testing.MockClock) -> None:
     seen: list[int] = []
     times: list[float] = []
+    calls: list[str] = []
+
+    async def run_sync(call: Any, /, *args: Any, **_options: Any) -> Any:
+        calls.append(call.__name__)
+        return await inline_run_sync(call, *args)
+
     async with on_disk(file) as journal:
         await journal.commit(settle(1, events=[fact(1)]))
         with JournalFile.open(file) as reading:
@@ -177,7 +187,7 @@ async def test_following_a_live_tree(file: pathlib.Path, autojump_clock: trio.te
                 async def follow() -> None:
                     while True:
                         after = seen[-1] if seen else 0
-                        records = await wait_for_records(reading, after, run_sync=inline_run_sync, limit=2)
+                        records = await wait_for_records(reading, after, run_sync=run_sync, limit=2)
                         seen.extend(record.seq for record in records)
                         times.append(trio.current_time())
 
@@ -191,6 +201,8 @@ async def test_following_a_live_tree(file: pathlib.Path, autojump_clock: trio.te
     assert times[0] == 0.0
     assert times[1] == pytest.approx(10.2)
     assert times[-1] < 10.5
+    assert calls.count("data_version") > 90
+    assert calls.count("records") < 10, "an idle file is not read"
 
 
 # Damage

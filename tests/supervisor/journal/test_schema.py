@@ -77,6 +77,7 @@ def test_what_is_asked_for_one_slot_uses_an_index(file: pathlib.Path) -> None:
 def test_another_programs_database_is_refused_and_left_alone(file: pathlib.Path) -> None:
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("CREATE TABLE notes (text)")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
     before = file.read_bytes()
     with pytest.raises(JournalError, match=r"tree\.db is not a treewarden journal: it is another program's database"):
         opened(file)
