@@ -202,7 +202,7 @@ async def test_following_a_live_tree(file: pathlib.Path, autojump_clock: trio.te
     assert times[1] == pytest.approx(10.2)
     assert times[-1] < 10.5
     assert calls.count("data_version") > 90
-    assert calls.count("records") < 10, "an idle file is not read"
+    assert calls.count("records") < 15, "an idle file is not read, but for its lease"
 
 
 # Damage
