@@ -72,7 +72,7 @@ class Story:
 
 @frozen(kw_only=True)
 class Incidents:
-    """The latest incidents, at most `keep` of them, in the order in which they began."""
+    """The latest incidents, at most `keep` of them, in the order in which they began; open ones go last."""
 
     keep: int = 1000
     stories: Mapping[str, Story] = field(factory=dict[str, Story])
@@ -111,7 +111,7 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
             case _:
                 pass
         while len(stories) > incidents.keep:
-            oldest = stories.pop(next(iter(stories)))
+            oldest = stories.pop(next((id for id, story in stories.items() if not story.open), next(iter(stories))))
             if current.get(oldest.path) == oldest.id:
                 del current[oldest.path]
             forgotten += 1

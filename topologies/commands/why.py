@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from argparse import Namespace
-from typing import Any
+from typing import Any, Final
 
 from attrs import asdict
 
@@ -25,6 +25,9 @@ from .stdout import Stdout
 
 __all__ = ["why"]
 
+_KEPT: Final = 1000
+"""Incidents that are held while the file is read: one that is still open needs its beginning."""
+
 
 def why(arguments: Namespace) -> int:
     """Print the incidents of a slot, or of all below a supervisor, the newest last. Reads only.
@@ -32,20 +35,21 @@ def why(arguments: Namespace) -> int:
     Raises `ConfigurationError` for a path that the journal does not know.
     """
     out = Stdout.here()
-    told, known = Incidents(keep=arguments.last), {ROOT}
+    told, known = Incidents(keep=max(_KEPT, arguments.last)), {ROOT}
     with JournalFile.open(arguments.file) as journal:
         for records in batches(journal, kinds=incidents.READS | tree_status.READS):
             known.update(path_of(record.event) for record in records)
             told = incidents.fold(told, [record for record in records if _concerns(record, arguments.path)])
     if not any(path.is_within(arguments.path) for path in known):
         raise ConfigurationError(_unknown(arguments.file, arguments.path, known))
-    stories = list(told.stories.values())
+    stories = list(told.stories.values())[-arguments.last :]
+    earlier = told.forgotten + len(told.stories) - len(stories)
     if arguments.json:
         objects = [_object(story) for story in stories]
-        out.json({"file": arguments.file, "path": arguments.path, "earlier": told.forgotten, "incidents": objects})
+        out.json({"file": arguments.file, "path": arguments.path, "earlier": earlier, "incidents": objects})
         return ExitCode.ORDERLY
-    if told.forgotten:
-        out.lines([f"({plural(told.forgotten, 'earlier incident')} not shown; --last shows more)", ""])
+    if earlier:
+        out.lines([f"({plural(earlier, 'earlier incident')} not shown; --last shows more)", ""])
     for position, story in enumerate(stories):
         out.lines([*([""] if position else []), *story_lines(story, out.width, out.paint)])
     if not stories:

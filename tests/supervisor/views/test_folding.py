@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +28,18 @@ def test_in_two_parts_is_as_at_once(view: str, history: list[Record], data: st.D
     empty, fold = VIEWS[view]
     cut = data.draw(st.integers(0, len(history)))
     assert fold(fold(empty, history[:cut]), history[cut:]) == fold(empty, history)
+
+
+@given(histories)
+def test_the_events_that_a_view_reads_are_enough_for_it(history: list[Record]) -> None:
+    def of(kinds: frozenset[str]) -> list[Record]:
+        return [record for record in history if type(record.event).__name__ in kinds]
+
+    seen = tree_status.fold(tree_status.TreeStatus(), history)
+    enough = tree_status.fold(tree_status.TreeStatus(), of(tree_status.READS))
+    assert evolve(enough, seq=seen.seq, at=seen.at, epoch=seen.epoch) == seen
+    told = incidents.Incidents()
+    assert incidents.fold(told, of(incidents.READS)) == incidents.fold(told, history)
 
 
 @pytest.mark.parametrize("view", VIEWS)

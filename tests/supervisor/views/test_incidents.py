@@ -62,6 +62,14 @@ def test_the_oldest_stories_are_forgotten() -> None:
     assert (list(told.stories), told.forgotten) == (["1.3", "1.4"], 3)
 
 
+def test_an_open_story_is_forgotten_last() -> None:
+    opened = [IncidentOpened(path=Path(f"desk/{n}"), incident=f"1.{n}", kind="crash") for n in range(4)]
+    closed = [IncidentClosed(path=Path(f"desk/{n}"), incident=f"1.{n}", outcome="fixed") for n in (1, 2)]
+    told = fold(Incidents(keep=3), records(*opened[:3], *closed, opened[3]))
+    assert list(told.stories) == ["1.0", "1.2", "1.3"]
+    assert fold(Incidents(keep=1), records(*opened)).forgotten == 3
+
+
 def test_a_long_story_keeps_its_latest_lines() -> None:
     story = fold(Incidents(), records(OPENED, *[RESTART] * 250)).stories["1.1"]
     assert (len(story.lines), story.skipped, story.lines[-1].seq) == (200, 50, 251)

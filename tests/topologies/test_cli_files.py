@@ -1,0 +1,82 @@
+"""What the command reads of files: the head of one that may not be there, and the events since a moment."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from treewarden.agents.core.path import Path as Slot
+from treewarden.agents.errors import JournalError
+from treewarden.supervisor.common import LoopClock
+from treewarden.supervisor.core.event import ChildStarted
+from treewarden.supervisor.journal.port import Commit
+from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.journal.sqlite import SqliteJournal
+from treewarden.topologies.commands.files import batches, first_since, head_of, within
+from treewarden.topologies.commands.reloading import marks
+
+TIMES = [float(n // 3) for n in range(2500)]
+"""Three events in every second."""
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("files") / "many.db"
+
+    async def write() -> None:
+        async with SqliteJournal(str(path), clock=LoopClock(time.time)) as journal:
+            slots = (Slot("desk"), Slot("desk/writer"), Slot("desktop"))
+            events = [(at, ChildStarted(path=slots[n % 3], incarnation=n)) for n, at in enumerate(TIMES)]
+            await journal.commit(Commit(events=tuple(events)))
+
+    trio.run(write)
+    return path
+
+
+@given(st.floats(-1, 900))
+def test_events_since_a_moment_are_found_by_halving(file: Path, moment: float) -> None:
+    with JournalFile.open(file) as journal:
+        after = first_since(journal, moment)
+    assert after == sum(at < moment for at in TIMES)
+
+
+def test_a_file_is_read_in_parts(file: Path) -> None:
+    with JournalFile.open(file) as journal:
+        parts = list(batches(journal))
+        assert [len(part) for part in parts] == [1000, 1000, 500]
+        assert [record.seq for part in parts for record in part] == list(range(1, 2501))
+        assert sum(len(part) for part in batches(journal, 2400)) == 100
+
+
+def test_what_is_within_a_slot(file: Path) -> None:
+    with JournalFile.open(file) as journal:
+        records = journal.records(limit=6)
+    assert [record.seq for record in within(records, Slot("desk"))] == [1, 2, 4, 5]
+    assert within(records, Slot("/")) == within(records, None) == records
+
+
+def test_the_head_of_a_file(file: Path, tmp_path: Path) -> None:
+    assert head_of(file) == 2500
+    assert head_of(tmp_path / "none.db") == 0
+    empty = tmp_path / "empty.db"
+    empty.touch()
+    assert head_of(empty) == 0
+    empty.write_text("notes " * 100)
+    with pytest.raises(JournalError, match="not a treewarden journal"):
+        head_of(empty)
+
+
+def test_a_file_that_was_replaced_has_another_mark(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.toml", tmp_path / "other.toml"
+    one.write_text("a")
+    before = marks([one, other])
+    assert before[1] is None
+    assert marks([one, other]) == before
+    other.write_text("a")
+    other.replace(one)
+    assert marks([one, other]) != before
