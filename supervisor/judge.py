@@ -37,21 +37,7 @@ class Judge:
     ) -> tuple[Decision, list[Event]]:
         """Judge the last attempt, join or open the incident, decide. Returns the decision and what to journal."""
         common, spec = self._common, child.spec
-        events: list[Event] = []
-        incident = child.incident
-        if incident is None:
-            incident = incidents.open_incident(common.incident_id(), signal)
-            events.append(incidents.opened_event(incident))
-        else:
-            outcome = incidents.verdict(incident, signal)
-            if outcome is not None:
-                incident = self._judged(incident, outcome, signal.at, events)
-            incident = incidents.join(incident, signal)
-        if not isinstance(signal, (ChildExited, RestartFailed)):
-            events.append(noted(signal))
-        if isinstance(signal, Reported):
-            self._reported.setdefault(signal.path, set()).add(signal.kind)
-        self.window = self.window.add(signal, spec.uses if isinstance(spec, ChildSpec) else ())
+        incident, events = self._joined(child, signal)
         self.history, child.history = counted(
             self.policy, signal, spec, self.spec.restarts, self.history, child.history
         )
@@ -75,6 +61,31 @@ class Judge:
         child.incident = attempted(decision, signal.at)
         events.append(to_event(decision))
         return decision, events
+
+    def join(self, child: Child, signal: Signal) -> list[Event]:
+        """Take a signal about which nothing is decided: it belongs to what is being done. Returns what to journal."""
+        child.incident, events = self._joined(child, signal)
+        return events
+
+    def _joined(self, child: Child, signal: Signal) -> tuple[Incident, list[Event]]:
+        """The child's incident with this signal in it, the attempt before it judged; and what to journal."""
+        events: list[Event] = []
+        incident = child.incident
+        if incident is None:
+            incident = incidents.open_incident(self._common.incident_id(), signal)
+            events.append(incidents.opened_event(incident))
+        else:
+            outcome = incidents.verdict(incident, signal)
+            if outcome is not None:
+                incident = self._judged(incident, outcome, signal.at, events)
+            incident = incidents.join(incident, signal)
+        if not isinstance(signal, (ChildExited, RestartFailed)):
+            events.append(noted(signal))
+        if isinstance(signal, Reported):
+            self._reported.setdefault(signal.path, set()).add(signal.kind)
+        uses = child.spec.uses if isinstance(child.spec, ChildSpec) else ()
+        self.window = self.window.add(signal, uses)
+        return incident, events
 
     def ignores(self, child: Child, signal: Signal) -> bool:
         """Whether a recovery is about nothing that anybody remembers."""

@@ -11,6 +11,7 @@ from .child import Child
 from .core.event import RolledBack
 from .core.signal import Signal
 from .core.spec import ChildSpec
+from .core.symptom import trouble_in
 from .journal.port import CheckpointRow, Commit
 from .settling import SlotStore
 
@@ -29,6 +30,8 @@ class Remedies:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._common = supervisor.common
+        self._broken: dict[str, tuple[str, float]] = {}
+        """By trouble: the dependency that is down, and until when nobody tries it."""
 
     # -- intake
 
@@ -66,6 +69,9 @@ class Remedies:
 
         If that one fails alike, the policy breaks the dependency again, which catches the others before they start.
         """
+        trouble = trouble_in(signal)
+        if trouble:
+            self._broken[trouble] = dependency, self._common.clock.now() + seconds
         alike = self._supervisor.judge.alike(signal)
         members = [
             member
@@ -75,12 +81,23 @@ class Remedies:
             or (isinstance(member.spec, ChildSpec) and dependency in member.spec.uses)
         ]
         for place, member in enumerate(members):
-            wait = seconds if place == 0 else seconds + _PROBE_SECONDS
-            if member.current is None and member.state in (SlotState.DOWN, SlotState.RESTARTING):
-                self._supervisor.restarts.delay(member, wait)
-            elif member.current is not None:
-                self.throttle(member, wait)
-            member.note = f"waits for {dependency}"
+            self._quiet(member, dependency, seconds if place == 0 else seconds + _PROBE_SECONDS)
+
+    def keeps_quiet(self, child: Child, signal: Signal) -> bool:
+        """Whether `signal` is one more child in a trouble that was found out already; then it waits with the others."""
+        dependency, until = self._broken.get(trouble_in(signal), ("", 0.0))
+        remaining = until - self._common.clock.now()
+        if remaining <= 0:
+            return False
+        self._quiet(child, dependency, remaining + _PROBE_SECONDS)
+        return True
+
+    def _quiet(self, child: Child, dependency: str, seconds: float) -> None:
+        if child.current is None and child.state in (SlotState.DOWN, SlotState.RESTARTING):
+            self._supervisor.restarts.delay(child, seconds)
+        elif child.current is not None:
+            self.throttle(child, seconds)
+        child.note = f"waits for {dependency}"
 
     # -- a person
 

@@ -219,6 +219,25 @@ async def test_ten_that_fail_alike_are_one_dead_dependency(autojump_clock: trio.
         assert len(calls) - before == pytest.approx(100, abs=10), "all of them work again"
 
 
+async def test_a_dead_dependency_is_decided_once_and_not_for_each_of_its_users(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    def poller(n: int) -> Callable[[], Awaitable[Any]]:
+        async def poll() -> None:
+            raise ConnectionRefusedError("nobody listens")
+
+        poll.__name__ = f"p{n}"
+        return poll
+
+    async with open_tree(tree(*[worker(poller(n), every=1) for n in range(40)])) as running:
+        await trio.sleep(4)
+        found = [fact.action for fact in await facts(running, events.Decided)]
+        assert found.count("break") == 1
+        opened = await facts(running, events.IncidentOpened)
+        assert len({fact.path for fact in opened}) == 40, "each of them is in trouble, and says so"
+        assert sum(slot.note.startswith("waits for") for slot in running.snapshot()) == 40
+
+
 async def test_what_nothing_helps_is_held_for_a_person(autojump_clock: trio.testing.MockClock) -> None:
     broken = True
 
