@@ -23,10 +23,10 @@ from treewarden.agents.errors import (
 
 from .calls import Call, ChildView, Counts, Started
 from .child import Child
-from .core.check import check_child, check_supervisor
+from .core.check import check_child, check_supervisor, check_tree
 from .core.incident import Outcome
 from .core.spec import RestartPolicy, Spec, Strategy, SupervisorSpec, made_from
-from .reload import Changes, reload
+from .reload import Changes, check_change, reload
 
 if TYPE_CHECKING:
     from .supervisor import Supervisor
@@ -174,7 +174,8 @@ async def _count(supervisor: Supervisor, _: None) -> Counts:
 
 
 async def _replace(supervisor: Supervisor, spec: SupervisorSpec) -> tuple[str, ...]:
-    _replaceable(supervisor, spec)
+    _checked(check_supervisor, supervisor, spec)
+    check_change(supervisor, spec)
     supervisor.adopt(spec)
     if spec.strategy is Strategy.DYNAMIC:
         supervisor.children.remake(spec.children[0])
@@ -184,21 +185,9 @@ async def _replace(supervisor: Supervisor, spec: SupervisorSpec) -> tuple[str, .
 
 async def _reload(supervisor: Supervisor, argument: tuple[SupervisorSpec, Changes]) -> None:
     spec, changes = argument
-    _replaceable(supervisor, spec)
+    _checked(check_tree, supervisor, spec)
+    check_change(supervisor, spec, below=True)
     await reload(supervisor, spec, changes)
-
-
-def _replaceable(supervisor: Supervisor, spec: SupervisorSpec) -> None:
-    _checked(check_supervisor, supervisor, spec)
-    if (spec.strategy is Strategy.DYNAMIC) is not (supervisor.spec.strategy is Strategy.DYNAMIC):
-        raise ConfigurationError(f"{supervisor.path}: a running supervisor cannot become dynamic, or stop being so")
-    for child in supervisor.children:
-        wanted = next((each for each in spec.children if each.id == child.spec.id), None)
-        if wanted is not None and type(wanted) is not type(child.spec):
-            raise ConfigurationError(
-                f"{child.path}: a running child cannot turn from an agent into a supervisor, or back; "
-                "give the new one another id"
-            )
 
 
 def _checked(check: Callable[..., Any], supervisor: Supervisor, *args: Any) -> Any:

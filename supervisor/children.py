@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from treewarden.agents.core.exit import Exit, Failed, Failure, Finished, Stopped
+from treewarden.agents.core.exit import Exit, Failed, Failure, Finished, Stopped, describe
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import Ignore
+from treewarden.agents.errors import ConfigurationError, Ignore
 
 from .child import Child, Incarnation, Parent
 from .core.event import ChildEnded, ChildIgnored, ChildStarted, ChildStartFailed
@@ -56,10 +56,11 @@ class Children:
         """Put a spec at the end of the table, not yet started.
 
         `args` are a dynamic child's own; `lives` is how many it had under an earlier incarnation of its supervisor.
+        Raises `ConfigurationError` for an agent whose state or messages cannot be stored as its durability demands.
         """
         child = Child(spec, self.path / spec.id, args or {}, lives=lives)
-        self._table[spec.id] = child
         self._give_slot(child)
+        self._table[spec.id] = child
         return child
 
     def _give_slot(self, child: Child) -> None:
@@ -68,17 +69,20 @@ class Children:
 
     def reorder(self, specs: Sequence[Spec]) -> list[Child]:
         """Replace the specs (OTP's code change): known ids get the new spec and keep their life, new ones are added
-        without being started, ids no longer listed stay behind the others. Returns those that are new."""
-        old, new = self._table, list[Child]()
-        self._table = {}
+        without being started, ids no longer listed stay behind the others. Returns those that are new.
+
+        Raises `ConfigurationError` as `add` does; then everything is as it was.
+        """
+        before = dict(self._table)
+        try:
+            new = [self.add(spec) for spec in specs if spec.id not in before]
+        except ConfigurationError:
+            self._table = before
+            raise
         for spec in specs:
-            child = old.pop(spec.id, None)
-            if child is None:
-                new.append(self.add(spec))
-            else:
-                child.spec = spec
-                self._table[spec.id] = child
-        self._table.update(old)
+            self._table[spec.id].spec = spec
+        listed = {spec.id: self._table[spec.id] for spec in specs}
+        self._table = {**listed, **self._table}
         return new
 
     def remake(self, template: Spec) -> list[Child]:
@@ -121,18 +125,12 @@ class Children:
         child.void()
         child.note = ""
         child.move(SlotEvent.START)
-        self._give_slot(child)
-        number = child.lives + 1
-        life = (AgentLife if isinstance(child.spec, ChildSpec) else self._supervisor)(child, self._parent, number)
-        child.current = life
-        outcome = await life.start()
+        outcome = await self._bring_to_life(child)
         if outcome is None:
-            child.lives, child.last = number, life.serial
             child.move(SlotEvent.STARTED)
-            self._common.note(ChildStarted(path=child.path, incarnation=number, attempt=child.attempt + 1))
+            self._common.note(ChildStarted(path=child.path, incarnation=child.lives, attempt=child.attempt + 1))
             return None
         child.current = None
-        child.error = life.error
         if isinstance(outcome, Ignore):
             child.move(SlotEvent.IGNORED)
             self._common.note(ChildIgnored(path=child.path))
@@ -141,6 +139,21 @@ class Children:
             return None
         child.move(SlotEvent.START_FAILED)
         self._common.note(ChildStartFailed(path=child.path, failure=outcome, asked=asked))
+        return outcome
+
+    async def _bring_to_life(self, child: Child) -> Failure | Ignore | None:
+        try:
+            self._give_slot(child)
+        except ConfigurationError as error:
+            child.error = error
+            return describe(error)
+        number = child.lives + 1
+        life = (AgentLife if isinstance(child.spec, ChildSpec) else self._supervisor)(child, self._parent, number)
+        child.current = life
+        outcome = await life.start()
+        child.error = life.error
+        if outcome is None:
+            child.lives, child.last = number, life.serial
         return outcome
 
     async def stop(self, child: Child, reason: str = "shutdown", *, drain: bool = False) -> None:

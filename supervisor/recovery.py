@@ -22,7 +22,16 @@ from .settling import SlotStore
 if TYPE_CHECKING:
     from .child import Incarnation
 
-__all__ = ["close_slot", "give_back", "give_up", "make_slot", "needs_restoring", "restore_slot", "return_in_hand"]
+__all__ = [
+    "check_durability",
+    "close_slot",
+    "give_back",
+    "give_up",
+    "make_slot",
+    "needs_restoring",
+    "restore_slot",
+    "return_in_hand",
+]
 
 DEATHS: Final = 3
 """Process deaths that a message at the head of its mailbox may have been the cause of before it is set aside."""
@@ -32,11 +41,7 @@ def make_slot(path: Path, spec: ChildSpec, common: Common) -> Slot:
     """The slot of an agent; one that the tree already has goes on with its mailbox."""
     slot = common.registry.get(path)
     if slot is not None:
-        if slot.spec.durability != spec.mailbox.durability:
-            raise ConfigurationError(
-                f"{path}: its durability cannot change while the tree runs, from {slot.spec.durability} to "
-                f"{spec.mailbox.durability}; stop the tree and start it again"
-            )
+        check_durability(slot, spec)
         slot.spec = spec.mailbox
         if isinstance(slot.store, SlotStore):
             slot.store.codec = common.codec_for(spec)
@@ -54,6 +59,15 @@ def make_slot(path: Path, spec: ChildSpec, common: Common) -> Slot:
     slot.on_drop = drop
     common.registry.add(slot)
     return slot
+
+
+def check_durability(slot: Slot, spec: ChildSpec) -> None:
+    """Raise `ConfigurationError` if a slot of the running tree would have to be of another durability."""
+    if slot.spec.durability != spec.mailbox.durability:
+        raise ConfigurationError(
+            f"{slot.path}: its durability cannot change while the tree runs, from {slot.spec.durability} to "
+            f"{spec.mailbox.durability}; stop the tree and start it again"
+        )
 
 
 def close_slot(slot: Slot, reason: str, exit: Exit | None) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 
 from treewarden.agents.core.path import Path
+from treewarden.agents.errors import ConfigurationError, SupervisorGone
 
 from .child import Child
-from .core.spec import Strategy, SupervisorSpec
+from .core.spec import ChildSpec, Strategy, SupervisorSpec
+from .recovery import check_durability
 
 if TYPE_CHECKING:
     from .supervisor import Supervisor
 
-__all__ = ["Changes", "reload"]
+__all__ = ["Changes", "check_change", "reload"]
 
 
 @define
@@ -24,6 +27,31 @@ class Changes:
     added: list[Path] = field(factory=list[Path])
     removed: list[Path] = field(factory=list[Path])
     changed: list[Path] = field(factory=list[Path])
+
+
+def check_change(supervisor: Supervisor, spec: SupervisorSpec, *, below: bool = False) -> None:
+    """Whether a running supervisor can go on by `spec`, and with `below` those that run below it.
+
+    Raises `ConfigurationError` for what cannot change while it runs: strategies to or from dynamic, an agent into a
+    supervisor, an agent's durability.
+    """
+    if (spec.strategy is Strategy.DYNAMIC) is not (supervisor.spec.strategy is Strategy.DYNAMIC):
+        raise ConfigurationError(f"{supervisor.path}: a running supervisor cannot become dynamic, or stop being so")
+    wanted = {each.id: each for each in spec.children}
+    for child in supervisor.children:
+        new = spec.children[0] if spec.strategy is Strategy.DYNAMIC else wanted.get(child.spec.id)
+        if new is None:
+            continue
+        if type(new) is not type(child.spec):
+            raise ConfigurationError(
+                f"{child.path}: a running child cannot turn from an agent into a supervisor, or back; "
+                "give the new one another id"
+            )
+        if isinstance(new, ChildSpec) and child.slot is not None:
+            check_durability(child.slot, new)
+        running = supervisor.common.supervisors.get(child.path)
+        if below and isinstance(new, SupervisorSpec) and running is not None and running is child.current:
+            check_change(running, new, below=True)
 
 
 async def reload(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes) -> None:
@@ -51,13 +79,16 @@ async def reload(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes)
     children.reorder(spec.children)
     for child in children:
         old = before.get(child.spec.id)
+        if children.get(child.spec.id) is not child:
+            continue
         if old is None:
             changes.added.append(child.path)
             await _start(supervisor, child)
         elif old != child.spec:
             below = supervisor.common.supervisors.get(child.path)
             if below is not None and below is child.current and isinstance(child.spec, SupervisorSpec):
-                await below.reload(child.spec, changes)
+                with suppress(SupervisorGone):  # it has ended, and its end is still to be handled: by the new spec
+                    await below.reload(child.spec, changes)
             else:
                 changes.changed.append(child.path)
                 await _renew(supervisor, child)

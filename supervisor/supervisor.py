@@ -122,13 +122,13 @@ class Supervisor(Incarnation):
         try:
             check_supervisor(self.spec)
             await self._on_start()
+            self._begin_anew()
         except Ignore as ignored:
             self.conclude(KILLED, tell=False)
             return ignored
         except Exception as error:
             self.error = error
             return self._not_started(describe(error))
-        self._begin_anew()
         if self.spec.router is not None:
             self.common.registry.add_pool(Pool(self.path, self.spec.router, self._workers))
         failed = await self.children.start_group(list(self.children))
@@ -377,6 +377,11 @@ class Supervisor(Incarnation):
         if child.calm is not None:
             child.calm.cancel()
             child.calm = None
+        if not isinstance(signal, OperatorAsked) and self.remedies.keeps_quiet(child, signal):
+            self.common.note(*self.judge.join(child, signal))
+            if life is not None:
+                return_in_hand(life, Resume(), self.common)
+            return None
         checkpoints = 0 if child.incident is None else await self.remedies.count_checkpoints(child)
         decision, events = self.judge.decide(child, signal, tuple(self.children.order), checkpoints)
         wall = self.common.clock.wall()

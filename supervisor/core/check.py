@@ -24,7 +24,7 @@ from .spec import (
     SupervisorSpec,
 )
 
-__all__ = ["check_child", "check_children", "check_supervisor"]
+__all__ = ["check_child", "check_children", "check_supervisor", "check_tree"]
 
 
 def check_child(spec: object, auto_shutdown: AutoShutdown | None = None) -> Spec:
@@ -81,6 +81,15 @@ def check_supervisor(spec: object) -> SupervisorSpec:
             raise ValueError(f"{spec.id}: a dynamic supervisor has one template, not {len(spec.children)} children")
     check_children(spec.children, spec.auto_shutdown)
     return spec
+
+
+def check_tree(spec: object) -> SupervisorSpec:
+    """`spec`, if it and all supervisors below it can start."""
+    checked = check_supervisor(spec)
+    for child in checked.children:
+        if isinstance(child, SupervisorSpec):
+            check_tree(child)
+    return checked
 
 
 def _one_of(name: str, what: str, value: object, choices: type[Enum]) -> None:
