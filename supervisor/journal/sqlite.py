@@ -25,7 +25,7 @@ from .owned import OwnedFile, Written
 from .port import START, CheckpointRow, Commit, DeadRow, Opened, Record, Recovered, Seq
 from .recent import Recent
 from .resting import follows, works_of
-from .seams import Connect, RunSync
+from .seams import Connect, RunSync, in_thread
 from .taking import Claim
 
 __all__ = ["SqliteJournal"]
@@ -73,7 +73,7 @@ class SqliteJournal:
         file: str | pathlib.Path,
         *,
         clock: Clock,
-        run_sync: RunSync = trio.to_thread.run_sync,
+        run_sync: RunSync = in_thread,
         lease: float = 10.0,
         keep: int = 10,
         patience: float = 2.0,
@@ -103,8 +103,6 @@ class SqliteJournal:
         )
         self._clock = clock
         self._run_sync = run_sync
-        self._limiter = trio.CapacityLimiter(1)
-        """Of its own: threads that wait for something else do not keep the writer waiting."""
         self._queue: deque[_Pending | _Question] = deque()
         self._work = trio.Event()
         self._moved = trio.Event()
@@ -235,7 +233,7 @@ class SqliteJournal:
                 pending, questions = self._next()
                 renew = self._clock.now() >= self._renew_at
                 if pending or questions or renew:
-                    written = await self._run_sync(_work, file, pending, questions, renew, limiter=self._limiter)
+                    written = await self._run_sync(_work, file, pending, questions, renew)
                     self._answer(file, pending, questions, written, renew)
         self._ended = True
 
@@ -295,7 +293,7 @@ class SqliteJournal:
     async def _call(self, call: Callable[..., T], *args: Any) -> T:
         """A call that was begun always reports, so that nobody has to guess what it did."""
         with trio.CancelScope(shield=True):
-            return await self._run_sync(call, *args, limiter=self._limiter)
+            return await self._run_sync(call, *args)
         raise AssertionError("a scope that nobody cancels swallows nothing")
 
 
