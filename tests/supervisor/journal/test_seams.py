@@ -6,7 +6,6 @@ import threading
 
 import pytest
 import trio
-import trio.testing
 
 from treewarden.supervisor.journal.seams import in_thread
 
