@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import linecache
+import math
 import traceback
 from types import CodeType
 from typing import Final, TypeAlias, cast
@@ -26,6 +28,10 @@ __all__ = [
 ]
 
 
+_FRAMES: Final = 8
+"""Frames of each exception that are kept, the innermost ones."""
+_CAUSES: Final = 4
+"""How far the chain of causes is followed."""
 _STANDARD_LIBRARY: Final = traceback.__file__.removesuffix("traceback.py")
 
 
@@ -106,7 +112,7 @@ def describe(error: BaseException, *, message: MessageId | None = None, message_
         where=_where(frames),
         message=message,
         message_kind=message_kind,
-        trace="".join(traceback.format_exception(error, limit=-8)),
+        trace=_trace(error),
         after=_retry_after(error),
         parts=parts,
     )
@@ -133,6 +139,28 @@ def _where(frames: list[tuple[CodeType, int]]) -> str:
     return f"{_short(code.co_filename)}:{line} in {code.co_name}"
 
 
+def _trace(error: BaseException) -> str:
+    """The innermost frames of the error and of what caused it, as a traceback prints them but for the carets.
+
+    `traceback` compiles every line for those, which makes it most of what a crash costs.
+    """
+    lines: list[str] = []
+    step: BaseException | None = error
+    for _ in range(_CAUSES):
+        if step is None:
+            break
+        told = [f"{_name(type(step))}: {_text(step)}\n"]
+        for frame, line in [*traceback.walk_tb(step.__traceback__)][-_FRAMES:]:
+            code = frame.f_code
+            source = linecache.getline(code.co_filename, line).strip()
+            told.append(f'  File "{code.co_filename}", line {line}, in {code.co_name}\n')
+            if source:
+                told.append(f"    {source}\n")
+        lines += ["caused by ", *told] if lines else told
+        step = step.__cause__ or (None if step.__suppress_context__ else step.__context__)
+    return "".join(lines)
+
+
 def _is_standard(filename: str) -> bool:
     return filename.startswith("<frozen ") or (
         filename.startswith(_STANDARD_LIBRARY) and "site-packages" not in filename and "dist-packages" not in filename
@@ -156,4 +184,6 @@ def _short(filename: str) -> str:
 
 def _retry_after(error: BaseException) -> float | None:
     after = getattr(error, "after", None)
-    return float(after) if isinstance(after, (int, float)) and not isinstance(after, bool) else None
+    if isinstance(after, bool) or not isinstance(after, (int, float)) or not 0 <= after < math.inf:
+        return None
+    return float(after)
