@@ -12,20 +12,21 @@ from .errors import AskCycle, AskTimeout
 from .slot import Slot
 from .wake import WAKE
 
-__all__ = ["Answer", "crowd", "no_room", "refuse_cycle", "timed_out"]
+__all__ = ["Answer", "crowd", "no_room", "refuse_cycle"]
 
 
 class Answer:
     """Where one asker waits. Answering it after it has left, or again, does nothing."""
 
-    __slots__ = ("asking", "expired", "known", "reply", "slot", "task")
+    __slots__ = ("asking", "envelope", "known", "reply", "slot", "task", "within")
 
-    def __init__(self, slot: Slot, asking: Slot | None) -> None:
+    def __init__(self, slot: Slot, envelope: Envelope, within: float, asking: Slot | None) -> None:
         self.slot = slot
+        self.envelope = envelope
+        self.within = within
         self.asking = asking
         """The slot whose handler asks; it waits for `slot` until the answer is known."""
         self.known = False
-        self.expired = False
         self.reply: tuple[Any, BaseException | None] = (None, None)
         self.task: trio.lowlevel.Task | None = None
         if asking is not None:
@@ -42,7 +43,7 @@ class Answer:
     def expire(self) -> None:
         """The limit has passed."""
         if not self.known:
-            self.expired = True
+            self.reply = (None, _timed_out(self.slot, self.envelope, self.within))
             self._wake()
 
     def leave(self) -> None:
@@ -54,7 +55,7 @@ class Answer:
             asking.waiting_on.remove(self.slot)
 
     async def wait(self) -> None:
-        """Wait until the answer is known or the limit has passed. A checkpoint only if it has to wait."""
+        """Wait until the answer is known. A checkpoint only if it has to wait."""
         if not self.known:
             self.task = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._abort)
@@ -101,7 +102,7 @@ def _way(target: Slot, asking: Slot) -> tuple[Path, ...] | None:
     return None
 
 
-def timed_out(slot: Slot, envelope: Envelope, within: float) -> AskTimeout:
+def _timed_out(slot: Slot, envelope: Envelope, within: float) -> AskTimeout:
     """What to tell the asker: whom it asked what, and what is likely to be the cause."""
     kind = type(envelope.body).__qualname__
     waiting = list(slot)

@@ -8,7 +8,7 @@ from typing import Final, Protocol, TypeVar
 
 import trio
 
-from .asking import Answer, crowd, no_room, refuse_cycle, timed_out
+from .asking import Answer, crowd, no_room, refuse_cycle
 from .core.durability import Overflow
 from .core.message import Envelope, Priority, Request
 from .core.path import Path
@@ -148,7 +148,7 @@ class Ref:
             if turn.in_handler:
                 asking = turn.slot
                 await _prepare(envelope, slot, turn)
-        answer = Answer(slot, asking)
+        answer = Answer(slot, envelope, within, asking)
         envelope.reply = answer.resolve
         bucket = None
         try:
@@ -165,8 +165,6 @@ class Ref:
             answer.leave()
             if bucket is not None:
                 bucket.pop(answer, None)
-        if answer.expired:
-            raise timed_out(slot, envelope, within)
         value, error = answer.reply
         if error is not None:
             raise error
