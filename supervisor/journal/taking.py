@@ -48,7 +48,12 @@ def take(connection: sqlite3.Connection, claim: Claim) -> tuple[Opened, Mark]:
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise JournalError(f"{name} is on a file system without shared memory: keep it on a local disk")
-    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+            raise JournalOwned(_locked(connection, name)) from error
+        raise
     migrate(connection, identify(connection, name))
     before = _refuse_if_held(connection, claim)
     found = meta(connection)
@@ -84,6 +89,16 @@ def meta(connection: sqlite3.Connection) -> tuple[str, Mark, int] | None:
     """The id of the journal, where it stands, and the epoch that may write."""
     row = connection.execute("SELECT tree, seq, hash, commits, last_row, epoch FROM meta").fetchone()
     return None if row is None else (row[0], Mark(*row[1:5]), row[5])
+
+
+def _locked(connection: sqlite3.Connection, name: str) -> str:
+    """Who keeps `name` although nothing else stands against taking it: a lock is not a lease, and does not end."""
+    held = identify(connection, name) == VERSION
+    holder = rows.holder(connection)[0] if held else None
+    by = (
+        f"perhaps by {holder}, stopped while it wrote" if holder is not None and not holder.released else "by a process"
+    )
+    return f"{name} is locked {by}: end that process, or let it go on"
 
 
 def _refuse_if_held(connection: sqlite3.Connection, claim: Claim) -> Holder | None:

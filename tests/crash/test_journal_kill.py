@@ -6,11 +6,12 @@ import os
 import pathlib
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
@@ -126,8 +127,8 @@ def test_a_stopped_process_that_goes_on_appends_nothing(tmp_path: pathlib.Path) 
     file, said = tmp_path / "tree.db", Acknowledged()
     with child(file, lease=0.3) as process:
         listen(process, said, 20)
-        process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        while not stopped_between_two_commits(process, file):
+            process.send_signal(signal.SIGCONT)
         with pytest.raises(JournalOwned, match=f"process {process.pid} .*it exists: stop it first"):
             trio.run(take, file)
         assert take_when_the_lease_ends(file) == 2
@@ -142,6 +143,18 @@ def test_a_stopped_process_that_goes_on_appends_nothing(tmp_path: pathlib.Path) 
         *before, last = reading.records(limit=1_000_000)
         assert (last.epoch, last.event) == (2, fact(99))
         assert {record.epoch for record in before} == {1}
+
+
+def stopped_between_two_commits(process: subprocess.Popen[bytes], file: pathlib.Path) -> bool:
+    """Stop it; one that is stopped in a transaction keeps the file locked, and nobody can take it over."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+    with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        return True
 
 
 async def take(file: pathlib.Path) -> int:

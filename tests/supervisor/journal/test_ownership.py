@@ -244,6 +244,30 @@ async def test_two_who_come_at_once_do_not_both_get_it(disk: Disk) -> None:
     assert len(owners) == 1
 
 
+async def test_who_was_stopped_while_writing_has_to_be_ended(disk: Disk) -> None:
+    """Its lease ends, its lock does not."""
+    async with disk.owner(1):
+        disk.end_lease()
+        with closing(sqlite3.connect(disk.file, isolation_level=None)) as stopped:
+            stopped.execute("BEGIN IMMEDIATE")
+            with pytest.raises(
+                JournalOwned, match=r"is locked perhaps by process 1 on box \(epoch 1.*end that process"
+            ):
+                async with disk.owner(2, patience=0):
+                    pass
+            stopped.execute("ROLLBACK")
+
+
+async def test_a_lock_on_a_file_that_nobody_owns_yet(disk: Disk) -> None:
+    with closing(sqlite3.connect(disk.file, isolation_level=None)) as stranger:
+        stranger.execute("PRAGMA journal_mode = WAL")
+        stranger.execute("BEGIN IMMEDIATE")
+        with pytest.raises(JournalOwned, match="is locked by a process"):
+            async with disk.owner(2, patience=0):
+                pass
+        stranger.execute("ROLLBACK")
+
+
 async def test_an_error_of_ones_own_is_not_hidden_by_a_lost_epoch(disk: Disk) -> None:
 
     async def lose() -> None:
