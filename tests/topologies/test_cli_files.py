@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ from treewarden.supervisor.journal.port import Commit
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.journal.sqlite import SqliteJournal
 from treewarden.topologies.commands.files import batches, first_since, head_of, within
-from treewarden.topologies.commands.reloading import marks
+from treewarden.topologies.commands.reloading import marks, watch_files
 
 TIMES = [float(n // 3) for n in range(2500)]
 """Three events in every second."""
@@ -80,3 +81,40 @@ def test_a_file_that_was_replaced_has_another_mark(tmp_path: Path) -> None:
     other.write_text("a")
     other.replace(one)
     assert marks([one, other]) != before
+
+
+async def test_a_change_is_seen_once_and_a_file_that_is_gone_for_a_while_is_none(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    file = tmp_path / "desk.toml"
+    file.write_text("a")
+    look, looks = trio.open_memory_channel[None](1000)
+    found: list[str] = []
+
+    def files() -> list[Path]:
+        look.send_nowait(None)
+        return [file]
+
+    async def changed() -> None:
+        found.append(file.read_text())
+
+    async def looked(times: int = 3) -> None:
+        while looks.statistics().current_buffer_used:
+            looks.receive_nowait()
+        for _ in range(times):
+            await looks.receive()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch_files, files, changed)
+        await looked()
+        assert found == []
+        file.write_text("bb")
+        await looked(5)
+        assert found == ["bb"]
+        file.unlink()
+        await looked()
+        assert found == ["bb"]
+        file.write_text("ccc")
+        await looked(5)
+        assert found == ["bb", "ccc"]
+        nursery.cancel_scope.cancel()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import sys
@@ -204,13 +203,12 @@ def test_events_as_they_come(tmp_path: Path) -> None:
             assert counts == list(range(counts[0], counts[-1] + 1))
 
 
-def test_a_reader_that_has_gone_ends_it_quietly(closed: Path) -> None:
-    with begin("journal", "show", str(closed), "--follow", cwd=closed.parent) as following:
-        following.until("TreeOpened")
-        following.out.close()
-        os.utime(closed)
-    done = treewarden("run", "desk.toml", "--for", "0.1", "--journal", "other.db", cwd=closed.parent)
-    assert done.returncode == 0
+@pytest.mark.parametrize("words", ["journal show desk.db", "tree desk.db", "why desk.db /", "check desk.toml"])
+def test_a_reader_that_has_gone_ends_it_quietly(words: str, closed: Path) -> None:
+    with begin(*words.split(), cwd=closed.parent) as reading:
+        reading.out.close()
+        assert reading.process.wait(30) == 0
+        assert reading.errors() == ""
 
 
 # why
@@ -239,6 +237,19 @@ def test_incidents_for_machines(closed: Path, capsys: pytest.CaptureFixture[str]
     assert (story["path"], story["kind"], story["outcome"], story["open"]) == ("below/flaky", "crash", "fixed", False)
     assert [line["kind"] for line in story["lines"]] == ["Decided", "OutcomeObserved"]
     assert story["lines"][0]["data"]["rejected"]
+
+
+def test_an_incident_that_the_end_of_the_tree_has_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    desk(tmp_path, '{ id = "below", children = [ { id = "flaky", agent = "cli_agents:Flaky", stable_after = 60 } ] }')
+    assert treewarden("run", "desk.toml", "--for", "0.4", cwd=tmp_path).returncode == 0
+    assert treewarden("run", "desk.toml", "--for", "0.4", cwd=tmp_path).returncode == 0
+    lines = printed(capsys, "why", str(tmp_path / "desk.db"), "below/flaky")
+    heads = [line for line in lines if "incident" in line and not line.startswith(" ")]
+    assert len(heads) == 2
+    assert all(line.endswith("crash: the tree ended before its outcome was seen") for line in heads)
+    last = printed(capsys, "why", str(tmp_path / "desk.db"), "below", "--last", "1")
+    assert last[:2] == ["(1 earlier incident not shown; --last shows more)", ""]
+    assert last[2:] == lines[lines.index(heads[1]) :]
 
 
 @pytest.mark.parametrize(

@@ -92,20 +92,21 @@ def test_an_agent_that_does_not_end_does_not_hold_the_process(tmp_path: Path) ->
 
 
 WATCH = """
-import time, trio
-from treewarden.topologies.commands.stopping import LoopWatch, say_and_exit
+import os, signal, time, trio
+from treewarden.topologies.commands.stopping import signals
 
 async def main():
-    watch = LoopWatch(trio.lowlevel.current_trio_token(), 0.4, say_and_exit)
-    await trio.sleep(0.6)
-    print("not armed", flush=True)
-    watch.arm()
-    watch.arm()
-    await trio.sleep(0.6)
-    print("armed, and the loop goes on", flush=True)
-    if {hogs}:
-        time.sleep(60)
-    watch.close()
+    with signals(standstill=0.4) as heard:
+        time.sleep(0.6)
+        print("nothing was asked", flush=True)
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert await anext(heard) == signal.SIGTERM
+            await trio.sleep(0.6)
+        print("asked, and the loop goes on", flush=True)
+        if {hogs}:
+            time.sleep(60)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 trio.run(main)
 """
@@ -121,7 +122,7 @@ def test_a_loop_that_stands_still_is_noticed_from_outside_it(hogs: bool, code: i
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (code, "not armed\narmed, and the loop goes on\n")
+    assert (done.returncode, done.stdout) == (code, "nothing was asked\nasked, and the loop goes on\n")
     assert says in done.stderr
     assert bool(done.stderr) == hogs
 

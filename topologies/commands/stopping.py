@@ -38,15 +38,17 @@ def say_and_exit(sentence: str, code: ExitCode, farewell: str = "") -> NoReturn:
 
 
 @contextmanager
-def signals(exit_now: ExitNow = say_and_exit) -> Generator[AsyncIterator[signal.Signals]]:
+def signals(
+    exit_now: ExitNow = say_and_exit, standstill: float = _STANDSTILL
+) -> Generator[AsyncIterator[signal.Signals]]:
     """SIGINT, SIGTERM and SIGHUP as they come. For use in the main thread, in trio.
 
     The third SIGINT or SIGTERM ends the process from within the signal's handler: two were not enough, so the loop is
-    not to be relied on. After the first, the process ends as well when the loop stands still for 10 s.
+    not to be relied on. After the first, the process ends as well when the loop stands still for so many seconds.
     """
     send, receive = trio.open_memory_channel[signal.Signals](math.inf)
     token = trio.lowlevel.current_trio_token()
-    watch = LoopWatch(token, _STANDSTILL, exit_now)
+    watch = LoopWatch(token, standstill, exit_now)
     stops = 0
 
     def heard(number: int, frame: FrameType | None) -> None:
