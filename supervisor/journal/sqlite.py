@@ -205,8 +205,7 @@ class SqliteJournal:
     def _enqueue(self, pending: _Pending) -> None:
         if self._ended:
             assert self._token is not None
-            closed = CommitFailed(f"{self._claim.file} is closed: nothing of it was kept")
-            self._token.run_sync_soon(pending.then, closed)
+            self._token.run_sync_soon(pending.then, self._closed())
         else:
             self._queue.append(pending)
             self._work.set()
@@ -224,18 +223,21 @@ class SqliteJournal:
 
     async def _write(self, file: OwnedFile) -> None:
         """The writer: writes what is queued, answers, and keeps the lease, until the journal closes."""
-        with trio.CancelScope(shield=True):
-            while self._queue or not self._closing:
-                if not self._queue:
-                    with trio.move_on_at(self._renew_at):
-                        await self._work.wait()
-                self._work = trio.Event()
-                pending, questions = self._next()
-                renew = self._clock.now() >= self._renew_at
-                if pending or questions or renew:
-                    written = await self._run_sync(_work, file, pending, questions, renew)
-                    self._answer(file, pending, questions, written, renew)
-        self._ended = True
+        try:
+            with trio.CancelScope(shield=True):
+                while self._queue or not self._closing:
+                    if not self._queue:
+                        with trio.move_on_at(self._renew_at):
+                            await self._work.wait()
+                    self._work = trio.Event()
+                    pending, questions = self._next()
+                    renew = self._clock.now() >= self._renew_at
+                    if pending or questions or renew:
+                        written = await self._run_sync(_work, file, pending, questions, renew)
+                        self._answer(file, pending, questions, written, renew)
+        finally:
+            self._ended = True
+            self._give_up()
 
     def _next(self) -> tuple[list[_Pending], list[_Question]]:
         """What goes to the disk next: commits, then the questions right behind them."""
@@ -289,6 +291,19 @@ class SqliteJournal:
                 left.append(item)
         self._queue = left
         return fallen
+
+    def _give_up(self) -> None:
+        """Nobody is left waiting for a writer that has ended; in order, it has left nothing."""
+        while self._queue:
+            item = self._queue.popleft()
+            if isinstance(item, _Pending):
+                item.then(self._closed())
+            else:
+                item.error = self._closed()
+                item.answered.set()
+
+    def _closed(self) -> CommitFailed:
+        return CommitFailed(f"{self._claim.file} is closed: nothing of it was kept")
 
     async def _call(self, call: Callable[..., T], *args: Any) -> T:
         """A call that was begun always reports, so that nobody has to guess what it did."""

@@ -134,7 +134,7 @@ def same(one: Any, two: Any) -> bool:
     return True
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(CASES, st.data())
 def test_any_value_of_any_type_comes_back_as_it_was(case: Case, data: st.DataObject) -> None:
     holder = attrs_class([case])
@@ -153,7 +153,7 @@ def test_any_value_of_any_type_comes_back_as_it_was(case: Case, data: st.DataObj
     assert same(codec.decode(*stored), value)
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(
     st.sampled_from(["int", "str", "bool", "float", "None", "bytes", "Nobody"]),
     st.integers(-1, 3),

@@ -201,6 +201,30 @@ async def test_each_who_waits_gets_an_error_of_its_own(file: pathlib.Path) -> No
     assert len({id(error) for error in errors}) == 2
 
 
+async def test_a_caller_that_raises_when_it_is_told_ends_everything(file: pathlib.Path) -> None:
+    """It must not; and if it does, nobody is left waiting."""
+    told, gate = Told(), Gate()
+
+    def then(_error: BaseException | None) -> None:
+        journal.submit(settle(2), told.of("behind it"))
+        raise KeyError("a bug")
+
+    journal = on_disk(file, run_sync=gate.run_sync)
+
+    async def run() -> None:
+        async with journal:
+            journal.submit(settle(1), then)
+            await trio.sleep_forever()
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await run()
+    assert isinstance(raised.value.exceptions[0], KeyError)
+    assert told.failed == ["behind it"]
+    async with on_disk(file) as successor:
+        assert (await successor.recover(DESK)).state == state(1)
+        assert not successor.opened.after_crash
+
+
 async def test_in_worker_threads(file: pathlib.Path) -> None:
     async with on_disk(file, run_sync=trio.to_thread.run_sync) as journal, trio.open_nursery() as nursery:
 
