@@ -228,11 +228,9 @@ class Ref:
             return
         if len(errors) == len(receivers):
             raise errors[0]
-        missed = "; ".join(str(error) for error in errors)
+        got, missed = len(receivers) - len(errors), "; ".join(str(error) for error in errors)
         raise DeliveryError(
-            f"{self.path}: {len(receivers) - len(errors)} of {len(receivers)} workers got the message, and these did "
-            f"not: {missed}",
-            path=self.path,
+            f"{self.path}: {got} of {len(receivers)} workers got it, and these did not: {missed}", path=self.path
         )
 
 

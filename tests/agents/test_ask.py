@@ -185,9 +185,7 @@ async def test_an_ask_that_timed_out_names_the_target_the_message_and_the_likely
         error = await timed_out(counter.ask(Total(), within=1))
         assert "2 messages are before it, and Held is still being handled" in str(error)
         error = await timed_out(counter.ask(Total(), within=2))
-        assert str(error) == (
-            "counter: no reply to Total within 2 s: its mailbox was full all the time (3 of 3 wait)"
-        )
+        assert str(error) == ("counter: no reply to Total within 2 s: its mailbox was full all the time (3 of 3 wait)")
         assert error.retry_safe
         gate.open()
         await wait_all_tasks_blocked()
@@ -329,7 +327,7 @@ async def test_an_ask_waits_for_room_within_its_limit(autojump_clock: MockClock)
             assert fragile.statistics().senders_waiting == 2
             slot.resume("held")
         assert replies == [1, 2, 3]
+        slot.pause("held")
+        slot.put_nowait(Add())
         with pytest.raises(MailboxFull):
-            slot.pause("held")
-            slot.put_nowait(Add())
             fragile.tell_nowait(Count())

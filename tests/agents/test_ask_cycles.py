@@ -187,9 +187,7 @@ async def test_whoever_has_replied_is_not_waited_for(durability: Durability, aut
         assert said == {"a": "a b", "b": "b a"}
 
 
-async def test_an_asker_that_has_given_up_is_not_waited_for(
-    durability: Durability, autojump_clock: MockClock
-) -> None:
+async def test_an_asker_that_has_given_up_is_not_waited_for(durability: Durability, autojump_clock: MockClock) -> None:
     """a asks b and gives up; b goes on with that message, and asks a."""
     gates = {"b": Gate(shut=True)}
     said: dict[str, str] = {}

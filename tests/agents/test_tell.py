@@ -11,7 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec, Overflow
-from treewarden.agents.core.message import Priority, Request
+from treewarden.agents.core.message import Priority
 from treewarden.agents.errors import (
     AgentStopped,
     ConfigurationError,
@@ -59,7 +59,7 @@ async def test_without_waiting(autojump_clock: MockClock) -> None:
         counter.tell_nowait(Add(2))
         counter.tell_nowait(Child(3))
         assert await counter.ask(Total()) == 6
-        with pytest.raises(DurabilityError, match="durable: tell_nowait cannot wait for the disk; use `await ref.tell"):
+        with pytest.raises(DurabilityError, match="durable: tell_nowait cannot wait for the disk; use `await ref"):
             running.ref("durable").tell_nowait(Add())
 
 
@@ -101,8 +101,8 @@ async def test_a_priority_that_is_none_is_refused(autojump_clock: MockClock) -> 
 @pytest.mark.parametrize("durable", [False, True])
 async def test_what_is_urgent_comes_first(durable: bool, autojump_clock: MockClock) -> None:
     gate = Gate(shut=True)
-    spec = {"args": {"gate": gate}}
-    async with opened(child(Counter, **spec) if durable else volatile(Counter, **spec)) as running:
+    args = {"gate": gate}
+    async with opened(child(Counter, args=args) if durable else volatile(Counter, args=args)) as running:
         counter = running.ref("counter")
         await counter.tell(Held())
         await wait_all_tasks_blocked()
@@ -223,14 +223,14 @@ async def test_who_tells_and_tells_lets_others_run(autojump_clock: MockClock) ->
         nursery.start_soon(other)
         await trio.lowlevel.checkpoint()
         before = turns
-        for _ in range(320):
+        for _ in range(3200):
             await counter.tell(Add())
-        assert 10 <= turns - before <= 20
+        assert 98 <= turns - before <= 102
         before = turns
-        for _ in range(10):
+        for _ in range(100):
             await counter.tell(Add())
             autojump_clock.jump(0.0011)
-        assert turns - before >= 9
+        assert 98 <= turns - before <= 102
         nursery.cancel_scope.cancel()
 
 
@@ -298,9 +298,9 @@ async def test_a_broadcast_reaches_whom_it_can_and_names_the_others(autojump_clo
             slot_of(running, f"pool/{place}").pause("held")
         second.put_nowait(Add(100))
         for told in (lambda: everybody.tell(Add(1), within=0.5), lambda: nowait(everybody.tell_nowait, Add(1))):
-            with pytest.raises(DeliveryError, match="pool: 2 of 3 workers got the message, and these did not: pool/1") as e:
+            with pytest.raises(DeliveryError, match="pool: 2 of 3 workers got it, and these did not: pool/1") as partly:
                 await told()
-            assert not e.value.retry_safe
+            assert not partly.value.retry_safe
             for place in (0, 2):
                 slot = slot_of(running, f"pool/{place}")
                 assert len(slot) == 1
@@ -357,5 +357,3 @@ async def test_a_ref_to_a_pool_may_be_older_than_the_pool(autojump_clock: MockCl
     async with opened(volatile(Forwarder), pool(volatile(Counter), 1, id="pool")) as running:
         await running.ref("forwarder").tell(Add(3))
         assert await running.ref("forwarder").ask(Total()) == 3
-
-

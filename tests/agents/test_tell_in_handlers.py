@@ -12,7 +12,6 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec, Overflow
 from treewarden.agents.core.exit import Exit
-from treewarden.agents.core.message import Request
 from treewarden.agents.errors import AgentStopped, DurabilityError, MailboxFull
 from treewarden.supervisor.core.event import ChildEnded, DeadLettered
 from treewarden.supervisor.core.spec import NO_BACKOFF, Grace
@@ -83,8 +82,10 @@ async def test_they_leave_in_the_same_commit_and_not_before_it_is_on_disk(autoju
         assert [row.path for row in settle.accepted] == ["counter", "counter"]
         assert len(settle.acked) == 1
         assert [state.path for state in settle.states] == ["sender"]
-        await running.ref("sender").tell(Pass((4,), "x"))
+        slot_of(running, "sender").pause("held")
+        await running.ref("sender").tell(Pass((4,)))
         journal.slow = True
+        slot_of(running, "sender").resume("held")
         await wait_all_tasks_blocked()
         assert (counter.handled, counter.reserved) == (2, 1)
         journal.slow = False
@@ -258,7 +259,7 @@ async def test_what_a_fenced_life_still_does_is_void(durability: Durability, aut
         await running.ref("stubborn").tell(Add(1))
         assert running.kill("stubborn")
         await trio.sleep(5)
-        assert [each.incarnation for each in running.snapshot()][0] == 2
+        assert running.snapshot()[0].incarnation == 2
         assert replies == ["AgentFailed"]
         await running.ref("stubborn").tell(Add(2))
         await wait_all_tasks_blocked()
@@ -274,5 +275,3 @@ async def test_what_a_fenced_life_still_does_is_void(durability: Durability, aut
         assert all("stubborn: this incarnation has ended" in each for each in log)
         assert replies == ["AgentFailed"]
         assert slot_of(running, "counter").reserved == 0
-
-
