@@ -23,7 +23,7 @@ from treewarden.agents.slot import Slot
 from .child import KILL_WITHIN, NOT_STARTED, Child, Incarnation, Parent
 from .core.signal import RateLimitReached, Recovered, Reported
 from .core.spec import ChildSpec, Grace, Restore
-from .recovery import needs_restoring, restore_slot
+from .recovery import is_at_rest, restore_slot
 from .settling import recorded
 
 __all__ = ["AgentLife"]
@@ -96,7 +96,7 @@ class AgentLife(Incarnation):
             and not overrides(agent, "run")
             and not agent.repeated
             and not self.slot.has_work
-            and not needs_restoring(self.slot, self.parent.common)
+            and is_at_rest(self.slot, self.parent.common)
         )
 
     def _rouse(self) -> None:

@@ -27,8 +27,8 @@ __all__ = [
     "close_slot",
     "give_back",
     "give_up",
+    "is_at_rest",
     "make_slot",
-    "needs_restoring",
     "restore_slot",
     "return_in_hand",
 ]
@@ -122,9 +122,15 @@ def return_in_hand(life: Incarnation, action: Action, common: Common) -> None:
         give_back(life.slot, envelope, deliveries, common)
 
 
-def needs_restoring(slot: Slot, common: Common) -> bool:
+def _needs_restoring(slot: Slot, common: Common) -> bool:
     """Whether the journal holds something for a slot that nobody has lived in since the process began."""
     return slot.state is KEEP and isinstance(slot.store, SlotStore) and slot.path in common.journal.opened.slots
+
+
+def is_at_rest(slot: Slot, common: Common) -> bool:
+    """Whether the next life can begin at once: nothing is to be read, on its way to the disk, or to be mended."""
+    store = slot.store
+    return not isinstance(store, SlotStore) or (store.is_at_rest and not _needs_restoring(slot, common))
 
 
 async def restore_slot(slot: Slot, common: Common) -> int | None:
@@ -136,7 +142,7 @@ async def restore_slot(slot: Slot, common: Common) -> int | None:
     store = slot.store
     if not isinstance(store, SlotStore):
         return None
-    if not needs_restoring(slot, common):
+    if not _needs_restoring(slot, common):
         await store.settled()
         store.mend()
         return None

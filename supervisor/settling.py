@@ -117,6 +117,11 @@ class SlotStore:
             if envelope.reply is not None:
                 self._common.replies.keep(envelope.id, done.reply)
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing of this slot is on its way to the disk, and nothing of it has failed to get there."""
+        return not self._in_flight and self._broken is None
+
     def mend(self) -> None:
         """A new incarnation begins from what is on disk: its settles may be written again."""
         self._broken = None

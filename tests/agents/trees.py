@@ -173,6 +173,7 @@ class Disk(MemoryJournal):
         self.broken: Callable[[Commit], bool] = lambda _commit: False
         """Which commits fail."""
         self._waiting: list[tuple[Commit, Callable[[BaseException | None], None]]] = []
+        self._doomed: list[Commit] = []
 
     def submit(self, commit: Commit, then: Callable[[BaseException | None], None]) -> None:
         self.seen.append(commit)
@@ -181,17 +182,23 @@ class Disk(MemoryJournal):
         else:
             super().submit(commit, then)
 
-    def go(self) -> None:
-        """Let through what waits, in order."""
-        waiting, self._waiting = self._waiting, []
+    def go(self, first: int | None = None) -> None:
+        """Let through what waits, in order: all of it, or the first few."""
+        waiting = self._waiting[:first]
+        del self._waiting[:first]
         for commit, then in waiting:
             super().submit(commit, then)
+
+    def fail(self, path: str, first: int | None = None) -> None:
+        """As `go`, but those that rest on `path` fail."""
+        self._doomed.extend(commit for commit, _ in self._waiting[:first] if commit.by == path)
+        self.go(first)
 
     def of(self, path: str) -> list[Commit]:
         """The settles of one slot so far."""
         return [commit for commit in self.seen if commit.by == path]
 
     def _apply(self, commit: Commit) -> None:
-        if self.broken(commit):
+        if self.broken(commit) or any(commit is doomed for doomed in self._doomed):
             raise CommitFailed("the disk is full")
         super()._apply(commit)
