@@ -13,6 +13,7 @@ from attrs import define, evolve, field
 
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import CommitFailed, ConfigurationError, JournalError, JournalOwned
+from treewarden.agents.waiting import Level
 
 from .port import (
     START,
@@ -81,7 +82,7 @@ class MemoryJournal:
         self._answers: list[tuple[Then, BaseException | None]] = []
         self._fallen: set[Path] = set()
         """Slots of which a commit failed and whose callers have not been told yet."""
-        self._moved = trio.Event()
+        self._level = Level()
 
     @property
     def opened(self) -> Opened:
@@ -157,10 +158,7 @@ class MemoryJournal:
         return self._records[first : first + limit]
 
     async def wait_beyond(self, seq: Seq) -> Seq:
-        await trio.lowlevel.checkpoint()
-        while self._head <= seq:
-            await self._moved.wait()
-        return self._head
+        return await self._level.wait_beyond(seq)
 
     async def dead_letters(self, path: Path | None = None, limit: int = 100) -> Sequence[DeadRow]:
         await trio.lowlevel.checkpoint()
@@ -222,8 +220,7 @@ class MemoryJournal:
         if commit.events:
             if len(self._records) > 2 * self._room:
                 del self._records[: -self._room]
-            self._moved.set()
-            self._moved = trio.Event()
+            self._level.rise(self._head)
 
     def _slot(self, path: Path) -> _Slot:
         slot = self._slots.get(path)

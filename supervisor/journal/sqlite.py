@@ -18,6 +18,7 @@ from attrs import define, field
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import CommitFailed, ConfigurationError, JournalError
 from treewarden.agents.ports import Clock
+from treewarden.agents.waiting import Level
 
 from . import rows
 from .holder import ProcessTable, ProcfsTable
@@ -105,8 +106,8 @@ class SqliteJournal:
         self._run_sync = run_sync
         self._queue: deque[_Pending | _Question] = deque()
         self._work = trio.Event()
-        self._moved = trio.Event()
-        """Set, and replaced, whenever the head moves."""
+        self._level = Level()
+        """The head, for those who wait for it to move."""
         self._closing = False
         self._ended = False
         self._file: OwnedFile | None = None
@@ -137,6 +138,7 @@ class SqliteJournal:
         file = await self._call(OwnedFile, self._claim)
         self._file = file
         self._recent = Recent(file.opened.head)
+        self._level.rise(file.opened.head)
         self._renew_at = self._clock.now() + self._claim.lease / 3
         self._nursery = trio.open_nursery()
         nursery = await self._nursery.__aenter__()
@@ -194,10 +196,7 @@ class SqliteJournal:
         return recent
 
     async def wait_beyond(self, seq: Seq) -> Seq:
-        await trio.lowlevel.checkpoint()
-        while self._recent.head <= seq:
-            await self._moved.wait()
-        return self._recent.head
+        return await self._level.wait_beyond(seq)
 
     async def dead_letters(self, path: Path | None = None, limit: int = 100) -> Sequence[DeadRow]:
         return await self._ask(lambda connection: rows.dead_letters(connection, path, limit))
@@ -265,8 +264,7 @@ class SqliteJournal:
             self._scope.cancel()
         if written.events:
             self._recent.extend(written.events)
-            self._moved.set()
-            self._moved = trio.Event()
+            self._level.rise(self._recent.head)
         fallen = self._fallen(written) if written.fallen or written.for_all else ()
         for item, outcome in zip(pending, written.outcomes, strict=True):
             if isinstance(outcome, int):

@@ -1,0 +1,40 @@
+"""Waiting for a value: the few parts of trio-util that work under today's trio, with types.
+
+Two of its helpers name `trio.MultiError`, which is gone, and it ships no types; so nothing else imports it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trio_util import AsyncValue  # pyright: ignore[reportMissingTypeStubs]
+
+__all__ = ["Level"]
+
+
+class Level:
+    """A number that only grows, and tasks that wait until it is beyond theirs. Nobody who waits misses a rise."""
+
+    __slots__ = ("_cell",)
+
+    def __init__(self, value: int = 0) -> None:
+        self._cell: Any = AsyncValue(value)
+
+    @property
+    def value(self) -> int:
+        """What it is now."""
+        return self._cell.value
+
+    def rise(self, value: int) -> None:
+        """Set it to `value` and wake whoever waited for that. Raises `ValueError` for a value below the current one."""
+        if value < self._cell.value:
+            raise ValueError(f"a level only grows: {value} is below {self._cell.value}")
+        self._cell.value = value
+
+    async def wait_beyond(self, value: int) -> int:
+        """Wait until it is more than `value`; returns it as it was then. A checkpoint, also if it need not wait."""
+
+        def beyond(now: int) -> bool:
+            return now > value
+
+        return await self._cell.wait_value(beyond)
