@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from .fence import AgentLife
     from .supervisor import Supervisor
 
+_NO_RESTARTS: Final = RestartHistory()
+"""A value, so one will do for all."""
+
 __all__ = ["KILL_WITHIN", "NOT_STARTED", "Child", "Incarnation", "Parent"]
 
 KILL_WITHIN: Final = 1.0
@@ -61,7 +64,7 @@ class Child:
     """The serial number of the current life, or of the last one."""
     slot: Slot | None = None
     incident: Incident | None = None
-    history: RestartHistory = field(factory=RestartHistory)
+    history: RestartHistory = _NO_RESTARTS
     attempt: int = 0
     """Restarts since it was last stable: what the backoff grows with."""
     token: int = 0
