@@ -31,8 +31,12 @@ class Repeated:
 
     def seconds(self, agent: object) -> float:
         """The period of this agent; a text names the attribute that holds it."""
-        value: Any = getattr(agent, self.period) if isinstance(self.period, str) else self.period
-        return _seconds(f"{type(agent).__qualname__}.{self.name}", value)
+        where = f"{type(agent).__qualname__}.{self.name}"
+        if not isinstance(self.period, str):
+            return _seconds(where, self.period)
+        if not hasattr(agent, self.period):
+            raise ConfigurationError(f"{where}: @every names {self.period!r}, and the agent has no such attribute")
+        return _seconds(where, getattr(agent, self.period))
 
 
 def handles(method: F) -> F:
