@@ -95,6 +95,7 @@ async def _messages(life: Life) -> Exit:
         item = slot.take()
         if item is None:
             if life.draining is not None:
+                await _let_body_end(life)
                 return Stopped(life.draining.reason)
             await slot.wait()
             slice_ends = life.clock.now() + _SECONDS_PER_SLICE
