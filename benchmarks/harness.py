@@ -148,8 +148,11 @@ class Series:
         return min(self.values), max(self.values)
 
     @property
-    def notes(self) -> list[str]:
-        return list(dict.fromkeys(run.note for run in self.runs if run.note))
+    def note(self) -> str:
+        """What the run in the middle had to add."""
+        if not self.runs:
+            return ""
+        return sorted(self.runs, key=lambda run: run.number(self.unit, by_wall=self.by_wall))[len(self.runs) // 2].note
 
 
 def take_turns(unit: Unit, contenders: Sequence[Contender], repeats: int, tick: Callable[[str], None]) -> list[Series]:

@@ -1,6 +1,7 @@
 """The kernel benchmark: treewarden with everything on, the same by hand, and the best peers, side by side in one run.
 
-    make bench                                  the table; ARGS="--quick" in a minute
+    make bench                                  the table; ARGS="--quick" in a few minutes
+    make bench ARGS="--skip million"            all but the row that takes minutes
     make bench ARGS="--only ask-one --repeat 9 --json ask.json"
     make bench ARGS="--profile ask-one"         where the time goes
     make bench-peers                            install the peers, once
@@ -57,8 +58,9 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="benchmarks/kernel.py", description="How fast the kernel is, beside handwritten trio and other libraries."
     )
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs, about a minute; rough numbers")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs, rough numbers")
     parser.add_argument("--only", action="append", metavar="NAME", help="this row only; may be given again")
+    parser.add_argument("--skip", action="append", metavar="NAME", default=[], help="not this row; may be given again")
     parser.add_argument("--repeat", type=int, metavar="N", help="runs of each contender (5, with --quick 3)")
     parser.add_argument("--no-peers", action="store_true", help="leave other libraries out")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every run as JSON")
@@ -71,7 +73,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     if found.repeat is not None and found.repeat < 1:
         parser.error(f"--repeat is {found.repeat}; give 1 or more")
     try:
-        for name in [*(found.only or ()), *filter(None, [found.profile])]:
+        for name in [*(found.only or ()), *found.skip, *filter(None, [found.profile])]:
             row_named(name)
     except LookupError as error:
         parser.error(str(error))
@@ -194,6 +196,7 @@ def main(arguments: Sequence[str]) -> int:
         print(profiled(row.ours, row.sizes.quick))
         return 0
     rows = [row_named(name) for name in options.only] if options.only else list(ROWS)
+    rows = [row for row in rows if row.name not in options.skip]
     versions = {} if options.no_peers else {peer.name: version_of(peer) for peer in PEERS}
     plan = Plan(
         quick=options.quick,

@@ -6,6 +6,7 @@ import cProfile
 import importlib
 import io
 import pstats
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -19,12 +20,12 @@ _FUNCTIONS: Final = 30
 
 
 def profiled(case: Case, size: int) -> str:
-    """Run `case` once under a profiler, which sees only the part that is timed. cProfile makes calls look dear."""
+    """Run `case` once under a profiler, which sees the timed part only. cProfile makes calls look dear."""
     statistical = _pyinstrument()
     if statistical is not None:
         measured = trio.run(once, case, Run(size, lambda: _sampling(statistical)))
         return f"{_said(measured)}\n{statistical.output_text(unicode=True, color=False)}"
-    profile = cProfile.Profile()
+    profile = cProfile.Profile(time.process_time)
     measured = trio.run(once, case, Run(size, lambda: _counting(profile)))
     out = io.StringIO()
     pstats.Stats(profile, stream=out).strip_dirs().sort_stats("tottime").print_stats(_FUNCTIONS)

@@ -62,6 +62,13 @@ def ratio(ours: Series, other: Series | None) -> float | None:
     return upper / lower if lower else math.inf
 
 
+def needed(row: Row) -> float | None:
+    """How many times better than the handwritten one the bar was, where the bars come from."""
+    if row.reference is None:
+        return None
+    return row.bar / row.reference if row.unit.more_is_better else row.reference / row.bar
+
+
 def machine_factor(lines: Sequence[Line]) -> float | None:
     """How fast the handwritten side is here, compared with the machine that the bars come from (median of the rows)."""
     factors = [
@@ -105,13 +112,15 @@ def _cell(series: Series | None) -> str:
     return human(series.median, series.unit) + spread
 
 
-def _times(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}" if value < 10 else f"{value:,.0f}"
+def _times(value: float | None, needed: float | None = None) -> str:
+    if value is None:
+        return "-"
+    return _figures(value) + (f" ({_figures(needed)})" if needed is not None else "")
 
 
 def as_text(lines: Sequence[Line], about: Mapping[str, Any]) -> str:
     """The whole report. The ratios say how many times better treewarden is than the other, in this run."""
-    rows = [("", "bar", "treewarden", "by hand", "ratio", "best peer", "ratio", "")]
+    rows = [("", "bar", "treewarden", "by hand", "ratio (needed)", "best peer", "ratio", "")]
     for line in lines:
         peer = best(line)
         absent = "not installed" if line.absent and peer is None else _cell(peer)
@@ -121,7 +130,7 @@ def as_text(lines: Sequence[Line], about: Mapping[str, Any]) -> str:
                 ("≥ " if line.row.unit.more_is_better else "≤ ") + human(line.row.bar, line.row.unit),
                 _cell(line.ours),
                 _cell(line.handwritten),
-                _times(ratio(line.ours, line.handwritten)),
+                _times(ratio(line.ours, line.handwritten), needed(line.row)),
                 absent + (f" {peer.name}" if peer is not None else ""),
                 _times(ratio(line.ours, peer)),
                 verdict(line),
@@ -144,7 +153,7 @@ def _below(lines: Sequence[Line]) -> list[str]:
         parts = [line.row.title]
         peer = best(line)
         parts += [f"{each.name} {_cell(each)}" for each in line.peers if each is not peer and each.runs]
-        parts += [f"{each.name}: {'; '.join(each.notes)}" for each in line.everybody if each.notes]
+        parts += [f"{each.name}: {each.note}" for each in line.everybody if each.note]
         parts += [f"{each.name} failed: {each.error}" for each in line.everybody if each.error]
         parts += [f"not installed: {absent}" for absent in line.absent]
         others = [cores for each in line.everybody for cores in each.others]
@@ -172,6 +181,7 @@ def _row(line: Line) -> dict[str, Any]:
         "bar": row.bar,
         "reference_by_hand": row.reference,
         "verdict": verdict(line),
+        "times_better_than_by_hand_needed": needed(row),
         "times_better_than_by_hand": ratio(line.ours, line.handwritten),
         "best_peer": peer.name if peer is not None else None,
         "times_better_than_best_peer": ratio(line.ours, peer),

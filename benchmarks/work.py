@@ -14,6 +14,7 @@ BURST: Final = 1_000
 """Messages in a burst."""
 ASK_WITHIN: Final = 5.0
 """Seconds that an ask may take."""
+_SLEEPS_IN_ALL: Final = 5.0
 
 
 class Miscounted(Exception):
@@ -60,15 +61,17 @@ class Tally:
         return self.count
 
 
-async def longest_sleep(times: int) -> tuple[float, str]:
-    """The longest of `times` sleeps of 1 ms: in ms of CPU that this process used meanwhile, and a note of the wall's.
+async def longest_sleep(times: int) -> tuple[int, float, str]:
+    """Sleep 1 ms `times` times, or for 5 s in all; returns how often, the longest in ms of CPU, and a note.
 
     Beside agents that never rest the two are the same, but for what other processes take away.
     """
     longest_cpu = longest_wall = 0.0
-    for _ in range(times):
+    slept, began = 0, time.perf_counter()
+    while slept < times and time.perf_counter() - began < _SLEEPS_IN_ALL:
+        slept += 1
         cpu, wall = time.process_time(), time.perf_counter()
         await trio.sleep(0.001)
         longest_cpu = max(longest_cpu, time.process_time() - cpu)
         longest_wall = max(longest_wall, time.perf_counter() - wall)
-    return longest_cpu * 1e3, f"{longest_wall * 1e3:.1f} ms by the clock on the wall"
+    return slept, longest_cpu * 1e3, f"{longest_wall * 1e3:.1f} ms by the clock on the wall"

@@ -178,6 +178,13 @@ def test_ratios_say_how_many_times_better() -> None:
     assert fast.spread == (100.0, 300.0)
 
 
+def test_the_note_is_that_of_the_run_in_the_middle() -> None:
+    values = {5.0: "middle", 1.0: "least", 9.0: "most"}
+    found = Series("a", Unit.BYTES, runs=[Measured(1, 1.0, 1.0, value, note) for value, note in values.items()])
+    assert (found.median, found.note) == (5.0, "middle")
+    assert Series("a", Unit.BYTES).note == ""
+
+
 def test_a_bar_is_a_floor_for_rates_and_a_ceiling_for_the_rest() -> None:
     tell, crash = row_named("tell-burst"), row_named("crash-otp")
     assert [verdict(line(tell, value, 1)) for value in (1_999_999, 2_000_000)] == ["FAIL", "PASS"]
@@ -211,7 +218,7 @@ def test_the_report_says_everything_about_a_row() -> None:
     assert "python: CPython 3.11" in text
     table = next(row for row in text.splitlines() if row.startswith("tell-burst"))
     assert table.split() == [
-        *("tell-burst", "≥", "2.00", "M", "2.50", "M", "250", "k", "10"),
+        *("tell-burst", "≥", "2.00", "M", "2.50", "M", "250", "k", "10.0", "(8.21)"),
         *("500", "k", "Pykka", "5.00", "PASS"),
     ]  # fmt: skip
     assert "xoscar 40.0 k" in text
@@ -249,6 +256,7 @@ def test_the_command_runs_a_row_and_writes_what_it_found(tmp_path: Path, capsys:
     assert kernel.main(arguments) == 0
     out = capsys.readouterr()
     assert "crash-otp" in out.out
+    assert "\nidle" not in out.out
     assert out.err == "", "a progress line is for terminals"
     assert json.loads(data.read_text("utf-8"))["rows"][0]["contenders"][0]["runs"][0]["count"] == 100
     assert ElementTree.parse(plot).getroot().tag.endswith("svg")
