@@ -11,7 +11,7 @@ from report import Line, best, human
 
 __all__ = ["as_svg"]
 
-_LEFT, _RIGHT, _TOP, _ROW = 150, 40, 70, 44
+_LEFT, _RIGHT, _TOP, _ROW = 150, 130, 70, 44
 _WIDTH = 900
 _COLOURS = {"treewarden": "#1b6ca8", "by hand": "#8a8a8a", "peer": "#d08a2e"}
 
