@@ -6,7 +6,6 @@ import cProfile
 import importlib
 import io
 import pstats
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -25,7 +24,7 @@ def profiled(case: Case, size: int) -> str:
     if statistical is not None:
         measured = trio.run(once, case, Run(size, lambda: _sampling(statistical)))
         return f"{_said(measured)}\n{statistical.output_text(unicode=True, color=False)}"
-    profile = cProfile.Profile(time.process_time)
+    profile = cProfile.Profile()
     measured = trio.run(once, case, Run(size, lambda: _counting(profile)))
     out = io.StringIO()
     pstats.Stats(profile, stream=out).strip_dirs().sort_stats("tottime").print_stats(_FUNCTIONS)
