@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from argparse import Namespace
 from collections import deque
@@ -9,6 +10,7 @@ from collections.abc import Collection, Sequence
 
 import trio
 
+from treewarden.agents.core.exit import alone
 from treewarden.agents.core.path import Path
 from treewarden.supervisor.journal.port import START, Record, Seq
 from treewarden.supervisor.journal.reading import JournalFile, wait_for_records
@@ -61,6 +63,19 @@ def _print(file: JournalFile, begin: Seq, arguments: Namespace, out: Stdout) -> 
 
 
 async def _follow(file: JournalFile, told: Seq, arguments: Namespace, out: Stdout) -> None:
+    """Print what comes until a signal ends it; as a task, so that no signal can fall between two calls and be lost."""
+    try:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as heard:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_print_new, file, told, arguments, out)
+                async for _ in heard:
+                    nursery.cancel_scope.cancel()
+                    break
+    except BaseExceptionGroup as group:
+        raise alone(group) from None
+
+
+async def _print_new(file: JournalFile, told: Seq, arguments: Namespace, out: Stdout) -> None:
     while True:
         records = await wait_for_records(file, told)
         told = records[-1].seq
