@@ -25,6 +25,10 @@ env: ## make .venv, or bring it up to date; PYTHON=/path/to/python chooses
 test: env ## run the tests; ARGS="-k mailbox -x" goes to pytest
 	@$(BIN)/pytest $(ARGS)
 
+.PHONY: search
+search: env ## run the tests with a new random search of Hypothesis's each time
+	@$(BIN)/pytest --hypothesis-profile=search $(ARGS)
+
 .PHONY: test-all
 test-all: ## run the tests on every CPython of 3.11, 3.12, 3.13 that this machine has
 	@export PYTHON=; found=; missing=; failed=; \
