@@ -13,7 +13,7 @@ from attrs import frozen
 
 from .errors import ConfigurationError
 
-__all__ = ["Repeated", "every", "handles", "marked_methods"]
+__all__ = ["Repeated", "every", "handles", "marked_methods", "period_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,10 +33,10 @@ class Repeated:
         """The period of this agent; a text names the attribute that holds it."""
         where = f"{type(agent).__qualname__}.{self.name}"
         if not isinstance(self.period, str):
-            return _seconds(where, self.period)
+            return period_of(where, self.period)
         if not hasattr(agent, self.period):
             raise ConfigurationError(f"{where}: @every names {self.period!r}, and the agent has no such attribute")
-        return _seconds(where, getattr(agent, self.period))
+        return period_of(where, getattr(agent, self.period))
 
 
 def handles(method: F) -> F:
@@ -106,11 +106,12 @@ def _repeated(where: str, name: str, method: Callable[..., Any], period: float |
     if len(inspect.signature(method).parameters) != 1:
         raise ConfigurationError(f"{where}: an @every method takes nothing but self")
     if not isinstance(period, str):
-        _seconds(where, period)
+        period_of(where, period)
     return Repeated(name, method, period)
 
 
-def _seconds(where: str, value: Any) -> float:
+def period_of(where: str, value: Any) -> float:
+    """`value` in seconds. Raises `ConfigurationError` for what is no period; `where` names whose it is."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
         raise ConfigurationError(f"{where}: its period is {value!r}; give a positive number of seconds")
     return float(value)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-import math
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from attrs import evolve, frozen
 
 from .agent import Agent, every
 from .core.path import Path
 from .errors import ConfigurationError
+from .handlers import period_of
 
 __all__ = ["AgentSpec", "Job", "Once", "Periodic", "Work", "worker"]
 
@@ -31,18 +32,20 @@ def worker(fn: Callable[..., Awaitable[Any]], *, every: float | None = None) -> 
     The function takes nothing, or one `Job`. What it raises is a crash, except `RateLimited` and exceptions that
     carry a response with status 429: those throttle it. Raises `ConfigurationError` for a function that cannot be one.
     """
-    name = getattr(fn, "__name__", "")
+    name = _name(fn)
     if not inspect.iscoroutinefunction(fn):
+        raise ConfigurationError(f"{name}: a worker is an async function; write `async def {name}(...)`")
+    needed = _required(fn)
+    keyword = [each.name for each in needed if each.kind is each.KEYWORD_ONLY]
+    if len(needed) > 1 or keyword:
+        names = ", ".join(each.name for each in needed)
         raise ConfigurationError(
-            f"{name or fn!r}: a worker is an async function; write `async def {name or 'poll'}(...)`"
+            f"{name}: a worker takes nothing or one Job, not {names}; give the others with functools.partial"
         )
-    if len(_required(fn)) > 1:
-        raise ConfigurationError(f"{name}: a worker takes nothing or one Job, not {', '.join(_required(fn))}")
     if every is None:
         return AgentSpec(Once, {"fn": fn}, name)
-    if isinstance(every, bool) or not 0 < every < math.inf:
-        raise ConfigurationError(f"{name}: every is {every!r}; give a positive number of seconds")
-    return AgentSpec(Periodic, {"fn": fn, "period": every}, name)
+    period = period_of(name, every)
+    return AgentSpec(Periodic, {"fn": fn, "period": period}, name)
 
 
 @frozen
@@ -122,10 +125,18 @@ class Once(_Worker):
         return await self.call()
 
 
-def _required(fn: Callable[..., Any]) -> list[str]:
+def _name(fn: object) -> str:
+    """What the function is called, also under `functools.partial`."""
+    while isinstance(fn, functools.partial):
+        fn = cast("functools.partial[Any]", fn).func
+    return getattr(fn, "__name__", None) or repr(fn)
+
+
+def _required(fn: Callable[..., Any]) -> list[inspect.Parameter]:
+    """What a call has to give."""
     return [
-        parameter.name
+        parameter
         for parameter in inspect.signature(fn).parameters.values()
         if parameter.default is parameter.empty
-        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]

@@ -1,0 +1,398 @@
+"""What is wrong with an agent's class is said when the class is made."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Generic, Optional, TypeVar
+
+import pytest
+from attrs import frozen
+
+from treewarden.agents.agent import (
+    Agent,
+    every,
+    handles,
+    is_agent_class,
+    lookup,
+    made_by,
+    overrides,
+    reply_type,
+    state_type,
+)
+from treewarden.agents.core.message import Request
+from treewarden.agents.errors import ConfigurationError
+
+T = TypeVar("T")
+
+
+@frozen
+class Add:
+    amount: int = 1
+
+
+@frozen
+class Sub:
+    amount: int = 1
+
+
+@frozen
+class More(Add):
+    pass
+
+
+@frozen
+class Box(Generic[T]):
+    inner: T
+
+
+@frozen
+class Total(Request[int]):
+    pass
+
+
+@frozen
+class Names(Request[list[str]]):
+    pass
+
+
+@frozen
+class Later(Request["NotYet"]):
+    pass
+
+
+@frozen
+class Tally:
+    total: int = 0
+
+
+class NotYet:
+    pass
+
+
+def no_annotation() -> type:
+    class Wrong(Agent[None]):
+        @handles
+        def add(self, message) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001
+
+    return Wrong
+
+
+def no_message() -> type:
+    class Wrong(Agent[None]):
+        @handles
+        def add(self) -> None: ...
+
+    return Wrong
+
+
+def two_messages() -> type:
+    class Wrong(Agent[None]):
+        @handles
+        def add(self, one: Add, other: Sub) -> None: ...
+
+    return Wrong
+
+
+def any_number() -> type:
+    class Wrong(Agent[None]):
+        @handles
+        def add(self, *messages: Add) -> None: ...
+
+    return Wrong
+
+
+def by_keyword() -> type:
+    class Wrong(Agent[None]):
+        @handles
+        def add(self, *, message: Add) -> None: ...
+
+    return Wrong
+
+
+def not_a_class() -> type:
+    class Wrong(Agent[None]):
+        @handles
+        def add(self, message: T) -> None: ...  # type: ignore[misc]
+
+    return Wrong
+
+
+def unknown() -> type:
+    class Local:
+        pass
+
+    class Wrong(Agent[None]):
+        @handles
+        def add(self, message: Local) -> None: ...
+
+    return Wrong
+
+
+def twice() -> type:
+    class Wrong(Agent[None]):
+        @handles
+        def add(self, message: Add) -> None: ...
+
+        @handles
+        def plus(self, message: Sub | Add) -> None: ...
+
+    return Wrong
+
+
+def yields() -> type:
+    class Wrong(Agent[None]):
+        @handles
+        def add(self, message: Add) -> Iterator[int]:
+            yield 1
+
+    return Wrong
+
+
+def yields_slowly() -> type:
+    class Wrong(Agent[None]):
+        @every(1)
+        async def add(self) -> AsyncIterator[int]:
+            yield 1
+
+    return Wrong
+
+
+def static() -> type:
+    class Wrong(Agent[None]):
+        @handles
+        @staticmethod
+        def add(message: Add) -> None: ...
+
+    return Wrong
+
+
+def tick_with_message() -> type:
+    class Wrong(Agent[None]):
+        @every(1)
+        def poll(self, message: Add) -> None: ...
+
+    return Wrong
+
+
+def tick_too_often() -> type:
+    class Wrong(Agent[None]):
+        @every(0)
+        def poll(self) -> None: ...
+
+    return Wrong
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (no_annotation, "Wrong.add: annotate 'message' with the type of message it handles"),
+        (no_message, "Wrong.add: a handler takes self and one message, not (self)"),
+        (two_messages, "Wrong.add: a handler takes self and one message, not (self, one: 'Add', other: 'Sub')"),
+        (any_number, "Wrong.add: a handler takes self and one message"),
+        (by_keyword, "Wrong.add: a handler takes self and one message"),
+        (not_a_class, "Wrong.add: ~T is not a class; handle a class or a union of classes"),
+        (unknown, "Wrong.add: the type of its message, Local, is not known when the class is made"),
+        (twice, "Wrong.plus: add handles Add too; leave one of them"),
+        (yields, "Wrong.add: it yields; a handler returns its reply"),
+        (yields_slowly, "Wrong.add: it yields"),
+        (static, "Wrong.add is a staticmethod; mark a method"),
+        (tick_with_message, "Wrong.poll: an @every method takes nothing but self"),
+        (tick_too_often, "Wrong.poll: its period is 0; give a positive number of seconds"),
+    ],
+)
+def test_a_class_that_cannot_work_is_refused(make: Callable[[], type], text: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        make()
+    assert text in str(refused.value)
+
+
+def test_other_annotations_are_left_alone() -> None:
+    class Fine(Agent[None]):
+        @handles
+        def add(self, message: Add) -> Missing: ...  # type: ignore[name-defined]  # noqa: F821
+
+    assert set(Fine.handlers) == {Add}
+
+
+def called(agent: type[Agent[Any]], message: object) -> Any:
+    handler = lookup(agent, type(message))
+    assert handler is not None
+    return handler(agent(), message)
+
+
+def test_a_union_is_each_of_its_types_and_a_generic_is_its_class() -> None:
+    class Many(Agent[None]):
+        @handles
+        def some(self, message: Add | Box[int] | None) -> str:
+            return "some"
+
+    assert set(Many.handlers) == {Add, Box, type(None)}
+    assert called(Many, Box(1)) == "some"
+
+
+def test_a_subclass_handles_what_its_bases_do_and_a_mixin_too() -> None:
+    class Mixin:
+        @handles
+        def sub(self, message: Sub) -> str:
+            return "mixin"
+
+        @every(5)
+        def poll(self) -> None: ...
+
+    class Base(Agent[None]):
+        @handles
+        def add(self, message: Add) -> str:
+            return "base"
+
+    class Both(Mixin, Base):
+        @every(7)
+        def other(self) -> None: ...
+
+    assert called(Both, Add()) == "base"
+    assert called(Both, Sub()) == "mixin"
+    assert {each.name: each.period for each in Both.repeated} == {"poll": 5, "other": 7}
+    assert Base.repeated == ()
+    assert Agent.handlers == {}
+
+
+def test_whoever_overrides_a_handler_handles_the_same_messages() -> None:
+    class Base(Agent[None]):
+        @handles
+        def add(self, message: Add) -> str:
+            return "base"
+
+        @every(5)
+        def poll(self) -> str:
+            return "base"
+
+    class Override(Base):
+        def add(self, message: Add) -> str:
+            return f"override of {super().add(message)}"
+
+        def poll(self) -> str:
+            return "override"
+
+    assert called(Override, Add()) == "override of base"
+    (poll,) = Override.repeated
+    assert (poll.call(Override()), poll.period) == ("override", 5)
+    assert called(Base, Add()) == "base"
+
+
+def test_a_marked_override_may_handle_something_else() -> None:
+    class Base(Agent[None]):
+        @handles
+        def add(self, message: Add) -> str:
+            return "base"
+
+    class Changed(Base):
+        @handles
+        def add(self, message: Sub) -> str:  # type: ignore[override]
+            return "changed"
+
+    assert set(Changed.handlers) == {Sub}
+
+
+def test_the_nearest_class_wins_whatever_the_name_of_its_method() -> None:
+    class Base(Agent[None]):
+        @handles
+        def add(self, message: Add) -> str:
+            return "base"
+
+    class Left(Base):
+        pass
+
+    class Right(Base):
+        @handles
+        def plus(self, message: Add) -> str:
+            return "right"
+
+    class Both(Left, Right):
+        pass
+
+    assert called(Both, Add()) == "right"
+
+
+def test_a_message_of_a_subclass_goes_to_the_handler_of_its_base() -> None:
+    class Base(Agent[None]):
+        @handles
+        def add(self, message: Add) -> str:
+            return "add"
+
+    assert called(Base, More()) == "add"
+    assert lookup(Base, Sub) is None
+
+
+def test_a_decorated_handler_keeps_its_message() -> None:
+    def logged(method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def call(self: Any, message: Any) -> Any:
+            return ["logged", method(self, message)]
+
+        return call
+
+    class Logged(Agent[None]):
+        @handles
+        @logged
+        def add(self, message: Add) -> str:
+            return "add"
+
+    assert called(Logged, Add()) == ["logged", "add"]
+
+
+# -- what a class says about itself
+
+
+def test_the_type_of_a_state() -> None:
+    class Declared(Agent[Tally]):
+        state = Tally()
+
+    class Inherited(Declared):
+        pass
+
+    class Undeclared(Agent):  # type: ignore[type-arg]
+        state = Tally()
+
+    class Without(Agent[None]):
+        pass
+
+    class Perhaps(Agent[Optional[Tally]]):  # noqa: UP045
+        state = None
+
+    assert [state_type(each) for each in (Declared, Inherited, Undeclared, Without)] == [
+        Tally,
+        Tally,
+        Tally,
+        type(None),
+    ]
+    assert state_type(Perhaps) == Tally | None
+
+
+def test_the_type_of_a_reply() -> None:
+    assert [reply_type(each) for each in (Total, Names, Add, Later)] == [int, list[str], type(None), type(None)]
+
+
+def test_what_makes_agents() -> None:
+    class Fine(Agent[None]):
+        def __init__(self, size: int = 0) -> None:
+            self.size = size
+
+    assert is_agent_class(Fine)
+    assert not is_agent_class(Fine())
+    assert not is_agent_class(made_by)
+    assert vars(made_by(Fine, {"size": 3})) == {"size": 3}
+    assert isinstance(made_by(lambda: Fine(1), {}), Fine)
+    with pytest.raises(ConfigurationError, match="gave dict, which is no Agent"):
+        made_by(dict, {})
+
+
+def test_what_a_class_overrides() -> None:
+    class Starts(Agent[None]):
+        async def on_start(self) -> None: ...
+
+    class Inherits(Starts):
+        pass
+
+    assert overrides(Starts, "on_start")
+    assert overrides(Inherits(), "on_start")
+    assert not overrides(Starts, "run")
