@@ -110,6 +110,8 @@ class Portal:
         self._nursery.start_soon(self._run, path, call, future)
 
     async def _run(self, path: str, call: Callable[[], Awaitable[Any]], future: Future[Any]) -> None:
+        if future not in self._pending:  # the portal was closed before this task began
+            return
         self._pending.discard(future)
         if not future.set_running_or_notify_cancel():
             return

@@ -112,8 +112,8 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
                 pass
         while len(stories) > incidents.keep:
             oldest = stories.pop(next((id for id, story in stories.items() if not story.open), next(iter(stories))))
-            if current.get(oldest.path) == oldest.id:
-                del current[oldest.path]
+            for path in [path for path, id in current.items() if id == oldest.id]:  # a file may say so of several
+                del current[path]
             forgotten += 1
     return evolve(incidents, stories=stories, current=current, forgotten=forgotten)
 

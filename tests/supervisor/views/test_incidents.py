@@ -12,6 +12,7 @@ from treewarden.supervisor.core.event import (
     IncidentClosed,
     IncidentOpened,
     OutcomeObserved,
+    TreeClosed,
     TreeOpened,
 )
 from treewarden.supervisor.journal.port import Record
@@ -73,6 +74,15 @@ def test_an_open_story_is_forgotten_last() -> None:
 def test_a_long_story_keeps_its_latest_lines() -> None:
     story = fold(Incidents(), records(OPENED, *[RESTART] * 250)).stories["1.1"]
     assert (len(story.lines), story.skipped, story.lines[-1].seq) == (200, 50, 251)
+
+
+def test_an_incident_that_a_damaged_file_gives_to_two_slots_is_forgotten_by_both() -> None:
+    opened = [
+        IncidentOpened(path=Path(path), incident=id, kind="crash") for path, id in (("a", "1"), ("b", "1"), ("c", "2"))
+    ]
+    told = fold(Incidents(keep=1), records(*opened, TreeClosed(reason="stopped in order")))
+    assert set(told.stories) == {"2"}
+    assert not told.current
 
 
 @given(histories)
