@@ -85,7 +85,7 @@ async def test_a_killed_service_comes_back_at_the_same_address() -> None:
 
 async def test_its_death_is_a_crash() -> None:
     often = Intensity(max_restarts=1000, within=1.0)
-    async with open_tree(tree(service(lives=[0.001, 0.001]), restarts=often)) as running:
+    async with open_tree(tree(service(lives=[0.3, 0.3]), restarts=often)) as running:
         (end,) = await happened(running, ChildEnded)
         assert end.failure is not None
         assert (end.failure.type, end.failure.text) == (
