@@ -56,6 +56,8 @@ class Child:
     path: Path
     args: Mapping[str, Any] = field(factory=dict[str, Any])
     """What a dynamic child was given besides its template's arguments."""
+    turned: bool = False
+    """Its spec has turned from an agent into a supervisor, or back, and nobody has started by it yet."""
     state: SlotState = SlotState.DOWN
     lives: int = 0
     """Incarnations so far in this process; the current one's number."""

@@ -64,6 +64,10 @@ class Children:
         return child
 
     def _give_slot(self, child: Child) -> None:
+        """An agent has a slot, a supervisor has none; what was there goes if a new spec has made one of the other."""
+        if child.turned:
+            self.forget(child.path, "something else lives there now")
+            child.slot, child.turned = None, False
         if isinstance(child.spec, ChildSpec):
             child.slot = make_slot(child.path, child.spec, self._common)
 
@@ -80,7 +84,7 @@ class Children:
             self._table = before
             raise
         for spec in specs:
-            self._table[spec.id].spec = spec
+            _give_spec(self._table[spec.id], spec)
         listed = {spec.id: self._table[spec.id] for spec in specs}
         self._table = {**listed, **self._table}
         return new
@@ -92,7 +96,7 @@ class Children:
         for child in self:
             spec = made_from(template, child.spec.id, child.args)
             if spec != child.spec:
-                child.spec = spec
+                _give_spec(child, spec)
                 changed.append(child)
         return changed
 
@@ -244,6 +248,11 @@ class Children:
     @property
     def restarting(self) -> int:
         return sum(child.state is SlotState.RESTARTING for child in self)
+
+
+def _give_spec(child: Child, spec: Spec) -> None:
+    child.turned = child.turned or type(spec) is not type(child.spec)
+    child.spec = spec
 
 
 def exit_name(exit: Exit) -> str:

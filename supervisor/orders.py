@@ -13,15 +13,10 @@ __all__ = ["RetryDue", "StopSupervisor"]
 
 @frozen
 class StopSupervisor:
-    """Stop all children in reverse order, then end with `exit`."""
+    """Stop all children in reverse order, then end with `exit`. The children are told `shutdown`, whatever it is."""
 
     exit: Exit = Stopped()
     drain: bool = False
-
-    @property
-    def reason(self) -> str:
-        """What the children are told."""
-        return self.exit.reason if isinstance(self.exit, Stopped) else "shutdown"
 
 
 @frozen

@@ -32,8 +32,8 @@ class Changes:
 def check_change(supervisor: Supervisor, spec: SupervisorSpec, *, below: bool = False) -> None:
     """Whether a running supervisor can go on by `spec`, and with `below` those that run below it.
 
-    Raises `ConfigurationError` for what cannot change while it runs: strategies to or from dynamic, an agent into a
-    supervisor, an agent's durability.
+    Raises `ConfigurationError` for what cannot change while it runs: strategies to or from dynamic, and an agent's
+    durability.
     """
     if (spec.strategy is Strategy.DYNAMIC) is not (supervisor.spec.strategy is Strategy.DYNAMIC):
         raise ConfigurationError(f"{supervisor.path}: a running supervisor cannot become dynamic, or stop being so")
@@ -42,11 +42,6 @@ def check_change(supervisor: Supervisor, spec: SupervisorSpec, *, below: bool = 
         new = spec.children[0] if spec.strategy is Strategy.DYNAMIC else wanted.get(child.spec.id)
         if new is None:
             continue
-        if type(new) is not type(child.spec):
-            raise ConfigurationError(
-                f"{child.path}: a running child cannot turn from an agent into a supervisor, or back; "
-                "give the new one another id"
-            )
         if isinstance(new, ChildSpec) and child.slot is not None:
             check_durability(child.slot, new)
         running = supervisor.common.supervisors.get(child.path)

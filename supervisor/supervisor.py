@@ -282,7 +282,7 @@ class Supervisor(Incarnation):
             case AgentLife() | Supervisor():
                 return await self._ended(item)
             case StopSupervisor(exit, drain):
-                await self.children.stop_all(item.reason, drain=drain)
+                await self.children.stop_all("shutdown", drain=drain)
                 return exit
             case RetryDue():
                 await self.restarts.due(item)

@@ -253,7 +253,7 @@ class Driver:
         try:
             return await self._answered(ref, step)
         except SupervisorGone as gone:
-            return ["noproc"] if gone.exit is None else ["sup_exit", exit_as_term(gone.exit)]
+            return _gone(gone)
         except AlreadyStarted as error:
             return ["error", ["already_started", self.world.pid(theirs(error.path))]]
         except StartFailed as error:
@@ -341,7 +341,7 @@ class Driver:
         if step.get("returns") == "ignore":
             return "ok"
         try:
-            spec: Any = "no spec" if "returns" in step else supervisor_spec({**step, "id": "changed"}, self.world)
+            spec: Any = "no spec" if "returns" in step else self._changed(step)
             if isinstance(spec, SupervisorSpec) and supervisor is not None:
                 old = supervisor.spec
                 kept = {"id": old.id, "restart": old.restart, "shutdown": old.shutdown, "on_start": old.on_start}
@@ -349,9 +349,12 @@ class Driver:
             await ref.replace(spec)
         except (ConfigurationError, TypeError, ValueError):
             return ["error", INVALID]
-        except SupervisorGone:
-            return ["noproc"]
+        except SupervisorGone as gone:
+            return _gone(gone)
         return "ok"
+
+    def _changed(self, step: Mapping[str, Any]) -> SupervisorSpec:
+        return supervisor_spec({**step, "id": "changed", "type": "supervisor"}, self.world)
 
     # -- state
 
@@ -383,3 +386,7 @@ class Driver:
     async def _counted(self, ref: SupervisorRef) -> list[int]:
         counts = await ref.count()
         return [counts.specs, counts.active, counts.supervisors, counts.workers]
+
+
+def _gone(gone: SupervisorGone) -> Any:
+    return ["noproc"] if gone.exit is None else ["sup_exit", exit_as_term(gone.exit)]

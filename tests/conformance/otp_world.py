@@ -135,10 +135,11 @@ class World:
                 self.events.append(["start_error", theirs(path), _briefly(reason)])
                 if not asked:
                     self._report(theirs(path), "start_error", reason)
-            case SupervisorEnded(path=path, incarnation=_, reason=_, exit=exit, failure=failure):
+            case SupervisorEnded(path=path, incarnation=_, reason=said, exit=exit, failure=failure):
                 name = theirs(path)
                 self.supervisors.discard(name)
-                ended: Exit = Finished() if exit == "finished" else Stopped("shutdown")
+                stopped = said.removeprefix("it ended (").removesuffix(")")
+                ended: Exit = Finished() if exit == "finished" else Stopped(stopped)
                 reason = exit_as_term(Failed(failure) if failure is not None else ended)
                 self.reasons[name] = reason
                 self.events.append(["exit", name, self.starts[name], reason])

@@ -10,6 +10,7 @@ import trio
 import trio.testing
 from attrs import evolve
 
+from treewarden.agents.core.durability import Checkpointed, MailboxSpec
 from treewarden.agents.core.exit import Exit, Failed, Failure, Finished, Stopped
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import Path
@@ -109,7 +110,10 @@ REFUSED: dict[str, tuple[Ask, type[Exception]]] = {
     "become dynamic": (lambda ref: ref.replace(dynamic(puppet("a"))), ConfigurationError),
     "replace by twins": (lambda ref: ref.replace(under(puppet("x"), puppet("x"))), ConfigurationError),
     "reload twins": (lambda ref: ref.reload(under(puppet("x"), puppet("x"))), ConfigurationError),
-    "an agent becomes a supervisor": (lambda ref: ref.reload(under(under(id="a"))), ConfigurationError),
+    "another durability": (
+        lambda ref: ref.reload(under(puppet("a", mailbox=MailboxSpec(durability=Checkpointed(messages=1))))),
+        ConfigurationError,
+    ),
 }
 
 

@@ -7,6 +7,7 @@ import trio
 import trio.testing
 from attrs import evolve
 
+from treewarden.agents.core.durability import Checkpointed, MailboxSpec
 from treewarden.agents.errors import AgentStopped, ConfigurationError, NoSuchSlot
 from treewarden.supervisor.core.policies import otp
 from treewarden.supervisor.core.spec import Intensity, Strategy, SupervisorSpec
@@ -104,10 +105,10 @@ async def test_a_new_child_that_does_not_start_is_tried_again(autojump_clock: tr
     [
         under(puppet("x"), puppet("x")),
         under(puppet("a"), strategy=Strategy.DYNAMIC),
-        under(under(id="a")),
+        under(puppet("a", mailbox=MailboxSpec(durability=Checkpointed(messages=1)))),
         under(puppet("a", significant=True, restart="transient")),
     ],
-    ids=["twins", "static to dynamic", "agent to supervisor", "significant for nobody"],
+    ids=["twins", "static to dynamic", "another durability", "significant for nobody"],
 )
 async def test_a_blueprint_that_cannot_work_changes_nothing(
     blueprint: SupervisorSpec, autojump_clock: trio.testing.MockClock
@@ -125,13 +126,31 @@ async def test_a_change_below_that_cannot_be_made_is_refused_first(autojump_cloc
     """Nothing has changed then, also not what comes before it."""
     log: list[str] = []
     old = under(puppet("a", log), under(puppet("x", log), id="s"))
-    new = under(puppet("new", log), under(under(id="x"), id="s"))
+    durable = puppet("x", log, mailbox=MailboxSpec(durability=Checkpointed(messages=1)))
+    new = under(puppet("new", log), under(durable, id="s"))
     async with running(old) as tree:
         log.clear()
         with pytest.raises(ConfigurationError, match="s/x"):
             await tree.reload(reloaded(new))
         assert log == []
         assert lives(tree) == {"a": 1, "s": 1, "s/x": 1}
+
+
+async def test_an_agent_becomes_a_supervisor_and_an_agent_again(autojump_clock: trio.testing.MockClock) -> None:
+    log: list[str] = []
+    async with running(under(puppet("a", log))) as tree:
+        await tree.ref("a").tell(Add(4))
+        old = tree.ref("a")
+        await tree.reload(reloaded(under(under(puppet("x", log), id="a"))))
+        assert lives(tree) == {"a": 2, "a/x": 1}
+        with pytest.raises((AgentStopped, NoSuchSlot)):
+            await old.tell(Add(1))
+        await tree.reload(reloaded(under(puppet("a", log))))
+        assert lives(tree) == {"a": 3}
+        assert log == ["+a", "-a", "+a/x", "-a/x", "+a"]
+        assert await tree.ref("a").ask(Total()) == 0
+        with pytest.raises(NoSuchSlot):
+            tree.ref("a/x")
 
 
 async def test_a_child_that_fails_its_new_start_leaves_the_others_alone(
