@@ -47,7 +47,7 @@ class Warden(Protocol):
 
 @frozen
 class StopOrder:
-    """Control: end in order. With `drain`, a backlog that lives in memory is handled first."""
+    """Control: end in order. With `drain`, what waits now, if it is only in memory, is handled first."""
 
     reason: str = "shutdown"
     drain: bool = False

@@ -22,6 +22,7 @@ __all__ = ["handle", "run_agent", "start_agent"]
 Rest: TypeAlias = Coroutine[Any, Any, None] | None
 
 _MESSAGES_PER_LOOK_AT_THE_CLOCK: Final = 16
+_MESSAGES_PER_SLICE: Final = 512
 _SECONDS_PER_SLICE: Final = 0.001
 _SETTLES_IN_FLIGHT: Final = 256
 _ORDERS: Final = frozenset({StopOrder, BodyEnded, StopAsked, CheckpointDue, RunAgain})
@@ -87,12 +88,13 @@ async def _messages(life: Life) -> Exit:
     slot, agent = life.slot, life.agent
     current_turn.set(life.turn)
     handled = 0
+    left: int | None = None
     exit: Exit | None = None
     slice_ends = life.clock.now() + _SECONDS_PER_SLICE
     while exit is None:
         if slot.agent is not agent:
             await trio.sleep_forever()  # void: its cancellation is on its way, and it must not take another message
-        item = slot.take()
+        item = None if left == 0 else slot.take()
         if item is None:
             if life.draining is not None:
                 await _let_body_end(life)
@@ -102,6 +104,8 @@ async def _messages(life: Life) -> Exit:
             continue
         if type(item) in _ORDERS:
             exit = await _obey(life, item)
+            if life.draining is not None and left is None:
+                left = len(slot)  # and not what comes later: whoever tells itself the next message is never done
             continue
         try:
             rest = handle(life, item)
@@ -112,7 +116,11 @@ async def _messages(life: Life) -> Exit:
         if slot.inflight >= _SETTLES_IN_FLIGHT and slot.store is not None:
             await slot.store.settled()
         handled += 1
-        if not handled % _MESSAGES_PER_LOOK_AT_THE_CLOCK and life.clock.now() > slice_ends:
+        if left:
+            left -= 1
+        if not handled % _MESSAGES_PER_LOOK_AT_THE_CLOCK and (
+            not handled % _MESSAGES_PER_SLICE or life.clock.now() > slice_ends
+        ):
             await trio.lowlevel.checkpoint()
             slice_ends = life.clock.now() + _SECONDS_PER_SLICE
     return exit

@@ -51,6 +51,8 @@ class Failure:
     trace: str = ""
     after: float | None = None
     """Seconds the other side asked us to wait (Retry-After), if it did."""
+    unborn: bool = False
+    """The agent could not be made, so it never saw its state."""
     parts: tuple[Failure, ...] = ()
     """The leaves of an exception group, flattened."""
 

@@ -16,7 +16,7 @@ from treewarden.agents.errors import Stop
 from treewarden.supervisor.core.event import ChildEnded, DeadLettered, Recorded
 from treewarden.supervisor.core.spec import NO_BACKOFF, Grace, RestartPolicy
 
-from .trees import Add, Bad, Counter, Gate, Held, Tally, Total, happened, kept, opened, slot_of
+from .trees import Add, Bad, Counter, Disk, Gate, Held, Tally, Total, events, happened, kept, opened, slot_of
 
 
 @pytest.fixture(params=[MESSAGE, VOLATILE, Checkpointed(messages=2)], ids=["message", "volatile", "checkpointed"])
@@ -159,3 +159,28 @@ async def test_a_backlog_in_memory_is_drained_when_the_tree_ends(autojump_clock:
             await running.ref("on_stop").tell(Add(1))
         slot_of(running, "on_stop").resume("held")
     assert log == [(Stopped("shutdown"), 50)]
+
+
+class Talkative(Counter):
+    """Tells itself the next message."""
+
+    @handles
+    def add(self, message: Add) -> None:
+        super().add(message)
+        self.ref(self.path).tell_nowait(message)
+
+
+async def test_draining_is_handling_what_waited_and_not_what_comes_of_it(autojump_clock: MockClock) -> None:
+    journal, gate = Disk(), Gate(shut=True)
+    async with opened(kept(Talkative, VOLATILE, args={"gate": gate}), journal=journal) as running:
+        slot = slot_of(running, "talkative")
+        await running.ref("talkative").tell(Held())
+        await wait_all_tasks_blocked()
+        for number in range(5):
+            await running.ref("talkative").tell(Add(number))
+        running.stop()
+        await wait_all_tasks_blocked()
+        gate.open()
+        await running.wait_ended()
+    assert slot.state == Tally(10, (0, 1, 2, 3, 4))
+    assert len(await events(journal, DeadLettered)) == 5
