@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from treewarden.agents.demand import on_demand
 
 if TYPE_CHECKING:
-    from .calls import ChildView, Counts, SupervisorRef
+    from .calls import ChildView, Counts, Started, SupervisorRef
     from .core.action import Action
     from .core.decision import Decision, Policy
     from .core.event import Event
@@ -50,6 +50,7 @@ __all__ = [
     "RestartPolicy",
     "Restore",
     "Signal",
+    "Started",
     "Strategy",
     "SupervisorRef",
     "SupervisorSpec",
@@ -60,7 +61,7 @@ __all__ = [
 
 __getattr__ = on_demand(
     __name__,
-    calls="ChildView Counts SupervisorRef",
+    calls="ChildView Counts Started SupervisorRef",
     core__action="Action",
     core__decision="Decision Policy",
     core__event="Event",

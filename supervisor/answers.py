@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -63,17 +62,12 @@ async def _start_dynamic(supervisor: Supervisor, argument: tuple[dict[str, Any],
     if limit is not None and len(supervisor.children) >= limit:
         raise ConfigurationError(f"{supervisor.path}: it has {limit} children already (max_children)")
     template = supervisor.spec.children[0]
-    name = id if id is not None else next(_free_ids(supervisor, template.id))
+    name = id if id is not None else supervisor.children.free_id(template.id)
     present = supervisor.children.get(name)
     if present is not None:
         raise _present(present)
     spec = _checked(made_from, supervisor, template, name, args)
     return await _start_new(supervisor, spec, args)
-
-
-def _free_ids(supervisor: Supervisor, stem: str) -> Iterator[str]:
-    taken = supervisor.children
-    return (name for n in itertools.count(1) if taken.get(name := f"{stem}-{n}") is None)
 
 
 def _present(child: Child) -> SupervisionError:

@@ -140,7 +140,8 @@ class SupervisorRef:
     async def start_dynamic(self, args: Mapping[str, Any] | None = None, *, id: str | None = None) -> Started:
         """Start a child of a dynamic supervisor from its template, with these arguments besides the template's.
 
-        Without an `id` it is named after the template. A child that is down for good is forgotten, and so is its id.
+        Without an `id` it is named after the template, with a number. A child that is down for good is forgotten, and
+        so is its id.
         Raises `AlreadyStarted`, `StartFailed`, and `ConfigurationError` at the supervisor's `max_children`.
         """
         return await self._call("start_dynamic", (dict(args or {}), id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ class Children:
         self._common = parent.common
         self._supervisor = supervisor
         self._table: dict[str, Child] = {}
+        self._numbers = itertools.count(1)
 
     # -- the table
 
@@ -51,6 +53,10 @@ class Children:
     def order(self) -> list[str]:
         """The ids in start order."""
         return list(self._table)
+
+    def free_id(self, stem: str) -> str:
+        """A new name for a dynamic child, `job-7`. No number comes twice in the life of this supervisor."""
+        return next(id for number in self._numbers if (id := f"{stem}-{number}") not in self._table)
 
     def add(self, spec: Spec, *, args: Mapping[str, Any] | None = None, lives: int = 0) -> Child:
         """Put a spec at the end of the table, not yet started.

@@ -169,7 +169,7 @@ async def test_the_life_of_dynamic_children(autojump_clock: trio.testing.MockClo
         await crash(tree, "mine")  # with the arguments that it was given
         assert log == ["+job-1", "+job-2", "+mine", "-job-2", "-mine", "+mine"]
         assert await ref.count() == Counts(specs=1, active=2, supervisors=0, workers=2)
-        assert (await ref.start_dynamic()).path == "job-2"
+        assert (await ref.start_dynamic()).path == "job-3"
 
 
 async def test_a_life_is_terminated_and_not_its_successor(autojump_clock: trio.testing.MockClock) -> None:
