@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from treewarden.agents.core.durability import VOLATILE
 from treewarden.agents.core.exit import Exit, Failed
-from treewarden.agents.core.message import Envelope
+from treewarden.agents.core.message import Envelope, Priority
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import AgentStopped, ConfigurationError
 from treewarden.agents.ports import KEEP
@@ -72,7 +72,7 @@ def check_durability(slot: Slot, spec: ChildSpec) -> None:
 
 def close_slot(slot: Slot, reason: str, exit: Exit | None) -> None:
     """The slot ended for good: what waited there becomes dead letters, senders and askers are told."""
-    if slot.closed is None:
+    if not slot.ended:
         error = AgentStopped(f"{slot.path}: {reason}", path=slot.path, exit=exit)
         for item in slot.close(error):
             if slot.on_drop is not None:
@@ -147,14 +147,18 @@ async def restore_slot(slot: Slot, common: Common) -> int | None:
         store.mend()
         return None
     held = await common.journal.recover(slot.path)
+    fresh = slot.clear()  # siblings that started earlier may have told it something: that comes after what it had
     if held.state is not None:
         slot.state = store.codec.decode(held.state.kind, held.state.version, held.state.body)
         store.settles = store.state_settled = held.state.settled
     slot.due.update(held.timers)
     for reply in held.replies:
         common.replies.keep(reply.id, store.codec.decode(reply.kind, reply.version, reply.body))
-    for place, row in enumerate(held.messages):
+    stored = [row for row in held.messages if row.row <= common.journal.opened.last_row]
+    for place, row in enumerate(stored):
         _restock(slot, store, row, common, head=place == 0)
+    for item in fresh:
+        slot.restock(item, item.priority if isinstance(item, Envelope) else Priority.NORMAL)
     return held.state_seq
 
 

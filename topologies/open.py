@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import os
 import random
 import time
@@ -16,7 +17,8 @@ import trio
 
 from treewarden.agents.core.durability import Message
 from treewarden.agents.core.exit import alone
-from treewarden.agents.errors import TreeFailed
+from treewarden.agents.core.message import Envelope
+from treewarden.agents.errors import AgentStopped, TreeFailed
 from treewarden.agents.ports import Clock
 from treewarden.supervisor.common import Common, LoopClock
 from treewarden.supervisor.core.event import TreeClosed, TreeOpened
@@ -27,7 +29,6 @@ from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.supervisor.health import watch_progress
 from treewarden.supervisor.journal.port import Commit, Journal
 from treewarden.supervisor.loop_watch import Blocked, LoopWatch, runs_in_real_time
-from treewarden.supervisor.recovery import close_slot
 from treewarden.supervisor.registry import Registry
 from treewarden.supervisor.timers import Timers
 
@@ -94,8 +95,9 @@ async def open_tree(
                     await _stop(root)
                     nursery.cancel_scope.cancel()
         finally:
-            failed = root.failure() if root is not None else None
-            await _close(common, failed)
+            cancelled = trio.current_effective_deadline() == -math.inf
+            failed = root.failure() if root is not None and not cancelled else None
+            await _close(common, failed, root.ending if root is not None else "it did not start")
     if failed is not None:
         raise failed from None
 
@@ -191,8 +193,9 @@ async def _lessons(journal: Journal) -> Outcomes:
 
 
 async def _end_with_root(root: Root, scope: trio.CancelScope) -> None:
-    """A root that failed ends the block: nobody is left to do its work."""
+    """A root that failed ends the block: nobody is left to do its work. Whoever asks one that has ended is told so."""
     await root.ended.wait()
+    _close_slots(root.common)
     if root.failure() is not None:
         scope.cancel()
 
@@ -206,12 +209,21 @@ async def _stop(root: Root) -> None:
             await root.ended.wait()
 
 
-async def _close(common: Common, failed: TreeFailed | None) -> None:
-    """Give up what waits in mailboxes that end with the process, and write the end."""
+def _close_slots(common: Common) -> None:
+    """Nobody will handle anything any more: asks are told so, and what was only in memory is given up by name."""
     for slot in common.registry:
-        if not isinstance(slot.spec.durability, Message):
-            close_slot(slot, "the tree was stopped before its turn", None)
-    reason = failed.reason if failed is not None else "stopped in order"
-    event = TreeClosed(reason=reason, failed=failed is not None)
+        if not slot.ended:
+            error = AgentStopped(f"{slot.path}: the tree has ended", path=slot.path)
+            for item in slot.close(error):
+                asked = isinstance(item, Envelope) and item.reply is not None
+                kept = isinstance(slot.spec.durability, Message) and not asked
+                if not kept and slot.on_drop is not None:
+                    slot.on_drop(item, "the tree was stopped before its turn")
+
+
+async def _close(common: Common, failed: TreeFailed | None, reason: str) -> None:
+    """Give up what waits in mailboxes that end with the process, and write the end."""
+    _close_slots(common)
+    event = TreeClosed(reason=failed.reason if failed is not None else reason, failed=failed is not None)
     with trio.CancelScope(shield=True):
         await common.journal.commit(Commit(events=((common.clock.wall(), event),)))

@@ -9,7 +9,7 @@ from typing import Any
 import trio
 from attrs import frozen
 
-from treewarden.agents.core.exit import Exit, Failed, Finished, Stopped, leaves
+from treewarden.agents.core.exit import Exit, Failed, Finished, Stopped, is_clean, leaves
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import ConfigurationError, NoSuchSlot, TreeFailed
@@ -64,6 +64,8 @@ class Root:
         self.ended = trio.Event()
         self.asked = False
         """Somebody has asked it to end."""
+        self.forced = False
+        """Somebody would not wait for that."""
 
     def post(self, item: object) -> None:
         """The root supervisor posts its own end; nothing else comes up here."""
@@ -74,10 +76,17 @@ class Root:
     def exit(self) -> Exit | None:
         return self.supervisor.exit
 
+    @property
+    def ending(self) -> str:
+        """How a tree that has not failed came to its end."""
+        if self.forced:
+            return "ended by force"
+        return "stopped in order" if self.exit is not None and is_clean(self.exit) else "cancelled from outside"
+
     def failure(self) -> TreeFailed | None:
         """Why the tree is lost, if it is: the root gave up or was killed, and nobody had asked it to end."""
         exit = self.exit
-        if exit is None or isinstance(exit, Finished):
+        if exit is None or self.forced or isinstance(exit, Finished):
             return None
         error = self.supervisor.error
         group = BaseExceptionGroup("what led to it", leaves(error)) if error is not None else None
@@ -180,7 +189,7 @@ class Tree:
 
     def force(self) -> None:
         """End everything now, without asking. Nothing acknowledged is lost; what is in hand runs again."""
-        self._root.asked = True
+        self._root.asked = self._root.forced = True
         self._root.nursery.cancel_scope.cancel()
 
     async def wait_ended(self) -> None:

@@ -11,6 +11,7 @@ from treewarden.agents.errors import Stop, SupervisorGone, TreeFailed
 from treewarden.supervisor.core.event import SupervisorEnded, TreeClosed
 from treewarden.supervisor.core.spec import AutoShutdown, Intensity, RestartPolicy
 from treewarden.supervisor.journal.memory import MemoryJournal
+from treewarden.topologies.open import open_tree
 from treewarden.topologies.running import Tree
 
 from .puppets import crash, end_of, events, fail, lives, puppet, quiet, running, states, tell, under
@@ -144,11 +145,13 @@ async def test_force_ends_everybody_at_once(autojump_clock: trio.testing.MockClo
     async def never(_: object) -> None:
         await trio.sleep_forever()
 
-    async def script(tree: Tree) -> None:
+    journal = MemoryJournal()
+    async with open_tree(under(puppet("a", args={"stopping": never})), journal=journal) as tree:
         tree.force()
-
-    assert "killed" in (await end_of(under(puppet("a", args={"stopping": never})), script)).reason
+        await trio.sleep_forever()
     assert trio.current_time() == 0
+    async with journal:
+        assert await events(journal, TreeClosed) == [TreeClosed(reason="ended by force")]
 
 
 async def test_others_go_on_while_one_is_restarted(

@@ -12,13 +12,15 @@ from attrs import frozen
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.agents.core.message import Request
-from treewarden.agents.errors import JournalOwned, TreeFailed
-from treewarden.supervisor.core.event import DeadLettered, TreeClosed, TreeOpened
+from treewarden.agents.errors import AgentStopped, JournalOwned, TreeFailed
+from treewarden.supervisor.core.event import ChildEnded, DeadLettered, Event, TreeClosed, TreeOpened
+from treewarden.supervisor.core.spec import BRUTAL_KILL
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.supervisor.journal.port import Record
 from treewarden.topologies.child import child
 from treewarden.topologies.errors import BlueprintError
 from treewarden.topologies.open import open_tree
+from treewarden.topologies.running import Tree
 from treewarden.topologies.tree import tree
 
 CLOCK = trio.testing.MockClock
@@ -55,6 +57,49 @@ class Stuck(Agent[None]):
 class Unwilling(Agent[None]):
     async def on_start(self) -> None:
         raise OSError("no such device")
+
+
+@frozen
+class Kept(Request[tuple[int, ...]]):
+    """Ask for the numbers."""
+
+
+class Keeper(Agent[tuple[int, ...]]):
+    """Keeps what it is told, once it may."""
+
+    state = ()
+    ready: trio.Event
+
+    @handles
+    async def add(self, message: Add) -> None:
+        await Keeper.ready.wait()
+        self.state = (*self.state, message.n)
+
+    @handles
+    def kept(self, message: Kept) -> tuple[int, ...]:
+        return self.state
+
+
+class Teller(Agent[None]):
+    """Tells its sibling ten numbers at its start, before that has one of its own."""
+
+    def __init__(self, begun: int) -> None:
+        self.begun = begun
+
+    async def on_start(self) -> None:
+        for n in range(1, 11):
+            await self.ref("../keeper").tell(Add(10 * self.begun + n))
+
+
+async def happened(running: Tree) -> list[Event]:
+    found: list[Event] = []
+    head = running.head
+    async with running.events() as told:
+        async for record in told:
+            found.append(record.event)
+            if record.seq >= head:
+                break
+    return found
 
 
 async def records(journal: MemoryJournal) -> list[Record]:
@@ -116,6 +161,43 @@ async def test_a_bad_blueprint_is_refused_before_the_journal_is_touched(tmp_path
         async with open_tree(tree(child(Sum, id="a"), child(Sum, id="a")), journal=file):
             raise AssertionError("the block must not begin")
     assert not file.exists()
+
+
+async def test_what_a_sibling_tells_at_its_start_comes_after_what_was_stored(autojump_clock: CLOCK) -> None:
+    journal = MemoryJournal()
+    for begun in range(2):
+        Keeper.ready = trio.Event()
+        spec = tree(child(Teller, args={"begun": begun}), child(Keeper, shutdown=BRUTAL_KILL))
+        async with open_tree(spec, journal=journal) as running:
+            if begun:
+                Keeper.ready.set()
+                assert await running.ref("keeper").ask(Kept()) == tuple(range(1, 21))
+                told = await happened(running)
+                since = max(place for place, each in enumerate(told) if isinstance(each, TreeOpened))
+                assert not [each for each in told[since:] if isinstance(each, ChildEnded)]
+
+
+async def test_whoever_asks_a_tree_that_has_ended_is_told_so(autojump_clock: CLOCK) -> None:
+    async with open_tree(tree(Sum)) as running:
+        ref = running.ref("sum")
+        running.stop()
+        await running.wait_ended()
+        with pytest.raises(AgentStopped, match="tree"), trio.fail_after(1):
+            await ref.ask(Total(), within=60)
+    with pytest.raises(AgentStopped, match="has ended"), trio.fail_after(1):
+        await ref.ask(Total(), within=60)
+    with pytest.raises(AgentStopped, match="has ended"):
+        await ref.tell(Add(1))
+
+
+async def test_a_forced_end_is_called_one(autojump_clock: CLOCK) -> None:
+    journal = MemoryJournal()
+    async with open_tree(tree(Sum), journal=journal) as running:
+        running.force()
+        await trio.sleep_forever()
+    closed = (await records(journal))[-1].event
+    assert isinstance(closed, TreeClosed)
+    assert (closed.reason, closed.failed) == ("ended by force", False)
 
 
 async def test_a_second_tree_on_the_file_is_refused_by_name(tmp_path: Path) -> None:
