@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import random
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 from attrs import define, field
 
-from treewarden.agents.agent import is_agent_class, made_by, reply_type, state_type
+from treewarden.agents.agent import Agent, is_agent_class, made_by, reply_type, state_type
+from treewarden.agents.core.exit import describe
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import ConfigurationError
+from treewarden.agents.errors import CommitFailed, ConfigurationError
 from treewarden.agents.ports import Clock
 
-from .core.event import Event
+from .core.event import Event, JournalFailed, JournalRecovered
 from .core.outcomes import Outcomes
 from .core.spec import ChildSpec
 from .journal.port import Commit, Journal
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Common", "LoopClock"]
 
 _LATE_EVENTS = 10_000
+_LOG: Final = logging.getLogger("treewarden")
 
 
 class LoopClock:
@@ -70,6 +73,8 @@ class Common:
     left: dict[Path, dict[Path, int]] = field(factory=dict[Path, dict[Path, int]])
     """The children of each supervisor that has ended, with the number of their lives: its successor goes on there."""
     replies: Replies = field(factory=Replies)
+    makers: dict[object, type[Agent[Any]]] = field(factory=dict[object, type[Agent[Any]]])
+    """The class of the agents that a function makes."""
     codecs: dict[object, Codec] = field(factory=dict[object, "Codec"])
     journal_failed: float | None = None
     """Since when commits fail, in the clock of the loop."""
@@ -78,7 +83,7 @@ class Common:
 
     def codec_for(self, spec: ChildSpec) -> Codec:
         """The codec of an agent's state and messages. Raises `ConfigurationError` for types that cannot be stored."""
-        key = spec.agent if is_agent_class(spec.agent) else type(made_by(spec.agent, spec.args))
+        key = spec.agent if is_agent_class(spec.agent) else self._class_made_by(spec)
         if key not in self.codecs:
             from .journal.codec import Codec  # most of the import time of a tree, and a volatile one needs none
 
@@ -89,6 +94,18 @@ class Common:
             except ConfigurationError:  # perhaps a reply; it is stored only if a handler asks for it
                 self.codecs[key] = Codec(types)
         return self.codecs[key]
+
+    def _class_made_by(self, spec: ChildSpec) -> type[Agent[Any]]:
+        """Which class a function makes: known from the first agent that it made."""
+        if spec.agent not in self.makers:
+            try:
+                self.makers[spec.agent] = type(made_by(spec.agent, spec.args))
+            except Exception as error:
+                raise ConfigurationError(
+                    f"{spec.id}: no agent could be made to learn what has to be stored of it ({describe(error)}); "
+                    "give the agent's class, or a function that can make one"
+                ) from error
+        return self.makers[spec.agent]
 
     def codec_of(self, fact: type) -> Codec:
         """The codec of a fact that agents record."""
@@ -117,8 +134,23 @@ class Common:
         def then(error: BaseException | None) -> None:
             if error is not None:
                 self.late.extend(commit.events)
+            self.heard(error)
 
         self.journal.submit(commit, then)
+
+    def heard(self, error: BaseException | None) -> None:
+        """A commit has ended. Say it when the journal begins to fail, and append what it missed when it works again."""
+        if error is None and self.journal_failed is not None:
+            after = self.clock.now() - self.journal_failed
+            late, self.late = tuple(self.late), deque[tuple[float, Event]](maxlen=_LATE_EVENTS)
+            self.journal_failed = None
+            _LOG.warning("the journal works again, after %.3g s", after)
+            wall = self.clock.wall()
+            self.submit(Commit(events=(*late, (wall, JournalRecovered(after=after)))))
+        elif isinstance(error, CommitFailed) and self.journal_failed is None and _is_of_the_disk(error):
+            self.journal_failed = self.clock.now()
+            _LOG.warning("the journal cannot commit, so what must be kept waits: %s", error)
+            self.late.append((self.clock.wall(), JournalFailed(error=str(error), since=self.clock.wall())))
 
     @property
     def living_zombies(self) -> list[AgentLife]:
@@ -130,3 +162,8 @@ class Common:
         """A slot is gone for good: what the journal holds of it goes too, except its events."""
         self.registry.remove(path)
         self.submit(Commit(forget=(path,)))
+
+
+def _is_of_the_disk(error: CommitFailed) -> bool:
+    """Whether the file could not be written; other commits fail for what they say."""
+    return error.__cause__ is not None and not isinstance(error.__cause__, CommitFailed)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import trio
+from attrs import evolve
 
 from treewarden.agents.agent import is_agent_class, made_by, overrides
 from treewarden.agents.core.durability import Message
@@ -84,7 +85,7 @@ class AgentLife(Incarnation):
             self._make()
         except Exception as error:
             self.error = error
-            return describe(error)
+            return evolve(describe(error), unborn=True)
         self.slot.rouse = self._rouse
         await trio.lowlevel.checkpoint_if_cancelled()
         return None
@@ -138,7 +139,7 @@ class AgentLife(Incarnation):
             return ignored
         except Exception as error:
             self.error = error
-            return describe(error)
+            return evolve(describe(error), unborn=self._life is None)
         return None
 
     async def _on_start(self, life: Life) -> Any:

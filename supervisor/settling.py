@@ -46,10 +46,11 @@ class SlotStore:
         failed: list[BaseException] = []
 
         def then(error: BaseException | None) -> None:
-            if error is None and slot.closed is None:
+            if error is None and not slot.ended:
                 slot.fill(envelope, envelope.priority)
             else:
                 slot.release()
+                self._common.heard(error)
                 if error is not None:
                     failed.append(error)
                 elif slot.on_drop is not None:
@@ -77,6 +78,7 @@ class SlotStore:
 
         def committed(error: BaseException | None) -> None:
             self._in_flight -= 1
+            self._common.heard(error)
             if error is not None:
                 self._broken = error
             else:

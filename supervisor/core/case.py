@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Final
 
 from attrs import frozen
 
-from treewarden.agents.core.exit import Exit, is_clean
+from treewarden.agents.core.exit import Exit, Failed, is_clean
 
 from .confidence import Belief, believe
 from .context import Context, read_context
@@ -17,7 +18,10 @@ from .signal import ChildExited, RestartFailed, Signal
 from .spec import ChildSpec, Intensity, RestartPolicy, Restore, Spec, Strategy
 from .window import Window
 
-__all__ = ["Case", "counts", "must_restart"]
+__all__ = ["Case", "counts", "journal_fails", "must_restart"]
+
+NOT_KEPT: Final = "CommitFailed"
+"""The type of the failure of a life whose settle the journal did not keep."""
 
 
 @frozen(kw_only=True, slots=False)
@@ -93,5 +97,10 @@ def counts(signal: Signal, spec: Spec) -> bool:
     """Whether the restart that `signal` leads to counts towards the intensity: exits that are followed by one, and
     restarts that failed. A hang, `Recycle` and operators do not count."""
     if isinstance(signal, ChildExited):
-        return must_restart(spec.restart, signal.exit)
+        return must_restart(spec.restart, signal.exit) and not journal_fails(signal)
     return isinstance(signal, RestartFailed)
+
+
+def journal_fails(signal: Signal) -> bool:
+    """Whether a life was ended because its settle was not kept: no fault of the agent's, and no restart of its own."""
+    return isinstance(signal, ChildExited) and isinstance(signal.exit, Failed) and signal.exit.failure.type == NOT_KEPT

@@ -22,9 +22,10 @@ from .action import (
     Throttle,
     scope_of,
 )
-from .case import Case, counts, must_restart
+from .case import Case, counts, journal_fails, must_restart
+from .history import delay
 from .signal import ChildExited, OperatorAsked, RateLimitReached, Recovered
-from .spec import ChildSpec, RestartPolicy
+from .spec import Backoff, ChildSpec, RestartPolicy
 from .symptom import failure_in, message_in
 
 __all__ = ["LONGEST_WAIT", "Declined", "Option", "forbids", "forced", "lifted", "retry_after"]
@@ -60,6 +61,8 @@ _NOT_RESTARTED: Final = {
     ),
     RestartPolicy.TEMPORARY: Option(Stop(), "not restarted", "a temporary child is never restarted", certain=True),
 }
+_UNTIL_IT_WORKS: Final = Backoff(first=0.5, factor=2.0, most=10.0, jitter=0.25)
+"""How long an agent waits whose settle was not kept."""
 _RECOVERED: Final = Option(Resume(), "recovered", "what was reported is over", certain=True)
 
 
@@ -73,6 +76,13 @@ def forced(case: Case, *, escalates: bool) -> Option | None:
     signal, spec = case.signal, case.spec
     if isinstance(signal, ChildExited) and not must_restart(spec.restart, signal.exit):
         return _NOT_RESTARTED[spec.restart]
+    if journal_fails(signal):
+        return Option(
+            Restart(scope_of(case.strategy), delay(_UNTIL_IT_WORKS, case.incident.failed + 1, case.spread)),
+            "journal fails",
+            "its settle was not kept, which is no fault of its own: it begins again from what is on disk",
+            "again, until the journal works",
+        )
     if counts(signal, spec):
         own = spec.restarts if isinstance(spec, ChildSpec) else None
         if own is not None and case.child_history.exceeded(own):

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from attrs import evolve, frozen
 
+from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 
@@ -60,6 +61,8 @@ class Seen:
     deliveries: int = 0
     uptime: float = 0.0
     settled: int = 0
+    outside: bool = False
+    """Its state cannot be blamed for it, as far as anybody can tell."""
 
     @classmethod
     def of(cls, signal: Signal) -> Seen:
@@ -74,6 +77,7 @@ class Seen:
             signal.deliveries if exited else 0,
             signal.uptime if exited else 0.0,
             signal.settled if exited else 0,
+            failure is not None and _says_nothing(failure),
         )
 
 
@@ -120,16 +124,16 @@ class Incident:
         return self.attempts[-1] if self.attempts and self.attempts[-1].outcome is None else None
 
     def lives(self) -> tuple[int, bool]:
-        """How many of the last lives in a row settled nothing, and whether one and the same message was in hand in all.
+        """How many of the last lives in a row settled nothing, and whether one and the same thing was in hand in all.
 
-        A life that settled something, or ended in order, ends the row; one that was killed from outside says nothing
-        and is passed over.
+        A life that settled something, or ended in order, ends the row; one that was killed from outside, or whose state
+        cannot be blamed, says nothing and is passed over.
         """
         count, messages = 0, set[MessageId | None]()
         for seen in reversed(self.failures):
             if seen.settled or seen.kind in _IN_ORDER:
                 break
-            if seen.kind in _DIED:
+            if seen.kind in _DIED and not seen.outside:
                 count += 1
                 messages.add(seen.message)
         return count, len(messages) == 1 and None not in messages
@@ -138,6 +142,15 @@ class Incident:
 _DIED: Final = frozenset({Kind.CRASH, Kind.START_FAILED})
 _IN_ORDER: Final = frozenset({Kind.FINISHED, Kind.STOPPED})
 _REPAIRS: Final = (Restart, RollBack, SetAside, Break, Recycle)
+
+
+def _says_nothing(failure: Failure) -> bool:
+    """Whether a failure is no sign of a bad state.
+
+    An agent that could not be made never saw its state, and one whose settle was not kept had done its work. A poller
+    whose remote talks nonsense dies on its own tick in every life, whatever its state is.
+    """
+    return failure.unborn or failure.type == "CommitFailed" or (failure.message_kind or "").startswith("every:")
 
 
 def open_incident(id: str, signal: Signal) -> Incident:

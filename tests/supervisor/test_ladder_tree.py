@@ -15,7 +15,7 @@ from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import Request
 from treewarden.agents.errors import RateLimited
-from treewarden.agents.worker import worker
+from treewarden.agents.worker import Job, worker
 from treewarden.supervisor.core import event as events
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
@@ -174,6 +174,51 @@ async def test_dying_on_the_restored_state_rolls_it_back(autojump_clock: trio.te
         (rolled,) = await facts(running, events.RolledBack)
         assert rolled.to is not None
         assert (await actions(running, "number"))[-1] == "roll_back"
+
+
+async def test_a_poller_keeps_its_state_while_its_remote_talks_nonsense(autojump_clock: trio.testing.MockClock) -> None:
+    nonsense = False
+    seen: list[int] = []
+
+    async def poll(job: Job) -> None:
+        if nonsense:
+            raise ValueError("that is no number")
+        seen.append((job.value or 0) + 1)
+        job.checkpoint(seen[-1])
+
+    async with open_tree(tree(worker(poll, every=1))) as running:
+        await trio.sleep(30.5)
+        nonsense = True
+        await trio.sleep(60)
+        nonsense = False
+        await trio.sleep(60)
+        assert "roll_back" not in await actions(running, "poll")
+        assert not await facts(running, events.RolledBack)
+        assert seen[-1] > 30, "it went on where it was"
+
+
+async def test_an_agent_that_cannot_be_made_never_loses_its_state(autojump_clock: trio.testing.MockClock) -> None:
+    broken = False
+
+    def make() -> Number:
+        if broken:
+            raise ValueError("no such host")
+        return Number()
+
+    async with open_tree(tree(child(make, id="number"))) as running:
+        ref = running.ref("number")
+        for n in (1, 2, 3):
+            await ref.tell(Put(n))
+        assert await ref.ask(Get()) == 3
+        broken = True
+        running.kill("number")
+        await trio.sleep(20)
+        broken = False
+        await trio.sleep(300)
+        if next(slot.state for slot in running.snapshot()) is SlotState.HELD:
+            running.resume("number")
+        assert await ref.ask(Get(), within=60) == 3
+        assert "roll_back" not in await actions(running, "number")
 
 
 async def test_a_hang_is_ended_and_progress_is_none(autojump_clock: trio.testing.MockClock) -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 from attrs import evolve
 
-from treewarden.agents.core.exit import KILLED, Exit, Finished, Stopped
+from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Finished, Stopped
 from treewarden.supervisor.core.action import (
     Action,
     Break,
@@ -29,6 +29,7 @@ from treewarden.supervisor.core.decision import (
     decide,
 )
 from treewarden.supervisor.core.guards import LONGEST_WAIT, forbids, retry_after
+from treewarden.supervisor.core.ladder import ladder
 from treewarden.supervisor.core.policies import otp
 from treewarden.supervisor.core.signal import (
     OperatorAsked,
@@ -247,3 +248,20 @@ def test_an_operator_cannot_roll_back_what_has_no_state() -> None:
 def test_a_recovery_needs_nothing() -> None:
     decision = decide(Wants((Restart(),)), case(Recovered(path=PATH, at=1.0, kind="slow")))
     assert (decision.action, decision.confidence) == (Resume(), 1.0)
+
+
+def test_a_life_whose_settle_was_not_kept_begins_again_and_nothing_else() -> None:
+    ended = exited(failed("CommitFailed"))
+    for lives in (1, 3, 8):
+        decision = decide(ladder(), case(*[ended] * lives, checkpoints=3, intensity=Intensity(0, 5.0)))
+        assert isinstance(decision.action, Restart), "no rollback, no hold, no escalation: the disk is to blame"
+        assert decision.rule == "journal fails"
+        assert 0 < decision.action.after <= 10
+    assert not counts(ended, SPEC)
+
+
+def test_what_a_life_died_on_is_not_its_state() -> None:
+    tick = Failed(Failure("ValueError", "nonsense", "f", message_kind="every:tick"))
+    assert isinstance(decide(ladder(), case(*[exited(tick)] * 4, checkpoints=3)).action, Restart)
+    unborn = RestartFailed(path=PATH, at=100.0, failure=Failure("ValueError", "no host", "f", unborn=True))
+    assert isinstance(decide(ladder(), case(exited(), unborn, unborn, unborn, checkpoints=3)).action, Restart)

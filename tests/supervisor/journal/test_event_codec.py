@@ -85,7 +85,7 @@ def test_what_is_stored_is_fixed() -> None:
         "ChildEnded",
         1,
         '{"exit":"failed","expected":false,"failure":{"after":null,"fingerprint":"","message":null,"message_kind":null,'
-        '"parts":[],"text":"ä","trace":"","type":"ValueError","where":""},"incarnation":2,"path":"desk","reason":"",'
+        '"parts":[],"text":"ä","trace":"","type":"ValueError","unborn":false,"where":""},"incarnation":2,"path":"desk","reason":"",'
         '"uptime":1.5}',
     )
 
