@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError, SupervisorGone
@@ -57,6 +57,8 @@ async def reload(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes)
     Dynamic children are changed when their template is.
     """
     children = supervisor.children
+    if evolve(supervisor.spec, children=()) != evolve(spec, children=()):
+        changes.changed.append(supervisor.path)
     if spec.strategy is Strategy.DYNAMIC:
         supervisor.adopt(spec)
         for child in children.remake(spec.children[0]):
