@@ -18,6 +18,7 @@ from treewarden.agents.slot import Slot
 
 from .common import Common
 from .core.decision import Policy
+from .core.event import ChildEnded
 from .core.history import RestartHistory
 from .core.incident import Incident
 from .core.spec import Spec
@@ -65,6 +66,8 @@ class Child:
     last: int = 0
     """The serial number of the current life, or of the last one."""
     slot: Slot | None = None
+    ended: ChildEnded | None = None
+    """How its last life ended."""
     incident: Incident | None = None
     history: RestartHistory = _NO_RESTARTS
     attempt: int = 0
@@ -115,10 +118,6 @@ class Incarnation:
         self._begun: trio.Event | None = None
         self._outcome: Failure | Ignore | None = NOT_STARTED
         self._waiter: trio.Event | None = None
-
-    @property
-    def is_supervisor(self) -> bool:
-        return False
 
     @property
     def slot(self) -> Slot | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from treewarden.agents.core.exit import Exit, Failed, Failure, Finished, Stopped, describe
-from treewarden.agents.core.lifecycle import SlotEvent, SlotState
+from treewarden.agents.core.lifecycle import SlotEvent
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError, Ignore
 
@@ -203,17 +203,16 @@ class Children:
         child.current = None
         child.move(SlotEvent.EXITED)
         exit = life.exit
-        self._common.note(
-            ChildEnded(
-                path=child.path,
-                incarnation=life.number,
-                exit=exit_name(exit),
-                reason=exit.reason if isinstance(exit, Stopped) else "",
-                failure=exit.failure if isinstance(exit, Failed) else None,
-                expected=expected,
-                uptime=self._common.clock.now() - life.started_at,
-            )
+        child.ended = ChildEnded(
+            path=child.path,
+            incarnation=life.number,
+            exit=exit_name(exit),
+            reason=exit.reason if isinstance(exit, Stopped) else "",
+            failure=exit.failure if isinstance(exit, Failed) else None,
+            expected=expected,
+            uptime=self._common.clock.now() - life.started_at,
         )
+        self._common.note(child.ended)
         return exit
 
     # -- groups
@@ -250,10 +249,6 @@ class Children:
     def running(self) -> int:
         """How many have a current life."""
         return sum(child.current is not None for child in self)
-
-    @property
-    def restarting(self) -> int:
-        return sum(child.state is SlotState.RESTARTING for child in self)
 
 
 def _give_spec(child: Child, spec: Spec) -> None:

@@ -27,7 +27,7 @@ from .core.spec import ChildSpec, Grace, Restore
 from .recovery import is_at_rest, restore_slot
 from .settling import recorded
 
-__all__ = ["AgentLife"]
+__all__ = ["AgentLife", "is_for_above"]
 
 
 class AgentLife(Incarnation):
@@ -208,7 +208,7 @@ class AgentLife(Incarnation):
 
     def _fence(self, error: BaseException) -> None:
         """Let through what is not this agent's; everything else is its failure."""
-        if _is_for_above(error):
+        if is_for_above(error):
             self._finish(KILLED, tell=False)
             raise error
         self.error = error
@@ -318,7 +318,7 @@ class AgentLife(Incarnation):
             with scope:
                 await work(*args)
         except BaseException as error:
-            if _is_for_above(error):
+            if is_for_above(error):
                 raise
             self.error = error
             self.kill(describe(error))
@@ -326,8 +326,9 @@ class AgentLife(Incarnation):
             self._helpers.discard(scope)
 
 
-def _is_for_above(error: BaseException) -> bool:
-    """Whether this is Ctrl-C, or cancellation from above: not the agent's affair. A `Cancelled` raised by hand is."""
+def is_for_above(error: BaseException) -> bool:
+    """Whether this is Ctrl-C, or cancellation from above: not the affair of whoever raised it, as a `Cancelled` that
+    nobody asked for is. To be called outside of the scopes that it is about."""
     found = leaves(error)
     if any(isinstance(leaf, (KeyboardInterrupt, SystemExit)) for leaf in found):
         return True

@@ -42,7 +42,7 @@ from .core.event import SupervisorEnded, SupervisorStarted
 from .core.incident import Outcome
 from .core.signal import ChildExited, OperatorAsked, RateLimitReached, Recovered, Reported, RestartFailed, Signal
 from .core.spec import AutoShutdown, RestartPolicy, Strategy, SupervisorSpec
-from .fence import AgentLife
+from .fence import AgentLife, is_for_above
 from .journal.port import Commit
 from .judge import Judge
 from .orders import RetryDue, StopSupervisor
@@ -87,10 +87,6 @@ class Supervisor(Incarnation):
         self._send, self._receive = trio.open_memory_channel[object](math.inf)
 
     @property
-    def is_supervisor(self) -> bool:
-        return True
-
-    @property
     def settled(self) -> int:
         """A supervisor that has begun has done what it is there for."""
         return 1
@@ -126,7 +122,9 @@ class Supervisor(Incarnation):
         except Ignore as ignored:
             self.conclude(KILLED, tell=False)
             return ignored
-        except Exception as error:
+        except BaseException as error:
+            if is_for_above(error):
+                raise
             self.error = error
             return self._not_started(describe(error))
         if self.spec.router is not None:

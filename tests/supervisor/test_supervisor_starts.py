@@ -147,6 +147,8 @@ async def test_whatever_on_start_raises_is_a_failed_start(
         with pytest.raises(StartFailed) as caught:
             await tree.supervisor().start_child(puppet("b", log, args={"starting": fail(error)}))
         assert caught.value.path == "b"
+        with pytest.raises(StartFailed):
+            await tree.supervisor().start_child(under(puppet("x", log), id="s", on_start=fail(error)))
         assert lives(tree) == {"a": 1}
         await tree.supervisor().start_child(puppet("b", log))
     assert log == ["+a", "+b", "-b", "-a"]
