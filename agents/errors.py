@@ -11,7 +11,10 @@ TreewardenError
 │   ├── AskCycle                         the chain of asks came back on itself
 │   ├── MailboxFull                      refused, or no room for a call that cannot wait
 │   ├── NotHandled (TypeError)           the agent has no handler for this type
-│   └── DurabilityError                  a synchronous tell to an agent that must wait for the disk
+│   ├── DurabilityError                  a synchronous tell to an agent that must wait for the disk
+│   ├── IntakeClosed                     the receiver is being drained
+│   ├── QuorumMissed                     too few of those that were asked can still reply
+│   └── ReplayRefused                    a dead letter that cannot be put back into its mailbox
 ├── SupervisionError                     a call to a supervisor that it refuses
 │   ├── AlreadyStarted · AlreadyPresent · NotFound · StillRunning · StillRestarting · IsDynamic
 │   ├── SupervisorGone                   it does not run, or ended before it answered
@@ -30,6 +33,9 @@ TreewardenError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from .core.exit import Exit, Failed, Failure
 from .core.path import Path
 
@@ -46,6 +52,7 @@ __all__ = [
     "DurabilityError",
     "EpochLost",
     "Ignore",
+    "IntakeClosed",
     "IsDynamic",
     "JournalDamaged",
     "JournalError",
@@ -54,7 +61,9 @@ __all__ = [
     "NoSuchSlot",
     "NotFound",
     "NotHandled",
+    "QuorumMissed",
     "RateLimited",
+    "ReplayRefused",
     "StartFailed",
     "StillRestarting",
     "StillRunning",
@@ -123,6 +132,34 @@ class NotHandled(DeliveryError, TypeError):
 
 class DurabilityError(DeliveryError):
     """`tell_nowait` to an agent of durability `message`, which has to wait for the disk. Use `tell`."""
+
+
+class IntakeClosed(DeliveryError):
+    """The slot takes no new messages from outside of `scope`, which is being drained; what waits is still handled."""
+
+    def __init__(self, text: str, *, path: Path, scope: Path) -> None:
+        super().__init__(text, path=path, retry_safe=True)
+        self.scope = scope
+
+
+class QuorumMissed(DeliveryError):
+    """So many of those that were asked have failed that the rest are fewer than the quorum. `path` failed last.
+
+    The handlers of those that were still asked may run all the same.
+    """
+
+    def __init__(
+        self, text: str, *, path: Path, replies: Mapping[Path, Any], failures: Mapping[Path, TreewardenError]
+    ) -> None:
+        super().__init__(text, path=path)
+        self.replies = replies
+        """What had come by then."""
+        self.failures = failures
+        """Who failed, and with what."""
+
+
+class ReplayRefused(DeliveryError):
+    """A dead letter that cannot be put back; the text says why. Nothing has changed."""
 
 
 class SupervisionError(TreewardenError):

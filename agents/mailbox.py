@@ -18,7 +18,7 @@ from .core.durability import MailboxSpec, Overflow
 from .core.lanes import Lanes
 from .core.message import Envelope, Priority
 from .core.path import Path
-from .errors import AgentStopped, MailboxFull
+from .errors import AgentStopped, IntakeClosed, MailboxFull
 from .wake import WAKE
 
 __all__ = ["Mailbox", "MailboxStatistics", "together"]
@@ -84,8 +84,9 @@ class Mailbox(Lanes):
         self.reserved = 0
         self.accepted = 0
         self.dropped = 0
-        self.closed: AgentStopped | None = None
-        """Set when the slot ended for good; every later message gets an error that says the same."""
+        self.closed: AgentStopped | IntakeClosed | None = None
+        """Set when the slot ended for good, or is being drained; a message that is refused gets an error that says
+        the same."""
         self.rouse: Callable[[], None] | None = None
         """Called once when something arrives and nobody reads (a hibernated incarnation)."""
         self.on_drop: Callable[[object, str], None] | None = None
@@ -106,6 +107,16 @@ class Mailbox(Lanes):
     @property
     def has_room(self) -> bool:
         return len(self._in) + len(self._out) + self._beside + self.reserved < self.spec.capacity
+
+    @property
+    def ended(self) -> bool:
+        """Whether the slot ended for good, so that nobody handles what would come."""
+        return isinstance(self.closed, AgentStopped)
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing waits here, and nobody waits to get in or has been promised room."""
+        return not len(self) and not self.reserved and not self._room
 
     @property
     def paused(self) -> bool:
@@ -146,9 +157,10 @@ class Mailbox(Lanes):
         self._wake()
 
     def put_nowait(self, item: object, priority: int = Priority.NORMAL) -> None:
-        """Queue a message at once. Raises `MailboxFull` or `AgentStopped`; a policy that drops raises nothing."""
+        """Queue a message at once. Raises `MailboxFull`, `AgentStopped` or `IntakeClosed`; a policy that drops raises
+        nothing."""
         if self.closed is not None:
-            raise self._ended()
+            self._refuse(item)
         if len(self._in) + len(self._out) + self._beside + self.reserved >= self.spec.capacity:
             if self.spec.overflow is Overflow.COALESCE and self._merge(item, priority):
                 return
@@ -172,7 +184,7 @@ class Mailbox(Lanes):
         Cancelled: no room is kept. Raises `MailboxFull` (refuse) and `AgentStopped`.
         """
         if self.closed is not None:
-            raise self._ended()
+            self._refuse(item)
         if self._room or not self.has_room:
             overflow = self.spec.overflow
             if overflow is Overflow.WAIT or (overflow is Overflow.COALESCE and not self._mergeable(item, priority)):
@@ -186,7 +198,7 @@ class Mailbox(Lanes):
     def reserve_nowait(self, item: object, priority: int = Priority.NORMAL, *, beyond: int = 0) -> bool:
         """`reserve` without waiting: raises `MailboxFull` where that would wait for more than `beyond` places."""
         if self.closed is not None:
-            raise self._ended()
+            self._refuse(item)
         if (
             len(self) + self.reserved >= self.spec.capacity + beyond
             and not (self.spec.overflow is Overflow.COALESCE and self._mergeable(item, priority))
@@ -199,7 +211,7 @@ class Mailbox(Lanes):
     def fill(self, item: object, priority: int = Priority.NORMAL) -> None:
         """Use room that was reserved. Raises `AgentStopped` if the slot has ended meanwhile; the room is free then."""
         self.reserved -= 1
-        if self.closed is not None:
+        if self.closed is not None and self.ended:
             raise self._ended()
         if self.spec.overflow is Overflow.COALESCE and not self.has_room and self._merge(item, priority):
             return
@@ -287,16 +299,36 @@ class Mailbox(Lanes):
         return left
 
     def reopen(self) -> None:
-        """Take messages again, for somebody lives here once more, perhaps under another spec."""
-        self.closed = None
+        """Take messages again, for somebody lives here once more, perhaps under another spec. A drain goes on."""
+        if self.ended:
+            self.closed = None
         self._admit()
+
+    def close_intake(self, error: IntakeClosed) -> None:
+        """Refuse what comes from outside of `error.scope`, with an error like `error`. Senders that wait get in."""
+        if self.closed is None:
+            self.closed = error
+
+    def open_intake(self, error: IntakeClosed) -> None:
+        """Take back `close_intake(error)`."""
+        if self.closed is error:
+            self.closed = None
 
     # -- inside
 
-    def _ended(self) -> AgentStopped:
+    def _refuse(self, item: object) -> None:
+        """Raise why nothing is taken, unless `item` comes from inside of what is being drained."""
+        sender = item.sender if type(item) is Envelope else None
+        if not isinstance(self.closed, IntakeClosed) or sender is None or not sender.is_within(self.closed.scope):
+            raise self._ended()
+
+    def _ended(self) -> AgentStopped | IntakeClosed:
         """A fresh exception: one that is raised in several tasks would gather the traceback of each."""
-        assert self.closed is not None
-        return AgentStopped(str(self.closed), path=self.closed.path, exit=self.closed.exit)
+        closed = self.closed
+        assert closed is not None
+        if isinstance(closed, IntakeClosed):
+            return IntakeClosed(str(closed), path=closed.path, scope=closed.scope)
+        return AgentStopped(str(closed), path=closed.path, exit=closed.exit)
 
     def _put(self, item: object, priority: int) -> None:
         if priority == Priority.NORMAL:

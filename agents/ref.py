@@ -75,7 +75,7 @@ class Ref:
         Every 32nd call is a checkpoint, and one in every millisecond. A pool that broadcasts is told as a whole: each
         worker that can gets the message, and if some could not, a `DeliveryError` names them.
 
-        Raises `MailboxFull`, `AgentStopped`, `NotHandled`, `NoSuchSlot`, `CommitFailed`.
+        Raises `MailboxFull`, `AgentStopped`, `IntakeClosed`, `NotHandled`, `NoSuchSlot`, `CommitFailed`.
         """
         turn = current_turn.get()
         slot = self._slot
@@ -135,8 +135,8 @@ class Ref:
         A reply that comes too late is dropped. Cancelled: the message is not taken out of the mailbox; it is handled,
         and its reply is dropped. A pool that broadcasts is asked through its first worker.
 
-        Raises `AskTimeout`, `AgentFailed` (the handler raised), `AskCycle`, `AgentStopped`, `MailboxFull`,
-        `NotHandled`, `NoSuchSlot`.
+        Raises `AskTimeout`, `AgentFailed` (the handler raised), `AskCycle`, `AgentStopped`, `IntakeClosed`,
+        `MailboxFull`, `NotHandled`, `NoSuchSlot`.
         """
         turn = current_turn.get()
         slot = self._receivers(message, turn, priority)[0]
@@ -281,7 +281,7 @@ def _reserve_own(slot: Slot, item: object, priority: int) -> bool:
 
 def _leave_with_settle(slot: Slot, turn: Turn, envelope: Envelope) -> None:
     def release() -> None:
-        if slot.closed is None:
+        if not slot.ended:
             slot.fill(envelope, envelope.priority)
         else:
             slot.release()

@@ -33,7 +33,9 @@ class Pool:
     def choose(self, message: object) -> list[Slot]:
         """The slots that get `message`. Raises `MailboxFull` when no worker can take one."""
         workers = self._workers()
-        depths = [None if slot.closed is not None else len(slot) for slot in workers]
+        # Those that are being drained are passed over; if all are, each says so itself to whom it concerns.
+        some_open = any(slot.closed is None for slot in workers)
+        depths = [None if slot.closed is not None and (some_open or slot.ended) else len(slot) for slot in workers]
         places, self.router = self.router.choose(depths, message)
         if not places:
             raise MailboxFull(f"{self.path}: no worker of the pool can take a message", path=self.path, retry_safe=True)
@@ -87,7 +89,7 @@ class Registry:
             near = difflib.get_close_matches(path, [*self._slots, *self._pools], n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             raise NoSuchSlot(f"{path}: the tree has no such slot{hint}", path=path, retry_safe=True)
-        if slot.closed is not None:
+        if isinstance(slot.closed, AgentStopped):
             raise AgentStopped(str(slot.closed), path=path, exit=slot.closed.exit)
         return slot
 
