@@ -128,6 +128,11 @@ class Life:
         self.stop_within = stop_within
         """Seconds that `on_stop` may take."""
         self.keeps = slot.store is not None and not isinstance(slot.spec.durability, Volatile)
+        self.light = slot.store is None
+        """Its settles write nothing."""
+        self.handlers = agent.handlers
+        self.seen = 0.0
+        """What the clock showed at the last look; only kept up for one that is watched."""
         self.turn = Turn(slot, agent)
         self.beside = Turn(slot, agent, beside=True)
         """For whatever runs beside the handlers."""
@@ -158,6 +163,11 @@ class Life:
     def settled(self) -> int:
         """How often this incarnation has settled something; read it before the next one begins."""
         return self.slot.handled - self._handled_before
+
+    def look(self) -> None:
+        """Look at the clock, for the times at which work begins: early by the messages between two looks at most."""
+        if self.watched:
+            self.seen = self.clock.now()
 
     # -- for the agent
 

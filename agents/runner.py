@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Coroutine
-from types import CoroutineType
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final
 
 import trio
 
-from .agent import lookup, overrides
+from .agent import overrides
 from .core.exit import Exit, Failed, Failure, Finished, Stopped, alone, describe
-from .core.message import Due, Envelope
-from .errors import AgentStopped, AskTimeout, NotHandled, Stop
+from .core.message import Envelope
+from .errors import Stop
+from .handling import handle
 from .life import BodyEnded, CheckpointDue, Life, RunAgain, StopAsked, StopOrder, Tick
-from .settle import keep, rate_limit_of, settle, settle_beside, throttle
+from .settle import keep, rate_limit_of, settle_beside, throttle
+from .slice import LOOK_EVERY, Slice
 from .slot import current_turn
 
-__all__ = ["handle", "run_agent", "start_agent"]
+__all__ = ["run_agent", "start_agent"]
 
-Rest: TypeAlias = Coroutine[Any, Any, None] | None
-
-_MESSAGES_PER_LOOK_AT_THE_CLOCK: Final = 16
-_MESSAGES_PER_SLICE: Final = 512
-_SECONDS_PER_SLICE: Final = 0.001
 _SETTLES_IN_FLIGHT: Final = 256
 _ORDERS: Final = frozenset({StopOrder, BodyEnded, StopAsked, CheckpointDue, RunAgain})
 
@@ -87,10 +81,10 @@ async def _messages(life: Life) -> Exit:
     """Control first, then what the mailbox hands out, until something says how it ends."""
     slot, agent = life.slot, life.agent
     current_turn.set(life.turn)
-    handled = 0
+    share = Slice(life.clock.now)
     left: int | None = None
     exit: Exit | None = None
-    slice_ends = life.clock.now() + _SECONDS_PER_SLICE
+    life.look()
     while exit is None:
         if slot.agent is not agent:
             await trio.sleep_forever()  # void: its cancellation is on its way, and it must not take another message
@@ -100,7 +94,8 @@ async def _messages(life: Life) -> Exit:
                 await _let_body_end(life)
                 return Stopped(life.draining.reason)
             await slot.wait()
-            slice_ends = life.clock.now() + _SECONDS_PER_SLICE
+            share.begin()
+            life.look()
             continue
         if type(item) in _ORDERS:
             exit = await _obey(life, item)
@@ -111,18 +106,17 @@ async def _messages(life: Life) -> Exit:
             rest = handle(life, item)
             if rest is not None:
                 await rest
+                life.look()
         except Stop as stop:
             return _in_order(stop.reason)
         if slot.inflight >= _SETTLES_IN_FLIGHT and slot.store is not None:
             await slot.store.settled()
-        handled += 1
         if left:
             left -= 1
-        if not handled % _MESSAGES_PER_LOOK_AT_THE_CLOCK and (
-            not handled % _MESSAGES_PER_SLICE or life.clock.now() > slice_ends
-        ):
-            await trio.lowlevel.checkpoint()
-            slice_ends = life.clock.now() + _SECONDS_PER_SLICE
+        share.handled += 1
+        if not share.handled % LOOK_EVERY and share.is_over():
+            await share.give_way()
+            life.look()
     return exit
 
 
@@ -216,147 +210,6 @@ async def _let_body_end(life: Life) -> Exit | None:
                 settle_beside(life)
     finally:
         slot.resume("stopping")
-
-
-# -- one message
-
-
-def handle(life: Life, item: object) -> Rest:
-    """Handle one message or tick: find the handler, call it, settle. Returns what has to be awaited, if anything has.
-
-    Raises what the handler raises, before or while it is awaited; `Stop` after it has settled. A rate limit raises
-    nothing: the message is in the mailbox again, and the slot is paused.
-    """
-    handler = life.agent.handlers.get(type(item))
-    if handler is None:
-        return _unwrap(life, item)
-    return _call(life, item, item, handler)
-
-
-def _unwrap(life: Life, item: object) -> Rest:
-    if isinstance(item, Tick):
-        return _tick(life, item)
-    body = item
-    if type(item) is Envelope:
-        body = item.body
-        if item.deadline is not None and item.deadline <= life.clock.now():
-            _expire(life, item)
-            return None
-    handler = life.agent.handlers.get(type(body)) or lookup(type(life.agent), type(body))
-    if handler is None:
-        _refuse(life, item if type(item) is Envelope else Envelope(body))
-        return None
-    if type(item) is Envelope and item.reply is not None and item.id:
-        return _step(life, item, handler)
-    return _call(life, item, body, handler)
-
-
-def _call(life: Life, item: object, body: object, handler: Callable[..., Any]) -> Rest:
-    """Call the handler of `body`, which came as `item`; a plain function is done when this returns."""
-    _in_hand(life, item)
-    try:
-        result = handler(life.agent, body)
-        if type(result) is CoroutineType or life.outlet:
-            return _await(life, item, result)
-    except Exception as error:
-        if not _bear(life, item, error):
-            raise
-    else:
-        settle(life, item, result)
-    return None
-
-
-async def _await(life: Life, item: object, result: Any) -> None:
-    """What a handler waits for after it was called."""
-    try:
-        if type(result) is CoroutineType:
-            result = await cast("Coroutine[Any, Any, Any]", result)
-        if result is not None and life.outlet and not (type(item) is Envelope and item.reply is not None):
-            for ref in life.outlet:
-                await ref.tell(result, within=math.inf)
-    except Exception as error:
-        if not _bear(life, item, error):
-            raise
-    else:
-        settle(life, item, result)
-
-
-async def _step(life: Life, envelope: Envelope, handler: Callable[..., Any]) -> None:
-    """An ask of a durable handler. If that runs again it asks again, and gets the reply that it got before."""
-    slot, store = life.slot, life.slot.store
-    if store is not None and slot.durable:
-        await store.settled()
-        kept = store.kept(envelope.id)
-        if kept is not None and envelope.reply is not None:
-            envelope.reply(kept[0], None)
-            return
-    rest = _call(life, envelope, envelope.body, handler)
-    if rest is not None:
-        await rest
-
-
-async def _tick(life: Life, tick: Tick) -> None:
-    each = next(each for each in life.agent.repeated if each.name == tick.name)
-    life.take_tick(tick.name)
-    _in_hand(life, tick)
-    timers = (Due(tick.name, life.slot.due[tick.name]),) if life.slot.durable else ()
-    try:
-        result = each.call(life.agent)
-        if type(result) is CoroutineType:
-            await result
-    except Exception as error:
-        if not _bear(life, tick, error, timers):
-            raise
-    else:
-        settle(life, tick, timers=timers)
-
-
-def _in_hand(life: Life, item: object) -> None:
-    slot = life.slot
-    slot.busy = item
-    if life.watched:
-        slot.busy_since = slot.progress_at = life.clock.now()
-
-
-def _bear(life: Life, item: object, error: Exception, timers: tuple[Due, ...] = ()) -> bool:
-    """Whether what a handler raised is no failure. A wish to end settles it, and is raised on its own."""
-    cause = alone(error)
-    if isinstance(cause, Stop):
-        if type(item) is Envelope and item.reply is not None:
-            _answer_with_the_end(life, item)
-        settle(life, item, timers=timers)
-        raise cause
-    limited = rate_limit_of(cause)
-    if limited is None:
-        return False
-    throttle(life, item, limited)
-    return True
-
-
-def _answer_with_the_end(life: Life, envelope: Envelope) -> None:
-    """An ask whose handler chose to end gets told so, after its settle."""
-    reply, path = envelope.reply, life.slot.path
-    assert reply is not None
-    error = AgentStopped(f"{path}: it ended while it handled this ask", path=path)
-    envelope.reply = lambda _value, failed: reply(None, failed or error)
-
-
-def _expire(life: Life, envelope: Envelope) -> None:
-    """Nobody waits for this any more."""
-    if envelope.reply is not None:
-        path, kind = life.slot.path, type(envelope.body).__qualname__
-        text = f"{path}: {kind} came to its turn after its limit had passed, and was not handled"
-        envelope.reply(None, AskTimeout(text, path=path, retry_safe=True))
-
-
-def _refuse(life: Life, envelope: Envelope) -> None:
-    """A message that nobody can handle, stored by code that could: give it up with its reason."""
-    slot = life.slot
-    if envelope.reply is not None:
-        text = f"{slot.path}: no handler for {type(envelope.body).__qualname__}"
-        envelope.reply(None, NotHandled(text, path=slot.path, retry_safe=True))
-    elif slot.on_drop is not None:
-        slot.on_drop(envelope, "no handler for its type")
 
 
 def _failure(life: Life, error: Exception) -> Failure:

@@ -16,10 +16,11 @@ from .core.exit import Exit, Failure, Finished, Stopped
 from .core.message import Envelope, MessageId, Priority, Request
 from .core.path import Path
 from .errors import NotHandled, Stop
+from .handling import handle
 from .life import Life, Tick
 from .ports import KEEP, Settled, Untouched
 from .ref import Ref
-from .runner import handle, start_agent
+from .runner import start_agent
 from .settle import settle_beside
 from .slot import Slot, current_turn
 from .traffic import Traffic
