@@ -14,7 +14,7 @@ from .errors import AgentStopped, AskTimeout, NotHandled, Stop
 from .life import Life, Tick
 from .settle import rate_limit_of, settle, throttle
 
-__all__ = ["handle"]
+__all__ = ["call", "handle", "unwrap"]
 
 Rest: TypeAlias = Coroutine[Any, Any, None] | None
 
@@ -26,10 +26,11 @@ def handle(life: Life, item: object) -> Rest:
     nothing: the message is in the mailbox again, and the slot is paused.
     """
     handler = life.handlers.get(type(item))
-    return _unwrap(life, item) if handler is None else _call(life, item, item, handler)
+    return unwrap(life, item) if handler is None else call(life, item, item, handler)
 
 
-def _unwrap(life: Life, item: object) -> Rest:
+def unwrap(life: Life, item: object) -> Rest:
+    """As `handle`, for what is not a message for which there is a handler as it is: a tick, an envelope, a subclass."""
     if isinstance(item, Tick):
         return _tick(life, item)
     body = item
@@ -44,10 +45,10 @@ def _unwrap(life: Life, item: object) -> Rest:
         return None
     if type(item) is Envelope and item.reply is not None and item.id:
         return _step(life, item, handler)
-    return _call(life, item, body, handler)
+    return call(life, item, body, handler)
 
 
-def _call(life: Life, item: object, body: object, handler: Callable[..., Any]) -> Rest:
+def call(life: Life, item: object, body: object, handler: Callable[..., Any]) -> Rest:
     """Call the handler of `body`, which came as `item`; a plain function is done when this returns."""
     slot, agent = life.slot, life.agent
     slot.busy = item
@@ -93,7 +94,7 @@ async def _step(life: Life, envelope: Envelope, handler: Callable[..., Any]) -> 
         if kept is not None and envelope.reply is not None:
             envelope.reply(kept[0], None)
             return
-    rest = _call(life, envelope, envelope.body, handler)
+    rest = call(life, envelope, envelope.body, handler)
     if rest is not None:
         await rest
 

@@ -143,8 +143,6 @@ class Life:
         self.checkpoint_alarm: Alarm | None = None
         self.in_flight: deque[Envelope] = deque()
         """Told messages whose settle is on its way to the disk, in order."""
-        self.draining: StopOrder | None = None
-        """The order that has begun to drain the mailbox."""
         self.again: trio.Event | None = None
         """Set while the body waits to begin again."""
         self._handled_before = slot.handled

@@ -1,4 +1,4 @@
-"""`run_agent`: receive, handle, settle, reply. The only caller of handlers."""
+"""`run_agent`: receive, handle, settle, reply, until something says how it ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .agent import overrides
 from .core.exit import Exit, Failed, Failure, Finished, Stopped, alone, describe
 from .core.message import Envelope
 from .errors import Stop
-from .handling import handle
+from .handling import call, handle, unwrap
 from .life import BodyEnded, CheckpointDue, Life, RunAgain, StopAsked, StopOrder, Tick
 from .settle import keep, rate_limit_of, settle_beside, throttle
 from .slice import LOOK_EVERY, Slice
@@ -79,45 +79,52 @@ async def _on_stop(life: Life, exit: Exit) -> Exit:
 
 async def _messages(life: Life) -> Exit:
     """Control first, then what the mailbox hands out, until something says how it ends."""
-    slot, agent = life.slot, life.agent
+    slot, handlers, durable = life.slot, life.handlers, life.slot.durable
     current_turn.set(life.turn)
     share = Slice(life.clock.now)
-    left: int | None = None
-    exit: Exit | None = None
+    handled = 0
     life.look()
-    while exit is None:
-        if slot.agent is not agent:
-            await trio.sleep_forever()  # void: its cancellation is on its way, and it must not take another message
-        item = None if left == 0 else slot.take()
-        if item is None:
-            if life.draining is not None:
-                await _let_body_end(life)
-                return Stopped(life.draining.reason)
-            await slot.wait()
-            share.begin()
-            life.look()
-            continue
-        if type(item) in _ORDERS:
-            exit = await _obey(life, item)
-            if life.draining is not None and left is None:
-                left = len(slot)  # and not what comes later: whoever tells itself the next message is never done
-            continue
+    while True:
+        item = slot.take()
+        handler = handlers.get(type(item))
         try:
-            rest = handle(life, item)
+            if handler is not None:
+                rest = call(life, item, item, handler)
+            elif item is None:
+                await slot.wait()
+                await _stay(life)
+                share.begin()
+                handled = 0
+                continue
+            elif type(item) in _ORDERS:
+                exit = await _obey(life, item)
+                if exit is not None:
+                    return exit
+                continue
+            else:
+                rest = unwrap(life, item)
             if rest is not None:
                 await rest
-                life.look()
         except Stop as stop:
             return _in_order(stop.reason)
-        if slot.inflight >= _SETTLES_IN_FLIGHT and slot.store is not None:
-            await slot.store.settled()
-        if left:
-            left -= 1
-        share.handled += 1
-        if not share.handled % LOOK_EVERY and share.is_over():
-            await share.give_way()
+        if rest is not None or durable:
+            await _stay(life)
+        handled += 1
+        if handled == LOOK_EVERY:
+            handled = 0
+            if share.is_over():
+                await share.give_way()
             life.look()
-    return exit
+
+
+async def _stay(life: Life) -> None:
+    """After a wait: go on if this is still the life that counts, and not too far ahead of the disk."""
+    slot = life.slot
+    if slot.inflight >= _SETTLES_IN_FLIGHT and slot.store is not None:
+        await slot.store.settled()
+    if slot.agent is not life.agent:
+        await trio.sleep_forever()  # void: its cancellation is on its way, and it must not take another message
+    life.look()
 
 
 async def _obey(life: Life, order: object) -> Exit | None:
@@ -126,9 +133,11 @@ async def _obey(life: Life, order: object) -> Exit | None:
         case StopOrder(reason, drain):
             life.disarm()
             if drain and not life.slot.durable:
-                life.draining = order
-                return None
-            return await _let_body_end(life) or Stopped(reason)
+                exit = await _drain(life)
+                if exit is not None:
+                    return exit
+            await _let_body_end(life)
+            return Stopped(reason)
         case BodyEnded(result):
             settle_beside(life)
             return Finished(result)
@@ -141,6 +150,27 @@ async def _obey(life: Life, order: object) -> Exit | None:
             settle_beside(life)
             if life.keeps and not life.slot.durable:
                 keep(life)
+    return None
+
+
+async def _drain(life: Life) -> Exit | None:
+    """Handle what waits now, and not what comes later: whoever tells itself the next message is never done."""
+    share = Slice(life.clock.now)
+    for handled in range(len(life.slot)):
+        item = life.slot.take()
+        if item is None:
+            return None
+        if type(item) in _ORDERS:
+            exit = await _obey(life, item)
+            if exit is not None:
+                return exit
+            continue
+        rest = handle(life, item)
+        if rest is not None:
+            await rest
+        await _stay(life)
+        if handled % LOOK_EVERY == LOOK_EVERY - 1 and share.is_over():
+            await share.give_way()
     return None
 
 

@@ -22,27 +22,27 @@ class Slice:
     """Of one agent's loop. A millisecond and 512 messages at most, and less while it takes the others long to come
     round: many busy agents share the time of the loop without knowing of each other."""
 
-    __slots__ = ("_ends", "_length", "_now", "handled")
+    __slots__ = ("_ends", "_length", "_looks", "_now")
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._length = _LONGEST
         self._ends: float | None = None
-        self.handled = 0
-        """Messages so far; its owner counts."""
+        self._looks = 0
 
     def begin(self) -> None:
         """After the agent has waited: the clock is looked at when it has handled a few messages."""
         self._ends = None
-        self.handled = 0
+        self._looks = 0
 
     def is_over(self) -> bool:
-        """Whether it is time to let the others run."""
+        """Whether it is time to let the others run; to be asked after every `LOOK_EVERY` messages."""
         now = self._now()
+        self._looks += 1
         if self._ends is None:
             self._ends = now + self._length
             return False
-        return now > self._ends or self.handled >= _MOST_MESSAGES
+        return now > self._ends or self._looks * LOOK_EVERY >= _MOST_MESSAGES
 
     async def give_way(self) -> None:
         """Let the others run, and begin the next slice. A checkpoint."""
@@ -51,4 +51,4 @@ class Slice:
         back = self._now()
         self._length = max(_SHORTEST, self._length / 2) if back - left > _ROUND else min(_LONGEST, self._length * 1.25)
         self._ends = back + self._length
-        self.handled = 0
+        self._looks = 0
