@@ -22,6 +22,7 @@ from treewarden.supervisor.core.decision import Policy
 from treewarden.supervisor.core.event import TreeReloaded
 from treewarden.supervisor.core.signal import OperatorAsked, Recovered, Reported
 from treewarden.supervisor.core.spec import SupervisorSpec
+from treewarden.supervisor.draining import Drained, drain
 from treewarden.supervisor.journal.port import START, Opened, Record, Seq
 from treewarden.supervisor.supervisor import Supervisor
 
@@ -180,6 +181,26 @@ class Tree:
         return True
 
     # -- the whole
+
+    async def drain(self, path: str = "/", *, within: float = 30.0) -> Drained:
+        """Let an agent, or a supervisor and all below it, or with `/` the whole tree handle what waits, and stop it.
+
+        Messages from outside of what is drained are refused with `IntakeClosed`; those that its agents tell and ask
+        each other pass, and senders that wait for room already get in. No more ticks (`@every`) come. When nothing
+        waits and nothing is in hand anywhere in it, or after `within` seconds, its children are terminated in reverse
+        start order, as by `terminate_child`: specs are kept except those of temporary and dynamic children, and
+        `restart_child` brings them back. What is left then becomes dead letters and is counted in what is returned;
+        `replay` puts it back. A drained tree is open and empty; `stop` or leaving its block ends it.
+
+        Not promised: that a body (`run`) which goes on telling comes to an end; stop or drain it first. Stopping takes
+        what the graces of the children allow, besides `within`. Cancelled before anything was stopped: the intake
+        opens and the ticks go on; later: the stopping goes on. Raises `NoSuchSlot`, `ConfigurationError` for a limit
+        that is none, `SupervisorGone` if the supervisor above ends meanwhile.
+        """
+        parsed = Path.parse(path)
+        if parsed != ROOT:
+            self._supervisor_of(parsed)
+        return await drain(self._common, parsed, within)
 
     def stop(self, reason: str = "shutdown") -> None:
         """Begin to stop in order: handle what is in hand, keep the state, stop the children in reverse order."""
