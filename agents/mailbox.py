@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import outcome
 import trio
@@ -22,6 +22,8 @@ from .errors import AgentStopped, IntakeClosed, MailboxFull
 from .wake import WAKE
 
 __all__ = ["Mailbox", "MailboxStatistics", "together"]
+
+_NORMAL: Final = Priority.NORMAL
 
 
 @frozen
@@ -156,7 +158,7 @@ class Mailbox(Lanes):
         self._simple = False
         self._wake()
 
-    def put_nowait(self, item: object, priority: int = Priority.NORMAL) -> None:
+    def put_nowait(self, item: object, priority: int = _NORMAL) -> None:
         """Queue a message at once. Raises `MailboxFull`, `AgentStopped` or `IntakeClosed`; a policy that drops raises
         nothing."""
         if self.closed is not None:
@@ -167,7 +169,14 @@ class Mailbox(Lanes):
             if not self._make_room(item, priority):
                 return
         self.accepted += 1
-        self._put(item, priority)
+        if priority != _NORMAL:
+            self._put(item, priority)
+            return
+        if not self._in:
+            self._since_in = self.now()
+        self._in.append(item)
+        if self._reader is not None or self.rouse is not None:
+            self._wake()
 
     async def put(self, item: object, priority: int = Priority.NORMAL) -> None:
         """Queue a message, waiting for room if the policy says so; a checkpoint only then.

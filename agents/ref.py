@@ -22,7 +22,8 @@ __all__ = ["Receivers", "Ref"]
 
 R = TypeVar("R")
 
-_PRIORITIES: Final = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
+_NORMAL: Final = Priority.NORMAL
+_PRIORITIES: Final = (Priority.HIGH, _NORMAL, Priority.LOW)
 _WAITING_POLICIES: Final = (Overflow.WAIT, Overflow.COALESCE)
 
 
@@ -63,7 +64,7 @@ class Ref:
     def __hash__(self) -> int:
         return hash(self.path)
 
-    async def tell(self, message: object, *, priority: int = Priority.NORMAL, within: float = 30.0) -> None:
+    async def tell(self, message: object, *, priority: int = _NORMAL, within: float = 30.0) -> None:
         """Send `message` and go on; waits for room in the mailbox, and for the disk if the receiver is durable.
 
         When it returns, a receiver of durability `message` will handle the message even after `kill -9`. Inside a
@@ -84,7 +85,7 @@ class Ref:
             and slot is not None
             and not slot.durable
             and type(message) in slot.handles
-            and priority == Priority.NORMAL
+            and priority == _NORMAL
             and slot.has_room
         ):
             slot.put_nowait(message)
@@ -100,7 +101,7 @@ class Ref:
                 errors.append(error)
         self._report(errors, receivers)
 
-    def tell_nowait(self, message: object, *, priority: int = Priority.NORMAL) -> None:
+    def tell_nowait(self, message: object, *, priority: int = _NORMAL) -> None:
         """Send `message` without waiting for anything.
 
         Raises `MailboxFull` where `tell` would wait, and `DurabilityError` where it would wait for the disk.
@@ -112,7 +113,7 @@ class Ref:
             and slot is not None
             and not slot.durable
             and type(message) in slot.handles
-            and priority == Priority.NORMAL
+            and priority == _NORMAL
         ):
             slot.put_nowait(message)
             return
@@ -125,7 +126,7 @@ class Ref:
                 errors.append(error)
         self._report(errors, receivers)
 
-    async def ask(self, message: Request[R], *, within: float = 5.0, priority: int = Priority.NORMAL) -> R:
+    async def ask(self, message: Request[R], *, within: float = 5.0, priority: int = _NORMAL) -> R:
         """Send `message` and wait for its reply, at most `within` seconds (and up to 1/64 s more).
 
         An ask is not stored and never redelivered: its reply is its acknowledgement. Inside a handler of durability
