@@ -25,6 +25,7 @@ from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.supervisor.draining import Drained, drain
 from treewarden.supervisor.journal.port import START, Opened, Record, Seq
 from treewarden.supervisor.supervisor import Supervisor
+from treewarden.supervisor.watching import Ended, watch
 
 from .core.blueprint import Blueprint
 from .errors import checked
@@ -179,6 +180,16 @@ class Tree:
             return False
         child.current.kill()
         return True
+
+    def watch(self, path: str) -> AbstractAsyncContextManager[AsyncIterator[Ended]]:
+        """Every end of an incarnation at `path` from now on; of a slot that is down the last one comes at once.
+
+        Any number may watch, as slowly as they like: each has a cursor on the journal, and only committed ends are
+        told, none of them twice or left out. A supervisor can be watched as well as an agent, and so can a slot that
+        is not there any more, if it ended within the last 5,000 events. The iterator goes on over restarts for as long
+        as the tree is open; cancelling a wait for the next end leaves none out. Entering raises `NoSuchSlot`.
+        """
+        return watch(self._common, Path.parse(path))
 
     # -- the whole
 
