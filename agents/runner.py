@@ -136,8 +136,7 @@ async def _obey(life: Life, order: object) -> Exit | None:
                 exit = await _drain(life)
                 if exit is not None:
                     return exit
-            await _let_body_end(life)
-            return Stopped(reason)
+            return await _let_body_end(life) or Stopped(reason)
         case BodyEnded(result):
             settle_beside(life)
             return Finished(result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 import trio
@@ -13,7 +13,7 @@ from attrs import frozen
 from treewarden.agents.agent import Agent
 from treewarden.agents.core.exit import Exit, Failed, Stopped
 from treewarden.agents.core.message import Request
-from treewarden.agents.errors import AgentFailed
+from treewarden.agents.errors import AgentFailed, Stop
 from treewarden.supervisor.core.event import ChildEnded
 from treewarden.supervisor.core.spec import (
     BRUTAL_KILL,
@@ -204,6 +204,43 @@ async def test_a_temporary_child_that_fails_is_gone(autojump_clock: trio.testing
     async with running(under(puppet("a", restart=RestartPolicy.TEMPORARY), puppet("b"))) as tree:
         await crash(tree, "a")
         assert lives(tree) == {"b": 1}
+
+
+class Drained(Agent[None]):
+    """Waits until it is asked, and then ends in a way of its own."""
+
+    drains_body: ClassVar[bool] = True
+
+    def __init__(self, last: Callable[..., Awaitable[Any]]) -> None:
+        self.last = last
+
+    async def run(self) -> None:
+        await self.stop_requested.wait()
+        await self.last()
+
+
+@pytest.mark.parametrize(
+    ("last", "exit", "reason"),
+    [
+        pytest.param(nothing, "stopped", "shutdown", id="it returns"),
+        pytest.param(fail(Stop()), "finished", "", id="it says that it has finished"),
+        pytest.param(fail(Stop("enough")), "stopped", "enough", id="it gives a reason"),
+        pytest.param(fail(OSError("late")), "failed", "", id="it fails"),
+    ],
+)
+async def test_a_body_that_is_asked_to_end_says_how(
+    last: Callable[..., Awaitable[Any]], exit: str, reason: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def say(_: object = None) -> None:
+        await last(cast("Puppet", None))
+
+    journal = MemoryJournal()
+    spec = ChildSpec(id="a", agent=Drained, args={"last": say}, mailbox=IN_MEMORY)
+    async with running(under(spec), journal) as tree:
+        await tree.supervisor().terminate_child("a")
+        (ended,) = await events(journal, ChildEnded)
+        assert isinstance(ended, ChildEnded)
+        assert (ended.exit, ended.reason, ended.expected) == (exit, reason, True)
 
 
 # -- Ctrl-C: not the agent's affair
