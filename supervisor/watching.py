@@ -80,8 +80,9 @@ class _Ends:
             while self._read:
                 record = self._read.popleft()
                 event = record.event
-                ended = isinstance(event, ChildEnded) and event.path == self._path
-                if ended and (event != self._told or record.seq > self._known):
+                if not isinstance(event, ChildEnded) or event.path != self._path:
+                    continue
+                if event != self._told or record.seq > self._known:
                     return _ended(event)
             await self._journal.wait_beyond(self._cursor)
             self._read.extend(await self._journal.read(self._cursor))

@@ -138,9 +138,9 @@ async def test_a_child_that_was_forgotten_is_still_found(autojump_clock: CLOCK) 
     workers = tree(Mortal, id="workers", strategy=Strategy.DYNAMIC)
     once = child(Mortal, id="once", restart=RestartPolicy.TEMPORARY)
     async with open_tree(tree(workers, once)) as running:
-        for _ in range(3):
+        for seconds in (1, 2, 3):
             await running.supervisor("workers").start_dynamic(id="a")
-            await trio.sleep(1)
+            await trio.sleep(seconds)
             await running.supervisor("workers").terminate_dynamic("a")
         await running.ref("once").tell(End("stopped"))
         await trio.sleep(1)
