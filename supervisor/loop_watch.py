@@ -15,12 +15,11 @@ from attrs import frozen
 
 from treewarden.agents.core.path import Path
 from treewarden.agents.life import Life
-from treewarden.agents.runner import run_agent
 
 __all__ = ["Blocked", "LoopWatch", "runs_in_real_time"]
 
 _LOG: Final = logging.getLogger("treewarden")
-_RUNNER: Final = run_agent.__module__
+_AGENTS: Final = Life.__module__.removesuffix("life")
 
 
 @frozen
@@ -105,10 +104,12 @@ def where(frame: FrameType, seconds: float) -> Blocked | None:
     callee = ""
     step: FrameType | None = frame
     while step is not None:
-        life = step.f_locals.get("life") if step.f_globals.get("__name__") == _RUNNER else None
+        ours = str(step.f_globals.get("__name__", "")).startswith(_AGENTS)
+        life = step.f_locals.get("life") if ours else None
         if isinstance(life, Life):
             return Blocked(life.slot.path, callee, line, seconds)
-        callee = step.f_code.co_qualname
+        if not ours:
+            callee = step.f_code.co_qualname
         step = step.f_back
     if frame.f_globals.get("__name__", "").startswith("trio."):
         return None
