@@ -156,7 +156,7 @@ def test_every_event_is_one_line_with_the_same_keys(event: Event) -> None:
         (timedelta(seconds=1), "0:00:01"),
         ("\ud800", "?"),
         (UNLUCKY, {"type": "ValueError", "text": "unlucky", "fingerprint": "", "where": "desk.py:41 in add",
-                   "message": "t-7", "message_kind": "Add", "trace": "", "after": None, "parts": []}),
+                   "message": "t-7", "message_kind": "Add", "trace": "", "after": None, "unborn": False, "parts": []}),
     ],
 )  # fmt: skip
 def test_whatever_there_is_has_a_form_in_json(value: Any, plain: Any) -> None:
