@@ -18,7 +18,7 @@ from .child import Child, Incarnation, Parent
 from .core.event import ChildEnded, ChildIgnored, ChildStarted, ChildStartFailed
 from .core.spec import BrutalKill, ChildSpec, Grace, RestartPolicy, Spec, Strategy, made_from
 from .fence import AgentLife
-from .recovery import close_slot, make_slot
+from .recovery import close_slot, keep_in_hand, make_slot
 
 if TYPE_CHECKING:
     from .supervisor import Supervisor
@@ -178,6 +178,7 @@ class Children:
             await self._end(child, life, reason, drain=drain)
         await life.wait_emptied()
         self.account(child, expected=True)
+        keep_in_hand(life, self._common)
 
     async def _end(self, child: Child, life: Incarnation, reason: str, *, drain: bool) -> None:
         match child.spec.shutdown:

@@ -28,6 +28,7 @@ __all__ = [
     "give_back",
     "give_up",
     "is_at_rest",
+    "keep_in_hand",
     "make_slot",
     "restore_slot",
     "return_in_hand",
@@ -120,6 +121,18 @@ def return_in_hand(life: Incarnation, action: Action, common: Common) -> None:
         give_up(life.slot, envelope, f"its handler failed {deliveries} times; the last time: {why}", common)
     else:
         give_back(life.slot, envelope, deliveries, common)
+
+
+def keep_in_hand(life: Incarnation, common: Common) -> None:
+    """What a life had in hand that was stopped, and did not end within its grace, is for the next one: no attempt of
+    it has failed. A mailbox in memory gives it up, as after a crash."""
+    if life.in_hand is None or life.slot is None:
+        return
+    envelope, life.in_hand = life.in_hand, None
+    if life.redelivers:
+        give_back(life.slot, envelope, envelope.deliveries, common)
+    else:
+        give_up(life.slot, envelope, "its handler was stopped, and its mailbox is in memory", common)
 
 
 def _needs_restoring(slot: Slot, common: Common) -> bool:
