@@ -16,7 +16,7 @@ from treewarden.agents.ports import Settled, Untouched
 from treewarden.agents.slot import Slot
 
 from .common import Common
-from .core.event import CheckpointKept, DeadLettered, Event, Recorded
+from .core.event import CheckpointKept, DeadLettered, Event, MessageReplayed, Recorded
 from .journal.port import CheckpointRow, Commit, DeadRow, MessageRow, ReplyRow, StateRow, TimerRow
 
 if TYPE_CHECKING:
@@ -42,6 +42,18 @@ class SlotStore:
 
     async def accept(self, slot: Slot, envelope: Envelope) -> None:
         """Make a told message durable, then put it into its mailbox (see `Store.accept`)."""
+        await self._bring_in(slot, envelope, lambda row: Commit(accepted=(row,)))
+
+    async def revive(self, slot: Slot, envelope: Envelope, dead: DeadRow) -> None:
+        """As `accept`, for a message that was given up: it is no dead letter any more from the moment that it waits."""
+
+        def commit(row: MessageRow) -> Commit:
+            event = MessageReplayed(path=self.path, message=dead.id, kind=row.kind, replayed_as=row.id)
+            return Commit(accepted=(row,), revived=(dead.id,), events=((row.at, event),))
+
+        await self._bring_in(slot, envelope, commit)
+
+    async def _bring_in(self, slot: Slot, envelope: Envelope, commit: Callable[[MessageRow], Commit]) -> None:
         done = trio.Event()
         failed: list[BaseException] = []
 
@@ -62,7 +74,7 @@ class SlotStore:
         except BaseException:
             slot.release()
             raise
-        self._common.journal.submit(Commit(accepted=(row,)), then)
+        self._common.journal.submit(commit(row), then)
         with trio.CancelScope(shield=True):
             await done.wait()
         if failed:

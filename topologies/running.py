@@ -11,6 +11,7 @@ from attrs import frozen
 
 from treewarden.agents.core.exit import Exit, Failed, Finished, Stopped, is_clean, leaves
 from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import ConfigurationError, NoSuchSlot, TreeFailed
 from treewarden.agents.ref import Ref
@@ -23,7 +24,8 @@ from treewarden.supervisor.core.event import TreeReloaded
 from treewarden.supervisor.core.signal import OperatorAsked, Recovered, Reported
 from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.supervisor.draining import Drained, drain
-from treewarden.supervisor.journal.port import START, Opened, Record, Seq
+from treewarden.supervisor.journal.port import START, DeadRow, Opened, Record, Seq
+from treewarden.supervisor.replaying import replay
 from treewarden.supervisor.supervisor import Supervisor
 from treewarden.supervisor.watching import Ended, watch
 
@@ -190,6 +192,32 @@ class Tree:
         as the tree is open; cancelling a wait for the next end leaves none out. Entering raises `NoSuchSlot`.
         """
         return watch(self._common, Path.parse(path))
+
+    async def dead_letters(self, path: str | None = None, limit: int = 100) -> tuple[DeadRow, ...]:
+        """Messages that were given up, the newest first: those of one slot, or of all.
+
+        Stored are those of durable slots, with their body as JSON and the reason; of slots in memory only the event
+        `DeadLettered` tells. What was put back (`replay`) is not among them. Raises `ConfigurationError` for a limit
+        below 1.
+        """
+        if isinstance(limit, bool) or limit < 1:
+            raise ConfigurationError(f"limit is {limit!r}; give 1 or more")
+        of = None if path is None else Path.parse(path)
+        return tuple(await self._common.journal.dead_letters(of, limit))
+
+    async def replay(self, message: MessageId, *, within: float = 30.0) -> MessageId:
+        """Put a dead letter back into its mailbox, behind what waits there, and return its new id.
+
+        It is a new message, of normal priority and from the same sender, with all its deliveries before it. One
+        transaction makes it durable and takes it out of the dead letters: it is never in both, and never in neither.
+        Waits at most `within` seconds for room; nothing else has to make room for it.
+
+        Raises `ReplayRefused` for an id that no dead letter has (any more) and for a slot that is gone, down for good,
+        being drained, or keeps its mailbox in memory; `NotHandled` and `UnknownKind` where the agent as it is now
+        cannot take it; `MailboxFull`; `CommitFailed`. Then it still is a dead letter. Cancelled while it waits for
+        room: likewise; later: it was put back.
+        """
+        return await replay(self._common, message, within)
 
     # -- the whole
 

@@ -25,6 +25,7 @@ __all__ = [
     "IncidentOpened",
     "JournalFailed",
     "JournalRecovered",
+    "MessageReplayed",
     "MessageReturned",
     "OutcomeObserved",
     "Recorded",
@@ -229,6 +230,16 @@ class DeadLettered:
 
 
 @frozen(kw_only=True)
+class MessageReplayed:
+    """A dead letter was put back into its mailbox, on an operator's wish, as the message `replayed_as`."""
+
+    path: Path
+    message: MessageId
+    kind: str
+    replayed_as: MessageId
+
+
+@frozen(kw_only=True)
 class CheckpointKept:
     path: Path
     name: str = ""
@@ -286,6 +297,7 @@ Event: TypeAlias = (
     | IncidentClosed
     | MessageReturned
     | DeadLettered
+    | MessageReplayed
     | CheckpointKept
     | RolledBack
     | Recorded
@@ -312,6 +324,7 @@ EVENTS: dict[str, type[Event]] = {
         IncidentClosed,
         MessageReturned,
         DeadLettered,
+        MessageReplayed,
         CheckpointKept,
         RolledBack,
         Recorded,

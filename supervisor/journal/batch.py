@@ -52,6 +52,7 @@ class Batch:
     ended: list[tuple[int]] = field(factory=list[tuple[int]])
     """Rows that leave their mailbox, handled or given up."""
     dead: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
+    revived: list[tuple[str]] = field(factory=list[tuple[str]])
     replies: list[tuple[Any, ...] | str] = field(factory=list[tuple[Any, ...] | str])
     """Replies to keep, and prefixes to forget, in order."""
     timers: dict[tuple[str, str], tuple[Any, ...]] = field(factory=dict[tuple[str, str], tuple[Any, ...]])
@@ -87,6 +88,9 @@ class Batch:
             )
         if self.dead:
             many("INSERT INTO dead_letters VALUES (NULL,?,?,?,?,?,?,?,?,?,?)", self.dead)
+        revive = "DELETE FROM dead_letters WHERE message = ?"
+        if self.revived and many(revive, self.revived).rowcount != len(self.revived):
+            raise CommitFailed("a dead letter that it puts back is none: it was put back before, or never was one")
         if self.ended and many("DELETE FROM mailbox WHERE row = ?", self.ended).rowcount != len(self.ended):
             raise CommitFailed("a message that it ends does not wait any more: it was handled or given up before")
         for reply in self.replies:
@@ -157,6 +161,7 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
             if dead.row is not None:
                 ended.append((dead.row,))
                 touched.add(dead.row)
+        batch.revived.extend((message,) for message in commit.revived)
         for reply in commit.replies:
             batch.replies.append((reply.id, str(reply.path), reply.kind, reply.version, reply.body, epoch))
         batch.replies.extend(commit.forget_replies)

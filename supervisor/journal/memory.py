@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 import trio
 from attrs import define, evolve, field
 
+from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import CommitFailed, ConfigurationError, JournalError, JournalOwned
 from treewarden.agents.waiting import Level
@@ -164,6 +165,10 @@ class MemoryJournal:
         await trio.lowlevel.checkpoint()
         return [row for row in reversed(self._dead) if path is None or row.path == path][:limit]
 
+    async def dead_letter(self, message: MessageId) -> DeadRow | None:
+        await trio.lowlevel.checkpoint()
+        return next((row for row in self._dead if row.id == message), None)
+
     def _tell(self, then: Then, error: BaseException | None) -> None:
         """As a disk does: after `submit` has returned, in order."""
         self._answers.append((then, error))
@@ -189,6 +194,10 @@ class MemoryJournal:
             raise CommitFailed("a message that it ends does not wait any more: it was handled or given up before")
         if coming and (len(set(coming)) < len(coming) or not self._boxes.keys().isdisjoint(coming)):
             raise CommitFailed("the number of a message that it accepts is taken")
+        if commit.revived:
+            given_up = {row.id for row in (*self._dead, *commit.dead)}
+            if len(set(commit.revived)) < len(commit.revived) or not given_up.issuperset(commit.revived):
+                raise CommitFailed("a dead letter that it puts back is none: it was put back before, or never was one")
         for at, event in commit.events:
             self._head += 1
             self._records.append(Record(self._head, at, event, self._epoch))
@@ -210,6 +219,8 @@ class MemoryJournal:
         for number in ended:
             del self._slots[self._boxes.pop(number)].messages[number]
         self._dead.extend(commit.dead)
+        for row in [row for row in self._dead if row.id in commit.revived] if commit.revived else ():
+            self._dead.remove(row)
         for reply in commit.replies:
             self._replies.setdefault(reply.id, reply)
         for prefix in commit.forget_replies:

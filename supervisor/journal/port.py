@@ -133,8 +133,8 @@ class TimerRow:
 class Commit:
     """One transaction: all of it or nothing.
 
-    A row in `acked` or `dead` that does not wait any more fails the commit: a message ends once. So does a row in
-    `accepted` whose number is taken.
+    A row in `acked` or `dead` that does not wait any more fails the commit: a message ends once. So do a row in
+    `accepted` whose number is taken, and an id in `revived` that no dead letter has.
     """
 
     by: Path | None = None
@@ -149,6 +149,8 @@ class Commit:
     """Rows that leave their mailbox because they were handled."""
     returned: tuple[ReturnedRow, ...] = ()
     dead: tuple[DeadRow, ...] = ()
+    revived: tuple[MessageId, ...] = ()
+    """Dead letters that are none any more, because they are put back into their mailbox."""
     replies: tuple[ReplyRow, ...] = ()
     forget_replies: tuple[str, ...] = ()
     """Prefixes of reply ids whose asking message has settled."""
@@ -254,4 +256,8 @@ class Journal(Protocol):
 
     async def dead_letters(self, path: Path | None = None, limit: int = 100) -> Sequence[DeadRow]:
         """Messages given up, newest first."""
+        ...
+
+    async def dead_letter(self, message: MessageId) -> DeadRow | None:
+        """The message given up that had this id, unless it was put back."""
         ...

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import JournalError
 
@@ -19,6 +20,7 @@ from .schema import NOW
 __all__ = [
     "Waiting",
     "checkpoints",
+    "dead_letter",
     "dead_letters",
     "holder",
     "messages",
@@ -119,10 +121,19 @@ def checkpoints(connection: sqlite3.Connection, path: Path, limit: int) -> list[
 
 def dead_letters(connection: sqlite3.Connection, path: Path | None, limit: int) -> list[DeadRow]:
     """Messages given up, newest first; of one slot, or of all."""
+    where, of = ("", ()) if path is None else (" WHERE path = ?", (str(path),))
+    return _dead(connection, f"{where} ORDER BY id DESC LIMIT ?", (*of, limit))
+
+
+def dead_letter(connection: sqlite3.Connection, message: MessageId) -> DeadRow | None:
+    """The message given up that had this id. Looks through all of them."""
+    found = _dead(connection, " WHERE message = ?", (message,))
+    return found[0] if found else None
+
+
+def _dead(connection: sqlite3.Connection, which: str, values: tuple[Any, ...]) -> list[DeadRow]:
     rows = connection.execute(
-        "SELECT path, message, kind, body, reason, at, row, sender, version FROM dead_letters"
-        f" {'' if path is None else 'WHERE path = ? '}ORDER BY id DESC LIMIT ?",
-        (limit,) if path is None else (str(path), limit),
+        f"SELECT path, message, kind, body, reason, at, row, sender, version FROM dead_letters{which}", values
     ).fetchall()
     return [
         DeadRow(Path(slot), id, kind, body, reason, at, row, _path(sender), version)

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import trio
 from attrs import define, field
 
+from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import CommitFailed, ConfigurationError, JournalError
 from treewarden.agents.ports import Clock
@@ -200,6 +201,9 @@ class SqliteJournal:
 
     async def dead_letters(self, path: Path | None = None, limit: int = 100) -> Sequence[DeadRow]:
         return await self._ask(lambda connection: rows.dead_letters(connection, path, limit))
+
+    async def dead_letter(self, message: MessageId) -> DeadRow | None:
+        return await self._ask(lambda connection: rows.dead_letter(connection, message))
 
     def _enqueue(self, pending: _Pending) -> None:
         if self._ended:

@@ -21,6 +21,7 @@ from ..core.event import (
     IncidentOpened,
     JournalFailed,
     JournalRecovered,
+    MessageReplayed,
     MessageReturned,
     OutcomeObserved,
     Recorded,
@@ -96,6 +97,8 @@ def _text(event: Event) -> str:
             return f"{event.kind} {event.message}, {plural(event.deliveries, 'attempt')} so far{later}"
         case DeadLettered():
             return f"{event.kind} {event.message}: {event.reason}"
+        case MessageReplayed():
+            return f"{event.kind} {event.message}, as {event.replayed_as}"
         case CheckpointKept():
             return event.name
         case RolledBack():
@@ -164,6 +167,7 @@ _STYLES: Final[Mapping[type[Event], str]] = {
     SupervisorEnded: "warn",
     IncidentOpened: "warn",
     Decided: "warn",
+    MessageReplayed: "good",
     MessageReturned: "warn",
     RolledBack: "warn",
     JournalRecovered: "good",

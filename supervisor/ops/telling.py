@@ -15,6 +15,7 @@ from ..core.event import (
     IncidentClosed,
     JournalFailed,
     JournalRecovered,
+    MessageReplayed,
     OutcomeObserved,
     RolledBack,
     TreeOpened,
@@ -167,6 +168,7 @@ class Teller:
             case (
                 ChildStartFailed()
                 | DeadLettered()
+                | MessageReplayed()
                 | RolledBack()
                 | TreeReloaded()
                 | JournalFailed()
@@ -188,6 +190,7 @@ _WORDS: Final[dict[type[Event], str]] = {
     IncidentClosed: "over",
     ChildStartFailed: "did not start",
     DeadLettered: "dead letter",
+    MessageReplayed: "put back",
     RolledBack: "rolled back",
     TreeReloaded: "reloaded",
     JournalFailed: "the journal fails",

@@ -254,6 +254,39 @@ async def test_a_dead_letter_leaves_its_mailbox(owner: Owner) -> None:
         assert await journal.dead_letters(limit=1) == [dead(2)]
 
 
+async def test_a_dead_letter_that_is_put_back_is_none_any_more(owner: Owner) -> None:
+    async with owner() as journal:
+        await journal.commit(Commit(accepted=(message(1), message(2))))
+        await journal.commit(Commit(dead=(dead(1), dead(2))))
+        assert await journal.dead_letter("t-1") == dead(1)
+        assert await journal.dead_letter("t-3") is None
+        await journal.commit(Commit(accepted=(message(3),), revived=("t-1",)))
+        assert [row.row for row in (await journal.recover(DESK)).messages] == [3]
+        assert await journal.dead_letters() == [dead(2)]
+        assert await journal.dead_letter("t-1") is None
+        for revived in (("t-1",), ("t-9",), ("t-2", "t-2"), ("t-2", "t-1")):
+            with pytest.raises(CommitFailed, match="puts back is none"):
+                await journal.commit(Commit(accepted=(message(4),), revived=revived, events=((WALL, fact(1)),)))
+        assert [row.row for row in (await journal.recover(DESK)).messages] == [3]
+        assert (await journal.dead_letters(), journal.head) == ([dead(2)], 0)
+    async with owner() as journal:
+        assert await journal.dead_letters() == [dead(2)]
+
+
+async def test_a_message_may_be_given_up_and_put_back_in_one_disk_sync(owner: Owner) -> None:
+    told = Told()
+    async with owner() as journal:
+        journal.submit(Commit(accepted=(message(1),)), told.of("accepted"))
+        journal.submit(Commit(dead=(dead(1),)), told.of("dead"))
+        journal.submit(Commit(accepted=(message(2),), revived=("t-1",)), told.of("back"))
+        journal.submit(Commit(accepted=(message(3),), revived=("t-1",)), told.of("again"))
+        held = await journal.recover(DESK)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (told.kept, told.failed) == (["accepted", "dead", "back"], ["again"])
+        assert held.messages == (message(2),)
+        assert await journal.dead_letters() == []
+
+
 async def test_a_reply_is_kept_until_the_asking_message_settles(owner: Owner) -> None:
     replies = [ReplyRow(id, DESK, "int", body, 2) for id, body in (("t-1>ask.0", "1"), ("t-1>ask.1", "2"))]
     other = ReplyRow("t-10>ask.0", DESK, "int", "3")

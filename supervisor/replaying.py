@@ -1,0 +1,91 @@
+"""Replaying dead letters: a message that was given up goes back into its mailbox."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import trio
+
+from treewarden.agents.core.durability import Overflow
+from treewarden.agents.core.message import Envelope, MessageId
+from treewarden.agents.core.path import ROOT
+from treewarden.agents.errors import AgentStopped, CommitFailed, IntakeClosed, MailboxFull, NotHandled, ReplayRefused
+from treewarden.agents.slot import NOT_KNOWN, Slot
+
+from .common import Common
+from .core.event import MessageReplayed
+from .journal.port import DeadRow
+from .settling import SlotStore
+
+__all__ = ["replay"]
+
+_LOOKED_AT: Final = 5000
+"""Events at the end of the journal in which it is looked up what became of a message."""
+
+
+async def replay(common: Common, message: MessageId, within: float) -> MessageId:
+    """Put a dead letter back into its mailbox (see `Tree.replay`); returns the id that it has there."""
+    dead = await common.journal.dead_letter(message)
+    if dead is None:
+        raise await _unknown(common, message)
+    slot, store = _place(common, dead)
+    body: Any = store.codec.decode(dead.kind, dead.version, dead.body)
+    if slot.handles is not NOT_KNOWN and slot.handles.isdisjoint(type(body).__mro__):
+        text = f"{slot.path}: it does not handle {type(body).__qualname__} any more; {message} stays a dead letter"
+        raise NotHandled(text, path=slot.path)
+    envelope = Envelope(body, sender=dead.sender)
+    await _room(slot, envelope, within)
+    try:
+        await store.revive(slot, envelope, dead)
+    except CommitFailed:
+        if await common.journal.dead_letter(message) is None:
+            raise await _unknown(common, message) from None
+        raise
+    return envelope.id
+
+
+def _place(common: Common, dead: DeadRow) -> tuple[Slot, SlotStore]:
+    """Where it was given up, if it can wait there again."""
+    slot = common.registry.get(dead.path)
+    if slot is None:
+        raise _refused(dead, "the tree has no such slot any more; start it again, or tell the message to another")
+    if isinstance(slot.closed, IntakeClosed):
+        raise _refused(dead, "it is being drained; wait for the end of that, and restart_child")
+    if slot.ended:
+        raise _refused(dead, f"nobody lives there ({slot.closed}); restart_child first")
+    if not slot.durable or not isinstance(slot.store, SlotStore):
+        raise _refused(dead, "it keeps its mailbox in memory; tell it the message instead")
+    return slot, slot.store
+
+
+async def _room(slot: Slot, envelope: Envelope, within: float) -> None:
+    """Reserve room, and drop nothing for it."""
+    waits = slot.spec.overflow in (Overflow.WAIT, Overflow.COALESCE)
+    try:
+        if waits or slot.has_room:
+            with trio.move_on_after(within):
+                await slot.reserve(envelope)
+                return
+    except (AgentStopped, IntakeClosed) as error:
+        raise ReplayRefused(str(error), path=slot.path, retry_safe=True) from None
+    waited = f" within {within:g} s" if waits else ""
+    text = f"{slot.path}: no room in its mailbox{waited}; the message stays a dead letter"
+    raise MailboxFull(text, path=slot.path, retry_safe=True)
+
+
+def _refused(dead: DeadRow, why: str) -> ReplayRefused:
+    return ReplayRefused(f"{dead.path}: {dead.id} cannot be put back: {why}", path=dead.path, retry_safe=True)
+
+
+async def _unknown(common: Common, message: MessageId) -> ReplayRefused:
+    """Say what became of a message that is no dead letter, if the journal still tells."""
+    journal = common.journal
+    cursor = max(0, journal.head - _LOOKED_AT)
+    while records := await journal.read(cursor):
+        cursor = records[-1].seq
+        for event in (record.event for record in records):
+            if isinstance(event, MessageReplayed) and event.message == message:
+                text = f"{event.path}: {message} was put back before, as {event.replayed_as}"
+                return ReplayRefused(text, path=event.path, retry_safe=True)
+    text = f"no dead letter has the id {message!r}; dead_letters() lists them"
+    return ReplayRefused(text, path=ROOT, retry_safe=True)
