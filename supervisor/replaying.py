@@ -66,7 +66,7 @@ async def _room(slot: Slot, envelope: Envelope, within: float) -> None:
             with trio.move_on_after(within):
                 await slot.reserve(envelope)
                 return
-    except (AgentStopped, IntakeClosed) as error:
+    except AgentStopped as error:  # it ended while this waited for room
         raise ReplayRefused(str(error), path=slot.path, retry_safe=True) from None
     waited = f" within {within:g} s" if waits else ""
     text = f"{slot.path}: no room in its mailbox{waited}; the message stays a dead letter"

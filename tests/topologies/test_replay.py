@@ -30,6 +30,8 @@ from treewarden.topologies.open import open_tree
 from treewarden.topologies.running import Tree
 from treewarden.topologies.tree import tree
 
+from ..journals import on_disk
+
 CLOCK = trio.testing.MockClock
 
 
@@ -162,8 +164,9 @@ async def test_what_is_no_dead_letter_is_refused_and_said_why(autojump_clock: CL
             await running.dead_letters(limit=0)
 
 
-async def test_two_who_replay_the_same_put_it_back_once(autojump_clock: CLOCK) -> None:
-    async with open_tree(tree(Keeper)) as running:
+async def test_two_who_replay_the_same_put_it_back_once(autojump_clock: CLOCK, tmp_path: Path) -> None:
+    """All three find it among the dead letters; the journal lets one of them have it."""
+    async with open_tree(tree(Keeper), journal=on_disk(tmp_path / "tree.db")) as running:
         (first,) = await dead(running, Item(1))
         Keeper.broken = False
         outcomes: list[str] = []
@@ -246,6 +249,24 @@ async def test_a_full_mailbox_drops_nothing_for_it(autojump_clock: CLOCK, overfl
         await trio.sleep(1)
         await running.replay(first)
         assert await running.ref("keeper").ask(Got()) == (2, 4, 6, 1)
+
+
+async def test_a_slot_that_ends_while_it_waits_for_room_refuses_it(autojump_clock: CLOCK) -> None:
+    async with open_tree(tree(keeper(capacity=1))) as running, trio.open_nursery() as nursery:
+        (first,) = await dead(running, Item(1))
+        Keeper.gate = trio.Event()
+        for n in (2, 4):
+            await running.ref("keeper").tell(Item(n))
+            await trio.testing.wait_all_tasks_blocked()
+
+        async def end() -> None:
+            await trio.sleep(1)
+            await running.supervisor().terminate_child("keeper")
+
+        nursery.start_soon(end)
+        with pytest.raises(ReplayRefused, match="terminated"):
+            await running.replay(first)
+        assert first in [row.id for row in await running.dead_letters()]
 
 
 class Failing(MemoryJournal):
