@@ -12,7 +12,7 @@ from .core.exit import Exit
 from .core.message import Request
 from .core.path import Path
 from .errors import ConfigurationError
-from .handlers import Repeated, every, handles, marked_methods
+from .handlers import Repeated, every, handles, marked_methods, plain_ones
 from .ref import Ref
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class Agent(Generic[S]):
     """Whether `run` watches `stop_requested` and ends by itself within the grace; otherwise it is cancelled at once."""
 
     handlers: ClassVar[Mapping[type, Callable[..., Any]]] = {}
+    plain: ClassVar[Mapping[type, Callable[..., Any]]] = {}
+    """Those of the handlers that do not have to be awaited."""
     repeated: ClassVar[tuple[Repeated, ...]] = ()
 
     life: Life
@@ -46,6 +48,7 @@ class Agent(Generic[S]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.handlers, cls.repeated = marked_methods(cls)
+        cls.plain = plain_ones(cls.handlers)
 
     # -- what a subclass may define
 

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from .errors import ConfigurationError
 
-__all__ = ["Repeated", "every", "handles", "marked_methods", "period_of"]
+__all__ = ["Repeated", "every", "handles", "marked_methods", "period_of", "plain_ones"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -93,6 +93,13 @@ def marked_methods(cls: type) -> tuple[Mapping[type, Callable[..., Any]], tuple[
                 raise ConfigurationError(f"{where}: {before} handles {kind.__qualname__} too; leave one of them")
             handlers[kind] = name
     return {kind: methods[name] for kind, name in handlers.items()}, tuple(repeated)
+
+
+def plain_ones(handlers: Mapping[type, Callable[..., Any]]) -> Mapping[type, Callable[..., Any]]:
+    """Those that are not `async def`, nor wrap what is."""
+    return {
+        kind: method for kind, method in handlers.items() if not inspect.iscoroutinefunction(inspect.unwrap(method))
+    }
 
 
 def _check(where: str, method: Callable[..., Any]) -> None:

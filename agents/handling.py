@@ -57,6 +57,7 @@ def call(life: Life, item: object, body: object, handler: Callable[..., Any]) ->
     try:
         result = handler(agent, body)
         if result is not None and (type(result) is CoroutineType or life.outlet):
+            life.called = result
             return _await(life, item, result)
     except Exception as error:
         if not _bear(life, item, error):

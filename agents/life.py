@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final, Protocol
 
 import attrs
@@ -20,7 +21,18 @@ from .ports import Alarm, Alarms, Clock
 from .ref import Ref
 from .slot import Slot, Turn, current_turn
 
-__all__ = ["BodyEnded", "CheckpointDue", "Life", "RunAgain", "StopAsked", "StopOrder", "Tick", "Warden"]
+__all__ = [
+    "Begun",
+    "BodyEnded",
+    "CheckpointDue",
+    "Life",
+    "Raised",
+    "RunAgain",
+    "StopAsked",
+    "StopOrder",
+    "Tick",
+    "Warden",
+]
 
 
 class Warden(Protocol):
@@ -58,6 +70,28 @@ class BodyEnded:
     """Control: `run` has returned."""
 
     result: Any
+
+
+@frozen(eq=False)
+class Raised:
+    """Control: a handler that ran in its asker's task has raised."""
+
+    error: BaseException
+
+
+@frozen(eq=False)
+class Begun:
+    """Control: a handler that was called in its asker's task has to be awaited, which is its agent's to do."""
+
+    rest: Coroutine[Any, Any, None]
+    called: Coroutine[Any, Any, Any]
+    """What the handler has returned, and `rest` awaits."""
+
+    def discard(self) -> None:
+        """Never mind, if nobody has begun to await it."""
+        if inspect.getcoroutinestate(self.rest) == inspect.CORO_CREATED:
+            self.rest.close()
+            self.called.close()
 
 
 @frozen
@@ -143,6 +177,10 @@ class Life:
         self.checkpoint_alarm: Alarm | None = None
         self.in_flight: deque[Envelope] = deque()
         """Told messages whose settle is on its way to the disk, in order."""
+        self.called: Any = None
+        """What the last handler that has to be awaited returned."""
+        self.begun: Begun | None = None
+        """What has been called and not been awaited yet."""
         self.again: trio.Event | None = None
         """Set while the body waits to begin again."""
         self._handled_before = slot.handled
@@ -258,7 +296,10 @@ class Life:
         self.slot.forget_orders()
         self.turn.drop()
         self.slot.agent = None
+        self.slot.serve = None
         self.slot.waiting_on = None
+        if self.begun is not None:
+            self.begun.discard()
         self.slot.rouse = None
 
     def take_tick(self, name: str) -> None:

@@ -129,6 +129,11 @@ class Mailbox(Lanes):
         """Whether `take` would return something."""
         return bool(self._control) or (not self._paused and bool(len(self) or self._due))
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether its reader is parked, and nothing keeps it from taking whatever would come next."""
+        return self._reader is not None and self._simple and not self._out and not self._in and self.closed is None
+
     def statistics(self) -> MailboxStatistics:
         """Counts as they are now; costs nothing that the mailbox would not have kept anyway."""
         return MailboxStatistics(

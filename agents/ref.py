@@ -18,7 +18,7 @@ from .ports import Outgoing
 from .slot import NOT_KNOWN, Slot, Turn, current_turn
 from .traffic import Traffic
 
-__all__ = ["Receivers", "Ref"]
+__all__ = ["Receivers", "Ref", "handled_by"]
 
 R = TypeVar("R")
 
@@ -133,6 +133,9 @@ class Ref:
         `message` it waits first until what that agent has settled is on disk; and when that handler runs again, after
         a crash, an ask to an agent of the same durability gets the reply that it got before.
 
+        An agent in memory that has nothing to do answers at once if its handler is a plain `def`: it runs in the task of
+        the asker, in the context of the agent, and what it raises fails the agent. Every 32nd such ask is a checkpoint.
+
         A reply that comes too late is dropped. Cancelled: the message is not taken out of the mailbox; it is handled,
         and its reply is dropped. A pool that broadcasts is asked through its first worker.
 
@@ -153,15 +156,18 @@ class Ref:
         envelope.reply = answer.resolve
         bucket = None
         try:
-            if slot.has_room:
+            if slot.is_idle and slot.serve is not None and slot.serve(envelope):
+                await self._traffic.pace()
+            elif slot.has_room:
                 slot.put_nowait(envelope, priority)
             else:
                 with trio.move_on_at(deadline) as limit:
                     await slot.put(envelope, priority)
                 if limit.cancelled_caught:
                     raise no_room(slot, envelope, within)
-            bucket = self._traffic.limit(answer, deadline)
-            await answer.wait()
+            if not answer.known:
+                bucket = self._traffic.limit(answer, deadline)
+                await answer.wait()
         finally:
             answer.leave()
             if bucket is not None:
@@ -298,12 +304,16 @@ def _ended(turn: Turn) -> AgentStopped:
     )
 
 
+def handled_by(slot: Slot, kind: type) -> bool:
+    """Whether the agent of `slot` handles messages of this type; yes, too, if nobody knows yet what it handles."""
+    return slot.handles is NOT_KNOWN or any(base in slot.handles for base in kind.__mro__)
+
+
 def _checked(slot: Slot, message: object) -> Slot:
-    """`slot`, if its agent handles such a message, or if nobody knows yet what it handles."""
-    handled = slot.handles
-    if handled is NOT_KNOWN or any(kind in handled for kind in type(message).__mro__):
+    """`slot`, if it takes such a message."""
+    if handled_by(slot, type(message)):
         return slot
-    known = ", ".join(sorted(kind.__qualname__ for kind in handled)) or "no messages"
+    known = ", ".join(sorted(kind.__qualname__ for kind in slot.handles)) or "no messages"
     raise NotHandled(
         f"{slot.path}: it does not handle {type(message).__qualname__}; it handles {known}",
         path=slot.path,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextvars import Context
+from functools import partial
 from typing import Any, Final
 
 import trio
@@ -11,7 +13,7 @@ from .core.exit import Exit, Failed, Failure, Finished, Stopped, alone, describe
 from .core.message import Envelope
 from .errors import Stop
 from .handling import call, handle, unwrap
-from .life import BodyEnded, CheckpointDue, Life, RunAgain, StopAsked, StopOrder, Tick
+from .life import Begun, BodyEnded, CheckpointDue, Life, Raised, RunAgain, StopAsked, StopOrder, Tick
 from .settle import keep, rate_limit_of, settle_beside, throttle
 from .slice import LOOK_EVERY, Slice
 from .slot import current_turn
@@ -19,7 +21,7 @@ from .slot import current_turn
 __all__ = ["run_agent", "start_agent"]
 
 _SETTLES_IN_FLIGHT: Final = 256
-_ORDERS: Final = frozenset({StopOrder, BodyEnded, StopAsked, CheckpointDue, RunAgain})
+_ORDERS: Final = frozenset({StopOrder, BodyEnded, StopAsked, CheckpointDue, RunAgain, Raised, Begun})
 
 
 async def start_agent(life: Life) -> Any:
@@ -84,6 +86,8 @@ async def _messages(life: Life) -> Exit:
     share = Slice(life.clock.now)
     handled = 0
     life.look()
+    if life.light and life.agent.plain and not life.outlet:
+        slot.serve = partial(_serve, life, trio.lowlevel.current_task().context)
     while True:
         item = slot.take()
         handler = handlers.get(type(item))
@@ -117,6 +121,32 @@ async def _messages(life: Life) -> Exit:
             life.look()
 
 
+def _serve(life: Life, context: Context, envelope: Envelope) -> bool:
+    """Handle an ask in the task and the time of its asker, but in the context of the agent, which is idle meanwhile.
+
+    Only what is no `async def` and writes nothing. What is left to do, or went wrong, is for the agent's own task.
+    """
+    handler = life.agent.plain.get(type(envelope.body))
+    if handler is None:
+        return False
+    slot = life.slot
+    slot.accepted += 1
+    life.look()
+    try:
+        rest = context.run(call, life, envelope, envelope.body, handler)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except Stop as stop:
+        slot.put_control(StopAsked(stop.reason))
+    except BaseException as error:
+        slot.put_control(Raised(error))
+    else:
+        if rest is not None:
+            life.begun = Begun(rest, life.called)
+            slot.put_control(life.begun)
+    return True
+
+
 async def _stay(life: Life) -> None:
     """After a wait: go on if this is still the life that counts, and not too far ahead of the disk."""
     slot = life.slot
@@ -145,6 +175,12 @@ async def _obey(life: Life, order: object) -> Exit | None:
             return _in_order(reason)
         case RunAgain(body):
             body.set()
+        case Raised(error):
+            raise error
+        case Begun(rest):
+            life.begun = None
+            await rest
+            await _stay(life)
         case _:
             settle_beside(life)
             if life.keeps and not life.slot.durable:

@@ -39,6 +39,7 @@ class Slot(Mailbox):
         "handles",
         "inflight",
         "progress_at",
+        "serve",
         "state",
         "store",
         "waiting_on",
@@ -68,6 +69,8 @@ class Slot(Mailbox):
         """Settles that are on their way to the disk."""
         self.handles: frozenset[type] = NOT_KNOWN
         """The message types that its agent handles, once one has lived here."""
+        self.serve: Callable[[Envelope], bool] | None = None
+        """Handles an ask at once, while the agent is idle; False if this one has to go through the mailbox."""
         self.waiting_on: list[Slot] | None = None
         """Whom the handler in hand is asking."""
 

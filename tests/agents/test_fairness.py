@@ -95,7 +95,7 @@ class Steps:
 
 
 async def test_an_agent_yields_when_its_slice_is_over(autojump_clock: MockClock) -> None:
-    """However many messages wait: between two looks at the clock are 16, and after a millisecond comes a checkpoint."""
+    """However many messages wait: it looks at the clock now and then, and a millisecond later lets others run."""
     turns: list[int] = []
     handled: list[int] = [0]
 
@@ -118,7 +118,7 @@ async def test_an_agent_yields_when_its_slice_is_over(autojump_clock: MockClock)
         async with trio.open_nursery() as nursery:
             slot.resume("held")
             nursery.start_soon(other)
-    assert max(after - before for before, after in pairwise(turns)) <= 64
+    assert max(after - before for before, after in pairwise(turns)) <= 128
     assert len(turns) > 15
 
 

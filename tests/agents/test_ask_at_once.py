@@ -1,0 +1,245 @@
+"""An idle agent in memory answers an ask at once, in its asker's task. Nobody should notice but by the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+import trio
+from attrs import evolve, frozen
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed
+from treewarden.agents.core.message import Request
+from treewarden.agents.errors import AgentFailed, AgentStopped
+from treewarden.agents.slot import current_turn
+from treewarden.supervisor.core.event import ChildEnded
+from treewarden.supervisor.core.spec import NO_BACKOFF, RestartPolicy
+
+from .trees import Add, Tally, happened, kept, opened, slot_of
+
+request_id: ContextVar[str] = ContextVar("request_id", default="none")
+
+
+@frozen
+class Do(Request[Any]):
+    what: Callable[[Any], Any]
+
+
+@frozen
+class DoAndWait(Request[Any]):
+    what: Callable[[Any], Any]
+
+
+class Desk(Agent[Tally]):
+    state = Tally()
+
+    async def on_start(self) -> None:
+        """It has a task from the beginning."""
+        request_id.set("the agent's")
+
+    @handles
+    def do(self, message: Do) -> Any:
+        return message.what(self)
+
+    @handles
+    async def do_and_wait(self, message: DoAndWait) -> Any:
+        return message.what(self)
+
+    @handles
+    def add(self, message: Add) -> None:
+        self.state = evolve(self.state, total=self.state.total + message.amount)
+
+
+@frozen
+class Where(Request[int]):
+    pass
+
+
+class Owner(Agent[Tally]):
+    state = Tally()
+
+    async def on_start(self) -> None:
+        """It has a task from the beginning."""
+
+    @handles
+    def where(self, message: Where) -> int:
+        return id(trio.lowlevel.current_task())
+
+
+def running_task(_: Any) -> Any:
+    return trio.lowlevel.current_task()
+
+
+def total(desk: Desk) -> int:
+    return desk.state.total
+
+
+async def test_it_runs_in_the_askers_task_and_takes_no_turn_of_the_scheduler(autojump_clock: MockClock) -> None:
+    async with opened(kept(Desk, VOLATILE)) as running:
+        desk, me = running.ref("desk"), trio.lowlevel.current_task()
+        await wait_all_tasks_blocked()
+        assert await desk.ask(Do(running_task)) is me
+        assert await desk.ask(DoAndWait(running_task)) is not me
+
+
+@pytest.mark.parametrize("durability", [MESSAGE, Checkpointed(messages=1)])
+async def test_where_something_is_written_it_runs_in_its_own_task(durability: Any, autojump_clock: MockClock) -> None:
+    async with opened(kept(Owner, durability)) as running:
+        await wait_all_tasks_blocked()
+        assert await running.ref("owner").ask(Where()) != id(trio.lowlevel.current_task())
+
+
+async def test_what_waits_comes_first(autojump_clock: MockClock) -> None:
+    async with opened(kept(Desk, VOLATILE)) as running:
+        desk, me = running.ref("desk"), trio.lowlevel.current_task()
+        await wait_all_tasks_blocked()
+        for _ in range(3):
+            await desk.tell(Add(1))
+        assert await desk.ask(Do(total)) == 3
+        desk.tell_nowait(Add(1))
+        assert await desk.ask(Do(running_task)) is not me
+
+
+async def test_it_runs_in_the_context_of_the_agent(autojump_clock: MockClock) -> None:
+    def look(desk: Desk) -> Any:
+        turn = current_turn.get()
+        assert turn is not None
+        return turn.path, request_id.get()
+
+    async with opened(kept(Desk, VOLATILE)) as running:
+        await wait_all_tasks_blocked()
+        request_id.set("the asker's")
+        assert await running.ref("desk").ask(Do(look)) == ("desk", "the agent's")
+        assert (current_turn.get(), request_id.get()) == (None, "the asker's")
+
+
+def fail(desk: Desk) -> None:
+    desk.state = Tally(-1)
+    raise ValueError("unlucky")
+
+
+class OwnKind(BaseException):
+    """No `Exception`."""
+
+
+def fail_badly(desk: Desk) -> None:
+    raise OwnKind("unlucky")
+
+
+@pytest.mark.parametrize("what", [fail, fail_badly])
+async def test_what_it_raises_is_the_agents_failure_and_not_the_askers(
+    what: Callable[[Desk], None], autojump_clock: MockClock
+) -> None:
+    async with opened(kept(Desk, VOLATILE, backoff=NO_BACKOFF)) as running:
+        desk = running.ref("desk")
+        await wait_all_tasks_blocked()
+        await desk.tell(Add(1))
+        await wait_all_tasks_blocked()
+        with pytest.raises(AgentFailed, match="unlucky") as failed:
+            await desk.ask(Do(what))
+        assert failed.value.failure.type.endswith(("ValueError", "OwnKind"))
+        (ended,) = await happened(running, ChildEnded)
+        assert ended.failure is not None
+        assert ended.failure.text == "unlucky"
+        assert await desk.ask(Do(total)) == 1
+
+
+async def test_it_may_hand_over_what_has_to_be_awaited(autojump_clock: MockClock) -> None:
+    """A plain function that returns a coroutine: that runs in the agent's task, and cannot be overtaken."""
+    log: list[Any] = []
+
+    async def later(desk: Desk) -> Any:
+        log.append(trio.lowlevel.current_task())
+        await trio.sleep(1)
+        desk.state = Tally(7)
+        return desk.state.total
+
+    async with opened(kept(Desk, VOLATILE)) as running:
+        desk = running.ref("desk")
+        await wait_all_tasks_blocked()
+        replies: list[Any] = []
+
+        async def ask(message: Request[Any]) -> None:
+            replies.append(await desk.ask(message))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, Do(later))
+            await trio.sleep(0.5)
+            nursery.start_soon(ask, Do(total))
+        assert replies == [7, 7]
+        assert log[0] is not trio.lowlevel.current_task()
+
+
+async def test_what_was_handed_over_is_closed_with_the_life(autojump_clock: MockClock) -> None:
+    async def later() -> None:
+        raise AssertionError("it must not run")
+
+    async with opened(kept(Desk, VOLATILE, restart=RestartPolicy.TEMPORARY)) as running:
+        desk = running.ref("desk")
+        await wait_all_tasks_blocked()
+
+        def kill(_: Desk) -> Any:
+            running.kill("desk")
+            return later()
+
+        with pytest.raises((AgentFailed, AgentStopped)):
+            await desk.ask(Do(kill))
+
+
+async def test_the_others_have_their_turn(autojump_clock: MockClock) -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with opened(kept(Desk, VOLATILE)) as running, trio.open_nursery() as nursery:
+        desk = running.ref("desk")
+        await wait_all_tasks_blocked()
+        nursery.start_soon(other)
+        for _ in range(3200):
+            await desk.ask(Do(total))
+        assert turns >= 98
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await desk.ask(Do(total))
+        assert scope.cancelled_caught
+        nursery.cancel_scope.cancel()
+
+
+async def test_it_counts_as_any_other(autojump_clock: MockClock) -> None:
+    async with opened(kept(Desk, VOLATILE)) as running:
+        await wait_all_tasks_blocked()
+        for _ in range(5):
+            await running.ref("desk").ask(Do(total))
+        assert slot_of(running, "desk").handled == 5
+        assert running.ref("desk").statistics().accepted == 5
+
+
+async def test_a_helper_that_it_starts_is_the_agents(autojump_clock: MockClock) -> None:
+    log: list[str] = []
+
+    async def helper() -> None:
+        turn = current_turn.get()
+        assert turn is not None
+        log.append(turn.path)
+        try:
+            await trio.sleep_forever()
+        finally:
+            log.append("ended")
+
+    async with opened(kept(Desk, VOLATILE, backoff=NO_BACKOFF)) as running:
+        await wait_all_tasks_blocked()
+        await running.ref("desk").ask(Do(lambda desk: desk.start_soon(helper)))
+        await wait_all_tasks_blocked()
+        assert log == ["desk"]
+        with pytest.raises(AgentFailed):
+            await running.ref("desk").ask(Do(fail))
+        await wait_all_tasks_blocked()
+        assert log == ["desk", "ended"]
