@@ -133,8 +133,8 @@ class Ref:
         `message` it waits first until what that agent has settled is on disk; and when that handler runs again, after
         a crash, an ask to an agent of the same durability gets the reply that it got before.
 
-        An agent in memory that has nothing to do answers at once if its handler is a plain `def`: it runs in the task of
-        the asker, in the context of the agent, and what it raises fails the agent. Every 32nd such ask is a checkpoint.
+        An agent in memory that has nothing to do answers at once if its handler is a plain `def`: that runs in the task
+        of the asker, in the context of the agent; what it raises fails the agent. Every 32nd such ask is a checkpoint.
 
         A reply that comes too late is dropped. Cancelled: the message is not taken out of the mailbox; it is handled,
         and its reply is dropped. A pool that broadcasts is asked through its first worker.

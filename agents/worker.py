@@ -39,9 +39,7 @@ def worker(fn: Callable[..., Awaitable[Any]], *, every: float | None = None) -> 
     keyword = [each.name for each in needed if each.kind is each.KEYWORD_ONLY]
     if len(needed) > 1 or keyword:
         names = ", ".join(each.name for each in needed)
-        raise ConfigurationError(
-            f"{name}: a worker takes nothing or one Job, not {names}; give the others with functools.partial"
-        )
+        raise ConfigurationError(f"{name}: a worker takes nothing or one Job, not {names}")
     if every is None:
         return AgentSpec(Once, {"fn": fn}, name)
     period = period_of(name, every)

@@ -191,7 +191,7 @@ async def plain(limit: int = 3) -> None: ...
 WRONG: list[Any] = [0, -1, True, float("inf"), float("nan"), "10"]
 REFUSED: list[tuple[Any, Any, str]] = [
     (sync, None, "sync: a worker is an async function; write `async def sync(...)`"),
-    (two, None, "two: a worker takes nothing or one Job, not a, b; give the others with functools.partial"),
+    (two, None, "two: a worker takes nothing or one Job, not a, b"),
     (keyword, None, "keyword: a worker takes nothing or one Job, not url"),
     (3, None, "3: a worker is an async function"),
     *((plain, every, f"plain: its period is {every!r}; give a positive number of seconds") for every in WRONG),
