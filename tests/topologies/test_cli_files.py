@@ -118,3 +118,28 @@ async def test_a_change_is_seen_once_and_a_file_that_is_gone_for_a_while_is_none
         await looked(5)
         assert found == ["bb", "ccc"]
         nursery.cancel_scope.cancel()
+
+
+async def test_a_file_that_is_being_written_is_left_alone_until_it_stays_the_same(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    file = tmp_path / "desk.toml"
+    file.write_text("")
+    found: list[str] = []
+    looks = 0
+
+    def files() -> list[Path]:
+        nonlocal looks
+        looks += 1
+        if 1 < looks <= 5:
+            file.write_text("x" * looks)
+        if looks == 12:
+            scope.cancel()
+        return [file]
+
+    async def changed() -> None:
+        found.append(file.read_text())
+
+    with trio.CancelScope() as scope:
+        await watch_files(files, changed)
+    assert found == ["xxxxx"]

@@ -32,17 +32,19 @@ async def watch_files(
     changed: Callable[[], Awaitable[None]],
     every: float = 1.0,
 ) -> None:
-    """Call `changed` when one of `files()` has changed, looking every so many seconds. Does not return.
+    """Call `changed` once `files()` have changed and stayed the same from one look to the next. Does not return.
 
-    A file that is gone is taken for one that is being replaced: nothing happens until it is there again.
+    It looks every so many seconds, so a change is told of after one to two of them: a file may be seen in the middle of
+    being written. A file that is gone is taken for one that is being replaced: nothing happens until it is there again.
     """
-    known = await trio.to_thread.run_sync(marks, files())
+    known = last = await trio.to_thread.run_sync(marks, files())
     while True:
         await trio.sleep(every)
         watched = files()
         found = await trio.to_thread.run_sync(marks, watched)
-        if found != known and None not in found:
+        if found != known and found == last and None not in found:
             known = found
             await changed()
             if files() != watched:
-                known = await trio.to_thread.run_sync(marks, files())
+                known = found = await trio.to_thread.run_sync(marks, files())
+        last = found
