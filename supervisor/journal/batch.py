@@ -28,7 +28,7 @@ class Mark:
     seq: int = 0
     hash: bytes = GENESIS
     commits: int = 0
-    """Transactions so far: by this the owner knows whether one of its own was kept."""
+    """Grows with each transaction: by this the owner knows whether one of its own was kept."""
     last_row: int = 0
 
 

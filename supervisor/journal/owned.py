@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, NoReturn, TypeVar
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import CommitFailed, EpochLost, JournalDamaged, JournalError
@@ -165,21 +165,45 @@ class OwnedFile:
                 raise
 
     def _stands(self, batch: Batch, cause: BaseException) -> bool:
-        """Whether a transaction whose COMMIT raised was kept: an automatic checkpoint may fail after it."""
-        failed: sqlite3.Error | None = None
-        for _ in range(_ATTEMPTS):
+        """Whether a transaction whose COMMIT raised was kept: an automatic checkpoint may fail after it.
+
+        What is read may not be what a crash would leave: a transaction of which only the sync failed is not seen, and
+        is in the log to its end, where it would come to life. One that is synced over it settles that, if it comes
+        from the same connection: another one takes what it finds in the log for safe, and a disk that has refused to
+        sync it may have dropped it (https://wiki.postgresql.org/wiki/Fsync_Errors).
+        """
+        failed = cause
+        unsynced = _is_of_a_sync(cause)
+        standing = {batch.after.commits: True}
+        for attempt in range(1, _ATTEMPTS + 1):
+            if unsynced and self._connection is None:
+                break
             try:
-                found = meta(self._connected())
+                connection = self._connected()
+                found = meta(connection)
+                if found is None or found[2] != batch.epoch:
+                    self._lose(connection)
+                stands = standing.get(found[1].commits, False)
+                if failed is cause and (stands or _was_cut_short(cause)):
+                    return stands
+                sealed = batch.after.commits + attempt
+                standing[sealed] = stands
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("UPDATE meta SET commits = ? WHERE epoch = ?", (sealed, batch.epoch))
+                connection.execute("COMMIT")
             except sqlite3.Error as error:
                 failed = error
-                self._disconnect()
+                unsynced |= _is_of_a_sync(error)
+                self._roll_back()
+                if not unsynced:
+                    self._disconnect()
             else:
-                if found is None or found[2] != batch.epoch:
-                    self._lose(self._connected())
-                return found[1].commits == batch.after.commits
+                batch.after = evolve(batch.after, commits=sealed)
+                self._mark = evolve(self._mark, commits=sealed)
+                return stands
         self.lost = JournalError(
-            f"{self._name}: a commit raised ({cause}) and the file cannot be read ({failed}), so nobody can say whether"
-            " it was kept: end this process, mend the disk, and open the file again"
+            f"{self._name}: a commit raised ({cause}) and so did what would settle it ({failed}), so nobody can say"
+            " whether it was kept: end this process, mend the disk, and open the file again"
         )
         raise self.lost from cause
 
@@ -216,6 +240,16 @@ class OwnedFile:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             connection.close()
+
+
+def _was_cut_short(error: BaseException) -> bool:
+    """Whether a COMMIT that raised this cannot have written the end of its transaction: a write failed, not a sync."""
+    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
+
+
+def _is_of_a_sync(error: BaseException) -> bool:
+    """Whether something that was written may be gone without another error."""
+    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC)
 
 
 def _refuses_all(error: Exception) -> bool:

@@ -1,0 +1,268 @@
+"""Small workloads, as data: what agents of three slots would commit, drawn by chance from a seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, TypeAlias
+
+import apsw
+from attrs import evolve, frozen
+
+from treewarden.agents.core.path import Path
+from treewarden.supervisor.core.event import Recorded
+from treewarden.supervisor.journal.port import (
+    CheckpointRow,
+    Commit,
+    DeadRow,
+    MessageRow,
+    ReplyRow,
+    ReturnedRow,
+    StateRow,
+    TimerRow,
+)
+
+from ...journals import WALL
+
+__all__ = ["ERRORS", "FULL", "Batch", "Fault", "Pause", "Session", "Step", "Workload", "workloads"]
+
+ERRORS: Final = {
+    "open": apsw.SQLITE_CANTOPEN,
+    "read": apsw.SQLITE_IOERR_READ,
+    "write": apsw.SQLITE_IOERR_WRITE,
+    "truncate": apsw.SQLITE_IOERR_TRUNCATE,
+    "sync": apsw.SQLITE_IOERR_FSYNC,
+    "size": apsw.SQLITE_IOERR_FSTAT,
+    "delete": apsw.SQLITE_IOERR_DELETE,
+    "access": apsw.SQLITE_IOERR_ACCESS,
+}
+"""Everything that SQLite asks of a disk, and what it makes of EIO there."""
+FULL: Final = {"write": apsw.SQLITE_FULL}
+"""What it makes of ENOSPC."""
+_SLOTS: Final = (Path("desk"), Path("desk/writer"), Path("outbox"))
+
+
+@frozen
+class Batch:
+    """Submitted together: they may share a transaction."""
+
+    commits: tuple[Commit, ...]
+
+
+@frozen
+class Pause:
+    """Nothing happens for so long, or only what the journal does by itself."""
+
+    seconds: float
+
+
+Step: TypeAlias = Batch | Pause
+
+
+@frozen
+class Session:
+    """What one owner of the file does, from opening it to closing it or being killed."""
+
+    steps: tuple[Step, ...]
+    killed: bool = False
+
+
+@frozen
+class Fault:
+    """Some calls to the disk end with an error of SQLite's."""
+
+    errors: Mapping[str, int]
+    """By kind of call. Which calls of these: the first, how many from there, and after how many again (0: never)."""
+    first: int = 0
+    count: int = 1
+    every: int = 0
+
+    def hits(self, number: int) -> bool:
+        """Whether the call with this number, from 0, is one of them."""
+        after = number - self.first
+        return after >= 0 and (after % self.every if self.every else after) < self.count
+
+
+@frozen(kw_only=True)
+class Workload:
+    """Sessions on one file, one after the other."""
+
+    name: str
+    sessions: tuple[Session, ...]
+    autocheckpoint: int = 1000
+    page_size: int = 4096
+    overlap: bool = False
+    """The first owner loses its lease to the second, and takes its last step as if it had not."""
+    fault: Fault | None = None
+
+
+class Scribe:
+    """Writes commits that fit what was committed before."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self._rows = 0
+        self._at = WALL
+        self._asks = 0
+        self._waiting: dict[Path, list[int]] = {path: [] for path in _SLOTS}
+        self._settled = dict.fromkeys(_SLOTS, 0)
+        self._dead: list[DeadRow] = []
+
+    def tell(self, path: Path) -> Commit:
+        """A message from outside."""
+        return Commit(accepted=(self._message(path, None),))
+
+    def settle(self, path: Path) -> Commit:
+        """The next message of a slot is handled: all of it in one transaction."""
+        chance = self._chance
+        waiting = self._waiting[path]
+        row = waiting.pop(0) if waiting else None
+        number = self._settled[path] = self._settled[path] + 1
+        state = StateRow(path, "desk:Tally", self._body(number), 1, number)
+        to = chance.choice([other for other in _SLOTS if other != path])
+        kept = CheckpointRow(path, state.kind, state.body, 1, number, chance.choice(("", "", "named")), self._tick())
+        return Commit(
+            by=path,
+            states=(state,),
+            acked=() if row is None else (row,),
+            accepted=tuple(self._message(to, path) for _ in range(chance.randrange(3))),
+            events=((self._tick(), Recorded(path=path, kind="settled", facts={"number": number, "row": row})),),
+            checkpoints=(kept,) if chance.random() < 0.4 else (),
+            timers=(TimerRow(path, "tick", self._tick() + 60),) if chance.random() < 0.3 else (),
+            forget_replies=() if row is None else (f"t-{row}>",),
+        )
+
+    def give_back(self, path: Path) -> Commit:
+        """A delivery has failed; the message waits again."""
+        waiting = self._waiting[path]
+        if not waiting:
+            return self.note(path)
+        back = ReturnedRow(waiting[0], 1, not_before=self._tick())
+        return Commit(by=path, returned=(back,), events=self._note(path))
+
+    def give_up(self, path: Path) -> Commit:
+        """A message becomes a dead letter."""
+        waiting = self._waiting[path]
+        if not waiting:
+            return self.note(path)
+        row = waiting.pop(0)
+        dead = DeadRow(path, f"t-{row}", "desk:Add", self._body(row), "poison", self._tick(), row)
+        self._dead.append(dead)
+        return Commit(dead=(dead,), events=self._note(path))
+
+    def put_back(self, path: Path) -> Commit:
+        """A dead letter, of any slot, waits again."""
+        if not self._dead:
+            return self.note(path)
+        dead = self._dead.pop()
+        again = evolve(self._message(dead.path, None), id=dead.id, body=dead.body)
+        return Commit(revived=(dead.id,), accepted=(again,), events=self._note(dead.path))
+
+    def answer(self, path: Path) -> Commit:
+        """The reply to an ask of another slot's handler."""
+        self._asks += 1
+        asker = next((rows[0] for other, rows in self._waiting.items() if rows and other != path), 0)
+        number = self._settled[path] = self._settled[path] + 1
+        return Commit(
+            by=path,
+            states=(StateRow(path, "desk:Tally", self._body(number), 1, number),),
+            replies=(ReplyRow(f"t-{asker}>ask.{self._asks}", path, "int", str(number)),),
+        )
+
+    def note(self, path: Path) -> Commit:
+        """A fact, and nothing else."""
+        return Commit(events=self._note(path))
+
+    def forget(self, path: Path) -> Commit:
+        """A slot that is gone for good."""
+        return Commit(forget=(path,), events=self._note(path))
+
+    def impossible(self, path: Path) -> Commit:
+        """Has to be refused: it ends a message that does not wait."""
+        number = self._settled[path] + 1
+        state = StateRow(path, "desk:Tally", self._body(number), 1, number)
+        return Commit(by=path, states=(state,), acked=(900_000,), events=self._note(path))
+
+    def any(self) -> Commit:
+        """One of the above, as a tree would mix them."""
+        path = self._chance.choice(_SLOTS)
+        words: list[Callable[[Path], Commit]] = [
+            self.tell, self.tell, self.settle, self.settle, self.settle, self.give_back, self.give_up,
+            self.put_back, self.answer, self.note,
+        ]  # fmt: skip
+        return self._chance.choice(words)(path)
+
+    def steps(self, count: int, *, most: int = 1) -> Iterator[Step]:
+        """`count` steps of at most `most` commits each; the first has something to handle."""
+        yield Batch((self.tell(_SLOTS[0]),))
+        for _ in range(count - 1):
+            yield Batch(tuple(self.any() for _ in range(self._chance.randint(1, most))))
+
+    def refused(self, count: int) -> Iterator[Step]:
+        """`count` steps in which one commit cannot be kept. What rests on it falls with it, the others stand."""
+        for _ in range(count):
+            bad, good, other = self._chance.sample(_SLOTS, 3)
+            before = [self.tell(good), self.settle(good)]
+            yield Batch((*before, self.impossible(bad), self.impossible(bad), self.settle(other), self.note(good)))
+
+    def _message(self, path: Path, sender: Path | None) -> MessageRow:
+        self._rows += 1
+        row = self._rows
+        self._waiting[path].append(row)
+        body = self._body(row)
+        return MessageRow(path, row, f"t-{row}", "desk:Add", body, sender, self._chance.choice((0, 2, 2)), self._tick())
+
+    def _note(self, path: Path) -> tuple[tuple[float, Recorded], ...]:
+        return ((self._tick(), Recorded(path=path, kind="noted", facts={"of": str(path)})),)
+
+    def _body(self, number: int) -> str:
+        """Most are short; some need a page of their own."""
+        length = self._chance.choice((10, 40, 40, 300, 300, 3000))
+        return f'{{"number":{number},"text":"{self._chance.randbytes(length // 2).hex()}"}}'
+
+    def _tick(self) -> float:
+        self._at += 1.0
+        return self._at
+
+
+def workloads(seed: int) -> list[Workload]:
+    """Every kind of workload once. Another seed: other messages, sizes and orders."""
+    made: list[Workload] = []
+
+    def scribe(name: str) -> Scribe:
+        return Scribe(random.Random(f"{seed} {name}"))
+
+    one = scribe("one life")
+    made.append(Workload(name="one life", sessions=(Session(tuple(one.steps(12))),)))
+    copied = scribe("log copied")
+    made.append(Workload(name="log copied", sessions=(Session(tuple(copied.steps(16))),), autocheckpoint=8))
+    killed = scribe("killed")
+    lives = tuple(Session(tuple(killed.steps(4)), killed=number < 2) for number in range(3))
+    made.append(Workload(name="killed", sessions=lives, autocheckpoint=12))
+    closed = scribe("closed")
+    made.append(Workload(name="closed", sessions=tuple(Session(tuple(closed.steps(3))) for _ in range(3))))
+    together = scribe("together")
+    made.append(Workload(name="together", sessions=(Session(tuple(together.steps(7, most=6))),), autocheckpoint=12))
+    refused = scribe("refused")
+    made.append(Workload(name="refused", sessions=(Session(tuple(refused.refused(3))),), autocheckpoint=20))
+    idle = scribe("idle")
+    pauses = [Pause(4.0), *idle.steps(2), Pause(8.0), *idle.steps(2), Batch((idle.forget(_SLOTS[0]),))]
+    made.append(Workload(name="idle", sessions=(Session(tuple(pauses)),), autocheckpoint=6))
+    small = scribe("small pages")
+    made.append(
+        Workload(name="small pages", sessions=(Session(tuple(small.steps(8))),), autocheckpoint=30, page_size=512)
+    )
+    owners = scribe("two owners")
+    late = Batch((owners.tell(_SLOTS[1]),))
+    takes = (Session((*owners.steps(3), late)), Session(tuple(owners.steps(6))))
+    made.append(Workload(name="two owners", sessions=takes, overlap=True, autocheckpoint=12))
+    syncs = {"sync": ERRORS["sync"]}
+    for name, fault, pages in (
+        ("syncs fail", Fault(syncs, first=6, every=4), 1000),
+        ("copies fail", Fault(syncs, first=6, every=5), 12),
+        ("disk full", Fault(FULL, first=90, every=31), 12),
+    ):
+        failing = scribe(name)
+        steps = tuple(failing.steps(8))
+        made.append(Workload(name=name, sessions=(Session(steps),), autocheckpoint=pages, fault=fault))
+    return made

@@ -1,0 +1,292 @@
+"""Runs a workload through the real journal, and keeps what the disk saw and what may be expected at each moment."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import trio
+import trio.testing
+from attrs import evolve, frozen
+
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import EpochLost, JournalError
+from treewarden.supervisor.journal.holder import Fate, Process
+from treewarden.supervisor.journal.port import Commit
+from treewarden.supervisor.journal.sqlite import SqliteJournal
+from treewarden.supervisor.testing import inline_run_sync
+
+from ...journals import WALL, WallClock
+from .adapter import Connection, Database
+from .scribe import Batch, Fault, Session, Step, Workload
+from .vfs import Disk, Op, Vfs, seed_sqlite
+from .world import Expected, World
+
+__all__ = ["FILE", "KEEP", "LEASE", "Processes", "Recording", "journal_on", "record"]
+
+FILE: Final = "/tree.db"
+KEEP: Final = 2
+LEASE: Final = 10.0
+_ATTEMPTS: Final = 5
+_LIMIT: Final = 600.0
+"""Seconds of the simulated clock that a workload may take."""
+
+
+@frozen
+class Processes:
+    """A process table of one machine, on which every earlier owner is gone, or nobody can say."""
+
+    number: int
+    of_others: Fate = Fate.GONE
+
+    def me(self) -> Process:
+        return Process("here", self.number, "boot", "namespace", str(self.number))
+
+    def fate(self, process: Process) -> Fate:
+        return self.of_others
+
+
+@frozen
+class Recording:
+    """A workload as the disk saw it."""
+
+    workload: Workload
+    log: tuple[Op, ...]
+    worlds: tuple[World, ...]
+    """What the tables may hold, by number, as the log's marks name them."""
+    problems: tuple[str, ...]
+    """What the journal answered and should not have."""
+    failed: int = 0
+    """Times that commits were said not to be kept although they could have been."""
+    given_up: int = 0
+    """Journals that ended because nobody could say whether a commit was kept."""
+
+
+class _Trouble:
+    """A fault on its way: counts the calls that it is about, until somebody mends the disk."""
+
+    def __init__(self, fault: Fault) -> None:
+        self._fault = fault
+        self._calls = 0
+
+    def __call__(self, call: str) -> int:
+        if call not in self._fault.errors:
+            return 0
+        self._calls += 1
+        return self._fault.errors[call] if self._fault.hits(self._calls - 1) else 0
+
+
+class _Recorder:
+    def __init__(self, workload: Workload, database: Database, disk: Disk) -> None:
+        self.workload = workload
+        self.database = database
+        self.disk = disk
+        self.worlds = [World(KEEP)]
+        self.now = 0
+        """The world that everything acknowledged so far adds up to."""
+        self.expected = Expected()
+        self.problems: list[str] = []
+        self.owners = 0
+        self.failed = 0
+        self.given_up = 0
+
+    async def run(self) -> None:
+        self.disk.note(self.expected)
+        try:
+            with trio.fail_after(_LIMIT):
+                if self.workload.overlap:
+                    await self._overlapping(*self.workload.sessions)
+                else:
+                    for session in self.workload.sessions:
+                        await self._session(session)
+        except* (JournalError, trio.TooSlowError) as group:
+            self.problems.extend(f"{type(error).__name__}: {error}" for error in group.exceptions)
+
+    def _journal(self, of_others: Fate = Fate.GONE) -> SqliteJournal:
+        """The next owner, which will ask for the file at once."""
+        self.owners += 1
+        self._expect(epochs=(self.expected.epochs[0], self.owners), closed=False)
+        return journal_on(self.database, Processes(self.owners, of_others))
+
+    async def _session(self, session: Session) -> None:
+        fault = self.workload.fault
+        self.disk.fault = None if fault is None else _Trouble(fault)
+        for attempt in range(_ATTEMPTS):
+            opened = False
+            try:
+                async with self._journal() as journal:
+                    opened = True
+                    self._opened(journal)
+                    await self._steps(journal, session.steps)
+                    self.disk.dead = session.killed
+                break
+            except JournalError as error:
+                if self.disk.fault is None or (opened and "nobody can say" not in str(error)):
+                    raise
+                if opened:
+                    self.given_up += 1
+                    break
+                self._mend(attempt)
+        else:
+            self.problems.append("the file cannot be opened, again and again")
+        self.disk.dead = False
+        if not session.killed and self.disk.fault is None:
+            self._expect(closed=True)
+        self.disk.fault = None
+
+    def _mend(self, attempt: int) -> None:
+        """Space has returned, and the disk works again: the second time that something is tried in vain."""
+        if attempt and self.workload.fault is not None and not self.workload.fault.every:
+            self.disk.fault = None
+
+    async def _overlapping(self, first: Session, second: Session) -> None:
+        """The first owner sleeps through its lease, comes back while the second works, and tries to go on."""
+        slept, taken, tried = trio.Event(), trio.Event(), trio.Event()
+        *before, after = first.steps
+        assert isinstance(after, Batch)
+
+        async def sleeper() -> None:
+            try:
+                async with self._journal() as journal:
+                    self._opened(journal)
+                    await self._steps(journal, before)
+                    slept.set()
+                    await taken.wait()
+                    await journal.commit(after.commits[0])
+                    self.problems.append("an owner's commit was acknowledged after another one had taken the file")
+            except EpochLost:
+                if not taken.is_set():
+                    self.problems.append("an owner has lost the file to nobody")
+            finally:
+                slept.set()
+                tried.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sleeper)
+            await slept.wait()
+            self.disk.wall = lambda: WALL + trio.current_time() + LEASE + 1
+            async with self._journal(Fate.UNKNOWN) as journal:
+                self._opened(journal)
+                await self._steps(journal, second.steps[:2])
+                taken.set()
+                await tried.wait()
+                await self._steps(journal, second.steps[2:])
+            self._expect(closed=True)
+
+    def _opened(self, journal: SqliteJournal) -> None:
+        epoch = journal.opened.epoch
+        if not self.expected.epochs[0] < epoch <= self.owners:
+            self.problems.append(f"owner {self.owners} was given epoch {epoch}")
+        self.owners = epoch  # of those before it, some may have failed before they had the file
+        self._expect(epochs=(epoch, epoch))
+
+    async def _steps(self, journal: SqliteJournal, steps: Sequence[Step]) -> None:
+        for step in steps:
+            if isinstance(step, Batch):
+                await self._batch(journal, step.commits)
+            else:
+                await trio.sleep(step.seconds)
+
+    async def _batch(self, journal: SqliteJournal, commits: Sequence[Commit]) -> None:
+        """Submit until everything is kept that can be: what a failing disk refused is tried again, as an agent does."""
+        left = commits
+        for attempt in range(_ATTEMPTS):
+            left = await self._attempt(journal, left)
+            if not left:
+                return
+            self._mend(attempt)
+        self.problems.append("a commit is refused again and again")
+
+    async def _attempt(self, journal: SqliteJournal, commits: Sequence[Commit]) -> Sequence[Commit]:
+        """Submit `commits` together. Returns those that have to be tried again."""
+        fits = self._foresee(commits, journal.opened.epoch)
+        coming = iter(self.expected.worlds[1:])
+        answers: list[bool] = []
+        done = trio.Event()
+
+        def then(error: BaseException | None) -> None:
+            answers.append(error is None)
+            if answers == fits[: len(answers)] and error is None:
+                self.now = next(coming)
+                self._expect(worlds=self.expected.worlds[self.expected.worlds.index(self.now) :])
+            if len(answers) == len(commits):
+                done.set()
+
+        for commit in commits:
+            journal.submit(commit, then)
+        await done.wait()
+        self._expect(worlds=(self.now,))
+        if answers == fits:
+            return ()
+        self.failed += 1
+        if any(answers) or self.disk.fault is None:
+            self.problems.append(f"of commits that should have ended so: {fits}, the journal said: {answers}")
+            return ()
+        return [commit for commit, fit in zip(commits, fits, strict=True) if fit]
+
+    def _foresee(self, commits: Sequence[Commit], epoch: int) -> list[bool]:
+        """Which of `commits` are to be kept; what the tables may hold meanwhile is expected from here on."""
+        fits: list[bool] = []
+        may, world = [self.now], self.worlds[self.now]
+        fallen: set[Path] = set()
+        for commit in commits:
+            after = world.after(commit, epoch) if commit.by not in fallen else None
+            fits.append(after is not None)
+            if after is not None:
+                world = after
+                may.append(len(self.worlds))
+                self.worlds.append(after)
+            elif commit.by is not None:
+                fallen.add(commit.by)
+        self._expect(worlds=tuple(may))
+        return fits
+
+    def _expect(self, **changes: Any) -> None:
+        self.expected = evolve(self.expected, **changes)
+        self.disk.note(self.expected)
+
+
+def journal_on(database: Database, processes: Processes) -> SqliteJournal:
+    """The real journal, with everything of the outside put in its place."""
+    return SqliteJournal(
+        pathlib.Path(FILE),
+        clock=WallClock(),
+        run_sync=inline_run_sync,
+        lease=LEASE,
+        keep=KEEP,
+        processes=processes,
+        connect=database.connect,
+        new_tree=lambda: "t",
+    )
+
+
+def record(
+    workload: Workload,
+    vfs: Vfs,
+    *,
+    seed: int = 0,
+    connection: type[Connection] = Connection,
+    lies: Callable[[str], bool] | None = None,
+) -> Recording:
+    """Run `workload` from an empty disk. The same arguments give the same recording."""
+    disk = Disk(wall=lambda: WALL + trio.current_time())
+    log: list[Op] = []
+    disk.log = log
+    if lies is not None:
+        disk.lies = lies
+    vfs.disk = disk
+    seed_sqlite(seed)
+    database = Database(
+        vfs=vfs.name, page_size=workload.page_size, autocheckpoint=workload.autocheckpoint, kind=connection
+    )
+    recorder = _Recorder(workload, database, disk)
+    trio.run(recorder.run, clock=trio.testing.MockClock(autojump_threshold=0))
+    return Recording(
+        workload,
+        tuple(log),
+        tuple(recorder.worlds),
+        tuple(recorder.problems),
+        failed=recorder.failed,
+        given_up=recorder.given_up,
+    )

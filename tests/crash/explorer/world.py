@@ -1,0 +1,143 @@
+"""What the tables have to hold after each commit: a second, plain reading of what `Commit` promises."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Final, TypeAlias
+
+from attrs import define, field, frozen
+
+from treewarden.supervisor.journal.event_codec import encode_event
+from treewarden.supervisor.journal.port import Commit
+
+__all__ = ["QUERIES", "Expected", "Tables", "World"]
+
+Row: TypeAlias = tuple[Any, ...]
+Tables: TypeAlias = dict[str, list[Row]]
+
+QUERIES: Final = {
+    "meta": "SELECT seq, last_row FROM meta",
+    "events": "SELECT seq, at, path, kind, version, body, epoch FROM events ORDER BY seq",
+    "states": "SELECT path, kind, version, body, settled, seq, epoch FROM states ORDER BY path",
+    "checkpoints": "SELECT path, kind, version, body, settled, name, at, seq, epoch FROM checkpoints ORDER BY id",
+    "mailbox": "SELECT row, path, id, kind, version, body, sender, priority, at, deliveries, deaths, not_before, epoch"
+    " FROM mailbox ORDER BY row",
+    "dead letters": "SELECT path, message, kind, version, body, reason, at, row, sender, epoch FROM dead_letters"
+    " ORDER BY id",
+    "replies": "SELECT id, path, kind, version, body, epoch FROM replies ORDER BY id",
+    "timers": "SELECT path, name, at, epoch FROM timers ORDER BY path, name",
+}
+"""How to ask a file for its `Tables`."""
+
+
+@frozen
+class Expected:
+    """What a power cut at this moment may leave."""
+
+    worlds: tuple[int, ...] = (0,)
+    """Numbers of the worlds that may be found. In the first nothing is missing that was acknowledged."""
+    epochs: tuple[int, int] = (0, 0)
+    """Of the last owner that was told that the file is its own, and of the last one that asked."""
+    closed: bool = False
+    """The last owner was told that it has given the file back."""
+
+
+@define
+class World:
+    """The tables of a journal, as far as they follow from its commits."""
+
+    keep: int
+    """Checkpoints without a name that stay for each slot."""
+    seq: int = 0
+    last_row: int = 0
+    events: list[Row] = field(factory=list[Row])
+    states: dict[str, Row] = field(factory=dict[str, Row])
+    checkpoints: list[Row] = field(factory=list[Row])
+    mailbox: dict[int, Row] = field(factory=dict[int, Row])
+    dead: list[Row] = field(factory=list[Row])
+    replies: dict[str, Row] = field(factory=dict[str, Row])
+    timers: dict[tuple[str, str], Row] = field(factory=dict[tuple[str, str], Row])
+
+    def copy(self) -> World:
+        made = copy.copy(self)
+        for name in ("events", "states", "checkpoints", "mailbox", "dead", "replies", "timers"):
+            setattr(made, name, copy.copy(getattr(self, name)))
+        return made
+
+    def tables(self) -> Tables:
+        return {
+            "meta": [(self.seq, self.last_row)],
+            "events": self.events,
+            "states": _in_order(self.states),
+            "checkpoints": self.checkpoints,
+            "mailbox": _in_order(self.mailbox),
+            "dead letters": self.dead,
+            "replies": _in_order(self.replies),
+            "timers": _in_order(self.timers),
+        }
+
+    def after(self, commit: Commit, epoch: int) -> World | None:
+        """The world with `commit`; None if it has to be refused."""
+        made = self.copy()
+        return made if made._apply(commit, epoch) else None
+
+    def _apply(self, commit: Commit, epoch: int) -> bool:
+        for at, event in commit.events:
+            kind, version, body = encode_event(event)
+            self.seq += 1
+            self.events.append((self.seq, at, str(getattr(event, "path", "")), kind, version, body, epoch))
+        gone = {str(path) for path in commit.forget}
+        if gone:
+            self.states = {path: row for path, row in self.states.items() if path not in gone}
+            self.checkpoints = [row for row in self.checkpoints if row[0] not in gone]
+            self.timers = {key: row for key, row in self.timers.items() if row[0] not in gone}
+        for one in commit.states:
+            self.states[str(one.path)] = (
+                str(one.path), one.kind, one.version, one.body, one.settled, self.seq, epoch
+            )  # fmt: skip
+        for row in commit.accepted:
+            if row.row in self.mailbox:
+                return False
+            sender = None if row.sender is None else str(row.sender)
+            self.mailbox[row.row] = (
+                row.row, str(row.path), row.id, row.kind, row.version, row.body, sender, row.priority, row.at,
+                row.deliveries, row.deaths, row.not_before, epoch,
+            )  # fmt: skip
+            self.last_row = max(self.last_row, row.row)
+        for kept in commit.checkpoints:
+            self.checkpoints.append(
+                (str(kept.path), kept.kind, kept.version, kept.body, kept.settled, kept.name, kept.at, self.seq, epoch)
+            )
+            self._make_room(str(kept.path))
+        for back in commit.returned:
+            held = self.mailbox.get(back.row)
+            if held is not None:
+                self.mailbox[back.row] = (*held[:9], back.deliveries, back.deaths, back.not_before, epoch)
+        for one in commit.dead:
+            sender = None if one.sender is None else str(one.sender)
+            self.dead.append(
+                (str(one.path), one.id, one.kind, one.version, one.body, one.reason, one.at, one.row, sender, epoch)
+            )
+        left = [row for row in self.dead if row[1] not in commit.revived]
+        if len(self.dead) - len(left) != len(commit.revived):
+            return False
+        self.dead = left
+        for number in (*commit.acked, *(one.row for one in commit.dead if one.row is not None)):
+            if self.mailbox.pop(number, None) is None:
+                return False
+        for one in commit.replies:
+            self.replies.setdefault(one.id, (one.id, str(one.path), one.kind, one.version, one.body, epoch))
+        for prefix in commit.forget_replies:
+            self.replies = {id: row for id, row in self.replies.items() if not id.startswith(prefix)}
+        for one in commit.timers:
+            self.timers[str(one.path), one.name] = (str(one.path), one.name, one.at, epoch)
+        return True
+
+    def _make_room(self, path: str) -> None:
+        unnamed = [row for row in self.checkpoints if row[0] == path and not row[5]]
+        for row in unnamed[: max(len(unnamed) - self.keep, 0)]:
+            self.checkpoints.remove(row)
+
+
+def _in_order(rows: dict[Any, Row]) -> list[Row]:
+    return [rows[key] for key in sorted(rows)]
