@@ -47,6 +47,10 @@ test-all: ## run the tests on every CPython of 3.11, 3.12, 3.13 that this machin
 conformance: env ## run the vectors recorded from Erlang/OTP; FILE=other.json, ARGS="--only NAME --verbose"
 	@$(BIN)/python tests/conformance/run_vectors.py $(or $(FILE),tests/conformance/vectors-public.json) $(ARGS)
 
+.PHONY: crash
+crash: env ## cut the power at every moment of small workloads; STATES=1000000, SEED=1 for others
+	@$(BIN)/python -m tests.crash.explorer.run --states $(or $(STATES),20000) --seed $(or $(SEED),0)
+
 .PHONY: test-beside
 test-beside: env ## install the wheel beside openai-agents and supervisor (uses the network)
 	@$(BIN)/pytest tests/network $(ARGS)
