@@ -171,7 +171,7 @@ class Mailbox(Lanes):
         if len(self._in) + len(self._out) + self._beside + self.reserved >= self.spec.capacity:
             if self.spec.overflow is Overflow.COALESCE and self._merge(item, priority):
                 return
-            if not self._make_room(item, priority):
+            if not self._make_room(item, priority, self.spec.overflow):
                 return
         self.accepted += 1
         if priority != _NORMAL:
@@ -191,43 +191,45 @@ class Mailbox(Lanes):
         if await self.reserve(item, priority):
             self.fill(item, priority)
 
-    async def reserve(self, item: object, priority: int = Priority.NORMAL) -> bool:
+    async def reserve(self, item: object, priority: int = Priority.NORMAL, overflow: Overflow | None = None) -> bool:
         """Wait for room and keep it for `fill` or `release`. False: the policy dropped `item` instead.
 
         Senders get room in the order in which they came. What `item` will replace under `coalesce` stays until then.
-        Cancelled: no room is kept. Raises `MailboxFull` (refuse) and `AgentStopped`.
+        `overflow` takes the place of the mailbox's own policy. Cancelled: no room is kept. Raises `MailboxFull`
+        (refuse) and `AgentStopped`.
         """
         if self.closed is not None:
             self._refuse(item)
         if self._room or not self.has_room:
-            overflow = self.spec.overflow
+            overflow = overflow or self.spec.overflow
             if overflow is Overflow.WAIT or (overflow is Overflow.COALESCE and not self._mergeable(item, priority)):
                 await self._wait_for_room()
                 return True
-            if overflow is not Overflow.COALESCE and not self._make_room(item, priority):
+            if overflow is not Overflow.COALESCE and not self._make_room(item, priority, overflow):
                 return False
         self.reserved += 1
         return True
 
-    def reserve_nowait(self, item: object, priority: int = Priority.NORMAL, *, beyond: int = 0) -> bool:
+    def reserve_nowait(
+        self, item: object, priority: int = Priority.NORMAL, overflow: Overflow | None = None, *, beyond: int = 0
+    ) -> bool:
         """`reserve` without waiting: raises `MailboxFull` where that would wait for more than `beyond` places."""
         if self.closed is not None:
             self._refuse(item)
-        if (
-            len(self) + self.reserved >= self.spec.capacity + beyond
-            and not (self.spec.overflow is Overflow.COALESCE and self._mergeable(item, priority))
-            and not self._make_room(item, priority)
-        ):
-            return False
+        if len(self) + self.reserved >= self.spec.capacity + beyond:
+            overflow = overflow or self.spec.overflow
+            merges = overflow is Overflow.COALESCE and self._mergeable(item, priority)
+            if not merges and not self._make_room(item, priority, overflow):
+                return False
         self.reserved += 1
         return True
 
-    def fill(self, item: object, priority: int = Priority.NORMAL) -> None:
+    def fill(self, item: object, priority: int = Priority.NORMAL, overflow: Overflow | None = None) -> None:
         """Use room that was reserved. Raises `AgentStopped` if the slot has ended meanwhile; the room is free then."""
         self.reserved -= 1
         if self.closed is not None and self.ended:
             raise self._ended()
-        if self.spec.overflow is Overflow.COALESCE and not self.has_room and self._merge(item, priority):
+        if (overflow or self.spec.overflow) is Overflow.COALESCE and not self.has_room and self._merge(item, priority):
             return
         self.accepted += 1
         self._put(item, priority)
@@ -366,9 +368,8 @@ class Mailbox(Lanes):
             rouse, self.rouse = self.rouse, None
             rouse()
 
-    def _make_room(self, item: object, priority: int) -> bool:
+    def _make_room(self, item: object, priority: int, overflow: Overflow) -> bool:
         """Apply the policy of a full mailbox that does not wait. False: `item` itself was dropped."""
-        overflow = self.spec.overflow
         if not _is_ask(item):
             if overflow is Overflow.DROP_OLDEST:
                 victim = self.remove_oldest(priority, _is_tell)

@@ -18,7 +18,7 @@ from .ports import Outgoing
 from .slot import NOT_KNOWN, Slot, Turn, current_turn
 from .traffic import Traffic
 
-__all__ = ["Receivers", "Ref", "handled_by"]
+__all__ = ["Audience", "Receivers", "Ref", "ended_by", "handled_by", "item_for", "leave_with_settle"]
 
 R = TypeVar("R")
 
@@ -40,6 +40,35 @@ class Receivers(Protocol):
         ...
 
 
+class Audience:
+    """Several slots behind one address, each of which gets what is told there as it has said: a topic."""
+
+    @property
+    def slots(self) -> Sequence[Slot]:
+        """All of them."""
+        raise NotImplementedError
+
+    def choose(self, message: object) -> Sequence[Slot]:
+        """Who would answer `message`. Raises `NotHandled`: nobody does."""
+        raise NotImplementedError
+
+    async def publish(self, message: object, turn: Turn | None, priority: int, within: float) -> None:
+        """Tell everybody, waiting at most `within` seconds for those that want to be waited for."""
+        raise NotImplementedError
+
+    def publish_nowait(self, message: object, turn: Turn | None, priority: int) -> None:
+        """Tell everybody, waiting for nobody."""
+        raise NotImplementedError
+
+    def subscribe(self, subscriber: Path, overflow: Overflow) -> None:
+        """Tell `subscriber` too, from now on."""
+        raise NotImplementedError
+
+    def unsubscribe(self, subscriber: Path) -> bool:
+        """Take back `subscribe`; whether there was anything to take back."""
+        raise NotImplementedError
+
+
 class Ref:
     """The address of a slot or a pool. Two refs with the same path are equal; restarts do not matter to them.
 
@@ -48,7 +77,7 @@ class Ref:
 
     __slots__ = ("_find", "_slot", "_traffic", "path")
 
-    def __init__(self, path: Path, find: Callable[[Path], Slot | Receivers], traffic: Traffic) -> None:
+    def __init__(self, path: Path, find: Callable[[Path], Slot | Receivers | Audience], traffic: Traffic) -> None:
         self.path = path
         self._find = find
         self._traffic = traffic
@@ -91,6 +120,11 @@ class Ref:
             slot.put_nowait(message)
             await self._traffic.pace()
             return
+        audience = self._audience(turn, priority)
+        if audience is not None:
+            await audience.publish(message, turn, priority, within)
+            await self._traffic.pace()
+            return
         receivers = self._receivers(message, turn, priority)
         deadline = trio.current_time() + within
         errors: list[DeliveryError] = []
@@ -116,6 +150,10 @@ class Ref:
             and priority == _NORMAL
         ):
             slot.put_nowait(message)
+            return
+        audience = self._audience(turn, priority)
+        if audience is not None:
+            audience.publish_nowait(message, turn, priority)
             return
         receivers = self._receivers(message, turn, priority)
         errors: list[DeliveryError] = []
@@ -185,12 +223,44 @@ class Ref:
         found = self._find(self.path)
         return found.statistics() if isinstance(found, Slot) else together([slot.statistics() for slot in found.slots])
 
-    def _receivers(self, message: object, turn: Turn | None, priority: int) -> Sequence[Slot]:
-        """Who gets `message`, if it may be sent at all."""
+    def subscribe(self, subscriber: Ref | Path, *, overflow: Overflow = Overflow.DROP_NEWEST) -> None:
+        """Let a topic tell `subscriber`, an agent or a pool, what it is told from now on; again changes the policy.
+
+        `overflow` is what this topic does when there is no room in that mailbox, whatever the mailbox's own policy.
+        It lasts as long as the topic and the subscriber's slot, over restarts of both, but not over a process death:
+        subscribe in `on_start`, or in the blueprint. Raises `ConfigurationError` for what is no topic.
+        """
+        self._topic().subscribe(subscriber.path if isinstance(subscriber, Ref) else subscriber, Overflow(overflow))
+
+    def unsubscribe(self, subscriber: Ref | Path) -> bool:
+        """Take `subscribe` back; whether there was anything to take back. What waits in the mailbox stays there."""
+        return self._topic().unsubscribe(subscriber.path if isinstance(subscriber, Ref) else subscriber)
+
+    def _topic(self) -> Audience:
+        found = self._find(self.path)
+        if isinstance(found, Audience):
+            return found
+        raise ConfigurationError(f"{self.path}: it is no topic, so nobody can subscribe to it; build one with topic()")
+
+    def _audience(self, turn: Turn | None, priority: int) -> Audience | None:
+        """The topic that this is the address of, if it is one."""
+        if self._slot is not None:
+            return None
+        found = self._find(self.path)
+        if not isinstance(found, Audience):
+            return None
+        self._check(turn, priority)
+        return found
+
+    def _check(self, turn: Turn | None, priority: int) -> None:
         if turn is not None and turn.void:
-            raise _ended(turn)
+            raise ended_by(turn)
         if priority not in _PRIORITIES:
             raise ConfigurationError(f"{self.path}: priority is {priority!r}; use Priority.HIGH, NORMAL or LOW")
+
+    def _receivers(self, message: object, turn: Turn | None, priority: int) -> Sequence[Slot]:
+        """Who gets `message`, if it may be sent at all."""
+        self._check(turn, priority)
         slot = self._slot
         if slot is None or slot.closed is not None:
             found = self._find(self.path)
@@ -200,16 +270,16 @@ class Ref:
         return (_checked(slot, message),)
 
     async def _tell_one(self, slot: Slot, message: object, turn: Turn | None, priority: int, deadline: float) -> None:
-        item = _item(slot, message, turn, priority)
+        item = item_for(slot, message, turn, priority)
         if turn is not None and turn.in_handler and turn.slot is slot:
             accepted = _reserve_own(slot, item, priority)
         else:
             accepted = await self._reserve(slot, item, priority, deadline)
             if accepted and turn is not None and turn.void:
                 slot.release()
-                raise _ended(turn)
+                raise ended_by(turn)
         if accepted and type(item) is Envelope and turn is not None and turn.waits_for_commit:
-            _leave_with_settle(slot, turn, item)
+            leave_with_settle(slot, turn, item)
         elif accepted and type(item) is Envelope and slot.durable:
             assert slot.store is not None
             await slot.store.accept(slot, item)
@@ -247,7 +317,7 @@ async def _prepare(envelope: Envelope, slot: Slot, turn: Turn) -> None:
     if asking.durable and asking.store is not None:
         await asking.store.settled()
         if turn.void:
-            raise _ended(turn)
+            raise ended_by(turn)
         if turn.message and slot.durable and slot.store is not None:
             envelope.id = turn.step(f"{slot.path}:{slot.store.name_of(envelope.body)}")
     envelope.askers = turn.askers(trio.current_time())
@@ -263,18 +333,18 @@ def _tell_one_nowait(slot: Slot, message: object, turn: Turn | None, priority: i
             path=slot.path,
             retry_safe=True,
         )
-    item = _item(slot, message, turn, priority)
+    item = item_for(slot, message, turn, priority)
     if turn is not None and turn.in_handler and turn.slot is slot:
         accepted = _reserve_own(slot, item, priority)
     else:
         accepted = slot.reserve_nowait(item, priority)
     if accepted and turn is not None and with_settle and type(item) is Envelope:
-        _leave_with_settle(slot, turn, item)
+        leave_with_settle(slot, turn, item)
     elif accepted:
         slot.fill(item, priority)
 
 
-def _item(slot: Slot, message: object, turn: Turn | None, priority: int) -> object:
+def item_for(slot: Slot, message: object, turn: Turn | None, priority: int) -> object:
     """What goes into the mailbox: the message itself, if nothing has to be known about it."""
     if turn is None and not slot.durable:
         return message
@@ -286,10 +356,12 @@ def _reserve_own(slot: Slot, item: object, priority: int) -> bool:
     return slot.reserve_nowait(item, priority, beyond=1 if slot.spec.overflow in _WAITING_POLICIES else 0)
 
 
-def _leave_with_settle(slot: Slot, turn: Turn, envelope: Envelope) -> None:
+def leave_with_settle(slot: Slot, turn: Turn, envelope: Envelope, overflow: Overflow | None = None) -> None:
+    """Let `envelope`, for which there is room in `slot`, leave in the commit that settles the handler in hand."""
+
     def release() -> None:
         if not slot.ended:
-            slot.fill(envelope, envelope.priority)
+            slot.fill(envelope, envelope.priority, overflow)
         else:
             slot.release()
             if slot.on_drop is not None:
@@ -298,7 +370,8 @@ def _leave_with_settle(slot: Slot, turn: Turn, envelope: Envelope) -> None:
     turn.outgoing.append(Outgoing(target=slot, envelope=envelope, release=release, cancel=slot.release))
 
 
-def _ended(turn: Turn) -> AgentStopped:
+def ended_by(turn: Turn) -> AgentStopped:
+    """What is said to an incarnation that has ended."""
     return AgentStopped(
         f"{turn.path}: this incarnation has ended; what it still tells or asks does not leave", path=turn.path
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import AgentStopped, MailboxFull, NoSuchSlot
 from treewarden.agents.ports import Alarms
-from treewarden.agents.ref import Ref
+from treewarden.agents.ref import Audience, Ref
 from treewarden.agents.slot import Slot
 from treewarden.agents.traffic import Traffic
 
@@ -48,7 +48,7 @@ class Registry:
     def __init__(self, alarms: Alarms) -> None:
         self._traffic = Traffic(alarms)
         self._slots: dict[Path, Slot] = {}
-        self._pools: dict[Path, Pool] = {}
+        self._pools: dict[Path, Pool | Audience] = {}
 
     def __iter__(self) -> Iterator[Slot]:
         return iter(self._slots.values())
@@ -71,16 +71,22 @@ class Registry:
     def add(self, slot: Slot) -> None:
         self._slots[slot.path] = slot
 
-    def add_pool(self, pool: Pool) -> None:
-        self._pools[pool.path] = pool
+    def add_pool(self, path: Path, pool: Pool | Audience) -> None:
+        self._pools[path] = pool
+
+    def lookup(self, path: Path) -> Slot | Pool | Audience | None:
+        """Whatever can be told something at `path`, also a slot that has ended."""
+        return self._pools.get(path) or self._slots.get(path)
 
     def remove(self, path: Path) -> None:
         self._slots.pop(path, None)
         self._pools.pop(path, None)
 
-    def find(self, path: Path) -> Slot | Pool:
-        """The slot or pool at `path`. Raises `NoSuchSlot` with what is near, `AgentStopped` for a slot that ended for
-        good."""
+    def find(self, path: Path) -> Slot | Pool | Audience:
+        """The slot, pool or topic at `path`.
+
+        Raises `NoSuchSlot` with what is near, `AgentStopped` for a slot that ended for good.
+        """
         pool = self._pools.get(path)
         if pool is not None:
             return pool

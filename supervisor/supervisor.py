@@ -51,6 +51,7 @@ from .registry import Pool
 from .reload import Changes
 from .remedies import Remedies
 from .restarts import Restarts
+from .topics import Topic
 
 __all__ = ["Supervisor"]
 
@@ -127,8 +128,7 @@ class Supervisor(Incarnation):
                 raise
             self.error = error
             return self._not_started(describe(error))
-        if self.spec.router is not None:
-            self.common.registry.add_pool(Pool(self.path, self.spec.router, self._workers))
+        self._take_address()
         failed = await self.children.start_group(list(self.children))
         if failed is None:
             self.common.note(
@@ -169,6 +169,17 @@ class Supervisor(Incarnation):
             self.children.add(spec, lives=before.pop(self.path / spec.id, 0))
         for path in before:
             self.children.forget(path, "its supervisor was restarted, and it is not part of the tree")
+
+    def _take_address(self) -> None:
+        """Make its path one that messages can be told to, if its spec says so."""
+        registry = self.common.registry
+        if self.spec.router is not None:
+            registry.add_pool(self.path, Pool(self.path, self.spec.router, self._workers))
+        elif self.spec.topic is not None:
+            before = registry.lookup(self.path)
+            topic = before if isinstance(before, Topic) else Topic(self.path, self.common)
+            topic.declare(self.spec.topic)
+            registry.add_pool(self.path, topic)
 
     def _not_started(self, failure: Failure) -> Failure:
         self._failure = failure
@@ -254,6 +265,7 @@ class Supervisor(Incarnation):
         self.spec = self.judge.spec = spec
         self.policy = self.judge.policy = spec.policy or self.parent.policy
         self.children.strategy = spec.strategy
+        self._take_address()
 
     async def reload(self, spec: SupervisorSpec, changes: Changes) -> None:
         """Have its own loop take a new spec; for the supervisor above, which waits meanwhile."""

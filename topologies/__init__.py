@@ -9,11 +9,13 @@ from treewarden.agents.demand import on_demand
 from .child import child
 from .pipeline import pipeline, stage
 from .pool import pool
+from .topic import subscriber, topic
 from .tree import tree
 
 if TYPE_CHECKING:
     from .core.blueprint import Blueprint
     from .errors import BlueprintError
+    from .gather import Gathered, gather
     from .open import open_tree
     from .running import SlotStatus, Tree
     from .toml import Topology, load, loads
@@ -21,16 +23,20 @@ if TYPE_CHECKING:
 __all__ = [
     "Blueprint",
     "BlueprintError",
+    "Gathered",
     "SlotStatus",
     "Topology",
     "Tree",
     "child",
+    "gather",
     "load",
     "loads",
     "open_tree",
     "pipeline",
     "pool",
     "stage",
+    "subscriber",
+    "topic",
     "tree",
 ]
 
@@ -38,6 +44,7 @@ __getattr__ = on_demand(
     __name__,
     core__blueprint="Blueprint",
     errors="BlueprintError",
+    gather="Gathered gather",
     open="open_tree",
     running="SlotStatus Tree",
     toml="Topology load loads",

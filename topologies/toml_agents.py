@@ -98,11 +98,14 @@ def read_worker(source: Source, node: Node, defaults: Node | None) -> Placed:
     return child(Agent[None], id=id, **options), Place(node.at)
 
 
-def read_pool(source: Source, node: Node, defaults: Node | None, *, as_stage: bool = False) -> Placed:
-    """`{ id, pool = { agent, args, size, route, key, …an agent's options } }` and a supervisor's options."""
+def read_pool(source: Source, node: Node, defaults: Node | None, *beside: str) -> Placed:
+    """`{ id, pool = { agent, args, size, route, key, …an agent's options } }` and a supervisor's options.
+
+    `beside` are keys that whoever holds the pool reads.
+    """
     assert node.table is not None
     problems = source.problems
-    own = ("id", "pool", "to") if as_stage else ("id", "pool")
+    own = ("id", "pool", *beside)
     elsewhere = {**_WORKERS, "strategy": "a pool's is one_for_one", "to": "only a stage of a pipeline has this key"}
     options = shape_options(node, own, SHAPE, "a pool", problems, elsewhere)
     id, inner = named(node, problems), _with_defaults(node.table["pool"], defaults, {*AGENT, "agent", "args"})
@@ -143,7 +146,7 @@ def _stage(source: Source, node: Node, defaults: Node | None) -> tuple[Spec, Pla
     problems = source.problems
     if node.table is not None and "pool" in node.table:
         to = texts(node.table["to"], problems) if "to" in node.table else None
-        return *read_pool(source, node, defaults, as_stage=True), None if isinstance(to, Refused) else to
+        return *read_pool(source, node, defaults, "to"), None if isinstance(to, Refused) else to
     node = _with_defaults(node, defaults, {*AGENT, "agent", "args"})
     id, fields = named(node, problems), {"to": texts, **agent_fields(source)}
     other = dict.fromkeys(("worker", "pipeline", "children", "file", "tree"), "a stage is an agent or a pool")

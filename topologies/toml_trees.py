@@ -30,6 +30,7 @@ from .toml_agents import (
     shape_options,
 )
 from .toml_source import Source
+from .toml_topics import read_topic
 
 __all__ = ["read_root"]
 
@@ -146,7 +147,7 @@ def _called(source: Source, at: Node, make: Callable[..., object], args: Mapping
     if isinstance(made, SupervisorSpec):
         return made
     fault = f"returned {'nothing' if made is None else f'a value of type {type(made).__name__}'}"
-    source.problems.refuse(at, fault, "return tree(...), pool(...) or pipeline(...)")
+    source.problems.refuse(at, fault, "return tree(...), pool(...), pipeline(...) or topic(...)")
     return None
 
 
@@ -155,6 +156,7 @@ _KINDS: Final[Mapping[str, Callable[[Source, Node, Node | None], Placed]]] = {
     "worker": read_worker,
     "pool": read_pool,
     "pipeline": read_pipeline,
+    "topic": read_topic,
     "children": _nested,
     "file": _included,
     "tree": _computed,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from attrs import Attribute, evolve, field, frozen
 from attrs.validators import optional
 
-from treewarden.agents.core.durability import MailboxSpec
+from treewarden.agents.core.durability import MailboxSpec, Overflow
 from treewarden.agents.core.path import Path, check_id
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ __all__ = [
     "Shutdown",
     "Spec",
     "Strategy",
+    "Subscriber",
     "SupervisorSpec",
     "made_from",
 ]
@@ -152,6 +153,16 @@ class Router(Protocol):
         ...
 
 
+@frozen
+class Subscriber:
+    """Who is told what a topic is told, and what happens when there is no room for it."""
+
+    path: str
+    """An agent, a pool or another topic, as seen from the topic: `./log` is below it, `../desk` beside it."""
+    overflow: Overflow = Overflow.DROP_NEWEST
+    """In place of the mailbox's own policy. Only `wait` lets a full mailbox hold up the publisher."""
+
+
 @frozen(kw_only=True)
 class ChildSpec:
     """One slot: which agent lives there, and what to do when it ends."""
@@ -204,6 +215,8 @@ class SupervisorSpec:
     stable_after: float = field(default=10.0, validator=_number(0))
     router: Router | None = None
     """Makes the supervisor's own path an address: a message to it goes to the worker that the router chooses."""
+    topic: tuple[Subscriber, ...] | None = None
+    """Makes the supervisor's own path a topic: a message to it goes to all of these."""
     max_children: int | None = None
     """For a dynamic supervisor: how many children may run at once."""
     on_start: Callable[[Path], Awaitable[object]] | None = None

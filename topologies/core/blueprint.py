@@ -168,9 +168,16 @@ def _outlets(blueprint: Blueprint, place: Place) -> Iterator[Problem]:
                     yield Problem(f"{at}.outlet[{number}]", repr(outlet), "is no path", str(error))
                     continue
                 edges[path].append(target)
-                yield from _no_mailbox(specs, target, f"{at}.outlet[{number}]", outlet)
+                yield from _no_mailbox(specs, target, f"{at}.outlet[{number}]", outlet, "an outlet")
         elif spec.router is not None:
             edges[path] = [path / child.id for child in spec.children]
+        elif spec.topic is not None:
+            edges[path] = []
+            for number, subscriber in enumerate(spec.topic):
+                target = path.resolve(subscriber.path)
+                yield from _no_mailbox(specs, target, f"{at}.subscribers[{number}]", subscriber.path, "it")
+                if subscriber.overflow is Overflow.WAIT:
+                    edges[path].append(target)
     cycle = find_cycle(edges)
     if cycle is not None:
         start = next(path for path in cycle if isinstance(specs[path], ChildSpec))
@@ -178,12 +185,12 @@ def _outlets(blueprint: Blueprint, place: Place) -> Iterator[Problem]:
         yield Problem(f"{places[start]}.outlet", " -> ".join(cycle), fault, "take one of these arrows out")
 
 
-def _no_mailbox(specs: Mapping[Path, Spec], target: Path, at: str, outlet: str) -> Iterator[Problem]:
+def _no_mailbox(specs: Mapping[Path, Spec], target: Path, at: str, outlet: str, what: str) -> Iterator[Problem]:
     found, above = specs.get(target), specs.get(target.parent)
-    if isinstance(found, SupervisorSpec) and found.router is None:
-        yield Problem(at, repr(outlet), "is a supervisor, which has no mailbox", "name an agent or a pool")
+    if isinstance(found, SupervisorSpec) and found.router is None and found.topic is None:
+        yield Problem(at, repr(outlet), "is a supervisor, which has no mailbox", "name an agent, a pool or a topic")
     elif found is None and not (isinstance(above, SupervisorSpec) and above.strategy == Strategy.DYNAMIC):
-        remedy = "an outlet is a path seen from its slot (../sibling), or from the root"
+        remedy = f"{what} is a path seen from its slot (../sibling), or from the root"
         yield Problem(at, repr(outlet), f"points nowhere, there is no {target}", guess(target, list(specs)) or remedy)
 
 

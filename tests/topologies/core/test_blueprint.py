@@ -136,7 +136,7 @@ def test_a_good_one_has_no_problems() -> None:
             [
                 "desk.children[a].outlet[0]: '../outbux' points nowhere, there is no outbux, did you mean 'outbox'?",
                 "desk.children[a].outlet[1]: '../nested' is a supervisor, which has no mailbox; "
-                "name an agent or a pool",
+                "name an agent, a pool or a topic",
                 "desk.children[a].outlet[2]: 'a b' is no path; 'a b' cannot name a slot: use letters, digits and "
                 "_ . : @ + -, starting with a letter, digit or _",
             ],
