@@ -82,6 +82,8 @@ def child(
     fit, is checked by `validate`, which `open_tree` calls before anything starts.
     """
     made, given, name = _agent(agent)
+    if args is not None and not isinstance(args, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"{name}: args is {args!r:.80}; give a mapping, {{'name': value}}")
     try:
         return ChildSpec(id=name if id is None else id, agent=made, args={**given, **(args or {})}, **options)
     except ValueError as error:

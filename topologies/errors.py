@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from treewarden.agents.errors import ConfigurationError
+from treewarden.supervisor.core.spec import SupervisorSpec
 
 from .core.blueprint import Blueprint, validate
 from .core.problems import Problem
@@ -25,6 +26,9 @@ class BlueprintError(ConfigurationError):
 
 def checked(blueprint: Blueprint) -> Blueprint:
     """`blueprint`, if it can be opened. Raises `BlueprintError` with everything that keeps it from working."""
+    if not isinstance(blueprint, SupervisorSpec):  # pyright: ignore[reportUnnecessaryIsInstance]
+        name = getattr(blueprint, "__name__", None) or repr(blueprint)
+        raise ConfigurationError(f"{name:.80} is no blueprint; give what tree(...), pool(...) or pipeline(...) returns")
     problems = validate(blueprint)
     if problems:
         raise BlueprintError(problems)

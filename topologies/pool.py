@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 from attrs import evolve
 
@@ -17,6 +17,9 @@ from .core.routing import ROUTES, Route
 from .errors import BlueprintError
 
 __all__ = ["pool"]
+
+_MOST: Final = 1_000_000
+"""Workers of one pool: more is a slip of the hand, and only making their specs would take minutes and the memory."""
 
 
 def pool(
@@ -45,6 +48,9 @@ def pool(
         found.append(Problem(name, repr(worker.id), "is a supervisor", "a pool is made of agents"))
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
         found.append(Problem(f"{name}.size", shown(size), "is no number of workers", "give 1 or more"))
+    elif size > _MOST:
+        remedy = f"give {_MOST} or fewer"
+        found.append(Problem(f"{name}.size", shown(size), "are more workers than a pool may have", remedy))
     found += route_problems(name, route, key)
     if found or isinstance(worker, SupervisorSpec):
         raise BlueprintError(found, f"pool {name!r}")

@@ -120,7 +120,7 @@ class Tree:
 
     def ref(self, path: str) -> Ref:
         """A reference to the slot (or pool) at `path`. Raises `NoSuchSlot`."""
-        parsed = Path.parse(path)
+        parsed = _path(path)
         registry = self._common.registry
         if not registry.has(parsed):
             registry.find(parsed)
@@ -133,7 +133,7 @@ class Tree:
 
     def supervisor(self, path: str = "/") -> SupervisorRef:
         """The supervisor at `path`, for calls to it."""
-        return SupervisorRef(Path.parse(path), self._common.supervisors.get)
+        return SupervisorRef(_path(path), self._common.supervisors.get)
 
     # -- signals
 
@@ -143,7 +143,7 @@ class Tree:
         `facts` holds `kind` and `severity` (0 to 1), perhaps `text`, and any numbers and short texts besides.
         Raises `ConfigurationError` naming the field that is missing or out of range, and `NoSuchSlot`.
         """
-        subject = Path.parse(path)
+        subject = _path(path)
         rest = {key: value for key, value in facts.items() if key not in ("kind", "severity", "text")}
         for name in ("kind", "severity"):
             if name not in facts:
@@ -165,18 +165,18 @@ class Tree:
 
     def recovered(self, path: str, kind: str) -> None:
         """Take back what was signalled under `kind`."""
-        subject = Path.parse(path)
+        subject = _path(path)
         self._supervisor_of(subject).post(Recovered(path=subject, at=self._common.clock.now(), kind=kind))
 
     def resume(self, path: str, by: str = "operator") -> None:
         """A person has decided: a held slot may start again."""
-        subject = Path.parse(path)
+        subject = _path(path)
         signal = OperatorAsked(path=subject, at=self._common.clock.now(), what="resume", by=by)
         self._supervisor_of(subject).post(signal)
 
     def kill(self, path: str) -> bool:
         """End the incarnation at `path` without asking it, as a crash would. False if nobody lives there."""
-        subject = Path.parse(path)
+        subject = _path(path)
         child = self._supervisor_of(subject).children.get(subject.name)
         if child is None or child.current is None or child.current.exit is not None:
             return False
@@ -191,7 +191,7 @@ class Tree:
         is not there any more, if it ended within the last 5,000 events. The iterator goes on over restarts for as long
         as the tree is open; cancelling a wait for the next end leaves none out. Entering raises `NoSuchSlot`.
         """
-        return watch(self._common, Path.parse(path))
+        return watch(self._common, _path(path))
 
     async def dead_letters(self, path: str | None = None, limit: int = 100) -> tuple[DeadRow, ...]:
         """Messages that were given up, the newest first: those of one slot, or of all.
@@ -202,7 +202,7 @@ class Tree:
         """
         if isinstance(limit, bool) or limit < 1:
             raise ConfigurationError(f"limit is {limit!r}; give 1 or more")
-        of = None if path is None else Path.parse(path)
+        of = None if path is None else _path(path)
         return tuple(await self._common.journal.dead_letters(of, limit))
 
     async def replay(self, message: MessageId, *, within: float = 30.0) -> MessageId:
@@ -236,7 +236,7 @@ class Tree:
         opens and the ticks go on; later: the stopping goes on. Raises `NoSuchSlot`, `ConfigurationError` for a limit
         that is none, `SupervisorGone` if the supervisor above ends meanwhile.
         """
-        parsed = Path.parse(path)
+        parsed = _path(path)
         if parsed != ROOT:
             self._supervisor_of(parsed)
         return await drain(self._common, parsed, within)
@@ -291,6 +291,14 @@ class Tree:
         if supervisor is None or supervisor.children.get(path.name) is None:
             raise NoSuchSlot(f"{path}: the tree has no such slot", path=path)
         return supervisor
+
+
+def _path(text: str) -> Path:
+    """`text` as an address. Raises `ConfigurationError` for what cannot be one."""
+    try:
+        return Path.parse(text)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
 
 
 def _statuses(supervisor: Supervisor, depth: int) -> list[SlotStatus]:

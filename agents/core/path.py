@@ -31,6 +31,8 @@ class Path(str):
     @classmethod
     def parse(cls, text: str) -> Path:
         """Check `text` and return it as a path. Raises `ValueError` naming the bad id."""
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"{text!r:.80} is no path; give a text such as 'desk/writer'")
         if text in ("/", ""):
             return ROOT
         for part in text.strip("/").split("/"):

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from enum import Enum
 from typing import TypeAlias
 
 from attrs import frozen
 
-from treewarden.agents.core.durability import Overflow
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
     ChildSpec,
-    RestartPolicy,
-    Restore,
     Spec,
     Strategy,
     SupervisorSpec,
@@ -23,6 +19,7 @@ from treewarden.supervisor.core.spec import (
 
 from .arguments import argument_problems
 from .flow import find_cycle
+from .kinds import are_texts, kind_problems
 from .problems import Problem, either, guess, shown
 
 __all__ = ["Blueprint", "Place", "place_of", "validate", "walk"]
@@ -88,9 +85,12 @@ def _below(spec: SupervisorSpec, place: Place, fit: set[_Call]) -> Iterator[Prob
         if isinstance(child, SupervisorSpec):
             yield from _below(child, below, fit)
             continue
-        yield from _agent(child, below.at)
+        wrong = list(_agent(child, below.at))
+        if wrong:
+            yield from wrong
+            continue
         call = (id(child.agent), tuple(child.args), spec.strategy == Strategy.DYNAMIC)
-        if call not in fit and callable(child.agent):
+        if call not in fit:
             wrong = list(argument_problems(child.agent, child.args, f"{below.at}.args", more_later=call[2]))
             yield from wrong
             if not wrong:
@@ -98,22 +98,22 @@ def _below(spec: SupervisorSpec, place: Place, fit: set[_Call]) -> Iterator[Prob
 
 
 def _agent(spec: ChildSpec, at: str) -> Iterator[Problem]:
-    yield from _choice(spec.restart, RestartPolicy, f"{at}.restart")
-    yield from _choice(spec.restore, Restore, f"{at}.restore")
-    yield from _choice(spec.mailbox.overflow, Overflow, f"{at}.mailbox.overflow")
+    wrong = kind_problems(spec, at)
+    if wrong:
+        yield from wrong
+        return
     if spec.backoff.first > spec.backoff.most:
         fault = f"is more than most, which is {spec.backoff.most:g}"
         yield Problem(f"{at}.backoff.first", f"{spec.backoff.first:g}", fault, "lower it or raise most")
-    if not callable(spec.agent):
-        yield Problem(f"{at}.agent", shown(spec.agent), "makes no agents", "give an Agent class")
 
 
 def _supervisor(spec: SupervisorSpec, place: Place) -> Iterator[Problem]:
     at = place.at
-    yield from _choice(spec.strategy, Strategy, f"{at}.strategy")
-    yield from _choice(spec.restart, RestartPolicy, f"{at}.restart")
-    yield from _choice(spec.auto_shutdown, AutoShutdown, f"{at}.auto_shutdown")
     yield from _equal_ids(spec, place)
+    wrong = kind_problems(spec, at)
+    if wrong:
+        yield from wrong
+        return
     if spec.auto_shutdown == AutoShutdown.NEVER:
         for child, below in zip(spec.children, place.children, strict=True):
             if child.significant:
@@ -146,12 +146,6 @@ def _equal_ids(spec: SupervisorSpec, place: Place) -> Iterator[Problem]:
         first.setdefault(child.id, below.at)
 
 
-def _choice(value: object, choices: type[Enum], at: str) -> Iterator[Problem]:
-    if not isinstance(value, choices):
-        kind = choices.__name__
-        yield Problem(at, shown(value), f"is not a {kind}", f"use {either(f'{kind}.{each.name}' for each in choices)}")
-
-
 def _outlets(blueprint: Blueprint, place: Place) -> Iterator[Problem]:
     """Outlets that lead to no mailbox, and cycles of them: with full mailboxes a cycle stands still for ever."""
     located = list(zip(walk(blueprint), _places(place), strict=True))
@@ -161,7 +155,7 @@ def _outlets(blueprint: Blueprint, place: Place) -> Iterator[Problem]:
     for (path, spec), at in located:
         if isinstance(spec, ChildSpec):
             edges[path] = []
-            for number, outlet in enumerate(spec.outlet):
+            for number, outlet in enumerate(spec.outlet if are_texts(spec.outlet) else ()):
                 try:
                     target = path.resolve(outlet)
                 except ValueError as error:

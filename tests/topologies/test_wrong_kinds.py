@@ -1,0 +1,117 @@
+"""Values of the wrong kind where Python checks no annotation: refused before anything starts, with the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from treewarden.agents.agent import Agent
+from treewarden.agents.core.durability import MailboxSpec
+from treewarden.agents.errors import ConfigurationError
+from treewarden.supervisor.core.policies import otp
+from treewarden.supervisor.core.spec import ChildSpec, SupervisorSpec
+from treewarden.topologies.child import child
+from treewarden.topologies.core.blueprint import validate
+from treewarden.topologies.open import open_tree
+from treewarden.topologies.pool import pool
+from treewarden.topologies.tree import tree
+
+
+class Desk(Agent[int]):
+    state = 0
+
+
+def odd(value: object) -> Any:
+    return value
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("restart", "permanent", "'permanent' is not a RestartPolicy; use RestartPolicy.PERMANENT, "),
+        ("restore", "latest", "'latest' is not a Restore; use Restore.LATEST or Restore.INITIAL"),
+        ("shutdown", 3, "3 is not a Grace or a BrutalKill; give Grace(seconds) or BRUTAL_KILL"),
+        ("significant", 0, "0 is not a bool; give True or False"),
+        ("mailbox", 5, "5 is not a MailboxSpec; give MailboxSpec(capacity=...)"),
+        ("backoff", 0.5, "0.5 is not a Backoff; give Backoff(first=...)"),
+        ("restarts", 3, "3 is not an Intensity or None; give Intensity(max_restarts, within)"),
+        ("uses", "demo", "'demo' is not a tuple of texts; give ('name',)"),
+        ("outlet", ("a", 3), "('a', 3) is not a tuple of texts; give ('../sibling',)"),
+        ("agent", 3, "3 makes no agents; give an Agent class"),
+        ("args", 3, "3 is no mapping; give {'name': value}"),
+    ],
+)
+def test_a_field_of_an_agent(field: str, value: object, text: str) -> None:
+    fields: dict[str, Any] = {"id": "desk", "agent": Desk, field: value}
+    (problem,) = validate(SupervisorSpec(id="office", children=(ChildSpec(**fields),)))
+    assert str(problem).startswith(f"office.children[desk].{field}: {text}")
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        (
+            {"overflow": "wait"},
+            "mailbox.overflow: 'wait' is not an Overflow; use Overflow.WAIT, ",
+        ),
+        ({"durability": "volatile"}, "mailbox.durability: 'volatile' is not a Volatile, a Checkpointed or a Message; "),
+    ],
+)
+def test_a_field_of_a_mailbox(fields: dict[str, Any], text: str) -> None:
+    (problem,) = validate(tree(child(Desk, mailbox=MailboxSpec(**fields))))
+    assert str(problem).startswith(f"tree.children[desk].{text}")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("strategy", "one_for_one", "'one_for_one' is not a Strategy; use Strategy.ONE_FOR_ONE, "),
+        ("auto_shutdown", "never", "'never' is not an AutoShutdown; use AutoShutdown.NEVER, "),
+        ("restarts", 3, "3 is not an Intensity; give Intensity(max_restarts, within)"),
+        ("policy", "otp", "'otp' is no policy; give what ladder(), otp() or kubernetes() returns"),
+        ("policy", otp, "otp is no policy; give what ladder(), otp() or kubernetes() returns"),
+        ("max_children", "3", "'3' is not a whole number; give one, 1 or more, or None"),
+        ("on_start", 3, "3 cannot be called; give an async function of the path, or None"),
+    ],
+)
+def test_a_field_of_a_supervisor(field: str, value: object, text: str) -> None:
+    (problem,) = validate(tree(Desk, id="office", **{field: odd(value)}))
+    assert str(problem).startswith(f"office.{field}: {text}")
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: child(Desk, args=odd(3)), "desk: args is 3; give a mapping, {'name': value}"),
+        (lambda: pool(Desk, size=10**9), "desk.size: 1000000000 are more workers than a pool may have; give 1000000 "),
+    ],
+)
+def test_what_a_builder_refuses(make: Callable[[], object], text: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        make()
+    assert text in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("blueprint", "text"),
+    [
+        (Desk, "Desk is no blueprint; give what tree(...), pool(...) or pipeline(...) returns"),
+        (child(Desk), "is no blueprint; give what tree("),
+        (None, "None is no blueprint"),
+    ],
+)
+async def test_what_is_no_blueprint(blueprint: object, text: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        async with open_tree(cast("SupervisorSpec", blueprint)):
+            pass
+    assert text in str(refused.value)
+
+
+async def test_what_is_no_path() -> None:
+    async with open_tree(tree(Desk)) as running:
+        with pytest.raises(ConfigurationError, match=r"3 is no path; give a text such as 'desk/writer'"):
+            running.ref(odd(3))
+        with pytest.raises(ConfigurationError, match="'a b' cannot name a slot"):
+            running.kill("a b")

@@ -1,0 +1,151 @@
+"""Whether the fields of a spec hold what they are meant to hold: Python checks no annotation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias, cast
+
+from attrs import frozen
+
+from treewarden.agents.core.durability import Checkpointed, MailboxSpec, Message, Overflow, Volatile
+from treewarden.supervisor.core.spec import (
+    AutoShutdown,
+    Backoff,
+    BrutalKill,
+    ChildSpec,
+    Grace,
+    Intensity,
+    RestartPolicy,
+    Restore,
+    Spec,
+    Strategy,
+)
+
+from .problems import Problem, either, shown
+
+__all__ = ["are_texts", "kind_problems"]
+
+
+@frozen
+class _Kind:
+    """What a field may hold, and how to say it."""
+
+    fits: Callable[[object], bool]
+    fault: str
+    remedy: str
+
+
+def _instance(*types: type, remedy: str, none: bool = False) -> _Kind:
+    names = either([f"{_article(each.__name__)} {each.__name__}" for each in types] + (["None"] if none else []))
+
+    def fits(value: object) -> bool:
+        return isinstance(value, types) or (none and value is None)
+
+    return _Kind(fits, f"is not {names}", f"give {remedy}")
+
+
+def _choice(choices: type) -> _Kind:
+    members = cast("Any", choices)
+    name = choices.__name__
+    remedy = f"use {either(f'{name}.{each.name}' for each in members)}"
+    return _Kind(lambda value: isinstance(value, choices), f"is not {_article(name)} {name}", remedy)
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "AEIOU" else "a"
+
+
+def are_texts(value: object) -> bool:
+    """Whether it is a tuple of texts."""
+    return isinstance(value, tuple) and all(isinstance(each, str) for each in cast("tuple[object, ...]", value))
+
+
+def _policy(value: object) -> bool:
+    return value is None or (not isinstance(value, type) and callable(getattr(value, "propose", None)))
+
+
+def _callable_or_none(value: object) -> bool:
+    return value is None or callable(value)
+
+
+_Fields: TypeAlias = Mapping[str, _Kind]
+
+_CHILD: Final[_Fields] = {
+    "restart": _choice(RestartPolicy),
+    "shutdown": _instance(Grace, BrutalKill, remedy="Grace(seconds) or BRUTAL_KILL"),
+    "significant": _instance(bool, remedy="True or False"),
+}
+_AGENT: Final[_Fields] = {
+    "agent": _Kind(callable, "makes no agents", "give an Agent class"),
+    "args": _Kind(lambda value: isinstance(value, Mapping), "is no mapping", "give {'name': value}"),
+    **_CHILD,
+    "mailbox": _instance(MailboxSpec, remedy="MailboxSpec(capacity=...)"),
+    "backoff": _instance(Backoff, remedy="Backoff(first=...)"),
+    "restarts": _instance(Intensity, none=True, remedy="Intensity(max_restarts, within)"),
+    "restore": _choice(Restore),
+    "uses": _Kind(are_texts, "is not a tuple of texts", "give ('name',)"),
+    "outlet": _Kind(are_texts, "is not a tuple of texts", "give ('../sibling',)"),
+}
+_SUPERVISOR: Final[_Fields] = {
+    "strategy": _choice(Strategy),
+    **_CHILD,
+    "restarts": _instance(Intensity, remedy="Intensity(max_restarts, within)"),
+    "auto_shutdown": _choice(AutoShutdown),
+    "policy": _Kind(_policy, "is no policy", "give what ladder(), otp() or kubernetes() returns"),
+    "max_children": _Kind(
+        lambda value: value is None or (isinstance(value, int) and not isinstance(value, bool)),
+        "is not a whole number",
+        "give one, 1 or more, or None",
+    ),
+    "on_start": _Kind(_callable_or_none, "cannot be called", "give an async function of the path, or None"),
+}
+_MAILBOX: Final[_Fields] = {
+    "overflow": _choice(Overflow),
+    "durability": _instance(Volatile, Checkpointed, Message, remedy="VOLATILE, MESSAGE or Checkpointed(messages=...)"),
+}
+
+
+def kind_problems(spec: Spec, at: str) -> Sequence[Problem]:
+    """Fields of `spec`, which stands at `at`, that hold a value of another kind; its children are not looked at."""
+    if isinstance(spec, ChildSpec):
+        return () if _is_plain(spec) else tuple(_agent_problems(spec, at))
+    return tuple(_problems(spec, _SUPERVISOR, at))
+
+
+def _is_plain(spec: ChildSpec) -> bool:
+    """Whether every field is at first sight what it should be: a hundred thousand children are looked at one by one."""
+    mailbox = spec.mailbox
+    return (
+        type(mailbox) is MailboxSpec
+        and type(mailbox.overflow) is Overflow
+        and type(mailbox.durability) in (Volatile, Checkpointed, Message)
+        and callable(spec.agent)
+        and type(spec.args) is dict
+        and type(spec.restart) is RestartPolicy
+        and type(spec.shutdown) in (Grace, BrutalKill)
+        and type(spec.significant) is bool
+        and type(spec.backoff) is Backoff
+        and type(spec.restore) is Restore
+        and spec.restarts is None
+        and spec.uses == ()
+        and spec.outlet == ()
+    )
+
+
+def _agent_problems(spec: ChildSpec, at: str) -> Iterator[Problem]:
+    yield from _problems(spec, _AGENT, at)
+    if isinstance(spec.mailbox, MailboxSpec):  # pyright: ignore[reportUnnecessaryIsInstance]
+        yield from _problems(spec.mailbox, _MAILBOX, f"{at}.mailbox")
+
+
+def _problems(holder: object, fields: _Fields, at: str) -> Iterator[Problem]:
+    for name, kind in fields.items():
+        value = getattr(holder, name)
+        if not kind.fits(value):
+            yield Problem(f"{at}.{name}", _name(value), kind.fault, kind.remedy)
+
+
+def _name(value: object) -> str:
+    """A class or function by its name: its `repr` says where it lies in memory."""
+    name = getattr(value, "__qualname__", None)
+    return name if isinstance(name, str) else shown(value)
