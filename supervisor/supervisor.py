@@ -78,8 +78,8 @@ class Supervisor(Incarnation):
         self.restarts = Restarts(self)
         self.busy = True
         """A start or stop is in progress: what arrives waits."""
-        self.gave_up = False
-        """It has ended, or is about to, because of more restarts than its limits allow."""
+        self.gave_up = ""
+        """Over whom and why, once it has ended, or is about to, because of more restarts than its limits allow."""
         self.errors: deque[BaseException] = deque(maxlen=_ERRORS_KEPT)
         self._failure: Failure | None = None
         self._loop_scope = trio.CancelScope()
@@ -398,6 +398,8 @@ class Supervisor(Incarnation):
         self.common.submit(Commit(events=tuple((wall, event) for event in events)))
         if life is not None:
             return_in_hand(life, decision.action, self.common)
+        if isinstance(decision.action, Escalate):
+            self.gave_up = f"{child.path}: {decision.chosen.reason}"
         exit = await self._act(child, signal, decision.action)
         if child.incident is not None and child.current is not None and not isinstance(signal, Reported):
             self.restarts.watch_calm(child)
@@ -408,7 +410,6 @@ class Supervisor(Incarnation):
             case Escalate(reason):
                 if child.state is SlotState.RESTARTING:
                     child.move(SlotEvent.ABANDON)
-                self.gave_up = True
                 await self.children.stop_all("shutdown")
                 return Stopped(reason)
             case Restart(scope, after):

@@ -100,7 +100,10 @@ class Root:
             case Stopped("auto_shutdown"):
                 return None
             case Stopped(reason) if self.supervisor.gave_up and not self.asked:
-                return TreeFailed(f"the root gave up ({reason}): more restarts than its limits allow", group)
+                text = (
+                    f"the root gave up ({reason}) over {self.supervisor.gave_up}; raise `restarts`, or mend what failed"
+                )
+                return TreeFailed(text, group)
             case _:
                 return None
 

@@ -58,7 +58,10 @@ async def test_the_root_gives_up_with_the_exceptions_that_led_there(autojump_clo
         await crash(tree, "b", "second")
 
     failed = await end_of(under(puppet("a"), puppet("b"), restarts=Intensity(1, 5)), script, journal)
-    assert "gave up (intensity)" in failed.reason
+    assert failed.reason == (
+        "the root gave up (intensity) over b: 2 restarts within 5 s, and the limit is 1;"
+        " raise `restarts`, or mend what failed"
+    )
     assert told(failed) == ["first", "second"]
     async with journal:
         (closed,) = await events(journal, TreeClosed)
