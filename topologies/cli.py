@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, TextIO
 
 from treewarden.agents.errors import JournalOwned, TreewardenError
 
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     A user's mistake is a sentence on stderr, not a traceback; an error of ours is one. A reader of stdout that has
     gone ends a reading command quietly, and stops a tree in order.
     """
+    _open_standard_streams()
     try:
         arguments = parser().parse_args(argv)
     except SystemExit as end:
@@ -49,6 +51,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refused(error, ExitCode.OWNED)
     except TreewardenError as error:
         return _refused(error, ExitCode.REFUSED)
+
+
+def _open_standard_streams() -> None:
+    """Let a standard stream that was closed lead nowhere: the next file that is opened would take its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it takes the lowest number that is free
+    sys.stdout = sys.stdout or _text(1)
+    sys.stderr = sys.stderr or _text(2)
+
+
+def _text(number: int) -> TextIO:
+    return open(number, "w", closefd=False)  # it lasts as long as the process
 
 
 def _refused(error: object, code: ExitCode) -> int:

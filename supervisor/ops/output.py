@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import select
 import shutil
 from collections.abc import Callable
 from typing import Final, TextIO
@@ -16,13 +18,16 @@ from .wording import Paint
 __all__ = ["Output", "paint_for", "width_of", "writer"]
 
 _WIDTH: Final = 100
+_GONE: Final = frozenset({errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO, errno.ECONNRESET})
+"""Errors of a stream that nobody will read again: a pipe without a reader, a terminal that was closed."""
 
 
 def writer(stream: TextIO) -> Callable[[str], None]:
     """A function that writes text to `stream` and returns when all of it is written.
 
-    It writes to the file descriptor, so that a thread that is stuck in it holds no lock of the interpreter. What the
-    encoding cannot express is replaced. Raises `BrokenPipeError` and other `OSError`s of a stream whose reader is gone.
+    It writes to the file descriptor, so that a thread that is stuck in it holds no lock of the interpreter; one that
+    does not block is waited for. What the encoding cannot express is replaced. Raises `BrokenPipeError` for a stream
+    whose reader is gone, and what else the system refuses it with.
     """
     try:
         descriptor = stream.fileno()
@@ -39,7 +44,10 @@ def writer(stream: TextIO) -> Callable[[str], None]:
     def to_descriptor(text: str) -> None:
         data = memoryview(text.encode(encoding, "replace"))
         while data:
-            data = data[os.write(descriptor, data) :]
+            try:
+                data = data[os.write(descriptor, data) :]
+            except BlockingIOError:
+                select.select([], [descriptor], [])
 
     return to_descriptor
 
@@ -64,11 +72,14 @@ class Output:
     """Text out of a loop that must not wait for whoever reads it: each write is done in a thread, in order.
 
     A reader that stops reading delays the writes and nothing else. When it has gone, `gone` is set and further text
-    is dropped.
+    is dropped. A text that cannot be written for another reason, as on a full disk, is dropped too, and `complain` is
+    told of the first: nobody should have to stop because there is no room for what they say.
     """
 
     write_now: Callable[[str], None]
+    complain: Callable[[str], None]
     gone: trio.Event = field(factory=trio.Event)
+    _complained: bool = False
     _turn: trio.Lock = field(factory=trio.Lock)
 
     async def write(self, text: str) -> None:
@@ -78,5 +89,9 @@ class Output:
         async with self._turn:
             try:
                 await trio.to_thread.run_sync(self.write_now, text, abandon_on_cancel=True)
-            except OSError:
-                self.gone.set()
+            except OSError as error:
+                if error.errno in _GONE:
+                    self.gone.set()
+                elif not self._complained:
+                    self._complained = True
+                    self.complain(f"the output cannot be written ({error.strerror}), and what it lacks is not repeated")

@@ -9,6 +9,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext, redirect_stdout, suppress
 from functools import partial
 from importlib.metadata import version
 from typing import Final
@@ -58,13 +59,21 @@ def run(arguments: Namespace) -> int:
     journal = arguments.journal or topology.journal or f"{topology.name}.db"
     view, hint = choose_view(sys.stdout, os.environ, json=arguments.json, plain=arguments.plain)
     exit_now: ExitNow = partial(say_and_exit, farewell=view.farewell)
-    one = _Run(arguments, topology, journal, Report(view, Output(writer(sys.stdout))), hint, exit_now)
-    code = trio.run(one.main)
+    output = Output(writer(sys.stdout), _complain)
+    one = _Run(arguments, topology, journal, Report(view, output), hint, exit_now)
+    with redirect_stdout(sys.stderr) if arguments.json else nullcontext():
+        code = trio.run(one.main)
     if code == ExitCode.TREE_FAILED:
         sys.stderr.write(
             f"treewarden: {one.sentence}\n  `treewarden why {shlex.quote(journal)} /` tells what led to it\n"
         )
     return code
+
+
+def _complain(text: str) -> None:
+    with suppress(OSError):  # nothing is left to say it to
+        sys.stderr.write(f"treewarden: {text}\n")
+        sys.stderr.flush()
 
 
 @define(eq=False)

@@ -10,16 +10,24 @@ from typing import Any
 
 from attrs import frozen
 
+from treewarden.agents.errors import TreewardenError
 from treewarden.supervisor.ops.jsonlines import plain_data
 from treewarden.supervisor.ops.output import paint_for, width_of, writer
 from treewarden.supervisor.ops.wording import Paint
 
-__all__ = ["Stdout"]
+__all__ = ["OutputError", "Stdout"]
+
+
+class OutputError(TreewardenError):
+    """What a command has to say cannot be written."""
 
 
 @frozen
 class Stdout:
-    """Lines on stdout, with what is known about it. Raises `BrokenPipeError` when its reader has gone."""
+    """Lines on stdout, with what is known about it.
+
+    Raises `BrokenPipeError` when its reader has gone, and `OutputError` when it cannot be written.
+    """
 
     write: Callable[[str], None]
     paint: Paint
@@ -27,7 +35,9 @@ class Stdout:
 
     @classmethod
     def here(cls) -> Stdout:
-        return cls(writer(sys.stdout), paint_for(sys.stdout, os.environ.get("NO_COLOR")), width_of(sys.stdout))
+        return cls(
+            _telling(writer(sys.stdout)), paint_for(sys.stdout, os.environ.get("NO_COLOR")), width_of(sys.stdout)
+        )
 
     def lines(self, lines: Sequence[str]) -> None:
         self.write("".join(f"{line}\n" for line in lines))
@@ -35,3 +45,15 @@ class Stdout:
     def json(self, data: Any) -> None:
         """One JSON value, indented."""
         self.write(json.dumps(plain_data(data), ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+
+
+def _telling(write: Callable[[str], None]) -> Callable[[str], None]:
+    def tell(text: str) -> None:
+        try:
+            write(text)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(f"the output cannot be written: {error.strerror}") from None
+
+    return tell

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import threading
@@ -50,13 +51,47 @@ def pipe_without_a_reader() -> TextIO:
 
 
 async def test_a_reader_that_has_gone_is_noticed_once() -> None:
+    complaints: list[str] = []
     with pipe_without_a_reader() as stream:
-        output = Output(writer(stream))
+        output = Output(writer(stream), complaints.append)
         await output.write("")
         assert not output.gone.is_set()
         await output.write("lost")
         assert output.gone.is_set()
         await output.write("lost too")
+    assert complaints == []
+
+
+async def test_a_full_disk_is_complained_of_once_and_is_no_end() -> None:
+    complaints: list[str] = []
+    written: list[str] = []
+    full = [True, True, False]
+
+    def write(text: str) -> None:
+        if full.pop(0):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(text)
+
+    output = Output(write, complaints.append)
+    for text in ("one", "two", "three"):
+        await output.write(text)
+    assert written == ["three"]
+    assert len(complaints) == 1
+    assert "No space left on device" in complaints[0]
+    assert not output.gone.is_set()
+
+
+def test_a_pipe_that_does_not_block_is_waited_for() -> None:
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    read: list[str] = []
+    with open(reads, encoding="utf-8") as other:
+        with open(writes, "w", encoding="utf-8") as stream:
+            reader = threading.Thread(target=lambda: read.append(other.read()))
+            reader.start()
+            writer(stream)("x" * 1_000_000)
+        reader.join()
+    assert read == ["x" * 1_000_000]
 
 
 async def test_a_reader_that_does_not_read_delays_nothing_else(autojump_clock: trio.testing.MockClock) -> None:
@@ -67,7 +102,7 @@ async def test_a_reader_that_does_not_read_delays_nothing_else(autojump_clock: t
         free.wait()
         written.append(text)
 
-    output = Output(write)
+    output = Output(write, print)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(output.write, "first")
         await trio.testing.wait_all_tasks_blocked()
@@ -84,7 +119,7 @@ async def test_what_is_cancelled_lets_go_at_once() -> None:
     def write(_: str) -> None:
         free.wait()
 
-    output = Output(write)
+    output = Output(write, print)
     with trio.CancelScope() as scope:
         scope.cancel()
         await output.write("never waited for")
