@@ -13,13 +13,16 @@ from .fence import AgentLife
 __all__ = ["watch_progress"]
 
 _SHORTEST: Final = 0.05
-_LONGEST: Final = 1.0
+_LONGEST: Final = 5.0
+_NOBODY: Final = 1.0
+"""How often to look whether somebody with a limit has come."""
 _LATE: Final = 0.5
 """A sweep that comes later than this share of its interval says more about the loop than about the agents."""
 
 
 async def watch_progress(common: Common) -> None:
-    """Look at every life that has a progress limit, four times within the shortest limit, until cancelled.
+    """Look at every life that has a progress limit, four times within the shortest limit and every 5 s at least, until
+    cancelled. Somebody with a shorter limit than all others may have to wait so long for the first look.
 
     A sweep that comes late is left out: a loop that lags must not take its own lag for theirs.
     """
@@ -35,7 +38,7 @@ async def watch_progress(common: Common) -> None:
 
 def _interval(common: Common) -> float:
     limits = [life.limit for life in common.watched if life.limit is not None]
-    return min(_LONGEST, max(_SHORTEST, min(limits) / 4)) if limits else _LONGEST
+    return min(_LONGEST, max(_SHORTEST, min(limits) / 4)) if limits else _NOBODY
 
 
 def _look(life: AgentLife, now: float) -> None:

@@ -15,6 +15,7 @@ from .commands.arguments import parser
 from .commands.check import check
 from .commands.exits import ExitCode
 from .commands.journal import journal
+from .commands.recovery import recovery
 from .commands.run import run
 from .commands.tree import tree
 from .commands.why import why
@@ -27,6 +28,7 @@ _WORDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "tree": tree,
     "journal": journal,
     "why": why,
+    "recovery": recovery,
 }
 
 

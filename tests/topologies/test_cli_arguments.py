@@ -11,7 +11,7 @@ from treewarden.supervisor.core.event import EVENTS
 from treewarden.topologies.cli import main
 
 
-@pytest.mark.parametrize("words", ["run", "check", "tree", "journal show", "why", "journal"])
+@pytest.mark.parametrize("words", ["run", "check", "tree", "journal show", "why", "journal", "recovery"])
 def test_every_word_explains_itself_with_an_example(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*words.split(), "--help"]) == 0
     text = capsys.readouterr().out

@@ -19,6 +19,7 @@ exit codes:
   1    the tree failed           70   an agent did not end within its grace
   2    usage, or a bad TOML      130  ended by force
 """
+_MOST_SEEDS: Final = 10_000
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     _tree(words)
     _journal(words)
     _why(words)
+    _recovery(words)
     return top
 
 
@@ -125,6 +127,24 @@ def _why(words: _Words) -> None:
     _json(word)
 
 
+def _recovery(words: _Words) -> None:
+    word = _word(
+        words,
+        "recovery",
+        "race policies on seeded incidents and show what each costs",
+        "treewarden recovery --seeds 0-3 --policies ladder,otp",
+        "Each policy runs the\nreal supervisor in simulated time, on the same incidents; docs/recovery-protocol.md "
+        "says\nwhat is measured. The same seeds give the same output.",
+    )
+    word.add_argument("--worlds", metavar="FILE.toml", help="worlds of your own, not those that are shipped")
+    word.add_argument("--world", action="append", metavar="NAME", help="only this one; may be repeated")
+    word.add_argument("--seeds", type=_seeds, default=_seeds("0-3"), metavar="0-29", help="which seeds (0-3)")
+    word.add_argument("--policies", type=_names, default=(), metavar="A,B", help="only these policies")
+    word.add_argument("--timing", action="store_true", help="measure how long decisions take, too")
+    word.add_argument("--plot", metavar="FILE.svg", help="draw the reliability diagram")
+    _json(word)
+
+
 def _json(word: argparse.ArgumentParser) -> None:
     word.add_argument("--json", action="store_true", help="print JSON")
 
@@ -147,6 +167,26 @@ def _count(text: str) -> int:
     except ValueError:
         _refuse(f"{text!r} is no whole number")
     return value if value > 0 else _refuse(f"{text} is too few; give 1 or more")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in (part.strip() for part in text.split(",")) if name)
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    """`0-3,7` is 0, 1, 2, 3 and 7."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdecimal() or (last and not last.isdecimal()) or len(first + last) > 12:
+            _refuse(f"{text!r} is no list of seeds; write 0-29 or 0,3,7")
+        low, high = int(first), int(last or first)
+        if low > high or high - low >= _MOST_SEEDS:
+            _refuse(
+                f"{part.strip()!r} is no range of seeds; the first comes first, and there are {_MOST_SEEDS} at most"
+            )
+        found += range(low, high + 1)
+    return tuple(dict.fromkeys(found))
 
 
 def _path(text: str) -> Path:

@@ -1,0 +1,81 @@
+"""`treewarden recovery`: policies raced on seeded incidents."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import Namespace
+from pathlib import Path as File
+from typing import Final
+
+from attrs import define
+
+from treewarden.agents.errors import ConfigurationError
+
+from .exits import ExitCode
+from .stdout import Stdout
+
+__all__ = ["recovery"]
+
+_WIDTH: Final = 24
+
+
+def recovery(arguments: Namespace) -> int:
+    """Race the policies and print the table, or JSON.
+
+    Raises `ConfigurationError` for a file of worlds that cannot work, an unknown policy or world, and a plot that
+    cannot be written.
+    """
+    from ..recovery.contenders import chosen
+    from ..recovery.diagram import as_svg
+    from ..recovery.results import as_data, race_all, table
+    from ..recovery.world import load_worlds
+
+    worlds = load_worlds(arguments.worlds)
+    if arguments.world:
+        known = [world.name for world in worlds]
+        for name in arguments.world:
+            if name not in known:
+                raise ConfigurationError(f"there is no world {name!r}; there is {', '.join(known)}")
+        worlds = tuple(world for world in worlds if world.name in arguments.world)
+    contenders = chosen(arguments.policies)
+    bar = _Bar(len(worlds) * len(contenders) * len(arguments.seeds), shown=sys.stderr.isatty())
+    timer = time.perf_counter if arguments.timing else None
+    results = race_all(worlds, arguments.seeds, contenders, timer=timer, told=bar.step)
+    bar.clear()
+    if arguments.plot:
+        _write(arguments.plot, as_svg(results))
+    out = Stdout.here()
+    if arguments.json:
+        out.json(as_data(results))
+    else:
+        out.lines(list(table(results)))
+    return ExitCode.ORDERLY
+
+
+def _write(file: str, text: str) -> None:
+    try:
+        File(file).write_text(text, "utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{file}: {error.strerror}; give a file that can be written with --plot") from None
+
+
+@define
+class _Bar:
+    """How far it is, on a terminal."""
+
+    total: int
+    shown: bool
+    done: int = 0
+
+    def step(self, what: str) -> None:
+        if self.shown:
+            filled = _WIDTH * self.done // self.total
+            sys.stderr.write(f"\r\x1b[K[{'#' * filled}{'.' * (_WIDTH - filled)}] {self.done}/{self.total}  {what}")
+            sys.stderr.flush()
+        self.done += 1
+
+    def clear(self) -> None:
+        if self.shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

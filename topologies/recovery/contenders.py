@@ -1,0 +1,43 @@
+"""Who races: policies with the limits that those who use them give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from attrs import frozen
+
+from treewarden.agents.errors import ConfigurationError
+from treewarden.supervisor.core.decision import Policy
+from treewarden.supervisor.core.ladder import ladder
+from treewarden.supervisor.core.policies import kubernetes, otp
+from treewarden.supervisor.core.spec import Intensity
+
+__all__ = ["CONTENDERS", "Contender", "chosen"]
+
+
+@frozen
+class Contender:
+    """A policy, made anew for each race, and the restart limit of its supervisor."""
+
+    name: str
+    make: Callable[[], Policy]
+    restarts: Intensity = Intensity(10, 300.0)
+
+
+CONTENDERS: Final[Mapping[str, Contender]] = {
+    each.name: each
+    for each in (
+        Contender("otp", otp, Intensity(3, 300.0)),
+        Contender("kubernetes", kubernetes),
+        Contender("ladder", ladder),
+    )
+}
+
+
+def chosen(names: Sequence[str]) -> tuple[Contender, ...]:
+    """The contenders of these names; all of them without any. Raises `ConfigurationError` for one that is not there."""
+    for name in names:
+        if name not in CONTENDERS:
+            raise ConfigurationError(f"no policy {name!r} races; there is {', '.join(CONTENDERS)}")
+    return tuple(CONTENDERS[name] for name in dict.fromkeys(names or CONTENDERS))

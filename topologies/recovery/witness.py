@@ -1,0 +1,82 @@
+"""A policy with a witness beside it: what was decided is checked against the hard rules, and can be timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define, evolve, field
+
+from treewarden.supervisor.core.case import Case
+from treewarden.supervisor.core.decision import Policy, attempted, decide, to_event
+from treewarden.supervisor.core.event import Decided
+from treewarden.supervisor.core.guards import Declined, Option
+from treewarden.supervisor.core.signal import ChildExited, RateLimitReached, RestartFailed
+from treewarden.supervisor.core.spec import Intensity
+
+__all__ = ["Witness"]
+
+
+@define(eq=False)
+class Witness:
+    """Proposes what `policy` proposes, and remembers in which case."""
+
+    policy: Policy
+    restarts: Intensity
+    violations: int = 0
+    cases: list[Case] = field(factory=list[Case])
+    keeps: bool = False
+    """Whether all cases are kept, to be timed afterwards."""
+    _last: Case | None = None
+
+    @property
+    def name(self) -> str:
+        return self.policy.name
+
+    @property
+    def counts_alike(self) -> bool:
+        return self.policy.counts_alike
+
+    @property
+    def escalates(self) -> bool:
+        return self.policy.escalates
+
+    @property
+    def stable_after(self) -> float | None:
+        return self.policy.stable_after
+
+    def propose(self, case: Case) -> tuple[Option, ...]:
+        self._last = case
+        if self.keeps:
+            self.cases.append(case)
+        return self.policy.propose(case)
+
+    def declined(self, case: Case) -> tuple[Declined, ...]:
+        return self.policy.declined(case)
+
+    def saw(self, decided: Decided) -> None:
+        """A decision was journaled: count what no policy may do."""
+        case, self._last = self._last, None
+        if case is None or case.signal.path != decided.path:
+            return
+        signal = case.signal
+        ended = isinstance(signal, (ChildExited, RestartFailed))
+        if ended and decided.action in ("resume", "recycle"):
+            self.violations += 1
+        if isinstance(signal, RateLimitReached):
+            waits = decided.details.get("seconds", decided.details.get("after", 0.0))
+            if decided.action in ("resume", "recycle") or waits < (signal.after or 0.0):
+                self.violations += 1
+        if ended and self.policy.escalates and case.history.count > self.restarts.max_restarts:
+            self.violations += 1
+
+    def latencies(self, clock: Callable[[], float]) -> list[float]:
+        """Seconds that each decision takes, with all that is journaled of it, decided once more."""
+        took: list[float] = []
+        for case in self.cases:
+            fresh = evolve(case)
+            begun = clock()
+            decision = decide(self.policy, fresh)
+            attempted(decision, fresh.now)
+            to_event(decision)
+            took.append(clock() - begun)
+        return took
