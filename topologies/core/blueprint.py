@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
+from treewarden.agents.core.durability import Overflow
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
