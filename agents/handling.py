@@ -14,7 +14,7 @@ from .errors import AgentStopped, AskTimeout, NotHandled, Stop
 from .life import Life, Tick
 from .settle import rate_limit_of, settle, throttle
 
-__all__ = ["call", "handle", "unwrap"]
+__all__ = ["bear", "call", "finish", "handle", "unwrap"]
 
 Rest: TypeAlias = Coroutine[Any, Any, None] | None
 
@@ -50,24 +50,23 @@ def unwrap(life: Life, item: object) -> Rest:
 
 def call(life: Life, item: object, body: object, handler: Callable[..., Any]) -> Rest:
     """Call the handler of `body`, which came as `item`; a plain function is done when this returns."""
-    slot, agent = life.slot, life.agent
-    slot.busy = item
-    if life.watched:
-        slot.busy_since = slot.progress_at = life.seen
+    life.slot.busy = item
     try:
-        result = handler(agent, body)
-        if result is not None and (type(result) is CoroutineType or life.outlet):
-            life.called = result
-            return _await(life, item, result)
+        result = handler(life.agent, body)
     except Exception as error:
-        if not _bear(life, item, error):
+        if not bear(life, item, error):
             raise
         return None
-    if item is body and life.light and agent.state is life.state and not life.turn.events:
-        slot.handled += 1  # all that there is to settle
-        slot.busy = None
-    else:
-        settle(life, item, result)
+    return finish(life, item, result)
+
+
+def finish(life: Life, item: object, result: Any) -> Rest:
+    """After a handler was called: settle what it did, or say what has to be awaited before that."""
+    if result is not None and (type(result) is CoroutineType or life.outlet):
+        life.called = result
+        life.begin()
+        return _await(life, item, result)
+    settle(life, item, result)
     return None
 
 
@@ -80,7 +79,7 @@ async def _await(life: Life, item: object, result: Any) -> None:
             for ref in life.outlet:
                 await ref.tell(result, within=math.inf)
     except Exception as error:
-        if not _bear(life, item, error):
+        if not bear(life, item, error):
             raise
     else:
         settle(life, item, result)
@@ -105,21 +104,20 @@ async def _tick(life: Life, tick: Tick) -> None:
     life.take_tick(tick.name)
     slot = life.slot
     slot.busy = tick
-    if life.watched:
-        slot.busy_since = slot.progress_at = life.seen
+    life.begin()
     timers = (Due(tick.name, slot.due[tick.name]),) if slot.durable else ()
     try:
         result = each.call(life.agent)
         if type(result) is CoroutineType:
             await result
     except Exception as error:
-        if not _bear(life, tick, error, timers):
+        if not bear(life, tick, error, timers):
             raise
     else:
         settle(life, tick, timers=timers)
 
 
-def _bear(life: Life, item: object, error: Exception, timers: tuple[Due, ...] = ()) -> bool:
+def bear(life: Life, item: object, error: Exception, timers: tuple[Due, ...] = ()) -> bool:
     """Whether what a handler raised is no failure. A wish to end settles it, and is raised on its own."""
     cause = alone(error)
     if isinstance(cause, Stop):

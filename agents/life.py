@@ -19,6 +19,7 @@ from .core.path import Path
 from .errors import ConfigurationError, Stop
 from .ports import Alarm, Alarms, Clock
 from .ref import Ref
+from .slice import Rounds
 from .slot import Slot, Turn, current_turn
 
 __all__ = [
@@ -149,6 +150,7 @@ class Life:
         outlet: tuple[Path, ...] = (),
         watched: bool = False,
         stop_within: float = 5.0,
+        rounds: Rounds | None = None,
     ) -> None:
         """Move into `slot`: from now on what an earlier incarnation does there is void."""
         self.agent = agent
@@ -158,15 +160,15 @@ class Life:
         self.alarms = alarms
         self.outlet = tuple(warden.ref(path) for path in outlet)
         self.watched = watched
-        """Whether anybody looks at when its work began: it saves a clock read per message if not."""
+        """Whether anybody looks at when its work began."""
         self.stop_within = stop_within
         """Seconds that `on_stop` may take."""
+        self.rounds = rounds if rounds is not None else Rounds(clock.now)
+        """How it shares the loop with the other agents of its tree."""
         self.keeps = slot.store is not None and not isinstance(slot.spec.durability, Volatile)
         self.light = slot.store is None
         """Its settles write nothing."""
         self.handlers = agent.handlers
-        self.seen = 0.0
-        """What the clock showed at the last look; only kept up for one that is watched."""
         self.turn = Turn(slot, agent)
         self.beside = Turn(slot, agent, beside=True)
         """For whatever runs beside the handlers."""
@@ -200,10 +202,13 @@ class Life:
         """How often this incarnation has settled something; read it before the next one begins."""
         return self.slot.handled - self._handled_before
 
-    def look(self) -> None:
-        """Look at the clock, for the times at which work begins: early by the messages between two looks at most."""
+    def begin(self) -> None:
+        """Note when the work in hand began, if anybody looks at that.
+
+        Only what has to wait needs it: nobody can look while a plain function runs.
+        """
         if self.watched:
-            self.seen = self.clock.now()
+            self.slot.busy_since = self.clock.now()
 
     # -- for the agent
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import outcome
@@ -66,16 +67,16 @@ class Mailbox(Lanes):
     __slots__ = (
         "_control",
         "_paused",
-        "_reader",
         "_room",
-        "_simple",
         "accepted",
         "closed",
         "dropped",
         "on_drop",
         "path",
+        "reader",
         "reserved",
         "rouse",
+        "simple",
         "spec",
     )
 
@@ -94,12 +95,14 @@ class Mailbox(Lanes):
         self.on_drop: Callable[[object, str], None] | None = None
         """Gets every message that the overflow policy gives up, and why."""
         self._control: list[object] | None = None
-        self._reader: trio.lowlevel.Task | None = None
+        self.reader: trio.lowlevel.Task | None = None
+        """Who is parked until something comes; only after `take` had nothing."""
         self._room: deque[trio.lowlevel.Task] | None = None
         """Senders that wait for room, the first one first."""
         self._paused: dict[str, None] | None = None
-        self._simple = True
-        """Nothing but the normal lane is in use: no control, ticks, other lanes, pauses or waiting senders."""
+        self.simple = True
+        """Nothing but the normal lane is in use: no control, ticks, other lanes, pauses or waiting senders. As long as
+        that is so `next_ones` may be taken from directly."""
 
     def __str__(self) -> str:
         return self.path
@@ -108,7 +111,7 @@ class Mailbox(Lanes):
 
     @property
     def has_room(self) -> bool:
-        return len(self._in) + len(self._out) + self._beside + self.reserved < self.spec.capacity
+        return len(self._in) + len(self.next_ones) + self._beside + self.reserved < self.spec.capacity
 
     @property
     def ended(self) -> bool:
@@ -132,7 +135,7 @@ class Mailbox(Lanes):
     @property
     def is_idle(self) -> bool:
         """Whether its reader is parked, and nothing keeps it from taking whatever would come next."""
-        return self._reader is not None and self._simple and not self._out and not self._in and self.closed is None
+        return self.reader is not None and self.simple and not self.next_ones and not self._in and self.closed is None
 
     def statistics(self) -> MailboxStatistics:
         """Counts as they are now; costs nothing that the mailbox would not have kept anyway."""
@@ -154,13 +157,13 @@ class Mailbox(Lanes):
         if self._control is None:
             self._control = []
         self._control.append(item)
-        self._simple = False
+        self.simple = False
         self._wake(control=True)
 
     def put_due(self, tick: object) -> None:
         """Hand a tick to the reader before all messages of users, when it is not paused. Capacity does not apply."""
         self.add_due(tick)
-        self._simple = False
+        self.simple = False
         self._wake()
 
     def put_nowait(self, item: object, priority: int = _NORMAL) -> None:
@@ -168,7 +171,7 @@ class Mailbox(Lanes):
         nothing."""
         if self.closed is not None:
             self._refuse(item)
-        if len(self._in) + len(self._out) + self._beside + self.reserved >= self.spec.capacity:
+        if len(self._in) + len(self.next_ones) + self._beside + self.reserved >= self.spec.capacity:
             if self.spec.overflow is Overflow.COALESCE and self._merge(item, priority):
                 return
             if not self._make_room(item, priority, self.spec.overflow):
@@ -180,7 +183,11 @@ class Mailbox(Lanes):
         if not self._in:
             self._since_in = self.now()
         self._in.append(item)
-        if self._reader is not None or self.rouse is not None:
+        reader = self.reader
+        if reader is not None and self.simple:
+            self.reader = None
+            trio.lowlevel.reschedule(reader, WAKE)
+        elif reader is not None or self.rouse is not None:
             self._wake()
 
     async def put(self, item: object, priority: int = Priority.NORMAL) -> None:
@@ -252,9 +259,9 @@ class Mailbox(Lanes):
 
     def take(self) -> object | None:
         """The next item, or None: control first, then ticks, high, normal, low. Only control while paused."""
-        if self._simple:
-            if self._out:
-                return self._out.pop()
+        if self.simple:
+            if self.next_ones:
+                return self.next_ones.pop()
             if not self._in:
                 return None
             return self.pop()
@@ -265,7 +272,7 @@ class Mailbox(Lanes):
         item = self.pop()
         if self._room:
             self._admit()
-        self._simple = not (self._due or self._high or self._low or self._room)
+        self.simple = not (self._due or self._high or self._low or self._room)
         return item
 
     async def wait(self) -> None:
@@ -273,14 +280,14 @@ class Mailbox(Lanes):
         if self.has_work:
             await trio.lowlevel.checkpoint()
             return
-        task = self._reader = trio.lowlevel.current_task()
+        task = self.reader = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(partial(self.leave, task))
 
-        def abort(_: object) -> trio.lowlevel.Abort:
-            if self._reader is task:  # a fenced reader must not take the place of the one after it
-                self._reader = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        await trio.lowlevel.wait_task_rescheduled(abort)
+    def leave(self, task: trio.lowlevel.Task, _: object = None) -> trio.lowlevel.Abort:
+        """A parked reader is cancelled. One that was fenced off must not take the place of the one after it."""
+        if self.reader is task:
+            self.reader = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     # -- pausing and closing
 
@@ -289,7 +296,7 @@ class Mailbox(Lanes):
         if self._paused is None:
             self._paused = {}
         self._paused[why] = None
-        self._simple = False
+        self.simple = False
 
     def resume(self, why: str) -> None:
         """Take one reason to pause away."""
@@ -353,16 +360,16 @@ class Mailbox(Lanes):
             self._in.append(item)
         else:
             self.append(item, priority)
-            self._simple = False
-        if self._reader is not None or self.rouse is not None:
+            self.simple = False
+        if self.reader is not None or self.rouse is not None:
             self._wake()
 
     def _wake(self, *, control: bool = False) -> None:
         if self._paused and not control:
             return
-        reader = self._reader
+        reader = self.reader
         if reader is not None:
-            self._reader = None
+            self.reader = None
             trio.lowlevel.reschedule(reader, WAKE)
         elif self.rouse is not None:
             rouse, self.rouse = self.rouse, None
@@ -412,7 +419,7 @@ class Mailbox(Lanes):
             self._room = deque()
         room, task = self._room, trio.lowlevel.current_task()
         room.append(task)
-        self._simple = False
+        self.simple = False
 
         def abort(_: object) -> trio.lowlevel.Abort:
             room.remove(task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextvars import Context
 from functools import partial
+from types import CoroutineType
 from typing import Any, Final
 
 import trio
@@ -12,7 +13,7 @@ from .agent import overrides
 from .core.exit import Exit, Failed, Failure, Finished, Stopped, alone, describe
 from .core.message import Envelope
 from .errors import Stop
-from .handling import call, handle, unwrap
+from .handling import bear, call, finish, handle, unwrap
 from .life import Begun, BodyEnded, CheckpointDue, Life, Raised, RunAgain, StopAsked, StopOrder, Tick
 from .settle import keep, rate_limit_of, settle_beside, throttle
 from .slice import LOOK_EVERY, Slice
@@ -43,6 +44,7 @@ async def run_agent(life: Life) -> Exit:
         await _wind_up(life)
     except Exception as error:
         life.error = error
+        life.begin()  # `on_stop` has its own limit
         exit = Failed(_failure(life, error))
     life.turn.drop()
     if overrides(life.agent, "on_stop"):
@@ -81,23 +83,42 @@ async def _on_stop(life: Life, exit: Exit) -> Exit:
 
 async def _messages(life: Life) -> Exit:
     """Control first, then what the mailbox hands out, until something says how it ends."""
-    slot, handlers, durable = life.slot, life.handlers, life.slot.durable
-    current_turn.set(life.turn)
-    share = Slice(life.clock.now)
-    handled = 0
-    life.look()
-    if life.light and life.agent.plain and not life.outlet:
-        slot.serve = partial(_serve, life, trio.lowlevel.current_task().context)
+    slot, agent, turn, handlers = life.slot, life.agent, life.turn, life.handlers
+    current_turn.set(turn)
+    task = trio.lowlevel.current_task()
+    leave = partial(slot.leave, task)
+    light, durable = life.light and not life.outlet, slot.durable
+    if light and agent.plain:
+        slot.serve = partial(_serve, life, task.context)
+    next_ones, share, handled = slot.next_ones, Slice(life.rounds), 0
     while True:
-        item = slot.take()
+        item = next_ones.pop() if next_ones and slot.simple else slot.take()
         handler = handlers.get(type(item))
         try:
-            if handler is not None:
+            if handler is not None and light:
+                slot.busy = item
+                try:
+                    result = handler(agent, item)
+                except Exception as error:
+                    if not bear(life, item, error):
+                        raise
+                    continue
+                state = agent.state
+                if type(result) is CoroutineType or turn.events or slot.agent is not agent:
+                    rest = finish(life, item, result)
+                else:
+                    if state is not life.state:
+                        life.state = slot.state = state
+                    slot.handled += 1
+                    slot.busy = rest = None
+            elif handler is not None:
                 rest = call(life, item, item, handler)
             elif item is None:
-                await slot.wait()
-                await _stay(life)
-                share.begin()
+                slot.reader = task
+                await trio.lowlevel.wait_task_rescheduled(leave)
+                if slot.agent is not agent or slot.inflight:
+                    await _stay(life)
+                share.rested = True
                 handled = 0
                 continue
             elif type(item) in _ORDERS:
@@ -109,16 +130,16 @@ async def _messages(life: Life) -> Exit:
                 rest = unwrap(life, item)
             if rest is not None:
                 await rest
+                await _stay(life)
+            elif durable:
+                await _stay(life)
         except Stop as stop:
             return _in_order(stop.reason)
-        if rest is not None or durable:
-            await _stay(life)
         handled += 1
         if handled == LOOK_EVERY:
             handled = 0
             if share.is_over():
                 await share.give_way()
-            life.look()
 
 
 def _serve(life: Life, context: Context, envelope: Envelope) -> bool:
@@ -131,7 +152,6 @@ def _serve(life: Life, context: Context, envelope: Envelope) -> bool:
         return False
     slot = life.slot
     slot.accepted += 1
-    life.look()
     try:
         rest = context.run(call, life, envelope, envelope.body, handler)
     except (KeyboardInterrupt, SystemExit):
@@ -154,7 +174,6 @@ async def _stay(life: Life) -> None:
         await slot.store.settled()
     if slot.agent is not life.agent:
         await trio.sleep_forever()  # void: its cancellation is on its way, and it must not take another message
-    life.look()
 
 
 async def _obey(life: Life, order: object) -> Exit | None:
@@ -190,7 +209,7 @@ async def _obey(life: Life, order: object) -> Exit | None:
 
 async def _drain(life: Life) -> Exit | None:
     """Handle what waits now, and not what comes later: whoever tells itself the next message is never done."""
-    share = Slice(life.clock.now)
+    share = Slice(life.rounds)
     for handled in range(len(life.slot)):
         item = life.slot.take()
         if item is None:

@@ -7,48 +7,76 @@ from typing import Final
 
 import trio
 
-__all__ = ["LOOK_EVERY", "Slice"]
+__all__ = ["LOOK_EVERY", "Rounds", "Slice"]
 
 LOOK_EVERY: Final = 16
-"""Messages between two looks at the clock."""
+"""Messages between two looks at the clock: every slice is at least that long."""
 _MOST_MESSAGES: Final = 512
 _LONGEST: Final = 0.001
-_SHORTEST: Final = 0.00002
-_ROUND: Final = 0.004
-"""Seconds in which everybody should have had a turn."""
+_ROUND: Final = 0.002
+"""Seconds in which everybody should have had a turn. A sleeper waits for two of them at most: for the one in which it
+is due, and for its own turn in the next."""
+
+
+class Rounds:
+    """One per tree: how the agents that never run dry share the time between two turns of everybody else.
+
+    A round is over when an agent comes to its turn again that has had one. As many as there were in it share the next.
+    """
+
+    __slots__ = ("length", "now", "number", "spent", "turns")
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
+        self.number = 0
+        self.turns = 0
+        """Slices that have ended in this round."""
+        self.spent = 0.0
+        """Seconds that they have taken."""
+        self.length = _LONGEST
+        """Seconds that a slice of this round may take."""
+
+    def begin(self) -> None:
+        """The next round."""
+        self.number += 1
+        self.length = min(_LONGEST, _ROUND / max(1, self.turns))
+        self.turns = 0
+        self.spent = 0.0
 
 
 class Slice:
-    """Of one agent's loop. A millisecond and 512 messages at most, and less while it takes the others long to come
-    round: many busy agents share the time of the loop without knowing of each other."""
+    """Of one agent's loop: a millisecond and 512 messages at most, and its share of a round if there are others."""
 
-    __slots__ = ("_ends", "_length", "_looks", "_now")
+    __slots__ = ("_began", "_looks", "_round", "_rounds", "rested")
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
-        self._length = _LONGEST
-        self._ends: float | None = None
+    def __init__(self, rounds: Rounds) -> None:
+        self._rounds = rounds
+        self._round = -1
+        self._began = 0.0
         self._looks = 0
-
-    def begin(self) -> None:
-        """After the agent has waited: the clock is looked at when it has handled a few messages."""
-        self._ends = None
-        self._looks = 0
+        self.rested = True
+        """Set by an agent that has waited: the clock is looked at when it has handled a few messages."""
 
     def is_over(self) -> bool:
         """Whether it is time to let the others run; to be asked after every `LOOK_EVERY` messages."""
-        now = self._now()
+        rounds = self._rounds
+        now = rounds.now()
+        if self.rested:
+            self.rested = False
+            self._began = now
+            self._looks = 1
+            return rounds.spent > _ROUND  # many woke at once, and those before it have used this round up
         self._looks += 1
-        if self._ends is None:
-            self._ends = now + self._length
-            return False
-        return now > self._ends or self._looks * LOOK_EVERY >= _MOST_MESSAGES
+        return now - self._began > rounds.length or self._looks * LOOK_EVERY >= _MOST_MESSAGES
 
     async def give_way(self) -> None:
         """Let the others run, and begin the next slice. A checkpoint."""
-        left = self._now()
+        rounds = self._rounds
+        rounds.turns += 1
+        rounds.spent += rounds.now() - self._began
+        self._round = rounds.number
         await trio.lowlevel.checkpoint()
-        back = self._now()
-        self._length = max(_SHORTEST, self._length / 2) if back - left > _ROUND else min(_LONGEST, self._length * 1.25)
-        self._ends = back + self._length
+        if self._round == rounds.number:
+            rounds.begin()
+        self._began = rounds.now()
         self._looks = 0

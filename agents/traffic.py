@@ -31,9 +31,10 @@ Bucket: TypeAlias = dict[Limited, None]
 class Traffic:
     """One per tree."""
 
-    __slots__ = ("_alarms", "_buckets", "_since", "_tells")
+    __slots__ = ("_alarms", "_buckets", "_since", "_tells", "now")
 
     def __init__(self, alarms: Alarms) -> None:
+        self.now = trio.lowlevel.current_clock().current_time
         self._alarms = alarms
         self._buckets: dict[int, Bucket] = {}
         self._tells = 0
@@ -47,10 +48,10 @@ class Traffic:
         can have told anything.
         """
         self._tells += 1
-        if self._tells >= _TELLS_PER_CHECKPOINT or trio.current_time() - self._since > _SECONDS_PER_CHECKPOINT:
+        if self._tells >= _TELLS_PER_CHECKPOINT or self.now() - self._since > _SECONDS_PER_CHECKPOINT:
             self._tells = 0
             await trio.lowlevel.checkpoint()
-            self._since = trio.current_time()
+            self._since = self.now()
         else:
             await trio.lowlevel.checkpoint_if_cancelled()
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
-from attrs import define, field
+from attrs import Factory, define, field
 
 from treewarden.agents.agent import Agent, is_agent_class, made_by, reply_type, state_type
 from treewarden.agents.core.exit import describe
@@ -18,6 +18,7 @@ from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import CommitFailed, ConfigurationError
 from treewarden.agents.ports import Clock
+from treewarden.agents.slice import Rounds
 
 from .core.event import Event, JournalFailed, JournalRecovered
 from .core.outcomes import Outcomes
@@ -39,16 +40,14 @@ _LOG: Final = logging.getLogger("treewarden")
 
 
 class LoopClock:
-    """trio's clock, and wall time from the function that is passed in (`time.time`, or a fixed start in tests)."""
+    """trio's clock, and wall time from the function that is passed in (`time.time`, or a fixed start in tests).
+
+    Of the loop in which it is made. Raises `RuntimeError` outside of one.
+    """
 
     def __init__(self, wall: Callable[[], float]) -> None:
-        self._wall = wall
-
-    def now(self) -> float:
-        return trio.current_time()
-
-    def wall(self) -> float:
-        return self._wall()
+        self.wall = wall
+        self.now = trio.lowlevel.current_clock().current_time
 
 
 @define(eq=False)
@@ -61,6 +60,8 @@ class Common:
     journal: Journal
     random: random.Random
     outcomes: Outcomes = field(factory=Outcomes)
+    rounds: Rounds = field(default=Factory(lambda common: Rounds(common.clock.now), takes_self=True))
+    """How busy agents share the loop."""
     rows: Iterator[int] = field(factory=lambda: itertools.count(1))
     incidents: Iterator[int] = field(factory=lambda: itertools.count(1))
     serials: Iterator[int] = field(factory=lambda: itertools.count(1))

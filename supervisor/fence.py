@@ -122,6 +122,7 @@ class AgentLife(Incarnation):
             alarms=common.timers,
             outlet=tuple(slot.path.resolve(path) for path in spec.outlet),
             watched=spec.progress_within is not None,
+            rounds=common.rounds,
             stop_within=spec.shutdown.seconds if isinstance(spec.shutdown, Grace) else Grace().seconds,
         )
         if spec.progress_within is not None:

@@ -20,13 +20,14 @@ class Lanes:
     or a pop. The other lanes hold `(arrived, item)` and exist once something came.
     """
 
-    __slots__ = ("_beside", "_due", "_high", "_in", "_low", "_out", "_since", "_since_in", "now")
+    __slots__ = ("_beside", "_due", "_high", "_in", "_low", "_since", "_since_in", "next_ones", "now")
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
         self._in: list[object] = []
-        self._out: list[object] = []
-        """What came before all of `_in`, the next one last."""
+        self.next_ones: list[object] = []
+        """What came before all of `_in`, the next one last. The same list for ever, so that a reader may hold on to it;
+        to be popped from only while nothing waits that goes before it."""
         self._since_in = 0.0
         """When the first of `_in` arrived."""
         self._since = 0.0
@@ -39,19 +40,19 @@ class Lanes:
 
     def __len__(self) -> int:
         """Messages; ticks do not count."""
-        return len(self._in) + len(self._out) + self._beside
+        return len(self._in) + len(self.next_ones) + self._beside
 
     def __iter__(self) -> Iterator[object]:
         """Every message, in the order in which they will be taken; ticks are left out."""
         yield from (item for _, item in self._high or ())
-        yield from reversed(self._out)
+        yield from reversed(self.next_ones)
         yield from self._in
         yield from (item for _, item in self._low or ())
 
     def of_priority(self, priority: int) -> Iterator[object]:
         """The messages of one priority, in order."""
         if priority == Priority.NORMAL:
-            yield from reversed(self._out)
+            yield from reversed(self.next_ones)
             yield from self._in
         else:
             yield from (item for _, item in (self._high if priority < Priority.NORMAL else self._low) or ())
@@ -61,7 +62,7 @@ class Lanes:
         """Seconds that the message which waits longest has waited; 0 if none does. Never less than the truth, and more
         only by the time over which the messages came that were taken together with it."""
         arrivals: list[float] = [lane[0][0] for lane in (self._high, self._low) if lane]
-        if self._out:
+        if self.next_ones:
             arrivals.append(self._since)
         elif self._in:
             arrivals.append(self._since_in)
@@ -93,9 +94,9 @@ class Lanes:
     def prepend(self, items: list[Any]) -> None:
         """Put messages before all others of normal priority, in their order."""
         self._turn_over()
-        if not self._out:
+        if not self.next_ones:
             self._since = self.now()
-        self._out.extend(reversed(items))
+        self.next_ones.extend(reversed(items))
 
     def pop(self) -> object | None:
         """Take what comes first; None if nothing waits."""
@@ -104,10 +105,10 @@ class Lanes:
         if self._high:
             self._beside -= 1
             return self._high.popleft()[1]
-        if not self._out:
+        if not self.next_ones:
             self._turn_over()
-        if self._out:
-            return self._out.pop()
+        if self.next_ones:
+            return self.next_ones.pop()
         if self._low:
             self._beside -= 1
             return self._low.popleft()[1]
@@ -118,9 +119,9 @@ class Lanes:
         found = self._remove_beside(self._low, wanted)
         if found is None and priority <= Priority.NORMAL:
             self._turn_over()
-            for place in range(len(self._out) - 1, -1, -1):
-                if wanted(self._out[place]):
-                    return self._out.pop(place)
+            for place in range(len(self.next_ones) - 1, -1, -1):
+                if wanted(self.next_ones[place]):
+                    return self.next_ones.pop(place)
         if found is None and priority < Priority.NORMAL:
             found = self._remove_beside(self._high, wanted)
         return found
@@ -129,10 +130,10 @@ class Lanes:
         """Put `item` at the place of the first message of its priority that is `wanted`; returns that one, or None."""
         if priority == Priority.NORMAL:
             self._turn_over()
-            for place in range(len(self._out) - 1, -1, -1):
-                victim = self._out[place]
+            for place in range(len(self.next_ones) - 1, -1, -1):
+                victim = self.next_ones[place]
                 if wanted(victim):
-                    self._out[place] = item
+                    self.next_ones[place] = item
                     return victim
             return None
         lane = self._high if priority < Priority.NORMAL else self._low
@@ -149,7 +150,8 @@ class Lanes:
     def clear(self) -> list[object]:
         """Empty it; returns the messages, in order."""
         left = list(self)
-        self._in, self._out = [], []
+        self._in.clear()
+        self.next_ones.clear()
         self._due = self._high = self._low = None
         self._beside = 0
         return left
@@ -157,11 +159,12 @@ class Lanes:
     def _turn_over(self) -> None:
         """Move what was filled behind what is being emptied."""
         if self._in:
-            if not self._out:
+            if not self.next_ones:
                 self._since = self._since_in
             self._in.reverse()
-            self._in.extend(self._out)
-            self._out, self._in = self._in, []
+            self._in.extend(self.next_ones)
+            self.next_ones[:] = self._in
+            self._in.clear()
 
     def _remove_beside(self, lane: Lane | None, wanted: Callable[[object], bool]) -> object | None:
         for place, (_, item) in enumerate(lane or ()):

@@ -13,6 +13,7 @@ from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE
 from treewarden.agents.core.message import Request
 from treewarden.agents.ports import Clock
+from treewarden.agents.slice import Rounds, Slice
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.tree import tree
 
@@ -126,3 +127,85 @@ async def test_time_that_stands_still_is_no_reason_not_to_yield(autojump_clock: 
     async with opened(volatile(Restless), volatile(Quiet)) as running:
         with trio.fail_after(1):
             assert await running.ref("quiet").ask(Ping()) == 1
+
+
+class Spent:
+    """A clock that only work moves."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def now(self) -> float:
+        return self.time
+
+    def wall(self) -> float:
+        return self.time
+
+
+async def test_many_that_never_run_dry_share_the_time_between_two_turns_of_the_others(
+    autojump_clock: MockClock,
+) -> None:
+    """However many there are, also when all wake at once; and none of them gets more than another."""
+    clock, over = Spent(), False
+    counts = [0] * 50
+
+    class Busy(Agent[None]):
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        @handles
+        def again(self, message: Again) -> None:
+            counts[self.number] += 1
+            clock.time += 2e-6
+            if not over:
+                self.ref(self.path).tell_nowait(message)
+
+    children = (kept(Busy, VOLATILE, id=f"busy-{n}", args={"number": n}) for n in range(len(counts)))
+    async with open_tree(tree(*children), clock=clock) as running:
+        for n in range(len(counts)):
+            for _ in range(2):
+                running.ref(f"busy-{n}").tell_nowait(Again())
+        turns: list[float] = []
+        for _ in range(60):
+            turns.append(clock.time)
+            await trio.lowlevel.checkpoint()
+        over = True
+    gaps = [after - before for before, after in pairwise(turns)]
+    assert max(gaps) < 0.0085  # two rounds, for the loop turns the order round; each as long as 50 slices, rounded up
+    assert min(counts) > 0.5 * max(counts)
+
+
+async def test_one_that_never_runs_dry_has_its_millisecond(autojump_clock: MockClock) -> None:
+    clock = Spent()
+    rounds = Rounds(clock.now)
+    mine = Slice(rounds)
+    assert not mine.is_over()
+    clock.time += 0.0011
+    assert mine.is_over()
+    await mine.give_way()
+    clock.time += 0.0009
+    assert not mine.is_over()
+    clock.time += 0.0002
+    assert mine.is_over()
+
+
+async def test_those_that_wake_together_do_not_each_take_a_whole_slice(autojump_clock: MockClock) -> None:
+    clock = Spent()
+    rounds = Rounds(clock.now)
+    crowd = [Slice(rounds) for _ in range(10)]
+    taken: list[float] = []
+
+    async def work(mine: Slice) -> None:
+        began = clock.time
+        while True:
+            clock.time += 0.0001
+            if mine.is_over():
+                break
+        taken.append(clock.time - began)
+        await mine.give_way()
+
+    async with trio.open_nursery() as nursery:
+        for each in crowd:
+            nursery.start_soon(work, each)
+    assert len([each for each in taken if each > 0.00015]) <= 3
+    assert sum(taken) < 0.005
