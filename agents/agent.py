@@ -41,6 +41,8 @@ class Agent(Generic[S]):
     plain: ClassVar[Mapping[type, Callable[..., Any]]] = {}
     """Those of the handlers that do not have to be awaited."""
     repeated: ClassVar[tuple[Repeated, ...]] = ()
+    born_asleep: ClassVar[bool] = True
+    """Without `on_start`, body or ticks: it has nothing to do before its first message."""
 
     life: Life
     """Set before `on_start`; absent in `__init__`."""
@@ -49,6 +51,7 @@ class Agent(Generic[S]):
         super().__init_subclass__(**kwargs)
         cls.handlers, cls.repeated = marked_methods(cls)
         cls.plain = plain_ones(cls.handlers)
+        cls.born_asleep = not (cls.repeated or overrides(cls, "on_start") or overrides(cls, "run"))
 
     # -- what a subclass may define
 

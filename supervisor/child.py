@@ -66,6 +66,8 @@ class Child:
     last: int = 0
     """The serial number of the current life, or of the last one."""
     slot: Slot | None = None
+    slot_for: Spec | None = None
+    """The spec by which the slot was made, or looked at last."""
     ended: ChildEnded | None = None
     """How its last life ended."""
     incident: Incident | None = None

@@ -17,8 +17,8 @@ from treewarden.agents.errors import ConfigurationError, Ignore
 from .child import Child, Incarnation, Parent
 from .core.event import ChildEnded, ChildIgnored, ChildStarted, ChildStartFailed
 from .core.spec import BrutalKill, ChildSpec, Grace, RestartPolicy, Spec, Strategy, made_from
-from .fence import AgentLife
-from .recovery import close_slot, keep_in_hand, make_slot
+from .fence import AgentLife, is_born_asleep
+from .recovery import close_slot, is_at_rest, keep_in_hand, make_slot
 
 if TYPE_CHECKING:
     from .supervisor import Supervisor
@@ -36,6 +36,7 @@ class Children:
         self._common = parent.common
         self._supervisor = supervisor
         self._table: dict[str, Child] = {}
+        self._order: tuple[str, ...] | None = None
         self._numbers = itertools.count(1)
 
     # -- the table
@@ -50,9 +51,11 @@ class Children:
         return self._table.get(id)
 
     @property
-    def order(self) -> list[str]:
+    def order(self) -> tuple[str, ...]:
         """The ids in start order."""
-        return list(self._table)
+        if self._order is None:
+            self._order = tuple(self._table)
+        return self._order
 
     def free_id(self, stem: str) -> str:
         """A new name for a dynamic child, `job-7`. No number comes twice in the life of this supervisor."""
@@ -67,6 +70,7 @@ class Children:
         child = Child(spec, self.path / spec.id, args or {}, lives=lives)
         self._give_slot(child)
         self._table[spec.id] = child
+        self._order = None
         return child
 
     def _give_slot(self, child: Child) -> None:
@@ -76,6 +80,7 @@ class Children:
             child.slot, child.turned = None, False
         if isinstance(child.spec, ChildSpec):
             child.slot = make_slot(child.path, child.spec, self._common)
+            child.slot_for = child.spec
 
     def reorder(self, specs: Sequence[Spec]) -> list[Child]:
         """Replace the specs (OTP's code change): known ids get the new spec and keep their life, new ones are added
@@ -87,12 +92,12 @@ class Children:
         try:
             new = [self.add(spec) for spec in specs if spec.id not in before]
         except ConfigurationError:
-            self._table = before
+            self._table, self._order = before, None
             raise
         for spec in specs:
             _give_spec(self._table[spec.id], spec)
         listed = {spec.id: self._table[spec.id] for spec in specs}
-        self._table = {**listed, **self._table}
+        self._table, self._order = {**listed, **self._table}, None
         return new
 
     def remake(self, template: Spec) -> list[Child]:
@@ -110,6 +115,7 @@ class Children:
         """Take an entry out for good; what waited in its mailbox becomes dead letters."""
         child.void()
         self._table.pop(child.spec.id, None)
+        self._order = None
         self.forget(child.path, reason, exit)
 
     def forget(self, path: Path, reason: str, exit: Exit | None = None) -> None:
@@ -136,6 +142,31 @@ class Children:
         child.note = ""
         child.move(SlotEvent.START)
         outcome = await self._bring_to_life(child)
+        return self._started(child, outcome, asked=asked)
+
+    def can_start_at_once(self, child: Child) -> bool:
+        """Whether a start of this child needs no waiting: it is born hibernated, into a slot that is as it was left."""
+        slot, spec = child.slot, child.spec
+        return (
+            slot is not None
+            and child.slot_for is spec
+            and isinstance(spec, ChildSpec)
+            and is_born_asleep(spec.agent)
+            and is_at_rest(slot, self._common)
+        )
+
+    def start_at_once(self, child: Child) -> Failure | None:
+        """`start`, where `can_start_at_once`."""
+        child.void()
+        child.note = ""
+        child.move(SlotEvent.START)
+        assert child.slot is not None
+        child.slot.reopen()
+        life = AgentLife(child, self._parent, child.lives + 1)
+        child.current = life
+        return self._started(child, self._born(child, life, life.start_asleep()))
+
+    def _started(self, child: Child, outcome: Failure | Ignore | None, *, asked: bool = False) -> Failure | None:
         if outcome is None:
             child.move(SlotEvent.STARTED)
             self._common.note(ChildStarted(path=child.path, incarnation=child.lives, attempt=child.attempt + 1))
@@ -157,13 +188,17 @@ class Children:
         except ConfigurationError as error:
             child.error = error
             return describe(error)
-        number = child.lives + 1
-        life = (AgentLife if isinstance(child.spec, ChildSpec) else self._supervisor)(child, self._parent, number)
+        kind = AgentLife if isinstance(child.spec, ChildSpec) else self._supervisor
+        life = kind(child, self._parent, child.lives + 1)
         child.current = life
-        outcome = await life.start()
+        return self._born(child, life, await life.start())
+
+    def _born(
+        self, child: Child, life: AgentLife | Supervisor, outcome: Failure | Ignore | None
+    ) -> Failure | Ignore | None:
         child.error = life.error
         if outcome is None:
-            child.lives, child.last = number, life.serial
+            child.lives, child.last = life.number, life.serial
         return outcome
 
     async def stop(self, child: Child, reason: str = "shutdown", *, drain: bool = False) -> None:

@@ -7,6 +7,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -81,6 +82,8 @@ class Common:
     """Since when commits fail, in the clock of the loop."""
     late: deque[tuple[float, Event]] = field(factory=lambda: deque[tuple[float, Event]](maxlen=_LATE_EVENTS))
     """Events whose commit failed; appended when commits work again."""
+    _gathered: list[tuple[float, Event]] | None = field(default=None, init=False)
+    """What is noted for one commit."""
 
     def codec_for(self, spec: ChildSpec) -> Codec:
         """The codec of an agent's state and messages. Raises `ConfigurationError` for types that cannot be stored."""
@@ -127,17 +130,38 @@ class Common:
 
     def note(self, *events: Event) -> None:
         """Append events; they become facts with the next group commit, in this order."""
-        self.submit(Commit(events=tuple((self.clock.wall(), event) for event in events)))
+        if events:
+            wall = self.clock.wall()
+            self._note([(wall, event) for event in events])
+
+    def gather(self) -> None:
+        """Make one commit of all that is noted until `write_gathered`; nothing may be waited for in between."""
+        self._gathered = []
+
+    def write_gathered(self) -> None:
+        """The end of `gather`."""
+        gathered, self._gathered = self._gathered, None
+        if gathered:
+            self._note(gathered)
 
     def submit(self, commit: Commit) -> None:
         """Append a commit of the supervisor's own. If it fails, its events are kept and appended later."""
+        if self._gathered:
+            self.write_gathered()
+            self.gather()
+        self.journal.submit(commit, partial(self._submitted, commit))
 
-        def then(error: BaseException | None) -> None:
-            if error is not None:
-                self.late.extend(commit.events)
-            self.heard(error)
+    def _note(self, events: list[tuple[float, Event]]) -> None:
+        if self._gathered is not None:
+            self._gathered += events
+        else:
+            commit = Commit(events=tuple(events), quiet=self.journal_failed is None)
+            self.journal.submit(commit, partial(self._submitted, commit))
 
-        self.journal.submit(commit, then)
+    def _submitted(self, commit: Commit, error: BaseException | None) -> None:
+        if error is not None:
+            self.late.extend(commit.events)
+        self.heard(error)
 
     def heard(self, error: BaseException | None) -> None:
         """A commit has ended. Say it when the journal begins to fail, and append what it missed when it works again."""

@@ -27,7 +27,7 @@ from .core.spec import ChildSpec, Grace, Restore
 from .recovery import is_at_rest, restore_slot
 from .settling import recorded
 
-__all__ = ["AgentLife", "is_for_above"]
+__all__ = ["AgentLife", "is_born_asleep", "is_for_above"]
 
 
 class AgentLife(Incarnation):
@@ -79,26 +79,24 @@ class AgentLife(Incarnation):
         An `on_start` that takes longer than `start_within` is cancelled; one that does not end even so is left
         behind as a zombie.
         """
-        if not self._may_hibernate(self.spec.agent):
+        if not is_born_asleep(self.spec.agent) or not is_at_rest(self._slot, self.parent.common):
             return await super().start()
+        failure = self.start_asleep()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        return failure
+
+    def start_asleep(self) -> Failure | None:
+        """Bring an agent to life that has nothing to do before its first message: without a task, unless one waits."""
         try:
             self._make()
         except Exception as error:
             self.error = error
             return evolve(describe(error), unborn=True)
-        self.slot.rouse = self._rouse
-        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._slot.has_work:
+            self._rouse()
+        else:
+            self._slot.rouse = self._rouse
         return None
-
-    def _may_hibernate(self, agent: Callable[..., Any]) -> bool:
-        return (
-            is_agent_class(agent)
-            and not overrides(agent, "on_start")
-            and not overrides(agent, "run")
-            and not agent.repeated
-            and not self.slot.has_work
-            and is_at_rest(self.slot, self.parent.common)
-        )
 
     def _rouse(self) -> None:
         if self.exit is None and not self._running:
@@ -325,6 +323,12 @@ class AgentLife(Incarnation):
             self.kill(describe(error))
         finally:
             self._helpers.discard(scope)
+
+
+def is_born_asleep(agent: Callable[..., Any]) -> bool:
+    """Whether an agent needs no task before its first message: no `on_start`, body or ticks. A function that makes
+    agents may make any."""
+    return is_agent_class(agent) and agent.born_asleep
 
 
 def is_for_above(error: BaseException) -> bool:

@@ -85,6 +85,8 @@ class Remedies:
 
     def keeps_quiet(self, child: Child, signal: Signal) -> bool:
         """Whether `signal` is one more child in a trouble that was found out already; then it waits with the others."""
+        if not self._broken:
+            return False
         dependency, until = self._broken.get(trouble_in(signal), ("", 0.0))
         remaining = until - self._common.clock.now()
         if remaining <= 0:
@@ -111,6 +113,10 @@ class Remedies:
             child.slot.pause("held")
 
     # -- state
+
+    def keeps_checkpoints(self, child: Child) -> bool:
+        """Whether the journal may keep earlier states for this child."""
+        return child.slot is not None and isinstance(child.slot.store, SlotStore)
 
     async def count_checkpoints(self, child: Child) -> int:
         """How many earlier states the journal keeps for this child."""

@@ -14,6 +14,7 @@ from .core.signal import RestartFailed
 from .orders import RetryDue
 
 if TYPE_CHECKING:
+    from .acting import Rest
     from .supervisor import Supervisor
 
 __all__ = ["Restarts"]
@@ -27,30 +28,48 @@ class Restarts:
         self._common = supervisor.common
         self._children = supervisor.children
 
-    async def begin(self, child: Child, scope: Scope, after: float) -> None:
-        """Restart a child that is down, with those that the scope takes along; `after` seconds from now."""
+    def begin(self, child: Child, scope: Scope, after: float) -> Rest:
+        """Restart a child that is down, with those that the scope takes along; `after` seconds from now.
+
+        Returns what is left to wait for.
+        """
         child.attempt += 1
         if after <= 0:
-            await self.restart(child, scope)
-            return
-        await self._stop_affected(child, scope)
-        self.delay(child, after, scope)
+            return self.restart(child, scope)
+        if self._alone(scope):
+            self.delay(child, after, scope)
+            return None
+        return self._begin_later(child, scope, after)
 
-    async def restart(self, child: Child, scope: Scope) -> None:
-        """Stop the affected children in reverse order, start all of the group in order.
+    def restart(self, child: Child, scope: Scope) -> Rest:
+        """Stop the affected children in reverse order, start all of the group in order. Returns what is left to wait
+        for.
 
         Everybody in the group is started, also who had finished or was terminated (OTP). One that does not start
         waits as *restarting* behind everything that has arrived meanwhile, and those after it stay down until then.
         """
+        if not self._alone(scope) or not self._children.can_start_at_once(child):
+            return self._restart_group(child, scope)
+        failure = self._children.start_at_once(child)
+        self._restarted([child], None if failure is None else (child, failure))
+        return None
+
+    async def _restart_group(self, child: Child, scope: Scope) -> None:
         child.void()
         group = await self._stop_affected(child, scope)
-        failed = await self._children.start_group(group)
+        self._restarted(group, await self._children.start_group(group))
+
+    def _restarted(self, group: list[Child], failed: tuple[Child, Failure] | None) -> None:
         judge = self._supervisor.judge
         for member in group:
             if member.current is not None and member.incident is not None and not judge.reported(member):
                 self.watch_calm(member)
         if failed is not None:
             self.retry(*failed)
+
+    async def _begin_later(self, child: Child, scope: Scope, after: float) -> None:
+        await self._stop_affected(child, scope)
+        self.delay(child, after, scope)
 
     def retry(self, child: Child, failure: Failure) -> None:
         """Try again behind what waits in the queue."""
@@ -65,11 +84,12 @@ class Restarts:
         due = RetryDue(child.spec.id, child.token, scope)
         child.alarm = self._common.timers.at(self._common.clock.now() + after, lambda: self._supervisor.post(due))
 
-    async def due(self, retry: RetryDue) -> None:
-        """A delay is over."""
+    def due(self, retry: RetryDue) -> Rest:
+        """A delay is over. Returns what is left to wait for."""
         child = self._children.get(retry.id)
         if child is not None and child.token == retry.token and child.state is SlotState.RESTARTING:
-            await self.restart(child, retry.scope)
+            return self.restart(child, retry.scope)
+        return None
 
     def watch_calm(self, child: Child) -> None:
         """Close the incident if nothing more happens for as long as the policy calls stable."""
@@ -84,10 +104,14 @@ class Restarts:
 
         child.calm = self._common.timers.at(self._common.clock.now() + judge.stable_after(child), calm)
 
+    def _alone(self, scope: Scope) -> bool:
+        """Whether a restart concerns nobody else."""
+        return scope is Scope.ONE and scope_of(self._supervisor.spec.strategy) is Scope.ONE
+
     async def _stop_affected(self, child: Child, scope: Scope) -> list[Child]:
-        strategy = self._supervisor.spec.strategy
-        if max(scope, scope_of(strategy)) is Scope.ONE:
+        if self._alone(scope):
             return [child]
+        strategy = self._supervisor.spec.strategy
         ids = set(affected(strategy, self._children.order, child.spec.id, scope))
         group = [
             member

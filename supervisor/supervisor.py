@@ -6,47 +6,34 @@ beyond them (delays, rollbacks, throttles, holds) comes from the policy.
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from typing import Final
+from types import CoroutineType
+from typing import Any, Final, cast
 
 import trio
 
 from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe, is_clean
-from treewarden.agents.core.lifecycle import SlotEvent, SlotState
+from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.errors import Ignore
 from treewarden.agents.slot import Slot
 
+from .acting import Acting, Rest, wait_for
 from .answers import answer
 from .calls import Call
 from .child import NOT_STARTED, Child, Incarnation, Parent
 from .children import Children, describe_exit, exit_name
-from .core.action import (
-    Action,
-    Break,
-    Escalate,
-    Hold,
-    Recycle,
-    Restart,
-    Resume,
-    RollBack,
-    Scope,
-    SetAside,
-    Stop,
-    Throttle,
-)
 from .core.case import must_restart
 from .core.check import check_supervisor
 from .core.decision import Policy
 from .core.event import SupervisorEnded, SupervisorStarted
 from .core.incident import Outcome
-from .core.signal import ChildExited, OperatorAsked, RateLimitReached, Recovered, Reported, RestartFailed, Signal
+from .core.signal import ChildExited, OperatorAsked, RateLimitReached, Recovered, RestartFailed, Signal
 from .core.spec import AutoShutdown, RestartPolicy, Strategy, SupervisorSpec
 from .fence import AgentLife, is_for_above
-from .journal.port import Commit
 from .judge import Judge
 from .orders import RetryDue, StopSupervisor
-from .recovery import give_up, return_in_hand
+from .queue import Queue
+from .recovery import give_up
 from .registry import Pool
 from .reload import Changes
 from .remedies import Remedies
@@ -76,6 +63,7 @@ class Supervisor(Incarnation):
         self.judge = Judge(self.spec, self.policy, self.common)
         self.remedies = Remedies(self)
         self.restarts = Restarts(self)
+        self.acting = Acting(self)
         self.busy = True
         """A start or stop is in progress: what arrives waits."""
         self.gave_up = ""
@@ -85,7 +73,7 @@ class Supervisor(Incarnation):
         self._loop_scope = trio.CancelScope()
         self._empty = trio.Event()
         self._answering: Call | None = None
-        self._send, self._receive = trio.open_memory_channel[object](math.inf)
+        self._queue = Queue()
 
     @property
     def settled(self) -> int:
@@ -215,13 +203,11 @@ class Supervisor(Incarnation):
         """Nobody will answer what is in hand or still queued."""
         if self._answering is not None:
             self._answering.refuse(self.path, exit)
-        while True:
-            try:
-                item = self._receive.receive_nowait()
-            except trio.WouldBlock:
-                return
+        while (item := self._queue.get_nowait()) is not None:
             if isinstance(item, Call):
                 item.refuse(self.path, exit)
+            elif isinstance(item, CoroutineType):
+                item.close()
 
     async def _abandon(self) -> None:
         """It was killed: workers go with it at once, supervisors below it end in order, as in OTP."""
@@ -254,11 +240,34 @@ class Supervisor(Incarnation):
         self._loop_scope.cancel()
 
     def post(self, item: object) -> None:
-        """Queue a signal, an ended life or a call. Never blocks; after the end, calls are refused."""
+        """Queue a signal, an ended life or a call. Never blocks; after the end, calls are refused.
+
+        The end of an agent is handled at once while the loop has nothing to do.
+        """
         if self.exit is not None and isinstance(item, Call):
             item.refuse(self.path, self.exit)
+        elif type(item) is AgentLife and self._queue.reader is not None and not self.busy:
+            self._handle_at_once(item, self._queue.reader)
         else:
-            self._send.send_nowait(item)
+            self._queue.put(item)
+
+    def _handle_at_once(self, life: AgentLife, loop: trio.lowlevel.Task) -> None:
+        """Handle an end in the task that it comes from, but in the context of the loop, which is parked meanwhile.
+
+        What is left to wait for, or went wrong, is for the loop's own task.
+        """
+        self.busy = True
+        self.common.gather()
+        try:
+            rest = loop.context.run(self._ended, life)
+        except BaseException as error:
+            rest = _raised(error)
+        finally:
+            self.common.write_gathered()
+        if rest is None:
+            self.busy = False
+        else:
+            self._queue.put(rest)
 
     def adopt(self, spec: SupervisorSpec) -> None:
         """Go by new flags from now on; the specs of the children are the table's business."""
@@ -280,7 +289,7 @@ class Supervisor(Incarnation):
 
     async def _loop(self) -> Exit:
         while True:
-            item = await self._receive.receive()
+            item = await self._queue.get()
             self.busy = True
             exit = await self._handle(item)
             if exit is not None:
@@ -290,17 +299,18 @@ class Supervisor(Incarnation):
     async def _handle(self, item: object) -> Exit | None:
         match item:
             case AgentLife() | Supervisor():
-                return await self._ended(item)
+                return await wait_for(self._ended(item))
+            case CoroutineType():
+                return await cast("CoroutineType[Any, Any, Exit | None]", item)
             case StopSupervisor(exit, drain):
                 await self.children.stop_all("shutdown", drain=drain)
                 return exit
             case RetryDue():
-                await self.restarts.due(item)
-                return None
+                return await wait_for(self.restarts.due(item))
             case RestartFailed():
                 child = self.children.get(item.path.name)
                 if child is not None and child.state is SlotState.RESTARTING and child.alarm is None:
-                    return await self._decide(child, item)
+                    return await wait_for(self.acting.decide(child, item))
                 return None
             case Call():
                 self._answering = item
@@ -315,29 +325,43 @@ class Supervisor(Incarnation):
         if child is None or self.judge.ignores(child, signal):
             return None
         if isinstance(signal, OperatorAsked):
-            return await self._decide(child, signal)
+            return await wait_for(self.acting.decide(child, signal))
         if child.current is None:
             if isinstance(signal, RateLimitReached):
                 self.remedies.throttle(child, signal.after or 1.0)
             return None
-        exit = await self._decide(child, signal)
+        exit = await wait_for(self.acting.decide(child, signal))
         if isinstance(signal, Recovered) and self.judge.recovered(child, signal):
             self.common.note(*self.judge.close(child, Outcome.FIXED))
         return exit
 
     # -- an end
 
-    async def _ended(self, life: AgentLife | Supervisor) -> Exit | None:
+    def _ended(self, life: AgentLife | Supervisor) -> Rest:
+        if isinstance(life, Supervisor):
+            return self._emptied(life)
+        return self._account_for(life)
+
+    async def _emptied(self, below: Supervisor) -> Exit | None:
+        if self._is_current(below):
+            await below.wait_emptied()
+            return await wait_for(self._account_for(below))
+        return None
+
+    def _is_current(self, life: AgentLife | Supervisor) -> bool:
         child = life.child
-        if child.current is not life or self.children.get(child.spec.id) is not child:
+        return child.current is life and self.children.get(child.spec.id) is child
+
+    def _account_for(self, life: AgentLife | Supervisor) -> Rest:
+        if not self._is_current(life):
             return None
-        await life.wait_emptied()
+        child = life.child
         exit = self.children.account(child, expected=False)
         child.error = life.error
         self.remember_error(child)
         if must_restart(child.spec.restart, exit):
-            return await self._decide(child, self._exited(life, exit), life)
-        return await self._not_restarted(child, life, exit)
+            return self.acting.decide(child, self._exited(life, exit), life)
+        return self._not_restarted(child, life, exit)
 
     def _exited(self, life: AgentLife | Supervisor, exit: Exit) -> ChildExited:
         now = self.common.clock.now()
@@ -355,7 +379,7 @@ class Supervisor(Incarnation):
     async def _not_restarted(self, child: Child, life: AgentLife | Supervisor, exit: Exit) -> Exit | None:
         """OTP: a temporary child's entry goes, a transient one's stays; then a significant one may end us all."""
         if not is_clean(exit):
-            await self._decide(child, self._exited(life, exit), life)
+            await wait_for(self.acting.decide(child, self._exited(life, exit), life))
         self.common.note(*self.judge.close(child, Outcome.UNOBSERVED))
         if life.in_hand is not None and life.slot is not None:
             give_up(life.slot, life.in_hand, describe_exit(exit), self.common)
@@ -381,76 +405,12 @@ class Supervisor(Incarnation):
                     for child in self.children
                 )
 
-    # -- decisions
-
-    async def _decide(self, child: Child, signal: Signal, life: AgentLife | Supervisor | None = None) -> Exit | None:
-        if child.calm is not None:
-            child.calm.cancel()
-            child.calm = None
-        if not isinstance(signal, OperatorAsked) and self.remedies.keeps_quiet(child, signal):
-            self.common.note(*self.judge.join(child, signal))
-            if life is not None:
-                return_in_hand(life, Resume(), self.common)
-            return None
-        checkpoints = 0 if child.incident is None else await self.remedies.count_checkpoints(child)
-        decision, events = self.judge.decide(child, signal, tuple(self.children.order), checkpoints)
-        wall = self.common.clock.wall()
-        self.common.submit(Commit(events=tuple((wall, event) for event in events)))
-        if life is not None:
-            return_in_hand(life, decision.action, self.common)
-        if isinstance(decision.action, Escalate):
-            self.gave_up = f"{child.path}: {decision.chosen.reason}"
-        exit = await self._act(child, signal, decision.action)
-        if child.incident is not None and child.current is not None and not isinstance(signal, Reported):
-            self.restarts.watch_calm(child)
-        return exit
-
-    async def _act(self, child: Child, signal: Signal, action: Action) -> Exit | None:
-        match action:
-            case Escalate(reason):
-                if child.state is SlotState.RESTARTING:
-                    child.move(SlotEvent.ABANDON)
-                await self.children.stop_all("shutdown")
-                return Stopped(reason)
-            case Restart(scope, after):
-                await self._restart(child, signal, scope, after)
-            case RollBack(steps, after):
-                await self.remedies.roll_back(child, steps)
-                await self._restart(child, signal, Scope.ONE, after)
-            case SetAside(_, after):
-                await self._restart(child, signal, Scope.ONE, after)
-            case Recycle():
-                if child.current is not None:
-                    await self.children.stop(child, "recycled")
-                await self.restarts.restart(child, Scope.ONE)
-            case Stop():
-                if child.current is not None:
-                    await self.children.stop(child)
-                    self.children.close(child, "it was stopped")
-            case Resume():
-                self.remedies.resume(child)
-            case Throttle(seconds):
-                self.remedies.throttle(child, seconds)
-            case Break(dependency, seconds):
-                self.remedies.break_dependency(child, signal, dependency, seconds)
-            case Hold(question):
-                self.remedies.hold(child, question)
-        return None
-
-    async def _restart(self, child: Child, signal: Signal, scope: Scope, after: float) -> None:
-        """Restart after `signal`: one that lives (a hang, an operator's wish) is ended first."""
-        life = child.current
-        if life is not None:
-            failure = Failure(
-                type(signal).__name__, str(getattr(signal, "doing", "")), fingerprint="ended by its supervisor"
-            )
-            await self.children.kill(life, failure)
-            await life.wait_emptied()
-            self.children.account(child, expected=True)
-            return_in_hand(life, Restart(scope, after), self.common)
-        await self.restarts.begin(child, scope, after)
-
     def remember_error(self, child: Child) -> None:
         """Keep the exception behind a child's end for the group that may end the tree."""
         if child.error is not None:
             self.errors.append(child.error)
+
+
+async def _raised(error: BaseException) -> Exit | None:
+    """For the task whose affair it is."""
+    raise error

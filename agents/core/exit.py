@@ -6,7 +6,8 @@ import hashlib
 import linecache
 import math
 import traceback
-from types import CodeType
+from functools import lru_cache
+from types import TracebackType
 from typing import Final, TypeAlias, cast
 
 from attrs import frozen
@@ -30,9 +31,28 @@ __all__ = [
 
 _FRAMES: Final = 8
 """Frames of each exception that are kept, the innermost ones."""
+_TELLING: Final = 3
+"""The innermost frames that tell a failure from others."""
 _CAUSES: Final = 4
 """How far the chain of causes is followed."""
 _STANDARD_LIBRARY: Final = traceback.__file__.removesuffix("traceback.py")
+_PLACES: Final = 1024
+"""Places in the code that are remembered as text: what crashes again does so where it did before."""
+
+
+@frozen
+class _Place:
+    """A frame of a traceback as text."""
+
+    short: str
+    """`file:function`, what fingerprints are made of."""
+    where: str
+    """`file:line in function`, for people."""
+    trace: str
+    """As a traceback prints it but for the carets: `traceback` compiles every line for those, which makes it most of
+    what a crash costs."""
+    standard: bool
+    """It is in the standard library."""
 
 
 @frozen
@@ -93,28 +113,30 @@ def is_clean(exit: Exit) -> bool:
     return not isinstance(exit, Failed)
 
 
+@lru_cache(_PLACES)
 def fingerprint(kind: str, places: tuple[str, ...]) -> str:
     """A short stable name for `kind` raised at `places` (innermost last, `file:function`)."""
-    digest = hashlib.blake2b("\0".join((kind, *places[-3:])).encode(), digest_size=6)
+    digest = hashlib.blake2b("\0".join((kind, *places[-_TELLING:])).encode(), digest_size=6)
     return digest.hexdigest()
 
 
 def describe(error: BaseException, *, message: MessageId | None = None, message_kind: str | None = None) -> Failure:
     """Turn an exception into a `Failure`. A group is flattened into `parts`; leaves of one type give it their type."""
-    kind = _name(type(error))
-    frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    places = tuple(f"{_short(code.co_filename)}:{code.co_name}" for code, _ in frames)
+    kind, text = _name(type(error)), _text(error)
+    places = _places(error.__traceback__)
     found = leaves(error)
     parts = tuple(describe(leaf) for leaf in found) if found[0] is not error else ()
     kinds = {part.type for part in parts}
     return Failure(
         type=kinds.pop() if len(kinds) == 1 else kind,
-        text=_text(error),
-        fingerprint=parts[0].fingerprint if parts else fingerprint(kind, places),
-        where=_where(frames),
+        text=text,
+        fingerprint=parts[0].fingerprint
+        if parts
+        else fingerprint(kind, tuple([place.short for place in places[-_TELLING:]])),
+        where=_where(places),
         message=message,
         message_kind=message_kind,
-        trace=_trace(error),
+        trace=_trace(error, f"{kind}: {text}\n", places),
         after=_retry_after(error),
         parts=parts,
     )
@@ -134,33 +156,46 @@ def alone(error: BaseException) -> BaseException:
     return found[0] if len(found) == 1 else error
 
 
-def _where(frames: list[tuple[CodeType, int]]) -> str:
-    if not frames:
-        return ""
-    code, line = next((each for each in reversed(frames) if not _is_standard(each[0].co_filename)), frames[-1])
-    return f"{_short(code.co_filename)}:{line} in {code.co_name}"
+def _places(traceback: TracebackType | None) -> list[_Place]:
+    """The frames of a traceback, the innermost last."""
+    found: list[_Place] = []
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        found.append(_place(code.co_filename, traceback.tb_lineno, code.co_name))
+        traceback = traceback.tb_next
+    return found
 
 
-def _trace(error: BaseException) -> str:
-    """The innermost frames of the error and of what caused it, as a traceback prints them but for the carets.
+@lru_cache(_PLACES)
+def _place(filename: str, line: int, function: str) -> _Place:
+    source = linecache.getline(filename, line).strip()
+    told = f'  File "{filename}", line {line}, in {function}\n'
+    return _Place(
+        short=f"{_short(filename)}:{function}",
+        where=f"{_short(filename)}:{line} in {function}",
+        trace=f"{told}    {source}\n" if source else told,
+        standard=_is_standard(filename),
+    )
 
-    `traceback` compiles every line for those, which makes it most of what a crash costs.
-    """
-    lines: list[str] = []
-    step: BaseException | None = error
-    for _ in range(_CAUSES):
-        if step is None:
+
+def _where(places: list[_Place]) -> str:
+    for place in reversed(places):
+        if not place.standard:
+            return place.where
+    return places[-1].where if places else ""
+
+
+def _trace(error: BaseException, head: str, places: list[_Place]) -> str:
+    """The innermost frames of the error and of what caused it."""
+    told = [head, *[place.trace for place in places[-_FRAMES:]]]
+    for _ in range(_CAUSES - 1):
+        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if cause is None:
             break
-        told = [f"{_name(type(step))}: {_text(step)}\n"]
-        for frame, line in [*traceback.walk_tb(step.__traceback__)][-_FRAMES:]:
-            code = frame.f_code
-            source = linecache.getline(code.co_filename, line).strip()
-            told.append(f'  File "{code.co_filename}", line {line}, in {code.co_name}\n')
-            if source:
-                told.append(f"    {source}\n")
-        lines += ["caused by ", *told] if lines else told
-        step = step.__cause__ or (None if step.__suppress_context__ else step.__context__)
-    return "".join(lines)
+        error = cause
+        told += ["caused by ", f"{_name(type(error))}: {_text(error)}\n"]
+        told += [place.trace for place in _places(error.__traceback__)[-_FRAMES:]]
+    return "".join(told)
 
 
 def _is_standard(filename: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -16,6 +17,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.errors import CommitFailed, ConfigurationError, JournalError, JournalOwned
 from treewarden.agents.waiting import Level
 
+from ..core.event import Event
 from .port import (
     START,
     CheckpointRow,
@@ -72,7 +74,10 @@ class MemoryJournal:
         self._boxes: dict[int, Path] = {}
         """The slot of each message that waits."""
         self._replies: dict[str, ReplyRow] = {}
-        self._records: list[Record] = []
+        self._told: list[tuple[float, Event]] = []
+        """The latest events, with the time of each."""
+        self._heads: list[Seq] = []
+        """Where the journal stood when each epoch began."""
         self._dead: deque[DeadRow] = deque(maxlen=_DEAD_LETTERS)
         self._head: Seq = START
         self._last_row = 0
@@ -101,6 +106,7 @@ class MemoryJournal:
         await trio.lowlevel.checkpoint()
         self._token = trio.lowlevel.current_trio_token()
         self._epoch += 1
+        self._heads.append(self._head)
         self._opened = Opened(
             epoch=self._epoch,
             holder="memory",
@@ -129,7 +135,8 @@ class MemoryJournal:
             self._fallen |= works_of(commit)
             self._tell(then, error)
         else:
-            self._tell(then, None)
+            if not commit.quiet:
+                self._tell(then, None)
 
     async def commit(self, commit: Commit) -> Seq:
         self._apply(commit)
@@ -155,8 +162,12 @@ class MemoryJournal:
 
     async def read(self, after: Seq = START, limit: int = 500) -> Sequence[Record]:
         await trio.lowlevel.checkpoint()
-        first = max(len(self._records) - (self._head - after), 0)
-        return self._records[first : first + limit]
+        before = self._head - len(self._told)
+        first = max(after - before, 0)
+        return [
+            Record(before + place, at, event, bisect_left(self._heads, before + place))
+            for place, (at, event) in enumerate(self._told[first : first + limit], first + 1)
+        ]
 
     async def wait_beyond(self, seq: Seq) -> Seq:
         return await self._level.wait_beyond(seq)
@@ -186,7 +197,7 @@ class MemoryJournal:
         """All of it, or `CommitFailed` and nothing. What may fail is looked at before anything changes."""
         if not self._entered:
             raise CommitFailed("the journal in memory is closed: nothing of it was kept")
-        if not self._fallen.isdisjoint(works_of(commit)):
+        if self._fallen and not self._fallen.isdisjoint(works_of(commit)):
             raise follows("the journal in memory")
         ended = [*commit.acked, *(dead.row for dead in commit.dead if dead.row is not None)]
         coming = [row.row for row in commit.accepted]
@@ -198,9 +209,8 @@ class MemoryJournal:
             given_up = {row.id for row in (*self._dead, *commit.dead)}
             if len(set(commit.revived)) < len(commit.revived) or not given_up.issuperset(commit.revived):
                 raise CommitFailed("a dead letter that it puts back is none: it was put back before, or never was one")
-        for at, event in commit.events:
-            self._head += 1
-            self._records.append(Record(self._head, at, event, self._epoch))
+        self._told.extend(commit.events)
+        self._head += len(commit.events)
         for path in commit.forget:
             slot = self._slots.get(path)
             if slot is not None:
@@ -229,8 +239,8 @@ class MemoryJournal:
         for timer in commit.timers:
             self._slot(timer.path).timers[timer.name] = timer.at
         if commit.events:
-            if len(self._records) > 2 * self._room:
-                del self._records[: -self._room]
+            if len(self._told) > 2 * self._room:
+                del self._told[: -self._room]
             self._level.rise(self._head)
 
     def _slot(self, path: Path) -> _Slot:

@@ -140,6 +140,8 @@ class Commit:
     by: Path | None = None
     """Whose work this is, if it rests on what that slot committed before: when one fails, those queued behind it fail
     too. None: the slots of `states`."""
+    quiet: bool = False
+    """Nobody waits for it: a journal may tell only its failure."""
     events: tuple[tuple[float, Event], ...] = ()
     """(wall seconds, event), in order."""
     states: tuple[StateRow, ...] = ()
@@ -226,7 +228,8 @@ class Journal(Protocol):
         """Queue a transaction, in order; it may share a disk sync with others. Never blocks, never raises.
 
         `then(None)` is called in the loop after it is durable, never before `submit` returns; `then(error)` if
-        nothing of it was kept, and then nothing is kept of what was queued behind it with the same `Commit.by`.
+        nothing of it was kept, and then nothing is kept of what was queued behind it with the same `Commit.by`. For a
+        commit that is `quiet`, `then(None)` may be left out.
         `then` must not raise.
         """
         ...

@@ -1,0 +1,152 @@
+"""From a signal to what is done about it: at once, where nothing has to be waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from treewarden.agents.core.exit import Exit, Failure, Stopped
+from treewarden.agents.core.lifecycle import SlotEvent, SlotState
+
+from .child import Child
+from .core.action import (
+    Action,
+    Break,
+    Escalate,
+    Hold,
+    Recycle,
+    Restart,
+    Resume,
+    RollBack,
+    Scope,
+    SetAside,
+    Stop,
+    Throttle,
+)
+from .core.signal import OperatorAsked, Reported, Signal
+from .recovery import return_in_hand
+
+if TYPE_CHECKING:
+    from .fence import AgentLife
+    from .supervisor import Supervisor
+
+__all__ = ["Acting", "Rest", "wait_for"]
+
+Rest: TypeAlias = Coroutine[Any, Any, Exit | None] | None
+"""What is left to wait for, which nobody has begun; it returns how the supervisor ends, if it does. None: nothing."""
+
+
+async def wait_for(rest: Rest) -> Exit | None:
+    """Do what is left."""
+    return None if rest is None else await rest
+
+
+class Acting:
+    """The decisions of one supervisor, and what they lead to. They are made one at a time."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._common = supervisor.common
+        self._children = supervisor.children
+        self._remedies = supervisor.remedies
+        self._restarts = supervisor.restarts
+        self._judge = supervisor.judge
+
+    def decide(self, child: Child, signal: Signal, life: AgentLife | Supervisor | None = None) -> Rest:
+        """Decide what to do about a signal and do it; `life` has ended with it. Returns what is left to wait for."""
+        if child.calm is not None:
+            child.calm.cancel()
+            child.calm = None
+        if not isinstance(signal, OperatorAsked) and self._remedies.keeps_quiet(child, signal):
+            self._common.note(*self._judge.join(child, signal))
+            if life is not None:
+                return_in_hand(life, Resume(), self._common)
+            return None
+        if child.incident is not None and self._remedies.keeps_checkpoints(child):
+            return self._decide_looking_back(child, signal, life)
+        return self._decide(child, signal, life, 0)
+
+    async def _decide_looking_back(
+        self, child: Child, signal: Signal, life: AgentLife | Supervisor | None
+    ) -> Exit | None:
+        checkpoints = await self._remedies.count_checkpoints(child)
+        return await wait_for(self._decide(child, signal, life, checkpoints))
+
+    def _decide(self, child: Child, signal: Signal, life: AgentLife | Supervisor | None, checkpoints: int) -> Rest:
+        decision, events = self._judge.decide(child, signal, self._children.order, checkpoints)
+        self._common.note(*events)
+        if life is not None:
+            return_in_hand(life, decision.action, self._common)
+        if isinstance(decision.action, Escalate):
+            self._supervisor.gave_up = f"{child.path}: {decision.chosen.reason}"
+        rest = self._act(child, signal, decision.action)
+        if rest is not None:
+            return self._act_and_watch(rest, child, signal)
+        self._watch(child, signal)
+        return None
+
+    async def _act_and_watch(self, rest: Coroutine[Any, Any, Exit | None], child: Child, signal: Signal) -> Exit | None:
+        exit = await rest
+        self._watch(child, signal)
+        return exit
+
+    def _watch(self, child: Child, signal: Signal) -> None:
+        watched = child.calm is not None or child.incident is None or child.current is None
+        if not watched and not isinstance(signal, Reported):
+            self._restarts.watch_calm(child)
+
+    def _act(self, child: Child, signal: Signal, action: Action) -> Rest:
+        match action:
+            case Restart(scope, after):
+                return self._restart(child, signal, scope, after)
+            case SetAside(_, after):
+                return self._restart(child, signal, Scope.ONE, after)
+            case Resume():
+                self._remedies.resume(child)
+            case Throttle(seconds):
+                self._remedies.throttle(child, seconds)
+            case Break(dependency, seconds):
+                self._remedies.break_dependency(child, signal, dependency, seconds)
+            case Hold(question):
+                self._remedies.hold(child, question)
+            case Escalate() | RollBack() | Recycle() | Stop():
+                return self._act_waiting(child, signal, action)
+        return None
+
+    async def _act_waiting(
+        self, child: Child, signal: Signal, action: Escalate | RollBack | Recycle | Stop
+    ) -> Exit | None:
+        match action:
+            case Escalate(reason):
+                if child.state is SlotState.RESTARTING:
+                    child.move(SlotEvent.ABANDON)
+                await self._children.stop_all("shutdown")
+                return Stopped(reason)
+            case RollBack(steps, after):
+                await self._remedies.roll_back(child, steps)
+                return await wait_for(self._restart(child, signal, Scope.ONE, after))
+            case Recycle():
+                if child.current is not None:
+                    await self._children.stop(child, "recycled")
+                return await wait_for(self._restarts.restart(child, Scope.ONE))
+            case Stop():
+                if child.current is not None:
+                    await self._children.stop(child)
+                    self._children.close(child, "it was stopped")
+                return None
+
+    def _restart(self, child: Child, signal: Signal, scope: Scope, after: float) -> Rest:
+        """Restart after `signal`: one that lives (a hang, an operator's wish) is ended first."""
+        if child.current is None:
+            return self._restarts.begin(child, scope, after)
+        return self._end_and_restart(child, child.current, signal, scope, after)
+
+    async def _end_and_restart(
+        self, child: Child, life: AgentLife | Supervisor, signal: Signal, scope: Scope, after: float
+    ) -> Exit | None:
+        doing = str(getattr(signal, "doing", ""))
+        await self._children.kill(life, Failure(type(signal).__name__, doing, fingerprint="ended by its supervisor"))
+        await life.wait_emptied()
+        self._children.account(child, expected=True)
+        return_in_hand(life, Restart(scope, after), self._common)
+        return await wait_for(self._restarts.begin(child, scope, after))

@@ -1,0 +1,53 @@
+"""What waits for a supervisor's loop: signals, ended lives, calls and what is left to do, in arrival order."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import trio
+
+from treewarden.agents.wake import WAKE
+
+__all__ = ["Queue"]
+
+
+class Queue:
+    """An unbounded queue with one reader, which parks only when nothing waits. Only public `trio.lowlevel` names."""
+
+    __slots__ = ("_items", "_reader")
+
+    def __init__(self) -> None:
+        self._items: deque[object] | None = None
+        """None while nothing has waited yet: most supervisors of a big tree never hear of anything."""
+        self._reader: trio.lowlevel.Task | None = None
+
+    @property
+    def reader(self) -> trio.lowlevel.Task | None:
+        """Who is parked because nothing waits."""
+        return self._reader
+
+    def put(self, item: object) -> None:
+        """Add something at the end. Never blocks."""
+        if self._items is None:
+            self._items = deque()
+        self._items.append(item)
+        if self._reader is not None:
+            reader, self._reader = self._reader, None
+            trio.lowlevel.reschedule(reader, WAKE)
+
+    async def get(self) -> object:
+        """Take what came first, waiting for it. A checkpoint. Cancelled: nothing was taken."""
+        if self._items:
+            await trio.lowlevel.checkpoint()
+        while not self._items:
+            self._reader = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._abort)
+        return self._items.popleft()
+
+    def get_nowait(self) -> object | None:
+        """Take what came first; None if nothing waits."""
+        return self._items.popleft() if self._items else None
+
+    def _abort(self, _: object) -> trio.lowlevel.Abort:
+        self._reader = None
+        return trio.lowlevel.Abort.SUCCEEDED

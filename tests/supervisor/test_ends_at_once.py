@@ -1,0 +1,199 @@
+"""An end that comes while the supervisor has nothing to do is handled in the task that it comes from."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from attrs import frozen
+
+from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.durability import VOLATILE, MailboxSpec
+from treewarden.agents.core.message import Request
+from treewarden.supervisor import NO_BACKOFF, ChildSpec, Intensity, Strategy, otp
+from treewarden.supervisor.core.case import Case
+from treewarden.supervisor.core.event import (
+    ChildEnded,
+    ChildStarted,
+    ChildStartFailed,
+    DeadLettered,
+    Decided,
+    IncidentOpened,
+)
+from treewarden.supervisor.core.guards import Declined, Option
+from treewarden.supervisor.journal.memory import MemoryJournal
+from treewarden.supervisor.journal.port import Commit
+from treewarden.supervisor.queue import Queue
+from treewarden.topologies import child, open_tree, tree
+
+MARK: contextvars.ContextVar[str] = contextvars.ContextVar("mark", default="")
+
+
+@frozen
+class Break:
+    text: str = "told to"
+
+
+@frozen
+class Marked(Request[str]):
+    """What the agent's context says."""
+
+
+class Fragile(Agent[None]):
+    def __init__(self, refuse: Callable[[], bool] = lambda: False) -> None:
+        if refuse():
+            raise RuntimeError("no more")
+        self.born_with = MARK.get()
+
+    @handles
+    def break_down(self, message: Break) -> None:
+        MARK.set("left behind")
+        raise RuntimeError(message.text)
+
+    @handles
+    def marked(self, message: Marked) -> str:
+        return MARK.get() or self.born_with
+
+
+class Kept(MemoryJournal):
+    """A journal that remembers the commits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commits: list[list[type]] = []
+
+    def submit(self, commit: Commit, then: Callable[[BaseException | None], None]) -> None:
+        self.commits.append([type(event) for _, event in commit.events])
+        super().submit(commit, then)
+
+
+def fragile(id: str = "a", **args: Any) -> ChildSpec:
+    return child(Fragile, id=id, args=args, mailbox=MailboxSpec(durability=VOLATILE), backoff=NO_BACKOFF)
+
+
+async def test_the_facts_of_a_crash_are_one_commit_in_their_order(autojump_clock: trio.testing.MockClock) -> None:
+    journal = Kept()
+    async with open_tree(tree(fragile(), policy=otp()), journal=journal) as running:
+        del journal.commits[:]
+        await running.ref("a").tell(Break())
+        assert await running.ref("a").ask(Marked()) == ""
+        assert journal.commits == [[ChildEnded, IncidentOpened, Decided, DeadLettered, ChildStarted]]
+
+
+async def test_a_life_has_nothing_of_the_context_of_the_one_before(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_tree(tree(fragile(), policy=otp(), restarts=Intensity(10, 5.0))) as running:
+        ref = running.ref("a")
+        for life in range(2, 6):
+            await ref.tell(Break())
+            assert await ref.ask(Marked()) == ""
+            assert running.snapshot()[0].incarnation == life
+
+
+async def test_an_agent_that_cannot_be_made_again_is_tried_again_behind_what_waits(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    journal, made = Kept(), [0]
+
+    def refuse() -> bool:
+        made[0] += 1
+        return made[0] in (2, 3)
+
+    async with open_tree(tree(fragile(refuse=refuse), policy=otp()), journal=journal) as running:
+        await running.ref("a").tell(Break())
+        assert await running.ref("a").ask(Marked()) == ""
+    kinds = [kind for commit in journal.commits for kind in commit]
+    assert kinds.count(ChildStartFailed) == 2
+    assert kinds.count(Decided) == 3
+
+
+@frozen
+class Faulty:
+    """A policy with a bug."""
+
+    name: str = "faulty"
+    counts_alike: bool = False
+    escalates: bool = True
+    stable_after: float | None = None
+
+    def propose(self, case: Case) -> tuple[Option, ...]:
+        raise LookupError("a bug in the policy")
+
+    def declined(self, case: Case) -> tuple[Declined, ...]:
+        return ()
+
+
+async def test_a_fault_of_the_policy_is_no_fault_of_the_agent(autojump_clock: trio.testing.MockClock) -> None:
+    async def crash() -> None:
+        async with open_tree(tree(fragile(), policy=Faulty())) as running:
+            await running.ref("a").tell(Break())
+            await trio.sleep_forever()
+
+    with pytest.raises(LookupError, match="a bug in the policy"):
+        await crash()
+
+
+async def test_ends_in_one_turn_of_the_loop_are_all_handled(autojump_clock: trio.testing.MockClock) -> None:
+    """Also those of a group, whose restart has to wait for its members, and that come while it does."""
+    for strategy in (Strategy.ONE_FOR_ONE, Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE):
+        blueprint = tree(
+            *(fragile(f"n{n}") for n in range(5)), strategy=strategy, policy=otp(), restarts=Intensity(10, 5.0)
+        )
+        async with open_tree(blueprint) as running:
+            for n in range(5):
+                running.ref(f"n{n}").tell_nowait(Break())
+            await trio.testing.wait_all_tasks_blocked()
+            for n in range(5):
+                assert await running.ref(f"n{n}").ask(Marked()) == ""
+            assert {status.state for status in running.snapshot()} == {"up"}
+
+
+async def test_leaving_while_a_group_restarts(autojump_clock: trio.testing.MockClock) -> None:
+    """What was left to do when the tree was cancelled is not begun any more, and nobody complains."""
+    with trio.CancelScope() as scope:
+        async with open_tree(tree(fragile("a"), fragile("b"), strategy=Strategy.ONE_FOR_ALL)) as running:
+            running.ref("a").tell_nowait(Break())
+            running.ref("b").tell_nowait(Break())
+            await trio.lowlevel.checkpoint()
+            scope.cancel()
+            await trio.lowlevel.checkpoint()
+    assert scope.cancelled_caught
+
+
+# -- the queue
+
+
+async def test_the_queue_keeps_the_order_and_gives_nothing_to_a_reader_that_was_cancelled() -> None:
+    queue = Queue()
+    assert queue.get_nowait() is None
+    with trio.move_on_after(0) as scope:
+        await queue.get()
+    assert scope.cancelled_caught
+    assert queue.reader is None
+    async with trio.open_nursery() as nursery:
+        got: list[object] = []
+
+        async def read() -> None:
+            while len(got) < 3:
+                got.append(await queue.get())
+
+        nursery.start_soon(read)
+        await trio.testing.wait_all_tasks_blocked()
+        assert queue.reader is not None
+        for item in "abc":
+            queue.put(item)
+        assert queue.reader is None
+    assert got == ["a", "b", "c"]
+
+
+async def test_a_reader_that_is_cancelled_as_something_comes_leaves_it_there() -> None:
+    queue = Queue()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(queue.get)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+        queue.put("a")
+    assert queue.get_nowait() == "a"
