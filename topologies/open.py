@@ -9,16 +9,16 @@ import os
 import random
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from treewarden.agents.core.durability import Message
 from treewarden.agents.core.exit import alone
 from treewarden.agents.core.message import Envelope
-from treewarden.agents.errors import AgentStopped, TreeFailed
+from treewarden.agents.errors import AgentStopped, ConfigurationError, TreeFailed
 from treewarden.agents.ports import Clock
 from treewarden.supervisor.common import Common, LoopClock
 from treewarden.supervisor.core.event import TreeClosed, TreeOpened
@@ -36,6 +36,9 @@ from .core.blueprint import Blueprint, walk
 from .errors import checked
 from .running import Root, Tree
 
+if TYPE_CHECKING:
+    from treewarden.supervisor.journal.anchoring import Anchoring
+
 __all__ = ["open_tree"]
 
 _LESSONS: Final = 5000
@@ -52,6 +55,7 @@ async def open_tree(
     clock: Clock | None = None,
     seed: int | None = None,
     wall: Callable[[], float] = time.time,
+    anchor: Anchoring | None = None,
 ) -> AsyncGenerator[Tree]:
     """Run a tree for the length of a block.
 
@@ -61,14 +65,18 @@ async def open_tree(
     was acknowledged is on disk, what was in hand runs again.
 
     `journal` is a file, a `Journal`, or None for one in memory, which ends with the tree. `seed` makes the spread of
-    delays repeatable. `wall` gives seconds since 1970.
+    delays repeatable. `wall` gives seconds since 1970. `anchor` keeps the head of the journal's chain outside of its
+    file, while the tree runs and when it has stopped (see `Anchoring`).
 
-    Raises `BlueprintError` before anything starts, `JournalOwned` when another process owns the file, and `TreeFailed`
+    Raises `BlueprintError` before anything starts, `JournalOwned` when another process owns the file, what `anchored`
+    raises for heads that the journal does not lead through, and `TreeFailed`
     with the exceptions behind it when the root gives up or does not start; the block is cancelled then.
     """
     checked(blueprint)
+    if journal is None and anchor is not None:
+        raise ConfigurationError("a journal in memory has no chain to anchor: give open_tree a file as `journal`")
     clock = clock if clock is not None else LoopClock(wall)
-    async with _journal(journal, clock) as store:
+    async with _journal(journal, clock) as store, _anchored(store, anchor, clock):
         timers = Timers()
         common = Common(
             clock=clock,
@@ -156,6 +164,14 @@ def _journal(journal: str | os.PathLike[str] | Journal | None, clock: Clock) -> 
 
         return SqliteJournal(os.fspath(journal), clock=clock)
     return journal
+
+
+def _anchored(journal: Journal, anchor: Anchoring | None, clock: Clock) -> AbstractAsyncContextManager[None]:
+    if anchor is None:
+        return nullcontext()
+    from treewarden.supervisor.journal.anchoring import anchored
+
+    return anchored(journal, anchor, clock)
 
 
 def _opened(common: Common, blueprint: Blueprint) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import pathlib
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from types import TracebackType
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import trio
 
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import JournalDamaged, JournalError
 
-from ..core.chain import Head, Verdict, verify
+from ..core.chain import Head, StoredRow, Verdict, verify
 from . import rows
 from .holder import Fate, Holder, ProcessTable, ProcfsTable
 from .port import START, CheckpointRow, DeadRow, MessageRow, Record, Seq, StateRow
@@ -26,6 +26,8 @@ from .taking import meta
 __all__ = ["JournalFile", "wait_for_records"]
 
 T = TypeVar("T")
+
+_EVENTS: Final = "SELECT seq, at, epoch, path, kind, version, body, prev, hash FROM events WHERE seq > ? ORDER BY seq"
 
 
 class JournalFile:
@@ -45,6 +47,8 @@ class JournalFile:
     def open(cls, file: str | os.PathLike[str], *, processes: ProcessTable | None = None) -> JournalFile:
         """Raises `JournalError` if there is no such file, it is not a journal, or a newer treewarden wrote it."""
         path = pathlib.Path(file)
+        if path.is_dir():
+            raise JournalError(f"{path} is a folder: name the journal in it")
         if not path.is_file():
             raise JournalError(f"there is no journal {path}: give the file that a tree was started with")
         # Never immutable=1: it leaves out what is still in the write-ahead log.
@@ -121,6 +125,10 @@ class JournalFile:
         """The current state of every slot, by path."""
         return self._ask(rows.states)
 
+    def paths(self) -> frozenset[Path]:
+        """Every slot that an event is about."""
+        return self._ask(rows.paths)
+
     def checkpoints(self, path: Path, limit: int = 20) -> Sequence[CheckpointRow]:
         """Kept states of one slot, newest first."""
         return self._ask(lambda connection: rows.checkpoints(connection, path, limit))
@@ -141,8 +149,10 @@ class JournalFile:
         """When the timers of one slot are due, in wall seconds, by name."""
         return self._ask(lambda connection: rows.timers(connection, path))
 
-    def verify(self, head: Head | None = None) -> Verdict:
-        """Check the hash chain of all events, up to `head` (that of the file itself, which proves less)."""
+    def verify(self, head: Head | None = None, *, anchors: Sequence[Head] = ()) -> Verdict:
+        """Check the hash chain of all events, up to `head` (that of the file itself, which proves less) and through
+        `anchors`, the heads that were kept elsewhere. A row that SQLite cannot read is a fault, and hides no other.
+        """
 
         def question(connection: sqlite3.Connection) -> Verdict:
             text = connection.text_factory
@@ -150,8 +160,7 @@ class JournalFile:
             connection.execute("BEGIN")  # so that the events and the head are of the same moment
             try:
                 end = self.head if head is None else head
-                stored = "SELECT seq, at, epoch, path, kind, version, body, prev, hash FROM events ORDER BY seq"
-                return verify(connection.execute(stored), end)
+                return verify(_stored(connection, end.seq), end, anchors=anchors)
             finally:
                 connection.execute("ROLLBACK")
                 connection.text_factory = text
@@ -200,6 +209,24 @@ def _check(connection: sqlite3.Connection, path: pathlib.Path) -> None:
         raise
     if identify(connection, str(path)) == 0:
         raise JournalError(f"{path} is empty: no tree was ever started with it")
+
+
+def _stored(connection: sqlite3.Connection, last: Seq) -> Iterator[StoredRow]:
+    """Every event as it is stored, in order. Where SQLite gives up, one row without fields, then those behind it."""
+    after, skip = START, 1
+    while True:
+        try:
+            for row in connection.execute(_EVENTS, (after,)):
+                after, skip = row[0], 1
+                yield row
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:  # it is busy, or gone: that says nothing about the row
+                raise
+            yield after + 1, None, None, None, None, None, None, None, None
+            after, skip = after + skip, 2 * skip
+            if after < last:
+                continue
+        return
 
 
 def _readable_or_not(text: bytes) -> str | bytes:

@@ -24,6 +24,7 @@ __all__ = [
     "dead_letters",
     "holder",
     "messages",
+    "paths",
     "records",
     "recovered",
     "slots",
@@ -106,6 +107,16 @@ def slots(connection: sqlite3.Connection) -> frozenset[Path]:
         " SELECT (SELECT min(path) FROM mailbox WHERE path > mail.path) FROM mail WHERE mail.path IS NOT NULL)"
         " SELECT path FROM mail WHERE path IS NOT NULL UNION SELECT path FROM states UNION SELECT path FROM timers"
         " UNION SELECT path FROM replies"
+    ).fetchall()
+    return frozenset(Path(path) for (path,) in rows)
+
+
+def paths(connection: sqlite3.Connection) -> frozenset[Path]:
+    """Slots that events are about. Steps from path to path, however many events there are."""
+    rows = connection.execute(
+        "WITH RECURSIVE told(path) AS (SELECT min(path) FROM events WHERE path > '' UNION ALL"
+        " SELECT (SELECT min(path) FROM events WHERE path > told.path) FROM told WHERE told.path IS NOT NULL)"
+        " SELECT path FROM told WHERE path IS NOT NULL"
     ).fetchall()
     return frozenset(Path(path) for (path,) in rows)
 

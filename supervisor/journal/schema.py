@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from typing import Final
 
@@ -163,6 +164,13 @@ def identify(connection: sqlite3.Connection, file: str) -> int:
 def unusable(error: sqlite3.Error, file: str) -> JournalError:
     """What SQLite says about `file` when it cannot be used, for people."""
     if isinstance(error, sqlite3.OperationalError):
+        if os.path.isdir(file):
+            return JournalError(f"{file} is a folder: name a file in it")
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+            return JournalError(
+                f"{file} cannot be written ({error}): its owner writes it and makes files beside it. Give this user "
+                "the right to do both, or name a file on a disk that is not mounted read-only"
+            )
         return JournalError(f"{file} cannot be opened: {error}")
     if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
         return JournalError(f"{file} is not a treewarden journal: it is no SQLite database. Name another file")

@@ -177,7 +177,12 @@ def test_some_of_the_events(closed: Path, capsys: pytest.CaptureFixture[str]) ->
     assert ended == [line for line in everything if "ChildEnded" in line or "TreeClosed" in line]
     assert printed(capsys, "journal", "show", file, "--since", "100000") == everything
     assert printed(capsys, "journal", "show", file, "--since", "1e-6") == []
-    assert printed(capsys, "journal", "show", file, "--path", "nobody") == []
+
+
+def test_events_of_a_slot_that_never_was(closed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["journal", "show", str(closed), "--path", "below/flakey"]) == 2
+    said = f"treewarden: {closed}: no slot below/flakey was ever in this tree; did you mean below/flaky?\n"
+    assert capsys.readouterr().err == said
 
 
 def test_events_for_machines(closed: Path, capsys: pytest.CaptureFixture[str]) -> None:

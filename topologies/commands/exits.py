@@ -12,6 +12,8 @@ class ExitCode(IntEnum):
 
     ORDERLY = 0
     TREE_FAILED = 1
+    DAMAGED = 1
+    """A file was checked and found damaged, or not to be read by the code at hand."""
     REFUSED = 2
     """Usage, or a file that cannot be used; nothing was started."""
     OWNED = 3

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path as File
 
 from treewarden.agents.core.path import Path
+from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.journal.port import START, Record, Seq
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.event_text import path_of
 from treewarden.supervisor.views.tree_status import READS, TreeStatus, fold
 
-__all__ = ["batches", "first_since", "head_of", "status_of", "within"]
+__all__ = ["batches", "first_since", "head_of", "status_of", "unknown_slot", "within"]
 
 _BATCH = 1000
 
@@ -37,6 +39,14 @@ def batches(
 def within(records: Sequence[Record], path: Path | None) -> Sequence[Record]:
     """Those about a slot or what is below it."""
     return records if path is None else [record for record in records if path_of(record.event).is_within(path)]
+
+
+def unknown_slot(file: str, path: Path, known: Collection[Path]) -> ConfigurationError:
+    """What is said of a slot that no event is about."""
+    near = difflib.get_close_matches(path, known, n=5, cutoff=0.6)
+    near += sorted(each for each in known if each.name == path.name and each not in near)[:5]
+    listed = f"did you mean {' or '.join(near)}?" if near else f"`treewarden tree {file}` shows all slots"
+    return ConfigurationError(f"{file}: no slot {path} was ever in this tree; {listed}")
 
 
 def first_since(journal: JournalFile, at: float) -> Seq:

@@ -1,103 +1,22 @@
-"""`treewarden journal show`: a journal's events as lines."""
+"""`treewarden journal`: what can be done with a journal's file."""
 
 from __future__ import annotations
 
-import signal
-import time
 from argparse import Namespace
-from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Mapping
+from typing import Final
 
-import trio
-
-from treewarden.agents.core.exit import alone
-from treewarden.agents.core.path import Path
-from treewarden.supervisor.journal.port import START, Record, Seq
-from treewarden.supervisor.journal.reading import JournalFile, wait_for_records
-from treewarden.supervisor.ops.event_text import event_style, event_text, path_of
-from treewarden.supervisor.ops.jsonlines import event_line
-from treewarden.supervisor.ops.wording import clip, local
-
-from .exits import ExitCode
-from .files import batches, first_since, within
-from .stdout import Stdout
+from .show import show
+from .verify import verify
 
 __all__ = ["journal"]
 
+_DEEDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
+    "show": show,
+    "verify": verify,
+}
+
 
 def journal(arguments: Namespace) -> int:
-    """Print events; with `--follow` also those to come, until Ctrl-C. Reads only."""
-    out = Stdout.here()
-    with JournalFile.open(arguments.file) as file:
-        try:
-            told = _print(file, _begin(file, arguments), arguments, out)
-            if arguments.follow:
-                trio.run(_follow, file, told, arguments, out)
-        except KeyboardInterrupt:
-            if not arguments.follow:  # of which it is the usual end
-                raise
-    return ExitCode.ORDERLY
-
-
-def _begin(file: JournalFile, arguments: Namespace) -> Seq:
-    """After which event to begin to read."""
-    begin = START if arguments.since is None else first_since(file, time.time() - arguments.since)
-    if arguments.last is not None and arguments.path is None and arguments.kind is None:
-        begin = max(begin, file.head.seq - arguments.last)
-    return begin
-
-
-def _print(file: JournalFile, begin: Seq, arguments: Namespace, out: Stdout) -> Seq:
-    """Print what is there; returns the last event that was looked at."""
-    head = max(file.head.seq, begin)
-    last: deque[Record] = deque(maxlen=arguments.last)
-    for records in batches(file, begin, arguments.kind):
-        head = max(head, records[-1].seq)
-        chosen = within(records, arguments.path)
-        if arguments.last is None:
-            _show(chosen, arguments, out)
-        else:
-            last.extend(chosen)
-    _show(last, arguments, out)
-    return head
-
-
-async def _follow(file: JournalFile, told: Seq, arguments: Namespace, out: Stdout) -> None:
-    """Print what comes until a signal ends it; as a task, so that no signal can fall between two calls and be lost."""
-    try:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as heard:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_print_new, file, told, arguments, out)
-                async for _ in heard:
-                    nursery.cancel_scope.cancel()
-                    break
-    except BaseExceptionGroup as group:
-        raise alone(group) from None
-
-
-async def _print_new(file: JournalFile, told: Seq, arguments: Namespace, out: Stdout) -> None:
-    while True:
-        records = await wait_for_records(file, told)
-        told = records[-1].seq
-        _show(_chosen(records, arguments.path, arguments.kind), arguments, out)
-
-
-def _chosen(records: Sequence[Record], path: Path | None, kinds: Collection[str] | None) -> Sequence[Record]:
-    found = within(records, path)
-    return found if kinds is None else [record for record in found if type(record.event).__name__ in kinds]
-
-
-def _show(records: Collection[Record], arguments: Namespace, out: Stdout) -> None:
-    if not records:
-        return
-    if arguments.json:
-        out.write("".join(map(event_line, records)))
-    else:
-        out.lines([_line(record, out) for record in records])
-
-
-def _line(record: Record, out: Stdout) -> str:
-    event = record.event
-    kind = type(event).__name__
-    line = f"{record.seq:>7}  {local(record.at)}  {kind:<17}  {path_of(event):<16}  {event_text(event)}".rstrip()
-    return out.paint(clip(line, out.width), event_style(event))
+    """Do the deed that the command line names."""
+    return _DEEDS[arguments.deed](arguments)

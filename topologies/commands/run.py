@@ -19,6 +19,7 @@ from attrs import define, field
 
 from treewarden.agents.core.exit import alone
 from treewarden.agents.errors import ConfigurationError, JournalError, SupervisionError, TreeFailed
+from treewarden.supervisor.journal.anchoring import Anchoring, key_from
 from treewarden.supervisor.journal.port import Record, Seq
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.console import Opening
@@ -57,10 +58,11 @@ def run(arguments: Namespace) -> int:
     """
     topology = load(arguments.file)
     journal = arguments.journal or topology.journal or f"{topology.name}.db"
+    anchor = _anchoring(arguments)
     view, hint = choose_view(sys.stdout, os.environ, json=arguments.json, plain=arguments.plain)
     exit_now: ExitNow = partial(say_and_exit, farewell=view.farewell)
     output = Output(writer(sys.stdout), _complain)
-    one = _Run(arguments, topology, journal, Report(view, output), hint, exit_now)
+    one = _Run(arguments, topology, journal, Report(view, output), hint, exit_now, anchor)
     with redirect_stdout(sys.stderr) if arguments.json else nullcontext():
         code = trio.run(one.main)
     if code == ExitCode.TREE_FAILED:
@@ -86,6 +88,7 @@ class _Run:
     report: Report
     hint: str
     exit_now: ExitNow
+    anchor: Anchoring | None = None
     tree: Tree | None = None
     sentence: str = ""
     """How it ended."""
@@ -127,7 +130,7 @@ class _Run:
         """Open the tree and see it end: the exit code, and how it ended."""
         try:
             with self.opening:
-                async with open_tree(self.topology.blueprint, journal=self.journal) as tree:
+                async with open_tree(self.topology.blueprint, journal=self.journal, anchor=self.anchor) as tree:
                     self._opened(tree, nursery)
                     await tree.wait_ended()
         except TreeFailed as failed:
@@ -290,6 +293,15 @@ class _Run:
                 summary=self.report.summary,
             )
             await self.report.output.write(self.report.view.closed(ending))
+
+
+def _anchoring(arguments: Namespace) -> Anchoring | None:
+    if arguments.head is None:
+        if arguments.head_key is not None:
+            raise ConfigurationError("--head-key signs the heads that are kept: say where, with --head")
+        return None
+    sign = None if arguments.head_key is None else key_from(arguments.head_key)
+    return Anchoring(file=arguments.head, every=arguments.head_every, sign=sign)
 
 
 def _after(file: str, seq: Seq) -> Sequence[Record]:

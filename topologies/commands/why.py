@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from argparse import Namespace
 from typing import Any, Final
 
 from attrs import asdict
 
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.core.event import TreeClosed, TreeOpened
 from treewarden.supervisor.journal.port import Record
 from treewarden.supervisor.journal.reading import JournalFile
@@ -20,7 +18,7 @@ from treewarden.supervisor.views import incidents, tree_status
 from treewarden.supervisor.views.incidents import Incidents, Story
 
 from .exits import ExitCode
-from .files import batches
+from .files import batches, unknown_slot
 from .stdout import Stdout
 
 __all__ = ["why"]
@@ -41,7 +39,7 @@ def why(arguments: Namespace) -> int:
             known.update(path_of(record.event) for record in records)
             told = incidents.fold(told, [record for record in records if _concerns(record, arguments.path)])
     if not any(path.is_within(arguments.path) for path in known):
-        raise ConfigurationError(_unknown(arguments.file, arguments.path, known))
+        raise unknown_slot(arguments.file, arguments.path, known)
     stories = list(told.stories.values())[-arguments.last :]
     earlier = told.forgotten + len(told.stories) - len(stories)
     if arguments.json:
@@ -60,13 +58,6 @@ def why(arguments: Namespace) -> int:
 def _concerns(record: Record, path: Path) -> bool:
     """Whether an event is about the path or what is below it; that of the whole tree is about everybody."""
     return isinstance(record.event, (TreeOpened, TreeClosed)) or path_of(record.event).is_within(path)
-
-
-def _unknown(file: str, path: Path, known: set[Path]) -> str:
-    near = difflib.get_close_matches(path, known, n=5, cutoff=0.6)
-    near += sorted(each for each in known if each.name == path.name and each not in near)[:5]
-    listed = f"did you mean {' or '.join(near)}?" if near else f"`treewarden tree {file}` shows all slots"
-    return f"{file}: no slot {path} was ever in this tree; {listed}"
 
 
 def _object(story: Story) -> dict[str, Any]:

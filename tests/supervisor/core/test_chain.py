@@ -103,12 +103,28 @@ def swapped(rows: list[Row]) -> list[Row]:
     return rows
 
 
+def exchanged(rows: list[Row]) -> list[Row]:
+    """What events 5 and 9 say, each under the hashes that were there."""
+    rows = list(rows)
+    five, nine = rows[4], rows[8]
+    rows[4], rows[8] = (5, *nine[1:7], *five[7:]), (9, *five[1:7], *nine[7:])
+    return rows
+
+
+def rotated(rows: list[Row]) -> list[Row]:
+    rows = list(rows)
+    rows[4], rows[8], rows[11] = (5, *rows[8][1:]), (9, *rows[11][1:]), (12, *rows[4][1:])
+    return rows
+
+
 DAMAGES: Final[tuple[tuple[Damage, list[tuple[int, FaultKind]]], ...]] = (
     (lambda rows: rows[1:], [(1, FaultKind.MISSING)]),
     (lambda rows: rows[:9] + rows[12:], [(10, FaultKind.MISSING)]),
     (lambda rows: rows[:17], [(18, FaultKind.CUT)]),
     (lambda rows: [], [(1, FaultKind.EMPTY)]),
-    (swapped, [(5, FaultKind.CHANGED), (9, FaultKind.CHANGED)]),
+    (swapped, [(5, FaultKind.SWAPPED)]),
+    (exchanged, [(5, FaultKind.SWAPPED)]),
+    (rotated, [(5, FaultKind.CHANGED), (9, FaultKind.CHANGED), (12, FaultKind.CHANGED)]),
     (lambda rows: rows[:4] + rows[3:], [(4, FaultKind.DISORDERED)]),
     (lambda rows: rehashed(forged(rows, 0), 0), [(20, FaultKind.REBUILT)]),
     (lambda rows: rehashed(forged(rows, 6), 6), [(20, FaultKind.REBUILT)]),
@@ -152,6 +168,58 @@ def test_a_check_may_begin_in_the_middle() -> None:
     assert found(verify(rows[8:], start=Head(8, b"x" * 32))) == [(9, FaultKind.UNLINKED)]
 
 
+def anchors_of(rows: list[Row], *seqs: int) -> list[Head]:
+    return [Head(seq, rows[seq - 1][8]) for seq in seqs]
+
+
+def test_heads_that_were_taken_earlier_lead_through_the_rows() -> None:
+    rows = chained(20)
+    assert verify(rows, head_of(rows), anchors=[Head(), *anchors_of(rows, 5, 5, 12, 20)]).sound
+    assert verify(rows, anchors=anchors_of(rows, 5)).sound
+
+
+def test_an_end_that_is_gone_is_counted_by_the_last_head_of_all() -> None:
+    rows = chained(20)
+    anchors = anchors_of(rows, 5, 18)
+    shorter = rows[:9]
+    assert found(verify(shorter, head_of(shorter), anchors=anchors)) == [(10, FaultKind.CUT)]
+    assert found(verify([], Head(), anchors=anchors)) == [(1, FaultKind.EMPTY)]
+
+
+def test_where_a_chain_was_built_anew_is_bounded_by_two_heads() -> None:
+    rows = chained(20)
+    anchors = anchors_of(rows, 5, 12, 18)
+    anew = rehashed(forged(rows, 7), 7)
+    verdict = verify(anew, head_of(anew), anchors=anchors)
+    assert found(verdict) == [(12, FaultKind.REBUILT)]
+    assert verdict.faults[0].text.endswith("; what was written anew begins behind event 5")
+
+
+def test_a_fault_between_two_heads_explains_the_second() -> None:
+    rows = chained(20)
+    assert found(verify(forged(rows, 7), anchors=anchors_of(rows, 5, 8, 12))) == [(8, FaultKind.CHANGED)]
+    gone = rows[:7] + rows[8:]
+    assert found(verify(gone, anchors=anchors_of(rows, 5, 8, 12))) == [(8, FaultKind.MISSING)]
+
+
+def test_a_change_does_not_hide_that_what_follows_was_written_anew() -> None:
+    rows = chained(20)
+    damaged = rehashed(forged(forged(rows, 2), 10), 10)
+    damaged[2] = (*rows[2][:6], '{"forged":2}', *rows[2][7:])
+    assert found(verify(damaged, anchors=anchors_of(rows, 5, 12, 18))) == [
+        (3, FaultKind.CHANGED),
+        (12, FaultKind.REBUILT),
+    ]
+
+
+def test_a_head_before_the_start_says_nothing_and_one_at_it_counts() -> None:
+    rows = chained(20)
+    start = Head(8, rows[7][8])
+    assert verify(rows[8:], anchors=anchors_of(rows, 3, 8, 11), start=start).sound
+    wrong = [Head(8, b"x" * 32)]
+    assert found(verify(rows[8:], anchors=wrong, start=start)) == [(8, FaultKind.REBUILT)]
+
+
 def test_the_list_of_faults_is_bounded() -> None:
     rows = [(*row[:6], "[]", *row[7:]) for row in chained(50)]
     verdict = verify(rows, limit=5)
@@ -179,6 +247,22 @@ def test_two_events_are_never_hashed_alike(
         link(GENESIS, 1, at, epoch, path, kind, 1, body) for path, kind, body, epoch, at in (one, two)
     ]  # 0.0 and -0.0 are one time
     assert (hashes[0] == hashes[1]) == (one == two)
+
+
+@given(st.data())
+def test_any_row_that_goes_or_moves_is_found(data: st.DataObject) -> None:
+    rows = chained(12)
+    one = data.draw(st.integers(0, 11))
+    other = data.draw(st.integers(0, 11).filter(lambda n: n != one))
+    first = min(one, other) + 1
+    gone = [row for row in rows if row[0] != first]
+    assert found(verify(gone, head_of(rows))) == [(first, FaultKind.MISSING)]
+    moved = list(rows)
+    moved[one], moved[other] = (one + 1, *rows[other][1:]), (other + 1, *rows[one][1:])
+    assert found(verify(moved, head_of(rows))) == [(first, FaultKind.SWAPPED)]
+    shorter = rows[:first]
+    expected = [] if first == 12 else [(first + 1, FaultKind.CUT)]
+    assert found(verify(shorter, head_of(shorter), anchors=[head_of(rows)])) == expected
 
 
 @given(st.integers(1, 12), st.data())

@@ -117,9 +117,9 @@ def test_a_folder_that_is_missing_is_named(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_folder_is_no_file(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(JournalError, match="cannot be opened"):
+    with pytest.raises(JournalError, match="is a folder: name a file in it"):
         opened(tmp_path)
-    with pytest.raises(JournalError, match="there is no journal"):
+    with pytest.raises(JournalError, match="is a folder: name the journal in it"):
         JournalFile.open(tmp_path)
 
 

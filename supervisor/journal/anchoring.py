@@ -1,0 +1,198 @@
+"""Keeping the head of the chain outside of the journal: a file to which a line is appended now and then."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import math
+import os
+import pathlib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import trio
+from attrs import field, frozen
+
+from treewarden.agents.core.exit import alone
+from treewarden.agents.errors import ConfigurationError, JournalDamaged, JournalError
+from treewarden.agents.ports import Clock
+
+from ..core.anchor import Anchor, Anchors, Sign, anchor_line, hmac_sign, read_anchors
+from ..core.chain import GENESIS, FaultKind, Head
+from .port import START, Journal, Seq
+from .seams import RunSync
+
+__all__ = ["Anchoring", "anchored", "key_from", "load_anchors"]
+
+_LOG: Final = logging.getLogger("treewarden")
+_SHORTEST_KEY: Final = 16
+
+
+@frozen(kw_only=True)
+class Anchoring:
+    """Where heads are kept, how often, and under which key.
+
+    Keep the file where whoever can write the journal cannot: on another machine, or append-only. What was committed
+    since the last line is not covered by it.
+    """
+
+    file: str | os.PathLike[str]
+    every: float = 10.0
+    """Seconds between two lines, at least; none is written while nothing happens."""
+    sign: Sign | None = field(default=None, repr=False)
+    """Signs each line; `hmac_sign(key)`, or a function of your own."""
+
+    def __attrs_post_init__(self) -> None:
+        if not 0 < self.every < math.inf:
+            raise ConfigurationError(f"every is {self.every!r}; give a positive number of seconds")
+
+
+def key_from(file: str | os.PathLike[str]) -> Sign:
+    """The signature under the key that a file holds, without a line end behind it. Blocks.
+
+    Raises `ConfigurationError` for a file that cannot be read and for a key of fewer than 16 bytes.
+    """
+    try:
+        key = pathlib.Path(file).read_bytes().rstrip(b"\r\n")
+    except OSError as error:
+        raise ConfigurationError(f"the key {os.fspath(file)} cannot be read: {error.strerror}") from error
+    if len(key) < _SHORTEST_KEY:
+        raise ConfigurationError(
+            f"the key in {os.fspath(file)} has {len(key)} bytes; give it {_SHORTEST_KEY} or more: "
+            f"head -c 32 /dev/urandom | base64 > {os.fspath(file)}"
+        )
+    return hmac_sign(key)
+
+
+def load_anchors(file: str | os.PathLike[str], sign: Sign | None = None) -> Anchors:
+    """The heads in a file. Blocks. Raises `JournalError` for a file that cannot be read."""
+    try:
+        with open(file, encoding="utf-8", errors="replace", newline="\n") as lines:
+            return read_anchors(lines, sign)
+    except OSError as error:
+        raise JournalError(f"the heads in {os.fspath(file)} cannot be read: {error.strerror}") from error
+
+
+@asynccontextmanager
+async def anchored(
+    journal: Journal, anchoring: Anchoring, clock: Clock, *, run_sync: RunSync = trio.to_thread.run_sync
+) -> AsyncGenerator[None]:
+    """Keep the journal's head in a file for the length of a block; once more when it is left.
+
+    Before it begins, the heads that are there have to be this journal's: raises `JournalDamaged` if it does not lead
+    through the last one, `ConfigurationError` if they are another journal's or under another key, `JournalError` if
+    the file cannot be written. Later a line that cannot be written is logged and tried again; the tree goes on.
+    """
+    writer = _Writer(journal, anchoring, clock, run_sync)
+    await writer.begin()
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(writer.run)
+            try:
+                yield
+            finally:
+                nursery.cancel_scope.cancel()
+                with trio.CancelScope(shield=True):
+                    await writer.keep()
+    except BaseExceptionGroup as group:
+        error = alone(group)
+        if error is group:
+            raise
+        raise error from error.__cause__
+
+
+class _Writer:
+    def __init__(self, journal: Journal, anchoring: Anchoring, clock: Clock, run_sync: RunSync) -> None:
+        self._journal = journal
+        self._anchoring = anchoring
+        self._clock = clock
+        self._run_sync = run_sync
+        self._kept: Seq = START
+        """The last event whose head was kept."""
+        self._failing = False
+
+    async def begin(self) -> None:
+        file, opened = os.fspath(self._anchoring.file), self._journal.opened
+        found = await self._run_sync(_load_or_make, file, self._anchoring.sign)
+        for fault in found.faults:
+            if fault.kind is FaultKind.FORGED:
+                raise ConfigurationError(f"{file}: {fault.text}; give the key that it was begun with, or another file")
+            raise JournalDamaged(f"{file}: {fault.text}; begin another file, and keep this one")
+        for anchor in found.anchors[-1:]:
+            if anchor.tree != opened.tree:
+                raise ConfigurationError(
+                    f"{file} holds the heads of another journal ({anchor.tree}); name another file"
+                )
+            hash = await self._hash(anchor.head.seq)
+            if anchor.head.seq > opened.head or hash != anchor.head.hash:
+                raise JournalDamaged(
+                    f"the journal does not lead to event {anchor.head.seq} as {file} has kept it: its end was cut off, "
+                    "or it was written anew. `treewarden journal verify FILE.db --head` says what is wrong"
+                )
+            self._kept = anchor.head.seq
+
+    async def run(self) -> None:
+        while True:
+            await trio.sleep(self._anchoring.every)
+            await self.keep()
+
+    async def keep(self) -> None:
+        """Append the head, if it has moved."""
+        journal = self._journal
+        if journal.head == self._kept:
+            return
+        try:
+            seq = journal.head
+            head = Head(seq, await self._hash(seq))
+            line = anchor_line(
+                Anchor(journal.opened.tree, journal.opened.epoch, self._clock.wall(), head), self._anchoring.sign
+            )
+            await self._run_sync(_append, self._anchoring.file, line)
+        except (OSError, JournalError) as error:
+            if not self._failing:
+                _LOG.warning("the head of the journal cannot be kept in %s: %s", self._anchoring.file, error)
+            self._failing = True
+        else:
+            self._failing = False
+            self._kept = seq
+
+    async def _hash(self, seq: Seq) -> bytes:
+        if seq == START:
+            return GENESIS
+        found = await self._journal.read(seq - 1, 1)
+        if not found or found[0].seq != seq:
+            return b""
+        if not found[0].hash:
+            raise JournalError("this kind of journal has no chain")
+        return bytes.fromhex(found[0].hash)
+
+
+def _load_or_make(file: str, sign: Sign | None) -> Anchors:
+    try:
+        with open(file, "a+b") as heads:  # it can be written, and is there from now on
+            if heads.tell():
+                heads.seek(-1, os.SEEK_END)
+                if heads.read(1) != b"\n":
+                    _end_torn_line(heads.fileno(), file)
+    except OSError as error:
+        raise JournalError(f"heads cannot be kept in {file}: {error.strerror}") from error
+    return load_anchors(file, sign)
+
+
+def _end_torn_line(descriptor: int, file: str) -> None:
+    """Take away what a writer began that died over it: nobody has relied on that."""
+    content = pathlib.Path(file).read_bytes()
+    os.ftruncate(descriptor, content.rfind(b"\n") + 1)
+
+
+def _append(file: str | os.PathLike[str], line: str) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        data, before = line.encode(), os.fstat(descriptor).st_size
+        if os.write(descriptor, data) != len(data):
+            os.ftruncate(descriptor, before)  # half a line would spoil the next one
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,218 @@
+"""The head outside of the file: when it is kept, and what a journal has to lead through before a tree opens it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pathlib
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from treewarden.agents.errors import ConfigurationError, JournalDamaged, JournalError
+from treewarden.supervisor.core.anchor import Sign, hmac_sign
+from treewarden.supervisor.core.chain import Head
+from treewarden.supervisor.journal.anchoring import Anchoring, anchored, key_from, load_anchors
+from treewarden.supervisor.journal.memory import MemoryJournal
+from treewarden.supervisor.journal.port import Commit
+from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.testing import inline_run_sync
+
+from ...journals import WALL, WallClock, fact, on_disk
+
+KEY = hmac_sign(b"k" * 32)
+
+
+@pytest.fixture
+def file(tmp_path: pathlib.Path) -> pathlib.Path:
+    return tmp_path / "tree.db"
+
+
+@pytest.fixture
+def heads(tmp_path: pathlib.Path) -> pathlib.Path:
+    return tmp_path / "heads.jsonl"
+
+
+def one(number: int) -> Commit:
+    return Commit(events=((WALL + number, fact(number)),))
+
+
+def read(heads: pathlib.Path) -> str:
+    return heads.read_text()
+
+
+def write(heads: pathlib.Path, text: str) -> None:
+    heads.write_text(text)
+
+
+async def run(
+    file: pathlib.Path, heads: pathlib.Path, events: int, *, every: float = 10.0, sign: Sign | None = KEY
+) -> None:
+    """A life of a tree that commits one event in each second."""
+    anchoring = Anchoring(file=heads, every=every, sign=sign)
+    async with on_disk(file) as journal, anchored(journal, anchoring, WallClock(), run_sync=inline_run_sync):
+        for number in range(events):
+            await trio.sleep(1)
+            await journal.commit(one(number))
+
+
+async def test_heads_are_kept_now_and_then_and_at_the_end(
+    file: pathlib.Path, heads: pathlib.Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    await run(file, heads, 25)
+    kept = load_anchors(heads, KEY)
+    assert not kept.faults
+    seqs = [anchor.head.seq for anchor in kept.anchors]
+    assert seqs[-1] == 25
+    assert len(seqs) == 3
+    with JournalFile.open(file) as journal:
+        assert kept.anchors[-1].head == journal.head
+        assert journal.verify(anchors=[anchor.head for anchor in kept.anchors]).sound
+
+
+async def test_nothing_is_kept_while_nothing_happens(
+    file: pathlib.Path, heads: pathlib.Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    anchoring = Anchoring(file=heads, every=1)
+    async with on_disk(file) as journal, anchored(journal, anchoring, WallClock(), run_sync=inline_run_sync):
+        await trio.sleep(100)
+        await journal.commit(one(1))
+        await trio.sleep(100)
+    assert len(load_anchors(heads).anchors) == 1
+
+
+async def test_the_next_life_goes_on_in_the_same_file(
+    file: pathlib.Path, heads: pathlib.Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    await run(file, heads, 3)
+    await run(file, heads, 0)
+    await run(file, heads, 3)
+    kept = load_anchors(heads, KEY).anchors
+    assert [(anchor.epoch, anchor.head.seq) for anchor in kept] == [(1, 3), (3, 6)]
+
+
+async def test_a_tree_is_not_opened_on_a_journal_whose_end_was_cut(
+    file: pathlib.Path, heads: pathlib.Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    await run(file, heads, 5)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("DELETE FROM events WHERE seq > 3")
+        connection.execute("UPDATE meta SET seq = 3, hash = (SELECT hash FROM events WHERE seq = 3)")
+        connection.commit()
+    with pytest.raises(JournalDamaged, match=r"does not lead to event 5 as .*heads\.jsonl has kept it"):
+        await run(file, heads, 1)
+
+
+async def test_heads_of_another_journal_or_key_are_refused(
+    file: pathlib.Path, heads: pathlib.Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    await run(file, heads, 2)
+    with pytest.raises(ConfigurationError, match="holds the heads of another journal"):
+        await run(file.with_name("other.db"), heads, 2)
+    with pytest.raises(ConfigurationError, match="was not made with this key; give the key that it was begun with"):
+        await run(file, heads, 1, sign=hmac_sign(b"x" * 32))
+    write(heads, "nonsense\n")
+    with pytest.raises(JournalDamaged, match="line 1 of the heads is none; begin another file"):
+        await run(file, heads, 1)
+
+
+async def test_a_line_that_its_writer_died_over_is_taken_away(
+    file: pathlib.Path, heads: pathlib.Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    await run(file, heads, 2)
+    whole = read(heads)
+    write(heads, whole + whole[:20])
+    await run(file, heads, 1)
+    assert [anchor.head.seq for anchor in load_anchors(heads, KEY).anchors] == [2, 3]
+    assert load_anchors(heads, KEY).faults == ()
+
+
+async def test_heads_that_cannot_be_kept_are_said_before_it_begins(file: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(JournalError, match=r"heads cannot be kept in .*: Is a directory"):
+        await run(file, tmp_path, 0)
+    with pytest.raises(JournalError, match=r"No such file or directory"):
+        await run(file, tmp_path / "none" / "heads", 0)
+
+
+async def test_a_disk_that_is_full_for_a_while_ends_nothing(
+    file: pathlib.Path,
+    heads: pathlib.Path,
+    autojump_clock: trio.testing.MockClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    full = False
+
+    async def run_sync(call: Any, /, *args: Any) -> Any:
+        if full and call.__name__ == "_append":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return await inline_run_sync(call, *args)
+
+    anchoring = Anchoring(file=heads, every=1)
+    async with on_disk(file) as journal, anchored(journal, anchoring, WallClock(), run_sync=run_sync):
+        for number in range(6):
+            full = number in (1, 2, 3)
+            await journal.commit(one(number))
+            await trio.sleep(1.4)
+    assert [anchor.head.seq for anchor in load_anchors(heads).anchors] == [1, 5, 6]
+    assert [record.message for record in caplog.records] == [
+        f"the head of the journal cannot be kept in {heads}: [Errno 28] No space left on device"
+    ]
+
+
+async def test_what_the_block_raises_comes_out_as_itself(
+    file: pathlib.Path, heads: pathlib.Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def fail() -> None:
+        anchoring = Anchoring(file=heads)
+        async with on_disk(file) as journal, anchored(journal, anchoring, WallClock(), run_sync=inline_run_sync):
+            await journal.commit(one(1))
+            raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        await fail()
+    assert [anchor.head.seq for anchor in load_anchors(heads).anchors] == [1]
+
+
+async def test_a_journal_without_a_chain_is_told_of(heads: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    anchoring = Anchoring(file=heads)
+    async with MemoryJournal() as journal, anchored(journal, anchoring, WallClock(), run_sync=inline_run_sync):
+        await journal.commit(one(1))
+    assert load_anchors(heads).anchors == ()
+    assert "this kind of journal has no chain" in caplog.records[0].message
+
+
+def test_a_key_in_a_file(tmp_path: pathlib.Path) -> None:
+    key = tmp_path / "key"
+    key.write_bytes(b"k" * 32 + b"\n")
+    assert key_from(key)(b"text") == KEY(b"text")
+    key.write_text("short")
+    with pytest.raises(ConfigurationError, match="has 5 bytes; give it 16 or more"):
+        key_from(key)
+    with pytest.raises(ConfigurationError, match=r"the key .*none cannot be read: No such file"):
+        key_from(tmp_path / "none")
+
+
+@pytest.mark.parametrize("every", [0, -1, float("inf"), float("nan")])
+def test_an_interval_that_is_none(every: float) -> None:
+    with pytest.raises(ConfigurationError, match="give a positive number of seconds"):
+        Anchoring(file="heads", every=every)
+
+
+def test_the_key_is_not_shown() -> None:
+    assert "sign" not in repr(Anchoring(file="heads", sign=KEY))
+
+
+async def test_a_head_is_that_of_the_moment(
+    file: pathlib.Path, heads: pathlib.Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    await run(file, heads, 12, every=5)
+    for line in read(heads).splitlines():
+        fields = json.loads(line)
+        with JournalFile.open(file) as journal:
+            (record,) = journal.records(fields["seq"] - 1, 1)
+            assert Head(record.seq, bytes.fromhex(record.hash)) == Head(fields["seq"], bytes.fromhex(fields["hash"]))

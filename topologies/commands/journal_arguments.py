@@ -1,0 +1,45 @@
+"""What `treewarden journal` takes: its deeds and their options."""
+
+from __future__ import annotations
+
+from .words import Words, add_json, add_word, count, kind, path, positive
+
+__all__ = ["add_journal"]
+
+
+def add_journal(words: Words) -> None:
+    """Declare the word and its deeds."""
+    word = add_word(words, "journal", "read and check journals", "treewarden journal show watchdog.db --last 20")
+    deeds = word.add_subparsers(dest="deed", required=True)
+    _show(deeds)
+    _verify(deeds)
+
+
+def _show(deeds: Words) -> None:
+    show = add_word(
+        deeds, "show", "print a journal's events", "treewarden journal show watchdog.db --follow --path pollers",
+        "It reads only.",
+    )  # fmt: skip
+    show.set_defaults(word="journal")
+    show.add_argument("file", metavar="FILE.db")
+    show.add_argument("--follow", action="store_true", help="go on with new events, until Ctrl-C")
+    show.add_argument("--path", type=path, metavar="PATH", help="only this slot and those below it")
+    show.add_argument(
+        "--kind", type=kind, action="append", metavar="KIND", help="only these, as ChildEnded; may be repeated"
+    )
+    show.add_argument("--last", type=count, metavar="N", help="only the last N")
+    show.add_argument("--since", type=positive, metavar="SECONDS", help="only those of the last SECONDS")
+    add_json(show)
+
+
+def _verify(deeds: Words) -> None:
+    verify = add_word(
+        deeds, "verify", "check the hash chain of a journal's events",
+        "treewarden journal verify watchdog.db --head heads.jsonl --key key.txt",
+        "Of a live tree or a dead\none; it reads only. Without --head the file's own word is taken for where it ends.",
+    )  # fmt: skip
+    verify.set_defaults(word="journal")
+    verify.add_argument("file", metavar="FILE.db")
+    verify.add_argument("--head", metavar="HEAD.jsonl", help="the heads that `treewarden run --head` has kept")
+    verify.add_argument("--key", metavar="FILE", help="the key under which they are signed")
+    add_json(verify)

@@ -1,0 +1,92 @@
+"""What the words of the command have in common: how one is declared, and what its values may be."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import math
+from typing import Any, Final, NoReturn, Protocol
+
+from treewarden.agents.core.path import Path
+from treewarden.supervisor.core.event import EVENTS
+
+__all__ = ["Words", "add_json", "add_word", "count", "kind", "names", "path", "positive", "seeds"]
+
+_MOST_SEEDS: Final = 10_000
+
+
+class Words(Protocol):
+    def add_parser(self, name: str, **options: Any) -> argparse.ArgumentParser: ...
+
+
+def add_word(words: Words, name: str, help: str, example: str, text: str = "") -> argparse.ArgumentParser:
+    word = words.add_parser(
+        name,
+        help=help,
+        description=f"{help[0].upper()}{help[1:]}.{' ' + text if text else ''}",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    word.set_defaults(word=name)
+    return word
+
+
+def add_json(word: argparse.ArgumentParser) -> None:
+    word.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _refuse(text: str) -> NoReturn:
+    raise argparse.ArgumentTypeError(text)
+
+
+def positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        _refuse(f"{text!r} is no number of seconds")
+    return value if 0 < value < math.inf else _refuse(f"{text} is no time to wait; give a positive number of seconds")
+
+
+def count(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        _refuse(f"{text!r} is no whole number")
+    return value if value > 0 else _refuse(f"{text} is too few; give 1 or more")
+
+
+def path(text: str) -> Path:
+    try:
+        return Path.parse(text)
+    except ValueError as error:
+        _refuse(str(error))
+
+
+def kind(text: str) -> str:
+    known = {kind.lower(): kind for kind in EVENTS}
+    if text.lower() in known:
+        return known[text.lower()]
+    near = [known[word] for word in difflib.get_close_matches(text.lower(), known, n=5, cutoff=0.5)]
+    _refuse(f"there is no event {text!r}; there is {', '.join(near or sorted(EVENTS))}")
+
+
+def names(text: str) -> tuple[str, ...]:
+    """`a,b`"""
+    return tuple(name for name in (part.strip() for part in text.split(",")) if name)
+
+
+def seeds(text: str) -> tuple[int, ...]:
+    """`0-3,7` is 0, 1, 2, 3 and 7."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdecimal() or (last and not last.isdecimal()) or len(first + last) > 12:
+            _refuse(f"{text!r} is no list of seeds; write 0-29 or 0,3,7")
+        low, high = int(first), int(last or first)
+        if low > high or high - low >= _MOST_SEEDS:
+            _refuse(
+                f"{part.strip()!r} is no range of seeds; the first comes first, and there are {_MOST_SEEDS} at most"
+            )
+        found += range(low, high + 1)
+    return tuple(dict.fromkeys(found))
