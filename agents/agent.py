@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeGuard, TypeVar, cast
 
 import trio
 
 from .core.exit import Exit
+from .core.label import Label
 from .core.message import Request
 from .core.path import Path
 from .errors import ConfigurationError
@@ -88,9 +89,17 @@ class Agent(Generic[S]):
         """Add a fact of your own (a frozen attrs value) to the journal, with the settle of the message in hand."""
         self.life.record(fact)
 
-    def checkpoint(self, name: str = "") -> None:
-        """Keep the state that this handler leaves as a checkpoint, under `name` if one is given."""
-        self.life.checkpoint(name)
+    def checkpoint(self, name: str = "", description: str = "", tags: Iterable[str] = ()) -> None:
+        """Keep the state that this handler leaves as a checkpoint, with the settle of the message in hand.
+
+        One with a name or a tag stays for good, unless the child's `retention` says otherwise. Called twice in one
+        handler, the last call counts. Raises `ConfigurationError` for a name or a tag that is not one line of text.
+        """
+        try:
+            label = Label(name, description, tuple(tags))
+        except ValueError as error:
+            raise ConfigurationError(f"{self.path}: {error}") from None
+        self.life.checkpoint(label)
 
     def keep(self) -> None:
         """Settle the state as it is now, soon: for a body (`run`), which has no message that would settle it."""

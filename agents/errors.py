@@ -18,6 +18,7 @@ TreewardenError
 ├── SupervisionError                     a call to a supervisor that it refuses
 │   ├── AlreadyStarted · AlreadyPresent · NotFound · StillRunning · StillRestarting · IsDynamic
 │   ├── SupervisorGone                   it does not run, or ended before it answered
+│   ├── CheckpointRefused                nothing to keep, or nothing to go back to
 │   └── StartFailed                      on_start raised, ended, or took too long
 ├── TreeFailed                           the root gave up; holds the exception group
 └── JournalError
@@ -46,6 +47,7 @@ __all__ = [
     "AlreadyStarted",
     "AskCycle",
     "AskTimeout",
+    "CheckpointRefused",
     "CommitFailed",
     "ConfigurationError",
     "DeliveryError",
@@ -201,6 +203,10 @@ class SupervisorGone(SupervisionError):
         super().__init__(text, path=path)
         self.exit = exit
         """How it ended while the call waited; None if it did not run in the first place."""
+
+
+class CheckpointRefused(SupervisionError):
+    """There is no state to keep, or the checkpoint to go back to is not there; the text says which are."""
 
 
 class StartFailed(SupervisionError):

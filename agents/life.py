@@ -14,6 +14,7 @@ from attrs import define, frozen
 from .agent import Agent
 from .core.durability import Volatile
 from .core.exit import Failure
+from .core.label import Label
 from .core.message import Envelope
 from .core.path import Path
 from .errors import ConfigurationError, Stop
@@ -175,7 +176,7 @@ class Life:
         self.state: Any = agent.state
         """What the last handled message left; a handler that fails goes back to it."""
         self.since_checkpoint = 0
-        self.checkpoint_name: str | None = None
+        self.checkpoint_label: Label | None = None
         self.checkpoint_alarm: Alarm | None = None
         self.in_flight: deque[Envelope] = deque()
         """Told messages whose settle is on its way to the disk, in order."""
@@ -229,8 +230,8 @@ class Life:
             self.beside.events.append(fact)
             self._order_keep()
 
-    def checkpoint(self, name: str) -> None:
-        self.checkpoint_name = name
+    def checkpoint(self, label: Label) -> None:
+        self.checkpoint_label = label
         if not self._in_handler:
             self._order_keep()
 

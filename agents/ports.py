@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from attrs import field, frozen
 
+from .core.label import Label
 from .core.message import Due, Envelope, MessageId
 from .core.path import Path
 
@@ -55,8 +56,8 @@ class Settled:
     events: tuple[Any, ...] = ()
     """The agent's own facts (`self.record`), frozen attrs values."""
     timers: tuple[Due, ...] = ()
-    checkpoint: str | None = None
-    """Keep this state as a checkpoint under this name (empty: without one); None: do not keep it."""
+    checkpoint: Label | None = None
+    """Keep this state as a checkpoint under this label; None: nobody asked for that."""
 
     @property
     def is_empty(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from .core.durability import Checkpointed
 from .core.exit import Failure, describe
+from .core.label import Label
 from .core.message import Due, Envelope
 from .errors import AgentFailed, RateLimited
 from .life import CheckpointDue, Life, Tick
@@ -48,12 +49,12 @@ def settle_beside(life: Life) -> None:
     """Make count what happened outside messages: in `on_start`, in a body, in a helper."""
     slot, events, state = life.slot, tuple(life.beside.events), life.agent.state
     life.keep_ordered = False
-    if state is life.state and not events and life.checkpoint_name is None:
+    if state is life.state and not events and life.checkpoint_label is None:
         return
     if slot.durable:
-        done = Settled(slot.path, state=state, events=events, checkpoint=life.checkpoint_name)
+        done = Settled(slot.path, state=state, events=events, checkpoint=life.checkpoint_label)
         _submit(life, done, state)
-        life.checkpoint_name = None
+        life.checkpoint_label = None
         life.state = state
     else:
         slot.state = life.state = state
@@ -75,10 +76,10 @@ def keep(life: Life, events: tuple[Any, ...] = ()) -> None:
         return
     slot = life.slot
     timers = tuple(Due(name, at) for name, at in slot.due.items())
-    checkpoint = life.checkpoint_name or ""
+    checkpoint = life.checkpoint_label or Label()
     _submit(life, Settled(slot.path, state=life.state, events=events, timers=timers, checkpoint=checkpoint))
     life.since_checkpoint = 0
-    life.checkpoint_name = None
+    life.checkpoint_label = None
 
 
 def throttle(life: Life, item: object, limited: RateLimited) -> None:
@@ -117,20 +118,20 @@ def _settle_on_disk(life: Life, envelope: Envelope | None, result: Any, timers: 
     done = Settled(
         path=slot.path,
         envelope=envelope,
-        state=KEEP if state is life.state and life.checkpoint_name is None else state,
+        state=KEEP if state is life.state and life.checkpoint_label is None else state,
         reply=result,
         asked=turn.asked is not None,
         outgoing=tuple(turn.outgoing),
         events=tuple(turn.events),
         timers=timers,
-        checkpoint=life.checkpoint_name,
+        checkpoint=life.checkpoint_label,
     )
     if done.is_empty and not slot.inflight:
         _leave(done)
     else:
         _submit(life, done, state)
     life.state = state
-    life.checkpoint_name = None
+    life.checkpoint_label = None
     turn.clear()
 
 
@@ -198,7 +199,7 @@ def _keep_if_due(life: Life) -> None:
     level = life.slot.spec.durability
     assert isinstance(level, Checkpointed)
     events = tuple(life.turn.events)
-    if life.checkpoint_name is not None or (level.messages is not None and life.since_checkpoint >= level.messages):
+    if life.checkpoint_label is not None or (level.messages is not None and life.since_checkpoint >= level.messages):
         keep(life, events)
         return
     if events:

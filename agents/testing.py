@@ -295,7 +295,7 @@ class _Kept:
     def settle(self, done: Settled, then: Callable[[BaseException | None], None]) -> None:
         self._run.recorded.extend(done.events)
         if done.checkpoint is not None:
-            self._run.checkpoints.append(done.checkpoint)
+            self._run.checkpoints.append(done.checkpoint.name)
         then(None)
 
     async def accept(self, slot: Slot, envelope: Envelope) -> None:

@@ -9,7 +9,9 @@ from treewarden.agents.demand import on_demand
 if TYPE_CHECKING:
     from .calls import ChildView, Counts, Started, SupervisorRef
     from .core.action import Action
+    from .core.checkpoint import Checkpoint, Retention
     from .core.decision import Decision, Policy
+    from .core.diff import Change
     from .core.event import Event
     from .core.ladder import ladder
     from .core.policies import kubernetes, otp
@@ -37,6 +39,8 @@ __all__ = [
     "AutoShutdown",
     "Backoff",
     "BrutalKill",
+    "Change",
+    "Checkpoint",
     "ChildSpec",
     "ChildView",
     "Counts",
@@ -49,6 +53,7 @@ __all__ = [
     "Record",
     "RestartPolicy",
     "Restore",
+    "Retention",
     "Signal",
     "Started",
     "Strategy",
@@ -63,7 +68,9 @@ __getattr__ = on_demand(
     __name__,
     calls="ChildView Counts Started SupervisorRef",
     core__action="Action",
+    core__checkpoint="Checkpoint Retention",
     core__decision="Decision Policy",
+    core__diff="Change",
     core__event="Event",
     core__ladder="ladder",
     core__policies="kubernetes otp",

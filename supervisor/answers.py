@@ -13,6 +13,7 @@ from treewarden.agents.errors import (
     AlreadyStarted,
     ConfigurationError,
     IsDynamic,
+    JournalError,
     NotFound,
     StartFailed,
     StillRestarting,
@@ -23,8 +24,10 @@ from treewarden.agents.errors import (
 from .calls import Call, ChildView, Counts, Started
 from .child import Child
 from .core.check import check_child, check_supervisor, check_tree
+from .core.checkpoint import Checkpoint
 from .core.incident import Outcome
 from .core.spec import RestartPolicy, Spec, Strategy, SupervisorSpec, made_from
+from .keeping import roll_back
 from .reload import Changes, check_change, reload
 
 if TYPE_CHECKING:
@@ -42,7 +45,7 @@ async def answer(supervisor: Supervisor, call: Call) -> None:
         return
     try:
         call.resolve(await _CALLS[call.what](supervisor, call.argument))
-    except (SupervisionError, ConfigurationError) as error:
+    except (SupervisionError, ConfigurationError, JournalError) as error:
         call.fail(error)
 
 
@@ -129,6 +132,11 @@ async def _restart_child(supervisor: Supervisor, id: str) -> Started:
 
 async def _delete_child(supervisor: Supervisor, id: str) -> None:
     supervisor.children.drop(_down(supervisor, id), "it was deleted")
+
+
+async def _roll_back(supervisor: Supervisor, argument: tuple[str, int | str | None, str]) -> Checkpoint | None:
+    id, to, by = argument
+    return await roll_back(supervisor, _child(supervisor, id), to, by)
 
 
 async def _spec(supervisor: Supervisor, id: str) -> Spec:
@@ -226,6 +234,7 @@ _CALLS: Final[Mapping[str, Callable[[Supervisor, Any], Awaitable[Any]]]] = {
     "terminate_dynamic": _terminate_dynamic,
     "restart_child": _restart_child,
     "delete_child": _delete_child,
+    "roll_back": _roll_back,
     "spec": _spec,
     "children": _children,
     "count": _count,

@@ -18,6 +18,7 @@ from .core.spec import Spec, SupervisorSpec
 from .reload import Changes
 
 if TYPE_CHECKING:
+    from .core.checkpoint import Checkpoint
     from .supervisor import Supervisor
 
 __all__ = ["Call", "ChildView", "Counts", "Started", "SupervisorRef"]
@@ -134,6 +135,14 @@ class SupervisorRef:
         Raises `StillRunning`, `StillRestarting`, `NotFound`, `IsDynamic`.
         """
         await self._call("delete_child", id)
+
+    async def roll_back(self, id: str, to: int | str | None, by: str = "operator") -> Checkpoint | None:
+        """Make the state of a child that of a checkpoint (see `Tree.roll_back`). Returns the checkpoint.
+
+        Raises `NotFound`, `CheckpointRefused`, `UnknownKind`, `CommitFailed`, and `StartFailed` for one that does not
+        start with the state that it has now.
+        """
+        return await self._call("roll_back", (id, to, by))
 
     # -- children of a dynamic one
 

@@ -46,11 +46,12 @@ def make_slot(path: Path, spec: ChildSpec, common: Common) -> Slot:
         slot.spec = spec.mailbox
         if isinstance(slot.store, SlotStore):
             slot.store.codec = common.codec_for(spec)
+            slot.store.retention = spec.retention
         slot.reopen()
         return slot
     store = None
     if spec.mailbox.durability != VOLATILE:
-        store = SlotStore(path, common.codec_for(spec), common)
+        store = SlotStore(path, common.codec_for(spec), common, spec.retention)
     slot = Slot(path, spec.mailbox, common.clock.now, store)
     made = slot
 

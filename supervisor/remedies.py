@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
-from treewarden.agents.ports import KEEP
+from treewarden.agents.errors import CheckpointRefused
 
 from .child import Child
-from .core.event import RolledBack
+from .core.checkpoint import Checkpoint
 from .core.signal import Signal
 from .core.spec import ChildSpec
 from .core.symptom import trouble_in
-from .journal.port import CheckpointRow, Commit
+from .keeping import UNDO, go_back
 from .settling import SlotStore
 
 if TYPE_CHECKING:
@@ -128,29 +128,18 @@ class Remedies:
         The new state is written as a state of its own; nothing is deleted, and messages settled since then are not
         handled again.
         """
-        slot = child.slot
-        if slot is None:
+        if child.slot is None:
             return
         earlier = await self._earlier(child)
-        store = slot.store
-        if not isinstance(store, SlotStore):
-            slot.state = KEEP
-            self._common.note(RolledBack(path=child.path, to=None))
+        for chosen in earlier[steps - 1 :]:
+            try:
+                await go_back(child, chosen, self._common)
+            except CheckpointRefused:  # it was pruned meanwhile: the one before it
+                continue
             return
-        await store.settled()
-        store.mend()
-        chosen = earlier[steps - 1] if steps <= len(earlier) else None
-        if chosen is None:
-            state = declared_state(child)
-            row = store.state_row(state)
-        else:
-            state = store.codec.decode(chosen.kind, chosen.version, chosen.body)
-            row = store.state_row(state)
-        slot.state = state
-        event = RolledBack(path=child.path, to=chosen.seq if chosen is not None else None)
-        self._common.submit(Commit(states=(row,), events=((self._common.clock.wall(), event),)))
+        await go_back(child, None, self._common)
 
-    async def _earlier(self, child: Child) -> list[CheckpointRow]:
+    async def _earlier(self, child: Child) -> list[Checkpoint]:
         slot = child.slot
         if slot is None or not isinstance(slot.store, SlotStore):
             return []
@@ -158,10 +147,4 @@ class Remedies:
         if child.bad_from is None:
             child.bad_from = store.state_settled
         kept = await self._common.journal.checkpoints(slot.path)
-        return [row for row in kept if row.settled < child.bad_from]
-
-
-def declared_state(child: Child) -> object:
-    """The state that the agent's class begins with."""
-    assert isinstance(child.spec, ChildSpec)
-    return child.spec.agent(**child.spec.args).state
+        return [each for each in kept if each.settled < child.bad_from and each.label.name != UNDO]

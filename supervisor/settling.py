@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from treewarden.agents.core.label import Label
 from treewarden.agents.core.message import Envelope, MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import CommitFailed
@@ -16,8 +17,9 @@ from treewarden.agents.ports import Settled, Untouched
 from treewarden.agents.slot import Slot
 
 from .common import Common
+from .core.checkpoint import Retention
 from .core.event import CheckpointKept, DeadLettered, Event, MessageReplayed, Recorded
-from .journal.port import CheckpointRow, Commit, DeadRow, MessageRow, ReplyRow, StateRow, TimerRow
+from .journal.port import CheckpointRow, Commit, DeadRow, MessageRow, PruneRow, ReplyRow, StateRow, TimerRow
 
 if TYPE_CHECKING:
     from .journal.codec import Codec
@@ -28,9 +30,10 @@ __all__ = ["SlotStore", "recorded"]
 class SlotStore:
     """The `Store` of one slot, for all its incarnations."""
 
-    def __init__(self, path: Path, codec: Codec, common: Common) -> None:
+    def __init__(self, path: Path, codec: Codec, common: Common, retention: Retention) -> None:
         self.path = path
         self.codec = codec
+        self.retention = retention
         self.settles = 0
         """Messages settled in all lives of the slot."""
         self.state_settled = 0
@@ -197,21 +200,10 @@ class SlotStore:
         replies, asked = self._steps(done)
         if not isinstance(done.state, Untouched):
             states = (self.state_row(done.state, settles),)
-        if states and (done.checkpoint is not None or _worth_keeping(settles)):
-            kept = states[0]
-            checkpoints = (
-                CheckpointRow(
-                    path=self.path,
-                    kind=kept.kind,
-                    body=kept.body,
-                    version=kept.version,
-                    settled=kept.settled,
-                    name=done.checkpoint or "",
-                    at=wall,
-                ),
-            )
-            if done.checkpoint:
-                events.append((wall, CheckpointKept(path=self.path, name=done.checkpoint)))
+        if states and (done.checkpoint is not None or self.retention.is_due(settles)):
+            label = done.checkpoint or Label()
+            checkpoints = (self.checkpoint_row(self._common.next_row(), states[0], label, wall),)
+            events += self.told_of(checkpoints[0].number, checkpoints[0].label, wall)
         self.settles = settles
         envelope = done.envelope
         return Commit(
@@ -219,12 +211,37 @@ class SlotStore:
             events=tuple(events),
             states=states,
             checkpoints=checkpoints,
+            prunes=(self.prune(wall),) if checkpoints else (),
             accepted=accepted,
             acked=(envelope.row,) if envelope is not None and envelope.row is not None else (),
             replies=replies,
             forget_replies=asked,
             timers=tuple(TimerRow(self.path, due.name, due.at) for due in done.timers),
         )
+
+    def checkpoint_row(self, number: int, state: StateRow, label: Label, wall: float) -> CheckpointRow:
+        """A state that is written now, to be kept."""
+        return CheckpointRow(
+            path=self.path,
+            number=number,
+            kind=state.kind,
+            body=state.body,
+            version=state.version,
+            settled=state.settled,
+            at=wall,
+            label=label,
+            pinned=self.retention.pins(label),
+        )
+
+    def prune(self, wall: float) -> PruneRow:
+        """What goes when another checkpoint has come."""
+        return PruneRow(self.path, self.retention.last, self.retention.before(wall))
+
+    def told_of(self, number: int, label: Label, wall: float) -> list[tuple[float, Event]]:
+        """The fact that a checkpoint was kept, if anybody will ask for this one."""
+        if not label.name and not label.tags:
+            return []
+        return [(wall, CheckpointKept(path=self.path, name=label.name, checkpoint=number, tags=label.tags))]
 
     def _steps(self, done: Settled) -> tuple[tuple[ReplyRow, ...], tuple[str, ...]]:
         """The reply to keep, if a handler had asked for it; and what its own asks were called, if it had any."""
@@ -242,8 +259,3 @@ def recorded(path: Path, fact: object, common: Common) -> Recorded:
     """A fact of an agent's own as an event. Raises `ConfigurationError` for one that cannot be stored."""
     kind, _version, body = common.codec_of(type(fact)).encode(fact)
     return Recorded(path=path, kind=kind, facts=json.loads(body))
-
-
-def _worth_keeping(settles: int) -> bool:
-    """Which settles keep a checkpoint unasked: every 16th, and on the way there the 1st, 2nd, 4th and 8th."""
-    return not settles % 16 or settles in (1, 2, 4, 8)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import trio
 
+from treewarden.agents.core.label import Label
 from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.event import Recorded
-from treewarden.supervisor.journal.port import CheckpointRow, Commit, DeadRow, MessageRow, StateRow, TimerRow
+from treewarden.supervisor.journal.port import CheckpointRow, Commit, DeadRow, Journal, MessageRow, StateRow, TimerRow
 from treewarden.supervisor.journal.sqlite import SqliteJournal
 from treewarden.supervisor.testing import inline_run_sync
 
 __all__ = [
     "DESK",
     "WALL",
+    "Owner",
     "Told",
     "WallClock",
     "checkpoint",
@@ -29,6 +31,8 @@ __all__ = [
     "timer",
 ]
 
+Owner: TypeAlias = Callable[[], Journal]
+"""Each call is the next process that wants the journal."""
 WALL = 1_800_000_000.0
 DESK = Path("desk")
 
@@ -80,7 +84,12 @@ def dead(row: int, path: Path = DESK, reason: str = "poison") -> DeadRow:
 
 
 def checkpoint(number: int, name: str = "", path: Path = DESK) -> CheckpointRow:
-    return CheckpointRow(path, "desk:Tally", f'{{"total":{number}}}', 1, number, name, WALL + number)
+    """The checkpoint of the `number`-th settle; one with a name stays."""
+    settled = state(number, path)
+    place = 2 * number + 1 + (path != DESK)
+    return CheckpointRow(
+        path, place, settled.kind, settled.body, 1, number, WALL + number, Label(name), pinned=bool(name)
+    )
 
 
 def timer(name: str, at: float, path: Path = DESK) -> TimerRow:

@@ -12,6 +12,7 @@ from treewarden.agents.core.durability import MailboxSpec
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError
 from treewarden.agents.worker import AgentSpec
+from treewarden.supervisor.core.checkpoint import Retention
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
     Backoff,
@@ -48,6 +49,7 @@ class ChildOptions(TypedDict, total=False):
     stable_after: float
     restarts: Intensity | None
     restore: Restore
+    retention: Retention
     uses: tuple[str, ...]
     outlet: tuple[str, ...]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -10,6 +10,7 @@ import trio
 from attrs import frozen
 
 from treewarden.agents.core.exit import Exit, Failed, Finished, Stopped, is_clean, leaves
+from treewarden.agents.core.label import Label
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import ROOT, Path
@@ -19,12 +20,15 @@ from treewarden.supervisor.bus import follow
 from treewarden.supervisor.calls import SupervisorRef
 from treewarden.supervisor.child import Child, Incarnation
 from treewarden.supervisor.common import Common
+from treewarden.supervisor.core.checkpoint import Checkpoint, Search
 from treewarden.supervisor.core.decision import Policy
+from treewarden.supervisor.core.diff import Change
 from treewarden.supervisor.core.event import TreeReloaded
 from treewarden.supervisor.core.signal import OperatorAsked, Recovered, Reported
 from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.supervisor.draining import Drained, drain
 from treewarden.supervisor.journal.port import START, DeadRow, Opened, Record, Seq
+from treewarden.supervisor.keeping import difference, keep
 from treewarden.supervisor.replaying import replay
 from treewarden.supervisor.supervisor import Supervisor
 from treewarden.supervisor.watching import Ended, watch
@@ -221,6 +225,68 @@ class Tree:
         room: likewise; later: it was put back.
         """
         return await replay(self._common, message, within)
+
+    # -- states that are kept
+
+    async def checkpoint(
+        self, path: str, *, name: str = "", description: str = "", tags: Iterable[str] = ()
+    ) -> Checkpoint:
+        """Keep the state of an agent as it last settled, and return what it is kept as. The agent goes on meanwhile.
+
+        One with a name or a tag stays for good, unless the child's `retention` says otherwise; one without makes room
+        for newer ones. Several may have one name: it means the newest. Cancelled: it is kept all the same.
+
+        Raises `NoSuchSlot`, `CheckpointRefused` for an agent of which nothing has settled or that keeps its state in
+        memory, `ConfigurationError` for a name or a tag that is not one line of text, `CommitFailed`.
+        """
+        try:
+            label = Label(name, description, tuple(tags))
+        except ValueError as error:
+            raise ConfigurationError(f"{path}: {error}") from None
+        return await keep(self._common, Path.parse(path), label)
+
+    async def checkpoints(
+        self,
+        path: str = "/",
+        *,
+        name: str | None = None,
+        text: str = "",
+        tags: Iterable[str] = (),
+        since: float | None = None,
+        until: float | None = None,
+        limit: int = 20,
+    ) -> tuple[Checkpoint, ...]:
+        """What is kept of an agent, or of all agents below a supervisor, newest first.
+
+        With a `name`, only those of exactly that one; `text` is somewhere in the name or the description; of several
+        `tags` they have all; `since` and `until` are wall seconds. Raises `ConfigurationError` for a limit below 1.
+        """
+        if isinstance(limit, bool) or limit < 1:
+            raise ConfigurationError(f"limit is {limit!r}; give 1 or more")
+        search = Search(name=name, text=text, tags=tuple(tags), since=since, until=until)
+        return tuple(await self._common.journal.checkpoints(Path.parse(path), limit, search))
+
+    async def diff(self, before: int, after: int | None = None) -> tuple[Change, ...]:
+        """What differs between the states of two checkpoints, by number; `after` None is the agent's state as it last
+        settled. Raises `CheckpointRefused` for a number that no checkpoint has (any more)."""
+        return await difference(self._common, before, after)
+
+    async def roll_back(self, path: str, *, to: int | str | None, by: str = "operator") -> Checkpoint | None:
+        """Give an agent the state of a checkpoint: by number, by name (the newest of that name), or with None the one
+        that its class declares.
+
+        An agent that lives is asked to stop, within its grace, and started again: that is no failure, and does not
+        count towards intensity; one that is down stays down. The state that it had is kept under the name `before
+        rolling back`. The mailbox stays as it is; messages that were settled since the checkpoint are not handled
+        again, and what they told others stands.
+
+        Raises `NoSuchSlot`; `CheckpointRefused` if there is no such checkpoint (any more), `UnknownKind` if the code at
+        hand cannot read it, `CommitFailed`: nothing has changed then, though the agent may have been started anew;
+        `StartFailed` if it does not start with that state; `SupervisorGone`. Cancelled: it is carried out all the same.
+        """
+        subject = Path.parse(path)
+        self._supervisor_of(subject)
+        return await self.supervisor(subject.parent).roll_back(subject.name, to, by)
 
     # -- the whole
 

@@ -241,8 +241,13 @@ class MessageReplayed:
 
 @frozen(kw_only=True)
 class CheckpointKept:
+    """A state was kept that somebody gave a name or tags, or asked for while the tree ran."""
+
     path: Path
     name: str = ""
+    checkpoint: int = 0
+    """Its number."""
+    tags: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -255,6 +260,11 @@ class RolledBack:
     path: Path
     to: int | None
     dropped: tuple[MessageId, ...] = ()
+    checkpoint: int | None = None
+    """Its number."""
+    name: str = ""
+    by: str = ""
+    """Who wanted it; empty for the policy."""
 
 
 @frozen(kw_only=True)

@@ -13,6 +13,8 @@ from attrs.validators import optional
 from treewarden.agents.core.durability import MailboxSpec, Overflow
 from treewarden.agents.core.path import Path, check_id
 
+from .checkpoint import Retention
+
 if TYPE_CHECKING:
     from .decision import Policy
 
@@ -188,6 +190,7 @@ class ChildSpec:
     restarts: Intensity | None = None
     """A limit of this child's own, besides the supervisor's."""
     restore: Restore = Restore.LATEST
+    retention: Retention = Retention()
     uses: tuple[str, ...] = ()
     """Names of the dependencies that it shares with others (`api.example.com`)."""
     outlet: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from treewarden.agents.errors import CommitFailed
 from ..core.chain import GENESIS, link
 from ..core.event import Event
 from .event_codec import encode_event
+from .keeping import Keeping, StoredState
 from .port import Commit
 
 __all__ = ["Batch", "EventRow", "Mark", "fold"]
@@ -44,9 +45,9 @@ class Batch:
     events: list[EventRow] = field(factory=list[EventRow])
     facts: list[Event] = field(factory=list[Event])
     """What `events` were made of."""
-    states: dict[str, tuple[Any, ...]] = field(factory=dict[str, tuple[Any, ...]])
+    states: dict[str, StoredState] = field(factory=dict[str, StoredState])
     """The last one of each slot: those before it in the same transaction would be overwritten."""
-    checkpoints: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
+    keeping: Keeping = field(factory=Keeping)
     accepted: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
     returned: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
     ended: list[tuple[int]] = field(factory=list[tuple[int]])
@@ -58,16 +59,14 @@ class Batch:
     timers: dict[tuple[str, str], tuple[Any, ...]] = field(factory=dict[tuple[str, str], tuple[Any, ...]])
     forgotten: list[tuple[str]] = field(factory=list[tuple[str]])
 
-    def apply(self, connection: sqlite3.Connection, keep: int) -> None:
-        """Execute within the open transaction, whose epoch was checked.
-
-        Of the checkpoints without a name, the newest `keep` of each slot stay.
-        """
+    def apply(self, connection: sqlite3.Connection) -> None:
+        """Execute within the open transaction, whose epoch was checked."""
         many = connection.executemany
         for table in ("states", "checkpoints", "timers") if self.forgotten else ():
             many(f"DELETE FROM {table} WHERE path = ?", self.forgotten)
         if self.accepted:
             many("INSERT INTO mailbox VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", self.accepted)
+        self.keeping.keep(connection)
         if self.states:
             many(
                 "INSERT INTO states VALUES (?,?,?,?,?,?,?) ON CONFLICT (path) DO UPDATE SET kind = excluded.kind,"
@@ -75,13 +74,7 @@ class Batch:
                 " epoch = excluded.epoch",
                 self.states.values(),
             )
-        if self.checkpoints:
-            many("INSERT INTO checkpoints VALUES (NULL,?,?,?,?,?,?,?,?,?)", self.checkpoints)
-            many(
-                "DELETE FROM checkpoints WHERE path = ? AND name = '' AND id <= (SELECT id FROM checkpoints"
-                " WHERE path = ? AND name = '' ORDER BY id DESC LIMIT 1 OFFSET ?)",
-                {(row[0], row[0], keep) for row in self.checkpoints},
-            )
+        self.keeping.restore_and_prune(connection)
         if self.returned:
             many(
                 "UPDATE mailbox SET deliveries = ?, deaths = ?, not_before = ?, epoch = ? WHERE row = ?", self.returned
@@ -131,14 +124,16 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
             prev = hash
         if commit.forget:
             _forget(batch, {str(path) for path in commit.forget})
+        if commit.checkpoints or commit.keeps or commit.restores or commit.prunes:
+            if commit.restores and len(commits) > 1:
+                raise CommitFailed("what it goes back to depends on the commits before it")
+            batch.keeping.fold(commit, batch.states, seq, epoch)
+            for number in (*commit.checkpoints, *commit.keeps):
+                last_row = max(last_row, number.number)
         # Exact strings: SQLite's module asks an adapter about each value of a subclass.
         for state in commit.states:
             path = str(state.path)
             batch.states[path] = (path, state.kind, state.version, state.body, state.settled, seq, epoch)
-        for kept in commit.checkpoints:
-            batch.checkpoints.append(
-                (str(kept.path), kept.kind, kept.version, kept.body, kept.settled, kept.name, kept.at, seq, epoch)
-            )
         for row in commit.accepted:
             last_row = max(last_row, row.row)
             if row.row in touched:
@@ -177,7 +172,7 @@ def _forget(batch: Batch, paths: set[str]) -> None:
     batch.forgotten.extend((path,) for path in paths)
     for path in paths:
         batch.states.pop(path, None)
-    batch.checkpoints = [row for row in batch.checkpoints if row[0] not in paths]
+    batch.keeping.forget(paths)
     batch.timers = {key: row for key, row in batch.timers.items() if row[0] not in paths}
 
 

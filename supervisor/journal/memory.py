@@ -17,14 +17,18 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.errors import CommitFailed, ConfigurationError, JournalError, JournalOwned
 from treewarden.agents.waiting import Level
 
+from ..core.checkpoint import EVERYTHING, Checkpoint, Search
 from ..core.event import Event
 from .port import (
     START,
     CheckpointRow,
     Commit,
     DeadRow,
+    KeepRow,
+    Kept,
     MessageRow,
     Opened,
+    PruneRow,
     Record,
     Recovered,
     ReplyRow,
@@ -46,8 +50,6 @@ class _Slot:
 
     state: StateRow | None = None
     state_seq: Seq | None = None
-    checkpoints: list[CheckpointRow] = field(factory=list[CheckpointRow])
-    """Oldest first."""
     messages: dict[int, MessageRow] = field(factory=dict[int, MessageRow])
     timers: dict[str, float] = field(factory=dict[str, float])
 
@@ -59,20 +61,15 @@ class MemoryJournal:
     last `events` events and 1,000 dead letters are kept; `read` begins at the oldest that is.
     """
 
-    def __init__(
-        self, *, keep: int = 10, events: int = 10_000, new_tree: Callable[[], str] = lambda: secrets.token_hex(4)
-    ) -> None:
-        """`keep` is how many checkpoints without a name stay for each slot."""
-        if keep < 0:
-            raise ConfigurationError(f"keep is {keep!r}; it must be 0 or more")
+    def __init__(self, *, events: int = 10_000, new_tree: Callable[[], str] = lambda: secrets.token_hex(4)) -> None:
         if events < 1:
             raise ConfigurationError(f"events is {events!r}; it must be 1 or more")
         self._tree = new_tree()
-        self._keep = keep
         self._room = events
         self._slots: dict[Path, _Slot] = {}
         self._boxes: dict[int, Path] = {}
         """The slot of each message that waits."""
+        self._checkpoints: dict[int, Kept] = {}
         self._replies: dict[str, ReplyRow] = {}
         self._told: list[tuple[float, Event]] = []
         """The latest events, with the time of each."""
@@ -155,10 +152,14 @@ class MemoryJournal:
             replies=tuple(reply for _, reply in sorted(self._replies.items()) if reply.path == path),
         )
 
-    async def checkpoints(self, path: Path, limit: int = 20) -> Sequence[CheckpointRow]:
+    async def checkpoints(self, path: Path, limit: int = 20, search: Search = EVERYTHING) -> Sequence[Checkpoint]:
         await trio.lowlevel.checkpoint()
-        slot = self._slots.get(path)
-        return slot.checkpoints[::-1][:limit] if slot else []
+        found = [kept.about for _, kept in sorted(self._checkpoints.items(), reverse=True)]
+        return [each for each in found if each.path.is_within(path) and search.finds(each)][:limit]
+
+    async def checkpoint(self, number: int) -> Kept | None:
+        await trio.lowlevel.checkpoint()
+        return self._checkpoints.get(number)
 
     async def read(self, after: Seq = START, limit: int = 500) -> Sequence[Record]:
         await trio.lowlevel.checkpoint()
@@ -209,21 +210,35 @@ class MemoryJournal:
             given_up = {row.id for row in (*self._dead, *commit.dead)}
             if len(set(commit.revived)) < len(commit.revived) or not given_up.issuperset(commit.revived):
                 raise CommitFailed("a dead letter that it puts back is none: it was put back before, or never was one")
+        self._check_checkpoints(commit)
         self._told.extend(commit.events)
         self._head += len(commit.events)
         for path in commit.forget:
             slot = self._slots.get(path)
             if slot is not None:
-                slot.state, slot.state_seq, slot.checkpoints, slot.timers = None, None, [], {}
+                slot.state, slot.state_seq, slot.timers = None, None, {}
+        if commit.forget:
+            forgotten = {n for n, kept in self._checkpoints.items() if kept.about.path in commit.forget}
+            self._checkpoints = {n: kept for n, kept in self._checkpoints.items() if n not in forgotten}
+        for keep in commit.keeps:
+            held = self._slots[keep.path]
+            assert held.state is not None
+            self._keep(keep, held.state, held.state_seq or START)
+        for kept in commit.checkpoints:
+            self._keep(kept, StateRow(kept.path, kept.kind, kept.body, kept.version, kept.settled), self._head)
         for state in commit.states:
             slot = self._slot(state.path)
             slot.state, slot.state_seq = state, self._head
+        for back in commit.restores:
+            slot = self._slot(back.path)
+            slot.state = evolve(self._checkpoints[back.number].state, settled=back.settled)
+            slot.state_seq = self._head
+        for prune in commit.prunes:
+            self._prune(prune)
         for row in commit.accepted:
             self._slot(row.path).messages[row.row] = row
             self._boxes[row.row] = row.path
             self._last_row = max(self._last_row, row.row)
-        for kept in commit.checkpoints:
-            self._keep_checkpoint(kept)
         for back in commit.returned:
             self._change(back.row, deliveries=back.deliveries, deaths=back.deaths, not_before=back.not_before)
         for number in ended:
@@ -255,9 +270,45 @@ class MemoryJournal:
             messages = self._slots[path].messages
             messages[row] = evolve(messages[row], deliveries=deliveries, deaths=deaths, not_before=not_before)
 
-    def _keep_checkpoint(self, kept: CheckpointRow) -> None:
-        slot = self._slot(kept.path)
-        slot.checkpoints.append(evolve(kept, seq=self._head))
-        unnamed = [row for row in slot.checkpoints if not row.name]
-        for old in unnamed[: max(len(unnamed) - self._keep, 0)]:
-            slot.checkpoints.remove(old)
+    def _check_checkpoints(self, commit: Commit) -> None:
+        """Raise `CommitFailed` for what it keeps or restores and cannot."""
+        new = [row.number for row in (*commit.checkpoints, *commit.keeps)]
+        gone = {number for number, kept in self._checkpoints.items() if kept.about.path in commit.forget}
+        if len(set(new)) < len(new) or not (self._checkpoints.keys() - gone).isdisjoint(new):
+            raise CommitFailed("the number of a checkpoint that it keeps is taken")
+        for keep in commit.keeps:
+            slot = self._slots.get(keep.path)
+            if slot is None or slot.state is None or keep.path in commit.forget:
+                raise CommitFailed("a slot whose state it keeps has none: nothing of it was ever settled")
+        coming = {row.number: row.path for row in (*commit.checkpoints, *commit.keeps)}
+        for back in commit.restores:
+            kept = self._checkpoints.get(back.number)
+            path = coming.get(back.number, kept.about.path if kept and back.number not in gone else None)
+            if path != back.path:
+                raise CommitFailed("a checkpoint that it goes back to is not there: it was pruned, or never was one")
+
+    def _keep(self, kept: CheckpointRow | KeepRow, state: StateRow, seq: Seq) -> None:
+        about = Checkpoint(
+            number=kept.number,
+            path=kept.path,
+            kind=state.kind,
+            version=state.version,
+            settled=state.settled,
+            seq=seq,
+            at=kept.at,
+            label=kept.label,
+            pinned=kept.pinned,
+            size=len(state.body),
+        )
+        self._checkpoints[kept.number] = Kept(about, state)
+        self._last_row = max(self._last_row, kept.number)
+
+    def _prune(self, prune: PruneRow) -> None:
+        loose = [
+            kept.about
+            for _, kept in sorted(self._checkpoints.items(), reverse=True)
+            if kept.about.path == prune.path and not kept.about.pinned
+        ]
+        for old in loose[prune.last :]:
+            if old.at < prune.before:
+                del self._checkpoints[old.number]

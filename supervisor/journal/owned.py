@@ -153,7 +153,7 @@ class OwnedFile:
             )
             if standing.rowcount != 1:
                 self._lose(connection)
-            batch.apply(connection, self._claim.keep)
+            batch.apply(connection)
             if renew:
                 prolonged = f"UPDATE owner SET lease_until = {NOW} + ? WHERE epoch = ?"
                 connection.execute(prolonged, (self._claim.lease, batch.epoch))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, TypeAlias
 
 from attrs import field, frozen
 
+from treewarden.agents.core.label import Label
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 
+from ..core.checkpoint import EVERYTHING, Checkpoint, Search
 from ..core.event import Event
 
 __all__ = [
@@ -19,11 +22,15 @@ __all__ = [
     "Commit",
     "DeadRow",
     "Journal",
+    "KeepRow",
+    "Kept",
     "MessageRow",
     "Opened",
+    "PruneRow",
     "Record",
     "Recovered",
     "ReplyRow",
+    "RestoreRow",
     "ReturnedRow",
     "Seq",
     "StateRow",
@@ -50,18 +57,60 @@ class StateRow:
 
 @frozen
 class CheckpointRow:
-    """A state that is kept."""
+    """A state to be kept."""
 
     path: Path
+    number: int
+    """Given by the owner of the journal, growing: from the same count as the rows of messages."""
     kind: str
     body: str
     version: int = 1
     settled: int = 0
-    name: str = ""
     at: float = 0.0
     """Wall seconds."""
-    seq: Seq = 0
-    """The journal's head when it was kept; filled in by the journal."""
+    label: Label = Label()
+    pinned: bool = False
+    """It stays whatever `PruneRow`s come."""
+
+
+@frozen
+class Kept:
+    """A checkpoint with its state."""
+
+    about: Checkpoint
+    state: StateRow
+
+
+@frozen
+class KeepRow:
+    """Keep the current state of a slot as a checkpoint, as it is stored when this commit's turn comes."""
+
+    path: Path
+    number: int
+    at: float = 0.0
+    label: Label = Label()
+    pinned: bool = False
+
+
+@frozen
+class RestoreRow:
+    """Make the state of a checkpoint the current state of its slot again."""
+
+    path: Path
+    number: int
+    settled: int
+    """What the new current state counts as settled."""
+
+
+@frozen
+class PruneRow:
+    """Of the checkpoints of a slot that are not pinned, those go that are neither among the newest nor young."""
+
+    path: Path
+    last: int
+    """So many of the newest stay."""
+    before: float = math.inf
+    """Wall seconds: those that were kept at this time or later stay."""
 
 
 @frozen
@@ -134,7 +183,8 @@ class Commit:
     """One transaction: all of it or nothing.
 
     A row in `acked` or `dead` that does not wait any more fails the commit: a message ends once. So do a row in
-    `accepted` whose number is taken, and an id in `revived` that no dead letter has.
+    `accepted` whose number is taken, an id in `revived` that no dead letter has, a slot in `keeps` without a state, and
+    a checkpoint in `restores` that is not there any more.
     """
 
     by: Path | None = None
@@ -146,6 +196,11 @@ class Commit:
     """(wall seconds, event), in order."""
     states: tuple[StateRow, ...] = ()
     checkpoints: tuple[CheckpointRow, ...] = ()
+    keeps: tuple[KeepRow, ...] = ()
+    """What is current before `states` and `restores` of this commit."""
+    restores: tuple[RestoreRow, ...] = ()
+    prunes: tuple[PruneRow, ...] = ()
+    """Done last."""
     accepted: tuple[MessageRow, ...] = ()
     acked: tuple[int, ...] = ()
     """Rows that leave their mailbox because they were handled."""
@@ -245,8 +300,12 @@ class Journal(Protocol):
         """What is held for one slot, including everything submitted before this call."""
         ...
 
-    async def checkpoints(self, path: Path, limit: int = 20) -> Sequence[CheckpointRow]:
-        """Kept states of one slot, newest first."""
+    async def checkpoints(self, path: Path, limit: int = 20, search: Search = EVERYTHING) -> Sequence[Checkpoint]:
+        """Kept states of a slot, or of all slots below a path, newest first: those that `search` finds."""
+        ...
+
+    async def checkpoint(self, number: int) -> Kept | None:
+        """One checkpoint with its state; None if it is not there (any more)."""
         ...
 
     async def read(self, after: Seq = START, limit: int = 500) -> Sequence[Record]:

@@ -15,9 +15,10 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.errors import JournalDamaged, JournalError
 
 from ..core.chain import Head, StoredRow, Verdict, verify
+from ..core.checkpoint import EVERYTHING, Checkpoint, Search
 from . import rows
 from .holder import Fate, Holder, ProcessTable, ProcfsTable
-from .port import START, CheckpointRow, DeadRow, MessageRow, Record, Seq, StateRow
+from .port import START, DeadRow, Kept, MessageRow, Record, Seq, StateRow
 from .rows import Waiting
 from .schema import identify, unusable
 from .seams import RunSync
@@ -129,9 +130,13 @@ class JournalFile:
         """Every slot that an event is about."""
         return self._ask(rows.paths)
 
-    def checkpoints(self, path: Path, limit: int = 20) -> Sequence[CheckpointRow]:
-        """Kept states of one slot, newest first."""
-        return self._ask(lambda connection: rows.checkpoints(connection, path, limit))
+    def checkpoints(self, path: Path, limit: int = 20, search: Search = EVERYTHING) -> Sequence[Checkpoint]:
+        """Kept states of a slot, or of all slots below a path, newest first: those that `search` finds."""
+        return self._ask(lambda connection: rows.checkpoints(connection, path, limit, search))
+
+    def checkpoint(self, number: int) -> Kept | None:
+        """One checkpoint with its state; None if it is not there (any more)."""
+        return self._ask(lambda connection: rows.checkpoint(connection, number))
 
     def mailboxes(self) -> Sequence[Waiting]:
         """How many messages wait in each durable mailbox that has any, by path."""

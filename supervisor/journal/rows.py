@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from attrs import frozen
 
+from treewarden.agents.core.label import Label
 from treewarden.agents.core.message import MessageId
-from treewarden.agents.core.path import Path
+from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import JournalError
 
+from ..core.checkpoint import Checkpoint, Search
 from .event_codec import decode_event
 from .holder import Holder, Process
-from .port import CheckpointRow, DeadRow, MessageRow, Record, Recovered, ReplyRow, Seq, StateRow
+from .keeping import tags_of
+from .port import DeadRow, Kept, MessageRow, Record, Recovered, ReplyRow, Seq, StateRow
 from .schema import NOW
 
 __all__ = [
     "Waiting",
+    "checkpoint",
     "checkpoints",
     "dead_letter",
     "dead_letters",
@@ -34,6 +39,8 @@ __all__ = [
 ]
 
 _MESSAGE: Final = "row, id, kind, body, sender, priority, at, deliveries, deaths, not_before, version"
+
+_ABOUT: Final = "number, path, kind, version, settled, seq, at, name, description, tags, pinned, size"
 
 
 @frozen
@@ -121,13 +128,37 @@ def paths(connection: sqlite3.Connection) -> frozenset[Path]:
     return frozenset(Path(path) for (path,) in rows)
 
 
-def checkpoints(connection: sqlite3.Connection, path: Path, limit: int) -> list[CheckpointRow]:
-    """Kept states of one slot, newest first."""
-    rows = connection.execute(
-        "SELECT kind, body, version, settled, name, at, seq FROM checkpoints WHERE path = ? ORDER BY id DESC LIMIT ?",
-        (str(path), limit),
-    ).fetchall()
-    return [CheckpointRow(path, *row) for row in rows]
+def checkpoints(connection: sqlite3.Connection, path: Path, limit: int, search: Search) -> list[Checkpoint]:
+    """Kept states of a slot, or of all slots below a path, newest first: those that `search` finds. Reads no states."""
+    slot = str(path)
+    below = ("", ()) if path == ROOT else ("WHERE path = ? OR (path > ? AND path < ?)", (slot, f"{slot}/", f"{slot}0"))
+    rows = connection.execute(f"SELECT {_ABOUT} FROM checkpoints {below[0]} ORDER BY number DESC", below[1])
+    return list(itertools.islice(filter(search.finds, map(_checkpoint, rows)), limit))
+
+
+def checkpoint(connection: sqlite3.Connection, number: int) -> Kept | None:
+    """One checkpoint with its state."""
+    row = connection.execute(f"SELECT {_ABOUT}, body FROM checkpoints WHERE number = ?", (number,)).fetchone()
+    if row is None:
+        return None
+    about = _checkpoint(row)
+    return Kept(about, StateRow(about.path, about.kind, row[-1], about.version, about.settled))
+
+
+def _checkpoint(row: tuple[Any, ...]) -> Checkpoint:
+    number, path, kind, version, settled, seq, at, name, description, tags, pinned, size = row[:12]
+    return Checkpoint(
+        number=number,
+        path=Path(path),
+        kind=kind,
+        version=version,
+        settled=settled,
+        seq=seq,
+        at=at,
+        label=Label(name, description, tags_of(tags)),
+        pinned=bool(pinned),
+        size=size,
+    )
 
 
 def dead_letters(connection: sqlite3.Connection, path: Path | None, limit: int) -> list[DeadRow]:

@@ -62,20 +62,25 @@ _FIRST: Final = (
         seq INTEGER NOT NULL,
         epoch INTEGER NOT NULL
     ) STRICT""",
+    # `tags` are separated by line feeds. The body is last, so that a list of checkpoints does not read it.
     """CREATE TABLE checkpoints (
-        id INTEGER PRIMARY KEY,
+        number INTEGER PRIMARY KEY,
         path TEXT NOT NULL,
         kind TEXT NOT NULL,
         version INTEGER NOT NULL,
-        body TEXT NOT NULL,
         settled INTEGER NOT NULL,
-        name TEXT NOT NULL,
-        at REAL NOT NULL,
         seq INTEGER NOT NULL,
-        epoch INTEGER NOT NULL
+        at REAL NOT NULL,
+        name TEXT NOT NULL,
+        description TEXT NOT NULL,
+        tags TEXT NOT NULL,
+        pinned INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        epoch INTEGER NOT NULL,
+        body TEXT NOT NULL
     ) STRICT""",
     "CREATE INDEX checkpoints_of_slot ON checkpoints (path)",
-    "CREATE INDEX checkpoints_without_name ON checkpoints (path) WHERE name = ''",
+    "CREATE INDEX checkpoints_not_pinned ON checkpoints (path) WHERE NOT pinned",
     """CREATE TABLE mailbox (
         row INTEGER PRIMARY KEY,
         path TEXT NOT NULL,

@@ -21,10 +21,11 @@ from treewarden.agents.errors import CommitFailed, ConfigurationError, JournalEr
 from treewarden.agents.ports import Clock
 from treewarden.agents.waiting import Level
 
+from ..core.checkpoint import EVERYTHING, Checkpoint, Search
 from . import rows
 from .holder import ProcessTable, ProcfsTable
 from .owned import OwnedFile, Written
-from .port import START, CheckpointRow, Commit, DeadRow, Opened, Record, Recovered, Seq
+from .port import START, Commit, DeadRow, Kept, Opened, Record, Recovered, Seq
 from .recent import Recent
 from .resting import follows, works_of
 from .seams import Connect, RunSync, in_thread
@@ -77,21 +78,18 @@ class SqliteJournal:
         clock: Clock,
         run_sync: RunSync = in_thread,
         lease: float = 10.0,
-        keep: int = 10,
         patience: float = 2.0,
         processes: ProcessTable | None = None,
         connect: Connect = sqlite3.connect,
         new_tree: Callable[[], str] = lambda: secrets.token_hex(4),
     ) -> None:
-        """`lease` is in seconds of the database's clock, renewed three times as often; `keep` is how many checkpoints
-        without a name stay for each slot; `patience` is how many seconds to wait while another process writes.
+        """`lease` is in seconds of the database's clock, renewed three times as often; `patience` is how many seconds
+        to wait while another process writes.
 
         Raises `ConfigurationError` for numbers that cannot work. The file is opened on entering.
         """
         if not 0 < lease < math.inf:
             raise ConfigurationError(f"lease is {lease!r}; it must be positive and finite")
-        if keep < 0:
-            raise ConfigurationError(f"keep is {keep!r}; it must be 0 or more")
         if not 0 <= patience < math.inf:
             raise ConfigurationError(f"patience is {patience!r}; it must be 0 or more and finite")
         self._claim = Claim(
@@ -100,7 +98,6 @@ class SqliteJournal:
             connect=connect,
             new_tree=new_tree,
             lease=lease,
-            keep=keep,
             patience=patience,
         )
         self._clock = clock
@@ -186,8 +183,11 @@ class SqliteJournal:
     async def recover(self, path: Path) -> Recovered:
         return await self._ask(lambda connection: rows.recovered(connection, path))
 
-    async def checkpoints(self, path: Path, limit: int = 20) -> Sequence[CheckpointRow]:
-        return await self._ask(lambda connection: rows.checkpoints(connection, path, limit))
+    async def checkpoints(self, path: Path, limit: int = 20, search: Search = EVERYTHING) -> Sequence[Checkpoint]:
+        return await self._ask(lambda connection: rows.checkpoints(connection, path, limit, search))
+
+    async def checkpoint(self, number: int) -> Kept | None:
+        return await self._ask(lambda connection: rows.checkpoint(connection, number))
 
     async def read(self, after: Seq = START, limit: int = 500) -> Sequence[Record]:
         recent = self._recent.after(after, limit)

@@ -31,7 +31,6 @@ class Claim:
     new_tree: Callable[[], str]
     """Gives a journal its id when the file is made."""
     lease: float
-    keep: int
     patience: float
     """Seconds to wait for another process's short transaction."""
 

@@ -100,9 +100,14 @@ def _text(event: Event) -> str:
         case MessageReplayed():
             return f"{event.kind} {event.message}, as {event.replayed_as}"
         case CheckpointKept():
-            return event.name
+            kept = f"checkpoint {event.checkpoint}" if event.checkpoint else ""
+            tags = f"[{', '.join(event.tags)}]" if event.tags else ""
+            return " ".join(filter(None, (kept, event.name, tags)))
         case RolledBack():
             to = "the state that its class declares" if event.to is None else f"the checkpoint of event {event.to}"
+            if event.checkpoint is not None:
+                to = f"checkpoint {event.checkpoint}{f' ({event.name})' if event.name else ''}, of event {event.to}"
+            to += f", by {event.by}" if event.by else ""
             dropped = f", {plural(len(event.dropped), 'settled message')} dropped" if event.dropped else ""
             return f"to {to}{dropped}"
         case Recorded():

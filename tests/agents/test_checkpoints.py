@@ -12,6 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability
 from treewarden.agents.errors import ConfigurationError
+from treewarden.supervisor.core.checkpoint import Search
 from treewarden.supervisor.core.event import CheckpointKept, Recorded
 from treewarden.supervisor.core.spec import NO_BACKOFF
 
@@ -102,12 +103,15 @@ async def test_a_checkpoint_by_name(durability: Durability, autojump_clock: Mock
     journal = Disk()
     async with opened(kept(Keeper, durability), journal=journal) as running:
         await told(running, Add(4), Keep("before the risk"), Add(8))
-        rows = await journal.checkpoints(running.ref("keeper").path)
-        assert [row.body for row in rows if row.name == "before the risk"] == ['{"total":5,"seen":[4]}']
+        by_name = Search(name="before the risk")
+        (found,) = await journal.checkpoints(running.ref("keeper").path, search=by_name)
+        held = await journal.checkpoint(found.number)
+        assert held is not None
+        assert held.state.body == '{"total":5,"seen":[4]}'
         assert [each.name for each in await events(journal, CheckpointKept)] == ["before the risk"]
         await told(running, Bad())
         await told(running, Add(16))
-        assert [row.name for row in await journal.checkpoints(running.ref("keeper").path)].count("before the risk") == 1
+        assert await journal.checkpoints(running.ref("keeper").path, search=by_name) == [found]
 
 
 async def test_a_handler_that_raises_keeps_nothing(autojump_clock: MockClock) -> None:

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import pathlib
-from collections.abc import Callable
-from typing import TypeAlias
-
 import pytest
 import trio
 import trio.testing
 
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import CommitFailed, JournalError, JournalOwned
-from treewarden.supervisor.journal.memory import MemoryJournal
-from treewarden.supervisor.journal.port import Commit, Journal, Recovered, ReplyRow, ReturnedRow
+from treewarden.supervisor.journal.port import Commit, Recovered, ReplyRow, ReturnedRow
 
-from ..journals import DESK, WALL, Told, checkpoint, dead, fact, message, on_disk, settle, state, timer
+from ..journals import DESK, WALL, Owner, Told, checkpoint, dead, fact, message, settle, state, timer
 
-Owner: TypeAlias = Callable[[], Journal]
-"""Each call is the next process that wants the journal."""
 SHOP = Path("shop")
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def owner(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Owner:
-    if request.param == "memory":
-        journal = MemoryJournal(keep=3)
-        return lambda: journal
-    return lambda: on_disk(tmp_path / "tree.db", keep=3)
 
 
 # Opening
@@ -152,27 +137,6 @@ async def test_a_state_replaces_the_one_before(owner: Owner) -> None:
         assert (await journal.recover(SHOP)).state == state(5, SHOP)
 
 
-async def test_checkpoints_without_a_name_make_room_for_newer_ones(owner: Owner) -> None:
-    async with owner() as journal:
-        await journal.commit(Commit(checkpoints=(checkpoint(0, "before the move"),), events=((WALL, fact(1)),)))
-        for number in range(1, 6):
-            await journal.commit(Commit(checkpoints=(checkpoint(number), checkpoint(number, path=SHOP))))
-        await journal.commit(Commit(checkpoints=(checkpoint(6, "after"),)))
-        kept = await journal.checkpoints(DESK)
-        assert [(row.settled, row.name) for row in kept] == [
-            (6, "after"),
-            (5, ""),
-            (4, ""),
-            (3, ""),
-            (0, "before the move"),
-        ]
-        assert kept[0].body == checkpoint(6).body
-        assert {row.seq for row in kept} == {1}
-        assert len(await journal.checkpoints(DESK, 2)) == 2
-        assert [row.settled for row in await journal.checkpoints(SHOP)] == [5, 4, 3]
-        assert await journal.checkpoints(Path("nobody")) == []
-
-
 async def test_a_timer_has_one_due_time(owner: Owner) -> None:
     async with owner() as journal:
         await journal.commit(Commit(timers=(timer("tick", 1.0), timer("sweep", 2.0))))
@@ -193,6 +157,7 @@ async def test_a_slot_that_is_gone_leaves_its_events(owner: Owner) -> None:
         assert (held.state, held.timers) == (None, {})
         assert held.messages == (message(1),)
         assert await journal.checkpoints(DESK) == []
+        assert await journal.checkpoint(checkpoint(1).number) is None
         assert [record.event for record in await journal.read()] == [fact(1)]
         assert (await journal.recover(SHOP)).state is not None
 

@@ -17,7 +17,7 @@ import trio
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import EpochLost
 from treewarden.supervisor.core.event import Recorded
-from treewarden.supervisor.journal.port import CheckpointRow, Commit, Journal, MessageRow, StateRow
+from treewarden.supervisor.journal.port import CheckpointRow, Commit, Journal, MessageRow, PruneRow, StateRow
 from treewarden.supervisor.journal.sqlite import SqliteJournal
 
 AGENTS = 4
@@ -48,7 +48,7 @@ async def agent(path: Path, journal: Journal, rows: itertools.count[int]) -> Non
         row = waiting.popleft()
         settled += 1
         state = StateRow(path, "m:Tally", f'{{"settled":{settled}}}', 1, settled)
-        kept = CheckpointRow(path, state.kind, state.body, 1, settled)
+        kept = CheckpointRow(path, next(rows), state.kind, state.body, 1, settled)
         done = Recorded(path=path, kind="settled", facts={"settled": settled, "row": row})
         await journal.commit(
             Commit(
@@ -57,6 +57,7 @@ async def agent(path: Path, journal: Journal, rows: itertools.count[int]) -> Non
                 acked=(row,),
                 events=((time.time(), done),),
                 checkpoints=(kept,) if settled % 7 == 0 else (),
+                prunes=(PruneRow(path, 10),),
             )
         )
         say(f"settled {path} {settled}")

@@ -11,6 +11,7 @@ import pytest
 
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, MailboxSpec, Overflow
 from treewarden.agents.worker import worker
+from treewarden.supervisor.core.checkpoint import Retention
 from treewarden.supervisor.core.ladder import ladder
 from treewarden.supervisor.core.policies import kubernetes, otp
 from treewarden.supervisor.core.spec import (
@@ -90,6 +91,7 @@ def test_every_option_is_the_same_as_in_python(desk: Any) -> None:
         stable_after = 0
         restarts = { max_restarts = 0, within = inf }
         restore = "initial"
+        retention = { every = 1, last = 3, within = 60, tagged = ["good"] }
         uses = ["api.example.com", "disk"]
         [[children]]
         id = "now"
@@ -129,6 +131,7 @@ def test_every_option_is_the_same_as_in_python(desk: Any) -> None:
             stable_after=0,
             restarts=Intensity(0, within=math.inf),
             restore=Restore.INITIAL,
+            retention=Retention(every=1, last=3, within=60, tagged=("good",)),
             uses=("api.example.com", "disk"),
         ),
         child(desk.Outbox, id="now", shutdown=BRUTAL_KILL, mailbox=MailboxSpec(durability=VOLATILE)),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Overflow
+from treewarden.supervisor.core.checkpoint import Retention
 from treewarden.supervisor.core.ladder import ladder
 from treewarden.supervisor.core.policies import kubernetes, otp
 from treewarden.supervisor.core.spec import (
@@ -80,6 +81,10 @@ _BACKOFF: Final = record(
     "a backoff",
 )
 
+_RETENTION: Final = record(
+    Retention, {"every": whole(0), "last": whole(0), "within": _SECONDS, "tagged": texts}, "a retention of checkpoints"
+)
+
 AS_CHILD: Final[Mapping[str, Reader]] = {
     "restart": choice(RestartPolicy, "a restart policy"),
     "shutdown": _shutdown,
@@ -96,6 +101,7 @@ AGENT: Final[Mapping[str, Reader]] = {
     "progress_within": _POSITIVE,
     "restarts": _INTENSITY,
     "restore": choice(Restore, "a way to restore"),
+    "retention": _RETENTION,
     "uses": texts,
 }
 """The options of an agent."""
@@ -114,5 +120,5 @@ SUPERVISOR: Final[Mapping[str, Reader]] = {
 }
 """The options of a supervisor."""
 
-TABLES: Final = frozenset({"mailbox", "backoff", "restarts", "args"})
+TABLES: Final = frozenset({"mailbox", "backoff", "restarts", "retention", "args"})
 """Options that are merged key by key with those of `defaults`; any other replaces it."""

@@ -60,7 +60,7 @@ class Found:
     """Epoch of the owner's row, and whether it was given back."""
 
 
-_NOTHING: Final = Found(World(0).tables(), Head(), (), 0, (0, True))
+_NOTHING: Final = Found(World().tables(), Head(), (), 0, (0, True))
 _EVENTS: Final = "SELECT seq, at, epoch, path, kind, version, body, prev, hash FROM events ORDER BY seq"
 _REST: Final = tuple((name, query) for name, query in QUERIES.items() if name not in ("meta", "events"))
 

@@ -9,14 +9,18 @@ from typing import Final, TypeAlias
 import apsw
 from attrs import evolve, frozen
 
+from treewarden.agents.core.label import Label
 from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.event import Recorded
 from treewarden.supervisor.journal.port import (
     CheckpointRow,
     Commit,
     DeadRow,
+    KeepRow,
     MessageRow,
+    PruneRow,
     ReplyRow,
+    RestoreRow,
     ReturnedRow,
     StateRow,
     TimerRow,
@@ -107,6 +111,8 @@ class Scribe:
         self._waiting: dict[Path, list[int]] = {path: [] for path in _SLOTS}
         self._settled = dict.fromkeys(_SLOTS, 0)
         self._dead: list[DeadRow] = []
+        self._held: dict[Path, list[int]] = {path: [] for path in _SLOTS}
+        """Checkpoints that stay."""
 
     def tell(self, path: Path) -> Commit:
         """A message from outside."""
@@ -120,14 +126,15 @@ class Scribe:
         number = self._settled[path] = self._settled[path] + 1
         state = StateRow(path, "desk:Tally", self._body(number), 1, number)
         to = chance.choice([other for other in _SLOTS if other != path])
-        kept = CheckpointRow(path, state.kind, state.body, 1, number, chance.choice(("", "", "named")), self._tick())
+        kept = self._kept(state, chance.choice(("", "", "named"))) if chance.random() < 0.4 else None
         return Commit(
             by=path,
             states=(state,),
             acked=() if row is None else (row,),
             accepted=tuple(self._message(to, path) for _ in range(chance.randrange(3))),
             events=((self._tick(), Recorded(path=path, kind="settled", facts={"number": number, "row": row})),),
-            checkpoints=(kept,) if chance.random() < 0.4 else (),
+            checkpoints=(kept,) if kept else (),
+            prunes=(PruneRow(path, 2),) if kept else (),
             timers=(TimerRow(path, "tick", self._tick() + 60),) if chance.random() < 0.3 else (),
             forget_replies=() if row is None else (f"t-{row}>",),
         )
@@ -169,6 +176,23 @@ class Scribe:
             replies=(ReplyRow(f"t-{asker}>ask.{self._asks}", path, "int", str(number)),),
         )
 
+    def _kept(self, state: StateRow, name: str) -> CheckpointRow:
+        self._rows += 1
+        if name:
+            self._held[state.path].append(self._rows)
+        return CheckpointRow(
+            state.path, self._rows, state.kind, state.body, 1, state.settled, self._tick(), Label(name), bool(name)
+        )
+
+    def go_back(self, path: Path) -> Commit:
+        """An operator goes back to a state with a name, and keeps what was current."""
+        if not self._held[path]:
+            return self.note(path)
+        self._rows += 1
+        back = RestoreRow(path, self._chance.choice(self._held[path]), self._settled[path])
+        left = KeepRow(path, self._rows, self._tick())
+        return Commit(by=path, restores=(back,), keeps=(left,), events=self._note(path))
+
     def note(self, path: Path) -> Commit:
         """A fact, and nothing else."""
         return Commit(events=self._note(path))
@@ -188,7 +212,7 @@ class Scribe:
         path = self._chance.choice(_SLOTS)
         words: list[Callable[[Path], Commit]] = [
             self.tell, self.tell, self.settle, self.settle, self.settle, self.give_back, self.give_up,
-            self.put_back, self.answer, self.note,
+            self.put_back, self.answer, self.go_back, self.note,
         ]  # fmt: skip
         return self._chance.choice(words)(path)
 

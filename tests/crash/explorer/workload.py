@@ -23,10 +23,9 @@ from .scribe import Batch, Fault, Session, Step, Workload
 from .vfs import Disk, Op, Vfs, seed_sqlite
 from .world import Expected, World
 
-__all__ = ["FILE", "KEEP", "LEASE", "Processes", "Recording", "journal_on", "record"]
+__all__ = ["FILE", "LEASE", "Processes", "Recording", "journal_on", "record"]
 
 FILE: Final = "/tree.db"
-KEEP: Final = 2
 LEASE: Final = 10.0
 _ATTEMPTS: Final = 5
 _LIMIT: Final = 600.0
@@ -82,7 +81,7 @@ class _Recorder:
         self.workload = workload
         self.database = database
         self.disk = disk
-        self.worlds = [World(KEEP)]
+        self.worlds = [World()]
         self.now = 0
         """The world that everything acknowledged so far adds up to."""
         self.expected = Expected()
@@ -254,7 +253,6 @@ def journal_on(database: Database, processes: Processes) -> SqliteJournal:
         clock=WallClock(),
         run_sync=inline_run_sync,
         lease=LEASE,
-        keep=KEEP,
         processes=processes,
         connect=database.connect,
         new_tree=lambda: "t",

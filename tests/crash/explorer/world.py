@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 from attrs import define, field, frozen
 
 from treewarden.supervisor.journal.event_codec import encode_event
-from treewarden.supervisor.journal.port import Commit
+from treewarden.supervisor.journal.port import CheckpointRow, Commit, KeepRow, PruneRow
 
 __all__ = ["QUERIES", "Expected", "Tables", "World"]
 
@@ -19,7 +19,8 @@ QUERIES: Final = {
     "meta": "SELECT seq, last_row FROM meta",
     "events": "SELECT seq, at, path, kind, version, body, epoch FROM events ORDER BY seq",
     "states": "SELECT path, kind, version, body, settled, seq, epoch FROM states ORDER BY path",
-    "checkpoints": "SELECT path, kind, version, body, settled, name, at, seq, epoch FROM checkpoints ORDER BY id",
+    "checkpoints": "SELECT number, path, kind, version, body, settled, seq, at, name, pinned, epoch FROM checkpoints"
+    " ORDER BY number",
     "mailbox": "SELECT row, path, id, kind, version, body, sender, priority, at, deliveries, deaths, not_before, epoch"
     " FROM mailbox ORDER BY row",
     "dead letters": "SELECT path, message, kind, version, body, reason, at, row, sender, epoch FROM dead_letters"
@@ -46,13 +47,11 @@ class Expected:
 class World:
     """The tables of a journal, as far as they follow from its commits."""
 
-    keep: int
-    """Checkpoints without a name that stay for each slot."""
     seq: int = 0
     last_row: int = 0
     events: list[Row] = field(factory=list[Row])
     states: dict[str, Row] = field(factory=dict[str, Row])
-    checkpoints: list[Row] = field(factory=list[Row])
+    checkpoints: dict[int, Row] = field(factory=dict[int, Row])
     mailbox: dict[int, Row] = field(factory=dict[int, Row])
     dead: list[Row] = field(factory=list[Row])
     replies: dict[str, Row] = field(factory=dict[str, Row])
@@ -69,7 +68,7 @@ class World:
             "meta": [(self.seq, self.last_row)],
             "events": self.events,
             "states": _in_order(self.states),
-            "checkpoints": self.checkpoints,
+            "checkpoints": _in_order(self.checkpoints),
             "mailbox": _in_order(self.mailbox),
             "dead letters": self.dead,
             "replies": _in_order(self.replies),
@@ -89,8 +88,10 @@ class World:
         gone = {str(path) for path in commit.forget}
         if gone:
             self.states = {path: row for path, row in self.states.items() if path not in gone}
-            self.checkpoints = [row for row in self.checkpoints if row[0] not in gone]
+            self.checkpoints = {number: row for number, row in self.checkpoints.items() if row[1] not in gone}
             self.timers = {key: row for key, row in self.timers.items() if row[0] not in gone}
+        if not self._keep(commit, epoch):
+            return False
         for one in commit.states:
             self.states[str(one.path)] = (
                 str(one.path), one.kind, one.version, one.body, one.settled, self.seq, epoch
@@ -104,11 +105,10 @@ class World:
                 row.deliveries, row.deaths, row.not_before, epoch,
             )  # fmt: skip
             self.last_row = max(self.last_row, row.row)
-        for kept in commit.checkpoints:
-            self.checkpoints.append(
-                (str(kept.path), kept.kind, kept.version, kept.body, kept.settled, kept.name, kept.at, self.seq, epoch)
-            )
-            self._make_room(str(kept.path))
+        if not self._go_back(commit, epoch):
+            return False
+        for prune in commit.prunes:
+            self._prune(prune)
         for back in commit.returned:
             held = self.mailbox.get(back.row)
             if held is not None:
@@ -133,10 +133,40 @@ class World:
             self.timers[str(one.path), one.name] = (str(one.path), one.name, one.at, epoch)
         return True
 
-    def _make_room(self, path: str) -> None:
-        unnamed = [row for row in self.checkpoints if row[0] == path and not row[5]]
-        for row in unnamed[: max(len(unnamed) - self.keep, 0)]:
-            self.checkpoints.remove(row)
+    def _keep(self, commit: Commit, epoch: int) -> bool:
+        """What is current, and what comes to be kept."""
+        found: list[tuple[CheckpointRow | KeepRow, Row]] = []
+        for keep in commit.keeps:
+            state = self.states.get(str(keep.path))
+            if state is None:
+                return False
+            found.append((keep, state[:6]))
+        found += (
+            (kept, (str(kept.path), kept.kind, kept.version, kept.body, kept.settled, self.seq))
+            for kept in commit.checkpoints
+        )
+        for kept, state in found:
+            if kept.number in self.checkpoints:
+                return False
+            self.checkpoints[kept.number] = (
+                kept.number, *state, kept.at, kept.label.name, int(kept.pinned), epoch
+            )  # fmt: skip
+            self.last_row = max(self.last_row, kept.number)
+        return True
+
+    def _go_back(self, commit: Commit, epoch: int) -> bool:
+        for back in commit.restores:
+            kept = self.checkpoints.get(back.number)
+            if kept is None or kept[1] != back.path:
+                return False
+            self.states[str(back.path)] = (*kept[1:5], back.settled, self.seq, epoch)
+        return True
+
+    def _prune(self, prune: PruneRow) -> None:
+        loose = [row for row in _in_order(self.checkpoints) if row[1] == prune.path and not row[9]]
+        for row in loose[: max(len(loose) - prune.last, 0)]:
+            if row[7] < prune.before:
+                del self.checkpoints[row[0]]
 
 
 def _in_order(rows: dict[Any, Row]) -> list[Row]:

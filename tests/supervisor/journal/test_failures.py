@@ -275,5 +275,5 @@ async def test_pages_that_are_damaged_are_called_damaged(file: pathlib.Path) -> 
     with pytest.raises(JournalDamaged):
         async with on_disk(file):
             pass
-    with JournalFile.open(file) as reading, pytest.raises(JournalDamaged):
+    with pytest.raises(JournalDamaged), JournalFile.open(file) as reading:
         reading.records()

@@ -53,7 +53,7 @@ async def test_everything_that_is_held_can_be_seen(file: pathlib.Path) -> None:
         assert [record.seq for record in reading.records(1, path=DESK, kinds=("Recorded", "ChildStarted"))] == [3]
         assert reading.records(kinds=()) == []
         assert reading.states() == [state(1), state(7, SHOP)]
-        assert [row.name for row in reading.checkpoints(DESK)] == ["a"]
+        assert [row.label.name for row in reading.checkpoints(DESK)] == ["a"]
         assert reading.mailboxes() == [Waiting(DESK, 1, WALL + 3), Waiting(SHOP, 1, WALL + 2)]
         assert reading.messages(DESK) == [message(3)]
         assert reading.dead_letters() == [dead(4)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 import tempfile
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from treewarden.agents.core.path import Path
 from treewarden.supervisor.journal.memory import MemoryJournal
-from treewarden.supervisor.journal.port import Commit, Journal, ReplyRow, ReturnedRow
+from treewarden.supervisor.journal.port import Commit, Journal, KeepRow, PruneRow, ReplyRow, RestoreRow, ReturnedRow
 from treewarden.supervisor.journal.reading import JournalFile
 
 from ...journals import WALL, Told, checkpoint, dead, fact, message, on_disk, state, timer
@@ -35,6 +36,9 @@ COMMITS = st.builds(
     events=few(st.tuples(st.just(WALL), st.builds(fact, SMALL, PATHS))),
     states=few(st.builds(state, SMALL, PATHS)),
     checkpoints=few(st.builds(checkpoint, SMALL, NAMES, PATHS)),
+    keeps=few(st.builds(KeepRow, PATHS, ROWS, st.just(WALL))),
+    restores=few(st.builds(RestoreRow, PATHS, ROWS, SMALL)),
+    prunes=few(st.builds(PruneRow, PATHS, SMALL, st.sampled_from([math.inf, WALL + 1, WALL + 2]))),
     accepted=few(st.builds(message, ROWS, PATHS, priority=SMALL)),
     acked=few(ROWS),
     returned=few(st.builds(ReturnedRow, ROWS, SMALL, SMALL, st.none() | st.just(WALL))),
@@ -58,6 +62,7 @@ async def answers(journal: Journal, batches: Sequence[Sequence[Commit]]) -> list
                 found.append(await journal.recover(path))
                 found.append(await journal.checkpoints(path))
                 found.append(await journal.dead_letters(path))
+            found += [await journal.checkpoint(number) for number in range(9)]
         found.append([(record.seq, record.at, record.event) for record in await journal.read()])
         found.append([(record.seq, record.event) for record in await journal.read(1, 2)])
         found.append(await journal.dead_letters(limit=3))
@@ -71,7 +76,7 @@ async def answers(journal: Journal, batches: Sequence[Sequence[Commit]]) -> list
 def test_both_journals_answer_alike(batches: list[list[Commit]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / "tree.db"
-        in_memory, on_file = MemoryJournal(keep=2), on_disk(file, keep=2)
+        in_memory, on_file = MemoryJournal(), on_disk(file)
         assert trio.run(answers, on_file, batches) == trio.run(answers, in_memory, batches)
         with JournalFile.open(file) as reading:
             assert reading.verify().sound

@@ -63,7 +63,7 @@ def test_what_is_asked_for_one_slot_uses_an_index(file: pathlib.Path) -> None:
         "SELECT * FROM states WHERE path = ?",
         "SELECT * FROM mailbox WHERE path = ? ORDER BY priority, row",
         "SELECT * FROM timers WHERE path = ? ORDER BY name",
-        "SELECT * FROM checkpoints WHERE path = ? ORDER BY id DESC",
+        "SELECT * FROM checkpoints WHERE path = ? ORDER BY number DESC",
         "SELECT * FROM events WHERE path = ? AND seq > 5 ORDER BY seq",
         "SELECT * FROM dead_letters WHERE path = ? ORDER BY id DESC",
         "SELECT * FROM replies WHERE id >= ? AND id < 'x'",

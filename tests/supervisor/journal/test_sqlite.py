@@ -252,7 +252,7 @@ async def test_a_journal_is_entered_once(file: pathlib.Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"lease": 0}, {"lease": math.inf}, {"lease": math.nan}, {"keep": -1}, {"patience": -1}, {"patience": math.inf}],
+    [{"lease": 0}, {"lease": math.inf}, {"lease": math.nan}, {"patience": -1}, {"patience": math.inf}],
     ids=str,
 )
 def test_numbers_that_cannot_work_are_refused(options: dict[str, Any]) -> None:

@@ -104,6 +104,11 @@ TEXTS: tuple[tuple[Event, str], ...] = (
     (CheckpointKept(path=WRITER, name="before the move"), "before the move"),
     (RolledBack(path=WRITER, to=41, dropped=("t-8",)), "to the checkpoint of event 41, 1 settled message dropped"),
     (RolledBack(path=WRITER, to=None), "to the state that its class declares"),
+    (
+        RolledBack(path=WRITER, to=41, checkpoint=7, name="before the move", by="ada"),
+        "to checkpoint 7 (before the move), of event 41, by ada",
+    ),
+    (CheckpointKept(path=WRITER, checkpoint=7, tags=("good", "v2")), "checkpoint 7 [good, v2]"),
     (Recorded(path=WRITER, kind="Checked", facts={"ms": 12, "ok": True}), "Checked ms=12 ok=True"),
     (JournalFailed(error="disk full", since=1.0), "disk full"),
     (JournalRecovered(after=4.0, lost_events=2), "after 4 s, 2 events lost"),

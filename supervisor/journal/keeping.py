@@ -1,0 +1,128 @@
+"""The checkpoints of one transaction: what is kept, restored and pruned, in the order that its commits mean."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Mapping
+from typing import Any, Final, TypeAlias
+
+from attrs import define, field
+
+from treewarden.agents.core.label import Label
+from treewarden.agents.errors import CommitFailed
+
+from .port import Commit, PruneRow, Seq
+
+__all__ = ["Keeping", "StoredState", "tags_of", "text_of_tags"]
+
+StoredState: TypeAlias = tuple[str, str, int, str, int, int, int]
+"""path, kind, version, body, settled, seq, epoch: as in the table of states."""
+
+_INTO: Final = (
+    "INSERT INTO checkpoints"
+    " (number, path, kind, version, settled, seq, at, name, description, tags, pinned, size, epoch, body)"
+)
+
+
+@define
+class Keeping:
+    """Folded like the rest of a batch: without touching the database."""
+
+    rows: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
+    copies: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
+    """Of states that stand in the table."""
+    restores: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
+    prunes: dict[str, list[PruneRow]] = field(factory=dict[str, list[PruneRow]])
+
+    def fold(self, commit: Commit, states: Mapping[str, StoredState], seq: Seq, epoch: int) -> None:
+        """Add what `commit` says; `states` are those of the commits before it in this transaction.
+
+        Raises `CommitFailed` where the order of the commits matters and would be lost.
+        """
+        prunes: dict[str, list[PruneRow]] = {}
+        for prune in commit.prunes:
+            prunes.setdefault(str(prune.path), []).append(prune)
+        for keep in commit.keeps:
+            path = str(keep.path)
+            self._must_not_be_pruned(path, prunes)
+            held = (keep.number, keep.at, *_label(keep.label), keep.pinned, epoch, path)
+            state = states.get(path)
+            if state is None:
+                self.copies.append(held)
+            else:
+                self._add(held, state)
+        for kept in commit.checkpoints:
+            path = str(kept.path)
+            self._must_not_be_pruned(path, prunes)
+            held = (kept.number, kept.at, *_label(kept.label), kept.pinned, epoch, path)
+            self._add(held, (path, kept.kind, kept.version, kept.body, kept.settled, seq, epoch))
+        self.restores.extend((back.settled, seq, epoch, back.number, str(back.path)) for back in commit.restores)
+        for path, wanted in prunes.items():
+            for earlier in self.prunes.get(path, ()):  # it needs no turn of its own if what comes takes as much
+                if not any(each.last <= earlier.last and each.before >= earlier.before for each in wanted):
+                    raise _order_matters(path)
+        self.prunes |= prunes
+
+    def forget(self, paths: Collection[str]) -> None:
+        """Drop what was kept of these slots."""
+        for held in (*self.copies, *self.restores):
+            if held[-1] in paths:
+                raise _order_matters(held[-1])
+        self.rows = [row for row in self.rows if row[1] not in paths]
+        for path in paths:
+            self.prunes.pop(path, None)
+
+    def keep(self, connection: sqlite3.Connection) -> None:
+        """To be executed before states are overwritten."""
+        copy = (
+            f"{_INTO} SELECT ?1, path, kind, version, settled, seq, ?2, ?3, ?4, ?5, ?6, length(body), ?7, body"
+            " FROM states WHERE path = ?8"
+        )
+        if self.copies and connection.executemany(copy, self.copies).rowcount != len(self.copies):
+            raise CommitFailed("a slot whose state it keeps has none: nothing of it was ever settled")
+        if self.rows:
+            connection.executemany(f"{_INTO} VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", self.rows)
+
+    def restore_and_prune(self, connection: sqlite3.Connection) -> None:
+        """To be executed after states were overwritten."""
+        restore = (
+            "INSERT OR REPLACE INTO states (path, kind, version, body, settled, seq, epoch)"
+            " SELECT path, kind, version, body, ?1, ?2, ?3 FROM checkpoints WHERE number = ?4 AND path = ?5"
+        )
+        if self.restores and connection.executemany(restore, self.restores).rowcount != len(self.restores):
+            raise CommitFailed("a checkpoint that it goes back to is not there: it was pruned, or never was one")
+        if self.prunes:
+            connection.executemany(
+                "DELETE FROM checkpoints WHERE path = ?1 AND NOT pinned AND at < ?3 AND number <= (SELECT number"
+                " FROM checkpoints WHERE path = ?1 AND NOT pinned ORDER BY number DESC LIMIT 1 OFFSET ?2)",
+                [(path, each.last, each.before) for path, wanted in self.prunes.items() for each in wanted],
+            )
+
+    def _add(self, held: tuple[Any, ...], state: StoredState) -> None:
+        number, at, name, description, tags, pinned, epoch, path = held
+        _, kind, version, body, settled, seq, _ = state
+        self.rows.append((
+            number, path, kind, version, settled, seq, at, name, description, tags, pinned, len(body), epoch, body,
+        ))  # fmt: skip
+
+    def _must_not_be_pruned(self, path: str, again: Collection[str]) -> None:
+        if path in self.prunes and path not in again:
+            raise _order_matters(path)
+
+
+def text_of_tags(tags: Collection[str]) -> str:
+    """As the table has them."""
+    return "\n".join(tags)
+
+
+def tags_of(text: str) -> tuple[str, ...]:
+    """What `text_of_tags` was given."""
+    return tuple(text.split("\n")) if text else ()
+
+
+def _label(label: Label) -> tuple[str, str, str]:
+    return label.name, label.description, text_of_tags(label.tags)
+
+
+def _order_matters(path: str) -> CommitFailed:
+    return CommitFailed(f"{path}: what becomes of its checkpoints depends on the order of two commits")

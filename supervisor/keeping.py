@@ -1,0 +1,183 @@
+"""States that are kept and gone back to while the tree runs: on an operator's wish, or as a remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from treewarden.agents.core.durability import Message
+from treewarden.agents.core.label import Label
+from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.errors import CheckpointRefused, CommitFailed, NoSuchSlot, StartFailed
+from treewarden.agents.ports import KEEP
+
+from .child import Child
+from .common import Common
+from .core.checkpoint import Checkpoint, Search
+from .core.diff import Change
+from .core.event import Event, RolledBack
+from .core.spec import ChildSpec
+from .journal.comparing import compare
+from .journal.port import Commit, KeepRow, Kept, RestoreRow
+from .settling import SlotStore
+
+if TYPE_CHECKING:
+    from .supervisor import Supervisor
+
+__all__ = ["UNDO", "declared_state", "difference", "go_back", "keep", "roll_back"]
+
+UNDO: Final = "before rolling back"
+"""The name of the state that an operator left. It makes room for newer ones, as one without a name does."""
+
+
+async def keep(common: Common, path: Path, label: Label) -> Checkpoint:
+    """Keep the state of a slot as it last settled (see `Tree.checkpoint`)."""
+    slot = common.registry.get(path)
+    if slot is None:
+        raise NoSuchSlot(f"{path}: the tree has no such slot", path=path)
+    store = slot.store
+    if not isinstance(store, SlotStore):
+        text = f"{path}: its state is only in memory; give its mailbox another durability than volatile"
+        raise CheckpointRefused(text, path=path)
+    number, wall, retention = common.next_row(), common.clock.wall(), store.retention
+    events, prunes = tuple(store.told_of(number, label, wall)), (store.prune(wall),)
+    if isinstance(slot.spec.durability, Message) or slot.state is KEEP:
+        keeps = (KeepRow(path, number, wall, label, retention.pins(label)),)
+        commit = Commit(by=path, keeps=keeps, prunes=prunes, events=events)
+    else:  # what is in memory is newer than what is on disk
+        row = store.state_row(slot.state)
+        kept = (store.checkpoint_row(number, row, label, wall),)
+        commit = Commit(by=path, states=(row,), checkpoints=kept, prunes=prunes, events=events)
+    try:
+        await common.journal.commit(commit)
+    except CommitFailed:
+        if commit.keeps and (await common.journal.recover(path)).state is None:
+            text = f"{path}: nothing of it has settled yet: its state is the one that its class declares"
+            raise CheckpointRefused(text, path=path) from None
+        raise
+    found = await common.journal.checkpoint(number)
+    if found is None:
+        text = f"{path}: by its retention this checkpoint goes at once; give it a name or a tag that stays"
+        raise CheckpointRefused(text, path=path)
+    return found.about
+
+
+async def difference(common: Common, before: int, after: int | None) -> tuple[Change, ...]:
+    """What differs between two kept states, or one and the current one (see `Tree.diff`)."""
+    old = await _kept(common, before)
+    if after is not None:
+        new = (await _kept(common, after)).state
+    else:
+        new = (await common.journal.recover(old.about.path)).state or old.state
+    return compare(old.state, new)
+
+
+async def _kept(common: Common, number: int) -> Kept:
+    kept = await common.journal.checkpoint(number)
+    if kept is None:
+        raise CheckpointRefused(f"there is no checkpoint {number}; checkpoints() lists them", path=ROOT)
+    return kept
+
+
+async def roll_back(supervisor: Supervisor, child: Child, to: int | str | None, by: str) -> Checkpoint | None:
+    """Go back on an operator's wish; whoever lives there is stopped before and started after it."""
+    common, children = supervisor.common, supervisor.children
+    target = await _target(child, to, common)
+    lived = child.current is not None
+    if lived:
+        await children.stop(child, "rolled back")
+    try:
+        await go_back(child, target, common, by)
+    finally:
+        child.bad_from = None
+        failure = await children.start(child, asked=True) if lived else None
+    if failure is not None:
+        raise StartFailed(child.path, failure)
+    return target
+
+
+async def _target(child: Child, to: int | str | None, common: Common) -> Checkpoint | None:
+    """The checkpoint that is meant, whose state the code at hand can read."""
+    slot, path = child.slot, child.path
+    if slot is None:
+        raise CheckpointRefused(f"{path}: it is a supervisor; name an agent below it", path=path)
+    if to is None:
+        return None
+    journal, kept = common.journal, None
+    if isinstance(slot.store, SlotStore):
+        if isinstance(to, str):
+            named = await journal.checkpoints(path, 1, Search(name=to))
+            kept = await journal.checkpoint(named[0].number) if named else None
+        else:
+            kept = await journal.checkpoint(to)
+    if kept is None or kept.about.path != path or not isinstance(slot.store, SlotStore):
+        text = f"{path}: there is no checkpoint {to!r}; {_known(await journal.checkpoints(path, 5))}"
+        raise CheckpointRefused(text, path=path)
+    _decoded(slot.store, kept)
+    return kept.about
+
+
+def _known(kept: Sequence[Checkpoint]) -> str:
+    if not kept:
+        return "none is kept"
+    return "the newest are " + ", ".join(f"{each.number} {each.label.name}".rstrip() for each in kept)
+
+
+async def go_back(child: Child, to: Checkpoint | None, common: Common, by: str = "") -> None:
+    """Make the slot's state that of a checkpoint, or the one that its class declares. Nobody lives there meanwhile.
+
+    An operator (`by`) finds what was left under the name `UNDO`. Raises `CheckpointRefused` if the checkpoint was
+    pruned: nothing has changed then. If the journal cannot commit, a policy's rollback counts in memory; an
+    operator's raises `CommitFailed`.
+    """
+    slot, path = child.slot, child.path
+    assert slot is not None
+    store = slot.store
+    event: Event
+    if not isinstance(store, SlotStore):
+        slot.state = KEEP
+        common.note(RolledBack(path=path, to=None, by=by))
+        return
+    await store.settled()
+    store.mend()
+    held = await common.journal.recover(path) if by else None
+    wall, keeps = common.clock.wall(), ()
+    if held is not None and held.state is not None:
+        keeps = (KeepRow(path, common.next_row(), wall, Label(UNDO)),)
+    if to is None:
+        state = declared_state(child)
+        event = RolledBack(path=path, to=None, by=by)
+        commit = Commit(by=path, states=(store.state_row(state),), keeps=keeps, events=((wall, event),))
+    else:
+        kept = await common.journal.checkpoint(to.number)
+        if kept is None:
+            raise _pruned(path, to)
+        state = _decoded(store, kept)
+        event = RolledBack(path=path, to=to.seq, checkpoint=to.number, name=to.label.name, by=by)
+        back = RestoreRow(path, to.number, store.settles)
+        commit = Commit(by=path, restores=(back,), keeps=keeps, events=((wall, event),))
+    try:
+        await common.journal.commit(commit)
+    except CommitFailed as error:
+        if to is not None and await common.journal.checkpoint(to.number) is None:
+            raise _pruned(path, to) from None
+        if by:
+            raise
+        common.late.append((wall, event))
+        common.heard(error)
+    slot.state = state
+    store.state_settled = store.settles
+
+
+def declared_state(child: Child) -> object:
+    """The state that the agent's class begins with."""
+    assert isinstance(child.spec, ChildSpec)
+    return child.spec.agent(**child.spec.args).state
+
+
+def _decoded(store: SlotStore, kept: Kept) -> object:
+    return store.codec.decode(kept.state.kind, kept.state.version, kept.state.body)
+
+
+def _pruned(path: Path, to: Checkpoint) -> CheckpointRefused:
+    return CheckpointRefused(f"{path}: checkpoint {to.number} was pruned; nothing was rolled back", path=path)
