@@ -240,7 +240,7 @@ async def _with_body(life: Life) -> Exit:
     error: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_body, life)
+            nursery.start_soon(_body, life, name=f"{life.slot.path} body")
             exit = await _messages(life)
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:

@@ -144,7 +144,7 @@ class Incarnation:
         Cancelled: it goes on by itself, and whoever owns the nursery ends it.
         """
         begun = self._begun = trio.Event()
-        self.parent.nursery.start_soon(self._live)
+        self.parent.nursery.start_soon(self._live, name=self.child.path)
         await begun.wait()
         return self._outcome
 

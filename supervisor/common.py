@@ -68,8 +68,8 @@ class Common:
     serials: Iterator[int] = field(factory=lambda: itertools.count(1))
     supervisors: dict[Path, Supervisor] = field(factory=dict[Path, "Supervisor"])
     """Those that run, by path."""
-    watched: set[AgentLife] = field(factory=set["AgentLife"])
-    """Lives with a progress limit."""
+    watched: dict[AgentLife, None] = field(factory=dict["AgentLife", None])
+    """Lives with a progress limit, in the order of their starts: a set's order is another one in each process."""
     zombies: list[AgentLife] = field(factory=list["AgentLife"])
     """Lives that were fenced off; those that have ended since are dropped when somebody looks."""
     left: dict[Path, dict[Path, int]] = field(factory=dict[Path, dict[Path, int]])

@@ -101,7 +101,7 @@ class AgentLife(Incarnation):
     def _rouse(self) -> None:
         if self.exit is None and not self._running:
             self._running = True
-            self.parent.nursery.start_soon(self._live_again)
+            self.parent.nursery.start_soon(self._live_again, name=self.slot.path)
 
     def _make(self) -> Life:
         slot, spec = self.slot, self.spec
@@ -124,7 +124,7 @@ class AgentLife(Incarnation):
             stop_within=spec.shutdown.seconds if isinstance(spec.shutdown, Grace) else Grace().seconds,
         )
         if spec.progress_within is not None:
-            common.watched.add(self)
+            common.watched[self] = None
         return self._life
 
     async def _prepare(self) -> Failure | Ignore | None:
@@ -228,7 +228,7 @@ class AgentLife(Incarnation):
                 self._give_up(busy if isinstance(busy, Envelope) else Envelope(busy), exit)
         if self._last_moment is not None:
             self._last_moment.cancel()
-        self.parent.common.watched.discard(self)
+        self.parent.common.watched.pop(self, None)
         for helper in self._helpers:
             helper.cancel()
         self.conclude(exit, tell=tell)
@@ -307,7 +307,7 @@ class AgentLife(Incarnation):
         if self._is_current:
             scope = trio.CancelScope()
             self._helpers.add(scope)
-            self.parent.nursery.start_soon(self._help, scope, work, args)
+            self.parent.nursery.start_soon(self._help, scope, work, args, name=f"{self.slot.path} helper")
 
     def ref(self, path: Path) -> Ref:
         return self.parent.common.registry.ref(path)

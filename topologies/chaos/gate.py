@@ -1,0 +1,57 @@
+"""Faults that wait for their moment: whoever passes a gate asks whether one is meant for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from math import inf
+
+from attrs import define, field
+
+from treewarden.agents.core.message import MessageId
+
+from ..core.faults import Knob
+
+__all__ = ["Gate"]
+
+
+@define(eq=False)
+class _Armed:
+    kind: str
+    target: str
+    knobs: Mapping[str, Knob]
+    left: int
+    until: float
+
+
+@define(eq=False)
+class Gate:
+    """What is armed at present."""
+
+    now: Callable[[], float]
+    struck: Callable[[str, str], None]
+    """Told of each fault that has found its victim: kind and name."""
+    poisoned: set[MessageId] = field(factory=set[MessageId])
+    """Messages whose handlers fail every time."""
+    _armed: list[_Armed] = field(factory=list[_Armed])
+
+    def arm(self, kind: str, target: str, knobs: Mapping[str, Knob], *, times: int = 1, seconds: float = inf) -> None:
+        """Let `kind` strike the next `times` that `target` fits, within so many seconds."""
+        self._armed.append(_Armed(kind, target, knobs, times, self.now() + seconds))
+
+    def take(self, kind: str, name: str) -> Mapping[str, Knob] | None:
+        """The knobs of a fault of this kind that is meant for `name`; None if there is none."""
+        if not self._armed:
+            return None
+        for each in self._armed:
+            if each.kind == kind and each.until >= self.now() and fnmatchcase(name, each.target):
+                each.left -= 1
+                if each.left <= 0:
+                    self._armed.remove(each)
+                self.struck(kind, name)
+                return each.knobs
+        return None
+
+    def clear(self) -> None:
+        """Nothing is meant for anybody any more."""
+        self._armed.clear()

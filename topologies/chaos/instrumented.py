@@ -1,0 +1,232 @@
+"""A blueprint whose agents and policies pass gates: the same tree, slot by slot, with places where faults strike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from functools import wraps
+from typing import Any, Final, TypeAlias, cast
+
+import trio
+from attrs import evolve, frozen
+
+from treewarden.agents.agent import Agent, is_agent_class, overrides
+from treewarden.agents.core.durability import Volatile
+from treewarden.agents.core.message import Envelope
+from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.errors import MailboxFull
+from treewarden.agents.slot import Slot
+from treewarden.supervisor.core.case import Case
+from treewarden.supervisor.core.decision import Policy
+from treewarden.supervisor.core.guards import Declined, Option
+from treewarden.supervisor.core.ladder import ladder
+from treewarden.supervisor.core.spec import ChildSpec, Spec, SupervisorSpec
+
+from ..core.blueprint import Blueprint
+from ..core.faults import Knob
+from .gate import Gate
+
+__all__ = ["BadVersion", "Poisoned", "instrumented"]
+
+Start: TypeAlias = Callable[[Any], Coroutine[Any, Any, Any]]
+
+_VOLATILE_ONLY: Final = ("drop", "duplicate", "delay", "reorder")
+"""What may be done to a message whose mailbox promises nothing about it."""
+
+
+class Poisoned(Exception):
+    """What a handler raises on a poisoned message, each time."""
+
+
+class BadVersion(Exception):
+    """What an agent's start raises while a bad version of it is deployed."""
+
+
+def instrumented(blueprint: Blueprint, gate: Gate) -> Blueprint:
+    """`blueprint` with gates in front of its handlers, starts and policies. It starts the same slots."""
+    return _supervisor(evolve(blueprint, policy=blueprint.policy or ladder()), ROOT, gate, {})
+
+
+def _supervisor(spec: SupervisorSpec, path: Path, gate: Gate, made: dict[Any, Any]) -> SupervisorSpec:
+    children = tuple(_spec(child, path / child.id, gate, made) for child in spec.children)
+    policy = _Gated(spec.policy, gate, path) if spec.policy is not None else None
+    return evolve(spec, children=children, policy=policy)
+
+
+def _spec(spec: Spec, path: Path, gate: Gate, made: dict[Any, Any]) -> Spec:
+    if isinstance(spec, SupervisorSpec):
+        return _supervisor(spec, path, gate, made)
+    return _agent(spec, gate, made)
+
+
+def _agent(spec: ChildSpec, gate: Gate, made: dict[Any, Any]) -> ChildSpec:
+    if spec.agent not in made:
+        made[spec.agent] = _gated_class(spec.agent, gate) if is_agent_class(spec.agent) else _maker(spec.agent, gate)
+    return evolve(spec, agent=made[spec.agent])
+
+
+def _maker(make: Callable[..., Any], gate: Gate) -> Callable[..., Any]:
+    """A function that makes agents, and turns each into one with gates."""
+
+    @wraps(make)
+    def made(*args: Any, **kwargs: Any) -> Any:
+        agent = make(*args, **kwargs)
+        agent.__class__ = _gated_class(cast("type[Agent[Any]]", type(agent)), gate)
+        return agent
+
+    return made
+
+
+def _gated_class(agent: type[Agent[Any]], gate: Gate) -> type[Agent[Any]]:
+    """A subclass under the same name, with a gate before each handler and before `on_start`."""
+    body: dict[str, Any] = {
+        "__module__": agent.__module__,
+        "__qualname__": agent.__qualname__,
+        "__doc__": agent.__doc__,
+    }
+    if overrides(agent, "on_start"):
+        body["on_start"] = _gated_start(cast("Any", agent).on_start, gate)
+    gated = type(agent.__name__, (agent,), body)
+    gated.handlers = {kind: _gated(handler, gate) for kind, handler in agent.handlers.items()}
+    gated.plain = {kind: gated.handlers[kind] for kind in agent.plain}
+    gated.repeated = tuple(evolve(each, call=_gated_tick(each.call, gate)) for each in agent.repeated)
+    return gated
+
+
+def _gated_start(start: Start, gate: Gate) -> Start:
+    @wraps(start)
+    async def on_start(self: Agent[Any]) -> Any:
+        if gate.take("bad_version", self.path) is not None:
+            raise BadVersion(f"{self.path}: this version does not start")
+        return await start(self)
+
+    return on_start
+
+
+def _gated(handler: Callable[..., Any], gate: Gate) -> Callable[..., Any]:
+    @wraps(handler)
+    def gated(self: Agent[Any], message: Any) -> Any:
+        path = self.path
+        slot = self.life.slot
+        if (
+            isinstance(slot.spec.durability, Volatile)
+            and type(slot.busy) is not Envelope
+            and _lost(slot, message, gate)
+        ):
+            return None
+        if _is_poison(slot, gate):
+            raise Poisoned(f"{path}: {type(message).__qualname__} is poison")
+        wait = _wait(path, gate)
+        if wait is None:
+            return handler(self, message)
+        return _late(wait, lambda: handler(self, message))
+
+    return gated
+
+
+def _gated_tick(call: Callable[..., Any], gate: Gate) -> Callable[..., Any]:
+    @wraps(call)
+    def gated(self: Agent[Any]) -> Any:
+        wait = _wait(self.path, gate)
+        return call(self) if wait is None else _late(wait, lambda: call(self))
+
+    return gated
+
+
+def _is_poison(slot: Slot, gate: Gate) -> bool:
+    """Whether the message in hand is one that no handler survives, this time or every time."""
+    id = slot.busy.id if isinstance(slot.busy, Envelope) else ""
+    if id not in gate.poisoned:
+        if gate.take("poison", slot.path) is None:
+            return False
+        if id:
+            gate.poisoned.add(id)
+    return True
+
+
+def _wait(path: Path, gate: Gate) -> tuple[float, bool] | None:
+    """How long the handler has to wait, and whether it lets itself be cancelled meanwhile."""
+    for kind, shielded in (("slow", False), ("hang", False), ("stubborn", True)):
+        knobs = gate.take(kind, path)
+        if knobs is not None:
+            return float(knobs["seconds"]), shielded
+    return None
+
+
+async def _late(wait: tuple[float, bool], rest: Callable[[], Any]) -> Any:
+    seconds, shielded = wait
+    with trio.CancelScope(shield=shielded):
+        await trio.sleep(seconds)
+    result: Any = rest()
+    return await cast("Coroutine[Any, Any, Any]", result) if isinstance(result, Coroutine) else result
+
+
+def _lost(slot: Slot, message: Any, gate: Gate) -> bool:
+    """Whether something else becomes of a message in memory than being handled now."""
+    for kind in _VOLATILE_ONLY:
+        knobs = gate.take(kind, slot.path)
+        if knobs is not None:
+            return _OTHERWISE[kind](slot, message, knobs)
+    return False
+
+
+def _again(slot: Slot, message: Any, knobs: Mapping[str, Knob]) -> bool:
+    try:
+        slot.put_nowait(message)
+    except MailboxFull:
+        return False
+    return False
+
+
+def _behind(slot: Slot, message: Any, knobs: Mapping[str, Knob]) -> bool:
+    if not len(slot):
+        return False
+    slot.put_nowait(message)
+    return True
+
+
+def _later(slot: Slot, message: Any, knobs: Mapping[str, Knob]) -> bool:
+    assert slot.agent is not None
+    alarms = slot.agent.life.alarms
+    alarms.at(trio.current_time() + float(knobs["seconds"]), lambda: None if slot.ended else slot.restock(message))
+    return True
+
+
+_OTHERWISE: Final[Mapping[str, Callable[[Slot, Any, Mapping[str, Knob]], bool]]] = {
+    "drop": lambda slot, message, knobs: True,
+    "duplicate": _again,
+    "delay": _later,
+    "reorder": _behind,
+}
+
+
+@frozen
+class _Gated:
+    """A policy that may fail in the middle of a decision."""
+
+    policy: Policy
+    gate: Gate
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.policy.name
+
+    @property
+    def counts_alike(self) -> bool:
+        return self.policy.counts_alike
+
+    @property
+    def escalates(self) -> bool:
+        return self.policy.escalates
+
+    @property
+    def stable_after(self) -> float | None:
+        return self.policy.stable_after
+
+    def propose(self, case: Case) -> tuple[Option, ...]:
+        if self.gate.take("decision_crash", self.path) is not None:
+            raise ArithmeticError("the policy failed in the middle of a decision")
+        return self.policy.propose(case)
+
+    def declined(self, case: Case) -> tuple[Declined, ...]:
+        return self.policy.declined(case)

@@ -1,0 +1,132 @@
+"""What happened in a run, as lines and as one hash: two runs are the same when their hashes are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
+
+import attrs
+import trio
+from attrs import frozen
+
+from treewarden.agents.core.exit import Failure
+from treewarden.supervisor.core.event import Event
+from treewarden.supervisor.journal.port import Commit
+
+__all__ = ["Mark", "Steps", "Trace", "commit_line", "event_text"]
+
+_BLOCK: Final = 512
+_LEFT_OUT: Final = frozenset({"version", "blueprint", "trace", "where", "fingerprint"})
+"""Fields of facts that tell of the code, not of the run."""
+
+
+@frozen
+class Mark:
+    """One thing on the timeline of a report."""
+
+    at: float
+    kind: str
+    """`fault`, `recovery`, `failure`, `decision`, `note`."""
+    text: str
+    path: str = ""
+
+
+class Trace:
+    """Every record, hashed as it comes; the last ones and the marks are kept."""
+
+    def __init__(self, *, keep: int = 400) -> None:
+        self.counts: Counter[str] = Counter()
+        self.marks: list[Mark] = []
+        self._hash = hashlib.blake2b(digest_size=16)
+        self._block: list[str] = []
+        self._last: deque[str] = deque(maxlen=keep)
+        self._records = 0
+
+    def add(self, text: str) -> None:
+        """One record: what, then who."""
+        block = self._block
+        block.append(text)
+        if len(block) >= _BLOCK:
+            self._close_block()
+
+    def mark(self, mark: Mark) -> None:
+        """A record that belongs on the timeline."""
+        self.marks.append(mark)
+        self.counts[mark.kind] += 1
+        self.add(f"{mark.kind} {mark.at:.6f} {mark.path} {mark.text}")
+
+    @property
+    def records(self) -> int:
+        return self._records + len(self._block)
+
+    @property
+    def last(self) -> tuple[str, ...]:
+        """The last records."""
+        return (*self._last, *self._block)[-(self._last.maxlen or 0) :]
+
+    def digest(self) -> str:
+        """The hash of everything so far."""
+        self._close_block()
+        return self._hash.copy().hexdigest()
+
+    def _close_block(self) -> None:
+        block = self._block
+        if block:
+            self._hash.update(("\n".join(block) + "\n").encode("utf-8", "backslashreplace"))
+            self._records += len(block)
+            self._last.extend(block)
+            self._block = []
+
+
+class Steps(trio.abc.Instrument):
+    """Each step of each task is a record; whoever wants to strike at a step is called after it."""
+
+    def __init__(self, trace: Trace, after: Callable[[str], None]) -> None:
+        self._trace = trace
+        self._after = after
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._trace.add(task.name)
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._after(task.name)
+
+
+def event_text(event: Event) -> str:
+    """A fact in one line, without what differs between machines and versions of Python."""
+    return f"{type(event).__name__} {_plain(event)}"
+
+
+def commit_line(commit: Commit) -> str:
+    """What a commit writes, in one line."""
+    parts = [event_text(event) for _, event in commit.events]
+    parts += [f"state {row.path} {row.settled} {row.body}" for row in commit.states]
+    parts += [f"accepted {row.path} {row.id} {row.kind} {row.body}" for row in commit.accepted]
+    parts += [f"acked {number}" for number in commit.acked]
+    parts += [f"returned {row.row} {row.deliveries} {row.deaths}" for row in commit.returned]
+    parts += [f"dead {row.path} {row.id} {row.reason}" for row in commit.dead]
+    parts += [f"revived {message}" for message in commit.revived]
+    parts += [f"kept {row.path} {row.name} {row.settled}" for row in commit.checkpoints]
+    parts += [f"reply {row.id}" for row in commit.replies]
+    parts += [f"timer {row.path} {row.name} {row.at:.6f}" for row in commit.timers]
+    parts += [f"forget {path}" for path in commit.forget]
+    return "commit " + "; ".join(parts)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Failure):
+        return f"{value.type}: {value.text}"
+    kind = cast("type[Any]", type(value))
+    if attrs.has(kind):
+        names = (each.name for each in attrs.fields(kind) if each.name not in _LEFT_OUT)
+        return " ".join(f"{name}={_plain(getattr(value, name))}" for name in names)
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    if isinstance(value, Mapping):
+        items = cast("Mapping[Any, Any]", value).items()
+        return "{" + ", ".join(f"{key}: {_plain(each)}" for key, each in items) + "}"
+    if isinstance(value, (tuple, list)):
+        return "[" + ", ".join(map(_plain, cast("list[Any]", value))) + "]"
+    return str(value)

@@ -1,0 +1,285 @@
+"""A world: the real tree and the real journal, and around them an outside that a seed decides about."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeAlias, TypeVar
+
+import trio
+from attrs import define, field, frozen
+
+from treewarden.agents.core.message import Request
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import TreewardenError
+
+from ..core.blueprint import Blueprint
+from ..core.draws import Draws
+from ..core.faults import Injection, matches
+from ..running import Tree
+from .disk import Disk
+from .gate import Gate
+from .history import History
+from .injecting import inject
+from .lost import Lost
+from .outside import Outside
+from .process import Process, current_process
+from .trace import Mark, Trace, commit_line
+
+__all__ = ["Breach", "Check", "World"]
+
+R = TypeVar("R")
+
+START: Final = 1_800_000_000.0
+"""Wall seconds at which every world begins."""
+_POLL: Final = 0.25
+"""Seconds between two looks of `eventually`, besides one at each commit."""
+
+Check: TypeAlias = Callable[["World"], object]
+"""Looks at a world: a text, or False, says what is wrong; anything else that all is well."""
+
+
+@frozen
+class Breach:
+    """Something that should hold and did not."""
+
+    name: str
+    text: str
+    at: float
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.text}" if self.text else self.name
+
+
+@define(eq=False)
+class World:
+    """One run. Made by the kit, used by the test: it starts a tree, drives it, and says what must hold."""
+
+    seed: int
+    injections: Sequence[Injection]
+    within: float
+    """Seconds after the tree has begun in which faults come; then it is quiet."""
+    scale: float
+    """The share of its work that a run has left after it was shrunk; see `some`."""
+    trace: Trace
+    nursery: trio.Nursery
+    scope: trio.CancelScope = field(factory=trio.CancelScope)
+    history: History = field(factory=History)
+    breaches: list[Breach] = field(factory=list[Breach])
+    reached: dict[str, bool] = field(factory=dict[str, bool])
+    """What `sometimes` was told, by name."""
+    points: Counter[str] = field(factory=Counter[str])
+    """Places at which a crash may come, passed so far."""
+    faults: Counter[str] = field(factory=Counter[str])
+    """Faults that have struck, by kind."""
+    wall_offset: float = 0.0
+    wall_rate: float = 1.0
+    quiet: trio.Event = field(factory=trio.Event)
+    """Set when the faults are over."""
+    _checks: list[tuple[str, Check]] = field(factory=list[tuple[str, Check]])
+    _process: Process | None = None
+    gate: Gate = field(init=False)
+    disk: Disk = field(init=False)
+    outside: Outside = field(init=False)
+    draws: Draws = field(init=False)
+    _triggers: dict[tuple[str, int], Injection] = field(init=False)
+    _told: trio.Event = field(factory=trio.Event)
+
+    def __attrs_post_init__(self) -> None:
+        self.gate = Gate(trio.current_time, self.struck)
+        self.disk = Disk(self._commit)
+        self.outside = Outside(self.gate, trio.current_time, self.point, self._is_alive)
+        self.draws = Draws(self.seed, "workload")
+        self._triggers = {
+            (each.trigger.point, each.trigger.n): each for each in self.injections if each.trigger is not None
+        }
+
+    # -- the tree
+
+    async def start(self, blueprint: Blueprint) -> Tree:
+        """Open the tree, and let the faults come. Returns when every child has begun.
+
+        A process that dies is followed by another one, on the same disk.
+        """
+        self._process = Process(self, blueprint)
+        self.nursery.start_soon(self._process.live, name="process")
+        tree = await self._process.wait_up()
+        self.nursery.start_soon(self._inject, name="faults")
+        return tree
+
+    @property
+    def process(self) -> Process:
+        """The process of the tree, over all of its lives. Raises `LookupError` before `start`."""
+        if self._process is None:
+            raise LookupError("the world has no tree yet: await world.start(blueprint)")
+        return self._process
+
+    @property
+    def tree(self) -> Tree:
+        """The tree as it runs now. Raises `Lost` while its process is down."""
+        tree = self.process.tree
+        if tree is None:
+            raise Lost("the process is down")
+        return tree
+
+    async def tell(self, path: str, message: object, *, within: float = 30.0) -> bool:
+        """Tell from outside, waiting for a process that is down. Whether it was acknowledged; if not, it may have
+        arrived all the same."""
+        try:
+            await self.process.serve(lambda tree: tree.ref(path).tell(message, within=within))
+        except (TreewardenError, Lost) as error:
+            self.note(f"tell to {path} failed: {type(error).__name__}")
+            return False
+        return True
+
+    async def ask(self, path: str, message: Request[R], *, within: float = 5.0) -> R:
+        """Ask from outside, waiting for a process that is down. Raises `Lost` if that dies, and what `Ref.ask` does."""
+        return await self.process.serve(lambda tree: tree.ref(path).ask(message, within=within))
+
+    async def drive(self, workload: Callable[[World], Awaitable[object]]) -> None:
+        """Run a workload, then wait until the faults are over and the process is up."""
+        await workload(self)
+        await self.calm()
+
+    async def calm(self) -> None:
+        """Wait until the faults are over and the process is up."""
+        if self._process is not None:
+            await self.quiet.wait()
+            await self.process.wait_up()
+
+    async def stop(self) -> None:
+        """Stop the tree in order, for good. Does nothing the second time."""
+        if self._process is not None:
+            await self._process.stop()
+
+    def some(self, number: int) -> int:
+        """`number`, or less of it where a run is shrunk: how many messages, how many workers. At least 1."""
+        return max(1, math.ceil(number * self.scale))
+
+    # -- what must hold
+
+    def always(self, check: Check, name: str = "") -> None:
+        """`check` holds from now on: it is looked at after every commit, and at the end."""
+        self._checks.append((name or getattr(check, "__name__", "always"), check))
+        self._look(self._checks[-1])
+
+    async def eventually(self, check: Check, *, within: float, name: str = "") -> None:
+        """`check` comes to hold within so many seconds of the time at which the faults are over."""
+        await self.calm()
+        deadline = trio.current_time() + within
+        text = _wrong(check(self))
+        while text is not None and trio.current_time() < deadline:
+            self._told = trio.Event()
+            with trio.move_on_at(min(deadline, trio.current_time() + _POLL)):
+                await self._told.wait()
+            text = _wrong(check(self))
+        if text is not None:
+            what = name or getattr(check, "__name__", "eventually")
+            self.fail(what, text or f"not within {within:g} s")
+
+    def sometimes(self, name: str, reached: bool = True) -> None:
+        """In one run of many at least, `reached` is true: runs that never get to what they should prove nothing."""
+        self.reached[name] = self.reached.get(name, False) or bool(reached)
+
+    def fail(self, name: str, text: str) -> None:
+        """Something that should hold does not: the run ends."""
+        breach = Breach(name, text, trio.current_time())
+        self.breaches.append(breach)
+        self.trace.mark(Mark(breach.at, "failure", str(breach)))
+        self.scope.cancel()
+
+    def look(self) -> None:
+        """Look at everything that must always hold."""
+        for each in self._checks:
+            self._look(each)
+
+    def _look(self, named: tuple[str, Check]) -> None:
+        if not self.breaches:
+            text = _wrong(named[1](self))
+            if text is not None:
+                self.fail(named[0], text)
+
+    # -- what happens
+
+    def note(self, text: str, path: str = "") -> None:
+        """Put a line into the trace and on the timeline."""
+        self.trace.mark(Mark(trio.current_time(), "note", text, path))
+
+    def struck(self, kind: str, name: str) -> None:
+        """A fault has found its victim."""
+        self.faults[kind] += 1
+        self.trace.mark(Mark(trio.current_time(), "fault", kind, name))
+
+    def wall(self) -> float:
+        """Wall seconds, as the world's clock shows them."""
+        return START + self.wall_offset + trio.current_time() * self.wall_rate
+
+    def stepped(self, name: str) -> None:
+        """A task has given way: of an incarnation, a place at which it may be killed."""
+        if type(name) is Path and name != "/":
+            self.points["yield"] += 1
+            if self._triggers:
+                self._strike("yield", name)
+
+    def point(self, kind: str) -> None:
+        """A boundary at which the process may die."""
+        self.points[kind] += 1
+        self.trace.add(kind)
+        if self._triggers:
+            self._strike(kind, "")
+
+    def _strike(self, kind: str, name: str) -> None:
+        injection = self._triggers.get((kind, self.points[kind]))
+        if injection is not None:
+            inject(self, injection, name)
+
+    def _commit(self, commit: Callable[[], object]) -> None:
+        self.point("commit")
+        if not self.process.alive:
+            raise self.process.refusal()
+        refused = self.process.storage_fault()
+        if refused is not None and not refused.late:
+            raise refused.error
+        commit()
+        if refused is not None:
+            raise refused.error
+        self.point("committed")
+        if not self.process.alive:
+            raise self.process.refusal()
+
+    def told(self, commit: Any, error: BaseException | None) -> None:
+        """The journal is about to answer."""
+        self.history.told(commit, error, trio.current_time())
+        self.trace.add(commit_line(commit) if error is None else f"refused {commit_line(commit)}")
+        self._told.set()
+        self.look()
+
+    def _is_alive(self) -> bool:
+        number = current_process.get()
+        return number == 0 or (self.process.alive and number == self.process.number)
+
+    async def _inject(self) -> None:
+        timed = sorted((each for each in self.injections if each.trigger is None), key=lambda each: each.at)
+        for injection in timed:
+            await trio.sleep_until(self.process.began_at + injection.at)
+            inject(self, injection, "")
+        await trio.sleep_until(self.process.began_at + self.within)
+        self.gate.clear()
+        self.wall_rate = 1.0
+        self.quiet.set()
+        self.note("quiet")
+
+    def victims(self, pattern: str, *, supervisors: bool) -> list[str]:
+        """The living slots that a pattern fits."""
+        tree = self.process.tree
+        if tree is None:
+            return []
+        return matches(pattern, (str(each.path) for each in tree.snapshot() if each.supervisor is supervisors))
+
+
+def _wrong(said: object) -> str | None:
+    """What a check's answer says is wrong; None if nothing is."""
+    if isinstance(said, str):
+        return said or None
+    return "" if said is False else None
