@@ -40,7 +40,7 @@ def stored(folder: Path, events: int = EVENTS) -> Path:
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.execute("BEGIN")
         migrate(connection, 0)
-        batch.apply(connection, 10)
+        batch.apply(connection)
         mark = batch.after
         connection.execute("INSERT INTO meta VALUES (1, 'ab', 0, ?, ?, 1, 0, 1)", (mark.seq, mark.hash))
         connection.execute("COMMIT")
