@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 from treewarden.agents.demand import on_demand
 
 if TYPE_CHECKING:
+    from .advisor import Advice, Advisor
     from .calls import ChildView, Counts, Started, SupervisorRef
     from .core.action import Action
+    from .core.adaptive_runtime import adaptive_runtime
     from .core.checkpoint import Checkpoint, Retention
     from .core.decision import Decision, Policy
     from .core.diff import Change
     from .core.event import Event
     from .core.ladder import ladder
     from .core.policies import kubernetes, otp
+    from .core.rule_table import Rule
     from .core.signal import Signal
     from .core.spec import (
         BRUTAL_KILL,
@@ -30,12 +33,15 @@ if TYPE_CHECKING:
         Strategy,
         SupervisorSpec,
     )
+    from .core.symptom import Risk
     from .journal.port import Journal, Record
 
 __all__ = [
     "BRUTAL_KILL",
     "NO_BACKOFF",
     "Action",
+    "Advice",
+    "Advisor",
     "AutoShutdown",
     "Backoff",
     "BrutalKill",
@@ -54,11 +60,14 @@ __all__ = [
     "RestartPolicy",
     "Restore",
     "Retention",
+    "Risk",
+    "Rule",
     "Signal",
     "Started",
     "Strategy",
     "SupervisorRef",
     "SupervisorSpec",
+    "adaptive_runtime",
     "kubernetes",
     "ladder",
     "otp",
@@ -66,18 +75,22 @@ __all__ = [
 
 __getattr__ = on_demand(
     __name__,
+    advisor="Advice Advisor",
     calls="ChildView Counts Started SupervisorRef",
     core__action="Action",
+    core__adaptive_runtime="adaptive_runtime",
     core__checkpoint="Checkpoint Retention",
     core__decision="Decision Policy",
     core__diff="Change",
     core__event="Event",
     core__ladder="ladder",
     core__policies="kubernetes otp",
+    core__rule_table="Rule",
     core__signal="Signal",
     core__spec=(
         "BRUTAL_KILL NO_BACKOFF AutoShutdown Backoff BrutalKill ChildSpec Grace Intensity "
         "RestartPolicy Restore Strategy SupervisorSpec"
     ),
+    core__symptom="Risk",
     journal__port="Journal Record",
 )

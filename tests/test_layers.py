@@ -224,9 +224,12 @@ def trio_util_behind_one_module(modules: Modules) -> Iterator[str]:
                 yield module.at(use.line, "only agents/waiting.py imports trio_util: take it from there")
 
 
+COMPOSITION_ROOTS = ("treewarden.topologies.open", "treewarden.supervisor.advisor", "treewarden.supervisor.testing")
+
+
 def one_place_chooses(modules: Modules) -> Iterator[str]:
     for module in modules.values():
-        if module.layer is None or inside(module.name, "treewarden.topologies.open", "treewarden.supervisor.testing"):
+        if module.layer is None or inside(module.name, *COMPOSITION_ROOTS):
             continue
         for use in module.imports:
             if inside(use.target, *IMPLEMENTATIONS) and not inside(module.name, *IMPLEMENTATIONS):

@@ -1,0 +1,283 @@
+"""`Advisor`: the decision pipeline beside an application that has no actors."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, Final, Self, TypeVar
+
+import trio
+
+from treewarden.agents.core.path import Path, check_id
+from treewarden.agents.errors import ConfigurationError
+
+from .advising import Advice, Mind
+from .common import LoopClock
+from .core.adaptive_runtime import adaptive_runtime
+from .core.advice import Circumstances, Profile
+from .journal.memory import MemoryJournal
+from .journal.port import Journal
+from .journal.sqlite import SqliteJournal
+
+__all__ = ["Advice", "Advisor"]
+
+R = TypeVar("R")
+
+_log: Final = logging.getLogger("treewarden.advisor")
+_LEAVE_WITHIN: Final = 10.0
+"""Seconds that `close` waits for what is under way."""
+
+
+class Advisor:
+    """Advice with its confidence and reasons, for any application: `await advisor.process({...})`.
+
+    One and the same object serves trio, asyncio and plain threads: the work is done in a thread of its own, which
+    begins with the first call and ends with `close` (or the block of `with` or `async with`), and never keeps a process
+    alive. Every answer is committed to `journal` before it is given, so `treewarden why FILE.db AGENT` explains it, and
+    what was learnt survives `kill -9`. Without a journal it is forgotten at the end.
+
+    A failing advisor never breaks what it advises: whatever goes wrong inside, or takes longer than `within`, is an
+    advice of the profile's default action, with confidence 0, `persisted` False and the fault as its reason; a journal
+    that fails, or is owned by another process, makes advices that are not persisted, and a warning in the log
+    (`treewarden.advisor`). Only an event that cannot be read raises, in the caller: that is the caller's mistake.
+
+    Not promised: that an advice is good. `calibrated` says whether confidences have proven right so far.
+    """
+
+    def __init__(
+        self,
+        agent_id: str = "default",
+        *,
+        journal: str | os.PathLike[str] | None = None,
+        profile: Profile | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`profile` is `adaptive_runtime()` unless given. Raises `ConfigurationError` for a name that cannot be one."""
+        try:
+            self._mind = Mind(Path(check_id(agent_id)), profile or adaptive_runtime(), wall)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from None
+        self._trouble = ""
+        self._file = None if journal is None else os.fspath(journal)
+        self._wall = wall
+        self._lock = threading.Lock()
+        self._jobs: deque[tuple[Callable[[], None], Future[Any]]] = deque()
+        self._thread: threading.Thread | None = None
+        self._wake: Callable[[], None] | None = None
+        self._closed = False
+
+    # -- asking
+
+    async def process(self, event: Mapping[str, Any], *, within: float = 5.0) -> Advice:
+        """What to do about `event`: `type`, and what is known of `severity` (0 to 1), `cpu` and `memory` (percent),
+        `error_rate` (0 to 1), `latency_ms`; the rest is kept with it.
+
+        From trio or asyncio; waits at most `within` seconds of its loop. Cancelled: the advice may still be journaled.
+        Raises `ConfigurationError` naming the field that is missing or out of range.
+        """
+        said = _checked(event)
+        try:
+            return await _arrived(self._ask(said), within)
+        except TimeoutError:
+            return self._fallback(said.type, f"the advisor did not answer within {within:g} s")
+
+    def process_sync(self, event: Mapping[str, Any], *, within: float = 5.0) -> Advice:
+        """As `process`, for plain code; it blocks its thread. Raises `ConfigurationError`."""
+        said = _checked(event)
+        try:
+            return self._ask(said).result(within)
+        except TimeoutError:
+            return self._fallback(said.type, f"the advisor did not answer within {within:g} s")
+
+    async def record_outcome(self, advice: Advice | str, *, fixed: bool, within: float = 5.0) -> bool:
+        """Tell whether the action of an advice (or its id) closed the incident. Returns whether that is on disk.
+
+        Counts once. Raises `ConfigurationError` for an id that is none, or whose outcome is known already.
+        """
+        try:
+            return await _arrived(self._label(advice, fixed), within)
+        except TimeoutError:
+            return False
+
+    def record_outcome_sync(self, advice: Advice | str, *, fixed: bool, within: float = 5.0) -> bool:
+        """As `record_outcome`, for plain code."""
+        try:
+            return self._label(advice, fixed).result(within)
+        except TimeoutError:
+            return False
+
+    def metrics(self) -> Mapping[str, Any]:
+        """Counts of advices and outcomes, and the Brier skill of what was stated; read without waiting for anything."""
+        return self._mind.metrics()
+
+    @property
+    def trouble(self) -> str:
+        """What kept the last advices from being persisted, if anything did."""
+        return self._trouble or self._mind.trouble
+
+    # -- its life
+
+    def close(self) -> None:
+        """Finish what is under way, close the journal and end the thread. Later calls are answered by the fallback."""
+        with self._lock:
+            self._closed = True
+            wake, thread = self._wake, self._thread
+        if wake is not None:
+            wake()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_LEAVE_WITHIN)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if trio.lowlevel.in_trio_task():
+            with trio.CancelScope(shield=True):  # bounded by the limit of `close`
+                await trio.to_thread.run_sync(self.close)
+        else:
+            await asyncio.shield(asyncio.to_thread(self.close))
+
+    # -- from the caller's thread
+
+    def _ask(self, said: Circumstances) -> Future[Advice]:
+        future: Future[Advice] = Future()
+
+        def advise() -> None:
+            self._mind.advise(said, lambda advice: _answer(future, advice))
+
+        return self._submit(advise, future, lambda fault: self._fallback(said.type, fault))
+
+    def _label(self, advice: Advice | str, fixed: bool) -> Future[bool]:
+        future: Future[bool] = Future()
+        id = advice.id if isinstance(advice, Advice) else advice
+
+        def label() -> None:
+            self._mind.label(id, fixed=fixed, done=lambda kept: _answer(future, kept))
+
+        return self._submit(label, future, lambda _: False)
+
+    def _submit(self, job: Callable[[], None], future: Future[R], otherwise: Callable[[str], R]) -> Future[R]:
+        """Have `job` done in the loop; if it raises, or is never done, the future gets what `otherwise` says."""
+
+        def guarded() -> None:
+            try:
+                job()
+            except ConfigurationError as error:
+                if not future.done():
+                    future.set_exception(error)
+            except Exception as error:
+                _log.exception("the advisor failed")
+                _answer(future, otherwise(f"the advisor failed: {error!r}"))
+
+        with self._lock:
+            if self._closed:
+                _answer(future, otherwise("the advisor is closed"))
+                return future
+            self._jobs.append((guarded, future))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="treewarden advisor", daemon=True)
+                self._thread.start()
+            wake = self._wake
+        if wake is not None:
+            wake()
+        return future
+
+    def _fallback(self, type: str, fault: str) -> Advice:
+        reason = f"{fault}; confidence 0"
+        return Advice(id="", event_type=type, action=self._mind.profile.default, confidence=0.0, reason=reason)
+
+    # -- in its own thread
+
+    def _serve(self) -> None:
+        try:
+            trio.run(self._main)
+        except Exception as error:
+            _log.exception("the advisor ended")
+            self._trouble = str(error)
+        finally:
+            with self._lock:
+                self._closed, self._wake = True, None
+            self._do_jobs()
+
+    async def _main(self) -> None:
+        if self._file is not None:
+            try:
+                async with SqliteJournal(self._file, clock=LoopClock(self._wall)) as journal:
+                    await self._answer_all(journal, on_disk=True)
+                return
+            except Exception as error:
+                self._mind.let_go()
+                self._trouble = str(error)
+                _log.warning("advices are not persisted: %s", error)
+        async with MemoryJournal() as journal:
+            await self._answer_all(journal, on_disk=False)
+
+    async def _answer_all(self, journal: Journal, *, on_disk: bool) -> None:
+        await self._mind.take(journal, on_disk=on_disk)
+        token, work = trio.lowlevel.current_trio_token(), trio.Event()
+
+        def rouse() -> None:
+            work.set()
+
+        def wake() -> None:
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(lambda: rouse())
+
+        with self._lock:
+            self._wake = wake
+        while True:
+            self._do_jobs()
+            if self._closed and not self._jobs:
+                return
+            await work.wait()
+            work = trio.Event()
+
+    def _do_jobs(self) -> None:
+        while self._jobs:
+            job, future = self._jobs.popleft()
+            if not future.cancelled():
+                job()
+
+
+def _checked(event: Mapping[str, Any]) -> Circumstances:
+    try:
+        return Circumstances.of(event)
+    except ValueError as error:
+        raise ConfigurationError(f"the event cannot be judged: {error}") from None
+
+
+def _answer(future: Future[R], value: R) -> None:
+    if not future.done():  # its asker may have gone
+        future.set_result(value)
+
+
+async def _arrived(future: Future[R], within: float) -> R:
+    """The result of a future of another thread, in trio or asyncio. Raises `TimeoutError`."""
+    if not trio.lowlevel.in_trio_task():
+        return await asyncio.wait_for(asyncio.wrap_future(future), None if within == math.inf else within)
+    token, done = trio.lowlevel.current_trio_token(), trio.Event()
+
+    def tell(_: object) -> None:
+        with suppress(trio.RunFinishedError):
+            token.run_sync_soon(done.set)
+
+    future.add_done_callback(tell)
+    with trio.move_on_after(within) as limit:
+        await done.wait()
+    if limit.cancelled_caught and not future.done():
+        raise TimeoutError
+    return future.result()
