@@ -112,7 +112,7 @@ def _timed_out(slot: Slot, envelope: Envelope, within: float) -> AskTimeout:
         doing = f"{before} messages are before it" if before else "it is next"
         if slot.paused:
             doing += f", and the slot is paused ({', '.join(slot.statistics().paused)})"
-        elif slot.agent is None:
+        elif not slot.inhabited:
             doing += ", and nobody lives in the slot at the moment"
         elif slot.busy is not None:
             doing += f", and {_kind(slot.busy)} is still being handled"

@@ -271,7 +271,7 @@ class Ref:
 
     async def _tell_one(self, slot: Slot, message: object, turn: Turn | None, priority: int, deadline: float) -> None:
         item = item_for(slot, message, turn, priority)
-        if turn is not None and turn.in_handler and turn.slot is slot:
+        if turn is not None and turn.in_handler and turn.slot.mail is slot:
             accepted = _reserve_own(slot, item, priority)
         else:
             accepted = await self._reserve(slot, item, priority, deadline)
@@ -334,7 +334,7 @@ def _tell_one_nowait(slot: Slot, message: object, turn: Turn | None, priority: i
             retry_safe=True,
         )
     item = item_for(slot, message, turn, priority)
-    if turn is not None and turn.in_handler and turn.slot is slot:
+    if turn is not None and turn.in_handler and turn.slot.mail is slot:
         accepted = _reserve_own(slot, item, priority)
     else:
         accepted = slot.reserve_nowait(item, priority)

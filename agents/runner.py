@@ -210,7 +210,7 @@ async def _obey(life: Life, order: object) -> Exit | None:
 async def _drain(life: Life) -> Exit | None:
     """Handle what waits now, and not what comes later: whoever tells itself the next message is never done."""
     share = Slice(life.rounds)
-    for handled in range(len(life.slot)):
+    for handled in range(life.slot.backlog):
         item = life.slot.take()
         if item is None:
             return None

@@ -74,6 +74,21 @@ class Slot(Mailbox):
         self.waiting_on: list[Slot] | None = None
         """Whom the handler in hand is asking."""
 
+    @property
+    def mail(self) -> Slot:
+        """Where the messages wait that are handled here: in itself, or in a queue that it shares with others."""
+        return self
+
+    @property
+    def backlog(self) -> int:
+        """How many messages wait that could be handled here."""
+        return len(self)
+
+    @property
+    def inhabited(self) -> bool:
+        """Whether somebody lives here who would handle a message."""
+        return self.agent is not None
+
     def close(self, error: AgentStopped) -> list[object]:
         self.handles = NOT_KNOWN  # a `Ref` that holds on to this slot looks at it twice, and finds the next one
         return super().close(error)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -13,6 +14,8 @@ from treewarden.agents.core.exit import Exit, Failed, Failure, Finished, Stopped
 from treewarden.agents.core.lifecycle import SlotEvent
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError, Ignore
+from treewarden.agents.shared import SharedQueue, SharedWorker
+from treewarden.agents.slot import Slot
 
 from .child import Child, Incarnation, Parent
 from .core.event import ChildEnded, ChildIgnored, ChildStarted, ChildStartFailed
@@ -38,6 +41,12 @@ class Children:
         self._table: dict[str, Child] = {}
         self._order: tuple[str, ...] | None = None
         self._numbers = itertools.count(1)
+        self._make: Callable[..., Slot] = Slot
+        """Makes the slots of its agents."""
+
+    def share(self, queue: SharedQueue) -> None:
+        """Let those that are added from now on take their messages from `queue`."""
+        self._make = partial(SharedWorker, queue=queue)
 
     # -- the table
 
@@ -79,7 +88,7 @@ class Children:
             self.forget(child.path, "something else lives there now")
             child.slot, child.turned = None, False
         if isinstance(child.spec, ChildSpec):
-            child.slot = make_slot(child.path, child.spec, self._common)
+            child.slot = make_slot(child.path, child.spec, self._common, self._make)
             child.slot_for = child.spec
 
     def reorder(self, specs: Sequence[Spec]) -> list[Child]:

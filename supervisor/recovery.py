@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from treewarden.agents.core.durability import VOLATILE
@@ -10,6 +11,7 @@ from treewarden.agents.core.message import Envelope, Priority
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import AgentStopped, ConfigurationError
 from treewarden.agents.ports import KEEP
+from treewarden.agents.shared import SharedQueue
 from treewarden.agents.slot import Slot
 
 from .common import Common
@@ -30,6 +32,7 @@ __all__ = [
     "is_at_rest",
     "keep_in_hand",
     "make_slot",
+    "open_queue",
     "restore_slot",
     "return_in_hand",
 ]
@@ -38,8 +41,8 @@ DEATHS: Final = 3
 """Process deaths that a message at the head of its mailbox may have been the cause of before it is set aside."""
 
 
-def make_slot(path: Path, spec: ChildSpec, common: Common) -> Slot:
-    """The slot of an agent; one that the tree already has goes on with its mailbox."""
+def make_slot(path: Path, spec: ChildSpec, common: Common, make: Callable[..., Slot] = Slot) -> Slot:
+    """The slot of an agent, as `make` makes it; one that the tree already has goes on with its mailbox."""
     slot = common.registry.get(path)
     if slot is not None:
         check_durability(slot, spec)
@@ -52,7 +55,7 @@ def make_slot(path: Path, spec: ChildSpec, common: Common) -> Slot:
     store = None
     if spec.mailbox.durability != VOLATILE:
         store = SlotStore(path, common.codec_for(spec), common, spec.retention)
-    slot = Slot(path, spec.mailbox, common.clock.now, store)
+    slot = make(path, spec.mailbox, common.clock.now, store)
     made = slot
 
     def drop(item: object, reason: str) -> None:
@@ -61,6 +64,18 @@ def make_slot(path: Path, spec: ChildSpec, common: Common) -> Slot:
     slot.on_drop = drop
     common.registry.add(slot)
     return slot
+
+
+async def open_queue(path: Path, spec: ChildSpec, common: Common) -> SharedQueue:
+    """The queue of a pool whose workers are as `spec` says, with what waited in it when the last process ended.
+
+    Raises as `make_slot` and `restore_slot` do.
+    """
+    queue = make_slot(path, spec, common, SharedQueue)
+    assert isinstance(queue, SharedQueue)
+    await restore_slot(queue, common)
+    queue.state = None  # it has none, and is restored once
+    return queue
 
 
 def check_durability(slot: Slot, spec: ChildSpec) -> None:
@@ -83,6 +98,7 @@ def close_slot(slot: Slot, reason: str, exit: Exit | None) -> None:
 
 def give_up(slot: Slot, envelope: Envelope, reason: str, common: Common) -> None:
     """Make a dead letter of a told message, with its body where its mailbox is durable; tell the asker of an ask."""
+    slot = slot.mail
     if envelope.reply is not None:
         envelope.reply(None, AgentStopped(f"{slot.path}: {reason}", path=slot.path))
         return

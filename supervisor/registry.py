@@ -9,6 +9,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.errors import AgentStopped, MailboxFull, NoSuchSlot
 from treewarden.agents.ports import Alarms
 from treewarden.agents.ref import Audience, Ref
+from treewarden.agents.shared import SharedQueue
 from treewarden.agents.slot import Slot
 from treewarden.agents.traffic import Traffic
 
@@ -58,8 +59,8 @@ class Registry:
         slot = self._slots.get(path)
         if slot is not None:
             yield slot
-        else:
-            yield from (slot for slot in self._slots.values() if slot.path.is_within(path))
+        if slot is None or isinstance(slot, SharedQueue):
+            yield from (below for below in self._slots.values() if below is not slot and below.path.is_within(path))
 
     def get(self, path: Path) -> Slot | None:
         return self._slots.get(path)

@@ -11,7 +11,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError, SupervisorGone
 
 from .child import Child
-from .core.spec import ChildSpec, Strategy, SupervisorSpec
+from .core.spec import ChildSpec, Shared, Strategy, SupervisorSpec
 from .recovery import check_durability
 
 if TYPE_CHECKING:
@@ -32,11 +32,13 @@ class Changes:
 def check_change(supervisor: Supervisor, spec: SupervisorSpec, *, below: bool = False) -> None:
     """Whether a running supervisor can go on by `spec`, and with `below` those that run below it.
 
-    Raises `ConfigurationError` for what cannot change while it runs: strategies to or from dynamic, and an agent's
-    durability.
+    Raises `ConfigurationError` for what cannot change while it runs: strategies to or from dynamic, pools to or from
+    one shared queue, and an agent's durability.
     """
     if (spec.strategy is Strategy.DYNAMIC) is not (supervisor.spec.strategy is Strategy.DYNAMIC):
         raise ConfigurationError(f"{supervisor.path}: a running supervisor cannot become dynamic, or stop being so")
+    if isinstance(spec.router, Shared) is not isinstance(supervisor.spec.router, Shared):
+        raise ConfigurationError(f"{supervisor.path}: a running pool cannot begin to share a queue, or stop doing so")
     wanted = {each.id: each for each in spec.children}
     for child in supervisor.children:
         new = spec.children[0] if spec.strategy is Strategy.DYNAMIC else wanted.get(child.spec.id)

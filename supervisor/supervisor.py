@@ -7,6 +7,7 @@ beyond them (delays, rollbacks, throttles, holds) comes from the policy.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from types import CoroutineType
 from typing import Any, Final, cast
 
@@ -14,7 +15,7 @@ import trio
 
 from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe, is_clean
 from treewarden.agents.core.lifecycle import SlotState
-from treewarden.agents.errors import Ignore
+from treewarden.agents.errors import ConfigurationError, Ignore
 from treewarden.agents.slot import Slot
 
 from .acting import Acting, Rest, wait_for
@@ -28,12 +29,12 @@ from .core.decision import Policy
 from .core.event import SupervisorEnded, SupervisorStarted
 from .core.incident import Outcome
 from .core.signal import ChildExited, OperatorAsked, RateLimitReached, Recovered, RestartFailed, Signal
-from .core.spec import AutoShutdown, RestartPolicy, Strategy, SupervisorSpec
+from .core.spec import AutoShutdown, ChildSpec, RestartPolicy, Shared, Spec, Strategy, SupervisorSpec
 from .fence import AgentLife, is_for_above
 from .judge import Judge
 from .orders import RetryDue, StopSupervisor
 from .queue import Queue
-from .recovery import give_up
+from .recovery import give_up, open_queue
 from .registry import Pool
 from .reload import Changes
 from .remedies import Remedies
@@ -107,6 +108,8 @@ class Supervisor(Incarnation):
         try:
             check_supervisor(self.spec)
             await self._on_start()
+            if isinstance(self.spec.router, Shared):
+                await self._open_queue(self.spec.children)
             self._begin_anew()
         except Ignore as ignored:
             self.conclude(KILLED, tell=False)
@@ -158,10 +161,15 @@ class Supervisor(Incarnation):
         for path in before:
             self.children.forget(path, "its supervisor was restarted, and it is not part of the tree")
 
+    async def _open_queue(self, workers: Sequence[Spec]) -> None:
+        if not workers or not isinstance(workers[0], ChildSpec):
+            raise ConfigurationError(f"{self.path}: a queue is shared by workers that are agents; give it one")
+        self.children.share(await open_queue(self.path, workers[0], self.common))
+
     def _take_address(self) -> None:
         """Make its path one that messages can be told to, if its spec says so."""
         registry = self.common.registry
-        if self.spec.router is not None:
+        if self.spec.router is not None and not isinstance(self.spec.router, Shared):
             registry.add_pool(self.path, Pool(self.path, self.spec.router, self._workers))
         elif self.spec.topic is not None:
             before = registry.lookup(self.path)

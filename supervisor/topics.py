@@ -136,13 +136,13 @@ class Topic(Audience):
         return taken, late
 
     def _must_wait(self, slot: Slot, overflow: Overflow, turn: Turn | None) -> bool:
-        own = turn is not None and turn.in_handler and turn.slot is slot
+        own = turn is not None and turn.in_handler and turn.slot.mail is slot
         return overflow is Overflow.WAIT and not slot.has_room and not own
 
     def _reserve(self, place: Taken, turn: Turn | None, priority: int) -> bool:
         """Room without waiting; False if the policy dropped the message. A handler cannot wait for itself."""
         slot, item, overflow = place
-        own = turn is not None and turn.in_handler and turn.slot is slot
+        own = turn is not None and turn.in_handler and turn.slot.mail is slot
         try:
             return slot.reserve_nowait(item, priority, overflow, beyond=1 if own else 0)
         except MailboxFull:

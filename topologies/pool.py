@@ -38,6 +38,13 @@ def pool(
     the message), or all of them. A restarted worker keeps its mailbox, so its messages are not routed again. Order
     holds per sender and worker, not across workers.
 
+    With `shared` nobody chooses: one mailbox, of the capacity and durability of a worker's, belongs to the pool, and
+    whoever is free takes what has waited longest; of several that are free, the one is woken that was so longest. So a
+    slow message holds up one worker and nothing behind it. What a worker had in hand when it crashed is the first in
+    the queue again, for any of them. Messages of one sender are begun in order, and may end in another one; a worker
+    cannot be told anything by itself, and asking its own pool from a handler is no cycle unless all of them do it:
+    then it ends at its limit.
+
     Options of the workers go to `child`: `pool(child(Writer, mailbox=...), size=8)`. `id` is the pool's; without it
     the one that the agent would have. Raises `BlueprintError` with everything that cannot work.
     """

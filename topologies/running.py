@@ -52,7 +52,7 @@ class SlotStatus:
     restarts: int
     """Lives after the first one, in this process."""
     mailbox: int
-    """Messages that wait."""
+    """Messages that wait; of a pool with one shared queue they wait at the pool, not at its workers."""
     handled: int
     """Messages and ticks that were settled in this process."""
     zombie: bool = False
@@ -374,7 +374,7 @@ def _statuses(supervisor: Supervisor, depth: int) -> list[SlotStatus]:
     found: list[SlotStatus] = []
     zombies = {life.slot.path for life in supervisor.common.living_zombies}
     for child in supervisor.children:
-        slot = child.slot
+        slot = child.slot if child.slot is not None else supervisor.common.registry.get(child.path)
         found.append(
             SlotStatus(
                 path=child.path,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BRUTAL_KILL",
     "NO_BACKOFF",
+    "SHARED",
     "AutoShutdown",
     "Backoff",
     "BrutalKill",
@@ -30,6 +31,7 @@ __all__ = [
     "RestartPolicy",
     "Restore",
     "Router",
+    "Shared",
     "Shutdown",
     "Spec",
     "Strategy",
@@ -156,6 +158,14 @@ class Router(Protocol):
 
 
 @frozen
+class Shared:
+    """Instead of a router: one queue at the pool's own address, from which its workers take when they are free."""
+
+
+SHARED: Final = Shared()
+
+
+@frozen
 class Subscriber:
     """Who is told what a topic is told, and what happens when there is no room for it."""
 
@@ -216,8 +226,9 @@ class SupervisorSpec:
     shutdown: Shutdown = Grace(math.inf)
     significant: bool = False
     stable_after: float = field(default=10.0, validator=_number(0))
-    router: Router | None = None
-    """Makes the supervisor's own path an address: a message to it goes to the worker that the router chooses."""
+    router: Router | Shared | None = None
+    """Makes the supervisor's own path an address: a message to it goes to the worker that the router chooses, or waits
+    in a queue that the workers share."""
     topic: tuple[Subscriber, ...] | None = None
     """Makes the supervisor's own path a topic: a message to it goes to all of these."""
     max_children: int | None = None

@@ -178,7 +178,7 @@ def test_a_pool_that_cannot_work_says_everything() -> None:
         "pool 'c' is refused, 2 problems:\n"
         "  c.size: 0 is no number of workers; give 1 or more\n"
         "  c.route: 'round' is no route, did you mean 'round_robin'? "
-        "use round_robin, least_loaded, by_key or broadcast"
+        "use round_robin, least_loaded, by_key, broadcast or shared"
     )
 
 

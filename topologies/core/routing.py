@@ -9,11 +9,11 @@ from typing import Final, Literal, TypeAlias
 
 from attrs import field, frozen
 
-from treewarden.supervisor.core.spec import Router
+from treewarden.supervisor.core.spec import SHARED, Router, Shared
 
 __all__ = ["ROUTES", "Broadcast", "ByKey", "LeastLoaded", "RoundRobin", "Route"]
 
-Route: TypeAlias = Literal["round_robin", "least_loaded", "by_key", "broadcast"]
+Route: TypeAlias = Literal["round_robin", "least_loaded", "by_key", "broadcast", "shared"]
 
 
 def _names_an_attribute(_instance: object, _attribute: object, value: str) -> None:
@@ -113,12 +113,13 @@ def _by_key(key: str | None) -> Router:
     return ByKey(key or "")
 
 
-ROUTES: Final = MappingProxyType[Route, Callable[[str | None], Router]](
+ROUTES: Final = MappingProxyType[Route, Callable[[str | None], Router | Shared]](
     {
         "round_robin": lambda _key: RoundRobin(),
         "least_loaded": lambda _key: LeastLoaded(),
         "by_key": _by_key,
         "broadcast": lambda _key: Broadcast(),
+        "shared": lambda _key: SHARED,
     }
 )
 """What a route's name stands for, made with the name of the key (None without one)."""

@@ -10,7 +10,7 @@ from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treewarden.supervisor.core.spec import Router
+from treewarden.supervisor.core.spec import SHARED, Router
 from treewarden.topologies.core.routing import ROUTES, Broadcast, ByKey, LeastLoaded, RoundRobin
 
 
@@ -137,4 +137,5 @@ def test_routes_are_made_by_their_names() -> None:
         "least_loaded": LeastLoaded(),
         "by_key": ByKey("customer"),
         "broadcast": Broadcast(),
+        "shared": SHARED,
     }
