@@ -19,7 +19,7 @@ from ..running import Tree
 from .disk import Processes, Refusal
 from .instrumented import instrumented
 from .lost import Lost
-from .watched import WatchedJournal
+from .watched import watched
 
 if TYPE_CHECKING:
     from .world import World
@@ -85,7 +85,7 @@ class Process:
         current_process.set(self.number)
         clock = LoopClock(world.wall)
         inner = journal_on(world.disk.connect, clock, Processes(self.number), f"w{world.seed & 0xFFFF:04x}")
-        journal = WatchedJournal(inner, world.history.submitted, world.told)
+        journal = watched(inner, world.history.submitted, world.told)
         self._scope = trio.CancelScope()
         try:
             with self._scope:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
@@ -102,31 +103,38 @@ def event_text(event: Event) -> str:
 def commit_line(commit: Commit) -> str:
     """What a commit writes, in one line."""
     parts = [event_text(event) for _, event in commit.events]
-    parts += [f"state {row.path} {row.settled} {row.body}" for row in commit.states]
-    parts += [f"accepted {row.path} {row.id} {row.kind} {row.body}" for row in commit.accepted]
-    parts += [f"acked {number}" for number in commit.acked]
-    parts += [f"returned {row.row} {row.deliveries} {row.deaths}" for row in commit.returned]
-    parts += [f"dead {row.path} {row.id} {row.reason}" for row in commit.dead]
-    parts += [f"revived {message}" for message in commit.revived]
-    parts += [f"kept {row.path} {row.name} {row.settled}" for row in commit.checkpoints]
-    parts += [f"reply {row.id}" for row in commit.replies]
-    parts += [f"timer {row.path} {row.name} {row.at:.6f}" for row in commit.timers]
-    parts += [f"forget {path}" for path in commit.forget]
+    for name in _ROWS:
+        rows = getattr(commit, name)
+        if rows:
+            parts.append(f"{name} {_plain(rows)}")
     return "commit " + "; ".join(parts)
 
 
+_ROWS: Final = tuple(each.name for each in attrs.fields(Commit) if each.name not in ("by", "events"))
+
+
 def _plain(value: Any) -> str:
-    if isinstance(value, Failure):
-        return f"{value.type}: {value.text}"
     kind = cast("type[Any]", type(value))
-    if attrs.has(kind):
-        names = (each.name for each in attrs.fields(kind) if each.name not in _LEFT_OUT)
-        return " ".join(f"{name}={_plain(getattr(value, name))}" for name in names)
-    if isinstance(value, float):
+    if kind is str or kind is int:
+        return str(value)
+    if kind is float:
         return f"{value:.6f}"
+    if kind is Failure:
+        return f"{value.type}: {value.text}"
+    names = _names(kind)
+    if names is not None:
+        return " ".join([f"{name}={_plain(getattr(value, name))}" for name in names])
     if isinstance(value, Mapping):
         items = cast("Mapping[Any, Any]", value).items()
-        return "{" + ", ".join(f"{key}: {_plain(each)}" for key, each in items) + "}"
+        return "{" + ", ".join([f"{key}: {_plain(each)}" for key, each in items]) + "}"
     if isinstance(value, (tuple, list)):
-        return "[" + ", ".join(map(_plain, cast("list[Any]", value))) + "]"
+        return "[" + ", ".join([_plain(each) for each in cast("list[Any]", value)]) + "]"
     return str(value)
+
+
+@functools.cache
+def _names(kind: type[Any]) -> tuple[str, ...] | None:
+    """The fields of a kind of value that tell of the run; None if it has none."""
+    if not attrs.has(kind):
+        return None
+    return tuple(each.name for each in attrs.fields(kind) if each.name not in _LEFT_OUT)

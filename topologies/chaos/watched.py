@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any, cast
 
-from treewarden.agents.core.message import MessageId
-from treewarden.agents.core.path import Path
-from treewarden.supervisor.journal.port import (
-    START,
-    CheckpointRow,
-    Commit,
-    DeadRow,
-    Journal,
-    Opened,
-    Record,
-    Recovered,
-    Seq,
-)
+from treewarden.supervisor.journal.port import Commit, Journal, Seq
 
-__all__ = ["WatchedJournal"]
+__all__ = ["watched"]
 
 
-class WatchedJournal:
-    """`submitted` gets every commit as it comes, `told` when the one who submitted it is about to be told: kept
-    (None), or why not."""
+def watched(
+    inner: Journal, submitted: Callable[[Commit], None], told: Callable[[Commit, BaseException | None], None]
+) -> Journal:
+    """`inner`, as it is. `submitted` gets every commit as it comes, `told` when the one who submitted it is about to be
+    told: kept (None), or why not."""
+    return cast("Journal", _Watched(inner, submitted, told))
 
+
+class _Watched:
     def __init__(
         self,
         inner: Journal,
@@ -36,15 +30,10 @@ class WatchedJournal:
         self._submitted = submitted
         self._told = told
 
-    @property
-    def opened(self) -> Opened:
-        return self._inner.opened
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
 
-    @property
-    def head(self) -> Seq:
-        return self._inner.head
-
-    async def __aenter__(self) -> WatchedJournal:
+    async def __aenter__(self) -> _Watched:
         await self._inner.__aenter__()
         return self
 
@@ -66,21 +55,3 @@ class WatchedJournal:
         seq = await self._inner.commit(commit)
         self._told(commit, None)
         return seq
-
-    async def recover(self, path: Path) -> Recovered:
-        return await self._inner.recover(path)
-
-    async def checkpoints(self, path: Path, limit: int = 20) -> Sequence[CheckpointRow]:
-        return await self._inner.checkpoints(path, limit)
-
-    async def read(self, after: Seq = START, limit: int = 500) -> Sequence[Record]:
-        return await self._inner.read(after, limit)
-
-    async def wait_beyond(self, seq: Seq) -> Seq:
-        return await self._inner.wait_beyond(seq)
-
-    async def dead_letters(self, path: Path | None = None, limit: int = 100) -> Sequence[DeadRow]:
-        return await self._inner.dead_letters(path, limit)
-
-    async def dead_letter(self, message: MessageId) -> DeadRow | None:
-        return await self._inner.dead_letter(message)

@@ -196,7 +196,10 @@ class World:
 
     def _look(self, named: tuple[str, Check]) -> None:
         if not self.breaches:
-            text = _wrong(named[1](self))
+            try:
+                text = _wrong(named[1](self))
+            except Exception as error:  # it is looked at where nothing may be raised
+                text = f"{type(error).__name__}: {error}"
             if text is not None:
                 self.fail(named[0], text)
 
