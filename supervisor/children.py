@@ -18,7 +18,9 @@ from treewarden.agents.shared import SharedQueue, SharedWorker
 from treewarden.agents.slot import Slot
 
 from .child import Child, Incarnation, Parent
+from .core.case import cannot_read
 from .core.event import ChildEnded, ChildIgnored, ChildStarted, ChildStartFailed
+from .core.signal import RestartFailed
 from .core.spec import BrutalKill, ChildSpec, Grace, RestartPolicy, Spec, Strategy, made_from
 from .fence import AgentLife, is_born_asleep
 from .recovery import close_slot, is_at_rest, keep_in_hand, make_slot
@@ -143,7 +145,8 @@ class Children:
     # -- one child
 
     async def start(self, child: Child, *, asked: bool = False) -> Failure | None:
-        """Start one child and wait until it has begun. A start that was ignored is none that failed.
+        """Start one child and wait until it has begun. A start that was ignored is none that failed, nor is one of a
+        child whose stored state or messages the code at hand cannot read: it is held, and they stay.
 
         `asked` says that a call wants it, and that its caller will be told.
         """
@@ -189,6 +192,10 @@ class Children:
             return None
         child.move(SlotEvent.START_FAILED)
         self._common.note(ChildStartFailed(path=child.path, failure=outcome, asked=asked))
+        if cannot_read(outcome):  # nobody's fault, and nothing that another attempt would mend: its supervisor holds it
+            child.move(SlotEvent.DELAY)
+            self._parent.post(RestartFailed(path=child.path, at=self._common.clock.now(), failure=outcome))
+            return None
         return outcome
 
     async def _bring_to_life(self, child: Child) -> Failure | Ignore | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 from attrs import Factory, define, field
 
-from treewarden.agents.agent import Agent, is_agent_class, made_by, reply_type, state_type
+from treewarden.agents.agent import Agent, is_agent_class, made_by
 from treewarden.agents.core.exit import describe
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
@@ -89,14 +89,9 @@ class Common:
         """The codec of an agent's state and messages. Raises `ConfigurationError` for types that cannot be stored."""
         key = spec.agent if is_agent_class(spec.agent) else self._class_made_by(spec)
         if key not in self.codecs:
-            from .journal.codec import Codec  # most of the import time of a tree, and a volatile one needs none
+            from .codecs import codec_of_class  # most of the import time of a tree, and a volatile one needs none
 
-            types = (state_type(key), *key.handlers)
-            replies = tuple(reply_type(kind) for kind in key.handlers)
-            try:
-                self.codecs[key] = Codec((*types, *replies))
-            except ConfigurationError:  # perhaps a reply; it is stored only if a handler asks for it
-                self.codecs[key] = Codec(types)
+            self.codecs[key] = codec_of_class(key)
         return self.codecs[key]
 
     def _class_made_by(self, spec: ChildSpec) -> type[Agent[Any]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
 
 from treewarden.agents.core.durability import VOLATILE
 from treewarden.agents.core.exit import Exit, Failed
-from treewarden.agents.core.message import Envelope, Priority
+from treewarden.agents.core.message import Envelope, MessageId, Priority
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import AgentStopped, ConfigurationError
+from treewarden.agents.errors import AgentStopped, ConfigurationError, UnknownKind
 from treewarden.agents.ports import KEEP
 from treewarden.agents.shared import SharedQueue
 from treewarden.agents.slot import Slot
@@ -18,11 +20,12 @@ from .common import Common
 from .core.action import Action, SetAside
 from .core.event import DeadLettered, Event, MessageReturned
 from .core.spec import ChildSpec
-from .journal.port import Commit, MessageRow, ReturnedRow
+from .journal.port import Commit, MessageRow, Recovered, ReplyRow, ReturnedRow, StateRow
 from .settling import SlotStore
 
 if TYPE_CHECKING:
     from .child import Incarnation
+    from .journal.codec import Codec
 
 __all__ = [
     "check_durability",
@@ -167,7 +170,10 @@ async def restore_slot(slot: Slot, common: Common) -> int | None:
     """Make the slot what it was when it last settled. Returns the sequence number of the state, if one was stored.
 
     In the same process that is waiting for what is on its way to the disk; after a process death it is reading the
-    journal: state, due times, and the messages that wait. Raises `UnknownKind`, `JournalError`.
+    journal: state, due times, and the messages that wait.
+
+    Raises `UnknownKind` if any of that cannot be read by the code at hand: then nothing has changed, and all of it
+    stays where it is. Raises `JournalError`.
     """
     store = slot.store
     if not isinstance(store, SlotStore):
@@ -177,25 +183,55 @@ async def restore_slot(slot: Slot, common: Common) -> int | None:
         store.mend()
         return None
     held = await common.journal.recover(slot.path)
+    read = _read(held, store.codec, common)
     fresh = slot.clear()  # siblings that started earlier may have told it something: that comes after what it had
     if held.state is not None:
-        slot.state = store.codec.decode(held.state.kind, held.state.version, held.state.body)
+        slot.state = read.state
         store.settles = store.state_settled = held.state.settled
     slot.due.update(held.timers)
-    for reply in held.replies:
-        common.replies.keep(reply.id, store.codec.decode(reply.kind, reply.version, reply.body))
-    stored = [row for row in held.messages if row.row <= common.journal.opened.last_row]
-    for place, row in enumerate(stored):
-        _restock(slot, store, row, common, head=place == 0)
+    for id, reply in read.replies:
+        common.replies.keep(id, reply)
+    for place, (row, body) in enumerate(read.messages):
+        _restock(slot, row, body, common, head=place == 0)
     for item in fresh:
         slot.restock(item, item.priority if isinstance(item, Envelope) else Priority.NORMAL)
     return held.state_seq
 
 
-def _restock(slot: Slot, store: SlotStore, row: MessageRow, common: Common, *, head: bool) -> None:
+@frozen
+class _Read:
+    """What the journal holds for a slot, decoded."""
+
+    state: object
+    replies: tuple[tuple[MessageId, object], ...]
+    messages: tuple[tuple[MessageRow, Any], ...]
+
+
+def _read(held: Recovered, codec: Codec, common: Common) -> _Read:
+    """Decode all of it, before anything is changed. Raises `UnknownKind` saying what cannot be read."""
+    unread: list[UnknownKind] = []
+
+    def decode(what: str, row: StateRow | ReplyRow | MessageRow) -> object:
+        try:
+            return codec.decode(row.kind, row.version, row.body)
+        except UnknownKind as error:
+            unread.append(UnknownKind(f"{what}: {error}"))
+            return None
+
+    state = None if held.state is None else decode("its state", held.state)
+    replies = tuple((row.id, decode(f"the reply to {row.id}", row)) for row in held.replies)
+    stored = [row for row in held.messages if row.row <= common.journal.opened.last_row]
+    messages = tuple((row, decode(f"message {row.id}", row)) for row in stored)
+    if unread:
+        more = f" ({len(unread) - 1} more of what it holds cannot be read either)" if len(unread) > 1 else ""
+        raise UnknownKind(f"{unread[0]}{more}")
+    return _Read(state, replies, messages)
+
+
+def _restock(slot: Slot, row: MessageRow, body: Any, common: Common, *, head: bool) -> None:
     deaths = row.deaths + (1 if head and common.journal.opened.after_crash else 0)
     envelope = Envelope(
-        store.codec.decode(row.kind, row.version, row.body),
+        body,
         id=row.id,
         sender=row.sender,
         deliveries=row.deliveries,

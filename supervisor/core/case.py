@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import frozen
 
-from treewarden.agents.core.exit import Exit, Failed, is_clean
+from treewarden.agents.core.exit import Exit, Failed, Failure, is_clean
 
 from .confidence import Belief, believe
 from .context import Context, read_context
@@ -18,10 +18,12 @@ from .signal import ChildExited, RestartFailed, Signal
 from .spec import ChildSpec, Intensity, RestartPolicy, Restore, Spec, Strategy
 from .window import Window
 
-__all__ = ["Case", "counts", "journal_fails", "must_restart"]
+__all__ = ["Case", "cannot_read", "counts", "journal_fails", "must_restart", "unreadable"]
 
 NOT_KEPT: Final = "CommitFailed"
 """The type of the failure of a life whose settle the journal did not keep."""
+UNKNOWN: Final = "UnknownKind"
+"""The type of the failure of a start on stored data that the code at hand cannot read."""
 
 
 @frozen(kw_only=True, slots=False)
@@ -98,7 +100,17 @@ def counts(signal: Signal, spec: Spec) -> bool:
     restarts that failed. A hang, `Recycle` and operators do not count."""
     if isinstance(signal, ChildExited):
         return must_restart(spec.restart, signal.exit) and not journal_fails(signal)
-    return isinstance(signal, RestartFailed)
+    return isinstance(signal, RestartFailed) and not unreadable(signal)
+
+
+def unreadable(signal: Signal) -> bool:
+    """Whether a child did not start because the code at hand cannot read what its slot has stored."""
+    return isinstance(signal, RestartFailed) and cannot_read(signal.failure)
+
+
+def cannot_read(failure: Failure) -> bool:
+    """Whether this start failed on stored data of an unknown class or version. Another attempt would fail alike."""
+    return failure.unborn and failure.type.rpartition(".")[2] == UNKNOWN
 
 
 def journal_fails(signal: Signal) -> bool:

@@ -22,9 +22,9 @@ from .action import (
     Throttle,
     scope_of,
 )
-from .case import Case, counts, journal_fails, must_restart
+from .case import Case, counts, journal_fails, must_restart, unreadable
 from .history import delay
-from .signal import ChildExited, OperatorAsked, RateLimitReached, Recovered
+from .signal import ChildExited, OperatorAsked, RateLimitReached, Recovered, RestartFailed
 from .spec import Backoff, ChildSpec, RestartPolicy
 from .symptom import failure_in, message_in
 
@@ -82,6 +82,13 @@ def forced(case: Case, *, escalates: bool) -> Option | None:
             "journal fails",
             "its settle was not kept, which is no fault of its own: it begins again from what is on disk",
             "again, until the journal works",
+        )
+    if isinstance(signal, RestartFailed) and unreadable(signal):
+        return Option(
+            Hold(f"{signal.path} has stored what this code cannot read: {signal.failure.text}. Start it?"),
+            "unknown version",
+            f"{signal.failure.text}; its state and its messages stay as they are",
+            "it stays down until other code is loaded, or the process starts with it",
         )
     if counts(signal, spec):
         own = spec.restarts if isinstance(spec, ChildSpec) else None

@@ -10,7 +10,7 @@ from attrs import frozen
 from treewarden.agents.errors import ConfigurationError, JournalDamaged, UnknownKind
 
 from .canonical import dump, load
-from .declared import Declared, Versions, kind_of
+from .declared import Declared, OtherVersion, Versions, kind_of
 from .scalars import Mismatch, Shape
 
 __all__ = ["Codec"]
@@ -87,8 +87,8 @@ class Codec:
         root = self._by_kind.get(kind)
         if root is None:
             raise UnknownKind(
-                f"no class at hand is stored as {kind} (version {version}); "
-                f"known are {', '.join(sorted(self._by_kind))}"
+                f"no class at hand is stored as {kind} (version {version}); known are "
+                f"{', '.join(sorted(self._by_kind))}. Start the code that has it, or give this agent such a class"
             )
         try:
             data = load(body)
@@ -97,9 +97,11 @@ class Codec:
         try:
             return root.shape.decode(root.versions.bring_up(data, version))
         except Mismatch as error:
+            remedy = f"give the class a new __version__ and an upcast from {version}"
+            if isinstance(error, OtherVersion):
+                remedy = error.remedy
             raise UnknownKind(
-                f"a stored {kind} (version {version}) does not fit the class at hand: {error}; "
-                f"give the class a new __version__ and an upcast from {version}"
+                f"a stored {kind} (version {version}) does not fit the class at hand: {error}; {remedy}"
             ) from error
 
 

@@ -19,7 +19,7 @@ from treewarden.agents.errors import ConfigurationError
 from .scalars import SCALARS, Mismatch, Shape, mismatch
 from .shapes import PLAIN, enum_shape, items_shape, literal_shape, mapping_shape, record_shape, union_shape
 
-__all__ = ["Declared", "Versions", "kind_of"]
+__all__ = ["Declared", "OtherVersion", "Versions", "kind_of"]
 
 _VERSION_KEY: Final = "$v"
 """Where an inner value keeps the version of its class, if that is not 1. A root's version is stored beside it."""
@@ -34,6 +34,17 @@ def kind_of(declared: Any) -> str:
     return repr(declared).replace("typing.", "")
 
 
+class OtherVersion(Mismatch):
+    """Stored data of a version from which no way leads to that of the class at hand."""
+
+    def __init__(self, text: str, remedy: str, where: str = "") -> None:
+        super().__init__(text, where)
+        self.remedy = remedy
+
+    def within(self, outer: str) -> OtherVersion:
+        return OtherVersion(self.text, self.remedy, outer + self.where)
+
+
 @frozen
 class Versions:
     """The versions of one class, and how older data becomes that of today."""
@@ -43,20 +54,28 @@ class Versions:
     upcasts: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = field(factory=dict[int, Any])
 
     def bring_up(self, data: Any, version: int) -> Any:
-        """`data` of `version` as data of today. Raises `Mismatch` where there is no way."""
+        """`data` of `version` as data of today. Raises `OtherVersion` where there is no way."""
         if version == self.now:
             return data
         if version > self.now or version < 1:
-            raise Mismatch(f"version {version} of {self.kind} is not known here, where it has version {self.now}")
+            raise OtherVersion(
+                f"version {version} of {self.kind} is not known here, where it has version {self.now}",
+                f"start the code that has version {version}",
+            )
         fields = _check_fields(self.kind, data)
         for step in range(version, self.now):
             upcast = self.upcasts.get(step)
             if upcast is None:
-                raise Mismatch(f"{self.kind} has no upcast from version {step}")
+                raise OtherVersion(
+                    f"{self.kind} has version {self.now} here, and no upcast from version {step}",
+                    f"give its __upcasts__ a function under {step}",
+                )
             try:
                 fields = upcast(fields)
             except Exception as error:
-                raise Mismatch(f"the upcast of {self.kind} from version {step} failed: {error!r}") from error
+                raise OtherVersion(
+                    f"the upcast of {self.kind} from version {step} failed: {error!r}", "mend it"
+                ) from error
         return fields
 
 

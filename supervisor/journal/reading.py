@@ -19,7 +19,7 @@ from ..core.checkpoint import EVERYTHING, Checkpoint, Search
 from . import rows
 from .holder import Fate, Holder, ProcessTable, ProcfsTable
 from .port import START, DeadRow, Kept, MessageRow, Record, Seq, StateRow
-from .rows import Waiting
+from .rows import Held, Waiting
 from .schema import identify, unusable
 from .seams import RunSync
 from .taking import meta
@@ -141,6 +141,16 @@ class JournalFile:
     def mailboxes(self) -> Sequence[Waiting]:
         """How many messages wait in each durable mailbox that has any, by path."""
         return self._ask(rows.waiting)
+
+    def held(self) -> Iterator[Held]:
+        """Every state, message, checkpoint, dead letter and reply, as it is stored, of one moment."""
+        self._ask(lambda connection: connection.execute("BEGIN"))
+        try:
+            yield from rows.held(self._connection)
+        except sqlite3.DatabaseError as error:
+            raise JournalDamaged(f"{self.file} cannot be read: {error}") from error
+        finally:
+            self._connection.execute("ROLLBACK")
 
     def messages(self, path: Path, limit: int = 100) -> Sequence[MessageRow]:
         """What waits in one mailbox, in the order in which it is to be handled."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from attrs import frozen
@@ -22,11 +22,13 @@ from .port import DeadRow, Kept, MessageRow, Record, Recovered, ReplyRow, Seq, S
 from .schema import NOW
 
 __all__ = [
+    "Held",
     "Waiting",
     "checkpoint",
     "checkpoints",
     "dead_letter",
     "dead_letters",
+    "held",
     "holder",
     "messages",
     "paths",
@@ -41,6 +43,20 @@ __all__ = [
 _MESSAGE: Final = "row, id, kind, body, sender, priority, at, deliveries, deaths, not_before, version"
 
 _ABOUT: Final = "number, path, kind, version, settled, seq, at, name, description, tags, pinned, size"
+
+
+@frozen
+class Held:
+    """One value of the user's that a journal holds, as it is stored."""
+
+    what: str
+    """state, message, checkpoint, dead letter or reply"""
+    path: Path
+    name: str
+    """Its id, or the name of a checkpoint; empty where there is none."""
+    kind: str
+    version: int
+    body: str
 
 
 @frozen
@@ -86,6 +102,19 @@ def states(connection: sqlite3.Connection) -> list[StateRow]:
     """The current state of every slot, by path."""
     rows = connection.execute("SELECT path, kind, body, version, settled FROM states ORDER BY path").fetchall()
     return [StateRow(Path(path), *rest) for path, *rest in rows]
+
+
+def held(connection: sqlite3.Connection) -> Iterator[Held]:
+    """Every value of the user's, while it is looked at."""
+    for what, table, name in (
+        ("state", "states", "''"),
+        ("message", "mailbox", "id"),
+        ("checkpoint", "checkpoints", "name"),
+        ("dead letter", "dead_letters", "message"),
+        ("reply", "replies", "id"),
+    ):
+        for path, *rest in connection.execute(f"SELECT path, {name}, kind, version, body FROM {table} ORDER BY rowid"):
+            yield Held(what, Path(path), *rest)
 
 
 def messages(connection: sqlite3.Connection, path: Path, limit: int = -1) -> list[MessageRow]:

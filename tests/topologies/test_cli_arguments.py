@@ -12,7 +12,8 @@ from treewarden.topologies.cli import main
 
 
 @pytest.mark.parametrize(
-    "words", ["run", "check", "tree", "journal show", "journal verify", "why", "journal", "recovery"]
+    "words",
+    ["run", "check", "tree", "journal show", "journal verify", "journal check-code", "why", "journal", "recovery"],
 )
 def test_every_word_explains_itself_with_an_example(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*words.split(), "--help"]) == 0
@@ -69,7 +70,7 @@ def test_kinds_are_found_in_any_case(tmp_path: Path, capsys: pytest.CaptureFixtu
     )
 
 
-@pytest.mark.parametrize("word", ["tree", "why", "journal show", "journal verify"])
+@pytest.mark.parametrize("word", ["tree", "why", "journal show", "journal verify", "journal check-code"])
 def test_a_file_that_is_no_journal_is_refused(word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "notes.db"
     file.write_text("not a database, though it is long enough to be looked at" * 10)

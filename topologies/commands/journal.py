@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from .check_code import check_code
 from .show import show
 from .verify import verify
 
@@ -14,6 +15,7 @@ __all__ = ["journal"]
 _DEEDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "show": show,
     "verify": verify,
+    "check-code": check_code,
 }
 
 

@@ -13,6 +13,7 @@ def add_journal(words: Words) -> None:
     deeds = word.add_subparsers(dest="deed", required=True)
     _show(deeds)
     _verify(deeds)
+    _check_code(deeds)
 
 
 def _show(deeds: Words) -> None:
@@ -43,3 +44,17 @@ def _verify(deeds: Words) -> None:
     verify.add_argument("--head", metavar="HEAD.jsonl", help="the heads that `treewarden run --head` has kept")
     verify.add_argument("--key", metavar="FILE", help="the key under which they are signed")
     add_json(verify)
+
+
+def _check_code(deeds: Words) -> None:
+    check = add_word(
+        deeds, "check-code", "say what a journal holds that the code at hand cannot read",
+        "treewarden journal check-code watchdog.db --topology watchdog.toml",
+        "States,\nmessages, checkpoints, dead letters and replies are decoded by the classes of a\ntopology's agents, "
+        "or by those that the file names: their modules are imported, with\nthe current folder first on the path. "
+        "Exit code 1 if there is anything.",
+    )  # fmt: skip
+    check.set_defaults(word="journal")
+    check.add_argument("file", metavar="FILE.db")
+    check.add_argument("--topology", metavar="FILE.toml", help="the tree that is to run on it")
+    add_json(check)

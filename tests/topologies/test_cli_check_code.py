@@ -1,0 +1,126 @@
+"""`treewarden journal check-code`: what a stored file holds that the code at hand cannot read."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from treewarden.topologies.cli import main
+from treewarden.topologies.open import open_tree
+from treewarden.topologies.tree import tree
+
+from ..journals import on_disk
+from .generations import FIRST, RENAMED, WITH_UPCAST, WITHOUT_UPCAST, code
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
+    """A journal with everything that can be stored, of the first version; its module is not there yet."""
+    monkeypatch.chdir(tmp_path)
+    first = code(FIRST)
+
+    async def run() -> None:
+        async with open_tree(tree(first.Desk), journal=on_disk(tmp_path / "desk.db")) as running:
+            await running.ref("desk").tell(first.Add(5))
+
+    trio.run(run)
+    with closing(sqlite3.connect("desk.db")) as connection:
+        for row in (101, 102):
+            connection.execute(
+                "INSERT INTO mailbox VALUES (?, 'desk', ?, 'desk:Add', 1, '{\"amount\":1}', NULL, 2, 0, 0, 0, NULL, 1)",
+                (row, f"t-{row}"),
+            )
+        connection.execute("INSERT INTO replies VALUES ('t-1>x', 'desk', 'int', 1, '5', 1)")
+        connection.commit()
+    before = list(sys.path)
+    yield tmp_path / "desk.db"
+    sys.modules.pop("desk", None)
+    assert sys.path == before
+
+
+def installed(text: str) -> None:
+    Path("desk.py").write_text(text)
+
+
+def checked(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, dict[str, Any]]:
+    exit_code = main(["journal", "check-code", "desk.db", "--json", *options])
+    return exit_code, json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("text", [FIRST, WITH_UPCAST])
+def test_code_that_reads_all_of_it(text: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    installed(text)
+    assert main(["journal", "check-code", "desk.db"]) == 0
+    said = "desk.db: the code at hand reads all that it holds: 1 state, 2 messages, 1 checkpoint, 1 reply\n"
+    assert capsys.readouterr().out == said
+
+
+def test_code_that_has_no_way_from_what_was_stored(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    installed(WITHOUT_UPCAST)
+    assert main(["journal", "check-code", "desk.db"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("desk.db: the code at hand cannot read 4 of what it holds (1 state, 2 messages, ")
+    assert lines[1:3] == [
+        "  desk: state: a stored desk:Tally (version 1) does not fit the class at hand: desk:Tally has version 2 here, "
+        "and no upcast from version 1; give its __upcasts__ a function under 1",
+        "  desk: 2 messages (the first is t-101): a stored desk:Add (version 1) does not fit the class at hand: "
+        "desk:Add has version 2 here, and no upcast from version 1; give its __upcasts__ a function under 1",
+    ]
+
+
+def test_what_cannot_be_read_for_machines(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    installed(RENAMED)
+    exit_code, said = checked(capsys)
+    assert (exit_code, said["readable"]) == (1, False)
+    assert said["held"] == {"state": 1, "message": 2, "checkpoint": 1, "reply": 1}
+    assert [(each["what"], each["path"], each["kind"], each["version"], each["count"]) for each in said["unread"]] == [
+        ("state", "desk", "desk:Tally", 1, 1),
+        ("checkpoint", "desk", "desk:Tally", 1, 1),
+    ]
+
+
+def test_code_that_is_not_there(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["journal", "check-code", "desk.db"]) == 1
+    assert "no class at hand is stored as desk:Tally: ModuleNotFoundError: No module named 'desk'" in (
+        capsys.readouterr().out
+    )
+
+
+def test_the_agents_of_a_topology_decide_what_is_known(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The class is there, and the agent that lives at the path now does not store it."""
+    installed(FIRST + "\nclass Other(Agent[int]):\n    state = 0\n")
+    Path("desk.toml").write_text('children = [ { id = "desk", agent = "desk:Desk" } ]')
+    assert checked(capsys, "--topology", "desk.toml")[0] == 0
+    Path("desk.toml").write_text('children = [ { id = "desk", agent = "desk:Other" } ]')
+    exit_code, said = checked(capsys, "--topology", "desk.toml")
+    assert exit_code == 1
+    assert {each["kind"] for each in said["unread"]} == {"desk:Tally", "desk:Add"}
+
+
+def test_what_a_script_has_stored(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    installed(FIRST)
+    with closing(sqlite3.connect("desk.db")) as connection:
+        connection.execute("UPDATE states SET kind = '__main__:Tally'")
+        connection.execute("UPDATE checkpoints SET kind = 'tuple[int, ...]'")
+        connection.commit()
+    exit_code, said = checked(capsys)
+    assert exit_code == 1
+    assert [each["why"] for each in said["unread"]] == [
+        "__main__:Tally was stored by a script: move the class to a module, or read it with that script",
+        "tuple[int, ...] is no class that could be imported; give the topology whose agents store it",
+    ]
+
+
+def test_the_file_stays_as_it_is(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    installed(WITHOUT_UPCAST)
+    before = file.read_bytes()
+    checked(capsys)
+    assert file.read_bytes() == before

@@ -1,0 +1,217 @@
+"""Stored states and messages of other versions of the code: brought up, or kept for the code that can read them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from attrs import frozen
+
+from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.core.message import Request
+from treewarden.supervisor.core.event import Decided
+from treewarden.supervisor.core.policies import otp
+from treewarden.supervisor.core.spec import Intensity, Strategy, SupervisorSpec
+from treewarden.topologies.child import child
+from treewarden.topologies.open import open_tree
+from treewarden.topologies.running import SlotStatus, Tree
+from treewarden.topologies.tree import tree
+
+from ..journals import on_disk
+from .generations import FIRST, NEWER, RENAMED, WITH_UPCAST, WITHOUT_UPCAST, code
+
+CLOCK = trio.testing.MockClock
+
+
+@frozen
+class Count(Request[int]): ...
+
+
+class Beside(Agent[int]):
+    """A sibling that has nothing to do with it."""
+
+    state = 0
+
+    @handles
+    def count(self, message: Count) -> int:
+        self.state += 1
+        return self.state
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "desk.db"
+
+
+async def stored(file: Path, messages: Sequence[int] = (7, 8)) -> None:
+    """A state of 5 that the first version has settled, and messages that wait behind it."""
+    first = code(FIRST)
+    async with open_tree(tree(first.Desk, Beside), journal=on_disk(file)) as running:
+        await running.ref("desk").tell(first.Add(5))
+        assert await running.ref("desk").ask(first.Look()) == ("Tally", 5)
+        await running.ref("beside").tell(Count())
+    with closing(sqlite3.connect(file)) as connection:
+        (row,) = connection.execute("SELECT last_row FROM meta").fetchone()
+        for amount in messages:
+            row += 1
+            connection.execute(
+                "INSERT INTO mailbox VALUES (?, 'desk', ?, 'desk:Add', 1, ?, NULL, 2, 0.5, 0, 0, NULL, 1)",
+                (row, f"t-{row}", f'{{"amount":{amount}}}'),
+            )
+        connection.execute("UPDATE meta SET last_row = ?", (row,))
+        connection.commit()
+
+
+def kept(file: Path) -> tuple[list[Any], list[Any]]:
+    """The state and the messages of the desk, as they are stored."""
+    with closing(sqlite3.connect(file)) as connection:
+        state = connection.execute("SELECT kind, version, body FROM states WHERE path = 'desk'").fetchall()
+        waiting = connection.execute("SELECT kind, version, body, deliveries FROM mailbox WHERE path = 'desk'")
+        return state, waiting.fetchall()
+
+
+def status(running: Tree, path: str = "desk") -> SlotStatus:
+    (found,) = [slot for slot in running.snapshot() if slot.path == path]
+    return found
+
+
+async def test_what_was_stored_is_brought_up(file: Path, autojump_clock: CLOCK) -> None:
+    await stored(file)
+    new = code(WITH_UPCAST)
+    async with open_tree(tree(new.Desk, Beside), journal=on_disk(file)) as running:
+        assert await running.ref("desk").ask(new.Look()) == ("Tally", 2000)
+    assert kept(file) == ([("desk:Tally", 2, '{"total":2000}')], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (
+            WITHOUT_UPCAST,
+            "desk:Tally has version 2 here, and no upcast from version 1; give its __upcasts__ a function",
+        ),
+        (RENAMED, "its state: no class at hand is stored as desk:Tally (version 1); known are "),
+    ],
+)
+@pytest.mark.parametrize("policy", [None, otp()])
+async def test_what_cannot_be_read_holds_its_slot_and_stays(
+    text: str, why: str, policy: Any, file: Path, autojump_clock: CLOCK
+) -> None:
+    await stored(file)
+    before = kept(file)
+    other = code(text)
+    async with open_tree(tree(other.Desk, Beside, policy=policy), journal=on_disk(file)) as running:
+        assert await running.ref("beside").ask(Count()) == 2
+        await trio.testing.wait_all_tasks_blocked()
+        found = status(running)
+        assert found.state is SlotState.HELD
+        assert found.note.startswith("held: desk has stored what this code cannot read: its state: ")
+        assert why in found.note
+        await trio.sleep(1000)
+        assert status(running).state is SlotState.HELD
+        decided = [record.event for record in await all_of(running) if isinstance(record.event, Decided)]
+        assert [(event.path, event.action, event.rule) for event in decided] == [("desk", "hold", "unknown version")]
+    assert kept(file) == before
+
+
+async def all_of(running: Tree) -> list[Any]:
+    records: list[Any] = []
+    async with running.events() as events:
+        async for record in events:
+            records.append(record)
+            if record.seq >= running.head:
+                return records
+    raise AssertionError("events go on for as long as the tree is open")
+
+
+async def test_code_that_is_older_than_what_was_stored_says_so(file: Path, autojump_clock: CLOCK) -> None:
+    newer = code(NEWER)
+    async with open_tree(tree(newer.Desk), journal=on_disk(file)) as running:
+        await running.ref("desk").tell(newer.Add(5))
+    async with open_tree(tree(code(FIRST).Desk), journal=on_disk(file)) as running:
+        await trio.testing.wait_all_tasks_blocked()
+        assert (
+            "a stored desk:Tally (version 9) does not fit the class at hand: version 9 of desk:Tally is not known "
+            "here, where it has version 1; start the code that has version 9"
+        ) in status(running).note
+    assert kept(file)[0] == [("desk:Tally", 9, '{"total":5}')]
+
+
+async def test_one_message_that_cannot_be_read_keeps_its_agent_from_the_others(
+    file: Path, autojump_clock: CLOCK
+) -> None:
+    await stored(file)
+    before = kept(file)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("UPDATE mailbox SET version = 4 WHERE body LIKE '%8%'")
+        connection.commit()
+    async with open_tree(tree(code(FIRST).Desk), journal=on_disk(file)) as running:
+        await trio.testing.wait_all_tasks_blocked()
+        assert "message t-" in status(running).note
+        assert "a stored desk:Add (version 4)" in status(running).note
+    assert kept(file)[0] == before[0]
+    assert [row[1] for row in kept(file)[1]] == [1, 4]
+
+
+async def test_messages_that_come_meanwhile_wait_behind_those_that_were_there(
+    file: Path, autojump_clock: CLOCK
+) -> None:
+    await stored(file)
+    broken, mended = code(WITHOUT_UPCAST), code(WITH_UPCAST)
+    async with open_tree(tree(broken.Desk), journal=on_disk(file)) as running:
+        await running.ref("desk").tell(broken.Add(1))
+    assert [row[1] for row in kept(file)[1]] == [1, 1, 2]
+    async with open_tree(tree(mended.Desk), journal=on_disk(file)) as running:
+        assert await running.ref("desk").ask(mended.Look()) == ("Tally", 2001)
+
+
+async def test_a_reload_with_the_right_code_goes_on(file: Path, autojump_clock: CLOCK) -> None:
+    await stored(file)
+    broken, mended = code(WITHOUT_UPCAST), code(WITH_UPCAST)
+    async with open_tree(tree(broken.Desk), journal=on_disk(file)) as running:
+        await trio.testing.wait_all_tasks_blocked()
+        assert status(running).state is SlotState.HELD
+        await running.reload(tree(mended.Desk))
+        assert status(running).state is SlotState.UP
+        await running.ref("desk").tell(mended.Add(10))
+        assert await running.ref("desk").ask(mended.Look()) == ("Tally", 2010)
+
+
+async def test_a_person_who_starts_it_with_the_wrong_code_changes_nothing(file: Path, autojump_clock: CLOCK) -> None:
+    await stored(file)
+    before = kept(file)
+    async with open_tree(tree(code(RENAMED).Desk, restarts=Intensity(0, 5)), journal=on_disk(file)) as running:
+        for _ in range(3):
+            await trio.testing.wait_all_tasks_blocked()
+            assert status(running).state is SlotState.HELD
+            running.resume("desk")
+        await trio.testing.wait_all_tasks_blocked()
+        assert "cannot read" in status(running).note
+    assert kept(file) == before
+
+
+async def test_a_dynamic_child_that_cannot_be_read_keeps_what_it_had(file: Path, autojump_clock: CLOCK) -> None:
+    def jobs(module: Any) -> SupervisorSpec:
+        return tree(child(module.Desk, id="desk"), strategy=Strategy.DYNAMIC)
+
+    first, broken, mended = code(FIRST), code(WITHOUT_UPCAST), code(WITH_UPCAST)
+    async with open_tree(jobs(first), journal=on_disk(file)) as running:
+        await running.supervisor("/").start_dynamic(id="desk")
+        await running.ref("desk").tell(first.Add(5))
+    before = kept(file)
+    async with open_tree(jobs(broken), journal=on_disk(file)) as running:
+        started = await running.supervisor("/").start_dynamic(id="desk")
+        assert started.incarnation is None
+        await trio.testing.wait_all_tasks_blocked()
+        assert status(running).state is SlotState.HELD
+    assert kept(file) == before
+    async with open_tree(jobs(mended), journal=on_disk(file)) as running:
+        await running.supervisor("/").start_dynamic(id="desk")
+        assert await running.ref("desk").ask(mended.Look()) == ("Tally", 500)

@@ -1,0 +1,167 @@
+"""`treewarden journal check-code`: what a journal holds that the code at hand cannot read."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import define, field, frozen
+
+from treewarden.agents.agent import is_agent_class, made_by
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import ConfigurationError, JournalDamaged, UnknownKind
+from treewarden.supervisor.codecs import codec_of_class
+from treewarden.supervisor.core.spec import ChildSpec
+from treewarden.supervisor.journal.codec import Codec
+from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.journal.rows import Held
+from treewarden.supervisor.ops.wording import clean, plural
+
+from ..core.blueprint import walk
+from ..toml import load
+from .exits import ExitCode
+from .stdout import Stdout
+
+__all__ = ["check_code"]
+
+_SCRIPT: Final = "__main__"
+
+
+@define
+class _Unread:
+    """Values of one kind and version in one place that cannot be read, for one reason."""
+
+    what: str
+    path: Path
+    kind: str
+    version: int
+    first: str
+    """The name of the first of them."""
+    why: str
+    count: int = 0
+
+
+@frozen
+class _Code:
+    """The classes at hand: those of the agents that a topology names, by path, and else those that can be imported."""
+
+    agents: Mapping[Path, Codec]
+    imported: dict[str, Codec | str] = field(factory=dict[str, "Codec | str"])
+
+    def read(self, held: Held) -> str:
+        """Why this value cannot be read; empty if it can."""
+        codec = self.agents.get(held.path) or self._imported(held.kind)
+        if isinstance(codec, str):
+            return codec
+        try:
+            codec.decode(held.kind, held.version, held.body)
+        except (UnknownKind, JournalDamaged) as error:
+            return str(error)
+        return ""
+
+    def _imported(self, kind: str) -> Codec | str:
+        if kind not in self.imported:
+            self.imported[kind] = _import(kind)
+        return self.imported[kind]
+
+
+def check_code(arguments: Namespace) -> int:
+    """Print every kind of state, message, checkpoint, dead letter and reply that cannot be read, and why.
+
+    Imports the modules that the file names, with the current folder first on the path, or those of a topology. Reads
+    only. Returns `ExitCode.DAMAGED` if there is anything.
+    """
+    out = Stdout.here()
+    sys.path.insert(0, os.getcwd())
+    try:
+        code = _Code(_agents(arguments.topology) if arguments.topology is not None else {})
+        with JournalFile.open(arguments.file) as journal:
+            counts, unread = _look(journal, code.read)
+    finally:
+        sys.path.remove(os.getcwd())
+    if arguments.json:
+        out.json(_object(arguments.file, counts, unread))
+    else:
+        out.lines(_lines(arguments.file, counts, unread, out))
+    return ExitCode.DAMAGED if unread else ExitCode.ORDERLY
+
+
+def _look(journal: JournalFile, read: Callable[[Held], str]) -> tuple[dict[str, int], Sequence[_Unread]]:
+    counts: dict[str, int] = {}
+    unread: dict[tuple[Any, ...], _Unread] = {}
+    for held in journal.held():
+        counts[held.what] = counts.get(held.what, 0) + 1
+        why = read(held)
+        if why:
+            key = (held.what, held.path, held.kind, held.version, why)
+            unread.setdefault(key, _Unread(*key[:4], held.name, why)).count += 1
+    return counts, tuple(unread.values())
+
+
+def _agents(file: str) -> dict[Path, Codec]:
+    found: dict[Path, Codec] = {}
+    for path, spec in walk(load(file).blueprint):
+        if isinstance(spec, ChildSpec):
+            agent = spec.agent if is_agent_class(spec.agent) else type(made_by(spec.agent, spec.args))
+            found[path] = codec_of_class(agent)
+    return found
+
+
+def _import(kind: str) -> Codec | str:
+    """The codec of the class that is stored as `kind`, or why there is none."""
+    module, colon, name = kind.partition(":")
+    if not colon:
+        if kind in Codec(()).kinds:
+            return Codec(())
+        return f"{kind} is no class that could be imported; give the topology whose agents store it"
+    if module == _SCRIPT:
+        return f"{kind} was stored by a script: move the class to a module, or read it with that script"
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+        return Codec((found,))
+    except ConfigurationError as error:
+        return str(error)
+    except (Exception, SystemExit) as error:
+        return f"no class at hand is stored as {kind}: {type(error).__name__}: {error}"
+
+
+def _lines(file: str, counts: Mapping[str, int], unread: Sequence[_Unread], out: Stdout) -> list[str]:
+    total = ", ".join(plural(count, what) for what, count in counts.items()) or "nothing"
+    if not unread:
+        return [out.paint(clean(f"{file}: the code at hand reads all that it holds: {total}"), "good")]
+    bad = sum(each.count for each in unread)
+    head = f"{file}: the code at hand cannot read {bad} of what it holds ({total})"
+    return [out.paint(clean(head), "bad"), *(clean(f"  {_line(each)}") for each in unread)]
+
+
+def _line(each: _Unread) -> str:
+    named = f" {each.first}" if each.first else ""
+    first = f" (the first is {each.first})" if each.first else ""
+    what = f"{plural(each.count, each.what)}{first}" if each.count > 1 else f"{each.what}{named}"
+    return f"{each.path}: {what}: {each.why}"
+
+
+def _object(file: str, counts: Mapping[str, int], unread: Sequence[_Unread]) -> dict[str, Any]:
+    return {
+        "file": file,
+        "readable": not unread,
+        "held": dict(counts),
+        "unread": [
+            {
+                "what": each.what,
+                "path": each.path,
+                "kind": each.kind,
+                "version": each.version,
+                "count": each.count,
+                "first": each.first,
+                "why": each.why,
+            }
+            for each in unread
+        ],
+    }
