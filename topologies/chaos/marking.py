@@ -1,0 +1,58 @@
+"""`@chaos`: an async test of a world as a test that pytest runs under many seeds."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from treewarden.agents.errors import ConfigurationError
+
+from ..core.faults import Fault
+from .run import Body, Setting
+from .world import World
+
+__all__ = ["Arena", "chaos"]
+
+
+class Arena(Protocol):
+    """What the fixture `world` gives to the wrapper that `chaos` makes."""
+
+    def run(self, body: Body, setting: Setting, seeds: int) -> None:
+        """Run the test under so many seeds. Raises what makes pytest's test fail."""
+        ...
+
+
+def chaos(
+    *, seeds: int = 50, faults: Sequence[Fault] = (), within: float = 30.0
+) -> Callable[[Callable[..., Awaitable[object]]], Callable[..., None]]:
+    """Run an `async def test(world, ...)` once for each seed, each time in a world of its own.
+
+    In each run `faults` come for `within` seconds of the world's time, as the seed decides. Other fixtures are made
+    once, for all of the seeds. Raises `ConfigurationError` for what cannot be such a test.
+    """
+    if isinstance(seeds, bool) or seeds < 1:
+        raise ConfigurationError(f"seeds is {seeds!r}; give a whole number, 1 or more")
+    if not 0 < within < 1e6:
+        raise ConfigurationError(f"within is {within!r}; give a positive number of seconds")
+    setting = Setting(faults=tuple(faults), within=within)
+
+    def mark(test: Callable[..., Awaitable[object]]) -> Callable[..., None]:
+        name = getattr(test, "__qualname__", repr(test))
+        if not inspect.iscoroutinefunction(test):
+            raise ConfigurationError(f"{name}: a test of a world is an async function; write `async def {name}(world)`")
+        if "world" not in inspect.signature(test).parameters:
+            raise ConfigurationError(f"{name}: a test of a world takes it as `world`")
+
+        @functools.wraps(test)
+        def many(*args: Any, world: Arena, **fixtures: Any) -> None:
+            @functools.wraps(test)
+            async def once(inside: World) -> None:
+                await test(*args, world=inside, **fixtures)
+
+            world.run(once, setting, seeds)
+
+        return many
+
+    return mark
