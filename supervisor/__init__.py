@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         SupervisorSpec,
     )
     from .core.symptom import Risk
+    from .core.table import table
     from .journal.port import Journal, Record
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "kubernetes",
     "ladder",
     "otp",
+    "table",
 ]
 
 __getattr__ = on_demand(
@@ -92,5 +94,6 @@ __getattr__ = on_demand(
         "RestartPolicy Restore Strategy SupervisorSpec"
     ),
     core__symptom="Risk",
+    core__table="table",
     journal__port="Journal Record",
 )

@@ -15,6 +15,7 @@ from .commands.arguments import parser
 from .commands.check import check
 from .commands.exits import ExitCode
 from .commands.journal import journal
+from .commands.policy import policy
 from .commands.recovery import recovery
 from .commands.run import run
 from .commands.tree import tree
@@ -28,6 +29,7 @@ _WORDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "tree": tree,
     "journal": journal,
     "why": why,
+    "policy": policy,
     "recovery": recovery,
 }
 

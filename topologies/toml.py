@@ -7,14 +7,17 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from treewarden.supervisor.core.decision import Policy
+
 from .core.blueprint import Blueprint, validate
-from .core.node import Problems, Refused
+from .core.node import Node, Problems, Refused
+from .core.policies import read_policy
 from .core.problems import Problem, guess, listed
 from .errors import BlueprintError
 from .toml_source import Source, parse
 from .toml_trees import read_root
 
-__all__ = ["Topology", "load", "loads"]
+__all__ = ["Topology", "load", "load_policy", "loads"]
 
 
 @frozen
@@ -39,15 +42,34 @@ def load(path: str | os.PathLike[str]) -> Topology:
     Raises `BlueprintError`, which lists every problem with its place, its value and its remedy.
     """
     file = Path(path)
+    return _load(_content(file), file.resolve())
+
+
+def load_policy(path: str | os.PathLike[str]) -> Policy | None:
+    """The policy of a file that holds nothing but `rules` and perhaps `otherwise`; None if it describes a tree.
+
+    Blocks. Raises `BlueprintError`, which lists every problem with its place, its value and its remedy.
+    """
+    file = Path(path)
+    problems = Problems()
+    node = parse(_content(file), file.name.removesuffix(".toml"), problems)
+    if isinstance(node, Node) and "rules" not in (node.table or {}):
+        return None
+    policy = read_policy(node, problems) if isinstance(node, Node) else None
+    if len(problems) or isinstance(policy, Refused):
+        raise BlueprintError(problems, file.name)
+    return policy
+
+
+def _content(file: Path) -> bytes:
     try:
-        content = file.read_bytes()
+        return file.read_bytes()
     except OSError as error:
         beside = sorted(each.name for each in file.parent.glob("*.toml"))
         remedy = f"there is {listed(beside)}" if beside else "there is no TOML file in that folder"
         fault = f"cannot be read: {(error.strerror or str(error)).lower()}"
         found = Problem(str(file.parent), repr(file.name), fault, guess(file.name, beside) or remedy)
         raise BlueprintError([found], file.name) from None
-    return _load(content, file.resolve())
 
 
 def loads(text: str, folder: str | os.PathLike[str] = ".", name: str = "tree") -> Topology:

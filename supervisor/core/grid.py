@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Final
 
@@ -47,13 +47,15 @@ _NEIGHBOURS: Final = ((1, 5), (3, 5), (12, 50))
 """So many of so many siblings show the same."""
 
 
-def grid() -> Iterator[Case]:
-    """Some thousand cases: each kind of signal, after each history of attempts, beside siblings, with checkpoints.
+def grid(wanted: Callable[[Signal], bool] = lambda _: True) -> Iterator[Case]:
+    """Some thousand cases: each kind of signal that is wanted, after each history of attempts, beside siblings, with
+    checkpoints.
 
     Their incidents are grown by the functions that grow real ones, so a row that answers none of them is not only
     unlikely. Risk is as read; `check_rules` varies it.
     """
-    for (signal, spec), tried, one_message in product(_signals(), _TRIED, (True, False)):
+    signals = [(signal, spec) for signal, spec in _signals() if wanted(signal)]
+    for (signal, spec), tried, one_message in product(signals, _TRIED, (True, False)):
         incident = _grown(signal, tried, one_message=one_message)
         for (alike, of), checkpoints in product(_NEIGHBOURS, (0, 2)):
             siblings = ("a", *(f"s{place}" for place in range(1, of)))

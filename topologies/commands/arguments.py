@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     _tree(words)
     add_journal(words)
     _why(words)
+    _policy(words)
     _recovery(words)
     return top
 
@@ -92,6 +93,21 @@ def _why(words: Words) -> None:
     word.add_argument("path", metavar="PATH", type=path)
     word.add_argument("--last", type=count, default=10, metavar="N", help="at most N incidents (10)")
     add_json(word)
+
+
+def _policy(words: Words) -> None:
+    word = add_word(words, "policy", "check the rules of a policy", "treewarden policy check desk.toml")
+    check = add_word(
+        word.add_subparsers(dest="deed", required=True),
+        "check",
+        "prove the rules of a file, and show for each an input that reaches it",
+        "treewarden policy check desk.toml",
+        "The file describes a\ntree, or holds nothing but rules. A table in which a rule is never reached, or answers "
+        "a\nhigher risk with less, is refused. Agents are imported, not started.",
+    )
+    check.set_defaults(word="policy")
+    check.add_argument("file", metavar="FILE.toml")
+    add_json(check)
 
 
 def _recovery(words: Words) -> None:

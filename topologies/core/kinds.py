@@ -91,7 +91,7 @@ _SUPERVISOR: Final[_Fields] = {
     **_CHILD,
     "restarts": _instance(Intensity, remedy="Intensity(max_restarts, within)"),
     "auto_shutdown": _choice(AutoShutdown),
-    "policy": _Kind(_policy, "is no policy", "give what ladder(), otp() or kubernetes() returns"),
+    "policy": _Kind(_policy, "is no policy", "give what ladder(), otp(), table(...) or another of them returns"),
     "max_children": _Kind(
         lambda value: value is None or (isinstance(value, int) and not isinstance(value, bool)),
         "is not a whole number",

@@ -8,8 +8,6 @@ from typing import Final
 
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Overflow
 from treewarden.supervisor.core.checkpoint import Retention
-from treewarden.supervisor.core.ladder import ladder
-from treewarden.supervisor.core.policies import kubernetes, otp
 from treewarden.supervisor.core.spec import (
     BRUTAL_KILL,
     AutoShutdown,
@@ -23,6 +21,7 @@ from treewarden.supervisor.core.spec import (
 )
 
 from .node import Node, Problems, Reader, Refused, boolean, choice, number, record, texts, whole
+from .policies import read_policy
 from .problems import guess
 
 __all__ = ["AGENT", "AS_CHILD", "SHAPE", "SUPERVISOR", "TABLES"]
@@ -108,7 +107,7 @@ AGENT: Final[Mapping[str, Reader]] = {
 
 SHAPE: Final[Mapping[str, Reader]] = {
     "restarts": _INTENSITY,
-    "policy": choice([("otp", otp()), ("kubernetes", kubernetes()), ("ladder", ladder())], "a policy"),
+    "policy": read_policy,
     "auto_shutdown": choice(AutoShutdown, "a rule for shutting down"),
 }
 """The options of a supervisor whose strategy comes with its shape."""

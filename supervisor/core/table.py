@@ -1,0 +1,164 @@
+"""table(): a policy from a user's own rules, checked as a whole when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from attrs import Attribute, evolve, field, frozen
+
+from .action import Action, Escalate, Hold, Recycle, Restart, Scope, Stop, action_name, scope_of
+from .case import Case
+from .confidence import p_fix
+from .context import Context
+from .decision import Policy
+from .grid import grid
+from .guards import Declined, Option, forbids, forced
+from .ladder import ROWS, ladder
+from .rule_table import ANY, Rule, answers, faults
+from .signal import Signal
+from .symptom import Kind, kind_of
+
+__all__ = ["ACTIONS", "Table", "table"]
+
+_Make: TypeAlias = Callable[[Case, Context], Action]
+
+_ROW: Final = {row.name: row.then for row in ROWS}
+
+
+def _wider(case: Case, context: Context) -> Action:
+    restart = _ROW["crash"](case, context)
+    assert isinstance(restart, Restart)
+    return evolve(restart, scope=max(Scope.REST, scope_of(case.strategy)))
+
+
+def _all(case: Case, context: Context) -> Action:
+    restart = _ROW["crash"](case, context)
+    assert isinstance(restart, Restart)
+    return evolve(restart, scope=Scope.ALL)
+
+
+def _hold(case: Case, context: Context) -> Action:
+    return Hold(f"{case.signal.path}: {context.label} at risk {context.risk}. Start it again, change it, or stop it?")
+
+
+_MAKERS: Final[Mapping[str, _Make]] = {
+    "resume": _ROW["report"],
+    "throttle": _ROW["drowning"],
+    "recycle": lambda _case, _context: Recycle(),
+    "restart": _ROW["crash"],
+    "restart_rest": _wider,
+    "restart_all": _all,
+    "set_aside": _ROW["poison message"],
+    "roll_back": _ROW["dies on its state"],
+    "break": _ROW["siblings alike"],
+    "hold": _hold,
+    "stop": lambda _case, _context: Stop(),
+    "escalate": lambda _case, _context: Escalate("its policy says so"),
+}
+ACTIONS: Final = tuple(_MAKERS)
+"""What a rule may do, the mildest first. Waiting times, scopes and steps are worked out as in the ladder."""
+_CONTEXTS: Final = tuple(str(kind) for kind in Kind if kind not in (Kind.RECOVERED, Kind.OPERATOR))
+
+
+def _sound(_instance: Any, _attribute: Attribute[Any], rules: tuple[Rule, ...]) -> None:
+    found = [*_unknown(rules)]
+    if not found:
+        found += [str(fault) for fault in faults(rules, {action: n for n, action in enumerate(ACTIONS)})]
+        found += _impossible(rules)
+    if found:
+        raise ValueError(f"the rules are refused: {'; '.join(found)}")
+
+
+def _unknown(rules: Sequence[Rule]) -> list[str]:
+    """Rules that speak of what no supervisor knows."""
+    found: list[str] = []
+    for index, rule in enumerate(rules):
+        if rule.action not in _MAKERS:
+            found.append(f"rule {index} has the action {rule.action!r}; use {', '.join(ACTIONS)}")
+        head = rule.context.partition(":")[0]
+        if rule.context != ANY and (head not in _CONTEXTS or (head != rule.context and head != Kind.REPORTED)):
+            known = f"{', '.join(_CONTEXTS)}, reported:<kind> or {ANY}"
+            found.append(f"rule {index} has the context {rule.context!r}; use {known}")
+    return found
+
+
+def _impossible(rules: Sequence[Rule]) -> list[str]:
+    """Rules whose action no case of their context admits: hard rules come first."""
+    return [
+        f"rule {index} can never {rule.action} after {rule.context}: hard rules forbid it"
+        for index, rule in enumerate(rules)
+        if not any(_may(rule, case) for case in grid(lambda signal: _starts(rule, signal)))  # noqa: B023
+    ]
+
+
+def _may(rule: Rule, case: Case) -> bool:
+    return forced(case, escalates=True) is None and not forbids(case, _MAKERS[rule.action](case, case.context))
+
+
+def _starts(rule: Rule, signal: Signal) -> bool:
+    """Whether a case about this rule's context may begin with such a signal, whatever the word of a report."""
+    return rule.context == ANY or kind_of(signal) == rule.context.partition(":")[0]
+
+
+@frozen
+class Table:
+    """Rules of a user's as a policy: the first that fits answers, and where none does, `otherwise`.
+
+    Raises `ValueError`, naming rules by their index, for a table in which one is never reached, answers a higher risk
+    with less than another a lower one, or has an action that cannot be taken after what it is about.
+    """
+
+    rules: tuple[Rule, ...] = field(validator=_sound)
+    otherwise: Policy = field(factory=ladder)
+    name: str = "table"
+    counts_alike: bool = True
+    escalates: bool = True
+    stable_after: float | None = None
+
+    def propose(self, case: Case) -> tuple[Option, ...]:
+        context = case.context
+        own = [
+            Option(
+                _MAKERS[rule.action](case, context),
+                f"rule {index}",
+                rule.reason or f"{context.label} at risk {context.risk}",
+                "the next rule that fits",
+            )
+            for index, rule in answers(self.rules, context.label, context.risk, lambda action: _p(case, action))
+        ]
+        return (*own, *self.otherwise.propose(case))
+
+    def declined(self, case: Case) -> tuple[Declined, ...]:
+        context = case.context
+        fits = {index for index, _ in answers(self.rules, context.label, context.risk, lambda name: _p(case, name))}
+        own = tuple(
+            Declined(action_name(type(_MAKERS[rule.action](case, context))), _why_not(rule, case))
+            for index, rule in enumerate(self.rules)
+            if rule.is_about(context.label) and index not in fits
+        )
+        return (*own, *self.otherwise.declined(case))
+
+
+def _p(case: Case, action: str) -> float:
+    """P(an action of this name closes the case's incident), as it would be stated."""
+    name = action_name(Restart) if action.startswith("restart") else action
+    return case.outcomes.stated(p_fix(case.belief, name), name, case.context.kind).value
+
+
+def _why_not(rule: Rule, case: Case) -> str:
+    if case.context.risk < rule.risk:
+        return f"needs risk {rule.risk}, it is {case.context.risk}"
+    return f"needs confidence {rule.min_confidence:g}, it is {_p(case, rule.action):.2f}"
+
+
+def table(rules: Sequence[Rule], otherwise: Policy | None = None) -> Table:
+    """A policy from rules: `table([Rule("crash", "roll_back", Risk.HIGH, min_confidence=0.4)])`.
+
+    A rule's context is a kind of trouble (`crash`, `stalled`, `rate_limited`, …), a report's word (`reported:slow`) or
+    `any`; its risk is the lowest that it answers. Hard rules come before all of it: a 429 is a throttle, and intensity
+    escalates. `otherwise` is the ladder unless given.
+
+    Raises `ValueError` for a table that is not sound (see `Table`).
+    """
+    return Table(tuple(rules), otherwise if otherwise is not None else ladder())
