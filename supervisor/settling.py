@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SlotStore", "recorded"]
 
+_LONG: Final = 65_536
+"""Characters of a state that is not kept in memory to be compared with the next one."""
+
 
 class SlotStore:
     """The `Store` of one slot, for all its incarnations."""
@@ -39,6 +42,8 @@ class SlotStore:
         self.state_settled = 0
         """What `settles` was when the current state was written."""
         self._common = common
+        self._written: tuple[str, int, str] | None = None
+        """The current state as it was last written, unless it is long, which the journal stores once anyway."""
         self._broken: BaseException | None = None
         self._in_flight = 0
         self._waiters: list[trio.Event] = []
@@ -141,7 +146,7 @@ class SlotStore:
 
     def mend(self) -> None:
         """A new incarnation begins from what is on disk: its settles may be written again."""
-        self._broken = None
+        self._broken = self._written = None
 
     def row_for(self, envelope: Envelope) -> MessageRow:
         """The mailbox row of a told message; gives the envelope its row and id."""
@@ -183,6 +188,7 @@ class SlotStore:
         """The row of a state that `settled` messages have made; as many as have settled, if it is not said."""
         kind, version, body = self.codec.encode(state)
         self.state_settled = self.settles if settled is None else settled
+        self._written = (kind, version, body) if len(body) <= _LONG else None
         return StateRow(path=self.path, kind=kind, body=body, version=version, settled=self.state_settled)
 
     def _commit(self, done: Settled) -> Commit:
@@ -199,7 +205,11 @@ class SlotStore:
         checkpoints: tuple[CheckpointRow, ...] = ()
         replies, asked = self._steps(done)
         if not isinstance(done.state, Untouched):
+            before, written = self._written, self.state_settled
             states = (self.state_row(done.state, settles),)
+            if self._written is not None and self._written == before:
+                self.state_settled = written
+                states = states if done.checkpoint is not None else ()
         if states and (done.checkpoint is not None or self.retention.is_due(settles)):
             label = done.checkpoint or Label()
             checkpoints = (self.checkpoint_row(self._common.next_row(), states[0], label, wall),)

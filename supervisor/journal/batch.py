@@ -12,6 +12,7 @@ from treewarden.agents.errors import CommitFailed
 
 from ..core.chain import GENESIS, link
 from ..core.event import Event
+from .blobs import Blobs
 from .event_codec import encode_event
 from .keeping import Keeping, StoredState
 from .port import Commit
@@ -48,6 +49,9 @@ class Batch:
     states: dict[str, StoredState] = field(factory=dict[str, StoredState])
     """The last one of each slot: those before it in the same transaction would be overwritten."""
     keeping: Keeping = field(factory=Keeping)
+    blobs: Blobs = field(factory=Blobs)
+    grown: int = 0
+    """Characters of large values that `apply` has stored."""
     accepted: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
     returned: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
     ended: list[tuple[int]] = field(factory=list[tuple[int]])
@@ -62,6 +66,7 @@ class Batch:
     def apply(self, connection: sqlite3.Connection) -> None:
         """Execute within the open transaction, whose epoch was checked."""
         many = connection.executemany
+        self.grown = self.blobs.write(connection, self.epoch)
         for table in ("states", "checkpoints", "timers") if self.forgotten else ():
             many(f"DELETE FROM {table} WHERE path = ?", self.forgotten)
         if self.accepted:
@@ -112,6 +117,7 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
     seq, prev, last_row = mark.seq, mark.hash, mark.last_row
     events, facts, heads, ended = batch.events, batch.facts, batch.heads, batch.ended
     touched: set[int] = set()
+    short = batch.blobs.shorten
     for commit in commits:
         for when, event in commit.events:
             kind, version, body = encode_event(event)
@@ -127,19 +133,19 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
         if commit.checkpoints or commit.keeps or commit.restores or commit.prunes:
             if commit.restores and len(commits) > 1:
                 raise CommitFailed("what it goes back to depends on the commits before it")
-            batch.keeping.fold(commit, batch.states, seq, epoch)
+            batch.keeping.fold(commit, batch.states, seq, epoch, short)
             for number in (*commit.checkpoints, *commit.keeps):
                 last_row = max(last_row, number.number)
         # Exact strings: SQLite's module asks an adapter about each value of a subclass.
         for state in commit.states:
             path = str(state.path)
-            batch.states[path] = (path, state.kind, state.version, state.body, state.settled, seq, epoch)
+            batch.states[path] = (path, state.kind, state.version, short(state.body), state.settled, seq, epoch)
         for row in commit.accepted:
             last_row = max(last_row, row.row)
             if row.row in touched:
                 raise CommitFailed(f"message {row.row} was handled, returned or given up before it was accepted")
             batch.accepted.append((
-                row.row, str(row.path), row.id, row.kind, row.version, row.body, _text(row.sender), row.priority,
+                row.row, str(row.path), row.id, row.kind, row.version, short(row.body), _text(row.sender), row.priority,
                 row.at, row.deliveries, row.deaths, row.not_before, epoch,
             ))  # fmt: skip
         for number in commit.acked:
@@ -150,7 +156,7 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
             touched.add(back.row)
         for dead in commit.dead:
             batch.dead.append((
-                str(dead.path), dead.id, dead.kind, dead.version, dead.body, dead.reason, dead.at, dead.row,
+                str(dead.path), dead.id, dead.kind, dead.version, short(dead.body), dead.reason, dead.at, dead.row,
                 _text(dead.sender), epoch,
             ))  # fmt: skip
             if dead.row is not None:
@@ -158,7 +164,7 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
                 touched.add(dead.row)
         batch.revived.extend((message,) for message in commit.revived)
         for reply in commit.replies:
-            batch.replies.append((reply.id, str(reply.path), reply.kind, reply.version, reply.body, epoch))
+            batch.replies.append((reply.id, str(reply.path), reply.kind, reply.version, short(reply.body), epoch))
         batch.replies.extend(commit.forget_replies)
         for timer in commit.timers:
             batch.timers[timer.path, timer.name] = (str(timer.path), timer.name, timer.at, epoch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeAlias
 
 from attrs import define, field
@@ -11,6 +11,7 @@ from attrs import define, field
 from treewarden.agents.core.label import Label
 from treewarden.agents.errors import CommitFailed
 
+from .blobs import SIZE
 from .port import Commit, PruneRow, Seq
 
 __all__ = ["Keeping", "StoredState", "tags_of", "text_of_tags"]
@@ -34,8 +35,16 @@ class Keeping:
     restores: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
     prunes: dict[str, list[PruneRow]] = field(factory=dict[str, list[PruneRow]])
 
-    def fold(self, commit: Commit, states: Mapping[str, StoredState], seq: Seq, epoch: int) -> None:
-        """Add what `commit` says; `states` are those of the commits before it in this transaction.
+    def fold(
+        self,
+        commit: Commit,
+        states: Mapping[str, StoredState],
+        seq: Seq,
+        epoch: int,
+        shorten: Callable[[str], str],
+    ) -> None:
+        """Add what `commit` says; `states` are those of the commits before it in this transaction, and `shorten` gives
+        a body as it is to be stored.
 
         Raises `CommitFailed` where the order of the commits matters and would be lost.
         """
@@ -55,7 +64,7 @@ class Keeping:
             path = str(kept.path)
             self._must_not_be_pruned(path, prunes)
             held = (kept.number, kept.at, *_label(kept.label), kept.pinned, epoch, path)
-            self._add(held, (path, kept.kind, kept.version, kept.body, kept.settled, seq, epoch))
+            self._add(held, (path, kept.kind, kept.version, shorten(kept.body), kept.settled, seq, epoch))
         self.restores.extend((back.settled, seq, epoch, back.number, str(back.path)) for back in commit.restores)
         for path, wanted in prunes.items():
             for earlier in self.prunes.get(path, ()):  # it needs no turn of its own if what comes takes as much
@@ -75,7 +84,7 @@ class Keeping:
     def keep(self, connection: sqlite3.Connection) -> None:
         """To be executed before states are overwritten."""
         copy = (
-            f"{_INTO} SELECT ?1, path, kind, version, settled, seq, ?2, ?3, ?4, ?5, ?6, length(body), ?7, body"
+            f"{_INTO} SELECT ?1, path, kind, version, settled, seq, ?2, ?3, ?4, ?5, ?6, {SIZE}, ?7, body"
             " FROM states WHERE path = ?8"
         )
         if self.copies and connection.executemany(copy, self.copies).rowcount != len(self.copies):
@@ -102,7 +111,7 @@ class Keeping:
         number, at, name, description, tags, pinned, epoch, path = held
         _, kind, version, body, settled, seq, _ = state
         self.rows.append((
-            number, path, kind, version, settled, seq, at, name, description, tags, pinned, len(body), epoch, body,
+            number, path, kind, version, settled, seq, at, name, description, tags, pinned, _size(body), epoch, body,
         ))  # fmt: skip
 
     def _must_not_be_pruned(self, path: str, again: Collection[str]) -> None:
@@ -118,6 +127,10 @@ def text_of_tags(tags: Collection[str]) -> str:
 def tags_of(text: str) -> tuple[str, ...]:
     """What `text_of_tags` was given."""
     return tuple(text.split("\n")) if text else ()
+
+
+def _size(body: str) -> int:
+    return int(body[1:].partition(" ")[0]) if body.startswith("@") else len(body)
 
 
 def _label(label: Label) -> tuple[str, str, str]:

@@ -15,6 +15,7 @@ from treewarden.agents.errors import CommitFailed, EpochLost, JournalDamaged, Jo
 from ..core.event import Event
 from . import rows
 from .batch import Batch, EventRow, fold
+from .blobs import Survey, sweep
 from .port import Commit
 from .resting import follows, works_of
 from .schema import NOW, unusable
@@ -25,6 +26,8 @@ __all__ = ["OwnedFile", "Written"]
 T = TypeVar("T")
 
 _ATTEMPTS: Final = 3
+_SWEEP_AT: Final = 32_000_000
+"""Characters of new large values after which those that nobody holds any more are looked for."""
 
 
 @define
@@ -57,6 +60,8 @@ class OwnedFile:
         self._claim = claim
         self._name = str(claim.file)
         self._connection: sqlite3.Connection | None = None
+        self._grown = 0
+        """Characters of large values that were stored since it was last looked for what nobody holds."""
         self.lost: JournalError | None = None
         """Why this process may not write any more. Nothing is written from then on."""
         if not claim.file.parent.is_dir():
@@ -77,7 +82,31 @@ class OwnedFile:
         """
         done = Written()
         self._write(commits, renew, done)
+        if self._grown > _SWEEP_AT:
+            with suppress(sqlite3.Error, JournalError):  # what is left lying there is no harm; it is tried again
+                self.sweep(_SWEEP_AT * 2)
         return done
+
+    def sweep(self, most: int = -1) -> Survey:
+        """Delete large values that no row holds any more, until more than `most` characters have gone; all without it.
+
+        Returns what is left. Raises `EpochLost`, and `sqlite3.Error` if it could not be done: nothing has changed then.
+        """
+        if self.lost is not None:
+            raise self.lost
+        self._grown = 0
+        connection = self._connected()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            found = meta(connection)
+            if found is None or found[2] != self.opened.epoch:
+                self._lose(connection)
+            left = sweep(connection, most)
+            connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        return left
 
     def read(self, question: Callable[[sqlite3.Connection], T]) -> T:
         """Ask the tables. Raises `JournalError` if they do not answer."""
@@ -122,6 +151,7 @@ class OwnedFile:
                 self._write_sound(commits[middle:], renew and not done.renewed, done)
         else:
             self._mark = batch.after
+            self._grown += batch.grown
             done.renewed |= renew
             done.outcomes.extend(batch.heads)
             done.events.extend(zip(batch.events, batch.facts, strict=True))

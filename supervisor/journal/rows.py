@@ -15,6 +15,7 @@ from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import JournalError
 
 from ..core.checkpoint import Checkpoint, Search
+from .blobs import whole
 from .event_codec import decode_event
 from .holder import Holder, Process
 from .keeping import tags_of
@@ -90,18 +91,20 @@ def recovered(connection: sqlite3.Connection, path: Path) -> Recovered:
         "SELECT id, kind, body, version FROM replies WHERE path = ? ORDER BY id", (str(path),)
     ).fetchall()
     return Recovered(
-        state=None if state is None else StateRow(path, *state[:4]),
+        state=None if state is None else StateRow(path, state[0], whole(connection, state[1]), *state[2:4]),
         state_seq=None if state is None else state[4],
         messages=tuple(messages(connection, path)),
         timers=timers(connection, path),
-        replies=tuple(ReplyRow(id, path, kind, body, version) for id, kind, body, version in replies),
+        replies=tuple(
+            ReplyRow(id, path, kind, whole(connection, body), version) for id, kind, body, version in replies
+        ),
     )
 
 
 def states(connection: sqlite3.Connection) -> list[StateRow]:
     """The current state of every slot, by path."""
     rows = connection.execute("SELECT path, kind, body, version, settled FROM states ORDER BY path").fetchall()
-    return [StateRow(Path(path), *rest) for path, *rest in rows]
+    return [StateRow(Path(path), kind, whole(connection, body), *rest) for path, kind, body, *rest in rows]
 
 
 def held(connection: sqlite3.Connection) -> Iterator[Held]:
@@ -122,7 +125,10 @@ def messages(connection: sqlite3.Connection, path: Path, limit: int = -1) -> lis
     rows = connection.execute(
         f"SELECT {_MESSAGE} FROM mailbox WHERE path = ? ORDER BY priority, row LIMIT ?", (str(path), limit)
     ).fetchall()
-    return [MessageRow(path, row, id, kind, body, _path(sender), *rest) for row, id, kind, body, sender, *rest in rows]
+    return [
+        MessageRow(path, row, id, kind, whole(connection, body), _path(sender), *rest)
+        for row, id, kind, body, sender, *rest in rows
+    ]
 
 
 def waiting(connection: sqlite3.Connection) -> list[Waiting]:
@@ -171,7 +177,7 @@ def checkpoint(connection: sqlite3.Connection, number: int) -> Kept | None:
     if row is None:
         return None
     about = _checkpoint(row)
-    return Kept(about, StateRow(about.path, about.kind, row[-1], about.version, about.settled))
+    return Kept(about, StateRow(about.path, about.kind, whole(connection, row[-1]), about.version, about.settled))
 
 
 def _checkpoint(row: tuple[Any, ...]) -> Checkpoint:
@@ -207,7 +213,7 @@ def _dead(connection: sqlite3.Connection, which: str, values: tuple[Any, ...]) -
         f"SELECT path, message, kind, body, reason, at, row, sender, version FROM dead_letters{which}", values
     ).fetchall()
     return [
-        DeadRow(Path(slot), id, kind, body, reason, at, row, _path(sender), version)
+        DeadRow(Path(slot), id, kind, whole(connection, body), reason, at, row, _path(sender), version)
         for slot, id, kind, body, reason, at, row, sender, version in rows
     ]
 

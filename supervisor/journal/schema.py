@@ -81,6 +81,20 @@ _FIRST: Final = (
     ) STRICT""",
     "CREATE INDEX checkpoints_of_slot ON checkpoints (path)",
     "CREATE INDEX checkpoints_not_pinned ON checkpoints (path) WHERE NOT pinned",
+    # Values that are longer than 64 kB, each once; a body that begins with `@` says which are its own.
+    """CREATE TABLE blobs (
+        id INTEGER PRIMARY KEY,
+        hash BLOB NOT NULL UNIQUE,
+        size INTEGER NOT NULL,
+        epoch INTEGER NOT NULL
+    ) STRICT""",
+    """CREATE TABLE chunks (
+        number INTEGER PRIMARY KEY,
+        blob INTEGER NOT NULL,
+        data BLOB NOT NULL,
+        epoch INTEGER NOT NULL
+    ) STRICT""",
+    "CREATE INDEX chunks_of_blob ON chunks (blob)",
     """CREATE TABLE mailbox (
         row INTEGER PRIMARY KEY,
         path TEXT NOT NULL,
@@ -127,6 +141,10 @@ _FIRST: Final = (
         epoch INTEGER NOT NULL,
         PRIMARY KEY (path, name)
     ) STRICT, WITHOUT ROWID""",
+    *(
+        f"CREATE INDEX {table}_with_blobs ON {table} (path) WHERE body >= '@' AND body < 'A'"
+        for table in ("states", "checkpoints", "mailbox", "dead_letters", "replies")
+    ),
     # Written by processes that do not own the file; the epoch is that of the owner whom they spoke to.
     """CREATE TABLE commands (
         id TEXT PRIMARY KEY,

@@ -284,7 +284,7 @@ def workloads(seed: int) -> list[Workload]:
     for name, fault, pages in (
         ("syncs fail", Fault(syncs, first=6, every=4), 1000),
         ("copies fail", Fault(syncs, first=6, every=5), 12),
-        ("disk full", Fault(FULL, first=90, every=31), 12),
+        ("disk full", Fault(FULL, first=130, every=31), 12),
     ):
         failing = scribe(name)
         steps = tuple(failing.steps(8))

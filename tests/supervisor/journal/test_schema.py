@@ -48,8 +48,8 @@ def test_every_table_is_strict_and_carries_the_epoch(file: pathlib.Path) -> None
             "SELECT name, strict FROM pragma_table_list WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
         ).fetchall()
         assert {name for name, _ in tables} == {
-            "meta", "owner", "events", "states", "checkpoints", "mailbox", "dead_letters", "replies", "timers",
-            "commands",
+            "meta", "owner", "events", "states", "checkpoints", "blobs", "chunks", "mailbox", "dead_letters",
+            "replies", "timers", "commands",
         }  # fmt: skip
         for name, strict in tables:
             columns = {row[1]: row[3] for row in connection.execute(f"PRAGMA table_info({name})")}

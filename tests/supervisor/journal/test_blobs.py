@@ -1,0 +1,132 @@
+"""Large values stand once in the file, go when nobody holds them, and cost nothing while they stay the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from treewarden.agents.errors import JournalDamaged
+from treewarden.supervisor.journal import blobs, owned
+from treewarden.supervisor.journal.batch import Mark, fold
+from treewarden.supervisor.journal.port import Commit
+from treewarden.supervisor.journal.schema import migrate
+
+from ...journals import DESK, fact, on_disk, settle, state
+
+DATA = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def text(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+@pytest.fixture
+def file(tmp_path: pathlib.Path) -> pathlib.Path:
+    return tmp_path / "tree.db"
+
+
+def sums(file: pathlib.Path) -> tuple[int, int, int]:
+    """How many large values there are, how many of them nobody holds, and how many chunks."""
+    with closing(sqlite3.connect(file)) as connection:
+        found = blobs.survey(connection)
+        return found.count, found.unused, connection.execute("SELECT count(*) FROM chunks").fetchone()[0]
+
+
+@given(DATA, st.integers(1, 40))
+def test_whatever_is_taken_out_comes_back(data: Any, limit: int) -> None:
+    with pytest.MonkeyPatch.context() as patch, closing(sqlite3.connect(":memory:")) as connection:
+        patch.setattr(blobs, "LIMIT", limit)
+        patch.setattr(blobs, "_CHUNK", 7)
+        migrate(connection, 0)
+        made = blobs.Blobs()
+        body = text(data)
+        stored = made.shorten(body)
+        made.write(connection, 1)
+        assert blobs.whole(connection, stored) == body
+        assert stored.startswith("@") == (len(body) > limit)
+        assert len(stored.partition("\n")[2]) <= max(limit, 4)
+        assert not [len(piece) for (piece,) in connection.execute("SELECT data FROM chunks") if len(piece) > 7]
+
+
+async def test_what_stays_the_same_is_stored_once(file: pathlib.Path) -> None:
+    document = "x" * 100_000
+
+    async def settled(first: int, last: int) -> int:
+        async with on_disk(file) as journal:
+            for number in range(first, last):
+                body = text({"total": number, "document": document})
+                events = [fact(number)]
+                await journal.commit(evolve(settle(number, events=events), states=(evolve(state(number), body=body),)))
+        return os.stat(file).st_size
+
+    before = await settled(0, 50)
+    assert (await settled(50, 250) - before) / 200 <= 1000
+    assert sums(file) == (1, 0, 2)
+
+
+async def test_a_changed_one_is_stored_once_more(file: pathlib.Path) -> None:
+    async with on_disk(file) as journal:
+        for number, document in enumerate("aba", 1):
+            body = text({"number": number, "document": document * 100_000, "same": "s" * 70_000})
+            await journal.commit(Commit(states=(evolve(state(number), body=body),)))
+        assert sums(file) == (3, 1, 6)
+
+
+async def test_what_nobody_holds_goes_by_itself(file: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owned, "_SWEEP_AT", 500_000)
+    body = ""
+    async with on_disk(file) as journal:
+        for number in range(30):
+            body = text({"number": number, "document": str(number) * 70_000, "same": "s" * 70_000})
+            await journal.commit(Commit(states=(evolve(state(number), body=body),)))
+        count, unused, _ = sums(file)
+        assert count - unused == 2
+        assert unused < 9
+        assert (await journal.recover(DESK)).state == evolve(state(29), body=body)
+
+
+def test_a_sweep_takes_what_nobody_holds_and_nothing_else() -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        migrate(connection, 0)
+        batch = fold(
+            [Commit(states=(evolve(state(1), body=text(["a" * 70_000, "b" * 70_000, "a" * 70_000])),))], Mark(), 1
+        )
+        batch.apply(connection)
+        stray = blobs.Blobs()
+        for letter in "cde":
+            stray.shorten(text(letter * 70_000))
+        stray.write(connection, 1)
+        assert blobs.survey(connection) == blobs.Survey(count=5, size=350_010, unused=3, unused_size=210_006)
+        assert blobs.sweep(connection, 1).unused == 2
+        assert blobs.sweep(connection, -1) == blobs.Survey(count=2, size=140_004)
+        assert connection.execute("SELECT count(*) FROM chunks").fetchone() == (4,)
+
+
+async def test_a_commit_that_fails_stores_none(file: pathlib.Path) -> None:
+    async with on_disk(file) as journal:
+        with pytest.raises(Exception, match="nothing of it was kept"):
+            await journal.commit(Commit(states=(evolve(state(1), body=text("x" * 70_000)),), acked=(9,)))
+        assert sums(file) == (0, 0, 0)
+
+
+async def test_one_that_is_damaged_is_called_that(file: pathlib.Path) -> None:
+    async with on_disk(file) as journal:
+        await journal.commit(Commit(states=(evolve(state(1), body=text("x" * 70_000)),)))
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE chunks SET data = zeroblob(length(data)) WHERE number = 1")
+    async with on_disk(file) as journal:
+        with pytest.raises(JournalDamaged, match="missing or damaged"):
+            await journal.recover(DESK)
