@@ -9,6 +9,7 @@ from .core.durability import Checkpointed
 from .core.exit import Failure, describe
 from .core.label import Label
 from .core.message import Due, Envelope
+from .core.retry_after import retry_after
 from .errors import AgentFailed, RateLimited
 from .life import CheckpointDue, Life, Tick
 from .ports import KEEP, Settled
@@ -103,12 +104,7 @@ def rate_limit_of(error: BaseException) -> RateLimited | None:
     response = getattr(error, "response", None)
     if getattr(response, "status_code", None) != 429:
         return None
-    raw: Any = getattr(response, "headers", {}).get("Retry-After")
-    try:
-        after = max(0.0, float(raw)) if raw is not None else None
-    except ValueError:  # a date: the other side's clock is not ours
-        after = None
-    limited = RateLimited(after, str(error))
+    limited = RateLimited(retry_after(getattr(response, "headers", None) or {}), str(error))
     limited.__traceback__ = error.__traceback__
     return limited
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, Final, TypeAlias, cast
 
 from attrs import field, frozen
 
+from treewarden.agents.core.retry_after import retry_after
 from treewarden.agents.errors import ConfigurationError
 
 __all__ = ["ANYTHING", "Difference", "Expectation", "Finding", "Kind", "Observation", "differences", "judge", "leaves"]
@@ -179,7 +179,7 @@ def leaves(expected: Json) -> int:
 def _wrong_status(expected: int, seen: Observation, status: int) -> Finding:
     facts = {"status": status, "expected": expected}
     if status == 429:
-        after = _retry_after(seen.headers)
+        after = retry_after(seen.headers)
         wait = "" if after is None else f", retry after {after:g} s"
         severity = 0.2 + 0.4 * min(1.0, (after or 0.0) / 60)
         return Finding(
@@ -237,17 +237,6 @@ def _pace(expectation: Expectation, seen: Observation) -> Finding:
         return Finding(kind=Kind.OK)
     text = f"{seen.latency:.3g} s, limit {limit:g} s"
     return Finding(kind=Kind.SLOW, severity=1 - limit / seen.latency, text=text, facts={"limit": limit})
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds of a Retry-After (RFC 9110, 10.2.3). A date is counted from the answer's own Date: no clock is needed."""
-    raw = headers.get("retry-after", "").strip()
-    if raw.isdecimal():
-        return float(raw)
-    try:
-        return max(0.0, (parsedate_to_datetime(raw) - parsedate_to_datetime(headers["date"])).total_seconds())
-    except (ValueError, TypeError, KeyError):
-        return None
 
 
 def _type(value: Json) -> str:

@@ -219,10 +219,11 @@ LIMITS: list[tuple[BaseException, float]] = [
     (RateLimited(7.0), 7.0),
     (Refused(429, Retry_After="7"), 7.0),
     (ExceptionGroup("from a nursery", [Refused(429, Retry_After="7")]), 7.0),
+    (Refused(429, Retry_After="Fri, 20 Nov 2026 10:00:07 GMT", Date="Fri, 20 Nov 2026 10:00:00 GMT"), 7.0),
 ]
 
 
-@pytest.mark.parametrize(("error", "after"), LIMITS, ids=["ours", "429", "429 in a group"])
+@pytest.mark.parametrize(("error", "after"), LIMITS, ids=["ours", "429", "429 in a group", "429 until a date"])
 async def test_who_is_asked_to_slow_down_waits_and_tries_again(
     error: BaseException, after: float, durability: Durability, autojump_clock: MockClock
 ) -> None:

@@ -1,0 +1,31 @@
+"""How long the other side wants to be left alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from treewarden.agents.core.retry_after import retry_after
+
+NOW = "Fri, 20 Nov 2026 10:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"Retry-After": "7"}, 7.0),
+        ({"retry-after": " 7.5 "}, 7.5),
+        ({"Retry-After": "-3"}, None),
+        ({"Retry-After": "1e9"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "inf"}, None),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "Fri, 20 Nov 2026 10:01:30 GMT", "Date": NOW}, 90.0),
+        ({"retry-after": "Fri, 20 Nov 2026 10:01:30 GMT", "date": NOW}, 90.0),
+        ({"Retry-After": "Fri, 20 Nov 2026 09:00:00 GMT", "Date": NOW}, 0.0),
+        ({"Retry-After": "Fri, 20 Nov 2026 10:01:30 GMT"}, None),
+        ({"Retry-After": "Fri, 20 Nov 2026 10:01:30 GMT", "Date": "today"}, None),
+    ],
+)
+def test_what_is_said(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers) == seconds
