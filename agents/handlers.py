@@ -57,6 +57,8 @@ def every(seconds: float | str) -> Callable[[F], F]:
     the agent was down or busy become one. A text names the attribute of the agent that holds the period; it is read
     when an incarnation begins. What the method returns is dropped.
     """
+    if callable(seconds):
+        raise ConfigurationError(f"{getattr(seconds, '__qualname__', seconds)}: @every needs its period; @every(30)")
 
     def mark(method: F) -> F:
         setattr(method, _EVERY, seconds)

@@ -183,6 +183,14 @@ def tick_too_often() -> type:
     return Wrong
 
 
+def tick_without_period() -> type:
+    class Wrong(Agent[None]):
+        @every  # type: ignore[arg-type]
+        def poll(self) -> None: ...
+
+    return Wrong
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [
@@ -199,6 +207,7 @@ def tick_too_often() -> type:
         (static, "Wrong.add is a staticmethod; mark a method"),
         (tick_with_message, "Wrong.poll: an @every method takes nothing but self"),
         (tick_too_often, "Wrong.poll: its period is 0; give a positive number of seconds"),
+        (tick_without_period, "Wrong.poll: @every needs its period; @every(30)"),
     ],
 )
 def test_a_class_that_cannot_work_is_refused(make: Callable[[], type], text: str) -> None:

@@ -121,6 +121,9 @@ def _supervisor(spec: SupervisorSpec, place: Place) -> Iterator[Problem]:
                 fault = f"counts for nothing while auto_shutdown of {at} is 'never'"
                 remedy = f"say there {either(f'{each.value!r}' for each in list(AutoShutdown)[1:])}, or leave it out"
                 yield Problem(f"{below.at}.significant", "true", fault, remedy)
+    if spec.strategy == Strategy.DYNAMIC and spec.auto_shutdown != AutoShutdown.NEVER:
+        fault = "is for children that are listed; under simple_one_for_one they come and go"
+        yield Problem(f"{at}.auto_shutdown", repr(str(spec.auto_shutdown)), fault, "leave it out")
     if spec.strategy == Strategy.DYNAMIC:
         if len(spec.children) != 1:
             fault = f"has {len(spec.children)} children; under simple_one_for_one they are all made from one template"

@@ -74,6 +74,17 @@ def test_a_good_one_has_no_problems() -> None:
             ],
         ),
         (
+            desk(
+                leaf("a", restart=RestartPolicy.TRANSIENT),
+                strategy=Strategy.DYNAMIC,
+                auto_shutdown=AutoShutdown.ANY_SIGNIFICANT,
+            ),
+            [
+                "desk.auto_shutdown: 'any_significant' is for children that are listed; under simple_one_for_one they "
+                "come and go; leave it out"
+            ],
+        ),
+        (
             desk(strategy=Strategy.DYNAMIC),
             [
                 "desk.children: 'desk' has 0 children; under simple_one_for_one they are all made from one template; "
