@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 import trio
+from outcome import Outcome
 
 from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.advisor import Advice, Advisor
@@ -48,6 +49,25 @@ def test_beside_asyncio(file: Path) -> None:
 
     advice, recorded = asyncio.run(application())
     assert (advice.action, advice.persisted, recorded) == ("restart_service", True, True)
+
+
+def test_beside_trio_as_a_guest_of_asyncio(file: Path) -> None:
+    async def application() -> list[Advice]:
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[Outcome[Advice]] = loop.create_future()
+        async with Advisor("api", journal=file) as advisor:
+
+            async def guest() -> Advice:
+                return await advisor.process(EVENT, within=PATIENCE)
+
+            trio.lowlevel.start_guest_run(
+                guest, run_sync_soon_threadsafe=loop.call_soon_threadsafe, done_callback=ended.set_result
+            )
+            return [await advisor.process(EVENT, within=PATIENCE), (await ended).unwrap()]
+
+    advices = asyncio.run(application())
+    assert sorted(advice.id for advice in advices) == ["1.1", "1.2"]
+    assert all(advice.persisted for advice in advices)
 
 
 def test_beside_plain_code(file: Path) -> None:
