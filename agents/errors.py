@@ -133,7 +133,8 @@ class NotHandled(DeliveryError, TypeError):
 
 
 class DurabilityError(DeliveryError):
-    """`tell_nowait` to an agent of durability `message`, which has to wait for the disk. Use `tell`."""
+    """The message could not wait for the disk: `tell_nowait` to an agent of durability `message` (use `tell`), or a
+    `tell` during which the disk took nothing."""
 
 
 class IntakeClosed(DeliveryError):
@@ -240,6 +241,9 @@ class EpochLost(JournalError):
 
 class CommitFailed(JournalError):
     """The transaction was not kept, which was checked by reading back. The work can be tried again."""
+
+    refuses_all: bool = False
+    """The disk or the database takes nothing at the moment; it is not about this transaction."""
 
 
 class UnknownKind(JournalError):

@@ -178,6 +178,8 @@ class Life:
         self.since_checkpoint = 0
         self.checkpoint_label: Label | None = None
         self.checkpoint_alarm: Alarm | None = None
+        self.unkept: list[Any] = []
+        """Facts that a checkpoint could not write: they go with the next one."""
         self.in_flight: deque[Envelope] = deque()
         """Told messages whose settle is on its way to the disk, in order."""
         self.called: Any = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -84,10 +85,12 @@ class Store(Protocol):
         """
         ...
 
-    async def accept(self, slot: Slot, envelope: Envelope) -> None:
+    async def accept(self, slot: Slot, envelope: Envelope, deadline: float = math.inf) -> None:
         """Make a message durable, then put it into `slot`, whose room was reserved for it.
 
-        Cancelled: the message is accepted all the same. Raises `CommitFailed`: then it is not, and the room is free.
+        While the disk refuses everything it waits for it, until `deadline` in trio's clock; cancelled meanwhile, the
+        message is not accepted. Cancelled on its way to the disk: it is accepted all the same. Raises `DurabilityError`
+        at the deadline, `CommitFailed` for a message that is refused: then it is not accepted, and the room is free.
         """
         ...
 

@@ -101,11 +101,13 @@ class Ref:
         handler, and not at all if the handler raises. Not promised: that the message has been handled, or will be
         without error.
 
-        Waits at most `within` seconds for room. Cancelled while it waits for room: nothing was sent; later: it was.
+        Waits at most `within` seconds, for room and for a disk that takes nothing at the moment. Cancelled while it
+        waits for these: nothing was sent; later: it was.
         Every 32nd call is a checkpoint, and one in every millisecond. A pool that broadcasts is told as a whole: each
         worker that can gets the message, and if some could not, a `DeliveryError` names them.
 
-        Raises `MailboxFull`, `AgentStopped`, `IntakeClosed`, `NotHandled`, `NoSuchSlot`, `CommitFailed`.
+        Raises `MailboxFull`, `AgentStopped`, `IntakeClosed`, `NotHandled`, `NoSuchSlot`, `DurabilityError` (the disk
+        took nothing within that time), `CommitFailed` (it refused this message).
         """
         turn = current_turn.get()
         slot = self._slot
@@ -282,7 +284,7 @@ class Ref:
             leave_with_settle(slot, turn, item)
         elif accepted and type(item) is Envelope and slot.durable:
             assert slot.store is not None
-            await slot.store.accept(slot, item)
+            await slot.store.accept(slot, item, deadline)
             return
         elif accepted:
             slot.fill(item, priority)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from .core.durability import Checkpointed
 from .core.exit import Failure, describe
@@ -13,6 +13,9 @@ from .core.retry_after import retry_after
 from .errors import AgentFailed, RateLimited
 from .life import CheckpointDue, Life, Tick
 from .ports import KEEP, Settled
+
+_KEEP_AGAIN_AFTER: Final = 1.0
+"""Seconds until a checkpoint that could not be written is tried again."""
 
 __all__ = ["keep", "rate_limit_of", "settle", "settle_beside", "throttle"]
 
@@ -78,6 +81,7 @@ def keep(life: Life, events: tuple[Any, ...] = ()) -> None:
     slot = life.slot
     timers = tuple(Due(name, at) for name, at in slot.due.items())
     checkpoint = life.checkpoint_label or Label()
+    events, life.unkept = (*life.unkept, *events), []
     _submit(life, Settled(slot.path, state=life.state, events=events, timers=timers, checkpoint=checkpoint))
     life.since_checkpoint = 0
     life.checkpoint_label = None
@@ -157,6 +161,9 @@ def _committed(life: Life, done: Settled, state: object, error: BaseException | 
             life.in_flight.popleft()
         _leave(done)
         return
+    if not slot.durable:
+        _keep_again(life, done)
+        return
     for message in done.outgoing:
         message.cancel()
     if envelope is not None and envelope.reply is not None:
@@ -189,6 +196,19 @@ def _run_again(life: Life) -> None:
         slot.put_back(again)
 
 
+def _keep_again(life: Life, done: Settled) -> None:
+    """What a checkpoint should have kept is in memory still: the next one keeps it, soon."""
+    if life.slot.agent is not life.agent:
+        return
+    life.since_checkpoint += 1
+    life.unkept.extend(done.events)
+    if life.checkpoint_label is None and done.checkpoint != Label():
+        life.checkpoint_label = done.checkpoint
+    if life.checkpoint_alarm is None:
+        due = life.clock.now() + _KEEP_AGAIN_AFTER
+        life.checkpoint_alarm = life.alarms.at(due, lambda: life.slot.put_control(CheckpointDue()))
+
+
 def _keep_if_due(life: Life) -> None:
     """Keep the state when it is time, or see to it that it will be."""
     life.since_checkpoint += 1
@@ -198,7 +218,9 @@ def _keep_if_due(life: Life) -> None:
     if life.checkpoint_label is not None or (level.messages is not None and life.since_checkpoint >= level.messages):
         keep(life, events)
         return
-    if events:
+    if events and life.unkept:
+        life.unkept.extend(events)
+    elif events:
         _submit(life, Settled(life.slot.path, events=events))
     if level.seconds is not None and life.checkpoint_alarm is None:
         due = life.clock.now() + level.seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, TypeAlias, TypeVar, cast, overload
 
@@ -298,7 +299,7 @@ class _Kept:
             self._run.checkpoints.append(done.checkpoint.name)
         then(None)
 
-    async def accept(self, slot: Slot, envelope: Envelope) -> None:
+    async def accept(self, slot: Slot, envelope: Envelope, deadline: float = math.inf) -> None:
         slot.fill(envelope, envelope.priority)
 
     async def settled(self) -> None:

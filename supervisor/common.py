@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import random
-from collections import deque
 from collections.abc import Callable, Iterator
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import trio
 from attrs import Factory, define, field
@@ -17,14 +14,15 @@ from treewarden.agents.agent import Agent, is_agent_class, made_by
 from treewarden.agents.core.exit import describe
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import CommitFailed, ConfigurationError
+from treewarden.agents.errors import ConfigurationError
 from treewarden.agents.ports import Clock
 from treewarden.agents.slice import Rounds
 
-from .core.event import Event, JournalFailed, JournalRecovered
+from .core.event import Event
 from .core.outcomes import Outcomes
 from .core.spec import ChildSpec
 from .journal.port import Commit, Journal
+from .outage import Outage
 from .registry import Registry
 from .replies import Replies
 from .timers import Timers
@@ -35,9 +33,6 @@ if TYPE_CHECKING:
     from .supervisor import Supervisor
 
 __all__ = ["Common", "LoopClock"]
-
-_LATE_EVENTS = 10_000
-_LOG: Final = logging.getLogger("treewarden")
 
 
 class LoopClock:
@@ -78,12 +73,12 @@ class Common:
     makers: dict[object, type[Agent[Any]]] = field(factory=dict[object, type[Agent[Any]]])
     """The class of the agents that a function makes."""
     codecs: dict[object, Codec] = field(factory=dict[object, "Codec"])
-    journal_failed: float | None = None
-    """Since when commits fail, in the clock of the loop."""
-    late: deque[tuple[float, Event]] = field(factory=lambda: deque[tuple[float, Event]](maxlen=_LATE_EVENTS))
-    """Events whose commit failed; appended when commits work again."""
+    outage: Outage = field(init=False)
     _gathered: list[tuple[float, Event]] | None = field(default=None, init=False)
     """What is noted for one commit."""
+
+    def __attrs_post_init__(self) -> None:
+        self.outage = Outage(self.journal, self.clock, self.timers, self.registry)
 
     def codec_for(self, spec: ChildSpec) -> Codec:
         """The codec of an agent's state and messages. Raises `ConfigurationError` for types that cannot be stored."""
@@ -140,37 +135,21 @@ class Common:
             self._note(gathered)
 
     def submit(self, commit: Commit) -> None:
-        """Append a commit of the supervisor's own. If it fails, its events are kept and appended later."""
+        """Append a commit of the tree's own (see `Outage.submit`)."""
         if self._gathered:
             self.write_gathered()
             self.gather()
-        self.journal.submit(commit, partial(self._submitted, commit))
+        self.outage.submit(commit)
 
     def _note(self, events: list[tuple[float, Event]]) -> None:
         if self._gathered is not None:
             self._gathered += events
         else:
-            commit = Commit(events=tuple(events), quiet=self.journal_failed is None)
-            self.journal.submit(commit, partial(self._submitted, commit))
-
-    def _submitted(self, commit: Commit, error: BaseException | None) -> None:
-        if error is not None:
-            self.late.extend(commit.events)
-        self.heard(error)
+            self.outage.submit(Commit(events=tuple(events), quiet=True))
 
     def heard(self, error: BaseException | None) -> None:
-        """A commit has ended. Say it when the journal begins to fail, and append what it missed when it works again."""
-        if error is None and self.journal_failed is not None:
-            after = self.clock.now() - self.journal_failed
-            late, self.late = tuple(self.late), deque[tuple[float, Event]](maxlen=_LATE_EVENTS)
-            self.journal_failed = None
-            _LOG.warning("the journal works again, after %.3g s", after)
-            wall = self.clock.wall()
-            self.submit(Commit(events=(*late, (wall, JournalRecovered(after=after)))))
-        elif isinstance(error, CommitFailed) and self.journal_failed is None and _is_of_the_disk(error):
-            self.journal_failed = self.clock.now()
-            _LOG.warning("the journal cannot commit, so what must be kept waits: %s", error)
-            self.late.append((self.clock.wall(), JournalFailed(error=str(error), since=self.clock.wall())))
+        """A commit has ended."""
+        self.outage.heard(error)
 
     @property
     def living_zombies(self) -> list[AgentLife]:
@@ -182,8 +161,3 @@ class Common:
         """A slot is gone for good: what the journal holds of it goes too, except its events."""
         self.registry.remove(path)
         self.submit(Commit(forget=(path,)))
-
-
-def _is_of_the_disk(error: CommitFailed) -> bool:
-    """Whether the file could not be written; other commits fail for what they say."""
-    return error.__cause__ is not None and not isinstance(error.__cause__, CommitFailed)

@@ -55,7 +55,7 @@ class Judge:
             outcomes=common.outcomes,
             now=signal.at,
             spread=common.random.random(),
-            journal_ok=common.journal_failed is None,
+            journal_ok=common.outage.since is None,
         )
         decision = decide(self.policy, case)
         child.incident = attempted(decision, signal.at)

@@ -163,8 +163,8 @@ async def go_back(child: Child, to: Checkpoint | None, common: Common, by: str =
             raise _pruned(path, to) from None
         if by:
             raise
-        common.late.append((wall, event))
         common.heard(error)
+        common.note(event)
     slot.state = state
     store.state_settled = store.settles
 

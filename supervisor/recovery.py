@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from treewarden.agents.core.durability import VOLATILE
+from treewarden.agents.core.durability import VOLATILE, Message
 from treewarden.agents.core.exit import Exit, Failed
 from treewarden.agents.core.message import Envelope, MessageId, Priority
 from treewarden.agents.core.path import Path
@@ -57,7 +57,8 @@ def make_slot(path: Path, spec: ChildSpec, common: Common, make: Callable[..., S
         return slot
     store = None
     if spec.mailbox.durability != VOLATILE:
-        store = SlotStore(path, common.codec_for(spec), common, spec.retention)
+        ahead = isinstance(spec.mailbox.durability, Message)
+        store = SlotStore(path, common.codec_for(spec), common, spec.retention, runs_ahead=ahead)
     slot = make(path, spec.mailbox, common.clock.now, store)
     made = slot
 
@@ -66,6 +67,7 @@ def make_slot(path: Path, spec: ChildSpec, common: Common, make: Callable[..., S
 
     slot.on_drop = drop
     common.registry.add(slot)
+    common.outage.hold(slot)
     return slot
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,7 @@ import trio
 from treewarden.agents.core.label import Label
 from treewarden.agents.core.message import Envelope, MessageId
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import CommitFailed
+from treewarden.agents.errors import CommitFailed, DurabilityError
 from treewarden.agents.ports import Settled, Untouched
 from treewarden.agents.slot import Slot
 
@@ -33,7 +34,10 @@ _LONG: Final = 65_536
 class SlotStore:
     """The `Store` of one slot, for all its incarnations."""
 
-    def __init__(self, path: Path, codec: Codec, common: Common, retention: Retention) -> None:
+    def __init__(
+        self, path: Path, codec: Codec, common: Common, retention: Retention, *, runs_ahead: bool = True
+    ) -> None:
+        """`runs_ahead`: what is settled rests on what was settled before it, and falls with it."""
         self.path = path
         self.codec = codec
         self.retention = retention
@@ -42,15 +46,42 @@ class SlotStore:
         self.state_settled = 0
         """What `settles` was when the current state was written."""
         self._common = common
+        self._runs_ahead = runs_ahead
         self._written: tuple[str, int, str] | None = None
         """The current state as it was last written, unless it is long, which the journal stores once anyway."""
         self._broken: BaseException | None = None
         self._in_flight = 0
         self._waiters: list[trio.Event] = []
 
-    async def accept(self, slot: Slot, envelope: Envelope) -> None:
+    async def accept(self, slot: Slot, envelope: Envelope, deadline: float = math.inf) -> None:
         """Make a told message durable, then put it into its mailbox (see `Store.accept`)."""
-        await self._bring_in(slot, envelope, lambda row: Commit(accepted=(row,)))
+        while True:
+            await self._journal_works(slot, deadline)
+            try:
+                await self._bring_in(slot, envelope, lambda row: Commit(accepted=(row,)))
+                return
+            except CommitFailed as error:
+                if not error.refuses_all:
+                    slot.release()
+                    raise
+
+    async def _journal_works(self, slot: Slot, deadline: float) -> None:
+        """Wait while the disk takes nothing; the room stays reserved meanwhile, and is free if this raises."""
+        outage, works = self._common.outage, False
+        try:
+            with trio.CancelScope(deadline=deadline):
+                await outage.over()
+                works = True
+        finally:
+            if not works:
+                slot.release()
+        if not works:
+            raise DurabilityError(
+                f"{self.path}: the journal cannot commit since {trio.current_time() - (outage.since or 0):.3g} s, so"
+                " the message was not sent; make room on the disk, or tell it again later",
+                path=self.path,
+                retry_safe=True,
+            )
 
     async def revive(self, slot: Slot, envelope: Envelope, dead: DeadRow) -> None:
         """As `accept`, for a message that was given up: it is no dead letter any more from the moment that it waits."""
@@ -59,21 +90,26 @@ class SlotStore:
             event = MessageReplayed(path=self.path, message=dead.id, kind=row.kind, replayed_as=row.id)
             return Commit(accepted=(row,), revived=(dead.id,), events=((row.at, event),))
 
-        await self._bring_in(slot, envelope, commit)
+        try:
+            await self._bring_in(slot, envelope, commit)
+        except CommitFailed:
+            slot.release()
+            raise
 
     async def _bring_in(self, slot: Slot, envelope: Envelope, commit: Callable[[MessageRow], Commit]) -> None:
+        """Raises `CommitFailed` and keeps the room; for anything else that it raises, the room is free."""
         done = trio.Event()
         failed: list[BaseException] = []
 
         def then(error: BaseException | None) -> None:
-            if error is None and not slot.ended:
+            self._common.heard(error)
+            if error is not None:
+                failed.append(error)
+            elif not slot.ended:
                 slot.fill(envelope, envelope.priority)
             else:
                 slot.release()
-                self._common.heard(error)
-                if error is not None:
-                    failed.append(error)
-                elif slot.on_drop is not None:
+                if slot.on_drop is not None:
                     slot.on_drop(envelope, "the slot ended before the message arrived")
             done.set()
 
@@ -99,10 +135,12 @@ class SlotStore:
         def committed(error: BaseException | None) -> None:
             self._in_flight -= 1
             self._common.heard(error)
-            if error is not None:
-                self._broken = error
-            else:
+            if error is None:
                 self._replied(done)
+            else:
+                self._written = None
+                if self._runs_ahead:
+                    self._broken = error
             then(error)
             if not self._in_flight:
                 waiters, self._waiters = self._waiters, []

@@ -23,7 +23,7 @@ from .answers import answer
 from .calls import Call
 from .child import NOT_STARTED, Child, Incarnation, Parent
 from .children import Children, describe_exit, exit_name
-from .core.case import must_restart
+from .core.case import must_restart, not_kept
 from .core.check import check_supervisor
 from .core.decision import Policy
 from .core.event import SupervisorEnded, SupervisorStarted
@@ -367,7 +367,7 @@ class Supervisor(Incarnation):
         exit = self.children.account(child, expected=False)
         child.error = life.error
         self.remember_error(child)
-        if must_restart(child.spec.restart, exit):
+        if must_restart(child.spec.restart, exit) or not_kept(exit):
             return self.acting.decide(child, self._exited(life, exit), life)
         return self._not_restarted(child, life, exit)
 

@@ -242,4 +242,4 @@ async def _close(common: Common, failed: TreeFailed | None, reason: str) -> None
     _close_slots(common)
     event = TreeClosed(reason=failed.reason if failed is not None else reason, failed=failed is not None)
     with trio.CancelScope(shield=True):
-        await common.journal.commit(Commit(events=((common.clock.wall(), event),)))
+        await common.outage.finish(Commit(events=((common.clock.wall(), event),)))

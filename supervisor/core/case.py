@@ -18,7 +18,7 @@ from .signal import ChildExited, RestartFailed, Signal
 from .spec import ChildSpec, Intensity, RestartPolicy, Restore, Spec, Strategy
 from .window import Window
 
-__all__ = ["Case", "cannot_read", "counts", "journal_fails", "must_restart", "unreadable"]
+__all__ = ["Case", "cannot_read", "counts", "journal_fails", "must_restart", "not_kept", "unreadable"]
 
 NOT_KEPT: Final = "CommitFailed"
 """The type of the failure of a life whose settle the journal did not keep."""
@@ -115,4 +115,9 @@ def cannot_read(failure: Failure) -> bool:
 
 def journal_fails(signal: Signal) -> bool:
     """Whether a life was ended because its settle was not kept: no fault of the agent's, and no restart of its own."""
-    return isinstance(signal, ChildExited) and isinstance(signal.exit, Failed) and signal.exit.failure.type == NOT_KEPT
+    return isinstance(signal, ChildExited) and not_kept(signal.exit)
+
+
+def not_kept(exit: Exit) -> bool:
+    """As `journal_fails`."""
+    return isinstance(exit, Failed) and exit.failure.type == NOT_KEPT

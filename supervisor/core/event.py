@@ -288,6 +288,9 @@ class JournalFailed:
 class JournalRecovered:
     after: float
     lost_events: int = 0
+    """How many events were too many to remember."""
+    late_events: int = 0
+    """How many of those right before this one are of the time when the journal failed: they were appended late."""
 
 
 Event: TypeAlias = (

@@ -74,15 +74,15 @@ def forced(case: Case, *, escalates: bool) -> Option | None:
     limit) it does not bind.
     """
     signal, spec = case.signal, case.spec
-    if isinstance(signal, ChildExited) and not must_restart(spec.restart, signal.exit):
-        return _NOT_RESTARTED[spec.restart]
-    if journal_fails(signal):
+    if journal_fails(signal):  # also a temporary child: it has not failed
         return Option(
             Restart(scope_of(case.strategy), delay(_UNTIL_IT_WORKS, case.incident.failed + 1, case.spread)),
             "journal fails",
             "its settle was not kept, which is no fault of its own: it begins again from what is on disk",
             "again, until the journal works",
         )
+    if isinstance(signal, ChildExited) and not must_restart(spec.restart, signal.exit):
+        return _NOT_RESTARTED[spec.restart]
     if isinstance(signal, RestartFailed) and unreadable(signal):
         return Option(
             Hold(f"{signal.path} has stored what this code cannot read: {signal.failure.text}. Start it?"),

@@ -141,6 +141,8 @@ class OwnedFile:
                 failed = CommitFailed(f"{self._name}: nothing of it was kept: {error}")
                 failed.__cause__ = error
             for_all = self.lost is not None or _refuses_all(error)
+            if isinstance(failed, CommitFailed):
+                failed.refuses_all = for_all
             if for_all or len(commits) <= 1:
                 done.for_all |= for_all
                 for commit in commits:

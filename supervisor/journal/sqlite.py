@@ -177,7 +177,9 @@ class SqliteJournal:
         self._enqueue(pending)
         await done.wait()
         for error in failed:
-            raise type(error)(*error.args) from error  # one of its own: others may be told the same
+            again = type(error)(*error.args)  # one of its own: others may be told the same
+            again.__dict__.update(error.__dict__)
+            raise again from error
         return pending.head
 
     async def recover(self, path: Path) -> Recovered:
@@ -277,7 +279,9 @@ class SqliteJournal:
             else:
                 item.then(outcome)
         for item in fallen:
-            item.then(follows(str(self._claim.file)))
+            error = follows(str(self._claim.file))
+            error.refuses_all = written.for_all
+            item.then(error)
         for question in questions:
             question.answered.set()
 

@@ -115,8 +115,9 @@ def _text(event: Event) -> str:
         case JournalFailed():
             return event.error
         case JournalRecovered():
+            late = f", {plural(event.late_events, 'event')} late" if event.late_events else ""
             lost = f", {plural(event.lost_events, 'event')} lost" if event.lost_events else ""
-            return f"after {duration(event.after)}{lost}"
+            return f"after {duration(event.after)}{late}{lost}"
 
 
 def _after(text: str) -> str:

@@ -1,0 +1,145 @@
+"""While the journal cannot commit: who waits, what is remembered meanwhile, and how its end is noticed."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import trio
+from attrs import evolve
+
+from treewarden.agents.errors import CommitFailed
+from treewarden.agents.ports import Clock
+from treewarden.agents.slot import Slot
+
+from .core.event import Event, JournalFailed, JournalRecovered
+from .journal.port import Commit, Journal
+
+if TYPE_CHECKING:
+    from .registry import Registry
+    from .timers import Timers
+
+__all__ = ["Outage"]
+
+_ROOM: Final = 10_000
+"""Events that are remembered; what comes after them is only counted."""
+_LOOK_EVERY: Final = 0.25
+"""Seconds after which it is tried whether the journal works again."""
+_WHY: Final = "the journal fails"
+_LOG: Final = logging.getLogger("treewarden")
+
+
+class Outage:
+    """A disk that is full, or broken, or locked: no fault of any agent's, and perhaps over in a moment.
+
+    Meanwhile agents of durability `message` get no new message, a `tell` to one waits, and decisions are executed from
+    memory. What the tree itself wanted to write is appended when the journal works again, behind `JournalFailed` and
+    before `JournalRecovered`, which says how much of it came late and how much was too much to remember.
+    """
+
+    def __init__(self, journal: Journal, clock: Clock, timers: Timers, registry: Registry) -> None:
+        self.since: float | None = None
+        """Since when commits fail, in the clock of the loop; None while they do not."""
+        self._journal = journal
+        self._clock = clock
+        self._timers = timers
+        self._registry = registry
+        self._late: list[Commit] = []
+        self._events = 0
+        self._lost = 0
+        self._over = trio.Event()
+
+    def heard(self, error: BaseException | None) -> None:
+        """A commit has ended, of whomever."""
+        if error is None:
+            if self.since is not None:
+                self._end(self.since)
+        elif self.since is None and isinstance(error, CommitFailed) and error.refuses_all:
+            self._begin(error)
+
+    def submit(self, commit: Commit) -> None:
+        """Append a commit of the tree's own: now, or when it can be. If it is refused for what it says, its events are
+        appended without the rest."""
+        if self.since is not None:
+            self._remember(commit)
+        else:
+            self._journal.submit(commit, partial(self._submitted, commit))
+
+    async def finish(self, commit: Commit) -> None:
+        """The last commit, with what is late before it. A disk that takes nothing even now is told of in the log."""
+        if self.since is not None:
+            wall = self._clock.wall()
+            self._remember(Commit(events=((wall, JournalRecovered(after=self._clock.now() - self.since)),)))
+            for late in self._late:
+                self._journal.submit(late, self._ignore)
+        try:
+            await self._journal.commit(commit)
+        except CommitFailed as error:
+            if not error.refuses_all:
+                raise
+            _LOG.error("the end of the tree is not in the journal, and %d events before it: %s", self._events, error)
+
+    def hold(self, slot: Slot) -> None:
+        """Let this slot wait, too, if it has to."""
+        if self.since is not None and slot.durable:
+            slot.pause(_WHY)
+
+    async def over(self) -> None:
+        """Wait until the journal works. A checkpoint only if it does not."""
+        while self.since is not None:
+            await self._over.wait()
+
+    def _submitted(self, commit: Commit, error: BaseException | None) -> None:
+        self.heard(error)
+        if error is not None and self.since is not None:
+            self._remember(commit)
+        elif error is not None and evolve(commit, events=(), quiet=False) != Commit():
+            self.submit(Commit(events=commit.events))
+
+    def _begin(self, error: CommitFailed) -> None:
+        _LOG.warning("the journal cannot commit, so what must be kept waits: %s", error)
+        self.since = self._clock.now()
+        self._over = trio.Event()
+        wall = self._clock.wall()
+        self._remember(Commit(events=((wall, JournalFailed(error=str(error), since=wall)),)))
+        for slot in self._registry:
+            self.hold(slot)
+        self._look_later()
+
+    def _end(self, since: float) -> None:
+        after, wall = self._clock.now() - since, self._clock.wall()
+        _LOG.warning("the journal works again, after %.3g s", after)
+        late, lost, count = self._late, self._lost, self._events
+        self.since, self._late, self._lost, self._events = None, [], 0, 0
+        for commit in late:
+            self.submit(commit)
+        told: Event = JournalRecovered(after=after, lost_events=lost, late_events=count)
+        self.submit(Commit(events=((wall, told),)))
+        for slot in self._registry:
+            slot.resume(_WHY)
+        self._over.set()
+
+    def _remember(self, commit: Commit) -> None:
+        """Rows are as many as there are messages, and are never dropped; events can be any number."""
+        if self._events + len(commit.events) > _ROOM:
+            self._lost += len(commit.events)
+            commit = evolve(commit, events=(), quiet=False)
+        self._events += len(commit.events)
+        if commit != Commit():
+            self._late.append(commit)
+
+    def _ignore(self, error: BaseException | None) -> None:
+        """The commit behind it will say."""
+
+    def _look_later(self) -> None:
+        self._timers.at(self._clock.now() + _LOOK_EVERY, self._look)
+
+    def _look(self) -> None:
+        if self.since is not None:
+            self._journal.submit(Commit(), self._looked)
+
+    def _looked(self, error: BaseException | None) -> None:
+        self.heard(error)
+        if error is not None:
+            self._look_later()
