@@ -29,6 +29,7 @@ from .errors import (
     NotHandled,
     RateLimited,
     StartFailed,
+    Stash,
     StillRestarting,
     StillRunning,
     Stop,
@@ -38,8 +39,8 @@ from .errors import (
     TreewardenError,
     UnknownKind,
 )
-from .mailbox import MailboxStatistics
 from .ref import Ref
+from .statistics import MailboxStatistics
 from .worker import AgentSpec, Job, worker
 
 __all__ = [
@@ -85,6 +86,7 @@ __all__ = [
     "Ref",
     "Request",
     "StartFailed",
+    "Stash",
     "StillRestarting",
     "StillRunning",
     "Stop",

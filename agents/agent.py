@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeGuard, TypeVar, cast
 
 import trio
@@ -13,6 +13,7 @@ from .core.label import Label
 from .core.message import Request
 from .core.path import Path
 from .errors import ConfigurationError
+from .forwarding import forward
 from .handlers import Repeated, every, handles, marked_methods, plain_ones
 from .ref import Ref
 
@@ -119,6 +120,54 @@ class Agent(Generic[S]):
     def recovered(self, kind: str, text: str = "") -> None:
         """Tell the supervisor that what was signalled under `kind` is over."""
         self.life.warden.recovered(kind, text)
+
+    def after(self, seconds: float, message: Any, *, key: Hashable | None = None, every: float | None = None) -> None:
+        """Have `message` handled by this agent in `seconds`, and with `every` again and again, so many seconds apart.
+
+        It comes before the messages that wait, and takes no room among them. Set again under the same `key` (without
+        one the message itself is the key: it has to be hashable then) it replaces what was set before. Repeated ones
+        stand on a grid that begins with the first and does not drift; those that come due while one waits or is in
+        hand become one. All end with the incarnation, whatever the durability: set in `on_start` what is to outlast
+        it, or use `@every`, whose grid is kept. Nothing comes due while the agent is being drained.
+
+        Not promised: to be exact under load; nor that a message whose handler raises comes again, unless it was a
+        `RateLimited`. Raises `NotHandled`, `ConfigurationError`, and `AgentStopped` in an incarnation that has ended.
+        """
+        self.life.after(seconds, message, key, every)
+
+    def call_off(self, key: Hashable) -> bool:
+        """Forget what `after` has set under `key` (or that message), also if it is due already and waits; whether there
+        was anything."""
+        return self.life.afters.call_off(key)
+
+    def stash(self, *kinds: type) -> None:
+        """Put aside all messages of these types as they come to their turn, until `unstash`.
+
+        To put aside the message in hand, `raise Stash`. What is put aside keeps its order, its sender and its asker,
+        whose limit runs on. There is room for as many as the mailbox holds besides those that wait there; more become
+        dead letters, and asks get `MailboxFull`. When this incarnation ends, all of it goes back to the head of the
+        mailbox for the next one, which has to say anew what it puts aside; if durable, after a process death too.
+        """
+        self.life.slot.set_aside(kinds)
+
+    def unstash(self, *kinds: type) -> int:
+        """Bring back what was put aside, in its order, before what waits; of these types only, if any are given.
+
+        Ends `stash` for them. Returns how many messages have come back.
+        """
+        return self.life.slot.unstash(kinds)
+
+    async def forward(self, to: Ref | str, message: Any = None) -> None:
+        """Hand the message in hand to another agent, with its asker if it has one; `message` in its place, if given.
+
+        For a handler: what it returns afterwards is nobody's reply, for that will come from there, within the limit
+        that the asker gave. Waits for room there, not for the reply. From a durable agent it leaves in the commit that
+        settles the handler, and not at all if that raises. Asks that would wait for themselves are refused as ever.
+
+        Raises `ConfigurationError` where no message is in hand, and what `ref.tell` and `ref.ask` raise before
+        anything is sent; the message is still this handler's then.
+        """
+        await forward(self.life.turn, self.ref(to) if isinstance(to, str) else to, message)
 
     def start_soon(self, work: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Run `work` beside the handlers; it is cancelled with the incarnation, and what it raises ends it."""

@@ -54,6 +54,14 @@ class Answer:
         if asking is not None and asking.waiting_on is not None:
             asking.waiting_on.remove(self.slot)
 
+    def move_to(self, slot: Slot, envelope: Envelope) -> None:
+        """Another slot is to answer now: its asker waits for that one."""
+        if self.known:
+            return
+        if self.asking is not None and self.asking.waiting_on is not None:
+            self.asking.waiting_on[self.asking.waiting_on.index(self.slot)] = slot
+        self.slot, self.envelope = slot, envelope
+
     async def wait(self) -> None:
         """Wait until the answer is known. A checkpoint only if it has to wait."""
         if not self.known:

@@ -29,7 +29,7 @@ TreewardenError
     └── JournalDamaged                   the file is not what was written
 ```
 
-`Stop`, `Ignore` and `RateLimited` are raised *by* agents to say something; they are not errors of treewarden.
+`Stop`, `Ignore`, `RateLimited` and `Stash` are raised *by* agents to say something; they are not errors of treewarden.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ __all__ = [
     "RateLimited",
     "ReplayRefused",
     "StartFailed",
+    "Stash",
     "StillRestarting",
     "StillRunning",
     "Stop",
@@ -264,6 +265,11 @@ class Stop(Exception):
 
 class Ignore(Exception):
     """Raised in `on_start`: there is nothing to do here, do not start me and do not call it a failure."""
+
+
+class Stash(Exception):
+    """Raised in a handler: put the message in hand aside; `self.unstash()` brings it back. What the handler did is
+    dropped, and it is no failure."""
 
 
 class RateLimited(Exception):

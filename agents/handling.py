@@ -10,9 +10,10 @@ from typing import Any, TypeAlias, cast
 from .agent import lookup
 from .core.exit import alone
 from .core.message import Due, Envelope
-from .errors import AgentStopped, AskTimeout, NotHandled, Stop
+from .errors import AgentStopped, AskTimeout, NotHandled, Stash, Stop
 from .life import Life, Tick
-from .settle import rate_limit_of, settle, throttle
+from .settle import put_aside, rate_limit_of, settle, throttle
+from .ticks import Timed
 
 __all__ = ["bear", "call", "finish", "handle", "unwrap"]
 
@@ -32,7 +33,7 @@ def handle(life: Life, item: object) -> Rest:
 def unwrap(life: Life, item: object) -> Rest:
     """As `handle`, for what is not a message for which there is a handler as it is: a tick, an envelope, a subclass."""
     if isinstance(item, Tick):
-        return _tick(life, item)
+        return _timed(life, item) if isinstance(item, Timed) else _tick(life, item)
     body = item
     if type(item) is Envelope:
         body = item.body
@@ -117,6 +118,14 @@ async def _tick(life: Life, tick: Tick) -> None:
         settle(life, tick, timers=timers)
 
 
+def _timed(life: Life, tick: Timed) -> Rest:
+    """A message that the agent has set for itself, unless it has called it off since."""
+    handler = lookup(type(life.agent), type(tick.message))
+    if handler is None or not life.afters.take(tick):
+        return None
+    return call(life, tick, tick.message, handler)
+
+
 def bear(life: Life, item: object, error: Exception, timers: tuple[Due, ...] = ()) -> bool:
     """Whether what a handler raised is no failure. A wish to end settles it, and is raised on its own."""
     cause = alone(error)
@@ -125,6 +134,9 @@ def bear(life: Life, item: object, error: Exception, timers: tuple[Due, ...] = (
             _answer_with_the_end(life, item)
         settle(life, item, timers=timers)
         raise cause
+    if isinstance(cause, Stash):
+        put_aside(life, item)
+        return True
     limited = rate_limit_of(cause)
     if limited is None:
         return False

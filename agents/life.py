@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from typing import Any, Final, Protocol
 
 import attrs
 import trio
 from attrs import define, frozen
 
-from .agent import Agent
+from .agent import Agent, lookup
 from .core.durability import Volatile
 from .core.exit import Failure
 from .core.label import Label
 from .core.message import Envelope
 from .core.path import Path
-from .errors import ConfigurationError, Stop
+from .errors import ConfigurationError, NotHandled, Stop
 from .ports import Alarm, Alarms, Clock
-from .ref import Ref
+from .ref import Ref, ended_by
 from .slice import Rounds
 from .slot import Slot, Turn, current_turn
+from .ticks import Afters, Tick
 
 __all__ = [
     "Begun",
@@ -108,13 +109,6 @@ class CheckpointDue:
     """Control: the state has changed outside a message, or has waited long enough to be kept."""
 
 
-@frozen
-class Tick:
-    """An `@every` method is due."""
-
-    name: str
-
-
 @frozen(eq=False)
 class RunAgain:
     """Comes like a tick, when the slot is not throttled any more: a body that was rate limited begins again."""
@@ -190,6 +184,7 @@ class Life:
         """Set while the body waits to begin again."""
         self._handled_before = slot.handled
         self._timers: dict[str, _Timer] = {}
+        self._afters: Afters | None = None
         self._token: object = _NO_TOKEN
         self._stop_requested: trio.Event | None = None
         self.error: BaseException | None = None
@@ -199,6 +194,7 @@ class Life:
         agent.life = self
         slot.agent = agent
         slot.handles = frozenset(agent.handlers)
+        slot.unstash()
 
     @property
     def settled(self) -> int:
@@ -273,6 +269,25 @@ class Life:
 
     # -- timers
 
+    @property
+    def afters(self) -> Afters:
+        """What it has set for itself."""
+        if self._afters is None:
+            self._afters = Afters(self.slot, self.clock, self.alarms)
+        return self._afters
+
+    def after(self, seconds: float, message: object, key: Hashable, period: float | None) -> None:
+        if self.turn.void:
+            raise ended_by(self.turn)
+        if lookup(type(self.agent), type(message)) is None:
+            kind = type(message).__qualname__
+            raise NotHandled(f"{self.slot.path}: it does not handle {kind}, so it cannot set one", path=self.slot.path)
+        try:
+            self.afters.set(seconds, message, message if key is None else key, period)
+        except TypeError as error:
+            text = f"{self.slot.path}: after: {error}; a timer is found by its key, so give one that is hashable"
+            raise ConfigurationError(text) from None
+
     def arm_timers(self) -> None:
         """Go on with the grids of the agent's `@every` methods where the last incarnation left them.
 
@@ -286,6 +301,8 @@ class Life:
             self.slot.due[each.name] = due
             self._timers[each.name] = _Timer(period, now + (due - wall))
             self._arm(each.name)
+        if self._afters is not None:
+            self._afters.go_on()
 
     def disarm(self) -> None:
         """Cancel all ticks, also one that waits."""
@@ -293,6 +310,8 @@ class Life:
             if timer.alarm is not None:
                 timer.alarm.cancel()
         self._timers.clear()
+        if self._afters is not None:
+            self._afters.silence()
         self.slot.drop_due()
         if self.checkpoint_alarm is not None:
             self.checkpoint_alarm.cancel()

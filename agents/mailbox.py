@@ -6,66 +6,35 @@ cancelling a park, a kill or a restart can neither lose nor repeat a message. On
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
 import outcome
 import trio
-from attrs import frozen
 
+from .core.aside import Aside
 from .core.durability import MailboxSpec, Overflow
 from .core.lanes import Lanes
 from .core.message import Envelope, Priority
 from .core.path import Path
 from .errors import AgentStopped, IntakeClosed, MailboxFull
+from .statistics import MailboxStatistics
 from .wake import WAKE
 
-__all__ = ["Mailbox", "MailboxStatistics", "together"]
+__all__ = ["Mailbox"]
 
 _NORMAL: Final = Priority.NORMAL
-
-
-@frozen
-class MailboxStatistics:
-    """A mailbox at one moment."""
-
-    depth: int
-    """Messages that wait; the one in hand and ticks that are due do not count."""
-    capacity: int
-    reserved: int
-    """Room promised to messages that are still on their way to the disk."""
-    senders_waiting: int
-    oldest: float
-    """Seconds that the oldest message has waited, at most; 0 if none does."""
-    accepted: int
-    """Messages queued so far, those included that were dropped later to make room."""
-    dropped: int
-    """Messages that the overflow policy has made dead letters."""
-    paused: tuple[str, ...]
-    """Why nothing is taken at present; empty if it is."""
-
-
-def together(parts: Sequence[MailboxStatistics]) -> MailboxStatistics:
-    """The mailboxes of a pool's workers as if they were one; a pause that only some have does not pause it."""
-    return MailboxStatistics(
-        depth=sum(each.depth for each in parts),
-        capacity=sum(each.capacity for each in parts),
-        reserved=sum(each.reserved for each in parts),
-        senders_waiting=sum(each.senders_waiting for each in parts),
-        oldest=max((each.oldest for each in parts), default=0.0),
-        accepted=sum(each.accepted for each in parts),
-        dropped=sum(each.dropped for each in parts),
-        paused=parts[0].paused if parts and all(each.paused for each in parts) else (),
-    )
 
 
 class Mailbox(Lanes):
     """A bounded queue with one reader at a time. Control traffic is unbounded, goes first and is never dropped."""
 
     __slots__ = (
+        "_aside",
         "_control",
+        "_dropped_kinds",
         "_paused",
         "_room",
         "accepted",
@@ -100,6 +69,8 @@ class Mailbox(Lanes):
         self._room: deque[trio.lowlevel.Task] | None = None
         """Senders that wait for room, the first one first."""
         self._paused: dict[str, None] | None = None
+        self._aside: Aside | None = None
+        self._dropped_kinds: Counter[str] | None = None
         self.simple = True
         """Nothing but the normal lane is in use: no control, ticks, other lanes, pauses or waiting senders. As long as
         that is so `next_ones` may be taken from directly."""
@@ -120,8 +91,8 @@ class Mailbox(Lanes):
 
     @property
     def at_rest(self) -> bool:
-        """Whether nothing waits here, and nobody waits to get in or has been promised room."""
-        return not len(self) and not self.reserved and not self._room
+        """Whether nothing waits here or was put aside, and nobody waits to get in or has been promised room."""
+        return not len(self) and not self.reserved and not self._room and not self.stashed
 
     @property
     def paused(self) -> bool:
@@ -148,6 +119,9 @@ class Mailbox(Lanes):
             accepted=self.accepted,
             dropped=self.dropped,
             paused=tuple(self._paused or ()),
+            stashed=self.stashed,
+            waiting=Counter(_kind(item) for item in self),
+            dropped_kinds=Counter(self._dropped_kinds),
         )
 
     # -- putting
@@ -269,10 +243,14 @@ class Mailbox(Lanes):
             return self._control.pop(0)
         if self._paused:
             return None
-        item = self.pop()
+        if self._aside is not None and self._aside.kinds and not self._due:
+            item = self._sifted(self._aside)
+        else:
+            item = self.pop()
         if self._room:
             self._admit()
-        self.simple = not (self._due or self._high or self._low or self._room)
+        sifts = self._aside is not None and bool(self._aside.kinds)
+        self.simple = not (self._due or self._high or self._low or self._room or sifts)
         return item
 
     async def wait(self) -> None:
@@ -288,6 +266,50 @@ class Mailbox(Lanes):
         if self.reader is task:
             self.reader = None
         return trio.lowlevel.Abort.SUCCEEDED
+
+    # -- putting aside
+
+    @property
+    def stashed(self) -> int:
+        """How many messages were put aside."""
+        return 0 if self._aside is None else len(self._aside.items)
+
+    def stash(self, item: object) -> None:
+        """Put one message aside. One that is too many is dropped; control and ticks are not for this."""
+        if self._aside is None:
+            self._aside = Aside()
+        if len(self._aside.items) < self.spec.capacity:
+            self._aside.items.append(item)
+            return
+        text = f"{self.path}: as many messages as it holds ({self.spec.capacity}) were put aside, and this is one more"
+        if type(item) is Envelope and item.reply is not None:
+            item.reply(None, MailboxFull(text, path=self.path, retry_safe=True))
+        else:
+            self._drop(item, "too many messages were put aside")
+
+    def set_aside(self, kinds: tuple[type, ...]) -> None:
+        """Put all messages of these types aside as they are taken."""
+        if self._aside is None:
+            self._aside = Aside()
+        self._aside.kinds = (*self._aside.kinds, *kinds)
+        self.simple = False
+
+    def unstash(self, kinds: tuple[type, ...] = ()) -> int:
+        """Return what was put aside, of these types if any are given, to the head in its order; how many that were."""
+        if self._aside is None:
+            return 0
+        items = self._aside.release(kinds)
+        if items:
+            self.put_back(items)
+        return len(items)
+
+    def _sifted(self, aside: Aside) -> object | None:
+        """The first message that is not to be put aside; those before it are."""
+        item = self.pop()
+        while item is not None and aside.wants(item):
+            self.stash(item)
+            item = self.pop()
+        return item
 
     # -- pausing and closing
 
@@ -317,6 +339,8 @@ class Mailbox(Lanes):
         self.closed = error
         self._control = None
         left = self.clear()
+        if self._aside is not None:
+            left, self._aside = [*self._aside.items, *left], None
         while self._room:
             trio.lowlevel.reschedule(self._room.popleft(), outcome.Error(self._ended()))
         return left
@@ -411,6 +435,9 @@ class Mailbox(Lanes):
 
     def _drop(self, item: object, why: str) -> None:
         self.dropped += 1
+        if self._dropped_kinds is None:
+            self._dropped_kinds = Counter()
+        self._dropped_kinds[_kind(item)] += 1
         if self.on_drop is not None:
             self.on_drop(item, why)
 
@@ -446,6 +473,10 @@ def _like(item: object) -> Callable[[object], bool]:
     """What has a message of the same kind as `item`, and nobody waiting for its reply."""
     kind = type(_body(item))
     return lambda waiting: type(_body(waiting)) is kind and not _is_ask(waiting)
+
+
+def _kind(item: object) -> str:
+    return type(_body(item)).__qualname__
 
 
 def _body(item: object) -> object:

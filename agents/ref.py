@@ -13,9 +13,9 @@ from .core.durability import Overflow
 from .core.message import Envelope, Priority, Request
 from .core.path import Path
 from .errors import AgentStopped, ConfigurationError, DeliveryError, DurabilityError, MailboxFull, NotHandled
-from .mailbox import MailboxStatistics, together
 from .ports import Outgoing
 from .slot import NOT_KNOWN, Slot, Turn, current_turn
+from .statistics import MailboxStatistics, together
 from .traffic import Traffic
 
 __all__ = ["Audience", "Receivers", "Ref", "ended_by", "handled_by", "item_for", "leave_with_settle"]
@@ -183,7 +183,7 @@ class Ref:
         `MailboxFull`, `NotHandled`, `NoSuchSlot`.
         """
         turn = current_turn.get()
-        slot = self._receivers(message, turn, priority)[0]
+        slot = self.receiver(message, turn, priority)
         deadline = trio.current_time() + within
         asking: Slot | None = None
         envelope = Envelope(message, deadline=deadline, priority=priority)
@@ -216,6 +216,10 @@ class Ref:
         if error is not None:
             raise error
         return value
+
+    def receiver(self, message: object, turn: Turn | None, priority: int = _NORMAL) -> Slot:
+        """Whose mailbox a message that only one may answer goes into. Raises what `ask` raises about it."""
+        return self._receivers(message, turn, priority)[0]
 
     def statistics(self) -> MailboxStatistics:
         """The receiver's mailbox as it is now; of a pool, the mailboxes of its workers taken together.

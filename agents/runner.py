@@ -301,5 +301,5 @@ def _failure(life: Life, error: Exception) -> Failure:
     if isinstance(busy, Envelope):
         return describe(error, message=busy.id or None, message_kind=type(busy.body).__qualname__)
     if isinstance(busy, Tick):
-        return describe(error, message_kind=f"every:{busy.name}")
+        return describe(error, message_kind=busy.kind)
     return describe(error, message_kind=None if busy is None else type(busy).__qualname__)

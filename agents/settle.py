@@ -10,14 +10,15 @@ from .core.exit import Failure, describe
 from .core.label import Label
 from .core.message import Due, Envelope
 from .core.retry_after import retry_after
-from .errors import AgentFailed, RateLimited
+from .errors import AgentFailed, ConfigurationError, RateLimited
 from .life import CheckpointDue, Life, Tick
 from .ports import KEEP, Settled
+from .ticks import Timed
 
 _KEEP_AGAIN_AFTER: Final = 1.0
 """Seconds until a checkpoint that could not be written is tried again."""
 
-__all__ = ["keep", "rate_limit_of", "settle", "settle_beside", "throttle"]
+__all__ = ["keep", "put_aside", "rate_limit_of", "settle", "settle_beside", "throttle"]
 
 
 def settle(life: Life, item: object, result: Any = None, timers: tuple[Due, ...] = ()) -> None:
@@ -96,9 +97,24 @@ def throttle(life: Life, item: object, limited: RateLimited) -> None:
     agent.state = life.state
     slot.busy = None
     slot.pause("throttled")
-    if item is not None and type(item) is not Tick:
+    if isinstance(item, Timed):
+        life.afters.again(item)
+    elif item is not None and not isinstance(item, Tick):
         slot.put_back([item])
     life.warden.rate_limited(limited.after, item if type(item) is Envelope else None, describe(limited))
+
+
+def put_aside(life: Life, item: object) -> None:
+    """Undo what the handler did, and keep the message where `unstash` finds it."""
+    slot, agent = life.slot, life.agent
+    if isinstance(item, Tick):
+        raise ConfigurationError(f"{slot.path}: {item.kind} is in hand; only a message can be put aside")
+    life.turn.drop()
+    if slot.agent is not agent:
+        return
+    agent.state = life.state
+    slot.busy = None
+    slot.stash(item)
 
 
 def rate_limit_of(error: BaseException) -> RateLimited | None:
@@ -188,7 +204,7 @@ def _run_again(life: Life) -> None:
     if slot.agent is life.agent:
         busy = slot.busy
         slot.agent = None  # from here on what it does is void
-        if busy is not None and type(busy) is not Tick and not (type(busy) is Envelope and busy.reply is not None):
+        if busy is not None and not isinstance(busy, Tick) and not (type(busy) is Envelope and busy.reply is not None):
             slot.busy = None
             if not any(busy is each for each in again):
                 again.append(busy)

@@ -144,7 +144,10 @@ class SharedWorker(Slot):
     def take(self) -> object | None:
         item = super().take()
         if item is None and not self._paused:
-            return self._queue.take()
+            item = self._queue.take()
+            while self._aside is not None and item is not None and self._aside.wants(item):
+                self.stash(item)
+                item = self._queue.take()
         return item
 
     def wake(self) -> None:

@@ -91,7 +91,7 @@ class _Scope:
         left: dict[Path, int] = {}
         for slot in self._slots():
             slot.pause(_FROZEN)
-            number = len(slot) + slot.reserved + (slot.busy is not None)
+            number = len(slot) + slot.stashed + slot.reserved + (slot.busy is not None)
             if number and not slot.ended:
                 left[slot.path] = number
         return left

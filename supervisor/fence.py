@@ -60,7 +60,7 @@ class AgentLife(Incarnation):
         """What is in hand, in a word."""
         busy = self.slot.busy
         if isinstance(busy, Tick):
-            return f"every:{busy.name}"
+            return busy.kind
         return type(busy.body if isinstance(busy, Envelope) else busy).__qualname__
 
     @property

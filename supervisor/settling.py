@@ -236,7 +236,7 @@ class SlotStore:
         accepted = tuple(
             message.target.store.row_for(message.envelope)
             for message in done.outgoing
-            if message.target.durable and isinstance(message.target.store, SlotStore)
+            if message.target.durable and message.envelope.reply is None and isinstance(message.target.store, SlotStore)
         )
         settles = self.settles + 1
         states: tuple[StateRow, ...] = ()

@@ -235,11 +235,11 @@ class Errand(Agent[Sent]):
 
     def __init__(self, to: str, after: float = 2.0, within: str = "soon") -> None:
         self.to = to
-        self.after = after
+        self.delay = after
         self.within = within
         self.ticks = 0
 
-    @every("after")
+    @every("delay")
     async def run_it(self) -> None:
         self.ticks += 1
         if self.ticks > 1 and not self.state.sent:

@@ -32,7 +32,7 @@ class Relay(Agent[Tally]):
         self.log = log
 
     @handles
-    async def forward(self, message: Forward) -> None:
+    async def forwarded(self, message: Forward) -> None:
         self.log.append(message.amount)
         self.state = evolve(self.state, total=self.state.total + message.amount)
         await self.ref("counter").tell(Add(message.amount))

@@ -55,12 +55,12 @@ class Shop(Agent[int]):
     state = 0
 
     def __init__(self, after: float = 0.0, price: float | None = 1.0) -> None:
-        self.after = after
+        self.takes = after
         self.price = price
 
     @handles
     async def asked(self, message: Price) -> float:
-        await trio.sleep(self.after)
+        await trio.sleep(self.takes)
         self.state += 1
         if self.price is None:
             raise ValueError("closed today")

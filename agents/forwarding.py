@@ -1,0 +1,120 @@
+"""Handing on the message in hand: whoever gets it answers it, and whoever handed it on waits for nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import trio
+
+from .asking import Answer, no_room, refuse_cycle
+from .core.message import Envelope, Reply, asks_itself
+from .errors import AgentStopped, AskCycle, ConfigurationError
+from .ports import Outgoing
+from .ref import Ref, ended_by
+from .slot import Slot, Turn, current_turn
+from .ticks import Tick, Timed
+
+__all__ = ["forward"]
+
+
+async def forward(turn: Turn, to: Ref, message: object = None) -> None:
+    """Hand the message in hand of `turn` to `to` (see `Agent.forward`)."""
+    busy = turn.slot.busy
+    if current_turn.get() is not turn or busy is None or turn.void or type(busy) is Tick:
+        raise ConfigurationError(f"{turn.path}: forward() hands on the message in hand; call it in its handler")
+    asked = busy if isinstance(busy, Envelope) else None
+    body = _body(busy) if message is None else message
+    if asked is None or asked.reply is None:
+        await to.tell(body)
+        return
+    if isinstance(asked.reply, _Handed):
+        raise ConfigurationError(f"{turn.path}: this ask was handed on before, and can have one reply only")
+    slot = to.receiver(body, turn, asked.priority)
+    _refuse_cycle(slot, asked)
+    passed = Envelope(
+        body,
+        id=asked.id,
+        sender=turn.path,
+        askers=asked.askers,
+        reply=asked.reply,
+        deadline=asked.deadline,
+        priority=asked.priority,
+    )
+    await _reserve(slot, passed, turn)
+    if turn.void:
+        slot.release()
+        raise ended_by(turn)
+    handed = asked.reply = _Handed(asked.reply, slot, passed)
+    asked.id = ""  # its reply is to be kept, if at all, by the one who gives it
+    if turn.waits_for_commit:
+        turn.outgoing.append(Outgoing(target=slot, envelope=passed, release=handed.leave, cancel=slot.release))
+    else:
+        handed.leave()
+
+
+def _body(busy: object) -> object:
+    """The message in hand, whatever it came as."""
+    if isinstance(busy, Envelope):
+        return busy.body
+    return busy.message if isinstance(busy, Timed) else busy
+
+
+class _Handed:
+    """What an ask that was handed on has for a reply: nothing, unless it could not leave."""
+
+    def __init__(self, reply: Reply, slot: Slot, envelope: Envelope) -> None:
+        self._reply = reply
+        self._slot = slot
+        self._envelope = envelope
+        self._left = False
+
+    def __call__(self, _value: Any, error: BaseException | None) -> None:
+        if error is not None and not self._left:
+            self._reply(None, error)
+
+    def leave(self) -> None:
+        """Into the mailbox, where room was reserved."""
+        self._left = True
+        slot = self._slot
+        if slot.ended:
+            slot.release()
+            text = f"{slot.path}: the slot ended before the ask that was handed on to it arrived"
+            self._reply(None, AgentStopped(text, path=slot.path))
+            return
+        answer = _answer(self._reply)
+        if answer is not None:
+            answer.move_to(slot, self._envelope)
+        slot.fill(self._envelope, self._envelope.priority)
+
+
+def _answer(reply: Reply | None) -> Answer | None:
+    """Where the asker of a message waits, if that is known."""
+    waiting = getattr(reply, "__self__", None)
+    return waiting if isinstance(waiting, Answer) else None
+
+
+def _refuse_cycle(slot: Slot, asked: Envelope) -> None:
+    """Raise `AskCycle` if the asker would wait for itself once `slot` is to answer."""
+    answer = _answer(asked.reply)
+    if answer is not None and answer.asking is not None:
+        refuse_cycle(slot, answer.asking, asked.askers)
+        return
+    cycle = asks_itself(slot.path, asked.askers)
+    if cycle is not None:
+        text = f"{slot.path}: its asker would wait for itself: {' asks '.join(cycle)}"
+        raise AskCycle(text, path=slot.path, retry_safe=True)
+
+
+async def _reserve(slot: Slot, envelope: Envelope, turn: Turn) -> None:
+    """Room for the ask, for as long as its asker waits."""
+    if turn.slot.mail is slot:
+        slot.reserve_nowait(envelope, envelope.priority, beyond=1)
+        return
+    if envelope.deadline is None or slot.has_room:
+        await slot.reserve(envelope, envelope.priority)
+        return
+    begun = trio.current_time()
+    with trio.move_on_at(envelope.deadline) as limit:
+        await slot.reserve(envelope, envelope.priority)
+    if limit.cancelled_caught:
+        raise no_room(slot, envelope, max(0.0, envelope.deadline - begun))

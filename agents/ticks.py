@@ -1,0 +1,127 @@
+"""What comes to an agent because of the time: its `@every` methods, and the messages that it has set for itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+
+from attrs import define, frozen
+
+from .errors import ConfigurationError
+from .handlers import period_of
+from .ports import Alarm, Alarms, Clock
+from .slot import Slot
+
+__all__ = ["Afters", "Tick", "Timed"]
+
+
+@frozen
+class Tick:
+    """An `@every` method is due."""
+
+    name: str
+
+    @property
+    def kind(self) -> str:
+        """What is in hand, for failures and stalls."""
+        return f"every:{self.name}"
+
+
+@frozen(eq=False)
+class Timed(Tick):
+    """A message that an agent has set for itself is due. `name` is the message's type."""
+
+    key: Hashable
+    message: object
+
+    @property
+    def kind(self) -> str:
+        return f"after:{self.name}"
+
+
+@define(eq=False)
+class _Timer:
+    tick: Timed
+    due: float
+    """In the clock of the loop; a repeated one goes on from its first due time, whenever it is handled."""
+    period: float | None
+    alarm: Alarm | None = None
+    waits: bool = False
+    """It is due and has not been taken: what comes due meanwhile becomes one with it."""
+
+
+class Afters:
+    """The timers that one incarnation has set for itself, by key. They end with it."""
+
+    def __init__(self, slot: Slot, clock: Clock, alarms: Alarms) -> None:
+        self._slot = slot
+        self._clock = clock
+        self._alarms = alarms
+        self._timers: dict[Hashable, _Timer] = {}
+        self._silent = False
+        """It is being drained or stopped: nothing comes due."""
+
+    def set(self, seconds: float, message: object, key: Hashable, period: float | None) -> None:
+        """Have `message` handled in `seconds`, in the place of what was set under `key`."""
+        where = f"{self._slot.path}: after"
+        if isinstance(seconds, bool) or not 0 <= seconds < math.inf:
+            raise ConfigurationError(f"{where}: {seconds!r} is no delay; give a finite number of seconds, 0 or more")
+        if period is not None:
+            period_of(where, period)
+        self.call_off(key)
+        tick = Timed(type(message).__qualname__, key, message)
+        timer = self._timers[key] = _Timer(tick, self._clock.now() + seconds, period)
+        self._arm(timer)
+
+    def call_off(self, key: Hashable) -> bool:
+        """Forget what was set under `key`, also if it is due and waits to be handled; whether there was anything."""
+        timer = self._timers.pop(key, None)
+        if timer is None:
+            return False
+        if timer.alarm is not None:
+            timer.alarm.cancel()
+        return True
+
+    def take(self, tick: Timed) -> bool:
+        """`tick` is in hand. Whether it is still to be handled: it was not called off, nor set anew."""
+        timer = self._timers.get(tick.key)
+        if timer is None or timer.tick is not tick:
+            return False
+        timer.waits = False
+        if timer.period is None:
+            del self._timers[tick.key]
+        return True
+
+    def again(self, tick: Timed) -> None:
+        """It could not be handled: it is due at once when the slot goes on, unless it was set anew meanwhile."""
+        timer = self._timers.setdefault(tick.key, _Timer(tick, self._clock.now(), None))
+        if timer.tick is tick and not timer.waits:
+            timer.waits = True
+            self._slot.put_due(tick)
+
+    def silence(self) -> None:
+        """Let nothing come due until `go_on`; what was due and waits is forgotten by the mailbox."""
+        self._silent = True
+        for timer in self._timers.values():
+            timer.waits = False
+            if timer.alarm is not None:
+                timer.alarm.cancel()
+
+    def go_on(self) -> None:
+        """Let come due what was silenced; what has come due meanwhile comes now."""
+        self._silent = False
+        for timer in self._timers.values():
+            self._arm(timer)
+
+    def _arm(self, timer: _Timer) -> None:
+        if not self._silent:
+            timer.alarm = self._alarms.at(max(timer.due, self._clock.now()), lambda: self._fire(timer))
+
+    def _fire(self, timer: _Timer) -> None:
+        timer.alarm = None
+        if timer.period is not None:
+            timer.due += timer.period * max(1, int((self._clock.now() - timer.due) / timer.period) + 1)
+            self._arm(timer)
+        if not timer.waits:
+            timer.waits = True
+            self._slot.put_due(timer.tick)
