@@ -59,6 +59,10 @@ test-beside: env ## install the wheel beside openai-agents and supervisor (uses 
 bench: env ## measure the kernel beside handwritten trio and the peers; ARGS="--quick --only ask-one"
 	@$(BIN)/python benchmarks/kernel.py $(ARGS)
 
+.PHONY: bench-journal
+bench-journal: env ## measure the journal beside plain SQLite commits; ARGS="--quick --only asks"
+	@$(BIN)/python benchmarks/journal.py $(ARGS)
+
 .PHONY: bench-peers
 bench-peers: env ## install the peers into build/peers; RAY=1 for Ray too (uses the network)
 	@test -x build/peers/bin/python || $(BIN)/python -m venv build/peers

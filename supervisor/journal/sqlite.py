@@ -37,8 +37,10 @@ T = TypeVar("T")
 
 Then: TypeAlias = Callable[[BaseException | None], None]
 
-_BATCH: Final = 2000
-"""Commits to one transaction, so that an answer is never further away than this many."""
+_BATCH: Final = 128
+"""Commits to one transaction: so many are answered at once, and everybody whom they wake runs before anybody else does.
+
+More would cost the loop more than it would save the disk."""
 
 
 @define(eq=False)
