@@ -42,6 +42,8 @@ class Agent(Generic[S]):
     handlers: ClassVar[Mapping[type, Callable[..., Any]]] = {}
     plain: ClassVar[Mapping[type, Callable[..., Any]]] = {}
     """Those of the handlers that do not have to be awaited."""
+    handled: ClassVar[frozenset[type]] = frozenset()
+    """The message types that have a handler."""
     repeated: ClassVar[tuple[Repeated, ...]] = ()
     born_asleep: ClassVar[bool] = True
     """Without `on_start`, body or ticks: it has nothing to do before its first message."""
@@ -53,6 +55,7 @@ class Agent(Generic[S]):
         super().__init_subclass__(**kwargs)
         cls.handlers, cls.repeated = marked_methods(cls)
         cls.plain = plain_ones(cls.handlers)
+        cls.handled = frozenset(cls.handlers)
         cls.born_asleep = not (cls.repeated or overrides(cls, "on_start") or overrides(cls, "run"))
 
     # -- what a subclass may define

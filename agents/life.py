@@ -165,8 +165,6 @@ class Life:
         """Its settles write nothing."""
         self.handlers = agent.handlers
         self.turn = Turn(slot, agent)
-        self.beside = Turn(slot, agent, beside=True)
-        """For whatever runs beside the handlers."""
         self.state: Any = agent.state
         """What the last handled message left; a handler that fails goes back to it."""
         self.since_checkpoint = 0
@@ -174,8 +172,12 @@ class Life:
         self.checkpoint_alarm: Alarm | None = None
         self.unkept: list[Any] = []
         """Facts that a checkpoint could not write: they go with the next one."""
-        self.in_flight: deque[Envelope] = deque()
-        """Told messages whose settle is on its way to the disk, in order."""
+        self.cancellable = True
+        """Whether its task can be cancelled by itself. Otherwise it waits for nothing but the next message."""
+        self.left: object = None
+        """What it has taken while it was not, and has to wait for: an order, or what a handler waits for."""
+        self._beside: Turn | None = None
+        self._in_flight: deque[Envelope] | None = None
         self.called: Any = None
         """What the last handler that has to be awaited returned."""
         self.begun: Begun | None = None
@@ -183,7 +185,7 @@ class Life:
         self.again: trio.Event | None = None
         """Set while the body waits to begin again."""
         self._handled_before = slot.handled
-        self._timers: dict[str, _Timer] = {}
+        self._timers: dict[str, _Timer] | None = None
         self._afters: Afters | None = None
         self._token: object = _NO_TOKEN
         self._stop_requested: trio.Event | None = None
@@ -193,7 +195,7 @@ class Life:
         """Something outside the handlers wants to be settled."""
         agent.life = self
         slot.agent = agent
-        slot.handles = frozenset(agent.handlers)
+        slot.handles = agent.handled
         slot.unstash()
 
     @property
@@ -209,6 +211,20 @@ class Life:
         if self.watched:
             self.slot.busy_since = self.clock.now()
 
+    @property
+    def beside(self) -> Turn:
+        """For whatever runs beside the handlers."""
+        if self._beside is None:
+            self._beside = Turn(self.slot, self.agent, beside=True)
+        return self._beside
+
+    @property
+    def in_flight(self) -> deque[Envelope]:
+        """Told messages whose settle is on its way to the disk, in order."""
+        if self._in_flight is None:
+            self._in_flight = deque()
+        return self._in_flight
+
     # -- for the agent
 
     def ref(self, path: str) -> Ref:
@@ -223,9 +239,9 @@ class Life:
                 f"{self.slot.path}: record() takes a frozen attrs value, not {type(fact).__name__}"
             )
         if self._in_handler:
-            self.turn.events.append(fact)
+            self.turn.record(fact)
         else:
-            self.beside.events.append(fact)
+            self.beside.record(fact)
             self._order_keep()
 
     def checkpoint(self, label: Label) -> None:
@@ -294,22 +310,25 @@ class Life:
         A due time that has passed comes now. One that is further away than a period was set by a wrong clock, or with
         another period: it is moved to one period from now. Raises `ConfigurationError` for a period that is none.
         """
+        if self._afters is not None:
+            self._afters.go_on()
+        if not self.agent.repeated:
+            return
         now, wall = self.clock.now(), self.clock.wall()
+        timers = self._timers = {}
         for each in self.agent.repeated:
             period = each.seconds(self.agent)
             due = min(self.slot.due.get(each.name, wall), wall + period)
             self.slot.due[each.name] = due
-            self._timers[each.name] = _Timer(period, now + (due - wall))
-            self._arm(each.name)
-        if self._afters is not None:
-            self._afters.go_on()
+            timers[each.name] = _Timer(period, now + (due - wall))
+            self._arm(each.name, timers[each.name])
 
     def disarm(self) -> None:
         """Cancel all ticks, also one that waits."""
-        for timer in self._timers.values():
+        for timer in self._timers.values() if self._timers is not None else ():
             if timer.alarm is not None:
                 timer.alarm.cancel()
-        self._timers.clear()
+        self._timers = None
         if self._afters is not None:
             self._afters.silence()
         self.slot.drop_due()
@@ -327,23 +346,24 @@ class Life:
         self.slot.waiting_on = None
         if self.begun is not None:
             self.begun.discard()
+        if inspect.iscoroutine(self.left):
+            self.left.close()
         self.slot.rouse = None
 
     def take_tick(self, name: str) -> None:
         """The tick of `name` is in hand: the next one that comes due is another one."""
-        timer = self._timers.get(name)
+        timer = self._timers.get(name) if self._timers is not None else None
         if timer is not None:
             timer.waits = False
 
-    def _arm(self, name: str) -> None:
-        timer = self._timers[name]
-        timer.alarm = self.alarms.at(max(timer.due, self.clock.now()), lambda: self._fire(name))
+    def _arm(self, name: str, timer: _Timer) -> None:
+        timer.alarm = self.alarms.at(max(timer.due, self.clock.now()), lambda: self._fire(name, timer))
 
-    def _fire(self, name: str) -> None:
-        timer, now = self._timers[name], self.clock.now()
+    def _fire(self, name: str, timer: _Timer) -> None:
+        now = self.clock.now()
         timer.due += timer.period * max(1, int((now - timer.due) / timer.period) + 1)
         self.slot.due[name] = self.clock.wall() + (timer.due - now)
-        self._arm(name)
+        self._arm(name, timer)
         if not timer.waits:
             timer.waits = True
             self.slot.put_due(Tick(name))

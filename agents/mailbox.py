@@ -267,6 +267,12 @@ class Mailbox(Lanes):
             self.reader = None
         return trio.lowlevel.Abort.SUCCEEDED
 
+    def dismiss(self) -> None:
+        """Wake the reader although there is nothing to take: it has no business here any more."""
+        reader, self.reader = self.reader, None
+        if reader is not None:
+            trio.lowlevel.reschedule(reader, WAKE)
+
     # -- putting aside
 
     @property

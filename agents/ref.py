@@ -373,7 +373,7 @@ def leave_with_settle(slot: Slot, turn: Turn, envelope: Envelope, overflow: Over
             if slot.on_drop is not None:
                 slot.on_drop(envelope, "the slot ended before the message left")
 
-    turn.outgoing.append(Outgoing(target=slot, envelope=envelope, release=release, cancel=slot.release))
+    turn.tell(Outgoing(target=slot, envelope=envelope, release=release, cancel=slot.release))
 
 
 def ended_by(turn: Turn) -> AgentStopped:

@@ -19,7 +19,7 @@ from .settle import keep, rate_limit_of, settle_beside, throttle
 from .slice import LOOK_EVERY, Slice
 from .slot import current_turn
 
-__all__ = ["run_agent", "start_agent"]
+__all__ = ["failed", "handle_messages", "run_agent", "start_agent"]
 
 _SETTLES_IN_FLIGHT: Final = 256
 _ORDERS: Final = frozenset({StopOrder, BodyEnded, StopAsked, CheckpointDue, RunAgain, Raised, Begun})
@@ -43,13 +43,19 @@ async def run_agent(life: Life) -> Exit:
         exit = await (_with_body(life) if overrides(life.agent, "run") else _messages(life))
         await _wind_up(life)
     except Exception as error:
-        life.error = error
         life.begin()  # `on_stop` has its own limit
-        exit = Failed(_failure(life, error))
+        exit = failed(life, error)
     life.turn.drop()
     if overrides(life.agent, "on_stop"):
         exit = await _on_stop(life, exit)
     return exit
+
+
+def failed(life: Life, error: Exception) -> Failed:
+    """The exit of a life that `error` has ended."""
+    life.error = error
+    life.turn.drop()
+    return Failed(_failure(life, error))
 
 
 async def _wind_up(life: Life) -> None:
@@ -83,6 +89,30 @@ async def _on_stop(life: Life, exit: Exit) -> Exit:
 
 async def _messages(life: Life) -> Exit:
     """Control first, then what the mailbox hands out, until something says how it ends."""
+    left, life.left = life.left, None
+    try:
+        if isinstance(left, CoroutineType):
+            await left
+            await _stay(life)
+        elif left is not None:
+            exit = await _obey(life, left)
+            if exit is not None:
+                return exit
+    except Stop as stop:
+        return _in_order(stop.reason)
+    exit = await handle_messages(life)
+    assert exit is not None
+    return exit
+
+
+async def handle_messages(life: Life) -> Exit | None:
+    """Control first, then what the mailbox hands out, until something says how it ends.
+
+    None, if the task is not `life.cancellable`: its incarnation has ended, or what is `left` has to be waited for,
+    which `run_agent` does.
+    """
+    if life.slot.agent is not life.agent and not life.cancellable:
+        return None
     slot, agent, turn, handlers = life.slot, life.agent, life.turn, life.handlers
     current_turn.set(turn)
     task = trio.lowlevel.current_task()
@@ -117,11 +147,18 @@ async def _messages(life: Life) -> Exit:
                 slot.reader = task
                 await trio.lowlevel.wait_task_rescheduled(leave)
                 if slot.agent is not agent or slot.inflight:
+                    if not life.cancellable:
+                        return None
                     await _stay(life)
                 share.rested = True
                 handled = 0
                 continue
             elif type(item) in _ORDERS:
+                if not life.cancellable:
+                    if type(item) is StopOrder and not (item.drain and len(slot)):
+                        return Stopped(item.reason)
+                    life.left = item
+                    return None
                 exit = await _obey(life, item)
                 if exit is not None:
                     return exit
@@ -129,6 +166,9 @@ async def _messages(life: Life) -> Exit:
             else:
                 rest = unwrap(life, item)
             if rest is not None:
+                if not life.cancellable:
+                    life.left = rest
+                    return None
                 await rest
                 await _stay(life)
             elif durable:
@@ -140,6 +180,8 @@ async def _messages(life: Life) -> Exit:
             handled = 0
             if share.is_over():
                 await share.give_way()
+                if slot.agent is not agent and not life.cancellable:
+                    return None
 
 
 def _serve(life: Life, context: Context, envelope: Envelope) -> bool:

@@ -5,9 +5,9 @@ The supervisor makes slots and decides who lives in them; a `Ref` holds on to on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .core.durability import MailboxSpec, Message
 from .core.message import Envelope, MessageId, derived_id
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .agent import Agent
 
 __all__ = ["NOT_KNOWN", "Slot", "Turn", "current_turn"]
+
+T = TypeVar("T")
 
 NOT_KNOWN: Final[frozenset[type]] = frozenset({Untouched})
 """What a slot handles in which nobody has lived yet: no message is of this type, and none is refused."""
@@ -104,8 +106,8 @@ class Turn:
         self.agent = agent
         self.beside = beside
         """For what runs beside the handlers (`on_start`, a body, helpers): nothing of it waits for a settle."""
-        self.outgoing: list[Outgoing] = []
-        self.events: list[Any] = []
+        self.outgoing: Sequence[Outgoing] = ()
+        self.events: Sequence[Any] = ()
         self.asked: dict[str, int] | None = None
         """How often it has asked what: the steps of its message."""
 
@@ -147,12 +149,17 @@ class Turn:
         n = self.asked[name] = self.asked.get(name, 0) + 1
         return derived_id(self.message, name, n)
 
+    def tell(self, message: Outgoing) -> None:
+        """Have a message leave with the settle."""
+        self.outgoing = _with(self.outgoing, message)
+
+    def record(self, fact: object) -> None:
+        """Have a fact journaled with the settle."""
+        self.events = _with(self.events, fact)
+
     def clear(self) -> None:
         """Start anew: what was done has left."""
-        if self.outgoing:
-            self.outgoing = []
-        if self.events:
-            self.events = []
+        self.outgoing = self.events = ()
         self.asked = None
 
     def drop(self) -> None:
@@ -160,6 +167,14 @@ class Turn:
         for message in self.outgoing:
             message.cancel()
         self.clear()
+
+
+def _with(some: Sequence[T], one: T) -> Sequence[T]:
+    """A list that grows, made when the first one comes: most turns have none."""
+    if isinstance(some, list):
+        some.append(one)
+        return some
+    return [one]
 
 
 current_turn: Final[ContextVar[Turn | None]] = ContextVar("treewarden_turn", default=None)

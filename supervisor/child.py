@@ -17,7 +17,7 @@ from treewarden.agents.ports import Alarm
 from treewarden.agents.slot import Slot
 
 from .common import Common
-from .core.decision import Policy
+from .core.decision import Decision, Policy
 from .core.event import ChildEnded
 from .core.history import RestartHistory
 from .core.incident import Incident
@@ -71,6 +71,9 @@ class Child:
     ended: ChildEnded | None = None
     """How its last life ended."""
     incident: Incident | None = None
+    """Its trouble, but for the latest decision."""
+    decision: Decision | None = None
+    """What was decided last in the incident, until somebody looks at how that went."""
     history: RestartHistory = _NO_RESTARTS
     attempt: int = 0
     """Restarts since it was last stable: what the backoff grows with."""

@@ -18,7 +18,7 @@ from treewarden.agents.errors import AgentFailed, AgentStopped, Ignore, failure_
 from treewarden.agents.life import Life, StopOrder, Tick
 from treewarden.agents.ports import KEEP, Alarm
 from treewarden.agents.ref import Ref
-from treewarden.agents.runner import run_agent, start_agent
+from treewarden.agents.runner import failed, handle_messages, run_agent, start_agent
 from treewarden.agents.slot import Slot
 
 from .child import KILL_WITHIN, NOT_STARTED, Child, Incarnation, Parent
@@ -41,10 +41,11 @@ class AgentLife(Incarnation):
         self.spec = child.spec
         self.gone = False
         """Its task has ended too."""
-        self._scope = trio.CancelScope()
+        self._scope: trio.CancelScope | None = None
+        """Round its task, once that waits for anything but the next message."""
         self._failure: Failure | None = None
         self._life: Life | None = None
-        self._helpers: set[trio.CancelScope] = set()
+        self._helpers: set[trio.CancelScope] | None = None
         self._last_moment: Alarm | None = None
         self._running = False
         self.limit = self.spec.progress_within
@@ -80,6 +81,7 @@ class AgentLife(Incarnation):
         behind as a zombie.
         """
         if not is_born_asleep(self.spec.agent) or not is_at_rest(self._slot, self.parent.common):
+            self._scope = trio.CancelScope()
             return await super().start()
         failure = self.start_asleep()
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -159,6 +161,7 @@ class AgentLife(Incarnation):
         """`on_start` shields itself from its cancellation: go on without it."""
         text = f"on_start took longer than {self.spec.start_within:g} s (start_within) and does not end"
         self._failure = Failure("TimeoutError", text, fingerprint="on_start stuck")
+        assert self._scope is not None
         self._scope.cancel()
         self.fence_off()
 
@@ -166,6 +169,7 @@ class AgentLife(Incarnation):
 
     async def _live(self) -> None:
         self._running = True
+        assert self._scope is not None
         try:
             with self._scope:
                 outcome = await self._prepare()
@@ -183,10 +187,27 @@ class AgentLife(Incarnation):
         self._begin(self._failure or NOT_STARTED)
 
     async def _live_again(self) -> None:
-        """A hibernated incarnation wakes: it had begun long ago."""
+        """A hibernated incarnation wakes: it had begun long ago.
+
+        While it waits for nothing but messages there is nothing to cancel, so it has no scope: that would be half of
+        what its task costs.
+        """
+        life = self._life
+        assert life is not None
         try:
-            with self._scope:
-                await self._run()
+            if life.light and not overrides(life.agent, "on_stop"):
+                life.cancellable = False
+                try:
+                    exit = await handle_messages(life)
+                except Exception as error:
+                    exit = failed(life, error)
+                if exit is not None:
+                    self._end(life, exit)
+            if self.exit is None:
+                life.cancellable = True
+                self._scope = trio.CancelScope()
+                with self._scope:
+                    await self._run()
         except BaseException as error:
             self._fence(error)
         finally:
@@ -201,8 +222,12 @@ class AgentLife(Incarnation):
     async def _run(self) -> None:
         assert self._life is not None
         exit = await run_agent(self._life)
-        if not self._scope.cancel_called:
-            self.error = self._life.error
+        if self._scope is not None and not self._scope.cancel_called:
+            self._end(self._life, exit)
+
+    def _end(self, life: Life, exit: Exit) -> None:
+        if self.exit is None:
+            self.error = life.error
             self._finish(exit)
 
     def _fence(self, error: BaseException) -> None:
@@ -229,7 +254,7 @@ class AgentLife(Incarnation):
         if self._last_moment is not None:
             self._last_moment.cancel()
         self.parent.common.watched.pop(self, None)
-        for helper in self._helpers:
+        for helper in self._helpers or ():
             helper.cancel()
         self.conclude(exit, tell=tell)
 
@@ -255,6 +280,11 @@ class AgentLife(Incarnation):
     def kill(self, failure: Failure | None = None) -> None:
         """Cancel it. It has ended within `KILL_WITHIN` seconds: one that does not end even so is fenced off."""
         self._failure = self._failure or failure
+        if self._scope is None:
+            if self.exit is None:
+                self._finish(self._cut_short)
+                self._slot.dismiss()
+            return
         if not self._running:
             self._finish(self._cut_short)
         self._scope.cancel()
@@ -306,6 +336,8 @@ class AgentLife(Incarnation):
     def start_helper(self, work: Callable[..., Awaitable[Any]], *args: Any) -> None:
         if self._is_current:
             scope = trio.CancelScope()
+            if self._helpers is None:
+                self._helpers = set()
             self._helpers.add(scope)
             self.parent.nursery.start_soon(self._help, scope, work, args, name=f"{self.slot.path} helper")
 
@@ -322,7 +354,8 @@ class AgentLife(Incarnation):
             self.error = error
             self.kill(describe(error))
         finally:
-            self._helpers.discard(scope)
+            if self._helpers is not None:
+                self._helpers.discard(scope)
 
 
 def is_born_asleep(agent: Callable[..., Any]) -> bool:

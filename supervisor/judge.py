@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from treewarden.agents.core.path import Path
 
 from .child import Child
@@ -9,7 +11,7 @@ from .common import Common
 from .core import incident as incidents
 from .core.case import Case
 from .core.decision import Decision, Policy, attempted, counted, decide, stable_after, to_event
-from .core.event import Event, SignalNoted
+from .core.event import Decided, Event, SignalNoted
 from .core.history import RestartHistory
 from .core.incident import Incident, Outcome
 from .core.outcomes import learn
@@ -58,8 +60,8 @@ class Judge:
             journal_ok=common.outage.since is None,
         )
         decision = decide(self.policy, case)
-        child.incident = attempted(decision, signal.at)
-        events.append(to_event(decision))
+        child.incident, child.decision = incident, decision
+        events.append(Decided.later(partial(to_event, decision)))
         return decision, events
 
     def join(self, child: Child, signal: Signal) -> list[Event]:
@@ -70,7 +72,7 @@ class Judge:
     def _joined(self, child: Child, signal: Signal) -> tuple[Incident, list[Event]]:
         """The child's incident with this signal in it, the attempt before it judged; and what to journal."""
         events: list[Event] = []
-        incident = child.incident
+        incident = _incident(child)
         if incident is None:
             incident = incidents.open_incident(self._common.incident_id(), signal)
             events.append(incidents.opened_event(incident))
@@ -107,7 +109,7 @@ class Judge:
 
     def close(self, child: Child, outcome: Outcome) -> list[Event]:
         """The incident of this child is over; returns what to journal."""
-        incident, child.incident = child.incident, None
+        incident, child.incident = _incident(child), None
         child.attempt = 0
         child.bad_from = None
         if incident is None:
@@ -127,6 +129,14 @@ class Judge:
             events.append(observed)
             self._common.outcomes = learn(self._common.outcomes, observed, self._common.clock.wall())
         return judged
+
+
+def _incident(child: Child) -> Incident | None:
+    """The child's incident, the latest decision in it: what was stated of that is worked out when it is looked at."""
+    decision, child.decision = child.decision, None
+    if decision is not None:
+        child.incident = attempted(decision, decision.case.signal.at)
+    return child.incident
 
 
 def noted(signal: Signal) -> SignalNoted:

@@ -111,27 +111,25 @@ class Risk(IntEnum):
 
 
 def kind_of(signal: Signal) -> Kind:
-    match signal:
-        case ChildExited(exit=Failed(failure=failure)):
-            return Kind.KILLED if failure.type == "Killed" else Kind.CRASH
-        case ChildExited(exit=Finished()):
-            return Kind.FINISHED
-        case ChildExited(exit=ended):
-            return Kind.GAVE_UP if getattr(ended, "reason", "") == "intensity" else Kind.STOPPED
-        case RestartFailed():
-            return Kind.START_FAILED
-        case RateLimitReached():
-            return Kind.RATE_LIMITED
-        case Stalled():
-            return Kind.STALLED
-        case Overloaded():
-            return Kind.OVERLOADED
-        case Reported():
-            return Kind.REPORTED
-        case Recovered():
-            return Kind.RECOVERED
-        case OperatorAsked():
-            return Kind.OPERATOR
+    if not isinstance(signal, ChildExited):
+        return _KINDS[type(signal)]
+    exit = signal.exit
+    if isinstance(exit, Failed):
+        return Kind.KILLED if exit.failure.type == "Killed" else Kind.CRASH
+    if isinstance(exit, Finished):
+        return Kind.FINISHED
+    return Kind.GAVE_UP if exit.reason == "intensity" else Kind.STOPPED
+
+
+_KINDS: Final[dict[type[Signal], Kind]] = {
+    RestartFailed: Kind.START_FAILED,
+    RateLimitReached: Kind.RATE_LIMITED,
+    Stalled: Kind.STALLED,
+    Overloaded: Kind.OVERLOADED,
+    Reported: Kind.REPORTED,
+    Recovered: Kind.RECOVERED,
+    OperatorAsked: Kind.OPERATOR,
+}
 
 
 def about(signal: Signal) -> str:
@@ -152,13 +150,9 @@ def label_of(signal: Signal) -> str:
 
 
 def failure_in(signal: Signal) -> Failure | None:
-    match signal:
-        case ChildExited(exit=Failed(failure=failure)) | RestartFailed(failure=failure):
-            return failure
-        case RateLimitReached(failure=failure):
-            return failure
-        case _:
-            return None
+    if isinstance(signal, ChildExited):
+        return signal.exit.failure if isinstance(signal.exit, Failed) else None
+    return signal.failure if isinstance(signal, (RestartFailed, RateLimitReached)) else None
 
 
 def message_in(signal: Signal) -> MessageId | None:

@@ -22,6 +22,7 @@ from treewarden.agents.ports import Clock
 from treewarden.agents.waiting import Level
 
 from ..core.checkpoint import EVERYTHING, Checkpoint, Search
+from ..core.event import Decided
 from . import rows
 from .holder import ProcessTable, ProcfsTable
 from .owned import OwnedFile, Written
@@ -164,6 +165,9 @@ class SqliteJournal:
             raise self._owned.lost
 
     def submit(self, commit: Commit, then: Then) -> None:
+        for _, event in commit.events:
+            if type(event) is Decided:
+                event.work_out()  # here: a policy of the user's has nothing to do in the thread that writes
         self._enqueue(_Pending(commit, then))
 
     async def commit(self, commit: Commit) -> Seq:

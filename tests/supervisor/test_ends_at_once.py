@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextvars
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
-from attrs import frozen
+from attrs import evolve, frozen
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.agents.core.message import Request
-from treewarden.supervisor import NO_BACKOFF, ChildSpec, Intensity, Strategy, otp
+from treewarden.supervisor import BRUTAL_KILL, NO_BACKOFF, ChildSpec, Intensity, Strategy, otp
 from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.event import (
     ChildEnded,
@@ -29,6 +30,8 @@ from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.supervisor.journal.port import Commit
 from treewarden.supervisor.queue import Queue
 from treewarden.topologies import child, open_tree, tree
+
+from ..journals import on_disk
 
 MARK: contextvars.ContextVar[str] = contextvars.ContextVar("mark", default="")
 
@@ -197,3 +200,95 @@ async def test_a_reader_that_is_cancelled_as_something_comes_leaves_it_there() -
         nursery.cancel_scope.cancel()
         queue.put("a")
     assert queue.get_nowait() == "a"
+
+
+# -- grounds
+
+
+@frozen
+class Asked:
+    """OTP's policy, which counts how often it has to explain itself."""
+
+    explained: list[str]
+    name: str = "asked"
+    counts_alike: bool = False
+    escalates: bool = True
+    stable_after: float | None = None
+
+    def propose(self, case: Case) -> tuple[Option, ...]:
+        return otp().propose(case)
+
+    def declined(self, case: Case) -> tuple[Declined, ...]:
+        self.explained.append(case.signal.path)
+        return (Declined("hold", "nobody is there to ask"),)
+
+
+async def test_nobody_explains_what_nobody_reads(autojump_clock: trio.testing.MockClock) -> None:
+    journal, asked = MemoryJournal(), Asked([])
+    async with open_tree(tree(fragile(), policy=asked), journal=journal) as running:
+        await running.ref("a").tell(Break())
+        assert await running.ref("a").ask(Marked()) == ""
+        assert asked.explained == []
+        events = [record.event for record in await journal.read()]
+        (decided,) = [event for event in events if isinstance(event, Decided)]
+        assert [(other.action, other.why) for other in decided.rejected] == [("hold", "nobody is there to ask")]
+        assert decided.signal.startswith("crashed: RuntimeError: told to")
+        await journal.read()
+        assert asked.explained == ["a"]
+
+
+async def test_what_goes_to_a_file_is_explained_in_the_loop(tmp_path: pathlib.Path) -> None:
+    asked = Asked([])
+    async with open_tree(tree(fragile(), policy=asked), journal=on_disk(tmp_path / "t.db")) as running:
+        await running.ref("a").tell(Break())
+        assert await running.ref("a").ask(Marked()) == ""
+        assert asked.explained == ["a"]
+
+
+# -- agents without a scope of their own
+
+
+async def test_an_idle_agent_is_killed_without_being_asked_and_the_next_one_takes_over(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    spec = evolve(fragile(), shutdown=BRUTAL_KILL)
+    async with open_tree(tree(spec, policy=otp())) as running:
+        ref, supervisor = running.ref("a"), running.supervisor()
+        for life in (1, 2, 3):
+            assert await ref.ask(Marked()) == ""
+            assert running.snapshot()[0].incarnation == life
+            await supervisor.terminate_child("a")
+            await supervisor.restart_child("a")
+        await supervisor.terminate_child("a")
+    assert running.zombies == ()
+
+
+async def test_an_agent_that_gives_way_is_killed_there_and_handles_nothing_more(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Its task comes back from giving way into a slot that another one lives in."""
+    handled: list[int] = []
+
+    class Busy(Agent[None]):
+        def __init__(self) -> None:
+            self.life_number = len(lives)
+            lives.append(self)
+
+        @handles
+        def work(self, message: Break) -> None:
+            handled.append(self.life_number)
+
+    lives: list[Busy] = []
+    spec = child(Busy, id="a", mailbox=MailboxSpec(capacity=5000, durability=VOLATILE), shutdown=BRUTAL_KILL)
+    async with open_tree(tree(spec, policy=otp())) as running:
+        ref, supervisor = running.ref("a"), running.supervisor()
+        for _ in range(3000):
+            ref.tell_nowait(Break())
+        await trio.lowlevel.checkpoint()
+        await supervisor.terminate_child("a")
+        before = len(handled)
+        assert 0 < before < 3000
+        await supervisor.restart_child("a")
+        await running.ref("a").tell(Break())
+        await trio.testing.wait_all_tasks_blocked()
+        assert set(handled[before:]) == {1}
