@@ -47,7 +47,7 @@ async def forward(turn: Turn, to: Ref, message: object = None) -> None:
     handed = asked.reply = _Handed(asked.reply, slot, passed)
     asked.id = ""  # its reply is to be kept, if at all, by the one who gives it
     if turn.waits_for_commit:
-        turn.outgoing.append(Outgoing(target=slot, envelope=passed, release=handed.leave, cancel=slot.release))
+        turn.tell(Outgoing(target=slot, envelope=passed, release=handed.leave, cancel=slot.release))
     else:
         handed.leave()
 
