@@ -34,7 +34,7 @@ from .fence import AgentLife, is_for_above
 from .judge import Judge
 from .orders import RetryDue, StopSupervisor
 from .queue import Queue
-from .recovery import give_up, open_queue
+from .recovery import give_up, keep_in_hand, open_queue
 from .registry import Pool
 from .reload import Changes
 from .remedies import Remedies
@@ -232,6 +232,7 @@ class Supervisor(Incarnation):
             life.kill()
         for life in lives:
             await life.wait_emptied()
+            keep_in_hand(life, self.common)
 
     async def wait_emptied(self) -> None:
         await self._empty.wait()

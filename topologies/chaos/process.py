@@ -56,6 +56,8 @@ class Process:
     failed: str = ""
     """Why the tree is lost, if it is: the last process did not crash, it gave up."""
     crashes: int = 0
+    orderly: bool = True
+    """The last process could still write when it ended."""
     _up: trio.Event = field(factory=trio.Event)
     _stopping: bool = False
     _ended: trio.Event = field(factory=trio.Event)
@@ -80,7 +82,7 @@ class Process:
     async def _one(self, blueprint: Blueprint) -> None:
         world = self.world
         self.number += 1
-        self.alive = True
+        self.alive = self.orderly = True
         world.disk.boot()
         current_process.set(self.number)
         clock = LoopClock(world.wall)
@@ -93,9 +95,8 @@ class Process:
                     self._begin(tree)
                     await tree.wait_ended()
         except (TreeFailed, JournalError) as error:
-            if self.alive and self.tree is None and isinstance(error, JournalError):
-                self.alive = False  # as a process manager does with one that cannot begin
-                world.note(f"process {self.number} could not begin: {error}")
+            if self.alive and (self.tree is None or isinstance(error, JournalError)):
+                self._give_way(error)
             elif self.alive:
                 self._lose(error)
         except BaseExceptionGroup as group:
@@ -111,6 +112,13 @@ class Process:
             self.world.note(f"process {self.number} is up")
         self.tree = tree
         self._up.set()
+
+    def _give_way(self, error: Exception) -> None:
+        """It cannot begin, or cannot go on with its disk, and says so: whoever looks after processes starts another."""
+        self.alive = self.orderly = False
+        self.world.note(f"process {self.number} {'could not begin' if self.tree is None else 'has ended'}: {error}")
+        for client in list(self._clients):
+            client.cancel()
 
     def _lose(self, error: Exception) -> None:
         """The tree has ended, and nobody crashed it."""

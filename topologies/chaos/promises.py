@@ -99,7 +99,7 @@ def after_the_end(world: World, tasks_left: int) -> list[tuple[str, str]]:
     if world.disk.holds_a_journal:
         if world.disk.open_wires:
             found.append(("a stopped tree holds nothing", f"{world.disk.open_wires} connections are open"))
-        if world.disk.query("SELECT released FROM owner") != [(1,)] and not world.process.failed:
+        if world.disk.query("SELECT released FROM owner") != [(1,)] and world.process.orderly:
             found.append(("a stopped tree holds nothing", "it still owns its journal"))
         lost = no_acknowledged_message_lost(world)
         if lost:

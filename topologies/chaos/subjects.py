@@ -1,0 +1,266 @@
+"""treewarden's own trees under test: every shape, strategy and durability, doing work whose end can be checked."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import trio
+from attrs import evolve, frozen
+
+from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Message
+from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.core.message import Request
+from treewarden.agents.errors import TreewardenError
+from treewarden.supervisor.core.spec import ChildSpec, Intensity, Strategy
+
+from ..child import child
+from ..core.blueprint import Blueprint
+from ..core.faults import Fault
+from ..pipeline import pipeline
+from ..pool import pool
+from ..topic import topic
+from ..tree import tree
+from . import faults
+from .lost import Lost
+from .outside import Outside
+from .promises import no_acknowledged_message_lost, no_duplicate_effects, order_per_sender
+from .run import Setting
+from .world import World
+
+__all__ = ["SUBJECTS", "Clerk", "Job", "Jobs", "Subject", "Work"]
+
+_DURABILITIES: Final[dict[str, Durability]] = {
+    "message": MESSAGE,
+    "checkpoint": Checkpointed(messages=2),
+    "volatile": VOLATILE,
+}
+_PATIENT: Final = Intensity(100_000, 1.0)
+_ORDERS: Final = 8
+
+
+@frozen
+class Job:
+    """One piece of work."""
+
+    number: int
+
+
+@frozen
+class Work(Request[tuple[int, ...]]):
+    """Asks for the numbers of the jobs that were done."""
+
+
+@frozen
+class Jobs:
+    """What a clerk has done."""
+
+    done: tuple[int, ...] = ()
+
+
+class Clerk(Agent[Jobs]):
+    """Does each job outside, by its key, keeps its number, and hands it on."""
+
+    state = Jobs()
+
+    def __init__(self, outside: Outside, to: str = "", returns: bool = False) -> None:
+        self.outside = outside
+        self.to = to
+        self.returns = returns
+
+    async def on_start(self) -> None:
+        await trio.sleep(0.001)
+
+    @handles
+    async def job(self, message: Job) -> Job | None:
+        await self.outside.effect(f"{self.path}: {message.number}", idempotent=True)
+        self.state = evolve(self.state, done=(*self.state.done, message.number))
+        if self.to:
+            await self.ref(self.to).tell(message)
+        return message if self.returns else None
+
+    @handles
+    def work(self, _: Work) -> tuple[int, ...]:
+        return self.state.done
+
+
+@frozen
+class Subject:
+    """One tree, where its work goes in, and where each job comes out once."""
+
+    name: str
+    make: Callable[[World], Blueprint]
+    entry: str
+    exits: tuple[tuple[str, ...], ...]
+    """Slots that take every job: of each group one of its members."""
+    durability: Durability = MESSAGE
+    ordered: bool = True
+    """Whether jobs of one sender are done in their order; not by workers that share a queue."""
+    children: int = 0
+    """Children to be started at run time."""
+
+    async def run(self, world: World) -> None:
+        """The test: whatever happens, no job that was acknowledged is lost, and none is done twice."""
+        if self.ordered:
+            world.always(order_per_sender)
+        world.always(no_acknowledged_message_lost)
+        world.always(no_duplicate_effects)
+        await world.start(self.make(world))
+        for _ in range(self.children):
+            await self._start_one(world)
+        told: list[int] = []
+        for number in range(world.some(_ORDERS)):
+            if await world.tell(self.entry, Job(number)):
+                told.append(number)
+            await trio.sleep(0.05 + 0.1 * world.draws.share())
+        await world.calm()
+        await _set_going(world)
+        safe = isinstance(self.durability, Message) and not self.children
+        for group in self.exits:
+            await self._settle(world, group, set(told) if safe else set())
+        world.sometimes("an agent was killed", world.faults["kill"] > 0)
+        world.sometimes("the process died", world.process.crashes > 0)
+
+    async def _start_one(self, world: World) -> None:
+        try:
+            await world.process.serve(lambda tree: tree.supervisor("/").start_dynamic())
+        except (TreewardenError, Lost) as error:
+            world.note(f"no child was started: {type(error).__name__}")
+
+    async def _settle(self, world: World, group: Sequence[str], wanted: set[int]) -> None:
+        deadline = trio.current_time() + 600.0
+        while True:
+            done = Counter([number for path in group for number in await self._done(world, path)])
+            missing = wanted - done.keys() - _given_up(world, group)
+            if not missing or trio.current_time() > deadline:
+                break
+            await _set_going(world)
+            await trio.sleep(1.0)
+        twice = [number for number, times in done.items() if times > 1]
+        if missing:
+            world.fail("every acknowledged job is done", f"{'/'.join(group)} has not done {sorted(missing)}")
+        if twice:
+            world.fail("no job is done twice", f"{'/'.join(group)} has done {twice} more than once")
+
+    async def _done(self, world: World, path: str) -> tuple[int, ...]:
+        if not self.ordered:  # its workers are asked for nothing by themselves: what they did outside tells
+            return tuple({int(effect.key.rpartition(" ")[2]) for effect in world.outside.effects})
+        try:
+            return await world.ask(path, Work(), within=60.0)
+        except (TreewardenError, Lost) as error:
+            world.note(f"{type(error).__name__}: {error}", path)
+            return ()
+
+
+def _given_up(world: World, group: Sequence[str]) -> set[int]:
+    """Jobs that became dead letters, at this exit or before it."""
+    rows = world.disk.query("SELECT body FROM dead_letters")
+    return {json.loads(body)["number"] for (body,) in rows}
+
+
+async def _set_going(world: World) -> None:
+    """What an operator does when it is calm again: whoever is held, or was stopped, goes on."""
+    for slot in world.tree.snapshot():
+        above = str(slot.path.parent)
+        try:
+            if slot.state is SlotState.HELD:
+                world.tree.resume(str(slot.path))
+            elif slot.state is SlotState.DOWN:
+                await world.tree.supervisor(above).restart_child(slot.path.name)
+        except TreewardenError as error:
+            world.note(f"{type(error).__name__}: {error}", str(slot.path))
+
+
+def _clerk(world: World, durability: Durability, id: str, to: str = "", *, returns: bool = False) -> ChildSpec:
+    mailbox = MailboxSpec(durability=durability, deliveries=1000)
+    args = {"outside": world.outside, "to": to, "returns": returns}
+    return child(Clerk, id=id, args=args, mailbox=mailbox)
+
+
+def _plain(name: str, strategy: Strategy, durability: Durability) -> Subject:
+    def make(world: World) -> Blueprint:
+        auditor, clerk = _clerk(world, durability, "auditor"), _clerk(world, durability, "clerk", "../auditor")
+        return tree(auditor, clerk, strategy=strategy, restarts=_PATIENT)
+
+    return Subject(name, make, "clerk", (("clerk",), ("auditor",)), durability)
+
+
+def _nested(name: str, durability: Durability) -> Subject:
+    def make(world: World) -> Blueprint:
+        desk = tree(
+            _clerk(world, durability, "clerk", "archive/auditor"),
+            id="desk", strategy=Strategy.ONE_FOR_ALL, restarts=_PATIENT,
+        )  # fmt: skip
+        archive = tree(_clerk(world, durability, "auditor"), id="archive", restarts=_PATIENT)
+        return tree(archive, desk, strategy=Strategy.REST_FOR_ONE, restarts=_PATIENT)
+
+    return Subject(name, make, "desk/clerk", (("desk/clerk",), ("archive/auditor",)), durability)
+
+
+def _pooled(name: str, durability: Durability, route: str) -> Subject:
+    def make(world: World) -> Blueprint:
+        workers = pool(_clerk(world, durability, "clerk"), size=3, route=route, id="pool", restarts=_PATIENT)  # type: ignore[arg-type]
+        return tree(workers, restarts=_PATIENT)
+
+    exits = ("pool",) if route == "shared" else tuple(f"pool/{number}" for number in range(3))
+    return Subject(name, make, "pool", (exits,), durability, ordered=route != "shared")
+
+
+def _piped(name: str, durability: Durability) -> Subject:
+    def make(world: World) -> Blueprint:
+        stages = [_clerk(world, durability, id, returns=id != "out") for id in ("into", "middle", "out")]
+        return tree(pipeline(*stages, id="line", restarts=_PATIENT), restarts=_PATIENT)
+
+    return Subject(name, make, "line/into", (("line/into",), ("line/middle",), ("line/out",)), durability)
+
+
+def _published(name: str, durability: Durability) -> Subject:
+    def make(world: World) -> Blueprint:
+        news = topic(_clerk(world, durability, "one"), _clerk(world, durability, "two"), id="news", restarts=_PATIENT)
+        return tree(news, restarts=_PATIENT)
+
+    return Subject(name, make, "news", (("news/one",), ("news/two",)), durability)
+
+
+def _dynamic(name: str, durability: Durability) -> Subject:
+    def make(world: World) -> Blueprint:
+        return tree(_clerk(world, durability, "clerk"), strategy=Strategy.DYNAMIC, restarts=_PATIENT)
+
+    return Subject(name, make, "clerk-1", (("clerk-1",),), durability, children=1)
+
+
+def _all() -> Iterator[Subject]:
+    for level, durability in _DURABILITIES.items():
+        for strategy in (Strategy.ONE_FOR_ONE, Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE):
+            yield _plain(f"tree/{strategy}/{level}", strategy, durability)
+        yield _nested(f"nested/{level}", durability)
+        for route in ("round_robin", "least_loaded", "shared"):
+            yield _pooled(f"pool/{route}/{level}", durability, route)
+        yield _piped(f"pipeline/{level}", durability)
+        yield _published(f"topic/{level}", durability)
+        yield _dynamic(f"dynamic/{level}", durability)
+
+
+SUBJECTS: Final[dict[str, Subject]] = {subject.name: subject for subject in _all()}
+"""By name: `pool/shared/message`."""
+
+
+def hardships() -> tuple[Fault, ...]:
+    """What treewarden's own trees have to bear."""
+    return (
+        *(faults.kill(rate=1.5, budget=5), faults.crash(rate=0.3, budget=2), faults.slow(1.0, rate=0.5)),
+        *(faults.stubborn(rate=0.1, budget=1), faults.disk_full(rate=0.2), faults.disk_locked(rate=0.2)),
+        *(faults.io_error(rate=0.3), faults.lost_ack(rate=0.5), faults.torn_write(rate=0.2, budget=2)),
+        *(faults.clock_jump(-600.0, rate=0.1), faults.clock_jump(rate=0.1), faults.clock_skew(rate=0.1, budget=1)),
+        *(faults.suspend(30.0, rate=0.1, budget=1), faults.kill_supervisor(rate=0.5), faults.kill_in_mid_restart()),
+        *(faults.cancel(rate=0.2, budget=1), faults.drain(rate=0.2, budget=1), faults.double_approval(rate=0.1)),
+        *(faults.leak(rate=0.1, budget=1), faults.tool_loop(rate=0.1, budget=1), faults.bad_version(rate=0.1)),
+    )
+
+
+def hard(within: float = 4.0) -> Setting:
+    """All hardships within so many seconds."""
+    return Setting(faults=hardships(), within=within)
