@@ -20,7 +20,7 @@ from treewarden.agents.slot import Slot
 from .common import Common
 from .core.checkpoint import Retention
 from .core.event import CheckpointKept, DeadLettered, Event, MessageReplayed, Recorded
-from .journal.port import CheckpointRow, Commit, DeadRow, MessageRow, PruneRow, ReplyRow, StateRow, TimerRow
+from .journal.port import AnswerRow, CheckpointRow, Commit, DeadRow, MessageRow, PruneRow, ReplyRow, StateRow, TimerRow
 
 if TYPE_CHECKING:
     from .journal.codec import Codec
@@ -95,6 +95,14 @@ class SlotStore:
         except CommitFailed:
             slot.release()
             raise
+
+    async def obey(self, slot: Slot, envelope: Envelope, answer: AnswerRow, event: Event) -> None:
+        """As `accept`, for a message that a command asks for: that is answered from the moment that it waits."""
+
+        def commit(row: MessageRow) -> Commit:
+            return Commit(accepted=(row,), answers=(answer,), events=((row.at, event),))
+
+        await self._bring_in(slot, envelope, commit)
 
     async def _bring_in(self, slot: Slot, envelope: Envelope, commit: Callable[[MessageRow], Commit]) -> None:
         """Raises `CommitFailed` and keeps the room; for anything else that it raises, the room is free."""

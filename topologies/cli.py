@@ -13,6 +13,8 @@ from treewarden.agents.errors import JournalOwned, TreewardenError
 
 from .commands.arguments import parser
 from .commands.check import check
+from .commands.command_arguments import COMMANDS
+from .commands.commanding import command
 from .commands.exits import ExitCode
 from .commands.journal import journal
 from .commands.policy import policy
@@ -30,6 +32,7 @@ _WORDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "journal": journal,
     "why": why,
     "policy": policy,
+    **dict.fromkeys(COMMANDS, command),
     "recovery": recovery,
 }
 

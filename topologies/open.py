@@ -32,6 +32,7 @@ from treewarden.supervisor.loop_watch import Blocked, LoopWatch, runs_in_real_ti
 from treewarden.supervisor.registry import Registry
 from treewarden.supervisor.timers import Timers
 
+from .commanding import obey
 from .core.blueprint import Blueprint, walk
 from .errors import checked
 from .running import Root, Tree
@@ -97,8 +98,10 @@ async def open_tree(
                     if await root.supervisor.start() is None:
                         nursery.start_soon(watch_progress, common)
                         nursery.start_soon(_end_with_root, root, nursery.cancel_scope)
+                        tree = Tree(root, common, blueprint)
+                        nursery.start_soon(obey, tree, common)
                         with _watched(common):
-                            yield Tree(root, common, blueprint)
+                            yield tree
                 finally:
                     await _stop(root)
                     nursery.cancel_scope.cancel()

@@ -18,6 +18,7 @@ __all__ = [
     "ChildIgnored",
     "ChildStartFailed",
     "ChildStarted",
+    "CommandAnswered",
     "DeadLettered",
     "Decided",
     "Event",
@@ -265,6 +266,19 @@ class MessageReplayed:
 
 
 @frozen(kw_only=True)
+class CommandAnswered:
+    """Another process asked for something, and this became of it."""
+
+    path: Path
+    command: str
+    """Its id: a command that comes twice is carried out once."""
+    what: str
+    by: str
+    applied: bool
+    text: str = ""
+
+
+@frozen(kw_only=True)
 class CheckpointKept:
     """A state was kept that somebody gave a name or tags, or asked for while the tree ran."""
 
@@ -336,6 +350,7 @@ Event: TypeAlias = (
     | MessageReturned
     | DeadLettered
     | MessageReplayed
+    | CommandAnswered
     | CheckpointKept
     | RolledBack
     | Recorded
@@ -363,6 +378,7 @@ EVENTS: dict[str, type[Event]] = {
         MessageReturned,
         DeadLettered,
         MessageReplayed,
+        CommandAnswered,
         CheckpointKept,
         RolledBack,
         Recorded,

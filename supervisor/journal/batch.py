@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from attrs import define, evolve, field, frozen
 
@@ -21,6 +21,10 @@ __all__ = ["Batch", "EventRow", "Mark", "fold"]
 
 EventRow: TypeAlias = tuple[int, float, str, str, int, str, bytes, bytes, int]
 """seq, at, path, kind, version, body, prev, hash, epoch: as in the table."""
+
+
+_COMMANDS_KEPT: Final = 10_000
+"""Answers by which a command that comes twice is known."""
 
 
 @frozen
@@ -61,6 +65,7 @@ class Batch:
     replies: list[tuple[Any, ...] | str] = field(factory=list[tuple[Any, ...] | str])
     """Replies to keep, and prefixes to forget, in order."""
     timers: dict[tuple[str, str], tuple[Any, ...]] = field(factory=dict[tuple[str, str], tuple[Any, ...]])
+    answers: list[tuple[str, str, int, str]] = field(factory=list[tuple[str, str, int, str]])
     forgotten: list[tuple[str]] = field(factory=list[tuple[str]])
 
     def apply(self, connection: sqlite3.Connection) -> None:
@@ -103,6 +108,13 @@ class Batch:
                 " ON CONFLICT (path, name) DO UPDATE SET at = excluded.at, epoch = excluded.epoch",
                 self.timers.values(),
             )
+        if self.answers:
+            answer = (
+                "UPDATE commands SET state = ?, answer = ?, epoch = ? WHERE id = ? AND state IN ('waiting', 'taken')"
+            )
+            if many(answer, self.answers).rowcount != len(self.answers):
+                raise CommitFailed("a command that it answers was taken back, or answered before")
+            many("DELETE FROM commands WHERE rowid <= (SELECT max(rowid) FROM commands) - ?", [(_COMMANDS_KEPT,)])
         if self.events:
             many("INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?)", self.events)
 
@@ -168,6 +180,7 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
         batch.replies.extend(commit.forget_replies)
         for timer in commit.timers:
             batch.timers[timer.path, timer.name] = (str(timer.path), timer.name, timer.at, epoch)
+        batch.answers.extend((answer.state, answer.text, epoch, answer.id) for answer in commit.answers)
         heads.append(seq)
     batch.after = evolve(mark, seq=seq, hash=prev, commits=mark.commits + 1, last_row=last_row)
     return batch

@@ -60,6 +60,20 @@ class Codec:
         """What it can read."""
         return frozenset(self._by_kind)
 
+    def kind_of(self, declared: Any) -> str:
+        """The name under which values of this type are stored."""
+        return kind_of(declared)
+
+    def read(self, kind: str, data: Any) -> Any:
+        """The value of today's version that `data` describes. Raises `ConfigurationError` naming what does not fit."""
+        root = self._by_kind.get(kind)
+        if root is None:
+            raise ConfigurationError(f"there is no {kind} here; there is {', '.join(sorted(self._by_kind))}")
+        try:
+            return root.shape.decode(data)
+        except Mismatch as error:
+            raise ConfigurationError(f"this is no {kind}: {error}") from error
+
     def encode(self, value: object) -> tuple[str, int, str]:
         """`(kind, version, body)` of `value`; the body is JSON with the fields in their declared order.
 

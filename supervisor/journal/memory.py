@@ -22,6 +22,7 @@ from ..core.event import Event
 from .port import (
     START,
     CheckpointRow,
+    CommandRow,
     Commit,
     DeadRow,
     KeepRow,
@@ -180,6 +181,10 @@ class MemoryJournal:
     async def dead_letter(self, message: MessageId) -> DeadRow | None:
         await trio.lowlevel.checkpoint()
         return next((row for row in self._dead if row.id == message), None)
+
+    async def commands(self) -> Sequence[CommandRow]:
+        await trio.sleep_forever()  # no other process sees this journal
+        raise AssertionError("nothing wakes it but cancellation")
 
     def _tell(self, then: Then, error: BaseException | None) -> None:
         """As a disk does: after `submit` has returned, in order."""

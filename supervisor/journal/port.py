@@ -18,7 +18,9 @@ from ..core.event import Event
 
 __all__ = [
     "START",
+    "AnswerRow",
     "CheckpointRow",
+    "CommandRow",
     "Commit",
     "DeadRow",
     "Journal",
@@ -178,6 +180,29 @@ class TimerRow:
     at: float
 
 
+@frozen
+class CommandRow:
+    """What another process asks for, as it left it."""
+
+    id: str
+    body: str
+    """JSON; see `core.command`."""
+    at: float
+    """Wall seconds, by the clock of the journal."""
+    epoch: int
+    """Of the owner whom it was meant for."""
+
+
+@frozen
+class AnswerRow:
+    """What became of a command."""
+
+    id: str
+    state: str
+    """`taken`, and then `applied` or `refused`; or one of these at once."""
+    text: str = ""
+
+
 @frozen(kw_only=True)
 class Commit:
     """One transaction: all of it or nothing.
@@ -212,6 +237,8 @@ class Commit:
     forget_replies: tuple[str, ...] = ()
     """Prefixes of reply ids whose asking message has settled."""
     timers: tuple[TimerRow, ...] = ()
+    answers: tuple[AnswerRow, ...] = ()
+    """To commands. One that was answered before, or taken back, fails the commit."""
     forget: tuple[Path, ...] = ()
     """Slots that are gone for good: their state, checkpoints and timers are deleted (events stay)."""
 
@@ -322,4 +349,11 @@ class Journal(Protocol):
 
     async def dead_letter(self, message: MessageId) -> DeadRow | None:
         """The message given up that had this id, unless it was put back."""
+        ...
+
+    async def commands(self) -> Sequence[CommandRow]:
+        """Wait for commands from other processes, and return those without an answer, oldest first.
+
+        Those that were returned and not answered since come again with the next ones.
+        """
         ...

@@ -93,6 +93,14 @@ class JournalFile:
         """Who owns the file, or owned it last; None if nobody ever did."""
         return self._ask(rows.holder)[0]
 
+    def ownership(self) -> tuple[Holder | None, float]:
+        """As `holder`, with the database's time, which judges leases."""
+        return self._ask(rows.holder)
+
+    def answer(self, command: str) -> tuple[str, str] | None:
+        """The state of a command, and what was answered; None if there is no such command."""
+        return self._ask(lambda connection: rows.answer(connection, command))
+
     def describe_holder(self) -> str:
         """Whether a tree runs on this file, in a sentence."""
         holder, now = self._ask(rows.holder)
@@ -184,7 +192,7 @@ class JournalFile:
 
     def data_version(self) -> int:
         """A number that differs from its last value if somebody else has committed since."""
-        return self._ask(lambda connection: connection.execute("PRAGMA data_version").fetchone()[0])
+        return self._ask(rows.data_version)
 
     def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
         try:

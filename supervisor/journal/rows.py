@@ -19,14 +19,17 @@ from .blobs import whole
 from .event_codec import decode_event
 from .holder import Holder, Process
 from .keeping import tags_of
-from .port import DeadRow, Kept, MessageRow, Record, Recovered, ReplyRow, Seq, StateRow
+from .port import CommandRow, DeadRow, Kept, MessageRow, Record, Recovered, ReplyRow, Seq, StateRow
 from .schema import NOW
 
 __all__ = [
     "Held",
     "Waiting",
+    "answer",
     "checkpoint",
     "checkpoints",
+    "commands",
+    "data_version",
     "dead_letter",
     "dead_letters",
     "held",
@@ -135,6 +138,26 @@ def waiting(connection: sqlite3.Connection) -> list[Waiting]:
     """Every mailbox with messages, by path."""
     rows = connection.execute("SELECT path, count(*), min(at) FROM mailbox GROUP BY path ORDER BY path").fetchall()
     return [Waiting(Path(path), count, oldest) for path, count, oldest in rows]
+
+
+def commands(connection: sqlite3.Connection) -> list[CommandRow]:
+    """What other processes ask for and nobody has answered, oldest first."""
+    waiting = "SELECT id, body, at, epoch FROM commands WHERE state = 'waiting' ORDER BY rowid"
+    return [CommandRow(*row) for row in connection.execute(waiting).fetchall()]
+
+
+def answer(connection: sqlite3.Connection, command: str) -> tuple[str, str] | None:
+    """What became of a command: its state, and the text of the answer."""
+    found: tuple[str, str] | None = connection.execute(
+        "SELECT state, answer FROM commands WHERE id = ?", (command,)
+    ).fetchone()
+    return found
+
+
+def data_version(connection: sqlite3.Connection) -> int:
+    """A number that differs from its last value if another connection has committed since."""
+    version: int = connection.execute("PRAGMA data_version").fetchone()[0]
+    return version
 
 
 def timers(connection: sqlite3.Connection, path: Path) -> dict[str, float]:

@@ -151,6 +151,7 @@ _FIRST: Final = (
         body TEXT NOT NULL,
         at REAL NOT NULL,
         state TEXT NOT NULL,
+        answer TEXT NOT NULL,
         epoch INTEGER NOT NULL
     ) STRICT""",
 )

@@ -23,10 +23,11 @@ from treewarden.agents.waiting import Level
 
 from ..core.checkpoint import EVERYTHING, Checkpoint, Search
 from ..core.event import Decided
+from ..loop_watch import runs_in_real_time
 from . import rows
 from .holder import ProcessTable, ProcfsTable
 from .owned import OwnedFile, Written
-from .port import START, Commit, DeadRow, Kept, Opened, Record, Recovered, Seq
+from .port import START, CommandRow, Commit, DeadRow, Kept, Opened, Record, Recovered, Seq
 from .recent import Recent
 from .resting import follows, works_of
 from .seams import Connect, RunSync, in_thread
@@ -42,6 +43,8 @@ _BATCH: Final = 128
 """Commits to one transaction: so many are answered at once, and everybody whom they wake runs before anybody else does.
 
 More would cost the loop more than it would save the disk."""
+_HEED_EVERY: Final = 0.1
+"""Seconds between two looks at whether another process has left a command."""
 
 
 @define(eq=False)
@@ -114,6 +117,8 @@ class SqliteJournal:
         self._file: OwnedFile | None = None
         self._recent = Recent()
         self._renew_at = -math.inf
+        self._heeded: int | None = None
+        """`data_version` when commands were last looked for."""
         self._nursery: AbstractAsyncContextManager[trio.Nursery] | None = None
         self._scope: trio.CancelScope | None = None
         self._token: trio.lowlevel.TrioToken | None = None
@@ -212,6 +217,17 @@ class SqliteJournal:
 
     async def dead_letter(self, message: MessageId) -> DeadRow | None:
         return await self._ask(lambda connection: rows.dead_letter(connection, message))
+
+    async def commands(self) -> Sequence[CommandRow]:
+        while True:
+            version = await self._ask(rows.data_version)
+            if version != self._heeded:
+                self._heeded = version
+                found = await self._ask(rows.commands)
+                if found:
+                    return found
+            # No other process runs in simulated time, and a look every 0.1 s of it would be all that a test does.
+            await trio.sleep(_HEED_EVERY if runs_in_real_time() else self._claim.lease / 3)
 
     def _enqueue(self, pending: _Pending) -> None:
         if self._ended:

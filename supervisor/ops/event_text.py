@@ -14,6 +14,7 @@ from ..core.event import (
     ChildIgnored,
     ChildStarted,
     ChildStartFailed,
+    CommandAnswered,
     DeadLettered,
     Decided,
     Event,
@@ -99,6 +100,9 @@ def _text(event: Event) -> str:
             return f"{event.kind} {event.message}: {event.reason}"
         case MessageReplayed():
             return f"{event.kind} {event.message}, as {event.replayed_as}"
+        case CommandAnswered():
+            word = event.what.replace("_", " ")
+            return f"{word} {event.command} by {event.by}: {'' if event.applied else 'refused: '}{event.text}"
         case CheckpointKept():
             kept = f"checkpoint {event.checkpoint}" if event.checkpoint else ""
             tags = f"[{', '.join(event.tags)}]" if event.tags else ""
@@ -191,6 +195,8 @@ def event_style(event: Event) -> str:
             return "bad" if failure is not None else ""
         case TreeClosed(failed=failed):
             return "bad" if failed else ""
+        case CommandAnswered(applied=applied):
+            return "good" if applied else "warn"
         case OutcomeObserved(outcome=outcome) | IncidentClosed(outcome=outcome):
             return {"fixed": "good", "failed": "bad"}.get(outcome, "")
         case _:

@@ -6,6 +6,7 @@ import argparse
 from importlib.metadata import version
 from typing import Final
 
+from .command_arguments import add_commands
 from .journal_arguments import add_journal
 from .words import Words, add_json, add_word, count, names, path, positive, seeds
 
@@ -14,8 +15,9 @@ __all__ = ["parser"]
 _EPILOG: Final = """\
 exit codes:
   0    ended in order            3    another process owns the journal
-  1    the tree failed, or a     70   an agent did not end within its grace
-       journal is damaged
+  1    the tree failed, a        70   an agent did not end within its grace
+       journal is damaged, or
+       a command was refused
   2    usage, or a bad TOML      130  ended by force
 """
 
@@ -38,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     _why(words)
     _policy(words)
     _recovery(words)
+    add_commands(words)
     return top
 
 

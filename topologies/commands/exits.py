@@ -14,6 +14,8 @@ class ExitCode(IntEnum):
     TREE_FAILED = 1
     DAMAGED = 1
     """A file was checked and found damaged, or not to be read by the code at hand."""
+    NOT_DONE = 1
+    """A running tree refused a command, or did not answer it."""
     REFUSED = 2
     """Usage, or a file that cannot be used; nothing was started."""
     OWNED = 3

@@ -15,6 +15,7 @@ from treewarden.supervisor.core.event import (
     ChildIgnored,
     ChildStarted,
     ChildStartFailed,
+    CommandAnswered,
     DeadLettered,
     Decided,
     Event,
@@ -107,6 +108,14 @@ TEXTS: tuple[tuple[Event, str], ...] = (
     (
         RolledBack(path=WRITER, to=41, checkpoint=7, name="before the move", by="ada"),
         "to checkpoint 7 (before the move), of event 41, by ada",
+    ),
+    (
+        CommandAnswered(path=WRITER, command="c1", what="roll_back", by="ada", applied=True, text="it is back"),
+        "roll back c1 by ada: it is back",
+    ),
+    (
+        CommandAnswered(path=WRITER, command="c2", what="tell", by="ada", applied=False, text="no such slot"),
+        "tell c2 by ada: refused: no such slot",
     ),
     (CheckpointKept(path=WRITER, checkpoint=7, tags=("good", "v2")), "checkpoint 7 [good, v2]"),
     (Recorded(path=WRITER, kind="Checked", facts={"ms": 12, "ok": True}), "Checked ms=12 ok=True"),

@@ -1,0 +1,92 @@
+"""What another process may ask of a running tree: as data, for it comes through a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from attrs import field, frozen
+
+from treewarden.agents.core.path import ROOT, Path
+
+__all__ = ["Command", "parse_command"]
+
+_VERSION: Final = 1
+_LONGEST: Final = 86400.0
+_FIELDS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
+    "tell": {"kind": (str,), "data": (object,)},
+    "signal": {"kind": (str,), "severity": (int, float), "text": (str,), "facts": (dict,)},
+    "stop": {},
+    "resume": {},
+    "drain": {},
+    "checkpoint": {"name": (str,), "description": (str,), "tags": (list,)},
+    "roll_back": {"to": (int, str, type(None))},
+}
+_OPTIONAL: Final = frozenset({"text", "facts", "name", "description", "tags"})
+_OF_THE_TREE: Final = frozenset({"stop", "drain"})
+"""What may be asked of the root."""
+
+
+@frozen(kw_only=True)
+class Command:
+    """One order to a running tree, or to a slot of it."""
+
+    what: str
+    """`tell`, `signal`, `stop`, `resume`, `drain`, `checkpoint` or `roll_back`."""
+    path: Path
+    fields: Mapping[str, Any] = field(factory=dict[str, Any])
+    by: str = "operator"
+    """Who asks, for the journal."""
+    within: float = 30.0
+    """Seconds that carrying it out may take."""
+
+    def as_data(self) -> dict[str, Any]:
+        """What `parse_command` reads."""
+        return {
+            "v": _VERSION,
+            "what": self.what,
+            "path": str(self.path),
+            "by": self.by,
+            "within": self.within,
+            "fields": dict(self.fields),
+        }
+
+
+def parse_command(data: object) -> Command:
+    """The command that was written. Raises `ValueError` saying what is wrong with it, and what would be right."""
+    if not isinstance(data, dict):
+        raise ValueError("a command is an object")
+    given = cast("dict[str, Any]", data)
+    if given.get("v") != _VERSION:
+        raise ValueError(f"this command is of version {given.get('v')!r}, and this treewarden reads {_VERSION}")
+    what, path, by, within = (given.get(name) for name in ("what", "path", "by", "within"))
+    if not isinstance(what, str) or what not in _FIELDS:
+        raise ValueError(f"there is no command {what!r}; there is {', '.join(_FIELDS)}")
+    if not isinstance(path, str):
+        raise ValueError(f"path is {path!r}; it must name a slot")
+    if not isinstance(by, str) or not by or not by.isprintable():
+        raise ValueError(f"by is {by!r}; it must say who asks, in one line")
+    if isinstance(within, bool) or not isinstance(within, (int, float)) or not 0 < within <= _LONGEST:
+        raise ValueError(f"within is {within!r}; give a number of seconds, at most {_LONGEST:g}")
+    parsed = Path.parse(path)
+    if parsed == ROOT and what not in _OF_THE_TREE:
+        raise ValueError(f"{what} concerns one slot; name its path, not /")
+    return Command(what=what, path=parsed, fields=_fields(what, given.get("fields")), by=by, within=float(within))
+
+
+def _fields(what: str, given: object) -> dict[str, Any]:
+    known = _FIELDS[what]
+    if not isinstance(given, dict):
+        raise ValueError("fields must be an object")
+    fields = cast("dict[str, Any]", given)
+    for name in fields.keys() - known.keys():
+        raise ValueError(f"{what} takes no {name!r}; it takes {', '.join(known) or 'nothing'}")
+    for name, kinds in known.items():
+        if name not in fields:
+            if name in _OPTIONAL:
+                continue
+            raise ValueError(f"{what} needs {name!r}")
+        value = fields[name]
+        if not isinstance(value, kinds) or (isinstance(value, bool) and object not in kinds):
+            raise ValueError(f"{what}: {name} is {value!r}, which is of the wrong type")
+    return fields

@@ -1,0 +1,158 @@
+"""Leaving a command for the process that owns a journal, and waiting for what becomes of it."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from typing import Final, TypeVar
+
+import trio
+from attrs import frozen
+
+from treewarden.agents.errors import JournalError
+
+from ..core.command import Command
+from .canonical import dump
+from .holder import Fate, ProcessTable, ProcfsTable
+from .reading import JournalFile
+from .schema import NOW
+from .seams import RunSync
+from .taking import meta
+
+__all__ = ["Outcome", "send"]
+
+T = TypeVar("T")
+
+_LOOK_EVERY: Final = 0.02
+"""Seconds between two looks at whether there is an answer."""
+_PATIENCE: Final = 2.0
+"""Seconds to wait while another process writes."""
+
+
+@frozen
+class Outcome:
+    """What became of a command."""
+
+    id: str
+    state: str
+    """`applied` or `refused`; `taken` if the owner has begun and not answered; `withdrawn` if it has not begun, and
+    never will."""
+    text: str
+    duplicate: bool = False
+    """It was there before: this is its answer, and nothing was done a second time."""
+
+
+async def send(
+    file: str | os.PathLike[str],
+    command: Command,
+    id: str,
+    *,
+    within: float = 10.0,
+    processes: ProcessTable | None = None,
+    run_sync: RunSync = trio.to_thread.run_sync,
+) -> Outcome:
+    """Have the owner of `file` carry out `command`, under an id of the sender's: the same one counts once.
+
+    Waits `within` seconds for the answer; then the command is taken back, unless the owner has begun with it. Cancelled
+    while it waits: likewise. Raises `JournalError` if nobody owns the file, or if the id belongs to another command.
+    """
+    inbox = _Inbox(pathlib.Path(file), dump(command.as_data()), id, processes or ProcfsTable())
+    new = await run_sync(inbox.put)
+    found = None
+    left = "", ""
+    try:
+        with trio.move_on_after(within):
+            found = await _answer(inbox, run_sync)
+    finally:
+        if found is None:
+            with trio.CancelScope(shield=True):
+                left = await run_sync(inbox.take_back)
+    state, text = found or left
+    return Outcome(id, state, text, duplicate=not new)
+
+
+async def _answer(inbox: _Inbox, run_sync: RunSync) -> tuple[str, str]:
+    while True:
+        found = await run_sync(inbox.look)
+        if found is not None:
+            return found
+        await trio.sleep(_LOOK_EVERY)
+
+
+class _Inbox:
+    """The table of commands, for one of them. Every call blocks."""
+
+    def __init__(self, file: pathlib.Path, body: str, id: str, processes: ProcessTable) -> None:
+        self._file = file
+        self._body = body
+        self._id = id
+        self._processes = processes
+
+    def put(self) -> bool:
+        """Leave it; False if it was there before."""
+        epoch = self._owner()
+
+        def put(connection: sqlite3.Connection) -> bool:
+            found = connection.execute("SELECT body FROM commands WHERE id = ?", (self._id,)).fetchone()
+            if found is not None:
+                if found[0] != self._body:
+                    raise JournalError(f"{self._file}: the id {self._id} belongs to another command; take a new one")
+                return False
+            current = meta(connection)
+            if current is None or current[2] != epoch:
+                raise JournalError(f"{self._file} has another owner since a moment ago: send it again")
+            connection.execute(
+                f"INSERT INTO commands VALUES (?, ?, {NOW}, 'waiting', '', ?)", (self._id, self._body, epoch)
+            )
+            return True
+
+        return self._write(put)
+
+    def look(self) -> tuple[str, str] | None:
+        """Its answer, if there is one."""
+        with JournalFile.open(self._file) as journal:
+            found = journal.answer(self._id)
+        return found if found is not None and found[0] in ("applied", "refused") else None
+
+    def take_back(self) -> tuple[str, str]:
+        """Its answer; if there is none, nobody will begin with it any more."""
+
+        def take_back(connection: sqlite3.Connection) -> tuple[str, str]:
+            gone = connection.execute("DELETE FROM commands WHERE id = ? AND state = 'waiting'", (self._id,)).rowcount
+            found = connection.execute("SELECT state, answer FROM commands WHERE id = ?", (self._id,)).fetchone()
+            if gone or found is None:
+                return "withdrawn", "its owner did not answer in time, and nothing was done"
+            state, text = found
+            return state, text or "its owner has begun with it, and did not say in time what came of it"
+
+        return self._write(take_back)
+
+    def _owner(self) -> int:
+        """The epoch of the process that will see the command. Raises `JournalError` if there is none."""
+        with JournalFile.open(self._file, processes=self._processes) as journal:
+            holder, now = journal.ownership()
+            lives = holder is not None and self._processes.fate(holder.process) is not Fate.GONE
+            if holder is not None and lives and not holder.released and holder.lease_until > now:
+                return holder.epoch
+            why = journal.describe_holder()
+        raise JournalError(f"nobody runs a tree on {self._file} ({why}): start it first")
+
+    def _write(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        uri = f"{self._file.absolute().as_uri()}?mode=rw"
+        try:
+            with closing(sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)) as connection:
+                connection.execute("PRAGMA synchronous = EXTRA")
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    answer = question(connection)
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+                return answer
+        except sqlite3.Error as error:
+            raise JournalError(f"{self._file}: the command cannot be left there: {error}") from error

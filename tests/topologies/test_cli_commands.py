@@ -1,0 +1,104 @@
+"""The words that ask something of a tree in another process: what they print, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from treewarden.topologies.cli import main
+
+from .cli_desk import Running, begin, desk
+
+MODULE: Final = """
+from attrs import frozen
+from treewarden.agents import Agent, handles
+
+@frozen
+class Letter:
+    text: str
+
+class Writer(Agent[tuple[str, ...]]):
+    state = ()
+
+    @handles
+    def letter(self, message: Letter) -> None:
+        self.state = (*self.state, message.text)
+        self.record(message)
+"""
+
+
+@pytest.fixture
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Running]:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cli_writer.py").write_text(MODULE)
+    desk(tmp_path, '{ id = "writer", agent = "cli_writer:Writer" }')
+    with begin("run", "desk.toml", "--json", cwd=tmp_path) as process:
+        process.event("SupervisorStarted")
+        yield process
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    code = main([words[0], "desk.db", *words[1:]])
+    return code, capsys.readouterr().out
+
+
+def parsed(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    return json.loads(said(capsys, *words, "--json")[1])
+
+
+def test_a_tree_in_another_process_is_spoken_to(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    letter = ("send", "writer", "Letter", '{"text": "hello"}', "--id", "mine")
+    assert said(capsys, *letter) == (0, "applied: writer was told Letter\n")
+    assert said(capsys, *letter) == (0, "duplicate: writer was told Letter\n")
+    answered = running.event("CommandAnswered")
+    assert (answered["data"]["command"], answered["data"]["what"]) == ("mine", "tell")
+    recorded = running.event("Recorded")
+    assert recorded["data"]["facts"] == {"text": "hello"}
+    code, text = said(capsys, "send", "writer", "Letter", '{"txt": 1}')
+    assert code == 1
+    assert text.startswith("refused: this is no cli_writer:Letter: ")
+    kept = parsed(capsys, "checkpoint", "writer", "--name", "good")
+    assert (kept["state"], kept["duplicate"]) == ("applied", False)
+    assert said(capsys, "send", "writer", "Letter", '{"text": "bad"}')[0] == 0
+    assert said(capsys, "roll-back", "writer", "--to", "good")[0] == 0
+    assert said(capsys, "roll-back", "writer", "--declared")[0] == 0
+    assert said(capsys, "signal", "writer", "slow", "--severity", "0.2")[0] == 0
+    assert said(capsys, "stop", "writer") == (0, "applied: writer is stopped\n")
+    assert said(capsys, "resume", "writer")[0] == 0
+    code, text = said(capsys, "resume", "writer")
+    assert (code, text) == (1, "refused: writer runs: there is nothing to resume\n")
+    assert said(capsys, "drain", "writer") == (0, "applied: writer is drained\n")
+    assert said(capsys, "stop") == (0, "applied: the tree has stopped\n")
+    assert running.end() == 0
+    assert main(["send", "desk.db", "writer", "Letter", '{"text": "late"}']) == 2
+    assert "nobody runs a tree on desk.db (closed in order by " in capsys.readouterr().err
+
+
+def test_a_process_that_was_killed_is_spoken_to_no_more(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    running.signal(signal.SIGKILL)
+    running.process.wait(30)
+    assert main(["stop", "desk.db"]) == 2
+    assert "which has died): start it first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("send desk.db writer Letter {", "'{' is not JSON"),
+        ("send none.db writer Letter", "there is no journal none.db"),
+        ("stop desk.db --within 1e9", "give a number of seconds, at most 86400"),
+        ("roll-back desk.db writer", "one of the arguments --to --declared is required"),
+        ("resume desk.db /", "resume concerns one slot; name its path, not /"),
+    ],
+)
+def test_what_cannot_be_asked(
+    words: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words.split()) == 2
+    assert complaint in capsys.readouterr().err

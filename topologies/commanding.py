@@ -1,0 +1,212 @@
+"""Commands of other processes, from the journal's file: taken, carried out, answered, each once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import trio
+
+from treewarden.agents.agent import is_agent_class
+from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.core.message import Envelope
+from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.errors import (
+    CommitFailed,
+    ConfigurationError,
+    MailboxFull,
+    NoSuchSlot,
+    NotHandled,
+    TreewardenError,
+)
+from treewarden.agents.slot import Slot
+from treewarden.supervisor.common import Common
+from treewarden.supervisor.core.command import Command, parse_command
+from treewarden.supervisor.core.event import CommandAnswered, Event
+from treewarden.supervisor.core.spec import ChildSpec, Spec, Strategy, SupervisorSpec
+from treewarden.supervisor.journal.port import AnswerRow, CommandRow, Commit
+from treewarden.supervisor.registry import Pool
+from treewarden.supervisor.settling import SlotStore
+
+from .running import Tree
+
+__all__ = ["obey"]
+
+_AT_ONCE: Final = 16
+"""Commands that are carried out side by side."""
+
+
+async def obey(tree: Tree, common: Common) -> None:
+    """Carry out what other processes ask for, for as long as the tree is open. Each command has a task of its own."""
+    under_way: set[str] = set()
+    room = trio.Semaphore(_AT_ONCE)
+    async with trio.open_nursery() as nursery:
+
+        async def carry_out(row: CommandRow) -> None:
+            async with room:
+                await _Order(tree, common, row).carry_out()
+            under_way.discard(row.id)
+
+        while True:
+            for row in await common.journal.commands():
+                if row.id not in under_way:
+                    under_way.add(row.id)
+                    nursery.start_soon(carry_out, row)
+
+
+class _Order:
+    """One command on its way to its answer."""
+
+    def __init__(self, tree: Tree, common: Common, row: CommandRow) -> None:
+        self._tree = tree
+        self._common = common
+        self._row = row
+        self._command = Command(what="unknown", path=ROOT)
+
+    async def carry_out(self) -> None:
+        """Do it and answer. A command whose sender took it back meanwhile is left alone."""
+        epoch = self._common.journal.opened.epoch
+        try:
+            if self._row.epoch != epoch:
+                raise ConfigurationError(f"it was meant for the owner of epoch {self._row.epoch}, which has gone")
+            try:
+                self._command = parse_command(json.loads(self._row.body))
+            except ValueError as error:
+                raise ConfigurationError(str(error)) from None
+            with trio.move_on_after(self._command.within):
+                await self._do()
+                return
+            await self._answer(False, f"it took longer than {self._command.within:g} s; what it began may go on")
+        except CommitFailed:
+            pass  # taken back, or not to be written now: then nothing of it was done, and its sender sees no answer
+        except TreewardenError as error:
+            await self._answer(False, str(error))
+        except trio.Cancelled:
+            await self._answer(False, "the tree ended before it was done")
+            raise
+
+    async def _do(self) -> None:
+        command = self._command
+        if command.what == "tell":
+            await self._tell()
+            return
+        await self._common.journal.commit(Commit(answers=(AnswerRow(self._row.id, "taken"),)))
+        match command.what:
+            case "signal":
+                self._tree.signal(command.path, command.fields)
+                done = f"{command.path}: its supervisor has been told of {command.fields['kind']}"
+            case "stop" if command.path == ROOT:
+                await self._answer(True, "the tree stops")
+                self._tree.stop(f"{command.by} asked for it")
+                return
+            case "stop":
+                done = await self._stop()
+            case "resume":
+                done = await self._resume()
+            case "drain":
+                drained = await self._tree.drain(command.path, within=command.within)
+                left = sum(drained.left.values())
+                done = f"{command.path} is drained"
+                done += f"; {left} that waited became dead letters" if left else ""
+            case "checkpoint":
+                kept = await self._tree.checkpoint(command.path, **command.fields)
+                done = f"{command.path}: its state is kept as checkpoint {kept.number}"
+            case _:
+                back = await self._tree.roll_back(command.path, to=command.fields["to"], by=command.by)
+                to = "the state that its class declares" if back is None else f"checkpoint {back.number}"
+                done = f"{command.path} is back at {to}"
+        await self._answer(True, done)
+
+    async def _answer(self, applied: bool, text: str) -> None:
+        """Make the answer a fact. If that fails, its sender sees none."""
+        answer, event = self._answered(applied, text)
+        with trio.CancelScope(shield=True):
+            try:
+                await self._common.journal.commit(
+                    Commit(answers=(answer,), events=((self._common.clock.wall(), event),))
+                )
+            except CommitFailed:
+                return
+
+    def _answered(self, applied: bool, text: str) -> tuple[AnswerRow, Event]:
+        command = self._command
+        event = CommandAnswered(
+            path=command.path, command=self._row.id, what=command.what, by=command.by, applied=applied, text=text
+        )
+        return AnswerRow(self._row.id, "applied" if applied else "refused", text), event
+
+    # -- a message
+
+    async def _tell(self) -> None:
+        """In one transaction with its answer, where the mailbox is on disk: it waits there once, and is answered."""
+        path, message = self._command.path, self._message()
+        found = self._common.registry.find(path)
+        slots = [found] if isinstance(found, Slot) else found.choose(message) if isinstance(found, Pool) else []
+        done = f"{path} was told {self._command.fields['kind']}"
+        if len(slots) == 1 and slots[0].durable and isinstance(slots[0].store, SlotStore):
+            slot, store = slots[0], slots[0].store
+            envelope = Envelope(message)
+            if slot.handles and slot.handles.isdisjoint(type(message).__mro__):
+                raise NotHandled(f"{path}: it does not handle {self._command.fields['kind']}", path=path)
+            if not await slot.reserve(envelope):
+                raise MailboxFull(f"{path}: there is no room in its mailbox, and it drops what is new", path=path)
+            await store.obey(slot, envelope, *self._answered(True, done))
+            return
+        await self._common.journal.commit(Commit(answers=(AnswerRow(self._row.id, "taken"),)))
+        await self._tree.ref(path).tell(message, within=self._command.within)
+        await self._answer(True, done)
+
+    def _message(self) -> Any:
+        """The message that the command describes, of a type that the agent handles. No other class is ever made."""
+        path, kind = self._command.path, self._command.fields["kind"]
+        spec = self._spec(path)
+        if isinstance(spec, SupervisorSpec) and spec.router is not None and spec.children:
+            spec = spec.children[0]
+        if not isinstance(spec, ChildSpec):
+            raise ConfigurationError(f"{path} is no agent and no pool; tell one of those below it")
+        codec = self._common.codec_for(spec)
+        agent = spec.agent if is_agent_class(spec.agent) else self._common.makers[spec.agent]
+        known = {codec.kind_of(each): each for each in agent.handlers}
+        fitting = [stored for stored, each in known.items() if kind in (stored, each.__qualname__)]
+        if len(fitting) != 1:
+            names = ", ".join(sorted(known if fitting else {each.__qualname__ for each in known.values()}))
+            what = "which of them is meant is not clear" if fitting else f"it does not handle {kind!r}"
+            raise ConfigurationError(f"{path}: {what}; it handles {names or 'nothing'}")
+        return codec.read(fitting[0], self._command.fields["data"])
+
+    # -- a slot
+
+    def _spec(self, path: Path) -> Spec:
+        supervisor = self._common.supervisors.get(path.parent)
+        child = supervisor.children.get(path.name) if supervisor is not None else None
+        if child is None:
+            self._common.registry.find(path)  # which says what is near
+            raise NoSuchSlot(f"{path}: the tree has no such slot", path=path)
+        return child.spec
+
+    async def _stop(self) -> str:
+        path = self._command.path
+        self._spec(path)
+        supervisor = self._tree.supervisor(path.parent)
+        if self._common.supervisors[path.parent].spec.strategy is Strategy.DYNAMIC:
+            await supervisor.terminate_dynamic(path.name)
+        else:
+            await supervisor.terminate_child(path.name)
+        return f"{path} is stopped"
+
+    async def _resume(self) -> str:
+        """Let a slot go on that is held, throttled or stopped, and say what it is then."""
+        path = self._command.path
+        self._spec(path)
+        supervisor = self._tree.supervisor(path.parent)
+        (before,) = [view for view in await supervisor.children() if view.path == path]
+        if before.state is SlotState.UP and not before.note:
+            raise ConfigurationError(f"{path} runs: there is nothing to resume")
+        if before.state is SlotState.DOWN:
+            await supervisor.restart_child(path.name)
+        else:
+            self._tree.resume(path, self._command.by)
+        (after,) = [view for view in await supervisor.children() if view.path == path]  # behind the order, in its queue
+        if after.state is not SlotState.UP:
+            raise ConfigurationError(f"{path} is {after.state}: {after.note or 'it did not start'}")
+        return f"{path} runs again, in life {after.incarnation}"

@@ -1,0 +1,113 @@
+"""What the words take that ask something of a running tree."""
+
+from __future__ import annotations
+
+import argparse
+
+from treewarden.agents.core.path import ROOT
+
+from .words import Words, add_json, add_word, path, positive
+
+__all__ = ["COMMANDS", "add_commands"]
+
+COMMANDS = ("send", "signal", "stop", "resume", "drain", "checkpoint", "roll-back")
+
+
+def add_commands(words: Words) -> None:
+    """Declare them all."""
+    _send(words)
+    _signal(words)
+    _stop(words)
+    _resume(words)
+    _drain(words)
+    _checkpoint(words)
+    _roll_back(words)
+
+
+def _send(words: Words) -> None:
+    word = add_word(
+        words, "send", "tell an agent of a running tree a message",
+        "treewarden send desk.db writer Letter '{\"text\": \"hello\"}'",
+        "KIND is a class that the agent\nhandles, the JSON its fields; what does not fit is refused.",
+    )  # fmt: skip
+    _file_and_path(word)
+    word.add_argument("kind", metavar="KIND")
+    word.add_argument("data", metavar="JSON", nargs="?", default="{}", help="its fields ({})")
+    _common(word)
+
+
+def _signal(words: Words) -> None:
+    word = add_word(
+        words, "signal", "tell a supervisor what was noticed about a slot",
+        "treewarden signal desk.db writer slow --severity 0.6 --text '4 s behind'",
+    )  # fmt: skip
+    _file_and_path(word)
+    word.add_argument("kind", metavar="KIND", help="what was noticed, in a word")
+    word.add_argument("--severity", type=float, default=0.5, metavar="0-1", help="how bad it is (0.5)")
+    word.add_argument("--text", default="", metavar="TEXT")
+    _common(word)
+
+
+def _stop(words: Words) -> None:
+    word = add_word(
+        words, "stop", "stop a running tree in order, or one slot of it", "treewarden stop desk.db writer",
+        "Of the whole\ntree it waits until its process has closed the journal.",
+    )  # fmt: skip
+    _file_and_path(word, optional=True)
+    _common(word)
+
+
+def _resume(words: Words) -> None:
+    word = add_word(
+        words, "resume", "let a slot go on that is held, throttled or stopped", "treewarden resume desk.db writer"
+    )
+    _file_and_path(word)
+    _common(word)
+
+
+def _drain(words: Words) -> None:
+    word = add_word(
+        words, "drain", "handle what waits, and stop: a slot, a part of a tree, or all",
+        "treewarden drain desk.db writer",
+        "What is\nleft after --within becomes dead letters.",
+    )  # fmt: skip
+    _file_and_path(word, optional=True)
+    _common(word)
+
+
+def _checkpoint(words: Words) -> None:
+    word = add_word(
+        words, "checkpoint", "keep the state of an agent of a running tree",
+        "treewarden checkpoint desk.db writer --name good",
+    )  # fmt: skip
+    _file_and_path(word)
+    word.add_argument("--name", default="", metavar="NAME", help="one with a name stays for good")
+    word.add_argument("--description", default="", metavar="TEXT")
+    word.add_argument("--tag", action="append", metavar="TAG", help="may be repeated")
+    _common(word)
+
+
+def _roll_back(words: Words) -> None:
+    word = add_word(
+        words, "roll-back", "give an agent of a running tree a state that was kept",
+        "treewarden roll-back desk.db writer --to good",
+    )  # fmt: skip
+    _file_and_path(word)
+    which = word.add_mutually_exclusive_group(required=True)
+    which.add_argument("--to", metavar="N|NAME", help="a checkpoint's number, or the newest of a name")
+    which.add_argument("--declared", action="store_true", help="the state that its class declares")
+    _common(word)
+
+
+def _file_and_path(word: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    word.add_argument("file", metavar="FILE.db")
+    if optional:
+        word.add_argument("path", metavar="PATH", type=path, nargs="?", default=ROOT, help="all of it, if missing")
+    else:
+        word.add_argument("path", metavar="PATH", type=path)
+
+
+def _common(word: argparse.ArgumentParser) -> None:
+    word.add_argument("--id", metavar="ID", help="of your own: the same one counts once, however often it is sent")
+    word.add_argument("--within", type=positive, default=30.0, metavar="SECONDS", help="how long it may take (30)")
+    add_json(word)

@@ -1,0 +1,116 @@
+"""`treewarden send`, `stop`, `resume` and the other words that ask something of a running tree, through its journal."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import secrets
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import trio
+
+from treewarden.agents.errors import ConfigurationError
+from treewarden.supervisor.core.command import Command, parse_command
+from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.journal.sending import Outcome, send
+
+from .exits import ExitCode
+from .stdout import Stdout
+
+__all__ = ["command"]
+
+_LOOK_EVERY: Final = 0.05
+"""Seconds between two looks at whether a tree that stops has gone."""
+_GRACE: Final = 1.0
+"""Seconds that the sender waits longer than the owner may take, to hear that it took too long."""
+
+
+def command(arguments: Namespace) -> int:
+    """Leave a command for the owner of a journal, wait for its answer, and say what happened.
+
+    Returns `ExitCode.NOT_DONE` unless it was applied. Raises `ConfigurationError` for what cannot be asked, and
+    `JournalError` where nobody owns the file.
+    """
+    out = Stdout.here()
+    given = Command(
+        what="tell" if arguments.word == "send" else arguments.word.replace("-", "_"),
+        path=arguments.path,
+        fields=_FIELDS[arguments.word](arguments),
+        by=f"{_user()} (process {os.getpid()})" if arguments.id is None else _user(),
+        within=arguments.within,
+    )
+    try:
+        order = parse_command(given.as_data())
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+    id = arguments.id if arguments.id is not None else secrets.token_hex(8)
+    outcome = trio.run(_send, arguments, order, id)
+    if arguments.json:
+        out.json({"file": arguments.file, "id": outcome.id, "state": outcome.state, "text": outcome.text,
+                  "duplicate": outcome.duplicate})  # fmt: skip
+    else:
+        word = "duplicate" if outcome.duplicate else outcome.state
+        out.lines([out.paint(f"{word}: {outcome.text}", "good" if outcome.state == "applied" else "bad")])
+    return ExitCode.ORDERLY if outcome.state == "applied" else ExitCode.NOT_DONE
+
+
+async def _send(arguments: Namespace, order: Command, id: str) -> Outcome:
+    deadline = trio.current_time() + arguments.within + _GRACE
+    outcome = await send(arguments.file, order, id, within=arguments.within + _GRACE)
+    if order.what == "stop" and order.path == "/" and outcome.state == "applied":
+        with trio.move_on_at(deadline):
+            await _wait_left(arguments.file)
+            return Outcome(outcome.id, outcome.state, "the tree has stopped", outcome.duplicate)
+    return outcome
+
+
+async def _wait_left(file: str) -> None:
+    while True:
+        if not await trio.to_thread.run_sync(_owned, file):
+            return
+        await trio.sleep(_LOOK_EVERY)
+
+
+def _owned(file: str) -> bool:
+    with JournalFile.open(file) as journal:
+        return journal.describe_holder().startswith("owned by")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a process without a name for its user
+        return f"user {os.getuid()}"
+
+
+def _message(arguments: Namespace) -> dict[str, Any]:
+    try:
+        data = json.loads(arguments.data)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{arguments.data!r} is not JSON ({error}); give the fields as in '{{\"amount\": 2}}'"
+        ) from None
+    return {"kind": arguments.kind, "data": data}
+
+
+def _checkpoint(arguments: Namespace) -> dict[str, Any]:
+    return {"name": arguments.name, "description": arguments.description, "tags": list(arguments.tag or ())}
+
+
+def _target(arguments: Namespace) -> dict[str, Any]:
+    to = arguments.to
+    return {"to": None if arguments.declared else int(to) if to.isdecimal() else to}
+
+
+_FIELDS: Final[Mapping[str, Callable[[Namespace], dict[str, Any]]]] = {
+    "send": _message,
+    "signal": lambda arguments: {"kind": arguments.kind, "severity": arguments.severity, "text": arguments.text},
+    "stop": lambda _: {},
+    "resume": lambda _: {},
+    "drain": lambda _: {},
+    "checkpoint": _checkpoint,
+    "roll-back": _target,
+}
