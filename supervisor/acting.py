@@ -92,7 +92,7 @@ class Acting:
 
     def _watch(self, child: Child, signal: Signal) -> None:
         watched = child.calm is not None or child.incident is None or child.current is None
-        if not watched and not isinstance(signal, Reported):
+        if not watched and not child.overloaded and not isinstance(signal, Reported):
             self._restarts.watch_calm(child)
 
     def _act(self, child: Child, signal: Signal, action: Action) -> Rest:

@@ -85,6 +85,10 @@ class Child:
     """The end of the incident, if nothing happens until then."""
     throttled: Alarm | None = None
     """The end of a throttle."""
+    overloaded: bool = False
+    """Its mailbox was overloaded when it was last looked at."""
+    changed_at: float | None = None
+    """When a reload gave it another spec: another version of what lives there."""
     note: str = ""
     """What an operator should know: why it is held, until when it is throttled."""
     error: BaseException | None = None

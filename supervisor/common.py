@@ -65,6 +65,8 @@ class Common:
     """Those that run, by path."""
     watched: dict[AgentLife, None] = field(factory=dict["AgentLife", None])
     """Lives with a progress limit, in the order of their starts: a set's order is another one in each process."""
+    queues: dict[AgentLife, None] = field(factory=dict["AgentLife", None])
+    """Lives whose mailbox is looked at for overload."""
     zombies: list[AgentLife] = field(factory=list["AgentLife"])
     """Lives that were fenced off; those that have ended since are dropped when somebody looks."""
     left: dict[Path, dict[Path, int]] = field(factory=dict[Path, dict[Path, int]])

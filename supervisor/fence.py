@@ -127,6 +127,8 @@ class AgentLife(Incarnation):
         )
         if spec.progress_within is not None:
             common.watched[self] = None
+        if spec.overload is not None:
+            common.queues[self] = None
         return self._life
 
     async def _prepare(self) -> Failure | Ignore | None:
@@ -254,6 +256,7 @@ class AgentLife(Incarnation):
         if self._last_moment is not None:
             self._last_moment.cancel()
         self.parent.common.watched.pop(self, None)
+        self.parent.common.queues.pop(self, None)
         for helper in self._helpers or ():
             helper.cancel()
         self.conclude(exit, tell=tell)

@@ -1,4 +1,4 @@
-"""Progress, not liveness: whoever has work in hand and brings forth nothing new is a hang."""
+"""Progress, not liveness: whoever has work in hand and brings forth nothing new is a hang. And whose mailbox fills."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Final
 
 import trio
 
+from treewarden.agents.slot import Slot
+
 from .common import Common
-from .core.limits import check_progress
+from .core.limits import check_progress, check_queue
 from .fence import AgentLife
 
 __all__ = ["watch_progress"]
@@ -16,13 +18,16 @@ _SHORTEST: Final = 0.05
 _LONGEST: Final = 5.0
 _NOBODY: Final = 1.0
 """How often to look whether somebody with a limit has come."""
+_QUEUE: Final = 1.0
+"""How long a mailbox may be nearly full before that is sure to be seen, if no limit of its own says how old is old."""
 _LATE: Final = 0.5
 """A sweep that comes later than this share of its interval says more about the loop than about the agents."""
 
 
 async def watch_progress(common: Common) -> None:
-    """Look at every life that has a progress limit, four times within the shortest limit and every 5 s at least, until
-    cancelled. Somebody with a shorter limit than all others may have to wait so long for the first look.
+    """Look at every life that has a limit of progress or of its mailbox, four times within the shortest limit and
+    every 5 s at least, until cancelled. Somebody with a shorter limit than all others may have to wait so long for the
+    first look.
 
     A sweep that comes late is left out: a loop that lags must not take its own lag for theirs.
     """
@@ -34,10 +39,12 @@ async def watch_progress(common: Common) -> None:
             continue
         for life in list(common.watched):
             _look(life, common.clock.now())
+        _look_at_queues(common)
 
 
 def _interval(common: Common) -> float:
     limits = [life.limit for life in common.watched if life.limit is not None]
+    limits += [_QUEUE if life.spec.overload is None else life.spec.overload.oldest or _QUEUE for life in common.queues]
     return min(_LONGEST, max(_SHORTEST, min(limits) / 4)) if limits else _NOBODY
 
 
@@ -51,3 +58,25 @@ def _look(life: AgentLife, now: float) -> None:
     if signal is not None:
         life.stalled_on = slot.busy
         life.parent.post(signal)
+
+
+def _look_at_queues(common: Common) -> None:
+    """One signal when a mailbox becomes overloaded, and one when it is no longer. Workers that share a queue speak
+    through the first of them."""
+    now, seen = common.clock.now(), set[Slot]()
+    for life in list(common.queues):
+        mail, limit = life.slot.mail, life.spec.overload
+        if limit is None or mail in seen or life.exit is not None:
+            continue
+        seen.add(mail)
+        life.child.overloaded, signal = check_queue(
+            life.slot.path,
+            now,
+            limit,
+            over=life.child.overloaded,
+            depth=len(mail),
+            capacity=mail.spec.capacity,
+            oldest=mail.oldest,
+        )
+        if signal is not None:
+            life.parent.post(signal)

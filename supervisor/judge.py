@@ -15,7 +15,7 @@ from .core.event import Decided, Event, SignalNoted
 from .core.history import RestartHistory
 from .core.incident import Incident, Outcome
 from .core.outcomes import learn
-from .core.signal import ChildExited, Recovered, Reported, RestartFailed, Signal
+from .core.signal import ChildExited, Overloaded, Recovered, Reported, RestartFailed, Signal
 from .core.spec import ChildSpec, SupervisorSpec
 from .core.symptom import describe, trouble_in
 from .core.window import Window
@@ -57,6 +57,7 @@ class Judge:
             outcomes=common.outcomes,
             now=signal.at,
             spread=common.random.random(),
+            code_changed_at=child.changed_at,
             journal_ok=common.outage.since is None,
         )
         decision = decide(self.policy, case)
@@ -85,6 +86,8 @@ class Judge:
             events.append(noted(signal))
         if isinstance(signal, Reported):
             self._reported.setdefault(signal.path, set()).add(signal.kind)
+        if isinstance(signal, Overloaded):
+            self._reported.setdefault(signal.path, set()).add("overloaded")
         uses = child.spec.uses if isinstance(child.spec, ChildSpec) else ()
         self.window = self.window.add(signal, uses)
         return incident, events

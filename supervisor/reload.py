@@ -94,8 +94,11 @@ async def reload(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes)
 
 
 async def _renew(supervisor: Supervisor, child: Child) -> None:
+    """Begin with the new spec. Whoever was held, or throttled, for what the old one did is so no longer."""
     if child.current is not None:
         await supervisor.children.stop(child, "reloaded")
+    child.changed_at = supervisor.common.clock.now()
+    supervisor.remedies.resume(child)
     await _start(supervisor, child)
 
 

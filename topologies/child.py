@@ -13,6 +13,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError
 from treewarden.agents.worker import AgentSpec
 from treewarden.supervisor.core.checkpoint import Retention
+from treewarden.supervisor.core.limits import QueueLimit
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
     Backoff,
@@ -46,6 +47,7 @@ class ChildOptions(TypedDict, total=False):
     backoff: Backoff
     start_within: float
     progress_within: float | None
+    overload: QueueLimit | None
     stable_after: float
     restarts: Intensity | None
     restore: Restore

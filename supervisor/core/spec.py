@@ -14,6 +14,7 @@ from treewarden.agents.core.durability import MailboxSpec, Overflow
 from treewarden.agents.core.path import Path, check_id
 
 from .checkpoint import Retention
+from .limits import QueueLimit
 
 if TYPE_CHECKING:
     from .decision import Policy
@@ -195,6 +196,8 @@ class ChildSpec:
 
     None: no limit.
     """
+    overload: QueueLimit | None = None
+    """From when its mailbox is overloaded, which is a signal to the supervisor. None: it is not looked at."""
     stable_after: float = field(default=10.0, validator=_number(0))
     """Seconds of life after which an incident is over and the backoff begins anew."""
     restarts: Intensity | None = None

@@ -8,6 +8,7 @@ from typing import Final
 
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Overflow
 from treewarden.supervisor.core.checkpoint import Retention
+from treewarden.supervisor.core.limits import QueueLimit
 from treewarden.supervisor.core.spec import (
     BRUTAL_KILL,
     AutoShutdown,
@@ -20,7 +21,7 @@ from treewarden.supervisor.core.spec import (
     Strategy,
 )
 
-from .node import Node, Problems, Reader, Refused, boolean, choice, number, record, texts, whole
+from .node import REFUSED, Node, Problems, Reader, Refused, boolean, choice, number, record, texts, whole
 from .policies import read_policy
 from .problems import guess
 
@@ -84,6 +85,21 @@ _RETENTION: Final = record(
     Retention, {"every": whole(0), "last": whole(0), "within": _SECONDS, "tagged": texts}, "a retention of checkpoints"
 )
 
+_MARKS: Final = record(
+    dict, {"high": number(0, most=1), "low": number(0, most=1), "oldest": _POSITIVE}, "a limit of the mailbox"
+)
+
+
+def _overload(node: Node, problems: Problems) -> QueueLimit | Refused:
+    given = _MARKS(node, problems)
+    if given is REFUSED:
+        return REFUSED
+    try:
+        return QueueLimit(**given)
+    except ValueError as error:
+        return problems.refuse(node, "cannot be a limit", str(error))
+
+
 AS_CHILD: Final[Mapping[str, Reader]] = {
     "restart": choice(RestartPolicy, "a restart policy"),
     "shutdown": _shutdown,
@@ -98,6 +114,7 @@ AGENT: Final[Mapping[str, Reader]] = {
     "backoff": _BACKOFF,
     "start_within": _POSITIVE,
     "progress_within": _POSITIVE,
+    "overload": _overload,
     "restarts": _INTENSITY,
     "restore": choice(Restore, "a way to restore"),
     "retention": _RETENTION,
