@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from treewarden.agents.errors import ConfigurationError, Ignore
 from treewarden.agents.shared import SharedQueue, SharedWorker
 from treewarden.agents.slot import Slot
 
+from .bulk import start_in_order, stop_in_order
 from .child import Child, Incarnation, Parent
 from .core.case import cannot_read
 from .core.event import ChildEnded, ChildIgnored, ChildStarted, ChildStartFailed
@@ -150,6 +152,10 @@ class Children:
 
         `asked` says that a call wants it, and that its caller will be told.
         """
+        if self.can_start_at_once(child):
+            failure = self.start_at_once(child, asked=asked)
+            await trio.lowlevel.checkpoint_if_cancelled()
+            return failure
         child.void()
         child.note = ""
         child.move(SlotEvent.START)
@@ -167,7 +173,7 @@ class Children:
             and is_at_rest(slot, self._common)
         )
 
-    def start_at_once(self, child: Child) -> Failure | None:
+    def start_at_once(self, child: Child, *, asked: bool = False) -> Failure | None:
         """`start`, where `can_start_at_once`."""
         child.void()
         child.note = ""
@@ -176,7 +182,7 @@ class Children:
         child.slot.reopen()
         life = AgentLife(child, self._parent, child.lives + 1)
         child.current = life
-        return self._started(child, self._born(child, life, life.start_asleep()))
+        return self._started(child, self._born(child, life, life.start_asleep()), asked=asked)
 
     def _started(self, child: Child, outcome: Failure | Ignore | None, *, asked: bool = False) -> Failure | None:
         if outcome is None:
@@ -231,6 +237,19 @@ class Children:
         self.account(child, expected=True)
         keep_in_hand(life, self._common)
 
+    def stop_at_once(self, child: Child, reason: str, *, drain: bool = False) -> bool:
+        """`stop`, if that needs no waiting. False: nothing was done."""
+        life = child.current
+        if not isinstance(life, AgentLife) or not isinstance(child.spec.shutdown, Grace):
+            return False
+        if life.exit is None and not life.stop_asleep(reason, drain=drain):
+            return False
+        child.void()
+        child.move(SlotEvent.STOP)
+        self.account(child, expected=True)
+        keep_in_hand(life, self._common)
+        return True
+
     async def _end(self, child: Child, life: Incarnation, reason: str, *, drain: bool) -> None:
         match child.spec.shutdown:
             case Grace(seconds):
@@ -267,15 +286,20 @@ class Children:
         self._common.note(child.ended)
         return exit
 
+    @contextmanager
+    def noted_together(self) -> Generator[None]:
+        """Make one commit of what starts and stops at once in the block, which must not wait for anything."""
+        self._common.gather()
+        try:
+            yield
+        finally:
+            self._common.write_gathered()
+
     # -- groups
 
     async def start_group(self, children: Sequence[Child]) -> tuple[Child, Failure] | None:
         """Start these in order; returns the one that failed, after which no more are tried."""
-        for child in children:
-            failure = await self.start(child)
-            if failure is not None:
-                return child, failure
-        return None
+        return await start_in_order(self, children)
 
     async def stop_group(self, children: Sequence[Child], reason: str = "shutdown", *, drain: bool = False) -> None:
         """Stop these one after the other, the last one first. Temporary ones are dropped: nobody starts them again."""
@@ -286,16 +310,7 @@ class Children:
 
     async def stop_all(self, reason: str, *, drain: bool = False) -> None:
         """Stop every child: in reverse start order, one at a time; dynamic ones all at once."""
-        if self.strategy is not Strategy.DYNAMIC:
-            for child in reversed(list(self)):
-                await self.stop(child, reason, drain=drain)
-            return
-        async with trio.open_nursery() as nursery:
-            for child in self:
-                nursery.start_soon(self._stop_one, child, reason, drain)
-
-    async def _stop_one(self, child: Child, reason: str, drain: bool) -> None:
-        await self.stop(child, reason, drain=drain)
+        await stop_in_order(self, list(self), reason, drain=drain, one_by_one=self.strategy is not Strategy.DYNAMIC)
 
     @property
     def running(self) -> int:

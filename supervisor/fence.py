@@ -273,12 +273,19 @@ class AgentLife(Incarnation):
     # -- ending
 
     def order_stop(self, reason: str, *, drain: bool = False) -> None:
+        if not self.stop_asleep(reason, drain=drain):
+            self.slot.put_control(StopOrder(reason, drain))
+
+    def stop_asleep(self, reason: str, *, drain: bool = False) -> bool:
+        """End it in order at once, if it has no task and nothing to do before its end. False: it has to be asked.
+
+        Whoever calls this knows, so it is not told to the parent.
+        """
         life = self._life
-        asleep = not self._running and (life is None or not overrides(life.agent, "on_stop"))
-        if asleep and not (drain and self.slot.has_work):
-            self._finish(Stopped(reason))
-            return
-        self.slot.put_control(StopOrder(reason, drain))
+        if self._running or (life is not None and overrides(life.agent, "on_stop")) or (drain and self._slot.has_work):
+            return False
+        self._finish(Stopped(reason), tell=False)
+        return True
 
     def kill(self, failure: Failure | None = None) -> None:
         """Cancel it. It has ended within `KILL_WITHIN` seconds: one that does not end even so is fenced off."""

@@ -20,6 +20,7 @@ from treewarden.agents.core.exit import alone
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.errors import AgentStopped, ConfigurationError, TreeFailed
 from treewarden.agents.ports import Clock
+from treewarden.supervisor.bulk import collector_at_rest
 from treewarden.supervisor.common import Common, LoopClock
 from treewarden.supervisor.core.event import TreeClosed, TreeOpened
 from treewarden.supervisor.core.ladder import ladder
@@ -88,14 +89,18 @@ async def open_tree(
             rows=itertools.count(store.opened.last_row + 1),
         )
         common.outcomes = await _lessons(store)
-        _opened(common, blueprint)
+        size = sum(1 for _ in walk(blueprint))
+        with collector_at_rest(size):
+            _opened(common, blueprint)
         root: Root | None = None
         try:
             async with _one_error(), trio.open_nursery() as nursery:
                 nursery.start_soon(common.timers.run)
                 root = Root(common, nursery, ladder(), blueprint)
                 try:
-                    if await root.supervisor.start() is None:
+                    with collector_at_rest(size):
+                        failed_start = await root.supervisor.start()
+                    if failed_start is None:
                         nursery.start_soon(watch_progress, common)
                         nursery.start_soon(_end_with_root, root, nursery.cancel_scope)
                         tree = Tree(root, common, blueprint)
