@@ -76,7 +76,7 @@ async def test_all_start_in_order_and_stop_in_the_reverse_one(
 async def test_one_that_does_not_start_takes_those_before_it_down(autojump_clock: trio.testing.MockClock) -> None:
     for broken in (7, 9, 300):
         journal = MemoryJournal()
-        with pytest.raises(TreeFailed, match="its child did not start.*not today"):
+        with pytest.raises(TreeFailed, match=r"its child did not start.*not today"):
             async with open_tree(tree(*some(400, broken)), journal=journal):
                 pass
         started, ended = await facts(journal)
