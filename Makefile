@@ -69,6 +69,14 @@ bench-peers: env ## install the peers into build/peers; RAY=1 for Ray too (uses 
 	@build/peers/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
 		-r benchmarks/peers.txt $(if $(RAY),-r benchmarks/peers-ray.txt)
 
+.PHONY: chaos
+chaos: env ## run our own trees in worlds that seeds decide about, and kill at every place; SEEDS=10000, SWEEP=all|small|none
+	@$(BIN)/treewarden chaos own --seeds $(or $(SEEDS),10000) --sweep $(or $(SWEEP),$(if $(SEEDS),small,all))
+
+.PHONY: sabotage
+sabotage: env ## break treewarden on purpose and see that the chaos kit notices; MOST=runs for each mutant
+	@$(BIN)/treewarden chaos sabotage $(if $(MOST),--most $(MOST))
+
 .PHONY: check
 check: env links ## lint, formatting and types
 	@$(BIN)/ruff check

@@ -25,6 +25,13 @@ from .commands.why import why
 
 __all__ = ["main"]
 
+
+def _chaos(arguments: Namespace) -> int:
+    from .commands.chaos import chaos  # most of what the command could import, for one of its words
+
+    return chaos(arguments)
+
+
 _WORDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "run": run,
     "check": check,
@@ -34,6 +41,7 @@ _WORDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "policy": policy,
     **dict.fromkeys(COMMANDS, command),
     "recovery": recovery,
+    "chaos": _chaos,
 }
 
 

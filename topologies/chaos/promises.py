@@ -65,7 +65,7 @@ def restart_intensity(world: World) -> str:
 
     A policy may count several children that one fault takes down as one restart; so this looks at each child alone.
     """
-    if world.process.crashes:
+    if not world.begun or world.process.crashes:
         return ""
     limits = {
         str(path): spec.restarts

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 from .campaign import Finding
+from .run import Run
 
-__all__ = ["story"]
+__all__ = ["labels", "story"]
 
 _MARKS: Final = 25
 
@@ -35,3 +37,16 @@ def story(finding: Finding, how: str, command: str) -> list[str]:
     if run.details:
         lines += ["", run.details.rstrip()]
     return lines
+
+
+def labels(run: Run) -> Iterator[dict[str, Any]]:
+    """For each decision of a run: the slot, what was decided, and the fault that is known to have struck it last.
+
+    What a policy may learn from, since here the cause is no guess; null where no fault had struck that slot.
+    """
+    last: dict[str, str] = {}
+    for mark in run.marks:
+        if mark.kind == "fault":
+            last[mark.path] = mark.text
+        elif mark.kind == "decision":
+            yield {"at": mark.at, "path": mark.path, "action": mark.text, "cause": last.get(mark.path)}

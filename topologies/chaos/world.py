@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import trio
 from attrs import define, field, frozen
@@ -13,6 +13,8 @@ from attrs import define, field, frozen
 from treewarden.agents.core.message import Request
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import TreewardenError
+from treewarden.supervisor.core.event import Decided
+from treewarden.supervisor.journal.port import Commit
 
 from ..core.blueprint import Blueprint
 from ..core.draws import Draws
@@ -77,6 +79,8 @@ class World:
     wall_rate: float = 1.0
     quiet: trio.Event = field(factory=trio.Event)
     """Set when the faults are over."""
+    may_give_up: bool = False
+    """The tree may come to its end by itself, as one whose limits are tested does."""
     _checks: list[tuple[str, Check]] = field(factory=list[tuple[str, Check]])
     _process: Process | None = None
     gate: Gate = field(init=False)
@@ -107,6 +111,11 @@ class World:
         tree = await self._process.wait_up()
         self.nursery.start_soon(self._inject, name="faults")
         return tree
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has a tree by now."""
+        return self._process is not None
 
     @property
     def process(self) -> Process:
@@ -146,7 +155,8 @@ class World:
         """Wait until the faults are over and the process is up."""
         if self._process is not None:
             await self.quiet.wait()
-            await self.process.wait_up()
+            if not (self.may_give_up and self.process.failed):
+                await self.process.wait_up()
 
     async def stop(self) -> None:
         """Stop the tree in order, for good. Does nothing the second time."""
@@ -251,10 +261,14 @@ class World:
         if not self.process.alive:
             raise self.process.refusal()
 
-    def told(self, commit: Any, error: BaseException | None) -> None:
+    def told(self, commit: Commit, error: BaseException | None) -> None:
         """The journal is about to answer."""
         self.history.told(commit, error, trio.current_time())
         self.trace.add(commit_line(commit) if error is None else f"refused {commit_line(commit)}")
+        if error is None:
+            for _, event in commit.events:
+                if isinstance(event, Decided):
+                    self.trace.mark(Mark(trio.current_time(), "decision", event.action, event.path))
         self._told.set()
         self.look()
 

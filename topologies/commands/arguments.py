@@ -6,6 +6,7 @@ import argparse
 from importlib.metadata import version
 from typing import Final
 
+from .chaos_arguments import add_chaos
 from .command_arguments import add_commands
 from .journal_arguments import add_journal
 from .words import Words, add_json, add_word, count, names, path, positive, seeds
@@ -41,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     _policy(words)
     _recovery(words)
     add_commands(words)
+    add_chaos(words)
     return top
 
 

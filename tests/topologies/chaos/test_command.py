@@ -1,0 +1,75 @@
+"""`treewarden chaos`: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from treewarden.topologies.cli import main
+
+
+@pytest.fixture(autouse=True)
+def beside_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.path", [str(Path(__file__).parent), *__import__("sys").path])
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().out
+
+
+def test_seeds_of_an_own_tree(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    tree = "own:tree/one_for_one/message"
+    assert main(["chaos", "run", tree, "--seeds", "5", "--within", "2", "--report", str(page)]) == 0
+    assert re.search(r"^own:tree/one_for_one/message: 0 of 5, at most 45 % at 95 % failed; \d+ faults", said(capsys))
+    assert json.loads((tmp_path / "report.html.json").read_text("utf-8"))["runs"] == 5
+    assert page.read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_a_failure_is_replayed_and_shrunk(capsys: pytest.CaptureFixture[str]) -> None:
+    test = "test_world:forgets"
+    assert main(["chaos", "run", test, "--seeds", "20", "--faults", "crash,slow", "--within", "5"]) == 1
+    command = next(line for line in said(capsys).splitlines() if "treewarden chaos replay" in line)
+    string = command.split()[-1]
+    assert main(["chaos", "replay", string]) == 1
+    replayed = said(capsys)
+    assert "AssertionError" in replayed
+    assert "replayed test_world:forgets" in replayed
+    assert main(["chaos", "shrink", string, "--most", "10"]) == 1
+    assert "faults are needed" in said(capsys)
+
+
+def test_a_blueprint_in_a_file_is_left_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "desk.py").write_text(
+        "from treewarden.agents import Agent, every\n\n\nclass Clerk(Agent[int]):\n    state = 0\n\n"
+        "    @every(1.0)\n    def tick(self) -> None:\n        self.state += 1\n",
+        "utf-8",
+    )
+    file = tmp_path / "desk.toml"
+    file.write_text('children = [{ id = "clerk", agent = "desk:Clerk" }]\n', "utf-8")
+    assert main(["chaos", "sweep", str(file), "--within", "2"]) == 0
+    assert "; 0 failed" in said(capsys)
+    assert main(["chaos", "label", str(file), "--seeds", "3", "--within", "5"]) == 0
+    lines = [json.loads(line) for line in said(capsys).splitlines()]
+    assert {line["action"] for line in lines} == {"restart"}
+    assert {line["cause"] for line in lines} == {"kill"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "nothing"], "is no topology: give FILE.toml, module:function, or own:NAME"),
+        (["run", "own:nothing"], "there is no tree 'nothing'"),
+        (["run", "shop:nothing"], "shop:nothing cannot be imported"),
+        (["run", "shop:Till"], "is no `async def` that takes a world"),
+        (["run", "own:topic/message", "--faults", "rain"], "there is no fault 'rain'"),
+        (["replay", "tw1:x"], "is no run to replay, or not all of it"),
+        (["sabotage", "--only", "rain"], "there is no mutant 'rain'"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["chaos", *arguments]) == 2
+    assert sentence in capsys.readouterr().err

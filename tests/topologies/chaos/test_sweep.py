@@ -1,0 +1,89 @@
+"""A crash at every place of a run, and what the kit says of treewarden when it is broken on purpose."""
+
+from __future__ import annotations
+
+import trio
+from shop import Book, booked, shop
+
+from treewarden.topologies.chaos.campaign import run_seeds
+from treewarden.topologies.chaos.promises import no_duplicate_effects
+from treewarden.topologies.chaos.proving import prove
+from treewarden.topologies.chaos.reporting import html, summary
+from treewarden.topologies.chaos.run import Setting, run_world
+from treewarden.topologies.chaos.sabotage import is_caught, sabotage
+from treewarden.topologies.chaos.sweep import sweep
+from treewarden.topologies.chaos.world import World
+
+
+async def sells(world: World) -> None:
+    """Three orders, each of which is booked once whenever anybody dies."""
+    await world.start(shop(world))
+    await check(world)
+
+
+async def sells_carelessly(world: World) -> None:
+    """As `sells`, with an outside that does not know its orders by their keys."""
+    await world.start(shop(world, knows_keys=False))
+    await check(world)
+    assert not no_duplicate_effects(world), no_duplicate_effects(world)
+
+
+async def check(world: World) -> None:
+    told = [number for number in range(3) if await world.tell("till", Book(number))]
+    await world.calm()
+    found = await booked(world)
+    assert set(told) <= set(found)
+    assert len(set(found)) == len(found)
+
+
+def test_every_place_is_tried_once() -> None:
+    total = sweep(sells, test="sells", within=0.5, pairs=5)
+    assert (total.findings, total.pairs) == ([], 5)
+    assert total.runs == sum(total.points.values()) + 5
+    assert total.points["effect"] == total.reached["effect"] == 6
+    assert set(total.points) == {"yield", "commit", "committed", "effect"}
+    assert total.sentence.startswith("reached yield ")
+    assert total.sentence.endswith("effect 6 / 6; 5 pairs; 0 failed")
+
+
+def test_what_fails_at_one_place_is_found() -> None:
+    (finding,) = sweep(sells_carelessly, test="sells", within=0.5).findings
+    assert finding.run.failures[0].startswith("AssertionError: order 0 was done 2 times")
+    (injection,) = finding.replay.injections
+    assert str(injection).startswith(("kill * at yield:", "crash * at "))
+
+
+def test_our_own_trees_are_proved_with_progress() -> None:
+    said: list[str] = []
+    assert prove(3, ("pool/shared/volatile",), said.append) == []
+    assert said[0].startswith("seeds: 0 of 3, at most 63 % at 95 % failed; ")
+    assert said[-1].startswith("sweep of pool/shared/volatile: reached yield ")
+
+
+def test_a_broken_treewarden_is_noticed() -> None:
+    said: list[str] = []
+    assert sabotage(said.append, 20, ("forget_the_state", "allow_one_restart_more"))
+    assert said[-1] == "2 of 2 caught"
+
+
+def test_treewarden_as_it_is_is_not_caught() -> None:
+    assert not is_caught("", 3)
+
+
+async def waits(world: World) -> None:
+    await world.start(shop(world))
+    await trio.sleep(1.0)
+    world.sometimes("it <rained>", False)
+    assert world.seed < 2
+
+
+def test_a_report_says_what_was_covered_and_what_was_not() -> None:
+    total = run_seeds(waits, Setting(within=0.5), range(3), test="waits")
+    data = summary("waits", total, run_world(waits, 1, Setting(within=0.5)))
+    assert data["failed"] == "1 of 3, 0.84 % to 91 % at 95 %"
+    assert data["never_reached"] == ["it <rained>"]
+    assert "kill" in data["never_struck"]
+    page = html(data)
+    assert "it &lt;rained&gt;" in page
+    assert f"treewarden chaos replay {data['findings'][0]['replay']}" in page
+    assert "<svg" in page

@@ -1,0 +1,89 @@
+"""treewarden's own trees, all of them: many seeds, and a crash at every place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from .campaign import Campaign, Finding, find
+from .run import Run, run_world
+from .subjects import SUBJECTS, hard
+from .sweep import Sweep, sweep
+from .telling import story
+
+__all__ = ["SMALL", "prove"]
+
+SMALL: Final = ("tree/one_for_one/message", "pool/shared/message")
+"""The trees that are swept where time is short."""
+_TELL_EVERY: Final = 10.0
+_MOST: Final = 3
+"""Failures of one sweep that are told of."""
+
+
+def prove(seeds: int, swept: Sequence[str], say: Callable[[str], None], *, first: int = 0) -> list[Finding]:
+    """Run `seeds` seeds, each with the next of the trees, then sweep those in `swept`. Returns what failed, made small.
+
+    `say` is told how far it is, how fast, and each failure with the command that shows it again.
+    """
+    progress = _Progress(say)
+    findings = _seeds(seeds, first, progress)
+    for name in swept:
+        findings += _swept(name, progress)
+    return findings
+
+
+def _seeds(seeds: int, first: int, progress: _Progress) -> list[Finding]:
+    names = list(SUBJECTS)
+    total = Campaign()
+    for seed in range(first, first + seeds):
+        subject = SUBJECTS[names[seed % len(names)]]
+        run = run_world(subject.run, seed, hard())
+        total.add(run)
+        if run.failed:
+            finding = find(subject.run, run, test=f"own:{subject.name}")
+            total.findings.append(finding)
+            progress.tell_failure(finding)
+        progress.tell(f"seed {seed + 1 - first} of {seeds}", run)
+    progress.say(
+        f"seeds: {total.sentence}; {total.records:,} records, {total.records / progress.cpu:,.0f} a CPU second"
+    )
+    if total.never and seeds >= len(names):
+        progress.say(f"never reached: {', '.join(total.never)}")
+    return total.findings
+
+
+def _swept(name: str, progress: _Progress) -> list[Finding]:
+    def done(run: Run) -> None:
+        progress.tell(f"sweep of {name}", run)
+
+    total: Sweep = sweep(SUBJECTS[name].run, test=f"own:{name}", stop_after=_MOST, done=done)
+    for finding in total.findings:
+        progress.tell_failure(finding)
+    progress.say(f"sweep of {name}: {total.sentence}")
+    return total.findings
+
+
+class _Progress:
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self._began = time.process_time()
+        self._told = time.monotonic()
+        self._runs = 0
+
+    @property
+    def cpu(self) -> float:
+        """CPU seconds so far."""
+        return max(1e-9, time.process_time() - self._began)
+
+    def tell(self, where: str, run: Run) -> None:
+        """A run is over."""
+        self._runs += 1
+        if time.monotonic() - self._told >= _TELL_EVERY:
+            self._told = time.monotonic()
+            self.say(f"  {where}: {self._runs} runs in {self.cpu:.0f} s of CPU")
+
+    def tell_failure(self, finding: Finding) -> None:
+        """A run has failed."""
+        for line in story(finding, finding.replay.test, f"treewarden chaos replay {finding.replay}"):
+            self.say(line)

@@ -1,0 +1,106 @@
+"""What a campaign came to, on one page: a run as a picture, counts with intervals, and what is open."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any, Final
+
+from ..core.intervals import said
+from .campaign import Campaign
+from .injecting import KINDS
+from .run import Run
+
+__all__ = ["html", "summary"]
+
+_WIDE: Final = 900
+_COLOURS: Final = {"fault": "#c0392b", "failure": "#000000", "note": "#7f8c8d"}
+_STYLE: Final = (
+    "body{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}"
+    "table{border-collapse:collapse}td,th{border-bottom:1px solid #ddd;padding:.2em .8em;text-align:left}"
+    ".bad{color:#c0392b}.good{color:#1e8449}"
+)
+
+
+def summary(test: str, total: Campaign, shown: Run) -> dict[str, Any]:
+    """The report as data: everything that the page shows."""
+    return {
+        "test": test,
+        "failed": said(len(total.findings), total.runs),
+        "runs": total.runs,
+        "records": total.records,
+        "world_seconds": round(total.seconds, 3),
+        "faults": dict(total.faults),
+        "never_struck": sorted(KINDS.keys() - total.faults.keys()),
+        "points": dict(total.points),
+        "sometimes": {name: said(hits, total.runs) for name, hits in total.reached.items()},
+        "never_reached": list(total.never),
+        "not_replayable": list(total.escapes),
+        "findings": [
+            {"seed": each.run.seed, "failures": list(each.run.failures), "replay": str(each.replay),
+             "injections": [str(injection) for injection in each.run.injections]}
+            for each in total.findings
+        ],
+        "timeline": {
+            "seed": shown.seed,
+            "seconds": shown.seconds,
+            "marks": [{"at": mark.at, "kind": mark.kind, "path": mark.path, "text": mark.text} for mark in shown.marks],
+        },
+    }  # fmt: skip
+
+
+def html(data: dict[str, Any]) -> str:
+    """One page that needs nothing else."""
+    findings = data["findings"]
+    verdict = "<p class=bad>" if findings else "<p class=good>"
+    parts = [
+        f"<!doctype html><meta charset=utf-8><title>{escape(data['test'])}</title><style>{_STYLE}</style>",
+        f"<h1>{escape(data['test'])}</h1>{verdict}{escape(data['failed'])} failed</p>",
+        f"<p>{data['runs']} runs, {data['records']:,} records, {data['world_seconds']:,.0f} s of the worlds' time.</p>",
+        _picture(data["timeline"]),
+        _table("Faults that struck", data["faults"]),
+        _table("Reached in some run", data["sometimes"]),
+        _table("Places where a crash can come, passed", data["points"]),
+        _list("Not covered: faults that never struck", data["never_struck"]),
+        _list("Not covered: never reached", data["never_reached"]),
+        _list("Not replayable", data["not_replayable"]),
+    ]
+    for finding in findings:
+        command = f"treewarden chaos replay {finding['replay']}"
+        parts.append(f"<h2 class=bad>{escape('; '.join(finding['failures']))}</h2>")
+        parts.append(f"<ul>{''.join(f'<li>{escape(each)}</li>' for each in finding['injections'])}</ul>")
+        parts.append(f"<pre>{escape(command)}</pre>")
+    return "\n".join(part for part in parts if part) + "\n"
+
+
+def _picture(timeline: dict[str, Any]) -> str:
+    marks = timeline["marks"]
+    if not marks:
+        return ""
+    end = max(mark["at"] for mark in marks) or 1.0
+    lanes = list(dict.fromkeys(mark["path"] or mark["kind"] for mark in marks))
+    rows = [
+        f'<text x="0" y="{20 * number + 14}" font-size="12">{escape(lane)}</text>'
+        f'<line x1="160" x2="{_WIDE}" y1="{20 * number + 10}" y2="{20 * number + 10}" stroke="#eee"/>'
+        for number, lane in enumerate(lanes)
+    ]
+    for mark in marks:
+        x = 160 + (_WIDE - 170) * mark["at"] / end
+        y = 20 * lanes.index(mark["path"] or mark["kind"]) + 10
+        title = escape(f"{mark['at']:.3f} s {mark['kind']} {mark['path']} {mark['text']}")
+        colour = _COLOURS.get(mark["kind"], "#2471a3")
+        rows.append(f'<circle cx="{x:.1f}" cy="{y}" r="5" fill="{colour}"><title>{title}</title></circle>')
+    size = f'width="{_WIDE}" height="{20 * len(lanes) + 10}"'
+    return f"<h2>Seed {timeline['seed']}, {end:.1f} s</h2><svg {size} role=img>{''.join(rows)}</svg>"
+
+
+def _table(title: str, rows: dict[str, Any]) -> str:
+    if not rows:
+        return ""
+    body = "".join(
+        f"<tr><td>{escape(str(name))}</td><td>{escape(str(value))}</td></tr>" for name, value in rows.items()
+    )
+    return f"<h2>{escape(title)}</h2><table>{body}</table>"
+
+
+def _list(title: str, rows: list[str]) -> str:
+    return f"<h2>{escape(title)}</h2><p>{escape(', '.join(rows))}</p>" if rows else ""

@@ -1,0 +1,166 @@
+"""`treewarden chaos`: trees in worlds that a seed decides about."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from treewarden.agents.errors import ConfigurationError
+
+from ..chaos import faults
+from ..chaos.bodies import body_of
+from ..chaos.campaign import Campaign, Finding, find, rerun, run_seeds
+from ..chaos.proving import SMALL, prove
+from ..chaos.replaying import Replay, code_of
+from ..chaos.reporting import html, summary
+from ..chaos.run import Run, Setting
+from ..chaos.sabotage import is_caught, sabotage
+from ..chaos.subjects import SUBJECTS
+from ..chaos.sweep import sweep
+from ..chaos.telling import labels, story
+from ..core.faults import Fault
+from .exits import ExitCode
+
+__all__ = ["chaos"]
+
+_OTHERWISE: Final = 3
+"""Exit code of a replay whose trace is another one than it was."""
+
+
+def chaos(arguments: Namespace) -> int:
+    """Do what the second word says. Raises `ConfigurationError` for what cannot be run."""
+    return _DEEDS[arguments.deed](arguments)
+
+
+def _run(arguments: Namespace) -> int:
+    body = body_of(arguments.topology)
+    setting = Setting(faults=tuple(_faults(arguments.faults)), within=arguments.within)
+    marked: list[Run] = []
+    total = run_seeds(
+        body, setting, range(arguments.first, arguments.first + arguments.seeds), test=arguments.topology,
+        done=lambda run: marked.append(run) if len(marked) < 1 or run.failed else None,
+    )  # fmt: skip
+    _tell(total.findings)
+    _say(f"{arguments.topology}: {total.sentence}")
+    for escape in total.escapes:
+        _say(f"not replayable: {escape}")
+    if total.never:
+        _say(f"never reached: {', '.join(total.never)}")
+    if arguments.report:
+        _report(arguments, total, marked[-1])
+    return _code(total.findings)
+
+
+def _report(arguments: Namespace, total: Campaign, shown: Run) -> None:
+    data = summary(arguments.topology, total, shown)
+    for file, text in ((arguments.report, html(data)), (f"{arguments.report}.json", json.dumps(data, indent=1))):
+        with open(file, "w", encoding="utf-8") as report:
+            report.write(text)
+    _say(f"report: {arguments.report}, {arguments.report}.json")
+
+
+def _sweep(arguments: Namespace) -> int:
+    total = sweep(body_of(arguments.topology), test=arguments.topology, within=arguments.within, pairs=arguments.pairs)
+    _tell(total.findings)
+    _say(f"{arguments.topology}: {total.sentence}")
+    return _code(total.findings)
+
+
+def _replay(arguments: Namespace) -> int:
+    replay = Replay.parse(arguments.string)
+    body = body_of(replay.test)
+    run = rerun(body, replay)
+    finding = Finding(run=run, replay=replay, planned=len(run.injections))
+    for line in story(finding, f"replayed {replay.test}", f"treewarden chaos replay {replay}"):
+        _say(line)
+    if arguments.trace:
+        for line in run.last:
+            _say(line)
+    if replay.digest and not run.digest.startswith(replay.digest):
+        same = replay.code == code_of(body)
+        _say(
+            f"its trace is another one than it was: {'something else decides too' if same else 'the code has changed'}"
+        )
+        return _OTHERWISE if same or not run.failed else ExitCode.TREE_FAILED
+    return ExitCode.TREE_FAILED if run.failed else ExitCode.ORDERLY
+
+
+def _shrink(arguments: Namespace) -> int:
+    replay = Replay.parse(arguments.string)
+    body = body_of(replay.test)
+    run = rerun(body, replay)
+    if not run.failed:
+        _say("it does not fail any more")
+        return ExitCode.ORDERLY
+    _tell([find(body, run, test=replay.test, most=arguments.most)])
+    return ExitCode.TREE_FAILED
+
+
+def _label(arguments: Namespace) -> int:
+    """A line of JSON for each incident: what had been done to the slot, and what was decided."""
+    body = body_of(arguments.topology)
+    setting = Setting(faults=tuple(_faults(arguments.faults)), within=arguments.within)
+
+    def done(run: Run) -> None:
+        for line in labels(run):
+            _say(json.dumps({"topology": arguments.topology, "seed": run.seed, **line}))
+
+    total = run_seeds(
+        body, setting, range(arguments.first, arguments.first + arguments.seeds), test=arguments.topology, done=done
+    )
+    return _code(total.findings)
+
+
+def _own(arguments: Namespace) -> int:
+    swept = tuple(SUBJECTS) if arguments.sweep == "all" else SMALL if arguments.sweep == "small" else ()
+    return _code(prove(arguments.seeds, swept, _say, first=arguments.first))
+
+
+def _sabotage(arguments: Namespace) -> int:
+    if arguments.only:
+        return ExitCode.ORDERLY if is_caught(arguments.only, arguments.most) else ExitCode.TREE_FAILED
+    return ExitCode.ORDERLY if sabotage(_say, arguments.most) else ExitCode.TREE_FAILED
+
+
+def _faults(text: str) -> list[Fault]:
+    """`kill,crash`, or `all`. Raises `ConfigurationError` naming one that there is not."""
+    if text == "all":
+        return faults.every_fault()
+    names = [name for name in text.split(",") if name]
+    for name in names:
+        if name not in faults.__all__ or name in ("Maker", "every_fault"):
+            raise ConfigurationError(f"there is no fault {name!r}; there is {', '.join(_KNOWN)}")
+    return [getattr(faults, name)() for name in names]
+
+
+_KNOWN: Final = tuple(name for name in faults.__all__ if name not in ("Maker", "every_fault"))
+
+
+def _tell(findings: list[Finding]) -> None:
+    for finding in findings:
+        how = f"seed {finding.run.seed}"
+        for line in story(finding, how, f"treewarden chaos replay {finding.replay}"):
+            _say(line)
+
+
+def _code(findings: list[Finding]) -> int:
+    return ExitCode.TREE_FAILED if findings else ExitCode.ORDERLY
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+_DEEDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
+    "run": _run,
+    "sweep": _sweep,
+    "replay": _replay,
+    "shrink": _shrink,
+    "label": _label,
+    "own": _own,
+    "sabotage": _sabotage,
+}

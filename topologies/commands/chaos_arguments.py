@@ -1,0 +1,93 @@
+"""What `treewarden chaos` takes."""
+
+from __future__ import annotations
+
+import argparse
+
+from .words import Words, add_word, count, positive
+
+__all__ = ["add_chaos"]
+
+
+def add_chaos(words: Words) -> None:
+    """Add the word `chaos` with its own words."""
+    word = add_word(
+        words,
+        "chaos",
+        "run trees in worlds that a seed decides about",
+        "treewarden chaos run desk.toml --seeds 100",
+        "TOPOLOGY is FILE.toml,\nmodule:function (a test of a world), module:name (a blueprint), or own:NAME.",
+    )
+    deeds = word.add_subparsers(dest="deed", metavar="DEED", required=True)
+    _run(deeds)
+    _sweep(deeds)
+    _label(deeds)
+    _replay(deeds)
+    _shrink(deeds)
+    _own(deeds)
+    _sabotage(deeds)
+
+
+def _deed(deeds: Words, name: str, help: str, example: str) -> argparse.ArgumentParser:
+    deed = add_word(deeds, name, help, f"treewarden chaos {name} {example}")
+    deed.set_defaults(word="chaos")
+    return deed
+
+
+def _topology(deed: argparse.ArgumentParser) -> None:
+    deed.add_argument("topology", metavar="TOPOLOGY", help="FILE.toml, module:name or own:NAME")
+    deed.add_argument("--within", type=positive, default=10.0, metavar="SECONDS", help="how long faults come (10)")
+
+
+def _seeds(deed: argparse.ArgumentParser, default: int) -> None:
+    deed.add_argument("--seeds", type=count, default=default, metavar="N", help=f"how many ({default})")
+    deed.add_argument("--first", type=count, default=1, metavar="SEED", help="the first one (1)")
+
+
+def _faults(deed: argparse.ArgumentParser) -> None:
+    deed.add_argument("--faults", default="kill,crash", metavar="NAMES", help="which ones, or all (kill,crash)")
+
+
+def _run(deeds: Words) -> None:
+    deed = _deed(deeds, "run", "run a topology under many seeds, until one fails", "desk.toml --faults kill,crash")
+    _topology(deed)
+    _seeds(deed, 100)
+    _faults(deed)
+    deed.add_argument("--report", metavar="FILE.html", help="write a page, and its data as FILE.html.json")
+
+
+def _sweep(deeds: Words) -> None:
+    deed = _deed(deeds, "sweep", "kill at every yield, commit and effect, one at a time", "own:pool/shared/message")
+    _topology(deed)
+    deed.add_argument("--pairs", type=count, default=0, metavar="N", help="then at so many pairs of places")
+
+
+def _label(deeds: Words) -> None:
+    deed = _deed(deeds, "label", "print decisions with the faults that led to them, as lines of JSON", "desk.toml")
+    _topology(deed)
+    _seeds(deed, 10)
+    _faults(deed)
+
+
+def _replay(deeds: Words) -> None:
+    deed = _deed(deeds, "replay", "run once more what has failed", "tw1:eNqL...")
+    deed.add_argument("string", metavar="STRING", help="as the failing run printed it")
+    deed.add_argument("--trace", action="store_true", help="print the last records of its trace")
+
+
+def _shrink(deeds: Words) -> None:
+    deed = _deed(deeds, "shrink", "make a failing run smaller", "tw1:eNqL...")
+    deed.add_argument("string", metavar="STRING", help="as the failing run printed it")
+    deed.add_argument("--most", type=count, default=500, metavar="N", help="at most so many runs (500)")
+
+
+def _own(deeds: Words) -> None:
+    deed = _deed(deeds, "own", "run treewarden's own trees: each shape, strategy and durability", "--seeds 10000")
+    _seeds(deed, 200)
+    deed.add_argument("--sweep", choices=("all", "small", "none"), default="small", help="which are swept (small)")
+
+
+def _sabotage(deeds: Words) -> None:
+    deed = _deed(deeds, "sabotage", "break treewarden on purpose, and see that the kit notices", "--most 60")
+    deed.add_argument("--most", type=count, default=120, metavar="N", help="at most so many runs for each mutant (120)")
+    deed.add_argument("--only", metavar="NAME", help="this mutant, in this process")
