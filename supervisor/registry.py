@@ -15,7 +15,7 @@ from treewarden.agents.traffic import Traffic
 
 from .core.spec import Router
 
-__all__ = ["Pool", "Registry"]
+__all__ = ["Partitions", "Pool", "Registry"]
 
 
 class Pool:
@@ -43,13 +43,38 @@ class Pool:
         return [workers[place] for place in places]
 
 
+class Partitions:
+    """Equal parts of a tree behind one address. A key belongs to its part also while that is down."""
+
+    def __init__(self, path: Path, router: Router, entries: Callable[[], list[Path]], registry: Registry) -> None:
+        self.path = path
+        self._router = router
+        self._entries = entries
+        self._registry = registry
+
+    @property
+    def slots(self) -> list[Slot]:
+        """The mailboxes in which messages to this address may wait."""
+        found = [self._registry.lookup(entry) for entry in self._entries()]
+        return [
+            slot for each in found if each is not None for slot in ([each] if isinstance(each, Slot) else each.slots)
+        ]
+
+    def choose(self, message: object) -> list[Slot]:
+        """The slot that gets `message`. Raises `AgentStopped` and `NoSuchSlot` if its part does not take any."""
+        entries = self._entries()
+        (place, *_), self._router = self._router.choose([0] * len(entries), message)
+        found = self._registry.find(entries[place])
+        return [found] if isinstance(found, Slot) else list(found.choose(message))
+
+
 class Registry:
     """Every slot of one tree by its path. It outlives incarnations, also those of supervisors."""
 
     def __init__(self, alarms: Alarms) -> None:
         self._traffic = Traffic(alarms)
         self._slots: dict[Path, Slot] = {}
-        self._pools: dict[Path, Pool | Audience] = {}
+        self._pools: dict[Path, Pool | Partitions | Audience] = {}
 
     def __iter__(self) -> Iterator[Slot]:
         return iter(self._slots.values())
@@ -72,10 +97,10 @@ class Registry:
     def add(self, slot: Slot) -> None:
         self._slots[slot.path] = slot
 
-    def add_pool(self, path: Path, pool: Pool | Audience) -> None:
+    def add_pool(self, path: Path, pool: Pool | Partitions | Audience) -> None:
         self._pools[path] = pool
 
-    def lookup(self, path: Path) -> Slot | Pool | Audience | None:
+    def lookup(self, path: Path) -> Slot | Pool | Partitions | Audience | None:
         """Whatever can be told something at `path`, also a slot that has ended."""
         return self._pools.get(path) or self._slots.get(path)
 
@@ -83,7 +108,7 @@ class Registry:
         self._slots.pop(path, None)
         self._pools.pop(path, None)
 
-    def find(self, path: Path) -> Slot | Pool | Audience:
+    def find(self, path: Path) -> Slot | Pool | Partitions | Audience:
         """The slot, pool or topic at `path`.
 
         Raises `NoSuchSlot` with what is near, `AgentStopped` for a slot that ended for good.

@@ -15,6 +15,7 @@ import trio
 
 from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe, is_clean
 from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError, Ignore
 from treewarden.agents.slot import Slot
 
@@ -35,7 +36,7 @@ from .judge import Judge
 from .orders import RetryDue, StopSupervisor
 from .queue import Queue
 from .recovery import give_up, keep_in_hand, open_queue
-from .registry import Pool
+from .registry import Partitions, Pool
 from .reload import Changes
 from .remedies import Remedies
 from .restarts import Restarts
@@ -169,8 +170,12 @@ class Supervisor(Incarnation):
     def _take_address(self) -> None:
         """Make its path one that messages can be told to, if its spec says so."""
         registry = self.common.registry
-        if self.spec.router is not None and not isinstance(self.spec.router, Shared):
-            registry.add_pool(self.path, Pool(self.path, self.spec.router, self._workers))
+        router = self.spec.router
+        if router is not None and not isinstance(router, Shared):
+            if self.spec.entry is None:
+                registry.add_pool(self.path, Pool(self.path, router, self._workers))
+            else:
+                registry.add_pool(self.path, Partitions(self.path, router, self._entries, registry))
         elif self.spec.topic is not None:
             before = registry.lookup(self.path)
             topic = before if isinstance(before, Topic) else Topic(self.path, self.common)
@@ -290,6 +295,9 @@ class Supervisor(Incarnation):
         call = Call("reload", (spec, changes))
         self.post(call)
         await call.wait()
+
+    def _entries(self) -> list[Path]:
+        return [child.path.resolve(f"./{self.spec.entry}") for child in self.children]
 
     def _workers(self) -> list[Slot]:
         return [child.slot for child in self.children if child.slot is not None]

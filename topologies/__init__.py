@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from treewarden.agents.demand import on_demand
 
 from .child import child
+from .partition import partitions
 from .pipeline import pipeline, stage
 from .pool import pool
 from .topic import subscriber, topic
@@ -14,6 +15,7 @@ from .tree import tree
 
 if TYPE_CHECKING:
     from .core.blueprint import Blueprint
+    from .core.routing import partition_of
     from .errors import BlueprintError
     from .gather import Gathered, gather
     from .open import open_tree
@@ -32,6 +34,8 @@ __all__ = [
     "load",
     "loads",
     "open_tree",
+    "partition_of",
+    "partitions",
     "pipeline",
     "pool",
     "stage",
@@ -43,6 +47,7 @@ __all__ = [
 __getattr__ = on_demand(
     __name__,
     core__blueprint="Blueprint",
+    core__routing="partition_of",
     errors="BlueprintError",
     gather="Gathered gather",
     open="open_tree",

@@ -62,7 +62,7 @@ def stage_problems(specs: Sequence[Spec], flow: Flow, at: str, places: Sequence[
             found.append(
                 Problem(f"{place}.id", repr(spec.id), f"is the id of {before} too", "name one of them differently")
             )
-        if not isinstance(spec, ChildSpec) and spec.router is None:
+        if not isinstance(spec, ChildSpec) and (spec.router is None or spec.entry is not None):
             found.append(Problem(place, repr(spec.id), "has no mailbox of its own", "a stage is an agent or a pool"))
     return [*found, *flow_problems(flow, at, places)]
 

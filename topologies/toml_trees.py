@@ -12,11 +12,12 @@ from treewarden.supervisor.core.spec import Strategy, SupervisorSpec
 
 from .child import child, supervisor
 from .core.blueprint import Blueprint, Place, place_of
-from .core.node import Node, Problems, Refused, read_fields, table, text
-from .core.options import AGENT, AS_CHILD, SUPERVISOR
+from .core.node import Node, Problems, Reader, Refused, read_fields, table, text, whole
+from .core.options import AGENT, AS_CHILD, SHAPE, SUPERVISOR
 from .core.problems import Problem, either, guess, listed, shown
 from .errors import BlueprintError
 from .imports import failed_at, tree_function
+from .partition import partition_problems, partitions
 from .toml_agents import (
     EVERY,
     Placed,
@@ -151,12 +152,37 @@ def _called(source: Source, at: Node, make: Callable[..., object], args: Mapping
     return None
 
 
+def _partitioned(source: Source, node: Node, _defaults: Node | None) -> Placed:
+    """`{ id, partitions = { count, key, entry, children = [...], …a tree's options } }` and a supervisor's options."""
+    assert node.table is not None
+    problems, inner = source.problems, node.table["partitions"]
+    elsewhere = {"strategy": "write it in partitions: between them it is one_for_one"}
+    options = shape_options(node, ("id", "partitions"), SHAPE, "partitions", problems, elsewhere)
+    id = named(node, problems)
+    if inner.table is None:
+        problems.refuse(inner, "is no table", "write { count = 4, key = ..., entry = ..., children = [...] }")
+        return supervisor(id, **options), Place(node.at)
+    own = {key: part for key, part in inner.table.items() if key in _PARTITIONS}
+    given = read_fields(evolve(inner, table=own), _PARTITIONS, "partitions", problems)
+    of_tree = shape_options(inner, (*_OWN[1:], *_PARTITIONS), SUPERVISOR, "a partition", problems, _OF_AGENTS)
+    template, place = _with_children(source, inner, "0", of_tree)
+    count, key, entry = given.get("count", 4), given.get("key"), given.get("entry")
+    wrong = partition_problems(inner.at, count, key, entry) if given.keys() == own.keys() else []
+    problems.add(*wrong)
+    if wrong or given.keys() != own.keys():
+        key = entry = None
+    return partitions(template, count, key=key, entry=entry, id=id, **options), Place(node.at, (place,) * count)
+
+
+_PARTITIONS: Final[Mapping[str, Reader]] = {"count": whole(1), "key": text, "entry": text}
+
 _KINDS: Final[Mapping[str, Callable[[Source, Node, Node | None], Placed]]] = {
     "agent": read_agent,
     "worker": read_worker,
     "pool": read_pool,
     "pipeline": read_pipeline,
     "topic": read_topic,
+    "partitions": _partitioned,
     "children": _nested,
     "file": _included,
     "tree": _computed,

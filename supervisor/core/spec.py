@@ -232,6 +232,11 @@ class SupervisorSpec:
     router: Router | Shared | None = None
     """Makes the supervisor's own path an address: a message to it goes to the worker that the router chooses, or waits
     in a queue that the workers share."""
+    entry: str | None = None
+    """With a router: who below each child gets the messages that the child is chosen for, as a path seen from there.
+
+    None: the child itself, which is an agent.
+    """
     topic: tuple[Subscriber, ...] | None = None
     """Makes the supervisor's own path a topic: a message to it goes to all of these."""
     max_children: int | None = None

@@ -137,7 +137,7 @@ def _supervisor(spec: SupervisorSpec, place: Place) -> Iterator[Problem]:
         if not spec.children:
             yield Problem(f"{at}.children", repr(spec.id), "is a pool without workers", "give it a worker")
         for child, below in zip(spec.children, place.children, strict=True):
-            if isinstance(child, SupervisorSpec):
+            if isinstance(child, SupervisorSpec) and spec.entry is None:
                 yield Problem(below.at, repr(child.id), "is a supervisor; a pool's workers are agents", "give an agent")
 
 
@@ -168,7 +168,10 @@ def _outlets(blueprint: Blueprint, place: Place) -> Iterator[Problem]:
                 edges[path].append(target)
                 yield from _no_mailbox(specs, target, f"{at}.outlet[{number}]", outlet, "an outlet")
         elif spec.router is not None:
-            edges[path] = [path / child.id for child in spec.children]
+            below = "." if spec.entry is None else f"./{spec.entry}"
+            edges[path] = [(path / child.id).resolve(below) for child in spec.children]
+            if spec.entry is not None:
+                yield from _no_mailbox(specs, edges[path][0], f"{at}.entry", spec.entry, "it")
         elif spec.topic is not None:
             edges[path] = []
             for number, subscriber in enumerate(spec.topic):

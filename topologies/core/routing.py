@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from treewarden.supervisor.core.spec import SHARED, Router, Shared
 
-__all__ = ["ROUTES", "Broadcast", "ByKey", "LeastLoaded", "RoundRobin", "Route"]
+__all__ = ["ROUTES", "Broadcast", "ByKey", "LeastLoaded", "RoundRobin", "Route", "partition_of"]
 
 Route: TypeAlias = Literal["round_robin", "least_loaded", "by_key", "broadcast", "shared"]
 
@@ -89,20 +89,41 @@ class Broadcast:
         return tuple(place for place, depth in enumerate(depths) if depth is not None), self
 
 
+def partition_of(key: str | bytes | int, count: int) -> int:
+    """Which of `count` partitions a key belongs to, in this process and in any other; see `ByKey`.
+
+    Raises `TypeError` for a key that is neither text, bytes nor a whole number, `ValueError` for a count below 1.
+    """
+    encoded = _encoded(key)
+    if encoded is None:
+        raise TypeError(f"the key is {key!r}; give text, bytes or a whole number")
+    if count < 1:
+        raise ValueError(f"the count is {count!r}; give 1 or more")
+    return max(range(count), key=lambda place: _score(encoded, place))
+
+
 def _bytes(message: object, name: str) -> bytes:
     missing = object()
-    match getattr(message, name, missing):
+    key = getattr(message, name, missing)
+    encoded = _encoded(key)
+    if encoded is not None:
+        return encoded
+    kind = type(message).__qualname__
+    if key is missing:
+        raise TypeError(f"{kind} has no {name!r}, by which the pool chooses a worker; give it that attribute")
+    raise TypeError(f"{kind}.{name} is {key!r}; a pool chooses by text, bytes or a whole number")
+
+
+def _encoded(key: object) -> bytes | None:
+    match key:
         case str() as text:
             return b"t" + text.encode("utf-8", "surrogatepass")
         case bytes() as raw:
             return b"b" + raw
         case int() as number:
             return b"n%d" % number
-        case key:
-            kind = type(message).__qualname__
-            if key is missing:
-                raise TypeError(f"{kind} has no {name!r}, by which the pool chooses a worker; give it that attribute")
-            raise TypeError(f"{kind}.{name} is {key!r}; a pool chooses by text, bytes or a whole number")
+        case _:
+            return None
 
 
 def _score(key: bytes, place: int) -> bytes:
