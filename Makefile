@@ -51,6 +51,10 @@ conformance: env ## run the vectors recorded from Erlang/OTP; FILE=other.json, A
 crash: env ## cut the power at every moment of small workloads; STATES=1000000, SEED=1 for others
 	@$(BIN)/python -m tests.crash.explorer.run --states $(or $(STATES),20000) --seed $(or $(SEED),0)
 
+.PHONY: soak
+soak: env ## kill real processes for a long time; KILLS=1000 of each kind, 300 otherwise
+	@KILLS=$(or $(KILLS),300) TREEWARDEN_KILLS=$(or $(KILLS),300) $(BIN)/pytest tests/crash -k kill $(ARGS)
+
 .PHONY: test-beside
 test-beside: env ## install the wheel beside openai-agents and supervisor (uses the network)
 	@$(BIN)/pytest tests/network $(ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -66,6 +67,7 @@ class OwnedFile:
         """Why this process may not write any more. Nothing is written from then on."""
         if not claim.file.parent.is_dir():
             raise JournalError(f"{self._name} cannot be made: there is no folder {claim.file.parent}")
+        _refuse_second_name(claim.file)
         try:
             self.opened, self._mark = take(self._connected(), claim)
         except BaseException as error:
@@ -272,6 +274,17 @@ class OwnedFile:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             connection.close()
+
+
+def _refuse_second_name(file: pathlib.Path) -> None:
+    """The write-ahead log, its locks and so its owner are found by the name: under another one nobody sees them."""
+    with suppress(OSError):
+        names = file.stat().st_nlink
+        if names > 1 and file.is_file():
+            raise JournalError(
+                f"{file} is one of {names} hard links to the same file, which may be owned under another of them: its"
+                " log lies beside one name only. Remove the others (find -samefile tells them), or make a copy"
+            )
 
 
 def _was_cut_short(error: BaseException) -> bool:

@@ -77,7 +77,7 @@ def look(vfs: Vfs, files: Mapping[str, bytes]) -> Found | Violation:
             return _read(connection)
         finally:
             connection.close()
-    except apsw.Error as error:
+    except (apsw.Error, UnicodeDecodeError) as error:
         return Violation(Kind.UNREADABLE, f"{type(error).__name__}: {error}")
 
 

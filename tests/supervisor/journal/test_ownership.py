@@ -12,7 +12,7 @@ import trio
 import trio.testing
 from attrs import define, frozen
 
-from treewarden.agents.errors import CommitFailed, EpochLost, JournalOwned
+from treewarden.agents.errors import CommitFailed, EpochLost, JournalError, JournalOwned
 from treewarden.supervisor.journal.holder import Fate, Process
 from treewarden.supervisor.journal.port import Commit
 from treewarden.supervisor.journal.reading import JournalFile
@@ -98,6 +98,21 @@ async def test_a_second_process_is_refused_while_the_first_one_writes(disk: Disk
                 async with disk.owner(2, fates={1: Fate.ALIVE}, patience=0):
                     pass
             writer.execute("ROLLBACK")
+
+
+async def test_another_name_of_the_same_file_is_refused(disk: Disk) -> None:
+    """The log of the owner lies beside the first name: a second owner would not see it."""
+    other = disk.file.with_name("other.db")
+    async with disk.owner(1) as journal:
+        await journal.commit(settle(1))
+        other.hardlink_to(disk.file)
+        with pytest.raises(JournalError, match=r"other\.db is one of 2 hard links"):
+            async with Disk(other).owner(2):
+                pass
+        await journal.commit(settle(2))
+    other.unlink()
+    async with disk.owner(2, fates={1: Fate.GONE}) as journal:
+        assert (await journal.recover(DESK)).state == state(2)
 
 
 async def test_this_process_is_told_that_it_is_itself(disk: Disk) -> None:

@@ -1,0 +1,43 @@
+"""Bits of the file that flip: no event is ever read as another one than was written."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from treewarden.supervisor.core.chain import Head, verify
+
+from .explorer.checks import Found, look
+from .explorer.scribe import workloads
+from .explorer.vfs import Vfs, mounted
+from .explorer.workload import record
+
+FLIPS = 600
+
+
+@pytest.fixture
+def vfs() -> Iterator[Vfs]:
+    with mounted() as vfs:
+        yield vfs
+
+
+def test_an_event_that_was_changed_is_found_whichever_bit_it_was(vfs: Vfs) -> None:
+    workload = next(each for each in workloads(0) if each.name == "closed")
+    record(workload, vfs)
+    (name,) = files = vfs.disk.files
+    sound = look(vfs, files)
+    assert isinstance(sound, Found)
+    chance, found, harmless = random.Random(0), 0, 0
+    for _ in range(FLIPS):
+        data = bytearray(files[name])
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        seen = look(vfs, {name: bytes(data)})
+        if not isinstance(seen, Found) or not verify(seen.chain, Head(seen.head.seq, sound.head.hash)).sound:
+            found += 1
+        else:
+            assert seen.tables["events"] == sound.tables["events"]
+            harmless += 1
+    assert found + harmless == FLIPS
+    assert min(found, harmless) > FLIPS // 20, (found, harmless)
