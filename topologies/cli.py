@@ -13,6 +13,7 @@ from treewarden.agents.errors import JournalOwned, TreewardenError
 
 from .commands.arguments import parser
 from .commands.check import check
+from .commands.checkpoint import checkpoint
 from .commands.command_arguments import COMMANDS
 from .commands.commanding import command
 from .commands.exits import ExitCode
@@ -37,6 +38,7 @@ _WORDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "check": check,
     "tree": tree,
     "journal": journal,
+    "checkpoint": checkpoint,
     "why": why,
     "policy": policy,
     **dict.fromkeys(COMMANDS, command),

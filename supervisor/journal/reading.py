@@ -138,6 +138,10 @@ class JournalFile:
         """Every slot that an event is about."""
         return self._ask(rows.paths)
 
+    def state(self, path: Path) -> StateRow | None:
+        """The current state of one slot."""
+        return self._ask(lambda connection: rows.state(connection, path))
+
     def checkpoints(self, path: Path, limit: int = 20, search: Search = EVERYTHING) -> Sequence[Checkpoint]:
         """Kept states of a slot, or of all slots below a path, newest first: those that `search` finds."""
         return self._ask(lambda connection: rows.checkpoints(connection, path, limit, search))

@@ -39,6 +39,7 @@ __all__ = [
     "records",
     "recovered",
     "slots",
+    "state",
     "states",
     "timers",
     "waiting",
@@ -102,6 +103,14 @@ def recovered(connection: sqlite3.Connection, path: Path) -> Recovered:
             ReplyRow(id, path, kind, whole(connection, body), version) for id, kind, body, version in replies
         ),
     )
+
+
+def state(connection: sqlite3.Connection, path: Path) -> StateRow | None:
+    """The current state of one slot."""
+    found = connection.execute(
+        "SELECT kind, body, version, settled FROM states WHERE path = ?", (str(path),)
+    ).fetchone()
+    return None if found is None else StateRow(path, found[0], whole(connection, found[1]), *found[2:])
 
 
 def states(connection: sqlite3.Connection) -> list[StateRow]:

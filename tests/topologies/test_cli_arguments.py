@@ -13,7 +13,23 @@ from treewarden.topologies.cli import main
 
 @pytest.mark.parametrize(
     "words",
-    ["run", "check", "tree", "journal show", "journal verify", "journal check-code", "why", "journal", "recovery"],
+    [
+        "run",
+        "check",
+        "tree",
+        "journal show",
+        "journal verify",
+        "journal check-code",
+        "why",
+        "journal",
+        "recovery",
+        "checkpoint",
+        "checkpoint list",
+        "checkpoint search",
+        "checkpoint show",
+        "checkpoint diff",
+        "checkpoint keep",
+    ],
 )
 def test_every_word_explains_itself_with_an_example(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*words.split(), "--help"]) == 0

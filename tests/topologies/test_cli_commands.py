@@ -62,7 +62,8 @@ def test_a_tree_in_another_process_is_spoken_to(running: Running, capsys: pytest
     code, text = said(capsys, "send", "writer", "Letter", '{"txt": 1}')
     assert code == 1
     assert text.startswith("refused: this is no cli_writer:Letter: ")
-    kept = parsed(capsys, "checkpoint", "writer", "--name", "good")
+    assert main(["checkpoint", "keep", "desk.db", "writer", "--name", "good", "--json"]) == 0
+    kept = json.loads(capsys.readouterr().out)
     assert (kept["state"], kept["duplicate"]) == ("applied", False)
     assert said(capsys, "send", "writer", "Letter", '{"text": "bad"}')[0] == 0
     assert said(capsys, "roll-back", "writer", "--to", "good")[0] == 0

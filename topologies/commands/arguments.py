@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Final
 
 from .chaos_arguments import add_chaos
+from .checkpoint_arguments import add_checkpoint
 from .command_arguments import add_commands
 from .journal_arguments import add_journal
 from .words import Words, add_json, add_word, count, names, path, positive, seeds
@@ -38,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     _check(words)
     _tree(words)
     add_journal(words)
+    add_checkpoint(words)
     _why(words)
     _policy(words)
     _recovery(words)

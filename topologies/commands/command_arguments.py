@@ -8,9 +8,9 @@ from treewarden.agents.core.path import ROOT
 
 from .words import Words, add_json, add_word, path, positive
 
-__all__ = ["COMMANDS", "add_commands"]
+__all__ = ["COMMANDS", "add_commands", "add_keep"]
 
-COMMANDS = ("send", "signal", "stop", "resume", "drain", "checkpoint", "roll-back")
+COMMANDS = ("send", "signal", "stop", "resume", "drain", "roll-back")
 
 
 def add_commands(words: Words) -> None:
@@ -20,7 +20,6 @@ def add_commands(words: Words) -> None:
     _stop(words)
     _resume(words)
     _drain(words)
-    _checkpoint(words)
     _roll_back(words)
 
 
@@ -75,11 +74,13 @@ def _drain(words: Words) -> None:
     _common(word)
 
 
-def _checkpoint(words: Words) -> None:
+def add_keep(deeds: Words) -> None:
+    """Declare the deed of `treewarden checkpoint` that is not only about a file."""
     word = add_word(
-        words, "checkpoint", "keep the state of an agent of a running tree",
-        "treewarden checkpoint desk.db writer --name good",
+        deeds, "keep", "keep the state of an agent of a running tree",
+        "treewarden checkpoint keep desk.db writer --name good",
     )  # fmt: skip
+    word.set_defaults(word="checkpoint")
     _file_and_path(word)
     word.add_argument("--name", default="", metavar="NAME", help="one with a name stays for good")
     word.add_argument("--description", default="", metavar="TEXT")

@@ -1,0 +1,167 @@
+"""`treewarden checkpoint`: the states that a journal keeps, of a live process or a dead one."""
+
+from __future__ import annotations
+
+import json
+import time
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import CheckpointRefused
+from treewarden.supervisor.core.checkpoint import Checkpoint, Search
+from treewarden.supervisor.core.diff import ABSENT, Change
+from treewarden.supervisor.journal.comparing import compare
+from treewarden.supervisor.journal.port import StateRow
+from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.ops.wording import clean, clip, columns, local, plural
+
+from .commanding import command
+from .exits import ExitCode
+from .stdout import Stdout
+
+__all__ = ["checkpoint"]
+
+_CURRENT: Final = "current"
+
+
+def checkpoint(arguments: Namespace) -> int:
+    """Do the deed that the command line names. All but `keep`, which asks a running tree for it, read only."""
+    if arguments.deed == "keep":
+        return command(arguments)
+    out = Stdout.here()
+    with JournalFile.open(arguments.file) as journal:
+        _DEEDS[arguments.deed](journal, arguments, out)
+    return ExitCode.ORDERLY
+
+
+def _list(journal: JournalFile, arguments: Namespace, out: Stdout) -> None:
+    _tell(journal.checkpoints(arguments.path, arguments.last), f"no state of {arguments.path} is kept", arguments, out)
+
+
+def _search(journal: JournalFile, arguments: Namespace, out: Stdout) -> None:
+    since = None if arguments.since is None else time.time() - arguments.since
+    search = Search(name=arguments.name, text=arguments.text, tags=tuple(arguments.tag), since=since)
+    _tell(journal.checkpoints(arguments.path, arguments.last, search), "no checkpoint fits that", arguments, out)
+
+
+def _show(journal: JournalFile, arguments: Namespace, out: Stdout) -> None:
+    about, state = _state(journal, arguments.path, arguments.checkpoint)
+    data = json.loads(state.body)
+    if arguments.json:
+        found = {"path": state.path} if about is None else _object(about)
+        out.json({**found, "kind": state.kind, "version": state.version, "settled": state.settled, "state": data})
+        return
+    lines = [out.paint(clean(f"{state.path}: {_title(about)}"), "strong")]
+    if about is not None and about.label.description:
+        lines.append(clean(f"  {about.label.description}"))
+    lines.append(clean(f"  {state.kind} version {state.version}, after {plural(state.settled, 'settle')}"))
+    lines += [clip(f"  {clean(line)}", out.width) for line in _pretty(data)]
+    out.lines(lines)
+
+
+def _diff(journal: JournalFile, arguments: Namespace, out: Stdout) -> None:
+    _, before = _state(journal, arguments.path, arguments.before)
+    _, after = _state(journal, arguments.path, arguments.after)
+    changes = compare(before, after)
+    if arguments.json:
+        out.json([_change(change) for change in changes])
+    elif changes:
+        out.lines(
+            [out.paint(clip(clean(text), out.width), style) for change in changes for text, style in _told(change)]
+        )
+    else:
+        out.lines(["they are the same"])
+
+
+def _state(journal: JournalFile, path: Path, which: str) -> tuple[Checkpoint | None, StateRow]:
+    """The state that is meant. Raises `CheckpointRefused`."""
+    if which == _CURRENT:
+        state = journal.state(path)
+        if state is None:
+            raise CheckpointRefused(f"{path}: the journal holds no state of it", path=path)
+        return None, state
+    kept = journal.checkpoint(int(which)) if which.isdecimal() and which.isascii() and len(which) < 19 else None
+    if kept is None or kept.about.path != path:
+        named = journal.checkpoints(path, 1, Search(name=which))
+        kept = journal.checkpoint(named[0].number) if named else None
+    if kept is None or kept.about.path != path:
+        listing = f"treewarden checkpoint list {journal.file} {path}"
+        raise CheckpointRefused(f"{path}: there is no checkpoint {which!r}; see {listing}", path=path)
+    return kept.about, kept.state
+
+
+def _tell(found: Sequence[Checkpoint], none: str, arguments: Namespace, out: Stdout) -> None:
+    if arguments.json:
+        out.json([_object(each) for each in found])
+        return
+    rows = [
+        (
+            str(each.number),
+            str(each.path),
+            local(each.at),
+            f"event {each.seq}",
+            f"{each.settled} settled",
+            f"{each.size} B",
+            _label(each),
+        )
+        for each in found
+    ]
+    out.lines([clip(clean(line), out.width) for line in columns(rows)] if rows else [none])
+
+
+def _label(about: Checkpoint) -> str:
+    tags = f"[{', '.join(about.label.tags)}]" if about.label.tags else ""
+    return "  ".join(filter(None, (about.label.name, tags, about.label.description)))
+
+
+def _title(about: Checkpoint | None) -> str:
+    if about is None:
+        return "the current state"
+    name = f" ({about.label.name})" if about.label.name else ""
+    return f"checkpoint {about.number}{name}, kept {local(about.at)}, of event {about.seq}"
+
+
+def _object(about: Checkpoint) -> dict[str, Any]:
+    return {
+        "checkpoint": about.number,
+        "path": about.path,
+        "name": about.label.name,
+        "description": about.label.description,
+        "tags": about.label.tags,
+        "at": about.at,
+        "seq": about.seq,
+        "settled": about.settled,
+        "kind": about.kind,
+        "version": about.version,
+        "size": about.size,
+        "pinned": about.pinned,
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    sides = {"before": change.before, "after": change.after}
+    return {"at": change.at, **{side: value for side, value in sides.items() if value is not ABSENT}}
+
+
+def _told(change: Change) -> list[tuple[str, str]]:
+    at = change.at or "/"
+    sides = (("-", change.before, "bad"), ("+", change.after, "good"))
+    return [(f"{sign} {at}  {_short(value)}", style) for sign, value, style in sides if value is not ABSENT]
+
+
+def _short(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _pretty(data: Any) -> list[str]:
+    return json.dumps(data, ensure_ascii=False, indent=2).splitlines()
+
+
+_DEEDS: Final[Mapping[str, Callable[[JournalFile, Namespace, Stdout], None]]] = {
+    "list": _list,
+    "search": _search,
+    "show": _show,
+    "diff": _diff,
+}
