@@ -27,7 +27,7 @@ from treewarden.supervisor.core.event import TreeReloaded
 from treewarden.supervisor.core.signal import OperatorAsked, Recovered, Reported
 from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.supervisor.draining import Drained, drain
-from treewarden.supervisor.journal.port import START, DeadRow, Opened, Record, Seq
+from treewarden.supervisor.journal.port import START, DeadRow, Opened, Record, Seq, Survey
 from treewarden.supervisor.keeping import difference, keep
 from treewarden.supervisor.replaying import replay
 from treewarden.supervisor.supervisor import Supervisor
@@ -287,6 +287,14 @@ class Tree:
         subject = Path.parse(path)
         self._supervisor_of(subject)
         return await self.supervisor(subject.parent).roll_back(subject.name, to, by)
+
+    async def compact(self) -> Survey:
+        """Give up large values that nothing holds any more, and give room back to the disk, while the tree runs.
+
+        In steps of a few milliseconds between which commits go on. Returns what large values are left. Raises
+        `JournalError` if the file does not answer. Cancelled: what was done stays done.
+        """
+        return await self._common.journal.compact()
 
     # -- the whole
 

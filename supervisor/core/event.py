@@ -36,6 +36,7 @@ __all__ = [
     "SupervisorEnded",
     "SupervisorStarted",
     "TreeClosed",
+    "TreeForked",
     "TreeOpened",
     "TreeReloaded",
 ]
@@ -60,6 +61,17 @@ class TreeClosed:
 
     reason: str
     failed: bool = False
+
+
+@frozen(kw_only=True)
+class TreeForked:
+    """This journal begins as a copy of another one; the events up to `seq` are those of both."""
+
+    tree: str
+    """The id of the other journal."""
+    seq: int
+    hash: str
+    """Of event `seq`."""
 
 
 @frozen(kw_only=True)
@@ -335,6 +347,7 @@ class JournalRecovered:
 Event: TypeAlias = (
     TreeOpened
     | TreeClosed
+    | TreeForked
     | TreeReloaded
     | SupervisorStarted
     | SupervisorEnded
@@ -363,6 +376,7 @@ EVENTS: dict[str, type[Event]] = {
     for kind in (
         TreeOpened,
         TreeClosed,
+        TreeForked,
         TreeReloaded,
         SupervisorStarted,
         SupervisorEnded,

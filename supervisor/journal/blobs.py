@@ -13,13 +13,14 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Any, Final, TypeAlias, cast
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from treewarden.agents.errors import JournalDamaged
 
 from .canonical import dump, load
+from .port import Survey
 
-__all__ = ["LIMIT", "SIZE", "Blobs", "Survey", "chunks_of", "survey", "sweep", "whole"]
+__all__ = ["LIMIT", "SIZE", "Blobs", "chunks_of", "survey", "sweep", "whole"]
 
 LIMIT: Final = 65_536
 """Characters of JSON that stand where they belong."""
@@ -135,18 +136,6 @@ def chunks_of(connection: sqlite3.Connection, hash: bytes) -> Iterator[bytes]:
     question = "SELECT data FROM chunks WHERE blob = (SELECT id FROM blobs WHERE hash = ?) ORDER BY number"
     for (data,) in connection.execute(question, (hash,)):
         yield data
-
-
-@frozen(kw_only=True)
-class Survey:
-    """The large values of a file."""
-
-    count: int = 0
-    size: int = 0
-    """Characters of JSON."""
-    unused: int = 0
-    """How many of `count` no row holds any more."""
-    unused_size: int = 0
 
 
 def survey(connection: sqlite3.Connection) -> Survey:

@@ -16,8 +16,8 @@ from treewarden.agents.errors import CommitFailed, EpochLost, JournalDamaged, Jo
 from ..core.event import Event
 from . import rows
 from .batch import Batch, EventRow, fold
-from .blobs import Survey, sweep
-from .port import Commit
+from .blobs import sweep
+from .port import Commit, Survey
 from .resting import follows, works_of
 from .schema import NOW, unusable
 from .taking import Claim, meta, take
@@ -117,6 +117,22 @@ class OwnedFile:
         except sqlite3.DatabaseError as error:
             kind = JournalDamaged if type(error) is sqlite3.DatabaseError else JournalError
             raise kind(f"{self._name} cannot be read: {error}") from error
+
+    def shrink(self, most: int) -> int:
+        """Give at most `most` free pages back to the disk. Returns how many are left to give.
+
+        What is in the write-ahead log then is moved to its place, as far as no reader needs it.
+        """
+        if self.lost is not None:
+            raise self.lost
+        connection = self._connected()
+        connection.execute(f"PRAGMA incremental_vacuum({most})").fetchall()
+        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+        (kind,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+        left: int = free if kind == 2 else 0
+        if not left:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        return left
 
     def close(self) -> None:
         """Give ownership back and close. If that cannot be written, the file names this owner until its lease ends."""

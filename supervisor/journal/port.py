@@ -36,6 +36,7 @@ __all__ = [
     "ReturnedRow",
     "Seq",
     "StateRow",
+    "Survey",
     "TimerRow",
 ]
 
@@ -256,6 +257,18 @@ class Record:
 
 
 @frozen(kw_only=True)
+class Survey:
+    """The large values of a journal that stand by themselves, each once. A journal that keeps them whole has none."""
+
+    count: int = 0
+    size: int = 0
+    """Characters of JSON."""
+    unused: int = 0
+    """How many of `count` no row holds any more."""
+    unused_size: int = 0
+
+
+@frozen(kw_only=True)
 class Recovered:
     """What the journal holds for one slot."""
 
@@ -345,6 +358,17 @@ class Journal(Protocol):
 
     async def dead_letters(self, path: Path | None = None, limit: int = 100) -> Sequence[DeadRow]:
         """Messages given up, newest first."""
+        ...
+
+    async def blobs(self) -> Survey:
+        """How many large values are held apart, and how many of them nobody holds any more."""
+        ...
+
+    async def compact(self) -> Survey:
+        """Give up what nobody holds, and give room back to the disk, in short steps between which commits go on.
+
+        Returns what large values are left. Cancelled: what was done stays done.
+        """
         ...
 
     async def dead_letter(self, message: MessageId) -> DeadRow | None:

@@ -16,6 +16,7 @@ from treewarden.agents.errors import JournalDamaged, JournalError
 
 from ..core.chain import Head, StoredRow, Verdict, verify
 from ..core.checkpoint import EVERYTHING, Checkpoint, Search
+from ..core.event import TreeForked
 from . import rows
 from .holder import Fate, Holder, ProcessTable, ProcfsTable
 from .port import START, DeadRow, Kept, MessageRow, Record, Seq, StateRow
@@ -129,6 +130,11 @@ class JournalFile:
         Raises `UnknownKind` for an event that this version of treewarden cannot read.
         """
         return self._ask(lambda connection: rows.records(connection, after, limit, path, kinds))
+
+    def lineage(self) -> Sequence[TreeForked]:
+        """The journals that this one is a fork of, the first one first: each up to the event that it names."""
+        found = self.records(limit=-1, kinds=["TreeForked"])
+        return [record.event for record in found if isinstance(record.event, TreeForked)]
 
     def states(self) -> Sequence[StateRow]:
         """The current state of every slot, by path."""

@@ -25,9 +25,10 @@ from ..core.checkpoint import EVERYTHING, Checkpoint, Search
 from ..core.event import Decided
 from ..loop_watch import runs_in_real_time
 from . import rows
+from .blobs import survey
 from .holder import ProcessTable, ProcfsTable
 from .owned import OwnedFile, Written
-from .port import START, CommandRow, Commit, DeadRow, Kept, Opened, Record, Recovered, Seq
+from .port import START, CommandRow, Commit, DeadRow, Kept, Opened, Record, Recovered, Seq, Survey
 from .recent import Recent
 from .resting import follows, works_of
 from .seams import Connect, RunSync, in_thread
@@ -45,6 +46,10 @@ _BATCH: Final = 128
 More would cost the loop more than it would save the disk."""
 _HEED_EVERY: Final = 0.1
 """Seconds between two looks at whether another process has left a command."""
+_STEP: Final = 4_000_000
+"""Characters of large values that one step of a compaction deletes."""
+_PAGES: Final = 256
+"""Pages that one step gives back to the disk."""
 
 
 @define(eq=False)
@@ -214,6 +219,18 @@ class SqliteJournal:
 
     async def dead_letters(self, path: Path | None = None, limit: int = 100) -> Sequence[DeadRow]:
         return await self._ask(lambda connection: rows.dead_letters(connection, path, limit))
+
+    async def blobs(self) -> Survey:
+        return await self._ask(survey)
+
+    async def compact(self) -> Survey:
+        file = self._owned
+        left = await self._ask(lambda _: file.sweep(_STEP))
+        while left.unused:
+            left = await self._ask(lambda _: file.sweep(_STEP))
+        while await self._ask(lambda _: file.shrink(_PAGES)):
+            pass
+        return left
 
     async def dead_letter(self, message: MessageId) -> DeadRow | None:
         return await self._ask(lambda connection: rows.dead_letter(connection, message))

@@ -31,6 +31,7 @@ from ..core.event import (
     SupervisorEnded,
     SupervisorStarted,
     TreeClosed,
+    TreeForked,
     TreeOpened,
     TreeReloaded,
 )
@@ -56,6 +57,8 @@ def _text(event: Event) -> str:
             return f"opened by {event.holder}, epoch {event.epoch}, treewarden {event.version}{crash}"
         case TreeClosed():
             return f"{'failed' if event.failed else 'closed'}: {event.reason}"
+        case TreeForked():
+            return f"a fork of {event.tree} at event {event.seq} ({event.hash[:12]})"
         case TreeReloaded():
             parts = (
                 f"{word} {', '.join(paths)}"

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import trio
 from attrs import evolve
 
 from treewarden.agents.core.label import Label
@@ -58,3 +59,17 @@ async def test_going_back_to_one(owner: Owner) -> None:
         await journal.commit(Commit(keeps=(KeepRow(DESK, 1),), states=(state(5),)))
         await journal.commit(Commit(restores=(RestoreRow(DESK, 1, 6),)))
         assert (await journal.recover(DESK)).state == evolve(large, settled=6)
+
+
+async def test_a_journal_goes_on_while_it_is_compacted(owner: Owner) -> None:
+    async with owner() as journal:
+        for number in range(20):
+            await journal.commit(Commit(states=(StateRow(DESK, "desk:Tally", text([number, LONG * 3]), 1, number),)))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(journal.compact)
+            for number in range(20, 30):
+                await journal.commit(Commit(states=(state(number),)))
+        left = await journal.compact()
+        assert left.unused == 0
+        assert left == await journal.blobs()
+        assert (await journal.recover(DESK)).state == state(29)

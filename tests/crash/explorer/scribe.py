@@ -282,8 +282,8 @@ def workloads(seed: int) -> list[Workload]:
     made.append(Workload(name="two owners", sessions=takes, overlap=True, autocheckpoint=12))
     syncs = {"sync": ERRORS["sync"]}
     for name, fault, pages in (
-        ("syncs fail", Fault(syncs, first=6, every=4), 1000),
-        ("copies fail", Fault(syncs, first=6, every=5), 12),
+        ("syncs fail", Fault(syncs, first=9, every=4), 1000),
+        ("copies fail", Fault(syncs, first=12, every=5), 12),
         ("disk full", Fault(FULL, first=130, every=31), 12),
     ):
         failing = scribe(name)

@@ -130,3 +130,16 @@ async def test_one_that_is_damaged_is_called_that(file: pathlib.Path) -> None:
     async with on_disk(file) as journal:
         with pytest.raises(JournalDamaged, match="missing or damaged"):
             await journal.recover(DESK)
+
+
+async def test_compacting_gives_room_back(file: pathlib.Path) -> None:
+    async with on_disk(file) as journal:
+        for number in range(20):
+            body = text({"number": number, "document": str(number) * 100_000})
+            await journal.commit(Commit(states=(evolve(state(number), body=body),)))
+        assert (await journal.blobs()).unused == 19
+        await journal.commit(settle(21))
+        await journal.compact()
+    assert os.stat(file).st_size < 300_000
+    async with on_disk(file) as journal:
+        assert (await journal.recover(DESK)).state == state(21)

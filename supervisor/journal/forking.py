@@ -1,0 +1,150 @@
+"""A journal that shares its past with another: the same events up to one of them, and a tree of its own after it."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+from typing import Final
+
+from attrs import frozen
+
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import JournalError
+
+from ..core.event import TreeForked
+from . import blobs
+from .batch import Mark, fold
+from .port import Commit, Seq
+from .reading import JournalFile
+from .schema import NOW, VERSION, identify, migrate, unusable
+from .taking import meta
+
+__all__ = ["Fork", "ForkedState", "fork"]
+
+_PARTIAL: Final = ".forking"
+
+
+@frozen
+class ForkedState:
+    """The state with which a slot begins in a fork."""
+
+    path: Path
+    seq: Seq
+    """The last event when it was settled."""
+    exact: bool
+    """It was the slot's state at the fork; otherwise it is the newest from before it that the journal has kept."""
+
+
+@frozen(kw_only=True)
+class Fork:
+    """What became of a fork."""
+
+    file: pathlib.Path
+    tree: str
+    parent: str
+    seq: Seq
+    hash: str
+    states: tuple[ForkedState, ...]
+    messages: int
+    """That wait in the fork."""
+    left: int
+    """That wait in the journal it came from and not in the fork."""
+
+
+def fork(source: pathlib.Path, target: pathlib.Path, *, at: Seq | None = None, new_tree: Callable[[], str]) -> Fork:
+    """Write to `target` what `source` was at event `at`, or is now. `source` may be in use and is not changed. Blocks.
+
+    The fork has the events up to there under the same hashes, and behind them one that says where it comes from. At the
+    end of the journal it has everything else as well. Further back each slot has the newest state from up to there that
+    was kept, and its due times; what waited then has been handled since and what waits now may have come later, so
+    mailboxes are empty. What agents did to the world outside after the fork stays done.
+
+    Raises `JournalError` if `source` is no journal of this version, has no such event, or `target` exists.
+    """
+    with JournalFile.open(source) as reading:
+        head = reading.head.seq
+    seq = head if at is None else at
+    if not 0 < seq <= head:
+        raise JournalError(f"{source} has no event {seq}: its last one is {head}. Give one of 1 to {head}")
+    if target.exists():
+        raise JournalError(f"{target} exists; name a file that does not")
+    if not target.parent.is_dir():
+        raise JournalError(f"{target} cannot be made: there is no folder {target.parent}")
+    partial = target.with_name(target.name + _PARTIAL)
+    try:
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+    except FileExistsError:
+        raise JournalError(f"{partial} exists: remove it if nobody makes a fork there now") from None
+    try:
+        with closing(sqlite3.connect(partial, isolation_level=None, uri=True)) as connection:
+            made = _copy(connection, source, target, seq, new_tree())
+        os.link(partial, target)  # unlike a rename it replaces nothing
+    except FileExistsError:
+        raise JournalError(f"{target} exists; name a file that does not") from None
+    except sqlite3.Error as error:
+        raise unusable(error, str(source)) from error
+    finally:
+        for rest in (partial, partial.with_name(partial.name + "-journal")):
+            with suppress(FileNotFoundError):
+                os.unlink(rest)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return made
+
+
+def _copy(connection: sqlite3.Connection, source: pathlib.Path, target: pathlib.Path, seq: Seq, tree: str) -> Fork:
+    connection.execute("PRAGMA synchronous = EXTRA")
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.execute("ATTACH ? AS source", (f"{source.absolute().as_uri()}?mode=ro",))
+    connection.execute("BEGIN")
+    (version,) = connection.execute("PRAGMA source.user_version").fetchone()
+    if version != VERSION:
+        raise JournalError(f"{source} is of schema {version}; start its tree once with this treewarden, then fork it")
+    migrate(connection, identify(connection, str(target)))
+    parent, last_row, epoch, head = connection.execute("SELECT tree, last_row, epoch, seq FROM source.meta").fetchone()
+    (hash,) = connection.execute("SELECT hash FROM source.events WHERE seq = ?", (seq,)).fetchone()
+    connection.execute("INSERT INTO events SELECT * FROM source.events WHERE seq <= ?", (seq,))
+    for table in ("timers", "blobs", "chunks"):
+        connection.execute(f"INSERT INTO {table} SELECT * FROM source.{table}")
+    connection.execute("INSERT INTO checkpoints SELECT * FROM source.checkpoints WHERE seq <= ?", (seq,))
+    connection.execute("INSERT INTO states SELECT * FROM source.states WHERE seq <= ?", (seq,))
+    exact = {path for (path,) in connection.execute("SELECT path FROM states")}
+    connection.execute(
+        "INSERT INTO states (path, kind, version, body, settled, seq, epoch)"
+        " SELECT path, kind, version, body, settled, seq, epoch FROM checkpoints AS kept"
+        " WHERE path NOT IN (SELECT path FROM states) AND path IN (SELECT path FROM source.states)"
+        " AND number = (SELECT number FROM checkpoints WHERE path = kept.path ORDER BY seq DESC, number DESC LIMIT 1)"
+    )
+    (waiting,) = connection.execute("SELECT count(*) FROM source.mailbox").fetchone()
+    if seq == head:
+        for table in ("mailbox", "dead_letters", "replies"):
+            connection.execute(f"INSERT INTO {table} SELECT * FROM source.{table}")
+    blobs.sweep(connection, -1)
+    (now,) = connection.execute(f"SELECT {NOW}").fetchone()
+    event = TreeForked(tree=parent, seq=seq, hash=hash.hex())
+    batch = fold([Commit(events=((now, event),))], Mark(seq, hash, 0, last_row), epoch)
+    batch.apply(connection)
+    mark = batch.after
+    connection.execute(
+        "INSERT INTO meta VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
+        (tree, now, mark.seq, mark.hash, mark.commits, mark.last_row, epoch),
+    )
+    states = connection.execute("SELECT path, seq FROM states ORDER BY path").fetchall()
+    connection.execute("COMMIT")
+    assert meta(connection) is not None
+    return Fork(
+        file=target,
+        tree=tree,
+        parent=parent,
+        seq=seq,
+        hash=hash.hex(),
+        states=tuple(ForkedState(Path(path), of, path in exact) for path, of in states),
+        messages=waiting if seq == head else 0,
+        left=0 if seq == head else waiting,
+    )

@@ -1,0 +1,121 @@
+"""A fork shares the past of a journal up to one event, says so, and goes its own way."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import pytest
+from attrs import evolve
+
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import JournalError
+from treewarden.supervisor.core.event import TreeForked
+from treewarden.supervisor.journal.forking import Fork, fork
+from treewarden.supervisor.journal.port import Commit, ReplyRow, Seq
+from treewarden.supervisor.journal.reading import JournalFile
+
+from ...journals import DESK, WALL, checkpoint, fact, message, on_disk, settle, state, timer
+
+SHOP = Path("shop")
+GONE = Path("gone")
+LONG = f'"{"x" * 70_000}"'
+
+
+@pytest.fixture
+async def source(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Ten events of the desk; the shop settled once, after the second."""
+    async with on_disk(tmp_path / "tree.db") as journal:
+        for number in range(1, 11):
+            kept = (checkpoint(number),) if number in (2, 5) else ()
+            await journal.commit(evolve(settle(number, events=[fact(number)]), checkpoints=kept))
+            if number == 2:
+                await journal.commit(Commit(states=(evolve(state(1, SHOP), body=LONG),)))
+                await journal.commit(Commit(checkpoints=(checkpoint(1, path=GONE),)))
+        await journal.commit(
+            Commit(
+                accepted=(message(50), message(51)),
+                replies=(ReplyRow("t-50>ask.0", SHOP, "int", "4"),),
+                timers=(timer("tick", WALL),),
+            )
+        )
+    return tmp_path / "tree.db"
+
+
+def forked(source: pathlib.Path, at: Seq | None = None, name: str = "fork.db") -> Fork:
+    return fork(source, source.with_name(name), at=at, new_tree=lambda: "f0")
+
+
+async def test_at_the_end_it_has_everything(source: pathlib.Path) -> None:
+    made = forked(source)
+    assert (made.seq, made.messages, made.left) == (10, 2, 0)
+    assert [(each.path, each.exact) for each in made.states] == [(DESK, True), (SHOP, True)]
+    async with on_disk(made.file) as journal:
+        held = await journal.recover(DESK)
+        assert (held.state, held.messages, held.timers) == (state(10), (message(50), message(51)), {"tick": WALL})
+        shop = await journal.recover(SHOP)
+        assert shop.state is not None
+        assert shop.state.body == LONG
+        assert len(shop.replies) == 1
+        assert (journal.opened.tree, journal.opened.last_row, journal.head) == ("f0", 51, 11)
+        assert not journal.opened.after_crash
+        await journal.commit(settle(11, acked=[50], events=[fact(11)]))
+    with JournalFile.open(source) as reading:
+        assert reading.head.seq == 10
+        assert len(reading.messages(DESK)) == 2
+
+
+async def test_further_back_it_has_what_was_kept_until_then(source: pathlib.Path) -> None:
+    made = forked(source, 7)
+    assert [(each.path, each.seq, each.exact) for each in made.states] == [(DESK, 5, False), (SHOP, 2, True)]
+    assert (made.messages, made.left) == (0, 2)
+    async with on_disk(made.file) as journal:
+        held = await journal.recover(DESK)
+        assert (held.state, held.messages, held.replies) == (state(5), (), ())
+        assert [each.settled for each in await journal.checkpoints(DESK)] == [5, 2]
+        assert (await journal.recover(GONE)).state is None
+        assert [record.event for record in await journal.read()][:7] == [fact(number) for number in range(1, 8)]
+
+
+async def test_before_anything_was_kept_a_slot_begins_anew(source: pathlib.Path) -> None:
+    made = forked(source, 1)
+    assert made.states == ()
+    async with on_disk(made.file) as journal:
+        assert (await journal.blobs()).count == 0
+
+
+async def test_both_chains_hold_and_share_their_beginning(source: pathlib.Path) -> None:
+    made = forked(source, 7)
+    with JournalFile.open(source) as old, JournalFile.open(made.file) as new:
+        assert old.verify().sound
+        assert new.verify().sound
+        assert [record.hash for record in new.records(limit=7)] == [record.hash for record in old.records(limit=7)]
+        assert new.lineage() == [TreeForked(tree=old.tree, seq=7, hash=made.hash)]
+        assert (old.lineage(), old.tree, new.tree) == ([], made.parent, "f0")
+    again = fork(made.file, source.with_name("again.db"), new_tree=lambda: "f1")
+    with JournalFile.open(again.file) as newest:
+        assert [each.seq for each in newest.lineage()] == [7, 8]
+
+
+async def test_a_journal_in_use_can_be_forked(source: pathlib.Path) -> None:
+    async with on_disk(source) as journal:
+        await journal.commit(settle(11, events=[fact(11)]))
+        made = forked(source)
+        await journal.commit(settle(12, events=[fact(12)]))
+    assert made.seq == 11
+    with JournalFile.open(made.file) as reading:
+        assert reading.states()[0] == state(11)
+
+
+async def test_what_cannot_be_forked(source: pathlib.Path) -> None:
+    folder = source.parent
+    for at in (0, 11, -1):
+        with pytest.raises(JournalError, match=r"has no event -?\d+: its last one is 10"):
+            forked(source, at)
+    with pytest.raises(JournalError, match="exists; name a file that does not"):
+        forked(source, name="tree.db")
+    with pytest.raises(JournalError, match="there is no folder"):
+        fork(source, folder / "no" / "fork.db", new_tree=lambda: "f0")
+    with pytest.raises(JournalError, match="there is no journal"):
+        fork(folder / "no.db", folder / "fork.db", new_tree=lambda: "f0")
+    assert not [name for name in os.listdir(folder) if name.startswith("fork")]
