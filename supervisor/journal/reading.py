@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import pathlib
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, TypeVar
 
@@ -162,9 +163,15 @@ class JournalFile:
 
     def held(self) -> Iterator[Held]:
         """Every state, message, checkpoint, dead letter and reply, as it is stored, of one moment."""
+        with self.moment() as connection:
+            yield from rows.held(connection)
+
+    @contextmanager
+    def moment(self) -> Generator[sqlite3.Connection]:
+        """The tables as they are now, for the length of a block; what is committed meanwhile is not seen."""
         self._ask(lambda connection: connection.execute("BEGIN"))
         try:
-            yield from rows.held(self._connection)
+            yield self._connection
         except sqlite3.DatabaseError as error:
             raise JournalDamaged(f"{self.file} cannot be read: {error}") from error
         finally:

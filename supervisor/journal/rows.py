@@ -128,8 +128,9 @@ def held(connection: sqlite3.Connection) -> Iterator[Held]:
         ("dead letter", "dead_letters", "message"),
         ("reply", "replies", "id"),
     ):
-        for path, *rest in connection.execute(f"SELECT path, {name}, kind, version, body FROM {table} ORDER BY rowid"):
-            yield Held(what, Path(path), *rest)
+        question = f"SELECT path, {name}, kind, version, body FROM {table} ORDER BY rowid"
+        for path, named, kind, version, body in connection.execute(question):
+            yield Held(what, Path(path), named, kind, version, whole(connection, body))
 
 
 def messages(connection: sqlite3.Connection, path: Path, limit: int = -1) -> list[MessageRow]:

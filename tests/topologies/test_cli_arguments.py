@@ -20,6 +20,8 @@ from treewarden.topologies.cli import main
         "journal show",
         "journal verify",
         "journal check-code",
+        "journal export",
+        "journal import",
         "why",
         "journal",
         "recovery",

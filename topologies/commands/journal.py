@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from .check_code import check_code
+from .exporting import export, import_bundle
 from .show import show
 from .verify import verify
 
@@ -16,6 +17,8 @@ _DEEDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "show": show,
     "verify": verify,
     "check-code": check_code,
+    "export": export,
+    "import": import_bundle,
 }
 
 

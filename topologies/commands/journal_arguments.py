@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from treewarden.agents.core.path import ROOT
+
 from .words import Words, add_json, add_word, count, kind, path, positive
 
 __all__ = ["add_journal"]
@@ -14,6 +16,8 @@ def add_journal(words: Words) -> None:
     _show(deeds)
     _verify(deeds)
     _check_code(deeds)
+    _export(deeds)
+    _import(deeds)
 
 
 def _show(deeds: Words) -> None:
@@ -58,3 +62,27 @@ def _check_code(deeds: Words) -> None:
     check.add_argument("file", metavar="FILE.db")
     check.add_argument("--topology", metavar="FILE.toml", help="the tree that is to run on it")
     add_json(check)
+
+
+def _export(deeds: Words) -> None:
+    export = add_word(
+        deeds, "export", "write a journal, or one agent's part of it, as lines of JSON",
+        "treewarden journal export desk.db writer -o writer.jsonl --secret api_key",
+        "Events,\nstates, checkpoints, mailboxes, dead letters, replies and due times, of a live tree or\na dead one.",
+    )  # fmt: skip
+    export.set_defaults(word="journal")
+    export.add_argument("file", metavar="FILE.db")
+    export.add_argument("path", metavar="PATH", type=path, nargs="?", default=ROOT, help="a slot and what is below it")
+    export.add_argument("-o", dest="output", metavar="BUNDLE.jsonl", required=True, help="a new file; - is stdout")
+    export.add_argument("--secret", action="append", metavar="KEY", help="leave out values under it; may be repeated")
+    export.add_argument("--secrets", metavar="FILE", help="the keys in this file too, one to a line")
+
+
+def _import(deeds: Words) -> None:
+    word = add_word(
+        deeds, "import", "make a journal of an exported bundle", "treewarden journal import desk.jsonl copy.db",
+        "A damaged\nbundle is refused with the line that is at fault.",
+    )  # fmt: skip
+    word.set_defaults(word="journal")
+    word.add_argument("bundle", metavar="BUNDLE.jsonl")
+    word.add_argument("file", metavar="NEW.db")

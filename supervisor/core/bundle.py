@@ -1,0 +1,95 @@
+"""A journal, or one agent's part of it, as lines of JSON: each sealed together with all before it.
+
+The first line is the header, then come rows, and the last says how many there were. The seal of a line is SHA-256 over
+the seal before it and the line's JSON with sorted keys; so a line that was changed, moved, added or lost is found where
+it is. Whoever can write the bundle can seal it anew; keep heads of the journal elsewhere against that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator
+from hashlib import sha256
+from typing import Any, Final, cast
+
+__all__ = ["FORMAT", "REDACTED", "BundleDamage", "redacted", "sealed", "unsealed"]
+
+FORMAT: Final = 1
+REDACTED: Final = "[redacted]"
+"""What stands in the place of a secret value."""
+
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+class BundleDamage(Exception):
+    """A line that is not the one that was written."""
+
+    def __init__(self, line: int, text: str) -> None:
+        super().__init__(f"line {line}: {text}")
+        self.line = line
+        self.text = text
+
+
+def sealed(records: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """The lines of a bundle, with their ends; the last one is added."""
+    seal, count = "", 0
+    for record in records:
+        seal, line = _seal(seal, record)
+        count += 1
+        yield line
+    yield _seal(seal, {"type": "end", "lines": count + 1})[1]
+
+
+def unsealed(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The records of a bundle by the number of their line, without the last one. Raises `BundleDamage`."""
+    seal, number, ended = "", 0, False
+    for number, line in enumerate(lines, 1):
+        if ended:
+            raise BundleDamage(number, "there is a line behind the end")
+        record = _record(line, number)
+        found = record.pop("seal", None)
+        seal = _seal(seal, record)[0]
+        if found != seal:
+            raise BundleDamage(number, "it is not the line that was written there")
+        if record.get("type") == "end":
+            if record.get("lines") != number:
+                raise BundleDamage(number, f"{record.get('lines')} lines were written, and this is number {number}")
+            ended = True
+        else:
+            yield number, record
+    if not ended:
+        raise BundleDamage(number + 1, "the end is missing")
+
+
+def redacted(data: Any, secrets: Collection[str]) -> tuple[Any, int]:
+    """JSON data without the values under the keys in `secrets` (in lower case), and how many there were."""
+    if isinstance(data, dict):
+        clean: dict[str, Any] = {}
+        count = 0
+        for key, value in cast("dict[str, Any]", data).items():
+            if key.lower() in secrets:
+                clean[key], gone = REDACTED, 1
+            else:
+                clean[key], gone = redacted(value, secrets)
+            count += gone
+        return clean, count
+    if isinstance(data, list):
+        parts = [redacted(value, secrets) for value in cast("list[Any]", data)]
+        return [value for value, _ in parts], sum(gone for _, gone in parts)
+    return data, 0
+
+
+def _seal(before: str, record: dict[str, Any]) -> tuple[str, str]:
+    text = _ENCODER.encode(record)
+    seal = sha256(f"{before}\n{text}".encode()).hexdigest()[:32]
+    return seal, f'{text[:-1]},"seal":"{seal}"}}\n'
+
+
+def _record(line: str, number: int) -> dict[str, Any]:
+    try:
+        data: Any = json.loads(line)
+    except ValueError:
+        data = None
+    if not isinstance(data, dict):
+        raise BundleDamage(number, "it is no object of JSON")
+    return cast("dict[str, Any]", data)

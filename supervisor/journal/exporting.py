@@ -1,0 +1,232 @@
+"""A journal's content as records of a bundle, and back into a file."""
+
+from __future__ import annotations
+
+import bisect
+import os
+import pathlib
+import sqlite3
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+from attrs import frozen
+
+from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.errors import JournalDamaged, JournalError
+
+from ..core.bundle import FORMAT, BundleDamage, redacted, unsealed
+from ..core.chain import GENESIS, Head, StoredRow, link, verify
+from .blobs import Blobs, whole
+from .canonical import dump, dump_sorted, load
+from .reading import JournalFile
+from .schema import NOW, VERSION, migrate
+
+__all__ = ["Imported", "bundle_of", "read_bundle"]
+
+_TABLES: Final = ("events", "states", "checkpoints", "mailbox", "dead_letters", "replies", "timers")
+"""What is taken along, in this order. Who owned the file, and what was asked of it, stays."""
+_BYTES: Final = "$bytes"
+
+
+@frozen
+class Imported:
+    """What came out of a bundle."""
+
+    tree: str
+    path: Path
+    rows: int
+    head: Head
+    same_chain: bool
+    """The events are those of the original, hash by hash; otherwise they were chained anew."""
+
+
+def bundle_of(
+    journal: JournalFile,
+    path: Path = ROOT,
+    secrets: Collection[str] = (),
+    *,
+    say: Callable[[str, int, str], str] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """The records of everything at and below `path`, as of one moment.
+
+    Values under keys in `secrets` are left out, at any depth of events, states, messages and replies. `say` puts an
+    event (kind, version, body) into words. Raises `JournalDamaged`.
+    """
+    hidden = frozenset(secret.lower() for secret in secrets)
+    with journal.moment() as connection:
+        where, given = "", ()
+        if path != ROOT:
+            where, given = " WHERE path = ? OR (path > ? AND path < ?)", (str(path), f"{path}/", f"{path}0")
+        tree, seq, hash, last_row, epoch = connection.execute(
+            "SELECT tree, seq, hash, last_row, epoch FROM meta"
+        ).fetchone()
+        yield {
+            "type": "bundle",
+            "v": FORMAT,
+            "schema": VERSION,
+            "tree": tree,
+            "path": str(path),
+            "epoch": epoch,
+            "last_row": last_row,
+            "head": {"seq": seq, "hash": hash.hex()},
+            "same_chain": path == ROOT and not hidden,
+        }
+        for table in _TABLES:
+            order = "rowid" if table != "timers" else "path, name"
+            rows = connection.execute(f"SELECT * FROM {table}{where} ORDER BY {order}", given)
+            names = [column[0] for column in rows.description]
+            for values in rows:
+                row = dict(zip(names, values, strict=True))
+                gone = _open_body(connection, row, hidden)
+                record: dict[str, Any] = {"type": "row", "table": table, "row": _plain(row)}
+                if gone:
+                    record["redacted"] = gone
+                if table == "events" and say is not None:
+                    record["text"] = say(row["kind"], row["version"], row["body"])
+                if table == "events":
+                    record["when"] = datetime.fromtimestamp(row["at"], UTC).isoformat(" ", "milliseconds")
+                yield record
+
+
+def _open_body(connection: sqlite3.Connection, row: dict[str, Any], hidden: Collection[str]) -> int:
+    """Put the whole body in its place, without its secrets. Returns how many those were."""
+    if "body" not in row:
+        return 0
+    row["body"] = whole(connection, row["body"])
+    if not hidden:
+        return 0
+    data, gone = redacted(load(row["body"]), hidden)
+    if gone:
+        row["body"] = dump(data)
+    return gone
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: {_BYTES: b64encode(value).decode()} if isinstance(value, bytes) else value for name, value in row.items()
+    }
+
+
+def read_bundle(lines: Iterable[str], file: str | os.PathLike[str]) -> Imported:
+    """Make a journal of a bundle's lines. Blocks.
+
+    The events keep their chain if all of them are there as they were written, and it is checked; else they are numbered
+    and chained anew. Raises `JournalError` if `file` exists, and for a bundle of a newer treewarden; `JournalDamaged`
+    with the number of the line at fault. Then no file is left.
+    """
+    path = pathlib.Path(file)
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        raise JournalError(f"{path} is there already: name a new file") from None
+    except OSError as error:
+        raise JournalError(f"{path} cannot be made: {error.strerror}") from error
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA synchronous = EXTRA")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("BEGIN")
+            migrate(connection, 0)
+            imported = _Import(connection).read(lines)
+            connection.execute("COMMIT")
+        return imported
+    except BaseException as error:
+        for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+            name.unlink(missing_ok=True)
+        if isinstance(error, BundleDamage):
+            raise JournalDamaged(f"the bundle is damaged: {error}; nothing was imported") from error
+        raise
+
+
+class _Import:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._columns = {
+            table: [row[1] for row in connection.execute(f"PRAGMA table_info({table})")] for table in _TABLES
+        }
+        self._blobs = Blobs()
+        self._seqs: list[int] = []
+        """The numbers that the events had, where they get new ones."""
+        self._lines: list[int] = []
+        """The line of each event."""
+        self._head = Head()
+        self._rows = 0
+
+    def read(self, lines: Iterable[str]) -> Imported:
+        records = unsealed(lines)
+        header = next(records, (1, dict[str, Any]()))[1]
+        _check_header(header)
+        same = bool(header["same_chain"])
+        for line, record in records:
+            try:
+                self._put(record, line, same)
+            except (KeyError, TypeError, ValueError, AttributeError, sqlite3.Error) as error:
+                raise BundleDamage(line, f"it is no row of a journal ({error!r})") from error
+        if same:
+            self._check_chain(Head(header["head"]["seq"], bytes.fromhex(header["head"]["hash"])))
+        self._blobs.write(self._connection, header["epoch"])
+        self._connection.execute(
+            f"INSERT INTO meta VALUES (1, ?, {NOW}, ?, ?, 0, ?, ?)",
+            (header["tree"], self._head.seq, self._head.hash, header["last_row"], header["epoch"]),
+        )
+        return Imported(header["tree"], Path(header["path"]), self._rows, self._head, same)
+
+    def _put(self, record: dict[str, Any], line: int, same: bool) -> None:
+        table, row = record["table"], {name: _value(value) for name, value in record["row"].items()}
+        if sorted(row) != sorted(self._columns[table]):
+            raise ValueError(f"{table} has the columns {', '.join(self._columns[table])}")
+        if table == "events":
+            self._lines.append(line)
+            if not same:
+                self._chain_anew(row)
+            self._head = Head(row["seq"], row["hash"])
+        elif "body" in row:
+            load(row["body"])
+            row["body"] = self._blobs.shorten(row["body"])
+        if table != "events" and not same and "seq" in row:
+            row["seq"] = bisect.bisect_right(self._seqs, row["seq"])
+        marks = ",".join("?" * len(row))
+        self._connection.execute(f"INSERT INTO {table} ({','.join(row)}) VALUES ({marks})", tuple(row.values()))
+        self._rows += 1
+
+    def _chain_anew(self, row: dict[str, Any]) -> None:
+        self._seqs.append(row["seq"])
+        row["seq"], row["prev"] = self._head.seq + 1, self._head.hash
+        row["body"] = dump_sorted(load(row["body"]))
+        row["hash"] = link(
+            row["prev"], row["seq"], row["at"], row["epoch"], row["path"], row["kind"], row["version"], row["body"]
+        )
+
+    def _check_chain(self, head: Head) -> None:
+        stored = "SELECT seq, at, epoch, path, kind, version, body, prev, hash FROM events ORDER BY seq"
+        rows = cast("Iterable[StoredRow]", self._connection.execute(stored))
+        start = None
+        first = self._connection.execute("SELECT seq, prev FROM events ORDER BY seq LIMIT 1").fetchone()
+        if first is not None and first[0] > 1 and first[1] != GENESIS:
+            start = Head(first[0] - 1, first[1])  # what was before had been pruned
+        for fault in verify(rows, head, start=start, limit=1).faults:
+            place = bisect.bisect_left(self._numbers(), fault.seq)
+            line = self._lines[min(place, len(self._lines) - 1)] if self._lines else 1
+            raise BundleDamage(line, f"event {fault}")
+
+    def _numbers(self) -> list[int]:
+        return [seq for (seq,) in self._connection.execute("SELECT seq FROM events ORDER BY seq")]
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return b64decode(cast("dict[str, Any]", value)[_BYTES], validate=True)
+    return value
+
+
+def _check_header(header: dict[str, Any]) -> None:
+    if header.get("type") != "bundle":
+        raise BundleDamage(1, "it is no header of a bundle")
+    if header.get("v") != FORMAT or header.get("schema") != VERSION:
+        raise JournalError(
+            f"this bundle is of format {header.get('v')} and schema {header.get('schema')}; this treewarden reads "
+            f"{FORMAT} and {VERSION}. Import it with the version that wrote it"
+        )

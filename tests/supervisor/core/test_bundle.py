@@ -1,0 +1,73 @@
+"""Bundles as lines: what was sealed is read again, and a line that is not the one that was written is named."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from treewarden.supervisor.core.bundle import REDACTED, BundleDamage, redacted, sealed, unsealed
+
+texts = st.text(st.characters(codec="utf-8"))
+data = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+records = st.lists(
+    st.dictionaries(texts.filter(lambda key: key not in ("seal", "type")), data, min_size=1, max_size=3), max_size=5
+)
+
+
+@given(records)
+def test_what_was_sealed_is_read_again(given: list[dict[str, Any]]) -> None:
+    lines = list(sealed(given))
+    assert list(unsealed(lines)) == list(enumerate(given, 1))
+    assert all(line.endswith("\n") and line.count("\n") == 1 for line in lines)
+
+
+@given(records.filter(len), st.data())
+def test_the_line_at_fault_is_named(given: list[dict[str, Any]], draw: st.DataObject) -> None:
+    lines = list(sealed(given))
+    place = draw.draw(st.integers(0, len(lines) - 1))
+    how = draw.draw(st.sampled_from(["lost", "changed", "cut", "more"]))
+    match how:
+        case "lost":
+            damaged, expected = lines[:place] + lines[place + 1 :], place + 1
+        case "changed":
+            changed = json.loads(lines[place]) | {"more": 1}
+            damaged, expected = [*lines[:place], json.dumps(changed) + "\n", *lines[place + 1 :]], place + 1
+        case "cut":
+            damaged, expected = lines[:place], place + 1
+        case _:
+            damaged, expected = [*lines, lines[place]], len(lines) + 1
+    with pytest.raises(BundleDamage) as caught:
+        list(unsealed(damaged))
+    assert caught.value.line == expected
+
+
+@pytest.mark.parametrize("line", ["", "nonsense\n", "[]\n", '"x"\n', "{\n"])
+def test_a_line_that_is_none(line: str) -> None:
+    with pytest.raises(BundleDamage, match="line 1: it is no object of JSON"):
+        list(unsealed([line]))
+
+
+def test_nothing_is_no_bundle() -> None:
+    with pytest.raises(BundleDamage, match="line 1: the end is missing"):
+        list(unsealed([]))
+
+
+@given(data)
+def test_no_value_under_a_secret_key_is_left(value: Any) -> None:
+    hidden = {"api_key": "s3cret", "inner": [{"Token": {"deep": "s3cret"}}, value]}
+    clean, gone = redacted(hidden, {"api_key", "token"})
+    assert clean == {"api_key": REDACTED, "inner": [{"Token": REDACTED}, value]}
+    assert gone == 2
+
+
+@given(data)
+def test_data_without_secrets_is_as_it_was(value: Any) -> None:
+    assert redacted(value, {"no such key"}) == (value, 0)

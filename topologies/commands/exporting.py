@@ -1,0 +1,82 @@
+"""`treewarden journal export` and `journal import`: a tree, or one agent of it, as lines of JSON."""
+
+from __future__ import annotations
+
+import pathlib
+from argparse import Namespace
+from collections.abc import Iterable
+
+from treewarden.agents.core.path import ROOT
+from treewarden.agents.errors import ConfigurationError, JournalError
+from treewarden.supervisor.core.bundle import sealed
+from treewarden.supervisor.journal.event_codec import decode_event
+from treewarden.supervisor.journal.exporting import bundle_of, read_bundle
+from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.ops.event_text import event_text
+from treewarden.supervisor.ops.wording import clean, plural
+
+from .exits import ExitCode
+from .files import unknown_slot
+from .stdout import Stdout
+
+__all__ = ["export", "import_bundle"]
+
+
+def export(arguments: Namespace) -> int:
+    """Write a bundle. The journal is read only. Raises `ConfigurationError` for a path that it does not know."""
+    out = Stdout.here()
+    secrets = _secrets(arguments)
+    with JournalFile.open(arguments.file) as journal:
+        known = {ROOT, *journal.paths(), *(state.path for state in journal.states())}
+        if not any(path.is_within(arguments.path) for path in known):
+            raise unknown_slot(arguments.file, arguments.path, known)
+        lines = sealed(bundle_of(journal, arguments.path, secrets, say=_say))
+        if arguments.output == "-":
+            for line in lines:
+                out.write(line)
+            return ExitCode.ORDERLY
+        count = _write(arguments.output, lines)
+    text = f"{arguments.output}: {plural(count, 'line')} of {arguments.path} in {arguments.file}"
+    out.lines([clean(text + (f", without values under {', '.join(secrets)}" if secrets else ""))])
+    return ExitCode.ORDERLY
+
+
+def import_bundle(arguments: Namespace) -> int:
+    """Make a journal of a bundle. Raises `JournalDamaged` naming the line at fault; then there is no new file."""
+    out = Stdout.here()
+    try:
+        with open(arguments.bundle, encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+            imported = read_bundle(lines, arguments.file)
+    except OSError as error:
+        raise JournalError(f"{arguments.bundle} cannot be read: {error.strerror}") from error
+    chain = "as they were chained" if imported.same_chain else "chained anew"
+    events = plural(imported.head.seq, "event")
+    out.lines([clean(f"{arguments.file}: {plural(imported.rows, 'row')} of {imported.path}, {events} {chain}")])
+    return ExitCode.ORDERLY
+
+
+def _say(kind: str, version: int, body: str) -> str:
+    try:
+        return event_text(decode_event(kind, version, body))
+    except JournalError:  # of a newer treewarden, or without a secret that has to be there
+        return ""
+
+
+def _secrets(arguments: Namespace) -> list[str]:
+    found: list[str] = [*(arguments.secret or ())]
+    if arguments.secrets is not None:
+        try:
+            found += pathlib.Path(arguments.secrets).read_text("utf-8").split()
+        except OSError as error:
+            raise ConfigurationError(f"{arguments.secrets} cannot be read: {error.strerror}") from error
+    return found
+
+
+def _write(file: str, lines: Iterable[str]) -> int:
+    try:
+        with open(file, "x", encoding="utf-8", newline="\n") as bundle:
+            return sum(1 for line in lines if bundle.write(line))
+    except FileExistsError:
+        raise JournalError(f"{file} is there already: name a new file") from None
+    except OSError as error:
+        raise JournalError(f"{file} cannot be written: {error.strerror}") from error
