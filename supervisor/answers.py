@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.errors import (
     AlreadyPresent,
@@ -33,7 +34,7 @@ from .reload import Changes, check_change, reload
 if TYPE_CHECKING:
     from .supervisor import Supervisor
 
-__all__ = ["answer"]
+__all__ = ["answer", "start_dynamic"]
 
 
 async def answer(supervisor: Supervisor, call: Call) -> None:
@@ -58,7 +59,31 @@ async def _start_child(supervisor: Supervisor, spec: Spec) -> Started:
     return await _start_new(supervisor, spec)
 
 
+def start_dynamic(supervisor: Supervisor, call: Call) -> Coroutine[Any, Any, None] | None:
+    """As `answer`, for this call to a supervisor that has nothing else to do. Returns what is left to wait for."""
+    try:
+        child = _added(supervisor, call.argument)
+        if not supervisor.children.can_start_at_once(child):
+            return _answer_with(call, _start_added(supervisor, child))
+        call.resolve(_new(supervisor, child, supervisor.children.start_at_once(child, asked=True)))
+    except (SupervisionError, ConfigurationError) as error:
+        call.fail(error)
+    return None
+
+
+async def _answer_with(call: Call, started: Coroutine[Any, Any, Started]) -> None:
+    try:
+        call.resolve(await started)
+    except (SupervisionError, ConfigurationError) as error:
+        call.fail(error)
+
+
 async def _start_dynamic(supervisor: Supervisor, argument: tuple[dict[str, Any], str | None]) -> Started:
+    return await _start_added(supervisor, _added(supervisor, argument))
+
+
+def _added(supervisor: Supervisor, argument: tuple[dict[str, Any], str | None]) -> Child:
+    """A new child of a dynamic supervisor, not yet started."""
     _must_be_dynamic(supervisor, "it has no template; use start_child with a spec")
     args, id = argument
     limit = supervisor.spec.max_children
@@ -70,7 +95,7 @@ async def _start_dynamic(supervisor: Supervisor, argument: tuple[dict[str, Any],
     if present is not None:
         raise _present(present)
     spec = _checked(made_from, supervisor, template, name, args)
-    return await _start_new(supervisor, spec, args)
+    return supervisor.children.add(spec, args=args)
 
 
 def _present(child: Child) -> SupervisionError:
@@ -82,9 +107,15 @@ def _present(child: Child) -> SupervisionError:
     return AlreadyPresent(f"{child.path} exists and does not run; restart it, or delete it first", path=child.path)
 
 
-async def _start_new(supervisor: Supervisor, spec: Spec, args: Mapping[str, Any] | None = None) -> Started:
-    child = supervisor.children.add(spec, args=args)
-    failure = await supervisor.children.start(child, asked=True)
+async def _start_new(supervisor: Supervisor, spec: Spec) -> Started:
+    return await _start_added(supervisor, supervisor.children.add(spec))
+
+
+async def _start_added(supervisor: Supervisor, child: Child) -> Started:
+    return _new(supervisor, child, await supervisor.children.start(child, asked=True))
+
+
+def _new(supervisor: Supervisor, child: Child, failure: Failure | None) -> Started:
     if failure is not None:
         supervisor.children.drop(child, "it did not start")
         raise StartFailed(child.path, failure)

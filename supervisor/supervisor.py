@@ -7,7 +7,7 @@ beyond them (delays, rollbacks, throttles, holds) comes from the policy.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import CoroutineType
 from typing import Any, Final, cast
 
@@ -20,7 +20,7 @@ from treewarden.agents.errors import ConfigurationError, Ignore
 from treewarden.agents.slot import Slot
 
 from .acting import Acting, Rest, wait_for
-from .answers import answer
+from .answers import answer, start_dynamic
 from .calls import Call
 from .child import NOT_STARTED, Child, Incarnation, Parent
 from .children import Children, describe_exit, exit_name
@@ -256,30 +256,36 @@ class Supervisor(Incarnation):
     def post(self, item: object) -> None:
         """Queue a signal, an ended life or a call. Never blocks; after the end, calls are refused.
 
-        The end of an agent is handled at once while the loop has nothing to do.
+        The end of an agent, and the start of a dynamic one, are handled at once while the loop has nothing to do.
         """
         if self.exit is not None and isinstance(item, Call):
             item.refuse(self.path, self.exit)
-        elif type(item) is AgentLife and self._queue.reader is not None and not self.busy:
-            self._handle_at_once(item, self._queue.reader)
+        elif self.busy or self._queue.reader is None:
+            self._queue.put(item)
+        elif type(item) is AgentLife:
+            self._handle_at_once(self._queue.reader, self._ended, item)
+        elif isinstance(item, Call) and item.what == "start_dynamic":
+            self._answering = item
+            self._handle_at_once(self._queue.reader, start_dynamic, self, item)
         else:
             self._queue.put(item)
 
-    def _handle_at_once(self, life: AgentLife, loop: trio.lowlevel.Task) -> None:
-        """Handle an end in the task that it comes from, but in the context of the loop, which is parked meanwhile.
+    def _handle_at_once(self, loop: trio.lowlevel.Task, handle: Callable[..., Rest], *args: object) -> None:
+        """Handle something in the task that it comes from, but in the context of the loop, which is parked meanwhile.
 
         What is left to wait for, or went wrong, is for the loop's own task.
         """
         self.busy = True
         self.common.gather()
         try:
-            rest = loop.context.run(self._ended, life)
+            rest = loop.context.run(handle, *args)
         except BaseException as error:
             rest = _raised(error)
         finally:
             self.common.write_gathered()
         if rest is None:
             self.busy = False
+            self._answering = None
         else:
             self._queue.put(rest)
 
@@ -318,7 +324,9 @@ class Supervisor(Incarnation):
             case AgentLife() | Supervisor():
                 return await wait_for(self._ended(item))
             case CoroutineType():
-                return await cast("CoroutineType[Any, Any, Exit | None]", item)
+                ended = await cast("CoroutineType[Any, Any, Exit | None]", item)
+                self._answering = None
+                return ended
             case StopSupervisor(exit, drain):
                 await self.children.stop_all("shutdown", drain=drain)
                 return exit

@@ -15,6 +15,7 @@ from attrs import evolve, frozen
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.agents.core.message import Request
+from treewarden.agents.errors import AlreadyStarted, ConfigurationError, StartFailed, SupervisorGone
 from treewarden.supervisor import BRUTAL_KILL, NO_BACKOFF, ChildSpec, Intensity, Strategy, otp
 from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.event import (
@@ -292,3 +293,54 @@ async def test_an_agent_that_gives_way_is_killed_there_and_handles_nothing_more(
         await running.ref("a").tell(Break())
         await trio.testing.wait_all_tasks_blocked()
         assert set(handled[before:]) == {1}
+
+
+# -- dynamic starts
+
+
+async def test_a_dynamic_start_is_done_when_its_call_returns(autojump_clock: trio.testing.MockClock) -> None:
+    refused = [False]
+    blueprint = tree(fragile("n", refuse=lambda: refused[0]), strategy=Strategy.DYNAMIC, max_children=3)
+    async with open_tree(blueprint) as running:
+        supervisor = running.supervisor()
+        started = await supervisor.start_dynamic(id="a")
+        assert (started.path, started.incarnation) == ("a", 1)
+        assert await running.ref("a").ask(Marked()) == ""
+        with pytest.raises(AlreadyStarted):
+            await supervisor.start_dynamic(id="a")
+        refused[0] = True
+        with pytest.raises(StartFailed, match="no more"):
+            await supervisor.start_dynamic(id="b")
+        refused[0] = False
+        async with trio.open_nursery() as nursery:
+            for _ in range(2):
+                nursery.start_soon(supervisor.start_dynamic)
+        with pytest.raises(ConfigurationError, match="max_children"):
+            await supervisor.start_dynamic()
+        assert [view.id for view in await supervisor.children()] == ["a", "n-1", "n-2"]
+
+
+class Slow(Agent[None]):
+    async def on_start(self) -> None:
+        await trio.sleep_forever()
+
+
+async def test_a_caller_is_told_when_the_supervisor_is_killed_over_its_start(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    below = tree(child(Slow, id="n", start_within=100.0), strategy=Strategy.DYNAMIC, id="s", shutdown=BRUTAL_KILL)
+    async with open_tree(tree(below)) as running:
+        told: list[Exception] = []
+
+        async def start() -> None:
+            try:
+                await running.supervisor("s").start_dynamic()
+            except SupervisorGone as gone:
+                told.append(gone)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(start)
+            await trio.testing.wait_all_tasks_blocked()
+            assert running.supervisor("s").busy
+            await running.supervisor().terminate_child("s")
+        assert len(told) == 1
