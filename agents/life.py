@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import attrs
@@ -134,6 +134,41 @@ class _Timer:
 class Life:
     """One incarnation. `run_agent` drives it; the agent's own methods end here."""
 
+    __slots__ = (
+        "_afters",
+        "_beside",
+        "_handled_before",
+        "_in_flight",
+        "_stop_requested",
+        "_timers",
+        "_token",
+        "again",
+        "agent",
+        "alarms",
+        "begun",
+        "called",
+        "cancellable",
+        "checkpoint_alarm",
+        "checkpoint_label",
+        "clock",
+        "error",
+        "handlers",
+        "keep_ordered",
+        "keeps",
+        "left",
+        "light",
+        "outlet",
+        "rounds",
+        "since_checkpoint",
+        "slot",
+        "state",
+        "stop_within",
+        "turn",
+        "unkept",
+        "warden",
+        "watched",
+    )
+
     def __init__(
         self,
         agent: Agent[Any],
@@ -170,7 +205,7 @@ class Life:
         self.since_checkpoint = 0
         self.checkpoint_label: Label | None = None
         self.checkpoint_alarm: Alarm | None = None
-        self.unkept: list[Any] = []
+        self.unkept: Sequence[Any] = ()
         """Facts that a checkpoint could not write: they go with the next one."""
         self.cancellable = True
         """Whether its task can be cancelled by itself. Otherwise it waits for nothing but the next message."""

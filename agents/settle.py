@@ -82,7 +82,7 @@ def keep(life: Life, events: tuple[Any, ...] = ()) -> None:
     slot = life.slot
     timers = tuple(Due(name, at) for name, at in slot.due.items())
     checkpoint = life.checkpoint_label or Label()
-    events, life.unkept = (*life.unkept, *events), []
+    events, life.unkept = (*life.unkept, *events), ()
     _submit(life, Settled(slot.path, state=life.state, events=events, timers=timers, checkpoint=checkpoint))
     life.since_checkpoint = 0
     life.checkpoint_label = None
@@ -217,7 +217,7 @@ def _keep_again(life: Life, done: Settled) -> None:
     if life.slot.agent is not life.agent:
         return
     life.since_checkpoint += 1
-    life.unkept.extend(done.events)
+    life.unkept = (*life.unkept, *done.events)
     if life.checkpoint_label is None and done.checkpoint != Label():
         life.checkpoint_label = done.checkpoint
     if life.checkpoint_alarm is None:
@@ -235,7 +235,7 @@ def _keep_if_due(life: Life) -> None:
         keep(life, events)
         return
     if events and life.unkept:
-        life.unkept.extend(events)
+        life.unkept = (*life.unkept, *events)
     elif events:
         _submit(life, Settled(life.slot.path, events=events))
     if level.seconds is not None and life.checkpoint_alarm is None:

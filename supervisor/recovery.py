@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
@@ -60,12 +61,7 @@ def make_slot(path: Path, spec: ChildSpec, common: Common, make: Callable[..., S
         ahead = isinstance(spec.mailbox.durability, Message)
         store = SlotStore(path, common.codec_for(spec), common, spec.retention, runs_ahead=ahead)
     slot = make(path, spec.mailbox, common.clock.now, store)
-    made = slot
-
-    def drop(item: object, reason: str) -> None:
-        give_up(made, item if isinstance(item, Envelope) else Envelope(item), reason, common)
-
-    slot.on_drop = drop
+    slot.on_drop = partial(_drop, slot, common)
     common.registry.add(slot)
     common.outage.hold(slot)
     return slot
@@ -81,6 +77,10 @@ async def open_queue(path: Path, spec: ChildSpec, common: Common) -> SharedQueue
     await restore_slot(queue, common)
     queue.state = None  # it has none, and is restored once
     return queue
+
+
+def _drop(slot: Slot, common: Common, item: object, reason: str) -> None:
+    give_up(slot, item if isinstance(item, Envelope) else Envelope(item), reason, common)
 
 
 def check_durability(slot: Slot, spec: ChildSpec) -> None:
