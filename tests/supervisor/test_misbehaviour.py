@@ -147,7 +147,7 @@ async def test_whatever_is_raised_ends_that_agent_alone(autojump_clock: CLOCK, p
         ended = [r.event for r in await journal.read(limit=1000) if isinstance(r.event, ChildEnded)]
         assert [event.path for event in ended] == ["bad/0" if "queue" in place else "bad"]
         assert await running.ref("bad").ask(Knock()) == "come in"
-        assert {slot.path: slot.incarnation for slot in running.snapshot()}["bystander"] == 1
+        assert {str(slot.path): slot.incarnation for slot in running.snapshot()}["bystander"] == 1
 
 
 def in_memory_bystander() -> Any:
