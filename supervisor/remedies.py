@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
-from treewarden.agents.errors import CheckpointRefused
+from treewarden.agents.errors import CheckpointRefused, UnknownKind
 
 from .child import Child
 from .core.checkpoint import Checkpoint
@@ -134,7 +134,7 @@ class Remedies:
         for chosen in earlier[steps - 1 :]:
             try:
                 await go_back(child, chosen, self._common)
-            except CheckpointRefused:  # it was pruned meanwhile: the one before it
+            except (CheckpointRefused, UnknownKind):  # pruned meanwhile, or of other code: the one before it
                 continue
             return
         await go_back(child, None, self._common)

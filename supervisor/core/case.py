@@ -110,7 +110,7 @@ def unreadable(signal: Signal) -> bool:
 
 def cannot_read(failure: Failure) -> bool:
     """Whether this start failed on stored data of an unknown class or version. Another attempt would fail alike."""
-    return failure.unborn and failure.type.rpartition(".")[2] == UNKNOWN
+    return failure.type.rpartition(".")[2] == UNKNOWN
 
 
 def journal_fails(signal: Signal) -> bool:

@@ -21,6 +21,7 @@ from treewarden.supervisor.core.policies import otp
 from treewarden.supervisor.core.spec import Intensity, Strategy, SupervisorSpec
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
+from treewarden.topologies.pool import pool
 from treewarden.topologies.running import SlotStatus, Tree
 from treewarden.topologies.tree import tree
 
@@ -215,3 +216,63 @@ async def test_a_dynamic_child_that_cannot_be_read_keeps_what_it_had(file: Path,
     async with open_tree(jobs(mended), journal=on_disk(file)) as running:
         await running.supervisor("/").start_dynamic(id="desk")
         assert await running.ref("desk").ask(mended.Look()) == ("Tally", 500)
+
+
+@frozen
+class Become:
+    number: int
+
+
+class Fragile(Agent[int]):
+    """Cannot live with 13."""
+
+    state = 0
+
+    async def on_start(self) -> None:
+        if self.state == 13:
+            raise ValueError("unlucky")
+
+    @handles
+    def become(self, message: Become) -> None:
+        if message.number < 0:
+            raise RuntimeError("no such number")
+        self.state = message.number
+
+    @handles
+    def count(self, message: Count) -> int:
+        return self.state
+
+
+async def test_a_rollback_passes_over_checkpoints_that_cannot_be_read(file: Path, autojump_clock: CLOCK) -> None:
+    async with open_tree(tree(Fragile, restarts=Intensity(50, 60)), journal=on_disk(file)) as running:
+        fragile = running.ref("fragile")
+        for number in (1, 2, 13):
+            await fragile.tell(Become(number))
+        assert await fragile.ask(Count()) == 13
+        with closing(sqlite3.connect(file)) as connection:
+            assert connection.execute("UPDATE checkpoints SET version = 9").rowcount > 0
+            connection.commit()
+        await fragile.tell(Become(-1))
+        await trio.sleep(300)
+        assert await fragile.ask(Count(), within=60) == 0
+
+
+async def test_a_shared_queue_that_cannot_be_read_holds_its_pool(file: Path, autojump_clock: CLOCK) -> None:
+    def desks(text: str) -> Any:
+        return tree(pool(code(text).Desk, size=2, route="shared", id="desk"), Beside)
+
+    await stored(file)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("DELETE FROM states WHERE path = 'desk'")
+        connection.commit()
+    before = kept(file)
+    async with open_tree(desks(WITHOUT_UPCAST), journal=on_disk(file)) as running:
+        assert await running.ref("beside").ask(Count()) == 2
+        await trio.testing.wait_all_tasks_blocked()
+        assert status(running).state is SlotState.HELD
+        assert "a stored desk:Add (version 1) does not fit the class at hand" in status(running).note
+    assert kept(file) == before
+    async with open_tree(desks(WITH_UPCAST), journal=on_disk(file)) as running:
+        await trio.sleep(10)
+        assert status(running).state is SlotState.UP
+    assert kept(file)[1] == []
