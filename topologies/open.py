@@ -41,7 +41,7 @@ from .running import Root, Tree
 if TYPE_CHECKING:
     from treewarden.supervisor.journal.anchoring import Anchoring
 
-__all__ = ["open_tree"]
+__all__ = ["journal_in", "open_tree"]
 
 _LESSONS: Final = 5000
 """Events at the end of the journal that are read for outcomes when a tree opens."""
@@ -78,7 +78,7 @@ async def open_tree(
     if journal is None and anchor is not None:
         raise ConfigurationError("a journal in memory has no chain to anchor: give open_tree a file as `journal`")
     clock = clock if clock is not None else LoopClock(wall)
-    async with _journal(journal, clock) as store, _anchored(store, anchor, clock):
+    async with journal_in(journal, clock) as store, _anchored(store, anchor, clock):
         timers = Timers()
         common = Common(
             clock=clock,
@@ -161,7 +161,7 @@ def _blocked(common: Common, blocked: Blocked) -> None:
         supervisor.post(signal)
 
 
-def _journal(journal: str | os.PathLike[str] | Journal | None, clock: Clock) -> AbstractAsyncContextManager[Journal]:
+def journal_in(journal: str | os.PathLike[str] | Journal | None, clock: Clock) -> AbstractAsyncContextManager[Journal]:
     """The journal that was asked for. Its module is imported here, for it is most of what a tree has to import."""
     if journal is None:
         from treewarden.supervisor.journal.memory import MemoryJournal

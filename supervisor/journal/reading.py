@@ -19,8 +19,9 @@ from ..core.chain import Head, StoredRow, Verdict, verify
 from ..core.checkpoint import EVERYTHING, Checkpoint, Search
 from ..core.event import TreeForked
 from . import rows
+from .blobs import survey
 from .holder import Fate, Holder, ProcessTable, ProcfsTable
-from .port import START, DeadRow, Kept, MessageRow, Record, Seq, StateRow
+from .port import START, DeadRow, Kept, MessageRow, Record, Seq, StateRow, Survey
 from .rows import Held, Waiting
 from .schema import identify, unusable
 from .seams import RunSync
@@ -156,6 +157,10 @@ class JournalFile:
     def checkpoint(self, number: int) -> Kept | None:
         """One checkpoint with its state; None if it is not there (any more)."""
         return self._ask(lambda connection: rows.checkpoint(connection, number))
+
+    def blobs(self) -> Survey:
+        """How many large values are held apart, and how many of them nobody holds any more."""
+        return self._ask(survey)
 
     def mailboxes(self) -> Sequence[Waiting]:
         """How many messages wait in each durable mailbox that has any, by path."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from .check_code import check_code
 from .exporting import export, import_bundle
+from .keeping import blobs, compact, fork
 from .show import show
 from .verify import verify
 
@@ -19,6 +20,9 @@ _DEEDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "check-code": check_code,
     "export": export,
     "import": import_bundle,
+    "fork": fork,
+    "blobs": blobs,
+    "compact": compact,
 }
 
 

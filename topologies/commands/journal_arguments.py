@@ -18,6 +18,9 @@ def add_journal(words: Words) -> None:
     _check_code(deeds)
     _export(deeds)
     _import(deeds)
+    _fork(deeds)
+    _blobs(deeds)
+    _compact(deeds)
 
 
 def _show(deeds: Words) -> None:
@@ -86,3 +89,41 @@ def _import(deeds: Words) -> None:
     word.set_defaults(word="journal")
     word.add_argument("bundle", metavar="BUNDLE.jsonl")
     word.add_argument("file", metavar="NEW.db")
+    add_json(word)
+
+
+def _fork(deeds: Words) -> None:
+    word = add_word(
+        deeds, "fork", "make a journal that shares its past with another",
+        "treewarden journal fork watchdog.db --at 120 before.db",
+        "Of a live tree\nor a dead one, which is not changed. At the end of the journal the fork has everything;\n"
+        "further back each agent begins with the newest state that was kept until then.",
+    )  # fmt: skip
+    word.set_defaults(word="journal")
+    word.add_argument("file", metavar="FILE.db")
+    word.add_argument("new", metavar="NEW.db")
+    word.add_argument("--at", type=count, metavar="SEQ", help="the last event that both share (the newest)")
+    add_json(word)
+
+
+def _blobs(deeds: Words) -> None:
+    word = add_word(
+        deeds, "blobs", "count the large values of a journal, or delete those that nobody holds",
+        "treewarden journal blobs watchdog.db gc --dry-run",
+        "A live tree\ndeletes them by itself; gc is for one that does not run.",
+    )  # fmt: skip
+    word.set_defaults(word="journal")
+    word.add_argument("file", metavar="FILE.db")
+    word.add_argument("gc", nargs="?", choices=["gc"], help="delete those that nobody holds")
+    word.add_argument("--dry-run", action="store_true", help="only say what gc would delete")
+    add_json(word)
+
+
+def _compact(deeds: Words) -> None:
+    word = add_word(
+        deeds, "compact", "give room of a journal back to the disk", "treewarden journal compact watchdog.db",
+        "Of a tree that\ndoes not run; a running one has `Tree.compact()`.",
+    )  # fmt: skip
+    word.set_defaults(word="journal")
+    word.add_argument("file", metavar="FILE.db")
+    add_json(word)

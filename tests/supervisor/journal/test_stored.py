@@ -1,0 +1,97 @@
+"""Files that were written by every schema there was can be opened, and hold what they held."""
+
+from __future__ import annotations
+
+import gzip
+import pathlib
+import sqlite3
+from contextlib import closing
+from typing import Any, Final
+
+import pytest
+
+from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.journal.schema import VERSION, identify, migrate
+
+from ...journals import DESK, dead, fact, message, on_disk, state
+from .stored_file import COMMITS, FOLDER
+
+STORED: Final = sorted(FOLDER.glob("v*.db.gz"))
+
+
+def unpacked(stored: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+    file = folder / "tree.db"
+    file.write_bytes(gzip.decompress(stored.read_bytes()))
+    return file
+
+
+def tables(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
+    return connection.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name").fetchall()
+
+
+def fresh() -> list[tuple[str, ...]]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        migrate(connection, 0)
+        return tables(connection)
+
+
+def test_there_is_a_file_of_every_version() -> None:
+    assert [file.name for file in STORED] == [f"v{number}.db.gz" for number in range(1, VERSION + 1)]
+
+
+def test_the_newest_file_is_of_the_schema_as_it_is(tmp_path: pathlib.Path) -> None:
+    with closing(sqlite3.connect(unpacked(STORED[-1], tmp_path))) as connection:
+        assert identify(connection, "stored") == VERSION
+        assert tables(connection) == fresh(), "the schema has changed: see stored_file.py"
+
+
+@pytest.mark.parametrize("stored", STORED, ids=lambda file: file.name)
+async def test_what_was_stored_is_there(stored: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    file = unpacked(stored, tmp_path)
+    async with on_disk(file) as journal:
+        assert (journal.opened.tree, journal.head, journal.opened.last_row) == ("5702ed", 2, 51)
+        held = await journal.recover(DESK)
+        assert held.state == COMMITS[-1].states[0]
+        assert held.messages == (message(50),)
+        assert held.timers == {"tick": COMMITS[1].timers[0].at}
+        assert held.replies == COMMITS[2].replies
+        assert await journal.dead_letters() == [dead(51)]
+        (about,) = await journal.checkpoints(DESK)
+        kept = await journal.checkpoint(about.number)
+        assert kept is not None
+        assert (about.label, kept.state) == (COMMITS[3].checkpoints[0].label, state(1))
+        assert [record.event for record in await journal.read()] == [fact(1), fact(2)]
+    with JournalFile.open(file) as reading:
+        assert reading.verify().sound
+    with closing(sqlite3.connect(file)) as connection:
+        assert tables(connection) == fresh()
+
+
+async def test_what_lies_behind_an_agent_does_not_slow_its_start(tmp_path: pathlib.Path) -> None:
+    """Counted in steps of SQLite's machine, which no load of this one changes."""
+    steps: list[int] = []
+    for events in (1_000, 50_000):
+        file = tmp_path / f"{events}.db"
+        async with on_disk(file):
+            pass
+        with closing(sqlite3.connect(file)) as connection, connection:
+            rows = ((n, 1.0, "desk", "Recorded", 1, "{}", b"", b"h", 1) for n in range(1, events + 1))
+            connection.executemany("INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?)", rows)
+            connection.execute("UPDATE meta SET seq = ?, hash = ?", (events, b"h"))
+            connection.execute("INSERT INTO states VALUES ('desk','desk:Tally',1,'{}',?,?,1)", (events, events))
+        steps.append(0)
+
+        def connect(*args: Any, **options: Any) -> sqlite3.Connection:
+            def count() -> None:
+                steps[-1] += 1
+
+            made: sqlite3.Connection = sqlite3.connect(*args, **options)
+            made.set_progress_handler(count, 1)
+            return made
+
+        async with on_disk(file, connect=connect) as journal:
+            held = await journal.recover(DESK)
+            assert held.state is not None
+            assert held.state.settled == events
+    assert steps[0] > 100
+    assert steps[1] <= 1.05 * steps[0]

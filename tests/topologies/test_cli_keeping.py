@@ -1,0 +1,89 @@
+"""`treewarden journal fork`, `blobs` and `compact`: what they do and print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from attrs import evolve
+
+from treewarden.supervisor.journal.port import Commit
+from treewarden.topologies.cli import main
+
+from ..journals import checkpoint, fact, message, on_disk, settle, state
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """A journal of three events, with a message that waits and two large values, of which nobody holds one."""
+
+    async def write() -> None:
+        async with on_disk(tmp_path / "tree.db") as journal:
+            for number in range(1, 4):
+                kept = (checkpoint(1),) if number == 1 else ()
+                await journal.commit(evolve(settle(number, events=[fact(number)]), checkpoints=kept))
+            for letter in "ab":
+                body = json.dumps(letter * 70_000)
+                await journal.commit(Commit(states=(evolve(state(4), body=body),), events=((4.0, fact(4)),)))
+            await journal.commit(Commit(accepted=(message(50),)))
+
+    trio.run(write)
+    return str(tmp_path / "tree.db")
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    assert main(["journal", *arguments]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return captured.out.splitlines()
+
+
+def parsed(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    return json.loads("\n".join(printed(capsys, *arguments, "--json")))
+
+
+def test_a_fork_says_what_it_has_and_what_not(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    new = file.replace("tree.db", "new.db")
+    assert printed(capsys, "fork", file, new, "--at", "2") == [
+        f"{new} is a fork of {file} at event 2",
+        "  1 state, 0 messages waiting",
+        "  desk has its state of event 1, the newest that was kept",
+        "  1 message that wait now were left behind",
+    ]
+    assert printed(capsys, "verify", new)[0].startswith(f"{new} is sound: 3 events")
+    whole = parsed(capsys, "fork", file, file.replace("tree.db", "whole.db"))
+    assert (whole["seq"], whole["messages"], whole["left"]) == (5, 1, 0)
+    assert whole["states"] == [{"path": "desk", "seq": 5, "exact": True}]
+    assert main(["journal", "fork", file, new]) == 2
+    assert "exists; name a file that does not" in capsys.readouterr().err
+    assert main(["journal", "fork", file, file + "2", "--at", "9"]) == 2
+    assert "has no event 9: its last one is 5" in capsys.readouterr().err
+
+
+def test_large_values_are_counted_and_deleted(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    counted = ["2 large values, 140004 B of JSON", "  1 of them, 70002 B, nobody holds any more"]
+    assert printed(capsys, "blobs", file) == counted
+    assert printed(capsys, "blobs", file, "gc", "--dry-run") == counted
+    assert printed(capsys, "blobs", file, "gc") == [
+        "1 large value, 70002 B of JSON",
+        "  1 that nobody held were deleted",
+    ]
+    left = parsed(capsys, "blobs", file)
+    assert (left["count"], left["unused"], left["deleted"]) == (1, 0, 0)
+    assert main(["journal", "blobs", file, "--dry-run"]) == 2
+
+
+def test_room_is_given_back(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    told = parsed(capsys, "compact", file)
+    assert told["after"] < told["before"] - 60_000
+    assert main(["journal", "compact", file + "2"]) == 2
+
+
+async def test_a_running_tree_is_left_alone(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    async with on_disk(Path(file)):
+        code = await trio.to_thread.run_sync(main, ["journal", "compact", file])
+    assert code == 3
+    assert "is owned by" in capsys.readouterr().err
