@@ -183,7 +183,7 @@ class Ref:
         `MailboxFull`, `NotHandled`, `NoSuchSlot`.
         """
         turn = current_turn.get()
-        slot = self.receiver(message, turn, priority)
+        slot = self._receivers(message, turn, priority)[0]
         deadline = trio.current_time() + within
         asking: Slot | None = None
         envelope = Envelope(message, deadline=deadline, priority=priority)
