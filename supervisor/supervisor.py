@@ -114,6 +114,7 @@ class Supervisor(Incarnation):
             self._begin_anew()
         except Ignore as ignored:
             self.conclude(KILLED, tell=False)
+            self._refuse_calls(KILLED)
             return ignored
         except BaseException as error:
             if is_for_above(error):
@@ -185,6 +186,7 @@ class Supervisor(Incarnation):
     def _not_started(self, failure: Failure) -> Failure:
         self._failure = failure
         self.conclude(Failed(failure), tell=False)
+        self._refuse_calls(Failed(failure))
         return failure
 
     def _end(self, exit: Exit) -> None:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import pytest
+import trio
 
+from treewarden.agents import Agent
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import SupervisionError
+from treewarden.supervisor.core.spec import Intensity
+from treewarden.topologies import tree
 from treewarden.topologies.chaos.run import Setting, run_world
 from treewarden.topologies.chaos.subjects import SUBJECTS
+from treewarden.topologies.chaos.world import World
 from treewarden.topologies.core.faults import Injection
 
 SLOW = Injection("slow", "*", 0.0, knobs={"seconds": 1.0})
@@ -30,3 +37,30 @@ def test_it_keeps_its_place_over_a_crash(subject: str, seed: int) -> None:
     faults = (SLOW, Injection("kill_supervisor", "*", 0.1), Injection("crash", "*", 0.4, knobs={"down": 1.0}))
     run = run_world(SUBJECTS[subject].run, seed, Setting(within=2.0), injections=faults)
     assert (run.failures, run.faults.get("crash")) == ((), 1)
+
+
+async def calls_who_does_not_begin(world: World) -> None:
+    """Ask a supervisor something while it starts, and let its start fail."""
+
+    async def slowly(path: Path) -> None:
+        await trio.sleep(1.0)
+        if world.process.tree is not None and trio.current_time() < 4.0:
+            raise OSError("not today")
+
+    desk = tree(Clerk, id="desk", on_start=slowly, restarts=Intensity(100, 1.0))
+    started = await world.start(tree(desk, restarts=Intensity(100, 1.0)))
+    started.kill("desk")
+    await trio.sleep(0.5)
+    with trio.fail_after(5.0), pytest.raises(SupervisionError):
+        await started.supervisor("desk").count()
+    await trio.sleep(60.0)
+    assert (await started.supervisor("desk").count()).active == 1
+
+
+class Clerk(Agent[None]):
+    pass
+
+
+def test_a_call_to_a_supervisor_that_does_not_begin_is_answered() -> None:
+    """Seed 2038, pipeline/checkpoint: a call that came while a supervisor started, and failed to, waited for ever."""
+    assert run_world(calls_who_does_not_begin, 1, Setting(within=1.0)).failures == ()
