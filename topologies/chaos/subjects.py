@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
 import trio
@@ -23,6 +23,7 @@ from ..core.blueprint import Blueprint
 from ..core.faults import Fault
 from ..pipeline import pipeline
 from ..pool import pool
+from ..running import Tree
 from ..topic import topic
 from ..tree import tree
 from . import faults
@@ -170,15 +171,20 @@ def _given_up(world: World, group: Sequence[str]) -> set[int]:
 
 async def _set_going(world: World) -> None:
     """What an operator does when it is calm again: whoever is held, or was stopped, goes on."""
-    for slot in world.tree.snapshot():
-        above = str(slot.path.parent)
+    tree = await world.process.wait_up()
+    for slot in tree.snapshot():
+        above, id = str(slot.path.parent), slot.path.name
         try:
             if slot.state is SlotState.HELD:
-                world.tree.resume(str(slot.path))
+                tree.resume(str(slot.path))
             elif slot.state is SlotState.DOWN:
-                await world.tree.supervisor(above).restart_child(slot.path.name)
-        except TreewardenError as error:
+                await world.process.serve(_restarting(above, id))
+        except (TreewardenError, Lost) as error:
             world.note(f"{type(error).__name__}: {error}", str(slot.path))
+
+
+def _restarting(above: str, id: str) -> Callable[[Tree], Awaitable[object]]:
+    return lambda tree: tree.supervisor(above).restart_child(id)
 
 
 def _clerk(world: World, durability: Durability, id: str, to: str = "", *, returns: bool = False) -> ChildSpec:
