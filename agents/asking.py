@@ -26,6 +26,7 @@ class Answer:
         self.within = within
         self.asking = asking
         """The slot whose handler asks; it waits for `slot` until the answer is known."""
+        envelope.reply = self.resolve
         self.known = False
         self.reply: tuple[Any, BaseException | None] = (None, None)
         self.task: trio.lowlevel.Task | None = None

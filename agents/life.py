@@ -229,8 +229,7 @@ class Life:
         self.keep_ordered = False
         """Something outside the handlers wants to be settled."""
         agent.life = self
-        slot.agent = agent
-        slot.handles = agent.handled
+        slot.move_in(agent)
         slot.unstash()
 
     @property

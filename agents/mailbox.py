@@ -11,15 +11,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-import outcome
-import trio
+from trio.lowlevel import Abort, Task, checkpoint, current_task, reschedule, wait_task_rescheduled
 
 from .core.aside import Aside
 from .core.durability import MailboxSpec, Overflow
-from .core.lanes import Lanes
 from .core.message import Envelope, Priority
 from .core.path import Path
 from .errors import AgentStopped, IntakeClosed, MailboxFull
+from .overflow import Bounded, kind_of
+from .room import Line, Place
 from .statistics import MailboxStatistics
 from .wake import WAKE
 
@@ -28,49 +28,40 @@ __all__ = ["Mailbox"]
 _NORMAL: Final = Priority.NORMAL
 
 
-class Mailbox(Lanes):
+class Mailbox(Bounded):
     """A bounded queue with one reader at a time. Control traffic is unbounded, goes first and is never dropped."""
 
     __slots__ = (
         "_aside",
         "_control",
-        "_dropped_kinds",
         "_paused",
         "_room",
-        "accepted",
         "closed",
-        "dropped",
-        "on_drop",
-        "path",
         "reader",
         "reserved",
         "rouse",
         "simple",
-        "spec",
+        "sure",
     )
 
     def __init__(self, path: Path, spec: MailboxSpec, now: Callable[[], float]) -> None:
-        super().__init__(now)
-        self.path = path
-        self.spec = spec
+        super().__init__(path, spec, now)
         self.reserved = 0
-        self.accepted = 0
-        self.dropped = 0
+        """Room promised to messages that have not come yet."""
+        self.sure = 0
+        """For how many messages there is room for sure; 0 if that has to be looked up, or nothing is taken."""
         self.closed: AgentStopped | IntakeClosed | None = None
         """Set when the slot ended for good, or is being drained; a message that is refused gets an error that says
         the same."""
         self.rouse: Callable[[], None] | None = None
         """Called once when something arrives and nobody reads (a hibernated incarnation)."""
-        self.on_drop: Callable[[object, str], None] | None = None
-        """Gets every message that the overflow policy gives up, and why."""
         self._control: list[object] | None = None
-        self.reader: trio.lowlevel.Task | None = None
+        self.reader: Task | None = None
         """Who is parked until something comes; only after `take` had nothing."""
-        self._room: deque[trio.lowlevel.Task] | None = None
+        self._room: Line | None = None
         """Senders that wait for room, the first one first."""
         self._paused: dict[str, None] | None = None
         self._aside: Aside | None = None
-        self._dropped_kinds: Counter[str] | None = None
         self.simple = True
         """Nothing but the normal lane is in use: no control, ticks, other lanes, pauses or waiting senders. As long as
         that is so `next_ones` may be taken from directly."""
@@ -82,7 +73,14 @@ class Mailbox(Lanes):
 
     @property
     def has_room(self) -> bool:
-        return len(self._in) + len(self.next_ones) + self._beside + self.reserved < self.spec.capacity
+        return len(self.arrived) + len(self.next_ones) + self._beside + self.reserved < self.spec.capacity
+
+    def look_for_room(self) -> bool:
+        """`has_room` of one that takes messages, to be remembered for the next ones too."""
+        if self.closed is None:
+            free = self.spec.capacity - len(self) - self.reserved
+            self.sure = free if free > 0 else 0
+        return self.sure > 0
 
     @property
     def ended(self) -> bool:
@@ -106,7 +104,8 @@ class Mailbox(Lanes):
     @property
     def is_idle(self) -> bool:
         """Whether its reader is parked, and nothing keeps it from taking whatever would come next."""
-        return self.reader is not None and self.simple and not self.next_ones and not self._in and self.closed is None
+        waits = self.arrived or self.next_ones
+        return self.reader is not None and self.simple and not waits and self.closed is None
 
     def statistics(self) -> MailboxStatistics:
         """Counts as they are now; costs nothing that the mailbox would not have kept anyway."""
@@ -120,7 +119,7 @@ class Mailbox(Lanes):
             dropped=self.dropped,
             paused=tuple(self._paused or ()),
             stashed=self.stashed,
-            waiting=Counter(_kind(item) for item in self),
+            waiting=Counter(kind_of(item) for item in self),
             dropped_kinds=Counter(self._dropped_kinds),
         )
 
@@ -140,29 +139,32 @@ class Mailbox(Lanes):
         self.simple = False
         self._wake()
 
+    def put_plain(self, item: object) -> None:
+        """Queue a message of normal priority, for which there is room for sure."""
+        self.sure -= 1
+        self.accepted += 1
+        if not self.arrived:
+            self._since_in = self.now()
+        self.arrived.append(item)
+        reader = self.reader
+        if reader is not None and self.simple:
+            self.reader = None
+            reschedule(reader, WAKE)
+        elif reader is not None or self.rouse is not None:
+            self._wake()
+
     def put_nowait(self, item: object, priority: int = _NORMAL) -> None:
         """Queue a message at once. Raises `MailboxFull`, `AgentStopped` or `IntakeClosed`; a policy that drops raises
         nothing."""
         if self.closed is not None:
             self._refuse(item)
-        if len(self._in) + len(self.next_ones) + self._beside + self.reserved >= self.spec.capacity:
+        if len(self.arrived) + len(self.next_ones) + self._beside + self.reserved >= self.spec.capacity:
             if self.spec.overflow is Overflow.COALESCE and self._merge(item, priority):
                 return
             if not self._make_room(item, priority, self.spec.overflow):
                 return
         self.accepted += 1
-        if priority != _NORMAL:
-            self._put(item, priority)
-            return
-        if not self._in:
-            self._since_in = self.now()
-        self._in.append(item)
-        reader = self.reader
-        if reader is not None and self.simple:
-            self.reader = None
-            trio.lowlevel.reschedule(reader, WAKE)
-        elif reader is not None or self.rouse is not None:
-            self._wake()
+        self._put(item, priority)
 
     async def put(self, item: object, priority: int = Priority.NORMAL) -> None:
         """Queue a message, waiting for room if the policy says so; a checkpoint only then.
@@ -179,17 +181,25 @@ class Mailbox(Lanes):
         `overflow` takes the place of the mailbox's own policy. Cancelled: no room is kept. Raises `MailboxFull`
         (refuse) and `AgentStopped`.
         """
+        if self.has_to_wait(item, priority, overflow):
+            return await self.line_up().wait()
+        return self.reserve_nowait(item, priority, overflow)
+
+    def has_to_wait(self, item: object, priority: int = Priority.NORMAL, overflow: Overflow | None = None) -> bool:
+        """Whether `reserve` would wait. Raises `AgentStopped`."""
         if self.closed is not None:
             self._refuse(item)
-        if self._room or not self.has_room:
-            overflow = overflow or self.spec.overflow
-            if overflow is Overflow.WAIT or (overflow is Overflow.COALESCE and not self._mergeable(item, priority)):
-                await self._wait_for_room()
-                return True
-            if overflow is not Overflow.COALESCE and not self._make_room(item, priority, overflow):
-                return False
-        self.reserved += 1
-        return True
+        if not self._room and self.has_room:
+            return False
+        overflow = overflow or self.spec.overflow
+        return overflow is Overflow.WAIT or (overflow is Overflow.COALESCE and not self._mergeable(item, priority))
+
+    def line_up(self) -> Place:
+        """A place at the end of the line for room; to be waited in at once."""
+        if self._room is None:
+            self._room = deque()
+        self.simple = False
+        return Place(self._room)
 
     def reserve_nowait(
         self, item: object, priority: int = Priority.NORMAL, overflow: Overflow | None = None, *, beyond: int = 0
@@ -203,6 +213,7 @@ class Mailbox(Lanes):
             if not merges and not self._make_room(item, priority, overflow):
                 return False
         self.reserved += 1
+        self.sure = 0
         return True
 
     def fill(self, item: object, priority: int = Priority.NORMAL, overflow: Overflow | None = None) -> None:
@@ -222,6 +233,7 @@ class Mailbox(Lanes):
 
     def put_back(self, items: list[Any]) -> None:
         """Return messages to the head, in their order, whatever the capacity: they had been accepted before."""
+        self.sure = 0
         self.prepend(items)
         self._wake()
 
@@ -234,11 +246,12 @@ class Mailbox(Lanes):
     def take(self) -> object | None:
         """The next item, or None: control first, then ticks, high, normal, low. Only control while paused."""
         if self.simple:
-            if self.next_ones:
-                return self.next_ones.pop()
-            if not self._in:
-                return None
-            return self.pop()
+            if not self.next_ones:
+                arrived = self.arrived
+                if len(arrived) < 2:
+                    return arrived.pop() if arrived else None
+                self._turn_over()
+            return self.next_ones.pop()
         if self._control:
             return self._control.pop(0)
         if self._paused:
@@ -256,22 +269,22 @@ class Mailbox(Lanes):
     async def wait(self) -> None:
         """Park until there may be something to take. A checkpoint. Cancelled: nothing was taken."""
         if self.has_work:
-            await trio.lowlevel.checkpoint()
+            await checkpoint()
             return
-        task = self.reader = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(partial(self.leave, task))
+        task = self.reader = current_task()
+        await wait_task_rescheduled(partial(self.leave, task))
 
-    def leave(self, task: trio.lowlevel.Task, _: object = None) -> trio.lowlevel.Abort:
+    def leave(self, task: Task, _: object = None) -> Abort:
         """A parked reader is cancelled. One that was fenced off must not take the place of the one after it."""
         if self.reader is task:
             self.reader = None
-        return trio.lowlevel.Abort.SUCCEEDED
+        return Abort.SUCCEEDED
 
     def dismiss(self) -> None:
         """Wake the reader although there is nothing to take: it has no business here any more."""
         reader, self.reader = self.reader, None
         if reader is not None:
-            trio.lowlevel.reschedule(reader, WAKE)
+            reschedule(reader, WAKE)
 
     # -- putting aside
 
@@ -343,24 +356,27 @@ class Mailbox(Lanes):
     def close(self, error: AgentStopped) -> list[object]:
         """End for good: senders that wait get an error like `error`; returns what was left, in order."""
         self.closed = error
+        self.sure = 0
         self._control = None
         left = self.clear()
         if self._aside is not None:
             left, self._aside = [*self._aside.items, *left], None
         while self._room:
-            trio.lowlevel.reschedule(self._room.popleft(), outcome.Error(self._ended()))
+            self._room.popleft().fail(self._ended())
         return left
 
     def reopen(self) -> None:
         """Take messages again, for somebody lives here once more, perhaps under another spec. A drain goes on."""
         if self.ended:
             self.closed = None
+        self.sure = 0
         self._admit()
 
     def close_intake(self, error: IntakeClosed) -> None:
         """Refuse what comes from outside of `error.scope`, with an error like `error`. Senders that wait get in."""
         if self.closed is None:
             self.closed = error
+            self.sure = 0
 
     def open_intake(self, error: IntakeClosed) -> None:
         """Take back `close_intake(error)`."""
@@ -384,10 +400,11 @@ class Mailbox(Lanes):
         return AgentStopped(str(closed), path=closed.path, exit=closed.exit)
 
     def _put(self, item: object, priority: int) -> None:
+        self.sure = 0
         if priority == Priority.NORMAL:
-            if not self._in:
+            if not self.arrived:
                 self._since_in = self.now()
-            self._in.append(item)
+            self.arrived.append(item)
         else:
             self.append(item, priority)
             self.simple = False
@@ -400,90 +417,14 @@ class Mailbox(Lanes):
         reader = self.reader
         if reader is not None:
             self.reader = None
-            trio.lowlevel.reschedule(reader, WAKE)
+            reschedule(reader, WAKE)
         elif self.rouse is not None:
             rouse, self.rouse = self.rouse, None
             rouse()
-
-    def _make_room(self, item: object, priority: int, overflow: Overflow) -> bool:
-        """Apply the policy of a full mailbox that does not wait. False: `item` itself was dropped."""
-        if not _is_ask(item):
-            if overflow is Overflow.DROP_OLDEST:
-                victim = self.remove_oldest(priority, _is_tell)
-                if victim is not None:
-                    self._drop(victim, "the mailbox was full: the oldest made room")
-                    return True
-            elif overflow is Overflow.DROP_NEWEST:
-                self._drop(item, "the mailbox was full: the newest was dropped")
-                return False
-        raise MailboxFull(
-            f"{self.path}: its mailbox is full ({self.spec.capacity} messages, policy {overflow.value}); "
-            "send less, raise mailbox.capacity, or await tell() to wait for room",
-            path=self.path,
-            retry_safe=True,
-        )
-
-    def _mergeable(self, item: object, priority: int) -> bool:
-        """Whether a message of its kind and priority waits, whose place `item` can take."""
-        like = _like(item)
-        return not _is_ask(item) and any(like(waiting) for waiting in self.of_priority(priority))
-
-    def _merge(self, item: object, priority: int) -> bool:
-        """Replace the first waiting message of the same kind and priority. False: there is none."""
-        if _is_ask(item):
-            return False
-        victim = self.replace(priority, _like(item), item)
-        if victim is None:
-            return False
-        self.accepted += 1
-        self._drop(victim, "a newer message of its kind replaced it")
-        return True
-
-    def _drop(self, item: object, why: str) -> None:
-        self.dropped += 1
-        if self._dropped_kinds is None:
-            self._dropped_kinds = Counter()
-        self._dropped_kinds[_kind(item)] += 1
-        if self.on_drop is not None:
-            self.on_drop(item, why)
-
-    async def _wait_for_room(self) -> None:
-        if self._room is None:
-            self._room = deque()
-        room, task = self._room, trio.lowlevel.current_task()
-        room.append(task)
-        self.simple = False
-
-        def abort(_: object) -> trio.lowlevel.Abort:
-            room.remove(task)
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        await trio.lowlevel.wait_task_rescheduled(abort)
 
     def _admit(self) -> None:
         """Promise free room to the sender that has waited longest; it cannot be overtaken."""
         while self._room and self.has_room:
             self.reserved += 1
-            trio.lowlevel.reschedule(self._room.popleft(), WAKE)
-
-
-def _is_ask(item: object) -> bool:
-    return type(item) is Envelope and item.reply is not None
-
-
-def _is_tell(item: object) -> bool:
-    return not _is_ask(item)
-
-
-def _like(item: object) -> Callable[[object], bool]:
-    """What has a message of the same kind as `item`, and nobody waiting for its reply."""
-    kind = type(_body(item))
-    return lambda waiting: type(_body(waiting)) is kind and not _is_ask(waiting)
-
-
-def _kind(item: object) -> str:
-    return type(_body(item)).__qualname__
-
-
-def _body(item: object) -> object:
-    return item.body if type(item) is Envelope else item
+            self.sure = 0
+            self._room.popleft().give()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 import trio
+from trio.lowlevel import checkpoint_if_cancelled
 
 from .asking import Answer, crowd, no_room, refuse_cycle
+from .audience import Audience, Receivers
 from .core.durability import Overflow
 from .core.message import Envelope, Priority, Request
 from .core.path import Path
@@ -16,57 +17,15 @@ from .errors import AgentStopped, ConfigurationError, DeliveryError, DurabilityE
 from .ports import Outgoing
 from .slot import NOT_KNOWN, Slot, Turn, current_turn
 from .statistics import MailboxStatistics, together
-from .traffic import Traffic
+from .traffic import SECONDS_PER_CHECKPOINT, SENT_PER_CHECKPOINT, Traffic
 
-__all__ = ["Audience", "Receivers", "Ref", "ended_by", "handled_by", "item_for", "leave_with_settle"]
+__all__ = ["Ref", "ended_by", "handled_by", "item_for", "leave_with_settle"]
 
 R = TypeVar("R")
 
 _NORMAL: Final = Priority.NORMAL
 _PRIORITIES: Final = (Priority.HIGH, _NORMAL, Priority.LOW)
 _WAITING_POLICIES: Final = (Overflow.WAIT, Overflow.COALESCE)
-
-
-class Receivers(Protocol):
-    """Several slots behind one address: a pool."""
-
-    @property
-    def slots(self) -> Sequence[Slot]:
-        """All of them."""
-        ...
-
-    def choose(self, message: object) -> Sequence[Slot]:
-        """Who gets `message`; at least one. Raises `MailboxFull` if none can take it."""
-        ...
-
-
-class Audience:
-    """Several slots behind one address, each of which gets what is told there as it has said: a topic."""
-
-    @property
-    def slots(self) -> Sequence[Slot]:
-        """All of them."""
-        raise NotImplementedError
-
-    def choose(self, message: object) -> Sequence[Slot]:
-        """Who would answer `message`. Raises `NotHandled`: nobody does."""
-        raise NotImplementedError
-
-    async def publish(self, message: object, turn: Turn | None, priority: int, within: float) -> None:
-        """Tell everybody, waiting at most `within` seconds for those that want to be waited for."""
-        raise NotImplementedError
-
-    def publish_nowait(self, message: object, turn: Turn | None, priority: int) -> None:
-        """Tell everybody, waiting for nobody."""
-        raise NotImplementedError
-
-    def subscribe(self, subscriber: Path, overflow: Overflow) -> None:
-        """Tell `subscriber` too, from now on."""
-        raise NotImplementedError
-
-    def unsubscribe(self, subscriber: Path) -> bool:
-        """Take back `subscribe`; whether there was anything to take back."""
-        raise NotImplementedError
 
 
 class Ref:
@@ -101,26 +60,33 @@ class Ref:
         handler, and not at all if the handler raises. Not promised: that the message has been handled, or will be
         without error.
 
-        Waits at most `within` seconds, for room and for a disk that takes nothing at the moment. Cancelled while it
-        waits for these: nothing was sent; later: it was.
+        Waits at most `within` seconds (and up to 1/64 s more), for room and for a disk that takes nothing at the
+        moment. Cancelled while it waits for these: nothing was sent; later: it was.
         Every 32nd call is a checkpoint, and one in every millisecond. A pool that broadcasts is told as a whole: each
         worker that can gets the message, and if some could not, a `DeliveryError` names them.
 
         Raises `MailboxFull`, `AgentStopped`, `IntakeClosed`, `NotHandled`, `NoSuchSlot`, `DurabilityError` (the disk
         took nothing within that time), `CommitFailed` (it refused this message).
         """
-        turn = current_turn.get()
-        slot = self._slot
+        slot, turn = self._slot, current_turn.get()
         if (
-            turn is None
-            and slot is not None
-            and not slot.durable
-            and type(message) in slot.handles
+            slot is not None
+            and turn is None
+            and type(message) in slot.plain
             and priority == _NORMAL
-            and slot.has_room
+            and (slot.sure or slot.look_for_room() or slot.has_to_wait(message))
         ):
-            slot.put_nowait(message)
-            await self._traffic.pace()
+            if not slot.sure:
+                await self._line_up(slot, self._traffic.now() + within)
+                slot.fill(message)
+                return
+            slot.put_plain(message)
+            traffic = self._traffic
+            traffic.sent += 1
+            if traffic.sent >= SENT_PER_CHECKPOINT or traffic.now() - traffic.since > SECONDS_PER_CHECKPOINT:
+                await traffic.give_way()
+            else:
+                await checkpoint_if_cancelled()
             return
         audience = self._audience(turn, priority)
         if audience is not None:
@@ -128,7 +94,7 @@ class Ref:
             await self._traffic.pace()
             return
         receivers = self._receivers(message, turn, priority)
-        deadline = trio.current_time() + within
+        deadline = self._traffic.now() + within
         errors: list[DeliveryError] = []
         for slot in receivers:
             try:
@@ -142,16 +108,12 @@ class Ref:
 
         Raises `MailboxFull` where `tell` would wait, and `DurabilityError` where it would wait for the disk.
         """
-        turn = current_turn.get()
-        slot = self._slot
-        if (
-            turn is None
-            and slot is not None
-            and not slot.durable
-            and type(message) in slot.handles
-            and priority == _NORMAL
-        ):
-            slot.put_nowait(message)
+        slot, turn = self._slot, current_turn.get()
+        if slot is not None and turn is None and type(message) in slot.plain and priority == _NORMAL:
+            if slot.sure or slot.look_for_room():
+                slot.put_plain(message)
+            else:
+                slot.put_nowait(message)
             return
         audience = self._audience(turn, priority)
         if audience is not None:
@@ -182,31 +144,66 @@ class Ref:
         Raises `AskTimeout`, `AgentFailed` (the handler raised), `AskCycle`, `AgentStopped`, `IntakeClosed`,
         `MailboxFull`, `NotHandled`, `NoSuchSlot`.
         """
-        turn = current_turn.get()
+        slot, turn, traffic = self._slot, current_turn.get(), self._traffic
+        now = traffic.now()
+        if (
+            slot is not None
+            and turn is None
+            and type(message) in slot.plain
+            and priority == _NORMAL
+            and slot.serve is not None
+            and slot.is_idle
+        ):
+            answer = traffic.form(slot, message, now, within)
+            served = slot.serve(answer)
+            if served:
+                traffic.put_back(answer)
+                traffic.sent += 1
+                if traffic.sent >= SENT_PER_CHECKPOINT or now - traffic.since > SECONDS_PER_CHECKPOINT:
+                    await traffic.give_way()
+                else:
+                    await checkpoint_if_cancelled()
+                return served[0]
+            if served is not None:
+                return await self._reply(answer)
+            traffic.put_back(answer)
         slot = self._receivers(message, turn, priority)[0]
-        deadline = trio.current_time() + within
+        envelope = Envelope(message, deadline=now + within, priority=priority)
         asking: Slot | None = None
-        envelope = Envelope(message, deadline=deadline, priority=priority)
         if turn is not None:
             envelope.sender = turn.path
             if turn.in_handler:
                 asking = turn.slot
                 await _prepare(envelope, slot, turn)
         answer = Answer(slot, envelope, within, asking)
-        envelope.reply = answer.resolve
-        bucket = None
         try:
-            if slot.is_idle and slot.serve is not None and slot.serve(envelope):
-                await self._traffic.pace()
-            elif slot.has_room:
-                slot.put_nowait(envelope, priority)
+            served = slot.serve(answer) if slot.serve is not None and slot.is_idle else None
+            if served:
+                await traffic.pace()
+                return served[0]
+            if served is None:
+                await self._put(answer, now + within)
+        except BaseException:
+            answer.leave()
+            raise
+        return await self._reply(answer)
+
+    async def _put(self, answer: Answer, deadline: float) -> None:
+        slot, envelope = answer.slot, answer.envelope
+        if not slot.has_to_wait(envelope, envelope.priority):
+            slot.put_nowait(envelope, envelope.priority)
+        elif await self._traffic.until(deadline, slot.line_up()):
+            slot.fill(envelope, envelope.priority)
+        else:
+            raise no_room(slot, envelope, answer.within)
+
+    async def _reply(self, answer: Answer) -> Any:
+        traffic, bucket = self._traffic, None
+        try:
+            if answer.known:
+                await traffic.pace()
             else:
-                with trio.move_on_at(deadline) as limit:
-                    await slot.put(envelope, priority)
-                if limit.cancelled_caught:
-                    raise no_room(slot, envelope, within)
-            if not answer.known:
-                bucket = self._traffic.limit(answer, deadline)
+                bucket = traffic.limit(answer, answer.envelope.deadline)
                 await answer.wait()
         finally:
             answer.leave()
@@ -295,16 +292,20 @@ class Ref:
         await self._traffic.pace()
 
     async def _reserve(self, slot: Slot, item: object, priority: int, deadline: float) -> bool:
-        if deadline == math.inf or slot.has_room:
-            return await slot.reserve(item, priority)
-        begun = trio.current_time()
-        with trio.move_on_at(deadline):
-            return await slot.reserve(item, priority)
-        raise MailboxFull(
-            f"{slot.path}: no room in its mailbox within {max(0.0, deadline - begun):g} s ({crowd(slot)})",
-            path=slot.path,
-            retry_safe=True,
-        )
+        if not slot.has_to_wait(item, priority):
+            return slot.reserve_nowait(item, priority)
+        await self._line_up(slot, deadline)
+        return True
+
+    async def _line_up(self, slot: Slot, deadline: float) -> None:
+        """Wait for room, which is kept. A checkpoint."""
+        begun = self._traffic.now()
+        if not await self._traffic.until(deadline, slot.line_up()):
+            raise MailboxFull(
+                f"{slot.path}: no room in its mailbox within {max(0.0, deadline - begun):g} s ({crowd(slot)})",
+                path=slot.path,
+                retry_safe=True,
+            )
 
     def _report(self, errors: list[DeliveryError], receivers: Sequence[Slot]) -> None:
         if not errors:

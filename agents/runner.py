@@ -8,8 +8,10 @@ from types import CoroutineType
 from typing import Any, Final
 
 import trio
+from trio.lowlevel import wait_task_rescheduled
 
 from .agent import overrides
+from .asking import Answer
 from .core.exit import Exit, Failed, Failure, Finished, Stopped, alone, describe
 from .core.message import Envelope
 from .errors import Stop
@@ -123,29 +125,10 @@ async def handle_messages(life: Life) -> Exit | None:
     next_ones, share, handled = slot.next_ones, Slice(life.rounds), 0
     while True:
         item = next_ones.pop() if next_ones and slot.simple else slot.take()
-        handler = handlers.get(type(item))
         try:
-            if handler is not None and light:
-                slot.busy = item
-                try:
-                    result = handler(agent, item)
-                except Exception as error:
-                    if not bear(life, item, error):
-                        raise
-                    continue
-                state = agent.state
-                if type(result) is CoroutineType or turn.events or slot.agent is not agent:
-                    rest = finish(life, item, result)
-                else:
-                    if state is not life.state:
-                        life.state = slot.state = state
-                    slot.handled += 1
-                    slot.busy = rest = None
-            elif handler is not None:
-                rest = call(life, item, item, handler)
-            elif item is None:
+            if item is None:
                 slot.reader = task
-                await trio.lowlevel.wait_task_rescheduled(leave)
+                await wait_task_rescheduled(leave)
                 if slot.agent is not agent or slot.inflight:
                     if not life.cancellable:
                         return None
@@ -153,6 +136,23 @@ async def handle_messages(life: Life) -> Exit | None:
                 share.rested = True
                 handled = 0
                 continue
+            handler = handlers.get(type(item))
+            if handler is not None and light:
+                slot.busy = item
+                rest = None
+                try:
+                    result = handler(agent, item)
+                except Exception as error:
+                    if not bear(life, item, error):
+                        raise
+                else:
+                    if agent.state is not life.state or turn.events or type(result) is CoroutineType:
+                        rest = finish(life, item, result)
+                    else:  # all that there is to settle
+                        slot.handled += 1
+                        slot.busy = None
+            elif handler is not None:
+                rest = call(life, item, item, handler)
             elif type(item) in _ORDERS:
                 if not life.cancellable:
                     if type(item) is StopOrder and not (item.drain and len(slot)):
@@ -167,11 +167,16 @@ async def handle_messages(life: Life) -> Exit | None:
                 rest = unwrap(life, item)
             if rest is not None:
                 if not life.cancellable:
-                    life.left = rest
+                    if slot.agent is agent:
+                        life.left = rest
+                    else:
+                        Begun(rest, life.called).discard()
                     return None
                 await rest
                 await _stay(life)
-            elif durable:
+            elif durable or slot.agent is not agent:
+                if not life.cancellable:
+                    return None
                 await _stay(life)
         except Stop as stop:
             return _in_order(stop.reason)
@@ -184,18 +189,34 @@ async def handle_messages(life: Life) -> Exit | None:
                     return None
 
 
-def _serve(life: Life, context: Context, envelope: Envelope) -> bool:
+def _serve(life: Life, context: Context, answer: Answer) -> tuple[Any] | tuple[()] | None:
     """Handle an ask in the task and the time of its asker, but in the context of the agent, which is idle meanwhile.
 
     Only what is no `async def` and writes nothing. What is left to do, or went wrong, is for the agent's own task.
     """
-    handler = life.agent.plain.get(type(envelope.body))
+    slot, agent, envelope = life.slot, life.agent, answer.envelope
+    handler = agent.plain.get(type(envelope.body))
     if handler is None:
-        return False
-    slot = life.slot
+        return None
     slot.accepted += 1
+    slot.busy = envelope
     try:
-        rest = context.run(call, life, envelope, envelope.body, handler)
+        try:
+            result = context.run(handler, agent, envelope.body)
+        except Exception as error:
+            if not bear(life, envelope, error):
+                raise
+            return ()
+        if (
+            agent.state is life.state
+            and not life.turn.events
+            and type(result) is not CoroutineType
+            and slot.agent is agent
+        ):  # all that there is to settle
+            slot.handled += 1
+            slot.busy = None
+            return (result,)
+        rest = finish(life, envelope, result)
     except (KeyboardInterrupt, SystemExit):
         raise
     except Stop as stop:
@@ -206,7 +227,7 @@ def _serve(life: Life, context: Context, envelope: Envelope) -> bool:
         if rest is not None:
             life.begun = Begun(rest, life.called)
             slot.put_control(life.begun)
-    return True
+    return ()
 
 
 async def _stay(life: Life) -> None:

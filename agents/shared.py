@@ -140,6 +140,7 @@ class SharedWorker(Slot):
     def handles(self, kinds: frozenset[type]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         if kinds is not NOT_KNOWN:
             self._queue.handles = kinds
+            self._queue.plain = NOT_KNOWN if self.durable else kinds
 
     def take(self) -> object | None:
         item = super().take()

@@ -18,6 +18,7 @@ from .ports import KEEP, Outgoing, Store, Untouched
 
 if TYPE_CHECKING:
     from .agent import Agent
+    from .asking import Answer
 
 __all__ = ["NOT_KNOWN", "Slot", "Turn", "current_turn"]
 
@@ -40,6 +41,7 @@ class Slot(Mailbox):
         "handled",
         "handles",
         "inflight",
+        "plain",
         "progress_at",
         "serve",
         "state",
@@ -71,8 +73,11 @@ class Slot(Mailbox):
         """Settles that are on their way to the disk."""
         self.handles: frozenset[type] = NOT_KNOWN
         """The message types that its agent handles, once one has lived here."""
-        self.serve: Callable[[Envelope], bool] | None = None
-        """Handles an ask at once, while the agent is idle; False if this one has to go through the mailbox."""
+        self.plain: frozenset[type] = NOT_KNOWN
+        """Those of them that may be put into its mailbox as they are: all, or none if they have to be stored."""
+        self.serve: Callable[[Answer], tuple[Any] | tuple[()] | None] | None = None
+        """Handles an ask at once, while the agent is idle. Returns the reply; or an empty tuple if somebody holds on to
+        the answer, to say then or later what came of it; or None if this one has to go through the mailbox."""
         self.waiting_on: list[Slot] | None = None
         """Whom the handler in hand is asking."""
 
@@ -91,8 +96,14 @@ class Slot(Mailbox):
         """Whether somebody lives here who would handle a message."""
         return self.agent is not None
 
+    def move_in(self, agent: Agent[Any]) -> None:
+        """From now on `agent` is who lives here."""
+        self.agent = agent
+        self.handles = agent.handled
+        self.plain = NOT_KNOWN if self.durable else self.handles
+
     def close(self, error: AgentStopped) -> list[object]:
-        self.handles = NOT_KNOWN  # a `Ref` that holds on to this slot looks at it twice, and finds the next one
+        self.handles = self.plain = NOT_KNOWN  # a `Ref` that holds on to it looks twice, and finds the next one
         return super().close(error)
 
 

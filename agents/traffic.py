@@ -6,14 +6,18 @@ import math
 from functools import partial
 from typing import Final, Protocol, TypeAlias
 
-import trio
+from trio.lowlevel import checkpoint, checkpoint_if_cancelled, current_clock
 
+from .asking import Answer
+from .core.message import Envelope
 from .ports import Alarms
+from .room import Place
+from .slot import Slot
 
-__all__ = ["Limited", "Traffic"]
+__all__ = ["SECONDS_PER_CHECKPOINT", "SENT_PER_CHECKPOINT", "Limited", "Traffic"]
 
-_TELLS_PER_CHECKPOINT: Final = 32
-_SECONDS_PER_CHECKPOINT: Final = 0.001
+SENT_PER_CHECKPOINT: Final = 32
+SECONDS_PER_CHECKPOINT: Final = 0.001
 _BUCKETS_PER_SECOND: Final = 64
 
 
@@ -31,37 +35,58 @@ Bucket: TypeAlias = dict[Limited, None]
 class Traffic:
     """One per tree."""
 
-    __slots__ = ("_alarms", "_buckets", "_since", "_tells", "now")
+    __slots__ = ("_alarms", "_buckets", "_form", "now", "sent", "since")
 
     def __init__(self, alarms: Alarms) -> None:
-        self.now = trio.lowlevel.current_clock().current_time
+        self.now = current_clock().current_time
         self._alarms = alarms
         self._buckets: dict[int, Bucket] = {}
-        self._tells = 0
-        self._since = 0.0
+        self._form: Answer | None = None
+        self.sent = 0
+        """Messages since the last checkpoint that a sender made, of all senders together: between two of one sender
+        that run without a checkpoint nobody else can have sent anything."""
+        self.since = 0.0
+        """When that was."""
 
     async def pace(self) -> None:
-        """After a tell that did not wait: a checkpoint after every 32nd and after every millisecond, else a look at
-        whether the sender was cancelled.
-
-        Counted for all senders together: between two tells of one sender that run without a checkpoint nobody else
-        can have told anything.
-        """
-        self._tells += 1
-        if self._tells >= _TELLS_PER_CHECKPOINT or self.now() - self._since > _SECONDS_PER_CHECKPOINT:
-            self._tells = 0
-            await trio.lowlevel.checkpoint()
-            self._since = self.now()
+        """After a tell or an ask that did not wait: a checkpoint after every 32nd and when a millisecond has passed,
+        else a look at whether the sender was cancelled."""
+        self.sent += 1
+        if self.sent >= SENT_PER_CHECKPOINT or self.now() - self.since > SECONDS_PER_CHECKPOINT:
+            await self.give_way()
         else:
-            await trio.lowlevel.checkpoint_if_cancelled()
+            await checkpoint_if_cancelled()
 
-    def limit(self, waiting: Limited, deadline: float) -> Bucket | None:
+    async def give_way(self) -> None:
+        """A checkpoint."""
+        self.sent = 0
+        await checkpoint()
+        self.since = self.now()
+
+    def form(self, slot: Slot, message: object, now: float, within: float) -> Answer:
+        """A place for the answer to an ask that nobody else waits for; one that was put back, if there is one."""
+        answer, self._form = self._form, None
+        if answer is None:
+            return Answer(slot, Envelope(message, deadline=now + within), within, None)
+        answer.slot = slot
+        answer.within = within
+        envelope = answer.envelope
+        envelope.body = message
+        envelope.deadline = now + within
+        return answer
+
+    def put_back(self, answer: Answer) -> None:
+        """What `form` gave, if nobody else has got hold of it: most asks are answered at once, and need none."""
+        answer.envelope.body = None
+        self._form = answer
+
+    def limit(self, waiting: Limited, deadline: float | None) -> Bucket | None:
         """Call `waiting.expire()` at `deadline`, in the clock of the loop, or up to 1/64 s later.
 
         Take it out of the bucket that is returned to call it off; so a limit that is not reached costs one entry of a
         dict and no timer. None: the limit never comes.
         """
-        if deadline == math.inf:
+        if deadline is None or deadline == math.inf:
             return None
         number = math.ceil(deadline * _BUCKETS_PER_SECOND)
         bucket = self._buckets.get(number)
@@ -70,6 +95,15 @@ class Traffic:
             self._alarms.at(number / _BUCKETS_PER_SECOND, partial(self._expire, number))
         bucket[waiting] = None
         return bucket
+
+    async def until(self, deadline: float, place: Place) -> bool:
+        """Wait in a place for room until `deadline`, or up to 1/64 s longer; whether there is room."""
+        bucket = self.limit(place, deadline)
+        try:
+            return await place.wait()
+        finally:
+            if bucket is not None:
+                bucket.pop(place, None)
 
     def _expire(self, number: int) -> None:
         for waiting in list(self._buckets.pop(number)):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator
 
+from treewarden.agents.audience import Audience
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import AgentStopped, MailboxFull, NoSuchSlot
 from treewarden.agents.ports import Alarms
-from treewarden.agents.ref import Audience, Ref
+from treewarden.agents.ref import Ref
 from treewarden.agents.shared import SharedQueue
 from treewarden.agents.slot import Slot
 from treewarden.agents.traffic import Traffic

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
+from treewarden.agents.audience import Audience
 from treewarden.agents.core.durability import Overflow
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import Path
@@ -18,7 +19,7 @@ from treewarden.agents.errors import (
     MailboxFull,
     NotHandled,
 )
-from treewarden.agents.ref import Audience, ended_by, handled_by, item_for, leave_with_settle
+from treewarden.agents.ref import ended_by, handled_by, item_for, leave_with_settle
 from treewarden.agents.slot import Slot, Turn
 
 from .core.spec import Subscriber

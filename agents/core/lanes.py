@@ -20,16 +20,17 @@ class Lanes:
     or a pop. The other lanes hold `(arrived, item)` and exist once something came.
     """
 
-    __slots__ = ("_beside", "_due", "_high", "_in", "_low", "_since", "_since_in", "next_ones", "now")
+    __slots__ = ("_beside", "_due", "_high", "_low", "_since", "_since_in", "arrived", "next_ones", "now")
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
-        self._in: list[object] = []
+        self.arrived: list[object] = []
+        """What came last, in order. This list and the next one are the same for ever, so that a reader may hold on to
+        them; they may be taken from directly only while nothing waits that goes before."""
         self.next_ones: list[object] = []
-        """What came before all of `_in`, the next one last. The same list for ever, so that a reader may hold on to it;
-        to be popped from only while nothing waits that goes before it."""
+        """What came before all of `arrived`, the next one last."""
         self._since_in = 0.0
-        """When the first of `_in` arrived."""
+        """When the first of `arrived` came."""
         self._since = 0.0
         """When the oldest that was put into `_out` arrived, or earlier."""
         self._due: list[object] | None = None
@@ -40,20 +41,20 @@ class Lanes:
 
     def __len__(self) -> int:
         """Messages; ticks do not count."""
-        return len(self._in) + len(self.next_ones) + self._beside
+        return len(self.arrived) + len(self.next_ones) + self._beside
 
     def __iter__(self) -> Iterator[object]:
         """Every message, in the order in which they will be taken; ticks are left out."""
         yield from (item for _, item in self._high or ())
         yield from reversed(self.next_ones)
-        yield from self._in
+        yield from self.arrived
         yield from (item for _, item in self._low or ())
 
     def of_priority(self, priority: int) -> Iterator[object]:
         """The messages of one priority, in order."""
         if priority == Priority.NORMAL:
             yield from reversed(self.next_ones)
-            yield from self._in
+            yield from self.arrived
         else:
             yield from (item for _, item in (self._high if priority < Priority.NORMAL else self._low) or ())
 
@@ -64,16 +65,16 @@ class Lanes:
         arrivals: list[float] = [lane[0][0] for lane in (self._high, self._low) if lane]
         if self.next_ones:
             arrivals.append(self._since)
-        elif self._in:
+        elif self.arrived:
             arrivals.append(self._since_in)
         return max(0.0, self.now() - min(arrivals)) if arrivals else 0.0
 
     def append(self, item: object, priority: int = Priority.NORMAL) -> None:
         """Put a message behind those of its priority."""
         if priority == Priority.NORMAL:
-            if not self._in:
+            if not self.arrived:
                 self._since_in = self.now()
-            self._in.append(item)
+            self.arrived.append(item)
         elif priority < Priority.NORMAL:
             if self._high is None:
                 self._high = deque()
@@ -150,7 +151,7 @@ class Lanes:
     def clear(self) -> list[object]:
         """Empty it; returns the messages, in order."""
         left = list(self)
-        self._in.clear()
+        self.arrived.clear()
         self.next_ones.clear()
         self._due = self._high = self._low = None
         self._beside = 0
@@ -158,13 +159,12 @@ class Lanes:
 
     def _turn_over(self) -> None:
         """Move what was filled behind what is being emptied."""
-        if self._in:
+        arrived = self.arrived
+        if arrived:
             if not self.next_ones:
                 self._since = self._since_in
-            self._in.reverse()
-            self._in.extend(self.next_ones)
-            self.next_ones[:] = self._in
-            self._in.clear()
+            self.next_ones[:0] = arrived[::-1]
+            arrived.clear()
 
     def _remove_beside(self, lane: Lane | None, wanted: Callable[[object], bool]) -> object | None:
         for place, (_, item) in enumerate(lane or ()):

@@ -16,7 +16,7 @@ from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed
 from treewarden.agents.core.message import Request
 from treewarden.agents.errors import AgentFailed, AgentStopped
 from treewarden.agents.slot import current_turn
-from treewarden.supervisor.core.event import ChildEnded
+from treewarden.supervisor.core.event import ChildEnded, Recorded
 from treewarden.supervisor.core.spec import NO_BACKOFF, RestartPolicy
 
 from .trees import Add, Tally, happened, kept, opened, slot_of
@@ -243,3 +243,32 @@ async def test_a_helper_that_it_starts_is_the_agents(autojump_clock: MockClock) 
             await running.ref("desk").ask(Do(fail))
         await wait_all_tasks_blocked()
         assert log == ["desk", "ended"]
+
+
+@frozen
+class Said:
+    what: str
+
+
+async def test_a_fact_that_it_records_is_kept_although_no_state_changes(autojump_clock: MockClock) -> None:
+    class Scribe(Agent[None]):
+        async def on_start(self) -> None:
+            """It has a task from the beginning."""
+
+        @handles
+        def do(self, message: Do) -> Any:
+            return message.what(self)
+
+        @handles
+        def add(self, message: Add) -> None:
+            self.record(Said("told"))
+
+    async with opened(kept(Scribe, VOLATILE)) as running:
+        scribe = running.ref("scribe")
+        await wait_all_tasks_blocked()
+        await scribe.ask(Do(lambda agent: agent.record(Said("asked"))))
+        await scribe.tell(Add())
+        assert [dict(fact.facts) for fact in await happened(running, Recorded, 2)] == [
+            {"what": "asked"},
+            {"what": "told"},
+        ]

@@ -90,6 +90,42 @@ async def test_a_sender_that_was_let_in_and_cancelled_at_once_has_sent() -> None
     assert (list(mailbox), log, mailbox.reserved) == (["second"], ["second"], 0)
 
 
+async def test_a_sender_whose_limit_passes_leaves_the_line() -> None:
+    mailbox, log = box(), list[object]()
+    mailbox.put_nowait("first")
+    place = mailbox.line_up()
+
+    async def wait() -> None:
+        log.append(await place.wait())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(sent, mailbox, "second", log)
+        await wait_all_tasks_blocked()
+        place.expire()
+        await wait_all_tasks_blocked()
+        assert (log, mailbox.statistics().senders_waiting) == ([False], 1)
+        assert mailbox.take() == "first"
+    assert (list(mailbox), mailbox.reserved) == (["second"], 0)
+
+
+async def test_a_sender_that_was_let_in_before_its_limit_passes_has_room() -> None:
+    mailbox, log = box(), list[object]()
+    mailbox.put_nowait("first")
+    place = mailbox.line_up()
+
+    async def wait() -> None:
+        log.append(await place.wait())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        assert mailbox.take() == "first"
+        place.expire()
+    assert (log, mailbox.reserved) == ([True], 1)
+
+
 async def test_room_that_is_released_goes_to_the_next() -> None:
     mailbox, log = box(), list[object]()
     assert await mailbox.reserve("promised")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import trio
@@ -245,6 +246,19 @@ async def test_who_was_cancelled_notices_at_the_next_tell(autojump_clock: MockCl
                     scope.cancel()
         assert told == 3
         assert await counter.ask(Total()) == 4  # the fourth had been sent when it noticed
+
+
+async def test_limits_that_were_not_reached_leave_nothing_behind(autojump_clock: MockClock) -> None:
+    """A limit of an hour costs nothing once the message is in its mailbox, or the reply has come."""
+    async with opened(volatile(Counter, capacity=1)) as running:
+        counter = running.ref("counter")
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(partial(counter.tell, Add(), within=3600))
+                nursery.start_soon(partial(counter.ask, Total(), within=3600))
+        buckets = counter._traffic._buckets  # pyright: ignore[reportPrivateUsage]
+        assert buckets
+        assert not any(buckets.values())
 
 
 # -- a slot that ends

@@ -121,6 +121,7 @@ class MailboxMachine(RuleBasedStateMachine):
         self.dropped: list[object] = []
         spec = MailboxSpec(capacity=capacity, overflow=self.overflow, durability=VOLATILE)
         self.box = Mailbox(Path("a"), spec, self.now)
+        self.next_ones = self.box.next_ones
         self.box.on_drop = lambda item, _why: self.dropped.append(item)
 
     def now(self) -> float:
@@ -150,6 +151,15 @@ class MailboxMachine(RuleBasedStateMachine):
         self.expect(outcome, lambda: self.box.put_nowait(item, priority))
         if outcome == "queue":
             self.queue(item, priority)
+
+    @rule(kind=kinds, count=st.integers(1, 4))
+    def put_plain(self, kind: type[Apple | Pear], count: int) -> None:
+        """In one call, if there is room for sure."""
+        assert self.box.look_for_room() == (not self.full)
+        for _ in range(min(count, self.box.sure)):
+            item = self.item(kind, "raw")
+            self.box.put_plain(item)
+            self.queue(item, NORMAL)
 
     @rule(kind=kinds, shape=shapes, priority=priorities)
     def reserve(self, kind: type[Apple | Pear], shape: str, priority: int) -> None:
@@ -233,6 +243,14 @@ class MailboxMachine(RuleBasedStateMachine):
         if not isinstance(found, str) and found is not None:
             self.taken.append(found)
 
+    @rule()
+    def take_directly(self) -> None:
+        """As a reader may that holds on to the list."""
+        if self.box.simple and self.next_ones:
+            found = self.next_ones.pop()
+            assert found is self.model.take()
+            self.taken.append(found)
+
     @rule(why=st.sampled_from(["throttled", "held"]))
     def pause(self, why: str) -> None:
         self.box.pause(why)
@@ -270,6 +288,7 @@ class MailboxMachine(RuleBasedStateMachine):
             item, priority = self.reserved.pop()
             with pytest.raises(AgentStopped):
                 self.box.fill(item, priority)
+        assert not self.box.look_for_room()
         for lane in (self.model.control, self.model.due, *self.model.lanes.values()):
             lane.clear()
         self.box.reopen()
@@ -283,6 +302,7 @@ class MailboxMachine(RuleBasedStateMachine):
         assert len(box) == len(model)
         assert [list(box.of_priority(each)) for each in (HIGH, NORMAL, LOW)] == list(model.lanes.values())
         assert box.has_room == (not self.full)
+        assert 0 <= box.sure <= max(0, self.capacity - len(model) - len(self.reserved))
         assert box.has_work == bool(model.control or (not model.paused and (model.due or len(model))))
         assert self.dropped == model.dropped
 
