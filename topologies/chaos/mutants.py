@@ -80,11 +80,6 @@ def assume_that_it_was_kept() -> None:
     _replace(OwnedFile, "_stands", lambda self, batch, cause: True)
 
 
-def assume_that_it_was_lost() -> None:
-    """A commit that raised is taken for lost, without reading back."""
-    _replace(OwnedFile, "_stands", lambda self, batch, cause: False)
-
-
 def restart_without_restoring() -> None:
     """A restarted agent begins with the state of its class."""
     make = AgentLife._make
@@ -187,7 +182,7 @@ def _replace(owner: Any, name: str, value: Any) -> None:
 
 _ALL: Final[Sequence[Callable[[], None]]] = (
     acknowledge_early, forget_the_state, forget_the_acknowledgement, forget_what_was_told, leave_before_the_commit,
-    ignore_failed_commits, assume_that_it_was_kept, assume_that_it_was_lost, restart_without_restoring,
+    ignore_failed_commits, assume_that_it_was_kept, restart_without_restoring,
     lose_what_was_in_hand, lose_what_a_killed_supervisor_had, lose_what_was_stopped, put_back_at_the_end,
     forget_the_first_message, lose_a_timer, allow_one_restart_more, keep_the_journal, leave_a_connection,
 )  # fmt: skip
