@@ -44,7 +44,8 @@ def take(connection: sqlite3.Connection, claim: Claim) -> tuple[Opened, Mark]:
     name = str(claim.file)
     if identify(connection, name) == VERSION:
         _refuse_if_held(connection, claim)  # without a lock, so that the answer does not wait for the owner
-    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file: so that it can shrink while it is in use
+    else:  # a new file: so that it can shrink while it is in use
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise JournalError(f"{name} is on a file system without shared memory: keep it on a local disk")
