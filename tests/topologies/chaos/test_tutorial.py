@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import shlex
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,9 @@ DOCUMENT: Final = Path(__file__).parents[3] / "docs" / "chaos.md"
 def test_every_block_of_the_tutorial(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for name in ("shop", "test_shop"):  # other tests here have a module of that name
+        monkeypatch.setitem(sys.modules, name, sys)  # so that whatever is imported is taken back
+        del sys.modules[name]
     monkeypatch.setattr("sys.dont_write_bytecode", True)  # files are written anew within one tick of the file system
     pytester.syspathinsert()
     pytester.plugins.append(pytest_plugin)
