@@ -152,7 +152,7 @@ class Process:
         """End the process here, as `kill -9` does; the next one comes after `down` seconds. False if none lives."""
         if not self.alive or self._stopping:
             return False
-        self.alive = False
+        self.alive = self.orderly = False
         self.crashes += 1
         self._down_for = down
         self.tree = None
