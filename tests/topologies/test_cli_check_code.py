@@ -25,6 +25,7 @@ from .generations import FIRST, RENAMED, WITH_UPCAST, WITHOUT_UPCAST, code
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
     """A journal with everything that can be stored, of the first version; its module is not there yet."""
     monkeypatch.chdir(tmp_path)
+    sys.modules.pop("desk", None)  # another test's
     first = code(FIRST)
 
     async def run() -> None:

@@ -34,7 +34,7 @@ def test_every_block_of_the_tutorial(
             case "python":
                 (pytester.path / block.name).write_text(block.text, "utf-8")
             case "console":
-                program, *arguments = shlex.split(block.text.removeprefix("$ "))
+                program, *arguments = shlex.split(block.text.splitlines()[0].removeprefix("$ "))
                 if program == "pytest":
                     output = pytester.runpytest_inprocess("-p", "no:cacheprovider", *arguments).stdout.str()
                 else:
