@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from .calls import ChildView, Counts, Started, SupervisorRef
     from .core.action import Action
     from .core.adaptive_runtime import adaptive_runtime
+    from .core.believer import belief
     from .core.checkpoint import Checkpoint, Retention
     from .core.decision import Decision, Policy
     from .core.diff import Change
     from .core.event import Event
     from .core.ladder import ladder
-    from .core.policies import kubernetes, otp
+    from .core.policies import akka, kubernetes, otp
     from .core.rule_table import Rule
     from .core.signal import Signal
     from .core.spec import (
@@ -69,6 +70,8 @@ __all__ = [
     "SupervisorRef",
     "SupervisorSpec",
     "adaptive_runtime",
+    "akka",
+    "belief",
     "kubernetes",
     "ladder",
     "otp",
@@ -81,12 +84,13 @@ __getattr__ = on_demand(
     calls="ChildView Counts Started SupervisorRef",
     core__action="Action",
     core__adaptive_runtime="adaptive_runtime",
+    core__believer="belief",
     core__checkpoint="Checkpoint Retention",
     core__decision="Decision Policy",
     core__diff="Change",
     core__event="Event",
     core__ladder="ladder",
-    core__policies="kubernetes otp",
+    core__policies="akka kubernetes otp",
     core__rule_table="Rule",
     core__signal="Signal",
     core__spec=(

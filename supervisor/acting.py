@@ -13,6 +13,7 @@ from .core.action import (
     Action,
     Break,
     Escalate,
+    FallBack,
     Hold,
     Recycle,
     Restart,
@@ -96,6 +97,8 @@ class Acting:
             self._restarts.watch_calm(child)
 
     def _act(self, child: Child, signal: Signal, action: Action) -> Rest:
+        if isinstance(signal, OperatorAsked) and not isinstance(action, (Hold, Stop)):
+            self._remedies.resume(child)  # a person has decided, also about what was held or throttled before
         match action:
             case Restart(scope, after):
                 return self._restart(child, signal, scope, after)
@@ -105,6 +108,11 @@ class Acting:
                 self._remedies.resume(child)
             case Throttle(seconds):
                 self._remedies.throttle(child, seconds)
+                if child.current is None:
+                    return self._restarts.begin(child, Scope.ONE, 0.0)
+            case FallBack(variant, after):
+                self._remedies.fall_back(child, variant)
+                return self._restart(child, signal, Scope.ONE, after)
             case Break(dependency, seconds):
                 self._remedies.break_dependency(child, signal, dependency, seconds)
             case Hold(question):

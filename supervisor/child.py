@@ -99,6 +99,13 @@ class Child:
     def move(self, event: SlotEvent) -> None:
         self.state = advance(self.state, event)
 
+    def lift(self) -> None:
+        """A new life is about to begin: it is not held, and intake is closed only as long as somebody will open it."""
+        if self.slot is not None and self.slot.paused:
+            self.slot.resume("held")
+            if self.throttled is None:
+                self.slot.resume("throttled")
+
     def void(self) -> None:
         """Forget a pending restart."""
         self.token += 1

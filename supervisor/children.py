@@ -157,6 +157,7 @@ class Children:
             await trio.lowlevel.checkpoint_if_cancelled()
             return failure
         child.void()
+        child.lift()
         child.note = ""
         child.move(SlotEvent.START)
         outcome = await self._bring_to_life(child)
@@ -176,6 +177,7 @@ class Children:
     def start_at_once(self, child: Child, *, asked: bool = False) -> Failure | None:
         """`start`, where `can_start_at_once`."""
         child.void()
+        child.lift()
         child.note = ""
         child.move(SlotEvent.START)
         assert child.slot is not None

@@ -71,6 +71,8 @@ class Common:
     """Lives that were fenced off; those that have ended since are dropped when somebody looks."""
     left: dict[Path, dict[Path, int]] = field(factory=dict[Path, dict[Path, int]])
     """The children of each supervisor that has ended, with the number of their lives: its successor goes on there."""
+    deployed: dict[Path, float] = field(factory=dict[Path, float])
+    """When the code at or below a path was changed last, in the clock of the loop."""
     replies: Replies = field(factory=Replies)
     makers: dict[object, type[Agent[Any]]] = field(factory=dict[object, type[Agent[Any]]])
     """The class of the agents that a function makes."""
@@ -81,6 +83,13 @@ class Common:
 
     def __attrs_post_init__(self) -> None:
         self.outage = Outage(self.journal, self.clock, self.timers, self.registry)
+
+    def changed_at(self, path: Path, itself: float | None = None) -> float | None:
+        """When the code of a slot was changed last, by itself (`itself`) or with everything above it."""
+        if not self.deployed:
+            return itself
+        times = [at for changed, at in self.deployed.items() if path.is_within(changed)]
+        return max(times if itself is None else [*times, itself], default=None)
 
     def codec_for(self, spec: ChildSpec) -> Codec:
         """The codec of an agent's state and messages. Raises `ConfigurationError` for types that cannot be stored."""

@@ -57,7 +57,7 @@ class Judge:
             outcomes=common.outcomes,
             now=signal.at,
             spread=common.random.random(),
-            code_changed_at=child.changed_at,
+            code_changed_at=common.changed_at(signal.path, child.changed_at),
             journal_ok=common.outage.since is None,
         )
         decision = decide(self.policy, case)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from attrs import evolve
+
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
 from treewarden.agents.errors import CheckpointRefused, UnknownKind
 
@@ -100,6 +102,15 @@ class Remedies:
         elif child.current is not None:
             self.throttle(child, seconds)
         child.note = f"waits for {dependency}"
+
+    # -- a variant
+
+    def fall_back(self, child: Child, variant: str) -> None:
+        """From its next life on the child is this variant, until a reload or the next life of its supervisor."""
+        spec = child.spec
+        assert isinstance(spec, ChildSpec)
+        left = {name: make for name, make in spec.variants.items() if name != variant}
+        child.spec = evolve(spec, agent=spec.variants[variant], variants=left)
 
     # -- a person
 

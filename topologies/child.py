@@ -52,6 +52,7 @@ class ChildOptions(TypedDict, total=False):
     restarts: Intensity | None
     restore: Restore
     retention: Retention
+    variants: Mapping[str, Callable[..., Any]]
     uses: tuple[str, ...]
     outlet: tuple[str, ...]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 import os
@@ -11,28 +10,29 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from treewarden.agents.core.durability import Message
 from treewarden.agents.core.exit import alone
 from treewarden.agents.core.message import Envelope
+from treewarden.agents.core.path import ROOT
 from treewarden.agents.errors import AgentStopped, ConfigurationError, TreeFailed
 from treewarden.agents.ports import Clock
 from treewarden.supervisor.bulk import collector_at_rest
 from treewarden.supervisor.common import Common, LoopClock
 from treewarden.supervisor.core.event import TreeClosed, TreeOpened
 from treewarden.supervisor.core.ladder import ladder
-from treewarden.supervisor.core.outcomes import Outcomes, learn
+from treewarden.supervisor.core.outcomes import learn
 from treewarden.supervisor.core.signal import Reported
-from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.supervisor.health import watch_progress
 from treewarden.supervisor.journal.port import Commit, Journal
 from treewarden.supervisor.loop_watch import Blocked, LoopWatch, runs_in_real_time
 from treewarden.supervisor.registry import Registry
 from treewarden.supervisor.timers import Timers
 
+from .code_digest import code_digest
 from .commanding import obey
 from .core.blueprint import Blueprint, walk
 from .errors import checked
@@ -88,7 +88,7 @@ async def open_tree(
             random=random.Random(seed),
             rows=itertools.count(store.opened.last_row + 1),
         )
-        common.outcomes = await _lessons(store)
+        await _lessons(common, blueprint)
         size = sum(1 for _ in walk(blueprint))
         with collector_at_rest(size):
             _opened(common, blueprint)
@@ -191,29 +191,23 @@ def _opened(common: Common, blueprint: Blueprint) -> None:
             epoch=opened.epoch,
             holder=opened.holder,
             version=metadata.version("treewarden"),
-            blueprint=_digest(blueprint),
+            blueprint=code_digest(blueprint),
             after_crash=opened.after_crash,
         )
     )
 
 
-def _digest(blueprint: Blueprint) -> str:
-    """A short name for the tree's slots and the classes that live in them; the same in every process."""
-    lines: list[str] = []
-    for path, spec in walk(blueprint):
-        made: Any = spec.strategy if isinstance(spec, SupervisorSpec) else spec.agent
-        lines.append(f"{path} {getattr(made, '__module__', '')}:{getattr(made, '__qualname__', made)}")
-    return hashlib.blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()
-
-
-async def _lessons(journal: Journal) -> Outcomes:
-    """What earlier decisions came to, as far as the end of the journal tells."""
-    outcomes, cursor = Outcomes(), max(0, journal.head - _LESSONS)
+async def _lessons(common: Common, blueprint: Blueprint) -> None:
+    """Take from the end of the journal what earlier decisions came to, and whether the code was another one then."""
+    journal, cursor, digest = common.journal, max(0, common.journal.head - _LESSONS), ""
     while records := await journal.read(cursor):
         for record in records:
-            outcomes = learn(outcomes, record.event, record.at)
+            common.outcomes = learn(common.outcomes, record.event, record.at)
+            if isinstance(record.event, TreeOpened):
+                digest = record.event.blueprint
         cursor = records[-1].seq
-    return outcomes
+    if digest and digest != code_digest(blueprint):
+        common.deployed[ROOT] = common.clock.now()
 
 
 async def _end_with_root(root: Root, scope: trio.CancelScope) -> None:

@@ -23,7 +23,7 @@ from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.checkpoint import Checkpoint, Search
 from treewarden.supervisor.core.decision import Policy
 from treewarden.supervisor.core.diff import Change
-from treewarden.supervisor.core.event import TreeReloaded
+from treewarden.supervisor.core.event import SignalNoted, TreeReloaded
 from treewarden.supervisor.core.signal import OperatorAsked, Recovered, Reported
 from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.supervisor.draining import Drained, drain
@@ -174,6 +174,18 @@ class Tree:
         """Take back what was signalled under `kind`."""
         subject = _path(path)
         self._supervisor_of(subject).post(Recovered(path=subject, at=self._common.clock.now(), kind=kind))
+
+    def deployed(self, path: str = "/", version: str = "") -> None:
+        """Say that the code at `path`, or of everything below it, has changed: failures after that are seen in its
+        light. A reload says so by itself of what it changed, and opening a tree of its whole blueprint.
+
+        Raises `NoSuchSlot`.
+        """
+        subject = Path.parse(path)
+        if subject != ROOT:
+            self._supervisor_of(subject)
+        self._common.deployed[subject] = self._common.clock.now()
+        self._common.note(SignalNoted(path=subject, kind="deployed", text=version))
 
     def resume(self, path: str, by: str = "operator") -> None:
         """A person has decided: a held slot may start again."""

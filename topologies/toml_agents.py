@@ -160,7 +160,13 @@ def agent_fields(source: Source) -> dict[str, Reader]:
     def agent(part: Node, problems: Problems) -> Any:
         return agent_class(part, source.folder, problems)
 
-    return {"id": anything, "agent": agent, "args": table, **AGENT}
+    def variants(part: Node, problems: Problems) -> Any:
+        if part.table is None:
+            return problems.refuse(part, "is no table of variants", "write { name = 'module:Class' }")
+        found = {name: agent(each, problems) for name, each in part.table.items()}
+        return REFUSED if REFUSED in found.values() else found
+
+    return {"id": anything, "agent": agent, "args": table, "variants": variants, **AGENT}
 
 
 def _agent(source: Source, node: Node, id: str, fields: Mapping[str, Reader], given: dict[str, Any]) -> ChildSpec:
@@ -170,7 +176,7 @@ def _agent(source: Source, node: Node, id: str, fields: Mapping[str, Reader], gi
     if node.table is not None and "agent" not in parts and parts.keys() <= fields.keys():
         problems.add(Problem(node.at, "agent", "is missing", "name its class, as in agent = 'desk:Writer'"))
     significance(node, given, problems)
-    options = {key: value for key, value in given.items() if key in AGENT}
+    options = {key: value for key, value in given.items() if key in AGENT or key == "variants"}
     agent, args = given.get("agent"), given.get("args", None if "args" in parts else {})
     if agent is None or args is None or argument_faults(node, agent, args, problems, more_later=source.template):
         return child(Agent[None], id=id, **options)

@@ -16,6 +16,7 @@ __all__ = [
     "Action",
     "Break",
     "Escalate",
+    "FallBack",
     "Hold",
     "Recycle",
     "Restart",
@@ -63,7 +64,7 @@ class RollBack:
 
 @frozen
 class Throttle:
-    """Take no work for `seconds`, then slowly more; nothing is restarted and nothing is lost."""
+    """Take no work for `seconds`; nothing is lost. A child that has ended is started again, with its intake closed."""
 
     seconds: float
 
@@ -81,6 +82,14 @@ class SetAside:
     """Make this message a dead letter; if the child has exited, start it again without it."""
 
     message: MessageId
+    after: float = 0.0
+
+
+@frozen
+class FallBack:
+    """Start the child again as one of its variants, `after` seconds from now: earlier code, a cheaper model."""
+
+    variant: str
     after: float = 0.0
 
 
@@ -108,7 +117,9 @@ class Escalate:
     reason: str = "intensity"
 
 
-Action: TypeAlias = Resume | Restart | RollBack | Throttle | Break | SetAside | Recycle | Hold | Stop | Escalate
+Action: TypeAlias = (
+    Resume | Restart | RollBack | Throttle | Break | SetAside | FallBack | Recycle | Hold | Stop | Escalate
+)
 
 
 _NAMES: Final[dict[type[Action], str]] = {
@@ -118,6 +129,7 @@ _NAMES: Final[dict[type[Action], str]] = {
     Throttle: "throttle",
     Break: "break",
     SetAside: "set_aside",
+    FallBack: "fall_back",
     Recycle: "recycle",
     Hold: "hold",
     Stop: "stop",

@@ -9,11 +9,11 @@ from attrs import frozen
 
 from treewarden.agents.core.exit import Exit, Failed, Failure, is_clean
 
-from .confidence import Belief, believe
+from .confidence import Belief, believe, modest, p_fix
 from .context import Context, read_context
 from .history import RestartHistory
 from .incident import Incident
-from .outcomes import Outcomes
+from .outcomes import Confidence, Outcomes
 from .signal import ChildExited, RestartFailed, Signal
 from .spec import ChildSpec, Intensity, RestartPolicy, Restore, Spec, Strategy
 from .window import Window
@@ -65,6 +65,12 @@ class Case:
     def belief(self) -> Belief:
         return believe(self.context, self.incident)
 
+    def stated(self, action: str) -> Confidence:
+        """P(an action of this name ends the incident): the belief's number, less what races showed, and what came of
+        such numbers here."""
+        p = p_fix(self.belief, action, down=self.down, failed=self.incident.failures_of(action))
+        return self.outcomes.stated(modest(p), action, self.context.kind, pooled=True)
+
     @property
     def down(self) -> bool:
         """The slot has no incarnation: its last one ended, or did not start."""
@@ -76,6 +82,11 @@ class Case:
         if not isinstance(self.spec, ChildSpec) or self.spec.restore is Restore.INITIAL:
             return 0
         return self.checkpoints + 1
+
+    @property
+    def variant(self) -> str:
+        """The next variant to fall back to; empty where none is left."""
+        return next(iter(self.spec.variants), "") if isinstance(self.spec, ChildSpec) else ""
 
     @property
     def budget_used(self) -> float:

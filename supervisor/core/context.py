@@ -35,8 +35,13 @@ SOON: Final = 5.0
 """Seconds: a life that ends within them, while an incident is open, failed again at once."""
 RECENT: Final = 600.0
 """Seconds for which changed code is recent."""
+LATELY: Final = 300.0
+"""Seconds for which a measurement speaks."""
 PATIENCE: Final = 6
 """Failed attempts after which a person is asked."""
+
+_MEMORY: Final = frozenset({"memory", "memory_slope", "memory_leak"})
+_QUEUE: Final = frozenset({"queue", "queue_depth", "queue_age"})
 
 # How bad each kind is in itself, before anything else is known.
 _SEVERITY: Final = {
@@ -127,6 +132,10 @@ class Context:
             said.append("it died again soon after its start")
         if Symptom.CODE_CHANGED in self.symptoms:
             said.append(f"its code changed less than {RECENT / 60:g} minutes ago")
+        if Symptom.MEMORY_GROWS in self.symptoms:
+            said.append("its memory has been growing")
+        if Symptom.QUEUE_GROWS in self.symptoms:
+            said.append("its queue has been growing")
         return tuple(said)
 
     def _with_number(self, symptom: Symptom) -> str:
@@ -174,6 +183,7 @@ def read_context(case: Case) -> Context:
     if case.code_changed_at is not None and case.now - case.code_changed_at <= RECENT:
         symptoms.append(Symptom.CODE_CHANGED)
 
+    symptoms += _measured(case)
     pressure = _pressure(
         severity,
         case.budget_used,
@@ -198,6 +208,17 @@ def read_context(case: Case) -> Context:
         shared=shared,
         states=max(0, case.states - incident.rolled_back),
     )
+
+
+def _measured(case: Case) -> list[Symptom]:
+    """What was measured about the child lately, besides the signal itself."""
+    found: list[Symptom] = []
+    lately = [seen for seen in case.incident.failures if case.now - seen.at <= LATELY]
+    if any(seen.word in _MEMORY for seen in lately):
+        found.append(Symptom.MEMORY_GROWS)
+    if any(seen.kind is Kind.OVERLOADED or seen.word in _QUEUE for seen in lately):
+        found.append(Symptom.QUEUE_GROWS)
+    return found
 
 
 def _nature(case: Case, kind: Kind) -> Symptom:

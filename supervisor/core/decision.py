@@ -9,7 +9,6 @@ from attrs import frozen
 
 from .action import Action, Restart, Resume, Throttle, action_name, details, scope_of
 from .case import Case, counts, must_restart
-from .confidence import p_fix
 from .context import Context
 from .event import Decided, RejectedOption
 from .guards import Declined, Option, forbids, forced, lifted
@@ -131,7 +130,7 @@ class Decision:
         return {str(cause): round(p, 4) for cause, p in self.case.belief.causes.items() if p >= 0.01}
 
     def _stated(self, action: str) -> Confidence:
-        return self.case.outcomes.stated(p_fix(self.case.belief, action), action, self.context.kind)
+        return self.case.stated(action)
 
 
 def decide(policy: Policy, case: Case) -> Decision:
@@ -147,7 +146,8 @@ def decide(policy: Policy, case: Case) -> Decision:
     chosen: Option | None = None
     for option in policy.propose(case):
         if chosen is not None:
-            passed_over.append(Declined(action_name(option.action), f"'{chosen.rule}' comes first"))
+            why = option.reason if option.rule == chosen.rule else f"'{chosen.rule}' comes first"
+            passed_over.append(Declined(action_name(option.action), why))
         elif why := forbids(case, option.action):
             passed_over.append(Declined(action_name(option.action), why))
         else:

@@ -11,6 +11,7 @@ from .action import (
     Action,
     Break,
     Escalate,
+    FallBack,
     Hold,
     Recycle,
     Restart,
@@ -150,11 +151,12 @@ def retry_after(case: Case) -> float:
 
 def forbids(case: Case, action: Action) -> str:
     """Why this action may not be taken in this case; empty if it may."""
+    spec = case.spec
     match action:
         case Resume() | Recycle():
             return _not_down(case) or _not_limited(case)
         case Throttle(seconds=seconds):
-            return _not_down(case) or _waits(seconds)
+            return _waits(seconds)
         case Break(dependency=dependency, seconds=seconds):
             return _waits(seconds) if dependency else "it names no dependency"
         case Restart(after=after):
@@ -163,6 +165,10 @@ def forbids(case: Case, action: Action) -> str:
             if not 1 <= steps <= case.states:
                 return "no earlier state is left" if steps >= 1 else "a rollback goes back at least one step"
             return _not_limited(case) or _waits(after) or _commits(case)
+        case FallBack(variant=variant, after=after):
+            if not isinstance(spec, ChildSpec) or variant not in spec.variants:
+                return "no such variant is declared" if variant else "no variant is left"
+            return _not_limited(case) or _waits(after)
         case SetAside(message=message, after=after):
             if not message or message != message_in(case.signal):
                 return "that message was not in hand" if message else "no message was in hand"
@@ -182,7 +188,7 @@ def lifted(case: Case, action: Action) -> Action:
             if bound is scope and after >= wait:
                 return action
             return Restart(bound, max(after, wait))
-        case RollBack(after=after) | SetAside(after=after):
+        case RollBack(after=after) | SetAside(after=after) | FallBack(after=after):
             return action if after >= wait else evolve(action, after=wait)
         case Throttle(seconds=seconds) | Break(seconds=seconds):
             return action if seconds >= wait else evolve(action, seconds=wait)

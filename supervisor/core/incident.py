@@ -12,10 +12,10 @@ from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 
-from .action import Action, Break, Recycle, Restart, RollBack, SetAside, action_name
+from .action import Action, Break, FallBack, Recycle, Restart, RollBack, SetAside, action_name
 from .event import IncidentClosed, IncidentOpened, OutcomeObserved
 from .signal import ChildExited, OperatorAsked, Recovered, RestartFailed, Signal
-from .symptom import Kind, describe, failure_in, kind_of, label_of
+from .symptom import Kind, about, describe, failure_in, kind_of, label_of
 
 __all__ = [
     "KEPT",
@@ -61,6 +61,8 @@ class Seen:
     deliveries: int = 0
     uptime: float = 0.0
     settled: int = 0
+    word: str = ""
+    """What was said to be wrong, by who said it."""
     outside: bool = False
     """Its state cannot be blamed for it, as far as anybody can tell."""
 
@@ -77,6 +79,7 @@ class Seen:
             signal.deliveries if exited else 0,
             signal.uptime if exited else 0.0,
             signal.settled if exited else 0,
+            about(signal),
             failure is not None and _says_nothing(failure),
         )
 
@@ -118,6 +121,12 @@ class Incident:
         """How many of the remembered attempts were one of these actions."""
         return sum(action_name(attempt.action) in names for attempt in self.attempts)
 
+    def failures_of(self, name: str) -> int:
+        """How many of the remembered attempts with this action did not help."""
+        return sum(
+            attempt.outcome is Outcome.FAILED and action_name(attempt.action) == name for attempt in self.attempts
+        )
+
     @property
     def pending(self) -> Attempt | None:
         """The last attempt, while its outcome is open."""
@@ -141,7 +150,7 @@ class Incident:
 
 _DIED: Final = frozenset({Kind.CRASH, Kind.START_FAILED})
 _IN_ORDER: Final = frozenset({Kind.FINISHED, Kind.STOPPED})
-_REPAIRS: Final = (Restart, RollBack, SetAside, Break, Recycle)
+_REPAIRS: Final = (Restart, RollBack, SetAside, FallBack, Break, Recycle)
 
 
 def _says_nothing(failure: Failure) -> bool:

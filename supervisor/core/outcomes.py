@@ -18,6 +18,11 @@ ENOUGH: Final = 200
 _BANDS: Final = 5
 _TRUST: Final = 10.0
 """How many observed cases weigh as much as the belief's own number."""
+_TRUST_OTHERS: Final = 8.0
+"""The same for cases of other actions and other trouble."""
+_ANY: Final = "*"
+_NO_LESSON: Final = ("recovered", "operator")
+"""Signals after which nothing was left to be fixed, or a person decided: what follows says nothing about a number."""
 _DAY: Final = 86400.0
 
 _Cell: TypeAlias = tuple[str, str, int]
@@ -46,6 +51,9 @@ class Tally:
 
     cases: float = 0.0
     fixed: float = 0.0
+
+
+_NONE: Final = Tally()
 
 
 @frozen(slots=False)
@@ -88,13 +96,21 @@ class Outcomes:
         found = [cell for (name, trouble, _), cell in self.cells.items() if (name, trouble) == (action, _head(kind))]
         return Tally(sum(cell.cases for cell in found), sum(cell.fixed for cell in found))
 
-    def stated(self, model: float, action: str, kind: str) -> Confidence:
-        """The belief's number, shrunk towards what was observed where it said about the same (beta-binomial)."""
-        cell = self.cells.get((action, _head(kind), _band(model)))
-        if cell is None:
-            return Confidence(round(model, 4), round(model, 4), 0.0, self.calibrated)
-        value = (_TRUST * model + cell.fixed) / (_TRUST + cell.cases)
-        return Confidence(round(value, 4), round(model, 4), cell.cases, self.calibrated)
+    def stated(self, model: float, action: str, kind: str, *, pooled: bool = False) -> Confidence:
+        """The model's number, shrunk towards what was observed where it said about the same (beta-binomial).
+
+        `evidence` counts the cases of this action against this kind of trouble. With `pooled` it is first shrunk
+        towards what was observed of all other actions and kinds: right where one model states all of the numbers.
+        """
+        band = _band(model)
+        cell = self.cells.get((action, _head(kind), band), _NONE)
+        value = model
+        everywhere = self.cells.get((_ANY, _ANY, band)) if pooled else None
+        if everywhere is not None:
+            fixed, cases = max(0.0, everywhere.fixed - cell.fixed), max(0.0, everywhere.cases - cell.cases)
+            value = (_TRUST_OTHERS * value + fixed) / (_TRUST_OTHERS + cases)
+        value = (_TRUST * value + cell.fixed) / (_TRUST + cell.cases)
+        return Confidence(round(min(1.0, value), 4), round(model, 4), cell.cases, self.calibrated)
 
     def aged(self, at: float) -> Outcomes:
         """As of the wall time `at`; a clock that went back ages nothing."""
@@ -112,15 +128,20 @@ def learn(outcomes: Outcomes, event: Event, at: float) -> Outcomes:
     """
     if not isinstance(event, OutcomeObserved) or event.outcome not in ("fixed", "failed"):
         return outcomes
+    if _head(event.kind) in _NO_LESSON:
+        return outcomes
     if not (0.0 <= event.confidence <= 1.0 and 0.0 <= event.model <= 1.0 and math.isfinite(at)):
         return outcomes
     fixed = event.outcome == "fixed"
     now = outcomes.aged(at)
-    key = (event.action, _head(event.kind), _band(event.model))
-    before = now.cells.get(key, Tally())
+    band = _band(event.model)
+    cells = dict(now.cells)
+    for key in ((event.action, _head(event.kind), band), (_ANY, _ANY, band)):
+        before = cells.get(key, _NONE)
+        cells[key] = Tally(before.cases + 1, before.fixed + fixed)
     return evolve(
         now,
-        cells={**now.cells, key: Tally(before.cases + 1, before.fixed + fixed)},
+        cells=cells,
         recent=(*now.recent[-(ENOUGH - 1) :], (event.confidence, fixed)),
     )
 

@@ -1,4 +1,4 @@
-"""The policies that others are used to: otp() and kubernetes(). The default one is in `ladder.py`."""
+"""The policies that others are used to: otp(), kubernetes() and akka(). The default one is in `ladder.py`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .history import delay
 from .signal import ChildExited, RateLimitReached, RestartFailed, Stalled
 from .spec import Backoff, Strategy
 
-__all__ = ["Kubernetes", "Otp", "kubernetes", "otp"]
+__all__ = ["Akka", "Kubernetes", "Otp", "akka", "kubernetes", "otp"]
 
 _RESTARTED: Final = (ChildExited, RestartFailed, Stalled)
 _AT_ONCE: Final = {
@@ -92,6 +92,40 @@ class Kubernetes:
         return (Declined("hold", f"needs {self.patience} failed attempts"),) if case.down else ()
 
 
+@frozen
+class Akka:
+    """Akka's `BackoffSupervisor`: restart after 3 s, 6 s, … up to 30 s and up to a fifth more, by chance.
+
+    It begins anew once a life has lasted for the longest wait. After `retries` failed attempts Akka stops the child;
+    here it is held, so that a person can start it. Figures: Akka documentation, "Fault tolerance: delayed restarts".
+    """
+
+    retries: int = 10
+    backoff: Backoff = Backoff(first=3.0, factor=2.0, most=30.0, jitter=0.0)
+    random_factor: float = 0.2
+    name: str = "akka"
+    counts_alike: bool = False
+    escalates: bool = False
+    stable_after: float | None = 30.0
+
+    def propose(self, case: Case) -> tuple[Option, ...]:
+        if isinstance(case.signal, RateLimitReached):
+            return _throttled(case)
+        if not isinstance(case.signal, _RESTARTED):
+            return _LET_LIVE
+        failed = case.incident.failed
+        if failed >= self.retries:
+            question = f"{case.signal.path}: {failed} restarts in a row did not help. Start it again?"
+            reason = f"{failed} restarts in a row did not help, and no more are allowed"
+            return (Option(Hold(question), "retries used up", reason, "it stays down until a person decides"),)
+        wait = delay(self.backoff, failed + 1, 0.0) * (1.0 + self.random_factor * case.spread)
+        reason = f"attempt {failed + 1} waits {wait:.3g} s"
+        return (Option(Restart(scope_of(case.strategy), wait), "back off", reason, "restart after twice the time"),)
+
+    def declined(self, case: Case) -> tuple[Declined, ...]:
+        return (Declined("hold", f"needs {self.retries} failed attempts"),) if case.down else ()
+
+
 def otp() -> Otp:
     """Erlang/OTP's supervisor, as a policy."""
     return Otp()
@@ -100,3 +134,8 @@ def otp() -> Otp:
 def kubernetes() -> Kubernetes:
     """The kubelet's crash loop, as a policy."""
     return Kubernetes()
+
+
+def akka() -> Akka:
+    """Akka's supervisor with backoff, as a policy."""
+    return Akka()

@@ -12,6 +12,7 @@ from .action import (
     Action,
     Break,
     Escalate,
+    FallBack,
     Hold,
     Recycle,
     Restart,
@@ -84,7 +85,7 @@ def answer(rows: Sequence[Row], context: Context, incident: Incident) -> int | N
 
 
 _STRENGTH: Final[tuple[type[Action], ...]] = (
-    Resume, Throttle, Recycle, Restart, SetAside, RollBack, Break, Hold, Stop, Escalate,
+    Resume, Throttle, Recycle, Restart, SetAside, RollBack, FallBack, Break, Hold, Stop, Escalate,
 )  # fmt: skip
 
 

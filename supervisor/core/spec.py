@@ -203,6 +203,9 @@ class ChildSpec:
     restarts: Intensity | None = None
     """A limit of this child's own, besides the supervisor's."""
     restore: Restore = Restore.LATEST
+    variants: Mapping[str, Callable[..., Any]] = field(factory=dict[str, Callable[..., Any]])
+    """Who may live here instead, by name and in this order: earlier code, a cheaper model. They take the same arguments
+    and messages and have the same state."""
     retention: Retention = Retention()
     uses: tuple[str, ...] = ()
     """Names of the dependencies that it shares with others (`api.example.com`)."""

@@ -92,6 +92,10 @@ class Symptom(StrEnum):
     SIBLINGS_ALIKE = "siblings_alike"
     """So many of its siblings show the same within the window."""
     CODE_CHANGED = "code_changed_recently"
+    MEMORY_GROWS = "memory_grows"
+    """Lately it was reported that its memory grows, or is nearly used up."""
+    QUEUE_GROWS = "queue_grows"
+    """Lately its mailbox was nearly full, or it was reported that its queue grows."""
 
 
 class Risk(IntEnum):

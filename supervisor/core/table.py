@@ -9,7 +9,6 @@ from attrs import Attribute, evolve, field, frozen
 
 from .action import Action, Escalate, Hold, Recycle, Restart, Scope, Stop, action_name, scope_of
 from .case import Case
-from .confidence import p_fix
 from .context import Context
 from .decision import Policy
 from .grid import grid
@@ -143,7 +142,7 @@ class Table:
 def _p(case: Case, action: str) -> float:
     """P(an action of this name closes the case's incident), as it would be stated."""
     name = action_name(Restart) if action.startswith("restart") else action
-    return case.outcomes.stated(p_fix(case.belief, name), name, case.context.kind).value
+    return case.stated(name).value
 
 
 def _why_not(rule: Rule, case: Case) -> str:

@@ -161,6 +161,8 @@ def action_text(action: str, details: Mapping[str, Any]) -> str:
             return f"leave {dependency} alone for {duration(seconds)}"
         case "set_aside", {"message": message, "after": after}:
             return f"set {message} aside, restart{_in(after)}"
+        case "fall_back", {"variant": variant, "after": after}:
+            return f"fall back to {variant}{_in(after)}"
         case "hold", {"question": question}:
             return f"hold and ask: {question}"
         case "escalate", {"reason": reason}:

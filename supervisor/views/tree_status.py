@@ -40,7 +40,7 @@ READS: Final = frozenset(
     )
 )  # fmt: skip
 """The events that change it; of others only the number and time of the last one are taken note of."""
-_RESTARTS: Final = frozenset({"restart", "roll_back", "recycle", "set_aside"})
+_RESTARTS: Final = frozenset({"restart", "roll_back", "recycle", "set_aside", "fall_back"})
 _PLANNED: Final = dict.fromkeys(_RESTARTS, SlotState.RESTARTING) | dict.fromkeys(("hold", "break"), SlotState.HELD)
 
 

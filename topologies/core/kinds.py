@@ -60,6 +60,12 @@ def are_texts(value: object) -> bool:
     return isinstance(value, tuple) and all(isinstance(each, str) for each in cast("tuple[object, ...]", value))
 
 
+def _are_makers(value: object) -> bool:
+    if not isinstance(value, Mapping):
+        return False
+    return all(isinstance(name, str) and callable(make) for name, make in cast("Mapping[Any, Any]", value).items())
+
+
 def _policy(value: object) -> bool:
     return value is None or (not isinstance(value, type) and callable(getattr(value, "propose", None)))
 
@@ -83,6 +89,7 @@ _AGENT: Final[_Fields] = {
     "backoff": _instance(Backoff, remedy="Backoff(first=...)"),
     "restarts": _instance(Intensity, none=True, remedy="Intensity(max_restarts, within)"),
     "restore": _choice(Restore),
+    "variants": _Kind(_are_makers, "is no mapping of names to agents", "give {'name': AnAgentClass}"),
     "uses": _Kind(are_texts, "is not a tuple of texts", "give ('name',)"),
     "outlet": _Kind(are_texts, "is not a tuple of texts", "give ('../sibling',)"),
 }

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from treewarden.supervisor.core.believer import belief
 from treewarden.supervisor.core.decision import Policy
 from treewarden.supervisor.core.ladder import ladder
-from treewarden.supervisor.core.policies import kubernetes, otp
+from treewarden.supervisor.core.policies import akka, kubernetes, otp
 from treewarden.supervisor.core.rule_table import Rule
 from treewarden.supervisor.core.symptom import Risk
 from treewarden.supervisor.core.table import table
@@ -17,7 +18,13 @@ from .problems import guess
 
 __all__ = ["POLICIES", "read_policy", "read_rules"]
 
-POLICIES: Final[Mapping[str, Policy]] = {"otp": otp(), "kubernetes": kubernetes(), "ladder": ladder()}
+POLICIES: Final[Mapping[str, Policy]] = {
+    "otp": otp(),
+    "kubernetes": kubernetes(),
+    "akka": akka(),
+    "belief": belief(),
+    "ladder": ladder(),
+}
 """The policies that have a name."""
 
 _named: Final = choice(POLICIES.items(), "a policy")

@@ -8,10 +8,13 @@ from typing import Final
 from attrs import frozen
 
 from treewarden.agents.errors import ConfigurationError
+from treewarden.supervisor.core.believer import belief
 from treewarden.supervisor.core.decision import Policy
 from treewarden.supervisor.core.ladder import ladder
-from treewarden.supervisor.core.policies import kubernetes, otp
+from treewarden.supervisor.core.policies import akka, kubernetes, otp
 from treewarden.supervisor.core.spec import Intensity
+
+from .as_shipped import AsShipped
 
 __all__ = ["CONTENDERS", "Contender", "chosen"]
 
@@ -30,7 +33,10 @@ CONTENDERS: Final[Mapping[str, Contender]] = {
     for each in (
         Contender("otp", otp, Intensity(3, 300.0)),
         Contender("kubernetes", kubernetes),
+        Contender("akka", akka),
+        Contender("adaptive_runtime", AsShipped),
         Contender("ladder", ladder),
+        Contender("belief", belief),
     )
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import trio
@@ -39,15 +39,27 @@ CALM: Final = 60.0
 GAP: Final = 700.0
 """Seconds between the end of an incident and the next one."""
 HANGS: Final = 20.0
+WARNED: Final = 5.0
+"""Seconds before the first failure at which a meter shows what comes, if one does."""
+DEPLOYED: Final = 120.0
+"""Seconds before the first failure at which the code was changed, if it was."""
+VARIANTS: Final = 20
+"""Earlier versions of a worker; each incident of a bad one may use up some."""
 AGAIN: Final = 1.0
 """Seconds after which who was not served asks again."""
-GIVEN_UP: Final = 100_000.0
+GIVEN_UP: Final = 10_000.0
+LONGEST: Final = 200_000.0
+"""Seconds after which an incident that nobody can end is a fault of the race itself."""
 _POISONS: Final = 3
 """At most so many poison messages come in a row, and so many bad states."""
 _SPOILT: Final = 4
 _WALL: Final = 1_700_000_000.0
 _ROLLBACKS: Final = {"roll_back": "bad_state", "fall_back": "bad_version"}
 """What each of them is right for."""
+_METERS: Final = {"memory": "memory_slope", "queue": "queue_depth"}
+"""What a simulated meter reports."""
+_STARTS: Final = frozenset({"throttle", "break"})
+"""On a worker that has ended these start a new life too, without asking more of what is overloaded."""
 _PAGES: Final = frozenset({"hold", "escalate"})
 
 
@@ -124,7 +136,15 @@ async def _run(world: World, seed: int, witness: Witness) -> Race:
     stage = Stage()
     options = {"stage": stage}
     workers = [
-        child(Worker, id=f"w{n}", args=options, stable_after=CALM, progress_within=HANGS, start_within=30.0)
+        child(
+            Worker,
+            id=f"w{n}",
+            args=options,
+            variants={f"previous-{nth}": Worker for nth in range(VARIANTS)},
+            stable_after=CALM,
+            progress_within=HANGS,
+            start_within=30.0,
+        )
         for n in range(WORKERS)
     ]
     team = tree(*workers, id="team", policy=witness, restarts=witness.restarts)
@@ -177,12 +197,16 @@ class _Referee:
 
     def _hear(self, event: Event) -> None:
         match event:
-            case OutcomeObserved(outcome="fixed" | "failed" as outcome) if event.path.name != "team":
+            case OutcomeObserved(outcome="fixed" | "failed" as outcome) if self._counts(event):
                 self.outcomes.append(Outcome(event.action, event.confidence, outcome == "fixed"))
             case Decided():
                 self._decided(event)
             case _:
                 pass
+
+    def _counts(self, event: OutcomeObserved) -> bool:
+        """Whether it says something about a stated number: not where nothing was left to be fixed."""
+        return event.path.name != "team" and event.kind.partition(":")[0] not in ("recovered", "operator")
 
     def _decided(self, event: Decided) -> None:
         fault = self.stage.fault
@@ -194,10 +218,12 @@ class _Referee:
             return
         if event.path.name == "team":
             return
-        self.witness.saw(event)
+        down = self.witness.saw(event)
         self._collateral += self.world.costs.get(event.action, 0.0)
         if fault.concerns(event.path):
             ended = fault.tried(event.action, trio.current_time())
+            if down and event.action in _STARTS and not ended:
+                ended = fault.tried("restart", trio.current_time(), gently=True)
             self._actions.append(event.action)
             self._wasted += event.action in ("restart", "recycle") and not ended
             self._wrong += event.action in _ROLLBACKS and _ROLLBACKS[event.action] != fault.trouble.cause
@@ -215,7 +241,7 @@ class _Referee:
             fault.cleared, fault.by = True, "person"
         self._called = False
         for slot in self.running.snapshot():
-            if slot.state is SlotState.HELD:
+            if slot.state is SlotState.HELD or slot.note.startswith("held"):
                 self.running.resume(slot.path, by="person")
 
     async def _notice(self, fault: Fault) -> None:
@@ -233,9 +259,20 @@ class _Referee:
         self._actions, self._collateral, self._wasted, self._wrong = [], 0.0, 0, 0
         self._pages, self._called = 0, False
         await self._prepare(fault)
+        self.stage.fault = fault
+        await self._announce(fault)
         fault.began = trio.current_time()
         fault.ends = fault.began + trouble.lasts
-        self.stage.fault = fault
+        fault.dormant = False
+        with trio.fail_after(LONGEST):
+            await self._last_until_over(fault, members)
+        for circumstance, kind in _METERS.items():
+            if circumstance in trouble.circumstances:
+                self.running.recovered(members[0], kind)
+        self._score(fault)
+        self.stage.fault = None
+
+    async def _last_until_over(self, fault: Fault, members: Sequence[str]) -> None:
         async with trio.open_nursery() as nursery:
             self._person = nursery
             async with trio.open_nursery() as users:
@@ -244,14 +281,25 @@ class _Referee:
                     users.start_soon(self._use, path, fault)
             nursery.cancel_scope.cancel()
         self._person = None
-        self._score(fault)
-        self.stage.fault = None
 
     async def _prepare(self, fault: Fault) -> None:
         trouble, path = fault.trouble, fault.members[0]
         if trouble.cause == "bad_state":
             for _ in range(trouble.first_help("roll_back", _SPOILT)):
                 await self.running.ref(path).tell(Spoil(bad=True))
+
+    async def _announce(self, fault: Fault) -> None:
+        """What can be seen before the first failure: a deploy, and what meters show."""
+        path, seen = fault.members[0], fault.trouble.circumstances
+        if "deployed" in seen:
+            for member in fault.members:
+                self.running.deployed(member, version=f"{fault.trouble.place}")
+            await trio.sleep(DEPLOYED)
+        for circumstance, kind in _METERS.items():
+            if circumstance in seen:
+                self.running.signal(path, {"kind": kind, "severity": 0.4})
+        if _METERS.keys() & seen:
+            await trio.sleep(WARNED)
 
     async def _use(self, path: str, fault: Fault) -> None:
         """Use the service until it is whole again."""

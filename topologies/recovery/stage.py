@@ -65,6 +65,8 @@ class Fault:
     members: tuple[str, ...]
     """The paths that are in it; the first one is what is measured."""
     ends: float
+    dormant: bool = True
+    """What meters show can be seen, and nobody fails yet."""
     cleared: bool = False
     by: str = ""
     """What ended it."""
@@ -77,7 +79,7 @@ class Fault:
     recovered: float | None = None
 
     def over(self, now: float) -> bool:
-        return self.cleared or now >= self.ends
+        return self.cleared or (now >= self.ends and not self.dormant)
 
     @property
     def shared(self) -> bool:
@@ -88,8 +90,8 @@ class Fault:
         """Whether an action on this member is one against this fault."""
         return path == self.members[0] or self.shared
 
-    def tried(self, action: str, now: float) -> bool:
-        """An action was taken. Returns whether this is over with it, or was."""
+    def tried(self, action: str, now: float, *, gently: bool = False) -> bool:
+        """An action was taken. Returns whether this is over with it, or was; `gently` prolongs nothing."""
         nth = self.tries[action] = self.tries.get(action, 0) + 1
         if self.over(now):
             return True
@@ -98,7 +100,8 @@ class Fault:
             self.cleared, self.by = True, action
             self.residual = nature.mitigated.get(action, 0.0)
             return True
-        self.ends += nature.prolonged.get(action, 0.0)
+        if not gently:
+            self.ends += nature.prolonged.get(action, 0.0)
         return False
 
 
@@ -111,7 +114,7 @@ class Stage:
     def about(self, path: str) -> Fault | None:
         """The fault that `path` is in, while it lasts."""
         fault = self.fault
-        if fault is None or path not in fault.members or fault.over(trio.current_time()):
+        if fault is None or fault.dormant or path not in fault.members or fault.over(trio.current_time()):
             return None
         if not fault.concerns(path):
             if path in fault.by_chance:

@@ -53,21 +53,23 @@ class Witness:
     def declined(self, case: Case) -> tuple[Declined, ...]:
         return self.policy.declined(case)
 
-    def saw(self, decided: Decided) -> None:
-        """A decision was journaled: count what no policy may do."""
+    def saw(self, decided: Decided) -> bool:
+        """A decision was journaled: count what no policy may do. Returns whether the child had ended."""
         case, self._last = self._last, None
         if case is None or case.signal.path != decided.path:
-            return
+            return False
         signal = case.signal
         ended = isinstance(signal, (ChildExited, RestartFailed))
         if ended and decided.action in ("resume", "recycle"):
             self.violations += 1
         if isinstance(signal, RateLimitReached):
             waits = decided.details.get("seconds", decided.details.get("after", 0.0))
-            if decided.action in ("resume", "recycle") or waits < (signal.after or 0.0):
+            still = decided.action in ("hold", "stop", "escalate")
+            if decided.action in ("resume", "recycle") or (not still and waits < (signal.after or 0.0)):
                 self.violations += 1
         if ended and self.policy.escalates and case.history.count > self.restarts.max_restarts:
             self.violations += 1
+        return case.down
 
     def latencies(self, clock: Callable[[], float]) -> list[float]:
         """Seconds that each decision takes, with all that is journaled of it, decided once more."""

@@ -15,6 +15,7 @@ from treewarden.supervisor.core.action import (
     Action,
     Break,
     Escalate,
+    FallBack,
     Hold,
     Recycle,
     Restart,
@@ -170,6 +171,11 @@ def answer(given: Case, *wanted: Action) -> Action:
     return decide(Wants(wanted), given).action
 
 
+def answer_of(policy: Policy, given: Case) -> Action:
+    """What a policy comes to do."""
+    return decide(policy, given).action
+
+
 def over(*, child: int = 0, tree: int = 0) -> dict[str, Any]:
     """Histories with so many restarts in their window."""
     return {"child_history": restarts(child), "history": restarts(tree)}
@@ -237,6 +243,7 @@ actions = st.one_of(
     st.builds(Throttle, st.sampled_from([0.0, 5.0, -1.0, math.nan])),
     st.builds(Break, st.sampled_from(["", "api"]), st.floats(0, 60)),
     st.builds(SetAside, st.sampled_from(["", "m1", "m2"])),
+    st.builds(FallBack, st.sampled_from(["", "old", "older"]), st.sampled_from([0.0, 1.5, math.nan])),
     st.just(Recycle()),
     st.just(Hold("?")),
     st.just(Stop()),
@@ -251,6 +258,7 @@ specs: st.SearchStrategy[Spec] = st.one_of(
         restart=st.sampled_from(list(RestartPolicy)),
         restore=st.sampled_from(list(Restore)),
         restarts=st.none() | intensities,
+        variants=st.sampled_from([{}, {"old": object}]),
         uses=st.sampled_from([(), ("api",), ("api", "db")]),
         mailbox=st.builds(MailboxSpec, deliveries=st.integers(1, 3)),
     ),

@@ -67,7 +67,8 @@ policies: st.SearchStrategy[Policy] = st.one_of(
 def test_it_is_total_explained_and_keeps_every_hard_rule(policy: Policy, given: Case) -> None:
     decision = decide(policy, given)
     action, signal = decision.action, given.signal
-    assert decision == decide(policy, given)
+    again = decide(policy, given)
+    assert (action, decision.chosen, decision.passed_over) == (again.action, again.chosen, again.passed_over)
     assert decision.because
     assert all(decision.because)
     assert 0.0 <= decision.confidence <= 1.0
@@ -76,7 +77,7 @@ def test_it_is_total_explained_and_keeps_every_hard_rule(policy: Policy, given: 
     assert all(0.0 <= p <= 1.0 for p in decision.causes.values())
 
     if given.down:
-        assert not isinstance(action, (Resume, Recycle, Throttle))
+        assert not isinstance(action, (Resume, Recycle))
     if isinstance(action, SetAside):
         assert action.message
     if isinstance(action, RollBack):

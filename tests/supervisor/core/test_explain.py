@@ -22,7 +22,7 @@ desk/a  incident i1
   signal      crashed: ValueError: unlucky (desk.py:12 in add), handling Add
   context     crash, refail_fast, same_message 2/2, nothing_settled_since_restore x2
               risk low, pressure 0.34
-  confidence  0.61 that this ends the incident (confidence not calibrated; 0 cases observed)
+  confidence  0.52 that this ends the incident (confidence not calibrated; 0 cases observed)
               probably poison_message 0.67, bad_state 0.27, bad_version 0.03
   decision    set_aside(message=m7, after=2)  by 'poison message' of ladder
   because     this message ended its agent each time it was tried
@@ -30,17 +30,17 @@ desk/a  incident i1
               no sibling fails in the same way
               the message in hand has used up 2 of 2 deliveries
               2 lives in a row settled nothing, always with the same message
-  not         restart 0.05: 'poison message' comes first
-              break 0.05: needs ten siblings, or three and half of all, failing in the same way
-              roll_back 0.26: needs 2 lives or starts in a row that settled nothing, not by one message;\
+  not         restart 0.13: 'poison message' comes first
+              break 0.15: needs ten siblings, or three and half of all, failing in the same way
+              roll_back 0.28: needs 2 lives or starts in a row that settled nothing, not by one message;\
  a checkpoint (4 lives without)
-              hold 0.92: needs every earlier state tried
+              hold 0.74: needs every earlier state tried
   next        restart, then roll back"""
 
 
 def outcome(result: str) -> OutcomeObserved:
     return OutcomeObserved(
-        path=PATH, incident="i0", action="restart", kind="crash", outcome=result, confidence=0.84, model=0.84
+        path=PATH, incident="i0", action="restart", kind="crash", outcome=result, confidence=0.69, model=0.69
     )
 
 
@@ -53,14 +53,14 @@ def test_it_says_how_many_cases_a_number_rests_on() -> None:
     for result in ("fixed", "failed", "failed", "failed"):
         outcomes = learn(outcomes, outcome(result), 0.0)
     text = explain(to_event(decide(otp(), case(outcomes=outcomes))))
-    assert "0.67 that this ends the incident (confidence not calibrated; 4 cases observed, 0.84 before them)" in text
+    assert "0.56 that this ends the incident (confidence not calibrated; 4 cases observed, 0.69 before them)" in text
     one = learn(Outcomes(), outcome("fixed"), 0.0)
     assert "1 case observed" in explain(to_event(decide(otp(), case(outcomes=one))))
 
 
 def test_it_says_when_a_number_has_been_earned() -> None:
     fact = evolve(to_event(decide(otp(), case())), calibrated=True, evidence=41.2)
-    assert "(calibrated; 41.2 cases observed, 0.84 before them)" in explain(fact)
+    assert "(calibrated; 41.2 cases observed, 0.69 before them)" in explain(fact)
 
 
 def test_one_line_for_a_log() -> None:

@@ -12,6 +12,7 @@ from treewarden.supervisor.core.action import (
     Action,
     Break,
     Escalate,
+    FallBack,
     Hold,
     Recycle,
     Restart,
@@ -115,7 +116,8 @@ def test_a_childs_own_limit_parks_it_alone() -> None:
         (case(), Resume(), "it has ended, so there is nothing to let live"),
         (case(START), Resume(), "it has ended, so there is nothing to let live"),
         (case(), Recycle(), "it has ended, so there is nothing to let live"),
-        (case(), Throttle(5.0), "it has ended, so there is nothing to let live"),
+        (case(), FallBack("old"), "no such variant is declared"),
+        (case(), FallBack(""), "no variant is left"),
         (case(), SetAside("m1"), "that message was not in hand"),
         (case(), SetAside(""), "no message was in hand"),
         (case(SLOW), SetAside("m1"), "that message was not in hand"),
@@ -265,3 +267,8 @@ def test_what_a_life_died_on_is_not_its_state() -> None:
     assert isinstance(decide(ladder(), case(*[exited(tick)] * 4, checkpoints=3)).action, Restart)
     unborn = RestartFailed(path=PATH, at=100.0, failure=Failure("ValueError", "no host", "f", unborn=True))
     assert isinstance(decide(ladder(), case(exited(), unborn, unborn, unborn, checkpoints=3)).action, Restart)
+
+
+def test_a_slot_that_is_down_may_be_started_with_its_intake_closed_or_as_a_declared_variant() -> None:
+    assert forbids(case(), Throttle(5.0)) == ""
+    assert forbids(case(spec=evolve(SPEC, variants={"old": object})), FallBack("old")) == ""

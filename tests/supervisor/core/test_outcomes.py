@@ -29,9 +29,10 @@ def learned(*events: Event, at: float = 0.0, outcomes: Outcomes | None = None) -
     return found
 
 
-def test_a_number_without_cases_is_the_beliefs_own() -> None:
+def test_a_number_without_cases_is_the_models_own() -> None:
     stated = Outcomes().stated(0.62, "restart", "crash")
     assert (stated.value, stated.model, stated.evidence, stated.calibrated) == (0.62, 0.62, 0.0, False)
+    assert Outcomes().stated(0.62, "restart", "crash", pooled=True) == stated
 
 
 def test_it_is_shrunk_towards_what_was_observed() -> None:
@@ -39,7 +40,11 @@ def test_it_is_shrunk_towards_what_was_observed() -> None:
     stated = outcomes.stated(0.7, "restart", "crash")
     assert stated.value == pytest.approx((10 * 0.7 + 2) / (10 + 10))
     assert stated.evidence == 10
-    assert outcomes.stated(0.7, "roll_back", "crash").evidence == 0
+    assert outcomes.stated(0.7, "restart", "crash", pooled=True) == stated, "no case is counted twice"
+    assert outcomes.stated(0.7, "roll_back", "crash").value == 0.7
+    elsewhere = outcomes.stated(0.7, "roll_back", "crash", pooled=True)
+    assert elsewhere.value == pytest.approx((8 * 0.7 + 2) / (8 + 10), abs=1e-4)
+    assert outcomes.stated(0.7, "roll_back", "crash").evidence == elsewhere.evidence == 0
     assert outcomes.stated(0.7, "restart", "stalled").evidence == 0
     assert outcomes.stated(0.5, "restart", "crash").evidence == 0
     assert outcomes.tally("restart", "crash") == Tally(10, 2)
@@ -66,6 +71,8 @@ def test_reports_are_counted_together() -> None:
         seen(confidence=-0.1),
         seen(model=1.1),
         seen(model=math.inf),
+        seen(kind="recovered:slow"),
+        seen(kind="operator:restart"),
     ],
 )
 def test_what_teaches_nothing(event: Event) -> None:

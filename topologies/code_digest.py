@@ -1,0 +1,51 @@
+"""A short name for a tree's slots and the code that lives in them, so that changed code is seen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from types import CodeType, FunctionType
+from typing import Any
+
+from treewarden.agents.agent import Agent
+from treewarden.supervisor.core.spec import SupervisorSpec
+
+from .core.blueprint import Blueprint, walk
+
+__all__ = ["code_digest"]
+
+
+def code_digest(blueprint: Blueprint) -> str:
+    """The same in every process with the same slots and the same code in their classes and functions.
+
+    Not promised: that it sees a change in what these call. Another Python version counts as other code.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    for path, spec in walk(blueprint):
+        made: Any = spec.strategy if isinstance(spec, SupervisorSpec) else spec.agent
+        name = f"{path} {getattr(made, '__module__', '')}:{getattr(made, '__qualname__', made)}"
+        digest.update(f"{name}\n".encode())
+        if not isinstance(spec, SupervisorSpec):
+            for code in (*_codes(made), *(code for value in spec.args.values() for code in _codes(value))):
+                digest.update(_text(code).encode())
+    return digest.hexdigest()
+
+
+def _codes(made: Any) -> Iterator[CodeType]:
+    """The code of a function, or of the methods of an agent's class."""
+    if isinstance(made, FunctionType):
+        yield made.__code__
+    elif isinstance(made, type) and issubclass(made, Agent):
+        for base in made.__mro__:
+            if base is Agent:
+                return
+            for _, value in sorted(vars(base).items()):
+                if isinstance(value, FunctionType):
+                    yield value.__code__
+
+
+def _text(code: CodeType) -> str:
+    """What of a function's code does not depend on where its file lies."""
+    inner = "".join(_text(each) for each in code.co_consts if isinstance(each, CodeType))
+    plain = [each for each in code.co_consts if isinstance(each, (str, bytes, int, float))]
+    return f"{code.co_code.hex()} {code.co_names} {plain} {inner}\n"
