@@ -49,6 +49,9 @@ def take(connection: sqlite3.Connection, claim: Claim) -> tuple[Opened, Mark]:
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise JournalError(f"{name} is on a file system without shared memory: keep it on a local disk")
+    # What a process before us could not sync may be in the log as we see it and not on the disk: what is written behind
+    # it would be lost with it. So nothing is written behind it; it goes into the file, which is synced.
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     try:
         connection.execute("BEGIN IMMEDIATE")
     except sqlite3.OperationalError as error:
