@@ -84,8 +84,8 @@ class Keeping:
     def keep(self, connection: sqlite3.Connection) -> None:
         """To be executed before states are overwritten."""
         copy = (
-            f"{_INTO} SELECT ?1, path, kind, version, settled, seq, ?2, ?3, ?4, ?5, ?6, {SIZE}, ?7, body"
-            " FROM states WHERE path = ?8"
+            f"{_INTO} SELECT ?, path, kind, version, settled, seq, ?, ?, ?, ?, ?, {SIZE}, ?, body"
+            " FROM states WHERE path = ?"
         )
         if self.copies and connection.executemany(copy, self.copies).rowcount != len(self.copies):
             raise CommitFailed("a slot whose state it keeps has none: nothing of it was ever settled")
@@ -96,15 +96,15 @@ class Keeping:
         """To be executed after states were overwritten."""
         restore = (
             "INSERT OR REPLACE INTO states (path, kind, version, body, settled, seq, epoch)"
-            " SELECT path, kind, version, body, ?1, ?2, ?3 FROM checkpoints WHERE number = ?4 AND path = ?5"
+            " SELECT path, kind, version, body, ?, ?, ? FROM checkpoints WHERE number = ? AND path = ?"
         )
         if self.restores and connection.executemany(restore, self.restores).rowcount != len(self.restores):
             raise CommitFailed("a checkpoint that it goes back to is not there: it was pruned, or never was one")
         if self.prunes:
             connection.executemany(
-                "DELETE FROM checkpoints WHERE path = ?1 AND NOT pinned AND at < ?3 AND number <= (SELECT number"
-                " FROM checkpoints WHERE path = ?1 AND NOT pinned ORDER BY number DESC LIMIT 1 OFFSET ?2)",
-                [(path, each.last, each.before) for path, wanted in self.prunes.items() for each in wanted],
+                "DELETE FROM checkpoints WHERE path = ? AND NOT pinned AND at < ? AND number <= (SELECT number"
+                " FROM checkpoints WHERE path = ? AND NOT pinned ORDER BY number DESC LIMIT 1 OFFSET ?)",
+                [(path, each.before, path, each.last) for path, wanted in self.prunes.items() for each in wanted],
             )
 
     def _add(self, held: tuple[Any, ...], state: StoredState) -> None:
