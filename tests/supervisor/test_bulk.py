@@ -38,10 +38,10 @@ class Broken(Agent[None]):
 @pytest.fixture(autouse=True)
 def collector() -> Generator[None]:
     del LOG[:]
-    before = gc.isenabled()
+    before, frozen = gc.isenabled(), gc.get_freeze_count()  # CPython 3.12 begins with some that are frozen
     yield
     assert gc.isenabled() is before
-    assert gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() <= frozen
 
 
 def some(number: int, broken: int = -1) -> list[ChildSpec]:
