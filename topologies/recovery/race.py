@@ -18,13 +18,13 @@ from treewarden.supervisor.core.event import Decided, Event, OutcomeObserved
 from treewarden.supervisor.core.guards import Declined, Option
 from treewarden.supervisor.core.spec import Intensity
 
+from ..chaos.determinism import ordered_by
 from ..child import child
 from ..open import open_tree
 from ..running import Tree
 from ..tree import tree
 from .contenders import Contender
 from .incidents import Trouble, draw
-from .order import ordered_by
 from .stage import PAUSE, Fault, Poison, Spoil, Stage, Use, Worker
 from .witness import Witness
 from .world import World
