@@ -12,6 +12,7 @@ from .errors import (
     AlreadyStarted,
     AskCycle,
     AskTimeout,
+    CallFailed,
     CheckpointRefused,
     CommitFailed,
     ConfigurationError,
@@ -27,6 +28,8 @@ from .errors import (
     NoSuchSlot,
     NotFound,
     NotHandled,
+    ProcessDied,
+    ProcessError,
     RateLimited,
     StartFailed,
     Stash,
@@ -39,6 +42,7 @@ from .errors import (
     TreewardenError,
     UnknownKind,
 )
+from .process import Call, ProcessAgent, ProcessWorker, process
 from .ref import Ref
 from .statistics import MailboxStatistics
 from .worker import AgentSpec, Job, worker
@@ -54,6 +58,8 @@ __all__ = [
     "AlreadyStarted",
     "AskCycle",
     "AskTimeout",
+    "Call",
+    "CallFailed",
     "CheckpointRefused",
     "Checkpointed",
     "CommitFailed",
@@ -82,6 +88,10 @@ __all__ = [
     "Overflow",
     "Path",
     "Priority",
+    "ProcessAgent",
+    "ProcessDied",
+    "ProcessError",
+    "ProcessWorker",
     "RateLimited",
     "Ref",
     "Request",
@@ -99,5 +109,6 @@ __all__ = [
     "Volatile",
     "every",
     "handles",
+    "process",
     "worker",
 ]

@@ -20,6 +20,9 @@ TreewardenError
 │   ├── SupervisorGone                   it does not run, or ended before it answered
 │   ├── CheckpointRefused                nothing to keep, or nothing to go back to
 │   └── StartFailed                      on_start raised, ended, or took too long
+├── ProcessError                         about the process of an agent that has one
+│   ├── ProcessDied                      it ended, by itself or by a signal
+│   └── CallFailed                       the function that runs in it raised
 ├── TreeFailed                           the root gave up; holds the exception group
 └── JournalError
     ├── JournalOwned                     another process owns the file
@@ -47,6 +50,7 @@ __all__ = [
     "AlreadyStarted",
     "AskCycle",
     "AskTimeout",
+    "CallFailed",
     "CheckpointRefused",
     "CommitFailed",
     "ConfigurationError",
@@ -63,6 +67,8 @@ __all__ = [
     "NoSuchSlot",
     "NotFound",
     "NotHandled",
+    "ProcessDied",
+    "ProcessError",
     "QuorumMissed",
     "RateLimited",
     "ReplayRefused",
@@ -217,6 +223,26 @@ class StartFailed(SupervisionError):
     def __init__(self, path: Path, failure: Failure) -> None:
         super().__init__(f"{path} did not start: {failure}", path=path)
         self.failure = failure
+
+
+class ProcessError(TreewardenError):
+    """Something about the process of an agent that has one."""
+
+
+class ProcessDied(ProcessError):
+    """The process of an agent ended, by itself or by a signal: `returncode` is minus the signal then."""
+
+    def __init__(self, text: str, *, returncode: int | None = None) -> None:
+        super().__init__(text)
+        self.returncode = returncode
+
+
+class CallFailed(ProcessError):
+    """The function that runs in the process of an agent raised; `trace` is its traceback there."""
+
+    def __init__(self, text: str, *, trace: str = "") -> None:
+        super().__init__(text)
+        self.trace = trace
 
 
 class TreeFailed(TreewardenError):
