@@ -1,51 +1,58 @@
 """One actor: state, a mailbox, and handlers that run one at a time."""
 
-from .agent import Agent, every, handles
-from .core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Message, Overflow, Volatile
-from .core.exit import Exit, Failed, Failure, Finished, Stopped
-from .core.message import Priority, Request
-from .core.path import Path
-from .errors import (
-    AgentFailed,
-    AgentStopped,
-    AlreadyPresent,
-    AlreadyStarted,
-    AskCycle,
-    AskTimeout,
-    CallFailed,
-    CheckpointRefused,
-    CommitFailed,
-    ConfigurationError,
-    DeliveryError,
-    DurabilityError,
-    EpochLost,
-    Ignore,
-    IsDynamic,
-    JournalDamaged,
-    JournalError,
-    JournalOwned,
-    MailboxFull,
-    NoSuchSlot,
-    NotFound,
-    NotHandled,
-    ProcessDied,
-    ProcessError,
-    RateLimited,
-    StartFailed,
-    Stash,
-    StillRestarting,
-    StillRunning,
-    Stop,
-    SupervisionError,
-    SupervisorGone,
-    TreeFailed,
-    TreewardenError,
-    UnknownKind,
-)
-from .process import Call, ProcessAgent, ProcessWorker, process
-from .ref import Ref
-from .statistics import MailboxStatistics
-from .worker import AgentSpec, Job, worker
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .demand import on_demand
+
+if TYPE_CHECKING:
+    from .agent import Agent, every, handles
+    from .core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Message, Overflow, Volatile
+    from .core.exit import Exit, Failed, Failure, Finished, Stopped
+    from .core.message import Priority, Request
+    from .core.path import Path
+    from .errors import (
+        AgentFailed,
+        AgentStopped,
+        AlreadyPresent,
+        AlreadyStarted,
+        AskCycle,
+        AskTimeout,
+        CallFailed,
+        CheckpointRefused,
+        CommitFailed,
+        ConfigurationError,
+        DeliveryError,
+        DurabilityError,
+        EpochLost,
+        Ignore,
+        IsDynamic,
+        JournalDamaged,
+        JournalError,
+        JournalOwned,
+        MailboxFull,
+        NoSuchSlot,
+        NotFound,
+        NotHandled,
+        ProcessDied,
+        ProcessError,
+        RateLimited,
+        StartFailed,
+        Stash,
+        StillRestarting,
+        StillRunning,
+        Stop,
+        SupervisionError,
+        SupervisorGone,
+        TreeFailed,
+        TreewardenError,
+        UnknownKind,
+    )
+    from .process import Call, ProcessAgent, ProcessWorker, process
+    from .ref import Ref
+    from .statistics import MailboxStatistics
+    from .worker import AgentSpec, Job, worker
 
 __all__ = [
     "MESSAGE",
@@ -112,3 +119,23 @@ __all__ = [
     "process",
     "worker",
 ]
+
+__getattr__ = on_demand(
+    __name__,
+    agent="Agent every handles",
+    core__durability="MESSAGE VOLATILE Checkpointed Durability MailboxSpec Message Overflow Volatile",
+    core__exit="Exit Failed Failure Finished Stopped",
+    core__message="Priority Request",
+    core__path="Path",
+    errors=(
+        "AgentFailed AgentStopped AlreadyPresent AlreadyStarted AskCycle AskTimeout CallFailed "
+        "CheckpointRefused CommitFailed ConfigurationError DeliveryError DurabilityError EpochLost "
+        "Ignore IsDynamic JournalDamaged JournalError JournalOwned MailboxFull NoSuchSlot NotFound "
+        "NotHandled ProcessDied ProcessError RateLimited StartFailed Stash StillRestarting StillRunning "
+        "Stop SupervisionError SupervisorGone TreeFailed TreewardenError UnknownKind"
+    ),
+    process="Call ProcessAgent ProcessWorker process",
+    ref="Ref",
+    statistics="MailboxStatistics",
+    worker="AgentSpec Job worker",
+)

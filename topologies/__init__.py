@@ -6,21 +6,20 @@ from typing import TYPE_CHECKING
 
 from treewarden.agents.demand import on_demand
 
-from .child import child
-from .partition import partitions
-from .pipeline import pipeline, stage
-from .pool import pool
-from .topic import subscriber, topic
-from .tree import tree
-
 if TYPE_CHECKING:
+    from .child import child
     from .core.blueprint import Blueprint
     from .core.routing import partition_of
     from .errors import BlueprintError
     from .gather import Gathered, gather
     from .open import open_tree
+    from .partition import partitions
+    from .pipeline import pipeline, stage
+    from .pool import pool
     from .running import SlotStatus, Tree
     from .toml import Topology, load, loads
+    from .topic import subscriber, topic
+    from .tree import tree
 
 __all__ = [
     "Blueprint",
@@ -46,11 +45,17 @@ __all__ = [
 
 __getattr__ = on_demand(
     __name__,
+    child="child",
     core__blueprint="Blueprint",
     core__routing="partition_of",
     errors="BlueprintError",
     gather="Gathered gather",
     open="open_tree",
+    partition="partitions",
+    pipeline="pipeline stage",
+    pool="pool",
     running="SlotStatus Tree",
     toml="Topology load loads",
+    topic="subscriber topic",
+    tree="tree",
 )

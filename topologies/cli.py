@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from argparse import Namespace
@@ -12,39 +13,24 @@ from typing import Final, TextIO
 from treewarden.agents.errors import JournalOwned, TreewardenError
 
 from .commands.arguments import parser
-from .commands.check import check
-from .commands.checkpoint import checkpoint
 from .commands.command_arguments import COMMANDS
-from .commands.commanding import command
 from .commands.exits import ExitCode
-from .commands.journal import journal
-from .commands.policy import policy
-from .commands.recovery import recovery
-from .commands.run import run
-from .commands.tree import tree
-from .commands.why import why
 
 __all__ = ["main"]
 
-
-def _chaos(arguments: Namespace) -> int:
-    from .commands.chaos import chaos  # most of what the command could import, for one of its words
-
-    return chaos(arguments)
-
-
-_WORDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
-    "run": run,
-    "check": check,
-    "tree": tree,
-    "journal": journal,
-    "checkpoint": checkpoint,
-    "why": why,
-    "policy": policy,
-    **dict.fromkeys(COMMANDS, command),
-    "recovery": recovery,
-    "chaos": _chaos,
+_WORDS: Final[Mapping[str, tuple[str, str]]] = {
+    "run": ("run", "run"),
+    "check": ("check", "check"),
+    "tree": ("tree", "tree"),
+    "journal": ("journal", "journal"),
+    "checkpoint": ("checkpoint", "checkpoint"),
+    "why": ("why", "why"),
+    "policy": ("policy", "policy"),
+    **dict.fromkeys(COMMANDS, ("commanding", "command")),
+    "recovery": ("recovery", "recovery"),
+    "chaos": ("chaos", "chaos"),
 }
+"""For each word the module of `commands` that does it, and its function there: imported when the word is said."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else ExitCode.ORDERLY
     try:
-        return int(_WORDS[arguments.word](arguments))
+        return int(_deed(arguments.word)(arguments))
     except BrokenPipeError:
         return ExitCode.ORDERLY
     except KeyboardInterrupt:
@@ -68,6 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refused(error, ExitCode.OWNED)
     except TreewardenError as error:
         return _refused(error, ExitCode.REFUSED)
+
+
+def _deed(word: str) -> Callable[[Namespace], int]:
+    module, name = _WORDS[word]
+    return getattr(importlib.import_module(f".commands.{module}", __package__), name)
 
 
 def _open_standard_streams() -> None:

@@ -20,6 +20,7 @@ from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import ROOT
 from treewarden.agents.errors import AgentStopped, ConfigurationError, TreeFailed
 from treewarden.agents.ports import Clock
+from treewarden.agents.version import VERSION
 from treewarden.supervisor.bulk import collector_at_rest
 from treewarden.supervisor.common import Common, LoopClock
 from treewarden.supervisor.core.event import TreeClosed, TreeOpened
@@ -183,14 +184,12 @@ def _anchored(journal: Journal, anchor: Anchoring | None, clock: Clock) -> Abstr
 
 
 def _opened(common: Common, blueprint: Blueprint) -> None:
-    from importlib import metadata
-
     opened = common.journal.opened
     common.note(
         TreeOpened(
             epoch=opened.epoch,
             holder=opened.holder,
-            version=metadata.version("treewarden"),
+            version=VERSION,
             blueprint=code_digest(blueprint),
             after_crash=opened.after_crash,
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 __all__ = ["retry_after"]
@@ -26,6 +25,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _until(then: str, now: str | None) -> float | None:
+    from email.utils import parsedate_to_datetime  # a date is rare, and this would be imported with every agent
+
     try:
         wait = parsedate_to_datetime(then) - parsedate_to_datetime(now or "")
     except (ValueError, TypeError):

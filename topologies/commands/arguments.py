@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from importlib.metadata import version
 from typing import Final
+
+from treewarden.agents.version import VERSION
 
 from .chaos_arguments import add_chaos
 from .checkpoint_arguments import add_checkpoint
@@ -33,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    top.add_argument("--version", action="version", version=f"treewarden {version('treewarden')}")
+    top.add_argument("--version", action="version", version=f"treewarden {VERSION}")
     words = top.add_subparsers(dest="word", metavar="WORD", required=True)
     _run(words)
     _check(words)

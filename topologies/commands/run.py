@@ -11,7 +11,6 @@ from argparse import Namespace
 from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext, redirect_stdout, suppress
 from functools import partial
-from importlib.metadata import version
 from typing import Final
 
 import trio
@@ -19,6 +18,7 @@ from attrs import define, field
 
 from treewarden.agents.core.exit import alone
 from treewarden.agents.errors import ConfigurationError, JournalError, SupervisionError, TreeFailed
+from treewarden.agents.version import VERSION
 from treewarden.supervisor.journal.anchoring import Anchoring, key_from
 from treewarden.supervisor.journal.port import Record, Seq
 from treewarden.supervisor.journal.reading import JournalFile
@@ -155,7 +155,7 @@ class _Run:
             name=self.topology.name,
             file=self.arguments.file,
             journal=self.journal,
-            version=version("treewarden"),
+            version=VERSION,
             at=time.time(),
             pid=os.getpid(),
             epoch=opened.epoch if opened is not None else 0,

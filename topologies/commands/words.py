@@ -8,7 +8,6 @@ import math
 from typing import Any, Final, NoReturn, Protocol
 
 from treewarden.agents.core.path import Path
-from treewarden.supervisor.core.event import EVENTS
 
 __all__ = ["Words", "add_json", "add_word", "count", "kind", "names", "path", "positive", "seeds"]
 
@@ -64,6 +63,8 @@ def path(text: str) -> Path:
 
 
 def kind(text: str) -> str:
+    from treewarden.supervisor.core.event import EVENTS  # all events, for the options of two words
+
     known = {kind.lower(): kind for kind in EVENTS}
     if text.lower() in known:
         return known[text.lower()]

@@ -59,10 +59,17 @@ def type_problems(agent: Callable[..., object], args: Mapping[str, object], at: 
 
 
 def _signature(agent: Callable[..., object]) -> inspect.Signature | None:
+    if isinstance(agent, type) and _is_made_plainly(agent):
+        return inspect.Signature()  # as below, which parses a text for it
     try:
         return inspect.signature(agent)
     except (ValueError, TypeError):
         return None
+
+
+def _is_made_plainly(kind: type) -> bool:
+    made_by = (type(kind).__call__, kind.__new__, kind.__init__)
+    return made_by == (type.__call__, object.__new__, object.__init__) and "__signature__" not in vars(kind)
 
 
 def _name(agent: object) -> str:
