@@ -25,6 +25,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "journal": ("journal", "journal"),
     "checkpoint": ("checkpoint", "checkpoint"),
     "why": ("why", "why"),
+    "label": ("label", "label"),
     "policy": ("policy", "policy"),
     **dict.fromkeys(COMMANDS, ("commanding", "command")),
     "recovery": ("recovery", "recovery"),

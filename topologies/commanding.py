@@ -28,6 +28,7 @@ from treewarden.supervisor.journal.port import AnswerRow, CommandRow, Commit
 from treewarden.supervisor.registry import Pool
 from treewarden.supervisor.settling import SlotStore
 
+from .labelling import labels_of, said_of
 from .running import Tree
 
 __all__ = ["obey"]
@@ -90,6 +91,9 @@ class _Order:
         if command.what == "tell":
             await self._tell()
             return
+        if command.what == "label":
+            await self._label()
+            return
         await self._common.journal.commit(Commit(answers=(AnswerRow(self._row.id, "taken"),)))
         match command.what:
             case "signal":
@@ -134,6 +138,14 @@ class _Order:
             path=command.path, command=self._row.id, what=command.what, by=command.by, applied=applied, text=text
         )
         return AnswerRow(self._row.id, "applied" if applied else "refused", text), event
+
+    async def _label(self) -> None:
+        """In one transaction with the answer."""
+        labels = labels_of(self._command.fields["labels"])
+        wall = self._common.clock.wall()
+        answer, event = self._answered(True, said_of(labels))
+        facts: list[tuple[float, Event]] = [(wall, label) for label in labels]
+        await self._common.journal.commit(Commit(answers=(answer,), events=(*facts, (wall, event))))
 
     # -- a message
 

@@ -162,8 +162,13 @@ def _blocked(common: Common, blocked: Blocked) -> None:
         supervisor.post(signal)
 
 
-def journal_in(journal: str | os.PathLike[str] | Journal | None, clock: Clock) -> AbstractAsyncContextManager[Journal]:
-    """The journal that was asked for. Its module is imported here, for it is most of what a tree has to import."""
+def journal_in(
+    journal: str | os.PathLike[str] | Journal | None, clock: Clock, *, visits: bool = False
+) -> AbstractAsyncContextManager[Journal]:
+    """The journal that was asked for. Its module is imported here, for it is most of what a tree has to import.
+
+    `visits` as in `SqliteJournal`.
+    """
     if journal is None:
         from treewarden.supervisor.journal.memory import MemoryJournal
 
@@ -171,7 +176,7 @@ def journal_in(journal: str | os.PathLike[str] | Journal | None, clock: Clock) -
     if isinstance(journal, (str, os.PathLike)):
         from treewarden.supervisor.journal.sqlite import SqliteJournal
 
-        return SqliteJournal(os.fspath(journal), clock=clock)
+        return SqliteJournal(os.fspath(journal), clock=clock, visits=visits)
     return journal
 
 

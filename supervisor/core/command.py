@@ -21,9 +21,10 @@ _FIELDS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
     "drain": {},
     "checkpoint": {"name": (str,), "description": (str,), "tags": (list,)},
     "roll_back": {"to": (int, str, type(None))},
+    "label": {"labels": (list,)},
 }
 _OPTIONAL: Final = frozenset({"text", "facts", "name", "description", "tags"})
-_OF_THE_TREE: Final = frozenset({"stop", "drain"})
+_OF_THE_TREE: Final = frozenset({"stop", "drain", "label"})
 """What may be asked of the root."""
 
 
@@ -32,7 +33,7 @@ class Command:
     """One order to a running tree, or to a slot of it."""
 
     what: str
-    """`tell`, `signal`, `stop`, `resume`, `drain`, `checkpoint` or `roll_back`."""
+    """`tell`, `signal`, `stop`, `resume`, `drain`, `checkpoint`, `roll_back` or `label`."""
     path: Path
     fields: Mapping[str, Any] = field(factory=dict[str, Any])
     by: str = "operator"

@@ -23,6 +23,7 @@ __all__ = [
     "Decided",
     "Event",
     "IncidentClosed",
+    "IncidentLabelled",
     "IncidentOpened",
     "JournalFailed",
     "JournalRecovered",
@@ -39,6 +40,7 @@ __all__ = [
     "TreeForked",
     "TreeOpened",
     "TreeReloaded",
+    "Tried",
 ]
 
 
@@ -246,6 +248,33 @@ class IncidentClosed:
     """Seconds from the first failure until the slot had been stable again."""
 
 
+@frozen
+class Tried:
+    """An action of a labelled incident, the trouble that it was to end, and whether it did."""
+
+    action: str
+    kind: str
+    fixed: bool
+
+
+@frozen(kw_only=True)
+class IncidentLabelled:
+    """Somebody who knows has said what an incident's cause was. The last label of an incident counts.
+
+    What its decisions saw and what was tried stands here as well: what is learned from it needs no other event.
+    """
+
+    path: Path
+    incident: str
+    cause: str
+    by: str = ""
+    symptoms: tuple[tuple[str, ...], ...] = ()
+    """Those of each decision."""
+    tried: tuple[Tried, ...] = ()
+    rehearsed: bool = False
+    """It was no trouble of this tree, but of a chaos run: something to learn from, and no proof."""
+
+
 @frozen(kw_only=True)
 class MessageReturned:
     """A message whose handler did not settle went back to the head of its mailbox."""
@@ -360,6 +389,7 @@ Event: TypeAlias = (
     | Decided
     | OutcomeObserved
     | IncidentClosed
+    | IncidentLabelled
     | MessageReturned
     | DeadLettered
     | MessageReplayed
@@ -389,6 +419,7 @@ EVENTS: dict[str, type[Event]] = {
         Decided,
         OutcomeObserved,
         IncidentClosed,
+        IncidentLabelled,
         MessageReturned,
         DeadLettered,
         MessageReplayed,

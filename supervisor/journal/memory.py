@@ -18,7 +18,7 @@ from treewarden.agents.errors import CommitFailed, ConfigurationError, JournalEr
 from treewarden.agents.waiting import Level
 
 from ..core.checkpoint import EVERYTHING, Checkpoint, Search
-from ..core.event import Event
+from ..core.event import Event, IncidentLabelled
 from .port import (
     START,
     CheckpointRow,
@@ -171,6 +171,9 @@ class MemoryJournal:
             Record(before + place, at, event, bisect_left(self._heads, before + place))
             for place, (at, event) in enumerate(self._told[first : first + limit], first + 1)
         ]
+
+    async def labels(self) -> Sequence[Record]:
+        return [record for record in await self.read(limit=self._head) if isinstance(record.event, IncidentLabelled)]
 
     async def wait_beyond(self, seq: Seq) -> Seq:
         return await self._level.wait_beyond(seq)

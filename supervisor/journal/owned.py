@@ -140,8 +140,9 @@ class OwnedFile:
             with suppress(sqlite3.Error):  # what the file holds is sound, and its next owner sees how this one ended
                 connection = self._connected()
                 connection.execute("BEGIN IMMEDIATE")
-                released = f"UPDATE owner SET released = 1, lease_until = {NOW} WHERE epoch = ?"
-                connection.execute(released, (self.opened.epoch,))
+                in_order = not (self._claim.visits and self.opened.after_crash)
+                released = f"UPDATE owner SET released = ?, lease_until = {NOW} WHERE epoch = ?"
+                connection.execute(released, (in_order, self.opened.epoch))
                 connection.execute("COMMIT")
         self._roll_back()
         self._disconnect()

@@ -352,6 +352,10 @@ class Journal(Protocol):
         """Committed events after `after`, oldest first."""
         ...
 
+    async def labels(self) -> Sequence[Record]:
+        """All labels of incidents (`IncidentLabelled`), oldest first."""
+        ...
+
     async def wait_beyond(self, seq: Seq) -> Seq:
         """Wait until the head is beyond `seq`; returns the head."""
         ...

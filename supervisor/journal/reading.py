@@ -138,6 +138,10 @@ class JournalFile:
         found = self.records(limit=-1, kinds=["TreeForked"])
         return [record.event for record in found if isinstance(record.event, TreeForked)]
 
+    def labels(self) -> Sequence[Record]:
+        """All labels of incidents, oldest first. Raises as `records`."""
+        return self._ask(rows.labels)
+
     def states(self) -> Sequence[StateRow]:
         """The current state of every slot, by path."""
         return self._ask(rows.states)

@@ -34,6 +34,7 @@ __all__ = [
     "dead_letters",
     "held",
     "holder",
+    "labels",
     "messages",
     "paths",
     "records",
@@ -269,6 +270,17 @@ def records(
         f"{'' if path is None else ' AND path = ?'}{'' if wanted is None else f' AND kind IN ({marks})'}"
         " ORDER BY seq LIMIT ?",
         (after, *(() if path is None else (str(path),)), *(wanted or ()), limit),
+    ).fetchall()
+    return [
+        Record(seq, at, _event(seq, kind, version, body), epoch, hash.hex())
+        for seq, at, kind, version, body, epoch, hash in rows
+    ]
+
+
+def labels(connection: sqlite3.Connection) -> Sequence[Record]:
+    """All labels of incidents, oldest first. Raises as `records`."""
+    rows = connection.execute(
+        "SELECT seq, at, kind, version, body, epoch, hash FROM events WHERE kind = 'IncidentLabelled' ORDER BY seq"
     ).fetchall()
     return [
         Record(seq, at, _event(seq, kind, version, body), epoch, hash.hex())

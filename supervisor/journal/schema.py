@@ -53,6 +53,8 @@ _FIRST: Final = (
         epoch INTEGER NOT NULL
     ) STRICT""",
     "CREATE INDEX events_of_slot ON events (path)",
+    # What a policy learns from is read whenever a tree opens, however long its journal is.
+    "CREATE INDEX events_that_label ON events (seq) WHERE kind = 'IncidentLabelled'",
     """CREATE TABLE states (
         path TEXT PRIMARY KEY,
         kind TEXT NOT NULL,

@@ -93,9 +93,11 @@ class SqliteJournal:
         processes: ProcessTable | None = None,
         connect: Connect = sqlite3.connect,
         new_tree: Callable[[], str] = lambda: secrets.token_hex(4),
+        visits: bool = False,
     ) -> None:
         """`lease` is in seconds of the database's clock, renewed three times as often; `patience` is how many seconds
-        to wait while another process writes.
+        to wait while another process writes. One that `visits` writes something and goes: where the owner before it
+        died, the next one still learns so.
 
         Raises `ConfigurationError` for numbers that cannot work. The file is opened on entering.
         """
@@ -110,6 +112,7 @@ class SqliteJournal:
             new_tree=new_tree,
             lease=lease,
             patience=patience,
+            visits=visits,
         )
         self._clock = clock
         self._run_sync = run_sync
@@ -213,6 +216,9 @@ class SqliteJournal:
             return await self._ask(lambda connection: rows.records(connection, after, limit))
         await trio.lowlevel.checkpoint()
         return recent
+
+    async def labels(self) -> Sequence[Record]:
+        return await self._ask(rows.labels)
 
     async def wait_beyond(self, seq: Seq) -> Seq:
         return await self._level.wait_beyond(seq)

@@ -33,6 +33,8 @@ class Claim:
     lease: float
     patience: float
     """Seconds to wait for another process's short transaction."""
+    visits: bool = False
+    """Leaves an owner before that died one that died: whoever owns the file next must still hear of it."""
 
 
 def take(connection: sqlite3.Connection, claim: Claim) -> tuple[Opened, Mark]:

@@ -19,6 +19,7 @@ from ..core.event import (
     Decided,
     Event,
     IncidentClosed,
+    IncidentLabelled,
     IncidentOpened,
     JournalFailed,
     JournalRecovered,
@@ -96,6 +97,8 @@ def _text(event: Event) -> str:
             )
         case IncidentClosed():
             return f"incident {event.incident}: {event.outcome} after {duration(event.after)}"
+        case IncidentLabelled():
+            return f"incident {event.incident} was {event.cause.replace('_', ' ')}, says {event.by}"
         case MessageReturned():
             later = f", not before {duration(event.after)} have passed" if event.after else ""
             return f"{event.kind} {event.message}, {plural(event.deliveries, 'attempt')} so far{later}"
@@ -182,6 +185,7 @@ _STYLES: Final[Mapping[type[Event], str]] = {
     SupervisorEnded: "warn",
     IncidentOpened: "warn",
     Decided: "warn",
+    IncidentLabelled: "good",
     MessageReplayed: "good",
     MessageReturned: "warn",
     RolledBack: "warn",

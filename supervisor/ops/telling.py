@@ -84,6 +84,8 @@ def story_lines(story: Story, width: int | None = None, paint: Paint = PLAIN) ->
     for line in story.lines:
         lines += _story_line(line, before, width, paint)
         before = line.event if isinstance(line.event, Decided) else before
+    if story.label is not None:
+        lines.append(paint(clip(f"  labelled    {event_text(story.label)}", width), "good"))
     return lines
 
 

@@ -13,6 +13,7 @@ from ..core.event import (
     DeadLettered,
     Decided,
     IncidentClosed,
+    IncidentLabelled,
     IncidentOpened,
     OutcomeObserved,
     RolledBack,
@@ -27,8 +28,8 @@ __all__ = ["READS", "Incidents", "Story", "StoryEvent", "StoryLine", "fold"]
 READS: Final = frozenset(
     kind.__name__
     for kind in (
-        DeadLettered, Decided, IncidentClosed, IncidentOpened, OutcomeObserved, RolledBack, SignalNoted, TreeClosed,
-        TreeOpened,
+        DeadLettered, Decided, IncidentClosed, IncidentLabelled, IncidentOpened, OutcomeObserved, RolledBack,
+        SignalNoted, TreeClosed, TreeOpened,
     )
 )  # fmt: skip
 """The events that it is made of."""
@@ -64,6 +65,8 @@ class Story:
     outcome: str = ""
     cut: bool = False
     """The tree ended before the outcome was seen."""
+    label: IncidentLabelled | None = None
+    """What somebody said its cause was; the last one who did."""
 
     @property
     def open(self) -> bool:
@@ -108,6 +111,8 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
                     stories[id] = evolve(stories[id], closed_at=record.at, outcome=outcome)
                 if current.get(path) == id:
                     del current[path]
+            case IncidentLabelled(incident=id) as label if id in stories:
+                stories[id] = evolve(stories[id], label=label)
             case _:
                 pass
         while len(stories) > incidents.keep:

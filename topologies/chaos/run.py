@@ -13,6 +13,7 @@ import trio.testing
 from attrs import evolve, field, frozen
 
 from treewarden.agents.core.exit import alone
+from treewarden.supervisor.core.event import Decided, Event, IncidentOpened, OutcomeObserved
 
 from ..core.faults import Fault, Injection, plan
 from .determinism import ordered_by
@@ -28,6 +29,7 @@ Body: TypeAlias = "Callable[[World], Awaitable[object]]"
 
 _MOST_RECORDS: Final = 3_000_000
 _LONGEST: Final = 3600.0
+_TOLD: Final = (IncidentOpened, Decided, OutcomeObserved)
 
 
 @frozen(kw_only=True)
@@ -61,6 +63,8 @@ class Run:
     marks: tuple[Mark, ...] = ()
     last: tuple[str, ...] = ()
     """The last records of the trace."""
+    facts: tuple[tuple[float, Event], ...] = field(default=(), eq=False, repr=False)
+    """What incidents are told by, with the world's time."""
     details: str = ""
     """The traceback of what the test raised."""
 
@@ -154,6 +158,7 @@ class _Inside:
             points=dict(world.points),
             faults=dict(world.faults),
             marks=tuple(self._trace.marks),
+            facts=tuple(each for each in world.history.events if isinstance(each[1], _TOLD)),
         )
         world.disk.close()
 

@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from attrs import evolve
+
+from treewarden.supervisor.core.confidence import Cause
+from treewarden.supervisor.core.event import IncidentOpened
+from treewarden.supervisor.views.labels import label
+
+from ..labelling import as_data
 from .campaign import Finding
 from .run import Run
 
 __all__ = ["labels", "story"]
 
 _MARKS: Final = 25
+_AT_ONCE: Final = 1.0
+"""Seconds within which who has called a dependency fails of it."""
+_OUTSIDE: Final = frozenset(
+    {"dependency_down", "dependency_slow", "rate_limited", "server_error", "malformed", "stream_cut"}
+)
+_CAUSES: Final[Mapping[str, Cause]] = {
+    "kill": Cause.TRANSIENT,
+    "hang": Cause.HANG,
+    "slow": Cause.HANG,
+    "stubborn": Cause.HANG,
+    "leak": Cause.LEAK,
+    "poison": Cause.POISON_MESSAGE,
+    "corrupt_checkpoint": Cause.BAD_STATE,
+    "stale_checkpoint": Cause.BAD_STATE,
+    "bad_version": Cause.BAD_VERSION,
+    "deploy": Cause.BAD_VERSION,
+    "rate_limited": Cause.RATE_LIMITED,
+    **dict.fromkeys(_OUTSIDE - {"rate_limited"}, Cause.DEPENDENCY_DOWN),
+}
 
 
 def story(finding: Finding, how: str, command: str) -> list[str]:
@@ -39,14 +65,27 @@ def story(finding: Finding, how: str, command: str) -> list[str]:
     return lines
 
 
-def labels(run: Run) -> Iterator[dict[str, Any]]:
-    """For each decision of a run: the slot, what was decided, and the fault that is known to have struck it last.
+def labels(run: Run, topology: str) -> Iterator[dict[str, Any]]:
+    """For each incident of a run, the label that `treewarden label --from` reads: its cause is no guess here.
 
-    What a policy may learn from, since here the cause is no guess; null where no fault had struck that slot.
+    The cause is that of the last fault that had struck the slot, or else of a dependency that had failed right before;
+    null where none had, and for faults that stand for no cause that anybody believes in.
     """
-    last: dict[str, str] = {}
+    events = [event for _, event in run.facts]
+    for at, event in run.facts:
+        if isinstance(event, IncidentOpened):
+            fault = _before(run, event.path, at)
+            cause = _CAUSES.get(fault or "")
+            told = label(event.path, event.incident, str(cause), "chaos", events)
+            named = evolve(told, incident=f"{topology}/{run.seed}/{event.incident}", rehearsed=True)
+            yield {"topology": topology, "seed": run.seed, "at": at, "fault": fault, **as_data(named), "cause": cause}
+
+
+def _before(run: Run, path: str, at: float) -> str | None:
+    """The fault that an incident came of."""
+    found: str | None = None
     for mark in run.marks:
-        if mark.kind == "fault":
-            last[mark.path] = mark.text
-        elif mark.kind == "decision":
-            yield {"at": mark.at, "path": mark.path, "action": mark.text, "cause": last.get(mark.path)}
+        if mark.kind == "fault" and mark.at <= at:
+            outside = mark.text in _OUTSIDE and at - mark.at <= _AT_ONCE
+            found = mark.text if mark.path == path or outside else found
+    return found

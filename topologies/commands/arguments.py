@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     add_journal(words)
     add_checkpoint(words)
     _why(words)
+    _label(words)
     _policy(words)
     _recovery(words)
     add_commands(words)
@@ -100,6 +101,24 @@ def _why(words: Words) -> None:
     word.add_argument("file", metavar="FILE.db")
     word.add_argument("path", metavar="PATH", type=path)
     word.add_argument("--last", type=count, default=10, metavar="N", help="at most N incidents (10)")
+    add_json(word)
+
+
+def _label(words: Words) -> None:
+    word = add_word(
+        words,
+        "label",
+        "say what an incident's cause was, or list the incidents without a label",
+        "treewarden label watchdog.db 1.3 poison_message",
+        "Confidence\nlearns from labels only. The last label of an incident counts. A running tree is asked\nto write "
+        "it; of a tree that does not run the journal is written.",
+    )
+    word.add_argument("file", metavar="FILE.db")
+    word.add_argument("incident", metavar="INCIDENT", nargs="?", help="its number, as `why` shows it")
+    word.add_argument("cause", metavar="CAUSE", nargs="?", help="as poison_message; a wrong one is told all there are")
+    word.add_argument("--from", dest="lines", metavar="LABELS.jsonl", help="all labels of `treewarden chaos label`")
+    word.add_argument("--by", metavar="NAME", help="who says so (you)")
+    word.add_argument("--within", type=positive, default=30.0, metavar="SECONDS", help="how long it may take (30)")
     add_json(word)
 
 

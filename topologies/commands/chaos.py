@@ -100,13 +100,13 @@ def _shrink(arguments: Namespace) -> int:
 
 
 def _label(arguments: Namespace) -> int:
-    """A line of JSON for each incident: what had been done to the slot, and what was decided."""
+    """A line of JSON for each incident: its cause, and what was seen and tried. `treewarden label --from` reads it."""
     body = body_of(arguments.topology)
     setting = Setting(faults=tuple(_faults(arguments.faults)), within=arguments.within)
 
     def done(run: Run) -> None:
-        for line in labels(run):
-            _say(json.dumps({"topology": arguments.topology, "seed": run.seed, **line}))
+        for line in labels(run, arguments.topology):
+            _say(json.dumps(line))
 
     total = run_seeds(
         body, setting, range(arguments.first, arguments.first + arguments.seeds), test=arguments.topology, done=done

@@ -63,7 +63,7 @@ def _sweep(deeds: Words) -> None:
 
 
 def _label(deeds: Words) -> None:
-    deed = _deed(deeds, "label", "print decisions with the faults that led to them, as lines of JSON", "desk.toml")
+    deed = _deed(deeds, "label", "print incidents with their causes, as lines of JSON to learn from", "desk.toml")
     _topology(deed)
     _seeds(deed, 10)
     _faults(deed)

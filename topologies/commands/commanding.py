@@ -20,7 +20,7 @@ from treewarden.supervisor.journal.sending import Outcome, send
 from .exits import ExitCode
 from .stdout import Stdout
 
-__all__ = ["command"]
+__all__ = ["command", "user"]
 
 _LOOK_EVERY: Final = 0.05
 """Seconds between two looks at whether a tree that stops has gone."""
@@ -39,7 +39,7 @@ def command(arguments: Namespace) -> int:
         what="tell" if arguments.word == "send" else arguments.word.replace("-", "_"),
         path=arguments.path,
         fields=_FIELDS[arguments.word](arguments),
-        by=f"{_user()} (process {os.getpid()})" if arguments.id is None else _user(),
+        by=f"{user()} (process {os.getpid()})" if arguments.id is None else user(),
         within=arguments.within,
     )
     try:
@@ -79,7 +79,8 @@ def _owned(file: str) -> bool:
         return journal.describe_holder().startswith("owned by")
 
 
-def _user() -> str:
+def user() -> str:
+    """Who asks."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a process without a name for its user

@@ -19,7 +19,16 @@ from hypothesis import strategies as st
 from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import JournalDamaged, UnknownKind
-from treewarden.supervisor.core.event import EVENTS, ChildEnded, ChildStarted, Decided, Event, Recorded, RejectedOption
+from treewarden.supervisor.core.event import (
+    EVENTS,
+    ChildEnded,
+    ChildStarted,
+    Decided,
+    Event,
+    Recorded,
+    RejectedOption,
+    Tried,
+)
 from treewarden.supervisor.journal.event_codec import OPEN_ENDED, decode_event, encode_event
 
 PATHS = st.sampled_from([Path("desk"), Path("desk/writer/2"), Path("/")])
@@ -45,6 +54,8 @@ OF_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "Mapping[str, float]": st.dictionaries(TEXT, NUMBERS),
     "tuple[str, ...]": st.lists(TEXT).map(tuple),
     "tuple[Path, ...]": st.lists(PATHS).map(tuple),
+    "tuple[tuple[str, ...], ...]": st.lists(st.lists(TEXT, max_size=3).map(tuple), max_size=3).map(tuple),
+    "tuple[Tried, ...]": st.lists(st.builds(Tried, TEXT, TEXT, st.booleans()), max_size=3).map(tuple),
     "tuple[MessageId, ...]": st.lists(TEXT).map(tuple),
     "tuple[RejectedOption, ...]": st.lists(st.builds(RejectedOption, action=TEXT, confidence=NUMBERS, why=TEXT)).map(
         tuple

@@ -72,6 +72,9 @@ def test_what_is_asked_for_one_slot_uses_an_index(file: pathlib.Path) -> None:
         for question in questions:
             (plan,) = connection.execute(f"EXPLAIN QUERY PLAN {question}", ("desk",)).fetchall()
             assert plan[3].startswith("SEARCH"), f"{question}: {plan[3]}"
+        labels = "SELECT * FROM events WHERE kind = 'IncidentLabelled' ORDER BY seq"
+        (plan,) = connection.execute(f"EXPLAIN QUERY PLAN {labels}").fetchall()
+        assert "events_that_label" in plan[3]
 
 
 def test_another_programs_database_is_refused_and_left_alone(file: pathlib.Path) -> None:

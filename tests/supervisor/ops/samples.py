@@ -20,6 +20,7 @@ from treewarden.supervisor.core.event import (
     Decided,
     Event,
     IncidentClosed,
+    IncidentLabelled,
     IncidentOpened,
     JournalFailed,
     JournalRecovered,
@@ -97,6 +98,10 @@ TEXTS: tuple[tuple[Event, str], ...] = (
     (RESTART, "restart in 0.4 s, confidence 0.82, ladder: crash (incident 1.1)"),
     (FIXED, "restart: fixed after 10 s (incident 1.1)"),
     (CLOSED, "incident 1.1: fixed after 10 s"),
+    (
+        IncidentLabelled(path=WRITER, incident="1.1", cause="poison_message", by="ada"),
+        "incident 1.1 was poison message, says ada",
+    ),
     (
         MessageReturned(path=WRITER, message="t-7", kind="Add", deliveries=1, after=2.0),
         "Add t-7, 1 attempt so far, not before 2 s have passed",

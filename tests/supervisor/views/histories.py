@@ -16,6 +16,7 @@ from treewarden.supervisor.core.event import (
     Decided,
     Event,
     IncidentClosed,
+    IncidentLabelled,
     IncidentOpened,
     JournalFailed,
     MessageReturned,
@@ -102,6 +103,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(
         IncidentClosed, path=_paths, incident=_incidents, outcome=st.sampled_from(("fixed", "failed", "unobserved"))
     ),
+    st.builds(IncidentLabelled, path=_paths, incident=_incidents, cause=st.just("leak"), by=st.just("ada")),
     st.builds(MessageReturned, path=_paths, message=st.just("m"), kind=st.just("Add"), deliveries=_numbers),
     st.builds(DeadLettered, path=_paths, message=st.just("m"), kind=st.just("Add"), reason=st.just("given up")),
     st.builds(CheckpointKept, path=_paths),

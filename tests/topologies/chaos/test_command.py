@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from treewarden.topologies.cli import main
+from treewarden.topologies.labelling import read_lines
 
 
 @pytest.fixture(autouse=True)
@@ -54,8 +55,14 @@ def test_a_blueprint_in_a_file_is_left_alone(capsys: pytest.CaptureFixture[str],
     assert "; 0 failed" in said(capsys)
     assert main(["chaos", "label", str(file), "--seeds", "3", "--within", "5"]) == 0
     lines = [json.loads(line) for line in said(capsys).splitlines()]
-    assert {line["action"] for line in lines} == {"restart"}
-    assert {line["cause"] for line in lines} == {"kill"}
+    assert {line["fault"] for line in lines} == {"kill"}
+    assert {line["cause"] for line in lines} == {"transient"}
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text("\n".join(json.dumps(line) for line in [*lines, {**lines[0], "cause": None}]), "utf-8")
+    read = read_lines(str(labels))
+    assert [each.incident for each in read] == [line["incident"] for line in lines]
+    assert len({each.incident for each in read}) == len(read)
+    assert all(each.rehearsed and each.symptoms and each.by == "chaos" for each in read)
 
 
 @pytest.mark.parametrize(
