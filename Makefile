@@ -68,6 +68,10 @@ bench: env ## measure the kernel beside handwritten trio and the peers; ARGS="--
 bench-journal: env ## measure the journal beside plain SQLite commits; ARGS="--quick --only asks"
 	@$(BIN)/python benchmarks/journal.py $(ARGS)
 
+.PHONY: bench-colony
+bench-colony: env ## kill the workers and the controller of durable work, beside a naive runner; ARGS="--seeds 0-2 --profile hostile"
+	@$(BIN)/python benchmarks/colony.py $(ARGS)
+
 .PHONY: bench-peers
 bench-peers: env ## install the peers into build/peers; RAY=1 for Ray too (uses the network)
 	@test -x build/peers/bin/python || $(BIN)/python -m venv build/peers

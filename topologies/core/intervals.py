@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from statistics import fmean, stdev
+from typing import Final
 
-__all__ = ["clopper_pearson", "said"]
+__all__ = ["clopper_pearson", "of_mean", "said"]
+
+_T: Final = (
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+)  # fmt: skip
+"""Student's t for 95 % and 1 to 30 degrees of freedom."""
+
+
+def of_mean(values: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % interval of the mean of independent values, by Student's t; None for fewer than two."""
+    if len(values) < 2:
+        return None
+    freedom = len(values) - 1
+    t = _T[freedom - 1] if freedom <= len(_T) else 1.96
+    half = t * stdev(values) / math.sqrt(len(values))
+    return fmean(values) - half, fmean(values) + half
 
 
 def clopper_pearson(hits: int, runs: int, *, level: float = 0.95) -> tuple[float, float]:

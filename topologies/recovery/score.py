@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Final
 
 from attrs import field, frozen
 
+from ..core.intervals import of_mean
 from .race import Outcome, Race
 
 __all__ = ["BINS", "Bin", "Difference", "Latency", "Score", "bins", "score"]
 
 BINS: Final = 10
-_T: Final = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
-"""Student's t for 95 % and 1 to 30 degrees of freedom."""
 
 
 @frozen
@@ -90,7 +86,7 @@ def score(policy: str, races: Sequence[Race], against: tuple[str, Sequence[Race]
     if against is not None:
         name, others = against
         gaps = [_cost(mine) - _cost(theirs) for mine, theirs in zip(races, others, strict=True)]
-        versus = Difference(name, fmean(gaps), _interval(gaps))
+        versus = Difference(name, fmean(gaps), of_mean(gaps))
     return Score(
         policy=policy,
         incidents=len(incidents),
@@ -101,7 +97,7 @@ def score(policy: str, races: Sequence[Race], against: tuple[str, Sequence[Race]
         pages=hundred * sum(each.pages for each in incidents),
         wrong_rollbacks=hundred * sum(each.wrong_rollbacks for each in incidents),
         cost=fmean(each.cost for each in incidents),
-        cost_ci=_interval(costs),
+        cost_ci=of_mean(costs),
         versus=versus,
         outcomes=len(outcomes),
         brier_skill=_skill(outcomes),
@@ -126,16 +122,6 @@ def bins(outcomes: Sequence[Outcome]) -> tuple[Bin, ...]:
 
 def _cost(race: Race) -> float:
     return fmean(incident.cost for incident in race.incidents)
-
-
-def _interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % interval of the mean, one value for each seed: incidents of one seed are not independent."""
-    if len(values) < 2:
-        return None
-    freedom = len(values) - 1
-    t = _T[freedom - 1] if freedom <= len(_T) else 1.96
-    half = t * stdev(values) / math.sqrt(len(values))
-    return fmean(values) - half, fmean(values) + half
 
 
 def _skill(outcomes: Sequence[Outcome]) -> float:
