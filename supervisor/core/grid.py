@@ -30,7 +30,7 @@ from .window import Window
 __all__ = ["grid"]
 
 _PATH: Final = Path("desk/a")
-_CHILD: Final = ChildSpec(id="a", agent=object)
+_CHILD: Final = ChildSpec(id="a", agent=object, variants={"before": object})
 _BELOW: Final = SupervisorSpec(id="a")
 _TYPES: Final = ("ValueError", "TypeError", "json.JSONDecodeError", "ConnectionError", "TimeoutError", "MemoryError")
 # What has been tried in the incident before. A policy may meet attempts that it would not make itself.
@@ -39,12 +39,14 @@ _TRIED: Final[tuple[tuple[Action, ...], ...]] = (
     *((Restart(),) * times for times in (1, 2, 3, 6, 10)),
     *((SetAside("m"),) * times for times in (1, 3)),
     *((Break("api", 5.0),) * times for times in (1, 3)),
-    *((Throttle(1.0),) * times for times in (1, 3)),
+    *((Throttle(1.0),) * times for times in (1, 3, 4)),
+    (*(Throttle(1.0),) * 4, *(Break("api", 5.0),) * 3),
     *(tuple(RollBack(steps) for steps in range(1, most + 1)) for most in (1, 2, 3)),
     (Resume(), Resume()),
 )
-_NEIGHBOURS: Final = ((1, 5), (3, 5), (12, 50))
-"""So many of so many siblings show the same."""
+_NEIGHBOURS: Final = ((1, 5, False), (1, 5, True), (3, 5, False), (12, 50, False))
+"""So many of so many siblings show the same; whether the code changed lately."""
+_LATELY: Final = 60.0
 
 
 def grid(wanted: Callable[[Signal], bool] = lambda _: True) -> Iterator[Case]:
@@ -57,7 +59,7 @@ def grid(wanted: Callable[[Signal], bool] = lambda _: True) -> Iterator[Case]:
     signals = [(signal, spec) for signal, spec in _signals() if wanted(signal)]
     for (signal, spec), tried, one_message in product(signals, _TRIED, (True, False)):
         incident = _grown(signal, tried, one_message=one_message)
-        for (alike, of), checkpoints in product(_NEIGHBOURS, (0, 2)):
+        for (alike, of, changed), checkpoints in product(_NEIGHBOURS, (0, 2)):
             siblings = ("a", *(f"s{place}" for place in range(1, of)))
             yield Case(
                 signal=signal,
@@ -67,6 +69,7 @@ def grid(wanted: Callable[[Signal], bool] = lambda _: True) -> Iterator[Case]:
                 window=_window(signal, siblings[:alike]),
                 checkpoints=checkpoints,
                 now=signal.at,
+                code_changed_at=signal.at - _LATELY if changed else None,
             )
 
 

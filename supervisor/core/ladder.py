@@ -9,6 +9,7 @@ from attrs import field, frozen
 from .action import (
     Action,
     Break,
+    FallBack,
     Hold,
     Restart,
     Resume,
@@ -30,6 +31,8 @@ from .symptom import SEVERE, Kind, Risk, Symptom, message_in
 
 __all__ = ["ROWS", "Ladder", "ladder", "rows"]
 
+LONG: Final = 4
+"""Throttles after which a rate limit is more than a moment's."""
 WIDEN: Final = 3
 """Failed attempts after which the restart takes more children along."""
 QUIET: Final = Backoff(first=5.0, factor=2.0, most=300.0, jitter=0.2)
@@ -52,11 +55,35 @@ def _always(_context: Context, _incident: Incident) -> bool:
     return True
 
 
+def _limited_still(context: Context, incident: Incident) -> bool:
+    return incident.tried("throttle") >= LONG
+
+
+def _limited_for_ever(context: Context, incident: Incident) -> bool:
+    return _limited_still(context, incident) and incident.tried("break") >= WIDEN
+
+
+def _new_code(context: Context, incident: Incident) -> bool:
+    """Most new code is good, so one more restart comes first, unless the failure is one that code makes."""
+    suspect = context.shows(Symptom.CODE_ERROR) or context.failed > 0
+    new = context.shows(Symptom.CODE_CHANGED) and not context.shows(Symptom.SAME_MESSAGE)
+    return new and suspect and incident.tried("fall_back") < 2
+
+
+def _drowned(context: Context, incident: Incident) -> bool:
+    """It died of too much to do: who starts it again as it was asks the same of it."""
+    slow = context.shows(Symptom.TIMEOUT) and (context.shows(Symptom.QUEUE_GROWS) or context.failed > 0)
+    return (slow or context.shows(Symptom.OVERLOADED)) and incident.tried("throttle") < WIDEN
+
+
 def _alike(context: Context, incident: Incident) -> bool:
-    """Not for ever: where breaking has not helped, a message that used up its deliveries is the next suspect."""
-    return context.shows(Symptom.SIBLINGS_ALIKE) and not (
-        context.shows(Symptom.SAME_MESSAGE) and incident.tried("break") >= WIDEN
-    )
+    """Not for ever, unless it is connections that fail: where breaking has not helped, it is something else."""
+    for_ever = context.shows(Symptom.CONNECTION) and not context.shows(Symptom.SAME_MESSAGE)
+    return context.shows(Symptom.SIBLINGS_ALIKE) and (for_ever or incident.tried("break") < WIDEN)
+
+
+def _code_again(context: Context, incident: Incident) -> bool:
+    return context.shows(Symptom.CODE_ERROR) and context.failed >= WIDEN and not incident.tried("fall_back")
 
 
 def _used_up(context: Context, _incident: Incident) -> bool:
@@ -82,7 +109,8 @@ def _outside(context: Context, _incident: Incident) -> bool:
 
 
 def _outside_again(context: Context, incident: Incident) -> bool:
-    return _outside(context, incident) and context.failed >= WIDEN
+    still = context.shows(Symptom.CONNECTION) or incident.tried("break") < WIDEN
+    return _outside(context, incident) and context.failed >= WIDEN and still
 
 
 def _patience_over(context: Context, _incident: Incident) -> bool:
@@ -146,6 +174,10 @@ def _set_aside(case: Case, _context: Context) -> Action:
     return SetAside(message_in(case.signal) or "", _wait(case))
 
 
+def _fall_back(case: Case, _context: Context) -> Action:
+    return FallBack(case.variant, _wait(case))
+
+
 def _break(case: Case, context: Context) -> Action:
     return Break(context.shared, delay(QUIET, case.incident.tried("break") + 1, case.spread))
 
@@ -168,12 +200,26 @@ def _ask(case: Case, context: Context) -> Action:
 # The table -------------------------------------------------------------------------------------------------------
 
 ROWS: Final = (
+    Row("limited for ever", frozenset({Kind.RATE_LIMITED}), _limited_for_ever, "4 throttles and 3 breaks",
+        Hold, _ask, "hold and ask a person",
+        "it has waited long and is still asked for fewer calls", "it stays down until a person decides"),
+    Row("limited still", frozenset({Kind.RATE_LIMITED}), _limited_still, "4 throttles in this incident",
+        Break, _break, "break the dependency for 5 s, 10 s, … up to 300 s",
+        "fewer calls have not been few enough", "a longer break, then ask"),
     Row("rate limited", frozenset({Kind.RATE_LIMITED}), _always, "a rate limit",
         Throttle, _throttle, "throttle for Retry-After, or 1 s, 2 s, … up to 120 s",
         "the other side asked for fewer calls: the agent works", "a longer throttle"),
     Row("killed", frozenset({Kind.KILLED}), _always, "killed from outside",
         Restart, _restart_at_once, "restart at once",
         "it was killed from outside: nothing is known to be wrong with it", "restart, while the intensity allows"),
+    Row("new code", _FAILED, _new_code,
+        "code changed in the last ten minutes and a code error or a failed attempt; a variant",
+        FallBack, _fall_back, "fall back to the next variant",
+        "its code is new, and it fails as new code does", "roll back, then ask"),
+    Row("drowned", _FAILED, _drowned,
+        "an overload, or a timeout with a growing queue or a failed attempt",
+        Throttle, _throttle, "start it with its intake closed for 1 s, 2 s, … up to 120 s",
+        "it died of too much to do, and what waits would kill it again", "a longer throttle, then break"),
     Row("siblings alike", _FAILED, _alike,
         "ten siblings, or three and half of all, failing in the same way",
         Break, _break, "break the dependency they share for 5 s, 10 s, … up to 300 s",
@@ -195,6 +241,9 @@ ROWS: Final = (
     Row("outside", _FAILED, _outside, "a connection or timeout failure",
         Restart, _restart, "restart after its backoff",
         "what it talks to failed; most of these pass", "restart after twice the time, then break the dependency"),
+    Row("older code", _FAILED, _code_again, "a code error and 3 failed attempts; a variant",
+        FallBack, _fall_back, "fall back to the next variant",
+        "it fails in its code whatever it starts from", "ask a person after 6 attempts"),
     Row("out of patience", _DOWN, _patience_over, "6 failed attempts in this incident",
         Hold, _ask, "hold and ask a person",
         "six attempts did not help", "it stays down until a person decides"),

@@ -9,7 +9,7 @@ from typing import Final
 
 from attrs import frozen
 
-from .confidence import AGAIN, Belief, fixes, p_fix
+from .confidence import AGAIN, Belief, p_fix
 
 __all__ = ["COSTS", "DEPTH", "Step", "plan"]
 
@@ -69,7 +69,7 @@ def plan(
     Not promised: the optimum. Below the first step only the actions with the least cost for each unit of probability
     are followed.
     """
-    rows = {action: _after(fixes(action, down=down), failed.get(action, 0)) for action in actions}
+    rows = {action: _after(belief.by.fixes_of(action, down=down), failed.get(action, 0)) for action in actions}
     steps: list[Step] = []
     for action, row in rows.items():
         p = p_fix(belief, action, down=down, failed=failed.get(action, 0))

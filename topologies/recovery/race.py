@@ -209,6 +209,7 @@ class _Referee:
         return event.path.name != "team" and event.kind.partition(":")[0] not in ("recovered", "operator")
 
     def _decided(self, event: Decided) -> None:
+        down = event.path.name != "team" and self.witness.saw(event)
         fault = self.stage.fault
         if fault is None:
             return
@@ -218,7 +219,6 @@ class _Referee:
             return
         if event.path.name == "team":
             return
-        down = self.witness.saw(event)
         self._collateral += self.world.costs.get(event.action, 0.0)
         if fault.concerns(event.path):
             ended = fault.tried(event.action, trio.current_time())

@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 from attrs import define, evolve, field
 
+from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.decision import Policy, attempted, decide, to_event
 from treewarden.supervisor.core.event import Decided
 from treewarden.supervisor.core.guards import Declined, Option
 from treewarden.supervisor.core.signal import ChildExited, RateLimitReached, RestartFailed
 from treewarden.supervisor.core.spec import Intensity
+from treewarden.supervisor.core.symptom import describe
 
 __all__ = ["Witness"]
 
@@ -26,7 +28,8 @@ class Witness:
     cases: list[Case] = field(factory=list[Case])
     keeps: bool = False
     """Whether all cases are kept, to be timed afterwards."""
-    _last: Case | None = None
+    _asked: dict[Path, list[Case]] = field(factory=dict[Path, list[Case]])
+    """What was proposed for and is not journaled yet."""
 
     @property
     def name(self) -> str:
@@ -45,7 +48,7 @@ class Witness:
         return self.policy.stable_after
 
     def propose(self, case: Case) -> tuple[Option, ...]:
-        self._last = case
+        self._asked.setdefault(case.signal.path, []).append(case)
         if self.keeps:
             self.cases.append(case)
         return self.policy.propose(case)
@@ -54,10 +57,14 @@ class Witness:
         return self.policy.declined(case)
 
     def saw(self, decided: Decided) -> bool:
-        """A decision was journaled: count what no policy may do. Returns whether the child had ended."""
-        case, self._last = self._last, None
-        if case is None or case.signal.path != decided.path:
+        """A decision was journaled: count what no policy may do. Returns whether the child had ended.
+
+        Whoever decides without asking the policy (a hard rule, an operator) is no matter of the policy's.
+        """
+        asked = self._asked.get(decided.path)
+        if not asked or describe(asked[0].signal) != decided.signal:
             return False
+        case = asked.pop(0)
         signal = case.signal
         ended = isinstance(signal, (ChildExited, RestartFailed))
         if ended and decided.action in ("resume", "recycle"):

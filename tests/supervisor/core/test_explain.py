@@ -31,6 +31,8 @@ desk/a  incident i1
               the message in hand has used up 2 of 2 deliveries
               2 lives in a row settled nothing, always with the same message
   not         restart 0.13: 'poison message' comes first
+              fall_back 0.26: needs code changed in the last ten minutes and a code error or a failed attempt; a variant
+              throttle 0.15: needs an overload, or a timeout with a growing queue or a failed attempt
               break 0.15: needs ten siblings, or three and half of all, failing in the same way
               roll_back 0.28: needs 2 lives or starts in a row that settled nothing, not by one message;\
  a checkpoint (4 lives without)

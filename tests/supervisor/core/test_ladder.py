@@ -11,6 +11,7 @@ from treewarden.supervisor.core.action import (
     Action,
     Break,
     Escalate,
+    FallBack,
     Hold,
     Restart,
     Resume,
@@ -41,6 +42,8 @@ START = RestartFailed(path=PATH, at=100.0, failure=failed("OSError").failure)
 DOWN = exited(failed("ConnectionError"), settled=1)
 CRASH = exited(settled=1)
 DIES = exited()
+NEW = exited(failed("TypeError"))
+VARIED = evolve(SPEC, variants={"before": object})
 
 
 def report(severity: float, kind: str = "down") -> Reported:
@@ -60,6 +63,16 @@ ASK = "did not help. Start it again, change it, or stop it?"
 
 # One case for every row, named after it.
 ANSWERS: dict[str, list[tuple[Case, Action]]] = {
+    "limited for ever": [
+        (
+            case(*[LIMITED] * 8, actions=(*[Throttle(1.0)] * 4, *[Break("it", 5.0)] * 3)),
+            Hold(f"desk/a: 3 attempts {ASK}"),
+        )
+    ],
+    "limited still": [
+        (case(*[LIMITED] * 5, actions=(Throttle(1.0),) * 4), Break("rate_limited", 5.0)),
+        (case(*[evolve(LIMITED, after=60.0)] * 5, actions=(Throttle(60.0),) * 4), Break("rate_limited", 60.0)),
+    ],
     "rate limited": [
         (case(evolve(LIMITED, after=7.5)), Throttle(7.5)),
         (case(LIMITED), Throttle(1.0)),
@@ -68,6 +81,19 @@ ANSWERS: dict[str, list[tuple[Case, Action]]] = {
     "killed": [
         (case(exited(KILLED)), Restart()),
         (case(*[exited(KILLED)] * 9, strategy=Strategy.ONE_FOR_ALL), Restart(Scope.ALL)),
+    ],
+    "new code": [
+        (case(NEW, spec=VARIED, code_changed_at=90.0), FallBack("before", 1.0)),
+        (case(CRASH, CRASH, spec=VARIED, code_changed_at=90.0), FallBack("before", 2.0)),
+        (case(*beside(NEW, 9), spec=VARIED, code_changed_at=90.0, siblings=many(50)), FallBack("before", 1.0)),
+    ],
+    "older code": [(case(*[evolve(NEW, settled=1)] * 4, spec=VARIED), FallBack("before", 8.0))],
+    "drowned": [
+        (case(exited(failed("Overloaded"))), Throttle(1.0)),
+        (case(exited(failed("TimeoutError")), exited(failed("TimeoutError"))), Throttle(1.0)),
+        (case(FULL, exited(failed("TimeoutError"))), Throttle(1.0)),
+        (case(FULL, exited(failed("TimeoutError")), exited(failed("TimeoutError")),
+              actions=(Throttle(1.0), Throttle(2.0))), Throttle(4.0)),
     ],
     "siblings alike": [
         (case(*beside(DOWN, 9), siblings=many(50)), Break("connectionerror", 5.0)),
@@ -109,7 +135,7 @@ ANSWERS: dict[str, list[tuple[Case, Action]]] = {
     "outside": [
         (case(DOWN), Restart(Scope.ONE, 1.0)),
         (case(DOWN, DOWN, DOWN), Restart(Scope.ONE, 4.0)),
-        (case(*[exited(failed("TimeoutError"))] * 3, checkpoints=2), Restart(Scope.ONE, 4.0)),
+        (case(exited(failed("TimeoutError")), checkpoints=2), Restart(Scope.ONE, 1.0)),
     ],
     "out of patience": [
         (case(*[CRASH] * 7), Hold(f"desk/a: 6 attempts {ASK}")),
@@ -178,6 +204,12 @@ def test_every_row_has_its_case() -> None:
     assert set(ANSWERS) == {row.name for row in ROWS}
 
 
+def test_without_a_variant_new_code_is_restarted_like_any_other() -> None:
+    decision = decide(ladder(), case(NEW, code_changed_at=90.0))
+    assert (decision.rule, decision.action) == ("crash", Restart(Scope.ONE, 1.0))
+    assert ("fall_back", "no variant is left") in {(other.action, other.why) for other in decision.rejected}
+
+
 def test_while_the_journal_is_down_it_restarts() -> None:
     decision = decide(ladder(), case(DIES, DIES, checkpoints=2, journal_ok=False))
     assert (decision.rule, decision.action) == ("crash", Restart(Scope.ONE, 2.0))
@@ -194,6 +226,8 @@ def test_alternatives_say_what_they_would_need() -> None:
     decision = decide(ladder(), case(DIES, DIES, checkpoints=2))
     assert [(other.action, other.why) for other in decision.rejected] == [
         ("restart", "'dies on its state' comes first"),
+        ("fall_back", "needs code changed in the last ten minutes and a code error or a failed attempt; a variant"),
+        ("throttle", "needs an overload, or a timeout with a growing queue or a failed attempt"),
         ("break", "needs ten siblings, or three and half of all, failing in the same way"),
         ("set_aside", "needs a message that has used up its deliveries"),
         ("hold", "needs every earlier state tried"),
@@ -242,7 +276,7 @@ def test_the_table_prints() -> None:
     printed = rows()
     assert len(printed) == len(ROWS)
     assert all(len(row) == 5 and all(row) for row in printed)
-    assert printed[0] == (
+    assert printed[2] == (
         "rate limited",
         "a rate limit",
         "throttle for Retry-After, or 1 s, 2 s, … up to 120 s",
