@@ -16,6 +16,7 @@ from .blobs import Blobs
 from .event_codec import encode_event
 from .keeping import Keeping, StoredState
 from .port import Commit
+from .together import delete, insert
 
 __all__ = ["Batch", "EventRow", "Mark", "fold"]
 
@@ -58,7 +59,7 @@ class Batch:
     """Characters of large values that `apply` has stored."""
     accepted: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
     returned: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
-    ended: list[tuple[int]] = field(factory=list[tuple[int]])
+    ended: list[int] = field(factory=list[int])
     """Rows that leave their mailbox, handled or given up."""
     dead: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
     revived: list[tuple[str]] = field(factory=list[tuple[str]])
@@ -75,14 +76,15 @@ class Batch:
         for table in ("states", "checkpoints", "timers") if self.forgotten else ():
             many(f"DELETE FROM {table} WHERE path = ?", self.forgotten)
         if self.accepted:
-            many("INSERT INTO mailbox VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", self.accepted)
+            insert(connection, "mailbox", self.accepted)
         self.keeping.keep(connection)
         if self.states:
-            many(
-                "INSERT INTO states VALUES (?,?,?,?,?,?,?) ON CONFLICT (path) DO UPDATE SET kind = excluded.kind,"
-                " version = excluded.version, body = excluded.body, settled = excluded.settled, seq = excluded.seq,"
-                " epoch = excluded.epoch",
-                self.states.values(),
+            insert(
+                connection,
+                "states",
+                list(self.states.values()),
+                " ON CONFLICT (path) DO UPDATE SET kind = excluded.kind, version = excluded.version,"
+                " body = excluded.body, settled = excluded.settled, seq = excluded.seq, epoch = excluded.epoch",
             )
         self.keeping.restore_and_prune(connection)
         if self.returned:
@@ -94,7 +96,7 @@ class Batch:
         revive = "DELETE FROM dead_letters WHERE message = ?"
         if self.revived and many(revive, self.revived).rowcount != len(self.revived):
             raise CommitFailed("a dead letter that it puts back is none: it was put back before, or never was one")
-        if self.ended and many("DELETE FROM mailbox WHERE row = ?", self.ended).rowcount != len(self.ended):
+        if self.ended and delete(connection, "mailbox WHERE row", self.ended) != len(self.ended):
             raise CommitFailed("a message that it ends does not wait any more: it was handled or given up before")
         for reply in self.replies:
             if isinstance(reply, str):
@@ -116,7 +118,7 @@ class Batch:
                 raise CommitFailed("a command that it answers was taken back, or answered before")
             many("DELETE FROM commands WHERE rowid <= (SELECT max(rowid) FROM commands) - ?", [(_COMMANDS_KEPT,)])
         if self.events:
-            many("INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?)", self.events)
+            insert(connection, "events", self.events)
 
 
 def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
@@ -161,7 +163,7 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
                 row.at, row.deliveries, row.deaths, row.not_before, epoch,
             ))  # fmt: skip
         for number in commit.acked:
-            ended.append((number,))
+            ended.append(number)
             touched.add(number)
         for back in commit.returned:
             batch.returned.append((back.deliveries, back.deaths, back.not_before, epoch, back.row))
@@ -172,7 +174,7 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
                 _text(dead.sender), epoch,
             ))  # fmt: skip
             if dead.row is not None:
-                ended.append((dead.row,))
+                ended.append(dead.row)
                 touched.add(dead.row)
         batch.revived.extend((message,) for message in commit.revived)
         for reply in commit.replies:

@@ -13,6 +13,7 @@ from treewarden.agents.errors import CommitFailed
 
 from .blobs import SIZE
 from .port import Commit, PruneRow, Seq
+from .together import insert
 
 __all__ = ["Keeping", "StoredState", "tags_of", "text_of_tags"]
 
@@ -20,8 +21,7 @@ StoredState: TypeAlias = tuple[str, str, int, str, int, int, int]
 """path, kind, version, body, settled, seq, epoch: as in the table of states."""
 
 _INTO: Final = (
-    "INSERT INTO checkpoints"
-    " (number, path, kind, version, settled, seq, at, name, description, tags, pinned, size, epoch, body)"
+    "checkpoints (number, path, kind, version, settled, seq, at, name, description, tags, pinned, size, epoch, body)"
 )
 
 
@@ -84,13 +84,13 @@ class Keeping:
     def keep(self, connection: sqlite3.Connection) -> None:
         """To be executed before states are overwritten."""
         copy = (
-            f"{_INTO} SELECT ?, path, kind, version, settled, seq, ?, ?, ?, ?, ?, {SIZE}, ?, body"
+            f"INSERT INTO {_INTO} SELECT ?, path, kind, version, settled, seq, ?, ?, ?, ?, ?, {SIZE}, ?, body"
             " FROM states WHERE path = ?"
         )
         if self.copies and connection.executemany(copy, self.copies).rowcount != len(self.copies):
             raise CommitFailed("a slot whose state it keeps has none: nothing of it was ever settled")
         if self.rows:
-            connection.executemany(f"{_INTO} VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", self.rows)
+            insert(connection, _INTO, self.rows)
 
     def restore_and_prune(self, connection: sqlite3.Connection) -> None:
         """To be executed after states were overwritten."""

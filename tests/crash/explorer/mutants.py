@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from attrs import frozen
@@ -82,11 +82,11 @@ class _Split(Connection):
 
     begin: str = ""
 
-    def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> Rows:
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
         if sql.startswith(self.begin):
-            self.execute("COMMIT")
-            self.execute("BEGIN IMMEDIATE")
-        return super().executemany(sql, rows)
+            super().execute("COMMIT")
+            super().execute("BEGIN IMMEDIATE")
+        return super().execute(sql, parameters)
 
 
 class _LateAcknowledgement(_Split):
