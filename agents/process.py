@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path as File
 from typing import Any, Final, cast
@@ -70,7 +70,8 @@ class ProcessAgent(Agent[S]):
         self._ready = trio.Event()
         self.start_soon(self._own)
         await self._ready.wait()
-        await self._send({"path": _search_path(), "function": self.function})
+        beside = (self.function.partition(":")[0], type(self).__module__)
+        await self._send({"path": _search_path(beside), "function": self.function})
         self._result(await self._receive())
 
     async def on_stop(self, exit: Exit) -> None:
@@ -189,9 +190,16 @@ class ProcessAgent(Agent[S]):
         return self._death()
 
 
-def _search_path() -> list[str]:
-    """Where modules are looked for, in words that mean the same in another folder."""
-    return [os.path.abspath(each) for each in sys.path]
+def _search_path(beside: Iterable[str]) -> list[str]:
+    """Where modules are looked for, in words that mean the same in another folder; last in the folders where these
+    modules stand, if they are imported: what a TOML file names was found beside it, which is not on the path."""
+    folders = [os.path.abspath(each) if not each or os.path.isdir(each) else each for each in sys.path]
+    for name in beside:
+        file = getattr(sys.modules.get(name.partition(".")[0]), "__file__", None)
+        if file is not None:
+            folder = os.path.dirname(os.path.abspath(file))
+            folders.append(os.path.dirname(folder) if os.path.basename(file) == "__init__.py" else folder)
+    return list(dict.fromkeys(folders))
 
 
 def how_it_ended(returncode: int | None) -> str:

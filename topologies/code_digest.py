@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Iterator
 from types import CodeType, FunctionType
 from typing import Any
@@ -34,7 +35,7 @@ def code_digest(blueprint: Blueprint) -> str:
 def _codes(made: Any) -> Iterator[CodeType]:
     """The code of a function, or of the methods of an agent's class."""
     if isinstance(made, FunctionType):
-        yield made.__code__
+        yield getattr(inspect.unwrap(made), "__code__", made.__code__)
     elif isinstance(made, type) and issubclass(made, Agent):
         for base in made.__mro__:
             if base is Agent:

@@ -107,6 +107,10 @@ class _Order:
                 done = await self._stop()
             case "resume":
                 done = await self._resume()
+            case "calm":
+                if self._tree.calm is None:
+                    raise ConfigurationError("no chaos was asked for in this tree")
+                done = self._tree.calm(command.by)
             case "drain":
                 drained = await self._tree.drain(command.path, within=command.within)
                 left = sum(drained.left.values())

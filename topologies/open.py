@@ -59,6 +59,7 @@ async def open_tree(
     seed: int | None = None,
     wall: Callable[[], float] = time.time,
     anchor: Anchoring | None = None,
+    production: bool = False,
 ) -> AsyncGenerator[Tree]:
     """Run a tree for the length of a block.
 
@@ -69,7 +70,8 @@ async def open_tree(
 
     `journal` is a file, a `Journal`, or None for one in memory, which ends with the tree. `seed` makes the spread of
     delays repeatable. `wall` gives seconds since 1970. `anchor` keeps the head of the journal's chain outside of its
-    file, while the tree runs and when it has stopped (see `Anchoring`).
+    file, while the tree runs and when it has stopped (see `Anchoring`). `production` is noted in the journal: in a
+    tree that people depend on, faults are injected within bounds only.
 
     Raises `BlueprintError` before anything starts, `JournalOwned` when another process owns the file, what `anchored`
     raises for heads that the journal does not lead through, and `TreeFailed`
@@ -92,7 +94,7 @@ async def open_tree(
         await _lessons(common, blueprint)
         size = sum(1 for _ in walk(blueprint))
         with collector_at_rest(size):
-            _opened(common, blueprint)
+            _opened(common, blueprint, production=production)
         root: Root | None = None
         try:
             async with _one_error(), trio.open_nursery() as nursery:
@@ -188,7 +190,7 @@ def _anchored(journal: Journal, anchor: Anchoring | None, clock: Clock) -> Abstr
     return anchored(journal, anchor, clock)
 
 
-def _opened(common: Common, blueprint: Blueprint) -> None:
+def _opened(common: Common, blueprint: Blueprint, *, production: bool) -> None:
     opened = common.journal.opened
     common.note(
         TreeOpened(
@@ -197,6 +199,7 @@ def _opened(common: Common, blueprint: Blueprint) -> None:
             version=VERSION,
             blueprint=code_digest(blueprint),
             after_crash=opened.after_crash,
+            production=production,
         )
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -15,6 +15,7 @@ from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import ConfigurationError, NoSuchSlot, TreeFailed
+from treewarden.agents.process import ProcessAgent
 from treewarden.agents.ref import Ref
 from treewarden.supervisor.bus import follow
 from treewarden.supervisor.calls import SupervisorRef
@@ -23,7 +24,7 @@ from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.checkpoint import Checkpoint, Search
 from treewarden.supervisor.core.decision import Policy
 from treewarden.supervisor.core.diff import Change
-from treewarden.supervisor.core.event import SignalNoted, TreeReloaded
+from treewarden.supervisor.core.event import Event, SignalNoted, TreeReloaded
 from treewarden.supervisor.core.signal import OperatorAsked, Recovered, Reported
 from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.supervisor.draining import Drained, drain
@@ -119,6 +120,8 @@ class Tree:
         self._root = root
         self._common = common
         self.blueprint = blueprint
+        self.calm: Callable[[str], str] | None = None
+        """Ends the chaos that was asked for in this tree, by whom, and says what it came to; None without any."""
 
     @property
     def opened(self) -> Opened:
@@ -201,6 +204,21 @@ class Tree:
             return False
         child.current.kill()
         return True
+
+    def process_of(self, path: str) -> int | None:
+        """The process that belongs to the agent at `path`, while it lives; None for an agent without one.
+
+        Raises `NoSuchSlot`.
+        """
+        subject = _path(path)
+        self._supervisor_of(subject)
+        slot = self._common.registry.get(subject)
+        agent = slot.agent if slot is not None else None
+        return agent.pid if isinstance(agent, ProcessAgent) else None
+
+    def note(self, *events: Event) -> None:
+        """Append facts about the tree to its journal, with the next group commit: for what acts on it from outside."""
+        self._common.note(*events)
 
     def watch(self, path: str) -> AbstractAsyncContextManager[AsyncIterator[Ended]]:
         """Every end of an incarnation at `path` from now on; of a slot that is down the last one comes at once.

@@ -31,6 +31,8 @@ class Topology:
     """The file's name without `.toml`; messages about its parts begin with it."""
     files: tuple[Path, ...] = field(default=(), eq=False)
     """The files that were read: this one and those that it includes, without the modules."""
+    production: bool = False
+    """People depend on this tree: faults are injected into it within bounds only."""
 
 
 def load(path: str | os.PathLike[str]) -> Topology:
@@ -84,8 +86,9 @@ def _load(content: bytes | str, file: Path) -> Topology:
     node = parse(content, name, problems)
     if isinstance(node, Refused):
         raise BlueprintError(problems, file.name)
-    blueprint, place, journal = read_root(source, node, outermost=True)
+    blueprint, place, of_run = read_root(source, node, outermost=True)
     problems.add(*validate(blueprint, place))
     if len(problems):
         raise BlueprintError(problems, file.name)
-    return Topology(blueprint, journal, name, tuple(dict.fromkeys(source.files)))
+    files = tuple(dict.fromkeys(source.files))
+    return Topology(blueprint, of_run.get("journal"), name, files, bool(of_run.get("production", False)))

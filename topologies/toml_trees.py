@@ -12,7 +12,7 @@ from treewarden.supervisor.core.spec import Strategy, SupervisorSpec
 
 from .child import child, supervisor
 from .core.blueprint import Blueprint, Place, place_of
-from .core.node import Node, Problems, Reader, Refused, read_fields, table, text, whole
+from .core.node import Node, Problems, Reader, Refused, boolean, read_fields, table, text, whole
 from .core.options import AGENT, AS_CHILD, SHAPE, SUPERVISOR
 from .core.problems import Problem, either, guess, listed, shown
 from .errors import BlueprintError
@@ -36,18 +36,23 @@ from .toml_topics import read_topic
 __all__ = ["read_root"]
 
 _OWN: Final = ("id", "children", "defaults")
+_OF_RUN: Final[Mapping[str, Reader]] = {"journal": text, "production": boolean}
+_OUTERMOST: Final = {
+    "journal": "only the outermost file names one",
+    "production": "only the outermost file says so",
+}
 _OF_AGENTS: Final = {key: f"it belongs to agents; for all below write defaults = {{ {key} = ... }}" for key in AGENT}
 
 
-def read_root(source: Source, node: Node, *, outermost: bool) -> tuple[Blueprint, Place, str | None]:
-    """A whole file: its tree, where the parts of it stand, and the journal that it names."""
+def read_root(source: Source, node: Node, *, outermost: bool) -> tuple[Blueprint, Place, Mapping[str, Any]]:
+    """A whole file: its tree, where the parts of it stand, and what it says about the run of it."""
     of_child = dict.fromkeys(AS_CHILD, "a root is nobody's child; say it where this file is included")
-    elsewhere = {**_OF_AGENTS, **of_child, **({} if outermost else {"journal": "only the outermost file names one"})}
-    more = {"journal": text} if outermost else {}
+    elsewhere = {**_OF_AGENTS, **of_child, **({} if outermost else _OUTERMOST)}
+    more = _OF_RUN if outermost else {}
     options = shape_options(node, _OWN, {**SUPERVISOR, **more}, "a tree", source.problems, elsewhere, {})
-    journal = options.pop("journal", None)
+    of_run = {key: options.pop(key) for key in _OF_RUN if key in options}
     id = named(node, source.problems) if "id" in (node.table or {}) else "tree"
-    return *_with_children(source, node, id, options), journal
+    return *_with_children(source, node, id, options), of_run
 
 
 def _nested(source: Source, node: Node, _defaults: Node | None) -> Placed:

@@ -22,9 +22,10 @@ _FIELDS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
     "checkpoint": {"name": (str,), "description": (str,), "tags": (list,)},
     "roll_back": {"to": (int, str, type(None))},
     "label": {"labels": (list,)},
+    "calm": {},
 }
 _OPTIONAL: Final = frozenset({"text", "facts", "name", "description", "tags"})
-_OF_THE_TREE: Final = frozenset({"stop", "drain", "label"})
+_OF_THE_TREE: Final = frozenset({"stop", "drain", "label", "calm"})
 """What may be asked of the root."""
 
 
@@ -33,7 +34,7 @@ class Command:
     """One order to a running tree, or to a slot of it."""
 
     what: str
-    """`tell`, `signal`, `stop`, `resume`, `drain`, `checkpoint`, `roll_back` or `label`."""
+    """`tell`, `signal`, `stop`, `resume`, `drain`, `checkpoint`, `roll_back`, `label` or `calm`."""
     path: Path
     fields: Mapping[str, Any] = field(factory=dict[str, Any])
     by: str = "operator"

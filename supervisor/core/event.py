@@ -13,6 +13,8 @@ from treewarden.agents.core.path import Path
 
 __all__ = [
     "EVENTS",
+    "ChaosBegan",
+    "ChaosEnded",
     "CheckpointKept",
     "ChildEnded",
     "ChildIgnored",
@@ -22,6 +24,7 @@ __all__ = [
     "DeadLettered",
     "Decided",
     "Event",
+    "FaultInjected",
     "IncidentClosed",
     "IncidentLabelled",
     "IncidentOpened",
@@ -55,6 +58,8 @@ class TreeOpened:
     """A digest of the blueprint, so that a changed one is seen."""
     after_crash: bool = False
     """The tree before it did not close in order."""
+    production: bool = False
+    """It was said to be one that people depend on."""
 
 
 @frozen(kw_only=True)
@@ -373,6 +378,41 @@ class JournalRecovered:
     """How many of those right before this one are of the time when the journal failed: they were appended late."""
 
 
+@frozen(kw_only=True)
+class ChaosBegan:
+    """Somebody has asked for faults in this tree, while it runs."""
+
+    order: str
+    """What was asked for, complete: the same order gives the same faults at the same times."""
+    by: str = ""
+
+
+@frozen(kw_only=True)
+class FaultInjected:
+    """A fault that was asked for has struck a slot: what follows from it is nobody's mistake."""
+
+    path: Path
+    fault: str
+    """`kill`, `hang` or `slow`."""
+    seconds: float = 0.0
+    """How long it lasts, if it does."""
+    pid: int | None = None
+    """The process that it has struck, if the agent has one of its own."""
+
+
+@frozen(kw_only=True)
+class ChaosEnded:
+    """No more faults come."""
+
+    reason: str
+    faults: int = 0
+    """How many have struck."""
+    skipped: int = 0
+    """How many found nobody whom they might strike."""
+    broken: bool = False
+    """It was ended because something did not hold that has to."""
+
+
 Event: TypeAlias = (
     TreeOpened
     | TreeClosed
@@ -397,6 +437,9 @@ Event: TypeAlias = (
     | CheckpointKept
     | RolledBack
     | Recorded
+    | ChaosBegan
+    | FaultInjected
+    | ChaosEnded
     | JournalFailed
     | JournalRecovered
 )
@@ -427,6 +470,9 @@ EVENTS: dict[str, type[Event]] = {
         CheckpointKept,
         RolledBack,
         Recorded,
+        ChaosBegan,
+        FaultInjected,
+        ChaosEnded,
         JournalFailed,
         JournalRecovered,
     )

@@ -9,6 +9,8 @@ from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.path import ROOT, Path
 
 from ..core.event import (
+    ChaosBegan,
+    ChaosEnded,
     CheckpointKept,
     ChildEnded,
     ChildIgnored,
@@ -18,6 +20,7 @@ from ..core.event import (
     DeadLettered,
     Decided,
     Event,
+    FaultInjected,
     IncidentClosed,
     IncidentLabelled,
     IncidentOpened,
@@ -122,6 +125,14 @@ def _text(event: Event) -> str:
             return f"to {to}{dropped}"
         case Recorded():
             return event.kind + _facts(event.facts)
+        case ChaosBegan():
+            return event.order + (f", by {event.by}" if event.by else "")
+        case FaultInjected():
+            lasts = f" for {duration(event.seconds)}" if event.seconds else ""
+            return f"{event.fault}{lasts}" + (f", process {event.pid}" if event.pid is not None else "")
+        case ChaosEnded():
+            skipped = f", {event.skipped} found nobody" if event.skipped else ""
+            return f"{event.reason}; {plural(event.faults, 'fault')}{skipped}"
         case JournalFailed():
             return event.error
         case JournalRecovered():
@@ -189,6 +200,8 @@ _STYLES: Final[Mapping[type[Event], str]] = {
     MessageReplayed: "good",
     MessageReturned: "warn",
     RolledBack: "warn",
+    ChaosBegan: "warn",
+    FaultInjected: "warn",
     JournalRecovered: "good",
     ChildStarted: "good",
     TreeOpened: "good",
@@ -204,6 +217,8 @@ def event_style(event: Event) -> str:
             return "bad" if failure is not None else ""
         case TreeClosed(failed=failed):
             return "bad" if failed else ""
+        case ChaosEnded(broken=broken):
+            return "bad" if broken else "good"
         case CommandAnswered(applied=applied):
             return "good" if applied else "warn"
         case OutcomeObserved(outcome=outcome) | IncidentClosed(outcome=outcome):

@@ -12,7 +12,7 @@ from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import Path
 
 from ..views.tree_status import SlotView
-from .wording import PLAIN, Paint, clean, columns, duration, ending_at, local
+from .wording import PLAIN, Paint, clean, columns, duration, ending_at, local, plural
 
 __all__ = [
     "Fitted",
@@ -177,6 +177,8 @@ def _remark(slot: SlotView, now: float, *, owned: bool) -> str:
     parts: list[str] = []
     if slot.note:
         parts.append(slot.note + (ending_at(slot.until, now) if owned else ""))
+    if slot.injected:
+        parts.append(plural(slot.injected, "injected fault"))
     if slot.incident:
         parts.append(f"in incident {slot.incident} ({slot.trouble})")
     if slot.failure and slot.failed_at is not None:

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from ..core.event import (
+    ChaosBegan,
+    ChaosEnded,
     ChildStarted,
     ChildStartFailed,
     DeadLettered,
     Decided,
     Event,
+    FaultInjected,
     IncidentClosed,
     JournalFailed,
     JournalRecovered,
@@ -173,6 +176,9 @@ class Teller:
                 | MessageReplayed()
                 | RolledBack()
                 | TreeReloaded()
+                | ChaosBegan()
+                | FaultInjected()
+                | ChaosEnded()
                 | JournalFailed()
                 | JournalRecovered()
             ):
@@ -195,6 +201,9 @@ _WORDS: Final[dict[type[Event], str]] = {
     MessageReplayed: "put back",
     RolledBack: "rolled back",
     TreeReloaded: "reloaded",
+    ChaosBegan: "chaos",
+    FaultInjected: "fault injected",
+    ChaosEnded: "chaos is over",
     JournalFailed: "the journal fails",
     JournalRecovered: "the journal works again",
 }

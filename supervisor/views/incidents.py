@@ -12,6 +12,7 @@ from treewarden.agents.core.path import Path
 from ..core.event import (
     DeadLettered,
     Decided,
+    FaultInjected,
     IncidentClosed,
     IncidentLabelled,
     IncidentOpened,
@@ -28,14 +29,16 @@ __all__ = ["READS", "Incidents", "Story", "StoryEvent", "StoryLine", "fold"]
 READS: Final = frozenset(
     kind.__name__
     for kind in (
-        DeadLettered, Decided, IncidentClosed, IncidentLabelled, IncidentOpened, OutcomeObserved, RolledBack,
-        SignalNoted, TreeClosed, TreeOpened,
+        DeadLettered, Decided, FaultInjected, IncidentClosed, IncidentLabelled, IncidentOpened, OutcomeObserved,
+        RolledBack, SignalNoted, TreeClosed, TreeOpened,
     )
 )  # fmt: skip
 """The events that it is made of."""
 _LINES: Final = 200
+_RECENT: Final = 60.0
+"""Seconds within which an incident that follows an injected fault may come of it."""
 
-StoryEvent: TypeAlias = SignalNoted | Decided | OutcomeObserved | DeadLettered | RolledBack
+StoryEvent: TypeAlias = SignalNoted | Decided | OutcomeObserved | DeadLettered | RolledBack | FaultInjected
 """What may happen in an incident."""
 
 
@@ -83,11 +86,13 @@ class Incidents:
     current: Mapping[Path, str] = field(factory=dict[Path, str])
     """The open incident of each slot that has one."""
     forgotten: int = 0
+    injected: Mapping[Path, StoryLine] = field(factory=dict[Path, StoryLine])
+    """The last fault that was injected into each slot without an incident: the next one may come of it."""
 
 
 def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
     """`incidents` with further events. Folding in two parts gives the same as folding at once."""
-    stories, current = dict(incidents.stories), dict(incidents.current)
+    stories, current, injected = dict(incidents.stories), dict(incidents.current), dict(incidents.injected)
     forgotten = incidents.forgotten
     for record in records:
         match record.event:
@@ -95,15 +100,20 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
                 for id in current.values():
                     stories[id] = evolve(stories[id], cut=True)
                 current.clear()
+                injected.clear()
             case IncidentOpened(path=path, incident=id, kind=kind, text=text):
-                stories[id] = Story(id=id, path=path, kind=kind, text=text, opened_at=record.at)
+                fault = injected.pop(path, None)
+                lines = (fault,) if fault is not None and record.at - fault.at <= _RECENT else ()
+                stories[id] = Story(id=id, path=path, kind=kind, text=text, opened_at=record.at, lines=lines)
                 current[path] = id
+            case FaultInjected(path=path) as event if path not in current:
+                injected[path] = StoryLine(record.seq, record.at, event)
             case Decided(path=path, incident=id) | OutcomeObserved(path=path, incident=id) if id:
                 if id not in stories:  # its beginning was not among the events
                     stories[id] = Story(id=id, path=path, kind="", opened_at=record.at)
                     current[path] = id
                 stories[id] = _with(stories[id], record, record.event)
-            case SignalNoted(path=path) | DeadLettered(path=path) | RolledBack(path=path):
+            case SignalNoted(path=path) | DeadLettered(path=path) | RolledBack(path=path) | FaultInjected(path=path):
                 if path in current:
                     stories[current[path]] = _with(stories[current[path]], record, record.event)
             case IncidentClosed(path=path, incident=id, outcome=outcome):
@@ -120,7 +130,7 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
             for path in [path for path, id in current.items() if id == oldest.id]:  # a file may say so of several
                 del current[path]
             forgotten += 1
-    return evolve(incidents, stories=stories, current=current, forgotten=forgotten)
+    return evolve(incidents, stories=stories, current=current, forgotten=forgotten, injected=injected)
 
 
 def _with(story: Story, record: Committed, event: StoryEvent) -> Story:

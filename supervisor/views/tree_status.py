@@ -11,6 +11,8 @@ from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import ROOT, Path
 
 from ..core.event import (
+    ChaosBegan,
+    ChaosEnded,
     ChildEnded,
     ChildIgnored,
     ChildStarted,
@@ -18,6 +20,7 @@ from ..core.event import (
     DeadLettered,
     Decided,
     Event,
+    FaultInjected,
     IncidentClosed,
     IncidentOpened,
     MessageReturned,
@@ -35,8 +38,9 @@ __all__ = ["READS", "SlotView", "TreeStatus", "fold"]
 READS: Final = frozenset(
     kind.__name__
     for kind in (
-        ChildEnded, ChildIgnored, ChildStartFailed, ChildStarted, DeadLettered, Decided, IncidentClosed, IncidentOpened,
-        MessageReturned, RolledBack, SupervisorEnded, SupervisorStarted, TreeClosed, TreeOpened, TreeReloaded,
+        ChaosBegan, ChaosEnded, ChildEnded, ChildIgnored, ChildStartFailed, ChildStarted, DeadLettered, Decided,
+        FaultInjected, IncidentClosed, IncidentOpened, MessageReturned, RolledBack, SupervisorEnded, SupervisorStarted,
+        TreeClosed, TreeOpened, TreeReloaded,
     )
 )  # fmt: skip
 """The events that change it; of others only the number and time of the last one are taken note of."""
@@ -79,6 +83,8 @@ class SlotView:
     """Messages whose handler did not settle."""
     dead: int = 0
     """Messages given up."""
+    injected: int = 0
+    """Faults that were injected on purpose."""
 
 
 @frozen(kw_only=True)
@@ -104,6 +110,8 @@ class TreeStatus:
     """Why it was closed."""
     failed: bool = False
     reloads: int = 0
+    chaos: str = ""
+    """The faults that are asked for at present, or why no more come; empty for a process in which none were."""
 
     def depth_first(self) -> Iterator[tuple[int, SlotView]]:
         """Each slot with its depth (the root has 0), a supervisor before its children, siblings in start order."""
@@ -152,6 +160,7 @@ def _about_tree(status: TreeStatus, slots: dict[Path, SlotView], record: Committ
                 closed_at=None,
                 ending="",
                 failed=False,
+                chaos="",
             )
         case TreeClosed(reason=reason, failed=failed):
             for path, slot in slots.items():
@@ -161,6 +170,10 @@ def _about_tree(status: TreeStatus, slots: dict[Path, SlotView], record: Committ
             for path in [path for path in slots if any(path.is_within(gone) for gone in removed)]:
                 del slots[path]
             return evolve(seen, reloads=seen.reloads + 1)
+        case ChaosBegan(order=order):
+            return evolve(seen, chaos=order)
+        case ChaosEnded(reason=reason, faults=faults):
+            return evolve(seen, chaos=f"over after {faults} faults: {reason}")
         case _:
             return seen
 
@@ -207,6 +220,8 @@ def _about_slot(slots: Mapping[Path, SlotView], event: Event, at: float) -> Iter
                 yield path, {"incident": "", "trouble": "", **over}
         case MessageReturned(path=path):
             yield path, {"returned": (slots[path].returned if path in slots else 0) + 1}
+        case FaultInjected(path=path):
+            yield path, {"injected": (slots[path].injected if path in slots else 0) + 1}
         case DeadLettered(path=path):
             yield path, {"dead": (slots[path].dead if path in slots else 0) + 1}
         case RolledBack(path=path, to=to):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from math import inf
 
+import trio
 from attrs import define, field
 
 from treewarden.agents.core.message import MessageId
@@ -33,6 +34,8 @@ class Gate:
     """Told of each fault that has found its victim: kind and name."""
     poisoned: set[MessageId] = field(factory=set[MessageId])
     """Messages whose handlers fail every time."""
+    lifted: trio.Event = field(factory=trio.Event)
+    """Set when whoever is held up is to go on."""
     _armed: list[_Armed] = field(factory=list[_Armed])
 
     def arm(self, kind: str, target: str, knobs: Mapping[str, Knob], *, times: int = 1, seconds: float = inf) -> None:
@@ -55,3 +58,8 @@ class Gate:
     def clear(self) -> None:
         """Nothing is meant for anybody any more."""
         self._armed.clear()
+
+    def lift(self) -> None:
+        """The same, and whoever is held up goes on."""
+        self.clear()
+        self.lifted.set()

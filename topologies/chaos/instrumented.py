@@ -25,7 +25,7 @@ from ..core.blueprint import Blueprint
 from ..core.faults import Knob
 from .gate import Gate
 
-__all__ = ["BadVersion", "Poisoned", "instrumented"]
+__all__ = ["BadVersion", "Poisoned", "instrumented", "with_gates"]
 
 Start: TypeAlias = Callable[[Any], Coroutine[Any, Any, Any]]
 
@@ -43,47 +43,54 @@ class BadVersion(Exception):
 
 def instrumented(blueprint: Blueprint, gate: Gate) -> Blueprint:
     """`blueprint` with gates in front of its handlers, starts and policies. It starts the same slots."""
-    return _supervisor(evolve(blueprint, policy=blueprint.policy or ladder()), ROOT, gate, {})
+    return _supervisor(evolve(blueprint, policy=blueprint.policy or ladder()), ROOT, gate, {}, starts=True)
 
 
-def _supervisor(spec: SupervisorSpec, path: Path, gate: Gate, made: dict[Any, Any]) -> SupervisorSpec:
-    children = tuple(_spec(child, path / child.id, gate, made) for child in spec.children)
-    policy = _Gated(spec.policy, gate, path) if spec.policy is not None else None
+def with_gates(blueprint: Blueprint, gate: Gate, made: dict[Any, Any]) -> Blueprint:
+    """`blueprint` with gates in front of its handlers only. `made` remembers what was made of which agent, so that
+    what has not changed is the same in the next blueprint too."""
+    return _supervisor(blueprint, ROOT, gate, made, starts=False)
+
+
+def _supervisor(spec: SupervisorSpec, path: Path, gate: Gate, made: dict[Any, Any], *, starts: bool) -> SupervisorSpec:
+    children = tuple(_spec(child, path / child.id, gate, made, starts=starts) for child in spec.children)
+    policy = _Gated(spec.policy, gate, path) if starts and spec.policy is not None else spec.policy
     return evolve(spec, children=children, policy=policy)
 
 
-def _spec(spec: Spec, path: Path, gate: Gate, made: dict[Any, Any]) -> Spec:
+def _spec(spec: Spec, path: Path, gate: Gate, made: dict[Any, Any], *, starts: bool) -> Spec:
     if isinstance(spec, SupervisorSpec):
-        return _supervisor(spec, path, gate, made)
-    return _agent(spec, gate, made)
+        return _supervisor(spec, path, gate, made, starts=starts)
+    return _agent(spec, gate, made, starts=starts)
 
 
-def _agent(spec: ChildSpec, gate: Gate, made: dict[Any, Any]) -> ChildSpec:
+def _agent(spec: ChildSpec, gate: Gate, made: dict[Any, Any], *, starts: bool) -> ChildSpec:
     if spec.agent not in made:
-        made[spec.agent] = _gated_class(spec.agent, gate) if is_agent_class(spec.agent) else _maker(spec.agent, gate)
+        make = _gated_class if is_agent_class(spec.agent) else _maker
+        made[spec.agent] = make(cast("Any", spec.agent), gate, starts=starts)
     return evolve(spec, agent=made[spec.agent])
 
 
-def _maker(make: Callable[..., Any], gate: Gate) -> Callable[..., Any]:
+def _maker(make: Callable[..., Any], gate: Gate, *, starts: bool) -> Callable[..., Any]:
     """A function that makes agents, and turns each into one with gates."""
 
     @wraps(make)
     def made(*args: Any, **kwargs: Any) -> Any:
         agent = make(*args, **kwargs)
-        agent.__class__ = _gated_class(cast("type[Agent[Any]]", type(agent)), gate)
+        agent.__class__ = _gated_class(cast("type[Agent[Any]]", type(agent)), gate, starts=starts)
         return agent
 
     return made
 
 
-def _gated_class(agent: type[Agent[Any]], gate: Gate) -> type[Agent[Any]]:
-    """A subclass under the same name, with a gate before each handler and before `on_start`."""
+def _gated_class(agent: type[Agent[Any]], gate: Gate, *, starts: bool) -> type[Agent[Any]]:
+    """A subclass under the same name, with a gate before each handler and, with `starts`, before `on_start`."""
     body: dict[str, Any] = {
         "__module__": agent.__module__,
         "__qualname__": agent.__qualname__,
         "__doc__": agent.__doc__,
     }
-    if overrides(agent, "on_start"):
+    if starts and overrides(agent, "on_start"):
         body["on_start"] = _gated_start(cast("Any", agent).on_start, gate)
     gated = type(agent.__name__, (agent,), body)
     gated.handlers = {kind: _gated(handler, gate) for kind, handler in agent.handlers.items()}
@@ -118,7 +125,7 @@ def _gated(handler: Callable[..., Any], gate: Gate) -> Callable[..., Any]:
         wait = _wait(path, gate)
         if wait is None:
             return handler(self, message)
-        return _late(wait, lambda: handler(self, message))
+        return _late(wait, gate, lambda: handler(self, message))
 
     return gated
 
@@ -127,7 +134,7 @@ def _gated_tick(call: Callable[..., Any], gate: Gate) -> Callable[..., Any]:
     @wraps(call)
     def gated(self: Agent[Any]) -> Any:
         wait = _wait(self.path, gate)
-        return call(self) if wait is None else _late(wait, lambda: call(self))
+        return call(self) if wait is None else _late(wait, gate, lambda: call(self))
 
     return gated
 
@@ -152,10 +159,10 @@ def _wait(path: Path, gate: Gate) -> tuple[float, bool] | None:
     return None
 
 
-async def _late(wait: tuple[float, bool], rest: Callable[[], Any]) -> Any:
+async def _late(wait: tuple[float, bool], gate: Gate, rest: Callable[[], Any]) -> Any:
     seconds, shielded = wait
-    with trio.CancelScope(shield=shielded):
-        await trio.sleep(seconds)
+    with trio.move_on_after(seconds, shield=shielded):
+        await gate.lifted.wait()
     result: Any = rest()
     return await cast("Coroutine[Any, Any, Any]", result) if isinstance(result, Coroutine) else result
 

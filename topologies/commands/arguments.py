@@ -69,6 +69,10 @@ def _run(words: Words) -> None:
     word.add_argument(
         "--head-every", type=positive, default=10.0, metavar="SECONDS", help="how often a head is kept (10)"
     )
+    word.add_argument(
+        "--chaos", metavar="ORDER",
+        help="inject faults: seed=7,kill=0.1/s,hang=2/m,slow=1/m,blast=pool/*,max=1,for=10m,promise=desk:holds",
+    )  # fmt: skip
     word.add_argument("--no-reload", action="store_true", help="do not read the file again when it changes")
 
 

@@ -22,6 +22,7 @@ from ..chaos.subjects import SUBJECTS
 from ..chaos.sweep import sweep
 from ..chaos.telling import labels, story
 from ..core.faults import Fault
+from .commanding import command
 from .exits import ExitCode
 
 __all__ = ["chaos"]
@@ -163,4 +164,5 @@ _DEEDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "label": _label,
     "own": _own,
     "sabotage": _sabotage,
+    "stop": command,
 }

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from treewarden.agents.core.path import ROOT
+
+from .command_arguments import add_answered
 from .words import Words, add_word, count, positive
 
 __all__ = ["add_chaos"]
@@ -26,6 +29,7 @@ def add_chaos(words: Words) -> None:
     _shrink(deeds)
     _own(deeds)
     _sabotage(deeds)
+    _stop(deeds)
 
 
 def _deed(deeds: Words, name: str, help: str, example: str) -> argparse.ArgumentParser:
@@ -91,3 +95,10 @@ def _sabotage(deeds: Words) -> None:
     deed = _deed(deeds, "sabotage", "break treewarden on purpose, and see that the kit notices", "--most 60")
     deed.add_argument("--most", type=count, default=120, metavar="N", help="at most so many runs for each mutant (120)")
     deed.add_argument("--only", metavar="NAME", help="this mutant, in this process")
+
+
+def _stop(deeds: Words) -> None:
+    deed = _deed(deeds, "stop", "end the chaos in a running tree (`treewarden run --chaos`) at once", "desk.db")
+    deed.add_argument("file", metavar="FILE.db")
+    deed.set_defaults(path=ROOT)
+    add_answered(deed)

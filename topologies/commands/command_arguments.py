@@ -8,7 +8,7 @@ from treewarden.agents.core.path import ROOT
 
 from .words import Words, add_json, add_word, path, positive
 
-__all__ = ["COMMANDS", "add_commands", "add_keep"]
+__all__ = ["COMMANDS", "add_answered", "add_commands", "add_keep"]
 
 COMMANDS = ("send", "signal", "stop", "resume", "drain", "roll-back")
 
@@ -32,7 +32,7 @@ def _send(words: Words) -> None:
     _file_and_path(word)
     word.add_argument("kind", metavar="KIND")
     word.add_argument("data", metavar="JSON", nargs="?", default="{}", help="its fields ({})")
-    _common(word)
+    add_answered(word)
 
 
 def _signal(words: Words) -> None:
@@ -44,7 +44,7 @@ def _signal(words: Words) -> None:
     word.add_argument("kind", metavar="KIND", help="what was noticed, in a word")
     word.add_argument("--severity", type=float, default=0.5, metavar="0-1", help="how bad it is (0.5)")
     word.add_argument("--text", default="", metavar="TEXT")
-    _common(word)
+    add_answered(word)
 
 
 def _stop(words: Words) -> None:
@@ -53,7 +53,7 @@ def _stop(words: Words) -> None:
         "Of the whole\ntree it waits until its process has closed the journal.",
     )  # fmt: skip
     _file_and_path(word, optional=True)
-    _common(word)
+    add_answered(word)
 
 
 def _resume(words: Words) -> None:
@@ -61,7 +61,7 @@ def _resume(words: Words) -> None:
         words, "resume", "let a slot go on that is held, throttled or stopped", "treewarden resume desk.db writer"
     )
     _file_and_path(word)
-    _common(word)
+    add_answered(word)
 
 
 def _drain(words: Words) -> None:
@@ -71,7 +71,7 @@ def _drain(words: Words) -> None:
         "What is\nleft after --within becomes dead letters.",
     )  # fmt: skip
     _file_and_path(word, optional=True)
-    _common(word)
+    add_answered(word)
 
 
 def add_keep(deeds: Words) -> None:
@@ -85,7 +85,7 @@ def add_keep(deeds: Words) -> None:
     word.add_argument("--name", default="", metavar="NAME", help="one with a name stays for good")
     word.add_argument("--description", default="", metavar="TEXT")
     word.add_argument("--tag", action="append", metavar="TAG", help="may be repeated")
-    _common(word)
+    add_answered(word)
 
 
 def _roll_back(words: Words) -> None:
@@ -97,7 +97,7 @@ def _roll_back(words: Words) -> None:
     which = word.add_mutually_exclusive_group(required=True)
     which.add_argument("--to", metavar="N|NAME", help="a checkpoint's number, or the newest of a name")
     which.add_argument("--declared", action="store_true", help="the state that its class declares")
-    _common(word)
+    add_answered(word)
 
 
 def _file_and_path(word: argparse.ArgumentParser, *, optional: bool = False) -> None:
@@ -108,7 +108,8 @@ def _file_and_path(word: argparse.ArgumentParser, *, optional: bool = False) -> 
         word.add_argument("path", metavar="PATH", type=path)
 
 
-def _common(word: argparse.ArgumentParser) -> None:
+def add_answered(word: argparse.ArgumentParser) -> None:
+    """Declare what every command that is answered takes."""
     word.add_argument("--id", metavar="ID", help="of your own: the same one counts once, however often it is sent")
     word.add_argument("--within", type=positive, default=30.0, metavar="SECONDS", help="how long it may take (30)")
     add_json(word)

@@ -36,7 +36,7 @@ def command(arguments: Namespace) -> int:
     """
     out = Stdout.here()
     given = Command(
-        what="tell" if arguments.word == "send" else arguments.word.replace("-", "_"),
+        what=_WHAT.get(arguments.word) or arguments.word.replace("-", "_"),
         path=arguments.path,
         fields=_FIELDS[arguments.word](arguments),
         by=f"{user()} (process {os.getpid()})" if arguments.id is None else user(),
@@ -106,6 +106,7 @@ def _target(arguments: Namespace) -> dict[str, Any]:
     return {"to": None if arguments.declared else int(to) if to.isdecimal() else to}
 
 
+_WHAT: Final = {"send": "tell", "chaos": "calm"}
 _FIELDS: Final[Mapping[str, Callable[[Namespace], dict[str, Any]]]] = {
     "send": _message,
     "signal": lambda arguments: {"kind": arguments.kind, "severity": arguments.severity, "text": arguments.text},
@@ -114,4 +115,5 @@ _FIELDS: Final[Mapping[str, Callable[[Namespace], dict[str, Any]]]] = {
     "drain": lambda _: {},
     "checkpoint": _checkpoint,
     "roll-back": _target,
+    "chaos": lambda _: {},
 }

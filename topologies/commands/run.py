@@ -27,10 +27,13 @@ from treewarden.supervisor.ops.output import Output, writer
 from treewarden.supervisor.ops.summary_text import Ending
 from treewarden.supervisor.ops.wording import duration
 
+from ..chaos.live import LiveChaos
+from ..core.blueprint import Blueprint
 from ..open import open_tree
 from ..running import Tree
 from ..toml import Topology, load
 from .choosing import choose_view
+from .disturbing import CALMING, chaos_for
 from .exits import ExitCode
 from .files import head_of
 from .reloading import watch_files
@@ -62,7 +65,8 @@ def run(arguments: Namespace) -> int:
     view, hint = choose_view(sys.stdout, os.environ, json=arguments.json, plain=arguments.plain)
     exit_now: ExitNow = partial(say_and_exit, farewell=view.farewell)
     output = Output(writer(sys.stdout), _complain)
-    one = _Run(arguments, topology, journal, Report(view, output), hint, exit_now, anchor)
+    chaos = chaos_for(arguments, topology, journal)
+    one = _Run(arguments, topology, journal, Report(view, output), hint, exit_now, anchor, chaos)
     with redirect_stdout(sys.stderr) if arguments.json else nullcontext():
         code = trio.run(one.main)
     if code == ExitCode.TREE_FAILED:
@@ -89,6 +93,7 @@ class _Run:
     hint: str
     exit_now: ExitNow
     anchor: Anchoring | None = None
+    chaos: LiveChaos | None = None
     tree: Tree | None = None
     sentence: str = ""
     """How it ended."""
@@ -105,7 +110,7 @@ class _Run:
         self.began = trio.current_time()
         code = int(ExitCode.ORDERLY)
         try:
-            with signals(self.exit_now) as heard:
+            with signals(self.exit_now, more=CALMING if self.chaos is not None else ()) as heard:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._listen, heard, nursery)
                     code = await self._live(nursery)
@@ -130,9 +135,15 @@ class _Run:
         """Open the tree and see it end: the exit code, and how it ended."""
         try:
             with self.opening:
-                async with open_tree(self.topology.blueprint, journal=self.journal, anchor=self.anchor) as tree:
+                async with open_tree(
+                    self._prepared(self.topology),
+                    journal=self.journal,
+                    anchor=self.anchor,
+                    production=self.topology.production,
+                ) as tree:
                     self._opened(tree, nursery)
                     await tree.wait_ended()
+                    self._calm("the tree has ended")
         except TreeFailed as failed:
             if self.stops < _FORCES:
                 return ExitCode.TREE_FAILED, f"the tree failed: {failed.reason}"
@@ -174,8 +185,17 @@ class _Run:
             nursery.start_soon(watch_files, self._files, self._reload)
         if self.arguments.seconds is not None:
             nursery.start_soon(self._end_after, self.arguments.seconds)
+        if self.chaos is not None:
+            nursery.start_soon(self.chaos.run, tree)
         if self.stops:
             tree.stop()
+
+    def _prepared(self, topology: Topology) -> Blueprint:
+        return topology.blueprint if self.chaos is None else self.chaos.prepared(topology.blueprint)
+
+    def _calm(self, why: str) -> None:
+        if self.chaos is not None:
+            self.chaos.stop(why)
 
     def _files(self) -> Sequence[os.PathLike[str]]:
         return self.topology.files
@@ -202,6 +222,9 @@ class _Run:
     async def _listen(self, heard: AsyncIterator[signal.Signals], nursery: trio.Nursery) -> None:
         """Heed signals, and wait for nothing else: least of all for somebody to read what is said about them."""
         async for number in heard:
+            if number in CALMING:
+                self._calm(number.name)
+                continue
             if number not in STOPS:
                 nursery.start_soon(self._reload)
                 continue
@@ -214,6 +237,7 @@ class _Run:
 
     def _stop(self, why: str, reason: str = "shutdown") -> None:
         self.why = why
+        self._calm(why)
         if self.tree is not None:
             self.tree.stop(reason)
 
@@ -253,7 +277,7 @@ class _Run:
             file = self.arguments.file
             try:
                 topology = await trio.to_thread.run_sync(load, file)
-                changes = await self.tree.reload(topology.blueprint)
+                changes = await self.tree.reload(self._prepared(topology))
             except (ConfigurationError, SupervisionError) as error:
                 await self.report.notice(f"{file} was not taken; the tree goes on as it was. {error}")
                 return

@@ -6,7 +6,7 @@ import math
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final, NoReturn
@@ -39,9 +39,9 @@ def say_and_exit(sentence: str, code: ExitCode, farewell: str = "") -> NoReturn:
 
 @contextmanager
 def signals(
-    exit_now: ExitNow = say_and_exit, standstill: float = _STANDSTILL
+    exit_now: ExitNow = say_and_exit, standstill: float = _STANDSTILL, more: Sequence[signal.Signals] = ()
 ) -> Generator[AsyncIterator[signal.Signals]]:
-    """SIGINT, SIGTERM and SIGHUP as they come. For use in the main thread, in trio.
+    """SIGINT, SIGTERM and SIGHUP, and `more`, as they come. For use in the main thread, in trio.
 
     The third SIGINT or SIGTERM ends the process from within the signal's handler: two were not enough, so the loop is
     not to be relied on. After the first, the process ends as well when the loop stands still for so many seconds.
@@ -60,7 +60,7 @@ def signals(
             watch.arm()
         token.run_sync_soon(send.send_nowait, signal.Signals(number))
 
-    heeded = [*STOPS, signal.SIGHUP]
+    heeded = [*STOPS, signal.SIGHUP, *more]
     before = {each: signal.signal(each, heard) for each in heeded}
     try:
         yield receive

@@ -76,6 +76,8 @@ def _lines(file: str, found: _Found, out: Stdout) -> list[str]:
         out.paint(clean(f"{file}: {found.ownership}"), "strong"),
         clean(f"{as_of}; {lives}" + (f"; ended: {status.ending}" if status.closed_at is not None else "")),
     ]
+    if status.chaos:
+        heads.append(out.paint(clean(f"chaos: {status.chaos}"), "warn"))
     nobody = Kept()
     rows = [(depth, slot, found.kept.get(slot.path, nobody)) for depth, slot in status.depth_first()]
     if not rows:
@@ -99,6 +101,7 @@ def _object(file: str, found: _Found) -> dict[str, Any]:
         "closed_at": status.closed_at,
         "ending": status.ending,
         "failed": status.failed,
+        "chaos": status.chaos,
         "slots": [
             {**asdict(slot, recurse=False), **asdict(found.kept.get(slot.path, Kept())), "depth": depth}
             for depth, slot in status.depth_first()

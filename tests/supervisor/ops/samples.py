@@ -10,6 +10,8 @@ from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.supervisor.core.event import (
+    ChaosBegan,
+    ChaosEnded,
     CheckpointKept,
     ChildEnded,
     ChildIgnored,
@@ -19,6 +21,7 @@ from treewarden.supervisor.core.event import (
     DeadLettered,
     Decided,
     Event,
+    FaultInjected,
     IncidentClosed,
     IncidentLabelled,
     IncidentOpened,
@@ -126,6 +129,10 @@ TEXTS: tuple[tuple[Event, str], ...] = (
     ),
     (CheckpointKept(path=WRITER, checkpoint=7, tags=("good", "v2")), "checkpoint 7 [good, v2]"),
     (Recorded(path=WRITER, kind="Checked", facts={"ms": 12, "ok": True}), "Checked ms=12 ok=True"),
+    (ChaosBegan(order="seed=7,kill=0.1/s", by="ada"), "seed=7,kill=0.1/s, by ada"),
+    (FaultInjected(path=WRITER, fault="kill", pid=77), "kill, process 77"),
+    (FaultInjected(path=WRITER, fault="hang", seconds=4.0), "hang for 4 s"),
+    (ChaosEnded(reason="ada asked for it", faults=1, skipped=2), "ada asked for it; 1 fault, 2 found nobody"),
     (JournalFailed(error="disk full", since=1.0), "disk full"),
     (JournalRecovered(after=4.0, lost_events=2), "after 4 s, 2 events lost"),
 )
