@@ -21,9 +21,10 @@ from treewarden.agents.slice import Rounds
 from .core.event import Event
 from .core.outcomes import Outcomes
 from .core.spec import ChildSpec
-from .journal.port import Commit, Journal
+from .journal.port import Commit, Journal, facts
 from .outage import Outage
 from .registry import Registry
+from .relay import Relay
 from .replies import Replies
 from .timers import Timers
 
@@ -77,6 +78,7 @@ class Common:
     makers: dict[object, type[Agent[Any]]] = field(factory=dict[object, type[Agent[Any]]])
     """The class of the agents that a function makes."""
     codecs: dict[object, Codec] = field(factory=dict[object, "Codec"])
+    relay: Relay = field(factory=Relay)
     outage: Outage = field(init=False)
     _gathered: list[tuple[float, Event]] | None = field(default=None, init=False)
     """What is noted for one commit."""
@@ -133,7 +135,10 @@ class Common:
         """Append events; they become facts with the next group commit, in this order."""
         if events:
             wall = self.clock.wall()
-            self._note([(wall, event) for event in events])
+            if self._gathered is None:
+                self.outage.submit(facts(tuple([(wall, event) for event in events])))
+            else:
+                self._gathered += [(wall, event) for event in events]
 
     def gather(self) -> None:
         """Make one commit of all that is noted until `write_gathered`; nothing may be waited for in between."""
@@ -143,7 +148,7 @@ class Common:
         """The end of `gather`."""
         gathered, self._gathered = self._gathered, None
         if gathered:
-            self._note(gathered)
+            self.outage.submit(facts(tuple(gathered)))
 
     def submit(self, commit: Commit) -> None:
         """Append a commit of the tree's own (see `Outage.submit`)."""
@@ -151,12 +156,6 @@ class Common:
             self.write_gathered()
             self.gather()
         self.outage.submit(commit)
-
-    def _note(self, events: list[tuple[float, Event]]) -> None:
-        if self._gathered is not None:
-            self._gathered += events
-        else:
-            self.outage.submit(Commit(events=tuple(events), quiet=True))
 
     def heard(self, error: BaseException | None) -> None:
         """A commit has ended."""

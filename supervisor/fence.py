@@ -25,6 +25,7 @@ from .child import KILL_WITHIN, NOT_STARTED, Child, Incarnation, Parent
 from .core.signal import RateLimitReached, Recovered, Reported
 from .core.spec import ChildSpec, Grace, Restore
 from .recovery import is_at_rest, restore_slot
+from .relay import live_on
 from .settling import recorded
 
 __all__ = ["AgentLife", "is_born_asleep", "is_for_above"]
@@ -103,7 +104,8 @@ class AgentLife(Incarnation):
     def _rouse(self) -> None:
         if self.exit is None and not self._running:
             self._running = True
-            self.parent.nursery.start_soon(self._live_again, name=self.slot.path)
+            if not self.parent.common.relay.take(self):
+                self.parent.nursery.start_soon(live_on, self, name=self.slot.path)
 
     def _make(self) -> Life:
         slot, spec = self.slot, self.spec
@@ -188,13 +190,13 @@ class AgentLife(Incarnation):
         self._finish(self._cut_short, tell=self._begun is None)
         self._begin(self._failure or NOT_STARTED)
 
-    async def _live_again(self) -> None:
-        """A hibernated incarnation wakes: it had begun long ago.
+    async def live_again(self) -> AgentLife | None:
+        """A hibernated incarnation wakes: it had begun long ago. Returns the next one, if its task goes on with that.
 
         While it waits for nothing but messages there is nothing to cancel, so it has no scope: that would be half of
         what its task costs.
         """
-        life = self._life
+        life, heir = self._life, None
         assert life is not None
         try:
             if life.light and not overrides(life.agent, "on_stop"):
@@ -204,17 +206,30 @@ class AgentLife(Incarnation):
                 except Exception as error:
                     exit = failed(life, error)
                 if exit is not None:
-                    self._end(life, exit)
+                    heir = self._hand_over(life, exit)
             if self.exit is None:
                 life.cancellable = True
                 self._scope = trio.CancelScope()
                 with self._scope:
-                    await self._run()
+                    exit = await run_agent(life)
+                    if not self._scope.cancel_called:
+                        heir = self._hand_over(life, exit)
         except BaseException as error:
             self._fence(error)
         finally:
             self.gone = True
         self._finish(self._cut_short)
+        return heir
+
+    def _hand_over(self, life: Life, exit: Exit) -> AgentLife | None:
+        """End, in a task that goes on with whoever is returned."""
+        relay = self.parent.common.relay
+        relay.offer(self.child)
+        try:
+            self._end(life, exit)
+        finally:
+            heir = relay.heir()
+        return heir
 
     @property
     def _cut_short(self) -> Exit:

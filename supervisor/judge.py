@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from treewarden.agents.core.path import Path
 
 from .child import Child
@@ -11,7 +9,7 @@ from .common import Common
 from .core import incident as incidents
 from .core.case import Case
 from .core.decision import Decision, Policy, attempted, counted, decide, stable_after, to_event
-from .core.event import Decided, Event, SignalNoted
+from .core.event import Decided, Event, IncidentOpened, SignalNoted
 from .core.history import RestartHistory
 from .core.incident import Incident, Outcome
 from .core.outcomes import learn
@@ -62,7 +60,7 @@ class Judge:
         )
         decision = decide(self.policy, case)
         child.incident, child.decision = incident, decision
-        events.append(Decided.later(partial(to_event, decision)))
+        events.append(Decided.later(to_event, decision))
         return decision, events
 
     def join(self, child: Child, signal: Signal) -> list[Event]:
@@ -76,7 +74,7 @@ class Judge:
         incident = _incident(child)
         if incident is None:
             incident = incidents.open_incident(self._common.incident_id(), signal)
-            events.append(incidents.opened_event(incident))
+            events.append(IncidentOpened.later(incidents.opened_event, incident))
         else:
             outcome = incidents.verdict(incident, signal)
             if outcome is not None:
@@ -104,7 +102,7 @@ class Judge:
 
     def reported(self, child: Child) -> bool:
         """Whether something that was reported about this child is not over."""
-        return bool(self._reported.get(child.path))
+        return bool(self._reported and self._reported.get(child.path))
 
     def alike(self, signal: Signal) -> set[str]:
         """The children that have lately been in the same trouble."""

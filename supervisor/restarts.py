@@ -15,9 +15,29 @@ from .orders import RetryDue
 
 if TYPE_CHECKING:
     from .acting import Rest
+    from .common import Common
+    from .judge import Judge
     from .supervisor import Supervisor
 
 __all__ = ["Restarts"]
+
+
+class _Calm:
+    """The end of a child's incident, if the same life goes on until it is called. One for each that has crashed."""
+
+    __slots__ = ("_child", "_common", "_judge", "_life")
+
+    def __init__(self, common: Common, judge: Judge, child: Child) -> None:
+        self._common = common
+        self._judge = judge
+        self._child = child
+        self._life = child.current
+
+    def __call__(self) -> None:
+        child, life = self._child, self._life
+        child.calm = None
+        if child.current is life and life is not None and life.exit is None:
+            self._common.note(*self._judge.close(child, Outcome.FIXED))
 
 
 class Restarts:
@@ -51,7 +71,9 @@ class Restarts:
         if not self._alone(scope) or not self._children.can_start_at_once(child):
             return self._restart_group(child, scope)
         failure = self._children.start_at_once(child)
-        self._restarted([child], None if failure is None else (child, failure))
+        self._watch(child)
+        if failure is not None:
+            self.retry(child, failure)
         return None
 
     async def _restart_group(self, child: Child, scope: Scope) -> None:
@@ -60,10 +82,8 @@ class Restarts:
         self._restarted(group, await self._children.start_group(group))
 
     def _restarted(self, group: list[Child], failed: tuple[Child, Failure] | None) -> None:
-        judge = self._supervisor.judge
         for member in group:
-            if member.current is not None and member.incident is not None and not judge.reported(member):
-                self.watch_calm(member)
+            self._watch(member)
         if failed is not None:
             self.retry(*failed)
 
@@ -91,18 +111,16 @@ class Restarts:
             return self.restart(child, retry.scope)
         return None
 
+    def _watch(self, child: Child) -> None:
+        if child.current is not None and child.incident is not None and not self._supervisor.judge.reported(child):
+            self.watch_calm(child)
+
     def watch_calm(self, child: Child) -> None:
         """Close the incident if nothing more happens for as long as the policy calls stable."""
         if child.calm is not None:
             child.calm.cancel()
-        life, judge = child.current, self._supervisor.judge
-
-        def calm() -> None:
-            child.calm = None
-            if child.current is life and life is not None and life.exit is None:
-                self._common.note(*judge.close(child, Outcome.FIXED))
-
-        child.calm = self._common.timers.at(self._common.clock.now() + judge.stable_after(child), calm)
+        common, judge = self._common, self._supervisor.judge
+        child.calm = common.timers.at(common.clock.now() + judge.stable_after(child), _Calm(common, judge, child))
 
     def _alone(self, scope: Scope) -> bool:
         """Whether a restart concerns nobody else."""

@@ -8,7 +8,7 @@ import math
 import traceback
 from functools import lru_cache
 from types import TracebackType
-from typing import Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 from attrs import frozen
 
@@ -36,8 +36,10 @@ _TELLING: Final = 3
 _CAUSES: Final = 4
 """How far the chain of causes is followed."""
 _STANDARD_LIBRARY: Final = traceback.__file__.removesuffix("traceback.py")
+_DEEPEST: Final = 3 * 64
+"""Of so many frames three facts are looked at: all that can be told of a recursion."""
 _PLACES: Final = 1024
-"""Places in the code that are remembered as text: what crashes again does so where it did before."""
+"""Places in the code, and ways to them, that are remembered as text: what crashes again does so where it did before."""
 
 
 @frozen
@@ -53,6 +55,16 @@ class _Place:
     what a crash costs."""
     standard: bool
     """It is in the standard library."""
+
+
+@frozen
+class _Told:
+    """What all exceptions of one class from one place have in common, told once: what crashes again does so there."""
+
+    kind: str
+    fingerprint: str
+    where: str
+    trace: str
 
 
 @frozen
@@ -122,24 +134,17 @@ def fingerprint(kind: str, places: tuple[str, ...]) -> str:
 
 def describe(error: BaseException, *, message: MessageId | None = None, message_kind: str | None = None) -> Failure:
     """Turn an exception into a `Failure`. A group is flattened into `parts`; leaves of one type give it their type."""
-    kind, text = _name(type(error)), _text(error)
-    places = _places(error.__traceback__)
+    text = _text(error)
+    told = _told(type(error), _spots(error.__traceback__))
+    kind, mark = told.kind, told.fingerprint
+    parts: tuple[Failure, ...] = ()
     found = leaves(error)
-    parts = tuple(describe(leaf) for leaf in found) if found[0] is not error else ()
-    kinds = {part.type for part in parts}
-    return Failure(
-        type=kinds.pop() if len(kinds) == 1 else kind,
-        text=text,
-        fingerprint=parts[0].fingerprint
-        if parts
-        else fingerprint(kind, tuple([place.short for place in places[-_TELLING:]])),
-        where=_where(places),
-        message=message,
-        message_kind=message_kind,
-        trace=_trace(error, f"{kind}: {text}\n", places),
-        after=_retry_after(error),
-        parts=parts,
-    )
+    if found[0] is not error:
+        parts = tuple([describe(leaf) for leaf in found])
+        kinds = {part.type for part in parts}
+        kind, mark = kinds.pop() if len(kinds) == 1 else kind, parts[0].fingerprint
+    trace = f"{told.kind}: {text}\n{told.trace}{_causes(error)}"
+    return Failure(kind, text, mark, told.where, message, message_kind, trace, _retry_after(error), False, parts)
 
 
 def leaves(error: BaseException) -> list[BaseException]:
@@ -156,14 +161,27 @@ def alone(error: BaseException) -> BaseException:
     return found[0] if len(found) == 1 else error
 
 
-def _places(traceback: TracebackType | None) -> list[_Place]:
-    """The frames of a traceback, the innermost last."""
-    found: list[_Place] = []
+def _spots(traceback: TracebackType | None) -> tuple[str | int, ...]:
+    """File, line and function of each frame of a traceback, one after the other, the innermost last."""
+    found: list[str | int] = []
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        found.append(_place(code.co_filename, traceback.tb_lineno, code.co_name))
+        found += (code.co_filename, traceback.tb_lineno, code.co_name)
         traceback = traceback.tb_next
-    return found
+    return tuple(found[-_DEEPEST:])
+
+
+@lru_cache(_PLACES)
+def _told(error: type[BaseException], spots: tuple[Any, ...]) -> _Told:
+    kind = _name(error)
+    places = [_place(*spots[at : at + 3]) for at in range(0, len(spots), 3)]
+    where = next((place.where for place in reversed(places) if not place.standard), places[-1].where if places else "")
+    return _Told(
+        kind,
+        fingerprint(kind, tuple([place.short for place in places[-_TELLING:]])),
+        where,
+        "".join([place.trace for place in places[-_FRAMES:]]),
+    )
 
 
 @lru_cache(_PLACES)
@@ -178,24 +196,17 @@ def _place(filename: str, line: int, function: str) -> _Place:
     )
 
 
-def _where(places: list[_Place]) -> str:
-    for place in reversed(places):
-        if not place.standard:
-            return place.where
-    return places[-1].where if places else ""
-
-
-def _trace(error: BaseException, head: str, places: list[_Place]) -> str:
-    """The innermost frames of the error and of what caused it."""
-    told = [head, *[place.trace for place in places[-_FRAMES:]]]
+def _causes(error: BaseException) -> str:
+    """What caused the error, each with its innermost frames; empty for most."""
+    told = ""
     for _ in range(_CAUSES - 1):
         cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         if cause is None:
             break
         error = cause
-        told += ["caused by ", f"{_name(type(error))}: {_text(error)}\n"]
-        told += [place.trace for place in _places(error.__traceback__)[-_FRAMES:]]
-    return "".join(told)
+        of_this = _told(type(error), _spots(error.__traceback__))
+        told += f"caused by {of_this.kind}: {_text(error)}\n{of_this.trace}"
+    return told
 
 
 def _is_standard(filename: str) -> bool:

@@ -18,7 +18,7 @@ from .signal import ChildExited, RestartFailed, Signal
 from .spec import ChildSpec, Intensity, RestartPolicy, Restore, Spec, Strategy
 from .window import Window
 
-__all__ = ["Case", "cannot_read", "counts", "journal_fails", "must_restart", "not_kept", "unreadable"]
+__all__ = ["Case", "cannot_read", "counts", "must_restart", "not_kept"]
 
 NOT_KEPT: Final = "CommitFailed"
 """The type of the failure of a life whose settle the journal did not keep."""
@@ -97,26 +97,17 @@ class Case:
 
 def must_restart(restart: RestartPolicy, exit: Exit) -> bool:
     """Whether a child of this restart type comes back after this exit: OTP's table."""
-    match restart:
-        case RestartPolicy.PERMANENT:
-            return True
-        case RestartPolicy.TRANSIENT:
-            return not is_clean(exit)
-        case RestartPolicy.TEMPORARY:
-            return False
+    if restart is RestartPolicy.TRANSIENT:
+        return not is_clean(exit)
+    return restart is RestartPolicy.PERMANENT
 
 
 def counts(signal: Signal, spec: Spec) -> bool:
     """Whether the restart that `signal` leads to counts towards the intensity: exits that are followed by one, and
     restarts that failed. A hang, `Recycle` and operators do not count."""
     if isinstance(signal, ChildExited):
-        return must_restart(spec.restart, signal.exit) and not journal_fails(signal)
-    return isinstance(signal, RestartFailed) and not unreadable(signal)
-
-
-def unreadable(signal: Signal) -> bool:
-    """Whether a child did not start because the code at hand cannot read what its slot has stored."""
-    return isinstance(signal, RestartFailed) and cannot_read(signal.failure)
+        return must_restart(spec.restart, signal.exit) and not not_kept(signal.exit)
+    return isinstance(signal, RestartFailed) and not cannot_read(signal.failure)
 
 
 def cannot_read(failure: Failure) -> bool:
@@ -124,11 +115,6 @@ def cannot_read(failure: Failure) -> bool:
     return failure.type.rpartition(".")[2] == UNKNOWN
 
 
-def journal_fails(signal: Signal) -> bool:
-    """Whether a life was ended because its settle was not kept: no fault of the agent's, and no restart of its own."""
-    return isinstance(signal, ChildExited) and not_kept(signal.exit)
-
-
 def not_kept(exit: Exit) -> bool:
-    """As `journal_fails`."""
+    """Whether a life was ended because its settle was not kept: no fault of the agent's, and no restart of its own."""
     return isinstance(exit, Failed) and exit.failure.type == NOT_KEPT

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from attrs import field, frozen
 
 from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
+
+from .later import Later
 
 __all__ = [
     "EVENTS",
@@ -156,8 +158,8 @@ class SignalNoted:
     facts: Mapping[str, Any] = field(factory=dict[str, Any])
 
 
-@frozen(kw_only=True)
-class IncidentOpened:
+@frozen(kw_only=True, slots=False)
+class IncidentOpened(Later):
     path: Path
     incident: str
     kind: str
@@ -174,7 +176,7 @@ class RejectedOption:
 
 
 @frozen(kw_only=True, slots=False)
-class Decided:
+class Decided(Later):
     """A decision with everything that it was based on: `treewarden why` prints this."""
 
     path: Path
@@ -202,31 +204,6 @@ class Decided:
     rejected: tuple[RejectedOption, ...] = ()
     next: str = ""
     """What the policy would do if this does not help."""
-
-    @classmethod
-    def later(cls, work_out: Callable[[], Decided]) -> Decided:
-        """What `work_out` will return, once somebody looks at it: grounds cost more than the decision.
-
-        `work_out` has to return the same whenever it is called; it is called once.
-        """
-        decided = object.__new__(cls)
-        decided.__dict__["_work_out"] = work_out
-        return decided
-
-    def work_out(self) -> None:
-        """Look at it, so that nothing is left for later."""
-        assert self.path is not None
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """Only for what is not there yet."""
-            work_out = self.__dict__.get("_work_out")
-            if work_out is None or name.startswith("__"):
-                raise AttributeError(name)
-            self.__dict__.update(work_out().__dict__)
-            self.__dict__.pop("_work_out", None)
-            return getattr(self, name)
 
 
 @frozen(kw_only=True)

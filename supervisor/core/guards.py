@@ -23,7 +23,7 @@ from .action import (
     Throttle,
     scope_of,
 )
-from .case import Case, counts, journal_fails, must_restart, unreadable
+from .case import Case, cannot_read, must_restart, not_kept
 from .history import delay
 from .signal import ChildExited, OperatorAsked, RateLimitReached, Recovered, RestartFailed
 from .spec import Backoff, ChildSpec, RestartPolicy
@@ -75,38 +75,39 @@ def forced(case: Case, *, escalates: bool) -> Option | None:
     limit) it does not bind.
     """
     signal, spec = case.signal, case.spec
-    if journal_fails(signal):  # also a temporary child: it has not failed
-        return Option(
-            Restart(scope_of(case.strategy), delay(_UNTIL_IT_WORKS, case.incident.failed + 1, case.spread)),
-            "journal fails",
-            "its settle was not kept, which is no fault of its own: it begins again from what is on disk",
-            "again, until the journal works",
-        )
-    if isinstance(signal, ChildExited) and not must_restart(spec.restart, signal.exit):
-        return _NOT_RESTARTED[spec.restart]
-    if isinstance(signal, RestartFailed) and unreadable(signal):
-        return Option(
-            Hold(f"{signal.path} has stored what this code cannot read: {signal.failure.text}. Start it?"),
-            "unknown version",
-            f"{signal.failure.text}; its state and its messages stay as they are",
-            "it stays down until other code is loaded, or the process starts with it",
-        )
-    if counts(signal, spec):
-        own = spec.restarts if isinstance(spec, ChildSpec) else None
-        if own is not None and case.child_history.exceeded(own):
+    if isinstance(signal, ChildExited):
+        if not_kept(signal.exit):  # also a temporary child: it has not failed
             return Option(
-                Hold(f"{signal.path} has used up its own {own.max_restarts} restarts in {own.within:g} s. Start it?"),
-                "own intensity",
-                f"{case.child_history.count} restarts within {own.within:g} s, and its spec allows {own.max_restarts}",
-                "it stays down until a person decides",
+                Restart(scope_of(case.strategy), delay(_UNTIL_IT_WORKS, case.incident.failed + 1, case.spread)),
+                "journal fails",
+                "its settle was not kept, which is no fault of its own: it begins again from what is on disk",
+                "again, until the journal works",
             )
-        if escalates and case.history.exceeded(case.intensity):
-            return _escalation(case)
-    if isinstance(signal, Recovered):
+        if not must_restart(spec.restart, signal.exit):
+            return _NOT_RESTARTED[spec.restart]
+    elif isinstance(signal, RestartFailed):
+        if cannot_read(signal.failure):
+            return Option(
+                Hold(f"{signal.path} has stored what this code cannot read: {signal.failure.text}. Start it?"),
+                "unknown version",
+                f"{signal.failure.text}; its state and its messages stay as they are",
+                "it stays down until other code is loaded, or the process starts with it",
+            )
+    elif isinstance(signal, Recovered):
         return _RECOVERED
-    if isinstance(signal, OperatorAsked):
+    elif isinstance(signal, OperatorAsked):
         return _asked(case, signal)
-    return None
+    else:
+        return None
+    own = spec.restarts if isinstance(spec, ChildSpec) else None
+    if own is not None and case.child_history.exceeded(own):
+        return Option(
+            Hold(f"{signal.path} has used up its own {own.max_restarts} restarts in {own.within:g} s. Start it?"),
+            "own intensity",
+            f"{case.child_history.count} restarts within {own.within:g} s, and its spec allows {own.max_restarts}",
+            "it stays down until a person decides",
+        )
+    return _escalation(case) if escalates and case.history.exceeded(case.intensity) else None
 
 
 def _escalation(case: Case) -> Option:
@@ -140,10 +141,10 @@ def _asked(case: Case, signal: OperatorAsked) -> Option:
 def retry_after(case: Case) -> float:
     """Seconds that the other side asked to wait; 0 where it did not, or said something that is no waiting time."""
     signal = case.signal
-    failure = failure_in(signal)
     asked = signal.after if isinstance(signal, RateLimitReached) else None
-    if asked is None and failure is not None:
-        asked = failure.after
+    if asked is None:
+        failure = failure_in(signal)
+        asked = failure.after if failure is not None else None
     if asked is None or not 0.0 < asked < math.inf:
         return 0.0
     return min(asked, LONGEST_WAIT)
@@ -153,14 +154,14 @@ def forbids(case: Case, action: Action) -> str:
     """Why this action may not be taken in this case; empty if it may."""
     spec = case.spec
     match action:
+        case Restart(after=after):
+            return _not_limited(case) or _waits(after)
         case Resume() | Recycle():
             return _not_down(case) or _not_limited(case)
         case Throttle(seconds=seconds):
             return _waits(seconds)
         case Break(dependency=dependency, seconds=seconds):
             return _waits(seconds) if dependency else "it names no dependency"
-        case Restart(after=after):
-            return _not_limited(case) or _waits(after)
         case RollBack(steps=steps, after=after):
             if not 1 <= steps <= case.states:
                 return "no earlier state is left" if steps >= 1 else "a rollback goes back at least one step"
@@ -184,10 +185,9 @@ def lifted(case: Case, action: Action) -> Action:
     match action:
         case Restart(scope=scope, after=after):
             declared = scope_of(case.strategy)
-            bound = Scope(max(declared, min(scope, declared + case.incident.failed, Scope.ALL)))
-            if bound is scope and after >= wait:
-                return action
-            return Restart(bound, max(after, wait))
+            if scope is not declared:
+                scope = Scope(max(declared, min(scope, declared + case.incident.failed, Scope.ALL)))
+            return action if scope is action.scope and after >= wait else Restart(scope, max(after, wait))
         case RollBack(after=after) | SetAside(after=after) | FallBack(after=after):
             return action if after >= wait else evolve(action, after=wait)
         case Throttle(seconds=seconds) | Break(seconds=seconds):

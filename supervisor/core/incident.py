@@ -104,18 +104,26 @@ class Incident:
     """Everything that decisions about one slot look back at while it is in trouble."""
 
     id: str
-    path: Path
-    kind: str
+    latest: Signal
+    """The signal that joined last, whole."""
     opened: float
-    text: str = ""
-    failures: tuple[Seen, ...] = ()
+    before: tuple[Seen, ...] = ()
     attempts: tuple[Attempt, ...] = ()
-    signals: int = 0
+    signals: int = 1
     """All that joined, also those no longer remembered."""
     failed: int = 0
     """Attempts to bring it back that did not help, likewise; letting it live or throttling it is none."""
     rolled_back: int = 0
     """How many checkpoints back the last rollback went."""
+
+    @property
+    def path(self) -> Path:
+        return self.latest.path
+
+    @property
+    def failures(self) -> tuple[Seen, ...]:
+        """The signals that are remembered, the latest last."""
+        return (*self.before, Seen.of(self.latest))
 
     def tried(self, *names: str) -> int:
         """How many of the remembered attempts were one of these actions."""
@@ -164,12 +172,13 @@ def _says_nothing(failure: Failure) -> bool:
 
 def open_incident(id: str, signal: Signal) -> Incident:
     """The incident that `signal` begins; it has already joined it. Ids are drawn by the shell."""
-    return Incident(id, signal.path, label_of(signal), signal.at, describe(signal), (Seen.of(signal),), signals=1)
+    return Incident(id, signal, signal.at)
 
 
 def join(incident: Incident, signal: Signal) -> Incident:
     """With a further signal about the same slot. It judges no attempt: see `verdict`."""
-    return evolve(incident, failures=_kept(incident.failures, Seen.of(signal)), signals=incident.signals + 1)
+    before = _kept(incident.before, Seen.of(incident.latest), KEPT - 1)
+    return evolve(incident, latest=signal, before=before, signals=incident.signals + 1)
 
 
 def note(
@@ -182,7 +191,7 @@ def note(
     before = judge(incident, Outcome.UNOBSERVED, at)[0]
     steps = action.steps if isinstance(action, RollBack) else before.rolled_back
     attempt = Attempt(action, at, kind, confidence, model)
-    return evolve(before, attempts=_kept(before.attempts, attempt), rolled_back=steps)
+    return evolve(before, attempts=_kept(before.attempts, attempt, KEPT), rolled_back=steps)
 
 
 def verdict(incident: Incident, signal: Signal) -> Outcome | None:
@@ -229,8 +238,9 @@ def judge(incident: Incident, outcome: Outcome, at: float) -> tuple[Incident, Ou
 
 
 def opened_event(incident: Incident) -> IncidentOpened:
-    """The fact for the journal that the incident began."""
-    return IncidentOpened(path=incident.path, incident=incident.id, kind=incident.kind, text=incident.text)
+    """The fact for the journal that the incident began, with its first signal."""
+    signal = incident.latest
+    return IncidentOpened(path=signal.path, incident=incident.id, kind=label_of(signal), text=describe(signal))
 
 
 def close(incident: Incident, outcome: Outcome, at: float) -> IncidentClosed:
@@ -240,5 +250,5 @@ def close(incident: Incident, outcome: Outcome, at: float) -> IncidentClosed:
     )
 
 
-def _kept(values: Sequence[T], last: T) -> tuple[T, ...]:
-    return (*values[-(KEPT - 1) :], last)
+def _kept(values: Sequence[T], last: T, most: int) -> tuple[T, ...]:
+    return (*values[-(most - 1) :], last)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
-from attrs import field, frozen
+from attrs import frozen
 
 from .signal import Recovered, Signal
 from .symptom import trouble_in
@@ -14,6 +15,7 @@ __all__ = ["Glimpse", "Window"]
 
 _TROUBLES: Final = 32
 _CHILDREN: Final = 64
+_UNSORTED: Final = 8
 
 
 @frozen
@@ -24,54 +26,83 @@ class Glimpse:
     uses: tuple[str, ...] = ()
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Window:
     """For each trouble (a fingerprint, `rate_limited`, `reported:slow`) the children last seen in it. A value.
 
     Bounded: the 32 latest troubles and in each the 64 latest children, however loud one of them is; older than
     `within` seconds is forgotten. Enough to tell ten siblings failing alike from ten crashes, not a history.
+
+    Signals are sorted into it when somebody looks, or when there are a few of them: most policies never look.
     """
 
     within: float = 60.0
-    seen: Mapping[str, dict[str, Glimpse]] = field(factory=dict[str, dict[str, Glimpse]])
+    _sorted: Mapping[str, dict[str, Glimpse]] = MappingProxyType({})
+    _unsorted: tuple[tuple[Signal, tuple[str, ...]], ...] = ()
 
     def add(self, signal: Signal, uses: tuple[str, ...] = ()) -> Window:
         """With `signal`; `uses` are what the child that it is about depends on. A recovery takes its trouble out."""
-        child = signal.path.name
-        if isinstance(signal, Recovered):
-            return self._without(f"reported:{signal.kind}", child)
-        trouble = trouble_in(signal)
-        if not trouble:
-            return self
-        limit = signal.at - self.within
-        children = {
-            name: glimpse
-            for name, glimpse in self.seen.get(trouble, {}).items()
-            if glimpse.at >= limit and name != child
-        }
-        if len(children) >= _CHILDREN:
-            del children[next(iter(children))]
-        children[child] = Glimpse(signal.at, uses)
-        seen = {
-            name: others
-            for name, others in self.seen.items()
-            if name != trouble and next(reversed(others.values())).at >= limit
-        }
-        if len(seen) >= _TROUBLES:
-            del seen[next(iter(seen))]
-        seen[trouble] = children
-        return Window(self.within, seen)
+        if len(self._unsorted) >= _UNSORTED:
+            return Window(self.within, self.seen, ((signal, uses),))
+        return Window(self.within, self._sorted, (*self._unsorted, (signal, uses)))
+
+    @property
+    def seen(self) -> Mapping[str, dict[str, Glimpse]]:
+        """By trouble, the latest last, and child, likewise."""
+        if self._unsorted:
+            found = self._sorted
+            for signal, uses in self._unsorted:
+                found = self._with(found, signal, uses)
+            object.__setattr__(self, "_sorted", found)  # another form of the same value
+            object.__setattr__(self, "_unsorted", ())
+        return self._sorted
 
     def alike(self, trouble: str, now: float) -> dict[str, Glimpse]:
         """The children seen in `trouble` within the window, the latest last."""
         limit = now - self.within
         return {name: glimpse for name, glimpse in self.seen.get(trouble, {}).items() if glimpse.at >= limit}
 
-    def _without(self, trouble: str, child: str) -> Window:
-        if child not in self.seen.get(trouble, {}):
-            return self
-        seen = dict(self.seen)
-        seen[trouble] = {name: glimpse for name, glimpse in seen[trouble].items() if name != child}
-        if not seen[trouble]:
-            del seen[trouble]
-        return Window(self.within, seen)
+    def _with(
+        self, before: Mapping[str, dict[str, Glimpse]], signal: Signal, uses: tuple[str, ...]
+    ) -> Mapping[str, dict[str, Glimpse]]:
+        child = signal.path.name
+        if isinstance(signal, Recovered):
+            return _without(before, f"reported:{signal.kind}", child)
+        trouble = trouble_in(signal)
+        if not trouble:
+            return before
+        limit = signal.at - self.within
+        children = {
+            name: glimpse for name, glimpse in before.get(trouble, {}).items() if glimpse.at >= limit and name != child
+        }
+        if len(children) >= _CHILDREN:
+            del children[next(iter(children))]
+        children[child] = Glimpse(signal.at, uses)
+        seen = {
+            name: others
+            for name, others in before.items()
+            if name != trouble and next(reversed(others.values())).at >= limit
+        }
+        if len(seen) >= _TROUBLES:
+            del seen[next(iter(seen))]
+        seen[trouble] = children
+        return seen
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Window) and (self.within, self.seen) == (other.within, other.seen)
+
+    def __hash__(self) -> int:
+        return hash((self.within, *self.seen))
+
+    def __repr__(self) -> str:
+        return f"Window({self.within:g} s, {dict(self.seen)})"
+
+
+def _without(before: Mapping[str, dict[str, Glimpse]], trouble: str, child: str) -> Mapping[str, dict[str, Glimpse]]:
+    if child not in before.get(trouble, {}):
+        return before
+    seen = dict(before)
+    seen[trouble] = {name: glimpse for name, glimpse in seen[trouble].items() if name != child}
+    if not seen[trouble]:
+        del seen[trouble]
+    return seen

@@ -215,6 +215,9 @@ class MemoryJournal:
         """All of it, or `CommitFailed` and nothing. What may fail is looked at before anything changes."""
         if not self._entered:
             raise CommitFailed("the journal in memory is closed: nothing of it was kept")
+        if commit.quiet:
+            self._append(commit.events)
+            return
         if self._fallen and not self._fallen.isdisjoint(works_of(commit)):
             raise follows("the journal in memory")
         ended = [*commit.acked, *(dead.row for dead in commit.dead if dead.row is not None)]
@@ -228,8 +231,7 @@ class MemoryJournal:
             if len(set(commit.revived)) < len(commit.revived) or not given_up.issuperset(commit.revived):
                 raise CommitFailed("a dead letter that it puts back is none: it was put back before, or never was one")
         self._check_checkpoints(commit)
-        self._told.extend(commit.events)
-        self._head += len(commit.events)
+        self._append(commit.events)
         for path in commit.forget:
             slot = self._slots.get(path)
             if slot is not None:
@@ -270,7 +272,11 @@ class MemoryJournal:
                 del self._replies[id]
         for timer in commit.timers:
             self._slot(timer.path).timers[timer.name] = timer.at
-        if commit.events:
+
+    def _append(self, events: tuple[tuple[float, Event], ...]) -> None:
+        if events:
+            self._told.extend(events)
+            self._head += len(events)
             if len(self._told) > 2 * self._room:
                 del self._told[: -self._room]
             self._level.rise(self._head)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from attrs import field, frozen
 
@@ -38,6 +38,7 @@ __all__ = [
     "StateRow",
     "Survey",
     "TimerRow",
+    "facts",
 ]
 
 Seq: TypeAlias = int
@@ -204,7 +205,7 @@ class AnswerRow:
     text: str = ""
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class Commit:
     """One transaction: all of it or nothing.
 
@@ -217,7 +218,7 @@ class Commit:
     """Whose work this is, if it rests on what that slot committed before: when one fails, those queued behind it fail
     too. None: the slots of `states`."""
     quiet: bool = False
-    """Nobody waits for it: a journal may tell only its failure."""
+    """It is nothing but `events`, and nobody waits for it: a journal may tell only its failure."""
     events: tuple[tuple[float, Event], ...] = ()
     """(wall seconds, event), in order."""
     states: tuple[StateRow, ...] = ()
@@ -242,6 +243,16 @@ class Commit:
     """To commands. One that was answered before, or taken back, fails the commit."""
     forget: tuple[Path, ...] = ()
     """Slots that are gone for good: their state, checkpoints and timers are deleted (events stay)."""
+
+
+def facts(events: tuple[tuple[float, Event], ...]) -> Commit:
+    """A quiet commit: what most are, so it is made without looking at each field."""
+    commit = object.__new__(Commit)
+    commit.__dict__.update(_QUIET, events=events)
+    return commit
+
+
+_QUIET: Final = dict(Commit(quiet=True).__dict__)
 
 
 @frozen

@@ -22,7 +22,7 @@ from treewarden.agents.ports import Clock
 from treewarden.agents.waiting import Level
 
 from ..core.checkpoint import EVERYTHING, Checkpoint, Search
-from ..core.event import Decided
+from ..core.later import Later
 from ..loop_watch import runs_in_real_time
 from . import rows
 from .blobs import survey
@@ -179,7 +179,7 @@ class SqliteJournal:
 
     def submit(self, commit: Commit, then: Then) -> None:
         for _, event in commit.events:
-            if type(event) is Decided:
+            if isinstance(event, Later):
                 event.work_out()  # here: a policy of the user's has nothing to do in the thread that writes
         self._enqueue(_Pending(commit, then))
 

@@ -21,16 +21,21 @@ class Work:
         self.done = 0
         self.faults = list(faults)
 
-    def __call__(self) -> Decided:
+    def __call__(self, of: str) -> Decided:
+        assert of == "what it is about"
         self.done += 1
         if self.faults:
             raise self.faults.pop(0)
         return DECIDED
 
 
+def later_of(work: Work) -> Decided:
+    return Decided.later(work, "what it is about")
+
+
 def test_it_is_worked_out_once_when_somebody_looks() -> None:
     work = Work()
-    later = Decided.later(work)
+    later = later_of(work)
     assert type(later) is Decided
     assert work.done == 0
     assert later.path == "a"
@@ -40,15 +45,15 @@ def test_it_is_worked_out_once_when_somebody_looks() -> None:
 
 
 def test_it_is_a_value_like_any_other() -> None:
-    assert Decided.later(Work()) == DECIDED
-    assert attrs.evolve(Decided.later(Work()), rule="another").rule == "another"
-    assert copy.copy(Decided.later(Work())) == DECIDED
-    kind, version, body = encode_event(Decided.later(Work()))
+    assert later_of(Work()) == DECIDED
+    assert attrs.evolve(later_of(Work()), rule="another").rule == "another"
+    assert copy.copy(later_of(Work())) == DECIDED
+    kind, version, body = encode_event(later_of(Work()))
     assert decode_event(kind, version, body) == DECIDED
 
 
 def test_it_has_no_fields_that_it_should_not_have() -> None:
-    later = Decided.later(Work())
+    later = later_of(Work())
     assert getattr(later, "unknown", None) is None
     with pytest.raises(AttributeError):
         _ = later.unknown  # type: ignore[attr-defined]
@@ -56,7 +61,7 @@ def test_it_has_no_fields_that_it_should_not_have() -> None:
 
 
 def test_a_fault_of_the_work_comes_out_where_somebody_looks_and_hides_nothing() -> None:
-    later = Decided.later(Work(LookupError("a bug in the policy")))
+    later = later_of(Work(LookupError("a bug in the policy")))
     with pytest.raises(LookupError):
         later.work_out()
     assert later.action == "restart"
