@@ -34,9 +34,7 @@ class Disk:
 
     around_commit: Callable[[Callable[[], object]], None]
     """Called with what commits a transaction, in its place. It may raise what SQLite would, before or after it."""
-    database: sqlite3.Connection = field(
-        factory=lambda: sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    )
+    database: sqlite3.Connection = field(factory=lambda: _empty())
     boots: int = 0
     """How many processes have had it."""
     open_wires: int = 0
@@ -47,6 +45,11 @@ class Disk:
         self.open_wires = 0
         if self.database.in_transaction:
             self.database.execute("ROLLBACK")
+
+    def wipe(self) -> None:
+        """Nothing of what was written is left."""
+        self.database.close()
+        self.database = _empty()
 
     def cut(self) -> None:
         """The process dies: what was not committed is gone."""
@@ -67,6 +70,10 @@ class Disk:
 
     def close(self) -> None:
         self.database.close()
+
+
+def _empty() -> sqlite3.Connection:
+    return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
 
 
 class _Wire:

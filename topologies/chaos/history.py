@@ -35,6 +35,8 @@ class History:
     """Rows that somebody has submitted the end of: a crash may have kept the answer from coming."""
     events: list[tuple[float, Event]] = field(factory=list[tuple[float, Event]])
     """Facts with the time of the loop at which they were told."""
+    gone: list[Accepted] = field(factory=list[Accepted])
+    """Messages that were acknowledged and not handled when everything that was written went."""
     commits: int = 0
     refused: int = 0
 
@@ -53,3 +55,10 @@ class History:
             self.accepted[row.row] = Accepted(row.path, row.row, row.id, row.kind, row.sender, row.priority)
         self.handled.extend(commit.acked)
         self.events.extend((now, event) for _, event in commit.events)
+
+    def wiped(self) -> None:
+        """Everything that was written has gone: rows are counted anew, and what waited is lost."""
+        self.gone += [each for row, each in self.accepted.items() if row not in self.ending]
+        self.accepted.clear()
+        self.ending.clear()
+        self.handled.clear()

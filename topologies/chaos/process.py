@@ -84,6 +84,9 @@ class Process:
         self.number += 1
         self.alive = self.orderly = True
         world.disk.boot()
+        if world.simplify is not None:
+            world.disk.wipe()
+            world.history.wiped()
         current_process.set(self.number)
         clock = LoopClock(world.wall)
         inner = journal_on(world.disk.connect, clock, Processes(self.number), f"w{world.seed & 0xFFFF:04x}")

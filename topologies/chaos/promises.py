@@ -35,6 +35,8 @@ def no_acknowledged_message_lost(world: World) -> str:
     Looks at the tables. Not what becomes of messages in memory: those are not acknowledged as safe.
     """
     history = world.history
+    if history.gone:
+        return ", ".join(f"{each.id} ({each.path})" for each in history.gone)
     open_rows = history.accepted.keys() - history.ending
     if not open_rows:
         return ""

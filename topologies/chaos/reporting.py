@@ -6,6 +6,7 @@ from html import escape
 from typing import Any, Final
 
 from ..core.intervals import said
+from .arms import Arms
 from .campaign import Campaign
 from .injecting import KINDS
 from .run import Run
@@ -21,7 +22,7 @@ _STYLE: Final = (
 )
 
 
-def summary(test: str, total: Campaign, shown: Run) -> dict[str, Any]:
+def summary(test: str, total: Campaign, shown: Run, arms: Arms | None = None) -> dict[str, Any]:
     """The report as data: everything that the page shows."""
     return {
         "test": test,
@@ -45,6 +46,7 @@ def summary(test: str, total: Campaign, shown: Run) -> dict[str, Any]:
             "seconds": shown.seconds,
             "marks": [{"at": mark.at, "kind": mark.kind, "path": mark.path, "text": mark.text} for mark in shown.marks],
         },
+        "comparison": arms.data() if arms is not None else None,
     }  # fmt: skip
 
 
@@ -56,6 +58,7 @@ def html(data: dict[str, Any]) -> str:
         f"<!doctype html><meta charset=utf-8><title>{escape(data['test'])}</title><style>{_STYLE}</style>",
         f"<h1>{escape(data['test'])}</h1>{verdict}{escape(data['failed'])} failed</p>",
         f"<p>{data['runs']} runs, {data['records']:,} records, {data['world_seconds']:,.0f} s of the worlds' time.</p>",
+        _comparison(data["comparison"]),
         _picture(data["timeline"]),
         _table("Faults that struck", data["faults"]),
         _table("Reached in some run", data["sometimes"]),
@@ -70,6 +73,33 @@ def html(data: dict[str, Any]) -> str:
         parts.append(f"<ul>{''.join(f'<li>{escape(each)}</li>' for each in finding['injections'])}</ul>")
         parts.append(f"<pre>{escape(command)}</pre>")
     return "\n".join(part for part in parts if part) + "\n"
+
+
+def _comparison(data: dict[str, Any] | None) -> str:
+    """The three arms, and what the naive runner did better: a comparison that hides that convinces nobody."""
+    if data is None:
+        return ""
+    heads = ("", "runs", "failed", "median seconds", "median steps", "faults struck")
+    keys = ("arm", "runs", "failed", "median_seconds", "median_records", "faults")
+    rows = "".join(
+        "<tr>"
+        + "".join(f"<td>{escape(f'{row[key]:,}' if isinstance(row[key], int) else str(row[key]))}</td>" for key in keys)
+        + "</tr>"
+        for row in data["arms"]
+    )
+    table = f"<table><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>{rows}</table>"
+    wins = {name: _counted(each) for name, each in data["naive_wins"].items()}
+    losses = {"failed where the supervised tree held": _counted(data["naive_losses"])}
+    return "\n".join([
+        "<h2>The same seeds three times</h2>", table,
+        _table("Where the naive runner did better", wins), _table("Where it did worse", losses),
+        _table("What it broke", data["naive_failures"]),
+    ])  # fmt: skip
+
+
+def _counted(each: dict[str, Any]) -> str:
+    seeds = f" (seeds {', '.join(map(str, each['seeds']))})" if each["seeds"] else ""
+    return f"{each['count']} of {each['of']}{seeds}"
 
 
 def _picture(timeline: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from attrs import evolve, field, frozen
 from treewarden.agents.core.exit import alone
 from treewarden.supervisor.core.event import Decided, Event, IncidentOpened, OutcomeObserved
 
+from ..core.blueprint import Blueprint
 from ..core.faults import Fault, Injection, plan
 from .determinism import ordered_by
 from .escapes import escapes_told
@@ -84,8 +85,11 @@ def run_world(
     *,
     injections: Sequence[Injection] | None = None,
     scale: float = 1.0,
+    simplify: Callable[[Blueprint], Blueprint] | None = None,
 ) -> Run:
     """Run `body` in the world of `seed`; `injections` in the place of those that the seed would plan.
+
+    `simplify` makes another tree of the one that the test starts, whose processes leave nothing behind.
 
     Starts a loop of its own: not to be called inside of one. What the test raises is its failure, and is not raised;
     KeyboardInterrupt and SystemExit are.
@@ -93,7 +97,7 @@ def run_world(
     trace = Trace()
     escapes: dict[str, None] = {}
     planned = plan(setting.faults, seed, setting.within) if injections is None else tuple(injections)
-    inside = _Inside(body, seed, planned, setting.within, scale, trace)
+    inside = _Inside(body, seed, planned, setting.within, scale, trace, simplify)
     state = random.getstate()
     random.seed(seed)
     log = logging.getLogger("treewarden")
@@ -117,9 +121,17 @@ class _Inside:
     """The run as seen from within its loop."""
 
     def __init__(
-        self, body: Body, seed: int, injections: tuple[Injection, ...], within: float, scale: float, trace: Trace
+        self,
+        body: Body,
+        seed: int,
+        injections: tuple[Injection, ...],
+        within: float,
+        scale: float,
+        trace: Trace,
+        simplify: Callable[[Blueprint], Blueprint] | None,
     ) -> None:
         self._body = body
+        self._simplify = simplify
         self._trace = trace
         self._world: World | None = None
         self.run = Run(seed=seed, injections=injections, scale=scale, within=within, digest="", records=0, seconds=0.0)
@@ -129,8 +141,9 @@ class _Inside:
         try:
             async with trio.open_nursery() as nursery:
                 world = self._world = World(
-                    self.run.seed, self.run.injections, self.run.within, self.run.scale, self._trace, nursery
-                )
+                    self.run.seed, self.run.injections, self.run.within, self.run.scale, self._trace, nursery,
+                    simplify=self._simplify,
+                )  # fmt: skip
                 with trio.move_on_after(_LONGEST) as limit, world.scope:
                     await self._body(world)
                     await world.calm()

@@ -11,6 +11,7 @@ from typing import Final
 from treewarden.agents.errors import ConfigurationError
 
 from ..chaos import faults
+from ..chaos.arms import Arms
 from ..chaos.bodies import body_of
 from ..chaos.campaign import Campaign, Finding, find, rerun, run_seeds
 from ..chaos.proving import SMALL, prove
@@ -40,23 +41,31 @@ def _run(arguments: Namespace) -> int:
     body = body_of(arguments.topology)
     setting = Setting(faults=tuple(_faults(arguments.faults)), within=arguments.within)
     marked: list[Run] = []
-    total = run_seeds(
-        body, setting, range(arguments.first, arguments.first + arguments.seeds), test=arguments.topology,
-        done=lambda run: marked.append(run) if len(marked) < 1 or run.failed else None,
-    )  # fmt: skip
+    arms = Arms(body, setting) if arguments.arms or arguments.report else None
+
+    def done(run: Run) -> None:
+        if not marked or run.failed:
+            marked.append(run)
+        if arms is not None:
+            arms.add(run)
+
+    seeds = range(arguments.first, arguments.first + arguments.seeds)
+    total = run_seeds(body, setting, seeds, test=arguments.topology, done=done)
     _tell(total.findings)
     _say(f"{arguments.topology}: {total.sentence}")
     for escape in total.escapes:
         _say(f"not replayable: {escape}")
     if total.never:
         _say(f"never reached: {', '.join(total.never)}")
+    for line in arms.sentences if arms is not None else ():
+        _say(line)
     if arguments.report:
-        _report(arguments, total, marked[-1])
+        _report(arguments, total, marked[-1], arms)
     return _code(total.findings)
 
 
-def _report(arguments: Namespace, total: Campaign, shown: Run) -> None:
-    data = summary(arguments.topology, total, shown)
+def _report(arguments: Namespace, total: Campaign, shown: Run, arms: Arms | None) -> None:
+    data = summary(arguments.topology, total, shown, arms)
     for file, text in ((arguments.report, html(data)), (f"{arguments.report}.json", json.dumps(data, indent=1))):
         with open(file, "w", encoding="utf-8") as report:
             report.write(text)

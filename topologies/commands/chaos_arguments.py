@@ -58,6 +58,9 @@ def _run(deeds: Words) -> None:
     _seeds(deed, 100)
     _faults(deed)
     deed.add_argument("--report", metavar="FILE.html", help="write a page, and its data as FILE.html.json")
+    deed.add_argument(
+        "--arms", action="store_true", help="also without faults, and as a naive runner; in a report always"
+    )
 
 
 def _sweep(deeds: Words) -> None:
