@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         JournalError,
         JournalOwned,
         MailboxFull,
+        NoSuchAction,
         NoSuchSlot,
         NotFound,
         NotHandled,
@@ -89,6 +90,7 @@ __all__ = [
     "MailboxSpec",
     "MailboxStatistics",
     "Message",
+    "NoSuchAction",
     "NoSuchSlot",
     "NotFound",
     "NotHandled",
@@ -130,8 +132,8 @@ __getattr__ = on_demand(
     errors=(
         "AgentFailed AgentStopped AlreadyPresent AlreadyStarted AskCycle AskTimeout CallFailed "
         "CheckpointRefused CommitFailed ConfigurationError DeliveryError DurabilityError EpochLost "
-        "Ignore IsDynamic JournalDamaged JournalError JournalOwned MailboxFull NoSuchSlot NotFound "
-        "NotHandled ProcessDied ProcessError RateLimited StartFailed Stash StillRestarting StillRunning "
+        "Ignore IsDynamic JournalDamaged JournalError JournalOwned MailboxFull NoSuchAction NoSuchSlot "
+        "NotFound NotHandled ProcessDied ProcessError RateLimited StartFailed Stash StillRestarting StillRunning "
         "Stop SupervisionError SupervisorGone TreeFailed TreewardenError UnknownKind"
     ),
     process="Call ProcessAgent ProcessWorker process",

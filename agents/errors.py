@@ -18,6 +18,7 @@ TreewardenError
 ├── SupervisionError                     a call to a supervisor that it refuses
 │   ├── AlreadyStarted · AlreadyPresent · NotFound · StillRunning · StillRestarting · IsDynamic
 │   ├── SupervisorGone                   it does not run, or ended before it answered
+│   ├── NoSuchAction                     none is registered under this name
 │   ├── CheckpointRefused                nothing to keep, or nothing to go back to
 │   └── StartFailed                      on_start raised, ended, or took too long
 ├── ProcessError                         about the process of an agent that has one
@@ -64,6 +65,7 @@ __all__ = [
     "JournalError",
     "JournalOwned",
     "MailboxFull",
+    "NoSuchAction",
     "NoSuchSlot",
     "NotFound",
     "NotHandled",
@@ -190,6 +192,10 @@ class AlreadyPresent(SupervisionError):
 
 class NotFound(SupervisionError):
     """The supervisor has no such child (OTP: `not_found`)."""
+
+
+class NoSuchAction(SupervisionError):
+    """No action is registered under this name, for the child or above it."""
 
 
 class StillRunning(SupervisionError):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .core.diff import Change
     from .core.event import Event
     from .core.ladder import ladder
+    from .core.named import NamedAction
     from .core.policies import akka, kubernetes, otp
     from .core.rule_table import Rule
     from .core.signal import Signal
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from .core.symptom import Risk
     from .core.table import table
     from .journal.port import Journal, Record
+    from .performing import Occasion
 
 __all__ = [
     "BRUTAL_KILL",
@@ -57,6 +59,8 @@ __all__ = [
     "Grace",
     "Intensity",
     "Journal",
+    "NamedAction",
+    "Occasion",
     "Policy",
     "Record",
     "RestartPolicy",
@@ -90,6 +94,7 @@ __getattr__ = on_demand(
     core__diff="Change",
     core__event="Event",
     core__ladder="ladder",
+    core__named="NamedAction",
     core__policies="akka kubernetes otp",
     core__rule_table="Rule",
     core__signal="Signal",
@@ -100,4 +105,5 @@ __getattr__ = on_demand(
     core__symptom="Risk",
     core__table="table",
     journal__port="Journal Record",
+    performing="Occasion",
 )

@@ -15,6 +15,7 @@ from .core.action import (
     Escalate,
     FallBack,
     Hold,
+    Perform,
     Recycle,
     Restart,
     Resume,
@@ -94,6 +95,12 @@ class Acting:
     def _watch(self, child: Child, signal: Signal) -> None:
         watched = child.calm is not None or child.incident is None or child.current is None
         if not watched and not child.overloaded and not isinstance(signal, Reported):
+            self.watch(child)
+
+    def watch(self, child: Child) -> None:
+        """Close the incident of a child that lives if nothing more happens, and nothing that may help is under way."""
+        quiet = child.calm is None and child.incident is not None and child.current is not None
+        if quiet and not child.overloaded and not self._supervisor.performing.runs_for(child):
             self._restarts.watch_calm(child)
 
     def _act(self, child: Child, signal: Signal, action: Action) -> Rest:
@@ -117,6 +124,8 @@ class Acting:
                 self._remedies.break_dependency(child, signal, dependency, seconds)
             case Hold(question):
                 self._remedies.hold(child, question)
+            case Perform():
+                self._supervisor.performing.begin(child, signal, action)
             case Escalate() | RollBack() | Recycle() | Stop():
                 return self._act_waiting(child, signal, action)
         return None

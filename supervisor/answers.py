@@ -29,6 +29,7 @@ from .core.checkpoint import Checkpoint
 from .core.incident import Outcome
 from .core.spec import RestartPolicy, Spec, Strategy, SupervisorSpec, made_from
 from .keeping import roll_back
+from .performing import UnderWay
 from .reload import Changes, check_change, reload
 
 if TYPE_CHECKING:
@@ -171,6 +172,11 @@ async def _roll_back(supervisor: Supervisor, argument: tuple[str, int | str | No
     return await roll_back(supervisor, _child(supervisor, id), to, by)
 
 
+async def _perform(supervisor: Supervisor, argument: tuple[str, str, str]) -> UnderWay:
+    id, name, by = argument
+    return supervisor.performing.ask(_child(supervisor, id), name, by)
+
+
 async def _spec(supervisor: Supervisor, id: str) -> Spec:
     if supervisor.spec.strategy is not Strategy.DYNAMIC:
         return _child(supervisor, id).spec
@@ -267,6 +273,7 @@ _CALLS: Final[Mapping[str, Callable[[Supervisor, Any], Awaitable[Any]]]] = {
     "restart_child": _restart_child,
     "delete_child": _delete_child,
     "roll_back": _roll_back,
+    "perform": _perform,
     "spec": _spec,
     "children": _children,
     "count": _count,

@@ -19,6 +19,8 @@ from .reload import Changes
 
 if TYPE_CHECKING:
     from .core.checkpoint import Checkpoint
+    from .core.event import ActionPerformed
+    from .performing import UnderWay
     from .supervisor import Supervisor
 
 __all__ = ["Call", "ChildView", "Counts", "Started", "SupervisorRef"]
@@ -143,6 +145,14 @@ class SupervisorRef:
         start with the state that it has now.
         """
         return await self._call("roll_back", (id, to, by))
+
+    async def perform(self, id: str, name: str, by: str = "operator") -> ActionPerformed:
+        """Run an action that is registered under `name` for a child, beside the supervisor's loop; wait for its end.
+
+        Cancelled: it goes on. Raises `NotFound` for a child that there is not, `NoSuchAction`.
+        """
+        running: UnderWay = await self._call("perform", (id, name, by))
+        return await running.wait()
 
     # -- children of a dynamic one
 

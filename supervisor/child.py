@@ -21,6 +21,7 @@ from .core.decision import Decision, Policy
 from .core.event import ChildEnded
 from .core.history import RestartHistory
 from .core.incident import Incident
+from .core.named import NamedAction
 from .core.spec import Spec
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Parent(Protocol):
     common: Common
     nursery: trio.Nursery
     policy: Policy
+    actions: Mapping[str, NamedAction]
+    """Those that may be performed by their names below it."""
 
     def post(self, item: object) -> None:
         """Queue something for the supervisor's loop. Never blocks."""

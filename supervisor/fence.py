@@ -169,6 +169,11 @@ class AgentLife(Incarnation):
         self._scope.cancel()
         self.fence_off()
 
+    def look_again(self) -> None:
+        """Something was done about the work that it hangs on: give it its limit once more."""
+        self.stalled_on = None
+        self.slot.progress_at = self.parent.common.clock.now()
+
     # -- the fence
 
     async def _live(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from treewarden.agents.core.path import Path
 
 from .child import Child
@@ -12,8 +14,9 @@ from .core.decision import Decision, Policy, attempted, counted, decide, stable_
 from .core.event import Decided, Event, IncidentOpened, SignalNoted
 from .core.history import RestartHistory
 from .core.incident import Incident, Outcome
+from .core.named import NO_ACTIONS, NamedAction
 from .core.outcomes import learn
-from .core.signal import ChildExited, Overloaded, Recovered, Reported, RestartFailed, Signal
+from .core.signal import ActionFailed, ChildExited, Overloaded, Recovered, Reported, RestartFailed, Signal
 from .core.spec import ChildSpec, SupervisorSpec
 from .core.symptom import describe, trouble_in
 from .core.window import Window
@@ -27,6 +30,8 @@ class Judge:
     def __init__(self, spec: SupervisorSpec, policy: Policy, common: Common) -> None:
         self.spec = spec
         self.policy = policy
+        self.actions: Mapping[str, NamedAction] = NO_ACTIONS
+        """Those that are registered for all its children, here or above."""
         self.history = RestartHistory()
         self.window = Window()
         self._common = common
@@ -57,6 +62,7 @@ class Judge:
             spread=common.random.random(),
             code_changed_at=common.changed_at(signal.path, child.changed_at),
             journal_ok=common.outage.since is None,
+            registered=self.actions,
         )
         decision = decide(self.policy, case)
         child.incident, child.decision = incident, decision
@@ -80,7 +86,7 @@ class Judge:
             if outcome is not None:
                 incident = self._judged(incident, outcome, signal.at, events)
             incident = incidents.join(incident, signal)
-        if not isinstance(signal, (ChildExited, RestartFailed)):
+        if not isinstance(signal, (ChildExited, RestartFailed, ActionFailed)):
             events.append(noted(signal))
         if isinstance(signal, Reported):
             self._reported.setdefault(signal.path, set()).add(signal.kind)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from attrs import frozen
 
 from treewarden.agents.core.exit import Exit, Stopped
 
 from .core.action import Scope
 
-__all__ = ["RetryDue", "StopSupervisor"]
+if TYPE_CHECKING:
+    from .performing import UnderWay
+
+__all__ = ["Performed", "RetryDue", "StopSupervisor"]
 
 
 @frozen
@@ -26,3 +31,10 @@ class RetryDue:
     id: str
     token: int
     scope: Scope
+
+
+@frozen
+class Performed:
+    """A registered action has ended."""
+
+    running: UnderWay

@@ -7,7 +7,7 @@ beyond them (delays, rollbacks, throttles, holds) comes from the policy.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import CoroutineType
 from typing import Any, Final, cast
 
@@ -29,11 +29,13 @@ from .core.check import check_supervisor
 from .core.decision import Policy
 from .core.event import SupervisorEnded, SupervisorStarted
 from .core.incident import Outcome
+from .core.named import NamedAction
 from .core.signal import ChildExited, OperatorAsked, RateLimitReached, Recovered, RestartFailed, Signal
 from .core.spec import AutoShutdown, ChildSpec, RestartPolicy, Shared, Spec, Strategy, SupervisorSpec
 from .fence import AgentLife, is_for_above
 from .judge import Judge
-from .orders import RetryDue, StopSupervisor
+from .orders import Performed, RetryDue, StopSupervisor
+from .performing import Performing
 from .queue import Queue
 from .recovery import give_up, keep_in_hand, open_queue
 from .registry import Partitions, Pool
@@ -65,6 +67,9 @@ class Supervisor(Incarnation):
         self.judge = Judge(self.spec, self.policy, self.common)
         self.remedies = Remedies(self)
         self.restarts = Restarts(self)
+        self.performing = Performing(self)
+        self.actions: Mapping[str, NamedAction] = {**parent.actions, **self.spec.actions}
+        self.judge.actions = self.actions
         self.acting = Acting(self)
         self.busy = True
         """A start or stop is in progress: what arrives waits."""
@@ -204,6 +209,7 @@ class Supervisor(Incarnation):
                     failure=failure,
                 )
             )
+        self.performing.cancel_all()
         self.conclude(exit, tell=self._begun is None)
         self._refuse_calls(exit)
 
@@ -295,6 +301,7 @@ class Supervisor(Incarnation):
         """Go by new flags from now on; the specs of the children are the table's business."""
         self.spec = self.judge.spec = spec
         self.policy = self.judge.policy = spec.policy or self.parent.policy
+        self.actions = self.judge.actions = {**self.parent.actions, **spec.actions}
         self.children.strategy = spec.strategy
         self._take_address()
 
@@ -334,6 +341,8 @@ class Supervisor(Incarnation):
                 return exit
             case RetryDue():
                 return await wait_for(self.restarts.due(item))
+            case Performed(running):
+                return await wait_for(self.performing.ended(running))
             case RestartFailed():
                 child = self.children.get(item.path.name)
                 if child is not None and child.state is SlotState.RESTARTING and child.alarm is None:

@@ -14,6 +14,7 @@ from treewarden.agents.errors import ConfigurationError
 from treewarden.agents.worker import AgentSpec
 from treewarden.supervisor.core.checkpoint import Retention
 from treewarden.supervisor.core.limits import QueueLimit
+from treewarden.supervisor.core.named import NamedAction
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
     Backoff,
@@ -53,6 +54,7 @@ class ChildOptions(TypedDict, total=False):
     restore: Restore
     retention: Retention
     variants: Mapping[str, Callable[..., Any]]
+    actions: Mapping[str, NamedAction | Callable[..., Awaitable[object]]]
     uses: tuple[str, ...]
     outlet: tuple[str, ...]
 
@@ -62,6 +64,7 @@ class SupervisorOptions(TypedDict, total=False):
 
     restarts: Intensity
     policy: Policy | None
+    actions: Mapping[str, NamedAction | Callable[..., Awaitable[object]]]
     auto_shutdown: AutoShutdown
     restart: RestartPolicy
     shutdown: Shutdown

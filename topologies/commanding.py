@@ -107,6 +107,12 @@ class _Order:
                 done = await self._stop()
             case "resume":
                 done = await self._resume()
+            case "perform":
+                fact = await self._tree.perform(command.path, command.fields["name"], command.by)
+                text = f": {fact.text}" if fact.text else ""
+                done = f"{command.path}: {fact.action} {fact.outcome.replace('_', ' ')}{text}"
+                await self._answer(fact.outcome == "succeeded", done)
+                return
             case "calm":
                 if self._tree.calm is None:
                     raise ConfigurationError("no chaos was asked for in this tree")

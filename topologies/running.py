@@ -24,7 +24,8 @@ from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.checkpoint import Checkpoint, Search
 from treewarden.supervisor.core.decision import Policy
 from treewarden.supervisor.core.diff import Change
-from treewarden.supervisor.core.event import Event, SignalNoted, TreeReloaded
+from treewarden.supervisor.core.event import ActionPerformed, Event, SignalNoted, TreeReloaded
+from treewarden.supervisor.core.named import NO_ACTIONS, NamedAction
 from treewarden.supervisor.core.signal import OperatorAsked, Recovered, Reported
 from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.supervisor.draining import Drained, drain
@@ -67,6 +68,7 @@ class Root:
         self.common = common
         self.nursery = nursery
         self.policy = policy
+        self.actions: Mapping[str, NamedAction] = NO_ACTIONS
         self.child = Child(spec, ROOT)
         self.child.lives = 1
         self.supervisor = Supervisor(self.child, self, 1)
@@ -195,6 +197,16 @@ class Tree:
         subject = _path(path)
         signal = OperatorAsked(path=subject, at=self._common.clock.now(), what="resume", by=by)
         self._supervisor_of(subject).post(signal)
+
+    async def perform(self, path: str, name: str, by: str = "operator") -> ActionPerformed:
+        """Run an action that is registered under `name` for the slot at `path`, and return what came of it.
+
+        One that runs for that slot already is waited for. Cancelled: it goes on. Raises `NoSuchSlot`, `NoSuchAction`,
+        `SupervisorGone`.
+        """
+        subject = _path(path)
+        self._supervisor_of(subject)
+        return await self.supervisor(subject.parent).perform(subject.name, name, by)
 
     def kill(self, path: str) -> bool:
         """End the incarnation at `path` without asking it, as a crash would. False if nobody lives there."""

@@ -36,6 +36,7 @@ from .core.problems import Problem
 from .imports import agent_class, async_function
 from .pipeline import Stage, pipeline, stage_problems
 from .pool import pool, route_problems
+from .toml_actions import actions_reader
 from .toml_source import Source
 
 __all__ = [
@@ -54,6 +55,8 @@ __all__ = [
 
 Placed: TypeAlias = tuple[Spec, Place]
 
+_IMPORTED: Final = ("variants", "actions")
+"""Options that name what is imported."""
 EVERY: Final = number(0, above=True, infinite=False)
 """How the period of a worker is read."""
 _WORKERS: Final = {
@@ -70,7 +73,7 @@ _NOT_AN_AGENT_S: Final = {
 
 def read_agent(source: Source, node: Node, defaults: Node | None) -> Placed:
     """`{ id, agent = "module:name", args = {...} }` and an agent's options."""
-    node = _with_defaults(node, defaults, {*AGENT, "agent", "args"})
+    node = _with_defaults(node, defaults, {*AGENT, *_IMPORTED, "agent", "args"})
     id, fields = named(node, source.problems), agent_fields(source)
     given = read_fields(node, fields, "an agent", source.problems, _NOT_AN_AGENT_S)
     return _agent(source, node, id, fields, given), Place(node.at)
@@ -78,17 +81,17 @@ def read_agent(source: Source, node: Node, defaults: Node | None) -> Placed:
 
 def read_worker(source: Source, node: Node, defaults: Node | None) -> Placed:
     """`{ id, worker = "module:function", every = 30 }` and an agent's options."""
-    node = _with_defaults(node, defaults, {*AGENT, "every"})
+    node = _with_defaults(node, defaults, {*AGENT, "every", "actions"})
     id, problems = named(node, source.problems), source.problems
 
     def function(part: Node, found: Problems) -> Any:
         return async_function(part, source.folder, found)
 
-    fields = {"id": anything, "worker": function, "every": EVERY, **AGENT}
+    fields = {"id": anything, "worker": function, "every": EVERY, **_actions(source), **AGENT}
     remedy = "a worker's function takes none; write an Agent to give it some"
     given = read_fields(node, fields, "a worker", problems, {"args": remedy})
     significance(node, given, problems)
-    options = {key: value for key, value in given.items() if key in AGENT}
+    options = {key: value for key, value in given.items() if key in AGENT or key == "actions"}
     if "worker" in given:
         try:
             return child(worker(given["worker"], every=given.get("every")), id=id, **options), Place(node.at)
@@ -108,7 +111,10 @@ def read_pool(source: Source, node: Node, defaults: Node | None, *beside: str) -
     own = ("id", "pool", *beside)
     elsewhere = {**_WORKERS, "strategy": "a pool's is one_for_one", "to": "only a stage of a pipeline has this key"}
     options = shape_options(node, own, SHAPE, "a pool", problems, elsewhere)
-    id, inner = named(node, problems), _with_defaults(node.table["pool"], defaults, {*AGENT, "agent", "args"})
+    id, inner = (
+        named(node, problems),
+        _with_defaults(node.table["pool"], defaults, {*AGENT, *_IMPORTED, "agent", "args"}),
+    )
     inner_fields: dict[str, Reader] = {"size": whole(1), "route": text, "key": text, **agent_fields(source)}
     del inner_fields["id"]
     workers = "workers are named 0, 1, …; the pool's own id stands beside pool"
@@ -147,7 +153,7 @@ def _stage(source: Source, node: Node, defaults: Node | None) -> tuple[Spec, Pla
     if node.table is not None and "pool" in node.table:
         to = texts(node.table["to"], problems) if "to" in node.table else None
         return *read_pool(source, node, defaults, "to"), None if isinstance(to, Refused) else to
-    node = _with_defaults(node, defaults, {*AGENT, "agent", "args"})
+    node = _with_defaults(node, defaults, {*AGENT, *_IMPORTED, "agent", "args"})
     id, fields = named(node, problems), {"to": texts, **agent_fields(source)}
     other = dict.fromkeys(("worker", "pipeline", "children", "file", "tree"), "a stage is an agent or a pool")
     given = read_fields(node, fields, "a stage", problems, {**_NOT_AN_AGENT_S, **other})
@@ -166,7 +172,12 @@ def agent_fields(source: Source) -> dict[str, Reader]:
         found = {name: agent(each, problems) for name, each in part.table.items()}
         return REFUSED if REFUSED in found.values() else found
 
-    return {"id": anything, "agent": agent, "args": table, "variants": variants, **AGENT}
+    own: dict[str, Reader] = {"agent": agent, "variants": variants, **_actions(source)}
+    return {"id": anything, "args": table, **own, **AGENT}
+
+
+def _actions(source: Source) -> dict[str, Reader]:
+    return {"actions": actions_reader(source.folder)}
 
 
 def _agent(source: Source, node: Node, id: str, fields: Mapping[str, Reader], given: dict[str, Any]) -> ChildSpec:
@@ -176,7 +187,7 @@ def _agent(source: Source, node: Node, id: str, fields: Mapping[str, Reader], gi
     if node.table is not None and "agent" not in parts and parts.keys() <= fields.keys():
         problems.add(Problem(node.at, "agent", "is missing", "name its class, as in agent = 'desk:Writer'"))
     significance(node, given, problems)
-    options = {key: value for key, value in given.items() if key in AGENT or key == "variants"}
+    options = {key: value for key, value in given.items() if key in AGENT or key in _IMPORTED}
     agent, args = given.get("agent"), given.get("args", None if "args" in parts else {})
     if agent is None or args is None or argument_faults(node, agent, args, problems, more_later=source.template):
         return child(Agent[None], id=id, **options)

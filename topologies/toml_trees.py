@@ -18,6 +18,7 @@ from .core.problems import Problem, either, guess, listed, shown
 from .errors import BlueprintError
 from .imports import failed_at, tree_function
 from .partition import partition_problems, partitions
+from .toml_actions import actions_reader
 from .toml_agents import (
     EVERY,
     Placed,
@@ -49,7 +50,7 @@ def read_root(source: Source, node: Node, *, outermost: bool) -> tuple[Blueprint
     of_child = dict.fromkeys(AS_CHILD, "a root is nobody's child; say it where this file is included")
     elsewhere = {**_OF_AGENTS, **of_child, **({} if outermost else _OUTERMOST)}
     more = _OF_RUN if outermost else {}
-    options = shape_options(node, _OWN, {**SUPERVISOR, **more}, "a tree", source.problems, elsewhere, {})
+    options = shape_options(node, _OWN, {**_fields(source), **more}, "a tree", source.problems, elsewhere, {})
     of_run = {key: options.pop(key) for key in _OF_RUN if key in options}
     id = named(node, source.problems) if "id" in (node.table or {}) else "tree"
     return *_with_children(source, node, id, options), of_run
@@ -57,8 +58,12 @@ def read_root(source: Source, node: Node, *, outermost: bool) -> tuple[Blueprint
 
 def _nested(source: Source, node: Node, _defaults: Node | None) -> Placed:
     """`{ id, children = [...] }` and a supervisor's options."""
-    options = shape_options(node, _OWN, SUPERVISOR, "a nested tree", source.problems, _OF_AGENTS)
+    options = shape_options(node, _OWN, _fields(source), "a nested tree", source.problems, _OF_AGENTS)
     return _with_children(source, node, named(node, source.problems), options)
+
+
+def _fields(source: Source) -> Mapping[str, Reader]:
+    return {**SUPERVISOR, "actions": actions_reader(source.folder)}
 
 
 def _with_children(source: Source, node: Node, id: str, options: dict[str, Any]) -> tuple[SupervisorSpec, Place]:

@@ -18,6 +18,7 @@ __all__ = [
     "Escalate",
     "FallBack",
     "Hold",
+    "Perform",
     "Recycle",
     "Restart",
     "Resume",
@@ -94,6 +95,18 @@ class FallBack:
 
 
 @frozen
+class Perform:
+    """Run the action that is registered under this name, beside everything else, and see what comes of it.
+
+    A child that has ended is started again `after` seconds from the end of that, if it succeeded; if it did not, the
+    policy is asked what to do instead.
+    """
+
+    name: str
+    after: float = 0.0
+
+
+@frozen
 class Recycle:
     """End the incarnation between two messages and start a fresh one. It does not count as a restart."""
 
@@ -118,7 +131,7 @@ class Escalate:
 
 
 Action: TypeAlias = (
-    Resume | Restart | RollBack | Throttle | Break | SetAside | FallBack | Recycle | Hold | Stop | Escalate
+    Resume | Restart | RollBack | Throttle | Break | SetAside | FallBack | Perform | Recycle | Hold | Stop | Escalate
 )
 
 
@@ -130,6 +143,7 @@ _NAMES: Final[dict[type[Action], str]] = {
     Break: "break",
     SetAside: "set_aside",
     FallBack: "fall_back",
+    Perform: "perform",
     Recycle: "recycle",
     Hold: "hold",
     Stop: "stop",
@@ -145,8 +159,10 @@ _DECLARED: Final = {
 
 
 def action_name(action: Action | type[Action]) -> str:
-    """The name under which an action is journaled, `roll_back`. Changing one breaks old journals."""
-    return _NAMES[action if isinstance(action, type) else type(action)]
+    """The name under which an action is journaled, `roll_back`; of a registered one its own. Changing one breaks old
+    journals."""
+    kind = action if isinstance(action, type) else type(action)
+    return action.name if kind is Perform and isinstance(action, Perform) else _NAMES[kind]
 
 
 def details(action: Action) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from .action import (
     Break,
     FallBack,
     Hold,
+    Perform,
     Recycle,
     Restart,
     Resume,
@@ -74,7 +75,9 @@ class Believer:
             return self.ladder.propose(case)
         first, *rest = self._steps(case)
         cause, p = next(iter(case.belief.causes.items()))
-        speaks = ", ".join(f"{what} {nats:+.1f}" for what, nats in evidence(cause, case.context, case.incident))
+        speaks = ", ".join(
+            f"{what} {nats:+.1f}" for what, nats in evidence(cause, case.context, case.incident, case.belief.by)
+        )
         text = f"probably {cause} ({p:.2f}): {speaks} nats; {_price(first)}"
         return (_option(case, first, text), *[_option(case, step, _price(step)) for step in rest])
 
@@ -88,7 +91,9 @@ class Believer:
 
     def _steps(self, case: Case) -> tuple[Step, ...]:
         kind = case.context.kind
-        possible = [name for name in _CANDIDATES.get(kind, _DOWN) if not forbids(case, _action(case, name))]
+        known = _CANDIDATES.get(kind, _DOWN if case.down else _ALIVE)
+        own = [name for name in case.actions if name in self.costs]
+        possible = [name for name in (*known, *own) if not forbids(case, _action(case, name))]
 
         failed = {name: case.incident.failures_of(name) for name in possible}
         return plan(case.belief, possible, self.costs, failed=failed, down=case.down)
@@ -124,17 +129,20 @@ def _action(case: Case, name: str) -> Action:
             return Break(case.context.shared, delay(QUIET, incident.tried("break") + 1, case.spread))
         case "fall_back":
             return FallBack(case.variant, wait)
+        case _ if name != "hold":
+            return Perform(name, wait if case.down else 0.0)
         case _:
             tried = ", ".join(dict.fromkeys(action_name(attempt.action) for attempt in incident.attempts))
             return Hold(f"{case.signal.path}: {tried or 'nothing'} did not help. Start it again?")
 
 
 def belief(costs: Mapping[str, float] = COSTS) -> Believer:
-    """The policy that weighs causes. `costs` are seconds of a service being down that each action is worth.
+    """The policy that weighs causes. `costs` are seconds of a service being down that each action is worth; an action
+    that is registered under a name is considered if it has a cost: `belief({**COSTS, "cache_warmup": 20})`.
 
     Raises `ValueError` for costs that leave an action out or are no amounts.
     """
-    for action in COSTS:
+    for action in {**COSTS, **costs}:
         cost = costs.get(action)
         if cost is None or not 0 <= cost < float("inf"):
             raise ValueError(f"costs[{action!r}] is {cost!r}; give seconds, 0 or more and finite")

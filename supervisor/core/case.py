@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Final
 
@@ -13,8 +14,10 @@ from .confidence import Belief, believe, modest, p_fix
 from .context import Context, read_context
 from .history import RestartHistory
 from .incident import Incident
+from .likelihoods import SHIPPED
+from .named import NO_ACTIONS, NamedAction, knowing
 from .outcomes import Confidence, Outcomes
-from .signal import ChildExited, RestartFailed, Signal
+from .signal import ActionFailed, ChildExited, RestartFailed, Signal
 from .spec import ChildSpec, Intensity, RestartPolicy, Restore, Spec, Strategy
 from .window import Window
 
@@ -56,6 +59,8 @@ class Case:
     """From 0 up to 1, drawn by the shell: spreads delays."""
     code_changed_at: float | None = None
     journal_ok: bool = True
+    registered: Mapping[str, NamedAction] = NO_ACTIONS
+    """Actions that the supervisors above register for everything below them."""
 
     @cached_property
     def context(self) -> Context:
@@ -63,18 +68,26 @@ class Case:
 
     @cached_property
     def belief(self) -> Belief:
-        return believe(self.context, self.incident)
+        return believe(self.context, self.incident, knowing(SHIPPED, self.actions))
+
+    @property
+    def actions(self) -> Mapping[str, NamedAction]:
+        """The actions that may be performed here by their names; the child's own take the place of others."""
+        own = self.spec.actions
+        return {**self.registered, **own} if own and self.registered else own or self.registered
 
     def stated(self, action: str) -> Confidence:
         """P(an action of this name ends the incident): the belief's number, less what races showed, and what came of
         such numbers here."""
-        p = p_fix(self.belief, action, down=self.down, failed=self.incident.failures_of(action))
+        failed = self.incident.failures_of(action)
+        p = p_fix(self.belief, action, down=self.down, failed=failed)
         return self.outcomes.stated(modest(p), action, self.context.kind, pooled=True)
 
     @property
     def down(self) -> bool:
         """The slot has no incarnation: its last one ended, or did not start."""
-        return isinstance(self.signal, (ChildExited, RestartFailed))
+        signal = self.signal
+        return isinstance(signal, (ChildExited, RestartFailed)) or (isinstance(signal, ActionFailed) and signal.down)
 
     @property
     def states(self) -> int:

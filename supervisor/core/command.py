@@ -18,13 +18,17 @@ _FIELDS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
     "signal": {"kind": (str,), "severity": (int, float), "text": (str,), "facts": (dict,)},
     "stop": {},
     "resume": {},
+    "perform": {"name": (str,)},
     "drain": {},
     "checkpoint": {"name": (str,), "description": (str,), "tags": (list,)},
     "roll_back": {"to": (int, str, type(None))},
     "label": {"labels": (list,)},
     "calm": {},
 }
-_OPTIONAL: Final = frozenset({"text", "facts", "name", "description", "tags"})
+_OPTIONAL: Final[Mapping[str, frozenset[str]]] = {
+    "signal": frozenset({"text", "facts"}),
+    "checkpoint": frozenset({"name", "description", "tags"}),
+}
 _OF_THE_TREE: Final = frozenset({"stop", "drain", "label", "calm"})
 """What may be asked of the root."""
 
@@ -34,7 +38,7 @@ class Command:
     """One order to a running tree, or to a slot of it."""
 
     what: str
-    """`tell`, `signal`, `stop`, `resume`, `drain`, `checkpoint`, `roll_back`, `label` or `calm`."""
+    """`tell`, `signal`, `stop`, `resume`, `perform`, `drain`, `checkpoint`, `roll_back`, `label` or `calm`."""
     path: Path
     fields: Mapping[str, Any] = field(factory=dict[str, Any])
     by: str = "operator"
@@ -85,7 +89,7 @@ def _fields(what: str, given: object) -> dict[str, Any]:
         raise ValueError(f"{what} takes no {name!r}; it takes {', '.join(known) or 'nothing'}")
     for name, kinds in known.items():
         if name not in fields:
-            if name in _OPTIONAL:
+            if name in _OPTIONAL.get(what, ()):
                 continue
             raise ValueError(f"{what} needs {name!r}")
         value = fields[name]

@@ -55,6 +55,7 @@ _SEVERITY: Final = {
     Kind.STALLED: 0.5,
     Kind.RECOVERED: 0.0,
     Kind.OPERATOR: 0.0,
+    Kind.ACTION_FAILED: 0.4,
 }
 _NATURE: Final = {
     Kind.KILLED: Symptom.KILLED,
@@ -65,6 +66,7 @@ _NATURE: Final = {
     Kind.STALLED: Symptom.STALLED,
     Kind.OVERLOADED: Symptom.OVERLOADED,
     Kind.REPORTED: Symptom.REPORTED,
+    Kind.ACTION_FAILED: Symptom.ACTION_FAILED,
 }
 
 

@@ -15,7 +15,7 @@ from .guards import Declined, Option, forbids, forced, lifted
 from .history import RestartHistory, delay
 from .incident import Incident, note
 from .outcomes import Confidence
-from .signal import RateLimitReached, Signal
+from .signal import ActionFailed, RateLimitReached, Signal
 from .spec import Backoff, ChildSpec, Intensity, Spec
 from .symptom import describe, failure_in
 
@@ -158,12 +158,22 @@ def decide(policy: Policy, case: Case) -> Decision:
 
 
 def _last_resort(case: Case) -> Option:
+    if isinstance(case.signal, ActionFailed):
+        return _after_failed_action(case)
     if case.down:
         wait = delay(backoff_of(case.spec), case.incident.failed + 1, case.spread)
         return Option(Restart(scope_of(case.strategy), wait), "last resort", _NOTHING_LEFT)
     if isinstance(case.signal, RateLimitReached):
         return Option(Throttle(1.0), "last resort", "a rate limit is always a throttle")
     return Option(Resume(), "last resort", _NOTHING_LEFT)
+
+
+def _after_failed_action(case: Case) -> Option:
+    reason = "the action that was to help did not succeed, and the policy has no answer to that"
+    if case.down:
+        wait = delay(backoff_of(case.spec), case.incident.failed + 1, case.spread)
+        return Option(Restart(scope_of(case.strategy), wait), "action failed", reason, "what the policy says then")
+    return Option(Resume(), "action failed", reason)
 
 
 _NOTHING_LEFT: Final = "the policy proposed nothing that may be done"

@@ -15,6 +15,7 @@ from .later import Later
 
 __all__ = [
     "EVENTS",
+    "ActionPerformed",
     "ChaosBegan",
     "ChaosEnded",
     "CheckpointKept",
@@ -204,6 +205,25 @@ class Decided(Later):
     rejected: tuple[RejectedOption, ...] = ()
     next: str = ""
     """What the policy would do if this does not help."""
+
+
+@frozen(kw_only=True)
+class ActionPerformed:
+    """An action that is registered under a name has run, and this came of it."""
+
+    path: Path
+    action: str
+    outcome: str
+    """`succeeded`, `failed`, `timed_out`, or `cancelled` with its supervisor."""
+    after: float = 0.0
+    """Seconds that it ran."""
+    text: str = ""
+    """What it returned, if that was a text; or why it did not succeed."""
+    incident: str = ""
+    """Whose remedy it was; empty if somebody asked for it."""
+    by: str = ""
+    """Who asked for it; empty for the policy."""
+    failure: Failure | None = None
 
 
 @frozen(kw_only=True)
@@ -404,6 +424,7 @@ Event: TypeAlias = (
     | SignalNoted
     | IncidentOpened
     | Decided
+    | ActionPerformed
     | OutcomeObserved
     | IncidentClosed
     | IncidentLabelled
@@ -437,6 +458,7 @@ EVENTS: dict[str, type[Event]] = {
         SignalNoted,
         IncidentOpened,
         Decided,
+        ActionPerformed,
         OutcomeObserved,
         IncidentClosed,
         IncidentLabelled,

@@ -15,6 +15,7 @@ from .action import Action, Break, Restart, Resume, RollBack, SetAside, Throttle
 from .case import Case
 from .incident import Incident, Outcome, join, judge, note, open_incident, verdict
 from .signal import (
+    ActionFailed,
     ChildExited,
     Overloaded,
     RateLimitReached,
@@ -87,6 +88,8 @@ def _signals() -> Iterator[tuple[Signal, Spec]]:
     yield Stalled(path=_PATH, at=100.0, idle=60.0, limit=30.0), _CHILD
     for depth in (60, 64):
         yield Overloaded(path=_PATH, at=100.0, depth=depth, capacity=64), _CHILD
+    for down in (False, True):
+        yield ActionFailed(path=_PATH, at=100.0, action="warm_up", down=down), _CHILD
     for severity in (0.0, 0.3, 0.5, 0.7, 0.9, 1.0):
         yield Reported(path=_PATH, at=100.0, kind="slow", severity=severity), _CHILD
 

@@ -13,6 +13,7 @@ from .action import (
     Escalate,
     FallBack,
     Hold,
+    Perform,
     Recycle,
     Restart,
     Resume,
@@ -25,7 +26,7 @@ from .action import (
 )
 from .case import Case, cannot_read, must_restart, not_kept
 from .history import delay
-from .signal import ChildExited, OperatorAsked, RateLimitReached, Recovered, RestartFailed
+from .signal import ActionFailed, ChildExited, OperatorAsked, RateLimitReached, Recovered, RestartFailed
 from .spec import Backoff, ChildSpec, RestartPolicy
 from .symptom import failure_in, message_in
 
@@ -170,6 +171,12 @@ def forbids(case: Case, action: Action) -> str:
             if not isinstance(spec, ChildSpec) or variant not in spec.variants:
                 return "no such variant is declared" if variant else "no variant is left"
             return _not_limited(case) or _waits(after)
+        case Perform(name=name, after=after):
+            if name not in case.actions:
+                return "no action of this name is registered here"
+            if isinstance(case.signal, ActionFailed) and case.incident.tried(name):
+                return "it has been performed in this incident, and one action follows another only once"
+            return _not_limited(case) or _waits(after)
         case SetAside(message=message, after=after):
             if not message or message != message_in(case.signal):
                 return "that message was not in hand" if message else "no message was in hand"
@@ -188,7 +195,7 @@ def lifted(case: Case, action: Action) -> Action:
             if scope is not declared:
                 scope = Scope(max(declared, min(scope, declared + case.incident.failed, Scope.ALL)))
             return action if scope is action.scope and after >= wait else Restart(scope, max(after, wait))
-        case RollBack(after=after) | SetAside(after=after) | FallBack(after=after):
+        case RollBack(after=after) | SetAside(after=after) | FallBack(after=after) | Perform(after=after):
             return action if after >= wait else evolve(action, after=wait)
         case Throttle(seconds=seconds) | Break(seconds=seconds):
             return action if seconds >= wait else evolve(action, seconds=wait)

@@ -12,9 +12,9 @@ from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 
-from .action import Action, Break, FallBack, Recycle, Restart, RollBack, SetAside, action_name
+from .action import Action, Break, FallBack, Perform, Recycle, Restart, RollBack, SetAside, action_name
 from .event import IncidentClosed, IncidentOpened, OutcomeObserved
-from .signal import ChildExited, OperatorAsked, Recovered, RestartFailed, Signal
+from .signal import ActionFailed, ChildExited, OperatorAsked, Recovered, RestartFailed, Signal
 from .symptom import Kind, about, describe, failure_in, kind_of, label_of
 
 __all__ = [
@@ -158,7 +158,7 @@ class Incident:
 
 _DIED: Final = frozenset({Kind.CRASH, Kind.START_FAILED})
 _IN_ORDER: Final = frozenset({Kind.FINISHED, Kind.STOPPED})
-_REPAIRS: Final = (Restart, RollBack, SetAside, FallBack, Break, Recycle)
+_REPAIRS: Final = (Restart, RollBack, SetAside, FallBack, Perform, Break, Recycle)
 
 
 def _says_nothing(failure: Failure) -> bool:
@@ -211,6 +211,8 @@ def verdict(incident: Incident, signal: Signal) -> Outcome | None:
             return Outcome.UNOBSERVED
         case Recovered(kind=word):
             return Outcome.FIXED if pending.kind == f"{Kind.REPORTED}:{word}" else None
+        case ActionFailed(action=name):
+            return Outcome.FAILED if action_name(pending.action) == name else None
         case _:
             return Outcome.FAILED if pending.kind == label_of(signal) else None
 

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from .symptom import Symptom
 
-__all__ = ["CAUSES", "SHIPPED", "Cause", "Likelihoods", "Row", "started"]
+__all__ = ["CAUSES", "SHIPPED", "UNKNOWN", "Cause", "Likelihoods", "Row", "started"]
 
 
 class Cause(StrEnum):
@@ -56,6 +56,7 @@ _SHOWS: Final[Mapping[Symptom, Row]] = {
     Symptom.ENDED:         (0.20, 0.02, 0.06, 0.10, 0.04, 0.02, 0.02, 0.02, 0.04),
     Symptom.GAVE_UP:       (0.05, 0.10, 0.25, 0.25, 0.30, 0.03, 0.05, 0.10, 0.10),
     Symptom.REPORTED:      (0.15, 0.25, 0.04, 0.10, 0.35, 0.04, 0.04, 0.10, 0.03),
+    Symptom.ACTION_FAILED: (0.10, 0.10, 0.10, 0.10, 0.10, 0.10, 0.10, 0.10, 0.10),
 }  # fmt: skip
 
 # How often each cause comes with this circumstance. One that is absent speaks as well. The first two go together
@@ -101,6 +102,8 @@ _STARTS: Final[Mapping[str, Row]] = {
     "throttle":  (0.90, 0.80, 0.05, 0.04, 0.20, 0.88, 0.86, 0.80, 0.05),
     "break":     (0.90, 0.25, 0.05, 0.04, 0.85, 0.88, 0.86, 0.75, 0.05),
 }  # fmt: skip
+UNKNOWN: Final[Row] = (0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2)
+"""Of an action that nobody has described."""
 _ENDS: Final = ("crash", "start_failed", "killed", "finished", "stopped", "gave_up")
 
 
@@ -127,7 +130,8 @@ class Likelihoods:
 
     def fixes_of(self, action: str, *, down: bool) -> Row:
         """P(an action of this name ends the incident | cause); for a child that has ended, or one that lives."""
-        return self.starts.get(action, self.fixes[action]) if down else self.fixes[action]
+        lives = self.fixes.get(action, UNKNOWN)
+        return self.starts.get(action, lives) if down else lives
 
     def row_of(self, symptom: Symptom) -> Row:
         """P(this symptom | cause)."""

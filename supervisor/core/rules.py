@@ -14,6 +14,7 @@ from .action import (
     Escalate,
     FallBack,
     Hold,
+    Perform,
     Recycle,
     Restart,
     Resume,
@@ -85,7 +86,7 @@ def answer(rows: Sequence[Row], context: Context, incident: Incident) -> int | N
 
 
 _STRENGTH: Final[tuple[type[Action], ...]] = (
-    Resume, Throttle, Recycle, Restart, SetAside, RollBack, FallBack, Break, Hold, Stop, Escalate,
+    Resume, Perform, Throttle, Recycle, Restart, SetAside, RollBack, FallBack, Break, Hold, Stop, Escalate,
 )  # fmt: skip
 
 

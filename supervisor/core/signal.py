@@ -13,6 +13,7 @@ from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 
 __all__ = [
+    "ActionFailed",
     "ChildExited",
     "OperatorAsked",
     "Overloaded",
@@ -142,6 +143,26 @@ class OperatorAsked:
     by: str = "operator"
 
 
+@frozen(kw_only=True)
+class ActionFailed:
+    """An action that the policy had performed by its name raised, or took too long."""
+
+    path: Path
+    at: float = field(validator=_finite)
+    action: str = field(validator=_kind)
+    down: bool = False
+    """The slot has ended, and waits for what is decided now."""
+    text: str = ""
+
+
 Signal: TypeAlias = (
-    ChildExited | RestartFailed | RateLimitReached | Stalled | Overloaded | Reported | Recovered | OperatorAsked
+    ChildExited
+    | RestartFailed
+    | RateLimitReached
+    | Stalled
+    | Overloaded
+    | Reported
+    | Recovered
+    | OperatorAsked
+    | ActionFailed
 )

@@ -15,6 +15,7 @@ from treewarden.agents.core.path import Path, check_id
 
 from .checkpoint import Retention
 from .limits import QueueLimit
+from .named import NO_ACTIONS, NamedAction, named_actions
 
 if TYPE_CHECKING:
     from .decision import Policy
@@ -207,6 +208,9 @@ class ChildSpec:
     """Who may live here instead, by name and in this order: earlier code, a cheaper model. They take the same arguments
     and messages and have the same state."""
     retention: Retention = Retention()
+    actions: Mapping[str, NamedAction] = field(default=NO_ACTIONS, converter=named_actions)
+    """Actions of its own that policies and operators may have performed by their names, besides those that the
+    supervisors above register."""
     uses: tuple[str, ...] = ()
     """Names of the dependencies that it shares with others (`api.example.com`)."""
     outlet: tuple[str, ...] = ()
@@ -226,6 +230,8 @@ class SupervisorSpec:
     strategy: Strategy = Strategy.ONE_FOR_ONE
     restarts: Intensity = Intensity()
     auto_shutdown: AutoShutdown = AutoShutdown.NEVER
+    actions: Mapping[str, NamedAction] = field(default=NO_ACTIONS, converter=named_actions)
+    """Actions that may be performed by their names for everything below, and for this supervisor."""
     policy: Policy | None = None
     """What turns failures into decisions; None takes the policy of the supervisor above, at the root `ladder()`."""
     restart: RestartPolicy = RestartPolicy.PERMANENT

@@ -9,6 +9,7 @@ from treewarden.agents.core.exit import Failed, Failure, Finished
 from treewarden.agents.core.message import MessageId
 
 from .signal import (
+    ActionFailed,
     ChildExited,
     OperatorAsked,
     Overloaded,
@@ -57,6 +58,8 @@ class Kind(StrEnum):
     REPORTED = "reported"
     RECOVERED = "recovered"
     OPERATOR = "operator"
+    ACTION_FAILED = "action_failed"
+    """An action that is registered under a name was performed, and did not succeed."""
 
 
 class Symptom(StrEnum):
@@ -80,6 +83,7 @@ class Symptom(StrEnum):
     GAVE_UP = "gave_up"
     REPORTED = "reported"
     """`reported:<kind>` with its severity: what an agent, a probe or the application said."""
+    ACTION_FAILED = "action_failed"
 
     START_FAILED = "start_failed"
     """It did not get beyond `on_start`."""
@@ -133,6 +137,7 @@ _KINDS: Final[dict[type[Signal], Kind]] = {
     Reported: Kind.REPORTED,
     Recovered: Kind.RECOVERED,
     OperatorAsked: Kind.OPERATOR,
+    ActionFailed: Kind.ACTION_FAILED,
 }
 
 
@@ -143,6 +148,8 @@ def about(signal: Signal) -> str:
             return kind
         case OperatorAsked(what=what):
             return what
+        case ActionFailed(action=action):
+            return action
         case _:
             return ""
 
@@ -237,6 +244,8 @@ def describe(signal: Signal) -> str:
             return f"recovered from {kind}" + (f": {_line(text)}" if text else "")
         case OperatorAsked(what=what, by=by):
             return f"{by} asked for {what}"
+        case ActionFailed(action=action, text=text):
+            return f"{action} did not succeed" + (f": {_line(text)}" if text else "")
 
 
 def _line(text: str, most: int = 160) -> str:

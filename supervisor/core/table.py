@@ -7,13 +7,15 @@ from typing import Any, Final, TypeAlias
 
 from attrs import Attribute, evolve, field, frozen
 
-from .action import Action, Escalate, Hold, Recycle, Restart, Scope, Stop, action_name, scope_of
+from .action import Action, Escalate, Hold, Perform, Recycle, Restart, Scope, Stop, action_name, scope_of
 from .case import Case
 from .context import Context
-from .decision import Policy
+from .decision import Policy, backoff_of
 from .grid import grid
 from .guards import Declined, Option, forbids, forced
+from .history import delay
 from .ladder import ROWS, ladder
+from .named import NamedAction
 from .rule_table import ANY, Rule, answers, faults
 from .signal import Signal
 from .symptom import Kind, kind_of
@@ -57,27 +59,55 @@ _MAKERS: Final[Mapping[str, _Make]] = {
 }
 ACTIONS: Final = tuple(_MAKERS)
 """What a rule may do, the mildest first. Waiting times, scopes and steps are worked out as in the ladder."""
+PERFORM: Final = "perform:"
+"""What stands before the name of an action that is registered; how far it goes is taken to be just above `resume`."""
+_WITH_WORD: Final = (Kind.REPORTED, Kind.ACTION_FAILED)
 _CONTEXTS: Final = tuple(str(kind) for kind in Kind if kind not in (Kind.RECOVERED, Kind.OPERATOR))
+
+
+async def _nothing(_occasion: object) -> None:
+    """Stands for an action that is registered where the rules are used."""
+
+
+_ANY_ACTION: Final = NamedAction(_nothing)
 
 
 def _sound(_instance: Any, _attribute: Attribute[Any], rules: tuple[Rule, ...]) -> None:
     found = [*_unknown(rules)]
     if not found:
-        found += [str(fault) for fault in faults(rules, {action: n for n, action in enumerate(ACTIONS)})]
+        found += [str(fault) for fault in faults(rules, _strengths(rules))]
         found += _impossible(rules)
     if found:
         raise ValueError(f"the rules are refused: {'; '.join(found)}")
+
+
+def performed(rule: Rule) -> str:
+    """The name of the registered action that a rule is about; empty for any other rule."""
+    return rule.action.removeprefix(PERFORM) if rule.action.startswith(PERFORM) else ""
+
+
+def _strengths(rules: Sequence[Rule]) -> dict[str, float]:
+    above_resume = {rule.action: 0.5 for rule in rules if performed(rule)}
+    return {**above_resume, **{action: float(n) for n, action in enumerate(ACTIONS)}}
+
+
+def _made(rule: Rule, case: Case) -> Action:
+    name = performed(rule)
+    if not name:
+        return _MAKERS[rule.action](case, case.context)
+    return Perform(name, delay(backoff_of(case.spec), case.incident.failed + 1, case.spread) if case.down else 0.0)
 
 
 def _unknown(rules: Sequence[Rule]) -> list[str]:
     """Rules that speak of what no supervisor knows."""
     found: list[str] = []
     for index, rule in enumerate(rules):
-        if rule.action not in _MAKERS:
-            found.append(f"rule {index} has the action {rule.action!r}; use {', '.join(ACTIONS)}")
+        if rule.action not in _MAKERS and not performed(rule):
+            known = f"{', '.join(ACTIONS)} or {PERFORM}<name>"
+            found.append(f"rule {index} has the action {rule.action!r}; use {known}")
         head = rule.context.partition(":")[0]
-        if rule.context != ANY and (head not in _CONTEXTS or (head != rule.context and head != Kind.REPORTED)):
-            known = f"{', '.join(_CONTEXTS)}, reported:<kind> or {ANY}"
+        if rule.context != ANY and (head not in _CONTEXTS or (head != rule.context and head not in _WITH_WORD)):
+            known = f"{', '.join(_CONTEXTS)}, reported:<kind>, action_failed:<name> or {ANY}"
             found.append(f"rule {index} has the context {rule.context!r}; use {known}")
     return found
 
@@ -92,7 +122,9 @@ def _impossible(rules: Sequence[Rule]) -> list[str]:
 
 
 def _may(rule: Rule, case: Case) -> bool:
-    return forced(case, escalates=True) is None and not forbids(case, _MAKERS[rule.action](case, case.context))
+    if performed(rule):
+        case = evolve(case, registered={performed(rule): _ANY_ACTION})
+    return forced(case, escalates=True) is None and not forbids(case, _made(rule, case))
 
 
 def _starts(rule: Rule, signal: Signal) -> bool:
@@ -115,11 +147,16 @@ class Table:
     escalates: bool = True
     stable_after: float | None = None
 
+    @property
+    def performs(self) -> frozenset[str]:
+        """The names of the registered actions that its rules are about."""
+        return frozenset(name for rule in self.rules if (name := performed(rule)))
+
     def propose(self, case: Case) -> tuple[Option, ...]:
         context = case.context
         own = [
             Option(
-                _MAKERS[rule.action](case, context),
+                _made(rule, case),
                 f"rule {index}",
                 rule.reason or f"{context.label} at risk {context.risk}",
                 "the next rule that fits",
@@ -132,7 +169,7 @@ class Table:
         context = case.context
         fits = {index for index, _ in answers(self.rules, context.label, context.risk, lambda name: _p(case, name))}
         own = tuple(
-            Declined(action_name(type(_MAKERS[rule.action](case, context))), _why_not(rule, case))
+            Declined(action_name(_made(rule, case)), _why_not(rule, case))
             for index, rule in enumerate(self.rules)
             if rule.is_about(context.label) and index not in fits
         )
@@ -141,7 +178,7 @@ class Table:
 
 def _p(case: Case, action: str) -> float:
     """P(an action of this name closes the case's incident), as it would be stated."""
-    name = action_name(Restart) if action.startswith("restart") else action
+    name = action_name(Restart) if action.startswith("restart") else action.removeprefix(PERFORM)
     return case.stated(name).value
 
 
@@ -155,8 +192,9 @@ def table(rules: Sequence[Rule], otherwise: Policy | None = None) -> Table:
     """A policy from rules: `table([Rule("crash", "roll_back", Risk.HIGH, min_confidence=0.4)])`.
 
     A rule's context is a kind of trouble (`crash`, `stalled`, `rate_limited`, …), a report's word (`reported:slow`) or
-    `any`; its risk is the lowest that it answers. Hard rules come before all of it: a 429 is a throttle, and intensity
-    escalates. `otherwise` is the ladder unless given.
+    `any`; its risk is the lowest that it answers. `perform:cache_warmup` is an action that the tree or the child
+    registers under that name, `action_failed:cache_warmup` that it did not succeed. Hard rules come before all of it: a
+    429 is a throttle, and intensity escalates. `otherwise` is the ladder unless given.
 
     Raises `ValueError` for a table that is not sound (see `Table`).
     """

@@ -9,6 +9,7 @@ from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.path import ROOT, Path
 
 from ..core.event import (
+    ActionPerformed,
     ChaosBegan,
     ChaosEnded,
     CheckpointKept,
@@ -93,6 +94,10 @@ def _text(event: Event) -> str:
                 f"{action_text(event.action, event.details)}, confidence {number(event.confidence)}, "
                 f"{event.policy}: {event.rule} (incident {event.incident})"
             )
+        case ActionPerformed():
+            whose = f"by {event.by}" if event.by else f"incident {event.incident}"
+            word = event.outcome.replace("_", " ")
+            return f"{event.action} {word} after {duration(event.after)} ({whose})" + _after(event.text)
         case OutcomeObserved():
             return (
                 f"{event.action.replace('_', ' ')}: {event.outcome} after {duration(event.after)} "
@@ -177,6 +182,8 @@ def action_text(action: str, details: Mapping[str, Any]) -> str:
             return f"set {message} aside, restart{_in(after)}"
         case "fall_back", {"variant": variant, "after": after}:
             return f"fall back to {variant}{_in(after)}"
+        case _, {"name": name, "after": after}:
+            return f"perform {name}" + (f", then restart{_in(after)}" if after else "")
         case "hold", {"question": question}:
             return f"hold and ask: {question}"
         case "escalate", {"reason": reason}:
@@ -215,6 +222,8 @@ def event_style(event: Event) -> str:
     match event:
         case ChildEnded(failure=failure):
             return "bad" if failure is not None else ""
+        case ActionPerformed(outcome=outcome):
+            return "good" if outcome == "succeeded" else "bad"
         case TreeClosed(failed=failed):
             return "bad" if failed else ""
         case ChaosEnded(broken=broken):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from ..core.event import (
+    ActionPerformed,
     ChaosBegan,
     ChaosEnded,
     ChildStarted,
@@ -92,13 +93,16 @@ def story_lines(story: Story, width: int | None = None, paint: Paint = PLAIN) ->
     return lines
 
 
+_TOLD: Final[dict[type[Event], str]] = {OutcomeObserved: "outcome", ActionPerformed: "performed"}
+
+
 def _story_line(line: StoryLine, before: Decided | None, width: int | None, paint: Paint) -> list[str]:
     event = line.event
     if isinstance(event, Decided):
         if before is not None and alike(before, event):
             return [f"  {local(line.at)}  again: {again(event)}"]
         return [f"  {local(line.at)}", *decision_lines(event, width, paint)]
-    word = "outcome" if isinstance(event, OutcomeObserved) else type(event).__name__
+    word = _TOLD.get(type(event)) or type(event).__name__
     return [paint(clip(f"  {local(line.at)}  {word}  {event_text(event)}", width), event_style(event))]
 
 
@@ -172,6 +176,7 @@ class Teller:
                 return self._judged.pop(incident, "") != outcome  # or the last line about it has said so
             case (
                 ChildStartFailed()
+                | ActionPerformed()
                 | DeadLettered()
                 | MessageReplayed()
                 | RolledBack()
@@ -199,6 +204,7 @@ _WORDS: Final[dict[type[Event], str]] = {
     ChildStartFailed: "did not start",
     DeadLettered: "dead letter",
     MessageReplayed: "put back",
+    ActionPerformed: "performed",
     RolledBack: "rolled back",
     TreeReloaded: "reloaded",
     ChaosBegan: "chaos",

@@ -10,6 +10,7 @@ from attrs import evolve, field, frozen
 from treewarden.agents.core.path import Path
 
 from ..core.event import (
+    ActionPerformed,
     DeadLettered,
     Decided,
     FaultInjected,
@@ -29,8 +30,8 @@ __all__ = ["READS", "Incidents", "Story", "StoryEvent", "StoryLine", "fold"]
 READS: Final = frozenset(
     kind.__name__
     for kind in (
-        DeadLettered, Decided, FaultInjected, IncidentClosed, IncidentLabelled, IncidentOpened, OutcomeObserved,
-        RolledBack, SignalNoted, TreeClosed, TreeOpened,
+        ActionPerformed, DeadLettered, Decided, FaultInjected, IncidentClosed, IncidentLabelled, IncidentOpened,
+        OutcomeObserved, RolledBack, SignalNoted, TreeClosed, TreeOpened,
     )
 )  # fmt: skip
 """The events that it is made of."""
@@ -38,7 +39,9 @@ _LINES: Final = 200
 _RECENT: Final = 60.0
 """Seconds within which an incident that follows an injected fault may come of it."""
 
-StoryEvent: TypeAlias = SignalNoted | Decided | OutcomeObserved | DeadLettered | RolledBack | FaultInjected
+StoryEvent: TypeAlias = (
+    SignalNoted | Decided | ActionPerformed | OutcomeObserved | DeadLettered | RolledBack | FaultInjected
+)
 """What may happen in an incident."""
 
 
@@ -113,7 +116,13 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
                     stories[id] = Story(id=id, path=path, kind="", opened_at=record.at)
                     current[path] = id
                 stories[id] = _with(stories[id], record, record.event)
-            case SignalNoted(path=path) | DeadLettered(path=path) | RolledBack(path=path) | FaultInjected(path=path):
+            case (
+                SignalNoted(path=path)
+                | DeadLettered(path=path)
+                | RolledBack(path=path)
+                | FaultInjected(path=path)
+                | ActionPerformed(path=path)
+            ):
                 if path in current:
                     stories[current[path]] = _with(stories[current[path]], record, record.event)
             case IncidentClosed(path=path, incident=id, outcome=outcome):

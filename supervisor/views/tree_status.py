@@ -282,6 +282,8 @@ def _decided(slot: SlotView | None, action: str, details: Mapping[str, object], 
             return {**changes, "note": "stopped for good"}
         case "escalate":
             return {**changes, "note": f"handed up: {details.get('reason') or 'escalated'}"}
+        case _ if "name" in details and not up:
+            return {"planned": "", "note": f"waits for {action}", "state": SlotState.RESTARTING, "since": at}
         case _:
             return {"planned": ""}
 

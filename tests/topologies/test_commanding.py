@@ -23,6 +23,7 @@ from treewarden.supervisor.core.command import Command
 from treewarden.supervisor.core.event import CommandAnswered, SignalNoted
 from treewarden.supervisor.core.spec import Intensity
 from treewarden.supervisor.journal.sending import Outcome, send
+from treewarden.supervisor.performing import Occasion
 from treewarden.supervisor.testing import inline_run_sync
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
@@ -322,3 +323,23 @@ async def test_a_commit_that_fails_leaves_no_half_of_it(
         assert (await tell(file, "counter", 2)).state == "withdrawn"
         assert await running.ref("counter").ask(Total()) == 0
         assert await events(running, CommandAnswered) == []
+
+
+async def test_an_action_is_performed_and_what_came_of_it_is_the_answer(autojump_clock: CLOCK, file: Path) -> None:
+    async def look(occasion: Occasion) -> str:
+        if not await occasion.ref().ask(Total()):
+            raise ValueError("it is empty")
+        return "it counts"
+
+    async with open_tree(tree(child(Counter, actions={"look": look})), journal=on_disk(file)) as running:
+        before = await order(file, "perform", "counter", "c1", name="look")
+        assert (before.state, before.text.partition(" (")[0]) == (
+            "refused",
+            "counter: look failed: ValueError: it is empty",
+        )
+        await running.ref("counter").tell(Add(2))
+        assert await order(file, "perform", "counter", "c2", name="look") == Outcome(
+            "c2", "applied", "counter: look succeeded: it counts"
+        )
+        nobody = await order(file, "perform", "counter", "c3", name="lok")
+        assert (nobody.state, nobody.text) == ("refused", "counter: no action is called 'lok'; there is look")

@@ -10,7 +10,7 @@ from .words import Words, add_json, add_word, path, positive
 
 __all__ = ["COMMANDS", "add_answered", "add_commands", "add_keep"]
 
-COMMANDS = ("send", "signal", "stop", "resume", "drain", "roll-back")
+COMMANDS = ("send", "signal", "stop", "resume", "perform", "drain", "roll-back")
 
 
 def add_commands(words: Words) -> None:
@@ -19,6 +19,7 @@ def add_commands(words: Words) -> None:
     _signal(words)
     _stop(words)
     _resume(words)
+    _perform(words)
     _drain(words)
     _roll_back(words)
 
@@ -61,6 +62,16 @@ def _resume(words: Words) -> None:
         words, "resume", "let a slot go on that is held, throttled or stopped", "treewarden resume desk.db writer"
     )
     _file_and_path(word)
+    add_answered(word)
+
+
+def _perform(words: Words) -> None:
+    word = add_word(
+        words, "perform", "run an action that is registered under a name, and say what came of it",
+        "treewarden perform desk.db writer cache_warmup",
+    )  # fmt: skip
+    _file_and_path(word)
+    word.add_argument("name", metavar="NAME")
     add_answered(word)
 
 

@@ -112,6 +112,7 @@ _FIELDS: Final[Mapping[str, Callable[[Namespace], dict[str, Any]]]] = {
     "signal": lambda arguments: {"kind": arguments.kind, "severity": arguments.severity, "text": arguments.text},
     "stop": lambda _: {},
     "resume": lambda _: {},
+    "perform": lambda arguments: {"name": arguments.name},
     "drain": lambda _: {},
     "checkpoint": _checkpoint,
     "roll-back": _target,

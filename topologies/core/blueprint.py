@@ -72,7 +72,7 @@ def validate(blueprint: Blueprint, place: Place | None = None) -> tuple[Problem,
     Not found here: what only a running agent can tell, such as an `on_start` that raises.
     """
     place = place or place_of(blueprint, blueprint.id)
-    found = [*_below(blueprint, place, set()), *_outlets(blueprint, place)]
+    found = [*_below(blueprint, place, set()), *_outlets(blueprint, place), *_performed(blueprint, place, frozenset())]
     return tuple(dict.fromkeys(found))
 
 
@@ -184,6 +184,21 @@ def _outlets(blueprint: Blueprint, place: Place) -> Iterator[Problem]:
         start = next(path for path in cycle if isinstance(specs[path], ChildSpec))
         fault = "is a cycle: with full mailboxes each would wait for the next for ever"
         yield Problem(f"{places[start]}.outlet", " -> ".join(cycle), fault, "take one of these arrows out")
+
+
+def _performed(spec: SupervisorSpec, place: Place, above: frozenset[str]) -> Iterator[Problem]:
+    """Rules whose action nobody registers: for the supervisor that decides by them, or for any of those below it."""
+    known = above | frozenset(spec.actions)
+    wanted: frozenset[str] = getattr(spec.policy, "performs", frozenset())
+    if not wanted <= known:
+        anywhere = known | {name for _, each in walk(spec) for name in each.actions}
+        for name in sorted(wanted - anywhere):
+            fault = "is an action that nobody registers"
+            remedy = guess(name, sorted(anywhere)) or f"write actions = {{ {name} = ... }} for the tree or a child"
+            yield Problem(f"{place.at}.policy", repr(name), fault, remedy)
+    for child, below in zip(spec.children, place.children, strict=True):
+        if isinstance(child, SupervisorSpec):
+            yield from _performed(child, below, known)
 
 
 def _no_mailbox(specs: Mapping[Path, Spec], target: Path, at: str, outlet: str, what: str) -> Iterator[Problem]:

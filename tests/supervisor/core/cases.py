@@ -17,6 +17,7 @@ from treewarden.supervisor.core.action import (
     Escalate,
     FallBack,
     Hold,
+    Perform,
     Recycle,
     Restart,
     Resume,
@@ -30,7 +31,9 @@ from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.decision import Decision, Declined, Option, Policy, attempted, counted, decide
 from treewarden.supervisor.core.history import RestartHistory
 from treewarden.supervisor.core.incident import Incident, Outcome, join, judge, note, open_incident, verdict
+from treewarden.supervisor.core.named import NamedAction
 from treewarden.supervisor.core.signal import (
+    ActionFailed,
     ChildExited,
     OperatorAsked,
     Overloaded,
@@ -197,6 +200,12 @@ messages = st.sampled_from([None, "m1", "m2", "m3"])
 kinds = st.sampled_from([
     "ValueError", "TypeError", "ConnectionError", "TimeoutError", "MemoryError", "json.JSONDecodeError", "Odd",
 ])  # fmt: skip
+
+
+async def nothing(_occasion: object) -> None:
+    """An action that a user has registered."""
+
+
 failures = st.builds(
     Failure,
     kinds,
@@ -233,6 +242,7 @@ def signals(path: st.SearchStrategy[Path] = paths, at: st.SearchStrategy[float] 
         st.builds(Reported, path=path, at=at, kind=words, severity=st.floats(0, 1)),
         st.builds(Recovered, path=path, at=at, kind=words),
         st.builds(OperatorAsked, path=path, at=at, what=words),
+        st.builds(ActionFailed, path=path, at=at, action=st.sampled_from(["warm_up", "check"]), down=st.booleans()),
     )
 
 
@@ -244,6 +254,7 @@ actions = st.one_of(
     st.builds(Break, st.sampled_from(["", "api"]), st.floats(0, 60)),
     st.builds(SetAside, st.sampled_from(["", "m1", "m2"])),
     st.builds(FallBack, st.sampled_from(["", "old", "older"]), st.sampled_from([0.0, 1.5, math.nan])),
+    st.builds(Perform, st.sampled_from(["warm_up", "check", "nobody"]), st.sampled_from([0.0, 2.0, math.nan])),
     st.just(Recycle()),
     st.just(Hold("?")),
     st.just(Stop()),
@@ -259,6 +270,7 @@ specs: st.SearchStrategy[Spec] = st.one_of(
         restore=st.sampled_from(list(Restore)),
         restarts=st.none() | intensities,
         variants=st.sampled_from([{}, {"old": object}]),
+        actions=st.sampled_from([{}, {"warm_up": NamedAction(nothing, helps={"overload": 0.9})}]),
         uses=st.sampled_from([(), ("api",), ("api", "db")]),
         mailbox=st.builds(MailboxSpec, deliveries=st.integers(1, 3)),
     ),
@@ -295,4 +307,5 @@ def cases(draw: st.DrawFn) -> Case:
         spread=draw(st.floats(0, 1, exclude_max=True)),
         code_changed_at=draw(st.none() | times),
         journal_ok=draw(st.booleans()),
+        registered=draw(st.sampled_from([{}, {"check": NamedAction(nothing)}])),
     )

@@ -83,8 +83,8 @@ def test_the_declared_scope_of_each_strategy() -> None:
 
 def test_names_are_those_of_old_journals() -> None:
     assert [action_name(kind) for kind in get_args(Action)] == [
-        "resume", "restart", "roll_back", "throttle", "break", "set_aside", "fall_back", "recycle", "hold", "stop",
-        "escalate",
+        "resume", "restart", "roll_back", "throttle", "break", "set_aside", "fall_back", "perform", "recycle", "hold",
+        "stop", "escalate",
     ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.supervisor.core.event import (
+    ActionPerformed,
     ChaosBegan,
     ChaosEnded,
     CheckpointKept,
@@ -99,6 +100,14 @@ TEXTS: tuple[tuple[Event, str], ...] = (
     ),
     (INCIDENT, "incident 1.1, crash: crashed: ValueError: unlucky"),
     (RESTART, "restart in 0.4 s, confidence 0.82, ladder: crash (incident 1.1)"),
+    (
+        ActionPerformed(path=WRITER, action="warm_up", outcome="timed_out", after=3.0, text="too long", incident="1.1"),
+        "warm_up timed out after 3 s (incident 1.1): too long",
+    ),
+    (
+        ActionPerformed(path=WRITER, action="warm_up", outcome="succeeded", after=0.5, by="ada"),
+        "warm_up succeeded after 0.5 s (by ada)",
+    ),
     (FIXED, "restart: fixed after 10 s (incident 1.1)"),
     (CLOSED, "incident 1.1: fixed after 10 s"),
     (

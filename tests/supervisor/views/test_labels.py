@@ -51,7 +51,7 @@ def test_the_last_label_counts_and_who_has_one_is_not_asked_for() -> None:
         ({"cause": "rain"}, "there is no cause 'rain'; there is transient, overload, bad_state, "),
         ({"by": ""}, "by is ''; it must be one line"),
         ({"incident": "a\nb"}, "incident is 'a\\nb'; it must be one line"),
-        ({"symptoms": (("crash", "rain"),)}, "there is no symptom 'rain'; there is bad_state, "),
+        ({"symptoms": (("crash", "rain"),)}, "there is no symptom 'rain'; there is action_failed, bad_state, "),
     ],
 )
 def test_what_is_no_label_is_refused(changes: dict[str, str], sentence: str) -> None:

@@ -104,7 +104,7 @@ def test_a_problem_stands_where_its_value_does(table: dict[str, object]) -> None
 
 
 def test_every_field_can_be_said() -> None:
-    not_in_toml = {"id", "agent", "args", "variants", "outlet", "children", "router", "entry", "topic"}
+    not_in_toml = {"id", "agent", "args", "variants", "actions", "outlet", "children", "router", "entry", "topic"}
     assert {each.name for each in fields(ChildSpec)} - not_in_toml == set(AGENT)
     as_child = {"restart", "shutdown", "significant", "stable_after"}
     in_python = {"on_start", "start_within"}  # a function of the program, and its limit

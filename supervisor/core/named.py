@@ -1,0 +1,96 @@
+"""Actions that a user registers under a name of their own: `cache_warmup`, `health_check`."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, cast
+
+from attrs import Attribute, evolve, field, frozen
+
+from .likelihoods import CAUSES, UNKNOWN, Cause, Likelihoods, Row
+
+__all__ = ["NO_ACTIONS", "RESERVED", "NamedAction", "helps_by_cause", "knowing", "named_actions"]
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+RESERVED: Final = frozenset({
+    "any", "break", "escalate", "fall_back", "hold", "perform", "recycle", "restart", "restart_all", "restart_rest",
+    "resume", "roll_back", "set_aside", "stop", "throttle",
+})  # fmt: skip
+"""Names that have a meaning already."""
+_ELSEWHERE: Final = 0.05
+"""P(an action ends an incident of a cause that it is not said to help against)."""
+
+
+def _runs(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if not callable(value):
+        raise ValueError(f"{attribute.name} is {value!r:.80}; give an async function of one Occasion")
+
+
+def _limit(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise ValueError(f"{attribute.name} is {value!r}; give seconds, more than 0 and finite")
+
+
+def _shares(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{attribute.name} is {value!r}; give {{'overload': 0.7}}")
+    for cause, share in cast("Mapping[Any, Any]", value).items():
+        if cause not in list(Cause):
+            raise ValueError(f"{attribute.name} has {cause!r}; the causes are {', '.join(Cause)}")
+        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+            raise ValueError(f"{attribute.name}.{cause} is {share!r}; it must be from 0 to 1")
+
+
+@frozen
+class NamedAction:
+    """What runs under a name, and for how long at most.
+
+    `run` is called with an `Occasion`. Its return is success; what it raises, and being cut off, is failure. It runs
+    beside the supervisor's loop, in a task that its supervisor owns.
+    """
+
+    run: Callable[..., Awaitable[object]] = field(validator=_runs)
+    within: float = field(default=30.0, validator=_limit)
+    """Seconds after which it is cancelled."""
+    helps: Mapping[str, float] = field(factory=dict[str, float], validator=_shares)
+    """P(it ends the incident), by cause, as `belief()` is to see it: `{"overload": 0.7}`. The causes left out count as
+    0.05; if all are, each counts as 0.2."""
+
+
+NO_ACTIONS: Final[Mapping[str, NamedAction]] = MappingProxyType({})
+
+
+def named_actions(given: Any) -> Mapping[str, NamedAction]:
+    """Registered actions by name; a function alone gets the default limit. Raises `ValueError` for what is none."""
+    if isinstance(given, Mapping) and not given:
+        return NO_ACTIONS
+    if not isinstance(given, Mapping):
+        raise ValueError(f"actions is {given!r:.80}; give {{'cache_warmup': function}}")
+    found: dict[str, NamedAction] = {}
+    for name, action in cast("Mapping[Any, Any]", given).items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ValueError(f"actions has {name!r}; name an action in lower case, as in 'cache_warmup'")
+        if name in RESERVED:
+            raise ValueError(f"actions has {name!r}, which has a meaning already; name it differently")
+        try:
+            found[name] = action if isinstance(action, NamedAction) else NamedAction(action)
+        except ValueError as error:
+            raise ValueError(f"actions.{name}: {error}") from None
+    return found
+
+
+def helps_by_cause(action: NamedAction) -> Row:
+    """P(the action ends an incident | cause), in the order of `Cause`."""
+    if not action.helps:
+        return UNKNOWN
+    return cast("Row", tuple([float(action.helps.get(cause, _ELSEWHERE)) for cause in CAUSES]))
+
+
+def knowing(by: Likelihoods, actions: Mapping[str, NamedAction]) -> Likelihoods:
+    """The same numbers, with what is said of registered actions."""
+    if not actions:
+        return by
+    return evolve(by, fixes={**by.fixes, **{name: helps_by_cause(action) for name, action in actions.items()}})
