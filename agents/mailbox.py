@@ -49,7 +49,8 @@ class Mailbox(Bounded):
         self.reserved = 0
         """Room promised to messages that have not come yet."""
         self.sure = 0
-        """For how many messages there is room for sure; 0 if that has to be looked up, or nothing is taken."""
+        """For how many messages there is room for sure; 0 if that has to be looked up, or nothing is taken. They count
+        as come already, so that whoever puts one there has but this number to change."""
         self.closed: AgentStopped | IntakeClosed | None = None
         """Set when the slot ended for good, or is being drained; a message that is refused gets an error that says
         the same."""
@@ -79,8 +80,17 @@ class Mailbox(Bounded):
         """`has_room` of one that takes messages, to be remembered for the next ones too."""
         if self.closed is None:
             free = self.spec.capacity - len(self) - self.reserved
-            self.sure = free if free > 0 else 0
-        return self.sure > 0
+            if free > 0:
+                self.come += free - self.sure
+                self.sure = free
+                return True
+            self._look_again()
+        return False
+
+    @property
+    def accepted(self) -> int:
+        """How many messages have come to wait here."""
+        return self.come - self.sure
 
     @property
     def ended(self) -> bool:
@@ -142,7 +152,6 @@ class Mailbox(Bounded):
     def put_plain(self, item: object) -> None:
         """Queue a message of normal priority, for which there is room for sure."""
         self.sure -= 1
-        self.accepted += 1
         if not self.arrived:
             self._since_in = self.now()
         self.arrived.append(item)
@@ -163,7 +172,7 @@ class Mailbox(Bounded):
                 return
             if not self._make_room(item, priority, self.spec.overflow):
                 return
-        self.accepted += 1
+        self.come += 1
         self._put(item, priority)
 
     async def put(self, item: object, priority: int = Priority.NORMAL) -> None:
@@ -213,7 +222,7 @@ class Mailbox(Bounded):
             if not merges and not self._make_room(item, priority, overflow):
                 return False
         self.reserved += 1
-        self.sure = 0
+        self._look_again()
         return True
 
     def fill(self, item: object, priority: int = Priority.NORMAL, overflow: Overflow | None = None) -> None:
@@ -223,7 +232,7 @@ class Mailbox(Bounded):
             raise self._ended()
         if (overflow or self.spec.overflow) is Overflow.COALESCE and not self.has_room and self._merge(item, priority):
             return
-        self.accepted += 1
+        self.come += 1
         self._put(item, priority)
 
     def release(self) -> None:
@@ -233,7 +242,7 @@ class Mailbox(Bounded):
 
     def put_back(self, items: list[Any]) -> None:
         """Return messages to the head, in their order, whatever the capacity: they had been accepted before."""
-        self.sure = 0
+        self._look_again()
         self.prepend(items)
         self._wake()
 
@@ -246,12 +255,16 @@ class Mailbox(Bounded):
     def take(self) -> object | None:
         """The next item, or None: control first, then ticks, high, normal, low. Only control while paused."""
         if self.simple:
-            if not self.next_ones:
+            next_ones = self.next_ones
+            if not next_ones:
                 arrived = self.arrived
                 if len(arrived) < 2:
                     return arrived.pop() if arrived else None
-                self._turn_over()
-            return self.next_ones.pop()
+                self._since = self._since_in
+                next_ones.extend(arrived)
+                next_ones.reverse()
+                arrived.clear()
+            return next_ones.pop()
         if self._control:
             return self._control.pop(0)
         if self._paused:
@@ -356,7 +369,7 @@ class Mailbox(Bounded):
     def close(self, error: AgentStopped) -> list[object]:
         """End for good: senders that wait get an error like `error`; returns what was left, in order."""
         self.closed = error
-        self.sure = 0
+        self._look_again()
         self._control = None
         left = self.clear()
         if self._aside is not None:
@@ -369,14 +382,14 @@ class Mailbox(Bounded):
         """Take messages again, for somebody lives here once more, perhaps under another spec. A drain goes on."""
         if self.ended:
             self.closed = None
-        self.sure = 0
+        self._look_again()
         self._admit()
 
     def close_intake(self, error: IntakeClosed) -> None:
         """Refuse what comes from outside of `error.scope`, with an error like `error`. Senders that wait get in."""
         if self.closed is None:
             self.closed = error
-            self.sure = 0
+            self._look_again()
 
     def open_intake(self, error: IntakeClosed) -> None:
         """Take back `close_intake(error)`."""
@@ -384,6 +397,11 @@ class Mailbox(Bounded):
             self.closed = None
 
     # -- inside
+
+    def _look_again(self) -> None:
+        """There may be less room than was thought."""
+        self.come -= self.sure
+        self.sure = 0
 
     def _refuse(self, item: object) -> None:
         """Raise why nothing is taken, unless `item` comes from inside of what is being drained."""
@@ -400,7 +418,7 @@ class Mailbox(Bounded):
         return AgentStopped(str(closed), path=closed.path, exit=closed.exit)
 
     def _put(self, item: object, priority: int) -> None:
-        self.sure = 0
+        self._look_again()
         if priority == Priority.NORMAL:
             if not self.arrived:
                 self._since_in = self.now()
@@ -426,5 +444,5 @@ class Mailbox(Bounded):
         """Promise free room to the sender that has waited longest; it cannot be overtaken."""
         while self._room and self.has_room:
             self.reserved += 1
-            self.sure = 0
+            self._look_again()
             self._room.popleft().give()

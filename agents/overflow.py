@@ -17,13 +17,14 @@ __all__ = ["Bounded", "kind_of"]
 class Bounded(Lanes):
     """Lanes with an address and a policy for when they are full. It counts what comes, and what is given up."""
 
-    __slots__ = ("_dropped_kinds", "accepted", "dropped", "on_drop", "path", "spec")
+    __slots__ = ("_dropped_kinds", "come", "dropped", "on_drop", "path", "spec")
 
     def __init__(self, path: Path, spec: MailboxSpec, now: Callable[[], float]) -> None:
         super().__init__(now)
         self.path = path
         self.spec = spec
-        self.accepted: int = 0
+        self.come: int = 0
+        """Messages that have come, and those that may without a look at how full it is."""
         self.dropped = 0
         self.on_drop: Callable[[object, str], None] | None = None
         """Gets every message that the overflow policy gives up, and why."""
@@ -59,7 +60,7 @@ class Bounded(Lanes):
         victim = self.replace(priority, _like(item), item)
         if victim is None:
             return False
-        self.accepted += 1
+        self.come += 1
         self._drop(victim, "a newer message of its kind replaced it")
         return True
 

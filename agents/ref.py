@@ -24,6 +24,7 @@ __all__ = ["Ref", "ended_by", "handled_by", "item_for", "leave_with_settle"]
 R = TypeVar("R")
 
 _NORMAL: Final = Priority.NORMAL
+_turn_now: Final = current_turn.get
 _PRIORITIES: Final = (Priority.HIGH, _NORMAL, Priority.LOW)
 _WAITING_POLICIES: Final = (Overflow.WAIT, Overflow.COALESCE)
 
@@ -68,19 +69,23 @@ class Ref:
         Raises `MailboxFull`, `AgentStopped`, `IntakeClosed`, `NotHandled`, `NoSuchSlot`, `DurabilityError` (the disk
         took nothing within that time), `CommitFailed` (it refused this message).
         """
-        slot, turn = self._slot, current_turn.get()
+        slot, turn = self._slot, _turn_now()
         if (
-            slot is not None
-            and turn is None
+            turn is None
+            and slot is not None
             and type(message) in slot.plain
-            and priority == _NORMAL
+            and priority is _NORMAL
             and (slot.sure or slot.look_for_room() or slot.has_to_wait(message))
         ):
             if not slot.sure:
                 await self._line_up(slot, self._traffic.now() + within)
                 slot.fill(message)
                 return
-            slot.put_plain(message)
+            if slot.arrived and slot.rouse is None:
+                slot.sure -= 1
+                slot.arrived.append(message)  # whoever reads has been woken for those before it
+            else:
+                slot.put_plain(message)
             traffic = self._traffic
             traffic.sent += 1
             if traffic.sent >= SENT_PER_CHECKPOINT or traffic.now() - traffic.since > SECONDS_PER_CHECKPOINT:
@@ -108,12 +113,15 @@ class Ref:
 
         Raises `MailboxFull` where `tell` would wait, and `DurabilityError` where it would wait for the disk.
         """
-        slot, turn = self._slot, current_turn.get()
-        if slot is not None and turn is None and type(message) in slot.plain and priority == _NORMAL:
-            if slot.sure or slot.look_for_room():
-                slot.put_plain(message)
-            else:
+        slot, turn = self._slot, _turn_now()
+        if turn is None and slot is not None and type(message) in slot.plain and priority is _NORMAL:
+            if not slot.sure and not slot.look_for_room():
                 slot.put_nowait(message)
+            elif slot.arrived and slot.rouse is None:
+                slot.sure -= 1
+                slot.arrived.append(message)  # whoever reads has been woken for those before it
+            else:
+                slot.put_plain(message)
             return
         audience = self._audience(turn, priority)
         if audience is not None:
@@ -144,13 +152,13 @@ class Ref:
         Raises `AskTimeout`, `AgentFailed` (the handler raised), `AskCycle`, `AgentStopped`, `IntakeClosed`,
         `MailboxFull`, `NotHandled`, `NoSuchSlot`.
         """
-        slot, turn, traffic = self._slot, current_turn.get(), self._traffic
+        slot, turn, traffic = self._slot, _turn_now(), self._traffic
         now = traffic.now()
         if (
-            slot is not None
-            and turn is None
+            turn is None
+            and slot is not None
             and type(message) in slot.plain
-            and priority == _NORMAL
+            and priority is _NORMAL
             and slot.serve is not None
             and slot.is_idle
         ):

@@ -24,6 +24,7 @@ from .slot import current_turn
 __all__ = ["failed", "handle_messages", "run_agent", "start_agent"]
 
 _SETTLES_IN_FLIGHT: Final = 256
+_BETWEEN_LOOKS: Final = range(LOOK_EVERY)
 _ORDERS: Final = frozenset({StopOrder, BodyEnded, StopAsked, CheckpointDue, RunAgain, Raised, Begun})
 
 
@@ -122,67 +123,79 @@ async def handle_messages(life: Life) -> Exit | None:
     light, durable = life.light and not life.outlet, slot.durable
     if light and agent.plain:
         slot.serve = partial(_serve, life, task.context)
-    next_ones, share, handled = slot.next_ones, Slice(life.rounds), 0
+    arrived, next_ones, alone = slot.arrived, slot.next_ones, slot.mail is slot
+    find, share = handlers.get, Slice(life.rounds)
     while True:
-        item = next_ones.pop() if next_ones and slot.simple else slot.take()
-        try:
-            if item is None:
-                slot.reader = task
-                await wait_task_rescheduled(leave)
-                if slot.agent is not agent or slot.inflight:
+        for _ in _BETWEEN_LOOKS:
+            if not slot.simple or not alone:
+                item = slot.take()
+            elif next_ones:
+                item = next_ones.pop()
+            elif arrived:
+                item = slot.take() if len(arrived) > 1 else arrived.pop()
+            else:
+                item = None
+            try:
+                if item is None:
+                    slot.reader = task
+                    await wait_task_rescheduled(leave)
+                    if slot.agent is not agent or slot.inflight:
+                        if not life.cancellable:
+                            return None
+                        await _stay(life)
+                    share.rested = True
+                    break
+                handler = find(type(item))
+                if handler is not None and light:
+                    slot.busy = item
+                    rest = None
+                    try:
+                        result = handler(agent, item)
+                    except Exception as error:
+                        if not bear(life, item, error):
+                            raise
+                    else:
+                        if (
+                            agent.state is not life.state
+                            or turn.events
+                            or (result is not None and type(result) is CoroutineType)
+                        ):
+                            rest = finish(life, item, result)
+                        else:  # all that there is to settle
+                            slot.handled += 1
+                            slot.busy = None
+                            if slot.agent is agent:
+                                continue
+                elif handler is not None:
+                    rest = call(life, item, item, handler)
+                elif type(item) in _ORDERS:
+                    if not life.cancellable:
+                        if type(item) is StopOrder and not (item.drain and len(slot)):
+                            return Stopped(item.reason)
+                        life.left = item
+                        return None
+                    exit = await _obey(life, item)
+                    if exit is not None:
+                        return exit
+                    continue
+                else:
+                    rest = unwrap(life, item)
+                if rest is not None:
+                    if not life.cancellable:
+                        if slot.agent is agent:
+                            life.left = rest
+                        else:
+                            Begun(rest, life.called).discard()
+                        return None
+                    await rest
+                    await _stay(life)
+                elif durable or slot.agent is not agent:
                     if not life.cancellable:
                         return None
                     await _stay(life)
-                share.rested = True
-                handled = 0
-                continue
-            handler = handlers.get(type(item))
-            if handler is not None and light:
-                slot.busy = item
-                rest = None
-                try:
-                    result = handler(agent, item)
-                except Exception as error:
-                    if not bear(life, item, error):
-                        raise
-                else:
-                    if agent.state is not life.state or turn.events or type(result) is CoroutineType:
-                        rest = finish(life, item, result)
-                    else:  # all that there is to settle
-                        slot.handled += 1
-                        slot.busy = None
-            elif handler is not None:
-                rest = call(life, item, item, handler)
-            elif type(item) in _ORDERS:
-                if not life.cancellable:
-                    if type(item) is StopOrder and not (item.drain and len(slot)):
-                        return Stopped(item.reason)
-                    life.left = item
-                    return None
-                exit = await _obey(life, item)
-                if exit is not None:
-                    return exit
-                continue
-            else:
-                rest = unwrap(life, item)
-            if rest is not None:
-                if not life.cancellable:
-                    if slot.agent is agent:
-                        life.left = rest
-                    else:
-                        Begun(rest, life.called).discard()
-                    return None
-                await rest
-                await _stay(life)
-            elif durable or slot.agent is not agent:
-                if not life.cancellable:
-                    return None
-                await _stay(life)
-        except Stop as stop:
-            return _in_order(stop.reason)
-        handled += 1
-        if handled == LOOK_EVERY:
-            handled = 0
+            except Stop as stop:
+                return _in_order(stop.reason)
+        else:
             if share.is_over():
                 await share.give_way()
                 if slot.agent is not agent and not life.cancellable:
@@ -198,7 +211,7 @@ def _serve(life: Life, context: Context, answer: Answer) -> tuple[Any] | tuple[(
     handler = agent.plain.get(type(envelope.body))
     if handler is None:
         return None
-    slot.accepted += 1
+    slot.come += 1
     slot.busy = envelope
     try:
         try:

@@ -102,6 +102,7 @@ class Traffic:
         try:
             return await place.wait()
         finally:
+            self.sent, self.since = 0, self.now()  # it has waited, and so has everybody else who sends from now on
             if bucket is not None:
                 bucket.pop(place, None)
 

@@ -32,7 +32,7 @@ class Lanes:
         self._since_in = 0.0
         """When the first of `arrived` came."""
         self._since = 0.0
-        """When the oldest that was put into `_out` arrived, or earlier."""
+        """When the oldest that was put into `next_ones` arrived, or earlier."""
         self._due: list[object] | None = None
         self._high: Lane | None = None
         self._low: Lane | None = None
@@ -159,11 +159,14 @@ class Lanes:
 
     def _turn_over(self) -> None:
         """Move what was filled behind what is being emptied."""
-        arrived = self.arrived
-        if arrived:
-            if not self.next_ones:
-                self._since = self._since_in
-            self.next_ones[:0] = arrived[::-1]
+        arrived, next_ones = self.arrived, self.next_ones
+        if not next_ones:  # the usual case: no slice, which costs more than all of this
+            self._since = self._since_in
+            next_ones.extend(arrived)
+            next_ones.reverse()
+            arrived.clear()
+        elif arrived:
+            next_ones[:0] = arrived[::-1]
             arrived.clear()
 
     def _remove_beside(self, lane: Lane | None, wanted: Callable[[object], bool]) -> object | None:
