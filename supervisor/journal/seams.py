@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import trio
+from outcome import Outcome
 
-__all__ = ["Connect", "RunSync", "in_thread"]
+__all__ = ["Connect", "RunSync", "begin_in_thread", "in_thread"]
 
 T = TypeVar("T")
 
@@ -30,16 +32,19 @@ async def in_thread(call: Callable[..., T], /, *args: Any) -> T:
     delivered at the next checkpoint.
     """
     task = trio.lowlevel.current_task()
-    token = trio.lowlevel.current_trio_token()
-
-    def run() -> T:
-        return call(*args)
-
-    def deliver(result: Any) -> None:
-        token.run_sync_soon(trio.lowlevel.reschedule, task, result)
 
     def abort(_raise_cancel: object) -> trio.lowlevel.Abort:
         return trio.lowlevel.Abort.FAILED
 
-    trio.lowlevel.start_thread_soon(run, deliver, "treewarden journal")
+    begin_in_thread(partial(call, *args), partial(trio.lowlevel.reschedule, task))
     return await trio.lowlevel.wait_task_rescheduled(abort)
+
+
+def begin_in_thread(call: Callable[[], T], then: Callable[[Outcome[T]], object]) -> None:
+    """Run a blocking call in a worker thread of trio's; `then` is called in the loop, between two tasks, with what it
+    came to. It must not raise.
+
+    The thread keeps the name that it has: to give it one for each call would cost two calls of the system.
+    """
+    token = trio.lowlevel.current_trio_token()
+    trio.lowlevel.start_thread_soon(call, lambda result: token.run_sync_soon(then, result))

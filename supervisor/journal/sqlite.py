@@ -6,18 +6,16 @@ import math
 import pathlib
 import secrets
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 
 import trio
-from attrs import define, field
 
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import CommitFailed, ConfigurationError, JournalError
+from treewarden.agents.errors import ConfigurationError, JournalError
 from treewarden.agents.ports import Clock
 from treewarden.agents.waiting import Level
 
@@ -27,48 +25,23 @@ from ..loop_watch import runs_in_real_time
 from . import rows
 from .blobs import survey
 from .holder import ProcessTable, ProcfsTable
-from .owned import OwnedFile, Written
+from .owned import OwnedFile
 from .port import START, CommandRow, Commit, DeadRow, Kept, Opened, Record, Recovered, Seq, Survey
 from .recent import Recent
-from .resting import follows, works_of
 from .seams import Connect, RunSync, in_thread
 from .taking import Claim
+from .writer import Pending, Question, Then, Writer
 
 __all__ = ["SqliteJournal"]
 
 T = TypeVar("T")
 
-Then: TypeAlias = Callable[[BaseException | None], None]
-
-_BATCH: Final = 128
-"""Commits to one transaction: so many are answered at once, and everybody whom they wake runs before anybody else does.
-
-More would cost the loop more than it would save the disk."""
 _HEED_EVERY: Final = 0.1
 """Seconds between two looks at whether another process has left a command."""
 _STEP: Final = 4_000_000
 """Characters of large values that one step of a compaction deletes."""
 _PAGES: Final = 256
 """Pages that one step gives back to the disk."""
-
-
-@define(eq=False)
-class _Pending:
-    """A commit that is queued, and who is to be told."""
-
-    commit: Commit
-    then: Then
-    head: Seq = START
-
-
-@define(eq=False)
-class _Question:
-    """A read that is queued: it sees the commits before it, and none behind it."""
-
-    ask: Callable[[sqlite3.Connection], Any]
-    answered: trio.Event = field(factory=trio.Event)
-    answer: Any = None
-    error: BaseException | None = None
 
 
 class SqliteJournal:
@@ -116,20 +89,15 @@ class SqliteJournal:
         )
         self._clock = clock
         self._run_sync = run_sync
-        self._queue: deque[_Pending | _Question] = deque()
-        self._work = trio.Event()
         self._level = Level()
         """The head, for those who wait for it to move."""
-        self._closing = False
-        self._ended = False
         self._file: OwnedFile | None = None
         self._recent = Recent()
-        self._renew_at = -math.inf
+        self._writer: Writer | None = None
         self._heeded: int | None = None
         """`data_version` when commands were last looked for."""
         self._nursery: AbstractAsyncContextManager[trio.Nursery] | None = None
-        self._scope: trio.CancelScope | None = None
-        self._token: trio.lowlevel.TrioToken | None = None
+        self._entered = False
 
     @property
     def opened(self) -> Opened:
@@ -142,30 +110,37 @@ class SqliteJournal:
     @property
     def _owned(self) -> OwnedFile:
         if self._file is None:
-            raise JournalError(f"{self._claim.file} is not open: use the journal inside its `async with`")
+            raise self._not_open()
         return self._file
 
     async def __aenter__(self) -> SqliteJournal:
-        if self._token is not None:
+        if self._entered:
             raise JournalError(f"{self._claim.file}: a journal is entered once; make another to open the file again")
-        self._token = trio.lowlevel.current_trio_token()
+        self._entered = True
         file = await self._call(OwnedFile, self._claim)
         self._file = file
         self._recent = Recent(file.opened.head)
         self._level.rise(file.opened.head)
-        self._renew_at = self._clock.now() + self._claim.lease / 3
         self._nursery = trio.open_nursery()
         nursery = await self._nursery.__aenter__()
-        self._scope = nursery.cancel_scope
-        nursery.start_soon(self._write, file, name="journal writer")
+        self._writer = Writer(
+            file,
+            str(self._claim.file),
+            clock=self._clock,
+            run_sync=self._run_sync,
+            lease=self._claim.lease,
+            recent=self._recent,
+            level=self._level,
+            lost=nursery.cancel_scope.cancel,
+        )
+        nursery.start_soon(self._writer.run, name="journal writer")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._nursery is not None
-        self._closing = True
-        self._work.set()
+        self._open.close()
         try:
             # The writer is shielded: it ends when the queue is empty, whatever is cancelled.
             await self._nursery.__aexit__(kind, error, traceback)
@@ -181,7 +156,7 @@ class SqliteJournal:
         for _, event in commit.events:
             if isinstance(event, Later):
                 event.work_out()  # here: a policy of the user's has nothing to do in the thread that writes
-        self._enqueue(_Pending(commit, then))
+        self._open.commit(Pending(commit, then))
 
     async def commit(self, commit: Commit) -> Seq:
         done = trio.Event()
@@ -192,8 +167,8 @@ class SqliteJournal:
                 failed.append(error)
             done.set()
 
-        pending = _Pending(commit, then)
-        self._enqueue(pending)
+        pending = Pending(commit, then)
+        self._open.commit(pending)
         await done.wait()
         for error in failed:
             again = type(error)(*error.args)  # one of its own: others may be told the same
@@ -252,125 +227,31 @@ class SqliteJournal:
             # No other process runs in simulated time, and a look every 0.1 s of it would be all that a test does.
             await trio.sleep(_HEED_EVERY if runs_in_real_time() else self._claim.lease / 3)
 
-    def _enqueue(self, pending: _Pending) -> None:
-        if self._ended:
-            assert self._token is not None
-            self._token.run_sync_soon(pending.then, self._closed())
-        else:
-            self._queue.append(pending)
-            self._work.set()
-
     async def _ask(self, ask: Callable[[sqlite3.Connection], T]) -> T:
-        if self._ended:
+        writer = self._writer
+        if writer is None or writer.ended:
             raise JournalError(f"{self._claim.file} is closed")
-        question = _Question(ask)
-        self._queue.append(question)
-        self._work.set()
+        question = Question(ask)
+        writer.ask(question)
         await question.answered.wait()
         if question.error is not None:
             raise question.error
         return question.answer
 
-    async def _write(self, file: OwnedFile) -> None:
-        """The writer: writes what is queued, answers, and keeps the lease, until the journal closes."""
-        try:
-            with trio.CancelScope(shield=True):
-                while self._queue or not self._closing:
-                    if not self._queue:
-                        with trio.move_on_at(self._renew_at):
-                            await self._work.wait()
-                    self._work = trio.Event()
-                    pending, questions = self._next()
-                    renew = self._clock.now() >= self._renew_at
-                    if pending or questions or renew:
-                        written = await self._run_sync(_work, file, pending, questions, renew)
-                        self._answer(file, pending, questions, written, renew)
-        finally:
-            self._ended = True
-            self._give_up()
+    @property
+    def _open(self) -> Writer:
+        if self._writer is None:
+            raise self._not_open()
+        return self._writer
 
-    def _next(self) -> tuple[list[_Pending], list[_Question]]:
-        """What goes to the disk next: commits, then the questions right behind them."""
-        pending: list[_Pending] = []
-        questions: list[_Question] = []
-        queue = self._queue
-        while queue and len(pending) < _BATCH:
-            item = queue[0]
-            if isinstance(item, _Question):
-                questions.append(item)
-            elif questions:
-                break
-            else:
-                pending.append(item)
-            queue.popleft()
-        return pending, questions
-
-    def _answer(
-        self, file: OwnedFile, pending: list[_Pending], questions: list[_Question], written: Written, renew: bool
-    ) -> None:
-        if renew:
-            self._renew_at = self._clock.now() + self._claim.lease / (3 if written.renewed else 30)
-        if file.lost is not None and self._scope is not None:
-            self._renew_at = math.inf
-            self._scope.cancel()
-        if written.events:
-            self._recent.extend(written.events)
-            self._level.rise(self._recent.head)
-        fallen = self._fallen(written) if written.fallen or written.for_all else ()
-        for item, outcome in zip(pending, written.outcomes, strict=True):
-            if isinstance(outcome, int):
-                item.head = outcome
-                item.then(None)
-            else:
-                item.then(outcome)
-        for item in fallen:
-            error = follows(str(self._claim.file))
-            error.refuses_all = written.for_all
-            item.then(error)
-        for question in questions:
-            question.answered.set()
-
-    def _fallen(self, written: Written) -> list[_Pending]:
-        """Take out of the queue what rests on a commit that was not kept. Nobody was told of that yet."""
-        fallen: list[_Pending] = []
-        left: deque[_Pending | _Question] = deque()
-        for item in self._queue:
-            if isinstance(item, _Pending) and (written.for_all or not written.fallen.isdisjoint(works_of(item.commit))):
-                written.fallen |= works_of(item.commit)
-                fallen.append(item)
-            else:
-                left.append(item)
-        self._queue = left
-        return fallen
-
-    def _give_up(self) -> None:
-        """Nobody is left waiting for a writer that has ended; in order, it has left nothing."""
-        while self._queue:
-            item = self._queue.popleft()
-            if isinstance(item, _Pending):
-                item.then(self._closed())
-            else:
-                item.error = self._closed()
-                item.answered.set()
-
-    def _closed(self) -> CommitFailed:
-        return CommitFailed(f"{self._claim.file} is closed: nothing of it was kept")
+    def _not_open(self) -> JournalError:
+        return JournalError(f"{self._claim.file} is not open: use the journal inside its `async with`")
 
     async def _call(self, call: Callable[..., T], *args: Any) -> T:
         """A call that was begun always reports, so that nobody has to guess what it did."""
         with trio.CancelScope(shield=True):
             return await self._run_sync(call, *args)
         raise AssertionError("a scope that nobody cancels swallows nothing")
-
-
-def _work(file: OwnedFile, pending: list[_Pending], questions: list[_Question], renew: bool) -> Written:
-    written = file.write([item.commit for item in pending], renew) if pending or renew else Written()
-    for question in questions:
-        try:
-            question.answer = file.read(question.ask)
-        except Exception as error:
-            question.error = error
-    return written
 
 
 def _is_only(group: BaseExceptionGroup[BaseException], error: BaseException | None) -> bool:

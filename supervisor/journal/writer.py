@@ -1,0 +1,276 @@
+"""The one writer of a file: a thread takes what is queued to the disk, a batch at a time; the loop is told at once."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+import trio
+from attrs import define, field
+from outcome import Outcome
+
+from treewarden.agents.errors import CommitFailed
+from treewarden.agents.ports import Clock
+from treewarden.agents.waiting import Level
+from treewarden.agents.wake import WAKE
+
+from .owned import OwnedFile, Written
+from .port import START, Commit, Seq
+from .recent import Recent
+from .resting import follows, works_of
+from .seams import RunSync, begin_in_thread, in_thread
+
+__all__ = ["Pending", "Question", "Then", "Writer"]
+
+Then: TypeAlias = Callable[[BaseException | None], None]
+
+_BATCH: Final = 128
+"""Commits to one transaction: so many are answered at once, and everybody whom they wake runs before anybody else does.
+
+More would cost the loop more than it would save the disk."""
+
+
+@define(eq=False)
+class Pending:
+    """A commit that is queued, and who is to be told."""
+
+    commit: Commit
+    then: Then
+    head: Seq = START
+
+
+@define(eq=False)
+class Question:
+    """A read that is queued: it sees the commits before it, and none behind it."""
+
+    ask: Callable[[sqlite3.Connection], Any]
+    answered: trio.Event = field(factory=trio.Event)
+    answer: Any = None
+    error: BaseException | None = None
+
+
+@define(eq=False)
+class _Batch:
+    """What goes to the disk together."""
+
+    pending: list[Pending]
+    questions: list[Question]
+    renew: bool
+
+    def work(self, file: OwnedFile) -> Written:
+        """Blocks; in the writer's thread."""
+        commits = [item.commit for item in self.pending]
+        written = file.write(commits, self.renew) if commits or self.renew else Written()
+        for question in self.questions:
+            try:
+                question.answer = file.read(question.ask)
+            except Exception as error:
+                question.error = error
+        return written
+
+
+class Writer:
+    """One batch is on its way at a time; what is queued meanwhile is the next one. Nothing waits for company, except
+    that what comes in the same round of the loop goes together, where more than one came the last time.
+
+    With `in_thread` it is answered as soon as the thread reports, and not when it is some task's turn: in a busy loop
+    a turn comes after everybody else's.
+    """
+
+    def __init__(
+        self,
+        file: OwnedFile,
+        name: str,
+        *,
+        clock: Clock,
+        run_sync: RunSync,
+        lease: float,
+        recent: Recent,
+        level: Level,
+        lost: Callable[[], object],
+    ) -> None:
+        """`lost` is called when this process may not write any more."""
+        self._file = file
+        self._name = name
+        self._clock = clock
+        self._run_sync = run_sync
+        self._lease = lease
+        self._recent = recent
+        self._level = level
+        self._queue: deque[Pending | Question] = deque()
+        self._renew_at = clock.now() + lease / 3
+        self._closing = False
+        self.ended = False
+        self._lost = lost
+        self._token = trio.lowlevel.current_trio_token()
+        self._task: trio.lowlevel.Task | None = None
+        self._parked: trio.lowlevel.Task | None = None
+        """Its task, while that has nothing to do."""
+        self._away: _Batch | None = None
+        """What is on its way to the disk."""
+        self._failed: BaseException | None = None
+        """What somebody raised who was told an answer."""
+        self._lone = False
+        """The last transaction was of one commit: whoever sent it waits for the answer before it sends another."""
+
+    def commit(self, pending: Pending) -> None:
+        """Queue a commit. After the end it is told so, as soon as the loop comes to that."""
+        if self.ended:
+            self._token.run_sync_soon(pending.then, self._closed())
+        else:
+            self._queue.append(pending)
+            self._wake()
+
+    def ask(self, question: Question) -> None:
+        """Queue a question; not after the end."""
+        self._queue.append(question)
+        self._wake()
+
+    def close(self) -> None:
+        """End when the queue is empty."""
+        self._closing = True
+        self._rouse()
+
+    async def run(self) -> None:
+        """Write what is queued, answer, and keep the lease, until it is closed. Cancellation has to wait for that."""
+        self._task = trio.lowlevel.current_task()
+        try:
+            with trio.CancelScope(shield=True):
+                while self._away is not None or self._queue or not self._closing:
+                    await self._turn()
+        finally:
+            self.ended = True
+            self._give_up()
+
+    async def _turn(self) -> None:
+        """Send what there is to send; then wait for more, for the end, or for the lease."""
+        if self._failed is not None:
+            raise self._failed
+        if self._away is None:
+            batch = self._next()
+            if batch is not None and self._run_sync is not in_thread:
+                self._answer(batch, await self._run_sync(batch.work, self._file))
+                return
+            if batch is not None:
+                self._send(batch)
+            elif self._closing:
+                return
+        # While a batch is away, the one after it renews if it is time; here that is looked at now and then.
+        due = self._renew_at if self._away is None else max(self._renew_at, self._clock.now() + self._lease / 30)
+        with trio.move_on_at(due):
+            self._parked = self._task
+            await trio.lowlevel.wait_task_rescheduled(self._unpark)
+
+    def _unpark(self, _: object) -> trio.lowlevel.Abort:
+        self._parked = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def _wake(self) -> None:
+        """Something was queued."""
+        if self._away is None and self._parked is not None:
+            if self._lone and self._run_sync is in_thread:
+                self._send_next()
+            else:
+                self._rouse()
+
+    def _rouse(self) -> None:
+        parked, self._parked = self._parked, None
+        if parked is not None:
+            trio.lowlevel.reschedule(parked, WAKE)
+
+    def _send_next(self) -> None:
+        batch = self._next()
+        if batch is not None:
+            self._send(batch)
+
+    def _send(self, batch: _Batch) -> None:
+        self._away = batch
+        file = self._file
+        begin_in_thread(lambda: batch.work(file), self._back)
+
+    def _back(self, result: Outcome[Written]) -> None:
+        """The thread has reported: in the loop, between two tasks, in the name of the writer's."""
+        assert self._task is not None
+        try:
+            self._task.context.run(self._answer_and_go_on, result)
+        except BaseException as error:
+            self._failed = error
+            self._rouse()
+
+    def _answer_and_go_on(self, result: Outcome[Written]) -> None:
+        batch, self._away = self._away, None
+        assert batch is not None
+        self._lone = len(batch.pending) <= 1
+        self._answer(batch, result.unwrap())
+        self._send_next()
+        if self._away is None and self._closing:
+            self._rouse()
+
+    def _next(self) -> _Batch | None:
+        """What goes to the disk next: commits, then the questions right behind them."""
+        pending: list[Pending] = []
+        questions: list[Question] = []
+        queue = self._queue
+        while queue and len(pending) < _BATCH:
+            item = queue[0]
+            if isinstance(item, Question):
+                questions.append(item)
+            elif questions:
+                break
+            else:
+                pending.append(item)
+            queue.popleft()
+        renew = self._clock.now() >= self._renew_at
+        return _Batch(pending, questions, renew) if pending or questions or renew else None
+
+    def _answer(self, batch: _Batch, written: Written) -> None:
+        if batch.renew:
+            self._renew_at = self._clock.now() + self._lease / (3 if written.renewed else 30)
+        if self._file.lost is not None:
+            self._renew_at = math.inf
+            self._lost()
+        if written.events:
+            self._recent.extend(written.events)
+            self._level.rise(self._recent.head)
+        fallen = self._fallen(written) if written.fallen or written.for_all else ()
+        for item, outcome in zip(batch.pending, written.outcomes, strict=True):
+            if isinstance(outcome, int):
+                item.head = outcome
+                item.then(None)
+            else:
+                item.then(outcome)
+        for item in fallen:
+            error = follows(self._name)
+            error.refuses_all = written.for_all
+            item.then(error)
+        for question in batch.questions:
+            question.answered.set()
+
+    def _fallen(self, written: Written) -> list[Pending]:
+        """Take out of the queue what rests on a commit that was not kept. Nobody was told of that yet."""
+        fallen: list[Pending] = []
+        left: deque[Pending | Question] = deque()
+        for item in self._queue:
+            if isinstance(item, Pending) and (written.for_all or not written.fallen.isdisjoint(works_of(item.commit))):
+                written.fallen |= works_of(item.commit)
+                fallen.append(item)
+            else:
+                left.append(item)
+        self._queue = left
+        return fallen
+
+    def _give_up(self) -> None:
+        """Nobody is left waiting for a writer that has ended; in order, it has left nothing."""
+        while self._queue:
+            item = self._queue.popleft()
+            if isinstance(item, Pending):
+                item.then(self._closed())
+            else:
+                item.error = self._closed()
+                item.answered.set()
+
+    def _closed(self) -> CommitFailed:
+        return CommitFailed(f"{self._name} is closed: nothing of it was kept")

@@ -1,0 +1,135 @@
+"""The writer with a thread: every batch is answered, in order, however its answers and the end of the journal meet."""
+
+from __future__ import annotations
+
+import pathlib
+import sqlite3
+import threading
+from contextlib import closing
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from treewarden.supervisor.journal.port import Commit
+from treewarden.supervisor.journal.seams import in_thread
+
+from ...journals import DESK, Told, on_disk, settle, state
+
+MARK: ContextVar[str] = ContextVar("MARK", default="nobody's")
+
+
+class Slow:
+    """Connections whose COMMITs wait in their thread, and are counted."""
+
+    def __init__(self) -> None:
+        self.may = threading.Event()
+        self.may.set()
+        self.commits = 0
+
+    def connect(self, *args: Any, **options: Any) -> sqlite3.Connection:
+        slow = self
+
+        class Held(sqlite3.Connection):
+            def execute(self, sql: str, /, *parameters: Any) -> sqlite3.Cursor:
+                if sql == "COMMIT":
+                    slow.commits += 1
+                    assert slow.may.wait(30)
+                return super().execute(sql, *parameters)
+
+        return sqlite3.connect(*args, factory=Held, **options)
+
+
+async def test_one_after_the_other_each_is_a_transaction(tmp_path: pathlib.Path) -> None:
+    slow = Slow()
+    async with on_disk(tmp_path / "tree.db", run_sync=in_thread, connect=slow.connect) as journal:
+        before = slow.commits
+        for number in range(1, 21):
+            await journal.commit(settle(number))
+        assert slow.commits == before + 20
+        assert (await journal.recover(DESK)).state == state(20)
+
+
+async def test_what_comes_while_one_is_away_goes_together(tmp_path: pathlib.Path) -> None:
+    slow, told, last = Slow(), Told(), trio.Event()
+    async with on_disk(tmp_path / "tree.db", run_sync=in_thread, connect=slow.connect) as journal:
+        await journal.commit(settle(1))
+        before = slow.commits
+        slow.may.clear()
+        for number in range(2, 51):
+            journal.submit(settle(number), told.of(str(number)))
+        journal.submit(settle(51), lambda _: last.set())
+        slow.may.set()
+        await last.wait()
+        assert told.kept == [str(number) for number in range(2, 51)]
+        assert slow.commits == before + 2
+        assert (await journal.recover(DESK)).state == state(51)
+
+
+async def test_closing_waits_for_what_is_away_and_for_what_is_queued(tmp_path: pathlib.Path) -> None:
+    slow, told = Slow(), Told()
+
+    async def let_go() -> None:
+        await trio.testing.wait_all_tasks_blocked()  # the journal is closing
+        assert told.news == []
+        slow.may.set()
+
+    away = on_disk(tmp_path / "tree.db", run_sync=in_thread, connect=slow.connect)
+    async with trio.open_nursery() as nursery, away as journal:
+        await journal.commit(settle(1))
+        slow.may.clear()
+        journal.submit(settle(2), told.of("2"))
+        journal.submit(settle(3), told.of("3"))
+        nursery.start_soon(let_go)
+    assert told.kept == ["2", "3"]
+    async with on_disk(tmp_path / "tree.db") as journal:
+        assert (await journal.recover(DESK)).state == state(3)
+
+
+async def test_whoever_is_told_runs_in_the_context_of_the_writer(tmp_path: pathlib.Path) -> None:
+    found: list[str] = []
+    done = trio.Event()
+
+    def then(_: BaseException | None) -> None:
+        found.append(MARK.get())
+        done.set()
+
+    MARK.set("of the journal")
+    async with on_disk(tmp_path / "tree.db", run_sync=in_thread) as journal:
+        MARK.set("of whoever commits")
+        journal.submit(Commit(), then)
+        await done.wait()
+    assert found == ["of the journal"]
+
+
+async def test_what_somebody_raises_who_is_told_ends_the_journal(tmp_path: pathlib.Path) -> None:
+    def then(_: BaseException | None) -> None:
+        raise LookupError("told too much")
+
+    with pytest.RaisesGroup(LookupError):
+        async with on_disk(tmp_path / "tree.db", run_sync=in_thread) as journal:
+            journal.submit(Commit(), then)
+            await trio.sleep_forever()
+
+
+def test_the_lease_is_kept_while_nobody_writes(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "tree.db"
+
+    def lease_until() -> float:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+            return connection.execute("SELECT lease_until FROM owner").fetchone()[0]
+
+    async def main() -> None:
+        clock = trio.lowlevel.current_clock()
+        assert isinstance(clock, MockClock)
+        async with on_disk(file, run_sync=in_thread) as journal:
+            for _ in range(3):
+                before = lease_until()
+                clock.jump(4)
+                await trio.testing.wait_all_tasks_blocked()  # the writer has begun
+                await journal.blobs()  # answered behind it
+                assert lease_until() > before
+
+    trio.run(main, clock=MockClock())
