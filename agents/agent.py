@@ -49,7 +49,7 @@ class Agent(Generic[S]):
     """Without `on_start`, body or ticks: it has nothing to do before its first message."""
 
     life: Life
-    """Set before `on_start`; absent in `__init__`."""
+    """Set before `on_start`, or before the first message of an agent that sleeps until then; absent in `__init__`."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -63,10 +63,13 @@ async def _start_child(supervisor: Supervisor, spec: Spec) -> Started:
 def start_dynamic(supervisor: Supervisor, call: Call) -> Coroutine[Any, Any, None] | None:
     """As `answer`, for this call to a supervisor that has nothing else to do. Returns what is left to wait for."""
     try:
-        child = _added(supervisor, call.argument)
-        if not supervisor.children.can_start_at_once(child):
-            return _answer_with(call, _start_added(supervisor, child))
-        call.resolve(_new(supervisor, child, supervisor.children.start_at_once(child, asked=True)))
+        new = _added(supervisor, call.argument)
+        if isinstance(new, Started):
+            call.resolve(new)
+        elif supervisor.children.can_start_at_once(new):
+            call.resolve(_new(supervisor, new, supervisor.children.start_at_once(new, asked=True)))
+        else:
+            return _answer_with(call, _start_added(supervisor, new))
     except (SupervisionError, ConfigurationError) as error:
         call.fail(error)
     return None
@@ -80,23 +83,30 @@ async def _answer_with(call: Call, started: Coroutine[Any, Any, Started]) -> Non
 
 
 async def _start_dynamic(supervisor: Supervisor, argument: tuple[dict[str, Any], str | None]) -> Started:
-    return await _start_added(supervisor, _added(supervisor, argument))
+    new = _added(supervisor, argument)
+    return new if isinstance(new, Started) else await _start_added(supervisor, new)
 
 
-def _added(supervisor: Supervisor, argument: tuple[dict[str, Any], str | None]) -> Child:
-    """A new child of a dynamic supervisor, not yet started."""
+def _added(supervisor: Supervisor, argument: tuple[dict[str, Any], str | None]) -> Child | Started:
+    """A new child of a dynamic supervisor, not yet started; or what came of its start, if it is one who sleeps."""
     _must_be_dynamic(supervisor, "it has no template; use start_child with a spec")
     args, id = argument
-    limit = supervisor.spec.max_children
-    if limit is not None and len(supervisor.children) >= limit:
+    limit, children = supervisor.spec.max_children, supervisor.children
+    if limit is not None and len(children) >= limit:
         raise ConfigurationError(f"{supervisor.path}: it has {limit} children already (max_children)")
     template = supervisor.spec.children[0]
-    name = id if id is not None else supervisor.children.free_id(template.id)
-    present = supervisor.children.get(name)
+    name = id if id is not None else children.free_id(template.id)
+    present = children.get(name)
     if present is not None:
         raise _present(present)
-    spec = _checked(made_from, supervisor, template, name, args)
-    return supervisor.children.add(spec, args=args)
+    sleeper = _checked(children.enrol_like, supervisor, template, name, args)
+    if sleeper is None:
+        return children.add(_checked(made_from, supervisor, template, name, args), args=args)
+    failure = children.start_sleeper(name, sleeper, asked=True)
+    child = None if failure is None else children.get(name)
+    if child is not None:
+        return _new(supervisor, child, failure)
+    return Started(supervisor.path / name, sleeper.lives, sleeper.last)
 
 
 def _present(child: Child) -> SupervisionError:
@@ -189,25 +199,25 @@ async def _spec(supervisor: Supervisor, id: str) -> Spec:
 async def _children(supervisor: Supervisor, _: None) -> tuple[ChildView, ...]:
     return tuple(
         ChildView(
-            id=child.spec.id,
-            path=child.path,
-            state=child.state,
-            incarnation=child.lives,
-            supervisor=isinstance(child.spec, SupervisorSpec),
-            note=child.note,
-            life=child.last,
+            id=id,
+            path=supervisor.path / id,
+            state=entry.state,
+            incarnation=entry.lives,
+            supervisor=isinstance(entry.spec, SupervisorSpec),
+            note=entry.note,
+            life=entry.last,
         )
-        for child in supervisor.children
+        for id, entry in supervisor.children.entries
     )
 
 
 async def _count(supervisor: Supervisor, _: None) -> Counts:
-    children = list(supervisor.children)
-    below = sum(isinstance(child.spec, SupervisorSpec) for child in children)
+    children = supervisor.children
+    below = sum(isinstance(child.spec, SupervisorSpec) for child in children.awake)
     dynamic = supervisor.spec.strategy is Strategy.DYNAMIC
     return Counts(
         specs=1 if dynamic else len(children),
-        active=supervisor.children.running,
+        active=children.running,
         supervisors=below,
         workers=len(children) - below,
     )

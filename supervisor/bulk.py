@@ -11,6 +11,8 @@ import trio
 
 from treewarden.agents.core.exit import Failure
 
+from .sleeper import Sleeper
+
 if TYPE_CHECKING:
     from .child import Child
     from .children import Children
@@ -45,61 +47,69 @@ def collector_at_rest(many: int) -> Generator[None]:
         gc.enable()
 
 
-async def start_in_order(table: Children, children: Sequence[Child]) -> tuple[Child, Failure] | None:
+async def start_in_order(table: Children, ids: Sequence[str]) -> tuple[Child, Failure] | None:
     """Start these in order; returns the one that failed, after which no more are tried."""
     place = 0
-    with collector_at_rest(len(children)):
-        while place < len(children):
+    with collector_at_rest(len(ids)):
+        while place < len(ids):
             before = place
-            place, failure = _start_some(table, children, place)
+            place, failure = _start_some(table, ids, place)
             if place == before:
-                failure = await table.start(children[place])
+                failure = await table.start(_child(table, ids[place]))
                 place += 1
             else:
                 await trio.lowlevel.checkpoint_if_cancelled()
             if failure is not None:
-                return children[place - 1], failure
+                return _child(table, ids[place - 1]), failure
     return None
 
 
-def _start_some(table: Children, children: Sequence[Child], place: int) -> tuple[int, Failure | None]:
+def _start_some(table: Children, ids: Sequence[str], place: int) -> tuple[int, Failure | None]:
     """Start from `place` on whoever needs no waiting; returns behind whom it ended, and why that one did not start."""
     with table.noted_together():
-        for child in children[place : place + _TOGETHER]:
-            if not table.can_start_at_once(child):
+        for id in ids[place : place + _TOGETHER]:
+            entry = table.entry(id)
+            if isinstance(entry, Sleeper):
+                failure = table.start_sleeper(id, entry)
+            elif entry is not None and table.can_start_at_once(entry):
+                failure = table.start_at_once(entry)
+            else:
                 break
             place += 1
-            failure = table.start_at_once(child)
             if failure is not None:
                 return place, failure
     return place, None
 
 
-async def stop_in_order(
-    table: Children, children: Sequence[Child], reason: str, *, drain: bool, one_by_one: bool
-) -> None:
+async def stop_in_order(table: Children, ids: Sequence[str], reason: str, *, drain: bool, one_by_one: bool) -> None:
     """Stop these: the last one first, each when the one before it has ended; or those that take time all at once."""
-    place = len(children)
-    with collector_at_rest(len(children)):
+    place = len(ids)
+    with collector_at_rest(len(ids)):
         async with trio.open_nursery() as nursery:
             while place:
                 before = place
-                place = _stop_some(table, children, place, reason, drain=drain)
+                place = _stop_some(table, ids, place, reason, drain=drain)
                 if place < before:
                     await trio.lowlevel.checkpoint_if_cancelled()
                     continue
                 place -= 1
+                child = _child(table, ids[place])
                 if one_by_one:
-                    await table.stop(children[place], reason, drain=drain)
+                    await table.stop(child, reason, drain=drain)
                 else:
-                    nursery.start_soon(_stop, table, children[place], reason, drain)
+                    nursery.start_soon(_stop, table, child, reason, drain)
 
 
-def _stop_some(table: Children, children: Sequence[Child], place: int, reason: str, *, drain: bool) -> int:
+def _stop_some(table: Children, ids: Sequence[str], place: int, reason: str, *, drain: bool) -> int:
     """Stop before `place`, the last one first, whoever needs no waiting; returns the place of the last one stopped."""
     with table.noted_together():
-        for child in reversed(children[max(0, place - _TOGETHER) : place]):
-            if not table.stop_at_once(child, reason, drain=drain):
+        for id in reversed(ids[max(0, place - _TOGETHER) : place]):
+            entry = table.entry(id)
+            if isinstance(entry, Sleeper):
+                stopped = table.stop_sleeper(id, entry, reason)
+            else:
+                stopped = entry is not None and table.stop_at_once(entry, reason, drain=drain)
+            if not stopped:
                 break
             place -= 1
     return place
@@ -107,3 +117,9 @@ def _stop_some(table: Children, children: Sequence[Child], place: int, reason: s
 
 async def _stop(table: Children, child: Child, reason: str, drain: bool) -> None:
     await table.stop(child, reason, drain=drain)
+
+
+def _child(table: Children, id: str) -> Child:
+    child = table.get(id)
+    assert child is not None
+    return child

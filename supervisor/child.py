@@ -120,11 +120,11 @@ class Child:
 class Incarnation:
     """One life of a child. It ends once; the parent acts on the posted end, not on the end of the task."""
 
-    def __init__(self, child: Child, parent: Parent, number: int) -> None:
+    def __init__(self, child: Child, parent: Parent, number: int, serial: int = 0) -> None:
         self.child = child
         self.parent = parent
         self.number = number
-        self.serial = next(parent.common.serials)
+        self.serial = serial or next(parent.common.serials)
         """No other life of the tree has the same: what fences an old incarnation off from a new one."""
         self.exit: Exit | None = None
         self.error: BaseException | None = None

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
+from attrs import evolve
 
+from treewarden.agents.agent import made_by
 from treewarden.agents.core.exit import Exit, Failed, Failure, Finished, Stopped, describe
 from treewarden.agents.core.lifecycle import SlotEvent
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError, Ignore
-from treewarden.agents.shared import SharedQueue, SharedWorker
-from treewarden.agents.slot import Slot
 
 from .bulk import start_in_order, stop_in_order
 from .child import Child, Incarnation, Parent
 from .core.case import cannot_read
 from .core.event import ChildEnded, ChildIgnored, ChildStarted, ChildStartFailed
 from .core.signal import RestartFailed
-from .core.spec import BrutalKill, ChildSpec, Grace, RestartPolicy, Spec, Strategy, made_from
+from .core.spec import BrutalKill, ChildSpec, Grace, RestartPolicy, Strategy
 from .fence import AgentLife, is_born_asleep
-from .recovery import close_slot, is_at_rest, keep_in_hand, make_slot
+from .recovery import is_at_rest, keep_in_hand
+from .roster import Roster
+from .sleeper import Sleeper
 
 if TYPE_CHECKING:
     from .supervisor import Supervisor
@@ -33,116 +33,45 @@ if TYPE_CHECKING:
 __all__ = ["Children", "describe_exit", "exit_name"]
 
 
-class Children:
+class Children(Roster):
     """The children in start order. Only the supervisor's own task starts and stops them."""
 
     def __init__(self, path: Path, parent: Parent, strategy: Strategy, supervisor: type[Supervisor]) -> None:
-        self.path = path
-        self.strategy = strategy
-        self._parent = parent
-        self._common = parent.common
+        super().__init__(path, parent, strategy)
         self._supervisor = supervisor
-        self._table: dict[str, Child] = {}
-        self._order: tuple[str, ...] | None = None
-        self._numbers = itertools.count(1)
-        self._make: Callable[..., Slot] = Slot
-        """Makes the slots of its agents."""
 
-    def share(self, queue: SharedQueue) -> None:
-        """Let those that are added from now on take their messages from `queue`."""
-        self._make = partial(SharedWorker, queue=queue)
+    # -- sleepers
 
-    # -- the table
-
-    def __iter__(self) -> Iterator[Child]:
-        return iter(list(self._table.values()))
-
-    def __len__(self) -> int:
-        return len(self._table)
-
-    def get(self, id: str) -> Child | None:
-        return self._table.get(id)
-
-    @property
-    def order(self) -> tuple[str, ...]:
-        """The ids in start order."""
-        if self._order is None:
-            self._order = tuple(self._table)
-        return self._order
-
-    def free_id(self, stem: str) -> str:
-        """A new name for a dynamic child, `job-7`. No number comes twice in the life of this supervisor."""
-        return next(id for number in self._numbers if (id := f"{stem}-{number}") not in self._table)
-
-    def add(self, spec: Spec, *, args: Mapping[str, Any] | None = None, lives: int = 0) -> Child:
-        """Put a spec at the end of the table, not yet started.
-
-        `args` are a dynamic child's own; `lives` is how many it had under an earlier incarnation of its supervisor.
-        Raises `ConfigurationError` for an agent whose state or messages cannot be stored as its durability demands.
-        """
-        child = Child(spec, self.path / spec.id, args or {}, lives=lives)
-        self._give_slot(child)
-        self._table[spec.id] = child
-        self._order = None
-        return child
-
-    def _give_slot(self, child: Child) -> None:
-        """An agent has a slot, a supervisor has none; what was there goes if a new spec has made one of the other."""
-        if child.turned:
-            self.forget(child.path, "something else lives there now")
-            child.slot, child.turned = None, False
-        if isinstance(child.spec, ChildSpec):
-            child.slot = make_slot(child.path, child.spec, self._common, self._make)
-            child.slot_for = child.spec
-
-    def reorder(self, specs: Sequence[Spec]) -> list[Child]:
-        """Replace the specs (OTP's code change): known ids get the new spec and keep their life, new ones are added
-        without being started, ids no longer listed stay behind the others. Returns those that are new.
-
-        Raises `ConfigurationError` as `add` does; then everything is as it was.
-        """
-        before = dict(self._table)
+    def start_sleeper(self, id: str, sleeper: Sleeper, *, asked: bool = False) -> Failure | None:
+        """`start`, of one who needs nothing but to be made."""
+        common, spec = self._common, sleeper.spec
+        serial = next(common.serials)
         try:
-            new = [self.add(spec) for spec in specs if spec.id not in before]
-        except ConfigurationError:
-            self._table, self._order = before, None
-            raise
-        for spec in specs:
-            _give_spec(self._table[spec.id], spec)
-        listed = {spec.id: self._table[spec.id] for spec in specs}
-        self._table, self._order = {**listed, **self._table}, None
-        return new
+            agent = made_by(spec.agent, {**spec.args, **sleeper.args} if sleeper.args else spec.args)
+        except Exception as error:
+            child = self._rise(id, sleeper)
+            child.move(SlotEvent.START)
+            child.error = error
+            return self._started(child, evolve(describe(error), unborn=True), asked=asked)
+        sleeper.agent, sleeper.last, sleeper.since = agent, serial, common.clock.now()
+        sleeper.lives += 1
+        if spec.progress_within is not None:
+            common.has_limit(spec.progress_within)
+        common.note(ChildStarted(path=self.path / id, incarnation=sleeper.lives))
+        return None
 
-    def remake(self, template: Spec) -> list[Child]:
-        """Give all dynamic children the specs that a new template makes, from their next start. Returns those whose
-        spec is another one now."""
-        changed = list[Child]()
-        for child in self:
-            spec = made_from(template, child.spec.id, child.args)
-            if spec != child.spec:
-                _give_spec(child, spec)
-                changed.append(child)
-        return changed
-
-    def drop(self, child: Child, reason: str, exit: Exit | None = None) -> None:
-        """Take an entry out for good; what waited in its mailbox becomes dead letters."""
-        child.void()
-        self._table.pop(child.spec.id, None)
-        self._order = None
-        self.forget(child.path, reason, exit)
-
-    def forget(self, path: Path, reason: str, exit: Exit | None = None) -> None:
-        """Nobody will live at or below `path` any more."""
-        for slot in list(self._common.registry.within(path)):
-            close_slot(slot, reason, exit)
-            self._common.forget(slot.path)
-        for ended in [ended for ended in self._common.left if ended.is_within(path)]:
-            del self._common.left[ended]
-
-    def close(self, child: Child, reason: str, exit: Exit | None = None) -> None:
-        """The slot is down for good, as far as anybody knows: nobody will handle what waits there."""
-        for slot in list(self._common.registry.within(child.path)):
-            close_slot(slot, reason, exit)
+    def stop_sleeper(self, id: str, sleeper: Sleeper, reason: str) -> bool:
+        """`stop_at_once`, of one who has never been awake."""
+        agent = sleeper.agent
+        if agent is None:
+            return True
+        declared: Any = type(agent)
+        if agent.state is not declared.state:  # its next life goes on with that
+            return self.stop_at_once(self._rise(id, sleeper), reason)
+        sleeper.agent, sleeper.since = None, self._common.clock.now() - sleeper.since
+        self._stopped_for = reason
+        self._common.note(self._ended(self.path / id, sleeper))
+        return True
 
     # -- one child
 
@@ -299,9 +228,13 @@ class Children:
 
     # -- groups
 
+    async def start_all(self) -> tuple[Child, Failure] | None:
+        """Start every child in order; returns the one that failed, after which no more are tried."""
+        return await start_in_order(self, self.order)
+
     async def start_group(self, children: Sequence[Child]) -> tuple[Child, Failure] | None:
-        """Start these in order; returns the one that failed, after which no more are tried."""
-        return await start_in_order(self, children)
+        """`start_all`, of these."""
+        return await start_in_order(self, [child.spec.id for child in children])
 
     async def stop_group(self, children: Sequence[Child], reason: str = "shutdown", *, drain: bool = False) -> None:
         """Stop these one after the other, the last one first. Temporary ones are dropped: nobody starts them again."""
@@ -312,17 +245,7 @@ class Children:
 
     async def stop_all(self, reason: str, *, drain: bool = False) -> None:
         """Stop every child: in reverse start order, one at a time; dynamic ones all at once."""
-        await stop_in_order(self, list(self), reason, drain=drain, one_by_one=self.strategy is not Strategy.DYNAMIC)
-
-    @property
-    def running(self) -> int:
-        """How many have a current life."""
-        return sum(child.current is not None for child in self)
-
-
-def _give_spec(child: Child, spec: Spec) -> None:
-    child.turned = child.turned or type(spec) is not type(child.spec)
-    child.spec = spec
+        await stop_in_order(self, self.order, reason, drain=drain, one_by_one=self.strategy is not Strategy.DYNAMIC)
 
 
 def exit_name(exit: Exit) -> str:

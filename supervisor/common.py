@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError
 from treewarden.agents.ports import Clock
 from treewarden.agents.slice import Rounds
+from treewarden.agents.slot import Slot
 
 from .core.event import Event
 from .core.outcomes import Outcomes
@@ -31,6 +33,7 @@ from .timers import Timers
 if TYPE_CHECKING:
     from .fence import AgentLife
     from .journal.codec import Codec
+    from .roster import Roster
     from .supervisor import Supervisor
 
 __all__ = ["Common", "LoopClock"]
@@ -65,13 +68,18 @@ class Common:
     supervisors: dict[Path, Supervisor] = field(factory=dict[Path, "Supervisor"])
     """Those that run, by path."""
     watched: dict[AgentLife, None] = field(factory=dict["AgentLife", None])
-    """Lives with a progress limit, in the order of their starts: a set's order is another one in each process."""
+    """Lives with a progress limit and a task, in the order in which they woke: a set's order is another one in each
+    process."""
+    shortest_limit: float = math.inf
+    """The shortest progress limit that anybody has had so far."""
     queues: dict[AgentLife, None] = field(factory=dict["AgentLife", None])
     """Lives whose mailbox is looked at for overload."""
     zombies: list[AgentLife] = field(factory=list["AgentLife"])
     """Lives that were fenced off; those that have ended since are dropped when somebody looks."""
-    left: dict[Path, dict[Path, int]] = field(factory=dict[Path, dict[Path, int]])
-    """The children of each supervisor that has ended, with the number of their lives: its successor goes on there."""
+    left: dict[Path, Roster] = field(factory=dict[Path, "Roster"])
+    """The children of each supervisor that has ended: its successor goes on counting their lives."""
+    draining: list[Callable[[Slot], None]] = field(factory=list[Callable[[Slot], None]])
+    """What is to be told of slots that are made while some are drained."""
     deployed: dict[Path, float] = field(factory=dict[Path, float])
     """When the code at or below a path was changed last, in the clock of the loop."""
     replies: Replies = field(factory=Replies)
@@ -121,6 +129,10 @@ class Common:
 
             self.codecs[fact] = Codec((fact,))
         return self.codecs[fact]
+
+    def has_limit(self, progress_within: float) -> None:
+        """Somebody has begun whose progress is limited."""
+        self.shortest_limit = min(self.shortest_limit, progress_within)
 
     def next_row(self) -> int:
         return next(self.rows)

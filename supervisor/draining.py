@@ -72,15 +72,14 @@ class _Scope:
         self._closed: dict[Slot, IntakeClosed] = {}
         self._silenced: dict[Slot, Life] = {}
         """Lives whose ticks were called off."""
+        self._frozen = False
+        common.draining.append(self._take_in)
 
     def comes_to_rest(self) -> bool:
         """Close the intake of whoever has come since the last look, and say whether nothing is left to do."""
         slots = list(self._slots())
         for slot in slots:
-            if slot not in self._closed:
-                text = f"{slot.path}: it takes no new messages, for {self._what} is being drained"
-                self._closed[slot] = IntakeClosed(text, path=slot.path, scope=self._path)
-            slot.close_intake(self._closed[slot])
+            self._close(slot)
             if slot.agent is not None and self._silenced.get(slot) is not slot.agent.life:
                 self._silenced[slot] = slot.agent.life
                 slot.agent.life.disarm()
@@ -89,6 +88,7 @@ class _Scope:
     def freeze(self) -> dict[Path, int]:
         """Let nothing more begin; returns how much is left, by slot."""
         left: dict[Path, int] = {}
+        self._frozen = True
         for slot in self._slots():
             slot.pause(_FROZEN)
             number = len(slot) + slot.stashed + slot.reserved + (slot.busy is not None)
@@ -98,12 +98,26 @@ class _Scope:
 
     def reopen(self) -> None:
         """Whoever still lives, or will again, works as before."""
+        self._common.draining.remove(self._take_in)
         for slot, error in self._closed.items():
             slot.open_intake(error)
             slot.resume(_FROZEN)
         for slot, life in self._silenced.items():
             if slot.agent is life.agent:
                 life.arm_timers()
+
+    def _close(self, slot: Slot) -> None:
+        if slot not in self._closed:
+            text = f"{slot.path}: it takes no new messages, for {self._what} is being drained"
+            self._closed[slot] = IntakeClosed(text, path=slot.path, scope=self._path)
+        slot.close_intake(self._closed[slot])
+
+    def _take_in(self, slot: Slot) -> None:
+        """Nobody has needed this slot until now."""
+        if slot.path.is_within(self._path):
+            self._close(slot)
+            if self._frozen:
+                slot.pause(_FROZEN)
 
     @property
     def _what(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import trio
 from attrs import evolve
 
-from treewarden.agents.agent import is_agent_class, made_by, overrides
+from treewarden.agents.agent import Agent, is_agent_class, made_by, overrides
 from treewarden.agents.core.durability import Message
 from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe, leaves
 from treewarden.agents.core.message import Envelope
@@ -34,8 +34,8 @@ __all__ = ["AgentLife", "is_born_asleep", "is_for_above"]
 class AgentLife(Incarnation):
     """One incarnation of an agent, with its fence. It is the agent's `Warden`."""
 
-    def __init__(self, child: Child, parent: Parent, number: int) -> None:
-        super().__init__(child, parent, number)
+    def __init__(self, child: Child, parent: Parent, number: int, serial: int = 0) -> None:
+        super().__init__(child, parent, number, serial)
         assert child.slot is not None
         assert isinstance(child.spec, ChildSpec)
         self._slot: Slot = child.slot
@@ -101,15 +101,25 @@ class AgentLife(Incarnation):
             self._slot.rouse = self._rouse
         return None
 
+    def go_on_asleep(self, agent: Agent[Any], since: float) -> None:
+        """Be the life of an agent that was made at `since`, and has not been needed yet."""
+        self.started_at = since
+        self._move_in(agent)
+        self._slot.rouse = self._rouse
+
     def _rouse(self) -> None:
         if self.exit is None and not self._running:
             self._running = True
+            if self.limit is not None:
+                self.parent.common.watched[self] = None
             if not self.parent.common.relay.take(self):
                 self.parent.nursery.start_soon(live_on, self, name=self.slot.path)
 
     def _make(self) -> Life:
+        return self._move_in(made_by(self.spec.agent, self.spec.args))
+
+    def _move_in(self, agent: Agent[Any]) -> Life:
         slot, spec = self.slot, self.spec
-        agent = made_by(spec.agent, spec.args)
         if slot.state is KEEP or spec.restore is Restore.INITIAL:
             slot.state = agent.state
         else:
@@ -128,7 +138,9 @@ class AgentLife(Incarnation):
             stop_within=spec.shutdown.seconds if isinstance(spec.shutdown, Grace) else Grace().seconds,
         )
         if spec.progress_within is not None:
-            common.watched[self] = None
+            common.has_limit(spec.progress_within)
+            if self._running:
+                common.watched[self] = None
         if spec.overload is not None:
             common.queues[self] = None
         return self._life

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import trio
@@ -43,7 +44,7 @@ async def watch_progress(common: Common) -> None:
 
 
 def _interval(common: Common) -> float:
-    limits = [life.limit for life in common.watched if life.limit is not None]
+    limits = [common.shortest_limit] if common.shortest_limit < math.inf else []
     limits += [_QUEUE if life.spec.overload is None else life.spec.overload.oldest or _QUEUE for life in common.queues]
     return min(_LONGEST, max(_SHORTEST, min(limits) / 4)) if limits else _NOBODY
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Final, Protocol
 
 from treewarden.agents.audience import Audience
+from treewarden.agents.core.exit import Exit
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import AgentStopped, MailboxFull, NoSuchSlot
 from treewarden.agents.ports import Alarms
@@ -17,6 +20,9 @@ from treewarden.agents.traffic import Traffic
 from .core.spec import Router
 
 __all__ = ["Partitions", "Pool", "Registry"]
+
+_NEAR_AMONG: Final = 10_000
+"""Addresses that are looked at for one that is like a wrong one: each takes some microseconds."""
 
 
 class Pool:
@@ -69,6 +75,27 @@ class Partitions:
         return [found] if isinstance(found, Slot) else list(found.choose(message))
 
 
+class Shelter(Protocol):
+    """The slots of one supervisor that are not made before somebody asks for them."""
+
+    @property
+    def asleep(self) -> list[str]:
+        """Their ids."""
+        ...
+
+    def sleeps(self, id: str) -> bool:
+        """Whether there is one of this id."""
+        ...
+
+    def slot_of(self, id: str) -> Slot | None:
+        """Make the one of this id, if there is one, and add it here."""
+        ...
+
+    def close_asleep(self, reason: str, exit: Exit | None) -> None:
+        """None of them will be needed any more, because of `reason`."""
+        ...
+
+
 class Registry:
     """Every slot of one tree by its path. It outlives incarnations, also those of supervisors."""
 
@@ -76,12 +103,15 @@ class Registry:
         self._traffic = Traffic(alarms)
         self._slots: dict[Path, Slot] = {}
         self._pools: dict[Path, Pool | Partitions | Audience] = {}
+        self._shelters: dict[Path, Shelter] = {}
+        """By the path of their supervisor."""
 
     def __iter__(self) -> Iterator[Slot]:
+        """Those that have been made."""
         return iter(self._slots.values())
 
     def within(self, path: Path) -> Iterator[Slot]:
-        """The slots at and below `path`."""
+        """The slots at and below `path` that have been made."""
         slot = self._slots.get(path)
         if slot is not None:
             yield slot
@@ -89,11 +119,36 @@ class Registry:
             yield from (below for below in self._slots.values() if below is not slot and below.path.is_within(path))
 
     def get(self, path: Path) -> Slot | None:
-        return self._slots.get(path)
+        slot = self._slots.get(path)
+        if slot is None:
+            shelter = self._shelters.get(path.parent)
+            slot = shelter.slot_of(path.name) if shelter is not None else None
+        return slot
+
+    def is_made(self, path: Path) -> bool:
+        """Whether there is a slot that somebody has needed."""
+        return path in self._slots
 
     def has(self, path: Path) -> bool:
         """Whether a message can be addressed to `path`."""
-        return path in self._slots or path in self._pools
+        if path in self._slots or path in self._pools:
+            return True
+        shelter = self._shelters.get(path.parent)
+        return shelter is not None and shelter.sleeps(path.name)
+
+    def shelter(self, path: Path, shelter: Shelter) -> None:
+        """Make slots right below `path` by `shelter` from now on, when they are needed."""
+        self._shelters[path] = shelter
+
+    def raze(self, path: Path) -> None:
+        """No slot right below `path` will be needed any more."""
+        self._shelters.pop(path, None)
+
+    def close_asleep(self, path: Path, reason: str, exit: Exit | None) -> None:
+        """Have slots below `path` that have not been made be closed when they are."""
+        for above, shelter in self._shelters.items():
+            if above.is_within(path):
+                shelter.close_asleep(reason, exit)
 
     def add(self, slot: Slot) -> None:
         self._slots[slot.path] = slot
@@ -103,7 +158,7 @@ class Registry:
 
     def lookup(self, path: Path) -> Slot | Pool | Partitions | Audience | None:
         """Whatever can be told something at `path`, also a slot that has ended."""
-        return self._pools.get(path) or self._slots.get(path)
+        return self._pools.get(path) or self.get(path)
 
     def remove(self, path: Path) -> None:
         self._slots.pop(path, None)
@@ -117,14 +172,20 @@ class Registry:
         pool = self._pools.get(path)
         if pool is not None:
             return pool
-        slot = self._slots.get(path)
+        slot = self.get(path)
         if slot is None:
-            near = difflib.get_close_matches(path, [*self._slots, *self._pools], n=3)
+            near = difflib.get_close_matches(path, list(islice(self._names(), _NEAR_AMONG)), n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             raise NoSuchSlot(f"{path}: the tree has no such slot{hint}", path=path, retry_safe=True)
         if isinstance(slot.closed, AgentStopped):
             raise AgentStopped(str(slot.closed), path=path, exit=slot.closed.exit)
         return slot
+
+    def _names(self) -> Iterator[Path]:
+        yield from self._slots
+        yield from self._pools
+        for above, shelter in self._shelters.items():
+            yield from (above / id for id in shelter.asleep)
 
     def ref(self, path: Path) -> Ref:
         """A reference to `path`. Whether it exists, and whether it is a pool, is seen when it is used."""

@@ -13,6 +13,7 @@ from treewarden.agents.errors import ConfigurationError, SupervisorGone
 from .child import Child
 from .core.spec import ChildSpec, Shared, Strategy, SupervisorSpec
 from .recovery import check_durability
+from .sleeper import Sleeper
 
 if TYPE_CHECKING:
     from .supervisor import Supervisor
@@ -40,9 +41,11 @@ def check_change(supervisor: Supervisor, spec: SupervisorSpec, *, below: bool = 
     if isinstance(spec.router, Shared) is not isinstance(supervisor.spec.router, Shared):
         raise ConfigurationError(f"{supervisor.path}: a running pool cannot begin to share a queue, or stop doing so")
     wanted = {each.id: each for each in spec.children}
-    for child in supervisor.children:
-        new = spec.children[0] if spec.strategy is Strategy.DYNAMIC else wanted.get(child.spec.id)
-        if new is None:
+    for id, entry in supervisor.children.entries:
+        new = spec.children[0] if spec.strategy is Strategy.DYNAMIC else wanted.get(id)
+        same = isinstance(entry, Sleeper) and isinstance(new, ChildSpec) and new.mailbox == entry.spec.mailbox
+        child = None if new is None or same else supervisor.children.get(id)
+        if new is None or child is None:
             continue
         if isinstance(new, ChildSpec) and child.slot is not None:
             check_durability(child.slot, new)
@@ -68,22 +71,24 @@ async def reload(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes)
             await _renew(supervisor, child)
         return
     wanted = {child.id for child in spec.children}
-    for child in reversed(list(children)):
-        if child.spec.id not in wanted:
+    for id in reversed(children.order):
+        child = None if id in wanted else children.get(id)
+        if child is not None:
             await children.stop(child)
             changes.removed.append(child.path)
             children.drop(child, "it is no longer part of the tree")
-    before = {child.spec.id: child.spec for child in children}
+    before = {id: entry.spec for id, entry in children.entries}
     supervisor.adopt(spec)
     children.reorder(spec.children)
-    for child in children:
-        old = before.get(child.spec.id)
-        if children.get(child.spec.id) is not child:
+    for id in children.order:
+        old = before.get(id)
+        child = None if old is not None and old == children.spec_of(id) else children.get(id)
+        if child is None:
             continue
         if old is None:
             changes.added.append(child.path)
             await _start(supervisor, child)
-        elif old != child.spec:
+        else:
             below = supervisor.common.supervisors.get(child.path)
             if below is not None and below is child.current and isinstance(child.spec, SupervisorSpec):
                 with suppress(SupervisorGone):  # it has ended, and its end is still to be handled: by the new spec

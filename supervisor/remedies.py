@@ -77,7 +77,7 @@ class Remedies:
         alike = self._supervisor.judge.alike(signal)
         members = [
             member
-            for member in self._supervisor.children
+            for member in self._supervisor.children.awake
             if member is child
             or member.spec.id in alike
             or (isinstance(member.spec, ChildSpec) and dependency in member.spec.uses)

@@ -127,7 +127,7 @@ class Supervisor(Incarnation):
             self.error = error
             return self._not_started(describe(error))
         self._take_address()
-        failed = await self.children.start_group(list(self.children))
+        failed = await self.children.start_all()
         if failed is None:
             self.common.note(
                 SupervisorStarted(
@@ -162,11 +162,7 @@ class Supervisor(Incarnation):
 
     def _begin_anew(self) -> None:
         """Fill the table from the spec. Whoever was added while an earlier incarnation ran is gone for good."""
-        before = self.common.left.pop(self.path, {})
-        for spec in () if self.spec.strategy is Strategy.DYNAMIC else self.spec.children:
-            self.children.add(spec, lives=before.pop(self.path / spec.id, 0))
-        for path in before:
-            self.children.forget(path, "its supervisor was restarted, and it is not part of the tree")
+        self.children.take_over(() if self.spec.strategy is Strategy.DYNAMIC else self.spec.children)
 
     async def _open_queue(self, workers: Sequence[Spec]) -> None:
         if not workers or not isinstance(workers[0], ChildSpec):
@@ -218,7 +214,7 @@ class Supervisor(Incarnation):
         self._empty.set()
         if self.common.supervisors.get(self.path) is self:
             del self.common.supervisors[self.path]
-            self.common.left[self.path] = {child.path: child.lives for child in self.children}
+            self.children.leave()
 
     def _refuse_calls(self, exit: Exit) -> None:
         """Nobody will answer what is in hand or still queued."""
@@ -232,7 +228,8 @@ class Supervisor(Incarnation):
 
     async def _abandon(self) -> None:
         """It was killed: workers go with it at once, supervisors below it end in order, as in OTP."""
-        lives = [child.current for child in self.children if child.current is not None]
+        self.children.leave_asleep()
+        lives = [child.current for child in self.children.awake if child.current is not None]
         for life in lives:
             if isinstance(life, Supervisor):
                 life.stop_with(KILLED)
@@ -438,7 +435,7 @@ class Supervisor(Incarnation):
             case AutoShutdown.ALL_SIGNIFICANT:
                 return not any(
                     child.spec.significant and (child.current is not None or child.state is SlotState.RESTARTING)
-                    for child in self.children
+                    for child in self.children.awake
                 )
 
     def remember_error(self, child: Child) -> None:

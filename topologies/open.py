@@ -244,6 +244,7 @@ def _close_slots(common: Common) -> None:
                 kept = isinstance(slot.spec.durability, Message) and not asked
                 if not kept and slot.on_drop is not None:
                     slot.on_drop(item, "the tree was stopped before its turn")
+    common.registry.close_asleep(ROOT, "the tree has ended", None)
 
 
 async def _close(common: Common, failed: TreeFailed | None, reason: str) -> None:

@@ -32,6 +32,7 @@ from treewarden.supervisor.draining import Drained, drain
 from treewarden.supervisor.journal.port import START, DeadRow, Opened, Record, Seq, Survey
 from treewarden.supervisor.keeping import difference, keep
 from treewarden.supervisor.replaying import replay
+from treewarden.supervisor.sleeper import Sleeper
 from treewarden.supervisor.supervisor import Supervisor
 from treewarden.supervisor.watching import Ended, watch
 
@@ -423,22 +424,25 @@ def _path(text: str) -> Path:
 def _statuses(supervisor: Supervisor, depth: int) -> list[SlotStatus]:
     found: list[SlotStatus] = []
     zombies = {life.slot.path for life in supervisor.common.living_zombies}
-    for child in supervisor.children:
-        slot = child.slot if child.slot is not None else supervisor.common.registry.get(child.path)
+    for id, entry in supervisor.children.entries:
+        path, below = supervisor.path / id, isinstance(entry.spec, SupervisorSpec)
+        slot = entry.slot
+        if slot is None and not isinstance(entry, Sleeper):
+            slot = supervisor.common.registry.get(path)
         found.append(
             SlotStatus(
-                path=child.path,
+                path=path,
                 depth=depth,
-                supervisor=isinstance(child.spec, SupervisorSpec),
-                state=child.state,
-                incarnation=child.lives,
-                restarts=max(0, child.lives - 1),
+                supervisor=below,
+                state=entry.state,
+                incarnation=entry.lives,
+                restarts=max(0, entry.lives - 1),
                 mailbox=len(slot) if slot is not None else 0,
                 handled=slot.handled if slot is not None else 0,
-                zombie=child.path in zombies,
-                note=child.note,
+                zombie=path in zombies,
+                note=entry.note,
             )
         )
-        if isinstance(child.current, Supervisor):
-            found.extend(_statuses(child.current, depth + 1))
+        if isinstance(entry.current, Supervisor):
+            found.extend(_statuses(entry.current, depth + 1))
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from attrs import Attribute, evolve, field, frozen
@@ -204,7 +205,7 @@ class ChildSpec:
     restarts: Intensity | None = None
     """A limit of this child's own, besides the supervisor's."""
     restore: Restore = Restore.LATEST
-    variants: Mapping[str, Callable[..., Any]] = field(factory=dict[str, Callable[..., Any]])
+    variants: Mapping[str, Callable[..., Any]] = MappingProxyType[str, Callable[..., Any]]({})
     """Who may live here instead, by name and in this order: earlier code, a cheaper model. They take the same arguments
     and messages and have the same state."""
     retention: Retention = Retention()

@@ -1,0 +1,298 @@
+"""Who is in a supervisor's table, in start order; and whoever sleeps there becomes a child when somebody looks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias
+
+from treewarden.agents.core.exit import Exit
+from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.core.path import Path, check_id
+from treewarden.agents.errors import ConfigurationError
+from treewarden.agents.shared import SharedQueue, SharedWorker
+from treewarden.agents.slot import Slot
+
+from .child import Child, Parent
+from .core.event import ChildEnded
+from .core.spec import ChildSpec, Spec, Strategy, SupervisorSpec, made_from
+from .fence import AgentLife
+from .journal.port import Commit
+from .recovery import close_slot, make_slot
+from .sleeper import NO_ARGS, Sleeper, may_sleep
+
+__all__ = ["Entry", "Roster"]
+
+Entry: TypeAlias = Child | Sleeper
+
+
+class Roster:
+    """The children in start order. Only the supervisor's own task changes who they are.
+
+    It outlives its supervisor: until the next one has a roster of its own, it knows whose slots were never needed.
+    """
+
+    def __init__(self, path: Path, parent: Parent, strategy: Strategy) -> None:
+        self.path = path
+        self.strategy = strategy
+        self._parent = parent
+        self._common = parent.common
+        self._table: dict[str, Entry] = {}
+        self._order: tuple[str, ...] | None = None
+        self._numbers = itertools.count(1)
+        self._make: Callable[..., Slot] = Slot
+        """Makes the slots of its agents."""
+        self._begun = False
+        """Its supervisor has come so far that this is the roster at its path."""
+        self._stopped_for = ""
+        """Why those were stopped who had slept until then."""
+        self._closed: tuple[str, Exit | None] | None = None
+        """Why nobody will live here any more, for slots that have not been made."""
+
+    def share(self, queue: SharedQueue) -> None:
+        """Let those that are added from now on take their messages from `queue`."""
+        self._make = partial(SharedWorker, queue=queue)
+
+    # -- looking
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __iter__(self) -> Iterator[Child]:
+        """All of them as children, so that nobody sleeps any more; see `awake` and `entries`."""
+        return iter([child for id in self.order if (child := self.get(id)) is not None])
+
+    @property
+    def awake(self) -> list[Child]:
+        """Those that do not sleep. Sleepers are in no trouble, use nothing, and are not significant."""
+        return [entry for entry in self._table.values() if not isinstance(entry, Sleeper)]
+
+    @property
+    def entries(self) -> list[tuple[str, Entry]]:
+        """All of them with their ids, as they are."""
+        return list(self._table.items())
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The ids in start order."""
+        if self._order is None:
+            self._order = tuple(self._table)
+        return self._order
+
+    @property
+    def running(self) -> int:
+        """How many have a current life."""
+        return sum(
+            entry.agent is not None if isinstance(entry, Sleeper) else entry.current is not None
+            for entry in self._table.values()
+        )
+
+    def get(self, id: str) -> Child | None:
+        entry = self._table.get(id)
+        return self._rise(id, entry) if isinstance(entry, Sleeper) else entry
+
+    def entry(self, id: str) -> Entry | None:
+        """Who is there, as it is."""
+        return self._table.get(id)
+
+    def spec_of(self, id: str) -> Spec | None:
+        entry = self._table.get(id)
+        if entry is None or not (isinstance(entry, Sleeper) and self.strategy is Strategy.DYNAMIC):
+            return None if entry is None else entry.spec
+        return made_from(entry.spec, id, entry.args)
+
+    def free_id(self, stem: str) -> str:
+        """A new name for a dynamic child, `job-7`. No number comes twice in the life of this supervisor."""
+        return next(id for number in self._numbers if (id := f"{stem}-{number}") not in self._table)
+
+    # -- sleepers
+
+    def _rise(self, id: str, sleeper: Sleeper) -> Child:
+        """Make a child of a sleeper: its slot, and the life that began when it was started, if it lasts."""
+        spec, path = self.spec_of(id), self.path / id
+        assert isinstance(spec, ChildSpec)
+        child = self._table[id] = Child(spec, path, sleeper.args, lives=sleeper.lives, last=sleeper.last)
+        slot = child.slot = make_slot(path, spec, self._common, self._make)
+        child.slot_for = spec
+        if sleeper.agent is not None:
+            child.state = SlotState.UP
+            child.current = AgentLife(child, self._parent, sleeper.lives, sleeper.last)
+            child.current.go_on_asleep(sleeper.agent, sleeper.since)
+        elif sleeper.last:
+            child.ended = self._ended(path, sleeper)
+        if self._closed is not None:
+            close_slot(slot, *self._closed)
+        for drain in self._common.draining:
+            drain(slot)
+        return child
+
+    def _ended(self, path: Path, sleeper: Sleeper) -> ChildEnded:
+        return ChildEnded(
+            path=path,
+            incarnation=sleeper.lives,
+            exit="stopped",
+            reason=self._stopped_for,
+            expected=True,
+            uptime=sleeper.since,
+        )
+
+    @property
+    def asleep(self) -> list[str]:
+        """The ids of those who sleep."""
+        return [id for id, entry in self._table.items() if isinstance(entry, Sleeper)]
+
+    def sleeps(self, id: str) -> bool:
+        return isinstance(self._table.get(id), Sleeper)
+
+    def slot_of(self, id: str) -> Slot | None:
+        """The slot of one who slept until now; None if nobody does."""
+        entry = self._table.get(id)
+        return self._rise(id, entry).slot if isinstance(entry, Sleeper) else None
+
+    def leave_asleep(self) -> None:
+        """The supervisor ends without stopping them: nobody lives here any more."""
+        for entry in self._table.values():
+            if isinstance(entry, Sleeper):
+                entry.agent = None
+
+    def close_asleep(self, reason: str, exit: Exit | None) -> None:
+        """Slots that have not been made are to be closed when they are, for good."""
+        if self._closed is None:
+            self._closed = reason, exit
+
+    # -- who belongs here
+
+    def enrol(self, spec: Spec, *, lives: int = 0) -> None:
+        """`add`, but to sleep if it can."""
+        if self._make is Slot and may_sleep(spec) and not self._common.registry.is_made(self.path / spec.id):
+            assert isinstance(spec, ChildSpec)
+            self._table[spec.id] = Sleeper(spec, NO_ARGS, lives)
+            self._order = None
+        else:
+            self.add(spec, lives=lives)
+
+    def enrol_like(self, template: Spec, id: str, args: Mapping[str, Any]) -> Sleeper | None:
+        """`add` what a template makes, to sleep. None, if it cannot; nothing was done then. Raises `ValueError` for an
+        id that is none."""
+        if not may_sleep(template) or self._common.registry.is_made(self.path / id):
+            return None
+        assert isinstance(template, ChildSpec)
+        sleeper = self._table[check_id(id)] = Sleeper(template, args or NO_ARGS, 0)
+        self._order = None
+        return sleeper
+
+    def add(self, spec: Spec, *, args: Mapping[str, Any] | None = None, lives: int = 0) -> Child:
+        """Put a spec at the end of the table, not yet started.
+
+        `args` are a dynamic child's own; `lives` is how many it had under an earlier incarnation of its supervisor.
+        Raises `ConfigurationError` for an agent whose state or messages cannot be stored as its durability demands.
+        """
+        child = Child(spec, self.path / spec.id, args or NO_ARGS, lives=lives)
+        self._give_slot(child)
+        self._table[spec.id] = child
+        self._order = None
+        return child
+
+    def take_over(self, specs: Iterable[Spec]) -> None:
+        """Begin with these. Whoever was here while an earlier incarnation of the supervisor ran goes on counting lives;
+        those that were added then are gone for good."""
+        before, self._begun = self._common.left.pop(self.path, None), True
+        self._common.registry.shelter(self.path, self)
+        for spec in specs:
+            known = None if before is None else before._table.pop(spec.id, None)
+            self.enrol(spec, lives=0 if known is None else known.lives)
+        if before is not None:
+            self._forget_asleep(before)
+            for child in before.awake:
+                self.forget(child.path, "its supervisor was restarted, and it is not part of the tree")
+
+    def leave(self) -> None:
+        """The supervisor has ended; its next incarnation goes on from here."""
+        self.leave_asleep()
+        if self._begun:
+            self._common.left[self.path] = self
+
+    def _give_slot(self, child: Child) -> None:
+        """An agent has a slot, a supervisor has none; what was there goes if a new spec has made one of the other."""
+        if child.turned:
+            self.forget(child.path, "something else lives there now")
+            child.slot, child.turned = None, False
+        if isinstance(child.spec, ChildSpec):
+            child.slot = make_slot(child.path, child.spec, self._common, self._make)
+            child.slot_for = child.spec
+
+    def reorder(self, specs: Sequence[Spec]) -> list[Child]:
+        """Replace the specs (OTP's code change): known ids get the new spec and keep their life, new ones are added
+        without being started, ids no longer listed stay behind the others. Returns those that are new.
+
+        Raises `ConfigurationError` as `add` does; then everything is as it was.
+        """
+        before = dict(self._table)
+        try:
+            new = [self.add(spec) for spec in specs if spec.id not in before]
+        except ConfigurationError:
+            self._table, self._order = before, None
+            raise
+        for spec in specs:
+            self._give_spec(spec.id, spec)
+        listed = {spec.id: self._table[spec.id] for spec in specs}
+        self._table, self._order = {**listed, **self._table}, None
+        return new
+
+    def _give_spec(self, id: str, spec: Spec) -> None:
+        entry = self._table[id]
+        if isinstance(entry, Sleeper):
+            if isinstance(spec, ChildSpec) and entry.spec == spec:
+                entry.spec = spec
+                return
+            entry = self._rise(id, entry)
+        entry.turned = entry.turned or type(spec) is not type(entry.spec)
+        entry.spec = spec
+
+    def remake(self, template: Spec) -> list[Child]:
+        """Give all dynamic children the specs that a new template makes, from their next start. Returns those whose
+        spec is another one now."""
+        changed = list[Child]()
+        for id, entry in self.entries:
+            if isinstance(entry, Sleeper):
+                if entry.spec == template:
+                    continue
+                entry = self._rise(id, entry)
+            spec = made_from(template, id, entry.args)
+            if spec != entry.spec:
+                self._give_spec(id, spec)
+                changed.append(entry)
+        return changed
+
+    # -- who does not any more
+
+    def drop(self, child: Child, reason: str, exit: Exit | None = None) -> None:
+        """Take an entry out for good; what waited in its mailbox becomes dead letters."""
+        child.void()
+        self._table.pop(child.spec.id, None)
+        self._order = None
+        self.forget(child.path, reason, exit)
+
+    def forget(self, path: Path, reason: str, exit: Exit | None = None) -> None:
+        """Nobody will live at or below `path` any more."""
+        registry = self._common.registry
+        for slot in list(registry.within(path)):
+            close_slot(slot, reason, exit)
+            self._common.forget(slot.path)
+        for below in [below for below in self._common.left if below.is_within(path)]:
+            self._forget_asleep(self._common.left.pop(below))
+            registry.raze(below)
+
+    def _forget_asleep(self, gone: Roster) -> None:
+        paths = tuple(gone.path / id for id in gone.asleep)
+        if paths:
+            self._common.submit(Commit(forget=paths))
+
+    def close(self, child: Child, reason: str, exit: Exit | None = None) -> None:
+        """The slot is down for good, as far as anybody knows: nobody will handle what waits there."""
+        registry = self._common.registry
+        for slot in list(registry.within(child.path)):
+            close_slot(slot, reason, exit)
+        if isinstance(child.spec, SupervisorSpec):
+            registry.close_asleep(child.path, reason, exit)

@@ -1,0 +1,61 @@
+"""A child whose agent has never been awake: as little as has to be remembered until somebody asks for more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Final
+
+from attrs import define
+
+from treewarden.agents.agent import Agent, is_agent_class, overrides
+from treewarden.agents.core.durability import Volatile
+from treewarden.agents.core.lifecycle import SlotState
+
+from .core.spec import ChildSpec, Grace, Spec
+
+__all__ = ["NO_ARGS", "Sleeper", "may_sleep"]
+
+NO_ARGS: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+@define(eq=False, weakref_slot=False)
+class Sleeper:
+    """In the table instead of a `Child`, which it becomes when it is looked at: when a message comes, a signal, a call.
+
+    There may be a million of these, so each field counts. Its id is where it stands in the table; path, slot, mailbox
+    and the life itself are made when they are needed, and then are what they would have been from the beginning.
+    """
+
+    spec: ChildSpec
+    """Its own, or the template of a dynamic supervisor."""
+    args: Mapping[str, Any]
+    """What a dynamic child was given besides its template's arguments."""
+    lives: int
+    agent: Agent[Any] | None = None
+    """Who waits for a first message; None if nobody lives here."""
+    last: int = 0
+    """The serial number of the current life, or of the last one; 0 if none has begun here."""
+    since: float = 0.0
+    """When that life began; how long it was, once it has ended."""
+
+    slot: ClassVar[None] = None
+    current: ClassVar[None] = None
+    note: ClassVar[str] = ""
+
+    @property
+    def state(self) -> SlotState:
+        return SlotState.DOWN if self.agent is None else SlotState.UP
+
+
+def may_sleep(spec: Spec) -> bool:
+    """Whether nobody can tell a `Sleeper` of this spec from a child with all that belongs to one.
+
+    It has no task before its first message, nothing on disk, no say in how its supervisor or its siblings fare, and
+    nothing to do at its end.
+    """
+    if not isinstance(spec, ChildSpec) or not is_agent_class(spec.agent):
+        return False
+    plain = not (spec.significant or spec.outlet or spec.uses) and spec.overload is None
+    at_rest = spec.agent.born_asleep and not overrides(spec.agent, "on_stop")
+    return plain and at_rest and isinstance(spec.mailbox.durability, Volatile) and isinstance(spec.shutdown, Grace)
