@@ -13,9 +13,10 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError
 
 from .core.advice import Circumstances, Profile, Proposal, propose
-from .core.event import Decided, OutcomeObserved, RejectedOption, SignalNoted
+from .core.event import Decided, EventsPruned, OutcomeObserved, RejectedOption, SignalNoted
 from .core.outcomes import Outcomes, learn
 from .journal.port import Commit, Journal, Record
+from .views.pruned import pruned_of
 
 __all__ = ["Advice", "Mind"]
 
@@ -89,6 +90,10 @@ class Mind:
         self._journal, self._on_disk = journal, on_disk
         self._prefix = f"{journal.opened.epoch:x}" if on_disk else f"m{journal.opened.epoch:x}"
         cursor = max(0, journal.head - _LESSONS)
+        cut = await journal.cut()
+        if cut is not None and isinstance(cut.event, EventsPruned):
+            self.outcomes = pruned_of(cut.event).lessons.get(str(self.agent), self.outcomes)
+            cursor = max(cursor, cut.event.through)
         while records := await journal.read(cursor):
             for record in records:
                 self._remember(record)

@@ -125,6 +125,11 @@ class _Order:
             case "checkpoint":
                 kept = await self._tree.checkpoint(command.path, **command.fields)
                 done = f"{command.path}: its state is kept as checkpoint {kept.number}"
+            case "compact":
+                left = await self._tree.compact()
+                done = f"{left.count} large values are left, and nobody holds {left.unused} of them"
+            case "prune":
+                done = str(await self._tree.prune(**command.fields, by=command.by))
             case _:
                 back = await self._tree.roll_back(command.path, to=command.fields["to"], by=command.by)
                 to = "the state that its class declares" if back is None else f"checkpoint {back.number}"

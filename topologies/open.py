@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -23,12 +23,13 @@ from treewarden.agents.ports import Clock
 from treewarden.agents.version import VERSION
 from treewarden.supervisor.bulk import collector_at_rest
 from treewarden.supervisor.common import Common, LoopClock
-from treewarden.supervisor.core.event import TreeClosed, TreeOpened
+from treewarden.supervisor.core.event import EventsPruned, TreeClosed, TreeOpened
 from treewarden.supervisor.core.ladder import ladder
 from treewarden.supervisor.core.outcomes import learn
+from treewarden.supervisor.core.retention import EventRetention
 from treewarden.supervisor.core.signal import Reported
 from treewarden.supervisor.health import watch_progress
-from treewarden.supervisor.journal.port import Commit, Journal
+from treewarden.supervisor.journal.port import Commit, Journal, Seq
 from treewarden.supervisor.loop_watch import Blocked, LoopWatch, runs_in_real_time
 from treewarden.supervisor.registry import Registry
 from treewarden.supervisor.timers import Timers
@@ -41,6 +42,7 @@ from .running import Root, Tree
 
 if TYPE_CHECKING:
     from treewarden.supervisor.journal.anchoring import Anchoring
+    from treewarden.supervisor.pruning import Pruning
 
 __all__ = ["journal_in", "open_tree"]
 
@@ -60,6 +62,7 @@ async def open_tree(
     wall: Callable[[], float] = time.time,
     anchor: Anchoring | None = None,
     production: bool = False,
+    events: EventRetention | None = None,
 ) -> AsyncGenerator[Tree]:
     """Run a tree for the length of a block.
 
@@ -71,7 +74,8 @@ async def open_tree(
     `journal` is a file, a `Journal`, or None for one in memory, which ends with the tree. `seed` makes the spread of
     delays repeatable. `wall` gives seconds since 1970. `anchor` keeps the head of the journal's chain outside of its
     file, while the tree runs and when it has stopped (see `Anchoring`). `production` is noted in the journal: in a
-    tree that people depend on, faults are injected within bounds only.
+    tree that people depend on, faults are injected within bounds only. `events` says which old events are given up
+    while the tree runs (see `EventRetention`); None: none.
 
     Raises `BlueprintError` before anything starts, `JournalOwned` when another process owns the file, what `anchored`
     raises for heads that the journal does not lead through, and `TreeFailed`
@@ -81,7 +85,8 @@ async def open_tree(
     if journal is None and anchor is not None:
         raise ConfigurationError("a journal in memory has no chain to anchor: give open_tree a file as `journal`")
     clock = clock if clock is not None else LoopClock(wall)
-    async with journal_in(journal, clock) as store, _anchored(store, anchor, clock):
+    async with journal_in(journal, clock) as store, _anchored(store, anchor, clock) as covered:
+        pruning = cache(partial(_pruning, store, clock, anchor, covered))
         timers = Timers()
         common = Common(
             clock=clock,
@@ -106,8 +111,10 @@ async def open_tree(
                     if failed_start is None:
                         nursery.start_soon(watch_progress, common)
                         nursery.start_soon(_end_with_root, root, nursery.cancel_scope)
-                        tree = Tree(root, common, blueprint)
+                        tree = Tree(root, common, blueprint, pruning)
                         nursery.start_soon(obey, tree, common)
+                        if events is not None:
+                            nursery.start_soon(pruning().keep_to, events)
                         with _watched(common):
                             yield tree
                 finally:
@@ -182,12 +189,21 @@ def journal_in(
     return journal
 
 
-def _anchored(journal: Journal, anchor: Anchoring | None, clock: Clock) -> AbstractAsyncContextManager[None]:
+def _anchored(
+    journal: Journal, anchor: Anchoring | None, clock: Clock
+) -> AbstractAsyncContextManager[Callable[[], Seq | None]]:
+    """What it gives says which event the last head was taken from; None where none are kept."""
     if anchor is None:
-        return nullcontext()
+        return nullcontext(lambda: None)
     from treewarden.supervisor.journal.anchoring import anchored
 
     return anchored(journal, anchor, clock)
+
+
+def _pruning(journal: Journal, clock: Clock, anchor: Anchoring | None, covered: Callable[[], Seq | None]) -> Pruning:
+    from treewarden.supervisor.pruning import Pruning
+
+    return Pruning(journal, clock, anchor.sign if anchor is not None else None, covered)
 
 
 def _opened(common: Common, blueprint: Blueprint, *, production: bool) -> None:
@@ -207,6 +223,13 @@ def _opened(common: Common, blueprint: Blueprint, *, production: bool) -> None:
 async def _lessons(common: Common, blueprint: Blueprint) -> None:
     """Take from the end of the journal what earlier decisions came to, and whether the code was another one then."""
     journal, cursor, digest = common.journal, max(0, common.journal.head - _LESSONS), ""
+    cut = await journal.cut()
+    if cut is not None and isinstance(cut.event, EventsPruned):
+        from treewarden.supervisor.views.pruned import pruned_of
+
+        pruned = pruned_of(cut.event)
+        common.outcomes, digest = pruned.outcomes, pruned.blueprint
+        cursor = max(cursor, cut.event.through)
     while records := await journal.read(cursor):
         for record in records:
             common.outcomes = learn(common.outcomes, record.event, record.at)

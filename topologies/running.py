@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from treewarden.agents.core.exit import Exit, Failed, Finished, Stopped, is_clean, leaves
 from treewarden.agents.core.label import Label
@@ -26,6 +26,7 @@ from treewarden.supervisor.core.decision import Policy
 from treewarden.supervisor.core.diff import Change
 from treewarden.supervisor.core.event import ActionPerformed, Event, SignalNoted, TreeReloaded
 from treewarden.supervisor.core.named import NO_ACTIONS, NamedAction
+from treewarden.supervisor.core.retention import EventRetention
 from treewarden.supervisor.core.signal import OperatorAsked, Recovered, Reported
 from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.supervisor.draining import Drained, drain
@@ -38,6 +39,9 @@ from treewarden.supervisor.watching import Ended, watch
 
 from .core.blueprint import Blueprint
 from .errors import checked
+
+if TYPE_CHECKING:
+    from treewarden.supervisor.pruning import CutPlan, Pruning
 
 __all__ = ["Root", "SlotStatus", "Tree"]
 
@@ -119,9 +123,10 @@ class Root:
 class Tree:
     """A running tree. All of its methods may be called from any task of the loop; none from other threads."""
 
-    def __init__(self, root: Root, common: Common, blueprint: Blueprint) -> None:
+    def __init__(self, root: Root, common: Common, blueprint: Blueprint, pruning: Callable[[], Pruning]) -> None:
         self._root = root
         self._common = common
+        self._pruning = pruning
         self.blueprint = blueprint
         self.calm: Callable[[str], str] | None = None
         """Ends the chaos that was asked for in this tree, by whom, and says what it came to; None without any."""
@@ -338,6 +343,31 @@ class Tree:
         `JournalError` if the file does not answer. Cancelled: what was done stays done.
         """
         return await self._common.journal.compact()
+
+    async def prune(
+        self,
+        *,
+        last: int | None = None,
+        within: float | None = None,
+        past_checkpoints: bool = False,
+        dry_run: bool = False,
+        by: str = "operator",
+    ) -> CutPlan:
+        """Give up old events, but not the newest `last` and not those younger than `within` seconds (see
+        `EventRetention`, which says what else stays), and return what went.
+
+        The rest is proven as before. In short steps between which commits go on. With `dry_run` nothing is done.
+        Cancelled: what was cut off stays so. Raises `ConfigurationError` for numbers that cannot be, and `JournalError`
+        for events that cannot be read: then nothing was given up.
+        """
+        try:
+            retention = EventRetention(last=last, within=within, past_checkpoints=past_checkpoints)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from None
+        pruning = self._pruning()
+        if dry_run:
+            return evolve(await pruning.plan(retention), dry=True)
+        return await pruning.prune(retention, by)
 
     # -- the whole
 

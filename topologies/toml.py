@@ -8,6 +8,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from treewarden.supervisor.core.decision import Policy
+from treewarden.supervisor.core.retention import EventRetention
 
 from .core.blueprint import Blueprint, validate
 from .core.node import Node, Problems, Refused
@@ -33,6 +34,8 @@ class Topology:
     """The files that were read: this one and those that it includes, without the modules."""
     production: bool = False
     """People depend on this tree: faults are injected into it within bounds only."""
+    events: EventRetention | None = None
+    """Which old events the journal gives up while the tree runs."""
 
 
 def load(path: str | os.PathLike[str]) -> Topology:
@@ -91,4 +94,6 @@ def _load(content: bytes | str, file: Path) -> Topology:
     if len(problems):
         raise BlueprintError(problems, file.name)
     files = tuple(dict.fromkeys(source.files))
-    return Topology(blueprint, of_run.get("journal"), name, files, bool(of_run.get("production", False)))
+    return Topology(
+        blueprint, of_run.get("journal"), name, files, bool(of_run.get("production", False)), of_run.get("events")
+    )

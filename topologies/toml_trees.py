@@ -13,7 +13,7 @@ from treewarden.supervisor.core.spec import Strategy, SupervisorSpec
 from .child import child, supervisor
 from .core.blueprint import Blueprint, Place, place_of
 from .core.node import Node, Problems, Reader, Refused, boolean, read_fields, table, text, whole
-from .core.options import AGENT, AS_CHILD, SHAPE, SUPERVISOR
+from .core.options import AGENT, AS_CHILD, SHAPE, SUPERVISOR, events
 from .core.problems import Problem, either, guess, listed, shown
 from .errors import BlueprintError
 from .imports import failed_at, tree_function
@@ -37,10 +37,11 @@ from .toml_topics import read_topic
 __all__ = ["read_root"]
 
 _OWN: Final = ("id", "children", "defaults")
-_OF_RUN: Final[Mapping[str, Reader]] = {"journal": text, "production": boolean}
+_OF_RUN: Final[Mapping[str, Reader]] = {"journal": text, "production": boolean, "events": events}
 _OUTERMOST: Final = {
     "journal": "only the outermost file names one",
     "production": "only the outermost file says so",
+    "events": "only the outermost file says so",
 }
 _OF_AGENTS: Final = {key: f"it belongs to agents; for all below write defaults = {{ {key} = ... }}" for key in AGENT}
 

@@ -24,13 +24,23 @@ _FIELDS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
     "roll_back": {"to": (int, str, type(None))},
     "label": {"labels": (list,)},
     "calm": {},
+    "compact": {},
+    "prune": {
+        "last": (int, type(None)),
+        "within": (int, float, type(None)),
+        "past_checkpoints": (bool,),
+        "dry_run": (bool,),
+    },
 }
 _OPTIONAL: Final[Mapping[str, frozenset[str]]] = {
     "signal": frozenset({"text", "facts"}),
     "checkpoint": frozenset({"name", "description", "tags"}),
+    "prune": frozenset({"past_checkpoints", "dry_run"}),
 }
-_OF_THE_TREE: Final = frozenset({"stop", "drain", "label", "calm"})
+_OF_THE_TREE: Final = frozenset({"stop", "drain", "label", "calm", "compact", "prune"})
 """What may be asked of the root."""
+_OF_THE_FILE: Final = frozenset({"compact", "prune"})
+"""What concerns no slot."""
 
 
 @frozen(kw_only=True)
@@ -38,7 +48,7 @@ class Command:
     """One order to a running tree, or to a slot of it."""
 
     what: str
-    """`tell`, `signal`, `stop`, `resume`, `perform`, `drain`, `checkpoint`, `roll_back`, `label` or `calm`."""
+    """Its name in `_FIELDS`: `tell`, `signal`, `stop` and so on."""
     path: Path
     fields: Mapping[str, Any] = field(factory=dict[str, Any])
     by: str = "operator"
@@ -77,6 +87,8 @@ def parse_command(data: object) -> Command:
     parsed = Path.parse(path)
     if parsed == ROOT and what not in _OF_THE_TREE:
         raise ValueError(f"{what} concerns one slot; name its path, not /")
+    if parsed != ROOT and what in _OF_THE_FILE:
+        raise ValueError(f"{what} concerns the whole journal; its path is /, not {parsed}")
     return Command(what=what, path=parsed, fields=_fields(what, given.get("fields")), by=by, within=float(within))
 
 
@@ -93,6 +105,6 @@ def _fields(what: str, given: object) -> dict[str, Any]:
                 continue
             raise ValueError(f"{what} needs {name!r}")
         value = fields[name]
-        if not isinstance(value, kinds) or (isinstance(value, bool) and object not in kinds):
+        if not isinstance(value, kinds) or (isinstance(value, bool) and kinds not in ((object,), (bool,))):
             raise ValueError(f"{what}: {name} is {value!r}, which is of the wrong type")
     return fields

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from attrs import field, frozen
 
@@ -27,6 +27,7 @@ __all__ = [
     "DeadLettered",
     "Decided",
     "Event",
+    "EventsPruned",
     "FaultInjected",
     "IncidentClosed",
     "IncidentLabelled",
@@ -82,6 +83,27 @@ class TreeForked:
     seq: int
     hash: str
     """Of event `seq`."""
+
+
+@frozen(kw_only=True)
+class EventsPruned:
+    """The events up to `through` were given up: the chain begins behind them, at `hash`."""
+
+    tree: str
+    """The id of the journal in which this was decided; a fork takes it along."""
+    through: int
+    hash: str
+    """Of event `through`."""
+    count: int
+    """How many went this time."""
+    until: float
+    """Wall seconds at which event `through` happened."""
+    by: str
+    """Who wanted it, or `retention`."""
+    summary: Mapping[str, Any] = field(factory=dict[str, Any])
+    """What they came to, for those who fold them; see `views.pruned`."""
+    mac: str = ""
+    """Over the rest but `summary`, `until` and `by`, by who signs the heads of the journal."""
 
 
 @frozen(kw_only=True)
@@ -414,6 +436,7 @@ Event: TypeAlias = (
     TreeOpened
     | TreeClosed
     | TreeForked
+    | EventsPruned
     | TreeReloaded
     | SupervisorStarted
     | SupervisorEnded
@@ -442,38 +465,5 @@ Event: TypeAlias = (
     | JournalRecovered
 )
 
-EVENTS: dict[str, type[Event]] = {
-    kind.__name__: kind
-    for kind in (
-        TreeOpened,
-        TreeClosed,
-        TreeForked,
-        TreeReloaded,
-        SupervisorStarted,
-        SupervisorEnded,
-        ChildStarted,
-        ChildStartFailed,
-        ChildIgnored,
-        ChildEnded,
-        SignalNoted,
-        IncidentOpened,
-        Decided,
-        ActionPerformed,
-        OutcomeObserved,
-        IncidentClosed,
-        IncidentLabelled,
-        MessageReturned,
-        DeadLettered,
-        MessageReplayed,
-        CommandAnswered,
-        CheckpointKept,
-        RolledBack,
-        Recorded,
-        ChaosBegan,
-        FaultInjected,
-        ChaosEnded,
-        JournalFailed,
-        JournalRecovered,
-    )
-}
+EVENTS: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(Event)}
 """Every event by the name under which it is stored. Renaming a class breaks old journals."""

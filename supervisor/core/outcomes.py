@@ -11,7 +11,7 @@ from attrs import Attribute, evolve, field, frozen
 
 from .event import Event, OutcomeObserved
 
-__all__ = ["ENOUGH", "Confidence", "Outcomes", "Tally", "learn"]
+__all__ = ["ENOUGH", "Confidence", "Outcomes", "Tally", "as_data", "learn", "outcomes_of"]
 
 ENOUGH: Final = 200
 """Outcomes that have to be observed before a confidence may be called calibrated; so many are judged at a time."""
@@ -143,6 +143,21 @@ def learn(outcomes: Outcomes, event: Event, at: float) -> Outcomes:
         now,
         cells=cells,
         recent=(*now.recent[-(ENOUGH - 1) :], (event.confidence, fixed)),
+    )
+
+
+def as_data(outcomes: Outcomes) -> dict[str, Any]:
+    """As JSON can hold it, for `outcomes_of`."""
+    cells = [[*key, tally.cases, tally.fixed] for key, tally in outcomes.cells.items()]
+    return {"at": outcomes.at, "cells": cells, "recent": [list(each) for each in outcomes.recent]}
+
+
+def outcomes_of(data: Mapping[str, Any]) -> Outcomes:
+    """What `as_data` was given, as far as `data` holds it."""
+    return Outcomes(
+        at=float(data.get("at", 0.0)),
+        cells={(action, kind, band): Tally(cases, fixed) for action, kind, band, cases, fixed in data.get("cells", ())},
+        recent=tuple((float(stated), bool(fixed)) for stated, fixed in data.get("recent", ())),
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import hmac
 import logging
 import math
 import os
 import pathlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -20,6 +21,8 @@ from treewarden.agents.ports import Clock
 
 from ..core.anchor import Anchor, Anchors, Sign, anchor_line, hmac_sign, read_anchors
 from ..core.chain import GENESIS, FaultKind, Head
+from ..core.event import EventsPruned
+from ..core.retention import boundary_text
 from .port import START, Journal, Seq
 from .seams import RunSync
 
@@ -77,8 +80,9 @@ def load_anchors(file: str | os.PathLike[str], sign: Sign | None = None) -> Anch
 @asynccontextmanager
 async def anchored(
     journal: Journal, anchoring: Anchoring, clock: Clock, *, run_sync: RunSync = trio.to_thread.run_sync
-) -> AsyncGenerator[None]:
-    """Keep the journal's head in a file for the length of a block; once more when it is left.
+) -> AsyncGenerator[Callable[[], Seq]]:
+    """Keep the journal's head in a file for the length of a block; once more when it is left. What it gives says which
+    event the last of them was taken from.
 
     Before it begins, the heads that are there have to be this journal's: raises `JournalDamaged` if it does not lead
     through the last one, `ConfigurationError` if they are another journal's or under another key, `JournalError` if
@@ -90,7 +94,7 @@ async def anchored(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(writer.run)
             try:
-                yield
+                yield lambda: writer.kept
             finally:
                 nursery.cancel_scope.cancel()
                 with trio.CancelScope(shield=True):
@@ -108,7 +112,7 @@ class _Writer:
         self._anchoring = anchoring
         self._clock = clock
         self._run_sync = run_sync
-        self._kept: Seq = START
+        self.kept: Seq = START
         """The last event whose head was kept."""
         self._failing = False
 
@@ -125,12 +129,25 @@ class _Writer:
                     f"{file} holds the heads of another journal ({anchor.tree}); name another file"
                 )
             hash = await self._hash(anchor.head.seq)
-            if anchor.head.seq > opened.head or hash != anchor.head.hash:
+            if (anchor.head.seq > opened.head or hash != anchor.head.hash) and not await self._was_pruned(anchor):
                 raise JournalDamaged(
                     f"the journal does not lead to event {anchor.head.seq} as {file} has kept it: its end was cut off, "
                     "or it was written anew. `treewarden journal verify FILE.db --head` says what is wrong"
                 )
-            self._kept = anchor.head.seq
+            self.kept = anchor.head.seq
+
+    async def _was_pruned(self, anchor: Anchor) -> bool:
+        """Whether what the head covers was given up by a record that proves it: it names that very event, or was signed
+        as heads are."""
+        found = await self._journal.cut()
+        cut = found.event if found is not None else None
+        if not isinstance(cut, EventsPruned) or anchor.head.seq > cut.through:
+            return False
+        if anchor.head.seq == cut.through:
+            return cut.hash == anchor.head.hash.hex()
+        sign = self._anchoring.sign
+        text = boundary_text(cut.tree, cut.through, cut.hash, cut.count)
+        return sign is not None and hmac.compare_digest(sign(text).encode(), cut.mac.encode())
 
     async def run(self) -> None:
         while True:
@@ -140,7 +157,7 @@ class _Writer:
     async def keep(self) -> None:
         """Append the head, if it has moved."""
         journal = self._journal
-        if journal.head == self._kept:
+        if journal.head == self.kept:
             return
         try:
             seq = journal.head
@@ -155,7 +172,7 @@ class _Writer:
             self._failing = True
         else:
             self._failing = False
-            self._kept = seq
+            self.kept = seq
 
     async def _hash(self, seq: Seq) -> bytes:
         if seq == START:

@@ -18,7 +18,10 @@ from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import JournalDamaged, JournalError
 
 from ..core.bundle import FORMAT, BundleDamage, redacted, unsealed
-from ..core.chain import GENESIS, Head, StoredRow, link, verify
+from ..core.chain import Head, StoredRow, link, verify
+from ..core.event import EventsPruned
+from ..core.retention import chain_start
+from . import rows as stored
 from .blobs import Blobs, whole
 from .canonical import dump, dump_sorted, load
 from .reading import JournalFile
@@ -38,6 +41,7 @@ class Imported:
     tree: str
     path: Path
     rows: int
+    events: int
     head: Head
     same_chain: bool
     """The events are those of the original, hash by hash; otherwise they were chained anew."""
@@ -172,7 +176,7 @@ class _Import:
             f"INSERT INTO meta VALUES (1, ?, {NOW}, ?, ?, 0, ?, ?)",
             (header["tree"], self._head.seq, self._head.hash, header["last_row"], header["epoch"]),
         )
-        return Imported(header["tree"], Path(header["path"]), self._rows, self._head, same)
+        return Imported(header["tree"], Path(header["path"]), self._rows, len(self._lines), self._head, same)
 
     def _put(self, record: dict[str, Any], line: int, same: bool) -> None:
         table, row = record["table"], {name: _value(value) for name, value in record["row"].items()}
@@ -195,19 +199,23 @@ class _Import:
     def _chain_anew(self, row: dict[str, Any]) -> None:
         self._seqs.append(row["seq"])
         row["seq"], row["prev"] = self._head.seq + 1, self._head.hash
-        row["body"] = dump_sorted(load(row["body"]))
+        body = load(row["body"])
+        if row["kind"] == EventsPruned.__name__:  # it speaks of numbers that nothing has any more
+            body |= {"through": 0, "hash": "", "mac": "", "count": body["through"]}
+        row["body"] = dump_sorted(body)
         row["hash"] = link(
             row["prev"], row["seq"], row["at"], row["epoch"], row["path"], row["kind"], row["version"], row["body"]
         )
 
     def _check_chain(self, head: Head) -> None:
-        stored = "SELECT seq, at, epoch, path, kind, version, body, prev, hash FROM events ORDER BY seq"
-        rows = cast("Iterable[StoredRow]", self._connection.execute(stored))
-        start = None
-        first = self._connection.execute("SELECT seq, prev FROM events ORDER BY seq LIMIT 1").fetchone()
-        if first is not None and first[0] > 1 and first[1] != GENESIS:
-            start = Head(first[0] - 1, first[1])  # what was before had been pruned
-        for fault in verify(rows, head, start=start, limit=1).faults:
+        question = "SELECT seq, at, epoch, path, kind, version, body, prev, hash FROM events ORDER BY seq"
+        rows = cast("Iterable[StoredRow]", self._connection.execute(question))
+        cut = stored.cut(self._connection)
+        start, heads = chain_start(
+            cut.event if cut is not None and isinstance(cut.event, EventsPruned) else None,
+            *(stored.first(self._connection) or (None, None)),
+        )
+        for fault in verify(rows, head, anchors=heads, start=start, limit=1).faults:
             place = bisect.bisect_left(self._numbers(), fault.seq)
             line = self._lines[min(place, len(self._lines) - 1)] if self._lines else 1
             raise BundleDamage(line, f"event {fault}")
@@ -225,8 +233,8 @@ def _value(value: Any) -> Any:
 def _check_header(header: dict[str, Any]) -> None:
     if header.get("type") != "bundle":
         raise BundleDamage(1, "it is no header of a bundle")
-    if header.get("v") != FORMAT or header.get("schema") != VERSION:
+    if header.get("v") != FORMAT or header.get("schema") not in range(1, VERSION + 1):
         raise JournalError(
             f"this bundle is of format {header.get('v')} and schema {header.get('schema')}; this treewarden reads "
-            f"{FORMAT} and {VERSION}. Import it with the version that wrote it"
+            f"{FORMAT} and up to {VERSION}. Import it with the version that wrote it"
         )

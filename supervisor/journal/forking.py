@@ -14,9 +14,10 @@ from attrs import frozen
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import JournalError
 
-from ..core.event import TreeForked
+from ..core.event import Event, TreeForked
 from . import blobs
 from .batch import Mark, fold
+from .event_codec import decode_event
 from .port import Commit, Seq
 from .reading import JournalFile
 from .schema import NOW, VERSION, identify, migrate, unusable
@@ -25,6 +26,7 @@ from .taking import meta
 __all__ = ["Fork", "ForkedState", "fork"]
 
 _PARTIAL: Final = ".forking"
+_CUT: Final = "SELECT seq, version, body FROM source.events WHERE kind = 'EventsPruned' ORDER BY seq DESC LIMIT 1"
 
 
 @frozen
@@ -65,10 +67,15 @@ def fork(source: pathlib.Path, target: pathlib.Path, *, at: Seq | None = None, n
     Raises `JournalError` if `source` is no journal of this version, has no such event, or `target` exists.
     """
     with JournalFile.open(source) as reading:
-        head = reading.head.seq
+        head, cut = reading.head.seq, reading.cut()
     seq = head if at is None else at
+    first = 1 if cut is None else cut.through + 1
     if not 0 < seq <= head:
-        raise JournalError(f"{source} has no event {seq}: its last one is {head}. Give one of 1 to {head}")
+        raise JournalError(f"{source} has no event {seq}: its last one is {head}. Give one of {first} to {head}")
+    if seq < first:
+        raise JournalError(
+            f"{source} has no event {seq} any more: those up to {first - 1} were pruned. Give one of {first} to {head}"
+        )
     if target.exists():
         raise JournalError(f"{target} exists; name a file that does not")
     if not target.parent.is_dir():
@@ -108,7 +115,10 @@ def _copy(connection: sqlite3.Connection, source: pathlib.Path, target: pathlib.
         raise JournalError(f"{source} is of schema {version}; start its tree once with this treewarden, then fork it")
     migrate(connection, identify(connection, str(target)))
     parent, last_row, epoch, head = connection.execute("SELECT tree, last_row, epoch, seq FROM source.meta").fetchone()
-    (hash,) = connection.execute("SELECT hash FROM source.events WHERE seq = ?", (seq,)).fetchone()
+    found = connection.execute("SELECT hash FROM source.events WHERE seq = ?", (seq,)).fetchone()
+    if found is None:
+        raise JournalError(f"{source} has no event {seq} any more: those before it were pruned. Give a later one")
+    (hash,) = found
     connection.execute("INSERT INTO events SELECT * FROM source.events WHERE seq <= ?", (seq,))
     for table in ("timers", "blobs", "chunks"):
         connection.execute(f"INSERT INTO {table} SELECT * FROM source.{table}")
@@ -128,7 +138,11 @@ def _copy(connection: sqlite3.Connection, source: pathlib.Path, target: pathlib.
     blobs.sweep(connection, -1)
     (now,) = connection.execute(f"SELECT {NOW}").fetchone()
     event = TreeForked(tree=parent, seq=seq, hash=hash.hex())
-    batch = fold([Commit(events=((now, event),))], Mark(seq, hash, 0, last_row), epoch)
+    told: list[tuple[float, Event]] = [(now, event)]
+    for place, version, body in connection.execute(_CUT).fetchall():
+        if place > seq:  # what proves the beginning stands behind the event where the fork begins
+            told.append((now, decode_event("EventsPruned", version, body)))
+    batch = fold([Commit(events=tuple(told))], Mark(seq, hash, 0, last_row), epoch)
     batch.apply(connection)
     mark = batch.after
     connection.execute(

@@ -18,7 +18,7 @@ from treewarden.agents.errors import CommitFailed, ConfigurationError, JournalEr
 from treewarden.agents.waiting import Level
 
 from ..core.checkpoint import EVERYTHING, Checkpoint, Search
-from ..core.event import Event, IncidentLabelled
+from ..core.event import Event, EventsPruned, IncidentLabelled
 from .port import (
     START,
     CheckpointRow,
@@ -75,6 +75,7 @@ class MemoryJournal:
         self._replies: dict[str, ReplyRow] = {}
         self._told: list[tuple[float, Event]] = []
         """The latest events, with the time of each."""
+        self._cut: Record | None = None
         self._heads: list[Seq] = []
         """Where the journal stood when each epoch began."""
         self._dead: deque[DeadRow] = deque(maxlen=_DEAD_LETTERS)
@@ -173,7 +174,33 @@ class MemoryJournal:
         ]
 
     async def labels(self) -> Sequence[Record]:
-        return [record for record in await self.read(limit=self._head) if isinstance(record.event, IncidentLabelled)]
+        last = self._last_cut()
+        cut = None if last is None else last.event
+        gone = cut.summary.get("labels", ()) if isinstance(cut, EventsPruned) else ()
+        before = [Record(each["seq"], each["at"], each["event"], each["epoch"]) for each in gone]
+        after = cut.through if isinstance(cut, EventsPruned) else START
+        later = await self.read(after, limit=self._head)
+        return [*before, *(record for record in later if isinstance(record.event, IncidentLabelled))]
+
+    async def cut(self) -> Record | None:
+        await trio.lowlevel.checkpoint()
+        return self._last_cut()
+
+    async def trim(self) -> None:
+        await trio.lowlevel.checkpoint()
+        cut = self._last_cut()
+        if cut is not None and isinstance(cut.event, EventsPruned):
+            before = self._head - len(self._told)
+            del self._told[: max(0, cut.event.through - before)]
+
+    def _last_cut(self) -> Record | None:
+        before = self._head - len(self._told)
+        for place in range(len(self._told), 0, -1):
+            at, event = self._told[place - 1]
+            if isinstance(event, EventsPruned):
+                self._cut = Record(before + place, at, event, bisect_left(self._heads, before + place))
+                break
+        return self._cut
 
     async def wait_beyond(self, seq: Seq) -> Seq:
         return await self._level.wait_beyond(seq)

@@ -13,7 +13,7 @@ from attrs import define, evolve, field
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import CommitFailed, EpochLost, JournalDamaged, JournalError
 
-from ..core.event import Event
+from ..core.event import Event, EventsPruned
 from . import rows
 from .batch import Batch, EventRow, fold
 from .blobs import sweep
@@ -94,21 +94,41 @@ class OwnedFile:
 
         Returns what is left. Raises `EpochLost`, and `sqlite3.Error` if it could not be done: nothing has changed then.
         """
+        self._grown = 0
+        return self._by_itself(lambda connection: sweep(connection, most))
+
+    def trim(self, most: int) -> bool:
+        """Delete at most `most` of the events that the last cut gives up. Returns whether some are left to delete.
+
+        Raises as `sweep`.
+        """
+
+        def trim(connection: sqlite3.Connection) -> bool:
+            cut, first = rows.cut(connection), rows.first(connection)
+            if cut is None or first is None or not isinstance(cut.event, EventsPruned):
+                return False
+            last = min(cut.event.through, first[0] + most - 1)
+            connection.execute("DELETE FROM events WHERE seq <= ?", (last,))
+            return last < cut.event.through
+
+        return self._by_itself(trim)
+
+    def _by_itself(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        """A change in a transaction of its own, under the epoch of this owner."""
         if self.lost is not None:
             raise self.lost
-        self._grown = 0
         connection = self._connected()
         try:
             connection.execute("BEGIN IMMEDIATE")
             found = meta(connection)
             if found is None or found[2] != self.opened.epoch:
                 self._lose(connection)
-            left = sweep(connection, most)
+            done = change(connection)
             connection.execute("COMMIT")
         except BaseException:
             self._roll_back()
             raise
-        return left
+        return done
 
     def read(self, question: Callable[[sqlite3.Connection], T]) -> T:
         """Ask the tables. Raises `JournalError` if they do not answer."""

@@ -364,7 +364,19 @@ class Journal(Protocol):
         ...
 
     async def labels(self) -> Sequence[Record]:
-        """All labels of incidents (`IncidentLabelled`), oldest first."""
+        """All labels of incidents (`IncidentLabelled`) that count, oldest first: of those that were pruned the last
+        ones of each incident."""
+        ...
+
+    async def cut(self) -> Record | None:
+        """The last `EventsPruned`: events up to the one that it names may be gone."""
+        ...
+
+    async def trim(self) -> None:
+        """Delete the events that the last `EventsPruned` gives up, in short steps between which commits go on.
+
+        Cancelled: what was deleted is gone, the next call goes on.
+        """
         ...
 
     async def wait_beyond(self, seq: Seq) -> Seq:

@@ -17,7 +17,9 @@ from treewarden.agents.errors import JournalDamaged, JournalError
 
 from ..core.chain import Head, StoredRow, Verdict, verify
 from ..core.checkpoint import EVERYTHING, Checkpoint, Search
-from ..core.event import TreeForked
+from ..core.event import EventsPruned, TreeForked
+from ..core.retention import chain_start
+from ..views.pruned import pruned_of
 from . import rows
 from .blobs import survey
 from .holder import Fate, Holder, ProcessTable, ProcfsTable
@@ -135,8 +137,15 @@ class JournalFile:
 
     def lineage(self) -> Sequence[TreeForked]:
         """The journals that this one is a fork of, the first one first: each up to the event that it names."""
-        found = self.records(limit=-1, kinds=["TreeForked"])
-        return [record.event for record in found if isinstance(record.event, TreeForked)]
+        cut = self.cut()
+        found = self.records(START if cut is None else cut.through, limit=-1, kinds=["TreeForked"])
+        later = [record.event for record in found if isinstance(record.event, TreeForked)]
+        return [*pruned_of(cut).lineage, *later]
+
+    def cut(self) -> EventsPruned | None:
+        """The last record of events that were given up; those up to the one that it names may be gone."""
+        found = self._ask(rows.cut)
+        return found.event if found is not None and isinstance(found.event, EventsPruned) else None
 
     def labels(self) -> Sequence[Record]:
         """All labels of incidents, oldest first. Raises as `records`."""
@@ -200,7 +209,8 @@ class JournalFile:
 
     def verify(self, head: Head | None = None, *, anchors: Sequence[Head] = ()) -> Verdict:
         """Check the hash chain of all events, up to `head` (that of the file itself, which proves less) and through
-        `anchors`, the heads that were kept elsewhere. A row that SQLite cannot read is a fault, and hides no other.
+        `anchors`, the heads that were kept elsewhere. What was pruned is proven by the record of the cut. A row that
+        SQLite cannot read is a fault, and hides no other.
         """
 
         def question(connection: sqlite3.Connection) -> Verdict:
@@ -209,7 +219,8 @@ class JournalFile:
             connection.execute("BEGIN")  # so that the events and the head are of the same moment
             try:
                 end = self.head if head is None else head
-                return verify(_stored(connection, end.seq), end, anchors=anchors)
+                start, heads = _beginning(connection)
+                return verify(_stored(connection, end.seq), end, anchors=[*anchors, *heads], start=start)
             finally:
                 connection.execute("ROLLBACK")
                 connection.text_factory = text
@@ -258,6 +269,20 @@ def _check(connection: sqlite3.Connection, path: pathlib.Path) -> None:
         raise
     if identify(connection, str(path)) == 0:
         raise JournalError(f"{path} is empty: no tree was ever started with it")
+
+
+def _beginning(connection: sqlite3.Connection) -> tuple[Head | None, tuple[Head, ...]]:
+    """Where the chain has to begin, and what it has to lead through, because of events that were pruned."""
+    try:
+        found = rows.first(connection)
+    except sqlite3.DatabaseError:  # the check will say so of the row
+        found = None
+    try:
+        cut = rows.cut(connection)
+    except (sqlite3.DatabaseError, JournalError):
+        cut = None
+    event = cut.event if cut is not None and isinstance(cut.event, EventsPruned) else None
+    return chain_start(event, *(found or (None, None)))
 
 
 def _stored(connection: sqlite3.Connection, last: Seq) -> Iterator[StoredRow]:

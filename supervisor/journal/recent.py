@@ -30,6 +30,10 @@ class Recent:
             if len(self._events) > 2 * _ROOM:
                 del self._events[:-_ROOM]
 
+    def forget(self, through: Seq) -> None:
+        """Drop the events up to `through`."""
+        del self._events[: max(0, through - (self.head - len(self._events)))]
+
     def after(self, seq: Seq, limit: int) -> list[Record] | None:
         """The events after `seq`, oldest first; None if some of them are not here."""
         first = len(self._events) - (self.head - seq)

@@ -15,11 +15,13 @@ from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import JournalError
 
 from ..core.checkpoint import Checkpoint, Search
+from ..core.event import EventsPruned
 from .blobs import whole
+from .canonical import dump
 from .event_codec import decode_event
 from .holder import Holder, Process
 from .keeping import tags_of
-from .port import CommandRow, DeadRow, Kept, MessageRow, Record, Recovered, ReplyRow, Seq, StateRow
+from .port import START, CommandRow, DeadRow, Kept, MessageRow, Record, Recovered, ReplyRow, Seq, StateRow
 from .schema import NOW
 
 __all__ = [
@@ -29,9 +31,11 @@ __all__ = [
     "checkpoint",
     "checkpoints",
     "commands",
+    "cut",
     "data_version",
     "dead_letter",
     "dead_letters",
+    "first",
     "held",
     "holder",
     "labels",
@@ -278,14 +282,38 @@ def records(
 
 
 def labels(connection: sqlite3.Connection) -> Sequence[Record]:
-    """All labels of incidents, oldest first. Raises as `records`."""
+    """All labels of incidents that count, oldest first. Raises as `records`."""
+    last = cut(connection)
+    through, gone = START, ()
+    if last is not None and isinstance(last.event, EventsPruned):
+        through, gone = last.event.through, last.event.summary.get("labels", ())
     rows = connection.execute(
-        "SELECT seq, at, kind, version, body, epoch, hash FROM events WHERE kind = 'IncidentLabelled' ORDER BY seq"
+        "SELECT seq, at, kind, version, body, epoch, hash FROM events WHERE kind = 'IncidentLabelled' AND seq > ?"
+        " ORDER BY seq",
+        (through,),
     ).fetchall()
-    return [
+    before = [
+        Record(each["seq"], each["at"], _event(each["seq"], "IncidentLabelled", each["version"], dump(each["event"])),
+               each["epoch"])
+        for each in gone
+    ]  # fmt: skip
+    later = (
         Record(seq, at, _event(seq, kind, version, body), epoch, hash.hex())
         for seq, at, kind, version, body, epoch, hash in rows
-    ]
+    )
+    return [*before, *later]
+
+
+def cut(connection: sqlite3.Connection) -> Record | None:
+    """The last `EventsPruned`. Raises as `records`."""
+    found = connection.execute("SELECT max(seq) FROM events WHERE kind = 'EventsPruned'").fetchone()
+    return None if found[0] is None else records(connection, found[0] - 1, 1)[0]
+
+
+def first(connection: sqlite3.Connection) -> tuple[Seq, bytes] | None:
+    """The number of the first event that is there, and what it is chained to."""
+    found: tuple[Seq, bytes] | None = connection.execute("SELECT seq, prev FROM events ORDER BY seq LIMIT 1").fetchone()
+    return found
 
 
 def _event(seq: Seq, kind: str, version: int, body: str) -> Any:

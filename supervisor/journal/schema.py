@@ -158,7 +158,12 @@ _FIRST: Final = (
     ) STRICT""",
 )
 
-_MIGRATIONS: Final = (_FIRST,)
+_SECOND: Final = (
+    # So that the last cut is found at once, however many events there are.
+    "CREATE INDEX cuts ON events (seq) WHERE kind = 'EventsPruned'",
+)
+
+_MIGRATIONS: Final = (_FIRST, _SECOND)
 """The statements that lead from version n to n + 1. A released one is never edited: files of that version exist."""
 VERSION: Final = len(_MIGRATIONS)
 

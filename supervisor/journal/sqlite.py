@@ -20,6 +20,7 @@ from treewarden.agents.ports import Clock
 from treewarden.agents.waiting import Level
 
 from ..core.checkpoint import EVERYTHING, Checkpoint, Search
+from ..core.event import EventsPruned
 from ..core.later import Later
 from ..loop_watch import runs_in_real_time
 from . import rows
@@ -40,6 +41,8 @@ _HEED_EVERY: Final = 0.1
 """Seconds between two looks at whether another process has left a command."""
 _STEP: Final = 4_000_000
 """Characters of large values that one step of a compaction deletes."""
+_ROWS: Final = 500
+"""Events that one step of a cut deletes."""
 _PAGES: Final = 256
 """Pages that one step gives back to the disk."""
 
@@ -194,6 +197,17 @@ class SqliteJournal:
 
     async def labels(self) -> Sequence[Record]:
         return await self._ask(rows.labels)
+
+    async def cut(self) -> Record | None:
+        return await self._ask(rows.cut)
+
+    async def trim(self) -> None:
+        file = self._owned
+        while await self._ask(lambda _: file.trim(_ROWS)):
+            pass
+        cut = await self.cut()
+        if cut is not None and isinstance(cut.event, EventsPruned):
+            self._recent.forget(cut.event.through)
 
     async def wait_beyond(self, seq: Seq) -> Seq:
         return await self._level.wait_beyond(seq)

@@ -21,6 +21,7 @@ from ..core.event import (
     DeadLettered,
     Decided,
     Event,
+    EventsPruned,
     FaultInjected,
     IncidentClosed,
     IncidentLabelled,
@@ -64,6 +65,12 @@ def _text(event: Event) -> str:
             return f"{'failed' if event.failed else 'closed'}: {event.reason}"
         case TreeForked():
             return f"a fork of {event.tree} at event {event.seq} ({event.hash[:12]})"
+        case EventsPruned(through=0):
+            return f"{plural(event.count, 'event')} were pruned before this journal was made of a part of another"
+        case EventsPruned():
+            return (
+                f"events up to {event.through} ({event.hash[:12]}) were pruned, {event.count} this time, by {event.by}"
+            )
         case TreeReloaded():
             parts = (
                 f"{word} {', '.join(paths)}"
@@ -214,6 +221,7 @@ _STYLES: Final[Mapping[type[Event], str]] = {
     TreeOpened: "good",
     Recorded: "dim",
     CheckpointKept: "dim",
+    EventsPruned: "dim",
 }
 
 

@@ -188,7 +188,7 @@ def test_what_cannot_be_exported_or_imported(file: Path, capsys: pytest.CaptureF
         ("import none new.db", "none cannot be read: No such file"),
         ("import desk.jsonl there", "cannot be read"),
         ("import newer.jsonl there", "there is there already"),
-        ("import newer.jsonl new.db", "this bundle is of format 2 and schema 1; this treewarden reads 1 and 1"),
+        ("import newer.jsonl new.db", "this bundle is of format 2 and schema 1; this treewarden reads 1 and up to"),
         ("import other.jsonl new.db", "line 1: it is no header of a bundle"),
     ):
         assert main(["journal", *words.split()]) == 2

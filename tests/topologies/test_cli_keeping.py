@@ -10,8 +10,11 @@ import pytest
 import trio
 from attrs import evolve
 
+from treewarden.agents.agent import Agent
 from treewarden.supervisor.journal.port import Commit
 from treewarden.topologies.cli import main
+from treewarden.topologies.open import open_tree
+from treewarden.topologies.tree import tree
 
 from ..journals import checkpoint, fact, message, on_disk, settle, state
 
@@ -82,8 +85,20 @@ def test_room_is_given_back(file: str, capsys: pytest.CaptureFixture[str]) -> No
     assert main(["journal", "compact", file + "2"]) == 2
 
 
-async def test_a_running_tree_is_left_alone(file: str, capsys: pytest.CaptureFixture[str]) -> None:
-    async with on_disk(Path(file)):
-        code = await trio.to_thread.run_sync(main, ["journal", "compact", file])
-    assert code == 3
-    assert "is owned by" in capsys.readouterr().err
+class Desk(Agent[int]):
+    state = 0
+
+
+async def test_a_running_tree_does_it_itself(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    async with open_tree(tree(Desk), journal=file) as running:
+        assert await trio.to_thread.run_sync(main, ["journal", "blobs", file, "gc"]) == 0
+        assert "1 that nobody held were deleted" in capsys.readouterr().out
+        assert await trio.to_thread.run_sync(main, ["journal", "compact", file]) == 0
+        assert "B before" in capsys.readouterr().out
+        assert await trio.to_thread.run_sync(main, ["journal", "prune", file, "--keep-events", "2"]) == 0
+        assert "events 1 to" in capsys.readouterr().out
+        async with running.events() as records:
+            async for record in records:
+                assert record.seq > 3
+                break
+    assert main(["journal", "verify", file]) == 0

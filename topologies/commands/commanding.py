@@ -80,7 +80,7 @@ def _owned(file: str) -> bool:
 
 
 def user() -> str:
-    """Who asks."""
+    """Who asks, for the journal."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a process without a name for its user

@@ -16,7 +16,7 @@ from treewarden.supervisor.ops.event_text import event_text
 from treewarden.supervisor.ops.wording import clean, plural
 
 from .exits import ExitCode
-from .files import unknown_slot
+from .files import pruned_line, unknown_slot
 from .stdout import Stdout
 
 __all__ = ["export", "import_bundle"]
@@ -36,8 +36,9 @@ def export(arguments: Namespace) -> int:
                 out.write(line)
             return ExitCode.ORDERLY
         count = _write(arguments.output, lines)
+        gone = pruned_line(journal)
     text = f"{arguments.output}: {plural(count, 'line')} of {arguments.path} in {arguments.file}"
-    out.lines([clean(text + (f", without values under {', '.join(secrets)}" if secrets else ""))])
+    out.lines([clean(text + (f", without values under {', '.join(secrets)}" if secrets else "")), *gone])
     return ExitCode.ORDERLY
 
 
@@ -50,7 +51,7 @@ def import_bundle(arguments: Namespace) -> int:
     except OSError as error:
         raise JournalError(f"{arguments.bundle} cannot be read: {error.strerror}") from error
     chain = "as they were chained" if imported.same_chain else "chained anew"
-    events = plural(imported.head.seq, "event")
+    events = plural(imported.events, "event")
     out.lines([clean(f"{arguments.file}: {plural(imported.rows, 'row')} of {imported.path}, {events} {chain}")])
     return ExitCode.ORDERLY
 

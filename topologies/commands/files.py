@@ -12,9 +12,11 @@ from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.journal.port import START, Record, Seq
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.event_text import path_of
+from treewarden.supervisor.ops.wording import local
+from treewarden.supervisor.views.pruned import pruned_of
 from treewarden.supervisor.views.tree_status import READS, TreeStatus, fold
 
-__all__ = ["batches", "first_since", "head_of", "status_of", "unknown_slot", "within"]
+__all__ = ["batches", "first_since", "head_of", "pruned_line", "status_of", "unknown_slot", "within"]
 
 _BATCH = 1000
 
@@ -62,9 +64,18 @@ def first_since(journal: JournalFile, at: float) -> Seq:
     return low
 
 
+def pruned_line(journal: JournalFile) -> list[str]:
+    """That events are gone, and how far, in a line; none if all are there."""
+    cut = journal.cut()
+    if cut is None or not cut.through:
+        return []
+    return [f"(events up to {cut.through}, until {local(cut.until)}, were pruned: what they told is not here)"]
+
+
 def status_of(journal: JournalFile) -> TreeStatus:
     """The tree as of the last committed event. What agents recorded says nothing about it and is not read."""
-    status = TreeStatus()
-    for records in batches(journal, kinds=READS):
+    cut = journal.cut()
+    status = pruned_of(cut).status
+    for records in batches(journal, START if cut is None else cut.through, kinds=READS):
         status = fold(status, records)
     return status

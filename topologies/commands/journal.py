@@ -9,6 +9,7 @@ from typing import Final
 from .check_code import check_code
 from .exporting import export, import_bundle
 from .keeping import blobs, compact, fork
+from .pruning import prune
 from .show import show
 from .verify import verify
 
@@ -23,6 +24,7 @@ _DEEDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "fork": fork,
     "blobs": blobs,
     "compact": compact,
+    "prune": prune,
 }
 
 

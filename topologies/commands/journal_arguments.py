@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
+
 from treewarden.agents.core.path import ROOT
 
-from .words import Words, add_json, add_word, count, kind, path, positive
+from .words import Words, add_json, add_word, count, kind, path, positive, whole
 
 __all__ = ["add_journal"]
 
@@ -21,6 +23,7 @@ def add_journal(words: Words) -> None:
     _fork(deeds)
     _blobs(deeds)
     _compact(deeds)
+    _prune(deeds)
 
 
 def _show(deeds: Words) -> None:
@@ -110,20 +113,46 @@ def _blobs(deeds: Words) -> None:
     word = add_word(
         deeds, "blobs", "count the large values of a journal, or delete those that nobody holds",
         "treewarden journal blobs watchdog.db gc --dry-run",
-        "A live tree\ndeletes them by itself; gc is for one that does not run.",
+        "A live tree\ndeletes them by itself, now and then; gc has it do so at once.",
     )  # fmt: skip
     word.set_defaults(word="journal")
     word.add_argument("file", metavar="FILE.db")
     word.add_argument("gc", nargs="?", choices=["gc"], help="delete those that nobody holds")
     word.add_argument("--dry-run", action="store_true", help="only say what gc would delete")
+    _within(word)
     add_json(word)
 
 
 def _compact(deeds: Words) -> None:
     word = add_word(
         deeds, "compact", "give room of a journal back to the disk", "treewarden journal compact watchdog.db",
-        "Of a tree that\ndoes not run; a running one has `Tree.compact()`.",
+        "Of a tree that\ndoes not run, or through the one that does, in short steps.",
     )  # fmt: skip
     word.set_defaults(word="journal")
     word.add_argument("file", metavar="FILE.db")
+    _within(word)
     add_json(word)
+
+
+def _prune(deeds: Words) -> None:
+    word = add_word(
+        deeds, "prune", "give up old events, so that the rest is proven as before",
+        "treewarden journal prune watchdog.db --keep-days 30 --keep-events 10000",
+        "Of a tree that\ndoes not run, or through the one that does. An event stays if either rule says so, and all\n"
+        "behind it; so do open incidents and the events of checkpoints with a name or a tag.",
+    )  # fmt: skip
+    word.set_defaults(word="journal")
+    word.add_argument("file", metavar="FILE.db")
+    word.add_argument("--keep-events", type=whole, metavar="N", help="the newest N stay")
+    word.add_argument("--keep-days", type=positive, metavar="D", help="those of the last D days stay")
+    word.add_argument("--past-checkpoints", action="store_true", help="go past named checkpoints, which stay")
+    word.add_argument("--dry-run", action="store_true", help="only say what would go")
+    word.add_argument("--head", metavar="HEAD.jsonl", help="heads that were kept: what none of them covers stays")
+    word.add_argument("--key", metavar="FILE", help="the key under which they are signed; signs the record too")
+    _within(word)
+    add_json(word)
+
+
+def _within(word: ArgumentParser) -> None:
+    text = "how long a running tree may take (300)"
+    word.add_argument("--within", type=positive, default=300.0, metavar="SECONDS", help=text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from argparse import Namespace
 from pathlib import Path as File
 
@@ -11,13 +10,12 @@ import trio
 from attrs import asdict
 
 from treewarden.agents.errors import JournalError
-from treewarden.supervisor.common import LoopClock
 from treewarden.supervisor.journal.forking import fork as make_fork
 from treewarden.supervisor.journal.port import Survey
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.wording import clean, plural
 
-from ..open import journal_in
+from .asking import done_by_owner
 from .exits import ExitCode
 from .stdout import Stdout
 
@@ -45,12 +43,13 @@ def fork(arguments: Namespace) -> int:
 def blobs(arguments: Namespace) -> int:
     """Count large values; with `gc` delete those that nobody holds."""
     out = Stdout.here()
-    with JournalFile.open(arguments.file) as journal:
-        found = journal.blobs()
+    found = _survey(arguments.file)
     if arguments.gc is None and arguments.dry_run:
         raise JournalError("--dry-run says what gc would delete: write blobs FILE.db gc --dry-run")
     swept = arguments.gc is not None and not arguments.dry_run
-    left = trio.run(_compacted, arguments.file) if swept else found
+    if swept:
+        trio.run(_compacted, arguments)
+    left = _survey(arguments.file) if swept else found
     if arguments.json:
         out.json({"file": arguments.file, **asdict(left), "deleted": found.count - left.count})
         return ExitCode.ORDERLY
@@ -68,7 +67,7 @@ def compact(arguments: Namespace) -> int:
     out = Stdout.here()
     with JournalFile.open(arguments.file):
         before = File(arguments.file).stat().st_size
-    trio.run(_compacted, arguments.file)
+    trio.run(_compacted, arguments)
     after = File(arguments.file).stat().st_size
     if arguments.json:
         out.json({"file": arguments.file, "before": before, "after": after})
@@ -77,6 +76,10 @@ def compact(arguments: Namespace) -> int:
     return ExitCode.ORDERLY
 
 
-async def _compacted(file: str) -> Survey:
-    async with journal_in(file, LoopClock(time.time)) as journal:
-        return await journal.compact()
+def _survey(file: str) -> Survey:
+    with JournalFile.open(file) as journal:
+        return journal.blobs()
+
+
+async def _compacted(arguments: Namespace) -> None:
+    await done_by_owner(arguments.file, lambda journal: journal.compact(), "compact", arguments.within, {})

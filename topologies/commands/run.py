@@ -139,6 +139,7 @@ class _Run:
                     self._prepared(self.topology),
                     journal=self.journal,
                     anchor=self.anchor,
+                    events=self.topology.events,
                     production=self.topology.production,
                 ) as tree:
                     self._opened(tree, nursery)
@@ -283,6 +284,8 @@ class _Run:
                 return
             if topology.journal != self.topology.journal:
                 await self.report.notice(f"{file} names another journal: that counts from the next start on")
+            if topology.events != self.topology.events:
+                await self.report.notice(f"{file} keeps other events: that counts from the next start on")
             if not (changes.added or changes.removed or changes.changed):
                 await self.report.notice(f"{file} was read again: nothing has changed")
             self.topology = topology

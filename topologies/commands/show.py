@@ -19,7 +19,7 @@ from treewarden.supervisor.ops.jsonlines import event_line
 from treewarden.supervisor.ops.wording import clip, local
 
 from .exits import ExitCode
-from .files import batches, first_since, unknown_slot, within
+from .files import batches, first_since, pruned_line, unknown_slot, within
 from .stdout import Stdout
 
 __all__ = ["show"]
@@ -37,7 +37,10 @@ def show(arguments: Namespace) -> int:
             if not any(path.is_within(arguments.path) for path in known):
                 raise unknown_slot(arguments.file, arguments.path, known)
         try:
-            told = _print(file, _begin(file, arguments), arguments, out)
+            begin = _begin(file, arguments)
+            if begin == START and arguments.last is None and not arguments.json:
+                out.lines(pruned_line(file))
+            told = _print(file, begin, arguments, out)
             if arguments.follow:
                 trio.run(_follow, file, told, arguments, out)
         except KeyboardInterrupt:

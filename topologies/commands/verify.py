@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hmac
 from argparse import Namespace
-from collections.abc import Sequence
 from typing import Any
 
+from attrs import frozen
+
 from treewarden.agents.errors import ConfigurationError
-from treewarden.supervisor.core.anchor import Anchors
+from treewarden.supervisor.core.anchor import Anchors, Sign
 from treewarden.supervisor.core.chain import Fault, Verdict
+from treewarden.supervisor.core.event import EventsPruned
+from treewarden.supervisor.core.retention import boundary_faults, boundary_text
 from treewarden.supervisor.journal.anchoring import key_from, load_anchors
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.wording import clean, plural
@@ -16,26 +20,52 @@ from treewarden.supervisor.ops.wording import clean, plural
 from .exits import ExitCode
 from .stdout import Stdout
 
-__all__ = ["verify"]
+__all__ = ["Checked", "check", "verify"]
+
+
+@frozen(kw_only=True)
+class Checked:
+    """What a check has found."""
+
+    verdict: Verdict
+    kept: Anchors
+    """The heads that were given."""
+    faults: tuple[Fault, ...]
+    asked: bool
+    """Heads were given."""
+    sign: Sign | None
+    cut: EventsPruned | None
+
+
+def check(arguments: Namespace) -> Checked:
+    """Check the events of a file, with the heads and the key that the command line gives. Reads only."""
+    if arguments.key is not None and arguments.head is None:
+        raise ConfigurationError("--key checks the heads in a file: give that too, with --head")
+    sign = None if arguments.key is None else key_from(arguments.key)
+    kept = Anchors() if arguments.head is None else load_anchors(arguments.head, sign)
+    with JournalFile.open(arguments.file) as journal:
+        _same_tree(journal.tree, kept, arguments)
+        heads = tuple(anchor.head for anchor in kept.anchors)
+        verdict = journal.verify(anchors=heads)
+        cut = journal.cut() if verdict.sound else None
+    signed = None
+    if cut is not None and sign is not None and cut.mac:
+        signed = hmac.compare_digest(
+            sign(boundary_text(cut.tree, cut.through, cut.hash, cut.count)).encode(), cut.mac.encode()
+        )
+    faults = (*kept.faults, *verdict.faults, *boundary_faults(cut, heads, signed))
+    return Checked(verdict=verdict, kept=kept, faults=faults, asked=arguments.head is not None, sign=sign, cut=cut)
 
 
 def verify(arguments: Namespace) -> int:
     """Print what is wrong, each fault with its number and kind; `ExitCode.DAMAGED` if anything is. Reads only."""
     out = Stdout.here()
-    if arguments.key is not None and arguments.head is None:
-        raise ConfigurationError("--key checks the heads in a file: give that too, with --head")
-    kept = Anchors()
-    if arguments.head is not None:
-        kept = load_anchors(arguments.head, None if arguments.key is None else key_from(arguments.key))
-    with JournalFile.open(arguments.file) as journal:
-        _same_tree(journal.tree, kept, arguments)
-        verdict = journal.verify(anchors=[anchor.head for anchor in kept.anchors])
-    faults = (*kept.faults, *verdict.faults)
+    checked = check(arguments)
     if arguments.json:
-        out.json(_object(arguments, verdict, kept, faults))
+        out.json(_object(arguments, checked))
     else:
-        out.lines(_lines(arguments, verdict, kept, faults, out))
-    return ExitCode.DAMAGED if faults else ExitCode.ORDERLY
+        out.lines(_lines(arguments, checked, out))
+    return ExitCode.DAMAGED if checked.faults else ExitCode.ORDERLY
 
 
 def _same_tree(tree: str, kept: Anchors, arguments: Namespace) -> None:
@@ -47,7 +77,8 @@ def _same_tree(tree: str, kept: Anchors, arguments: Namespace) -> None:
         )
 
 
-def _lines(arguments: Namespace, verdict: Verdict, kept: Anchors, faults: Sequence[Fault], out: Stdout) -> list[str]:
+def _lines(arguments: Namespace, checked: Checked, out: Stdout) -> list[str]:
+    verdict, kept, faults = checked.verdict, checked.kept, checked.faults
     count = plural(verdict.rows, "event")
     if faults:
         head = f"{arguments.file} is damaged: {plural(len(faults) + verdict.unlisted, 'fault')} in {count}"
@@ -61,14 +92,20 @@ def _lines(arguments: Namespace, verdict: Verdict, kept: Anchors, faults: Sequen
         proof = f"{plural(len(kept.anchors), 'head')} kept outside lead through it, the last at event {last}"
         if kept.unsigned:
             proof += "; their signatures were not checked (--key)"
-    return [*lines, clean(f"  {proof}")]
+    lines.append(clean(f"  {proof}"))
+    if checked.cut is not None and checked.cut.through:
+        text = f"events up to {checked.cut.through} were pruned by {checked.cut.by}, and the rest continues them"
+        lines.append(clean(f"  {text}"))
+    return lines
 
 
-def _object(arguments: Namespace, verdict: Verdict, kept: Anchors, faults: Sequence[Fault]) -> dict[str, Any]:
+def _object(arguments: Namespace, checked: Checked) -> dict[str, Any]:
+    verdict, kept, faults = checked.verdict, checked.kept, checked.faults
     return {
         "file": arguments.file,
         "sound": not faults,
         "events": verdict.rows,
+        "pruned": checked.cut.through if checked.cut is not None else 0,
         "head": {"seq": verdict.head.seq, "hash": verdict.head.hash.hex()},
         "heads": len(kept.anchors),
         "anchored": kept.anchors[-1].head.seq if kept.anchors else None,

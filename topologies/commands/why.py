@@ -16,9 +16,10 @@ from treewarden.supervisor.ops.telling import story_lines
 from treewarden.supervisor.ops.wording import plural
 from treewarden.supervisor.views import incidents, tree_status
 from treewarden.supervisor.views.incidents import Incidents, Story
+from treewarden.supervisor.views.pruned import pruned_of
 
 from .exits import ExitCode
-from .files import batches, unknown_slot
+from .files import batches, pruned_line, unknown_slot
 from .stdout import Stdout
 
 __all__ = ["why"]
@@ -35,6 +36,8 @@ def why(arguments: Namespace) -> int:
     out = Stdout.here()
     told, known = Incidents(keep=max(_KEPT, arguments.last)), {ROOT}
     with JournalFile.open(arguments.file) as journal:
+        gone = pruned_line(journal)
+        known.update(pruned_of(journal.cut()).status.slots)
         for records in batches(journal, kinds=incidents.READS | tree_status.READS):
             known.update(path_of(record.event) for record in records)
             told = incidents.fold(told, [record for record in records if _concerns(record, arguments.path)])
@@ -44,8 +47,10 @@ def why(arguments: Namespace) -> int:
     earlier = told.forgotten + len(told.stories) - len(stories)
     if arguments.json:
         objects = [_object(story) for story in stories]
-        out.json({"file": arguments.file, "path": arguments.path, "earlier": earlier, "incidents": objects})
+        out.json({"file": arguments.file, "path": arguments.path, "earlier": earlier,
+                  "pruned": bool(gone), "incidents": objects})  # fmt: skip
         return ExitCode.ORDERLY
+    out.lines([*gone, ""] if gone else [])
     if earlier:
         out.lines([f"({plural(earlier, 'earlier incident')} not shown; --last shows more)", ""])
     for position, story in enumerate(stories):

@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn, Protocol
 
 from treewarden.agents.core.path import Path
 
-__all__ = ["Words", "add_json", "add_word", "count", "kind", "names", "path", "positive", "seeds"]
+__all__ = ["Words", "add_json", "add_word", "count", "kind", "names", "path", "positive", "seeds", "whole"]
 
 _MOST_SEEDS: Final = 10_000
 
@@ -45,6 +45,10 @@ def positive(text: str) -> float:
     except ValueError:
         _refuse(f"{text!r} is no number of seconds")
     return value if 0 < value < math.inf else _refuse(f"{text} is no time to wait; give a positive number of seconds")
+
+
+def whole(text: str) -> int:
+    return 0 if text == "0" else count(text)
 
 
 def count(text: str) -> int:

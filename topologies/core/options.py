@@ -9,6 +9,7 @@ from typing import Final
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Overflow
 from treewarden.supervisor.core.checkpoint import Retention
 from treewarden.supervisor.core.limits import QueueLimit
+from treewarden.supervisor.core.retention import EventRetention
 from treewarden.supervisor.core.spec import (
     BRUTAL_KILL,
     AutoShutdown,
@@ -25,7 +26,7 @@ from .node import REFUSED, Node, Problems, Reader, Refused, boolean, choice, num
 from .policies import read_policy
 from .problems import guess
 
-__all__ = ["AGENT", "AS_CHILD", "SHAPE", "SUPERVISOR", "TABLES"]
+__all__ = ["AGENT", "AS_CHILD", "SHAPE", "SUPERVISOR", "TABLES", "events"]
 
 _POSITIVE: Final = number(0, above=True)
 _SECONDS: Final = number(0)
@@ -135,6 +136,22 @@ SUPERVISOR: Final[Mapping[str, Reader]] = {
     "max_children": whole(1),
 }
 """The options of a supervisor."""
+
+_KEPT: Final = record(
+    dict, {"last": whole(0), "within": number(0, infinite=False), "past_checkpoints": boolean}, "a retention of events"
+)
+
+
+def events(node: Node, problems: Problems) -> EventRetention | Refused:
+    """Which old events a journal gives up."""
+    given = _KEPT(node, problems)
+    if given is REFUSED:
+        return REFUSED
+    try:
+        return EventRetention(**given)
+    except ValueError:
+        return problems.refuse(node, "says not which events stay", "write { last = 100000 } or { within = 2592000 }")
+
 
 TABLES: Final = frozenset({"mailbox", "backoff", "restarts", "retention", "args"})
 """Options that are merged key by key with those of `defaults`; any other replaces it."""

@@ -22,6 +22,7 @@ from treewarden.supervisor.core.event import (
     DeadLettered,
     Decided,
     Event,
+    EventsPruned,
     FaultInjected,
     IncidentClosed,
     IncidentLabelled,
@@ -121,6 +122,10 @@ TEXTS: tuple[tuple[Event, str], ...] = (
     (DeadLettered(path=WRITER, message="t-7", kind="Add", reason="given up"), "Add t-7: given up"),
     (MessageReplayed(path=WRITER, message="t-7", kind="Add", replayed_as="t-9"), "Add t-7, as t-9"),
     (CheckpointKept(path=WRITER, name="before the move"), "before the move"),
+    (
+        EventsPruned(tree="1f2e3d4c", through=41, hash="cd" * 32, count=20, until=NIGHT, by="ada"),
+        "events up to 41 (cdcdcdcdcdcd) were pruned, 20 this time, by ada",
+    ),
     (TreeForked(tree="1f2e3d4c", seq=41, hash="ab" * 32), "a fork of 1f2e3d4c at event 41 (abababababab)"),
     (RolledBack(path=WRITER, to=41, dropped=("t-8",)), "to the checkpoint of event 41, 1 settled message dropped"),
     (RolledBack(path=WRITER, to=None), "to the state that its class declares"),

@@ -1,0 +1,203 @@
+"""Giving up old events: what may go, what stays all the same, and the record that proves the rest."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import trio
+from attrs import define, field, frozen
+
+from treewarden.agents.core.path import ROOT
+from treewarden.agents.errors import JournalError
+from treewarden.agents.ports import Clock
+
+from .core.anchor import Sign
+from .core.event import EventsPruned, IncidentClosed, IncidentOpened, TreeClosed, TreeOpened
+from .core.retention import EventRetention, boundary_text, wanted_cut
+from .journal.port import START, Commit, Journal, Record, Seq
+from .views.pruned import fold, pruned_of
+
+__all__ = ["CutPlan", "Pruning"]
+
+_LOG: Final = logging.getLogger("treewarden")
+_PAGE: Final = 200
+"""Events that are read at a time: so long does whoever commits meanwhile wait at most."""
+_LOOK_EVERY: Final = 60.0
+_SLACK: Final = 0.1
+"""A retention cuts when this share of the events may go: a record for each event that grows old would be none less."""
+
+
+@frozen(kw_only=True)
+class CutPlan:
+    """What a cut would do."""
+
+    after: Seq
+    """The last event that went before."""
+    through: Seq
+    """The last event that goes; `after` if none does."""
+    held: tuple[str, ...] = ()
+    """Why more stays than the retention asks for."""
+
+    dry: bool = False
+    """Nothing was done."""
+
+    @property
+    def count(self) -> int:
+        return self.through - self.after
+
+    def __str__(self) -> str:
+        """What was done, and what stays all the same, in a sentence or two."""
+        would = " would be" if self.dry else " are"
+        gone = f"; those up to {self.after} had gone before" if self.after else ""
+        held = f"; more stays, because {self.held[0]}" if self.held else ""
+        if not self.count:
+            return f"nothing to prune{gone}{held}"
+        return f"events {self.after + 1} to {self.through}{would} pruned{held}"
+
+
+@define(eq=False)
+class Pruning:
+    """The cuts of one journal, one at a time, for whoever owns it."""
+
+    journal: Journal
+    clock: Clock
+    sign: Sign | None = None
+    """Signs the record of a cut, as it signs heads."""
+    covered: Callable[[], Seq | None] = lambda: None
+    """The last event that a head outside of the file covers; None if none are kept."""
+    _turn: trio.Lock = field(factory=trio.Lock)
+
+    async def plan(self, retention: EventRetention) -> CutPlan:
+        """What `prune` would cut off now."""
+        cut = await self._last_cut()
+        after = 0 if cut is None else cut.through
+        through = await self._wanted(retention, after)
+        if through <= after:
+            return CutPlan(after=after, through=after)
+        held: list[str] = []
+        for last, why in (*await self._incidents(after), *await self._checkpoints(retention), *self._heads()):
+            if max(last, after) < through:
+                through, held = max(last, after), [why]
+        return CutPlan(after=after, through=through, held=tuple(held))
+
+    async def prune(self, retention: EventRetention, by: str) -> CutPlan:
+        """Give up what `retention` lets go, and return what that was.
+
+        One commit writes the record of the cut; from then on these events count as gone, and they are deleted in short
+        steps. Cancelled in between: the next call, or the next owner's, deletes the rest. Raises `CommitFailed`, and
+        `JournalError` for events that cannot be read: nothing was given up then.
+        """
+        async with self._turn:
+            plan = await self.plan(retention)
+            if plan.count:
+                await self._cut(plan, by)
+            await self.journal.trim()
+            return plan
+
+    async def keep_to(self, retention: EventRetention) -> None:
+        """Prune again and again, for as long as nobody cancels it. What the journal refuses is logged and tried again
+        later."""
+        due, failing = 0, False
+        while True:
+            try:
+                if self.journal.head >= due:
+                    due = await self._keep_to(retention)
+                failing = False
+            except JournalError as error:
+                if not failing:
+                    _LOG.warning("old events cannot be pruned: %s", error)
+                failing = True
+            await trio.sleep(_LOOK_EVERY)
+
+    async def _keep_to(self, retention: EventRetention) -> Seq:
+        """Prune if that is worth a record. Returns at which head to look again."""
+        head, cut = self.journal.head, await self._last_cut()
+        after = 0 if cut is None else cut.through
+        worth = _SLACK * (head - after)
+        if await self._wanted(retention, after) - after <= worth:
+            return head
+        plan = await self.prune(retention, "retention")
+        return head + int(worth) if plan.held else head
+
+    async def _cut(self, plan: CutPlan, by: str) -> None:
+        journal = self.journal
+        pruned = pruned_of(await self._last_cut())
+        last: Record | None = None
+        after = plan.after
+        while records := await self._page(after, plan.through):
+            pruned, last = fold(pruned, records), records[-1]
+            after = last.seq
+        if last is None or after != plan.through:
+            raise JournalError(f"event {plan.through} is not there: nothing was pruned; `treewarden journal verify`")
+        tree = journal.opened.tree
+        text = boundary_text(tree, plan.through, last.hash, plan.count)
+        event = EventsPruned(
+            tree=tree,
+            through=plan.through,
+            hash=last.hash,
+            count=plan.count,
+            until=last.at,
+            by=by,
+            summary=pruned.as_data(),
+            mac="" if self.sign is None else self.sign(text),
+        )
+        await journal.commit(Commit(events=((self.clock.wall(), event),)))
+
+    async def _wanted(self, retention: EventRetention, after: Seq) -> Seq:
+        old = START if retention.within is None else await self._before(after, self.clock.wall() - retention.within)
+        return wanted_cut(retention, self.journal.head, old)
+
+    async def _last_cut(self) -> EventsPruned | None:
+        found = await self.journal.cut()
+        return found.event if found is not None and isinstance(found.event, EventsPruned) else None
+
+    async def _page(self, after: Seq, through: Seq) -> Sequence[Record]:
+        """The next events after `after`, up to `through`; none if that is all."""
+        found = await self.journal.read(after, min(_PAGE, through - after)) if after < through else ()
+        return [record for record in found if record.seq <= through]
+
+    async def _before(self, after: Seq, wall: float) -> Seq:
+        """The last event that is older, by halving: clocks go forward, nearly always."""
+        low, high = after, self.journal.head
+        while low < high:
+            middle = (low + high) // 2
+            found = await self.journal.read(middle, 1)
+            if found and found[0].at < wall:
+                low = found[0].seq
+            else:
+                high = middle
+        return low
+
+    async def _incidents(self, after: Seq) -> list[tuple[Seq, str]]:
+        """Before which event each open incident begins."""
+        current: dict[str, tuple[Seq, str]] = {}
+        head = self.journal.head
+        while records := await self._page(after, head):
+            after = records[-1].seq
+            for record in records:
+                match record.event:
+                    case IncidentOpened(path=path, incident=incident):
+                        current[incident] = record.seq - 1, f"incident {incident} of {path} is open since then"
+                    case IncidentClosed(incident=incident):
+                        current.pop(incident, None)
+                    case TreeOpened() | TreeClosed():
+                        current.clear()
+                    case _:
+                        pass
+        return list(current.values())
+
+    async def _checkpoints(self, retention: EventRetention) -> list[tuple[Seq, str]]:
+        if retention.past_checkpoints:
+            return []
+        return [
+            (kept.seq - 1, f"checkpoint {kept.number} of {kept.path} is of the event behind it")
+            for kept in await self.journal.checkpoints(ROOT, sys.maxsize)
+            if kept.pinned and kept.seq > START
+        ]
+
+    def _heads(self) -> list[tuple[Seq, str]]:
+        covered = self.covered()
+        return [] if covered is None else [(covered, "no head that is kept outside covers more")]

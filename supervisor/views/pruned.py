@@ -1,0 +1,116 @@
+"""What pruned events came to, as data that the record of the cut holds, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import attrs
+from attrs import evolve, field, frozen
+
+from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.core.path import Path
+
+from ..core.event import EventsPruned, IncidentLabelled, TreeForked, TreeOpened
+from ..core.outcomes import Outcomes, as_data, learn, outcomes_of
+from . import tree_status
+from .committed import Committed
+from .tree_status import SlotView, TreeStatus
+
+__all__ = ["Pruned", "fold", "pruned_of"]
+
+T = TypeVar("T", SlotView, TreeStatus)
+
+
+@frozen(kw_only=True)
+class Pruned:
+    """The fold of all events up to a cut."""
+
+    status: TreeStatus = TreeStatus()
+    outcomes: Outcomes = Outcomes()
+    lessons: Mapping[str, Outcomes] = field(factory=dict[str, Outcomes])
+    """The same by slot, in a journal of no tree: there each adviser learns from its own."""
+    lineage: tuple[TreeForked, ...] = ()
+    labels: tuple[Mapping[str, Any], ...] = ()
+    """The last label of each incident that has one: `seq`, `at`, `epoch`, and the event, perhaps as it is stored."""
+    blueprint: str = ""
+    """The digest of the code that ran last."""
+
+    def as_data(self) -> dict[str, Any]:
+        """As JSON can hold it; what is as it was in the beginning is left out."""
+        status = _changed(self.status, TreeStatus())
+        status["slots"] = [_changed(slot, SlotView(path=slot.path)) for slot in self.status.slots.values()]
+        return {
+            "status": status,
+            "outcomes": as_data(self.outcomes),
+            "lessons": {path: as_data(each) for path, each in self.lessons.items()},
+            "lineage": [[each.tree, each.seq, each.hash] for each in self.lineage],
+            "labels": [dict(each) for each in self.labels],
+            "blueprint": self.blueprint,
+        }
+
+
+def fold(pruned: Pruned, records: Iterable[Committed]) -> Pruned:
+    """`pruned` with further events."""
+    outcomes, lessons = pruned.outcomes, dict(pruned.lessons)
+    lineage, blueprint = list(pruned.lineage), pruned.blueprint
+    labels = {str(each["key"]): each for each in pruned.labels}
+    told: Sequence[Committed] = list(records)
+    status = tree_status.fold(pruned.status, [each for each in told if type(each.event).__name__ in tree_status.READS])
+    for record in told:
+        event = record.event
+        if isinstance(event, TreeOpened):
+            blueprint = event.blueprint
+        elif isinstance(event, TreeForked):
+            lineage.append(event)
+        elif isinstance(event, IncidentLabelled):
+            key = f"{event.path} {event.incident}"
+            version = getattr(IncidentLabelled, "__version__", 1)
+            at = {"seq": record.seq, "at": record.at, "epoch": record.epoch}
+            labels.pop(key, None)
+            labels[key] = {**at, "key": key, "version": version, "event": event}
+        taught = learn(outcomes, event, record.at)
+        if taught is not outcomes:
+            outcomes = taught
+            path = str(getattr(event, "path", ""))
+            lessons[path] = learn(lessons.get(path, Outcomes()), event, record.at)
+    if status.processes:
+        lessons = {}
+    return Pruned(
+        status=status,
+        outcomes=outcomes,
+        lessons=lessons,
+        lineage=tuple(lineage),
+        labels=tuple(labels.values()),
+        blueprint=blueprint,
+    )
+
+
+def pruned_of(event: EventsPruned | None) -> Pruned:
+    """What the record of a cut holds of the events before it; of None, and of one without, nothing."""
+    data: Mapping[str, Any] = event.summary if event is not None else {}
+    if not data:
+        return Pruned()
+    told = dict(data["status"])
+    slots = {Path(each["path"]): _slot(each) for each in told.pop("slots")}
+    return Pruned(
+        status=evolve(TreeStatus(**told), slots=slots),
+        outcomes=outcomes_of(data["outcomes"]),
+        lessons={path: outcomes_of(each) for path, each in data["lessons"].items()},
+        lineage=tuple(TreeForked(tree=tree, seq=seq, hash=hash) for tree, seq, hash in data["lineage"]),
+        labels=tuple(data["labels"]),
+        blueprint=data["blueprint"],
+    )
+
+
+def _slot(data: Mapping[str, Any]) -> SlotView:
+    view = SlotView(**data)
+    return evolve(view, path=Path(view.path), state=SlotState(view.state))
+
+
+def _changed(value: T, default: T) -> dict[str, Any]:
+    """The fields of `value` that are not those of `default`, and its path."""
+    names = [each.name for each in attrs.fields(value.__class__) if each.name != "slots"]
+    return {
+        name: getattr(value, name) for name in names if name == "path" or getattr(value, name) != getattr(default, name)
+    }
