@@ -10,7 +10,8 @@ from .asking import Answer, no_room, refuse_cycle
 from .core.message import Envelope, Reply, asks_itself
 from .errors import AgentStopped, AskCycle, ConfigurationError
 from .ports import Outgoing
-from .ref import Ref, ended_by
+from .ref import Ref
+from .sending import ended_by
 from .slot import Slot, Turn, current_turn
 from .ticks import Tick, Timed
 

@@ -19,7 +19,8 @@ from .core.message import Envelope
 from .core.path import Path
 from .errors import ConfigurationError, NotHandled, Stop
 from .ports import Alarm, Alarms, Clock
-from .ref import Ref, ended_by
+from .ref import Ref
+from .sending import ended_by
 from .slice import Rounds
 from .slot import Slot, Turn, current_turn
 from .ticks import Afters, Tick

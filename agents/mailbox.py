@@ -6,7 +6,7 @@ cancelling a park, a kill or a restart can neither lose nor repeat a message. On
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -17,9 +17,9 @@ from .core.aside import Aside
 from .core.durability import MailboxSpec, Overflow
 from .core.message import Envelope, Priority
 from .core.path import Path
-from .errors import AgentStopped, IntakeClosed, MailboxFull
-from .overflow import Bounded, kind_of
-from .room import Line, Place
+from .errors import AgentStopped, MailboxFull
+from .intake import Intake
+from .overflow import kind_of
 from .statistics import MailboxStatistics
 from .wake import WAKE
 
@@ -28,74 +28,25 @@ __all__ = ["Mailbox"]
 _NORMAL: Final = Priority.NORMAL
 
 
-class Mailbox(Bounded):
+class Mailbox(Intake):
     """A bounded queue with one reader at a time. Control traffic is unbounded, goes first and is never dropped."""
 
-    __slots__ = (
-        "_aside",
-        "_control",
-        "_paused",
-        "_room",
-        "closed",
-        "reader",
-        "reserved",
-        "rouse",
-        "simple",
-        "sure",
-    )
+    __slots__ = ("_aside", "_control", "_paused", "reader", "rouse")
 
     def __init__(self, path: Path, spec: MailboxSpec, now: Callable[[], float]) -> None:
         super().__init__(path, spec, now)
-        self.reserved = 0
-        """Room promised to messages that have not come yet."""
-        self.sure = 0
-        """For how many messages there is room for sure; 0 if that has to be looked up, or nothing is taken. They count
-        as come already, so that whoever puts one there has but this number to change."""
-        self.closed: AgentStopped | IntakeClosed | None = None
-        """Set when the slot ended for good, or is being drained; a message that is refused gets an error that says
-        the same."""
         self.rouse: Callable[[], None] | None = None
         """Called once when something arrives and nobody reads (a hibernated incarnation)."""
         self._control: list[object] | None = None
         self.reader: Task | None = None
         """Who is parked until something comes; only after `take` had nothing."""
-        self._room: Line | None = None
-        """Senders that wait for room, the first one first."""
         self._paused: dict[str, None] | None = None
         self._aside: Aside | None = None
-        self.simple = True
-        """Nothing but the normal lane is in use: no control, ticks, other lanes, pauses or waiting senders. As long as
-        that is so `next_ones` may be taken from directly."""
 
     def __str__(self) -> str:
         return self.path
 
     # -- what it is like
-
-    @property
-    def has_room(self) -> bool:
-        return len(self.arrived) + len(self.next_ones) + self._beside + self.reserved < self.spec.capacity
-
-    def look_for_room(self) -> bool:
-        """`has_room` of one that takes messages, to be remembered for the next ones too."""
-        if self.closed is None:
-            free = self.spec.capacity - len(self) - self.reserved
-            if free > 0:
-                self.come += free - self.sure
-                self.sure = free
-                return True
-            self._look_again()
-        return False
-
-    @property
-    def accepted(self) -> int:
-        """How many messages have come to wait here."""
-        return self.come - self.sure
-
-    @property
-    def ended(self) -> bool:
-        """Whether the slot ended for good, so that nobody handles what would come."""
-        return isinstance(self.closed, AgentStopped)
 
     @property
     def at_rest(self) -> bool:
@@ -174,71 +125,6 @@ class Mailbox(Bounded):
                 return
         self.come += 1
         self._put(item, priority)
-
-    async def put(self, item: object, priority: int = Priority.NORMAL) -> None:
-        """Queue a message, waiting for room if the policy says so; a checkpoint only then.
-
-        Cancelled: it was not queued. Raises `MailboxFull` (refuse) and `AgentStopped`.
-        """
-        if await self.reserve(item, priority):
-            self.fill(item, priority)
-
-    async def reserve(self, item: object, priority: int = Priority.NORMAL, overflow: Overflow | None = None) -> bool:
-        """Wait for room and keep it for `fill` or `release`. False: the policy dropped `item` instead.
-
-        Senders get room in the order in which they came. What `item` will replace under `coalesce` stays until then.
-        `overflow` takes the place of the mailbox's own policy. Cancelled: no room is kept. Raises `MailboxFull`
-        (refuse) and `AgentStopped`.
-        """
-        if self.has_to_wait(item, priority, overflow):
-            return await self.line_up().wait()
-        return self.reserve_nowait(item, priority, overflow)
-
-    def has_to_wait(self, item: object, priority: int = Priority.NORMAL, overflow: Overflow | None = None) -> bool:
-        """Whether `reserve` would wait. Raises `AgentStopped`."""
-        if self.closed is not None:
-            self._refuse(item)
-        if not self._room and self.has_room:
-            return False
-        overflow = overflow or self.spec.overflow
-        return overflow is Overflow.WAIT or (overflow is Overflow.COALESCE and not self._mergeable(item, priority))
-
-    def line_up(self) -> Place:
-        """A place at the end of the line for room; to be waited in at once."""
-        if self._room is None:
-            self._room = deque()
-        self.simple = False
-        return Place(self._room)
-
-    def reserve_nowait(
-        self, item: object, priority: int = Priority.NORMAL, overflow: Overflow | None = None, *, beyond: int = 0
-    ) -> bool:
-        """`reserve` without waiting: raises `MailboxFull` where that would wait for more than `beyond` places."""
-        if self.closed is not None:
-            self._refuse(item)
-        if len(self) + self.reserved >= self.spec.capacity + beyond:
-            overflow = overflow or self.spec.overflow
-            merges = overflow is Overflow.COALESCE and self._mergeable(item, priority)
-            if not merges and not self._make_room(item, priority, overflow):
-                return False
-        self.reserved += 1
-        self._look_again()
-        return True
-
-    def fill(self, item: object, priority: int = Priority.NORMAL, overflow: Overflow | None = None) -> None:
-        """Use room that was reserved. Raises `AgentStopped` if the slot has ended meanwhile; the room is free then."""
-        self.reserved -= 1
-        if self.closed is not None and self.ended:
-            raise self._ended()
-        if (overflow or self.spec.overflow) is Overflow.COALESCE and not self.has_room and self._merge(item, priority):
-            return
-        self.come += 1
-        self._put(item, priority)
-
-    def release(self) -> None:
-        """Give back room that was reserved."""
-        self.reserved -= 1
-        self._admit()
 
     def put_back(self, items: list[Any]) -> None:
         """Return messages to the head, in their order, whatever the capacity: they had been accepted before."""
@@ -385,37 +271,7 @@ class Mailbox(Bounded):
         self._look_again()
         self._admit()
 
-    def close_intake(self, error: IntakeClosed) -> None:
-        """Refuse what comes from outside of `error.scope`, with an error like `error`. Senders that wait get in."""
-        if self.closed is None:
-            self.closed = error
-            self._look_again()
-
-    def open_intake(self, error: IntakeClosed) -> None:
-        """Take back `close_intake(error)`."""
-        if self.closed is error:
-            self.closed = None
-
     # -- inside
-
-    def _look_again(self) -> None:
-        """There may be less room than was thought."""
-        self.come -= self.sure
-        self.sure = 0
-
-    def _refuse(self, item: object) -> None:
-        """Raise why nothing is taken, unless `item` comes from inside of what is being drained."""
-        sender = item.sender if type(item) is Envelope else None
-        if not isinstance(self.closed, IntakeClosed) or sender is None or not sender.is_within(self.closed.scope):
-            raise self._ended()
-
-    def _ended(self) -> AgentStopped | IntakeClosed:
-        """A fresh exception: one that is raised in several tasks would gather the traceback of each."""
-        closed = self.closed
-        assert closed is not None
-        if isinstance(closed, IntakeClosed):
-            return IntakeClosed(str(closed), path=closed.path, scope=closed.scope)
-        return AgentStopped(str(closed), path=closed.path, exit=closed.exit)
 
     def _put(self, item: object, priority: int) -> None:
         self._look_again()
@@ -439,10 +295,3 @@ class Mailbox(Bounded):
         elif self.rouse is not None:
             rouse, self.rouse = self.rouse, None
             rouse()
-
-    def _admit(self) -> None:
-        """Promise free room to the sender that has waited longest; it cannot be overtaken."""
-        while self._room and self.has_room:
-            self.reserved += 1
-            self._look_again()
-            self._room.popleft().give()

@@ -19,7 +19,7 @@ from treewarden.agents.errors import (
     MailboxFull,
     NotHandled,
 )
-from treewarden.agents.ref import ended_by, handled_by, item_for, leave_with_settle
+from treewarden.agents.sending import ended_by, handled_by, item_for, leave_with_settle
 from treewarden.agents.slot import Slot, Turn
 
 from .core.spec import Subscriber

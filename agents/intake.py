@@ -1,0 +1,170 @@
+"""How messages get into a mailbox: who gets room, who waits for it, and who is refused."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from .core.durability import MailboxSpec, Overflow
+from .core.message import Envelope, Priority
+from .core.path import Path
+from .errors import AgentStopped, IntakeClosed
+from .overflow import Bounded
+from .room import Line, Place
+
+__all__ = ["Intake"]
+
+
+class Intake(Bounded):
+    """Room for messages: counted, promised, waited for in line, and closed."""
+
+    __slots__ = ("_room", "closed", "reserved", "simple", "sure")
+
+    def __init__(self, path: Path, spec: MailboxSpec, now: Callable[[], float]) -> None:
+        super().__init__(path, spec, now)
+        self.reserved = 0
+        """Room promised to messages that have not come yet."""
+        self.sure: int = 0
+        """For how many messages there is room for sure; 0 if that has to be looked up, or nothing is taken. They count
+        as come already, so that whoever puts one there has but this number to change."""
+        self.closed: AgentStopped | IntakeClosed | None = None
+        """Set when the slot ended for good, or is being drained; a message that is refused gets an error that says
+        the same."""
+        self._room: Line | None = None
+        """Senders that wait for room, the first one first."""
+        self.simple = True
+        """Nothing but the normal lane is in use: no control, ticks, other lanes, pauses or waiting senders. As long as
+        that is so `next_ones` may be taken from directly."""
+
+    @property
+    def has_room(self) -> bool:
+        return len(self.arrived) + len(self.next_ones) + self._beside + self.reserved < self.spec.capacity
+
+    def look_for_room(self) -> bool:
+        """`has_room` of one that takes messages, to be remembered for the next ones too."""
+        if self.closed is None:
+            free = self.spec.capacity - len(self) - self.reserved
+            if free > 0:
+                self.come += free - self.sure
+                self.sure = free
+                return True
+            self._look_again()
+        return False
+
+    @property
+    def accepted(self) -> int:
+        """How many messages have come to wait here."""
+        return self.come - self.sure
+
+    @property
+    def ended(self) -> bool:
+        """Whether the slot ended for good, so that nobody handles what would come."""
+        return isinstance(self.closed, AgentStopped)
+
+    async def put(self, item: object, priority: int = Priority.NORMAL) -> None:
+        """Queue a message, waiting for room if the policy says so; a checkpoint only then.
+
+        Cancelled: it was not queued. Raises `MailboxFull` (refuse) and `AgentStopped`.
+        """
+        if await self.reserve(item, priority):
+            self.fill(item, priority)
+
+    async def reserve(self, item: object, priority: int = Priority.NORMAL, overflow: Overflow | None = None) -> bool:
+        """Wait for room and keep it for `fill` or `release`. False: the policy dropped `item` instead.
+
+        Senders get room in the order in which they came. What `item` will replace under `coalesce` stays until then.
+        `overflow` takes the place of the mailbox's own policy. Cancelled: no room is kept. Raises `MailboxFull`
+        (refuse) and `AgentStopped`.
+        """
+        if self.has_to_wait(item, priority, overflow):
+            return await self.line_up().wait()
+        return self.reserve_nowait(item, priority, overflow)
+
+    def has_to_wait(self, item: object, priority: int = Priority.NORMAL, overflow: Overflow | None = None) -> bool:
+        """Whether `reserve` would wait. Raises `AgentStopped`."""
+        if self.closed is not None:
+            self._refuse(item)
+        if not self._room and self.has_room:
+            return False
+        overflow = overflow or self.spec.overflow
+        return overflow is Overflow.WAIT or (overflow is Overflow.COALESCE and not self._mergeable(item, priority))
+
+    def line_up(self) -> Place:
+        """A place at the end of the line for room; to be waited in at once."""
+        if self._room is None:
+            self._room = deque()
+        self.simple = False
+        return Place(self._room)
+
+    def reserve_nowait(
+        self, item: object, priority: int = Priority.NORMAL, overflow: Overflow | None = None, *, beyond: int = 0
+    ) -> bool:
+        """`reserve` without waiting: raises `MailboxFull` where that would wait for more than `beyond` places."""
+        if self.closed is not None:
+            self._refuse(item)
+        if len(self) + self.reserved >= self.spec.capacity + beyond:
+            overflow = overflow or self.spec.overflow
+            merges = overflow is Overflow.COALESCE and self._mergeable(item, priority)
+            if not merges and not self._make_room(item, priority, overflow):
+                return False
+        self.reserved += 1
+        self._look_again()
+        return True
+
+    def fill(self, item: object, priority: int = Priority.NORMAL, overflow: Overflow | None = None) -> None:
+        """Use room that was reserved. Raises `AgentStopped` if the slot has ended meanwhile; the room is free then."""
+        self.reserved -= 1
+        if self.closed is not None and self.ended:
+            raise self._ended()
+        if (overflow or self.spec.overflow) is Overflow.COALESCE and not self.has_room and self._merge(item, priority):
+            return
+        self.come += 1
+        self._put(item, priority)
+
+    def release(self) -> None:
+        """Give back room that was reserved."""
+        self.reserved -= 1
+        self._admit()
+
+    def close_intake(self, error: IntakeClosed) -> None:
+        """Refuse what comes from outside of `error.scope`, with an error like `error`. Senders that wait get in."""
+        if self.closed is None:
+            self.closed = error
+            self._look_again()
+
+    def open_intake(self, error: IntakeClosed) -> None:
+        """Take back `close_intake(error)`."""
+        if self.closed is error:
+            self.closed = None
+
+    # -- inside
+
+    def _put(self, item: object, priority: int) -> None:
+        """Let a message wait, for which there is room."""
+        raise NotImplementedError
+
+    def _look_again(self) -> None:
+        """There may be less room than was thought."""
+        self.come -= self.sure
+        self.sure = 0
+
+    def _refuse(self, item: object) -> None:
+        """Raise why nothing is taken, unless `item` comes from inside of what is being drained."""
+        sender = item.sender if type(item) is Envelope else None
+        if not isinstance(self.closed, IntakeClosed) or sender is None or not sender.is_within(self.closed.scope):
+            raise self._ended()
+
+    def _ended(self) -> AgentStopped | IntakeClosed:
+        """A fresh exception: one that is raised in several tasks would gather the traceback of each."""
+        closed = self.closed
+        assert closed is not None
+        if isinstance(closed, IntakeClosed):
+            return IntakeClosed(str(closed), path=closed.path, scope=closed.scope)
+        return AgentStopped(str(closed), path=closed.path, exit=closed.exit)
+
+    def _admit(self) -> None:
+        """Promise free room to the sender that has waited longest; it cannot be overtaken."""
+        while self._room and self.has_room:
+            self.reserved += 1
+            self._look_again()
+            self._room.popleft().give()
