@@ -20,6 +20,7 @@ from treewarden.agents.ports import Clock
 from treewarden.agents.slice import Rounds
 from treewarden.agents.slot import Slot
 
+from .core.challenger import Challenger
 from .core.event import Event
 from .core.outcomes import Outcomes
 from .core.spec import ChildSpec
@@ -60,6 +61,7 @@ class Common:
     journal: Journal
     random: random.Random
     outcomes: Outcomes = field(factory=Outcomes)
+    challenger: Challenger = field(factory=Challenger)
     rounds: Rounds = field(default=Factory(lambda common: Rounds(common.clock.now), takes_self=True))
     """How busy agents share the loop."""
     rows: Iterator[int] = field(factory=lambda: itertools.count(1))

@@ -58,6 +58,7 @@ class Judge:
             intensity=self.spec.restarts,
             checkpoints=checkpoints,
             outcomes=common.outcomes,
+            challenger=common.challenger,
             now=signal.at,
             spread=common.random.random(),
             code_changed_at=common.changed_at(signal.path, child.changed_at),

@@ -21,6 +21,7 @@ from treewarden.agents.errors import (
 )
 from treewarden.agents.slot import Slot
 from treewarden.supervisor.common import Common
+from treewarden.supervisor.core.challenger import teach_all
 from treewarden.supervisor.core.command import Command, parse_command
 from treewarden.supervisor.core.event import CommandAnswered, Event
 from treewarden.supervisor.core.spec import ChildSpec, Spec, Strategy, SupervisorSpec
@@ -161,6 +162,7 @@ class _Order:
         answer, event = self._answered(True, said_of(labels))
         facts: list[tuple[float, Event]] = [(wall, label) for label in labels]
         await self._common.journal.commit(Commit(answers=(answer,), events=(*facts, (wall, event))))
+        self._common.challenger = teach_all(self._common.challenger, labels)
 
     # -- a message
 

@@ -23,6 +23,7 @@ from treewarden.agents.ports import Clock
 from treewarden.agents.version import VERSION
 from treewarden.supervisor.bulk import collector_at_rest
 from treewarden.supervisor.common import Common, LoopClock
+from treewarden.supervisor.core.challenger import teach_all
 from treewarden.supervisor.core.event import EventsPruned, TreeClosed, TreeOpened
 from treewarden.supervisor.core.ladder import ladder
 from treewarden.supervisor.core.outcomes import learn
@@ -221,7 +222,7 @@ def _opened(common: Common, blueprint: Blueprint, *, production: bool) -> None:
 
 
 async def _lessons(common: Common, blueprint: Blueprint) -> None:
-    """Take from the end of the journal what earlier decisions came to, and whether the code was another one then."""
+    """Take from the journal what earlier decisions came to lately, all labels, and whether the code was another one."""
     journal, cursor, digest = common.journal, max(0, common.journal.head - _LESSONS), ""
     cut = await journal.cut()
     if cut is not None and isinstance(cut.event, EventsPruned):
@@ -236,6 +237,8 @@ async def _lessons(common: Common, blueprint: Blueprint) -> None:
             if isinstance(record.event, TreeOpened):
                 digest = record.event.blueprint
         cursor = records[-1].seq
+    labels = await journal.labels()
+    common.challenger = teach_all(common.challenger, [record.event for record in labels])
     if digest and digest != code_digest(blueprint):
         common.deployed[ROOT] = common.clock.now()
 

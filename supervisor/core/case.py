@@ -10,11 +10,11 @@ from attrs import frozen
 
 from treewarden.agents.core.exit import Exit, Failed, Failure, is_clean
 
+from .challenger import Challenger
 from .confidence import Belief, believe, modest, p_fix
 from .context import Context, read_context
 from .history import RestartHistory
 from .incident import Incident
-from .likelihoods import SHIPPED
 from .named import NO_ACTIONS, NamedAction, knowing
 from .outcomes import Confidence, Outcomes
 from .signal import ActionFailed, ChildExited, RestartFailed, Signal
@@ -54,6 +54,8 @@ class Case:
     """How many earlier checkpoints exist: `RollBack(n)` means the n-th newest of these, `n = checkpoints + 1` the state
     that the class declares."""
     outcomes: Outcomes = Outcomes()
+    challenger: Challenger = Challenger()
+    """What labels have taught, which decides if it has proven better."""
     now: float = 0.0
     spread: float = 0.0
     """From 0 up to 1, drawn by the shell: spreads delays."""
@@ -68,7 +70,7 @@ class Case:
 
     @cached_property
     def belief(self) -> Belief:
-        return believe(self.context, self.incident, knowing(SHIPPED, self.actions))
+        return believe(self.context, self.incident, knowing(self.challenger.likelihoods, self.actions))
 
     @property
     def actions(self) -> Mapping[str, NamedAction]:

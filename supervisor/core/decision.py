@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from .action import Action, Restart, Resume, Throttle, action_name, details, scope_of
 from .case import Case, counts, must_restart
@@ -247,4 +247,24 @@ def to_event(decision: Decision) -> Decided:
         causes=decision.causes,
         rejected=decision.rejected,
         next=decision.next,
+        challenger=_challenged(decision),
     )
+
+
+def _challenged(decision: Decision) -> dict[str, Any]:
+    """What the numbers that do not decide would do; nothing where there are no labels."""
+    challenger = decision.case.challenger
+    if not challenger.labels:
+        return {}
+    other = decide(decision.policy, evolve(decision.case, challenger=challenger.other))
+    cause, p = next(iter(other.case.belief.causes.items()))
+    return {
+        "labels": challenger.labels,
+        "scored": challenger.scored,
+        "decides": challenger.decides,
+        "e_value": round(challenger.wager.value, 2),
+        "action": action_name(other.action),
+        "confidence": other.stated.value,
+        "cause": str(cause),
+        "p": round(p, 4),
+    }

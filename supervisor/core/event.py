@@ -227,6 +227,9 @@ class Decided(Later):
     rejected: tuple[RejectedOption, ...] = ()
     next: str = ""
     """What the policy would do if this does not help."""
+    challenger: Mapping[str, Any] = field(factory=dict[str, Any])
+    """Where there are labels: how many, whether what they taught decides, how far the wager on the other numbers is,
+    and what those would do."""
 
 
 @frozen(kw_only=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from .event import Decided
 
-__all__ = ["explain", "sentence"]
+__all__ = ["explain", "sentence", "standing"]
 
 _WIDTH = 12
 
@@ -22,6 +22,7 @@ def explain(decided: Decided) -> str:
     lines += _item("because", *decided.because)
     lines += _item("not", *(f"{other.action} {other.confidence:.2f}: {other.why}" for other in decided.rejected))
     lines += _item("next", decided.next)
+    lines += _item("challenger", _challenger(decided.challenger))
     return "\n".join(lines)
 
 
@@ -49,6 +50,20 @@ def _confidence(decided: Decided) -> str:
     cases = f"{decided.evidence:g} {'case' if decided.evidence == 1 else 'cases'} observed"
     shrunk = f", {decided.model:.2f} before them" if decided.evidence else ""
     return f"{decided.confidence:.2f} that this ends the incident ({honest}; {cases}{shrunk})"
+
+
+def _challenger(found: Mapping[str, Any]) -> str:
+    """What would be done by the numbers that do not decide."""
+    if not found:
+        return ""
+    would = f"{found['action']} {found['confidence']:.2f}, probably {found['cause']} {found['p']:.2f}"
+    return f"{standing(found['labels'], found['e_value'], decides=found['decides'])}; the others would {would}"
+
+
+def standing(labels: int, e_value: float, *, decides: bool) -> str:
+    """Which numbers decide, and how far those that do not are from it."""
+    taught = f"what {labels} {'label' if labels == 1 else 'labels'} taught"
+    return f"{taught} {'decides' if decides else 'is silent'}, and e is {e_value:.3g} of 20 for the others"
 
 
 def _causes(causes: Mapping[str, float]) -> str:

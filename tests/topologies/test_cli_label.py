@@ -87,6 +87,12 @@ def test_of_a_dead_tree_the_file_is_written(dead: Path, capsys: pytest.CaptureFi
     assert "incident 1.1 was hang, says bob" in capsys.readouterr().out
     with closing(sqlite3.connect(dead)) as connection:  # the next owner still learns of the process that died
         assert connection.execute("SELECT released FROM owner").fetchone() == (0,)
+    assert main(["tree", "desk.db"]) == 0
+    assert "what 1 label taught is silent, and e is " in capsys.readouterr().out
+    desk(dead.parent, FLAKY)
+    with begin("run", "desk.toml", "--json", cwd=dead.parent) as process:
+        assert process.event("TreeOpened")["data"]["after_crash"]
+        assert process.event("Decided")["data"]["challenger"]["labels"] == 1
 
 
 def test_labels_of_chaos_runs_are_taken_from_a_file(dead: Path, capsys: pytest.CaptureFixture[str]) -> None:

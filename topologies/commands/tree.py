@@ -10,6 +10,8 @@ from typing import Any
 from attrs import asdict, frozen
 
 from treewarden.agents.core.path import Path
+from treewarden.supervisor.core.challenger import Challenger, teach_all
+from treewarden.supervisor.core.explain import standing
 from treewarden.supervisor.journal.port import Seq
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.status_rows import Kept, file_table
@@ -34,6 +36,7 @@ class _Found:
     head: Seq
     at: float | None
     """Wall seconds of the last event."""
+    challenger: Challenger
 
 
 def tree(arguments: Namespace) -> int:
@@ -62,7 +65,8 @@ def _find(journal: JournalFile) -> _Found:
     }
     ownership, head = journal.describe_holder(), journal.head.seq
     last = journal.records(head - 1, 1)
-    return _Found(status, kept, ownership, ownership.startswith("owned by"), head, last[0].at if last else None)
+    taught = teach_all(Challenger(), [record.event for record in journal.labels()])
+    return _Found(status, kept, ownership, ownership.startswith("owned by"), head, last[0].at if last else None, taught)
 
 
 def _lines(file: str, found: _Found, out: Stdout) -> list[str]:
@@ -78,6 +82,9 @@ def _lines(file: str, found: _Found, out: Stdout) -> list[str]:
     ]
     if status.chaos:
         heads.append(out.paint(clean(f"chaos: {status.chaos}"), "warn"))
+    taught = found.challenger
+    if taught.labels:
+        heads.append(standing(taught.labels, taught.wager.value, decides=taught.decides))
     nobody = Kept()
     rows = [(depth, slot, found.kept.get(slot.path, nobody)) for depth, slot in status.depth_first()]
     if not rows:
@@ -102,6 +109,13 @@ def _object(file: str, found: _Found) -> dict[str, Any]:
         "ending": status.ending,
         "failed": status.failed,
         "chaos": status.chaos,
+        "challenger": {
+            "labels": found.challenger.labels,
+            "scored": found.challenger.scored,
+            "decides": found.challenger.decides,
+            "switched": found.challenger.switched,
+            "e_value": found.challenger.wager.value,
+        },
         "slots": [
             {**asdict(slot, recurse=False), **asdict(found.kept.get(slot.path, Kept())), "depth": depth}
             for depth, slot in status.depth_first()
