@@ -86,6 +86,10 @@ chaos: env ## run our own trees in worlds that seeds decide about, and kill at e
 sabotage: env ## break treewarden on purpose and see that the chaos kit notices; MOST=runs for each mutant
 	@$(BIN)/treewarden chaos sabotage $(if $(MOST),--most $(MOST))
 
+.PHONY: sabotage-whole
+sabotage-whole: env ## the same, with the handlers of more trees and more runs for each mutant
+	@$(BIN)/treewarden chaos sabotage --whole --most $(or $(MOST),300)
+
 .PHONY: check
 check: env links ## lint, formatting and types
 	@$(BIN)/ruff check

@@ -21,8 +21,9 @@ from treewarden.supervisor.core.spec import NO_BACKOFF, ChildSpec, Restore, Spec
 from ..core.blueprint import Blueprint
 from ..core.intervals import said
 from .run import Body, Run, Setting, run_world
+from .world import Arm
 
-__all__ = ["Arms", "naive"]
+__all__ = ["NAIVE", "Arms", "naive"]
 
 _KEPT: Final = 20
 """Seeds that are named in a list."""
@@ -31,6 +32,9 @@ _KEPT: Final = 20
 def naive(blueprint: Blueprint) -> Blueprint:
     """The same slots without supervision worth the name."""
     return _plain(evolve(blueprint, policy=otp()))
+
+
+NAIVE: Final = Arm(naive, forgets=True)
 
 
 def _plain(spec: SupervisorSpec) -> SupervisorSpec:
@@ -63,7 +67,7 @@ class Arms:
         self.supervised[run.seed] = _small(run)
         self.calm[run.seed] = _small(run_world(self.body, run.seed, self.setting, injections=()))
         planned = run.injections
-        self.naive[run.seed] = _small(run_world(self.body, run.seed, self.setting, injections=planned, simplify=naive))
+        self.naive[run.seed] = _small(run_world(self.body, run.seed, self.setting, injections=planned, arm=NAIVE))
 
     def data(self) -> dict[str, Any]:
         """Everything that a report says about it."""

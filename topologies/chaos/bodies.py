@@ -13,11 +13,11 @@ from treewarden.agents.errors import ConfigurationError
 
 from ..core.blueprint import Blueprint
 from ..toml import load
-from .run import Body
-from .subjects import SUBJECTS
+from .run import Body, Setting
+from .subjects import SUBJECTS, hard
 from .world import World
 
-__all__ = ["body_of"]
+__all__ = ["body_of", "setting_of"]
 
 _OWN = "own:"
 
@@ -41,14 +41,25 @@ def body_of(text: str) -> Body:
     return _named(module, name)
 
 
-def _named(module: str, name: str) -> Body:
+def setting_of(text: str) -> Setting | None:
+    """What `@chaos` says the test is run under; None for what is no such test. Raises `ConfigurationError`."""
+    module, colon, name = text.partition(":")
+    if text.startswith(_OWN):
+        return hard()
+    return getattr(_imported(module, name), "setting", None) if colon and not text.endswith(".toml") else None
+
+
+def _imported(module: str, name: str) -> Any:
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
-        found: Any = getattr(importlib.import_module(module), name)
+        return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ConfigurationError(f"{module}:{name} cannot be imported: {error}") from error
-    found = inspect.unwrap(found)
+
+
+def _named(module: str, name: str) -> Body:
+    found = inspect.unwrap(_imported(module, name))
     if isinstance(found, Blueprint):
         return _left_alone(found)
     if not inspect.iscoroutinefunction(found):

@@ -32,7 +32,7 @@ class Refusal(sqlite3.OperationalError):
 class Disk:
     """The bytes, and who may touch them: a process that died reaches nothing any more."""
 
-    around_commit: Callable[[Callable[[], object]], None]
+    around_commit: Callable[[Callable[[], object]], object]
     """Called with what commits a transaction, in its place. It may raise what SQLite would, before or after it."""
     database: sqlite3.Connection = field(factory=lambda: _empty())
     boots: int = 0

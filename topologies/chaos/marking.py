@@ -53,6 +53,7 @@ def chaos(
 
             world.run(once, setting, seeds)
 
+        many.setting = setting  # type: ignore[attr-defined]  # for commands that run the same test
         return many
 
     return mark

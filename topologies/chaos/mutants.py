@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import trio
 from attrs import evolve
 
+from treewarden.agents.core.exit import KILLED
 from treewarden.agents.mailbox import Mailbox
 from treewarden.agents.ports import KEEP
-from treewarden.supervisor import acting, children, recovery, supervisor
+from treewarden.supervisor import acting, children, fence, recovery, supervisor
 from treewarden.supervisor.core.history import RestartHistory
 from treewarden.supervisor.fence import AgentLife
 from treewarden.supervisor.journal.owned import OwnedFile
@@ -78,6 +80,28 @@ def ignore_failed_commits() -> None:
 def assume_that_it_was_kept() -> None:
     """A commit that raised is taken for kept, without reading back."""
     _replace(OwnedFile, "_stands", lambda self, batch, cause: True)
+
+
+def assume_that_it_was_lost() -> None:
+    """A commit that raised is taken for lost, without reading back."""
+    _replace(OwnedFile, "_stands", lambda self, batch, cause: False)
+
+
+def forget_the_epoch() -> None:
+    """A process that has lost its journal to another one goes on writing."""
+    _replace(OwnedFile, "_lose", lambda self, connection: None)
+
+
+def swallow_a_cancellation() -> None:
+    """An agent that is cancelled goes on, for half an hour."""
+    run = fence.run_agent
+
+    async def deaf(life: Any) -> Any:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 1800.0):
+            return await run(life)
+        return KILLED
+
+    _replace(fence, "run_agent", deaf)
 
 
 def restart_without_restoring() -> None:
@@ -182,7 +206,8 @@ def _replace(owner: Any, name: str, value: Any) -> None:
 
 _ALL: Final[Sequence[Callable[[], None]]] = (
     acknowledge_early, forget_the_state, forget_the_acknowledgement, forget_what_was_told, leave_before_the_commit,
-    ignore_failed_commits, assume_that_it_was_kept, restart_without_restoring,
+    ignore_failed_commits, assume_that_it_was_kept, assume_that_it_was_lost, forget_the_epoch,
+    swallow_a_cancellation, restart_without_restoring,
     lose_what_was_in_hand, lose_what_a_killed_supervisor_had, lose_what_was_stopped, put_back_at_the_end,
     forget_the_first_message, lose_a_timer, allow_one_restart_more, keep_the_journal, leave_a_connection,
 )  # fmt: skip

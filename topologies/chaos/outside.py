@@ -60,6 +60,8 @@ class Outside:
     """Whether the calling task belongs to the process that lives."""
     latency: float = 0.01
     """Seconds that each effect and call takes."""
+    spoil: Callable[[bool], bool | None] | None = None
+    """Says of each effect whether it is declared idempotent after all; None: it is left out."""
     effects: list[Effect] = field(factory=list[Effect])
     calls: Counter[str] = field(factory=Counter[str])
     """Calls of each service, refused ones too."""
@@ -69,6 +71,11 @@ class Outside:
 
         Cancelled before it is done: it was not. With `idempotent` the outside refuses to do one key twice.
         """
+        if self.spoil is not None:
+            spoilt = self.spoil(idempotent)
+            if spoilt is None:
+                return
+            idempotent = spoilt
         await trio.sleep(self.latency / 2)
         await self._pass("effect")
         if not (idempotent and self.times(key)):

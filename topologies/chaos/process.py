@@ -84,7 +84,7 @@ class Process:
         self.number += 1
         self.alive = self.orderly = True
         world.disk.boot()
-        if world.simplify is not None:
+        if world.arm.forgets:
             world.disk.wipe()
             world.history.wiped()
         current_process.set(self.number)

@@ -15,13 +15,12 @@ from attrs import evolve, field, frozen
 from treewarden.agents.core.exit import alone
 from treewarden.supervisor.core.event import Decided, Event, IncidentOpened, OutcomeObserved
 
-from ..core.blueprint import Blueprint
 from ..core.faults import Fault, Injection, plan
 from .determinism import ordered_by
 from .escapes import escapes_told
 from .promises import after_the_end
 from .trace import Mark, Steps, Trace
-from .world import Breach, World
+from .world import AS_IT_IS, Arm, Breach, World
 
 __all__ = ["Body", "Run", "Setting", "run_world"]
 
@@ -85,11 +84,11 @@ def run_world(
     *,
     injections: Sequence[Injection] | None = None,
     scale: float = 1.0,
-    simplify: Callable[[Blueprint], Blueprint] | None = None,
+    arm: Arm = AS_IT_IS,
 ) -> Run:
     """Run `body` in the world of `seed`; `injections` in the place of those that the seed would plan.
 
-    `simplify` makes another tree of the one that the test starts, whose processes leave nothing behind.
+    `arm` makes another tree of the one that the test starts.
 
     Starts a loop of its own: not to be called inside of one. What the test raises is its failure, and is not raised;
     KeyboardInterrupt and SystemExit are.
@@ -97,7 +96,7 @@ def run_world(
     trace = Trace()
     escapes: dict[str, None] = {}
     planned = plan(setting.faults, seed, setting.within) if injections is None else tuple(injections)
-    inside = _Inside(body, seed, planned, setting.within, scale, trace, simplify)
+    inside = _Inside(body, seed, planned, setting.within, scale, trace, arm)
     state = random.getstate()
     random.seed(seed)
     log = logging.getLogger("treewarden")
@@ -128,10 +127,10 @@ class _Inside:
         within: float,
         scale: float,
         trace: Trace,
-        simplify: Callable[[Blueprint], Blueprint] | None,
+        arm: Arm,
     ) -> None:
         self._body = body
-        self._simplify = simplify
+        self._arm = arm
         self._trace = trace
         self._world: World | None = None
         self.run = Run(seed=seed, injections=injections, scale=scale, within=within, digest="", records=0, seconds=0.0)
@@ -142,7 +141,7 @@ class _Inside:
             async with trio.open_nursery() as nursery:
                 world = self._world = World(
                     self.run.seed, self.run.injections, self.run.within, self.run.scale, self._trace, nursery,
-                    simplify=self._simplify,
+                    arm=self._arm,
                 )  # fmt: skip
                 with trio.move_on_after(_LONGEST) as limit, world.scope:
                     await self._body(world)

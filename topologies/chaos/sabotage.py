@@ -10,13 +10,19 @@ from typing import Final
 import trio
 
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import ConfigurationError
+from treewarden.agents.errors import ConfigurationError, JournalError
+from treewarden.supervisor.common import LoopClock
+from treewarden.supervisor.core.event import ChaosEnded
 from treewarden.supervisor.core.policies import otp
 from treewarden.supervisor.core.spec import Intensity
+from treewarden.supervisor.journal.port import Commit
+from treewarden.supervisor.testing import journal_on
 
 from ..child import child
 from ..tree import tree
 from . import faults
+from .disk import Disk, Processes
+from .handler_mutants import Score
 from .mutants import MUTANTS
 from .promises import restart_intensity
 from .run import Body, Setting, run_world
@@ -44,6 +50,26 @@ async def _limited(world: World) -> None:
         world.fail("restart_intensity", "it did not give up")
 
 
+async def _fenced(world: World) -> None:
+    """Two processes, of which the first does not know that it has lost the journal."""
+    disk, clock = Disk(lambda commit: commit()), LoopClock(world.wall)
+    event = (world.wall(), ChaosEnded(reason="a test"))
+    try:
+        async with (
+            journal_on(disk.connect, clock, Processes(1), "fenced") as first,
+            journal_on(disk.connect, clock, Processes(2), "fenced"),
+        ):
+            try:
+                await first.commit(Commit(events=(event,)))
+            except JournalError:
+                return
+            world.fail("who has lost the journal writes nothing", "it was written")
+    except (JournalError, BaseExceptionGroup):  # the first one ends over it, as it has to
+        pass
+    finally:
+        disk.close()
+
+
 def is_caught(name: str, most: int) -> bool:
     """Break this process with the mutant `name`, and run worlds until one fails, at most `most`.
 
@@ -57,7 +83,7 @@ def is_caught(name: str, most: int) -> bool:
         subject = SUBJECTS[_TREES[seed % len(_TREES)]]
         tries: list[tuple[Body, Setting]] = [(subject.run, _harder())]
         if seed <= 2:
-            tries.append((_limited, Setting(within=0.1)))
+            tries += [(_limited, Setting(within=0.1)), (_fenced, Setting(within=0.1))]
         if any(run_world(body, seed, setting).failed for body, setting in tries):
             return True
     return False
@@ -69,8 +95,8 @@ def _harder() -> Setting:
     return Setting(faults=(*hard().faults, *more), within=4.0)
 
 
-def sabotage(say: Callable[[str], None], most: int, names: Sequence[str] = tuple(MUTANTS)) -> bool:
-    """Whether every mutant is caught, each in a process of its own, and treewarden as it is is not."""
+def sabotage(say: Callable[[str], None], most: int, names: Sequence[str] = tuple(MUTANTS)) -> Score:
+    """How many mutants are caught, each in a process of its own, and that treewarden as it is is not."""
     caught = 0
     for name in names:
         hit = _in_child(name, most)
@@ -78,7 +104,7 @@ def sabotage(say: Callable[[str], None], most: int, names: Sequence[str] = tuple
         say(f"  {'caught' if hit else 'MISSED'}  {name}: {(MUTANTS[name].__doc__ or '').strip()}")
     clean = not _in_child("", most)
     say(f"{caught} of {len(names)} caught" + ("" if clean else "; and so was treewarden as it is"))
-    return clean and caught == len(names)
+    return Score(caught, len(names), clean)
 
 
 def _in_child(name: str, most: int) -> bool:

@@ -157,10 +157,15 @@ class Subject:
         if not self.ordered:  # its workers are asked for nothing by themselves: what they did outside tells
             return tuple({int(effect.key.rpartition(" ")[2]) for effect in world.outside.effects})
         try:
-            return await world.ask(path, Work(), within=60.0)
+            done = await world.ask(path, Work(), within=60.0)
         except (TreewardenError, Lost) as error:
             world.note(f"{type(error).__name__}: {error}", path)
             return ()
+        outside = {effect.key for effect in world.outside.effects}
+        only_said = [number for number in done if f"{path}: {number}" not in outside]
+        if only_said:
+            world.fail("what is said to be done is done", f"{path} only says so of {only_said}")
+        return done
 
 
 def _given_up(world: World, group: Sequence[str]) -> set[int]:

@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 
 from treewarden.agents.core.message import Request
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import TreewardenError
+from treewarden.agents.errors import CommitFailed, TreewardenError
 from treewarden.supervisor.core.event import Decided
 from treewarden.supervisor.journal.port import Commit
 
@@ -29,7 +29,7 @@ from .outside import Outside
 from .process import Process, current_process
 from .trace import Mark, Trace, commit_line
 
-__all__ = ["Breach", "Check", "World"]
+__all__ = ["AS_IT_IS", "Arm", "Breach", "Check", "World"]
 
 R = TypeVar("R")
 
@@ -54,6 +54,20 @@ class Breach:
         return f"{self.name}: {self.text}" if self.text else self.name
 
 
+@frozen
+class Arm:
+    """What a test is run with in the place of the tree that it starts."""
+
+    change: Callable[[Blueprint], Blueprint]
+    forgets: bool = False
+    """Nothing that a process wrote outlives it, and the faults of a disk do not touch it."""
+    begin: Callable[[World], object] = lambda world: None
+    """Called with the world before the test."""
+
+
+AS_IT_IS: Final = Arm(lambda blueprint: blueprint)
+
+
 @define(eq=False)
 class World:
     """One run. Made by the kit, used by the test: it starts a tree, drives it, and says what must hold."""
@@ -66,8 +80,7 @@ class World:
     """The share of its work that a run has left after it was shrunk; see `some`."""
     trace: Trace
     nursery: trio.Nursery
-    simplify: Callable[[Blueprint], Blueprint] | None = None
-    """Makes the tree of a naive runner of the one that the test starts: without a disk that outlives its process."""
+    arm: Arm = field(factory=lambda: AS_IT_IS)
     scope: trio.CancelScope = field(factory=trio.CancelScope)
     history: History = field(factory=History)
     breaches: list[Breach] = field(factory=list[Breach])
@@ -97,6 +110,7 @@ class World:
         self.disk = Disk(self._commit)
         self.outside = Outside(self.gate, trio.current_time, self.point, self._is_alive)
         self.draws = Draws(self.seed, "workload")
+        self.arm.begin(self)
         self._triggers = {
             (each.trigger.point, each.trigger.n): each for each in self.injections if each.trigger is not None
         }
@@ -108,7 +122,7 @@ class World:
 
         A process that dies is followed by another one, on the same disk.
         """
-        self._process = Process(self, self.simplify(blueprint) if self.simplify is not None else blueprint)
+        self._process = Process(self, self.arm.change(blueprint))
         self.nursery.start_soon(self._process.live, name="process")
         tree = await self._process.wait_up()
         self.nursery.start_soon(self._inject, name="faults")
@@ -253,7 +267,7 @@ class World:
         self.point("commit")
         if not self.process.alive:
             raise self.process.refusal()
-        refused = self.process.storage_fault() if self.simplify is None else None
+        refused = self.process.storage_fault() if not self.arm.forgets else None
         if refused is not None and not refused.late:
             raise refused.error
         commit()
@@ -266,6 +280,10 @@ class World:
     def told(self, commit: Commit, error: BaseException | None) -> None:
         """The journal is about to answer."""
         self.history.told(commit, error, trio.current_time())
+        if isinstance(error, CommitFailed):
+            for row in commit.accepted:
+                if self.disk.query("SELECT 1 FROM mailbox WHERE row = ?", row.row):
+                    self.fail("what is refused is not kept", f"{row.id} ({row.path})")
         self.trace.add(commit_line(commit) if error is None else f"refused {commit_line(commit)}")
         if error is None:
             for _, event in commit.events:

@@ -12,14 +12,15 @@ from treewarden.agents.errors import ConfigurationError
 
 from ..chaos import faults
 from ..chaos.arms import Arms
-from ..chaos.bodies import body_of
+from ..chaos.bodies import body_of, setting_of
 from ..chaos.campaign import Campaign, Finding, find, rerun, run_seeds
+from ..chaos.handler_mutants import QUICK, WHOLE, Score, sabotage_handlers
 from ..chaos.proving import SMALL, prove
 from ..chaos.replaying import Replay, code_of
 from ..chaos.reporting import html, summary
 from ..chaos.run import Run, Setting
 from ..chaos.sabotage import is_caught, sabotage
-from ..chaos.subjects import SUBJECTS
+from ..chaos.subjects import SUBJECTS, hard
 from ..chaos.sweep import sweep
 from ..chaos.telling import labels, story
 from ..core.faults import Fault
@@ -132,7 +133,17 @@ def _own(arguments: Namespace) -> int:
 def _sabotage(arguments: Namespace) -> int:
     if arguments.only:
         return ExitCode.ORDERLY if is_caught(arguments.only, arguments.most) else ExitCode.TREE_FAILED
-    return ExitCode.ORDERLY if sabotage(_say, arguments.most) else ExitCode.TREE_FAILED
+    if arguments.topology:
+        setting = setting_of(arguments.topology)
+        setting = setting or Setting(faults=tuple(_faults(arguments.faults)), within=arguments.within)
+        names = [(arguments.topology, body_of(arguments.topology), setting)]
+    else:
+        names = [(name, SUBJECTS[name].run, hard()) for name in (WHOLE if arguments.whole else QUICK)]
+    score = Score() if arguments.topology else sabotage(_say, arguments.most)
+    for name, body, setting in names:
+        score += sabotage_handlers(body, setting, arguments.most, _say, name=name)
+    _say(f"{score.caught} of {score.of} caught")
+    return ExitCode.ORDERLY if score.good else ExitCode.TREE_FAILED
 
 
 def _faults(text: str) -> list[Fault]:

@@ -95,8 +95,14 @@ def _own(deeds: Words) -> None:
 
 
 def _sabotage(deeds: Words) -> None:
-    deed = _deed(deeds, "sabotage", "break treewarden on purpose, and see that the kit notices", "--most 60")
-    deed.add_argument("--most", type=count, default=120, metavar="N", help="at most so many runs for each mutant (120)")
+    deed = _deed(deeds, "sabotage", "break things on purpose, and see that somebody notices", "test_shop:test_shop")
+    deed.add_argument(
+        "topology", metavar="TOPOLOGY", nargs="?", help="its handlers; without, treewarden and its own trees"
+    )
+    deed.add_argument("--within", type=positive, default=10.0, metavar="SECONDS", help="how long faults come (10)")
+    _faults(deed)
+    deed.add_argument("--whole", action="store_true", help="the handlers of more of treewarden's own trees")
+    deed.add_argument("--most", type=count, default=60, metavar="N", help="at most so many runs for each mutant (60)")
     deed.add_argument("--only", metavar="NAME", help="this mutant, in this process")
 
 

@@ -8,7 +8,7 @@ from treewarden.agents.core.path import ROOT
 from treewarden.supervisor.core.policies import Otp
 from treewarden.supervisor.core.spec import NO_BACKOFF, ChildSpec, Restore, Strategy
 from treewarden.topologies.chaos import World, crash, disk_full, kill
-from treewarden.topologies.chaos.arms import Arms, naive
+from treewarden.topologies.chaos.arms import NAIVE, Arms, naive
 from treewarden.topologies.chaos.campaign import run_seeds
 from treewarden.topologies.chaos.reporting import html, summary
 from treewarden.topologies.chaos.run import Setting, run_world
@@ -50,7 +50,7 @@ def test_what_is_told_to_a_naive_runner_dies_with_its_process() -> None:
 def test_the_schedule_is_the_same_and_so_is_the_run_each_time() -> None:
     setting = Setting(faults=(kill(rate=1.0), crash(rate=0.5)), within=3.0)
     first = run_world(SUBJECT.run, 3, setting)
-    beside, again = (run_world(SUBJECT.run, 3, setting, injections=first.injections, simplify=naive) for _ in range(2))
+    beside, again = (run_world(SUBJECT.run, 3, setting, injections=first.injections, arm=NAIVE) for _ in range(2))
     assert beside.injections == first.injections
     assert beside.digest == again.digest != first.digest
 

@@ -62,7 +62,7 @@ def test_our_own_trees_are_proved_with_progress() -> None:
 
 def test_a_broken_treewarden_is_noticed() -> None:
     said: list[str] = []
-    assert sabotage(said.append, 20, ("forget_the_state", "allow_one_restart_more"))
+    assert sabotage(said.append, 20, ("forget_the_state", "allow_one_restart_more")).good
     assert said[-1] == "2 of 2 caught"
 
 
