@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from typing import Any, Final
 
+from attrs import evolve
+
+from treewarden.agents.core.exit import describe as describe_error
 from treewarden.agents.core.path import Path
 
 from .child import Child
@@ -12,6 +17,7 @@ from .core import incident as incidents
 from .core.case import Case
 from .core.decision import Decision, Policy, attempted, counted, decide, stable_after, to_event
 from .core.event import Decided, Event, IncidentOpened, SignalNoted
+from .core.fallback import BROKEN, checked, instead_of, name_of
 from .core.history import RestartHistory
 from .core.incident import Incident, Outcome
 from .core.named import NO_ACTIONS, NamedAction
@@ -23,13 +29,15 @@ from .core.window import Window
 
 __all__ = ["Judge"]
 
+_LOG: Final = logging.getLogger("treewarden")
+
 
 class Judge:
     """What a supervisor remembers for its decisions: its restarts, and what its children have shown lately."""
 
     def __init__(self, spec: SupervisorSpec, policy: Policy, common: Common) -> None:
         self.spec = spec
-        self.policy = policy
+        self.policy = checked(policy)
         self.actions: Mapping[str, NamedAction] = NO_ACTIONS
         """Those that are registered for all its children, here or above."""
         self.history = RestartHistory()
@@ -37,15 +45,51 @@ class Judge:
         self._common = common
         self._reported: dict[Path, set[str]] = {}
 
+    def adopt(self, spec: SupervisorSpec, policy: Policy, actions: Mapping[str, NamedAction]) -> None:
+        """Go by new flags from now on."""
+        self.spec = spec
+        self.policy = checked(policy)
+        self.actions = actions
+
     def decide(
         self, child: Child, signal: Signal, siblings: tuple[str, ...], checkpoints: int
     ) -> tuple[Decision, list[Event]]:
-        """Judge the last attempt, join or open the incident, decide. Returns the decision and what to journal."""
-        common, spec = self._common, child.spec
+        """Judge the last attempt, join or open the incident, decide. Returns the decision and what to journal.
+
+        A policy that fails is not asked again about this: another one decides, and that is journaled as well.
+        """
         incident, events = self._joined(child, signal)
-        self.history, child.history = counted(
-            self.policy, signal, spec, self.spec.restarts, self.history, child.history
-        )
+        try:
+            decision = self._decide(self.policy, child, signal, incident, siblings, checkpoints)
+        except Exception as error:
+            events.append(self._broken(child, error))
+            decision = self._decide_instead(error, child, signal, incident, siblings, checkpoints)
+        child.incident, child.decision = incident, decision
+        events.append(Decided.later(to_event, decision))
+        return decision, events
+
+    def _decide_instead(self, error: Exception, child: Child, signal: Signal, *circumstances: Any) -> Decision:
+        for policy in instead_of(self.policy):
+            try:
+                decision = self._decide(policy, child, signal, *circumstances)
+            except Exception as another:
+                another.__context__ = error
+                error = another
+            else:
+                return evolve(decision, failed=f"{name_of(self.policy)} failed, so {policy.name} decides")
+        raise error
+
+    def _decide(
+        self,
+        policy: Policy,
+        child: Child,
+        signal: Signal,
+        incident: Incident,
+        siblings: tuple[str, ...],
+        checkpoints: int,
+    ) -> Decision:
+        common, spec = self._common, child.spec
+        history, child_history = counted(policy, signal, spec, self.spec.restarts, self.history, child.history)
         case = Case(
             signal=signal,
             spec=spec,
@@ -53,8 +97,8 @@ class Judge:
             siblings=siblings,
             incident=incident,
             window=self.window,
-            history=self.history,
-            child_history=child.history,
+            history=history,
+            child_history=child_history,
             intensity=self.spec.restarts,
             checkpoints=checkpoints,
             outcomes=common.outcomes,
@@ -65,10 +109,9 @@ class Judge:
             journal_ok=common.outage.since is None,
             registered=self.actions,
         )
-        decision = decide(self.policy, case)
-        child.incident, child.decision = incident, decision
-        events.append(Decided.later(to_event, decision))
-        return decision, events
+        decision = decide(policy, case)
+        self.history, child.history = history, child_history
+        return decision
 
     def join(self, child: Child, signal: Signal) -> list[Event]:
         """Take a signal about which nothing is decided: it belongs to what is being done. Returns what to journal."""
@@ -129,7 +172,20 @@ class Judge:
         return events
 
     def stable_after(self, child: Child) -> float:
-        return stable_after(self.policy, child.spec)
+        """Seconds of life after which its incident is over."""
+        try:
+            return stable_after(self.policy, child.spec)
+        except Exception as error:
+            self._common.note(self._broken(child, error))
+            return child.spec.stable_after
+
+    def _broken(self, child: Child, error: Exception) -> SignalNoted:
+        """The policy has failed: a signal about it, in the incident that it was asked about."""
+        name, failure = name_of(self.policy), describe_error(error)
+        _LOG.error("%s: its policy %s has failed, so another one decides: %s", child.path, name, failure)
+        return SignalNoted(
+            path=child.path, kind=BROKEN, severity=1.0, text=f"{name}: {failure}", facts={"policy": name}
+        )
 
     def _judged(self, incident: Incident, outcome: Outcome, at: float, events: list[Event]) -> Incident:
         judged, observed = incidents.judge(incident, outcome, at)

@@ -296,9 +296,10 @@ class Supervisor(Incarnation):
 
     def adopt(self, spec: SupervisorSpec) -> None:
         """Go by new flags from now on; the specs of the children are the table's business."""
-        self.spec = self.judge.spec = spec
-        self.policy = self.judge.policy = spec.policy or self.parent.policy
-        self.actions = self.judge.actions = {**self.parent.actions, **spec.actions}
+        self.spec = spec
+        self.policy = spec.policy or self.parent.policy
+        self.actions = {**self.parent.actions, **spec.actions}
+        self.judge.adopt(spec, self.policy, self.actions)
         self.children.strategy = spec.strategy
         self._take_address()
 

@@ -76,6 +76,8 @@ class Decision:
     chosen: Option
     passed_over: tuple[Declined, ...] = ()
     """What the policy proposed and did not come to be: a hard rule forbids it, or something else came first."""
+    failed: str = ""
+    """Whose policy this decision was, and how that failed, if this one has decided in its place."""
 
     @property
     def rule(self) -> str:
@@ -111,7 +113,7 @@ class Decision:
 
     @property
     def because(self) -> tuple[str, ...]:
-        return (self.chosen.reason, *self.context.because)
+        return (self.chosen.reason, *((self.failed,) if self.failed else ()), *self.context.because)
 
     @property
     def rejected(self) -> tuple[RejectedOption, ...]:
@@ -134,7 +136,7 @@ class Decision:
 
 
 def decide(policy: Policy, case: Case) -> Decision:
-    """What to do about a case. Never raises for a case whose parts are valid; the policy is the user's own risk.
+    """What to do about a case. For one whose parts are valid it raises only what the policy raises.
 
     The hard rules come first (`guards.py`), then the policy's proposals in their order; the first that no hard rule
     forbids is taken. If none is left, an ended child is restarted after its backoff and a living one is left alone.
@@ -228,6 +230,12 @@ def attempted(decision: Decision, at: float) -> Incident:
 def to_event(decision: Decision) -> Decided:
     """The decision as a fact for the journal, with everything that it was based on."""
     case, context, stated = decision.case, decision.context, decision.stated
+    because = decision.because
+    try:
+        rejected = decision.rejected
+    except Exception as error:  # of a policy that has decided, and cannot say what else it thought of
+        rejected = ()
+        because = (*because, f"{decision.policy.name} could not say what it declined: {type(error).__name__}: {error}")
     return Decided(
         path=case.signal.path,
         incident=case.incident.id,
@@ -240,12 +248,12 @@ def to_event(decision: Decision) -> Decided:
         policy=decision.policy.name,
         rule=decision.rule,
         signal=describe(case.signal),
-        because=decision.because,
+        because=because,
         symptoms=context.named,
         risk=str(context.risk),
         pressure=round(context.pressure, 4),
         causes=decision.causes,
-        rejected=decision.rejected,
+        rejected=rejected,
         next=decision.next,
         challenger=_challenged(decision),
     )

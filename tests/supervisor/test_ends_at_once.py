@@ -114,32 +114,6 @@ async def test_an_agent_that_cannot_be_made_again_is_tried_again_behind_what_wai
     assert kinds.count(Decided) == 3
 
 
-@frozen
-class Faulty:
-    """A policy with a bug."""
-
-    name: str = "faulty"
-    counts_alike: bool = False
-    escalates: bool = True
-    stable_after: float | None = None
-
-    def propose(self, case: Case) -> tuple[Option, ...]:
-        raise LookupError("a bug in the policy")
-
-    def declined(self, case: Case) -> tuple[Declined, ...]:
-        return ()
-
-
-async def test_a_fault_of_the_policy_is_no_fault_of_the_agent(autojump_clock: trio.testing.MockClock) -> None:
-    async def crash() -> None:
-        async with open_tree(tree(fragile(), policy=Faulty())) as running:
-            await running.ref("a").tell(Break())
-            await trio.sleep_forever()
-
-    with pytest.raises(LookupError, match="a bug in the policy"):
-        await crash()
-
-
 async def test_ends_in_one_turn_of_the_loop_are_all_handled(autojump_clock: trio.testing.MockClock) -> None:
     """Also those of a group, whose restart has to wait for its members, and that come while it does."""
     for strategy in (Strategy.ONE_FOR_ONE, Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE):

@@ -1,0 +1,106 @@
+"""A policy may be code of the user's, and its children are not to blame where it fails: what is asked of it is checked,
+and another one decides in its place."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from attrs import fields, frozen
+
+from .action import Action, Scope, action_name
+from .believer import Believer
+from .case import Case
+from .decision import Policy
+from .guards import Declined, Option
+from .ladder import Ladder, ladder
+from .policies import Akka, Kubernetes, Otp, otp
+
+__all__ = ["BROKEN", "checked", "instead_of", "name_of"]
+
+BROKEN: Final = "policy_failed"
+"""The kind of the signal that says so."""
+_OURS: Final = (Akka, Believer, Kubernetes, Ladder, Otp)
+_TYPES: Final[dict[Any, tuple[tuple[type, ...], str]]] = {
+    "float": ((int, float), "a number of seconds"),
+    "int": ((int,), "a whole number"),
+    "str": ((str,), "a text"),
+    "MessageId": ((str,), "the id of a message"),
+    "Scope": ((Scope,), "a Scope"),
+}
+
+
+@frozen
+class _Checked:
+    """A policy that raises `TypeError`, naming what is wrong, for whatever else it would say that is no answer."""
+
+    policy: Policy
+
+    @property
+    def name(self) -> str:
+        return name_of(self.policy)
+
+    @property
+    def counts_alike(self) -> bool:
+        return bool(self.policy.counts_alike)
+
+    @property
+    def escalates(self) -> bool:
+        return bool(self.policy.escalates)
+
+    @property
+    def stable_after(self) -> float | None:
+        seconds: Any = self.policy.stable_after
+        if seconds is not None and (not isinstance(seconds, (int, float)) or math.isnan(seconds) or seconds < 0):
+            raise TypeError(f"its stable_after is {seconds!r}; it must be a number of seconds, 0 or more, or None")
+        return seconds
+
+    def propose(self, case: Case) -> tuple[Option, ...]:
+        return tuple([_option(each) for each in self.policy.propose(case)])
+
+    def declined(self, case: Case) -> tuple[Declined, ...]:
+        return tuple([_declined(each) for each in self.policy.declined(case)])
+
+
+def checked(policy: Policy) -> Policy:
+    """The policy with a check of all that it says, unless it is one of treewarden's."""
+    return policy if isinstance(policy, _OURS) else _Checked(policy)
+
+
+def instead_of(policy: Policy) -> tuple[Policy, ...]:
+    """Who decides, in turn, where a policy has failed: the ladder, and OTP's rules where the ladder is what failed."""
+    return (otp(),) if isinstance(policy, Ladder) else (ladder(), otp())
+
+
+def name_of(policy: Any) -> str:
+    """What a policy is called; as its class is, if it does not say."""
+    try:
+        name: object = policy.name
+    except Exception:  # it is asked because it has failed
+        name = None
+    return name if isinstance(name, str) else type(policy).__qualname__
+
+
+def _option(option: Any) -> Option:
+    if not isinstance(option, Option):
+        raise TypeError(f"it proposed {option!r}; propose() returns a tuple of Option(action, rule, reason)")
+    for name in ("rule", "reason", "next"):
+        text: object = getattr(option, name)
+        if not isinstance(text, str):
+            raise TypeError(f"it proposed an Option whose {name} is {text!r}; it must be a text")
+    action: Any = option.action
+    if not isinstance(action, Action):
+        raise TypeError(f"it proposed {action!r}, which is no action; take one of treewarden.supervisor's")
+    for each in fields(type(action)):
+        kinds, what = _TYPES[each.type]
+        value: object = getattr(action, each.name)
+        if not isinstance(value, kinds):
+            raise TypeError(f"it proposed a {action_name(action)} whose {each.name} is {value!r}; it must be {what}")
+    return option
+
+
+def _declined(declined: Any) -> Declined:
+    texts: list[Any] = [declined.action, declined.why] if isinstance(declined, Declined) else []
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"it declined {declined!r}; declined() returns a tuple of Declined(action, why), both texts")
+    return declined
