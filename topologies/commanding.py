@@ -36,6 +36,8 @@ __all__ = ["obey"]
 
 _AT_ONCE: Final = 16
 """Commands that are carried out side by side."""
+_ONCE: Final = frozenset({"tell", "signal", "perform", "roll_back", "checkpoint"})
+"""What is not the same when it is done twice. `tell` is one of these where the mailbox is in memory."""
 
 
 async def obey(tree: Tree, common: Common) -> None:
@@ -69,12 +71,15 @@ class _Order:
         """Do it and answer. A command whose sender took it back meanwhile is left alone."""
         epoch = self._common.journal.opened.epoch
         try:
-            if self._row.epoch != epoch:
+            if self._row.epoch != epoch and not self._row.begun:
                 raise ConfigurationError(f"it was meant for the owner of epoch {self._row.epoch}, which has gone")
             try:
                 self._command = parse_command(json.loads(self._row.body))
             except ValueError as error:
                 raise ConfigurationError(str(error)) from None
+            if self._row.begun:
+                await self._answer("unknown", f"the owner of epoch {self._row.epoch} died over it. {self._look()}")
+                return
             with trio.move_on_after(self._command.within):
                 await self._do()
                 return
@@ -137,7 +142,15 @@ class _Order:
                 done = f"{command.path} is back at {to}"
         await self._answer(True, done)
 
-    async def _answer(self, applied: bool, text: str) -> None:
+    def _look(self) -> str:
+        """What to do about a command of which nobody knows whether it was carried out. It never is a second time."""
+        again = "Ask for it again if you still want it: that does no harm"
+        look = (
+            f"Look whether it was done (`treewarden journal show FILE.db --path {self._command.path}`) before you ask"
+        )
+        return f"{look} for it again" if self._command.what in _ONCE else again
+
+    async def _answer(self, applied: bool | str, text: str) -> None:
         """Make the answer a fact. If that fails, its sender sees none."""
         answer, event = self._answered(applied, text)
         with trio.CancelScope(shield=True):
@@ -148,12 +161,19 @@ class _Order:
             except CommitFailed:
                 return
 
-    def _answered(self, applied: bool, text: str) -> tuple[AnswerRow, Event]:
+    def _answered(self, applied: bool | str, text: str) -> tuple[AnswerRow, Event]:
+        """`applied` is whether it was, or the state if that is neither."""
         command = self._command
+        state = applied if isinstance(applied, str) else "applied" if applied else "refused"
         event = CommandAnswered(
-            path=command.path, command=self._row.id, what=command.what, by=command.by, applied=applied, text=text
+            path=command.path,
+            command=self._row.id,
+            what=command.what,
+            by=command.by,
+            applied=applied is True,
+            text=text,
         )
-        return AnswerRow(self._row.id, "applied" if applied else "refused", text), event
+        return AnswerRow(self._row.id, state, text), event
 
     async def _label(self) -> None:
         """In one transaction with the answer."""

@@ -192,7 +192,9 @@ class CommandRow:
     at: float
     """Wall seconds, by the clock of the journal."""
     epoch: int
-    """Of the owner whom it was meant for."""
+    """Of the owner whom it was meant for, or that has begun with it."""
+    begun: bool = False
+    """An owner before this one had begun with it and did not live to say what came of it."""
 
 
 @frozen
@@ -201,7 +203,7 @@ class AnswerRow:
 
     id: str
     state: str
-    """`taken`, and then `applied` or `refused`; or one of these at once."""
+    """`taken`, and then `applied`, `refused` or `unknown`; or one of these at once."""
     text: str = ""
 
 

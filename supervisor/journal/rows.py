@@ -156,9 +156,15 @@ def waiting(connection: sqlite3.Connection) -> list[Waiting]:
 
 
 def commands(connection: sqlite3.Connection) -> list[CommandRow]:
-    """What other processes ask for and nobody has answered, oldest first."""
-    waiting = "SELECT id, body, at, epoch FROM commands WHERE state = 'waiting' ORDER BY rowid"
-    return [CommandRow(*row) for row in connection.execute(waiting).fetchall()]
+    """What other processes ask for and nobody has answered nor will, oldest first."""
+    waiting = (
+        "SELECT id, body, at, epoch, state = 'taken' FROM commands WHERE state = 'waiting'"
+        " OR (state = 'taken' AND epoch < (SELECT epoch FROM meta)) ORDER BY rowid"
+    )
+    return [
+        CommandRow(id, body, at, epoch, bool(begun))
+        for id, body, at, epoch, begun in connection.execute(waiting).fetchall()
+    ]
 
 
 def answer(connection: sqlite3.Connection, command: str) -> tuple[str, str] | None:

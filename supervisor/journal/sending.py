@@ -38,8 +38,8 @@ class Outcome:
 
     id: str
     state: str
-    """`applied` or `refused`; `taken` if the owner has begun and not answered; `withdrawn` if it has not begun, and
-    never will."""
+    """`applied` or `refused`; `taken` if the owner has begun and not answered; `unknown` if it died over it, which the
+    next owner says; `withdrawn` if it has not begun, and never will."""
     text: str
     duplicate: bool = False
     """It was there before: this is its answer, and nothing was done a second time."""
@@ -115,7 +115,7 @@ class _Inbox:
         """Its answer, if there is one."""
         with JournalFile.open(self._file) as journal:
             found = journal.answer(self._id)
-        return found if found is not None and found[0] in ("applied", "refused") else None
+        return found if found is not None and found[0] in ("applied", "refused", "unknown") else None
 
     def take_back(self) -> tuple[str, str]:
         """Its answer; if there is none, nobody will begin with it any more."""
@@ -126,9 +126,16 @@ class _Inbox:
             if gone or found is None:
                 return "withdrawn", "its owner did not answer in time, and nothing was done"
             state, text = found
-            return state, text or "its owner has begun with it, and did not say in time what came of it"
+            return state, text or f"its owner has begun with it, and did not say in time what came of it{self._fate()}"
 
         return self._write(take_back)
+
+    def _fate(self) -> str:
+        with JournalFile.open(self._file, processes=self._processes) as journal:
+            holder = journal.holder()
+        if holder is None or self._processes.fate(holder.process) is not Fate.GONE:
+            return ""
+        return "; it has died, and the next one will say so under the same id"
 
     def _owner(self) -> int:
         """The epoch of the process that will see the command. Raises `JournalError` if there is none."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.topologies.cli import main
 
 from .cli_desk import Running, begin, desk
@@ -103,3 +105,29 @@ def test_what_cannot_be_asked(
     monkeypatch.chdir(tmp_path)
     assert main(words.split()) == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_a_process_that_is_killed_over_a_command_leaves_it_to_the_next_to_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    desk(tmp_path, '{ id = "slow", agent = "cli_agents:Slow" }')
+    with begin("run", "desk.toml", "--json", cwd=tmp_path) as process:
+        process.event("SupervisorStarted")
+        drain = ("drain", "slow", "--id", "mine", "--within", "60")
+        asking = threading.Thread(target=main, args=(["drain", "desk.db", *drain[1:]],))
+        asking.start()
+        with JournalFile.open("desk.db") as journal:
+            while journal.answer("mine") != ("taken", ""):
+                asking.join(0.02)
+        process.signal(signal.SIGKILL)
+        process.end()
+    with begin("run", "desk.toml", "--json", cwd=tmp_path) as process:
+        answered = process.event("CommandAnswered")
+        assert (answered["data"]["command"], answered["data"]["applied"]) == ("mine", False)
+        asking.join(60)
+        assert "unknown: the owner of epoch 1 died over it." in capsys.readouterr().out
+        code, text = said(capsys, *drain)
+        assert (code, text.partition(":")[0]) == (1, "duplicate")
+        process.signal(signal.SIGINT)
+        assert process.end() == 0

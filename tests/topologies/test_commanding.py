@@ -22,6 +22,7 @@ from treewarden.agents.errors import JournalError
 from treewarden.supervisor.core.command import Command
 from treewarden.supervisor.core.event import CommandAnswered, SignalNoted
 from treewarden.supervisor.core.spec import Intensity
+from treewarden.supervisor.journal.canonical import dump
 from treewarden.supervisor.journal.sending import Outcome, send
 from treewarden.supervisor.performing import Occasion
 from treewarden.supervisor.testing import inline_run_sync
@@ -343,3 +344,32 @@ async def test_an_action_is_performed_and_what_came_of_it_is_the_answer(autojump
         )
         nobody = await order(file, "perform", "counter", "c3", name="lok")
         assert (nobody.state, nobody.text) == ("refused", "counter: no action is called 'lok'; there is look")
+
+
+@pytest.mark.parametrize(
+    ("what", "path", "fields", "advice"),
+    [
+        ("drain", "counter", {}, "Ask for it again if you still want it"),
+        ("roll_back", "counter", {"to": None}, "Look whether it was done"),
+        ("stop", "light", {}, "Ask for it again"),
+    ],
+)
+async def test_what_an_owner_died_over_is_answered_by_the_next_and_not_done_again(
+    what: str, path: str, fields: dict[str, Any], advice: str, file: Path, autojump_clock: CLOCK
+) -> None:
+    async with open_tree(SHAPE, journal=on_disk(file)):
+        await tell(file, "counter", 2, "c0")
+    body = dump(Command(what=what, path=Slot(path), fields=fields, by="ann").as_data())
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("INSERT INTO commands VALUES ('c1', ?, 0, 'taken', '', 1)", (body,))
+    async with open_tree(SHAPE, journal=on_disk(file)) as running:
+        outcome = await order(file, what, path, **fields)
+        assert (outcome.state, outcome.duplicate) == ("unknown", True)
+        assert outcome.text.startswith("the owner of epoch 1 died over it. ")
+        assert advice in outcome.text
+        assert status(running, path) is SlotState.UP
+        assert await running.ref("counter").ask(Total()) == 2
+        told = [event for event in await events(running, CommandAnswered) if event.command == "c1"]
+        assert [(event.what, event.applied) for event in told] == [(what, False)]
+    async with open_tree(SHAPE, journal=on_disk(file)):
+        assert (await order(file, what, path, **fields)).text == outcome.text
