@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import attrs
 import trio
-from attrs import define, frozen
+from attrs import define
 
 from .agent import Agent, lookup
 from .core.durability import Volatile
@@ -18,6 +18,7 @@ from .core.label import Label
 from .core.message import Envelope
 from .core.path import Path
 from .errors import ConfigurationError, NotHandled, Stop
+from .orders import Begun, CheckpointDue, StopAsked
 from .ports import Alarm, Alarms, Clock
 from .ref import Ref
 from .sending import ended_by
@@ -25,18 +26,7 @@ from .slice import Rounds
 from .slot import Slot, Turn, current_turn
 from .ticks import Afters, Tick
 
-__all__ = [
-    "Begun",
-    "BodyEnded",
-    "CheckpointDue",
-    "Life",
-    "Raised",
-    "RunAgain",
-    "StopAsked",
-    "StopOrder",
-    "Tick",
-    "Warden",
-]
+__all__ = ["Life", "Tick", "Warden"]
 
 
 class Warden(Protocol):
@@ -59,62 +49,6 @@ class Warden(Protocol):
     def start_helper(self, work: Callable[..., Awaitable[Any]], *args: Any) -> None: ...
 
     def ref(self, path: Path) -> Ref: ...
-
-
-@frozen
-class StopOrder:
-    """Control: end in order. With `drain`, what waits now, if it is only in memory, is handled first."""
-
-    reason: str = "shutdown"
-    drain: bool = False
-
-
-@frozen
-class BodyEnded:
-    """Control: `run` has returned."""
-
-    result: Any
-
-
-@frozen(eq=False)
-class Raised:
-    """Control: a handler that ran in its asker's task has raised."""
-
-    error: BaseException
-
-
-@frozen(eq=False)
-class Begun:
-    """Control: a handler that was called in its asker's task has to be awaited, which is its agent's to do."""
-
-    rest: Coroutine[Any, Any, None]
-    called: Coroutine[Any, Any, Any]
-    """What the handler has returned, and `rest` awaits."""
-
-    def discard(self) -> None:
-        """Never mind, if nobody has begun to await it."""
-        if inspect.getcoroutinestate(self.rest) == inspect.CORO_CREATED:
-            self.rest.close()
-            self.called.close()
-
-
-@frozen
-class StopAsked:
-    """Control: a body or a helper has raised `Stop`."""
-
-    reason: str | None
-
-
-@frozen
-class CheckpointDue:
-    """Control: the state has changed outside a message, or has waited long enough to be kept."""
-
-
-@frozen(eq=False)
-class RunAgain:
-    """Comes like a tick, when the slot is not throttled any more: a body that was rate limited begins again."""
-
-    body: trio.Event
 
 
 _NO_TOKEN: Final = object()

@@ -16,7 +16,8 @@ from .core.exit import Exit, Failed, Failure, Finished, Stopped, alone, describe
 from .core.message import Envelope
 from .errors import Stop
 from .handling import bear, call, finish, handle, unwrap
-from .life import Begun, BodyEnded, CheckpointDue, Life, Raised, RunAgain, StopAsked, StopOrder, Tick
+from .life import Life, Tick
+from .orders import Begun, BodyEnded, CheckpointDue, Raised, RunAgain, StopAsked, StopOrder
 from .settle import keep, rate_limit_of, settle_beside, throttle
 from .slice import LOOK_EVERY, Slice
 from .slot import current_turn

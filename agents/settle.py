@@ -11,7 +11,8 @@ from .core.label import Label
 from .core.message import Due, Envelope
 from .core.retry_after import retry_after
 from .errors import AgentFailed, ConfigurationError, RateLimited
-from .life import CheckpointDue, Life, Tick
+from .life import Life, Tick
+from .orders import CheckpointDue
 from .ports import KEEP, Settled
 from .ticks import Timed
 

@@ -32,10 +32,10 @@ class Slot(Mailbox):
     """The mailbox of a slot, its address, and the last settled state of whoever lives there."""
 
     __slots__ = (
+        "_grids",
         "agent",
         "busy",
         "busy_since",
-        "due",
         "durable",
         "generation",
         "handled",
@@ -57,8 +57,7 @@ class Slot(Mailbox):
         """Whether its mailbox is on disk. Fixed: a slot does not change its durability."""
         self.state: object = KEEP
         """The last settled state; KEEP before the first incarnation."""
-        self.due: dict[str, float] = {}
-        """When each `@every` timer is next due, in wall seconds."""
+        self._grids: dict[str, float] | None = None
         self.generation = 0
         """Raised with every incarnation."""
         self.agent: Agent[Any] | None = None
@@ -80,6 +79,13 @@ class Slot(Mailbox):
         the answer, to say then or later what came of it; or None if this one has to go through the mailbox."""
         self.waiting_on: list[Slot] | None = None
         """Whom the handler in hand is asking."""
+
+    @property
+    def due(self) -> dict[str, float]:
+        """When each `@every` timer is next due, in wall seconds."""
+        if self._grids is None:
+            self._grids = {}
+        return self._grids
 
     @property
     def mail(self) -> Slot:

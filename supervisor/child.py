@@ -120,6 +120,21 @@ class Child:
 class Incarnation:
     """One life of a child. It ends once; the parent acts on the posted end, not on the end of the task."""
 
+    __slots__ = (
+        "_begun",
+        "_outcome",
+        "_waiter",
+        "child",
+        "error",
+        "exit",
+        "in_hand",
+        "info",
+        "number",
+        "parent",
+        "serial",
+        "started_at",
+    )
+
     def __init__(self, child: Child, parent: Parent, number: int, serial: int = 0) -> None:
         self.child = child
         self.parent = parent

@@ -15,7 +15,8 @@ from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, 
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import AgentFailed, AgentStopped, Ignore, failure_of
-from treewarden.agents.life import Life, StopOrder, Tick
+from treewarden.agents.life import Life, Tick
+from treewarden.agents.orders import StopOrder
 from treewarden.agents.ports import KEEP, Alarm
 from treewarden.agents.ref import Ref
 from treewarden.agents.runner import failed, handle_messages, run_agent, start_agent
@@ -33,6 +34,20 @@ __all__ = ["AgentLife", "is_born_asleep", "is_for_above"]
 
 class AgentLife(Incarnation):
     """One incarnation of an agent, with its fence. It is the agent's `Warden`."""
+
+    __slots__ = (
+        "_failure",
+        "_helpers",
+        "_last_moment",
+        "_life",
+        "_running",
+        "_scope",
+        "_slot",
+        "gone",
+        "limit",
+        "spec",
+        "stalled_on",
+    )
 
     def __init__(self, child: Child, parent: Parent, number: int, serial: int = 0) -> None:
         super().__init__(child, parent, number, serial)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
@@ -61,7 +60,7 @@ def make_slot(path: Path, spec: ChildSpec, common: Common, make: Callable[..., S
         ahead = isinstance(spec.mailbox.durability, Message)
         store = SlotStore(path, common.codec_for(spec), common, spec.retention, runs_ahead=ahead)
     slot = make(path, spec.mailbox, common.clock.now, store)
-    slot.on_drop = partial(_drop, slot, common)
+    slot.on_drop = _Drop(slot, common)
     common.registry.add(slot)
     common.outage.hold(slot)
     return slot
@@ -79,8 +78,17 @@ async def open_queue(path: Path, spec: ChildSpec, common: Common) -> SharedQueue
     return queue
 
 
-def _drop(slot: Slot, common: Common, item: object, reason: str) -> None:
-    give_up(slot, item if isinstance(item, Envelope) else Envelope(item), reason, common)
+class _Drop:
+    """What becomes of a message that a mailbox gives up. One for each slot."""
+
+    __slots__ = ("_common", "_slot")
+
+    def __init__(self, slot: Slot, common: Common) -> None:
+        self._slot = slot
+        self._common = common
+
+    def __call__(self, item: object, reason: str) -> None:
+        give_up(self._slot, item if isinstance(item, Envelope) else Envelope(item), reason, self._common)
 
 
 def check_durability(slot: Slot, spec: ChildSpec) -> None:

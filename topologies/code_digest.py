@@ -22,14 +22,24 @@ def code_digest(blueprint: Blueprint) -> str:
     Not promised: that it sees a change in what these call. Another Python version counts as other code.
     """
     digest = hashlib.blake2b(digest_size=8)
+    known: dict[int, tuple[str, bytes]] = {}
     for path, spec in walk(blueprint):
         made: Any = spec.strategy if isinstance(spec, SupervisorSpec) else spec.agent
-        name = f"{path} {getattr(made, '__module__', '')}:{getattr(made, '__qualname__', made)}"
-        digest.update(f"{name}\n".encode())
+        if id(made) not in known:  # the blueprint holds on to it, so nothing else has this id
+            name = f"{getattr(made, '__module__', '')}:{getattr(made, '__qualname__', made)}"
+            known[id(made)] = name, b"" if isinstance(spec, SupervisorSpec) else _bytes(made)
+        name, code = known[id(made)]
+        digest.update(f"{path} {name}\n".encode())
+        digest.update(code)
         if not isinstance(spec, SupervisorSpec):
-            for code in (*_codes(made), *(code for value in spec.args.values() for code in _codes(value))):
-                digest.update(_text(code).encode())
+            for value in spec.args.values():
+                if isinstance(value, (FunctionType, type)):
+                    digest.update(_bytes(value))
     return digest.hexdigest()
+
+
+def _bytes(made: Any) -> bytes:
+    return "".join(_text(code) for code in _codes(made)).encode()
 
 
 def _codes(made: Any) -> Iterator[CodeType]:
