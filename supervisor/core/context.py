@@ -103,7 +103,7 @@ class Context:
 
     def shows(self, *symptoms: Symptom) -> bool:
         """Whether it shows any of these."""
-        return any(symptom in self.symptoms for symptom in symptoms)
+        return any(map(self.symptoms.__contains__, symptoms))
 
     @property
     def label(self) -> str:
@@ -215,7 +215,10 @@ def read_context(case: Case) -> Context:
 def _measured(case: Case) -> list[Symptom]:
     """What was measured about the child lately, besides the signal itself."""
     found: list[Symptom] = []
-    lately = [seen for seen in case.incident.failures if case.now - seen.at <= LATELY]
+    incident = case.incident
+    if incident.signals == 1 and isinstance(incident.latest, ChildExited):
+        return found
+    lately = [seen for seen in incident.failures if case.now - seen.at <= LATELY]
     if any(seen.word in _MEMORY for seen in lately):
         found.append(Symptom.MEMORY_GROWS)
     if any(seen.kind is Kind.OVERLOADED or seen.word in _QUEUE for seen in lately):

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from attrs import evolve, frozen
 
-from treewarden.agents.core.exit import Failure
+from treewarden.agents.core.exit import Failed, Failure
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 
@@ -146,6 +146,8 @@ class Incident:
         A life that settled something, or ended in order, ends the row; one that was killed from outside, or whose state
         cannot be blamed, says nothing and is passed over.
         """
+        if not self.before and isinstance(self.latest, ChildExited):
+            return _life(self.latest)
         count, messages = 0, set[MessageId | None]()
         for seen in reversed(self.failures):
             if seen.settled or seen.kind in _IN_ORDER:
@@ -168,6 +170,14 @@ def _says_nothing(failure: Failure) -> bool:
     whose remote talks nonsense dies on its own tick in every life, whatever its state is.
     """
     return failure.unborn or failure.type == "CommitFailed" or (failure.message_kind or "").startswith("every:")
+
+
+def _life(signal: ChildExited) -> tuple[int, bool]:
+    """As `Incident.lives`, for the first signal of most incidents."""
+    exit = signal.exit
+    if signal.settled or not isinstance(exit, Failed) or exit.failure.type == "Killed" or _says_nothing(exit.failure):
+        return 0, False
+    return 1, exit.failure.message is not None
 
 
 def open_incident(id: str, signal: Signal) -> Incident:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from typing import Final
 
 from treewarden.agents.core.exit import Failed, Failure, Finished
@@ -112,10 +113,13 @@ class Risk(IntEnum):
 
     @classmethod
     def of(cls, pressure: float) -> Risk:
-        return cls((pressure >= 0.35) + (pressure >= 0.6) + (pressure >= 0.85))
+        return _STEPS[(pressure >= 0.35) + (pressure >= 0.6) + (pressure >= 0.85)]
 
     def __str__(self) -> str:
         return self.name.lower()
+
+
+_STEPS: Final = tuple(Risk)
 
 
 def kind_of(signal: Signal) -> Kind:
@@ -206,7 +210,17 @@ _NAMED: Final[tuple[tuple[Symptom, tuple[str, ...]], ...]] = (
 
 def classify(failure: Failure) -> Symptom:
     """The nature of a failure, from the name of its type; of a mixed group, that of its first telling part."""
-    name = failure.type.rpartition(".")[2]
+    found = _named(failure.type)
+    if found is Symptom.CRASH:
+        for part in failure.parts:
+            if (found := classify(part)) is not Symptom.CRASH:
+                break
+    return found
+
+
+@lru_cache(1024)
+def _named(type: str) -> Symptom:
+    name = type.rpartition(".")[2]
     if name in _CODE:
         return Symptom.CODE_ERROR
     lower = name.lower()
@@ -214,9 +228,6 @@ def classify(failure: Failure) -> Symptom:
         for word in words:
             if word in lower:
                 return symptom
-    for part in failure.parts:
-        if (found := classify(part)) is not Symptom.CRASH:
-            return found
     return Symptom.CRASH
 
 

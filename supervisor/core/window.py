@@ -60,6 +60,10 @@ class Window:
     def alike(self, trouble: str, now: float) -> dict[str, Glimpse]:
         """The children seen in `trouble` within the window, the latest last."""
         limit = now - self.within
+        if not self._sorted and len(self._unsorted) == 1 and not isinstance(self._unsorted[0][0], Recovered):
+            ((signal, uses),) = self._unsorted
+            found = signal.at >= limit and trouble and trouble_in(signal) == trouble
+            return {signal.path.name: Glimpse(signal.at, uses)} if found else {}
         return {name: glimpse for name, glimpse in self.seen.get(trouble, {}).items() if glimpse.at >= limit}
 
     def _with(
