@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .agent import Agent, every, handles
     from .core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Message, Overflow, Volatile
     from .core.exit import Exit, Failed, Failure, Finished, Stopped
+    from .core.limiter import IntakeLimit
     from .core.message import Priority, Request
     from .core.path import Path
     from .errors import (
@@ -81,6 +82,7 @@ __all__ = [
     "Failure",
     "Finished",
     "Ignore",
+    "IntakeLimit",
     "IsDynamic",
     "Job",
     "JournalDamaged",
@@ -127,6 +129,7 @@ __getattr__ = on_demand(
     agent="Agent every handles",
     core__durability="MESSAGE VOLATILE Checkpointed Durability MailboxSpec Message Overflow Volatile",
     core__exit="Exit Failed Failure Finished Stopped",
+    core__limiter="IntakeLimit",
     core__message="Priority Request",
     core__path="Path",
     errors=(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from attrs import evolve
+
 from .core.durability import MailboxSpec, Overflow
 from .core.message import Envelope, Priority
 from .core.path import Path
@@ -124,6 +126,12 @@ class Intake(Bounded):
     def release(self) -> None:
         """Give back room that was reserved."""
         self.reserved -= 1
+        self._admit()
+
+    def admit(self, capacity: int) -> None:
+        """Let this many messages wait from now on; those that wait already stay."""
+        self.spec = evolve(self.spec, capacity=capacity)
+        self._look_again()
         self._admit()
 
     def close_intake(self, error: IntakeClosed) -> None:

@@ -114,7 +114,7 @@ class Acting:
             case Resume():
                 self._remedies.resume(child)
             case Throttle(seconds):
-                self._remedies.throttle(child, seconds)
+                self._remedies.slow_down(child, signal, seconds)
                 if child.current is None:
                     return self._restarts.begin(child, Scope.ONE, 0.0)
             case FallBack(variant, after):

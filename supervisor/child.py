@@ -10,6 +10,7 @@ from attrs import define, field
 
 from treewarden.agents.core.exit import Exit, Failure
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState, advance
+from treewarden.agents.core.limiter import Limiter
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import Ignore
@@ -88,6 +89,8 @@ class Child:
     """The end of the incident, if nothing happens until then."""
     throttled: Alarm | None = None
     """The end of a throttle."""
+    limiter: Limiter | None = None
+    """How many messages may wait for it, where its spec has an `intake`."""
     overloaded: bool = False
     """Its mailbox was overloaded when it was last looked at."""
     changed_at: float | None = None

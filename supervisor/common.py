@@ -76,6 +76,8 @@ class Common:
     """The shortest progress limit that anybody has had so far."""
     queues: dict[AgentLife, None] = field(factory=dict["AgentLife", None])
     """Lives whose mailbox is looked at for overload."""
+    intakes: dict[AgentLife, None] = field(factory=dict["AgentLife", None])
+    """Lives whose mailbox admits as many as it can serve in time."""
     zombies: list[AgentLife] = field(factory=list["AgentLife"])
     """Lives that were fenced off; those that have ended since are dropped when somebody looks."""
     left: dict[Path, Roster] = field(factory=dict[Path, "Roster"])

@@ -158,6 +158,8 @@ class AgentLife(Incarnation):
                 common.watched[self] = None
         if spec.overload is not None:
             common.queues[self] = None
+        if spec.intake is not None:
+            common.intakes[self] = None
         return self._life
 
     async def _prepare(self) -> Failure | Ignore | None:
@@ -304,6 +306,7 @@ class AgentLife(Incarnation):
             self._last_moment.cancel()
         self.parent.common.watched.pop(self, None)
         self.parent.common.queues.pop(self, None)
+        self.parent.common.intakes.pop(self, None)
         for helper in self._helpers or ():
             helper.cancel()
         self.conclude(exit, tell=tell)

@@ -12,6 +12,7 @@ from treewarden.agents.slot import Slot
 from .common import Common
 from .core.limits import check_progress, check_queue
 from .fence import AgentLife
+from .intake import look_at_intakes
 
 __all__ = ["watch_progress"]
 
@@ -41,11 +42,15 @@ async def watch_progress(common: Common) -> None:
         for life in list(common.watched):
             _look(life, common.clock.now())
         _look_at_queues(common)
+        look_at_intakes(common)
 
 
 def _interval(common: Common) -> float:
     limits = [common.shortest_limit] if common.shortest_limit < math.inf else []
     limits += [_QUEUE if life.spec.overload is None else life.spec.overload.oldest or _QUEUE for life in common.queues]
+    limits += [
+        4 * min(intake.every, intake.oldest) for intake in (life.spec.intake for life in common.intakes) if intake
+    ]
     return min(_LONGEST, max(_SHORTEST, min(limits) / 4)) if limits else _NOBODY
 
 
@@ -76,7 +81,7 @@ def _look_at_queues(common: Common) -> None:
             limit,
             over=life.child.overloaded,
             depth=len(mail),
-            capacity=mail.spec.capacity,
+            capacity=life.spec.mailbox.capacity,
             oldest=mail.oldest,
         )
         if signal is not None:

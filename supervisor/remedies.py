@@ -11,9 +11,10 @@ from treewarden.agents.errors import CheckpointRefused, UnknownKind
 
 from .child import Child
 from .core.checkpoint import Checkpoint
-from .core.signal import Signal
+from .core.signal import RateLimitReached, Signal
 from .core.spec import ChildSpec
 from .core.symptom import trouble_in
+from .intake import close_by_half
 from .keeping import UNDO, go_back
 from .settling import SlotStore
 
@@ -36,6 +37,13 @@ class Remedies:
         """By trouble: the dependency that is down, and until when nobody tries it."""
 
     # -- intake
+
+    def slow_down(self, child: Child, signal: Signal, seconds: float) -> None:
+        """Throttle: a mailbox with an `intake` admits half as many and opens again from `seconds` on, step by step; one
+        without is closed to its reader for that time. After a 429 nobody calls before it is over, in either case."""
+        cut = close_by_half(child, self._common, seconds)
+        if not cut or isinstance(signal, RateLimitReached) or child.current is None:
+            self.throttle(child, seconds)
 
     def throttle(self, child: Child, seconds: float) -> None:
         """Hand out no messages for `seconds`; what arrives waits in the mailbox."""

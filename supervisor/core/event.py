@@ -32,6 +32,7 @@ __all__ = [
     "IncidentClosed",
     "IncidentLabelled",
     "IncidentOpened",
+    "IntakeChanged",
     "JournalFailed",
     "JournalRecovered",
     "MessageReplayed",
@@ -252,6 +253,20 @@ class ActionPerformed:
 
 
 @frozen(kw_only=True)
+class IntakeChanged:
+    """A mailbox admits fewer messages than before, or as many as it holds again; the steps between are not told."""
+
+    path: Path
+    admits: int
+    """How many may wait."""
+    of: int
+    """How many it can hold."""
+    oldest: float = 0.0
+    """Seconds that the oldest message had waited."""
+    why: str = ""
+
+
+@frozen(kw_only=True)
 class OutcomeObserved:
     """What became of a decision: `fixed`, `failed`, or `unobserved` where something else ended the incident first."""
 
@@ -453,6 +468,7 @@ Event: TypeAlias = (
     | ActionPerformed
     | OutcomeObserved
     | IncidentClosed
+    | IntakeChanged
     | IncidentLabelled
     | MessageReturned
     | DeadLettered

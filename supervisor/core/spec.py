@@ -12,6 +12,7 @@ from attrs import Attribute, evolve, field, frozen
 from attrs.validators import optional
 
 from treewarden.agents.core.durability import MailboxSpec, Overflow
+from treewarden.agents.core.limiter import IntakeLimit
 from treewarden.agents.core.path import Path, check_id
 
 from .checkpoint import Retention
@@ -200,6 +201,9 @@ class ChildSpec:
     """
     overload: QueueLimit | None = None
     """From when its mailbox is overloaded, which is a signal to the supervisor. None: it is not looked at."""
+    intake: IntakeLimit | None = None
+    """How long messages may wait: the mailbox admits fewer where they wait longer, and slowly more again. None: it
+    admits as many as it holds, and a throttle closes it for a while."""
     stable_after: float = field(default=10.0, validator=_number(0))
     """Seconds of life after which an incident is over and the backoff begins anew."""
     restarts: Intensity | None = None

@@ -26,6 +26,7 @@ from ..core.event import (
     IncidentClosed,
     IncidentLabelled,
     IncidentOpened,
+    IntakeChanged,
     JournalFailed,
     JournalRecovered,
     MessageReplayed,
@@ -101,6 +102,9 @@ def _text(event: Event) -> str:
                 f"{action_text(event.action, event.details)}, confidence {number(event.confidence)}, "
                 f"{event.policy}: {event.rule} (incident {event.incident})"
             )
+        case IntakeChanged():
+            waited = f", the oldest has waited {duration(event.oldest)}" if event.oldest else ""
+            return f"{event.admits} of {event.of} messages may wait{waited}" + _after(event.why)
         case ActionPerformed():
             whose = f"by {event.by}" if event.by else f"incident {event.incident}"
             word = event.outcome.replace("_", " ")
@@ -209,6 +213,7 @@ _STYLES: Final[Mapping[type[Event], str]] = {
     JournalFailed: "bad",
     SupervisorEnded: "warn",
     IncidentOpened: "warn",
+    IntakeChanged: "warn",
     Decided: "warn",
     IncidentLabelled: "good",
     MessageReplayed: "good",

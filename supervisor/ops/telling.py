@@ -17,6 +17,7 @@ from ..core.event import (
     Event,
     FaultInjected,
     IncidentClosed,
+    IntakeChanged,
     JournalFailed,
     JournalRecovered,
     MessageReplayed,
@@ -93,7 +94,11 @@ def story_lines(story: Story, width: int | None = None, paint: Paint = PLAIN) ->
     return lines
 
 
-_TOLD: Final[dict[type[Event], str]] = {OutcomeObserved: "outcome", ActionPerformed: "performed"}
+_TOLD: Final[dict[type[Event], str]] = {
+    OutcomeObserved: "outcome",
+    ActionPerformed: "performed",
+    IntakeChanged: "intake",
+}
 
 
 def _story_line(line: StoryLine, before: Decided | None, width: int | None, paint: Paint) -> list[str]:
@@ -177,6 +182,7 @@ class Teller:
             case (
                 ChildStartFailed()
                 | ActionPerformed()
+                | IntakeChanged()
                 | DeadLettered()
                 | MessageReplayed()
                 | RolledBack()
@@ -205,6 +211,7 @@ _WORDS: Final[dict[type[Event], str]] = {
     DeadLettered: "dead letter",
     MessageReplayed: "put back",
     ActionPerformed: "performed",
+    IntakeChanged: "intake",
     RolledBack: "rolled back",
     TreeReloaded: "reloaded",
     ChaosBegan: "chaos",

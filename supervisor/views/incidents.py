@@ -17,6 +17,7 @@ from ..core.event import (
     IncidentClosed,
     IncidentLabelled,
     IncidentOpened,
+    IntakeChanged,
     OutcomeObserved,
     RolledBack,
     SignalNoted,
@@ -31,7 +32,7 @@ READS: Final = frozenset(
     kind.__name__
     for kind in (
         ActionPerformed, DeadLettered, Decided, FaultInjected, IncidentClosed, IncidentLabelled, IncidentOpened,
-        OutcomeObserved, RolledBack, SignalNoted, TreeClosed, TreeOpened,
+        IntakeChanged, OutcomeObserved, RolledBack, SignalNoted, TreeClosed, TreeOpened,
     )
 )  # fmt: skip
 """The events that it is made of."""
@@ -40,7 +41,14 @@ _RECENT: Final = 60.0
 """Seconds within which an incident that follows an injected fault may come of it."""
 
 StoryEvent: TypeAlias = (
-    SignalNoted | Decided | ActionPerformed | OutcomeObserved | DeadLettered | RolledBack | FaultInjected
+    SignalNoted
+    | Decided
+    | ActionPerformed
+    | IntakeChanged
+    | OutcomeObserved
+    | DeadLettered
+    | RolledBack
+    | FaultInjected
 )
 """What may happen in an incident."""
 
@@ -122,6 +130,7 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
                 | RolledBack(path=path)
                 | FaultInjected(path=path)
                 | ActionPerformed(path=path)
+                | IntakeChanged(path=path)
             ):
                 if path in current:
                     stories[current[path]] = _with(stories[current[path]], record, record.event)

@@ -23,6 +23,7 @@ from ..core.event import (
     FaultInjected,
     IncidentClosed,
     IncidentOpened,
+    IntakeChanged,
     MessageReturned,
     RolledBack,
     SupervisorEnded,
@@ -39,8 +40,8 @@ READS: Final = frozenset(
     kind.__name__
     for kind in (
         ChaosBegan, ChaosEnded, ChildEnded, ChildIgnored, ChildStartFailed, ChildStarted, DeadLettered, Decided,
-        FaultInjected, IncidentClosed, IncidentOpened, MessageReturned, RolledBack, SupervisorEnded, SupervisorStarted,
-        TreeClosed, TreeOpened, TreeReloaded,
+        FaultInjected, IncidentClosed, IncidentOpened, IntakeChanged, MessageReturned, RolledBack, SupervisorEnded,
+        SupervisorStarted, TreeClosed, TreeOpened, TreeReloaded,
     )
 )  # fmt: skip
 """The events that change it; of others only the number and time of the last one are taken note of."""
@@ -224,6 +225,8 @@ def _about_slot(slots: Mapping[Path, SlotView], event: Event, at: float) -> Iter
             yield path, {"injected": (slots[path].injected if path in slots else 0) + 1}
         case DeadLettered(path=path):
             yield path, {"dead": (slots[path].dead if path in slots else 0) + 1}
+        case IntakeChanged(path=path, admits=admits, of=most):
+            yield path, {"note": "" if admits == most else f"admits {admits} of {most}"}
         case RolledBack(path=path, to=to):
             yield path, {"note": f"rolled back to {'its first state' if to is None else f'checkpoint {to}'}"}
         case _:

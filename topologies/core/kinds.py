@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias, cast
 from attrs import frozen
 
 from treewarden.agents.core.durability import Checkpointed, MailboxSpec, Message, Overflow, Volatile
+from treewarden.agents.core.limiter import IntakeLimit
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
     Backoff,
@@ -89,6 +90,7 @@ _AGENT: Final[_Fields] = {
     "backoff": _instance(Backoff, remedy="Backoff(first=...)"),
     "restarts": _instance(Intensity, none=True, remedy="Intensity(max_restarts, within)"),
     "restore": _choice(Restore),
+    "intake": _instance(IntakeLimit, none=True, remedy="IntakeLimit(oldest=...)"),
     "variants": _Kind(_are_makers, "is no mapping of names to agents", "give {'name': AnAgentClass}"),
     "uses": _Kind(are_texts, "is not a tuple of texts", "give ('name',)"),
     "outlet": _Kind(are_texts, "is not a tuple of texts", "give ('../sibling',)"),
@@ -134,6 +136,7 @@ def _is_plain(spec: ChildSpec) -> bool:
         and type(spec.backoff) is Backoff
         and type(spec.restore) is Restore
         and spec.restarts is None
+        and spec.intake is None
         and spec.uses == ()
         and spec.outlet == ()
     )

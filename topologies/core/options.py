@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Overflow
+from treewarden.agents.core.limiter import IntakeLimit
 from treewarden.supervisor.core.checkpoint import Retention
 from treewarden.supervisor.core.limits import QueueLimit
 from treewarden.supervisor.core.retention import EventRetention
@@ -31,6 +32,7 @@ __all__ = ["AGENT", "AS_CHILD", "SHAPE", "SUPERVISOR", "TABLES", "events"]
 _POSITIVE: Final = number(0, above=True)
 _SECONDS: Final = number(0)
 _DELAY: Final = number(0, infinite=False)
+_BEFORE: Final = number(0, above=True, infinite=False)
 
 _WAYS: Final = "give seconds, 'brutal_kill' or 'infinity'"
 _LEVELS: Final = "write 'volatile', 'message', { messages = 10 } or { seconds = 30 }"
@@ -101,6 +103,25 @@ def _overload(node: Node, problems: Problems) -> QueueLimit | Refused:
         return problems.refuse(node, "cannot be a limit", str(error))
 
 
+_INTAKE: Final = record(
+    dict,
+    {"oldest": _BEFORE, "low": number(0, most=0.5), "least": whole(1), "step": whole(1), "every": _BEFORE},
+    "an intake",
+)
+
+
+def _intake(node: Node, problems: Problems) -> IntakeLimit | Refused:
+    given = _INTAKE(node, problems)
+    if given is REFUSED:
+        return REFUSED
+    if "oldest" not in given:
+        return problems.refuse(node, "says not how long a message may wait", "write { oldest = 2 }, in seconds")
+    try:
+        return IntakeLimit(**given)
+    except ValueError as error:
+        return problems.refuse(node, "cannot be an intake", str(error))
+
+
 AS_CHILD: Final[Mapping[str, Reader]] = {
     "restart": choice(RestartPolicy, "a restart policy"),
     "shutdown": _shutdown,
@@ -116,6 +137,7 @@ AGENT: Final[Mapping[str, Reader]] = {
     "start_within": _POSITIVE,
     "progress_within": _POSITIVE,
     "overload": _overload,
+    "intake": _intake,
     "restarts": _INTENSITY,
     "restore": choice(Restore, "a way to restore"),
     "retention": _RETENTION,

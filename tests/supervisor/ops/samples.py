@@ -27,6 +27,7 @@ from treewarden.supervisor.core.event import (
     IncidentClosed,
     IncidentLabelled,
     IncidentOpened,
+    IntakeChanged,
     JournalFailed,
     JournalRecovered,
     MessageReplayed,
@@ -108,6 +109,10 @@ TEXTS: tuple[tuple[Event, str], ...] = (
     (
         ActionPerformed(path=WRITER, action="warm_up", outcome="succeeded", after=0.5, by="ada"),
         "warm_up succeeded after 0.5 s (by ada)",
+    ),
+    (
+        IntakeChanged(path=WRITER, admits=8, of=16, oldest=2.5, why="messages wait too long"),
+        "8 of 16 messages may wait, the oldest has waited 2.5 s: messages wait too long",
     ),
     (FIXED, "restart: fixed after 10 s (incident 1.1)"),
     (CLOSED, "incident 1.1: fixed after 10 s"),
