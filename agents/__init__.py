@@ -8,6 +8,7 @@ from .demand import on_demand
 
 if TYPE_CHECKING:
     from .agent import Agent, every, handles
+    from .core.diagnosis import Diagnosis
     from .core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Message, Overflow, Volatile
     from .core.exit import Exit, Failed, Failure, Finished, Stopped
     from .core.limiter import IntakeLimit
@@ -74,6 +75,7 @@ __all__ = [
     "CommitFailed",
     "ConfigurationError",
     "DeliveryError",
+    "Diagnosis",
     "Durability",
     "DurabilityError",
     "EpochLost",
@@ -127,6 +129,7 @@ __all__ = [
 __getattr__ = on_demand(
     __name__,
     agent="Agent every handles",
+    core__diagnosis="Diagnosis",
     core__durability="MESSAGE VOLATILE Checkpointed Durability MailboxSpec Message Overflow Volatile",
     core__exit="Exit Failed Failure Finished Stopped",
     core__limiter="IntakeLimit",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeGuard, TypeVar, ca
 
 import trio
 
+from .core.diagnosis import Diagnosis
 from .core.exit import Exit
 from .core.label import Label
 from .core.message import Request
@@ -80,6 +81,15 @@ class Agent(Generic[S]):
     def path(self) -> Path:
         """Where this agent lives."""
         return self.life.slot.path
+
+    @property
+    def diagnosis(self) -> Diagnosis | None:
+        """Why this life begins with an earlier state than the last one had: cause, grounds, what was undone and which
+        message was in hand. None if it does not, and again once the slot has been stable for a while.
+
+        It outlives `kill -9`: the first life of the next process is told too.
+        """
+        return self.life.slot.diagnosis
 
     def ref(self, path: str) -> Ref:
         """A reference to another slot: `../sibling`, `./child`, or a path from the root."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from .core.diagnosis import Diagnosis
 from .core.durability import MailboxSpec, Message
 from .core.message import Envelope, MessageId, derived_id
 from .core.path import Path
@@ -36,6 +37,7 @@ class Slot(Mailbox):
         "agent",
         "busy",
         "busy_since",
+        "diagnosis",
         "durable",
         "generation",
         "handled",
@@ -58,6 +60,8 @@ class Slot(Mailbox):
         self.state: object = KEEP
         """The last settled state; KEEP before the first incarnation."""
         self._grids: dict[str, float] | None = None
+        self.diagnosis: Diagnosis | None = None
+        """Why its state is an earlier one, until it has been stable again."""
         self.generation = 0
         """Raised with every incarnation."""
         self.agent: Agent[Any] | None = None

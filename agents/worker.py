@@ -10,6 +10,7 @@ from typing import Any, cast
 from attrs import evolve, frozen
 
 from .agent import Agent, every
+from .core.diagnosis import Diagnosis
 from .core.path import Path
 from .errors import ConfigurationError
 from .handlers import period_of
@@ -68,6 +69,11 @@ class Job:
     def value(self) -> Any:
         """What the last `checkpoint` kept, in this life or an earlier one; None at first."""
         return self._agent.state.value
+
+    @property
+    def diagnosis(self) -> Diagnosis | None:
+        """Why `value` is an earlier one (see `Agent.diagnosis`)."""
+        return self._agent.diagnosis
 
     def checkpoint(self, value: Any) -> None:
         """Keep `value` (JSON-like data): of a periodic worker when its function returns, of one that runs once now."""

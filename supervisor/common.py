@@ -12,6 +12,7 @@ import trio
 from attrs import Factory, define, field
 
 from treewarden.agents.agent import Agent, is_agent_class, made_by
+from treewarden.agents.core.diagnosis import Diagnosis
 from treewarden.agents.core.exit import describe
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
@@ -86,6 +87,8 @@ class Common:
     """What is to be told of slots that are made while some are drained."""
     deployed: dict[Path, float] = field(factory=dict[Path, float])
     """When the code at or below a path was changed last, in the clock of the loop."""
+    diagnoses: dict[Path, Diagnosis] = field(factory=dict[Path, Diagnosis])
+    """Of slots that were rolled back in an earlier process, and had not been stable since."""
     replies: Replies = field(factory=Replies)
     makers: dict[object, type[Agent[Any]]] = field(factory=dict[object, type[Agent[Any]]])
     """The class of the agents that a function makes."""

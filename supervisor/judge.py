@@ -163,6 +163,8 @@ class Judge:
         incident, child.incident = _incident(child), None
         child.attempt = 0
         child.bad_from = None
+        if child.slot is not None:
+            child.slot.diagnosis = None
         if incident is None:
             return []
         events: list[Event] = []

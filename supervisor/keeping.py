@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from attrs import evolve
+
+from treewarden.agents.core.diagnosis import Diagnosis
 from treewarden.agents.core.durability import Message
 from treewarden.agents.core.label import Label
 from treewarden.agents.core.path import ROOT, Path
@@ -123,8 +126,12 @@ def _known(kept: Sequence[Checkpoint]) -> str:
     return "the newest are " + ", ".join(f"{each.number} {each.label.name}".rstrip() for each in kept)
 
 
-async def go_back(child: Child, to: Checkpoint | None, common: Common, by: str = "") -> None:
+async def go_back(
+    child: Child, to: Checkpoint | None, common: Common, by: str = "", diagnosis: Diagnosis | None = None
+) -> None:
     """Make the slot's state that of a checkpoint, or the one that its class declares. Nobody lives there meanwhile.
+
+    Whoever lives there next finds the diagnosis, with what was undone in it.
 
     An operator (`by`) finds what was left under the name `UNDO`. Raises `CheckpointRefused` if the checkpoint was
     pruned: nothing has changed then. If the journal cannot commit, a policy's rollback counts in memory; an
@@ -134,9 +141,11 @@ async def go_back(child: Child, to: Checkpoint | None, common: Common, by: str =
     assert slot is not None
     store = slot.store
     event: Event
+    told = diagnosis or Diagnosis(by=by, because=(f"{by} asked for it",))
     if not isinstance(store, SlotStore):
         slot.state = KEEP
-        common.note(RolledBack(path=path, to=None, by=by))
+        slot.diagnosis = told
+        common.note(RolledBack(path=path, to=None, by=by, diagnosis=told))
         return
     await store.settled()
     store.mend()
@@ -146,14 +155,17 @@ async def go_back(child: Child, to: Checkpoint | None, common: Common, by: str =
         keeps = (KeepRow(path, common.next_row(), wall, Label(UNDO)),)
     if to is None:
         state = declared_state(child)
-        event = RolledBack(path=path, to=None, by=by)
+        told = evolve(told, undone=store.state_settled)
+        event = RolledBack(path=path, to=None, by=by, diagnosis=told)
         commit = Commit(by=path, states=(store.state_row(state),), keeps=keeps, events=((wall, event),))
     else:
         kept = await common.journal.checkpoint(to.number)
         if kept is None:
             raise _pruned(path, to)
         state = _decoded(store, kept)
-        event = RolledBack(path=path, to=to.seq, checkpoint=to.number, name=to.label.name, by=by)
+        undone = max(0, store.state_settled - to.settled)
+        told = evolve(told, to=to.number, name=to.label.name, undone=undone)
+        event = RolledBack(path=path, to=to.seq, checkpoint=to.number, name=to.label.name, by=by, diagnosis=told)
         back = RestoreRow(path, to.number, store.settles)
         commit = Commit(by=path, restores=(back,), keeps=keeps, events=((wall, event),))
     try:
@@ -166,6 +178,7 @@ async def go_back(child: Child, to: Checkpoint | None, common: Common, by: str =
         common.heard(error)
         common.note(event)
     slot.state = state
+    slot.diagnosis = told
     store.state_settled = store.settles
 
 

@@ -61,6 +61,8 @@ def make_slot(path: Path, spec: ChildSpec, common: Common, make: Callable[..., S
         store = SlotStore(path, common.codec_for(spec), common, spec.retention, runs_ahead=ahead)
     slot = make(path, spec.mailbox, common.clock.now, store)
     slot.on_drop = _Drop(slot, common)
+    if common.diagnoses:
+        slot.diagnosis = common.diagnoses.pop(path, None)
     common.registry.add(slot)
     common.outage.hold(slot)
     return slot

@@ -11,6 +11,7 @@ from treewarden.agents.errors import CheckpointRefused, UnknownKind
 
 from .child import Child
 from .core.checkpoint import Checkpoint
+from .core.diagnosing import diagnosis_of
 from .core.signal import RateLimitReached, Signal
 from .core.spec import ChildSpec
 from .core.symptom import trouble_in
@@ -149,14 +150,15 @@ class Remedies:
         """
         if child.slot is None:
             return
+        diagnosis = diagnosis_of(child.decision) if child.decision is not None else None
         earlier = await self._earlier(child)
         for chosen in earlier[steps - 1 :]:
             try:
-                await go_back(child, chosen, self._common)
+                await go_back(child, chosen, self._common, diagnosis=diagnosis)
             except (CheckpointRefused, UnknownKind):  # pruned meanwhile, or of other code: the one before it
                 continue
             return
-        await go_back(child, None, self._common)
+        await go_back(child, None, self._common, diagnosis=diagnosis)
 
     async def _earlier(self, child: Child) -> list[Checkpoint]:
         slot = child.slot

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from treewarden.agents.core.diagnosis import Diagnosis
 from treewarden.agents.core.durability import Message
 from treewarden.agents.core.exit import alone
 from treewarden.agents.core.message import Envelope
@@ -24,7 +25,7 @@ from treewarden.agents.version import VERSION
 from treewarden.supervisor.bulk import collector_at_rest
 from treewarden.supervisor.common import Common, LoopClock
 from treewarden.supervisor.core.challenger import teach_all
-from treewarden.supervisor.core.event import EventsPruned, TreeClosed, TreeOpened
+from treewarden.supervisor.core.event import EventsPruned, IncidentClosed, RolledBack, TreeClosed, TreeOpened
 from treewarden.supervisor.core.ladder import ladder
 from treewarden.supervisor.core.outcomes import learn
 from treewarden.supervisor.core.retention import EventRetention
@@ -234,8 +235,15 @@ async def _lessons(common: Common, blueprint: Blueprint) -> None:
     while records := await journal.read(cursor):
         for record in records:
             common.outcomes = learn(common.outcomes, record.event, record.at)
-            if isinstance(record.event, TreeOpened):
-                digest = record.event.blueprint
+            match record.event:
+                case TreeOpened(blueprint=blueprint_then):
+                    digest = blueprint_then
+                case RolledBack(path=path, diagnosis=Diagnosis() as diagnosis):
+                    common.diagnoses[path] = diagnosis
+                case IncidentClosed(path=path):
+                    common.diagnoses.pop(path, None)
+                case _:
+                    pass
         cursor = records[-1].seq
     labels = await journal.labels()
     common.challenger = teach_all(common.challenger, [record.event for record in labels])

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, get_args
 
 from attrs import field, frozen
 
+from treewarden.agents.core.diagnosis import Diagnosis
 from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
@@ -387,6 +388,8 @@ class RolledBack:
     name: str = ""
     by: str = ""
     """Who wanted it; empty for the policy."""
+    diagnosis: Diagnosis | None = None
+    """What the next life is told."""
 
 
 @frozen(kw_only=True)
