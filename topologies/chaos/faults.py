@@ -212,7 +212,7 @@ def drain(target: str = "*", **often: Unpack[Often]) -> Fault:
 
 
 def deploy(target: str = "*", **often: Unpack[Often]) -> Fault:
-    """The code of a slot is replaced: it is stopped, and starts as something new."""
+    """The code of a slot is replaced by a reload, as another version of it; processes that come later run that, too."""
     return Fault("deploy", Family.OPERATOR, target, **often)
 
 

@@ -12,7 +12,9 @@ from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import TreewardenError
 
+from ..core.blueprint import Blueprint
 from ..core.faults import Injection
+from .instrumented import with_next_version
 from .lost import Lost
 
 if TYPE_CHECKING:
@@ -178,9 +180,24 @@ def _drain(world: World, injection: Injection, name: str) -> bool:
 
 def _deploy(world: World, injection: Injection, name: str) -> bool:
     path = _chosen(world, injection, name)
-    if path:
-        world.nursery.start_soon(_operate, world, "deploy", path)
-    return bool(path)
+    process = world.process
+    tree = process.tree
+    if not path or tree is None:
+        return False
+    blueprint = with_next_version(tree.blueprint, Path(path))
+    if blueprint is None:  # a child that was started at run time stands in no blueprint
+        return False
+    process.running = blueprint
+    world.struck("deploy", path)
+    world.nursery.start_soon(_reload, world, blueprint, path)
+    return True
+
+
+async def _reload(world: World, blueprint: Blueprint, path: str) -> None:
+    try:
+        await world.process.serve(lambda tree: tree.reload(blueprint))
+    except (TreewardenError, Lost) as error:
+        world.note(f"deploy: {type(error).__name__}", path)
 
 
 def _cancel(world: World, injection: Injection, name: str) -> bool:
@@ -204,7 +221,6 @@ async def _operate(world: World, what: str, path: str) -> None:
 _OPERATIONS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "drain": lambda tree, path: tree.drain(path, within=5.0),
     "cancel": lambda tree, path: tree.supervisor(str(Path(path).parent)).terminate_child(Path(path).name),
-    "deploy": lambda tree, path: tree.supervisor(str(Path(path).parent)).terminate_child(Path(path).name),
 }
 
 

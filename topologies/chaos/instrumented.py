@@ -25,7 +25,7 @@ from ..core.blueprint import Blueprint
 from ..core.faults import Knob
 from .gate import Gate
 
-__all__ = ["BadVersion", "Poisoned", "instrumented", "with_gates"]
+__all__ = ["BadVersion", "Poisoned", "instrumented", "with_gates", "with_next_version"]
 
 Start: TypeAlias = Callable[[Any], Coroutine[Any, Any, Any]]
 
@@ -50,6 +50,32 @@ def with_gates(blueprint: Blueprint, gate: Gate, made: dict[Any, Any]) -> Bluepr
     """`blueprint` with gates in front of its handlers only. `made` remembers what was made of which agent, so that
     what has not changed is the same in the next blueprint too."""
     return _supervisor(blueprint, ROOT, gate, made, starts=False)
+
+
+def with_next_version(blueprint: Blueprint, path: Path) -> Blueprint | None:
+    """`blueprint` with another version of the agent at `path`, which does the same; None if it has no such agent."""
+    found: list[Path] = []
+
+    def at(spec: SupervisorSpec, here: Path) -> SupervisorSpec:
+        return evolve(spec, children=tuple(below(child, here / child.id) for child in spec.children))
+
+    def below(spec: Spec, here: Path) -> Spec:
+        if isinstance(spec, SupervisorSpec):
+            return at(spec, here) if path.is_within(here) else spec
+        if here != path or not is_agent_class(spec.agent):
+            return spec
+        found.append(here)
+        return evolve(spec, agent=_next_version(spec.agent))
+
+    changed = at(blueprint, ROOT)
+    return changed if found else None
+
+
+def _next_version(agent: type[Agent[Any]]) -> type[Agent[Any]]:
+    body = {"__module__": agent.__module__, "__qualname__": agent.__qualname__, "__doc__": agent.__doc__}
+    later = type(agent.__name__, (agent,), body)
+    later.handlers, later.plain, later.repeated = agent.handlers, agent.plain, agent.repeated
+    return later
 
 
 def _supervisor(spec: SupervisorSpec, path: Path, gate: Gate, made: dict[Any, Any], *, starts: bool) -> SupervisorSpec:

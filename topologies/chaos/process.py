@@ -48,6 +48,8 @@ class Process:
 
     world: World
     blueprint: Blueprint
+    running: Blueprint = field(init=False)
+    """What the next process opens: with gates, and in the version that was deployed last."""
     number: int = 0
     alive: bool = False
     tree: Tree | None = None
@@ -67,10 +69,10 @@ class Process:
 
     async def live(self) -> None:
         """Process after process, until one ends by itself or is told to."""
-        gated = instrumented(self.blueprint, self.world.gate)
+        self.running = instrumented(self.blueprint, self.world.gate)
         try:
             while not self._stopping:
-                await self._one(gated)
+                await self._one(self.running)
                 if self.alive or self._stopping:
                     break
                 await trio.sleep(self._down_for)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import random
 import traceback
@@ -29,6 +30,9 @@ Body: TypeAlias = "Callable[[World], Awaitable[object]]"
 
 _MOST_RECORDS: Final = 3_000_000
 _LONGEST: Final = 3600.0
+"""Seconds of its own time that a run has after its faults: by then it has ended, or hangs."""
+_COLLECT_AT: Final = (20_000, 20, 50)
+"""When the collector looks for cycles during a run, which makes many that live for one step of the world."""
 _TOLD: Final = (IncidentOpened, Decided, OutcomeObserved)
 
 
@@ -99,6 +103,8 @@ def run_world(
     inside = _Inside(body, seed, planned, setting.within, scale, trace, arm)
     state = random.getstate()
     random.seed(seed)
+    thresholds = gc.get_threshold()
+    gc.set_threshold(*_COLLECT_AT)
     log = logging.getLogger("treewarden")
     muted, log.disabled = log.disabled, True  # what it would say is in the trace
     try:
@@ -112,6 +118,7 @@ def run_world(
         inside.raised(error)
     finally:
         log.disabled = muted
+        gc.set_threshold(*thresholds)
         random.setstate(state)
     return evolve(inside.run, digest=trace.digest(), records=trace.records, last=trace.last, escapes=tuple(escapes))
 
@@ -143,14 +150,15 @@ class _Inside:
                     self.run.seed, self.run.injections, self.run.within, self.run.scale, self._trace, nursery,
                     arm=self._arm,
                 )  # fmt: skip
-                with trio.move_on_after(_LONGEST) as limit, world.scope:
+                longest = self.run.within + _LONGEST
+                with trio.move_on_after(longest) as limit, world.scope:
                     await self._body(world)
                     await world.calm()
                     await world.stop()
                     world.look()
                     nursery.cancel_scope.cancel()
                 if limit.cancelled_caught:
-                    world.fail("the run ends", f"not within {_LONGEST:g} s of its own time")
+                    world.fail("the run ends", f"not within {longest:g} s of its own time")
                 nursery.cancel_scope.cancel()
         except Exception as error:
             self.raised(error)
