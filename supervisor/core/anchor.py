@@ -16,10 +16,12 @@ from attrs import frozen
 
 from .chain import Fault, FaultKind, Head
 
-__all__ = ["Anchor", "Anchors", "Sign", "anchor_line", "hmac_sign", "read_anchors"]
+__all__ = ["Anchor", "Anchors", "Check", "Sign", "anchor_line", "check_by", "hmac_sign", "read_anchors"]
 
 Sign: TypeAlias = Callable[[bytes], str]
 """Gives the same text for the same bytes to whoever has the key, and to nobody else."""
+Check: TypeAlias = Callable[[bytes, str], bool]
+"""Whether a text is what somebody with the key has made of some bytes."""
 
 _VERSION: Final = 1
 
@@ -58,6 +60,11 @@ def hmac_sign(key: bytes) -> Sign:
     return lambda text: hmac.digest(key, text, "sha256").hex()
 
 
+def check_by(sign: Sign) -> Check:
+    """The check of whoever can sign as well."""
+    return lambda text, mac: hmac.compare_digest(mac.encode(), sign(text).encode())
+
+
 def anchor_line(anchor: Anchor, sign: Sign | None = None) -> str:
     """One line of JSON, with its end."""
     fields = {
@@ -73,8 +80,8 @@ def anchor_line(anchor: Anchor, sign: Sign | None = None) -> str:
     return json.dumps(fields, separators=(",", ":")) + "\n"
 
 
-def read_anchors(lines: Iterable[str], sign: Sign | None = None) -> Anchors:
-    """What `lines` say. With `sign` every line has to carry its signature; without, none is checked.
+def read_anchors(lines: Iterable[str], check: Check | None = None) -> Anchors:
+    """What `lines` say. With `check` every line has to carry a signature that passes it; without, none is checked.
 
     A last line that was not written to its end is left out: its writer died over it.
     """
@@ -89,9 +96,9 @@ def read_anchors(lines: Iterable[str], sign: Sign | None = None) -> Anchors:
             faults.append(Fault(0, FaultKind.UNREADABLE, f"line {number} of the heads is none"))
             continue
         anchor, mac = read
-        if sign is None:
+        if check is None:
             unsigned += 1
-        elif not hmac.compare_digest(mac.encode(), sign(anchor.text).encode()):
+        elif not check(anchor.text, mac):
             what = "was not made with this key" if mac else "is not signed"
             faults.append(Fault(anchor.head.seq, FaultKind.FORGED, f"line {number} of the heads {what}"))
             continue

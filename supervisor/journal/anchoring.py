@@ -19,14 +19,15 @@ from treewarden.agents.core.exit import alone
 from treewarden.agents.errors import ConfigurationError, JournalDamaged, JournalError
 from treewarden.agents.ports import Clock
 
-from ..core.anchor import Anchor, Anchors, Sign, anchor_line, hmac_sign, read_anchors
+from ..core.anchor import Anchor, Anchors, Check, Sign, anchor_line, check_by, hmac_sign, read_anchors
 from ..core.chain import GENESIS, FaultKind, Head
 from ..core.event import EventsPruned
 from ..core.retention import boundary_text
 from .port import START, Journal, Seq
 from .seams import RunSync
+from .signing import ed25519_check, ed25519_sign
 
-__all__ = ["Anchoring", "anchored", "key_from", "load_anchors"]
+__all__ = ["Anchoring", "anchored", "key_from", "load_anchors", "public_key_from"]
 
 _LOG: Final = logging.getLogger("treewarden")
 _SHORTEST_KEY: Final = 16
@@ -44,7 +45,7 @@ class Anchoring:
     every: float = 10.0
     """Seconds between two lines, at least; none is written while nothing happens."""
     sign: Sign | None = field(default=None, repr=False)
-    """Signs each line; `hmac_sign(key)`, or a function of your own."""
+    """Signs each line; `key_from(file)`, or a function of your own."""
 
     def __attrs_post_init__(self) -> None:
         if not 0 < self.every < math.inf:
@@ -52,14 +53,18 @@ class Anchoring:
 
 
 def key_from(file: str | os.PathLike[str]) -> Sign:
-    """The signature under the key that a file holds, without a line end behind it. Blocks.
+    """The signature under the key that a file holds: ed25519 for a private key in PEM, whose public key checks it, and
+    else HMAC-SHA256 under the bytes, without a line end behind them. Blocks.
 
-    Raises `ConfigurationError` for a file that cannot be read and for a key of fewer than 16 bytes.
+    Raises `ConfigurationError` for a file that cannot be read, for a key of fewer than 16 bytes, and for PEM without
+    the extra `sign` or of another kind.
     """
     try:
         key = pathlib.Path(file).read_bytes().rstrip(b"\r\n")
     except OSError as error:
         raise ConfigurationError(f"the key {os.fspath(file)} cannot be read: {error.strerror}") from error
+    if key.startswith(b"-----BEGIN"):
+        return ed25519_sign(key, os.fspath(file))
     if len(key) < _SHORTEST_KEY:
         raise ConfigurationError(
             f"the key in {os.fspath(file)} has {len(key)} bytes; give it {_SHORTEST_KEY} or more: "
@@ -68,11 +73,22 @@ def key_from(file: str | os.PathLike[str]) -> Sign:
     return hmac_sign(key)
 
 
-def load_anchors(file: str | os.PathLike[str], sign: Sign | None = None) -> Anchors:
-    """The heads in a file. Blocks. Raises `JournalError` for a file that cannot be read."""
+def public_key_from(file: str | os.PathLike[str]) -> Check:
+    """The check by the public key, in PEM, of who signs with ed25519. Blocks. Raises as `key_from`."""
+    try:
+        return ed25519_check(pathlib.Path(file).read_bytes(), os.fspath(file))
+    except OSError as error:
+        raise ConfigurationError(f"the key {os.fspath(file)} cannot be read: {error.strerror}") from error
+
+
+def load_anchors(file: str | os.PathLike[str], sign: Sign | None = None, *, check: Check | None = None) -> Anchors:
+    """The heads in a file, checked with the key that signs them or with what can only check. Blocks.
+
+    Raises `JournalError` for a file that cannot be read.
+    """
     try:
         with open(file, encoding="utf-8", errors="replace", newline="\n") as lines:
-            return read_anchors(lines, sign)
+            return read_anchors(lines, check if check is not None or sign is None else check_by(sign))
     except OSError as error:
         raise JournalError(f"the heads in {os.fspath(file)} cannot be read: {error.strerror}") from error
 

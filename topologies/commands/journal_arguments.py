@@ -53,6 +53,7 @@ def _verify(deeds: Words) -> None:
     verify.add_argument("file", metavar="FILE.db")
     verify.add_argument("--head", metavar="HEAD.jsonl", help="the heads that `treewarden run --head` has kept")
     verify.add_argument("--key", metavar="FILE", help="the key under which they are signed")
+    verify.add_argument("--public-key", metavar="FILE", help="the public key of who signed them, in its place")
     add_json(verify)
 
 
@@ -143,6 +144,7 @@ def _prune(deeds: Words) -> None:
     )  # fmt: skip
     word.set_defaults(word="journal")
     word.add_argument("file", metavar="FILE.db")
+    word.set_defaults(public_key=None)
     word.add_argument("--keep-events", type=whole, metavar="N", help="the newest N stay")
     word.add_argument("--keep-days", type=positive, metavar="D", help="those of the last D days stay")
     word.add_argument("--past-checkpoints", action="store_true", help="go past named checkpoints, which stay")

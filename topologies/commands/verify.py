@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hmac
 from argparse import Namespace
 from typing import Any
 
 from attrs import frozen
 
 from treewarden.agents.errors import ConfigurationError
-from treewarden.supervisor.core.anchor import Anchors, Sign
+from treewarden.supervisor.core.anchor import Anchors, Sign, check_by
 from treewarden.supervisor.core.chain import Fault, Verdict
 from treewarden.supervisor.core.event import EventsPruned
 from treewarden.supervisor.core.retention import boundary_faults, boundary_text
-from treewarden.supervisor.journal.anchoring import key_from, load_anchors
+from treewarden.supervisor.journal.anchoring import key_from, load_anchors, public_key_from
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.wording import clean, plural
 
@@ -41,18 +40,21 @@ def check(arguments: Namespace) -> Checked:
     """Check the events of a file, with the heads and the key that the command line gives. Reads only."""
     if arguments.key is not None and arguments.head is None:
         raise ConfigurationError("--key checks the heads in a file: give that too, with --head")
+    if arguments.public_key is not None and (arguments.head is None or arguments.key is not None):
+        raise ConfigurationError("--public-key checks the heads in a file (--head), in the place of --key")
     sign = None if arguments.key is None else key_from(arguments.key)
-    kept = Anchors() if arguments.head is None else load_anchors(arguments.head, sign)
+    by = None if sign is None else check_by(sign)
+    if arguments.public_key is not None:
+        by = public_key_from(arguments.public_key)
+    kept = Anchors() if arguments.head is None else load_anchors(arguments.head, check=by)
     with JournalFile.open(arguments.file) as journal:
         _same_tree(journal.tree, kept, arguments)
         heads = tuple(anchor.head for anchor in kept.anchors)
         verdict = journal.verify(anchors=heads)
         cut = journal.cut() if verdict.sound else None
     signed = None
-    if cut is not None and sign is not None and cut.mac:
-        signed = hmac.compare_digest(
-            sign(boundary_text(cut.tree, cut.through, cut.hash, cut.count)).encode(), cut.mac.encode()
-        )
+    if cut is not None and by is not None and cut.mac:
+        signed = by(boundary_text(cut.tree, cut.through, cut.hash, cut.count), cut.mac)
     faults = (*kept.faults, *verdict.faults, *boundary_faults(cut, heads, signed))
     return Checked(verdict=verdict, kept=kept, faults=faults, asked=arguments.head is not None, sign=sign, cut=cut)
 
@@ -91,7 +93,7 @@ def _lines(arguments: Namespace, checked: Checked, out: Stdout) -> list[str]:
         last = kept.anchors[-1].head.seq
         proof = f"{plural(len(kept.anchors), 'head')} kept outside lead through it, the last at event {last}"
         if kept.unsigned:
-            proof += "; their signatures were not checked (--key)"
+            proof += "; their signatures were not checked (--key, --public-key)"
     lines.append(clean(f"  {proof}"))
     if checked.cut is not None and checked.cut.through:
         text = f"events up to {checked.cut.through} were pruned by {checked.cut.by}, and the rest continues them"
@@ -109,7 +111,7 @@ def _object(arguments: Namespace, checked: Checked) -> dict[str, Any]:
         "head": {"seq": verdict.head.seq, "hash": verdict.head.hash.hex()},
         "heads": len(kept.anchors),
         "anchored": kept.anchors[-1].head.seq if kept.anchors else None,
-        "signatures_checked": arguments.key is not None,
+        "signatures_checked": (arguments.key or arguments.public_key) is not None,
         "faults": [{"seq": fault.seq, "kind": fault.kind, "text": fault.text} for fault in faults],
         "unlisted": verdict.unlisted,
     }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treewarden.supervisor.core.anchor import Anchor, anchor_line, hmac_sign, read_anchors
+from treewarden.supervisor.core.anchor import Anchor, anchor_line, check_by, hmac_sign, read_anchors
 from treewarden.supervisor.core.chain import FaultKind, Head
 
 KEY = hmac_sign(b"k" * 32)
@@ -39,7 +39,7 @@ anchors = st.builds(
 
 @given(st.lists(anchors))
 def test_what_was_kept_is_read_again(kept: list[Anchor]) -> None:
-    signed = read_anchors([anchor_line(anchor, KEY) for anchor in kept], KEY)
+    signed = read_anchors([anchor_line(anchor, KEY) for anchor in kept], check_by(KEY))
     assert (signed.anchors, signed.faults, signed.unsigned) == (tuple(kept), (), 0)
     unchecked = read_anchors([anchor_line(anchor) for anchor in kept])
     assert (unchecked.anchors, unchecked.faults, unchecked.unsigned) == (tuple(kept), (), len(kept))
@@ -48,14 +48,14 @@ def test_what_was_kept_is_read_again(kept: list[Anchor]) -> None:
 @given(anchors, anchors)
 def test_a_signature_is_for_one_head_only(one: Anchor, other: Anchor) -> None:
     fields = json.loads(anchor_line(one, KEY)) | {"mac": KEY(other.text)}
-    found = read_anchors([json.dumps(fields) + "\n"], KEY)
+    found = read_anchors([json.dumps(fields) + "\n"], check_by(KEY))
     assert found.anchors == ((one,) if one == other else ())
     assert [fault.kind for fault in found.faults] == ([] if one == other else [FaultKind.FORGED])
 
 
 def test_a_line_without_the_key_is_not_believed_and_hides_no_other() -> None:
     lines = [anchor_line(ANCHOR), anchor_line(ANCHOR, hmac_sign(b"x" * 32)), anchor_line(ANCHOR, KEY)]
-    found = read_anchors(lines, KEY)
+    found = read_anchors(lines, check_by(KEY))
     assert found.anchors == (ANCHOR,)
     assert [str(fault) for fault in found.faults] == [
         "7: forged: line 1 of the heads is not signed",
@@ -84,7 +84,7 @@ GOOD = json.loads(anchor_line(ANCHOR))
     ],
 )
 def test_a_line_that_is_none(line: str) -> None:
-    found = read_anchors([line + "\n", anchor_line(ANCHOR)], KEY if "mac" in line else None)
+    found = read_anchors([line + "\n", anchor_line(ANCHOR)], check_by(KEY) if "mac" in line else None)
     assert [str(fault) for fault in found.faults][:1] == ["0: unreadable: line 1 of the heads is none"]
 
 
