@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.agents.core.exit import Exit
+from treewarden.agents.core.limiter import IntakeLimit
 from treewarden.agents.core.message import Request
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import TreeFailed, TreewardenError
@@ -214,6 +215,12 @@ def test_it_is_known_who_may_sleep() -> None:
     assert may_sleep(sleepy)
     assert not may_sleep(leaf(False, "a"))
     assert not may_sleep(tree(id="a"))
-    for change in ({"mailbox": MailboxSpec()}, {"outlet": ("../b",)}, {"agent": Busy}, {"shutdown": BRUTAL_KILL}):
+    for change in (
+        {"mailbox": MailboxSpec()},
+        {"outlet": ("../b",)},
+        {"agent": Busy},
+        {"shutdown": BRUTAL_KILL},
+        {"intake": IntakeLimit(oldest=1.0)},
+    ):
         assert not may_sleep(evolve(sleepy, **change)), change
     assert not may_sleep(evolve(sleepy, significant=True, restart=RestartPolicy.TRANSIENT))
