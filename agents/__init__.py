@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Message, Overflow, Volatile
     from .core.exit import Exit, Failed, Failure, Finished, Stopped
     from .core.limiter import IntakeLimit
+    from .core.loops import LoopLimit
     from .core.message import Priority, Request
     from .core.path import Path
     from .errors import (
@@ -90,6 +91,7 @@ __all__ = [
     "JournalDamaged",
     "JournalError",
     "JournalOwned",
+    "LoopLimit",
     "MailboxFull",
     "MailboxSpec",
     "MailboxStatistics",
@@ -133,6 +135,7 @@ __getattr__ = on_demand(
     core__durability="MESSAGE VOLATILE Checkpointed Durability MailboxSpec Message Overflow Volatile",
     core__exit="Exit Failed Failure Finished Stopped",
     core__limiter="IntakeLimit",
+    core__loops="LoopLimit",
     core__message="Priority Request",
     core__path="Path",
     errors=(

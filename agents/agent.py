@@ -120,8 +120,20 @@ class Agent(Generic[S]):
         self.life.keep()
 
     def progress(self, token: object) -> None:
-        """Say that work goes on. Only a token that was not the last one counts: repeating itself is not progress."""
+        """Say that work goes on. Only a token that was not the last one counts: repeating itself is not progress.
+
+        Where the child's spec has `loops`, it must be none of the last few: going round in circles is no progress.
+        """
         self.life.progress(token)
+
+    def called(self, call: str, arguments: Any = None, result: Any = None) -> None:
+        """Say which call was made, with what, and what came of it: a tool of a model, a request, a query.
+
+        Where the child's spec has `loops`, a cycle of calls that comes back with the same arguments and results is a
+        signal to the supervisor, as a hang is; else this costs next to nothing. Raises `ConfigurationError` for what
+        JSON cannot say (bytes may stand for a result), if it is looked at.
+        """
+        self.life.note_call(call, arguments, result)
 
     def signal(self, kind: str, severity: float, text: str = "", **facts: Any) -> None:
         """Tell the supervisor about something that is no failure of this agent; `severity` is from 0 to 1.

@@ -15,6 +15,7 @@ from .agent import Agent, lookup
 from .core.durability import Volatile
 from .core.exit import Failure
 from .core.label import Label
+from .core.loops import Cycle, LoopLimit, Loops
 from .core.message import Envelope
 from .core.path import Path
 from .errors import ConfigurationError, NotHandled, Stop
@@ -41,6 +42,10 @@ class Warden(Protocol):
         ...
 
     def rate_limited(self, after: float | None, envelope: Envelope | None, failure: Failure) -> None: ...
+
+    def looping(self, cycle: Cycle) -> None:
+        """It does the same again and again."""
+        ...
 
     def commit_failed(self, error: BaseException) -> None:
         """The settles of this incarnation are not kept any more: end it, without blaming it."""
@@ -92,6 +97,7 @@ class Life:
         "keeps",
         "left",
         "light",
+        "loops",
         "outlet",
         "rounds",
         "since_checkpoint",
@@ -116,6 +122,7 @@ class Life:
         watched: bool = False,
         stop_within: float = 5.0,
         rounds: Rounds | None = None,
+        loops: LoopLimit | None = None,
     ) -> None:
         """Move into `slot`: from now on what an earlier incarnation does there is void."""
         self.agent = agent
@@ -154,6 +161,8 @@ class Life:
         """What has been called and not been awaited yet."""
         self.again: trio.Event | None = None
         """Set while the body waits to begin again."""
+        self.loops = Loops(loops) if loops is not None else None
+        """What it has called lately, if that is looked at."""
         self._handled_before = slot.handled
         self._timers: dict[str, _Timer] | None = None
         self._afters: Afters | None = None
@@ -222,8 +231,18 @@ class Life:
         if not self._in_handler:
             self._order_keep()
 
+    def note_call(self, call: str, arguments: Any, result: Any) -> None:
+        if self.loops is None:
+            return
+        try:
+            cycle = self.loops.noted(call, arguments, result)
+        except ValueError as error:
+            raise ConfigurationError(f"{self.slot.path}: {error}") from None
+        if cycle is not None:
+            self.warden.looping(cycle)
+
     def progress(self, token: object) -> None:
-        if token != self._token:
+        if token != self._token and (self.loops is None or self.loops.is_new(token)):
             self._token = token
             self.slot.progress_at = self.clock.now()
 

@@ -14,6 +14,7 @@ from attrs import define, field, frozen
 from .agent import Agent, overrides
 from .core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec, Volatile
 from .core.exit import Exit, Failure, Finished, Stopped
+from .core.loops import Cycle
 from .core.message import Envelope, MessageId, Priority, Request
 from .core.path import Path
 from .errors import NotHandled, Stop
@@ -244,6 +245,9 @@ class _Watcher:
     def rate_limited(self, after: float | None, envelope: Envelope | None, failure: Failure) -> None:
         self._run.limited = True
         self._run.retry_after = after
+
+    def looping(self, cycle: Cycle) -> None:
+        """Only a supervisor looks at that."""
 
     def commit_failed(self, error: BaseException) -> None:
         raise AssertionError("what is kept in memory cannot fail") from error

@@ -84,6 +84,10 @@ class Job:
         """Say that work goes on; only a new token counts (see `Agent.progress`)."""
         self._agent.progress(token)
 
+    def called(self, call: str, arguments: Any = None, result: Any = None) -> None:
+        """Say which call was made, and what came of it (see `Agent.called`)."""
+        self._agent.called(call, arguments, result)
+
     def signal(self, kind: str, severity: float, text: str = "", **facts: Any) -> None:
         """Tell the supervisor about something (see `Agent.signal`)."""
         self._agent.signal(kind, severity, text, **facts)

@@ -12,6 +12,7 @@ from attrs import evolve
 from treewarden.agents.agent import Agent, is_agent_class, made_by, overrides
 from treewarden.agents.core.durability import Message
 from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe, leaves
+from treewarden.agents.core.loops import Cycle
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import AgentFailed, AgentStopped, Ignore, failure_of
@@ -23,7 +24,7 @@ from treewarden.agents.runner import failed, handle_messages, run_agent, start_a
 from treewarden.agents.slot import Slot
 
 from .child import KILL_WITHIN, NOT_STARTED, Child, Incarnation, Parent
-from .core.signal import RateLimitReached, Recovered, Reported
+from .core.signal import RateLimitReached, Recovered, Reported, Stalled
 from .core.spec import ChildSpec, Grace, Restore
 from .recovery import is_at_rest, restore_slot
 from .relay import live_on
@@ -150,6 +151,7 @@ class AgentLife(Incarnation):
             outlet=tuple(slot.path.resolve(path) for path in spec.outlet),
             watched=spec.progress_within is not None,
             rounds=common.rounds,
+            loops=spec.loops,
             stop_within=spec.shutdown.seconds if isinstance(spec.shutdown, Grace) else Grace().seconds,
         )
         if spec.progress_within is not None:
@@ -387,6 +389,13 @@ class AgentLife(Incarnation):
             message = envelope.id or None if envelope is not None else None
             self.parent.post(
                 RateLimitReached(path=self.slot.path, at=at, after=after, message=message, failure=failure)
+            )
+
+    def looping(self, cycle: Cycle) -> None:
+        if self._is_current:
+            at = self.parent.common.clock.now()
+            self.parent.post(
+                Stalled(path=self.slot.path, at=at, doing=self.doing, cycle=cycle.calls, times=cycle.times)
             )
 
     def commit_failed(self, error: BaseException) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict, Unpack, cast
 from treewarden.agents.agent import Agent
 from treewarden.agents.core.durability import MailboxSpec
 from treewarden.agents.core.limiter import IntakeLimit
+from treewarden.agents.core.loops import LoopLimit
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError
 from treewarden.agents.worker import AgentSpec
@@ -49,6 +50,7 @@ class ChildOptions(TypedDict, total=False):
     backoff: Backoff
     start_within: float
     progress_within: float | None
+    loops: LoopLimit | None
     overload: QueueLimit | None
     intake: IntakeLimit | None
     stable_after: float

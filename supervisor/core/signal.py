@@ -87,14 +87,18 @@ class RateLimitReached:
 
 @frozen(kw_only=True)
 class Stalled:
-    """Work is in hand and nothing new has come of it for `idle` seconds."""
+    """Work is in hand and nothing new has come of it for `idle` seconds; or the same calls come again and again."""
 
     path: Path
     at: float = field(validator=_finite)
-    idle: float = field(validator=_amount)
-    limit: float = field(validator=_amount)
+    idle: float = field(default=0.0, validator=_amount)
+    limit: float = field(default=0.0, validator=_amount)
     doing: str = ""
     """The message kind in hand."""
+    cycle: tuple[str, ...] = ()
+    """The calls that are repeated, in order, with the same arguments and results; empty for one that is silent."""
+    times: int = 0
+    """How often they have come in a row."""
 
 
 @frozen(kw_only=True)

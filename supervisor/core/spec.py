@@ -13,6 +13,7 @@ from attrs.validators import optional
 
 from treewarden.agents.core.durability import MailboxSpec, Overflow
 from treewarden.agents.core.limiter import IntakeLimit
+from treewarden.agents.core.loops import LoopLimit
 from treewarden.agents.core.path import Path, check_id
 
 from .checkpoint import Retention
@@ -199,6 +200,8 @@ class ChildSpec:
 
     None: no limit.
     """
+    loops: LoopLimit | None = None
+    """From when calls that repeat themselves (`self.called(...)`) are a hang. None: they are not looked at."""
     overload: QueueLimit | None = None
     """From when its mailbox is overloaded, which is a signal to the supervisor. None: it is not looked at."""
     intake: IntakeLimit | None = None

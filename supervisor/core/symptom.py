@@ -245,6 +245,10 @@ def describe(signal: Signal) -> str:
             return f"did not start: {_line(str(failure))}"
         case RateLimitReached(after=after):
             return "was asked to make fewer calls" + (f" for {after:g} s" if after is not None else "")
+        case Stalled(cycle=cycle, times=times, doing=doing) if cycle:
+            turns = " -> ".join(cycle)
+            again = f"goes round in circles: {turns}, {times} times with the same arguments and results"
+            return again + (f", handling {doing}" if doing else "")
         case Stalled(idle=idle, limit=limit, doing=doing):
             return f"nothing new for {idle:.3g} s (limit {limit:g} s)" + (f", handling {doing}" if doing else "")
         case Overloaded(depth=depth, capacity=capacity, oldest=oldest):

@@ -14,6 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from treewarden.agents.agent import Agent, every, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec
 from treewarden.agents.core.exit import Failure
+from treewarden.agents.core.loops import Cycle
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError, RateLimited, Stop
 from treewarden.agents.life import Life, Tick
@@ -62,6 +63,8 @@ class Watcher:
     def recorded(self, facts: tuple[Any, ...]) -> None: ...
 
     def rate_limited(self, after: float | None, envelope: Any, failure: Failure) -> None: ...
+
+    def looping(self, cycle: Cycle) -> None: ...
 
     def commit_failed(self, error: BaseException) -> None: ...
 

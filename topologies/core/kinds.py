@@ -9,6 +9,7 @@ from attrs import frozen
 
 from treewarden.agents.core.durability import Checkpointed, MailboxSpec, Message, Overflow, Volatile
 from treewarden.agents.core.limiter import IntakeLimit
+from treewarden.agents.core.loops import LoopLimit
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
     Backoff,
@@ -90,6 +91,7 @@ _AGENT: Final[_Fields] = {
     "backoff": _instance(Backoff, remedy="Backoff(first=...)"),
     "restarts": _instance(Intensity, none=True, remedy="Intensity(max_restarts, within)"),
     "restore": _choice(Restore),
+    "loops": _instance(LoopLimit, none=True, remedy="LoopLimit(times=...)"),
     "intake": _instance(IntakeLimit, none=True, remedy="IntakeLimit(oldest=...)"),
     "variants": _Kind(_are_makers, "is no mapping of names to agents", "give {'name': AnAgentClass}"),
     "uses": _Kind(are_texts, "is not a tuple of texts", "give ('name',)"),
@@ -137,6 +139,7 @@ def _is_plain(spec: ChildSpec) -> bool:
         and type(spec.restore) is Restore
         and spec.restarts is None
         and spec.intake is None
+        and spec.loops is None
         and spec.uses == ()
         and spec.outlet == ()
     )

@@ -164,15 +164,16 @@ def number(least: float, *, above: bool = False, most: float = math.inf, infinit
     return read
 
 
-def whole(least: int) -> Reader:
-    """A whole number, `least` or more."""
+def whole(least: int, most: int | None = None) -> Reader:
+    """A whole number, `least` or more, at most `most`."""
+    bounds = f"{least} or more" if most is None else f"from {least} to {most}"
 
     def read(node: Node, problems: Problems) -> int | Refused:
         value = node.value
         if isinstance(value, bool) or not isinstance(value, int):
-            return problems.refuse(node, "is not a whole number", f"give one, {least} or more")
-        if value < least:
-            return problems.refuse(node, "is out of range", f"give a whole number, {least} or more")
+            return problems.refuse(node, "is not a whole number", f"give one, {bounds}")
+        if value < least or (most is not None and value > most):
+            return problems.refuse(node, "is out of range", f"give a whole number, {bounds}")
         return value
 
     return read

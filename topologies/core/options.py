@@ -8,6 +8,7 @@ from typing import Final
 
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Overflow
 from treewarden.agents.core.limiter import IntakeLimit
+from treewarden.agents.core.loops import LoopLimit
 from treewarden.supervisor.core.checkpoint import Retention
 from treewarden.supervisor.core.limits import QueueLimit
 from treewarden.supervisor.core.retention import EventRetention
@@ -103,6 +104,7 @@ def _overload(node: Node, problems: Problems) -> QueueLimit | Refused:
         return problems.refuse(node, "cannot be a limit", str(error))
 
 
+_LOOPS: Final = record(LoopLimit, {"period": whole(1, 16), "times": whole(2, 100)}, "a limit of loops")
 _INTAKE: Final = record(
     dict,
     {"oldest": _BEFORE, "low": number(0, most=0.5), "least": whole(1), "step": whole(1), "every": _BEFORE},
@@ -137,6 +139,7 @@ AGENT: Final[Mapping[str, Reader]] = {
     "start_within": _POSITIVE,
     "progress_within": _POSITIVE,
     "overload": _overload,
+    "loops": _LOOPS,
     "intake": _intake,
     "restarts": _INTENSITY,
     "restore": choice(Restore, "a way to restore"),
