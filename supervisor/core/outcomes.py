@@ -11,14 +11,14 @@ from attrs import Attribute, evolve, field, frozen
 
 from .event import Event, OutcomeObserved
 
-__all__ = ["ENOUGH", "Confidence", "Outcomes", "Tally", "as_data", "learn", "outcomes_of"]
+__all__ = ["ENOUGH", "Bin", "Confidence", "Outcomes", "Tally", "as_data", "learn", "outcomes_of"]
 
 ENOUGH: Final = 200
 """Outcomes that have to be observed before a confidence may be called calibrated; so many are judged at a time."""
-_BANDS: Final = 5
+_BANDS: Final = 3
 _TRUST: Final = 10.0
 """How many observed cases weigh as much as the belief's own number."""
-_TRUST_OTHERS: Final = 8.0
+_TRUST_OTHERS: Final = 12.0
 """The same for cases of other actions and other trouble."""
 _ANY: Final = "*"
 _NO_LESSON: Final = ("recovered", "operator")
@@ -53,6 +53,21 @@ class Tally:
     fixed: float = 0.0
 
 
+@frozen
+class Bin:
+    """Numbers from `low` to `high`, and how many of the observed cases ended well, both faded."""
+
+    low: float
+    high: float
+    cases: float
+    fixed: float
+
+    @property
+    def rate(self) -> float:
+        """The share that ended well; 0 without any."""
+        return self.fixed / self.cases if self.cases else 0.0
+
+
 _NONE: Final = Tally()
 
 
@@ -68,7 +83,7 @@ class Outcomes:
     at: float = 0.0
     """The wall time as of which the counts are."""
     cells: Mapping[_Cell, Tally] = field(factory=dict[_Cell, Tally])
-    """By action, kind of trouble, and the fifth that the belief's own number was in."""
+    """By action, kind of trouble, and the third that the belief's own number was in."""
     recent: tuple[tuple[float, bool], ...] = ()
     """The last `ENOUGH` outcomes: the confidence that was stated, and whether it was right."""
 
@@ -111,6 +126,12 @@ class Outcomes:
             value = (_TRUST_OTHERS * value + fixed) / (_TRUST_OTHERS + cases)
         value = (_TRUST * value + cell.fixed) / (_TRUST + cell.cases)
         return Confidence(round(min(1.0, value), 4), round(model, 4), cell.cases, self.calibrated)
+
+    def bin(self, model: float) -> Bin:
+        """What was observed of all numbers of the belief's that were about as large as this one."""
+        band = _band(model)
+        tally = self.cells.get((_ANY, _ANY, band), _NONE)
+        return Bin(band / _BANDS, (band + 1) / _BANDS, tally.cases, tally.fixed)
 
     def aged(self, at: float) -> Outcomes:
         """As of the wall time `at`; a clock that went back ages nothing."""

@@ -28,6 +28,7 @@ from ..core.event import (
 )
 from ..core.explain import explain
 from ..journal.port import Record
+from ..views.grounds import Ground, ground_lines
 from ..views.incidents import Story, StoryLine
 from .event_text import action_text, event_style, event_text, path_of
 from .wording import PLAIN, Paint, clean, clip, duration, folded, listing, local, number
@@ -71,8 +72,10 @@ def _emphasised(line: str, paint: Paint) -> str:
     return paint(line, "dim") if line.startswith("  not") else line
 
 
-def story_lines(story: Story, width: int | None = None, paint: Paint = PLAIN) -> list[str]:
-    """One incident from its beginning to its end."""
+def story_lines(
+    story: Story, width: int | None = None, paint: Paint = PLAIN, ground: Ground | None = None
+) -> list[str]:
+    """One incident from its beginning to its end, with what its last decision rested on."""
     if story.closed_at is not None:
         end = f"{story.outcome} after {duration(story.closed_at - story.opened_at)}"
         style = {"fixed": "good", "failed": "bad"}.get(story.outcome, "")
@@ -89,6 +92,9 @@ def story_lines(story: Story, width: int | None = None, paint: Paint = PLAIN) ->
     for line in story.lines:
         lines += _story_line(line, before, width, paint)
         before = line.event if isinstance(line.event, Decided) else before
+        if ground is not None and ground.seq == line.seq:
+            for label, text in ground_lines(ground):
+                lines += _fold(clean_line(f"  {label:{_COLUMN - 2}}{text}"), width)
     if story.label is not None:
         lines.append(paint(clip(f"  labelled    {event_text(story.label)}", width), "good"))
     return lines

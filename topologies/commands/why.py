@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any, Final
 
-from attrs import asdict
+from attrs import asdict, evolve
 
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.supervisor.core.event import TreeClosed, TreeOpened
@@ -14,7 +14,8 @@ from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.event_text import path_of
 from treewarden.supervisor.ops.telling import story_lines
 from treewarden.supervisor.ops.wording import plural
-from treewarden.supervisor.views import incidents, tree_status
+from treewarden.supervisor.views import grounds, incidents, tree_status
+from treewarden.supervisor.views.grounds import Ground, Grounds
 from treewarden.supervisor.views.incidents import Incidents, Story
 from treewarden.supervisor.views.pruned import pruned_of
 
@@ -35,18 +36,22 @@ def why(arguments: Namespace) -> int:
     """
     out = Stdout.here()
     told, known = Incidents(keep=max(_KEPT, arguments.last)), {ROOT}
+    rests = Grounds(keep=max(_KEPT, arguments.last))
     with JournalFile.open(arguments.file) as journal:
         gone = pruned_line(journal)
-        known.update(pruned_of(journal.cut()).status.slots)
+        pruned = pruned_of(journal.cut())
+        known.update(pruned.status.slots)
+        rests = evolve(rests, outcomes=pruned.outcomes)
         for records in batches(journal, kinds=incidents.READS | tree_status.READS):
             known.update(path_of(record.event) for record in records)
             told = incidents.fold(told, [record for record in records if _concerns(record, arguments.path)])
+            rests = grounds.fold(rests, records)
     if not any(path.is_within(arguments.path) for path in known):
         raise unknown_slot(arguments.file, arguments.path, known)
     stories = list(told.stories.values())[-arguments.last :]
     earlier = told.forgotten + len(told.stories) - len(stories)
     if arguments.json:
-        objects = [_object(story) for story in stories]
+        objects = [_object(story, rests.last.get(story.id)) for story in stories]
         out.json({"file": arguments.file, "path": arguments.path, "earlier": earlier,
                   "pruned": bool(gone), "incidents": objects})  # fmt: skip
         return ExitCode.ORDERLY
@@ -54,7 +59,7 @@ def why(arguments: Namespace) -> int:
     if earlier:
         out.lines([f"({plural(earlier, 'earlier incident')} not shown; --last shows more)", ""])
     for position, story in enumerate(stories):
-        out.lines([*([""] if position else []), *story_lines(story, out.width, out.paint)])
+        out.lines([*([""] if position else []), *story_lines(story, out.width, out.paint, rests.last.get(story.id))])
     if not stories:
         out.lines([f"{arguments.path}: no incidents"])
     return ExitCode.ORDERLY
@@ -65,9 +70,10 @@ def _concerns(record: Record, path: Path) -> bool:
     return isinstance(record.event, (TreeOpened, TreeClosed)) or path_of(record.event).is_within(path)
 
 
-def _object(story: Story) -> dict[str, Any]:
+def _object(story: Story, ground: Ground | None) -> dict[str, Any]:
     lines = [
         {"seq": line.seq, "at": line.at, "kind": type(line.event).__name__, "data": asdict(line.event)}
         for line in story.lines
     ]
-    return {**asdict(story, recurse=False), "open": story.open, "lines": lines}
+    found = None if ground is None else grounds.as_data(ground)
+    return {**asdict(story, recurse=False), "open": story.open, "lines": lines, "rests_on": found}

@@ -43,7 +43,7 @@ def test_it_is_shrunk_towards_what_was_observed() -> None:
     assert outcomes.stated(0.7, "restart", "crash", pooled=True) == stated, "no case is counted twice"
     assert outcomes.stated(0.7, "roll_back", "crash").value == 0.7
     elsewhere = outcomes.stated(0.7, "roll_back", "crash", pooled=True)
-    assert elsewhere.value == pytest.approx((8 * 0.7 + 2) / (8 + 10), abs=1e-4)
+    assert elsewhere.value == pytest.approx((12 * 0.7 + 2) / (12 + 10), abs=1e-4)
     assert outcomes.stated(0.7, "roll_back", "crash").evidence == elsewhere.evidence == 0
     assert outcomes.stated(0.7, "restart", "stalled").evidence == 0
     assert outcomes.stated(0.5, "restart", "crash").evidence == 0
