@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace, UnionType
 from typing import Any, Final, TypeVar, Union
 
-from attrs import frozen
-
+from .core.values import frozen
 from .errors import ConfigurationError
 
 __all__ = ["Repeated", "every", "handles", "marked_methods", "period_of", "plain_ones"]

@@ -9,7 +9,6 @@ from typing import Any, Final, Protocol
 
 import attrs
 import trio
-from attrs import define
 
 from .agent import Agent, lookup
 from .core.durability import Volatile
@@ -18,6 +17,7 @@ from .core.label import Label
 from .core.loops import Cycle, LoopLimit, Loops
 from .core.message import Envelope
 from .core.path import Path
+from .core.values import define
 from .errors import ConfigurationError, NotHandled, Stop
 from .orders import Begun, CheckpointDue, StopAsked
 from .ports import Alarm, Alarms, Clock

@@ -7,7 +7,8 @@ from collections.abc import Coroutine
 from typing import Any
 
 import trio
-from attrs import frozen
+
+from .core.values import frozen
 
 __all__ = ["Begun", "BodyEnded", "CheckpointDue", "Raised", "RunAgain", "StopAsked", "StopOrder"]
 

@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from attrs import field, frozen
+from attrs import field
 
 from .core.label import Label
 from .core.message import Due, Envelope, MessageId
 from .core.path import Path
+from .core.values import frozen
 
 if TYPE_CHECKING:
     from .slot import Slot

@@ -13,11 +13,11 @@ from pathlib import Path as File
 from typing import Any, Final, cast
 
 import trio
-from attrs import frozen
 
 from .agent import Agent, S, handles
 from .core.exit import Exit
 from .core.message import Request
+from .core.values import frozen
 from .errors import CallFailed, ConfigurationError, ProcessDied
 from .worker import AgentSpec
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from attrs import field, frozen
+from attrs import field
+
+from .core.values import frozen
 
 __all__ = ["MailboxStatistics", "together"]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable
 
-from attrs import define, frozen
-
+from .core.values import define, frozen
 from .errors import ConfigurationError
 from .handlers import period_of
 from .ports import Alarm, Alarms, Clock

@@ -7,11 +7,12 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from .agent import Agent, every
 from .core.diagnosis import Diagnosis
 from .core.path import Path
+from .core.values import frozen
 from .errors import ConfigurationError
 from .handlers import period_of
 

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import trio
-from attrs import frozen
 
 from treewarden.agents.core.exit import Exit, Stopped
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import SupervisorGone
 
 from .core.spec import Spec, SupervisorSpec

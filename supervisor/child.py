@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
-from attrs import define, field
+from attrs import field
 
 from treewarden.agents.core.exit import Exit, Failure
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState, advance
 from treewarden.agents.core.limiter import Limiter
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import define
 from treewarden.agents.errors import Ignore
 from treewarden.agents.ports import Alarm
 from treewarden.agents.slot import Slot

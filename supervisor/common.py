@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import trio
-from attrs import Factory, define, field
+from attrs import Factory, field
 
 from treewarden.agents.agent import Agent, is_agent_class, made_by
 from treewarden.agents.core.diagnosis import Diagnosis
 from treewarden.agents.core.exit import describe
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import define
 from treewarden.agents.errors import ConfigurationError
 from treewarden.agents.ports import Clock
 from treewarden.agents.slice import Rounds

@@ -9,9 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
-from attrs import field, frozen
+from attrs import field
 
 from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError, IntakeClosed, NotFound
 from treewarden.agents.slot import Slot
 

@@ -11,9 +11,9 @@ from types import FrameType
 from typing import Final
 
 import trio
-from attrs import frozen
 
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import frozen
 from treewarden.agents.life import Life
 
 __all__ = ["Blocked", "LoopWatch", "runs_in_real_time"]

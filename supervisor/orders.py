@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
 from treewarden.agents.core.exit import Exit, Stopped
+from treewarden.agents.core.values import frozen
 
 from .core.action import Scope
 

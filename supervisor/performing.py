@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import trio
-from attrs import define, field, frozen
+from attrs import field
 
 from treewarden.agents.core.exit import Failure, describe
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import define, frozen
 from treewarden.agents.errors import NoSuchAction
 from treewarden.agents.ref import Ref
 

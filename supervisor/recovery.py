@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
-
 from treewarden.agents.core.durability import VOLATILE, Message
 from treewarden.agents.core.exit import Exit, Failed
 from treewarden.agents.core.message import Envelope, MessageId, Priority
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import AgentStopped, ConfigurationError, UnknownKind
 from treewarden.agents.ports import KEEP
 from treewarden.agents.shared import SharedQueue

@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from attrs import define, evolve, field
+from attrs import evolve, field
 
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import define
 from treewarden.agents.errors import ConfigurationError, SupervisorGone
 
 from .child import Child

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import trio
-from attrs import frozen
 
 from treewarden.agents.core.exit import KILLED, Exit, Failed, Finished, Stopped
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import NoSuchSlot
 
 from .common import Common

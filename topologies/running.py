@@ -7,13 +7,14 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 import trio
-from attrs import evolve, frozen
+from attrs import evolve
 
 from treewarden.agents.core.exit import Exit, Failed, Finished, Stopped, is_clean, leaves
 from treewarden.agents.core.label import Label
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError, NoSuchSlot, TreeFailed
 from treewarden.agents.process import ProcessAgent
 from treewarden.agents.ref import Ref

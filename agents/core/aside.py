@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from attrs import define, field
+from attrs import field
 
 from .message import Envelope
+from .values import define
 
 __all__ = ["Aside"]
 

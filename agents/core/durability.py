@@ -6,7 +6,9 @@ import math
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, field
+
+from .values import frozen
 
 __all__ = ["MESSAGE", "VOLATILE", "Checkpointed", "Durability", "MailboxSpec", "Message", "Overflow", "Volatile"]
 

@@ -10,9 +10,8 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any, Final, TypeAlias, cast
 
-from attrs import frozen
-
 from .message import MessageId
+from .values import frozen
 
 __all__ = [
     "KILLED",

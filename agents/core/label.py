@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, field
+
+from .values import frozen
 
 __all__ = ["Label"]
 

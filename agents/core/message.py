@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from attrs import define, frozen
-
 from .path import Path
+from .values import define, frozen
 
 __all__ = ["Envelope", "MessageId", "Priority", "Reply", "Request", "asks_itself", "derived_id"]
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any, Final, TypeAlias
 
-from attrs import fields, frozen
+from attrs import fields
 
 from treewarden.agents.core.message import MessageId
+from treewarden.agents.core.values import frozen
 
 from .spec import Strategy
 

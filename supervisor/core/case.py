@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Final
 
-from attrs import frozen
-
 from treewarden.agents.core.exit import Exit, Failed, Failure, is_clean
+from treewarden.agents.core.values import frozen
 
 from .challenger import Challenger
 from .confidence import Belief, believe, modest, p_fix

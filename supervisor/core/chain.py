@@ -13,7 +13,9 @@ from hashlib import sha256
 from math import inf
 from typing import Final, TypeAlias
 
-from attrs import define, field, frozen
+from attrs import field
+
+from treewarden.agents.core.values import define, frozen
 
 __all__ = ["GENESIS", "Fault", "FaultKind", "Head", "StoredRow", "Verdict", "link", "verify"]
 

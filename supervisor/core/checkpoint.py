@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, field
 
 from treewarden.agents.core.label import Label
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import frozen
 
 __all__ = ["EVERYTHING", "Checkpoint", "Retention", "Search"]
 

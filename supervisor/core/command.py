@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from attrs import field, frozen
+from attrs import field
 
 from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.core.values import frozen
 
 __all__ = ["Command", "parse_command"]
 

@@ -6,7 +6,9 @@ import math
 from operator import mul
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, field
+
+from treewarden.agents.core.values import frozen
 
 from .action import action_name
 from .incident import Incident, Outcome

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
-
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import frozen
 
 from .signal import ChildExited, Overloaded, Reported
 from .spec import ChildSpec

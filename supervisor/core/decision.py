@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, Final, Protocol
 
-from attrs import evolve, frozen
+from attrs import evolve
+
+from treewarden.agents.core.values import frozen
 
 from .action import Action, Restart, Resume, Throttle, action_name, details, scope_of
 from .case import Case, counts, must_restart

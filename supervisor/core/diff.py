@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
-from attrs import frozen
+from treewarden.agents.core.values import frozen
 
 __all__ = ["ABSENT", "Change", "diff"]
 

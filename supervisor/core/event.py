@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias, get_args
 
-from attrs import field, frozen
+from attrs import field
 
 from treewarden.agents.core.diagnosis import Diagnosis
 from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import frozen
 
 from .later import Later
 

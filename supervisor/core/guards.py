@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import evolve
+
+from treewarden.agents.core.values import frozen
 
 from .action import (
     Action,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from attrs import field, frozen
+from attrs import field
+
+from treewarden.agents.core.values import frozen
 
 from .spec import Backoff, Intensity
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Final, TypeAlias
 
-from attrs import frozen
+from treewarden.agents.core.values import frozen
 
 from .symptom import Symptom
 

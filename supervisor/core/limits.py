@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, field
 
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import frozen
 
 from .signal import Overloaded, Recovered, Stalled
 

@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, cast
 
-from attrs import Attribute, evolve, field, frozen
+from attrs import Attribute, evolve, field
+
+from treewarden.agents.core.values import frozen
 
 from .likelihoods import CAUSES, UNKNOWN, Cause, Likelihoods, Row
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final, TypeAlias
 
-from attrs import Attribute, evolve, field, frozen
+from attrs import Attribute, evolve, field
+
+from treewarden.agents.core.values import frozen
 
 from .event import Event, OutcomeObserved
 

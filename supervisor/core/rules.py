@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Final, TypeAlias
 
-from attrs import evolve, frozen
+from attrs import evolve
+
+from treewarden.agents.core.values import frozen
 
 from .action import (
     Action,

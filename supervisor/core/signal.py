@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, field
 
 from treewarden.agents.core.exit import Exit, Failure
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import frozen
 
 __all__ = [
     "ActionFailed",

@@ -8,13 +8,14 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-from attrs import Attribute, evolve, field, frozen
+from attrs import Attribute, evolve, field
 from attrs.validators import optional
 
 from treewarden.agents.core.durability import MailboxSpec, Overflow
 from treewarden.agents.core.limiter import IntakeLimit
 from treewarden.agents.core.loops import LoopLimit
 from treewarden.agents.core.path import Path, check_id
+from treewarden.agents.core.values import frozen
 
 from .checkpoint import Retention
 from .limits import QueueLimit

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from attrs import frozen
+from treewarden.agents.core.values import frozen
 
 from .signal import Recovered, Signal
 from .symptom import trouble_in

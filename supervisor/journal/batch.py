@@ -6,8 +6,9 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
-from attrs import define, evolve, field, frozen
+from attrs import evolve, field
 
+from treewarden.agents.core.values import define, frozen
 from treewarden.agents.errors import CommitFailed
 
 from ..core.chain import GENESIS, link

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Any, Final, TypeAlias, cast
 
-from attrs import define, field
+from attrs import field
 
+from treewarden.agents.core.values import define
 from treewarden.agents.errors import JournalDamaged
 
 from .canonical import dump, load

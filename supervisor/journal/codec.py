@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from attrs import frozen
-
+from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError, JournalDamaged, UnknownKind
 
 from .canonical import dump, load

@@ -10,10 +10,11 @@ from typing import Annotated, Any, Final, Literal, NewType, Union, cast, get_arg
 
 import attrs
 import cattrs
-from attrs import field, frozen
+from attrs import field
 from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
+from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError
 
 from .scalars import SCALARS, Mismatch, Shape, mismatch

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Protocol
 
-from attrs import frozen
+from treewarden.agents.core.values import frozen
 
 __all__ = ["Fate", "Holder", "Process", "ProcessTable", "ProcfsTable", "refusal"]
 

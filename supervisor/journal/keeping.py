@@ -6,9 +6,10 @@ import sqlite3
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeAlias
 
-from attrs import define, field
+from attrs import field
 
 from treewarden.agents.core.label import Label
+from treewarden.agents.core.values import define
 from treewarden.agents.errors import CommitFailed
 
 from .blobs import SIZE

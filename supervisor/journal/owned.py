@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, NoReturn, TypeVar
 
-from attrs import define, evolve, field
+from attrs import evolve, field
 
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import define
 from treewarden.agents.errors import CommitFailed, EpochLost, JournalDamaged, JournalError
 
 from ..core.event import Event, EventsPruned

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Protocol, TypeAlias
 
-from attrs import field, frozen
+from attrs import field
 
 from treewarden.agents.core.label import Label
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import frozen
 
 from ..core.checkpoint import EVERYTHING, Checkpoint, Search
 from ..core.event import Event

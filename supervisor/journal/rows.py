@@ -7,11 +7,10 @@ import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
-from attrs import frozen
-
 from treewarden.agents.core.label import Label
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import JournalError
 
 from ..core.checkpoint import Checkpoint, Search

@@ -15,9 +15,8 @@ from math import inf
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
-from attrs import frozen
-
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import frozen
 
 __all__ = ["SCALARS", "Decode", "Encode", "Mismatch", "Shape", "mismatch"]
 

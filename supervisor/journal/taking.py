@@ -6,8 +6,7 @@ import pathlib
 import sqlite3
 from collections.abc import Callable
 
-from attrs import frozen
-
+from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import JournalDamaged, JournalError, JournalOwned
 
 from ..core.chain import GENESIS

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 import trio
-from attrs import define, field
+from attrs import field
 from outcome import Outcome
 
+from treewarden.agents.core.values import define
 from treewarden.agents.errors import CommitFailed
 from treewarden.agents.ports import Clock
 from treewarden.agents.waiting import Level

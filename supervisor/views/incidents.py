@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
 
-from attrs import evolve, field, frozen
+from attrs import evolve, field
 
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import frozen
 
 from ..core.event import (
     ActionPerformed,

@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
-from attrs import frozen
-
 from treewarden.agents.core.durability import Overflow
 from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.core.values import frozen
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
     ChildSpec,

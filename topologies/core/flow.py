@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from attrs import frozen
+from treewarden.agents.core.values import frozen
 
 from .problems import Problem, choose
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
-from attrs import frozen
-
 from treewarden.agents.core.durability import Checkpointed, MailboxSpec, Message, Overflow, Volatile
 from treewarden.agents.core.limiter import IntakeLimit
 from treewarden.agents.core.loops import LoopLimit
+from treewarden.agents.core.values import frozen
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
     Backoff,

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
-from attrs import frozen
+from treewarden.agents.core.values import frozen
 
 __all__ = ["Problem", "choose", "either", "guess", "listed", "shown"]
 

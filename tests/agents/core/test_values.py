@@ -1,0 +1,113 @@
+"""Classes of one `__repr__`, `__eq__` and `__hash__`: what attrs itself would have made of them is what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+from attrs import evolve, field
+from hypothesis import given
+from hypothesis import strategies as st
+
+from treewarden.agents.core import values
+
+MAKERS = ((values.frozen, attrs.frozen), (values.define, attrs.define))
+
+
+def pair(ours: Any, theirs: Any, **options: Any) -> tuple[Any, Any]:
+    """The same class twice."""
+
+    def made(make: Callable[..., Any]) -> Any:
+        @make(**options)
+        class Point:
+            x: Any
+            y: Any = 0
+            note: Any = field(default="", eq=False)
+            secret: Any = field(default="", repr=False)
+
+        return Point
+
+    return made(ours), made(theirs)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), MAKERS)
+@given(st.lists(st.tuples(*[st.sampled_from([0, 1, 1.0, "1", None])] * 4), min_size=2, max_size=2))
+def test_equal_shown_and_hashed_as_by_attrs(ours: Any, theirs: Any, rows: list[tuple[Any, ...]]) -> None:
+    mine, other = pair(ours, theirs)
+    (a, b), (c, d) = ([kind(*row) for row in rows] for kind in (mine, other))
+    assert (a == b, a != b, repr(a)) == (c == d, c != d, repr(c))
+    assert (mine.__hash__ is None) == (other.__hash__ is None)
+    if mine.__hash__ is not None and a == b:
+        assert hash(a) == hash(b)
+
+
+def test_another_class_is_not_equal() -> None:
+    mine, other = pair(values.frozen, values.frozen)
+    assert mine(1) != other(1)
+    assert mine(1) != 1
+    assert mine(1) == evolve(mine(2), x=1)
+
+
+def test_what_holds_itself_is_shown() -> None:
+    mine, _ = pair(values.define, attrs.define)
+    cell = mine(1)
+    cell.x = [cell]
+    assert repr(cell) == "Point(x=[...], y=0, note='')"
+
+
+@pytest.mark.parametrize("options", [{"eq": False}, {"order": True}, {"repr": False}, {"unsafe_hash": True}])
+def test_who_wants_something_else_gets_what_attrs_makes(options: dict[str, Any]) -> None:
+    mine, other = pair(values.define, attrs.define, **options)
+    assert (mine(1) == mine(1)) == (other(1) == other(1))
+    assert (mine.__hash__ is None) == (other.__hash__ is None)
+    assert hasattr(mine, "__lt__")
+    assert (repr(mine(1)) == "Point(x=1, y=0, note='')") == (repr(other(1)) == "Point(x=1, y=0, note='')")
+    if "order" in options:
+        assert mine(1) < mine(2)
+
+
+def test_what_a_class_says_itself_stays() -> None:
+    @values.frozen
+    class Same:
+        x: int
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        def __hash__(self) -> int:
+            return 7
+
+    @values.frozen
+    class Shown:
+        x: int
+
+        def __repr__(self) -> str:
+            return "shown"
+
+    assert Same(1) == Same(2)
+    assert hash(Same(1)) == 7
+    assert repr(Shown(1)) == "shown"
+    assert Shown(1) == Shown(1)
+
+
+def test_a_frozen_value_is_frozen_and_has_slots() -> None:
+    mine, _ = pair(values.frozen, attrs.frozen)
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        mine(1).x = 2
+    assert not hasattr(mine(1), "__dict__")
+    assert mine.__match_args__ == ("x", "y", "note", "secret")
+    assert attrs.has(mine)
+
+
+def test_a_subclass_compares_what_it_has_added() -> None:
+    mine, _ = pair(values.frozen, attrs.frozen)
+
+    @values.frozen
+    class Named(mine):
+        name: str = ""
+
+    assert Named(1, name="a") != Named(1, name="b")
+    assert Named(1) != mine(1)
+    assert repr(Named(1, name="a")) == "Named(x=1, y=0, note='', name='a')"
