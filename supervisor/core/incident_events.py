@@ -1,0 +1,172 @@
+"""What is noticed, decided, done and learned about an incident, as committed facts: a part of the union in `event`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from treewarden.agents.core.exit import Failure
+from treewarden.agents.core.path import Path
+
+from .later import Later
+
+__all__ = [
+    "ActionPerformed",
+    "Decided",
+    "IncidentClosed",
+    "IncidentLabelled",
+    "IncidentOpened",
+    "IntakeChanged",
+    "OutcomeObserved",
+    "RejectedOption",
+    "SignalNoted",
+    "Tried",
+]
+
+
+@frozen(kw_only=True)
+class SignalNoted:
+    """A signal that opened or joined an incident, other than an exit."""
+
+    path: Path
+    kind: str
+    severity: float = 0.0
+    text: str = ""
+    facts: Mapping[str, Any] = field(factory=dict[str, Any])
+
+
+@frozen(kw_only=True, slots=False)
+class IncidentOpened(Later):
+    path: Path
+    incident: str
+    kind: str
+    text: str = ""
+
+
+@frozen(kw_only=True)
+class RejectedOption:
+    """An alternative that the decision did not take."""
+
+    action: str
+    confidence: float
+    why: str
+
+
+@frozen(kw_only=True, slots=False)
+class Decided(Later):
+    """A decision with everything that it was based on: `treewarden why` prints this."""
+
+    path: Path
+    incident: str
+    action: str
+    """The action's name, `restart`."""
+    details: Mapping[str, Any] = field(factory=dict[str, Any])
+    """The action's fields."""
+    confidence: float
+    """P(this action closes this incident)."""
+    evidence: float = 0.0
+    """How many observed cases that number rests on."""
+    calibrated: bool = False
+    model: float = 0.0
+    """What the belief alone said, before it was shrunk towards what had been observed."""
+    policy: str
+    rule: str
+    signal: str = ""
+    """What was noticed, in one sentence."""
+    because: tuple[str, ...] = ()
+    symptoms: tuple[str, ...] = ()
+    risk: str = "low"
+    pressure: float = 0.0
+    causes: Mapping[str, float] = field(factory=dict[str, float])
+    rejected: tuple[RejectedOption, ...] = ()
+    next: str = ""
+    """What the policy would do if this does not help."""
+    challenger: Mapping[str, Any] = field(factory=dict[str, Any])
+    """Where there are labels: how many, whether what they taught decides, how far the wager on the other numbers is,
+    and what those would do."""
+
+
+@frozen(kw_only=True)
+class ActionPerformed:
+    """An action that is registered under a name has run, and this came of it."""
+
+    path: Path
+    action: str
+    outcome: str
+    """`succeeded`, `failed`, `timed_out`, or `cancelled` with its supervisor."""
+    after: float = 0.0
+    """Seconds that it ran."""
+    text: str = ""
+    """What it returned, if that was a text; or why it did not succeed."""
+    incident: str = ""
+    """Whose remedy it was; empty if somebody asked for it."""
+    by: str = ""
+    """Who asked for it; empty for the policy."""
+    failure: Failure | None = None
+
+
+@frozen(kw_only=True)
+class IntakeChanged:
+    """A mailbox admits fewer messages than before, or as many as it holds again; the steps between are not told."""
+
+    path: Path
+    admits: int
+    """How many may wait."""
+    of: int
+    """How many it can hold."""
+    oldest: float = 0.0
+    """Seconds that the oldest message had waited."""
+    why: str = ""
+
+
+@frozen(kw_only=True)
+class OutcomeObserved:
+    """What became of a decision: `fixed`, `failed`, or `unobserved` where something else ended the incident first."""
+
+    path: Path
+    incident: str
+    action: str
+    kind: str
+    outcome: str
+    confidence: float = 0.0
+    model: float = 0.0
+    """The belief's own number for that decision; calibration compares it with what happened."""
+    after: float = 0.0
+
+
+@frozen(kw_only=True)
+class IncidentClosed:
+    path: Path
+    incident: str
+    outcome: str
+    after: float = 0.0
+    """Seconds from the first failure until the slot had been stable again."""
+
+
+@frozen
+class Tried:
+    """An action of a labelled incident, the trouble that it was to end, and whether it did."""
+
+    action: str
+    kind: str
+    fixed: bool
+
+
+@frozen(kw_only=True)
+class IncidentLabelled:
+    """Somebody who knows has said what an incident's cause was. The last label of an incident counts.
+
+    What its decisions saw and what was tried stands here as well: what is learned from it needs no other event.
+    """
+
+    path: Path
+    incident: str
+    cause: str
+    by: str = ""
+    symptoms: tuple[tuple[str, ...], ...] = ()
+    """Those of each decision."""
+    tried: tuple[Tried, ...] = ()
+    rehearsed: bool = False
+    """It was no trouble of this tree, but of a chaos run: something to learn from, and no proof."""
