@@ -16,6 +16,7 @@ from attrs import frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from treewarden.agents.core.diagnosis import Diagnosis
 from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import JournalDamaged, UnknownKind
@@ -50,6 +51,10 @@ OF_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "MessageId": TEXT,
     "Failure": FAILURES,
     "Failure | None": st.none() | FAILURES,
+    "Diagnosis | None": st.none()
+    | st.builds(
+        Diagnosis, cause=TEXT, p=NUMBERS, because=st.lists(TEXT).map(tuple), message=TEXT, to=st.none() | st.integers()
+    ),
     "Mapping[str, Any]": FACTS,
     "Mapping[str, float]": st.dictionaries(TEXT, NUMBERS),
     "tuple[str, ...]": st.lists(TEXT).map(tuple),
