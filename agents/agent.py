@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import typing
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeGuard, TypeVar, cast
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeGuard, TypeVar, cast
 
 import trio
 
@@ -15,7 +17,7 @@ from .core.message import Request
 from .core.path import Path
 from .errors import ConfigurationError
 from .forwarding import forward
-from .handlers import Repeated, every, handles, marked_methods, plain_ones
+from .handlers import Repeated, every, handles, marked_methods, plain_ones, refuse_clashes
 from .ref import Ref
 
 if TYPE_CHECKING:
@@ -25,12 +27,16 @@ __all__ = ["Agent", "every", "handles"]
 
 S = TypeVar("S")
 
+_CHANGEABLE: Final = frozenset({list, dict, set, bytearray, deque, defaultdict, Counter, OrderedDict})
+
 
 class Agent(Generic[S]):
     """One actor: it handles one message at a time, and what it knows is `state`.
 
     `state` is a frozen value. A handler replaces it (`self.state = evolve(self.state, ...)`); it counts when the
     handler returns and is dropped when the handler raises. Everything else on `self` lasts as long as the incarnation.
+    A change *in* a list or a dict that is the state is no settle: it is not stored, and nothing promises that it is
+    undone. Every incarnation begins with a copy of its own of the one that stands in the class.
 
     Subclasses may take arguments in `__init__`; they come from the child's `args` at every start.
     """
@@ -42,7 +48,7 @@ class Agent(Generic[S]):
 
     handlers: ClassVar[Mapping[type, Callable[..., Any]]] = {}
     plain: ClassVar[Mapping[type, Callable[..., Any]]] = {}
-    """Those of the handlers that do not have to be awaited."""
+    """Those of the handlers of requests that do not have to be awaited."""
     handled: ClassVar[frozenset[type]] = frozenset()
     """The message types that have a handler."""
     repeated: ClassVar[tuple[Repeated, ...]] = ()
@@ -54,6 +60,7 @@ class Agent(Generic[S]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        refuse_clashes(cls, Agent)
         cls.handlers, cls.repeated = marked_methods(cls)
         cls.plain = plain_ones(cls.handlers)
         cls.handled = frozenset(cls.handlers)
@@ -221,6 +228,15 @@ def made_by(make: Callable[..., Any], args: Mapping[str, Any]) -> Agent[Any]:
     if not isinstance(agent, Agent):
         raise ConfigurationError(f"{make!r} gave {type(agent).__name__}, which is no Agent")
     return cast("Agent[Any]", agent)
+
+
+def own_state(agent: Agent[Any]) -> Any:
+    """The state that `agent` begins with: of a list or the like that stands in its class, a copy, so that what one life
+    changes in it, against the rules, does not reach another."""
+    state: Any = agent.state
+    if type(state) in _CHANGEABLE and state is getattr(type(agent), "state", None):
+        return deepcopy(state)
+    return state
 
 
 def lookup(agent: type[Agent[Any]], kind: type) -> Callable[..., Any] | None:

@@ -9,15 +9,60 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace, UnionType
 from typing import Any, Final, TypeVar, Union
 
+from .core.message import Request
 from .core.values import frozen
 from .errors import ConfigurationError
 
-__all__ = ["Repeated", "every", "handles", "marked_methods", "period_of", "plain_ones"]
+__all__ = [
+    "TAKEN",
+    "TO_DEFINE",
+    "Repeated",
+    "every",
+    "handles",
+    "marked_methods",
+    "period_of",
+    "plain_ones",
+    "refuse_clashes",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _HANDLES: Final = "__treewarden_handles__"
 _EVERY: Final = "__treewarden_every__"
+TO_DEFINE: Final = {  # by a subclass; and what each is
+    "state": "what the agent knows",
+    "on_start": "what runs before the first message",
+    "on_stop": "what runs at the end",
+    "run": "the body that runs beside the handlers",
+    "drains_body": "whether the body ends by itself",
+}
+_FOUND: Final = "what is found out about its class"
+TAKEN: Final = {  # by every agent; and what for
+    "handlers": _FOUND,
+    "plain": _FOUND,
+    "handled": _FOUND,
+    "repeated": _FOUND,
+    "born_asleep": _FOUND,
+    "life": "the incarnation that it is",
+    "path": "its address",
+    "ref": "references to others",
+    "now": "the wall time",
+    "record": "facts of its own",
+    "checkpoint": "states that are kept",
+    "keep": "settling from a body",
+    "progress": "saying that work goes on",
+    "diagnosis": "why it begins with an earlier state",
+    "called": "saying what it calls",
+    "signal": "telling its supervisor",
+    "recovered": "telling its supervisor",
+    "after": "messages to itself, later",
+    "call_off": "calling those off",
+    "stash": "putting messages aside",
+    "unstash": "bringing them back",
+    "forward": "handing on the message in hand",
+    "start_soon": "work beside the handlers",
+    "stop_requested": "the wish that it ends",
+}
 
 
 @frozen
@@ -96,10 +141,38 @@ def marked_methods(cls: type) -> tuple[Mapping[type, Callable[..., Any]], tuple[
     return {kind: methods[name] for kind, name in handlers.items()}, tuple(repeated)
 
 
+def refuse_clashes(cls: type, agent: type) -> None:
+    """Raise `ConfigurationError` if `cls`, a subclass of `agent`, takes a name for itself that `agent` needs.
+
+    What a subclass is there to define may be defined; but not as a handler, for it would be called as something else.
+    """
+    for base in cls.__mro__[: cls.__mro__.index(agent)]:
+        if base is not cls and issubclass(base, agent):
+            continue  # checked when it was made
+        own = {**getattr(base, "__annotations__", {}), **vars(base)} if base is cls else dict(vars(base))
+        for name, value in own.items():
+            where = (
+                f"{cls.__qualname__}.{name}" if base is cls else f"{cls.__qualname__}.{name} (of {base.__qualname__})"
+            )
+            if name in TAKEN:
+                raise ConfigurationError(f"{where}: every agent has {name!r} already, for {TAKEN[name]}; rename yours")
+            marked = hasattr(value, _HANDLES) or hasattr(value, _EVERY)
+            if name in TO_DEFINE and (marked or (name == "state" and _is_method(value))):
+                raise ConfigurationError(
+                    f"{where}: {name!r} is {TO_DEFINE[name]}, and no name for a handler; rename it"
+                )
+
+
+def _is_method(value: object) -> bool:
+    return inspect.isfunction(value) or isinstance(value, (property, classmethod, staticmethod))
+
+
 def plain_ones(handlers: Mapping[type, Callable[..., Any]]) -> Mapping[type, Callable[..., Any]]:
-    """Those that are not `async def`, nor wrap what is."""
+    """Those of requests that are not `async def`, nor wrap what is."""
     return {
-        kind: method for kind, method in handlers.items() if not inspect.iscoroutinefunction(inspect.unwrap(method))
+        kind: method
+        for kind, method in handlers.items()
+        if issubclass(kind, Request) and not inspect.iscoroutinefunction(inspect.unwrap(method))
     }
 
 

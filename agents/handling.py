@@ -101,7 +101,7 @@ async def _step(life: Life, envelope: Envelope, handler: Callable[..., Any]) -> 
 
 
 async def _tick(life: Life, tick: Tick) -> None:
-    each = next(each for each in life.agent.repeated if each.name == tick.name)
+    each = next(each for each in type(life.agent).repeated if each.name == tick.name)
     life.take_tick(tick.name)
     slot = life.slot
     slot.busy = tick

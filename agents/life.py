@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 import attrs
 import trio
 
-from .agent import Agent, lookup
+from .agent import Agent, lookup, own_state
 from .core.durability import Volatile
 from .core.exit import Failure
 from .core.label import Label
@@ -57,6 +57,7 @@ class Warden(Protocol):
 
 
 _NO_TOKEN: Final = object()
+_MOST_REFS: Final = 64
 
 
 @define(eq=False)
@@ -79,6 +80,7 @@ class Life:
         "_beside",
         "_handled_before",
         "_in_flight",
+        "_refs",
         "_stop_requested",
         "_timers",
         "_token",
@@ -140,9 +142,9 @@ class Life:
         self.keeps = slot.store is not None and not isinstance(slot.spec.durability, Volatile)
         self.light = slot.store is None
         """Its settles write nothing."""
-        self.handlers = agent.handlers
+        self.handlers = type(agent).handlers
         self.turn = Turn(slot, agent)
-        agent.state = self.state = agent.state  # in the instance, where it is found much faster than in its class
+        agent.state = self.state = own_state(agent)  # in the instance, where it is found much faster than in its class
         """What the last handled message left; a handler that fails goes back to it."""
         self.since_checkpoint = 0
         self.checkpoint_label: Label | None = None
@@ -155,6 +157,7 @@ class Life:
         """What it has taken while it was not, and has to wait for: an order, or what a handler waits for."""
         self._beside: Turn | None = None
         self._in_flight: deque[Envelope] | None = None
+        self._refs: dict[str, Ref] | None = None
         self.called: Any = None
         """What the last handler that has to be awaited returned."""
         self.begun: Begun | None = None
@@ -206,10 +209,17 @@ class Life:
     # -- for the agent
 
     def ref(self, path: str) -> Ref:
-        try:
-            return self.warden.ref(self.slot.path.resolve(path))
-        except ValueError as error:
-            raise ConfigurationError(f"{self.slot.path}: {error}") from None
+        """The same one for the same text, for a while: it knows its slot once it has been used."""
+        known = self._refs
+        if known is None or len(known) >= _MOST_REFS:
+            known = self._refs = {}
+        ref = known.get(path)
+        if ref is None:
+            try:
+                ref = known[path] = self.warden.ref(self.slot.path.resolve(path))
+            except ValueError as error:
+                raise ConfigurationError(f"{self.slot.path}: {error}") from None
+        return ref
 
     def record(self, fact: object) -> None:
         if not attrs.has(type(fact)):
@@ -300,11 +310,12 @@ class Life:
         """
         if self._afters is not None:
             self._afters.go_on()
-        if not self.agent.repeated:
+        repeated = type(self.agent).repeated
+        if not repeated:
             return
         now, wall = self.clock.now(), self.clock.wall()
         timers = self._timers = {}
-        for each in self.agent.repeated:
+        for each in repeated:
             period = each.seconds(self.agent)
             due = min(self.slot.due.get(each.name, wall), wall + period)
             self.slot.due[each.name] = due

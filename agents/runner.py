@@ -122,7 +122,7 @@ async def handle_messages(life: Life) -> Exit | None:
     task = trio.lowlevel.current_task()
     leave = partial(slot.leave, task)
     light, durable = life.light and not life.outlet, slot.durable
-    if light and agent.plain:
+    if light and type(agent).plain:
         slot.serve = partial(_serve, life, task.context)
     arrived, next_ones, alone = slot.arrived, slot.next_ones, slot.mail is slot
     find, share = handlers.get, Slice(life.rounds)
@@ -209,7 +209,7 @@ def _serve(life: Life, context: Context, answer: Answer) -> tuple[Any] | tuple[(
     Only what is no `async def` and writes nothing. What is left to do, or went wrong, is for the agent's own task.
     """
     slot, agent, envelope = life.slot, life.agent, answer.envelope
-    handler = agent.plain.get(type(envelope.body))
+    handler = type(agent).plain.get(type(envelope.body))
     if handler is None:
         return None
     slot.come += 1

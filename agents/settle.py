@@ -38,12 +38,11 @@ def settle(life: Life, item: object, result: Any = None, timers: tuple[Due, ...]
         slot.busy = None
         return
     if agent.state is not life.state:
-        life.state = agent.state
+        slot.state = life.state = agent.state
     if life.keeps:
         _keep_if_due(life)
     elif turn.events:
         life.warden.recorded(tuple(turn.events))
-    slot.state = life.state
     slot.handled += 1
     slot.busy = None
     turn.clear()
