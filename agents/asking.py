@@ -85,11 +85,26 @@ def refuse_cycle(target: Slot, asking: Slot, askers: tuple[Path, ...]) -> None:
     message's askers, or through asks that have nothing to do with this message."""
     cycle = asks_itself(target.path, askers) or _way(target, asking)
     if cycle is not None:
-        raise AskCycle(
-            f"asking would wait for itself: {' asks '.join(cycle)}; tell instead of ask somewhere along this cycle",
-            path=target.path,
-            retry_safe=True,
+        text = f"asking would wait for itself: {' asks '.join(cycle)}; tell instead of ask somewhere along this cycle"
+    elif target.workers and _is_stuck(target, asking, set()):
+        text = (
+            f"asking would wait for itself: {asking.path} asks {target.path}, and each of its {len(target.workers)} "
+            "workers waits for a reply that only they could give; tell instead of ask, or ask another pool"
         )
+    else:
+        return
+    raise AskCycle(text, path=target.path, retry_safe=True)
+
+
+def _is_stuck(slot: Slot, asking: Slot, seen: set[Path]) -> bool:
+    """Whether `slot` cannot reply before `asking` goes on, which waits for it: every one of its workers is stuck, or
+    somebody whom it is asking is. Who has been `seen` is on the way here, and waits for itself."""
+    if slot is asking or slot.path in seen:
+        return True
+    seen = {*seen, slot.path}
+    if slot.workers:
+        return all(_is_stuck(each, asking, seen) for each in slot.workers)
+    return any(_is_stuck(each, asking, seen) for each in slot.waiting_on or ())
 
 
 def _way(target: Slot, asking: Slot) -> tuple[Path, ...] | None:

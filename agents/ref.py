@@ -14,7 +14,15 @@ from .core.durability import Overflow
 from .core.message import Envelope, Priority, Request
 from .core.path import Path
 from .errors import ConfigurationError, DeliveryError, MailboxFull
-from .sending import checked, ended_by, item_for, leave_with_settle, reserve_own, tell_one_nowait
+from .sending import (
+    checked,
+    ended_by,
+    item_for,
+    leave_with_settle,
+    refuse_what_has_no_reply,
+    reserve_own,
+    tell_one_nowait,
+)
 from .slot import Slot, Turn, current_turn
 from .statistics import MailboxStatistics, together
 from .traffic import SECONDS_PER_CHECKPOINT, SENT_PER_CHECKPOINT, Traffic
@@ -70,11 +78,11 @@ class Ref:
         """
         slot, turn = self._slot, _turn_now()
         if (
-            turn is None
+            (turn is None or turn.leaves_at_once)
             and slot is not None
             and type(message) in slot.plain
             and priority is _NORMAL
-            and (slot.sure or slot.look_for_room() or slot.has_to_wait(message))
+            and (slot.sure or slot.look_for_room() or (turn is None and slot.has_to_wait(message)))
         ):
             if not slot.sure:
                 await self._line_up(slot, self._traffic.now() + within)
@@ -113,8 +121,14 @@ class Ref:
         Raises `MailboxFull` where `tell` would wait, and `DurabilityError` where it would wait for the disk.
         """
         slot, turn = self._slot, _turn_now()
-        if turn is None and slot is not None and type(message) in slot.plain and priority is _NORMAL:
-            if not slot.sure and not slot.look_for_room():
+        if (
+            (turn is None or turn.leaves_at_once)
+            and slot is not None
+            and type(message) in slot.plain
+            and priority is _NORMAL
+            and (slot.sure or slot.look_for_room() or turn is None)
+        ):
+            if not slot.sure:
                 slot.put_nowait(message)
             elif slot.arrived and slot.rouse is None:
                 slot.sure -= 1
@@ -149,7 +163,7 @@ class Ref:
         and its reply is dropped. A pool that broadcasts is asked through its first worker.
 
         Raises `AskTimeout`, `AgentFailed` (the handler raised), `AskCycle`, `AgentStopped`, `IntakeClosed`,
-        `MailboxFull`, `NotHandled`, `NoSuchSlot`.
+        `MailboxFull`, `NotHandled`, `NoSuchSlot`, and `ConfigurationError` for a message that is no `Request`.
         """
         slot, turn, traffic = self._slot, _turn_now(), self._traffic
         now = traffic.now()
@@ -175,6 +189,7 @@ class Ref:
                 return await self._reply(answer)
             traffic.put_back(answer)
         slot = self._receivers(message, turn, priority)[0]
+        refuse_what_has_no_reply(slot, message)
         envelope = Envelope(message, deadline=now + within, priority=priority)
         asking: Slot | None = None
         if turn is not None:

@@ -5,12 +5,21 @@ from __future__ import annotations
 from typing import Final
 
 from .core.durability import Overflow
-from .core.message import Envelope
-from .errors import AgentStopped, DurabilityError, NotHandled
+from .core.message import Envelope, Request
+from .errors import AgentStopped, ConfigurationError, DurabilityError, NotHandled
 from .ports import Outgoing
 from .slot import NOT_KNOWN, Slot, Turn
 
-__all__ = ["checked", "ended_by", "handled_by", "item_for", "leave_with_settle", "reserve_own", "tell_one_nowait"]
+__all__ = [
+    "checked",
+    "ended_by",
+    "handled_by",
+    "item_for",
+    "leave_with_settle",
+    "refuse_what_has_no_reply",
+    "reserve_own",
+    "tell_one_nowait",
+]
 
 _WAITING_POLICIES: Final = (Overflow.WAIT, Overflow.COALESCE)
 
@@ -84,3 +93,14 @@ def checked(slot: Slot, message: object) -> Slot:
         path=slot.path,
         retry_safe=True,
     )
+
+
+def refuse_what_has_no_reply(slot: Slot, message: object) -> None:
+    """Raise `ConfigurationError` for an ask of what is no `Request`: nothing says what its reply is, so nobody could
+    check it, and a durable agent could not keep it."""
+    if not isinstance(message, Request):
+        kind = type(message).__qualname__
+        raise ConfigurationError(
+            f"{slot.path}: {kind} is no Request, so nothing says what its reply is; tell it, or declare "
+            f"`class {kind}(Request[...])` with the type of the reply"
+        )

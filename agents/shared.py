@@ -5,7 +5,7 @@ Whoever is free takes what waits longest; so no message waits behind a slow one 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import trio
@@ -37,6 +37,10 @@ class SharedQueue(Slot):
     @property
     def inhabited(self) -> bool:
         return any(worker.inhabited for worker in self._workers)
+
+    @property
+    def workers(self) -> Sequence[Slot]:
+        return list(self._workers)
 
     def add_worker(self, worker: SharedWorker) -> None:
         """One more takes from here."""

@@ -97,6 +97,11 @@ class Slot(Mailbox):
         return self
 
     @property
+    def workers(self) -> Sequence[Slot]:
+        """Who takes from here, one as good as the other; nobody but the one who lives here, usually."""
+        return ()
+
+    @property
     def backlog(self) -> int:
         """How many messages wait that could be handled here."""
         return len(self)
@@ -109,7 +114,7 @@ class Slot(Mailbox):
     def move_in(self, agent: Agent[Any]) -> None:
         """From now on `agent` is who lives here."""
         self.agent = agent
-        self.handles = agent.handled
+        self.handles = type(agent).handled
         self.plain = NOT_KNOWN if self.durable else self.handles
 
     def close(self, error: AgentStopped) -> list[object]:
@@ -140,6 +145,11 @@ class Turn:
     def void(self) -> bool:
         """Its incarnation has ended: whatever it does still does not count."""
         return self.slot.agent is not self.agent
+
+    @property
+    def leaves_at_once(self) -> bool:
+        """Whether what it tells leaves when it is told: it lives in memory, and still counts."""
+        return self.slot.agent is self.agent and not self.slot.durable
 
     @property
     def in_handler(self) -> bool:

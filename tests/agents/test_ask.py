@@ -13,7 +13,15 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec
 from treewarden.agents.core.message import Request
-from treewarden.agents.errors import AgentFailed, AgentStopped, AskTimeout, MailboxFull, NotHandled, Stop
+from treewarden.agents.errors import (
+    AgentFailed,
+    AgentStopped,
+    AskTimeout,
+    ConfigurationError,
+    MailboxFull,
+    NotHandled,
+    Stop,
+)
 from treewarden.supervisor.core.spec import NO_BACKOFF, RestartPolicy
 from treewarden.topologies.child import child
 
@@ -331,3 +339,30 @@ async def test_an_ask_waits_for_room_within_its_limit(autojump_clock: MockClock)
         slot.put_nowait(Add())
         with pytest.raises(MailboxFull):
             fragile.tell_nowait(Count())
+
+
+@frozen
+class Plain:
+    """No request, although its handler returns something."""
+
+
+class Generous(Agent[None]):
+    @handles
+    def give(self, message: Plain) -> int:
+        return 1
+
+
+@pytest.mark.parametrize("durability", [MESSAGE, VOLATILE])
+async def test_what_is_no_request_is_not_asked(durability: Any, autojump_clock: MockClock) -> None:
+    """Its reply has no type: nobody could check it, and a durable agent would fail of storing it."""
+    async with opened(kept(Generous, durability)) as running:
+        generous = running.ref("generous")
+        await generous.tell(Plain())
+        await wait_all_tasks_blocked()
+        with pytest.raises(ConfigurationError) as refused:
+            await generous.ask(Plain())  # type: ignore[arg-type]
+        assert str(refused.value) == (
+            "generous: Plain is no Request, so nothing says what its reply is; tell it, or declare "
+            "`class Plain(Request[...])` with the type of the reply"
+        )
+        assert running.snapshot()[0].handled == 1

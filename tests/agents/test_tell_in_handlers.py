@@ -275,3 +275,95 @@ async def test_what_a_fenced_life_still_does_is_void(durability: Durability, aut
         assert all("stubborn: this incarnation has ended" in each for each in log)
         assert replies == ["AgentFailed"]
         assert slot_of(running, "counter").reserved == 0
+
+
+class Ringing(Agent[None]):
+    """Tells at a distance and itself, in order, and counts what it is told back."""
+
+    def __init__(self, log: list[object]) -> None:
+        self.log = log
+
+    @handles
+    async def pass_on(self, message: Pass) -> None:
+        for amount in message.amounts:
+            self.ref("../counter").tell_nowait(Add(amount))
+            await self.ref("../ringing").tell(Add(amount))
+        self.log.append(len(message.amounts))
+        if message.then == "raise":
+            raise ValueError("unlucky")
+
+    @handles
+    def add(self, message: Add) -> None:
+        self.log.append(message)
+
+
+async def test_what_lives_in_memory_tells_at_once_and_in_order(autojump_clock: MockClock) -> None:
+    log: list[object] = []
+    ringing = child(
+        Ringing, args={"log": log}, mailbox=MailboxSpec(capacity=4, durability=VOLATILE), backoff=NO_BACKOFF
+    )
+    async with opened(volatile(Counter, capacity=4), ringing) as running:
+        for then in ("", "raise"):
+            await running.ref("ringing").tell(Pass((1, 2, 4), then))
+            await wait_all_tasks_blocked()
+        assert log == [3, Add(1), Add(2), Add(4), 3, Add(1), Add(2), Add(4)]
+        assert await running.ref("counter").ask(Total()) == 14
+        counter = slot_of(running, "counter")
+        assert (counter.accepted, counter.reserved, counter.dropped) == (7, 0, 0)
+
+
+class Ghost(Agent[None]):
+    """Cannot be cancelled while it waits, and tells and asks when it should be gone."""
+
+    def __init__(self, said: list[str], lives: set[int]) -> None:
+        self.said = said
+        self.lives = lives
+
+    @handles
+    async def pass_on(self, message: Pass) -> None:
+        counter = self.ref("../counter")
+        counter.tell_nowait(Add(message.amounts[0]))
+        with trio.CancelScope(shield=True):
+            await trio.sleep(10)
+            for tell in (lambda: counter.tell(Add(100)), lambda: self._at_once(counter)):
+                try:
+                    await tell()
+                except AgentStopped as error:
+                    self.said.append(str(error))
+
+    async def _at_once(self, counter: Any) -> None:
+        counter.tell_nowait(Add(100))
+
+    @handles
+    def add(self, message: Add) -> None:
+        self.said.append(str(message.amount))
+        self.lives.add(self.life.slot.generation)
+
+
+async def test_a_life_that_has_ended_takes_no_further_message_and_tells_nothing(autojump_clock: MockClock) -> None:
+    said: list[str] = []
+    lives: set[int] = set()
+    memory = MailboxSpec(durability=VOLATILE)
+    ghost = child(Ghost, args={"said": said, "lives": lives}, mailbox=memory, backoff=NO_BACKOFF, shutdown=Grace(1))
+    async with opened(volatile(Counter), ghost) as running:
+        await running.ref("ghost").tell(Pass((1,)))
+        await wait_all_tasks_blocked()
+        assert running.kill("ghost")
+        await trio.sleep(5)
+        assert running.zombies == ("ghost",)
+        for amount in range(3):
+            await running.ref("ghost").tell(Add(amount))
+            await wait_all_tasks_blocked()
+        slot = slot_of(running, "ghost")
+        slot.pause("test")
+        for amount in (7, 8):
+            await running.ref("ghost").tell(Add(amount))
+        await trio.sleep(20)  # the zombie comes to itself beside messages that wait
+        assert not running.zombies
+        assert len(slot) == 2
+        slot.resume("test")
+        await wait_all_tasks_blocked()
+        gone = "ghost: this incarnation has ended; what it still tells or asks does not leave"
+        assert said == ["0", "1", "2", gone, gone, "7", "8"]
+        assert len(lives) == 1
+        assert await running.ref("counter").ask(Total()) == 1
