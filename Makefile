@@ -68,6 +68,10 @@ bench: env ## measure the kernel beside handwritten trio and the peers; ARGS="--
 bench-journal: env ## measure the journal beside plain SQLite commits; ARGS="--quick --only asks"
 	@$(BIN)/python benchmarks/journal.py $(ARGS)
 
+.PHONY: bench-decisions
+bench-decisions: env ## measure how fast is decided, executed and kept; ARGS="--quick --only fold"
+	@$(BIN)/python benchmarks/decisions.py $(ARGS)
+
 .PHONY: bench-colony
 bench-colony: env ## kill the workers and the controller of durable work, beside a naive runner; ARGS="--seeds 0-2 --profile hostile"
 	@$(BIN)/python benchmarks/colony.py $(ARGS)
