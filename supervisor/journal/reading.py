@@ -57,11 +57,14 @@ class JournalFile:
             raise JournalError(f"{path} is a folder: name the journal in it")
         if not path.is_file():
             raise JournalError(f"there is no journal {path}: give the file that a tree was started with")
-        # Never immutable=1: it leaves out what is still in the write-ahead log.
-        uri = f"{path.absolute().as_uri()}?mode=ro"
+        # Never immutable=1: it leaves out what is still in the write-ahead log. Where somebody has left such a log it
+        # is only read; where there is none, a reader that might not write could not take away its own, empty one.
+        mode = "ro" if path.with_name(f"{path.name}-wal").exists() else "rw"
+        uri = f"{path.absolute().as_uri()}?mode={mode}"
         connection: sqlite3.Connection | None = None
         try:
             connection = sqlite3.connect(uri, uri=True, timeout=1.0, isolation_level=None, check_same_thread=False)
+            connection.execute("PRAGMA query_only = 1")
             _check(connection, path)
         except BaseException as error:
             if connection is not None:

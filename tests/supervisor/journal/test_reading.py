@@ -131,6 +131,16 @@ async def test_a_reader_changes_nothing(file: pathlib.Path) -> None:
             assert contents(copy) == before
 
 
+async def test_a_reader_of_a_closed_file_leaves_nothing_beside_it(file: pathlib.Path) -> None:
+    async with on_disk(file) as journal:
+        await journal.commit(settle(1, events=[fact(1)]))
+    before = file.read_bytes()
+    with JournalFile.open(file) as reading:
+        assert reading.verify().sound
+    assert list(file.parent.iterdir()) == [file]
+    assert file.read_bytes() == before
+
+
 def contents(file: pathlib.Path) -> list[bytes]:
     return [file.with_name(name).read_bytes() for name in (file.name, f"{file.name}-wal")]
 
