@@ -106,9 +106,13 @@ class HandlerMutant:
 
     def _class(self, agent: type[Agent[Any]]) -> type[Agent[Any]]:
         body: dict[str, Any] = {"__module__": agent.__module__, "__qualname__": agent.__qualname__}
-        if self.silent:
-            body["ref"] = lambda this, path: _Deaf(agent.ref(this, path), self)  # type: ignore[reportUnknownLambdaType]
         changed = type(agent.__name__, (agent,), body)
+        if self.silent:  # afterwards: a class that is defined with a name that every agent has is refused
+
+            def deaf(this: Agent[Any], path: str) -> Any:
+                return _Deaf(agent.ref(this, path), self)
+
+            cast("Any", changed).ref = deaf
         if self.around is not None:
             changed.handlers = {kind: self._handler(each) for kind, each in agent.handlers.items()}
             changed.plain = {}
