@@ -26,6 +26,9 @@ from typing import Final
 
 import trio
 from attrs import asdict, define, field, frozen
+from journal_report import Bar, Found, as_svg, as_text, verdict
+from machine import busy_seconds
+
 from durable import (
     Figures,
     ask_alone,
@@ -37,8 +40,6 @@ from durable import (
     tell_many,
     verify,
 )
-from journal_report import Bar, Found, as_svg, as_text, verdict
-from machine import busy_seconds
 
 __all__ = ["ROWS", "Row", "main"]
 

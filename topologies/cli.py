@@ -28,6 +28,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "label": ("label", "label"),
     "policy": ("policy", "policy"),
     **dict.fromkeys(COMMANDS, ("commanding", "command")),
+    "roll-back": ("going_back", "roll_back"),
     "recovery": ("recovery", "recovery"),
     "chaos": ("chaos", "chaos"),
 }

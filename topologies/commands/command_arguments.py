@@ -101,8 +101,9 @@ def add_keep(deeds: Words) -> None:
 
 def _roll_back(words: Words) -> None:
     word = add_word(
-        words, "roll-back", "give an agent of a running tree a state that was kept",
+        words, "roll-back", "give an agent a state that was kept",
         "treewarden roll-back desk.db writer --to good",
+        "Where no\ntree runs, it begins with that state when the next one does.",
     )  # fmt: skip
     _file_and_path(word)
     which = word.add_mutually_exclusive_group(required=True)

@@ -20,7 +20,7 @@ from treewarden.supervisor.journal.sending import Outcome, send
 from .exits import ExitCode
 from .stdout import Stdout
 
-__all__ = ["command", "user"]
+__all__ = ["command", "target", "user"]
 
 _LOOK_EVERY: Final = 0.05
 """Seconds between two looks at whether a tree that stops has gone."""
@@ -101,9 +101,9 @@ def _checkpoint(arguments: Namespace) -> dict[str, Any]:
     return {"name": arguments.name, "description": arguments.description, "tags": list(arguments.tag or ())}
 
 
-def _target(arguments: Namespace) -> dict[str, Any]:
-    to = arguments.to
-    return {"to": None if arguments.declared else int(to) if to.isdecimal() else to}
+def target(to: str) -> int | str:
+    """A checkpoint as it is named on the command line: by its number, or by its name."""
+    return int(to) if to.isdecimal() and to.isascii() and len(to) < 19 else to
 
 
 _WHAT: Final = {"send": "tell", "chaos": "calm"}
@@ -115,6 +115,6 @@ _FIELDS: Final[Mapping[str, Callable[[Namespace], dict[str, Any]]]] = {
     "perform": lambda arguments: {"name": arguments.name},
     "drain": lambda _: {},
     "checkpoint": _checkpoint,
-    "roll-back": _target,
+    "roll-back": lambda arguments: {"to": None if arguments.declared else target(arguments.to)},
     "chaos": lambda _: {},
 }
