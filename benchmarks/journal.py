@@ -26,9 +26,6 @@ from typing import Final
 
 import trio
 from attrs import asdict, define, field, frozen
-from journal_report import Bar, Found, as_svg, as_text, verdict
-from machine import busy_seconds
-
 from durable import (
     Figures,
     ask_alone,
@@ -40,6 +37,8 @@ from durable import (
     tell_many,
     verify,
 )
+from journal_report import Bar, Found, as_svg, as_text, verdict
+from machine import busy_seconds
 
 __all__ = ["ROWS", "Row", "main"]
 

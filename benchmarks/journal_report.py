@@ -9,7 +9,6 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from attrs import define, field, frozen
-
 from durable import Figures
 
 __all__ = ["Bar", "Found", "as_svg", "as_text", "verdict"]

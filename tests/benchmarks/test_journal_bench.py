@@ -8,9 +8,8 @@ from xml.etree import ElementTree
 
 import journal
 import pytest
-from journal_report import Bar, Found, as_svg, as_text, verdict
-
 from durable import Figures, ask_alone, ask_at_a_rate, ask_many, bytes_each, chain, floor, tell_many, verify
+from journal_report import Bar, Found, as_svg, as_text, verdict
 
 
 @pytest.fixture
