@@ -11,7 +11,7 @@ from treewarden.agents.core.diagnosis import Diagnosis
 from treewarden.agents.core.durability import Message
 from treewarden.agents.core.label import Label
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.agents.errors import CheckpointRefused, CommitFailed, NoSuchSlot, StartFailed
+from treewarden.agents.errors import CheckpointRefused, CommitFailed, JournalDamaged, NoSuchSlot, StartFailed
 from treewarden.agents.ports import KEEP
 
 from .child import Child
@@ -149,7 +149,10 @@ async def go_back(
         return
     await store.settled()
     store.mend()
-    held = await common.journal.recover(path) if by else None
+    try:
+        held = await common.journal.recover(path) if by else None
+    except JournalDamaged:  # which may be why: there is nothing that is worth to be kept
+        held = None
     wall, keeps = common.clock.wall(), ()
     if held is not None and held.state is not None:
         keeps = (KeepRow(path, common.next_row(), wall, Label(UNDO)),)

@@ -184,7 +184,7 @@ async def restore_slot(slot: Slot, common: Common) -> int | None:
     journal: state, due times, and the messages that wait.
 
     Raises `UnknownKind` if any of that cannot be read by the code at hand: then nothing has changed, and all of it
-    stays where it is. Raises `JournalError`.
+    stays where it is. Raises `JournalDamaged` likewise where it is not what was written, and `JournalError`.
     """
     store = slot.store
     if not isinstance(store, SlotStore):

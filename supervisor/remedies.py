@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import evolve
 
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
-from treewarden.agents.errors import CheckpointRefused, UnknownKind
+from treewarden.agents.errors import CheckpointRefused, JournalDamaged, UnknownKind
 
 from .child import Child
 from .core.checkpoint import Checkpoint
@@ -155,7 +155,11 @@ class Remedies:
         for chosen in earlier[steps - 1 :]:
             try:
                 await go_back(child, chosen, self._common, diagnosis=diagnosis)
-            except (CheckpointRefused, UnknownKind):  # pruned meanwhile, or of other code: the one before it
+            except (
+                CheckpointRefused,
+                UnknownKind,
+                JournalDamaged,
+            ):  # pruned, of other code, or broken: the one before it
                 continue
             return
         await go_back(child, None, self._common, diagnosis=diagnosis)

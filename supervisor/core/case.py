@@ -20,12 +20,13 @@ from .signal import ActionFailed, ChildExited, RestartFailed, Signal
 from .spec import ChildSpec, Intensity, RestartPolicy, Restore, Spec, Strategy
 from .window import Window
 
-__all__ = ["Case", "cannot_read", "counts", "must_restart", "not_kept"]
+__all__ = ["Case", "cannot_read", "counts", "is_damaged", "must_restart", "not_kept"]
 
 NOT_KEPT: Final = "CommitFailed"
 """The type of the failure of a life whose settle the journal did not keep."""
-UNKNOWN: Final = "UnknownKind"
-"""The type of the failure of a start on stored data that the code at hand cannot read."""
+DAMAGED: Final = "JournalDamaged"
+UNREAD: Final = frozenset({"UnknownKind", DAMAGED})
+"""Types of the failure of a start on stored data that the code at hand cannot read, or that is not what was written."""
 
 
 @frozen(kw_only=True, slots=False)
@@ -125,8 +126,14 @@ def counts(signal: Signal, spec: Spec) -> bool:
 
 
 def cannot_read(failure: Failure) -> bool:
-    """Whether this start failed on stored data of an unknown class or version. Another attempt would fail alike."""
-    return failure.type.rpartition(".")[2] == UNKNOWN
+    """Whether this start failed on stored data of an unknown class or version, or damaged. Another attempt would fail
+    alike."""
+    return failure.type.rpartition(".")[2] in UNREAD
+
+
+def is_damaged(failure: Failure) -> bool:
+    """Whether this start failed on stored data that is not what was written."""
+    return failure.type.rpartition(".")[2] == DAMAGED
 
 
 def not_kept(exit: Exit) -> bool:

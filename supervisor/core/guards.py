@@ -26,7 +26,7 @@ from .action import (
     Throttle,
     scope_of,
 )
-from .case import Case, cannot_read, must_restart, not_kept
+from .case import Case, cannot_read, is_damaged, must_restart, not_kept
 from .history import delay
 from .signal import ActionFailed, ChildExited, OperatorAsked, RateLimitReached, Recovered, RestartFailed
 from .spec import Backoff, ChildSpec, RestartPolicy
@@ -89,6 +89,13 @@ def forced(case: Case, *, escalates: bool) -> Option | None:
         if not must_restart(spec.restart, signal.exit):
             return _NOT_RESTARTED[spec.restart]
     elif isinstance(signal, RestartFailed):
+        if is_damaged(signal.failure):
+            return Option(
+                Hold(f"what {signal.path} has stored is damaged: {signal.failure.text}. Start it?"),
+                "damaged",
+                f"{signal.failure.text}; nobody else is concerned",
+                "it stays down until what is stored is mended, or is gone back from",
+            )
         if cannot_read(signal.failure):
             return Option(
                 Hold(f"{signal.path} has stored what this code cannot read: {signal.failure.text}. Start it?"),

@@ -15,7 +15,8 @@ from ..core.chain import GENESIS, link
 from ..core.event import Event
 from .blobs import Blobs
 from .event_codec import encode_event
-from .keeping import Keeping, StoredState
+from .integrity import checksum, counters_sum
+from .keeping import Keeping, StoredState, stored_state
 from .port import Commit
 from .together import delete, insert
 
@@ -85,15 +86,18 @@ class Batch:
                 "states",
                 list(self.states.values()),
                 " ON CONFLICT (path) DO UPDATE SET kind = excluded.kind, version = excluded.version,"
-                " body = excluded.body, settled = excluded.settled, seq = excluded.seq, epoch = excluded.epoch",
+                " body = excluded.body, settled = excluded.settled, seq = excluded.seq, epoch = excluded.epoch,"
+                " checksum = excluded.checksum",
             )
         self.keeping.restore_and_prune(connection)
         if self.returned:
             many(
-                "UPDATE mailbox SET deliveries = ?, deaths = ?, not_before = ?, epoch = ? WHERE row = ?", self.returned
+                "UPDATE mailbox SET deliveries = ?, deaths = ?, not_before = ?, epoch = ?, counters_checksum = ?"
+                " WHERE row = ?",
+                self.returned,
             )
         if self.dead:
-            many("INSERT INTO dead_letters VALUES (NULL,?,?,?,?,?,?,?,?,?,?)", self.dead)
+            many("INSERT INTO dead_letters VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?)", self.dead)
         revive = "DELETE FROM dead_letters WHERE message = ?"
         if self.revived and many(revive, self.revived).rowcount != len(self.revived):
             raise CommitFailed("a dead letter that it puts back is none: it was put back before, or never was one")
@@ -104,11 +108,12 @@ class Batch:
                 # The largest character ends the range of what begins with `reply`.
                 connection.execute("DELETE FROM replies WHERE id >= ? AND id < ?", (reply, reply + "\U0010ffff"))
             else:
-                connection.execute("INSERT INTO replies VALUES (?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING", reply)
+                connection.execute("INSERT INTO replies VALUES (?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING", reply)
         if self.timers:
             many(
-                "INSERT INTO timers VALUES (?,?,?,?)"
-                " ON CONFLICT (path, name) DO UPDATE SET at = excluded.at, epoch = excluded.epoch",
+                "INSERT INTO timers VALUES (?,?,?,?,?)"
+                " ON CONFLICT (path, name) DO UPDATE SET at = excluded.at, epoch = excluded.epoch,"
+                " checksum = excluded.checksum",
                 self.timers.values(),
             )
         if self.answers:
@@ -154,35 +159,43 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
         # Exact strings: SQLite's module asks an adapter about each value of a subclass.
         for state in commit.states:
             path = str(state.path)
-            batch.states[path] = (path, state.kind, state.version, short(state.body), state.settled, seq, epoch)
+            batch.states[path] = stored_state(path, state, short(state.body), seq, epoch)
         for row in commit.accepted:
             last_row = max(last_row, row.row)
             if row.row in touched:
                 raise CommitFailed(f"message {row.row} was handled, returned or given up before it was accepted")
+            path, sender, body, at = str(row.path), _text(row.sender), short(row.body), float(row.at) + 0.0
+            sum = checksum(row.row, path, row.id, row.kind, row.version, sender, int(row.priority), at, body)
+            counters = counters_sum(row.row, row.deliveries, row.deaths, row.not_before)
             batch.accepted.append((
-                row.row, str(row.path), row.id, row.kind, row.version, short(row.body), _text(row.sender), row.priority,
-                row.at, row.deliveries, row.deaths, row.not_before, epoch,
+                row.row, path, row.id, row.kind, row.version, body, sender, row.priority, at, row.deliveries,
+                row.deaths, row.not_before, epoch, sum, counters,
             ))  # fmt: skip
         for number in commit.acked:
             ended.append(number)
             touched.add(number)
         for back in commit.returned:
-            batch.returned.append((back.deliveries, back.deaths, back.not_before, epoch, back.row))
+            counters = counters_sum(back.row, back.deliveries, back.deaths, back.not_before)
+            batch.returned.append((back.deliveries, back.deaths, back.not_before, epoch, counters, back.row))
             touched.add(back.row)
         for dead in commit.dead:
+            path, sender, body, at = str(dead.path), _text(dead.sender), short(dead.body), float(dead.at) + 0.0
+            sum = checksum(path, dead.id, dead.kind, dead.version, dead.reason, at, dead.row, sender, body)
             batch.dead.append((
-                str(dead.path), dead.id, dead.kind, dead.version, short(dead.body), dead.reason, dead.at, dead.row,
-                _text(dead.sender), epoch,
+                path, dead.id, dead.kind, dead.version, body, dead.reason, at, dead.row, sender, epoch, sum,
             ))  # fmt: skip
             if dead.row is not None:
                 ended.append(dead.row)
                 touched.add(dead.row)
         batch.revived.extend((message,) for message in commit.revived)
         for reply in commit.replies:
-            batch.replies.append((reply.id, str(reply.path), reply.kind, reply.version, short(reply.body), epoch))
+            path, body = str(reply.path), short(reply.body)
+            sum = checksum(reply.id, path, reply.kind, reply.version, body)
+            batch.replies.append((reply.id, path, reply.kind, reply.version, body, epoch, sum))
         batch.replies.extend(commit.forget_replies)
         for timer in commit.timers:
-            batch.timers[timer.path, timer.name] = (str(timer.path), timer.name, timer.at, epoch)
+            path, at = str(timer.path), float(timer.at) + 0.0
+            batch.timers[path, timer.name] = (path, timer.name, at, epoch, checksum(path, timer.name, at))
         batch.answers.extend((answer.state, answer.text, epoch, answer.id) for answer in commit.answers)
         heads.append(seq)
     batch.after = evolve(mark, seq=seq, hash=prev, commits=mark.commits + 1, last_row=last_row)

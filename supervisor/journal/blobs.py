@@ -21,7 +21,7 @@ from treewarden.agents.errors import JournalDamaged
 from .canonical import dump, load
 from .port import Survey
 
-__all__ = ["LIMIT", "SIZE", "Blobs", "chunks_of", "survey", "sweep", "whole"]
+__all__ = ["LIMIT", "SIZE", "Blobs", "chunks_of", "survey", "sweep", "used", "whole"]
 
 LIMIT: Final = 65_536
 """Characters of JSON that stand where they belong."""
@@ -141,12 +141,12 @@ def chunks_of(connection: sqlite3.Connection, hash: bytes) -> Iterator[bytes]:
 
 def survey(connection: sqlite3.Connection) -> Survey:
     """Count the large values. Looks at all rows that hold some, not at the values."""
-    used = _used(connection)
+    held = used(connection)
     count = size = unused = unused_size = 0
     for hash, length in connection.execute("SELECT hash, size FROM blobs"):
         count += 1
         size += length
-        if hash not in used:
+        if hash not in held:
             unused += 1
             unused_size += length
     return Survey(count=count, size=size, unused=unused, unused_size=unused_size)
@@ -158,9 +158,9 @@ def sweep(connection: sqlite3.Connection, most: int) -> Survey:
 
     Returns what is left.
     """
-    used, gone = _used(connection), 0
+    held, gone = used(connection), 0
     for id, hash, length in connection.execute("SELECT id, hash, size FROM blobs").fetchall():
-        if hash not in used:
+        if hash not in held:
             connection.execute("DELETE FROM chunks WHERE blob = ?", (id,))
             connection.execute("DELETE FROM blobs WHERE id = ?", (id,))
             gone += length
@@ -169,7 +169,7 @@ def sweep(connection: sqlite3.Connection, most: int) -> Survey:
     return survey(connection)
 
 
-def _used(connection: sqlite3.Connection) -> set[bytes]:
+def used(connection: sqlite3.Connection) -> set[bytes]:
     """The hashes of all values that some row holds."""
     heads = itertools.chain.from_iterable(
         connection.execute(

@@ -24,6 +24,7 @@ from ..core.retention import chain_start
 from . import rows as stored
 from .blobs import Blobs, whole
 from .canonical import dump, dump_sorted, load
+from .integrity import CHECKSUMS, with_sums
 from .reading import JournalFile
 from .schema import NOW, VERSION, migrate
 
@@ -83,7 +84,7 @@ def bundle_of(
             rows = connection.execute(f"SELECT * FROM {table}{where} ORDER BY {order}", given)
             names = [column[0] for column in rows.description]
             for values in rows:
-                row = dict(zip(names, values, strict=True))
+                row = {name: value for name, value in zip(names, values, strict=True) if name not in CHECKSUMS}
                 gone = _open_body(connection, row, hidden)
                 record: dict[str, Any] = {"type": "row", "table": table, "row": _plain(row)}
                 if gone:
@@ -149,7 +150,8 @@ class _Import:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._columns = {
-            table: [row[1] for row in connection.execute(f"PRAGMA table_info({table})")] for table in _TABLES
+            table: [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] not in CHECKSUMS]
+            for table in _TABLES
         }
         self._blobs = Blobs()
         self._seqs: list[int] = []
@@ -192,6 +194,7 @@ class _Import:
             row["body"] = self._blobs.shorten(row["body"])
         if table != "events" and not same and "seq" in row:
             row["seq"] = bisect.bisect_right(self._seqs, row["seq"])
+        row = with_sums(table, row)
         marks = ",".join("?" * len(row))
         self._connection.execute(f"INSERT INTO {table} ({','.join(row)}) VALUES ({marks})", tuple(row.values()))
         self._rows += 1

@@ -126,8 +126,8 @@ def _copy(connection: sqlite3.Connection, source: pathlib.Path, target: pathlib.
     connection.execute("INSERT INTO states SELECT * FROM source.states WHERE seq <= ?", (seq,))
     exact = {path for (path,) in connection.execute("SELECT path FROM states")}
     connection.execute(
-        "INSERT INTO states (path, kind, version, body, settled, seq, epoch)"
-        " SELECT path, kind, version, body, settled, seq, epoch FROM checkpoints AS kept"
+        "INSERT INTO states (path, kind, version, body, settled, seq, epoch, checksum)"
+        " SELECT path, kind, version, body, settled, seq, epoch, checksum FROM checkpoints AS kept"
         " WHERE path NOT IN (SELECT path FROM states) AND path IN (SELECT path FROM source.states)"
         " AND number = (SELECT number FROM checkpoints WHERE path = kept.path ORDER BY seq DESC, number DESC LIMIT 1)"
     )

@@ -8,21 +8,22 @@ from typing import Any, Final, TypeAlias
 
 from attrs import field
 
-from treewarden.agents.core.label import Label
 from treewarden.agents.core.values import define
 from treewarden.agents.errors import CommitFailed
 
 from .blobs import SIZE
-from .port import Commit, PruneRow, Seq
+from .integrity import about_sum, checksum, refuse_damaged_checkpoint
+from .port import CheckpointRow, Commit, KeepRow, PruneRow, Seq, StateRow
 from .together import insert
 
-__all__ = ["Keeping", "StoredState", "tags_of", "text_of_tags"]
+__all__ = ["Keeping", "StoredState", "stored_state", "tags_of", "text_of_tags"]
 
-StoredState: TypeAlias = tuple[str, str, int, str, int, int, int]
-"""path, kind, version, body, settled, seq, epoch: as in the table of states."""
+StoredState: TypeAlias = tuple[str, str, int, str, int, int, int, int]
+"""path, kind, version, body, settled, seq, epoch, checksum: as in the table of states."""
 
 _INTO: Final = (
-    "checkpoints (number, path, kind, version, settled, seq, at, name, description, tags, pinned, size, epoch, body)"
+    "checkpoints (number, path, kind, version, settled, seq, at, name, description, tags, pinned, size, epoch, body,"
+    " label_checksum, checksum)"
 )
 
 
@@ -55,7 +56,7 @@ class Keeping:
         for keep in commit.keeps:
             path = str(keep.path)
             self._must_not_be_pruned(path, prunes)
-            held = (keep.number, keep.at, *_label(keep.label), keep.pinned, epoch, path)
+            held = _held(keep, epoch)
             state = states.get(path)
             if state is None:
                 self.copies.append(held)
@@ -64,8 +65,7 @@ class Keeping:
         for kept in commit.checkpoints:
             path = str(kept.path)
             self._must_not_be_pruned(path, prunes)
-            held = (kept.number, kept.at, *_label(kept.label), kept.pinned, epoch, path)
-            self._add(held, (path, kept.kind, kept.version, shorten(kept.body), kept.settled, seq, epoch))
+            self._add(_held(kept, epoch), stored_state(path, kept, shorten(kept.body), seq, epoch))
         self.restores.extend((back.settled, seq, epoch, back.number, str(back.path)) for back in commit.restores)
         for path, wanted in prunes.items():
             for earlier in self.prunes.get(path, ()):  # it needs no turn of its own if what comes takes as much
@@ -85,7 +85,8 @@ class Keeping:
     def keep(self, connection: sqlite3.Connection) -> None:
         """To be executed before states are overwritten."""
         copy = (
-            f"INSERT INTO {_INTO} SELECT ?, path, kind, version, settled, seq, ?, ?, ?, ?, ?, {SIZE}, ?, body"
+            f"INSERT INTO {_INTO} SELECT ?, path, kind, version, settled, seq, ?, ?, ?, ?, ?, {SIZE}, ?, body,"
+            " ?, checksum"
             " FROM states WHERE path = ?"
         )
         if self.copies and connection.executemany(copy, self.copies).rowcount != len(self.copies):
@@ -95,12 +96,8 @@ class Keeping:
 
     def restore_and_prune(self, connection: sqlite3.Connection) -> None:
         """To be executed after states were overwritten."""
-        restore = (
-            "INSERT OR REPLACE INTO states (path, kind, version, body, settled, seq, epoch)"
-            " SELECT path, kind, version, body, ?, ?, ? FROM checkpoints WHERE number = ? AND path = ?"
-        )
-        if self.restores and connection.executemany(restore, self.restores).rowcount != len(self.restores):
-            raise CommitFailed("a checkpoint that it goes back to is not there: it was pruned, or never was one")
+        for back in self.restores:
+            _restore(connection, *back)
         if self.prunes:
             connection.executemany(
                 "DELETE FROM checkpoints WHERE path = ? AND NOT pinned AND at < ? AND number <= (SELECT number"
@@ -109,10 +106,11 @@ class Keeping:
             )
 
     def _add(self, held: tuple[Any, ...], state: StoredState) -> None:
-        number, at, name, description, tags, pinned, epoch, path = held
-        _, kind, version, body, settled, seq, _ = state
+        number, at, name, description, tags, pinned, epoch, label_sum, path = held
+        _, kind, version, body, settled, seq, _, sum = state
         self.rows.append((
             number, path, kind, version, settled, seq, at, name, description, tags, pinned, _size(body), epoch, body,
+            label_sum, sum,
         ))  # fmt: skip
 
     def _must_not_be_pruned(self, path: str, again: Collection[str]) -> None:
@@ -134,8 +132,32 @@ def _size(body: str) -> int:
     return int(body[1:].partition(" ")[0]) if body.startswith("@") else len(body)
 
 
-def _label(label: Label) -> tuple[str, str, str]:
-    return label.name, label.description, text_of_tags(label.tags)
+def stored_state(path: str, state: StateRow | CheckpointRow, body: str, seq: Seq, epoch: int) -> StoredState:
+    """A state as its table has it, with `body` as it is to be stored."""
+    kind, version, settled = state.kind, state.version, state.settled
+    return path, kind, version, body, settled, seq, epoch, checksum(path, kind, version, settled, seq, body)
+
+
+def _held(row: KeepRow | CheckpointRow, epoch: int) -> tuple[Any, ...]:
+    """What a checkpoint has besides its state, and the slot."""
+    at, label, tags = float(row.at) + 0.0, row.label, text_of_tags(row.label.tags)
+    sum = about_sum(row.number, at, label.name, label.description, tags, row.pinned)
+    return row.number, at, label.name, label.description, tags, row.pinned, epoch, sum, str(row.path)
+
+
+def _restore(connection: sqlite3.Connection, settled: int, seq: Seq, epoch: int, number: int, path: str) -> None:
+    found = connection.execute(
+        "SELECT kind, version, body FROM checkpoints WHERE number = ? AND path = ?", (number, path)
+    ).fetchone()
+    if found is None:
+        raise CommitFailed("a checkpoint that it goes back to is not there: it was pruned, or never was one")
+    refuse_damaged_checkpoint(connection, number, "the journal")
+    kind, version, body = found
+    connection.execute(
+        "INSERT OR REPLACE INTO states (path, kind, version, body, settled, seq, epoch, checksum)"
+        " VALUES (?,?,?,?,?,?,?,?)",
+        (path, kind, version, body, settled, seq, epoch, checksum(path, kind, version, settled, seq, body)),
+    )
 
 
 def _order_matters(path: str) -> CommitFailed:

@@ -351,7 +351,10 @@ class Journal(Protocol):
         ...
 
     async def recover(self, path: Path) -> Recovered:
-        """What is held for one slot, including everything submitted before this call."""
+        """What is held for one slot, including everything submitted before this call.
+
+        Raises `JournalDamaged` where a row of it is not what was written.
+        """
         ...
 
     async def checkpoints(self, path: Path, limit: int = 20, search: Search = EVERYTHING) -> Sequence[Checkpoint]:
@@ -359,7 +362,7 @@ class Journal(Protocol):
         ...
 
     async def checkpoint(self, number: int) -> Kept | None:
-        """One checkpoint with its state; None if it is not there (any more)."""
+        """One checkpoint with its state; None if it is not there (any more). Raises as `recover`."""
         ...
 
     async def read(self, after: Seq = START, limit: int = 500) -> Sequence[Record]:

@@ -23,6 +23,7 @@ from ..views.pruned import pruned_of
 from . import rows
 from .blobs import survey
 from .holder import Fate, Holder, ProcessTable, ProcfsTable
+from .integrity import Rows, check_all
 from .port import START, DeadRow, Kept, MessageRow, Record, Seq, StateRow, Survey
 from .rows import Held, Waiting
 from .schema import identify, unusable
@@ -95,7 +96,12 @@ class JournalFile:
     def head(self) -> Head:
         """The last event's number and hash, as the file counts them."""
         found = self._ask(meta)
-        return Head(found[1].seq, found[1].hash) if found else Head()
+        if found is None:
+            return Head()
+        head = Head(found[1].seq, found[1].hash)
+        if (type(head.seq), type(head.hash)) != (int, bytes):
+            raise JournalDamaged(f"{self.file}: table meta does not say where the events end. Restore it from a copy")
+        return head
 
     def holder(self) -> Holder | None:
         """Who owns the file, or owned it last; None if nobody ever did."""
@@ -230,6 +236,20 @@ class JournalFile:
 
         return self._ask(question)
 
+    def check_rows(self) -> Rows:
+        """Check the rows that are not in the chain, the large values, and the structure of the file."""
+
+        def question(connection: sqlite3.Connection) -> Rows:
+            version = identify(connection, str(self.file))
+            connection.execute("BEGIN")
+            try:
+                return check_all(connection, version)
+            finally:
+                if connection.in_transaction:  # SQLite may have ended it where it cannot read
+                    connection.execute("ROLLBACK")
+
+        return self._ask(question)
+
     def data_version(self) -> int:
         """A number that differs from its last value if somebody else has committed since."""
         return self._ask(rows.data_version)
@@ -279,6 +299,8 @@ def _beginning(connection: sqlite3.Connection) -> tuple[Head | None, tuple[Head,
     try:
         found = rows.first(connection)
     except sqlite3.DatabaseError:  # the check will say so of the row
+        found = None
+    if found is not None and [type(value) for value in found] != [int, bytes]:
         found = None
     try:
         cut = rows.cut(connection)

@@ -163,7 +163,20 @@ _SECOND: Final = (
     "CREATE INDEX cuts ON events (seq) WHERE kind = 'EventsPruned'",
 )
 
-_MIGRATIONS: Final = (_FIRST, _SECOND)
+_THIRD: Final = (
+    # NULL in rows that were written before: they are not checked until they are written again.
+    *(
+        f"ALTER TABLE {table} ADD COLUMN checksum INTEGER"
+        for table in ("states", "checkpoints", "mailbox", "dead_letters", "replies", "timers")
+    ),
+    # A label is not copied with its state, and the counters of a message change while it waits.
+    "ALTER TABLE checkpoints ADD COLUMN label_checksum INTEGER",
+    "ALTER TABLE mailbox ADD COLUMN counters_checksum INTEGER",
+    # The first files of version 1 were made without it.
+    "CREATE INDEX IF NOT EXISTS events_that_label ON events (seq) WHERE kind = 'IncidentLabelled'",
+)
+
+_MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD)
 """The statements that lead from version n to n + 1. A released one is never edited: files of that version exist."""
 VERSION: Final = len(_MIGRATIONS)
 

@@ -26,6 +26,7 @@ from ..loop_watch import runs_in_real_time
 from . import rows
 from .blobs import survey
 from .holder import ProcessTable, ProcfsTable
+from .integrity import refuse_damaged, refuse_damaged_checkpoint
 from .owned import OwnedFile
 from .port import START, CommandRow, Commit, DeadRow, Kept, Opened, Record, Recovered, Seq, Survey
 from .recent import Recent
@@ -180,13 +181,25 @@ class SqliteJournal:
         return pending.head
 
     async def recover(self, path: Path) -> Recovered:
-        return await self._ask(lambda connection: rows.recovered(connection, path))
+        name = str(self._claim.file)
+
+        def recovered(connection: sqlite3.Connection) -> Recovered:
+            refuse_damaged(connection, path, name)
+            return rows.recovered(connection, path)
+
+        return await self._ask(recovered)
 
     async def checkpoints(self, path: Path, limit: int = 20, search: Search = EVERYTHING) -> Sequence[Checkpoint]:
         return await self._ask(lambda connection: rows.checkpoints(connection, path, limit, search))
 
     async def checkpoint(self, number: int) -> Kept | None:
-        return await self._ask(lambda connection: rows.checkpoint(connection, number))
+        name = str(self._claim.file)
+
+        def checkpoint(connection: sqlite3.Connection) -> Kept | None:
+            refuse_damaged_checkpoint(connection, number, name)
+            return rows.checkpoint(connection, number)
+
+        return await self._ask(checkpoint)
 
     async def read(self, after: Seq = START, limit: int = 500) -> Sequence[Record]:
         recent = self._recent.after(after, limit)

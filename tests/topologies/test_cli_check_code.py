@@ -36,10 +36,11 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
     with closing(sqlite3.connect("desk.db")) as connection:
         for row in (101, 102):
             connection.execute(
-                "INSERT INTO mailbox VALUES (?, 'desk', ?, 'desk:Add', 1, '{\"amount\":1}', NULL, 2, 0, 0, 0, NULL, 1)",
+                "INSERT INTO mailbox VALUES (?, 'desk', ?, 'desk:Add', 1, '{\"amount\":1}', NULL, 2, 0, 0, 0, NULL, 1,"
+                " NULL, NULL)",
                 (row, f"t-{row}"),
             )
-        connection.execute("INSERT INTO replies VALUES ('t-1>x', 'desk', 'int', 1, '5', 1)")
+        connection.execute("INSERT INTO replies VALUES ('t-1>x', 'desk', 'int', 1, '5', 1, NULL)")
         connection.commit()
     before = list(sys.path)
     yield tmp_path / "desk.db"

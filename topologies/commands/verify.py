@@ -13,6 +13,7 @@ from treewarden.supervisor.core.chain import Fault, Verdict
 from treewarden.supervisor.core.event import EventsPruned
 from treewarden.supervisor.core.retention import boundary_faults, boundary_text
 from treewarden.supervisor.journal.anchoring import key_from, load_anchors, public_key_from
+from treewarden.supervisor.journal.integrity import Rows
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.wording import clean, plural
 
@@ -30,6 +31,8 @@ class Checked:
     kept: Anchors
     """The heads that were given."""
     faults: tuple[Fault, ...]
+    rows: Rows
+    """What is not in the chain."""
     asked: bool
     """Heads were given."""
     sign: Sign | None
@@ -52,11 +55,13 @@ def check(arguments: Namespace) -> Checked:
         heads = tuple(anchor.head for anchor in kept.anchors)
         verdict = journal.verify(anchors=heads)
         cut = journal.cut() if verdict.sound else None
+        rows = journal.check_rows()
     signed = None
     if cut is not None and by is not None and cut.mac:
         signed = by(boundary_text(cut.tree, cut.through, cut.hash, cut.count), cut.mac)
     faults = (*kept.faults, *verdict.faults, *boundary_faults(cut, heads, signed))
-    return Checked(verdict=verdict, kept=kept, faults=faults, asked=arguments.head is not None, sign=sign, cut=cut)
+    asked = arguments.head is not None
+    return Checked(verdict=verdict, kept=kept, faults=faults, rows=rows, asked=asked, sign=sign, cut=cut)
 
 
 def verify(arguments: Namespace) -> int:
@@ -67,7 +72,7 @@ def verify(arguments: Namespace) -> int:
         out.json(_object(arguments, checked))
     else:
         out.lines(_lines(arguments, checked, out))
-    return ExitCode.DAMAGED if checked.faults else ExitCode.ORDERLY
+    return ExitCode.DAMAGED if checked.faults or checked.rows.faults else ExitCode.ORDERLY
 
 
 def _same_tree(tree: str, kept: Anchors, arguments: Namespace) -> None:
@@ -80,12 +85,14 @@ def _same_tree(tree: str, kept: Anchors, arguments: Namespace) -> None:
 
 
 def _lines(arguments: Namespace, checked: Checked, out: Stdout) -> list[str]:
-    verdict, kept, faults = checked.verdict, checked.kept, checked.faults
+    verdict, kept, rows = checked.verdict, checked.kept, checked.rows
     count = plural(verdict.rows, "event")
+    faults, unlisted = (*checked.faults, *rows.faults), verdict.unlisted + rows.unlisted
     if faults:
-        head = f"{arguments.file} is damaged: {plural(len(faults) + verdict.unlisted, 'fault')} in {count}"
+        beside = f" and {plural(rows.checked, 'row')} beside them" if rows.faults else ""
+        head = f"{arguments.file} is damaged: {plural(len(faults) + unlisted, 'fault')} in {count}{beside}"
         lines = [out.paint(clean(head), "bad"), *(clean(f"  {fault}") for fault in faults)]
-        return [*lines, f"  and {verdict.unlisted} more"] if verdict.unlisted else lines
+        return [*lines, f"  and {unlisted} more"] if unlisted else lines
     lines = [out.paint(clean(f"{arguments.file} is sound: {count}, each as it was written"), "good")]
     if not kept.anchors:
         proof = "where it ends is the file's own word; --head proves that nothing was cut off or written anew"
@@ -102,10 +109,10 @@ def _lines(arguments: Namespace, checked: Checked, out: Stdout) -> list[str]:
 
 
 def _object(arguments: Namespace, checked: Checked) -> dict[str, Any]:
-    verdict, kept, faults = checked.verdict, checked.kept, checked.faults
+    verdict, kept, faults, rows = checked.verdict, checked.kept, checked.faults, checked.rows
     return {
         "file": arguments.file,
-        "sound": not faults,
+        "sound": not faults and not rows.faults,
         "events": verdict.rows,
         "pruned": checked.cut.through if checked.cut is not None else 0,
         "head": {"seq": verdict.head.seq, "hash": verdict.head.hash.hex()},
@@ -114,4 +121,13 @@ def _object(arguments: Namespace, checked: Checked) -> dict[str, Any]:
         "signatures_checked": (arguments.key or arguments.public_key) is not None,
         "faults": [{"seq": fault.seq, "kind": fault.kind, "text": fault.text} for fault in faults],
         "unlisted": verdict.unlisted,
+        "rows": {
+            "checked": rows.checked,
+            "unchecked": rows.unchecked,
+            "faults": [
+                {"table": fault.table, "key": fault.key, "kind": fault.kind, "text": fault.text}
+                for fault in rows.faults
+            ],
+            "unlisted": rows.unlisted,
+        },
     }

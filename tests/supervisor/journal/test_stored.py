@@ -78,7 +78,7 @@ async def test_what_lies_behind_an_agent_does_not_slow_its_start(tmp_path: pathl
             rows = ((n, 1.0, "desk", "Recorded", 1, "{}", b"", b"h", 1) for n in range(1, events + 1))
             connection.executemany("INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?)", rows)
             connection.execute("UPDATE meta SET seq = ?, hash = ?", (events, b"h"))
-            connection.execute("INSERT INTO states VALUES ('desk','desk:Tally',1,'{}',?,?,1)", (events, events))
+            connection.execute("INSERT INTO states VALUES ('desk','desk:Tally',1,'{}',?,?,1,NULL)", (events, events))
         steps.append(0)
 
         def connect(*args: Any, **options: Any) -> sqlite3.Connection:
