@@ -48,6 +48,9 @@ def _child(sup: Supervisor, id: str) -> Child | None:
 
 
 def _start(sup: Supervisor, step: Json) -> Steps:
+    if sup.dynamic is not ("args" in step):
+        sup.world.undecided = True
+        return ["error", "invalid"]
     if sup.dynamic:
         tag = step["args"][0]
         child = Child(tag, child_of_template(sup.node["children"][0], tag), f"{sup.path}/{tag}")
@@ -81,7 +84,7 @@ def _terminate(sup: Supervisor, step: Json) -> Steps:
     if sup.dynamic:
         if "id" in step:
             return ["error", "simple_one_for_one"]
-        process = sup.world.newest.get(step["pid_of"])
+        process: Process | None = step["pid"]
         child = next((each for each in sup.children if process is not None and _meant(each, process)), None)
         if child is None:
             return "ok" if process is not None and not process.alive else ["error", "not_found"]
@@ -103,7 +106,7 @@ def _spec(sup: Supervisor, step: Json) -> Any:
     if sup.dynamic:
         template = Child("", sup.node["children"][0], "")
         if "pid_of" in step:
-            process = sup.world.newest.get(step["pid_of"])
+            process: Process | None = step["pid"]
             ours = any(process is not None and _meant(each, process) for each in sup.children)
             known = ours or (process is not None and not process.alive)
         else:

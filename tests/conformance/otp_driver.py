@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -12,7 +13,7 @@ import trio.testing
 from attrs import evolve
 from otp_specs import Malformed, auto_shutdown, child_spec, description, supervisor_spec
 from otp_terms import INVALID, exit_as_term, exit_for, failure_as_term, ours, theirs
-from otp_world import RecordingJournal, World
+from otp_world import RecordingJournal, World, briefly
 from otpvec import Nodes, Vector, parent_of
 
 from treewarden.agents.core.exit import Failure
@@ -88,7 +89,7 @@ class Driver:
 
     def __init__(self, vector: Vector, common: Common, nursery: trio.Nursery) -> None:
         self.scenario = vector.scenario
-        self.quiet = 0.1 if "sleep" in vector.tags else 1.0
+        self.quiet = 0.1 if "sleep" in vector.tags else 10.0
         self.common = common
         self.nursery = nursery
         self.nodes = Nodes.of(vector.scenario)
@@ -127,7 +128,11 @@ class Driver:
         """Do what one step says, wait until nothing moves any more, and tell what was seen."""
         step = self.scenario["steps"][number]
         self.world.events, self.world.reports = [], []
-        result = await self._do(number, step)
+        try:
+            result = await self._do(number, step)
+        except Exception as error:
+            error.add_note(f"in step {number} {json.dumps(step)}")
+            raise
         await trio.sleep(self.quiet)
         if result is _PENDING and self.waiting[number]:
             (result,) = self.waiting.pop(number)
@@ -194,11 +199,11 @@ class Driver:
                 return self._not_started(failure_as_term(outcome))
 
     def _not_started(self, reason: Any) -> Any:
-        self.world.events.append(["start_error", "root", reason])
+        self.world.events.append(["start_error", "root", briefly(reason)])
         return ["error", reason]
 
     def _stop(self) -> str:
-        if self.root is None or self.root.exit is not None:
+        if self.root is None or self.root.exit is not None or "root" in self.world.gates:
             return "not_running"
         self.root.supervisor.order_stop("shutdown")
         return "ok"
@@ -301,12 +306,15 @@ class Driver:
             await ref.terminate_dynamic(id, life=life)
 
     async def _spec(self, ref: SupervisorRef, step: Mapping[str, Any]) -> Spec:
+        supervisor = self.common.supervisors.get(ref.path)
+        dynamic = supervisor is not None and self.nodes.dynamic(theirs(ref.path))
+        template = supervisor.spec.children[0].id if supervisor is not None and dynamic else None
         if "id" in step:
-            return await ref.spec(step["id"])
-        path, supervisor = step["pid_of"], self.common.supervisors.get(ref.path)
-        if self._is_stranger(ref, path) or supervisor is None or not self.nodes.dynamic(theirs(ref.path)):
-            return await ref.spec(self.world.pid(path))  # a pid is no id
-        return await ref.spec(supervisor.spec.children[0].id)  # all have the template's, also who is dead
+            is_tag = dynamic and step["id"] != template
+            return await ref.spec(f"tag {step['id']}" if is_tag else step["id"])  # OTP's dynamic children have no id
+        if template is None or self._is_stranger(ref, step["pid_of"]):
+            return await ref.spec(self.world.pid(step["pid_of"]))  # a pid is no id
+        return await ref.spec(template)  # all have the template's, also who is dead
 
     def _handle(self, ref: SupervisorRef, path: str) -> tuple[str, int | None]:
         """The newest incarnation of `path` as our calls name it; one that lives elsewhere is no child here."""
@@ -338,9 +346,10 @@ class Driver:
     async def _code_change(self, step: Mapping[str, Any]) -> Any:
         ref = self._ref(step["sup"])
         supervisor = self.common.supervisors.get(ref.path)
-        if step.get("returns") == "ignore":
-            return "ok"
         try:
+            if step.get("returns") == "ignore":
+                await ref.count()  # it has to be there to be asked
+                return "ok"
             spec: Any = "no spec" if "returns" in step else self._changed(step)
             if isinstance(spec, SupervisorSpec) and supervisor is not None:
                 old = supervisor.spec
@@ -361,9 +370,9 @@ class Driver:
     async def _state(self) -> dict[str, Any]:
         state: dict[str, Any] = {}
         for path, supervisor in sorted(self.common.supervisors.items()):
-            if supervisor.exit is not None:
-                continue
             name, ref = theirs(path), SupervisorRef(path, self.common.supervisors.get)
+            if supervisor.exit is not None or name in self.world.gates:  # its start function has not made it yet
+                continue
             if ref.busy:
                 state[name] = "busy"
             else:

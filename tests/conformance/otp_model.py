@@ -34,8 +34,8 @@ def run(scenario: Json) -> list[Json]:
             if number not in world.answers:
                 pending.add(number)
         state = {path: _state(each) for path, each in _supervisors(world).items()}
-        step_seen = {"events": world.events, "reports": world.reports, "completed": completed}
-        flat.append({**step_seen, "result": result, "state": state})
+        step_seen = {"events": world.events, "reports": world.reports, "completed": completed, "state": state}
+        flat.append({**step_seen, "result": result, "undecided": world.undecided})
     return flat
 
 
@@ -74,7 +74,10 @@ def _do(world: World, scenario: Json, number: int, step: Json) -> Any:
             supervisor = world.lives.get(step["sup"])
             if not isinstance(supervisor, Supervisor):
                 return ["noproc"]
-            supervisor.mailbox.append(("call", number, step))
+            meant = (
+                world.newest.get(step["pid_of"]) if "pid_of" in step else None
+            )  # a pid is read when the call is made
+            supervisor.mailbox.append(("call", number, {**step, "pid": meant}))
             return None
         case unknown:
             raise AssertionError(unknown)

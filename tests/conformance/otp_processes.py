@@ -122,6 +122,8 @@ class World:
     """All processes, and their time."""
 
     now: float = 0
+    undecided: bool = False
+    """Something has happened of which FORMAT.md does not say what comes first, or that it has no words for."""
     events: list[Any] = field(factory=list[Any])
     reports: list[Any] = field(factory=list[Any])
     attempts: dict[str, int] = field(factory=dict[str, int])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from attrs import frozen
@@ -80,7 +81,19 @@ def child_spec(node: object, world: World, *, template: bool = False) -> Spec:
             supervisor_spec(node, world, template=template) if is_supervisor(node) else _worker(node, world, template)
         )
     except (TypeError, ValueError) as error:
-        raise Malformed(str(error)) from error
+        return _broken(node, error)
+
+
+def _broken(node: dict[str, Any], error: Exception) -> Spec:
+    """A supervisor whose start will find that it cannot work with its flags and children; a worker has none."""
+
+    async def on_start(_: Path) -> None:
+        raise ValueError(str(error)) from error
+
+    with suppress(TypeError, ValueError):
+        if is_supervisor(node):
+            return SupervisorSpec(**_common(node), on_start=on_start)
+    raise Malformed(str(error)) from error
 
 
 def _worker(node: dict[str, Any], world: World, template: bool) -> ChildSpec:

@@ -50,6 +50,8 @@ class Supervisor(Process):
             return
         self.outcome = "ok"
         self.begin()
+        if self.mailbox and self.parent is not None and self.parent.path:  # both go on, side by side
+            self.world.undecided = True
         while True:
             self.busy = False
             yield lambda: bool(self.mailbox)

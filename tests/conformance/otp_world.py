@@ -29,7 +29,7 @@ from treewarden.supervisor.core.spec import BrutalKill, RestartPolicy, Spec
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.supervisor.journal.port import Commit
 
-__all__ = ["RecordingJournal", "Worker", "World"]
+__all__ = ["RecordingJournal", "Worker", "World", "briefly"]
 
 
 class Gate:
@@ -132,7 +132,7 @@ class World:
                 self.events.append(["ignore", theirs(path)])
             case ChildStartFailed(path=path, failure=failure, asked=asked):
                 reason = failure_as_term(failure)
-                self.events.append(["start_error", theirs(path), _briefly(reason)])
+                self.events.append(["start_error", theirs(path), briefly(reason)])
                 if not asked:
                     self._report(theirs(path), "start_error", reason)
             case SupervisorEnded(path=path, incarnation=_, reason=said, exit=exit, failure=failure):
@@ -203,7 +203,7 @@ class World:
         self.reports.append([parent_of(child), context, child.rpartition("/")[2], reason])
 
 
-def _briefly(reason: Any) -> Any:
+def briefly(reason: Any) -> Any:
     """Events name the outcome of a start; that somebody else runs already comes without who that is."""
     return "already_started" if reason == ["already_started", "<pid>"] else reason
 

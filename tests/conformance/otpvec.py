@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from attrs import define, field, frozen
 
-__all__ = ["Nodes", "Vector", "canonical", "compare", "load", "parent_of"]
+__all__ = ["Json", "Nodes", "Vector", "canonical", "compare", "load", "parent_of"]
 
 Json: TypeAlias = dict[str, Any]
 Event: TypeAlias = list[Any]
@@ -31,15 +31,63 @@ class Vector:
     tags: tuple[str, ...]
     scenario: Json
     trace: list[Json]
+    fault: str = ""
+    """Why it cannot be run."""
 
 
 def load(file: Path) -> list[Vector]:
-    """The vectors of a file. Raises `ValueError` for another format, `OSError`."""
-    content = json.loads(file.read_text("utf-8"))
+    """The vectors of a file. Raises `ValueError` for another format, `OSError`.
+
+    What is wrong in one vector does not stop the others: that one has `fault`, and no scenario to run.
+    """
+    try:
+        content: Any = json.loads(file.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file}: it is no JSON: {error}") from error
     if not isinstance(content, dict) or cast("Json", content).get("format") != 1:
-        raise ValueError(f"{file}: its format is not 1")
-    vectors = cast("list[Json]", content["vectors"])
-    return [Vector(each["name"], tuple(each.get("tags", ())), each["scenario"], each["trace"]) for each in vectors]
+        raise ValueError(f'{file}: its format is not 1; a vector file begins {{"format": 1, "vectors": [...]}}')
+    vectors: Any = cast("Json", content).get("vectors")
+    if not isinstance(vectors, list):
+        raise ValueError(f"{file}: vectors is {_briefly(vectors)}; it must be a list")
+    return [_vector(number, each) for number, each in enumerate(cast("list[Any]", vectors))]
+
+
+def _vector(number: int, each: Any) -> Vector:
+    if not isinstance(each, dict):
+        return Vector(f"vectors[{number}]", (), {}, [], f"it is {_briefly(each)}; it must be an object")
+    given = cast("Json", each)
+    name, tags = given.get("name"), given.get("tags", [])
+    scenario, trace = given.get("scenario"), given.get("trace")
+    known = name if isinstance(name, str) else f"vectors[{number}]"
+    fault = _fault(name, tags, scenario, trace)
+    return (
+        Vector(known, (), {}, [], fault) if fault else Vector(known, tuple(tags), cast("Json", scenario), trace or [])
+    )
+
+
+def _fault(name: Any, tags: Any, scenario: Any, trace: Any) -> str:
+    """Why this is no vector; nothing if it is one."""
+    wanted = {"name": (name, str), "tags": (tags, list), "scenario": (scenario, dict), "trace": (trace, list)}
+    if isinstance(scenario, dict):
+        inside = cast("Json", scenario)
+        wanted |= {"scenario.tree": (inside.get("tree"), dict), "scenario.steps": (inside.get("steps"), list)}
+    for where, (value, kind) in wanted.items():
+        if not isinstance(value, kind):
+            words = {str: "a text", list: "a list", dict: "an object"}
+            return f"its {where} is {_briefly(value)}; it must be {words[kind]}"
+    steps, records = cast("list[Any]", scenario["steps"]), cast("list[Any]", trace)
+    for where, values, key in (("scenario.steps", steps, "op"), ("trace", records, "state")):
+        bad = next(
+            (place for place, value in enumerate(values) if not isinstance(value, dict) or key not in value), None
+        )
+        if bad is not None:
+            return f"its {where}[{bad}] is {_briefly(values[bad])}; it must be an object with {key!r}"
+    return ""
+
+
+def _briefly(value: Any) -> str:
+    text = "missing" if value is None else json.dumps(value)
+    return text if len(text) < 80 else f"{text[:77]}..."
 
 
 def parent_of(path: str) -> str | None:
@@ -252,6 +300,8 @@ def compare(vector: Vector, flat: Sequence[Json]) -> list[str]:
         pairs = {what: (want.get(what, absent), got.get(what, absent)) for what, absent in _ABSENT.items()}
         busy = {path for path, state in want["state"].items() if state == "busy"}
         pairs["state"] = (_without(want["state"], busy), _without(got["state"], busy))
+        two = _below_killed(want) | _below_killed(got)
+        pairs["reports"] = (_unordered(pairs["reports"][0], two), _unordered(pairs["reports"][1], two))
         for what, (expected, actual) in pairs.items():
             if blurred(expected) != blurred(actual):
                 differences.append(
@@ -260,6 +310,25 @@ def compare(vector: Vector, flat: Sequence[Json]) -> list[str]:
                     f"    got      {json.dumps(actual, sort_keys=True)}"
                 )
     return differences
+
+
+def _below_killed(step: Json) -> set[str]:
+    """Supervisors whose old life ended below a killed one: OTP's new life may have reported in between, or before."""
+    ends: list[Any] = list(step.get("async", []))
+    found: set[str] = set()
+    while ends:
+        each = ends.pop()
+        if isinstance(each, dict):
+            ends += cast("Json", each)["par"]
+        elif each and isinstance(each[0], str):
+            found.add(each[1])
+        else:
+            ends += each
+    return found
+
+
+def _unordered(reports: Json, paths: set[str]) -> Json:
+    return {path: sorted(each, key=json.dumps) if path in paths else each for path, each in reports.items()}
 
 
 def _without(state: Json, busy: set[str]) -> Json:

@@ -59,7 +59,77 @@ def test_it_refuses_a_file_of_another_format(tmp_path: Path, capsys: pytest.Capt
 
 def test_no_vectors_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(FILE), "--only", "nobody"]) == 1
-    assert capsys.readouterr().out == "0 passed, 0 failed\n"
+    said = capsys.readouterr()
+    assert said.out == "0 passed, 0 failed\n"
+    assert said.err == "no vector is called nobody\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "it is no JSON"),
+        ("[" * 100_000, "it is no JSON"),
+        ("[]", "its format is not 1"),
+        ('{"format": 1}', "vectors is missing; it must be a list"),
+        ('{"format": 1, "vectors": {"a": 1}}', 'vectors is {"a": 1}; it must be a list'),
+    ],
+)
+def test_it_refuses_what_is_no_file_of_vectors(
+    text: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "bad.json"
+    file.write_text(text, "utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main([str(file)])
+    assert ended.value.code == 2
+    assert f"{file}: {why}" in capsys.readouterr().err
+
+
+GOOD: dict[str, Any] = {"name": "good", "scenario": {"tree": {"id": "root"}, "steps": [{"op": "stop"}]}}
+GOOD["trace"] = [{"events": [], "result": "not_running", "state": {}}]
+BROKEN: list[tuple[Any, str]] = [
+    ("text", 'vectors[0] []\n  it is "text"; it must be an object'),
+    ({**GOOD, "name": 7}, "vectors[0] []\n  its name is 7; it must be a text"),
+    ({**GOOD, "trace": None}, "its trace is missing; it must be a list"),
+    ({**GOOD, "tags": "suite"}, 'its tags is "suite"; it must be a list'),
+    ({**GOOD, "scenario": {"steps": []}}, "its scenario.tree is missing; it must be an object"),
+    ({**GOOD, "scenario": {"tree": {}, "steps": [{}]}}, "its scenario.steps[0] is {}; it must be an object with 'op'"),
+    ({**GOOD, "trace": [3]}, "its trace[0] is 3; it must be an object with 'state'"),
+    ({**GOOD, "scenario": {"tree": {}, "steps": [{"op": "jump"}]}}, "no step is called 'jump'"),
+    ({**GOOD, "scenario": {"tree": {}, "steps": [{"op": "exit"}]}}, 'in step 0 {"op": "exit"}'),
+]
+
+
+@pytest.mark.parametrize(("vector", "why"), BROKEN, ids=[why for _, why in BROKEN])
+def test_a_vector_that_is_none_has_failed(
+    vector: Any, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "some.json"
+    file.write_text(json.dumps({"format": 1, "vectors": [vector, GOOD]}), "utf-8")
+    assert main([str(file)]) == 1
+    said = capsys.readouterr().out
+    assert why in said
+    assert said.splitlines()[-1] == "1 passed, 1 failed"
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        {"children": [{"id": "x"}, {"id": "x"}]},
+        {"children": [{"id": "x", "type": "bogus"}]},
+        {"children": [{"id": "x", "restart": "permanent", "significant": True}]},
+        {"flags": {"intensity": -1}},
+        {"flags": {"strategy": "simple_one_for_one"}, "children": []},
+        {"children": [{"id": "t", "type": "supervisor", "flags": "none"}]},
+    ],
+)
+def test_what_is_wrong_far_down_is_found_when_that_supervisor_starts(below: dict[str, Any]) -> None:
+    child = {"id": "s", "type": "supervisor", **below}
+    scenario = {"tree": {"id": "root", "type": "supervisor", "children": [{"id": "a"}, child]}}
+    (step,) = run(Vector("made up", (), {**scenario, "steps": [{"op": "start"}]}, []))
+    assert step["events"][0] == ["start", "root/a", 1]
+    assert step["events"][-2:] == [["exit", "root/a", 1, "shutdown"], ["start_error", "root", step["result"][1]]]
+    assert step["result"][1][1][:2] == ["failed_to_start_child", "s"]
 
 
 # -- what the comparison notices
@@ -94,6 +164,22 @@ def test_a_difference_is_noticed(what: str) -> None:
 def test_what_a_busy_supervisor_shows_does_not_count() -> None:
     flat = run(EXAMPLE)
     assert not compare(changed(lambda trace: trace[1].update(state={"root": "busy"})), flat)
+
+
+def test_what_is_reported_below_a_killed_supervisor_has_no_order_but_has_to_be_there() -> None:
+    """OTP's successor is at work beside the old life; ours comes after it."""
+    old, new = ["root/s", "shutdown_error", "a", "crash"], ["root/s", "start_error", "a", "start_failed"]
+    below = {"id": "s", "type": "supervisor", "children": [{"id": "a"}]}
+    scenario: dict[str, Any] = {"tree": {"children": [below]}, "steps": [{"op": "start"}]}
+    lives = [["start", path, 1] for path in ("root/s/a", "root/s", "root")]
+    ends = [["exit", "root", 1, "killed"], ["exit", "root/s/a", 1, "crash"], ["exit", "root/s", 1, "killed"]]
+    step: dict[str, Any] = {"events": [*lives, *ends], "result": "ok", "state": {}}
+    vector = Vector("made up", (), scenario, canonical(scenario, [{**step, "reports": [new, old]}]))
+    assert not compare(vector, [{**step, "reports": [old, new]}])
+    assert compare(vector, [{**step, "reports": [old]}])
+    calm = {**step, "events": lives}
+    vector = evolve(vector, trace=canonical(scenario, [{**calm, "reports": [new, old]}]))
+    assert compare(vector, [{**calm, "reports": [old, new]}])
 
 
 def test_ends_by_a_killed_supervisor_stand_apart() -> None:
