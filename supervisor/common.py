@@ -26,6 +26,7 @@ from .core.challenger import Challenger
 from .core.event import Event
 from .core.outcomes import Outcomes
 from .core.spec import ChildSpec
+from .dependencies import Dependencies
 from .journal.port import Commit, Journal, facts
 from .outage import Outage
 from .registry import Registry
@@ -96,11 +97,13 @@ class Common:
     codecs: dict[object, Codec] = field(factory=dict[object, "Codec"])
     relay: Relay = field(factory=Relay)
     outage: Outage = field(init=False)
+    dependencies: Dependencies = field(init=False)
     _gathered: list[tuple[float, Event]] | None = field(default=None, init=False)
     """What is noted for one commit."""
 
     def __attrs_post_init__(self) -> None:
         self.outage = Outage(self.journal, self.clock, self.timers, self.registry)
+        self.dependencies = Dependencies(self)
 
     def changed_at(self, path: Path, itself: float | None = None) -> float | None:
         """When the code of a slot was changed last, by itself (`itself`) or with everything above it."""

@@ -36,6 +36,8 @@ class Remedies:
         self._common = supervisor.common
         self._broken: dict[str, tuple[str, float]] = {}
         """By trouble: the dependency that is down, and until when nobody tries it."""
+        self.attentive = self._common.dependencies.any_broken
+        """Something was broken here: from then on signals are looked at for it."""
 
     # -- intake
 
@@ -76,10 +78,13 @@ class Remedies:
     # -- a dependency
 
     def break_dependency(self, child: Child, signal: Signal, dependency: str, seconds: float) -> None:
-        """Keep quiet whoever is in the same trouble or uses what is down; then one goes first, the others after it.
+        """Keep quiet whoever uses what is down, in the whole tree, and who is in the same trouble here.
 
-        If that one fails alike, the policy breaks the dependency again, which catches the others before they start.
+        Of the users one tries when the time is over, and the others wait for how that goes. Those who declare nothing
+        follow their first one; if that fails alike, the policy breaks again, which catches them before they start.
         """
+        self.attentive = True
+        users = self._common.dependencies.break_for_all(child, signal, dependency, seconds)
         trouble = trouble_in(signal)
         if trouble:
             self._broken[trouble] = dependency, self._common.clock.now() + seconds
@@ -87,15 +92,17 @@ class Remedies:
         members = [
             member
             for member in self._supervisor.children.awake
-            if member is child
-            or member.spec.id in alike
-            or (isinstance(member.spec, ChildSpec) and dependency in member.spec.uses)
+            if (member is child or member.spec.id in alike) and member not in users
         ]
         for place, member in enumerate(members):
             self._quiet(member, dependency, seconds if place == 0 else seconds + _PROBE_SECONDS)
 
     def keeps_quiet(self, child: Child, signal: Signal) -> bool:
         """Whether `signal` is one more child in a trouble that was found out already; then it waits with the others."""
+        if not self.attentive:
+            return False
+        if self._common.dependencies.explains(child, signal):
+            return True
         if not self._broken:
             return False
         dependency, until = self._broken.get(trouble_in(signal), ("", 0.0))

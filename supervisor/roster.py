@@ -221,6 +221,8 @@ class Roster:
         if isinstance(child.spec, ChildSpec):
             child.slot = make_slot(child.path, child.spec, self._common, self._make)
             child.slot_for = child.spec
+            if child.spec.uses and self._common.dependencies.any_broken:
+                self._common.dependencies.join(child)
 
     def reorder(self, specs: Sequence[Spec]) -> list[Child]:
         """Replace the specs (OTP's code change): known ids get the new spec and keep their life, new ones are added

@@ -13,6 +13,7 @@ from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 
+from .breaker import DependencyChanged
 from .incident_events import (
     ActionPerformed,
     Decided,
@@ -39,6 +40,7 @@ __all__ = [
     "CommandAnswered",
     "DeadLettered",
     "Decided",
+    "DependencyChanged",
     "Event",
     "EventsPruned",
     "FaultInjected",
@@ -334,6 +336,7 @@ Event: TypeAlias = (
     | SignalNoted
     | IncidentOpened
     | Decided
+    | DependencyChanged
     | ActionPerformed
     | OutcomeObserved
     | IncidentClosed

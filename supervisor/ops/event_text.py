@@ -20,6 +20,7 @@ from ..core.event import (
     CommandAnswered,
     DeadLettered,
     Decided,
+    DependencyChanged,
     Event,
     EventsPruned,
     FaultInjected,
@@ -102,6 +103,10 @@ def _text(event: Event) -> str:
                 f"{action_text(event.action, event.details)}, confidence {number(event.confidence)}, "
                 f"{event.policy}: {event.rule} (incident {event.incident})"
             )
+        case DependencyChanged():
+            whom = f" for {plural(len(event.users), 'user')}"
+            lasts = f", {duration(event.seconds)}" if event.seconds else ""
+            return f"{event.dependency} is {event.passage.replace('_', '-')}{whom}{lasts}" + _after(event.why)
         case IntakeChanged():
             waited = f", the oldest has waited {duration(event.oldest)}" if event.oldest else ""
             return f"{event.admits} of {event.of} messages may wait{waited}" + _after(event.why)
@@ -213,6 +218,7 @@ _STYLES: Final[Mapping[type[Event], str]] = {
     JournalFailed: "bad",
     SupervisorEnded: "warn",
     IncidentOpened: "warn",
+    DependencyChanged: "warn",
     IntakeChanged: "warn",
     Decided: "warn",
     IncidentLabelled: "good",

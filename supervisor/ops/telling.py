@@ -14,6 +14,7 @@ from ..core.event import (
     ChildStartFailed,
     DeadLettered,
     Decided,
+    DependencyChanged,
     Event,
     FaultInjected,
     IncidentClosed,
@@ -103,6 +104,7 @@ def story_lines(
 _TOLD: Final[dict[type[Event], str]] = {
     OutcomeObserved: "outcome",
     ActionPerformed: "performed",
+    DependencyChanged: "dependency",
     IntakeChanged: "intake",
 }
 
@@ -189,6 +191,7 @@ class Teller:
                 ChildStartFailed()
                 | ActionPerformed()
                 | IntakeChanged()
+                | DependencyChanged()
                 | DeadLettered()
                 | MessageReplayed()
                 | RolledBack()
@@ -217,6 +220,7 @@ _WORDS: Final[dict[type[Event], str]] = {
     DeadLettered: "dead letter",
     MessageReplayed: "put back",
     ActionPerformed: "performed",
+    DependencyChanged: "dependency",
     IntakeChanged: "intake",
     RolledBack: "rolled back",
     TreeReloaded: "reloaded",

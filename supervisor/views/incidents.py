@@ -14,6 +14,7 @@ from ..core.event import (
     ActionPerformed,
     DeadLettered,
     Decided,
+    DependencyChanged,
     FaultInjected,
     IncidentClosed,
     IncidentLabelled,
@@ -32,8 +33,8 @@ __all__ = ["READS", "Incidents", "Story", "StoryEvent", "StoryLine", "fold"]
 READS: Final = frozenset(
     kind.__name__
     for kind in (
-        ActionPerformed, DeadLettered, Decided, FaultInjected, IncidentClosed, IncidentLabelled, IncidentOpened,
-        IntakeChanged, OutcomeObserved, RolledBack, SignalNoted, TreeClosed, TreeOpened,
+        ActionPerformed, DeadLettered, Decided, DependencyChanged, FaultInjected, IncidentClosed, IncidentLabelled,
+        IncidentOpened, IntakeChanged, OutcomeObserved, RolledBack, SignalNoted, TreeClosed, TreeOpened,
     )
 )  # fmt: skip
 """The events that it is made of."""
@@ -46,6 +47,7 @@ StoryEvent: TypeAlias = (
     | Decided
     | ActionPerformed
     | IntakeChanged
+    | DependencyChanged
     | OutcomeObserved
     | DeadLettered
     | RolledBack
@@ -132,6 +134,7 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
                 | FaultInjected(path=path)
                 | ActionPerformed(path=path)
                 | IntakeChanged(path=path)
+                | DependencyChanged(path=path)
             ):
                 if path in current:
                     stories[current[path]] = _with(stories[current[path]], record, record.event)

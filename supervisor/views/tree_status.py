@@ -19,6 +19,7 @@ from ..core.event import (
     ChildStartFailed,
     DeadLettered,
     Decided,
+    DependencyChanged,
     Event,
     FaultInjected,
     IncidentClosed,
@@ -40,8 +41,8 @@ READS: Final = frozenset(
     kind.__name__
     for kind in (
         ChaosBegan, ChaosEnded, ChildEnded, ChildIgnored, ChildStartFailed, ChildStarted, DeadLettered, Decided,
-        FaultInjected, IncidentClosed, IncidentOpened, IntakeChanged, MessageReturned, RolledBack, SupervisorEnded,
-        SupervisorStarted, TreeClosed, TreeOpened, TreeReloaded,
+        DependencyChanged, FaultInjected, IncidentClosed, IncidentOpened, IntakeChanged, MessageReturned, RolledBack,
+        SupervisorEnded, SupervisorStarted, TreeClosed, TreeOpened, TreeReloaded,
     )
 )  # fmt: skip
 """The events that change it; of others only the number and time of the last one are taken note of."""
@@ -227,10 +228,25 @@ def _about_slot(slots: Mapping[Path, SlotView], event: Event, at: float) -> Iter
             yield path, {"dead": (slots[path].dead if path in slots else 0) + 1}
         case IntakeChanged(path=path, admits=admits, of=most):
             yield path, {"note": "" if admits == most else f"admits {admits} of {most}"}
+        case DependencyChanged():
+            yield from _dependency(slots, event, at)
         case RolledBack(path=path, to=to):
             yield path, {"note": f"rolled back to {'its first state' if to is None else f'checkpoint {to}'}"}
         case _:
             pass
+
+
+def _dependency(slots: Mapping[Path, SlotView], event: DependencyChanged, at: float) -> Iterator[tuple[Path, _Changes]]:
+    """All its users wait, one of them tries, or nobody has to wait any more."""
+    waits, tries = f"waits for {event.dependency}", f"tries {event.dependency}"
+    for user in event.users:
+        slot = slots.get(user)
+        if event.passage == "open":
+            yield user, {"note": waits, "until": at + event.seconds}
+        elif event.passage == "half_open":
+            yield user, {"note": tries if user == event.path else waits, "until": None}
+        elif slot is not None and slot.note in (waits, tries):
+            yield user, {"note": "", "until": None}
 
 
 def _life(slot: SlotView | None, incarnation: int, at: float) -> dict[str, object]:

@@ -21,6 +21,7 @@ from treewarden.supervisor.core.event import (
     CommandAnswered,
     DeadLettered,
     Decided,
+    DependencyChanged,
     Event,
     EventsPruned,
     FaultInjected,
@@ -109,6 +110,12 @@ TEXTS: tuple[tuple[Event, str], ...] = (
     (
         ActionPerformed(path=WRITER, action="warm_up", outcome="succeeded", after=0.5, by="ada"),
         "warm_up succeeded after 0.5 s (by ada)",
+    ),
+    (
+        DependencyChanged(
+            path=WRITER, dependency="api", passage="half_open", users=(WRITER,), seconds=5.0, why="one user tries"
+        ),
+        "api is half-open for 1 user, 5 s: one user tries",
     ),
     (
         IntakeChanged(path=WRITER, admits=8, of=16, oldest=2.5, why="messages wait too long"),

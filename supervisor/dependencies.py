@@ -1,0 +1,246 @@
+"""Broken dependencies: nobody in the tree who uses one works until one of them has found that it is back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from attrs import evolve, field
+
+from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import define
+from treewarden.agents.ports import Alarm
+from treewarden.agents.slot import Slot
+
+from .core.breaker import (
+    CLOSED,
+    PROBE_WITHIN,
+    Breaker,
+    DependencyChanged,
+    Passage,
+    blames,
+    disproves,
+    opened,
+    probing,
+    reopened,
+)
+from .core.signal import Signal
+from .core.spec import ChildSpec
+from .core.symptom import trouble_in
+
+if TYPE_CHECKING:
+    from .child import Child
+    from .common import Common
+    from .supervisor import Supervisor
+
+__all__ = ["Dependencies"]
+
+_LOOK_EVERY: Final = 1.0
+"""Seconds between two looks at a probe."""
+
+
+@define(eq=False)
+class _Broken:
+    """One dependency that is not closed."""
+
+    trouble: str
+    origin: Path
+    """Whose trouble it was first."""
+    breaker: Breaker = CLOSED
+    paused: dict[Slot, None] = field(factory=dict[Slot, None])
+    delayed: dict[Child, int] = field(factory=dict["Child", int])
+    """Restarts that were put off, by the token that they then had."""
+    handled: int = 0
+    """What the probe's slot had settled when it was let through."""
+    alarm: Alarm | None = None
+
+
+class Dependencies:
+    """The broken dependencies of one tree. Those that are not here are closed, also at the start of each process.
+
+    All of it happens at once, in the loop of the tree; nothing here is waited for.
+    """
+
+    def __init__(self, common: Common) -> None:
+        self._common = common
+        self._broken: dict[str, _Broken] = {}
+
+    @property
+    def any_broken(self) -> bool:
+        """Whether one of them is not closed."""
+        return bool(self._broken)
+
+    def break_for_all(self, child: Child, signal: Signal, dependency: str, seconds: float) -> list[Child]:
+        """Let nobody use it for `seconds`. Returns its users; where nobody declares it, nothing is done."""
+        users = [user for _, user in self._users(dependency)]
+        if users:
+            broken = self._broken.setdefault(dependency, _Broken(trouble_in(signal), child.path))
+            after = opened(broken.breaker, self._common.clock.now(), seconds)
+            self._open(dependency, broken, after, child, "its supervisor decided so")
+        return users
+
+    def explains(self, child: Child, signal: Signal) -> bool:
+        """Whether a signal is only what was to be expected of a user; then it waits. The probe's failure is judged."""
+        if not self._broken or not isinstance(child.spec, ChildSpec):
+            return False
+        for name in child.spec.uses:
+            broken = self._broken.get(name)
+            if broken is None:
+                continue
+            if broken.breaker.passage is Passage.HALF_OPEN and broken.breaker.probe == child.path:
+                if disproves(signal, broken.trouble):
+                    self._reopen(name, broken, child, "the probe failed")
+            elif blames(signal, broken.trouble):
+                self._keep(name, broken, child, down=True)
+                return True
+        return False
+
+    def join(self, child: Child) -> None:
+        """Somebody is about to begin: it waits too, if it uses what is broken and is not the one that tries."""
+        if isinstance(child.spec, ChildSpec):
+            for name in child.spec.uses:
+                broken = self._broken.get(name)
+                if broken is not None and not self._is_probe(broken, child):
+                    self._keep(name, broken, child)
+
+    # -- transitions
+
+    def _open(self, name: str, broken: _Broken, after: Breaker, child: Child, why: str) -> None:
+        if after is not broken.breaker:
+            broken.breaker = after
+            self._look_at(name, broken, after.until)
+            self._note(name, broken, child.path, after.until - self._common.clock.now(), why)
+        for supervisor, user in self._users(name):
+            supervisor.remedies.attentive = True
+            self._keep(name, broken, user, down=user is child)
+
+    def _reopen(self, name: str, broken: _Broken, child: Child, why: str) -> None:
+        now, spread = self._common.clock.now(), self._common.random.random()
+        self._open(name, broken, reopened(broken.breaker, now, spread), child, why)
+
+    def _look(self, name: str) -> None:
+        broken = self._broken[name]
+        now = self._common.clock.now()
+        if broken.breaker.passage is Passage.OPEN:
+            self._let_one_through(name, broken)
+            return
+        users = {user.path: user for _, user in self._users(name)}
+        probe = users.get(broken.breaker.probe) if broken.breaker.probe is not None else None
+        slot = probe.slot if probe is not None else None
+        if probe is None or slot is None or probe.state in (SlotState.HELD, SlotState.DOWN):
+            self._hand_over(name, broken, now)
+        elif probe.current is not None and slot.handled > broken.handled:
+            self._close(name, broken, probe.path, "the probe worked")
+        elif now >= broken.breaker.until:
+            self._reopen(name, broken, probe, "the probe took too long")
+        elif probe.current is None or slot.busy is not None or slot.has_work:
+            self._look_at(name, broken, now + _LOOK_EVERY)
+        elif any(_is_eager(user) for user in users.values() if user is not probe):
+            self._hand_over(name, broken, now)
+        else:
+            self._close(name, broken, probe.path, "nobody has anything to do with it")
+
+    def _hand_over(self, name: str, broken: _Broken, now: float) -> None:
+        """The probe could find nothing out."""
+        broken.breaker = evolve(broken.breaker, passage=Passage.OPEN, until=now)
+        for _, user in self._users(name):
+            self._keep(name, broken, user)
+        self._let_one_through(name, broken)
+
+    def _let_one_through(self, name: str, broken: _Broken) -> None:
+        able = [user for _, user in self._users(name) if user.current is not None or user.state is SlotState.RESTARTING]
+        chosen = [user for user in able if _is_eager(user)] or able
+        by_path = {user.path: user for user in chosen}
+        after = probing(broken.breaker, self._common.clock.now(), tuple(by_path))
+        if after.probe is None or after.passage is not Passage.HALF_OPEN:
+            if not able:
+                self._close(name, broken, broken.breaker.probe or broken.origin, "nobody who uses it is left")
+            else:
+                self._look_at(name, broken, broken.breaker.until)
+            return
+        broken.breaker = after
+        probe = by_path[after.probe]
+        self._note(name, broken, probe.path, 0.0, "one user tries")
+        broken.handled = probe.slot.handled if probe.slot is not None else 0
+        self._release(name, broken, probe)
+        probe.note = f"tries {name}"
+        self._look_at(name, broken, self._common.clock.now() + _LOOK_EVERY)
+
+    def _close(self, name: str, broken: _Broken, path: Path, why: str) -> None:
+        del self._broken[name]
+        broken.breaker = CLOSED
+        self._note(name, broken, path, 0.0, why)
+        for _, user in self._users(name):
+            self._release(name, broken, user)
+        for slot in broken.paused:
+            slot.resume(_waits(name))
+
+    # -- one user
+
+    def _keep(self, name: str, broken: _Broken, child: Child, *, down: bool = False) -> None:
+        """Hand it no messages, and start it later; `down`: it has just ended, and is to be restarted."""
+        if child.slot is not None:
+            child.slot.pause(_waits(name))
+            broken.paused[child.slot] = None
+        pending = child.state is SlotState.RESTARTING or (down and child.state is SlotState.DOWN)
+        if child.current is None and pending:
+            remaining = max(0.0, broken.breaker.until - self._common.clock.now())
+            self._delay(child, remaining + PROBE_WITHIN + _LOOK_EVERY)
+            broken.delayed[child] = child.token
+        if child.current is not None or pending:
+            child.note = _waits(name)
+
+    def _release(self, name: str, broken: _Broken, child: Child) -> None:
+        if child.slot is not None:
+            broken.paused.pop(child.slot, None)
+            child.slot.resume(_waits(name))
+        if child.note in (_waits(name), f"tries {name}"):
+            child.note = ""
+        delayed = broken.delayed.pop(child, None)
+        elsewhere = any(child in other.delayed for other in self._broken.values() if other is not broken)
+        if delayed == child.token and child.state is SlotState.RESTARTING and not elsewhere:
+            self._delay(child, 0.0)
+
+    def _delay(self, child: Child, seconds: float) -> None:
+        supervisor = self._common.supervisors.get(child.path.parent)
+        if supervisor is not None:
+            supervisor.restarts.delay(child, seconds)
+
+    def _is_probe(self, broken: _Broken, child: Child) -> bool:
+        return broken.breaker.passage is Passage.HALF_OPEN and broken.breaker.probe == child.path
+
+    # -- all of them
+
+    def _users(self, name: str) -> list[tuple[Supervisor, Child]]:
+        """Everybody in the tree who declares it, in start order. Sleepers use nothing."""
+        return [
+            (supervisor, child)
+            for supervisor in self._common.supervisors.values()
+            for child in supervisor.children.awake
+            if isinstance(child.spec, ChildSpec) and name in child.spec.uses
+        ]
+
+    def _look_at(self, name: str, broken: _Broken, when: float) -> None:
+        if broken.alarm is not None:
+            broken.alarm.cancel()
+        broken.alarm = self._common.timers.at(when, lambda: self._due(name, broken))
+
+    def _due(self, name: str, broken: _Broken) -> None:
+        if self._broken.get(name) is broken:
+            self._look(name)
+
+    def _note(self, name: str, broken: _Broken, path: Path, seconds: float, why: str) -> None:
+        users = tuple(user.path for _, user in self._users(name))
+        passage = str(broken.breaker.passage)
+        self._common.note(
+            DependencyChanged(path=path, dependency=name, passage=passage, users=users, seconds=seconds, why=why)
+        )
+
+
+def _is_eager(user: Child) -> bool:
+    """Whether it would use it at once."""
+    return user.state is SlotState.RESTARTING or (user.slot is not None and len(user.slot) > 0)
+
+
+def _waits(name: str) -> str:
+    return f"waits for {name}"
