@@ -109,6 +109,7 @@ class Supervisor(Incarnation):
                 self._begin(outcome or self._failure or NOT_STARTED)
         finally:
             self.conclude(KILLED)
+            self._refuse_calls(KILLED)  # of callers who are not cancelled with the tree
             self._leave()
 
     async def _prepare(self) -> Failure | Ignore | None:

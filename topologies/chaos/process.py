@@ -97,7 +97,8 @@ class Process:
         try:
             with self._scope:
                 async with open_tree(blueprint, journal=journal, clock=clock, seed=world.seed) as tree:
-                    self._begin(tree)
+                    if self.alive:  # else it died while the tree began, and nobody is to see that tree
+                        self._begin(tree)
                     await tree.wait_ended()
         except (TreeFailed, JournalError) as error:
             if self.alive and (self.tree is None or isinstance(error, JournalError)):

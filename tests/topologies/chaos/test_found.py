@@ -13,7 +13,7 @@ from treewarden.topologies import tree
 from treewarden.topologies.chaos.run import Setting, run_world
 from treewarden.topologies.chaos.subjects import SUBJECTS
 from treewarden.topologies.chaos.world import World
-from treewarden.topologies.core.faults import Injection
+from treewarden.topologies.core.faults import Injection, Trigger
 
 SLOW = Injection("slow", "*", 0.0, knobs={"seconds": 1.0})
 
@@ -36,6 +36,15 @@ def test_it_keeps_its_place_over_a_crash(subject: str, seed: int) -> None:
     """Seeds 8 and 35: with a crash of the process after that, later messages were handled before it."""
     faults = (SLOW, Injection("kill_supervisor", "*", 0.1), Injection("crash", "*", 0.4, knobs={"down": 1.0}))
     run = run_world(SUBJECTS[subject].run, seed, Setting(within=2.0), injections=faults)
+    assert (run.failures, run.faults.get("crash")) == ((), 1)
+
+
+@pytest.mark.parametrize("durability", ["message", "checkpoint", "volatile"])
+@pytest.mark.parametrize("place", ["commit", "committed"])
+def test_a_process_that_dies_while_its_tree_begins_leaves_no_call_unanswered(durability: str, place: str) -> None:
+    """Sweep of dynamic/*: the start of a child that was asked of such a tree was neither refused nor answered."""
+    died = (Injection("crash", "*", 0.0, knobs={"down": 0.5}, trigger=Trigger(place, 2)),)
+    run = run_world(SUBJECTS[f"dynamic/{durability}"].run, 1, Setting(within=1.0), injections=died)
     assert (run.failures, run.faults.get("crash")) == ((), 1)
 
 
