@@ -53,6 +53,8 @@ class Acting:
         self._remedies = supervisor.remedies
         self._restarts = supervisor.restarts
         self._judge = supervisor.judge
+        self._judged: AgentLife | Supervisor | None = None
+        """Who has ended, while a decision about it waits for the journal."""
 
     def decide(self, child: Child, signal: Signal, life: AgentLife | Supervisor | None = None) -> Rest:
         """Decide what to do about a signal and do it; `life` has ended with it. Returns what is left to wait for."""
@@ -65,6 +67,7 @@ class Acting:
                 return_in_hand(life, Resume(), self._common)
             return None
         if child.incident is not None and self._remedies.keeps_checkpoints(child):
+            self._judged = life
             return self._decide_looking_back(child, signal, life)
         return self._decide(child, signal, life, 0)
 
@@ -77,6 +80,7 @@ class Acting:
     def _decide(self, child: Child, signal: Signal, life: AgentLife | Supervisor | None, checkpoints: int) -> Rest:
         decision, events = self._judge.decide(child, signal, self._children.order, checkpoints)
         self._common.note(*events)
+        self._judged = None
         if life is not None:
             return_in_hand(life, decision.action, self._common)
         if isinstance(decision.action, Escalate):
@@ -86,6 +90,12 @@ class Acting:
             return self._act_and_watch(rest, child, signal)
         self._watch(child, signal)
         return None
+
+    def abandon(self) -> None:
+        """Nothing more is decided. What who was being judged had in hand is for the next life of its slot."""
+        if self._judged is not None:
+            return_in_hand(self._judged, Resume(), self._common)
+            self._judged = None
 
     async def _act_and_watch(self, rest: Coroutine[Any, Any, Exit | None], child: Child, signal: Signal) -> Exit | None:
         exit = await rest

@@ -232,6 +232,7 @@ class Supervisor(Incarnation):
 
     async def _abandon(self) -> None:
         """It was killed: workers go with it at once, supervisors below it end in order, as in OTP."""
+        self.acting.abandon()
         self.children.leave_asleep()
         lives = [child.current for child in self.children.awake if child.current is not None]
         for life in lives:

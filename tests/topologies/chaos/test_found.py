@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+from attrs import evolve
 
 from treewarden.agents import Agent
 from treewarden.agents.core.path import Path
@@ -37,6 +38,22 @@ def test_it_keeps_its_place_over_a_crash(subject: str, seed: int) -> None:
     faults = (SLOW, Injection("kill_supervisor", "*", 0.1), Injection("crash", "*", 0.4, knobs={"down": 1.0}))
     run = run_world(SUBJECTS[subject].run, seed, Setting(within=2.0), injections=faults)
     assert (run.failures, run.faults.get("crash")) == ((), 1)
+
+
+def test_who_is_judged_when_its_supervisor_is_killed_keeps_what_it_had_in_hand() -> None:
+    """Seed 278 of nested/message: the decision was waiting for the journal, and the message waited for ever."""
+    slow, kill = SLOW, Injection("kill", "*", 0.0, 0.0)
+    faults = (
+        Injection("crash", "*", 0.065407, knobs={"down": 1.0}),
+        *(evolve(slow, at=at) for at in (0.414746, 0.55749)),
+        evolve(kill, at=1.43186),
+        Injection("stubborn", "*", 1.78114, knobs={"seconds": 20.0}),
+        evolve(kill, at=2.16075),
+        Injection("suspend", "*", 2.72087, knobs={"seconds": 30.0}),
+        Injection("kill_supervisor", "*", 3.59132),
+    )
+    run = run_world(SUBJECTS["nested/message"].run, 278, Setting(within=4.0), injections=faults, scale=0.5)
+    assert (run.failures, run.faults.get("stubborn"), run.faults.get("kill_supervisor")) == ((), 1, 1)
 
 
 @pytest.mark.parametrize("durability", ["message", "checkpoint", "volatile"])
