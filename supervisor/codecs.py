@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from treewarden.agents.agent import Agent, reply_type, state_type
 from treewarden.agents.errors import ConfigurationError
@@ -11,9 +12,14 @@ from .journal.codec import Codec
 
 __all__ = ["codec_of_class"]
 
+_KEPT: Final = 256
+"""Classes whose codecs are kept: to compile one takes a few milliseconds, and it depends on nothing but the class."""
 
+
+@lru_cache(_KEPT)
 def codec_of_class(agent: type[Agent[Any]]) -> Codec:
-    """Raises `ConfigurationError` for a state or message that cannot be stored."""
+    """The same for every tree of this process. Raises `ConfigurationError` for a state or message that cannot be
+    stored."""
     types = (state_type(agent), *agent.handlers)
     replies = tuple(reply_type(kind) for kind in agent.handlers)
     try:

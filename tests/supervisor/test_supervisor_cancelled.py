@@ -1,4 +1,4 @@
-"""A tree that is cancelled from outside: whoever waits for one of its supervisors, and is not cancelled, hears of it."""
+"""A tree that is cancelled from outside: who waits for one of its supervisors, and is not cancelled, hears of it."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from attrs import define, evolve, field, frozen
 from ..core.intervals import said
 from ..core.shrinking import Reduced, shrink
 from .replaying import Replay, code_of
-from .run import Body, Run, Setting, run_world
+from .run import Body, Run, Setting, collecting_rarely, run_world
 
 __all__ = ["Campaign", "Finding", "find", "rerun", "run_seeds"]
 
@@ -81,14 +81,15 @@ def run_seeds(
 ) -> Campaign:
     """Run `body` under each seed, until `stop_after` have failed; `done` is told of every run."""
     total = Campaign()
-    for seed in seeds:
-        run = run_world(body, seed, setting)
-        total.add(run)
-        done(run)
-        if run.failed:
-            total.findings.append(find(body, run, test=test))
-            if len(total.findings) >= stop_after:
-                break
+    with collecting_rarely():
+        for seed in seeds:
+            run = run_world(body, seed, setting)
+            total.add(run)
+            done(run)
+            if run.failed:
+                total.findings.append(find(body, run, test=test))
+                if len(total.findings) >= stop_after:
+                    break
     return total
 
 

@@ -8,18 +8,23 @@ runs still work, and are marked as not replayable.
 from __future__ import annotations
 
 import importlib
+import math
 import random
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, MutableSequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-__all__ = ["missing_names", "ordered_by", "worker_threads_told"]
+import trio.testing
+
+__all__ = ["missing_names", "ordered_by", "simulated_clock", "worker_threads_told"]
 
 _LOOP: Final = "trio._core._run"
 _SWITCH: Final = "_ALLOW_DETERMINISTIC_SCHEDULING"
 _CHANCE: Final = "_r"
 _THREADS: Final = "trio._core._thread_cache"
 _CACHE: Final = "THREAD_CACHE"
+_FOR_EVER: Final = 999_999_999.0
+"""Seconds that a wait takes at a clock that stands."""
 
 
 def missing_names() -> tuple[str, ...]:
@@ -37,12 +42,47 @@ def ordered_by(seed: int) -> Generator[None]:
         return
     before = getattr(loop, _SWITCH), getattr(loop, _CHANCE)
     setattr(loop, _SWITCH, True)
-    setattr(loop, _CHANCE, random.Random(seed))
+    setattr(loop, _CHANCE, _Order(seed))
     try:
         yield
     finally:
         setattr(loop, _SWITCH, before[0])
         setattr(loop, _CHANCE, before[1])
+
+
+class _Order(random.Random):
+    """The same draws, without the way to them where nothing is drawn: most batches are one task."""
+
+    def shuffle(self, x: MutableSequence[Any]) -> None:
+        if len(x) > 1:
+            super().shuffle(x)
+
+
+def simulated_clock() -> trio.testing.MockClock:
+    """A clock that stands still while anybody can go on, and otherwise jumps to what comes next.
+
+    trio's own computes the time out of the computer's each time that it is asked, and asks the whole loop how it is
+    before each jump; this one knows that it stands. Where trio has other private names, it is trio's own.
+    """
+    clock: Any = trio.testing.MockClock(autojump_threshold=0)
+    runs: Any = getattr(_module(_LOOP), "GLOBAL_RUN_CONTEXT", None)
+    if runs is None or not (hasattr(clock, "_autojump") and hasattr(clock, "_virtual_base")):
+        return clock
+
+    def current_time() -> float:
+        return clock._virtual_base
+
+    def deadline_to_sleep_time(deadline: float) -> float:
+        return 0.0 if deadline <= clock._virtual_base else _FOR_EVER
+
+    def autojump() -> None:
+        jump = runs.runner.deadlines.next_deadline() - clock._virtual_base
+        if 0 < jump < math.inf:
+            clock._virtual_base += jump
+
+    clock.current_time, clock.deadline_to_sleep_time = current_time, deadline_to_sleep_time
+    clock._autojump = autojump
+    return clock
 
 
 @contextmanager

@@ -38,6 +38,11 @@ class Gate:
     """Set when whoever is held up is to go on."""
     _armed: list[_Armed] = field(factory=list[_Armed])
 
+    @property
+    def is_armed(self) -> bool:
+        """Whether anything may strike whoever passes."""
+        return bool(self._armed or self.poisoned)
+
     def arm(self, kind: str, target: str, knobs: Mapping[str, Knob], *, times: int = 1, seconds: float = inf) -> None:
         """Let `kind` strike the next `times` that `target` fits, within so many seconds."""
         self._armed.append(_Armed(kind, target, knobs, times, self.now() + seconds))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from functools import wraps
+from contextvars import ContextVar
+from functools import lru_cache, wraps
 from typing import Any, Final, TypeAlias, cast
 
 import trio
@@ -19,15 +20,23 @@ from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.decision import Policy
 from treewarden.supervisor.core.guards import Declined, Option
 from treewarden.supervisor.core.ladder import ladder
-from treewarden.supervisor.core.spec import ChildSpec, Spec, SupervisorSpec
+from treewarden.supervisor.core.spec import Spec, SupervisorSpec
 
 from ..core.blueprint import Blueprint
 from ..core.faults import Knob
 from .gate import Gate
 
-__all__ = ["BadVersion", "Poisoned", "instrumented", "with_gates", "with_next_version"]
+__all__ = ["BadVersion", "Poisoned", "instrumented", "the_gate", "with_gates", "with_next_version"]
 
 Start: TypeAlias = Callable[[Any], Coroutine[Any, Any, Any]]
+Find: TypeAlias = Callable[[], Gate]
+"""Gives the gate that is to be passed."""
+
+the_gate: Final[ContextVar[Gate]] = ContextVar("treewarden_chaos_gate")
+"""The gate of the world that the running task is part of. Classes with gates ask for it, and so serve every world:
+what is compiled for a class is compiled once, and not for each run."""
+_CLASSES: Final = 256
+"""How many classes are kept with their gates; a run has a handful."""
 
 _VOLATILE_ONLY: Final = ("drop", "duplicate", "delay", "reorder")
 """What may be done to a message whose mailbox promises nothing about it."""
@@ -42,14 +51,22 @@ class BadVersion(Exception):
 
 
 def instrumented(blueprint: Blueprint, gate: Gate) -> Blueprint:
-    """`blueprint` with gates in front of its handlers, starts and policies. It starts the same slots."""
-    return _supervisor(evolve(blueprint, policy=blueprint.policy or ladder()), ROOT, gate, {}, starts=True)
+    """`blueprint` with gates in front of its handlers, starts and policies. It starts the same slots.
+
+    Who passes one asks for `the_gate`, which has to be `gate`.
+    """
+    made = _made(_class_of_worlds)
+    return _supervisor(evolve(blueprint, policy=blueprint.policy or ladder()), ROOT, made, policies=gate)
 
 
 def with_gates(blueprint: Blueprint, gate: Gate, made: dict[Any, Any]) -> Blueprint:
     """`blueprint` with gates in front of its handlers only. `made` remembers what was made of which agent, so that
     what has not changed is the same in the next blueprint too."""
-    return _supervisor(blueprint, ROOT, gate, made, starts=False)
+
+    def found() -> Gate:
+        return gate
+
+    return _supervisor(blueprint, ROOT, _made(lambda agent: _gated_class(agent, found, starts=False), made))
 
 
 def with_next_version(blueprint: Blueprint, path: Path) -> Blueprint | None:
@@ -71,6 +88,7 @@ def with_next_version(blueprint: Blueprint, path: Path) -> Blueprint | None:
     return changed if found else None
 
 
+@lru_cache(_CLASSES)
 def _next_version(agent: type[Agent[Any]]) -> type[Agent[Any]]:
     body = {"__module__": agent.__module__, "__qualname__": agent.__qualname__, "__doc__": agent.__doc__}
     later = type(agent.__name__, (agent,), body)
@@ -78,38 +96,51 @@ def _next_version(agent: type[Agent[Any]]) -> type[Agent[Any]]:
     return later
 
 
-def _supervisor(spec: SupervisorSpec, path: Path, gate: Gate, made: dict[Any, Any], *, starts: bool) -> SupervisorSpec:
-    children = tuple(_spec(child, path / child.id, gate, made, starts=starts) for child in spec.children)
-    policy = _Gated(spec.policy, gate, path) if starts and spec.policy is not None else spec.policy
+def _supervisor(
+    spec: SupervisorSpec, path: Path, made: Callable[[Any], Any], *, policies: Gate | None = None
+) -> SupervisorSpec:
+    children = tuple(_spec(child, path / child.id, made, policies) for child in spec.children)
+    policy = _Gated(spec.policy, policies, path) if policies is not None and spec.policy is not None else spec.policy
     return evolve(spec, children=children, policy=policy)
 
 
-def _spec(spec: Spec, path: Path, gate: Gate, made: dict[Any, Any], *, starts: bool) -> Spec:
+def _spec(spec: Spec, path: Path, made: Callable[[Any], Any], policies: Gate | None) -> Spec:
     if isinstance(spec, SupervisorSpec):
-        return _supervisor(spec, path, gate, made, starts=starts)
-    return _agent(spec, gate, made, starts=starts)
+        return _supervisor(spec, path, made, policies=policies)
+    return evolve(spec, agent=made(spec.agent))
 
 
-def _agent(spec: ChildSpec, gate: Gate, made: dict[Any, Any], *, starts: bool) -> ChildSpec:
-    if spec.agent not in made:
-        make = _gated_class if is_agent_class(spec.agent) else _maker
-        made[spec.agent] = make(cast("Any", spec.agent), gate, starts=starts)
-    return evolve(spec, agent=made[spec.agent])
+def _made(change: Callable[[Any], type[Agent[Any]]], made: dict[Any, Any] | None = None) -> Callable[[Any], Any]:
+    """What `change` makes of an agent, remembered in `made`: of its class, or of the class of those that a function
+    makes."""
+    known = {} if made is None else made
+
+    def of(agent: Any) -> Any:
+        if agent not in known:
+            known[agent] = change(agent) if is_agent_class(agent) else _maker(agent, change)
+        return known[agent]
+
+    return of
 
 
-def _maker(make: Callable[..., Any], gate: Gate, *, starts: bool) -> Callable[..., Any]:
+def _maker(make: Callable[..., Any], change: Callable[[Any], type[Agent[Any]]]) -> Callable[..., Any]:
     """A function that makes agents, and turns each into one with gates."""
 
     @wraps(make)
     def made(*args: Any, **kwargs: Any) -> Any:
         agent = make(*args, **kwargs)
-        agent.__class__ = _gated_class(cast("type[Agent[Any]]", type(agent)), gate, starts=starts)
+        agent.__class__ = change(type(agent))
         return agent
 
     return made
 
 
-def _gated_class(agent: type[Agent[Any]], gate: Gate, *, starts: bool) -> type[Agent[Any]]:
+@lru_cache(_CLASSES)
+def _class_of_worlds(agent: type[Agent[Any]]) -> type[Agent[Any]]:
+    return _gated_class(agent, the_gate.get, starts=True)
+
+
+def _gated_class(agent: type[Agent[Any]], find: Find, *, starts: bool) -> type[Agent[Any]]:
     """A subclass under the same name, with a gate before each handler and, with `starts`, before `on_start`."""
     body: dict[str, Any] = {
         "__module__": agent.__module__,
@@ -117,27 +148,30 @@ def _gated_class(agent: type[Agent[Any]], gate: Gate, *, starts: bool) -> type[A
         "__doc__": agent.__doc__,
     }
     if starts and overrides(agent, "on_start"):
-        body["on_start"] = _gated_start(cast("Any", agent).on_start, gate)
+        body["on_start"] = _gated_start(cast("Any", agent).on_start, find)
     gated = type(agent.__name__, (agent,), body)
-    gated.handlers = {kind: _gated(handler, gate) for kind, handler in agent.handlers.items()}
+    gated.handlers = {kind: _gated(handler, find) for kind, handler in agent.handlers.items()}
     gated.plain = {kind: gated.handlers[kind] for kind in agent.plain}
-    gated.repeated = tuple(evolve(each, call=_gated_tick(each.call, gate)) for each in agent.repeated)
+    gated.repeated = tuple(evolve(each, call=_gated_tick(each.call, find)) for each in agent.repeated)
     return gated
 
 
-def _gated_start(start: Start, gate: Gate) -> Start:
+def _gated_start(start: Start, find: Find) -> Start:
     @wraps(start)
     async def on_start(self: Agent[Any]) -> Any:
-        if gate.take("bad_version", self.path) is not None:
+        if find().take("bad_version", self.path) is not None:
             raise BadVersion(f"{self.path}: this version does not start")
         return await start(self)
 
     return on_start
 
 
-def _gated(handler: Callable[..., Any], gate: Gate) -> Callable[..., Any]:
+def _gated(handler: Callable[..., Any], find: Find) -> Callable[..., Any]:
     @wraps(handler)
     def gated(self: Agent[Any], message: Any) -> Any:
+        gate = find()
+        if not gate.is_armed:
+            return handler(self, message)
         path = self.path
         slot = self.life.slot
         if (
@@ -156,9 +190,10 @@ def _gated(handler: Callable[..., Any], gate: Gate) -> Callable[..., Any]:
     return gated
 
 
-def _gated_tick(call: Callable[..., Any], gate: Gate) -> Callable[..., Any]:
+def _gated_tick(call: Callable[..., Any], find: Find) -> Callable[..., Any]:
     @wraps(call)
     def gated(self: Agent[Any]) -> Any:
+        gate = find()
         wait = _wait(self.path, gate)
         return call(self) if wait is None else _late(wait, gate, lambda: call(self))
 

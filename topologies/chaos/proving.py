@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from .campaign import Campaign, Finding, find
-from .run import Run, run_world
+from .run import Run, collecting_rarely, run_world
 from .subjects import SUBJECTS, hard
 from .sweep import Sweep, sweep
 from .telling import story
@@ -27,9 +27,10 @@ def prove(seeds: int, swept: Sequence[str], say: Callable[[str], None], *, first
     `say` is told how far it is, how fast, and each failure with the command that shows it again.
     """
     progress = _Progress(say)
-    findings = _seeds(seeds, first, progress)
-    for name in swept:
-        findings += _swept(name, progress)
+    with collecting_rarely():
+        findings = _seeds(seeds, first, progress)
+        for name in swept:
+            findings += _swept(name, progress)
     return findings
 
 

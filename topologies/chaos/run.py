@@ -6,24 +6,25 @@ import gc
 import logging
 import random
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final, TypeAlias
 
 import trio
-import trio.testing
 from attrs import evolve, field, frozen
 
 from treewarden.agents.core.exit import alone
+from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.event import Decided, Event, IncidentOpened, OutcomeObserved
 
 from ..core.faults import Fault, Injection, plan
-from .determinism import ordered_by
+from .determinism import ordered_by, simulated_clock
 from .escapes import escapes_told
 from .promises import after_the_end
 from .trace import Mark, Steps, Trace
 from .world import AS_IT_IS, Arm, Breach, World
 
-__all__ = ["Body", "Run", "Setting", "run_world"]
+__all__ = ["Body", "Run", "Setting", "collecting_rarely", "run_world"]
 
 Body: TypeAlias = "Callable[[World], Awaitable[object]]"
 """A test: it starts a tree in the world that it is given, drives it, and says what must hold."""
@@ -31,7 +32,7 @@ Body: TypeAlias = "Callable[[World], Awaitable[object]]"
 _MOST_RECORDS: Final = 3_000_000
 _LONGEST: Final = 3600.0
 """Seconds of its own time that a run has after its faults: by then it has ended, or hangs."""
-_COLLECT_AT: Final = (20_000, 20, 50)
+_COLLECT_AT: Final = (100_000, 20, 50)
 """When the collector looks for cycles during a run, which makes many that live for one step of the world."""
 _TOLD: Final = (IncidentOpened, Decided, OutcomeObserved)
 
@@ -81,6 +82,18 @@ class Run:
         return not self.escapes
 
 
+@contextmanager
+def collecting_rarely() -> Generator[None]:
+    """Let the collector look for cycles as often as runs need it. Around many of them it costs less than in each: what
+    is put back after one makes it look at once."""
+    before = gc.get_threshold()
+    gc.set_threshold(*_COLLECT_AT)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 def run_world(
     body: Body,
     seed: int,
@@ -97,28 +110,30 @@ def run_world(
     Starts a loop of its own: not to be called inside of one. What the test raises is its failure, and is not raised;
     KeyboardInterrupt and SystemExit are.
     """
-    trace = Trace()
+    trace = Trace(most=_MOST_RECORDS)
     escapes: dict[str, None] = {}
     planned = plan(setting.faults, seed, setting.within) if injections is None else tuple(injections)
     inside = _Inside(body, seed, planned, setting.within, scale, trace, arm)
+    trace.too_long = inside.too_long
     state = random.getstate()
     random.seed(seed)
-    thresholds = gc.get_threshold()
-    gc.set_threshold(*_COLLECT_AT)
     log = logging.getLogger("treewarden")
     muted, log.disabled = log.disabled, True  # what it would say is in the trace
     try:
-        with escapes_told(lambda sentence: escapes.update({sentence: None})), ordered_by(seed):
+        with (
+            escapes_told(lambda sentence: escapes.update({sentence: None})),
+            ordered_by(seed),
+            collecting_rarely(),
+        ):
             trio.run(
                 inside.main,
-                clock=trio.testing.MockClock(autojump_threshold=0),
+                clock=simulated_clock(),
                 instruments=[Steps(trace, inside.stepped)],
             )
     except Exception as error:
         inside.raised(error)
     finally:
         log.disabled = muted
-        gc.set_threshold(*thresholds)
         random.setstate(state)
     return evolve(inside.run, digest=trace.digest(), records=trace.records, last=trace.last, escapes=tuple(escapes))
 
@@ -189,9 +204,12 @@ class _Inside:
         details = "".join(traceback.format_exception(cause))
         self.run = evolve(self.run, failures=(*self.run.failures, text), details=details)
 
-    def stepped(self, name: str) -> None:
-        """A task has given way."""
+    def stepped(self, path: Path) -> None:
+        """An incarnation has given way."""
         if self._world is not None:
-            self._world.stepped(name)
-            if self._trace.records > _MOST_RECORDS:
-                self._world.fail("the run ends", f"not within {_MOST_RECORDS} records")
+            self._world.stepped(path)
+
+    def too_long(self) -> None:
+        """There are more records than a run that ends has."""
+        if self._world is not None:
+            self._world.fail("the run ends", f"not within {_MOST_RECORDS} records")

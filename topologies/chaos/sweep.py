@@ -10,7 +10,7 @@ from attrs import define, field
 from ..core.draws import Draws
 from ..core.faults import Injection, Trigger
 from .campaign import Finding, find
-from .run import Body, Run, Setting, run_world
+from .run import Body, Run, Setting, collecting_rarely, run_world
 
 __all__ = ["Sweep", "sweep"]
 
@@ -53,8 +53,21 @@ def sweep(
 
     `pairs` is how many of the pairs are tried, chosen by the seed: there are too many for all.
     """
-    total = Sweep()
-    setting = Setting(within=within)
+    with collecting_rarely():
+        return _swept(Sweep(), body, test, seed, Setting(within=within), pairs, every, stop_after, done)
+
+
+def _swept(
+    total: Sweep,
+    body: Body,
+    test: str,
+    seed: int,
+    setting: Setting,
+    pairs: int,
+    every: int,
+    stop_after: int,
+    done: Callable[[Run], None],
+) -> Sweep:
     first = run_world(body, seed, setting)
     total.points.update({kind: first.points.get(kind, 0) for kind in _STRIKES})
     done(first)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
@@ -13,6 +14,7 @@ import trio
 from attrs import frozen
 
 from treewarden.agents.core.exit import Failure
+from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.event import Event
 from treewarden.supervisor.journal.port import Commit
 
@@ -37,13 +39,16 @@ class Mark:
 class Trace:
     """Every record, hashed as it comes; the last ones and the marks are kept."""
 
-    def __init__(self, *, keep: int = 400) -> None:
+    def __init__(self, *, keep: int = 400, most: float = math.inf) -> None:
         self.counts: Counter[str] = Counter()
         self.marks: list[Mark] = []
         self._hash = hashlib.blake2b(digest_size=16)
         self._block: list[str] = []
         self._last: deque[str] = deque(maxlen=keep)
         self._records = 0
+        self._most = most
+        self.too_long: Callable[[], object] = lambda: None
+        """Called when there are more records than `most`, once for each block of them."""
 
     def add(self, text: str) -> None:
         """One record: what, then who."""
@@ -51,6 +56,8 @@ class Trace:
         block.append(text)
         if len(block) >= _BLOCK:
             self._close_block()
+            if self._records > self._most:
+                self.too_long()
 
     def mark(self, mark: Mark) -> None:
         """A record that belongs on the timeline."""
@@ -82,19 +89,20 @@ class Trace:
 
 
 class Steps(trio.abc.Instrument):
-    """Each step of each task is a record, at its end; whoever wants to strike at a step is called then.
+    """Each step of each task is a record, at its end; whoever wants to strike at one of an incarnation is called then.
 
     One hook and not two: trio calls each of them through a table, which costs as much as what is done here.
     """
 
-    def __init__(self, trace: Trace, after: Callable[[str], None]) -> None:
-        self._trace = trace
+    def __init__(self, trace: Trace, after: Callable[[Path], None]) -> None:
+        self._add = trace.add
         self._after = after
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        name = task.name
-        self._trace.add(name)
-        self._after(name)
+        name: Any = task.name
+        self._add(name)
+        if type(name) is Path:
+            self._after(name)
 
 
 def event_text(event: Event) -> str:

@@ -24,6 +24,7 @@ from .disk import Disk
 from .gate import Gate
 from .history import History
 from .injecting import inject
+from .instrumented import the_gate
 from .lost import Lost
 from .outside import Outside
 from .process import Process, current_process
@@ -107,6 +108,7 @@ class World:
 
     def __attrs_post_init__(self) -> None:
         self.gate = Gate(trio.current_time, self.struck)
+        the_gate.set(self.gate)
         self.disk = Disk(self._commit)
         self.outside = Outside(self.gate, trio.current_time, self.point, self._is_alive)
         self.draws = Draws(self.seed, "workload")
@@ -244,12 +246,12 @@ class World:
         """Wall seconds, as the world's clock shows them."""
         return START + self.wall_offset + trio.current_time() * self.wall_rate
 
-    def stepped(self, name: str) -> None:
-        """A task has given way: of an incarnation, a place at which it may be killed."""
-        if type(name) is Path and name != "/":
+    def stepped(self, path: Path) -> None:
+        """An incarnation has given way: a place at which it may be killed."""
+        if path != "/":
             self.points["yield"] += 1
             if self._triggers:
-                self._strike("yield", name)
+                self._strike("yield", path)
 
     def point(self, kind: str) -> None:
         """A boundary at which the process may die."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,11 +11,11 @@ import trio
 import trio.testing
 
 from treewarden.topologies.chaos import determinism
-from treewarden.topologies.chaos.determinism import missing_names, ordered_by
+from treewarden.topologies.chaos.determinism import missing_names, ordered_by, simulated_clock
 from treewarden.topologies.chaos.escapes import escapes_told
 
 
-def order_of(seed: int) -> str:
+def order_of(seed: int, clock: Callable[[], trio.abc.Clock] = simulated_clock) -> str:
     """Who comes when, of twenty tasks that give way, sleep and wait for each other."""
     seen: list[str] = []
 
@@ -33,7 +34,7 @@ def order_of(seed: int) -> str:
             await opened.wait()
 
     with ordered_by(seed):
-        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+        trio.run(main, clock=clock())
     return hashlib.blake2b(" ".join(seen).encode(), digest_size=8).hexdigest()
 
 
@@ -42,6 +43,18 @@ def test_a_seed_is_an_order() -> None:
     assert order_of(1) == "7d93193e57554bf8"
     assert order_of(1) == order_of(1)
     assert len({order_of(seed) for seed in range(20)}) == 20
+
+
+def test_time_is_that_of_trios_own_clock() -> None:
+    def own() -> trio.abc.Clock:
+        return trio.testing.MockClock(autojump_threshold=0)
+
+    assert [order_of(seed) for seed in range(10)] == [order_of(seed, own) for seed in range(10)]
+
+
+def test_a_trio_that_runs_in_another_way_has_its_own_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(determinism, "_LOOP", "trio._core._gone")
+    assert "current_time" not in vars(simulated_clock())
 
 
 def test_a_trio_without_these_names_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
