@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from .partition import partitions
     from .pipeline import pipeline, stage
     from .pool import pool
-    from .running import SlotStatus, Tree
+    from .running import Tree
+    from .slot_status import SlotStatus
     from .toml import Topology, load, loads
     from .topic import subscriber, topic
     from .tree import tree
@@ -54,7 +55,8 @@ __getattr__ = on_demand(
     partition="partitions",
     pipeline="pipeline stage",
     pool="pool",
-    running="SlotStatus Tree",
+    running="Tree",
+    slot_status="SlotStatus",
     toml="Topology load loads",
     topic="subscriber topic",
     tree="tree",

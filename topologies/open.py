@@ -40,7 +40,8 @@ from .code_digest import code_digest
 from .commanding import obey
 from .core.blueprint import Blueprint, walk
 from .errors import checked
-from .running import Root, Tree
+from .root import Root
+from .running import Tree
 
 if TYPE_CHECKING:
     from treewarden.supervisor.journal.anchoring import Anchoring

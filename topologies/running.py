@@ -6,119 +6,38 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
-import trio
 from attrs import evolve
 
-from treewarden.agents.core.exit import Exit, Failed, Finished, Stopped, is_clean, leaves
 from treewarden.agents.core.label import Label
-from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.agents.core.values import frozen
-from treewarden.agents.errors import ConfigurationError, NoSuchSlot, TreeFailed
+from treewarden.agents.errors import ConfigurationError, NoSuchSlot
 from treewarden.agents.process import ProcessAgent
 from treewarden.agents.ref import Ref
 from treewarden.supervisor.bus import follow
 from treewarden.supervisor.calls import SupervisorRef
-from treewarden.supervisor.child import Child, Incarnation
 from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.checkpoint import Checkpoint, Search
-from treewarden.supervisor.core.decision import Policy
 from treewarden.supervisor.core.diff import Change
 from treewarden.supervisor.core.event import ActionPerformed, Event, SignalNoted, TreeReloaded
-from treewarden.supervisor.core.named import NO_ACTIONS, NamedAction
 from treewarden.supervisor.core.retention import EventRetention
 from treewarden.supervisor.core.signal import OperatorAsked, Recovered, Reported
-from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.supervisor.draining import Drained, drain
 from treewarden.supervisor.journal.port import START, DeadRow, Opened, Record, Seq, Survey
 from treewarden.supervisor.keeping import difference, keep
 from treewarden.supervisor.replaying import replay
-from treewarden.supervisor.sleeper import Sleeper
 from treewarden.supervisor.supervisor import Supervisor
 from treewarden.supervisor.watching import Ended, watch
 
 from .core.blueprint import Blueprint
 from .errors import checked
+from .root import Root
+from .slot_status import SlotStatus, statuses
 
 if TYPE_CHECKING:
     from treewarden.supervisor.pruning import CutPlan, Pruning
 
-__all__ = ["Root", "SlotStatus", "Tree"]
-
-
-@frozen
-class SlotStatus:
-    """One slot of a running tree at one moment."""
-
-    path: Path
-    depth: int
-    """How many supervisors are above it; the root's children have 0."""
-    supervisor: bool
-    state: SlotState
-    incarnation: int
-    restarts: int
-    """Lives after the first one, in this process."""
-    mailbox: int
-    """Messages that wait; of a pool with one shared queue they wait at the pool, not at its workers."""
-    handled: int
-    """Messages and ticks that were settled in this process."""
-    zombie: bool = False
-    note: str = ""
-
-
-class Root:
-    """What the root supervisor has for a parent."""
-
-    def __init__(self, common: Common, nursery: trio.Nursery, policy: Policy, spec: SupervisorSpec) -> None:
-        self.common = common
-        self.nursery = nursery
-        self.policy = policy
-        self.actions: Mapping[str, NamedAction] = NO_ACTIONS
-        self.child = Child(spec, ROOT)
-        self.child.lives = 1
-        self.supervisor = Supervisor(self.child, self, 1)
-        self.ended = trio.Event()
-        self.asked = False
-        """Somebody has asked it to end."""
-        self.forced = False
-        """Somebody would not wait for that."""
-
-    def post(self, item: object) -> None:
-        """The root supervisor posts its own end; nothing else comes up here."""
-        if isinstance(item, Incarnation):
-            self.ended.set()
-
-    @property
-    def exit(self) -> Exit | None:
-        return self.supervisor.exit
-
-    @property
-    def ending(self) -> str:
-        """How a tree that has not failed came to its end."""
-        if self.forced:
-            return "ended by force"
-        return "stopped in order" if self.exit is not None and is_clean(self.exit) else "cancelled from outside"
-
-    def failure(self) -> TreeFailed | None:
-        """Why the tree is lost, if it is: the root gave up or was killed, and nobody had asked it to end."""
-        exit = self.exit
-        if exit is None or self.forced or isinstance(exit, Finished):
-            return None
-        error = self.supervisor.error
-        group = BaseExceptionGroup("what led to it", leaves(error)) if error is not None else None
-        match exit:
-            case Failed(failure):
-                return TreeFailed(f"the root did not last: {failure}", group)
-            case Stopped("auto_shutdown"):
-                return None
-            case Stopped(reason) if self.supervisor.gave_up and not self.asked:
-                text = (
-                    f"the root gave up ({reason}) over {self.supervisor.gave_up}; raise `restarts`, or mend what failed"
-                )
-                return TreeFailed(text, group)
-            case _:
-                return None
+__all__ = ["Tree"]
 
 
 class Tree:
@@ -421,7 +340,7 @@ class Tree:
 
     def snapshot(self) -> tuple[SlotStatus, ...]:
         """Every slot, supervisors before what is below them, children in start order."""
-        return tuple(_statuses(self._root.supervisor, 0))
+        return tuple(statuses(self._root.supervisor, 0))
 
     @property
     def handled(self) -> int:
@@ -450,30 +369,3 @@ def _path(text: str) -> Path:
         return Path.parse(text)
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
-
-
-def _statuses(supervisor: Supervisor, depth: int) -> list[SlotStatus]:
-    found: list[SlotStatus] = []
-    zombies = {life.slot.path for life in supervisor.common.living_zombies}
-    for id, entry in supervisor.children.entries:
-        path, below = supervisor.path / id, isinstance(entry.spec, SupervisorSpec)
-        slot = entry.slot
-        if slot is None and not isinstance(entry, Sleeper):
-            slot = supervisor.common.registry.get(path)
-        found.append(
-            SlotStatus(
-                path=path,
-                depth=depth,
-                supervisor=below,
-                state=entry.state,
-                incarnation=entry.lives,
-                restarts=max(0, entry.lives - 1),
-                mailbox=len(slot) if slot is not None else 0,
-                handled=slot.handled if slot is not None else 0,
-                zombie=path in zombies,
-                note=entry.note,
-            )
-        )
-        if isinstance(entry.current, Supervisor):
-            found.extend(_statuses(entry.current, depth + 1))
-    return found

@@ -40,7 +40,7 @@ from treewarden.supervisor.core.spec import Spec, SupervisorSpec
 from treewarden.supervisor.journal.port import Commit
 from treewarden.supervisor.registry import Registry
 from treewarden.supervisor.timers import Timers
-from treewarden.topologies.running import Root
+from treewarden.topologies.root import Root
 
 __all__ = ["run"]
 

@@ -14,7 +14,8 @@ from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.errors import JournalDamaged
 from treewarden.supervisor.core.policies import otp
 from treewarden.topologies.open import open_tree
-from treewarden.topologies.running import SlotStatus, Tree
+from treewarden.topologies.running import Tree
+from treewarden.topologies.slot_status import SlotStatus
 from treewarden.topologies.tree import tree
 
 from ..journals import on_disk

@@ -22,7 +22,8 @@ from treewarden.supervisor.core.spec import Intensity, Strategy, SupervisorSpec
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.pool import pool
-from treewarden.topologies.running import SlotStatus, Tree
+from treewarden.topologies.running import Tree
+from treewarden.topologies.slot_status import SlotStatus
 from treewarden.topologies.tree import tree
 
 from ..journals import on_disk

@@ -21,7 +21,8 @@ from treewarden.supervisor.core.spec import SupervisorSpec
 
 from ..core.blueprint import Blueprint, walk
 from ..core.live import ChaosOrder, Strike, broken_by, strikes
-from ..running import SlotStatus, Tree
+from ..running import Tree
+from ..slot_status import SlotStatus
 from .gate import Gate
 from .instrumented import with_gates
 

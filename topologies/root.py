@@ -1,0 +1,73 @@
+"""What the root supervisor has for a parent: it takes its end, and says whether the tree failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import trio
+
+from treewarden.agents.core.exit import Exit, Failed, Finished, Stopped, is_clean, leaves
+from treewarden.agents.core.path import ROOT
+from treewarden.agents.errors import TreeFailed
+from treewarden.supervisor.child import Child, Incarnation
+from treewarden.supervisor.common import Common
+from treewarden.supervisor.core.decision import Policy
+from treewarden.supervisor.core.named import NO_ACTIONS, NamedAction
+from treewarden.supervisor.core.spec import SupervisorSpec
+from treewarden.supervisor.supervisor import Supervisor
+
+__all__ = ["Root"]
+
+
+class Root:
+    """What the root supervisor has for a parent."""
+
+    def __init__(self, common: Common, nursery: trio.Nursery, policy: Policy, spec: SupervisorSpec) -> None:
+        self.common = common
+        self.nursery = nursery
+        self.policy = policy
+        self.actions: Mapping[str, NamedAction] = NO_ACTIONS
+        self.child = Child(spec, ROOT)
+        self.child.lives = 1
+        self.supervisor = Supervisor(self.child, self, 1)
+        self.ended = trio.Event()
+        self.asked = False
+        """Somebody has asked it to end."""
+        self.forced = False
+        """Somebody would not wait for that."""
+
+    def post(self, item: object) -> None:
+        """The root supervisor posts its own end; nothing else comes up here."""
+        if isinstance(item, Incarnation):
+            self.ended.set()
+
+    @property
+    def exit(self) -> Exit | None:
+        return self.supervisor.exit
+
+    @property
+    def ending(self) -> str:
+        """How a tree that has not failed came to its end."""
+        if self.forced:
+            return "ended by force"
+        return "stopped in order" if self.exit is not None and is_clean(self.exit) else "cancelled from outside"
+
+    def failure(self) -> TreeFailed | None:
+        """Why the tree is lost, if it is: the root gave up or was killed, and nobody had asked it to end."""
+        exit = self.exit
+        if exit is None or self.forced or isinstance(exit, Finished):
+            return None
+        error = self.supervisor.error
+        group = BaseExceptionGroup("what led to it", leaves(error)) if error is not None else None
+        match exit:
+            case Failed(failure):
+                return TreeFailed(f"the root did not last: {failure}", group)
+            case Stopped("auto_shutdown"):
+                return None
+            case Stopped(reason) if self.supervisor.gave_up and not self.asked:
+                text = (
+                    f"the root gave up ({reason}) over {self.supervisor.gave_up}; raise `restarts`, or mend what failed"
+                )
+                return TreeFailed(text, group)
+            case _:
+                return None

@@ -1,0 +1,60 @@
+"""What one slot of a running tree is doing, at one moment."""
+
+from __future__ import annotations
+
+from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import frozen
+from treewarden.supervisor.core.spec import SupervisorSpec
+from treewarden.supervisor.sleeper import Sleeper
+from treewarden.supervisor.supervisor import Supervisor
+
+__all__ = ["SlotStatus", "statuses"]
+
+
+@frozen
+class SlotStatus:
+    """One slot of a running tree at one moment."""
+
+    path: Path
+    depth: int
+    """How many supervisors are above it; the root's children have 0."""
+    supervisor: bool
+    state: SlotState
+    incarnation: int
+    restarts: int
+    """Lives after the first one, in this process."""
+    mailbox: int
+    """Messages that wait; of a pool with one shared queue they wait at the pool, not at its workers."""
+    handled: int
+    """Messages and ticks that were settled in this process."""
+    zombie: bool = False
+    note: str = ""
+
+
+def statuses(supervisor: Supervisor, depth: int) -> list[SlotStatus]:
+    """Every slot below `supervisor`, supervisors before what is below them, children in start order."""
+    found: list[SlotStatus] = []
+    zombies = {life.slot.path for life in supervisor.common.living_zombies}
+    for id, entry in supervisor.children.entries:
+        path, below = supervisor.path / id, isinstance(entry.spec, SupervisorSpec)
+        slot = entry.slot
+        if slot is None and not isinstance(entry, Sleeper):
+            slot = supervisor.common.registry.get(path)
+        found.append(
+            SlotStatus(
+                path=path,
+                depth=depth,
+                supervisor=below,
+                state=entry.state,
+                incarnation=entry.lives,
+                restarts=max(0, entry.lives - 1),
+                mailbox=len(slot) if slot is not None else 0,
+                handled=slot.handled if slot is not None else 0,
+                zombie=path in zombies,
+                note=entry.note,
+            )
+        )
+        if isinstance(entry.current, Supervisor):
+            found.extend(statuses(entry.current, depth + 1))
+    return found
