@@ -66,7 +66,7 @@ class Acting:
             if life is not None:
                 return_in_hand(life, Resume(), self._common)
             return None
-        if child.incident is not None and self._remedies.keeps_checkpoints(child):
+        if child.incident is not None and self._remedies.keeps_checkpoints(child) and self._judge.looks_back(signal):
             self._judged = life
             return self._decide_looking_back(child, signal, life)
         return self._decide(child, signal, life, 0)

@@ -15,8 +15,8 @@ from .child import Child
 from .common import Common
 from .core import incident as incidents
 from .core.case import Case
-from .core.decision import Decision, Policy, attempted, counted, decide, stable_after, to_event
-from .core.event import Decided, Event, IncidentOpened, SignalNoted
+from .core.decision import Decision, Policy, attempt_of, attempted, counted, decide, looks_back, stable_after, to_event
+from .core.event import Decided, Event, IncidentOpened, OutcomeObserved, SignalNoted
 from .core.fallback import BROKEN, checked, instead_of, name_of
 from .core.history import RestartHistory
 from .core.incident import Incident, Outcome
@@ -113,6 +113,13 @@ class Judge:
         self.history, child.history = history, child_history
         return decision
 
+    def looks_back(self, signal: Signal) -> bool:
+        """Whether the policy needs to know which earlier states there are. One that cannot say does."""
+        try:
+            return not isinstance(signal, Reported) or looks_back(self.policy, signal)
+        except Exception:
+            return True
+
     def join(self, child: Child, signal: Signal) -> list[Event]:
         """Take a signal about which nothing is decided: it belongs to what is being done. Returns what to journal."""
         child.incident, events = self._joined(child, signal)
@@ -121,12 +128,18 @@ class Judge:
     def _joined(self, child: Child, signal: Signal) -> tuple[Incident, list[Event]]:
         """The child's incident with this signal in it, the attempt before it judged; and what to journal."""
         events: list[Event] = []
-        incident = _incident(child)
-        if incident is None:
+        decision, child.decision = child.decision, None
+        if decision is not None:
+            incident, observed = incidents.meet(
+                decision.case.incident, attempt_of(decision, decision.case.signal.at), signal
+            )
+            if observed is not None:
+                self._learn(observed, events)
+        elif child.incident is None:
             incident = incidents.open_incident(self._common.incident_id(), signal)
             events.append(IncidentOpened.later(incidents.opened_event, incident))
         else:
-            outcome = incidents.verdict(incident, signal)
+            incident, outcome = child.incident, incidents.verdict(child.incident, signal)
             if outcome is not None:
                 incident = self._judged(incident, outcome, signal.at, events)
             incident = incidents.join(incident, signal)
@@ -192,9 +205,12 @@ class Judge:
     def _judged(self, incident: Incident, outcome: Outcome, at: float, events: list[Event]) -> Incident:
         judged, observed = incidents.judge(incident, outcome, at)
         if observed is not None:
-            events.append(observed)
-            self._common.outcomes = learn(self._common.outcomes, observed, self._common.clock.wall())
+            self._learn(observed, events)
         return judged
+
+    def _learn(self, observed: OutcomeObserved, events: list[Event]) -> None:
+        events.append(observed)
+        self._common.outcomes = learn(self._common.outcomes, observed, self._common.clock.wall())
 
 
 def _incident(child: Child) -> Incident | None:

@@ -48,6 +48,10 @@ class Queue:
         """Take what came first; None if nothing waits."""
         return self._items.popleft() if self._items else None
 
+    def next_of(self, kind: type[object]) -> object | None:
+        """Take what came first if it is of this class; None if it is not, or nothing waits."""
+        return self._items.popleft() if self._items and isinstance(self._items[0], kind) else None
+
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self._reader = None
         return trio.lowlevel.Abort.SUCCEEDED

@@ -30,7 +30,7 @@ from .core.decision import Policy
 from .core.event import SupervisorEnded, SupervisorStarted
 from .core.incident import Outcome
 from .core.named import NamedAction
-from .core.signal import ChildExited, OperatorAsked, RateLimitReached, Recovered, RestartFailed, Signal
+from .core.signal import ChildExited, OperatorAsked, RateLimitReached, Recovered, Reported, RestartFailed, Signal
 from .core.spec import AutoShutdown, ChildSpec, RestartPolicy, Shared, Spec, Strategy, SupervisorSpec
 from .fence import AgentLife, is_for_above
 from .judge import Judge
@@ -47,6 +47,9 @@ from .topics import Topic
 __all__ = ["Supervisor"]
 
 _ERRORS_KEPT: Final = 16
+_AT_ONCE: Final = 64
+_TURN: Final = 0.001
+"""So many reports, or seconds, are handled before others run."""
 _ORPHANS_WITHIN: Final = 5.0
 """Seconds that supervisors below one that was killed have to stop in order; then they are killed too."""
 
@@ -326,10 +329,28 @@ class Supervisor(Incarnation):
         while True:
             item = await self._queue.get()
             self.busy = True
-            exit = await self._handle(item)
+            exit = await (wait_for(self._reports(item)) if isinstance(item, Reported) else self._handle(item))
             if exit is not None:
                 return exit
             self.busy = False
+
+    def _reports(self, first: Reported) -> Rest:
+        """Handle a report and those that wait right behind it, until something has to be waited for or it is time to
+        let others run; what is noted of them is one commit. Returns what is left of the last one."""
+        report: object | None = first
+        until, handled = self.common.clock.now() + _TURN, 0
+        self.common.gather()
+        try:
+            while isinstance(report, Reported):
+                child = self.children.get(report.path.name)
+                rest = None if child is None or child.current is None else self.acting.decide(child, report)
+                handled += 1
+                if rest is not None or handled >= _AT_ONCE or self.common.clock.now() > until:
+                    return rest
+                report = self._queue.next_of(Reported)
+        finally:
+            self.common.write_gathered()
+        return None
 
     async def _handle(self, item: object) -> Exit | None:
         match item:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Final
+
+from attrs import field
 
 from treewarden.agents.core.exit import Exit, Failed, Failure, is_clean
 from treewarden.agents.core.values import frozen
 
 from .challenger import Challenger
 from .confidence import Belief, believe, modest, p_fix
-from .context import Context, read_context
+from .context import Context, read_context, read_symptoms
 from .history import RestartHistory
 from .incident import Incident
 from .named import NO_ACTIONS, NamedAction, knowing
 from .outcomes import Confidence, Outcomes
 from .signal import ActionFailed, ChildExited, RestartFailed, Signal
 from .spec import ChildSpec, Intensity, RestartPolicy, Restore, Spec, Strategy
+from .symptom import Symptom, kind_of
 from .window import Window
 
 __all__ = ["Case", "cannot_read", "counts", "is_damaged", "must_restart", "not_kept"]
@@ -29,7 +31,7 @@ UNREAD: Final = frozenset({"UnknownKind", DAMAGED})
 """Types of the failure of a start on stored data that the code at hand cannot read, or that is not what was written."""
 
 
-@frozen(kw_only=True, slots=False)
+@frozen(kw_only=True)
 class Case:
     """What the shell knows when a signal arrives. All times are in the clock of the loop.
 
@@ -64,13 +66,29 @@ class Case:
     registered: Mapping[str, NamedAction] = NO_ACTIONS
     """Actions that the supervisors above register for everything below them."""
 
-    @cached_property
-    def context(self) -> Context:
-        return read_context(self)
+    _context: Context | None = field(default=None, init=False, eq=False, repr=False)
+    _belief: Belief | None = field(default=None, init=False, eq=False, repr=False)
 
-    @cached_property
+    @property
+    def context(self) -> Context:
+        found = self._context
+        if found is None:
+            found = read_context(self)
+            object.__setattr__(self, "_context", found)
+        return found
+
+    @property
+    def symptoms(self) -> tuple[Symptom, ...]:
+        """Those of the context."""
+        return read_symptoms(self)
+
+    @property
     def belief(self) -> Belief:
-        return believe(self.context, self.incident, knowing(self.challenger.likelihoods, self.actions))
+        found = self._belief
+        if found is None:
+            found = believe(self, self.incident, knowing(self.challenger.likelihoods, self.actions))
+            object.__setattr__(self, "_belief", found)
+        return found
 
     @property
     def actions(self) -> Mapping[str, NamedAction]:
@@ -81,9 +99,14 @@ class Case:
     def stated(self, action: str) -> Confidence:
         """P(an action of this name ends the incident): the belief's number, less what races showed, and what came of
         such numbers here."""
-        failed = self.incident.failures_of(action)
-        p = p_fix(self.belief, action, down=self.down, failed=failed)
-        return self.outcomes.stated(modest(p), action, self.context.kind, pooled=True)
+        return self.outcomes.stated(self._model(action), action, kind_of(self.signal), pooled=True)
+
+    def numbers(self, action: str) -> tuple[float, float]:
+        """`stated`, without what it rests on: the confidence, and what the belief alone says."""
+        return self.outcomes.numbers(self._model(action), action, kind_of(self.signal), pooled=True)
+
+    def _model(self, action: str) -> float:
+        return modest(p_fix(self.belief, action, down=self.down, failed=self.incident.failures_of(action)))
 
     @property
     def down(self) -> bool:

@@ -16,6 +16,7 @@ from .likelihoods import CAUSES, SHIPPED, Cause, Likelihoods, started
 from .symptom import Symptom
 
 if TYPE_CHECKING:
+    from .case import Case
     from .context import Context
 
 __all__ = ["AGAIN", "PRIOR", "Belief", "Cause", "believe", "evidence", "modest", "p_fix"]
@@ -25,6 +26,8 @@ LEAST: Final = 0.1
 MOST: Final = 0.8
 """What was impossible by the belief came true in one of ten cases, and what was certain failed in one of five, when
 policies were raced (seeds 0 to 9)."""
+_REMEMBERED: Final = 512
+"""Beliefs that are remembered at most; then it begins anew."""
 AGAIN: Final = 0.7
 """How likely, against the belief's own number, an action is to help that has failed once."""
 
@@ -65,16 +68,22 @@ class Belief:
 PRIOR: Final = Belief()
 
 
-def believe(context: Context, incident: Incident, by: Likelihoods = SHIPPED) -> Belief:
-    """The belief in these circumstances: the prior, what is seen, and what has not helped."""
-    belief = Belief(by.common, by).seeing(*context.symptoms)
-    for down in (False, True):
-        failed = [
-            action_name(attempt.action)
-            for attempt in incident.attempts
-            if attempt.outcome is Outcome.FAILED and started(attempt.kind) is down
-        ]
-        belief = belief.without_help_from(*failed, down=down) if failed else belief
+def believe(context: Context | Case, incident: Incident, by: Likelihoods = SHIPPED) -> Belief:
+    """The belief in these circumstances: the prior, what is seen, and what has not helped. Of a case as much
+    of the context is read as its symptoms need.
+
+    The same ones come again and again while a slot is in trouble, so what was made of them is remembered.
+    """
+    symptoms, lives, down = context.symptoms, incident.unhelpful, incident.unhelpful_down
+    known, seen = by.beliefs, (symptoms, lives, down)
+    belief: Belief | None = known.get(seen)
+    if belief is None:
+        belief = Belief(by.common, by).seeing(*symptoms)
+        belief = belief.without_help_from(*lives) if lives else belief
+        belief = belief.without_help_from(*down, down=True) if down else belief
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        known[seen] = belief
     return belief
 
 

@@ -10,6 +10,7 @@ from treewarden.agents.core.values import frozen
 from .signal import ChildExited, Overloaded, Reported
 from .spec import ChildSpec
 from .symptom import (
+    SEVERE,
     Kind,
     Risk,
     Symptom,
@@ -24,7 +25,7 @@ from .symptom import (
 if TYPE_CHECKING:
     from .case import Case
 
-__all__ = ["Context", "read_context"]
+__all__ = ["Context", "read_context", "read_symptoms"]
 
 MANY: Final = 10
 """So many siblings in the same trouble are one trouble."""
@@ -38,9 +39,6 @@ LATELY: Final = 300.0
 """Seconds for which a measurement speaks."""
 PATIENCE: Final = 6
 """Failed attempts after which a person is asked."""
-
-_MEMORY: Final = frozenset({"memory", "memory_slope", "memory_leak"})
-_QUEUE: Final = frozenset({"queue", "queue_depth", "queue_age"})
 
 # How bad each kind is in itself, before anything else is known.
 _SEVERITY: Final = {
@@ -67,6 +65,7 @@ _NATURE: Final = {
     Kind.REPORTED: Symptom.REPORTED,
     Kind.ACTION_FAILED: Symptom.ACTION_FAILED,
 }
+_ONLY_REPORTED: Final = (Symptom.REPORTED,)
 
 
 @frozen(kw_only=True)
@@ -211,18 +210,25 @@ def read_context(case: Case) -> Context:
     )
 
 
+def read_symptoms(case: Case) -> tuple[Symptom, ...]:
+    """The symptoms of a case; of a mild report, by which siblings are not compared, without the rest of the context."""
+    signal = case.signal
+    if not isinstance(signal, Reported) or signal.severity >= SEVERE:
+        return case.context.symptoms
+    changed = case.code_changed_at is not None and case.now - case.code_changed_at <= RECENT
+    if not changed and not case.incident.growths:
+        return _ONLY_REPORTED
+    return (*_ONLY_REPORTED, *([Symptom.CODE_CHANGED] if changed else []), *_measured(case))
+
+
 def _measured(case: Case) -> list[Symptom]:
-    """What was measured about the child lately, besides the signal itself."""
-    found: list[Symptom] = []
-    incident = case.incident
-    if incident.signals == 1 and isinstance(incident.latest, ChildExited):
-        return found
-    lately = [seen for seen in incident.failures if case.now - seen.at <= LATELY]
-    if any(seen.word in _MEMORY for seen in lately):
-        found.append(Symptom.MEMORY_GROWS)
-    if any(seen.kind is Kind.OVERLOADED or seen.word in _QUEUE for seen in lately):
-        found.append(Symptom.QUEUE_GROWS)
-    return found
+    """What was measured about the child lately, the signal itself included."""
+    growths = case.incident.growths
+    if not growths:
+        return []
+    lately = [growth for growth in growths if case.now - growth.at <= LATELY]
+    found = [Symptom.MEMORY_GROWS] if any(growth.memory for growth in lately) else []
+    return [*found, Symptom.QUEUE_GROWS] if any(growth.queue for growth in lately) else found
 
 
 def _nature(case: Case, kind: Kind) -> Symptom:

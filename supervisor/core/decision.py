@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
-from attrs import evolve
+from attrs import evolve, field
 
 from treewarden.agents.core.values import frozen
 
@@ -15,23 +14,26 @@ from .context import Context
 from .event import Decided, RejectedOption
 from .guards import Declined, Option, forbids, forced, lifted
 from .history import RestartHistory, delay
-from .incident import Incident, note
+from .incident import Attempt, Incident, note
 from .outcomes import Confidence
 from .signal import ActionFailed, RateLimitReached, Signal
 from .spec import Backoff, ChildSpec, Intensity, Spec
-from .symptom import describe, failure_in
+from .symptom import describe, failure_in, label_of
 
 __all__ = [
     "Case",
     "Decision",
     "Declined",
+    "LooksBack",
     "Option",
     "Policy",
+    "attempt_of",
     "attempted",
     "backoff_of",
     "counted",
     "counts",
     "decide",
+    "looks_back",
     "must_restart",
     "stable_after",
     "to_event",
@@ -68,7 +70,15 @@ class Policy(Protocol):
         ...
 
 
-@frozen(slots=False)
+class LooksBack(Protocol):
+    """What a policy may have as well: it says whether it needs to know how many checkpoints there are."""
+
+    def looks_back(self, signal: Signal) -> bool:
+        """Whether its answer to `signal` may depend on which earlier states there are. One without this always does."""
+        ...
+
+
+@frozen
 class Decision:
     """What is to be done, with its grounds. Grounds are worked out when they are first asked for."""
 
@@ -80,6 +90,7 @@ class Decision:
     """What the policy proposed and did not come to be: a hard rule forbids it, or something else came first."""
     failed: str = ""
     """Whose policy this decision was, and how that failed, if this one has decided in its place."""
+    _stated: Confidence | None = field(default=None, init=False, eq=False, repr=False)
 
     @property
     def rule(self) -> str:
@@ -94,11 +105,14 @@ class Decision:
     def context(self) -> Context:
         return self.case.context
 
-    @cached_property
+    @property
     def stated(self) -> Confidence:
-        if self.chosen.certain:
-            return Confidence(1.0, 1.0, 0.0, self.case.outcomes.calibrated)
-        return self._stated(action_name(self.action))
+        found = self._stated
+        if found is None:
+            outcomes, certain = self.case.outcomes, self.chosen.certain
+            found = Confidence(1.0, 1.0, 0.0, outcomes.calibrated) if certain else self._of(action_name(self.action))
+            object.__setattr__(self, "_stated", found)
+        return found
 
     @property
     def confidence(self) -> float:
@@ -125,7 +139,7 @@ class Decision:
             why.setdefault(other.action, other.why)
         why.pop(action_name(self.action), None)
         return tuple(
-            [RejectedOption(action=name, confidence=self._stated(name).value, why=text) for name, text in why.items()]
+            [RejectedOption(action=name, confidence=self._of(name).value, why=text) for name, text in why.items()]
         )
 
     @property
@@ -133,7 +147,7 @@ class Decision:
         """P(cause) for those that are worth a mention, the most probable first."""
         return {str(cause): round(p, 4) for cause, p in self.case.belief.causes.items() if p >= 0.01}
 
-    def _stated(self, action: str) -> Confidence:
+    def _of(self, action: str) -> Confidence:
         return self.case.stated(action)
 
 
@@ -159,6 +173,11 @@ def decide(policy: Policy, case: Case) -> Decision:
     if chosen is None:
         chosen = _last_resort(case)
     return Decision(case, policy, lifted(case, chosen.action), chosen, tuple(passed_over))
+
+
+def looks_back(policy: Policy, signal: Signal) -> bool:
+    """Whether the checkpoints of a slot have to be counted before this policy is asked."""
+    return not hasattr(policy, "looks_back") or cast("LooksBack", policy).looks_back(signal)
 
 
 def _last_resort(case: Case) -> Option:
@@ -216,16 +235,18 @@ def counted(
     return history.noted(signal.at, intensity, signal.path.name, fault), child_history
 
 
+def attempt_of(decision: Decision, at: float) -> Attempt:
+    """What is tried with this decision from `at` on."""
+    case, action = decision.case, decision.action
+    value, model = (1.0, 1.0) if decision.chosen.certain else case.numbers(action_name(action))
+    return Attempt(action, at, label_of(case.signal), value, model)
+
+
 def attempted(decision: Decision, at: float) -> Incident:
     """The case's incident with this decision as its latest attempt, begun at `at`."""
-    stated = decision.stated
+    tried = attempt_of(decision, at)
     return note(
-        decision.case.incident,
-        decision.action,
-        at,
-        kind=decision.context.label,
-        confidence=stated.value,
-        model=stated.model,
+        decision.case.incident, tried.action, at, kind=tried.kind, confidence=tried.confidence, model=tried.model
     )
 
 

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final, TypeAlias
 
 from attrs import evolve
 
-from treewarden.agents.core.exit import Failed, Failure
+from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 
 from .action import Action, Break, FallBack, Perform, Recycle, Restart, RollBack, SetAside, action_name
 from .event import IncidentClosed, IncidentOpened, OutcomeObserved
-from .signal import ActionFailed, ChildExited, OperatorAsked, Recovered, RestartFailed, Signal
+from .latest import Latest
+from .likelihoods import started
+from .signal import ActionFailed, ChildExited, OperatorAsked, Overloaded, Recovered, Reported, RestartFailed, Signal
 from .symptom import Kind, about, describe, failure_in, kind_of, label_of
 
 __all__ = [
     "KEPT",
     "Attempt",
+    "Growth",
     "Incident",
     "Outcome",
-    "Seen",
     "close",
     "join",
     "judge",
+    "meet",
     "note",
     "open_incident",
     "opened_event",
@@ -35,8 +37,9 @@ __all__ = [
 
 KEPT: Final = 32
 """How many failures and attempts of one incident are remembered, the latest ones; the counts go on."""
-
-T = TypeVar("T")
+_Names: TypeAlias = tuple[str, ...]
+_MEMORY: Final = frozenset({"memory", "memory_slope", "memory_leak"})
+_QUEUE: Final = frozenset({"queue", "queue_depth", "queue_age"})
 
 
 class Outcome(StrEnum):
@@ -48,41 +51,6 @@ class Outcome(StrEnum):
     """The trouble came back."""
     UNOBSERVED = "unobserved"
     """Something else ended it first, so nobody knows; nothing is learned from these."""
-
-
-@frozen
-class Seen:
-    """One signal of an incident, as far as later decisions look back at it."""
-
-    at: float
-    kind: Kind
-    fingerprint: str = ""
-    type: str = ""
-    message: MessageId | None = None
-    deliveries: int = 0
-    uptime: float = 0.0
-    settled: int = 0
-    word: str = ""
-    """What was said to be wrong, by who said it."""
-    outside: bool = False
-    """Its state cannot be blamed for it, as far as anybody can tell."""
-
-    @classmethod
-    def of(cls, signal: Signal) -> Seen:
-        failure = failure_in(signal)
-        exited = isinstance(signal, ChildExited)
-        return cls(
-            signal.at,
-            kind_of(signal),
-            failure.fingerprint if failure is not None else "",
-            failure.type if failure is not None else "",
-            failure.message if failure is not None else None,
-            signal.deliveries if exited else 0,
-            signal.uptime if exited else 0.0,
-            signal.settled if exited else 0,
-            about(signal),
-            failure is not None and _says_nothing(failure),
-        )
 
 
 @frozen
@@ -101,6 +69,21 @@ class Attempt:
 
 
 @frozen
+class Growth:
+    """That memory or a queue grows, or is nearly used up, was said by one signal of an incident."""
+
+    number: int
+    """Which one: they are counted from 1."""
+    at: float
+    memory: bool
+    queue: bool
+
+
+_NO_SIGNALS: Final = Latest[Signal](KEPT - 1)
+_NO_ATTEMPTS: Final = Latest[Attempt](KEPT)
+
+
+@frozen
 class Incident:
     """Everything that decisions about one slot look back at while it is in trouble."""
 
@@ -108,23 +91,33 @@ class Incident:
     latest: Signal
     """The signal that joined last, whole."""
     opened: float
-    before: tuple[Seen, ...] = ()
-    attempts: tuple[Attempt, ...] = ()
     signals: int = 1
     """All that joined, also those no longer remembered."""
+    before: Latest[Signal] = _NO_SIGNALS
+    """Those before the latest, as far as they are remembered."""
+    judged: Latest[Attempt] = _NO_ATTEMPTS
+    """The attempts whose outcome is not open, likewise."""
+    pending: Attempt | None = None
+    """The last attempt, while its outcome is open."""
     failed: int = 0
     """Attempts to bring it back that did not help, likewise; letting it live or throttling it is none."""
     rolled_back: int = 0
     """How many checkpoints back the last rollback went."""
+    growths: tuple[Growth, ...] = ()
+    """What the remembered signals say of memory and queues, so that it need not be looked for in all of them."""
+    unhelpful: _Names = ()
+    """The names of the remembered attempts that did not help while the slot lived, in order."""
+    unhelpful_down: _Names = ()
+    """The same of attempts on a slot that had ended."""
 
     @property
     def path(self) -> Path:
         return self.latest.path
 
     @property
-    def failures(self) -> tuple[Seen, ...]:
-        """The signals that are remembered, the latest last."""
-        return (*self.before, Seen.of(self.latest))
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Those that are remembered, the latest last."""
+        return (*self.judged, self.pending)[-KEPT:] if self.pending is not None else tuple(self.judged)
 
     def tried(self, *names: str) -> int:
         """How many of the remembered attempts were one of these actions."""
@@ -132,34 +125,26 @@ class Incident:
 
     def failures_of(self, name: str) -> int:
         """How many of the remembered attempts with this action did not help."""
-        return sum(
-            attempt.outcome is Outcome.FAILED and action_name(attempt.action) == name for attempt in self.attempts
-        )
-
-    @property
-    def pending(self) -> Attempt | None:
-        """The last attempt, while its outcome is open."""
-        return self.attempts[-1] if self.attempts and self.attempts[-1].outcome is None else None
+        return self.unhelpful.count(name) + self.unhelpful_down.count(name)
 
     def lives(self) -> tuple[int, bool]:
         """How many of the last lives in a row settled nothing, and whether one and the same thing was in hand in all.
 
         A life that settled something, or ended in order, ends the row; one that was killed from outside, or whose state
-        cannot be blamed, says nothing and is passed over.
+        cannot be blamed, says nothing and is passed over, and so is what says nothing of a life.
         """
-        if not self.before and isinstance(self.latest, ChildExited):
-            return _life(self.latest)
         count, messages = 0, set[MessageId | None]()
-        for seen in reversed(self.failures):
-            if seen.settled or seen.kind in _IN_ORDER:
+        signals = (*self.before, self.latest) if self.signals > 1 else (self.latest,)
+        for signal in reversed(signals):
+            if isinstance(signal, ChildExited) and (signal.settled or kind_of(signal) in _IN_ORDER):
                 break
-            if seen.kind in _DIED and not seen.outside:
+            failure = failure_in(signal) if isinstance(signal, (ChildExited, RestartFailed)) else None
+            if failure is not None and failure.type != "Killed" and not _says_nothing(failure):
                 count += 1
-                messages.add(seen.message)
+                messages.add(failure.message)
         return count, len(messages) == 1 and None not in messages
 
 
-_DIED: Final = frozenset({Kind.CRASH, Kind.START_FAILED})
 _IN_ORDER: Final = frozenset({Kind.FINISHED, Kind.STOPPED})
 _REPAIRS: Final = (Restart, RollBack, SetAside, FallBack, Perform, Break, Recycle)
 
@@ -173,23 +158,16 @@ def _says_nothing(failure: Failure) -> bool:
     return failure.unborn or failure.type == "CommitFailed" or (failure.message_kind or "").startswith("every:")
 
 
-def _life(signal: ChildExited) -> tuple[int, bool]:
-    """As `Incident.lives`, for the first signal of most incidents."""
-    exit = signal.exit
-    if signal.settled or not isinstance(exit, Failed) or exit.failure.type == "Killed" or _says_nothing(exit.failure):
-        return 0, False
-    return 1, exit.failure.message is not None
-
-
 def open_incident(id: str, signal: Signal) -> Incident:
     """The incident that `signal` begins; it has already joined it. Ids are drawn by the shell."""
-    return Incident(id, signal, signal.at)
+    return Incident(id, signal, signal.at, growths=_grown((), signal, 1))
 
 
 def join(incident: Incident, signal: Signal) -> Incident:
     """With a further signal about the same slot. It judges no attempt: see `verdict`."""
-    before = _kept(incident.before, Seen.of(incident.latest), KEPT - 1)
-    return evolve(incident, latest=signal, before=before, signals=incident.signals + 1)
+    number = incident.signals + 1
+    before, growths = incident.before.followed_by(incident.latest), _grown(incident.growths, signal, number)
+    return evolve(incident, latest=signal, signals=number, before=before, growths=growths)
 
 
 def note(
@@ -201,8 +179,41 @@ def note(
     """
     before = judge(incident, Outcome.UNOBSERVED, at)[0]
     steps = action.steps if isinstance(action, RollBack) else before.rolled_back
+    lives, down = _with_room(before)
     attempt = Attempt(action, at, kind, confidence, model)
-    return evolve(before, attempts=_kept(before.attempts, attempt, KEPT), rolled_back=steps)
+    return evolve(before, pending=attempt, rolled_back=steps, unhelpful=lives, unhelpful_down=down)
+
+
+def meet(incident: Incident, attempt: Attempt, signal: Signal) -> tuple[Incident, OutcomeObserved | None]:
+    """`attempt` has begun, and `signal` is what comes next: `note`, `judge` by the `verdict`, and `join` in one step.
+
+    Returns the fact for the journal as well, if the attempt has ended.
+    """
+    if incident.pending is not None:
+        incident, _ = judge(incident, Outcome.UNOBSERVED, attempt.at)
+    outcome, action = _says_of(attempt, signal), attempt.action
+    judged, (lives, down), observed = incident.judged, _with_room(incident), None
+    if outcome is not None:
+        ended = Attempt(action, attempt.at, attempt.kind, attempt.confidence, attempt.model, outcome)
+        judged, observed = judged.followed_by(ended), _observed(incident, ended, signal.at)
+        if outcome is Outcome.FAILED:
+            lives, down = _and_one_more(lives, down, ended)
+    number = incident.signals + 1
+    met = Incident(
+        incident.id,
+        signal,
+        incident.opened,
+        number,
+        incident.before.followed_by(incident.latest),
+        judged,
+        attempt if outcome is None else None,
+        incident.failed + (outcome is Outcome.FAILED and isinstance(action, _REPAIRS)),
+        action.steps if isinstance(action, RollBack) else incident.rolled_back,
+        _grown(incident.growths, signal, number),
+        lives,
+        down,
+    )
+    return met, observed
 
 
 def verdict(incident: Incident, signal: Signal) -> Outcome | None:
@@ -211,9 +222,12 @@ def verdict(incident: Incident, signal: Signal) -> Outcome | None:
     A life that ends, or does not begin, ends every attempt as failed, unless it was killed from outside: that ends it
     unobserved, as an operator does. Any other signal speaks only about an attempt at the same trouble.
     """
-    pending = incident.pending
-    if pending is None:
-        return None
+    return None if incident.pending is None else _says_of(incident.pending, signal)
+
+
+def _says_of(pending: Attempt, signal: Signal) -> Outcome | None:
+    if isinstance(signal, Reported):
+        return Outcome.FAILED if pending.kind == label_of(signal) else None
     kind = kind_of(signal)
     match signal:
         case ChildExited() | RestartFailed():
@@ -233,21 +247,45 @@ def judge(incident: Incident, outcome: Outcome, at: float) -> tuple[Incident, Ou
     pending = incident.pending
     if pending is None:
         return incident, None
+    ended = evolve(pending, outcome=outcome)
+    lives, down = incident.unhelpful, incident.unhelpful_down
+    if outcome is Outcome.FAILED:
+        lives, down = _and_one_more(lives, down, ended)
     judged = evolve(
         incident,
-        attempts=(*incident.attempts[:-1], evolve(pending, outcome=outcome)),
-        failed=incident.failed + (outcome is Outcome.FAILED and isinstance(pending.action, _REPAIRS)),
+        judged=incident.judged.followed_by(ended),
+        pending=None,
+        failed=incident.failed + (outcome is Outcome.FAILED and isinstance(ended.action, _REPAIRS)),
+        unhelpful=lives,
+        unhelpful_down=down,
     )
-    return judged, OutcomeObserved(
+    return judged, _observed(incident, ended, at)
+
+
+def _observed(incident: Incident, ended: Attempt, at: float) -> OutcomeObserved:
+    return OutcomeObserved(
         path=incident.path,
         incident=incident.id,
-        action=action_name(pending.action),
-        kind=pending.kind,
-        outcome=str(outcome),
-        confidence=pending.confidence,
-        model=pending.model,
-        after=max(0.0, at - pending.at),
+        action=action_name(ended.action),
+        kind=ended.kind,
+        outcome=str(ended.outcome),
+        confidence=ended.confidence,
+        model=ended.model,
+        after=max(0.0, at - ended.at),
     )
+
+
+def _and_one_more(lives: _Names, down: _Names, failed: Attempt) -> tuple[_Names, _Names]:
+    name = action_name(failed.action)
+    return (lives, (*down, name)) if started(failed.kind) else ((*lives, name), down)
+
+
+def _with_room(incident: Incident) -> tuple[_Names, _Names]:
+    """What did not help of the remembered attempts, when one more begins."""
+    lives, down, judged = incident.unhelpful, incident.unhelpful_down, incident.judged
+    if len(judged) < KEPT or judged.first.outcome is not Outcome.FAILED:
+        return lives, down
+    return (lives, down[1:]) if started(judged.first.kind) else (lives[1:], down)
 
 
 def opened_event(incident: Incident) -> IncidentOpened:
@@ -263,5 +301,11 @@ def close(incident: Incident, outcome: Outcome, at: float) -> IncidentClosed:
     )
 
 
-def _kept(values: Sequence[T], last: T, most: int) -> tuple[T, ...]:
-    return (*values[-(most - 1) :], last)
+def _grown(before: tuple[Growth, ...], signal: Signal, number: int) -> tuple[Growth, ...]:
+    if before and number - before[0].number >= KEPT:
+        before = before[1:]
+    if isinstance(signal, Overloaded):
+        return (*before, Growth(number, signal.at, memory=False, queue=True))
+    word = about(signal)
+    memory, queue = word in _MEMORY, word in _QUEUE
+    return (*before, Growth(number, signal.at, memory, queue)) if memory or queue else before

@@ -28,8 +28,9 @@ from .guards import Declined, Option, retry_after
 from .history import delay
 from .incident import Incident
 from .rules import Row, declined, options
+from .signal import Reported, Signal
 from .spec import Backoff
-from .symptom import SEVERE, Kind, Risk, Symptom, message_in
+from .symptom import SEVERE, Kind, Risk, Symptom, kind_of, message_in
 
 __all__ = ["ROWS", "Ladder", "ladder", "rows"]
 
@@ -305,16 +306,43 @@ class Ladder:
     escalates: bool = True
     stable_after: float | None = None
     _by_kind: dict[Kind, tuple[Row, ...]] = field(init=False, repr=False, eq=False)
+    _looking_back: frozenset[Kind] = field(init=False, repr=False, eq=False)
+    _mild: tuple[Option, ...] = field(init=False, repr=False, eq=False)
+    """What it proposes for a report that is not severe, if that is the same in all circumstances; empty if not."""
 
     def __attrs_post_init__(self) -> None:
         by_kind = {kind: tuple(row for row in self.rows if kind in row.on) for kind in Kind}
         object.__setattr__(self, "_by_kind", by_kind)
+        back = frozenset(kind for kind, rows in by_kind.items() if any(map(_may_look_back, rows)))
+        object.__setattr__(self, "_looking_back", back)
+        object.__setattr__(self, "_mild", _always_proposed(by_kind[Kind.REPORTED]))
 
     def propose(self, case: Case) -> tuple[Option, ...]:
+        signal = case.signal
+        if self._mild and isinstance(signal, Reported) and signal.severity < SEVERE:
+            return self._mild
         return options(self._by_kind[case.context.kind], case)
+
+    def looks_back(self, signal: Signal) -> bool:
+        return kind_of(signal) in self._looking_back
 
     def declined(self, case: Case) -> tuple[Declined, ...]:
         return declined(self._by_kind[case.context.kind], case)
+
+
+def _may_look_back(row: Row) -> bool:
+    """Whether a row's answer may depend on earlier states: of those above, it does where one rolls back."""
+    return row.act is RollBack or not any(row is shipped for shipped in ROWS)
+
+
+def _always_proposed(rows: tuple[Row, ...]) -> tuple[Option, ...]:
+    """The proposals about mild reports, if these rows look at nothing but how severe one is."""
+    if not all(row.when in (_always, _severe, _severe_and_alike) for row in rows):
+        return ()
+    fit = [row for row in rows if row.when is _always]
+    if not all(row.then is _resume for row in fit):
+        return ()
+    return tuple([Option(Resume(), row.name, row.reason, row.next) for row in fit])
 
 
 def ladder() -> Ladder:

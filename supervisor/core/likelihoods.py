@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from treewarden.agents.core.values import frozen
 
@@ -159,6 +159,11 @@ class Likelihoods:
     @cached_property
     def _fails_down(self) -> Mapping[str, tuple[float, ...]]:
         return {**self._fails, **{name: tuple(1.0 - p for p in row) for name, row in self.starts.items()}}
+
+    @cached_property
+    def beliefs(self) -> dict[object, Any]:
+        """What has been made of these numbers, by what was seen; for `confidence`. It bounds it."""
+        return {}
 
 
 _SAY_NOTHING: Final = ("stop", "hold", "escalate")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from attrs import Attribute, evolve, field
@@ -12,6 +11,7 @@ from attrs import Attribute, evolve, field
 from treewarden.agents.core.values import frozen
 
 from .event import Event, OutcomeObserved
+from .latest import Latest
 
 __all__ = ["ENOUGH", "Bin", "Confidence", "Outcomes", "Tally", "as_data", "learn", "outcomes_of"]
 
@@ -26,6 +26,10 @@ _ANY: Final = "*"
 _NO_LESSON: Final = ("recovered", "operator")
 """Signals after which nothing was left to be fixed, or a person decided: what follows says nothing about a number."""
 _DAY: Final = 86400.0
+_FADED: Final = 0.01
+"""Cases of which no more is left count as none."""
+_ONE: Final = 2**52
+"""A confidence of 1 as a whole number, so that squared errors can be added and taken away without rounding."""
 
 _Cell: TypeAlias = tuple[str, str, int]
 
@@ -53,6 +57,8 @@ class Tally:
 
     cases: float = 0.0
     fixed: float = 0.0
+    at: float = field(default=0.0, eq=False, repr=False)
+    """As of when: they are not written anew whenever some time has passed."""
 
 
 @frozen
@@ -71,9 +77,14 @@ class Bin:
 
 
 _NONE: Final = Tally()
+_NONE_YET: Final = Latest[tuple[float, bool]](ENOUGH)
 
 
-@frozen(slots=False)
+def _latest(given: Iterable[tuple[float, bool]]) -> Latest[tuple[float, bool]]:
+    return given if isinstance(given, Latest) else Latest(ENOUGH, list(given))
+
+
+@frozen
 class Outcomes:
     """What decisions came to. A fold of the journal (`learn`), so it survives what the journal survives.
 
@@ -86,22 +97,31 @@ class Outcomes:
     """The wall time as of which the counts are."""
     cells: Mapping[_Cell, Tally] = field(factory=dict[_Cell, Tally])
     """By action, kind of trouble, and the third that the belief's own number was in."""
-    recent: tuple[tuple[float, bool], ...] = ()
+    recent: Latest[tuple[float, bool]] = field(default=_NONE_YET, converter=_latest)
     """The last `ENOUGH` outcomes: the confidence that was stated, and whether it was right."""
+    _sums: tuple[int, int] | None = field(default=None, eq=False, repr=False)
 
-    @cached_property
+    @property
     def brier_skill(self) -> float:
         """1 less the mean squared error over that of always stating the base rate: above 0 is better than that.
 
         0 where there is nothing to compare with: no outcomes, or all of them the same.
         """
-        if not self.recent:
+        count = len(self.recent)
+        fixed, error = self._added_up()
+        if fixed in (0, count):
             return 0.0
-        rate = sum(fixed for _, fixed in self.recent) / len(self.recent)
-        if rate in (0.0, 1.0):
-            return 0.0
-        error = sum((stated - fixed) ** 2 for stated, fixed in self.recent) / len(self.recent)
-        return 1.0 - error / (rate * (1.0 - rate))
+        rate = fixed / count
+        return 1.0 - error / _ONE**2 / count / (rate * (1.0 - rate))
+
+    def _added_up(self) -> tuple[int, int]:
+        """How many of `recent` were fixed, and their squared errors together, of `_ONE` squared."""
+        sums = self._sums
+        if sums is None:
+            recent = tuple(self.recent)
+            sums = sum(fixed for _, fixed in recent), sum(map(_squared, recent))
+            object.__setattr__(self, "_sums", sums)
+        return sums
 
     @property
     def calibrated(self) -> bool:
@@ -110,7 +130,7 @@ class Outcomes:
 
     def tally(self, action: str, kind: str) -> Tally:
         """All observed cases of this action against this kind of trouble."""
-        found = [cell for (name, trouble, _), cell in self.cells.items() if (name, trouble) == (action, _head(kind))]
+        found = [self._now(key) for key in self.cells if key[:2] == (action, _head(kind))]
         return Tally(sum(cell.cases for cell in found), sum(cell.fixed for cell in found))
 
     def stated(self, model: float, action: str, kind: str, *, pooled: bool = False) -> Confidence:
@@ -119,29 +139,57 @@ class Outcomes:
         `evidence` counts the cases of this action against this kind of trouble. With `pooled` it is first shrunk
         towards what was observed of all other actions and kinds: right where one model states all of the numbers.
         """
+        cell = self._now((action, _head(kind), _band(model)))
+        value, model = self.numbers(model, action, kind, pooled=pooled)
+        return Confidence(value, model, cell.cases, self.calibrated)
+
+    def numbers(self, model: float, action: str, kind: str, *, pooled: bool = False) -> tuple[float, float]:
+        """What `stated` says, without what it rests on: the number, and the model's own."""
         band = _band(model)
-        cell = self.cells.get((action, _head(kind), band), _NONE)
+        cell = self._now((action, _head(kind), band))
         value = model
-        everywhere = self.cells.get((_ANY, _ANY, band)) if pooled else None
-        if everywhere is not None:
+        if pooled:
+            everywhere = self._now((_ANY, _ANY, band))
             fixed, cases = max(0.0, everywhere.fixed - cell.fixed), max(0.0, everywhere.cases - cell.cases)
             value = (_TRUST_OTHERS * value + fixed) / (_TRUST_OTHERS + cases)
         value = (_TRUST * value + cell.fixed) / (_TRUST + cell.cases)
-        return Confidence(round(min(1.0, value), 4), round(model, 4), cell.cases, self.calibrated)
+        return round(min(1.0, value), 4), round(model, 4)
 
     def bin(self, model: float) -> Bin:
         """What was observed of all numbers of the belief's that were about as large as this one."""
         band = _band(model)
-        tally = self.cells.get((_ANY, _ANY, band), _NONE)
+        tally = self._now((_ANY, _ANY, band))
         return Bin(band / _BANDS, (band + 1) / _BANDS, tally.cases, tally.fixed)
 
     def aged(self, at: float) -> Outcomes:
         """As of the wall time `at`; a clock that went back ages nothing."""
-        if at <= self.at or not self.cells:
-            return evolve(self, at=max(at, self.at))
-        share = 0.5 ** ((at - self.at) / self.half_life)
-        cells = {key: Tally(cell.cases * share, cell.fixed * share) for key, cell in self.cells.items()}
-        return evolve(self, at=at, cells={key: cell for key, cell in cells.items() if cell.cases > 0.01})
+        at = max(at, self.at)
+        cells = {key: self._as_of(at, key) for key in self.cells}
+        return evolve(self, at=at, cells={key: cell for key, cell in cells.items() if cell.cases})
+
+    def with_case(self, keys: Iterable[_Cell], outcome: tuple[float, bool], at: float) -> Outcomes:
+        """With one more outcome at the wall time `at`, which counts in these cells."""
+        at = max(at, self.at)
+        cells, (_, fixed) = dict(self.cells), outcome
+        for key in keys:
+            before = self._as_of(at, key)
+            cells[key] = Tally(before.cases + 1, before.fixed + fixed, at)
+        (right, error), recent = self._added_up(), self.recent
+        right, error = right + fixed, error + _squared(outcome)
+        if len(recent) == ENOUGH:
+            right, error = right - recent.first[1], error - _squared(recent.first)
+        return Outcomes(self.half_life, at, cells, recent.followed_by(outcome), (right, error))
+
+    def _now(self, key: _Cell) -> Tally:
+        return self._as_of(self.at, key)
+
+    def _as_of(self, at: float, key: _Cell) -> Tally:
+        cell = self.cells.get(key, _NONE)
+        if cell.at >= at:
+            return cell
+        share = 0.5 ** ((at - cell.at) / self.half_life)
+        cases = cell.cases * share
+        return Tally(cases, cell.fixed * share, at) if cases > _FADED else _NONE
 
 
 def learn(outcomes: Outcomes, event: Event, at: float) -> Outcomes:
@@ -156,32 +204,29 @@ def learn(outcomes: Outcomes, event: Event, at: float) -> Outcomes:
     if not (0.0 <= event.confidence <= 1.0 and 0.0 <= event.model <= 1.0 and math.isfinite(at)):
         return outcomes
     fixed = event.outcome == "fixed"
-    now = outcomes.aged(at)
-    band = _band(event.model)
-    cells = dict(now.cells)
-    for key in ((event.action, _head(event.kind), band), (_ANY, _ANY, band)):
-        before = cells.get(key, _NONE)
-        cells[key] = Tally(before.cases + 1, before.fixed + fixed)
-    return evolve(
-        now,
-        cells=cells,
-        recent=(*now.recent[-(ENOUGH - 1) :], (event.confidence, fixed)),
-    )
+    keys = (event.action, _head(event.kind), _band(event.model)), (_ANY, _ANY, _band(event.model))
+    return outcomes.with_case(keys, (event.confidence, fixed), at)
 
 
 def as_data(outcomes: Outcomes) -> dict[str, Any]:
     """As JSON can hold it, for `outcomes_of`."""
-    cells = [[*key, tally.cases, tally.fixed] for key, tally in outcomes.cells.items()]
+    cells = [[*key, tally.cases, tally.fixed] for key, tally in outcomes.aged(outcomes.at).cells.items()]
     return {"at": outcomes.at, "cells": cells, "recent": [list(each) for each in outcomes.recent]}
 
 
 def outcomes_of(data: Mapping[str, Any]) -> Outcomes:
     """What `as_data` was given, as far as `data` holds it."""
+    at = float(data.get("at", 0.0))
     return Outcomes(
-        at=float(data.get("at", 0.0)),
-        cells={(action, kind, band): Tally(cases, fixed) for action, kind, band, cases, fixed in data.get("cells", ())},
+        at=at,
+        cells={(what, kind, band): Tally(cases, fixed, at) for what, kind, band, cases, fixed in data.get("cells", ())},
         recent=tuple((float(stated), bool(fixed)) for stated, fixed in data.get("recent", ())),
     )
+
+
+def _squared(outcome: tuple[float, bool]) -> int:
+    stated, fixed = outcome
+    return (int(stated * _ONE) - fixed * _ONE) ** 2
 
 
 def _head(kind: str) -> str:

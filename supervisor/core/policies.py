@@ -10,7 +10,7 @@ from .action import Hold, Restart, Resume, Throttle, scope_of
 from .case import Case
 from .guards import Declined, Option, retry_after
 from .history import delay
-from .signal import ChildExited, RateLimitReached, RestartFailed, Stalled
+from .signal import ChildExited, RateLimitReached, RestartFailed, Signal, Stalled
 from .spec import Backoff, Strategy
 
 __all__ = ["Akka", "Kubernetes", "Otp", "akka", "kubernetes", "otp"]
@@ -55,6 +55,9 @@ class Otp:
             return _AT_ONCE[case.strategy]
         return _throttled(case) if isinstance(case.signal, RateLimitReached) else _LET_LIVE
 
+    def looks_back(self, signal: Signal) -> bool:
+        return False
+
     def declined(self, case: Case) -> tuple[Declined, ...]:
         return ()
 
@@ -87,6 +90,9 @@ class Kubernetes:
         wait = delay(self.backoff, failed + 1, case.spread)
         reason = f"attempt {failed + 1} waits {wait:g} s"
         return (Option(Restart(scope_of(case.strategy), wait), "back off", reason, "restart after twice the time"),)
+
+    def looks_back(self, signal: Signal) -> bool:
+        return False
 
     def declined(self, case: Case) -> tuple[Declined, ...]:
         return (Declined("hold", f"needs {self.patience} failed attempts"),) if case.down else ()
@@ -121,6 +127,9 @@ class Akka:
         wait = delay(self.backoff, failed + 1, 0.0) * (1.0 + self.random_factor * case.spread)
         reason = f"attempt {failed + 1} waits {wait:.3g} s"
         return (Option(Restart(scope_of(case.strategy), wait), "back off", reason, "restart after twice the time"),)
+
+    def looks_back(self, signal: Signal) -> bool:
+        return False
 
     def declined(self, case: Case) -> tuple[Declined, ...]:
         return (Declined("hold", f"needs {self.retries} failed attempts"),) if case.down else ()

@@ -160,6 +160,8 @@ def about(signal: Signal) -> str:
 
 def label_of(signal: Signal) -> str:
     """The kind with the reporter's own word, `reported:slow`."""
+    if isinstance(signal, Reported):
+        return "reported:" + signal.kind
     word = about(signal)
     return f"{kind_of(signal)}:{word}" if word else str(kind_of(signal))
 

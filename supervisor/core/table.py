@@ -10,7 +10,7 @@ from attrs import Attribute, evolve, field, frozen
 from .action import Action, Escalate, Hold, Perform, Recycle, Restart, Scope, Stop, action_name, scope_of
 from .case import Case
 from .context import Context
-from .decision import Policy, backoff_of
+from .decision import Policy, backoff_of, looks_back
 from .grid import grid
 from .guards import Declined, Option, forbids, forced
 from .history import delay
@@ -164,6 +164,9 @@ class Table:
             for index, rule in answers(self.rules, context.label, context.risk, lambda action: _p(case, action))
         ]
         return (*own, *self.otherwise.propose(case))
+
+    def looks_back(self, signal: Signal) -> bool:
+        return any(rule.action == "roll_back" for rule in self.rules) or looks_back(self.otherwise, signal)
 
     def declined(self, case: Case) -> tuple[Declined, ...]:
         context = case.context

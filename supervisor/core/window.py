@@ -8,8 +8,8 @@ from typing import Final
 
 from treewarden.agents.core.values import frozen
 
-from .signal import Recovered, Signal
-from .symptom import trouble_in
+from .signal import Recovered, Reported, Signal
+from .symptom import SEVERE, trouble_in
 
 __all__ = ["Glimpse", "Window"]
 
@@ -42,6 +42,8 @@ class Window:
 
     def add(self, signal: Signal, uses: tuple[str, ...] = ()) -> Window:
         """With `signal`; `uses` are what the child that it is about depends on. A recovery takes its trouble out."""
+        if isinstance(signal, Reported) and signal.severity < SEVERE:
+            return self  # no trouble that siblings are compared by
         if len(self._unsorted) >= _UNSORTED:
             return Window(self.within, self.seen, ((signal, uses),))
         return Window(self.within, self._sorted, (*self._unsorted, (signal, uses)))

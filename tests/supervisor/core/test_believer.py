@@ -87,7 +87,7 @@ def test_what_failed_is_not_what_is_tried_for_ever() -> None:
 
 def test_where_its_record_shows_no_skill_the_ladder_decides() -> None:
     wrong = Outcomes(recent=((0.9, False), (0.1, True)) * (JUDGED_FROM // 2))
-    few = Outcomes(recent=wrong.recent[:-1])
+    few = Outcomes(recent=tuple(wrong.recent)[:-1])
     good = Outcomes(recent=((0.9, True), (0.1, False)) * (JUDGED_FROM // 2))
     assert discredited(wrong)
     assert not discredited(few)

@@ -124,13 +124,13 @@ def test_lives_in_a_row_that_settled_nothing(history: list[Signal], lives: int, 
 def test_it_is_bounded_and_its_counts_go_on(history: list[Signal]) -> None:
     incident = grown(*history)
     assert incident.signals == len(history)
-    assert len(incident.failures) == min(len(history), KEPT)
+    assert list(incident.before) == history[:-1][1 - KEPT :]
     assert len(incident.attempts) == min(len(history) - 1, KEPT)
     assert incident.failed <= len(history) - 1
-    assert incident.failures[-1].at == history[-1].at
+    assert incident.latest is history[-1]
 
 
 def test_counts_outlive_what_is_kept() -> None:
     incident = grown(*[CRASH] * 100)
-    assert (incident.failed, incident.tried("restart"), len(incident.failures)) == (99, KEPT, KEPT)
+    assert (incident.failed, incident.tried("restart"), len(incident.before)) == (99, KEPT, KEPT - 1)
     assert join(incident, CRASH).signals == 101
