@@ -93,7 +93,8 @@ class OwnedFile:
     def sweep(self, most: int = -1) -> Survey:
         """Delete large values that no row holds any more, until more than `most` characters have gone; all without it.
 
-        Returns what is left. Raises `EpochLost`, and `sqlite3.Error` if it could not be done: nothing has changed then.
+        Returns what is left. Raises `EpochLost`, and `sqlite3.Error` if it could not be done, or nobody can say: to
+        do it again does no harm.
         """
         self._grown = 0
         return self._by_itself(lambda connection: sweep(connection, most))
@@ -126,8 +127,10 @@ class OwnedFile:
                 self._lose(connection)
             done = change(connection)
             connection.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             self._roll_back()
+            if _is_of_a_sync(error) and self._connection is None:
+                raise self._doubt(error, error) from error
             raise
         return done
 
@@ -273,11 +276,15 @@ class OwnedFile:
                 batch.after = evolve(batch.after, commits=sealed)
                 self._mark = evolve(self._mark, commits=sealed)
                 return stands
+        raise self._doubt(cause, failed) from cause
+
+    def _doubt(self, cause: BaseException, failed: BaseException) -> JournalError:
+        """What a refused sync has left in the log would be taken for safe, and something be written behind it."""
         self.lost = JournalError(
             f"{self._name}: a commit raised ({cause}) and so did what would settle it ({failed}), so nobody can say"
             " whether it was kept: end this process, mend the disk, and open the file again"
         )
-        raise self.lost from cause
+        return self.lost
 
     def _lose(self, connection: sqlite3.Connection) -> NoReturn:
         holder, _ = rows.holder(connection)

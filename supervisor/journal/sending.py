@@ -7,7 +7,7 @@ import pathlib
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import trio
 from attrs import frozen
@@ -19,7 +19,7 @@ from .canonical import dump
 from .holder import Fate, ProcessTable, ProcfsTable
 from .reading import JournalFile
 from .schema import NOW
-from .seams import RunSync
+from .seams import Connect, RunSync
 from .taking import meta
 
 __all__ = ["Outcome", "send"]
@@ -53,13 +53,14 @@ async def send(
     within: float = 10.0,
     processes: ProcessTable | None = None,
     run_sync: RunSync = trio.to_thread.run_sync,
+    connect: Connect = sqlite3.connect,
 ) -> Outcome:
     """Have the owner of `file` carry out `command`, under an id of the sender's: the same one counts once.
 
     Waits `within` seconds for the answer; then the command is taken back, unless the owner has begun with it. Cancelled
     while it waits: likewise. Raises `JournalError` if nobody owns the file, or if the id belongs to another command.
     """
-    inbox = _Inbox(pathlib.Path(file), dump(command.as_data()), id, processes or ProcfsTable())
+    inbox = _Inbox(pathlib.Path(file), dump(command.as_data()), id, processes or ProcfsTable(), connect)
     new = await run_sync(inbox.put)
     found = None
     left = "", ""
@@ -82,14 +83,21 @@ async def _answer(inbox: _Inbox, run_sync: RunSync) -> tuple[str, str]:
         await trio.sleep(_LOOK_EVERY)
 
 
+class _InDoubt(JournalError):
+    """A commit raised; whether it stands is in the file, and what it comes to then is here."""
+
+    answer: object = None
+
+
 class _Inbox:
     """The table of commands, for one of them. Every call blocks."""
 
-    def __init__(self, file: pathlib.Path, body: str, id: str, processes: ProcessTable) -> None:
+    def __init__(self, file: pathlib.Path, body: str, id: str, processes: ProcessTable, connect: Connect) -> None:
         self._file = file
         self._body = body
         self._id = id
         self._processes = processes
+        self._connect = connect
 
     def put(self) -> bool:
         """Leave it; False if it was there before."""
@@ -109,7 +117,12 @@ class _Inbox:
             )
             return True
 
-        return self._write(put)
+        try:
+            return self._write(put)
+        except _InDoubt as doubt:
+            if self._stored() is None:
+                raise
+            return bool(doubt.answer)
 
     def look(self) -> tuple[str, str] | None:
         """Its answer, if there is one."""
@@ -128,7 +141,18 @@ class _Inbox:
             state, text = found
             return state, text or f"its owner has begun with it, and did not say in time what came of it{self._fate()}"
 
-        return self._write(take_back)
+        try:
+            return self._write(take_back)
+        except _InDoubt as doubt:
+            stored = self._stored()
+            if stored is not None and stored[0] == "waiting":
+                raise
+            return cast("tuple[str, str]", doubt.answer)
+
+    def _stored(self) -> tuple[str, str] | None:
+        """What the file says of it, whatever a commit of ours has raised."""
+        with JournalFile.open(self._file) as journal:
+            return journal.answer(self._id)
 
     def _fate(self) -> str:
         with JournalFile.open(self._file, processes=self._processes) as journal:
@@ -149,12 +173,14 @@ class _Inbox:
 
     def _write(self, question: Callable[[sqlite3.Connection], T]) -> T:
         uri = f"{self._file.absolute().as_uri()}?mode=rw"
+        answer, committing = None, False
         try:
-            with closing(sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)) as connection:
+            with closing(self._connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)) as connection:
                 connection.execute("PRAGMA synchronous = EXTRA")
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     answer = question(connection)
+                    committing = True
                     connection.execute("COMMIT")
                 except BaseException:
                     if connection.in_transaction:
@@ -162,4 +188,9 @@ class _Inbox:
                     raise
                 return answer
         except sqlite3.Error as error:
-            raise JournalError(f"{self._file}: the command cannot be left there: {error}") from error
+            failed = (_InDoubt if committing else JournalError)(
+                f"{self._file}: the command {self._id} cannot be left there, or taken back: {error}"
+            )
+            if isinstance(failed, _InDoubt):
+                failed.answer = answer
+            raise failed from error

@@ -77,7 +77,16 @@ def take(connection: sqlite3.Connection, claim: Claim) -> tuple[Opened, Mark]:
         f"INSERT OR REPLACE INTO owner VALUES (1, ?, ?, ?, ?, ?, ?, {NOW}, {NOW} + ?, 0)",
         (epoch, me.host, me.pid, me.boot, me.namespace, me.started, claim.lease),
     )
-    connection.execute("COMMIT")
+    taken = rows.holder(connection)[0]
+    try:
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        # It may stand all the same, as that of any commit: whoever is told that they do not own it would find it owned
+        # by themselves. Not by the epoch alone: somebody else may have taken the next one since.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if rows.holder(connection)[0] != taken:
+            raise
     opened = Opened(
         epoch=epoch,
         holder=str(me),
