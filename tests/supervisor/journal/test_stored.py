@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import pytest
 
+from treewarden.supervisor.core.bundle import sealed
+from treewarden.supervisor.journal.exporting import bundle_of, read_bundle
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.journal.schema import VERSION, identify, migrate
 
@@ -36,7 +38,9 @@ def fresh() -> list[tuple[str, ...]]:
 
 
 def test_there_is_a_file_of_every_version() -> None:
-    assert [file.name for file in STORED] == [f"v{number}.db.gz" for number in range(1, VERSION + 1)]
+    """Of some there are two: the first files of versions 1 and 2 were made without the index of labels."""
+    names = [f"v{number}.db.gz" for number in range(1, VERSION + 1)]
+    assert [file.name for file in STORED] == sorted([*names, "v1-first.db.gz", "v2-first.db.gz"])
 
 
 def test_the_newest_file_is_of_the_schema_as_it_is(tmp_path: pathlib.Path) -> None:
@@ -65,6 +69,22 @@ async def test_what_was_stored_is_there(stored: pathlib.Path, tmp_path: pathlib.
         assert reading.verify().sound
     with closing(sqlite3.connect(file)) as connection:
         assert tables(connection) == fresh()
+
+
+@pytest.mark.parametrize("stored", STORED, ids=lambda file: file.name)
+def test_what_was_stored_is_read_before_anybody_has_owned_it(stored: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    file = unpacked(stored, tmp_path)
+    before = file.read_bytes()
+    with JournalFile.open(file) as reading:
+        assert (reading.head.seq, reading.labels(), reading.cut()) == (2, [], None)
+        assert reading.state(DESK) == COMMITS[-1].states[0]
+        bundle = list(sealed(bundle_of(reading)))
+    assert file.read_bytes() == before
+    copy = tmp_path / "copy.db"
+    assert read_bundle(bundle, copy).same_chain
+    with JournalFile.open(copy) as reading:
+        assert reading.verify().sound
+        assert reading.state(DESK) == COMMITS[-1].states[0]
 
 
 async def test_what_lies_behind_an_agent_does_not_slow_its_start(tmp_path: pathlib.Path) -> None:
