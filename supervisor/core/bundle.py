@@ -8,15 +8,13 @@ it is. Whoever can write the bundle can seal it anew; keep heads of the journal 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Any, Final, cast
 
-__all__ = ["FORMAT", "REDACTED", "BundleDamage", "redacted", "sealed", "unsealed"]
+__all__ = ["FORMAT", "BundleDamage", "sealed", "unsealed"]
 
 FORMAT: Final = 1
-REDACTED: Final = "[redacted]"
-"""What stands in the place of a secret value."""
 
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -59,24 +57,6 @@ def unsealed(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, record
     if not ended:
         raise BundleDamage(number + 1, "the end is missing")
-
-
-def redacted(data: Any, secrets: Collection[str]) -> tuple[Any, int]:
-    """JSON data without the values under the keys in `secrets` (in lower case), and how many there were."""
-    if isinstance(data, dict):
-        clean: dict[str, Any] = {}
-        count = 0
-        for key, value in cast("dict[str, Any]", data).items():
-            if key.lower() in secrets:
-                clean[key], gone = REDACTED, 1
-            else:
-                clean[key], gone = redacted(value, secrets)
-            count += gone
-        return clean, count
-    if isinstance(data, list):
-        parts = [redacted(value, secrets) for value in cast("list[Any]", data)]
-        return [value for value, _ in parts], sum(gone for _, gone in parts)
-    return data, 0
 
 
 def _seal(before: str, record: dict[str, Any]) -> tuple[str, str]:

@@ -17,9 +17,10 @@ from attrs import frozen
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import JournalDamaged, JournalError
 
-from ..core.bundle import FORMAT, BundleDamage, redacted, unsealed
+from ..core.bundle import FORMAT, BundleDamage, unsealed
 from ..core.chain import Head, StoredRow, link, verify
 from ..core.event import EventsPruned
+from ..core.redaction import Redaction
 from ..core.retention import chain_start
 from . import rows as stored
 from .blobs import Blobs, whole
@@ -53,15 +54,20 @@ def bundle_of(
     path: Path = ROOT,
     secrets: Collection[str] = (),
     *,
+    known: Any = None,
     say: Callable[[str, int, str], str] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The records of everything at and below `path`, as of one moment.
 
-    Values under keys in `secrets` are left out, at any depth of events, states, messages and replies. `say` puts an
-    event (kind, version, body) into words. Raises `JournalDamaged`.
+    Values under keys in `secrets` are left out, at any depth of events, states, messages and replies, and wherever else
+    in the bundle the same values stand, whoever in the journal they were a secret of; or in `known`, which is data
+    of the same kind from elsewhere. `say` puts an event (kind, version, body) into words. Raises `JournalDamaged`.
     """
-    hidden = frozenset(secret.lower() for secret in secrets)
+    hidden = Redaction(secrets)
+    hidden.learn(known)
     with journal.moment() as connection:
+        if hidden:
+            _learn(connection, hidden)
         where, given = "", ()
         if path != ROOT:
             where, given = " WHERE path = ? OR (path > ? AND path < ?)", (str(path), f"{path}/", f"{path}0")
@@ -85,7 +91,7 @@ def bundle_of(
             names = [column[0] for column in rows.description]
             for values in rows:
                 row = {name: value for name, value in zip(names, values, strict=True) if name not in CHECKSUMS}
-                gone = _open_body(connection, row, hidden)
+                gone = _open(connection, row, hidden)
                 record: dict[str, Any] = {"type": "row", "table": table, "row": _plain(row)}
                 if gone:
                     record["redacted"] = gone
@@ -96,17 +102,31 @@ def bundle_of(
                 yield record
 
 
-def _open_body(connection: sqlite3.Connection, row: dict[str, Any], hidden: Collection[str]) -> int:
-    """Put the whole body in its place, without its secrets. Returns how many those were."""
-    if "body" not in row:
-        return 0
-    row["body"] = whole(connection, row["body"])
-    if not hidden:
-        return 0
-    data, gone = redacted(load(row["body"]), hidden)
-    if gone:
-        row["body"] = dump(data)
-    return gone
+def _learn(connection: sqlite3.Connection, hidden: Redaction) -> None:
+    """Which values are secret. Those that are looked for stand in what is exported, or in what others hold."""
+    for table in _TABLES:
+        if table != "timers":
+            for (body,) in connection.execute(f"SELECT body FROM {table}"):
+                hidden.learn(load(whole(connection, body)))
+
+
+def _open(connection: sqlite3.Connection, row: dict[str, Any], hidden: Redaction) -> int:
+    """Put the whole body in its place, and take secrets out of the row. Returns how many those were."""
+    count = 0
+    for name, value in row.items():
+        if name == "body":
+            row[name] = whole(connection, value)
+            if hidden:
+                data, gone = hidden.clean(load(row[name]))
+                count += gone
+                if gone:
+                    row[name] = dump(data)
+        elif isinstance(value, str):
+            row[name], gone = hidden.clean_text(value)
+            count += gone
+    if "size" in row:
+        row["size"] = len(row["body"])
+    return count
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pathlib
+import tomllib
 from argparse import Namespace
 from collections.abc import Iterable
+from typing import Any
 
 from treewarden.agents.core.path import ROOT
 from treewarden.agents.errors import ConfigurationError, JournalError
@@ -26,11 +28,12 @@ def export(arguments: Namespace) -> int:
     """Write a bundle. The journal is read only. Raises `ConfigurationError` for a path that it does not know."""
     out = Stdout.here()
     secrets = _secrets(arguments)
+    known = _topology(arguments.topology)
     with JournalFile.open(arguments.file) as journal:
-        known = {ROOT, *journal.paths(), *(state.path for state in journal.states())}
-        if not any(path.is_within(arguments.path) for path in known):
-            raise unknown_slot(arguments.file, arguments.path, known)
-        lines = sealed(bundle_of(journal, arguments.path, secrets, say=_say))
+        slots = {ROOT, *journal.paths(), *(state.path for state in journal.states())}
+        if not any(path.is_within(arguments.path) for path in slots):
+            raise unknown_slot(arguments.file, arguments.path, slots)
+        lines = sealed(bundle_of(journal, arguments.path, secrets, known=known, say=_say))
         if arguments.output == "-":
             for line in lines:
                 out.write(line)
@@ -71,6 +74,16 @@ def _secrets(arguments: Namespace) -> list[str]:
         except OSError as error:
             raise ConfigurationError(f"{arguments.secrets} cannot be read: {error.strerror}") from error
     return found
+
+
+def _topology(file: str | None) -> dict[str, Any]:
+    """What a topology says, as it stands there: nothing of it is imported."""
+    if file is None:
+        return {}
+    try:
+        return tomllib.loads(pathlib.Path(file).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{file} cannot be read: {error}") from error
 
 
 def _write(file: str, lines: Iterable[str]) -> int:

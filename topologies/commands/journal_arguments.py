@@ -83,6 +83,7 @@ def _export(deeds: Words) -> None:
     export.add_argument("-o", dest="output", metavar="BUNDLE.jsonl", required=True, help="a new file; - is stdout")
     export.add_argument("--secret", action="append", metavar="KEY", help="leave out values under it; may be repeated")
     export.add_argument("--secrets", metavar="FILE", help="the keys in this file too, one to a line")
+    export.add_argument("--topology", metavar="FILE.toml", help="what stands under them there is not to leave either")
 
 
 def _import(deeds: Words) -> None:

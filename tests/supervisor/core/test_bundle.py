@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treewarden.supervisor.core.bundle import REDACTED, BundleDamage, redacted, sealed, unsealed
+from treewarden.supervisor.core.bundle import BundleDamage, sealed, unsealed
 
 texts = st.text(st.characters(codec="utf-8"))
 data = st.recursive(
@@ -58,16 +58,3 @@ def test_a_line_that_is_none(line: str) -> None:
 def test_nothing_is_no_bundle() -> None:
     with pytest.raises(BundleDamage, match="line 1: the end is missing"):
         list(unsealed([]))
-
-
-@given(data)
-def test_no_value_under_a_secret_key_is_left(value: Any) -> None:
-    hidden = {"api_key": "s3cret", "inner": [{"Token": {"deep": "s3cret"}}, value]}
-    clean, gone = redacted(hidden, {"api_key", "token"})
-    assert clean == {"api_key": REDACTED, "inner": [{"Token": REDACTED}, value]}
-    assert gone == 2
-
-
-@given(data)
-def test_data_without_secrets_is_as_it_was(value: Any) -> None:
-    assert redacted(value, {"no such key"}) == (value, 0)

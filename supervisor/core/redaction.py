@@ -1,0 +1,148 @@
+"""What must not leave with a bundle: values under configured keys, and the same values wherever else they stand.
+
+A secret seldom stays under its key. An exception quotes it, a decision gives that exception as its reason, a traceback
+repeats it. So it is first learned which values there are, and then each of them is taken out of every text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, cast
+
+__all__ = ["REDACTED", "Redaction"]
+
+REDACTED: Final = "[redacted]"
+"""What stands in the place of a secret value."""
+_SHORTEST: Final = 6
+"""Characters of a value that is looked for in texts: a shorter one would be found in every other word."""
+_PLAIN: Final = frozenset(string.ascii_letters + string.digits + "_.-~")
+"""What stands in a URL as it is."""
+_LINE: Final = 16
+"""Characters of a line that is looked for by itself, of a value of several lines."""
+
+
+class Redaction:
+    """Of values under some keys, in capitals or not. Of one that knows no key everything stays as it is."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._keys = frozenset(key.lower() for key in keys if key)
+        self._known: dict[str, list[str]] = {}
+        """By their beginning, the longest first."""
+        names = "|".join(re.escape(key) for key in sorted(self._keys, key=len, reverse=True))
+        self._said = re.compile(
+            rf"(?i)(?<!\w)((?:{names})\\*['\"]?\s*(?:=>|[=:])\s*(?:(?:bearer|basic|token)\s+)?)"
+            r"(\\*\"(?:[^\"\\]|\\.)*\"|\\*'(?:[^'\\]|\\.)*'|[^\s,;&)}\]'\"]+)"
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def learn(self, data: Any) -> None:
+        """Remember every value that stands under one of the keys in this JSON data."""
+        for key, value in _entries(data):
+            if key.lower() in self._keys:
+                for text in _texts(value):
+                    self._remember(text)
+            else:
+                self.learn(value)
+
+    def clean(self, data: Any) -> tuple[Any, int]:
+        """The data without what stands under the keys, and without what was learned, and how many places that were."""
+        if isinstance(data, str):
+            return self.clean_text(data)
+        if isinstance(data, dict):
+            clean: dict[str, Any] = {}
+            count = 0
+            for key, value in cast("dict[str, Any]", data).items():
+                name, renamed = self.clean_text(key)
+                clean[name], gone = (REDACTED, 1) if key.lower() in self._keys else self.clean(value)
+                count += gone + renamed
+            return clean, count
+        if isinstance(data, list):
+            items = cast("list[Any]", data)
+            if len(items) == 2 and isinstance(items[0], str) and items[0].lower() in self._keys:
+                return [items[0], REDACTED], 1
+            parts = [self.clean(value) for value in items]
+            return [value for value, _ in parts], sum(gone for _, gone in parts)
+        number = json.dumps(data) if data is not None else ""
+        return (REDACTED, 1) if number in self._known.get(number[:_SHORTEST], ()) else (data, 0)
+
+    def clean_text(self, text: str) -> tuple[str, int]:
+        """A text without the values that were learned, and without what it says itself to be the value of a key."""
+        if not self._keys:
+            return text, 0
+        text, gone = self._without_known(text)
+        count = 0
+
+        def hide(found: re.Match[str]) -> str:
+            nonlocal count
+            if REDACTED.startswith(found[2]) or REDACTED in found[2]:
+                return found[0]
+            count += 1
+            mark = found[2][0] if found[2][0] in "'\"" else ""
+            return f"{found[1]}{mark}{REDACTED}{mark}"
+
+        return self._said.sub(hide, text), gone + count
+
+    def _without_known(self, text: str) -> tuple[str, int]:
+        known = self._known
+        if len(text) < _SHORTEST or not known:
+            return text, 0
+        parts: list[str] = []
+        at = done = 0
+        while at <= len(text) - _SHORTEST:
+            for secret in known.get(text[at : at + _SHORTEST], ()):
+                if text.startswith(secret, at):
+                    parts += [text[done:at], REDACTED]
+                    at = done = at + len(secret)
+                    break
+            else:
+                at += 1
+        return ("".join([*parts, text[done:]]), len(parts) // 2) if parts else (text, 0)
+
+    def _remember(self, value: str) -> None:
+        lines = [line for line in value.splitlines() if len(line) >= _LINE]
+        for text in (value, *(lines if len(lines) > 1 else ())):
+            written = {text, repr(text)[1:-1], json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+            for form in (*written, _in_url(text, "/"), _in_url(text)):
+                if len(form) >= _SHORTEST:
+                    like = self._known.setdefault(form[:_SHORTEST], [])
+                    if form not in like:
+                        like.append(form)
+                        like.sort(key=len, reverse=True)
+
+
+def _entries(data: Any) -> Iterator[tuple[str, Any]]:
+    """What stands under a name, also in a pair; what has none stands under an empty one."""
+    if isinstance(data, dict):
+        yield from cast("dict[str, Any]", data).items()
+    elif isinstance(data, list):
+        items = cast("list[Any]", data)
+        if len(items) == 2 and isinstance(items[0], str):
+            yield items[0], items[1]
+        else:
+            for item in items:
+                yield "", item
+
+
+def _texts(data: Any) -> Iterator[str]:
+    """Everything in a secret value that could stand in a text."""
+    if isinstance(data, dict):
+        for value in cast("dict[str, Any]", data).values():
+            yield from _texts(value)
+    elif isinstance(data, list):
+        for value in cast("list[Any]", data):
+            yield from _texts(value)
+    elif isinstance(data, str):
+        yield data
+    elif isinstance(data, (int, float)) and not isinstance(data, bool):
+        yield json.dumps(data)
+
+
+def _in_url(text: str, more: str = "") -> str:
+    return "".join(
+        each if each in _PLAIN or each in more else "".join(f"%{byte:02X}" for byte in each.encode()) for each in text
+    )

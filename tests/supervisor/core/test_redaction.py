@@ -1,0 +1,98 @@
+"""What a secret is called, and where else it stands: neither leaves."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from treewarden.supervisor.core.redaction import REDACTED, Redaction
+
+texts = st.text(st.characters(codec="utf-8"))
+data = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+secrets = st.text("0123456789!\"'\\/+= \n\tÄß€Q", min_size=6, max_size=40)
+around = st.text("xyz .,", max_size=12)
+
+
+def learned(*values: Any, keys: tuple[str, ...] = ("api_key",)) -> Redaction:
+    redaction = Redaction(keys)
+    for value in values:
+        redaction.learn({"held": [{"Api_Key": value}]})
+    return redaction
+
+
+@given(data)
+def test_no_value_under_a_secret_key_is_left(value: Any) -> None:
+    hidden = {"api_key": "s3cret", "inner": [{"Token": {"deep": "s3cret"}}, ["TOKEN", 5], "x"]}
+    clean, gone = Redaction(["api_key", "token"]).clean(hidden)
+    assert clean == {"api_key": REDACTED, "inner": [{"Token": REDACTED}, ["TOKEN", REDACTED], "x"]}
+    assert gone == 3
+    assert Redaction(["token"]).clean({"token": value}) == ({"token": REDACTED}, 1)
+
+
+@given(data)
+def test_data_without_secrets_is_as_it_was(value: Any) -> None:
+    assert Redaction(["no such key"]).clean(value) == (value, 0)
+    assert Redaction([]).clean(value) == (value, 0)
+    assert learned("a secret that does not stand there", keys=()).clean(value) == (value, 0)
+
+
+@given(secrets, around, around)
+def test_a_secret_is_found_wherever_it_is_quoted(secret: str, before: str, behind: str) -> None:
+    redaction = learned(secret)
+    for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret), quote(secret, safe="")):
+        clean, gone = redaction.clean({"text": [f"{before}{form}{behind}"], f"in a key {form}": 1})
+        assert gone >= 2
+        assert form not in json.dumps(clean, ensure_ascii=False)
+        assert form not in str(clean)
+
+
+@given(st.lists(secrets, min_size=1, max_size=5))
+def test_one_that_begins_as_another_one_does(found: list[str]) -> None:
+    redaction = learned(*found, *(secret + "9" for secret in found))
+    for secret in found:
+        assert redaction.clean_text(f"x{secret}9y") == (f"x{REDACTED}y", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("Login(user='ada', api_key='hunter2')", "Login(user='ada', api_key='[redacted]')"),
+        ('{"API_KEY": "hunter2", "n": 1}', '{"API_KEY": "[redacted]", "n": 1}'),
+        ("api_key = hunter2, then", "api_key = [redacted], then"),
+        ("GET /?api_key=hunter2&n=1", "GET /?api_key=[redacted]&n=1"),
+        ("authorization: Bearer hunter2", "authorization: Bearer [redacted]"),
+        ("{'api_key': 'hun\\'ter2'}", "{'api_key': '[redacted]'}"),
+        ("my_api_key=kept, api_keys=kept", "my_api_key=kept, api_keys=kept"),
+        ("api_key is missing", "api_key is missing"),
+        ("api_key=[redacted]", "api_key=[redacted]"),
+    ],
+)
+def test_what_a_text_says_to_be_the_value_of_a_key(text: str, clean: str) -> None:
+    assert Redaction(["api_key", "authorization"]).clean_text(text)[0] == clean
+
+
+def test_a_number_that_is_secret_is_found_as_a_number_and_in_texts() -> None:
+    redaction = learned(90_210_555)
+    assert redaction.clean({"n": 90_210_555, "m": 90_210_556, "t": "no. 90210555"}) == (
+        {"n": REDACTED, "m": 90_210_556, "t": f"no. {REDACTED}"},
+        2,
+    )
+
+
+def test_a_line_of_a_key_of_several_lines() -> None:
+    pem = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG\nAgEAAoIBAQC7VJTUt9Us\n-----END KEY-----\n"
+    redaction = learned({"pem": [pem]})
+    assert redaction.clean_text("cannot parse AgEAAoIBAQC7VJTUt9Us") == (f"cannot parse {REDACTED}", 1)
+
+
+def test_a_short_one_is_hidden_under_its_key_only() -> None:
+    assert learned("no").clean({"api_key": "no", "text": "nobody"}) == ({"api_key": REDACTED, "text": "nobody"}, 1)
