@@ -15,21 +15,22 @@ __all__ = ["Level"]
 class Level:
     """A number that only grows, and tasks that wait until it is beyond theirs. Nobody who waits misses a rise."""
 
-    __slots__ = ("_cell",)
+    __slots__ = ("_cell", "_waiting", "value")
 
     def __init__(self, value: int = 0) -> None:
-        self._cell: Any = AsyncValue(value)
-
-    @property
-    def value(self) -> int:
+        self.value = value
         """What it is now."""
-        return self._cell.value
+        self._cell: Any = AsyncValue(value)
+        """The same, while somebody waits."""
+        self._waiting = 0
 
     def rise(self, value: int) -> None:
         """Set it to `value` and wake whoever waited for that. Raises `ValueError` for a value below the current one."""
-        if value < self._cell.value:
-            raise ValueError(f"a level only grows: {value} is below {self._cell.value}")
-        self._cell.value = value
+        if value < self.value:
+            raise ValueError(f"a level only grows: {value} is below {self.value}")
+        self.value = value
+        if self._waiting:
+            self._cell.value = value
 
     async def wait_beyond(self, value: int) -> int:
         """Wait until it is more than `value`; returns it as it was then. A checkpoint, also if it need not wait."""
@@ -37,4 +38,9 @@ class Level:
         def beyond(now: int) -> bool:
             return now > value
 
-        return await self._cell.wait_value(beyond)
+        self._cell.value = self.value
+        self._waiting += 1
+        try:
+            return await self._cell.wait_value(beyond)
+        finally:
+            self._waiting -= 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from treewarden.agents.core.exit import Exit, Failure, Stopped
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
@@ -56,6 +56,27 @@ class Acting:
         self._judged: AgentLife | Supervisor | None = None
         """Who has ended, while a decision about it waits for the journal."""
 
+    def answer_at_once(self, child: Child, life: AgentLife) -> Rest | Literal[False]:
+        """Answer the end of a life that is the first crash of a healthy child. False: it has to be decided about, and
+        nothing was done."""
+        slot, common = life.slot, self._common
+        if self._remedies.quiets or child.calm is not None or slot.store is not None:
+            return False
+        crash = self._judge.first_crash(child, life, self._children.order)
+        if crash is None:
+            return False
+        gathers = common.gathers
+        if not gathers:
+            common.gather()
+        try:
+            common.note_later(crash)
+            self._children.account_for(child, crash)
+            life.in_hand = None
+            return self._restarts.begin(child, crash.restart.scope, crash.restart.after)
+        finally:
+            if not gathers:
+                common.write_gathered()
+
     def decide(self, child: Child, signal: Signal, life: AgentLife | Supervisor | None = None) -> Rest:
         """Decide what to do about a signal and do it; `life` has ended with it. Returns what is left to wait for."""
         if child.calm is not None:
@@ -66,7 +87,7 @@ class Acting:
             if life is not None:
                 return_in_hand(life, Resume(), self._common)
             return None
-        if child.incident is not None and self._remedies.keeps_checkpoints(child) and self._judge.looks_back(signal):
+        if child.in_trouble and self._remedies.keeps_checkpoints(child) and self._judge.looks_back(signal):
             self._judged = life
             return self._decide_looking_back(child, signal, life)
         return self._decide(child, signal, life, 0)
@@ -103,13 +124,13 @@ class Acting:
         return exit
 
     def _watch(self, child: Child, signal: Signal) -> None:
-        watched = child.calm is not None or child.incident is None or child.current is None
+        watched = child.calm is not None or not child.in_trouble or child.current is None
         if not watched and not child.overloaded and not isinstance(signal, Reported):
             self.watch(child)
 
     def watch(self, child: Child) -> None:
         """Close the incident of a child that lives if nothing more happens, and nothing that may help is under way."""
-        quiet = child.calm is None and child.incident is not None and child.current is not None
+        quiet = child.calm is None and child.in_trouble and child.current is not None
         if quiet and not child.overloaded and not self._supervisor.performing.runs_for(child):
             self._restarts.watch_calm(child)
 

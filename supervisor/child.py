@@ -21,6 +21,7 @@ from treewarden.agents.slot import Slot
 from .common import Common
 from .core.decision import Decision, Policy
 from .core.event import ChildEnded
+from .core.first_crash import FirstCrash
 from .core.history import RestartHistory
 from .core.incident import Incident
 from .core.named import NamedAction
@@ -73,11 +74,11 @@ class Child:
     slot: Slot | None = None
     slot_for: Spec | None = None
     """The spec by which the slot was made, or looked at last."""
-    ended: ChildEnded | None = None
-    """How its last life ended."""
+    ended: ChildEnded | FirstCrash | None = None
+    """How its last life ended; see `last_end`."""
     incident: Incident | None = None
     """Its trouble, but for the latest decision."""
-    decision: Decision | None = None
+    decision: Decision | FirstCrash | None = None
     """What was decided last in the incident, until somebody looks at how that went."""
     history: RestartHistory = _NO_RESTARTS
     attempt: int = 0
@@ -102,6 +103,16 @@ class Child:
     """The exception that ended the last life, or kept it from beginning."""
     bad_from: int | None = None
     """How many messages had been settled when the incident's first rollback was decided: earlier states may be good."""
+
+    @property
+    def last_end(self) -> ChildEnded | None:
+        """How its last life ended."""
+        return self.ended.ended if isinstance(self.ended, FirstCrash) else self.ended
+
+    @property
+    def in_trouble(self) -> bool:
+        """Whether it has an incident that is not over."""
+        return self.incident is not None or self.decision is not None
 
     def move(self, event: SlotEvent) -> None:
         self.state = advance(self.state, event)

@@ -20,6 +20,7 @@ from .bulk import start_in_order, stop_in_order
 from .child import Child, Incarnation, Parent
 from .core.case import cannot_read
 from .core.event import ChildEnded, ChildIgnored, ChildStarted, ChildStartFailed
+from .core.first_crash import FirstCrash
 from .core.signal import RestartFailed
 from .core.spec import BrutalKill, ChildSpec, Grace, RestartPolicy, Strategy
 from .fence import AgentLife, is_born_asleep
@@ -118,7 +119,8 @@ class Children(Roster):
     def _started(self, child: Child, outcome: Failure | Ignore | None, *, asked: bool = False) -> Failure | None:
         if outcome is None:
             child.move(SlotEvent.STARTED)
-            self._common.note(ChildStarted(path=child.path, incarnation=child.lives, attempt=child.attempt + 1))
+            if not self._common.begins_anew(child.ended, child.lives, child.attempt + 1):
+                self._common.note(ChildStarted(path=child.path, incarnation=child.lives, attempt=child.attempt + 1))
             return None
         child.current = None
         if isinstance(outcome, Ignore):
@@ -205,7 +207,7 @@ class Children(Roster):
         child.current = None
         child.move(SlotEvent.EXITED)
         exit = life.exit
-        child.ended = ChildEnded(
+        ended = child.ended = ChildEnded(
             path=child.path,
             incarnation=life.number,
             exit=exit_name(exit),
@@ -214,8 +216,14 @@ class Children(Roster):
             expected=expected,
             uptime=self._common.clock.now() - life.started_at,
         )
-        self._common.note(child.ended)
+        self._common.note(ended)
         return exit
+
+    def account_for(self, child: Child, crash: FirstCrash) -> None:
+        """`account`, of a crash that is noted with what was answered."""
+        child.current = None
+        child.move(SlotEvent.EXITED)
+        child.ended = crash
 
     @contextmanager
     def noted_together(self) -> Generator[None]:

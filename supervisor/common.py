@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -24,10 +24,12 @@ from treewarden.agents.slot import Slot
 
 from .core.challenger import Challenger
 from .core.event import Event
+from .core.first_crash import FirstCrash
 from .core.outcomes import Outcomes
 from .core.spec import ChildSpec
 from .dependencies import Dependencies
-from .journal.port import Commit, Journal, facts
+from .journal.port import Commit, Journal
+from .journal.quiet import facts, told_later
 from .outage import Outage
 from .registry import Registry
 from .relay import Relay
@@ -98,7 +100,7 @@ class Common:
     relay: Relay = field(factory=Relay)
     outage: Outage = field(init=False)
     dependencies: Dependencies = field(init=False)
-    _gathered: list[tuple[float, Event]] | None = field(default=None, init=False)
+    _gathered: list[tuple[float, Event | FirstCrash]] | None = field(default=None, init=False)
     """What is noted for one commit."""
 
     def __attrs_post_init__(self) -> None:
@@ -156,12 +158,30 @@ class Common:
 
     def note(self, *events: Event) -> None:
         """Append events; they become facts with the next group commit, in this order."""
-        if events:
-            wall = self.clock.wall()
-            if self._gathered is None:
-                self.outage.submit(facts(tuple([(wall, event) for event in events])))
-            else:
-                self._gathered += [(wall, event) for event in events]
+        wall, gathered = self.clock.wall(), self._gathered
+        if gathered is not None:
+            for event in events:
+                gathered.append((wall, event))
+        elif events:
+            self.outage.submit(facts(tuple([(wall, event) for event in events])))
+
+    def note_later(self, crash: FirstCrash) -> None:
+        """`note` what is to be journaled of a crash, which may still grow until `write_gathered`."""
+        assert self._gathered is not None
+        self._gathered.append((self.clock.wall(), crash))
+
+    def begins_anew(self, ended: object, incarnation: int, attempt: int) -> bool:
+        """Note that the next life has begun together with how the last one `ended`, if that was noted right before."""
+        gathered = self._gathered
+        if not gathered or gathered[-1][1] is not ended or not isinstance(ended, FirstCrash):
+            return False
+        ended.next, ended.attempt = incarnation, attempt
+        return True
+
+    @property
+    def gathers(self) -> bool:
+        """Whether what is noted waits for `write_gathered`."""
+        return self._gathered is not None
 
     def gather(self) -> None:
         """Make one commit of all that is noted until `write_gathered`; nothing may be waited for in between."""
@@ -170,8 +190,13 @@ class Common:
     def write_gathered(self) -> None:
         """The end of `gather`."""
         gathered, self._gathered = self._gathered, None
-        if gathered:
-            self.outage.submit(facts(tuple(gathered)))
+        if not gathered:
+            return
+        at, first = gathered[0]
+        if len(gathered) == 1 and isinstance(first, FirstCrash):
+            self.outage.submit(told_later(at, first))
+        else:
+            self.outage.submit(facts(tuple([each for at, noted in gathered for each in _facts_of(at, noted)])))
 
     def submit(self, commit: Commit) -> None:
         """Append a commit of the tree's own (see `Outage.submit`)."""
@@ -194,3 +219,7 @@ class Common:
         """A slot is gone for good: what the journal holds of it goes too, except its events."""
         self.registry.remove(path)
         self.submit(Commit(forget=(path,)))
+
+
+def _facts_of(at: float, noted: Event | FirstCrash) -> Sequence[tuple[float, Event]]:
+    return [(at, fact) for fact in noted.facts] if isinstance(noted, FirstCrash) else ((at, noted),)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
+from treewarden.agents.core.exit import Failed, Failure
 from treewarden.agents.core.exit import describe as describe_error
 from treewarden.agents.core.path import Path
 
@@ -15,21 +16,42 @@ from .child import Child
 from .common import Common
 from .core import incident as incidents
 from .core.case import Case
-from .core.decision import Decision, Policy, attempt_of, attempted, counted, decide, looks_back, stable_after, to_event
+from .core.decision import (
+    Decision,
+    FirstRestart,
+    Policy,
+    attempt_of,
+    attempted,
+    counted,
+    decide,
+    looks_back,
+    stable_after,
+    to_event,
+)
 from .core.event import Decided, Event, IncidentOpened, OutcomeObserved, SignalNoted
 from .core.fallback import BROKEN, checked, instead_of, name_of
+from .core.first_crash import FirstCrash, folded
 from .core.history import RestartHistory
 from .core.incident import Incident, Outcome
+from .core.ladder import Ladder
 from .core.named import NO_ACTIONS, NamedAction
 from .core.outcomes import learn
+from .core.policies import Otp
 from .core.signal import ActionFailed, ChildExited, Overloaded, Recovered, Reported, RestartFailed, Signal
-from .core.spec import ChildSpec, SupervisorSpec
+from .core.spec import ChildSpec, RestartPolicy, SupervisorSpec
 from .core.symptom import describe, trouble_in
 from .core.window import Window
+
+if TYPE_CHECKING:
+    from .fence import AgentLife
 
 __all__ = ["Judge"]
 
 _LOG: Final = logging.getLogger("treewarden")
+_UNFOLDED: Final = 8
+"""First crashes that wait to be sorted into what is remembered; each holds on to those before it."""
+_NO_CRASH: Final = frozenset({"Killed", "CommitFailed"})
+"""Types of failures that no code of an agent's has raised."""
 
 
 class Judge:
@@ -40,16 +62,95 @@ class Judge:
         self.policy = checked(policy)
         self.actions: Mapping[str, NamedAction] = NO_ACTIONS
         """Those that are registered for all its children, here or above."""
-        self.history = RestartHistory()
-        self.window = Window()
+        self._history = RestartHistory()
+        self._window = Window()
+        self._crashes: tuple[FirstCrash, ...] = ()
+        """Those that neither of the two knows yet."""
+        self._first = _first_of(self.policy)
         self._common = common
         self._reported: dict[Path, set[str]] = {}
 
     def adopt(self, spec: SupervisorSpec, policy: Policy, actions: Mapping[str, NamedAction]) -> None:
         """Go by new flags from now on."""
+        self._fold()  # by the old ones
         self.spec = spec
         self.policy = checked(policy)
         self.actions = actions
+        self._first = _first_of(self.policy)
+
+    def _fold(self) -> None:
+        if self._crashes:
+            self._history, self._window = folded(self._history, self._window, self._crashes)
+            self._crashes = ()
+
+    # -- at once
+
+    def first_crash(self, child: Child, life: AgentLife, siblings: tuple[str, ...]) -> FirstCrash | None:
+        """The end of this life, answered and remembered, if it is the crash of a healthy child, and nothing else is to
+        be seen. None: `decide` has to look at it, and nothing was done."""
+        common, exit, spec, in_hand = self._common, life.exit, child.spec, life.in_hand
+        first, crashes, intensity = self._first, self._crashes, self.spec.restarts
+        if (
+            first is None
+            or type(exit) is not Failed
+            or type(spec) is not ChildSpec
+            or child.incident is not None
+            or child.decision is not None
+            or len(crashes) >= _UNFOLDED
+            or self._history.count + len(crashes) >= intensity.max_restarts
+            or spec.restarts is not None
+            or spec.restart is RestartPolicy.TEMPORARY
+            or common.deployed
+            or child.changed_at is not None
+            or common.outage.since is not None
+            or (in_hand is not None and in_hand.id)
+        ):
+            return None
+        failure = exit.failure
+        if failure.message or failure.after is not None or failure.parts or failure.type in _NO_CRASH:
+            return None
+        restart = first(failure)
+        now = common.clock.now()
+        if restart is None or self._seen_lately(failure.fingerprint or failure.type, child, now):
+            return None
+        spread, strategy = common.random.random(), self.spec.strategy
+        crash = FirstCrash(
+            child.path,
+            now,
+            life.number,
+            exit,
+            max(0.0, now - life.started_at),
+            life.settled,
+            in_hand.deliveries + 1 if in_hand is not None else 0,
+            common.incident_id(),
+            spec,
+            strategy,
+            siblings,
+            self.policy,
+            intensity,
+            self.actions,
+            self._history,
+            self._window,
+            crashes,
+            common.outcomes,
+            common.challenger,
+            spread,
+            restart(spec, strategy, spread),
+            None if in_hand is None else type(in_hand.body).__qualname__,
+        )
+        self._crashes = (*crashes, crash)
+        child.decision = crash
+        return crash
+
+    def _seen_lately(self, trouble: str, child: Child, now: float) -> bool:
+        """Whether somebody else was in this trouble within the window."""
+        for crash in self._crashes:
+            failure = crash.exit.failure
+            if (failure.fingerprint or failure.type) == trouble and crash.path != child.path:
+                return True
+        return not self._window.is_empty and bool(self._window.alike(trouble, now).keys() - {child.spec.id})
+
+    # -- at leisure
 
     def decide(
         self, child: Child, signal: Signal, siblings: tuple[str, ...], checkpoints: int
@@ -89,14 +190,15 @@ class Judge:
         checkpoints: int,
     ) -> Decision:
         common, spec = self._common, child.spec
-        history, child_history = counted(policy, signal, spec, self.spec.restarts, self.history, child.history)
+        self._fold()
+        history, child_history = counted(policy, signal, spec, self.spec.restarts, self._history, child.history)
         case = Case(
             signal=signal,
             spec=spec,
             strategy=self.spec.strategy,
             siblings=siblings,
             incident=incident,
-            window=self.window,
+            window=self._window,
             history=history,
             child_history=child_history,
             intensity=self.spec.restarts,
@@ -110,7 +212,7 @@ class Judge:
             registered=self.actions,
         )
         decision = decide(policy, case)
-        self.history, child.history = history, child_history
+        self._history, child.history = history, child_history
         return decision
 
     def looks_back(self, signal: Signal) -> bool:
@@ -128,7 +230,7 @@ class Judge:
     def _joined(self, child: Child, signal: Signal) -> tuple[Incident, list[Event]]:
         """The child's incident with this signal in it, the attempt before it judged; and what to journal."""
         events: list[Event] = []
-        decision, child.decision = child.decision, None
+        decision = _latest(child)
         if decision is not None:
             incident, observed = incidents.meet(
                 decision.case.incident, attempt_of(decision, decision.case.signal.at), signal
@@ -150,12 +252,13 @@ class Judge:
         if isinstance(signal, Overloaded):
             self._reported.setdefault(signal.path, set()).add("overloaded")
         uses = child.spec.uses if isinstance(child.spec, ChildSpec) else ()
-        self.window = self.window.add(signal, uses)
+        self._fold()
+        self._window = self._window.add(signal, uses)
         return incident, events
 
     def ignores(self, child: Child, signal: Signal) -> bool:
         """Whether a recovery is about nothing that anybody remembers."""
-        return isinstance(signal, Recovered) and child.incident is None
+        return isinstance(signal, Recovered) and not child.in_trouble
 
     def recovered(self, child: Child, signal: Recovered) -> bool:
         """Take note of a recovery; whether nothing that was reported about this child is left."""
@@ -169,7 +272,8 @@ class Judge:
 
     def alike(self, signal: Signal) -> set[str]:
         """The children that have lately been in the same trouble."""
-        return set(self.window.alike(trouble_in(signal), signal.at))
+        self._fold()
+        return set(self._window.alike(trouble_in(signal), signal.at))
 
     def close(self, child: Child, outcome: Outcome) -> list[Event]:
         """The incident of this child is over; returns what to journal."""
@@ -213,12 +317,23 @@ class Judge:
         self._common.outcomes = learn(self._common.outcomes, observed, self._common.clock.wall())
 
 
+def _first_of(policy: Policy) -> Callable[[Failure], FirstRestart | None] | None:
+    """What the policy answers first crashes with, if that needs no look at the whole case."""
+    return policy.first if type(policy) is Ladder or type(policy) is Otp else None  # not of classes made from these
+
+
 def _incident(child: Child) -> Incident | None:
     """The child's incident, the latest decision in it: what was stated of that is worked out when it is looked at."""
-    decision, child.decision = child.decision, None
+    decision = _latest(child)
     if decision is not None:
         child.incident = attempted(decision, decision.case.signal.at)
     return child.incident
+
+
+def _latest(child: Child) -> Decision | None:
+    """What was decided last in the child's incident, taken out of there."""
+    decision, child.decision = child.decision, None
+    return decision.decision if isinstance(decision, FirstCrash) else decision
 
 
 def noted(signal: Signal) -> SignalNoted:

@@ -94,7 +94,7 @@ class Outage:
         self.heard(error)
         if error is not None and self.since is not None:
             self._remember(commit)
-        elif error is not None and evolve(commit, events=(), quiet=False) != Commit():
+        elif error is not None and not commit.quiet and evolve(commit, events=()) != Commit():
             self.submit(Commit(events=commit.events))
 
     def _begin(self, error: CommitFailed) -> None:
@@ -124,9 +124,11 @@ class Outage:
         """Rows are as many as there are messages, and are never dropped; events can be any number."""
         if self._events + len(commit.events) > _ROOM:
             self._lost += len(commit.events)
-            commit = evolve(commit, events=(), quiet=False)
+            if commit.quiet:
+                return
+            commit = evolve(commit, events=())
         self._events += len(commit.events)
-        if commit != Commit():
+        if commit.quiet or commit != Commit():
             self._late.append(commit)
 
     def _ignore(self, error: BaseException | None) -> None:

@@ -11,6 +11,7 @@ from treewarden.agents.errors import CheckpointRefused, JournalDamaged, UnknownK
 
 from .child import Child
 from .core.checkpoint import Checkpoint
+from .core.decision import Decision
 from .core.diagnosing import diagnosis_of
 from .core.signal import RateLimitReached, Signal
 from .core.spec import ChildSpec
@@ -97,6 +98,14 @@ class Remedies:
         for place, member in enumerate(members):
             self._quiet(member, dependency, seconds if place == 0 else seconds + _PROBE_SECONDS)
 
+    @property
+    def quiets(self) -> bool:
+        """Whether somebody may have to wait for a dependency at the moment."""
+        if not self.attentive:
+            return False
+        now = self._common.clock.now()
+        return self._common.dependencies.any_broken or any(until > now for _, until in self._broken.values())
+
     def keeps_quiet(self, child: Child, signal: Signal) -> bool:
         """Whether `signal` is one more child in a trouble that was found out already; then it waits with the others."""
         if not self.attentive:
@@ -157,7 +166,7 @@ class Remedies:
         """
         if child.slot is None:
             return
-        diagnosis = diagnosis_of(child.decision) if child.decision is not None else None
+        diagnosis = diagnosis_of(child.decision) if isinstance(child.decision, Decision) else None
         earlier = await self._earlier(child)
         for chosen in earlier[steps - 1 :]:
             try:

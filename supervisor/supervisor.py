@@ -416,9 +416,13 @@ class Supervisor(Incarnation):
         if not self._is_current(life):
             return None
         child = life.child
-        exit = self.children.account(child, expected=False)
         child.error = life.error
         self.remember_error(child)
+        if type(life) is AgentLife:
+            rest = self.acting.answer_at_once(child, life)
+            if rest is not False:
+                return rest
+        exit = self.children.account(child, expected=False)
         if must_restart(child.spec.restart, exit) or not_kept(exit):
             return self.acting.decide(child, self._exited(life, exit), life)
         return self._not_restarted(child, life, exit)

@@ -45,7 +45,7 @@ class Ended:
 async def watch(common: Common, path: Path) -> AsyncGenerator[AsyncIterator[Ended]]:
     """The ends of the incarnations at `path` (see `Tree.watch`)."""
     child, after = _child(common, path), common.journal.head
-    last = child.ended if child is not None and child.current is None else None
+    last = child.last_end if child is not None and child.current is None else None
     # What was noted before this commit is in the journal after it: `last`, which may not have been until now.
     known = await common.journal.commit(Commit())
     if child is None:

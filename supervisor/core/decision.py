@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol, cast
+from collections.abc import Callable
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 from attrs import evolve, field
 
+from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.values import frozen
 
 from .action import Action, Restart, Resume, Throttle, action_name, details, scope_of
@@ -17,16 +19,18 @@ from .history import RestartHistory, delay
 from .incident import Attempt, Incident, note
 from .outcomes import Confidence
 from .signal import ActionFailed, RateLimitReached, Signal
-from .spec import Backoff, ChildSpec, Intensity, Spec
+from .spec import Backoff, ChildSpec, Intensity, Spec, Strategy
 from .symptom import describe, failure_in, label_of
 
 __all__ = [
     "Case",
     "Decision",
     "Declined",
+    "FirstRestart",
     "LooksBack",
     "Option",
     "Policy",
+    "Prompt",
     "attempt_of",
     "attempted",
     "backoff_of",
@@ -75,6 +79,19 @@ class LooksBack(Protocol):
 
     def looks_back(self, signal: Signal) -> bool:
         """Whether its answer to `signal` may depend on which earlier states there are. One without this always does."""
+        ...
+
+
+FirstRestart: TypeAlias = Callable[[ChildSpec, Strategy, float], Restart]
+"""The restart of a child, from its spec, the strategy of its supervisor and what spreads delays."""
+
+
+class Prompt(Policy, Protocol):
+    """A policy that need not look at a whole case to answer the first crash of a healthy child."""
+
+    def first(self, failure: Failure) -> FirstRestart | None:
+        """The restart that it answers such a crash with, if no sibling is in the same trouble, no code is new and no
+        limit is near; it has to be what `propose` puts first. None: it looks at the case."""
         ...
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from attrs import field
 
+from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.values import frozen
 
 from .action import (
@@ -23,14 +24,14 @@ from .action import (
 )
 from .case import Case
 from .context import PATIENCE, Context
-from .decision import backoff_of
+from .decision import FirstRestart, backoff_of
 from .guards import Declined, Option, retry_after
 from .history import delay
 from .incident import Incident
 from .rules import Row, declined, options
 from .signal import Reported, Signal
-from .spec import Backoff
-from .symptom import SEVERE, Kind, Risk, Symptom, kind_of, message_in
+from .spec import Backoff, ChildSpec, Strategy
+from .symptom import SEVERE, Kind, Risk, Symptom, classify, kind_of, message_in
 
 __all__ = ["ROWS", "Ladder", "ladder", "rows"]
 
@@ -49,6 +50,13 @@ _CRASHED: Final = frozenset({Kind.CRASH})
 _FAILED: Final = frozenset({Kind.CRASH, Kind.START_FAILED})
 _OUTSIDE: Final = (Symptom.CONNECTION, Symptom.TIMEOUT, Symptom.RATE_LIMITED, Symptom.OVERLOADED)
 _NO_FAULT_OF_STATE: Final = (*_OUTSIDE, Symptom.OUT_OF_MEMORY)
+
+
+_RESTARTED_FIRST: Final = frozenset({
+    Symptom.CRASH, Symptom.CODE_ERROR, Symptom.BAD_STATE, Symptom.CONNECTION, Symptom.TIMEOUT, Symptom.OUT_OF_MEMORY,
+    Symptom.RATE_LIMITED,
+})  # fmt: skip
+"""Failures of a healthy child that `ROWS` answer with a restart after the backoff if nothing else is to be seen."""
 
 
 # When ------------------------------------------------------------------------------------------------------------
@@ -328,6 +336,13 @@ class Ladder:
 
     def declined(self, case: Case) -> tuple[Declined, ...]:
         return declined(self._by_kind[case.context.kind], case)
+
+    def first(self, failure: Failure) -> FirstRestart | None:
+        return _first_restart if self.rows is ROWS and classify(failure) in _RESTARTED_FIRST else None
+
+
+def _first_restart(spec: ChildSpec, strategy: Strategy, spread: float) -> Restart:
+    return Restart(scope_of(strategy), delay(spec.backoff, 1, spread) if spec.backoff.first else 0.0)
 
 
 def _may_look_back(row: Row) -> bool:

@@ -6,12 +6,15 @@ from typing import Final
 
 from attrs import frozen
 
+from treewarden.agents.core.exit import Failure
+
 from .action import Hold, Restart, Resume, Throttle, scope_of
 from .case import Case
+from .decision import FirstRestart
 from .guards import Declined, Option, retry_after
 from .history import delay
 from .signal import ChildExited, RateLimitReached, RestartFailed, Signal, Stalled
-from .spec import Backoff, Strategy
+from .spec import Backoff, ChildSpec, Strategy
 
 __all__ = ["Akka", "Kubernetes", "Otp", "akka", "kubernetes", "otp"]
 
@@ -60,6 +63,15 @@ class Otp:
 
     def declined(self, case: Case) -> tuple[Declined, ...]:
         return ()
+
+    def first(self, failure: Failure) -> FirstRestart | None:
+        return _first_restart
+
+
+def _first_restart(spec: ChildSpec, strategy: Strategy, spread: float) -> Restart:
+    action = _AT_ONCE[strategy][0].action
+    assert isinstance(action, Restart)
+    return action
 
 
 @frozen

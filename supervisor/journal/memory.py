@@ -37,7 +37,9 @@ from .port import (
     StateRow,
     Survey,
 )
+from .quiet import Quiet
 from .resting import follows, works_of
+from .told import Told, page
 
 __all__ = ["MemoryJournal"]
 
@@ -73,8 +75,7 @@ class MemoryJournal:
         """The slot of each message that waits."""
         self._checkpoints: dict[int, Kept] = {}
         self._replies: dict[str, ReplyRow] = {}
-        self._told: list[tuple[float, Event]] = []
-        """The latest events, with the time of each."""
+        self._told: Told = []
         self._cut: Record | None = None
         self._heads: list[Seq] = []
         """Where the journal stood when each epoch began."""
@@ -170,7 +171,7 @@ class MemoryJournal:
         first = max(after - before, 0)
         return [
             Record(before + place, at, event, bisect_left(self._heads, before + place))
-            for place, (at, event) in enumerate(self._told[first : first + limit], first + 1)
+            for place, (at, event) in enumerate(page(self._told, first, first + limit), first + 1)
         ]
 
     async def labels(self) -> Sequence[Record]:
@@ -196,9 +197,9 @@ class MemoryJournal:
     def _last_cut(self) -> Record | None:
         before = self._head - len(self._told)
         for place in range(len(self._told), 0, -1):
-            at, event = self._told[place - 1]
-            if isinstance(event, EventsPruned):
-                self._cut = Record(before + place, at, event, bisect_left(self._heads, before + place))
+            told = self._told[place - 1]
+            if isinstance(told, tuple) and isinstance(told[1], EventsPruned):
+                self._cut = Record(before + place, *told, bisect_left(self._heads, before + place))
                 break
         return self._cut
 
@@ -243,7 +244,11 @@ class MemoryJournal:
         if not self._entered:
             raise CommitFailed("the journal in memory is closed: nothing of it was kept")
         if commit.quiet:
-            self._append(commit.events)
+            account = commit.account if type(commit) is Quiet else None
+            if account is None:
+                self._append(commit.events)
+            else:
+                self._append((commit,) * account.count)
             return
         if self._fallen and not self._fallen.isdisjoint(works_of(commit)):
             raise follows("the journal in memory")
@@ -300,7 +305,7 @@ class MemoryJournal:
         for timer in commit.timers:
             self._slot(timer.path).timers[timer.name] = timer.at
 
-    def _append(self, events: tuple[tuple[float, Event], ...]) -> None:
+    def _append(self, events: tuple[tuple[float, Event], ...] | tuple[Commit, ...]) -> None:
         if events:
             self._told.extend(events)
             self._head += len(events)

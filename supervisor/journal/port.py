@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Final, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from attrs import field
 
@@ -39,7 +39,6 @@ __all__ = [
     "StateRow",
     "Survey",
     "TimerRow",
-    "facts",
 ]
 
 Seq: TypeAlias = int
@@ -246,16 +245,6 @@ class Commit:
     """To commands. One that was answered before, or taken back, fails the commit."""
     forget: tuple[Path, ...] = ()
     """Slots that are gone for good: their state, checkpoints and timers are deleted (events stay)."""
-
-
-def facts(events: tuple[tuple[float, Event], ...]) -> Commit:
-    """A quiet commit: what most are, so it is made without looking at each field."""
-    commit = object.__new__(Commit)
-    commit.__dict__.update(_QUIET, events=events)
-    return commit
-
-
-_QUIET: Final = dict(Commit(quiet=True).__dict__)
 
 
 @frozen

@@ -1,0 +1,81 @@
+"""Commits of facts alone, and facts that a journal in memory works out when they are read."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import define, evolve
+
+from treewarden.agents.core.path import Path
+from treewarden.supervisor.core.event import ChildIgnored, Event
+from treewarden.supervisor.journal.memory import MemoryJournal
+from treewarden.supervisor.journal.port import Commit
+from treewarden.supervisor.journal.quiet import facts, told_later
+
+
+@define
+class Three:
+    """Three facts, and how often somebody has asked for them."""
+
+    name: str
+    asked: int = 0
+    count: int = 3
+
+    @property
+    def facts(self) -> tuple[Event, ...]:
+        self.asked += 1
+        return tuple([ChildIgnored(path=Path(f"{self.name}-{n}")) for n in range(self.count)])
+
+
+def names(journal_says: list[Event]) -> list[str]:
+    return [str(event.path) for event in journal_says if isinstance(event, ChildIgnored)]
+
+
+def test_a_quiet_commit_has_events_and_nothing_else() -> None:
+    told = ((1.0, ChildIgnored(path=Path("a"))),)
+    commit = facts(told)
+    assert commit.events == told
+    assert commit.quiet
+    assert (commit.states, commit.accepted, commit.dead, commit.forget, commit.by) == ((), (), (), (), None)
+    assert evolve(commit, quiet=False, events=()).events == ()
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = commit.nonsense  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]
+
+
+def test_what_is_told_later_is_worked_out_once() -> None:
+    three = Three("a")
+    commit = told_later(7.0, three)
+    assert commit.quiet
+    assert not three.asked
+    assert [at for at, _ in commit.events] == [7.0] * 3
+    assert commit.events is commit.events
+    assert three.asked == 1
+
+
+async def test_a_journal_in_memory_asks_for_what_is_read_and_no_more() -> None:
+    one, other = Three("a"), Three("b")
+    async with MemoryJournal() as journal:
+        before = await journal.commit(Commit(events=((0.0, ChildIgnored(path=Path("first"))),)))
+        journal.submit(told_later(1.0, one), _unheard)
+        journal.submit(told_later(2.0, other), _unheard)
+        assert journal.head == before + 6
+        page = await journal.read(after=2, limit=1)
+        assert [(record.seq, record.at) for record in page] == [(3, 1.0)]
+        assert names([record.event for record in page]) == ["a-1"]
+        assert (one.asked, other.asked) == (1, 0)
+        everything = await journal.read()
+        assert names([r.event for r in everything]) == ["first", "a-0", "a-1", "a-2", "b-0", "b-1", "b-2"]
+        assert [record.seq for record in everything] == list(range(1, 8))
+        assert (one.asked, other.asked) == (1, 1)
+
+
+async def test_the_oldest_of_what_nobody_has_read_are_given_up() -> None:
+    async with MemoryJournal(events=4) as journal:
+        for n in range(3):
+            journal.submit(told_later(float(n), Three(f"{n}")), _unheard)
+        records = await journal.read()
+        assert names([record.event for record in records]) == ["1-2", "2-0", "2-1", "2-2"]
+        assert [record.seq for record in records] == [6, 7, 8, 9]
+
+
+def _unheard(_: BaseException | None) -> None:
+    raise AssertionError("a quiet commit that is kept is not answered")
