@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from attrs import evolve, frozen
 
-from .world import CIRCUMSTANCES, REPAIRS, SIGNS, Nature, Spread, World
+from .world import CIRCUMSTANCES, DAY, REPAIRS, SIGNS, Nature, Spread, World
 
 __all__ = ["Trouble", "draw"]
 
@@ -83,7 +83,7 @@ def draw(world: World, seed: int) -> tuple[Trouble, ...]:
 
 
 def _time(spread: Spread, deviation: float) -> float:
-    return spread.median * math.exp(spread.sigma * deviation)
+    return min(DAY, spread.median * math.exp(spread.sigma * deviation))
 
 
 def _pulled(causes: Mapping[str, Nature], jitter: float, rng: random.Random) -> dict[str, Nature]:

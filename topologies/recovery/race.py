@@ -27,7 +27,7 @@ from .contenders import Contender
 from .incidents import Trouble, draw
 from .stage import PAUSE, Fault, Poison, Spoil, Stage, Use, Worker
 from .witness import Witness
-from .world import World
+from .world import DAY, World
 
 __all__ = ["Incident", "Outcome", "Race", "run_race"]
 
@@ -48,8 +48,9 @@ VARIANTS: Final = 20
 AGAIN: Final = 1.0
 """Seconds after which who was not served asks again."""
 GIVEN_UP: Final = 10_000.0
-LONGEST: Final = 200_000.0
-"""Seconds after which an incident that nobody can end is a fault of the race itself."""
+LONGEST: Final = 3 * DAY
+"""Seconds after which an incident that nobody can end is a fault of the race itself: all are noticed within a day, and
+a person takes a day at most."""
 _POISONS: Final = 3
 """At most so many poison messages come in a row, and so many bad states."""
 _SPOILT: Final = 4

@@ -13,7 +13,19 @@ from attrs import evolve, field, frozen
 
 from treewarden.agents.errors import ConfigurationError
 
-__all__ = ["CAUSES", "CIRCUMSTANCES", "SHIPPED", "SIGNS", "Nature", "Spread", "World", "load_worlds"]
+__all__ = [
+    "CAUSES",
+    "CIRCUMSTANCES",
+    "DAY",
+    "REPAIRS",
+    "SHIPPED",
+    "SIGNS",
+    "UNMODELLED",
+    "Nature",
+    "Spread",
+    "World",
+    "load_worlds",
+]
 
 SHIPPED: Final = "worlds.toml"
 UNMODELLED: Final = "unmodelled"
@@ -28,6 +40,13 @@ SIGNS: Final = (
 CIRCUMSTANCES: Final = ("deployed", "siblings", "refails", "same_message", "memory", "queue")
 REPAIRS: Final = ("resume", "restart", "recycle", "roll_back", "throttle", "break", "set_aside", "fall_back", "act")
 COSTS: Final = (*REPAIRS, "page")
+DAY: Final = 86_400.0
+"""No time in a world is longer."""
+_MOST: Final = 1_000_000.0
+"""No amount is larger: a cost, or seconds that an action adds."""
+_MOST_INCIDENTS: Final = 10_000
+_WIDEST: Final = 3.0
+"""No logarithm of a time spreads further."""
 
 
 @frozen
@@ -87,8 +106,10 @@ def load_worlds(file: str | None = None) -> tuple[World, ...]:
         data = tomllib.loads(_shipped() if file is None else File(file).read_text("utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{name}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{name}: no TOML: {error}") from None
+    except ValueError as error:  # also for bytes that are no UTF-8, and numbers of thousands of digits
+        raise ConfigurationError(f"{name}: no TOML: {error}; the shipped worlds.toml shows how it is written") from None
+    except RecursionError:
+        raise ConfigurationError(f"{name}: no file of worlds: it is nested too deeply; give tables") from None
     return _Reader(name).worlds(data)
 
 
@@ -131,25 +152,32 @@ class _Reader:
         given = _merged(base, cast("dict[str, Any]", item))
         self.only(given, at, _WORLD)
         name = given.get("name")
-        if not isinstance(name, str) or not name:
-            raise self.refused(f"{at}.name", name, "give the world a name")
+        if not isinstance(name, str) or not name or not name.isprintable():
+            raise self.refused(f"{at}.name", name, "give the world a name, in one line")
+        says = given.get("says", "")
+        if not isinstance(says, str) or not says.isprintable():
+            raise self.refused(f"{at}.says", says, "say in one line what the world asks")
         causes = self.causes(given, at)
         half: Mapping[str, Any] = self.table(given, "half_way", at) if "half_way" in given else {}
         self.only(half, f"{at}.half_way", ("shares", "repairs"))
         world = World(
             name=name,
-            says=str(given.get("says", "")),
+            says=says,
             incidents=self.count(given, "incidents", at),
             jitter=self.share(given, "jitter", at),
             unmodelled=self.share(given, "unmodelled", at),
             person=self.spread(given, "person", at),
-            notices=self.amount(given, "notices", at),
+            notices=self.time(given, "notices", at),
             costs=self.numbers(given, "costs", at, COSTS),
             causes=causes,
             later=causes,
         )
-        causes = self.with_unmodelled(causes, world.unmodelled)
-        return evolve(world, causes=causes, later=self.later(causes, half, f"{at}.half_way"))
+        shares = half.get("shares", {})
+        later = self.later(causes, half, f"{at}.half_way")
+        if UNMODELLED not in shares or not any(nature.share for nature in later.values()):
+            later = self.with_unmodelled(later, world.unmodelled, f"{at}.half_way.shares")
+        causes = self.with_unmodelled(causes, world.unmodelled, f"{at}.causes")
+        return evolve(world, causes=causes, later=later)
 
     def causes(self, given: Mapping[str, Any], at: str) -> dict[str, Nature]:
         tables = self.table(given, "causes", at)
@@ -183,10 +211,10 @@ class _Reader:
             found[cause] = evolve(nature, share=share, repairs={**nature.repairs, **changed})
         return found
 
-    def with_unmodelled(self, causes: Mapping[str, Nature], share: float) -> dict[str, Nature]:
+    def with_unmodelled(self, causes: Mapping[str, Nature], share: float, at: str) -> dict[str, Nature]:
         total = sum(nature.share for cause, nature in causes.items() if cause != UNMODELLED)
-        if not total > 0:
-            raise self.refused("base.causes", "no share above 0", "let at least one cause happen")
+        if not total > 0 and share < 1:
+            raise self.refused(at, "no share above 0", "let at least one cause happen")
         odds = share / (1.0 - share) * total if share < 1 else math.inf
         if math.isinf(odds):
             return {c: evolve(n, share=float(c == UNMODELLED)) for c, n in causes.items()}
@@ -221,7 +249,15 @@ class _Reader:
         value = data.get(key)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
             raise self.refused(f"{at}.{key}", value, "give a finite number, 0 or more")
+        if value > _MOST:
+            raise self.refused(f"{at}.{key}", value, f"give at most {_MOST:,.0f}")
         return float(value)
+
+    def time(self, data: Mapping[str, Any], key: str, at: str) -> float:
+        value = self.amount(data, key, at)
+        if not 1 <= value <= DAY:
+            raise self.refused(f"{at}.{key}", value, "give seconds, from 1 to a day")
+        return value
 
     def share(self, data: Mapping[str, Any], key: str, at: str) -> float:
         value = self.amount(data, key, at)
@@ -231,8 +267,8 @@ class _Reader:
 
     def count(self, data: Mapping[str, Any], key: str, at: str) -> int:
         value = data.get(key)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise self.refused(f"{at}.{key}", value, "give a whole number, 1 or more")
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_INCIDENTS:
+            raise self.refused(f"{at}.{key}", value, f"give a whole number, 1 or more, {_MOST_INCIDENTS:,} at most")
         return value
 
     def spread(self, data: Mapping[str, Any], key: str, at: str) -> Spread:
@@ -241,8 +277,10 @@ class _Reader:
         if len(value) != 2:
             raise self.refused(f"{at}.{key}", value, remedy)
         median, sigma = (self.amount({f"{place}": each}, f"{place}", f"{at}.{key}") for place, each in enumerate(value))
-        if not median > 0:
-            raise self.refused(f"{at}.{key}.0", median, "the median must be above 0")
+        if not 0 < median <= DAY:
+            raise self.refused(f"{at}.{key}.0", median, "the median must be above 0, and a day at most")
+        if sigma > _WIDEST:
+            raise self.refused(f"{at}.{key}.1", sigma, f"the spread of its logarithm is at most {_WIDEST:g}")
         return Spread(median, sigma)
 
     def only(self, data: Mapping[str, Any], at: str, allowed: tuple[str, ...]) -> None:
@@ -251,7 +289,14 @@ class _Reader:
                 raise self.refused(f"{at}.{key}" if at else key, "unknown", f"there is {', '.join(allowed)}")
 
     def refused(self, at: str, value: object, remedy: str) -> ConfigurationError:
-        return ConfigurationError(f"{self.file}: {at} is {value!r}; {remedy}")
+        return ConfigurationError(f"{self.file}: {at} is {_shown(value):.120}; {remedy}")
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # of a whole number in hexadecimal digits, which TOML allows to be of any length
+        return "a number of thousands of digits"
 
 
 _WORLD: Final = (
