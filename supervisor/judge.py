@@ -231,7 +231,7 @@ class Judge:
         """The child's incident with this signal in it, the attempt before it judged; and what to journal."""
         events: list[Event] = []
         decision = _latest(child)
-        if decision is not None:
+        if decision is not None and not isinstance(decision.case.signal, Recovered):
             incident, observed = incidents.meet(
                 decision.case.incident, attempt_of(decision, decision.case.signal.at), signal
             )
@@ -261,10 +261,11 @@ class Judge:
         return isinstance(signal, Recovered) and not child.in_trouble
 
     def recovered(self, child: Child, signal: Recovered) -> bool:
-        """Take note of a recovery; whether nothing that was reported about this child is left."""
+        """Take note of a recovery; whether nothing is left that was reported about this child, or is being tried."""
         open_kinds = self._reported.get(signal.path, set())
         open_kinds.discard(signal.kind)
-        return not open_kinds
+        incident = _incident(child)
+        return not open_kinds and (incident is None or incident.pending is None)
 
     def reported(self, child: Child) -> bool:
         """Whether something that was reported about this child is not over."""

@@ -18,7 +18,7 @@ from .guards import Declined, Option, forbids, forced, lifted
 from .history import RestartHistory, delay
 from .incident import Attempt, Incident, note
 from .outcomes import Confidence
-from .signal import ActionFailed, RateLimitReached, Signal
+from .signal import ActionFailed, RateLimitReached, Recovered, Signal
 from .spec import Backoff, ChildSpec, Intensity, Spec, Strategy
 from .symptom import describe, failure_in, label_of
 
@@ -260,7 +260,12 @@ def attempt_of(decision: Decision, at: float) -> Attempt:
 
 
 def attempted(decision: Decision, at: float) -> Incident:
-    """The case's incident with this decision as its latest attempt, begun at `at`."""
+    """The case's incident with this decision as its latest attempt, begun at `at`.
+
+    Nothing is tried against good news: what was being tried stays open, and is judged by what comes of it.
+    """
+    if isinstance(decision.case.signal, Recovered):
+        return decision.case.incident
     tried = attempt_of(decision, at)
     return note(
         decision.case.incident, tried.action, at, kind=tried.kind, confidence=tried.confidence, model=tried.model

@@ -235,7 +235,8 @@ def _says_of(pending: Attempt, signal: Signal) -> Outcome | None:
         case OperatorAsked():
             return Outcome.UNOBSERVED
         case Recovered(kind=word):
-            return Outcome.FIXED if pending.kind == f"{Kind.REPORTED}:{word}" else None
+            ended = (f"{Kind.REPORTED}:{word}", *((word,) if word == Kind.OVERLOADED else ()))
+            return Outcome.FIXED if pending.kind in ended else None
         case ActionFailed(action=name):
             return Outcome.FAILED if action_name(pending.action) == name else None
         case _:

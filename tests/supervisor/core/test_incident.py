@@ -74,6 +74,7 @@ def test_its_facts() -> None:
         ("reported:down", SLOW, None),
         ("reported:slow", Recovered(path=PATH, at=1.0, kind="slow"), Outcome.FIXED),
         ("reported:down", Recovered(path=PATH, at=1.0, kind="slow"), None),
+        ("overloaded", Recovered(path=PATH, at=1.0, kind="overloaded"), Outcome.FIXED),
         ("reported:slow", CRASH, Outcome.FAILED),
     ],
 )

@@ -1,0 +1,95 @@
+"""That something is well again says nothing against what is being tried, and may be what shows that it helped."""
+
+from __future__ import annotations
+
+import trio
+import trio.lowlevel
+import trio.testing
+
+from treewarden.supervisor.core.event import IncidentClosed, OutcomeObserved
+from treewarden.supervisor.core.ladder import ladder
+from treewarden.supervisor.core.limits import QueueLimit
+from treewarden.supervisor.journal.memory import MemoryJournal
+from treewarden.topologies.running import Tree
+
+from .puppets import IN_MEMORY, Puppet, crash, nothing, puppet, quiet, running, tell, under
+
+CLOCK = trio.testing.MockClock
+
+
+async def rest(_: Puppet) -> None:
+    await trio.sleep(20)
+
+
+async def told(journal: MemoryJournal) -> list[tuple[str, ...]]:
+    """What was observed, and how incidents ended."""
+    found: list[tuple[str, ...]] = []
+    for record in await journal.read(limit=10_000):
+        match record.event:
+            case OutcomeObserved(kind=kind, action=action, outcome=outcome):
+                found.append((kind, action, outcome))
+            case IncidentClosed(outcome=outcome):
+                found.append(("closed", outcome))
+            case _:
+                pass
+    return found
+
+
+def slow(tree: Tree, kind: str = "memory_slope") -> None:
+    tree.signal("a", {"kind": kind, "severity": 0.4})
+
+
+async def test_what_was_tried_against_a_crash_is_judged_though_a_meter_is_well_first(autojump_clock: CLOCK) -> None:
+    journal = MemoryJournal()
+    async with running(under(puppet("a", stable_after=30.0), policy=ladder()), journal) as tree:
+        slow(tree)
+        await quiet()
+        await crash(tree, "a")
+        await trio.sleep(5)
+        tree.recovered("a", "memory_slope")
+        await trio.sleep(20)
+        assert await told(journal) == [("reported:memory_slope", "resume", "failed")], "it has not been stable yet"
+        await trio.sleep(30)
+        assert await told(journal) == [
+            ("reported:memory_slope", "resume", "failed"),
+            ("crash", "restart", "fixed"),
+            ("closed", "fixed"),
+        ]
+
+
+async def test_what_was_tried_fails_if_it_fails_after_good_news(autojump_clock: CLOCK) -> None:
+    journal = MemoryJournal()
+    async with running(under(puppet("a", stable_after=30.0), policy=ladder()), journal) as tree:
+        slow(tree)
+        await quiet()
+        await crash(tree, "a")
+        await trio.sleep(5)
+        tree.recovered("a", "memory_slope")
+        await quiet()
+        await crash(tree, "a")
+        assert (await told(journal))[1:] == [("crash", "restart", "failed")]
+
+
+async def test_good_news_about_one_thing_judges_what_was_done_about_that(autojump_clock: CLOCK) -> None:
+    journal = MemoryJournal()
+    async with running(under(puppet("a"), policy=ladder()), journal) as tree:
+        slow(tree)
+        await quiet()
+        slow(tree, "latency")
+        await quiet()
+        tree.recovered("a", "memory_slope")
+        await quiet()
+        assert await told(journal) == [], "the latency is as it was"
+        tree.recovered("a", "latency")
+        await quiet()
+        assert await told(journal) == [("reported:latency", "resume", "fixed"), ("closed", "fixed")]
+
+
+async def test_a_mailbox_that_has_emptied_was_helped(autojump_clock: CLOCK) -> None:
+    journal = MemoryJournal()
+    desk = puppet("a", mailbox=IN_MEMORY, overload=QueueLimit(oldest=2))
+    async with running(under(desk, policy=ladder()), journal) as tree:
+        await tell(tree, "a", rest)
+        await tell(tree, "a", nothing)
+        await trio.sleep(60)
+        assert await told(journal) == [("overloaded", "resume", "fixed"), ("closed", "fixed")]
