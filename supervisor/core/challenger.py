@@ -109,7 +109,8 @@ def score(by: Likelihoods, lesson: Lesson) -> float:
     """The log-score of an incident, in nats: of its cause, given what each decision saw, and of what became of each
     action, given the cause; the two count alike. From `log(1 / 20)` to 0."""
     place = CAUSES.index(lesson.cause)
-    causes = [_log(_share(Belief(by.common, by).seeing(*symptoms).weights, place)) for symptoms in lesson.seen]
+    beliefs = [Belief(by.common, by).seeing(*seen, first=nth == 0) for nth, seen in enumerate(lesson.seen)]
+    causes = [_log(_share(belief.weights, place)) for belief in beliefs]
     ends = [(by.fixes_of(each.action, down=each.down)[place], each.fixed) for each in lesson.tried]
     outcomes = [_log(p if fixed else 1.0 - p) for p, fixed in ends]
     parts = [sum(each) / len(each) for each in (causes, outcomes) if each]

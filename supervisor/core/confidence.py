@@ -54,10 +54,14 @@ class Belief:
         ranked = sorted(zip(self.weights, CAUSES, strict=True), key=_weight, reverse=True)
         return {cause: weight / total for weight, cause in ranked}
 
-    def seeing(self, *symptoms: Symptom) -> Belief:
-        """After these symptoms of one signal, and the absence of every other circumstance (naive Bayes)."""
+    def seeing(self, *symptoms: Symptom, first: bool = False) -> Belief:
+        """After these symptoms of one signal, and the absence of every other circumstance (naive Bayes).
+
+        With `first` it is the first signal of its incident: what takes two failures to be seen is not missed then.
+        """
         speaking = [self.by.speaks[symptom] for symptom in symptoms]
-        return Belief(_updated(self.weights, self.by.quiet, *speaking), self.by)
+        quiet = self.by.quiet_at_first if first else self.by.quiet
+        return Belief(_updated(self.weights, quiet, *speaking), self.by)
 
     def without_help_from(self, *actions: str, down: bool = False) -> Belief:
         """After these actions failed: `b(cause) *= 1 - P(fix | cause, action)` (Breese and Heckerman 1996)."""
@@ -75,10 +79,11 @@ def believe(context: Context | Case, incident: Incident, by: Likelihoods = SHIPP
     The same ones come again and again while a slot is in trouble, so what was made of them is remembered.
     """
     symptoms, lives, down = context.symptoms, incident.unhelpful, incident.unhelpful_down
-    known, seen = by.beliefs, (symptoms, lives, down)
+    first = incident.signals == 1
+    known, seen = by.beliefs, (symptoms, lives, down, first)
     belief: Belief | None = known.get(seen)
     if belief is None:
-        belief = Belief(by.common, by).seeing(*symptoms)
+        belief = Belief(by.common, by).seeing(*symptoms, first=first)
         belief = belief.without_help_from(*lives) if lives else belief
         belief = belief.without_help_from(*down, down=True) if down else belief
         if len(known) >= _REMEMBERED:

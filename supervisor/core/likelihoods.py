@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final, TypeAlias
@@ -12,7 +12,7 @@ from treewarden.agents.core.values import frozen
 
 from .symptom import Symptom
 
-__all__ = ["CAUSES", "SHIPPED", "UNKNOWN", "Cause", "Likelihoods", "Row", "started"]
+__all__ = ["CAUSES", "LATER", "SHIPPED", "UNKNOWN", "Cause", "Likelihoods", "Row", "started"]
 
 
 class Cause(StrEnum):
@@ -102,6 +102,8 @@ _STARTS: Final[Mapping[str, Row]] = {
     "throttle":  (0.90, 0.80, 0.05, 0.04, 0.20, 0.88, 0.86, 0.80, 0.05),
     "break":     (0.90, 0.25, 0.05, 0.04, 0.85, 0.88, 0.86, 0.75, 0.05),
 }  # fmt: skip
+LATER: Final = frozenset({Symptom.REFAIL_FAST, Symptom.NOTHING_SETTLED})
+"""What takes two failures to be seen: that it is absent at the first signal of an incident says nothing."""
 UNKNOWN: Final[Row] = (0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2)
 """Of an action that nobody has described."""
 _ENDS: Final = ("crash", "start_failed", "killed", "finished", "stopped", "gave_up")
@@ -140,7 +142,12 @@ class Likelihoods:
     @cached_property
     def quiet(self) -> tuple[float, ...]:
         """P(none of the circumstances | cause)."""
-        return tuple(math.prod(1.0 - row[place] for row in self.comes_with.values()) for place in range(len(CAUSES)))
+        return _none_of(self.comes_with.values())
+
+    @cached_property
+    def quiet_at_first(self) -> tuple[float, ...]:
+        """The same at the first signal of an incident, where some could not be there whatever the cause is."""
+        return _none_of(row for symptom, row in self.comes_with.items() if symptom not in LATER)
 
     @cached_property
     def speaks(self) -> Mapping[Symptom, tuple[float, ...]]:
@@ -164,6 +171,11 @@ class Likelihoods:
     def beliefs(self) -> dict[object, Any]:
         """What has been made of these numbers, by what was seen; for `confidence`. It bounds it."""
         return {}
+
+
+def _none_of(rows: Iterable[Row]) -> tuple[float, ...]:
+    left = [[1.0 - p for p in row] for row in rows]
+    return tuple(math.prod(each[place] for each in left) for place in range(len(CAUSES)))
 
 
 _SAY_NOTHING: Final = ("stop", "hold", "escalate")

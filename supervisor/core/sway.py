@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 
 from .confidence import Belief
 from .event import Decided
-from .likelihoods import CAUSES, SHIPPED, Cause, Likelihoods
+from .likelihoods import CAUSES, LATER, SHIPPED, Cause, Likelihoods
 from .plan import COSTS, NOTHING_FAILED, plan
 from .symptom import Symptom
 
@@ -35,6 +35,8 @@ class Question:
     """Those that no hard rule forbids."""
     failed: Mapping[str, int] = NOTHING_FAILED
     down: bool = True
+    first: bool = False
+    """It was the first of its incident."""
     costs: Mapping[str, float] = field(default=COSTS)
 
     def answer(self) -> str:
@@ -59,7 +61,12 @@ class Turn:
 
 
 def question_of(
-    decided: Decided, failed: Mapping[str, int] = NOTHING_FAILED, *, down: bool = True, by: Likelihoods = SHIPPED
+    decided: Decided,
+    failed: Mapping[str, int] = NOTHING_FAILED,
+    *,
+    down: bool = True,
+    first: bool = False,
+    by: Likelihoods = SHIPPED,
 ) -> Question | None:
     """The question that a journaled decision answered; None where it was no weighing of causes, or not with the shipped
     costs: then nothing can be computed from the journal alone."""
@@ -71,7 +78,7 @@ def question_of(
     bare = (text.partition(" ")[0].partition(":")[0] for text in decided.symptoms)
     weights = tuple(max(1e-6, decided.causes.get(str(cause), 0.0)) for cause in CAUSES)
     symptoms = tuple(Symptom(name) for name in bare if name in known)
-    asked = Question(Belief(weights, by), symptoms, actions, failed, down)
+    asked = Question(Belief(weights, by), symptoms, actions, failed, down, first)
     return asked if decided.action in actions and asked.answer() == decided.action else None
 
 
@@ -104,6 +111,8 @@ def _size(turn: Turn) -> float:
 
 def _symptoms(question: Question, was: str) -> Iterator[Turn]:
     for symptom in (*question.belief.by.comes_with, *question.belief.by.measured):
+        if question.first and symptom in LATER:
+            continue
         other = _flipped(question, symptom)
         action = other.answer()
         if action != was:

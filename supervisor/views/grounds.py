@@ -25,12 +25,14 @@ class Ground:
     """Of the belief's own number, as of then."""
     failed: Mapping[str, int]
     """How often each action had been tried in vain in its incident."""
+    first: bool = False
+    """It was the first decision of its incident."""
 
     @property
     def turns(self) -> tuple[Turn, ...]:
         """The smallest changes under which another action would have won; computed, which takes some milliseconds."""
         actions = {self.decided.action, *(other.action for other in self.decided.rejected)}
-        question = question_of(self.decided, self.failed, down="restart" in actions)
+        question = question_of(self.decided, self.failed, down="restart" in actions, first=self.first)
         return () if question is None else turns(question)
 
 
@@ -51,9 +53,9 @@ def fold(grounds: Grounds, records: Iterable[Committed]) -> Grounds:
     for record in records:
         event = record.event
         if isinstance(event, Decided):
-            last.pop(event.incident, None)
+            first = last.pop(event.incident, None) is None
             tried = failed.get(event.incident, {})
-            last[event.incident] = Ground(record.seq, event, outcomes.aged(record.at).bin(event.model), tried)
+            last[event.incident] = Ground(record.seq, event, outcomes.aged(record.at).bin(event.model), tried, first)
         elif isinstance(event, OutcomeObserved):
             outcomes = learn(outcomes, event, record.at)
             if event.outcome == "failed":

@@ -9,7 +9,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treewarden.supervisor.core.action import Action, Hold, Restart, RollBack, SetAside, action_name
+from treewarden.supervisor.core.action import Action, Hold, Restart, RollBack, SetAside, Throttle, action_name
 from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.confidence import PRIOR, Belief, Cause, believe, p_fix
 from treewarden.supervisor.core.signal import RateLimitReached, Stalled
@@ -60,9 +60,20 @@ def test_failed_attempts_move_the_belief() -> None:
 def test_a_belief_looks_at_failed_attempts_only() -> None:
     crash = exited()
     context = case(crash).context
-    assert believe(context, grown(crash)) == PRIOR.seeing(S.CRASH)
+    assert believe(context, grown(crash)) == PRIOR.seeing(S.CRASH, first=True)
     after = believe(context, grown(crash, crash, actions=(RollBack(1),)))
     assert after == PRIOR.seeing(S.CRASH).without_help_from("roll_back")
+
+
+def test_what_takes_two_failures_to_be_seen_is_not_missed_at_the_first() -> None:
+    first, later = PRIOR.seeing(S.CRASH, first=True).causes, PRIOR.seeing(S.CRASH).causes
+    assert first[Cause.BAD_STATE] / first[Cause.TRANSIENT] == pytest.approx(
+        later[Cause.BAD_STATE] / later[Cause.TRANSIENT] * (0.88 * 0.92) / (0.30 * 0.40)
+    )
+    crash = exited()
+    context = case(crash).context
+    assert believe(context, grown(crash)).causes == first
+    assert believe(context, grown(crash, crash, actions=(Throttle(1.0),))).causes != first
 
 
 def test_no_cause_is_ever_impossible() -> None:

@@ -42,7 +42,7 @@ desk/a  incident i1
 
 def outcome(result: str) -> OutcomeObserved:
     return OutcomeObserved(
-        path=PATH, incident="i0", action="restart", kind="crash", outcome=result, confidence=0.69, model=0.69
+        path=PATH, incident="i0", action="restart", kind="crash", outcome=result, confidence=0.6, model=0.6
     )
 
 
@@ -55,14 +55,14 @@ def test_it_says_how_many_cases_a_number_rests_on() -> None:
     for result in ("fixed", "failed", "failed", "failed"):
         outcomes = learn(outcomes, outcome(result), 0.0)
     text = explain(to_event(decide(otp(), case(outcomes=outcomes))))
-    assert "0.56 that this ends the incident (confidence not calibrated; 4 cases observed, 0.69 before them)" in text
+    assert "0.50 that this ends the incident (confidence not calibrated; 4 cases observed, 0.60 before them)" in text
     one = learn(Outcomes(), outcome("fixed"), 0.0)
     assert "1 case observed" in explain(to_event(decide(otp(), case(outcomes=one))))
 
 
 def test_it_says_when_a_number_has_been_earned() -> None:
     fact = evolve(to_event(decide(otp(), case())), calibrated=True, evidence=41.2)
-    assert "(calibrated; 41.2 cases observed, 0.69 before them)" in explain(fact)
+    assert "(calibrated; 41.2 cases observed, 0.60 before them)" in explain(fact)
 
 
 def test_one_line_for_a_log() -> None:

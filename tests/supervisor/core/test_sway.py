@@ -53,6 +53,13 @@ def test_what_would_have_to_be_so_for_another_answer() -> None:
     assert found["belief"].now > found["belief"].was
 
 
+@settings(max_examples=25)
+@given(questions)
+def test_what_could_not_be_seen_yet_would_change_nothing(question: Question) -> None:
+    found = {turn.name for turn in turns(evolve(question, symptoms=(), first=True)) if turn.kind == "symptom"}
+    assert not found & {"refail_fast", "nothing_settled"}
+
+
 def test_a_symptom_that_goes_comes_back() -> None:
     question = Question(Belief(), (Symptom.REFAIL_FAST,), ACTIONS)
     turn = Turn("symptom", "refail_fast", 1.0, 0.0, "", 0.0)
