@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import trio
-import trio.lowlevel
 import trio.testing
 
 from treewarden.supervisor.core.event import IncidentClosed, OutcomeObserved

@@ -71,7 +71,7 @@ def spoilt(place: tuple[str | int, ...], value: Any, how: str) -> str:
         holder["besides"] = value
     else:
         holder[place[-1]] = value
-    return "\n".join(f"{json.dumps(key)} = {toml(each)}" for key, each in cast("dict[str, Any]", data).items())
+    return "\n".join(f"{json.dumps(key)} = {toml(each)}" for key, each in data.items())
 
 
 def raced(world: World) -> None:

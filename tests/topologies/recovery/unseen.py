@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from typing import Final, cast
+from typing import Final
 
 from treewarden.topologies.recovery.world import CIRCUMSTANCES, REPAIRS, SIGNS, UNMODELLED, Nature, World, load_worlds
 
@@ -74,5 +74,5 @@ def _shares(names: Sequence[str], rng: random.Random) -> dict[str, float]:
 
 
 def _table(name: str, values: Mapping[str, float]) -> str:
-    rows = [f"{key} = {cast('float', value):.9f}" for key, value in values.items()]
+    rows = [f"{key} = {value:.9f}" for key, value in values.items()]
     return "\n".join([f"[{name}]", *rows])
