@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextvars import Context
 from functools import partial
 from types import CoroutineType
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 import trio
 from trio.lowlevel import wait_task_rescheduled
@@ -23,6 +24,8 @@ from .slice import LOOK_EVERY, Slice
 from .slot import current_turn
 
 __all__ = ["failed", "handle_messages", "run_agent", "start_agent"]
+
+T = TypeVar("T")
 
 _SETTLES_IN_FLIGHT: Final = 256
 _BETWEEN_LOOKS: Final = range(LOOK_EVERY)
@@ -313,20 +316,44 @@ def _in_order(reason: str | None) -> Exit:
 
 
 async def _with_body(life: Life) -> Exit:
+    """Messages with the body beside them.
+
+    What either raises is kept out of the nursery: trio puts the repr of an exception that comes through one into words,
+    and one that cannot be put into words, or only into many, would be the end of the whole loop.
+    """
     exit: Exit | None = None
-    error: BaseException | None = None
+    errors: list[BaseException] = []
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_body, life, name=f"{life.slot.path} body")
-            exit = await _messages(life)
+            nursery.start_soon(_kept_out, partial(_body, life), errors, nursery, name=f"{life.slot.path} body")
+            exit = await _kept_out(partial(_messages, life), errors, nursery)
             nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        error = alone(group)
-    if error is not None:  # raised here and not above, so that it keeps the context that it came with
-        raise error
+    except BaseException as error:
+        errors.append(error)
+    if errors:  # raised here and not above, so that it keeps the context that it came with
+        raise alone(errors[0] if len(errors) == 1 else BaseExceptionGroup("more than one", errors))
     if exit is None:  # the nursery takes any `Cancelled` for its own
         raise RuntimeError("its body raised trio.Cancelled, although nobody had cancelled it")
     return exit
+
+
+async def _kept_out(work: Callable[[], Awaitable[T]], errors: list[BaseException], nursery: trio.Nursery) -> T | None:
+    """Run one of two; if it raises, end the other one. Only `Cancelled` goes on up."""
+    try:
+        result = await work()
+    except trio.Cancelled:
+        raise
+    except BaseException as error:
+        cancelled, raised = None, error
+        if isinstance(error, BaseExceptionGroup):
+            cancelled, raised = cast("BaseExceptionGroup[BaseException]", error).split(trio.Cancelled)
+        if raised is not None:
+            errors.append(raised)
+        nursery.cancel_scope.cancel()
+        if cancelled is not None:
+            raise cancelled from None
+    else:
+        return result
 
 
 async def _body(life: Life) -> None:

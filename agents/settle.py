@@ -121,10 +121,13 @@ def rate_limit_of(error: BaseException) -> RateLimited | None:
     """`error` as a rate limit, if it is one: ours, or any exception whose `response.status_code` is 429."""
     if isinstance(error, RateLimited):
         return error
-    response = getattr(error, "response", None)
-    if getattr(response, "status_code", None) != 429:
+    try:
+        response = getattr(error, "response", None)
+        if getattr(response, "status_code", None) != 429:
+            return None
+        limited = RateLimited(retry_after(getattr(response, "headers", None) or {}), str(error))
+    except Exception:  # what cannot be read must not hide the failure that it belongs to
         return None
-    limited = RateLimited(retry_after(getattr(response, "headers", None) or {}), str(error))
     limited.__traceback__ = error.__traceback__
     return limited
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
@@ -29,7 +31,7 @@ from .core.decision import (
     to_event,
 )
 from .core.event import Decided, Event, IncidentOpened, OutcomeObserved, SignalNoted
-from .core.fallback import BROKEN, checked, instead_of, name_of
+from .core.fallback import BROKEN, RESTED_FOR, SLOW, SLOW_AFTER, checked, instead_of, is_foreign, name_of
 from .core.first_crash import FirstCrash, folded
 from .core.history import RestartHistory
 from .core.incident import Incident, Outcome
@@ -69,12 +71,15 @@ class Judge:
         self._first = _first_of(self.policy)
         self._common = common
         self._reported: dict[Path, set[str]] = {}
+        self._rests_until = -math.inf
+        """The policy was so slow that it is not asked before then."""
 
     def adopt(self, spec: SupervisorSpec, policy: Policy, actions: Mapping[str, NamedAction]) -> None:
         """Go by new flags from now on."""
         self._fold()  # by the old ones
         self.spec = spec
         self.policy = checked(policy)
+        self._rests_until = -math.inf
         self.actions = actions
         self._first = _first_of(self.policy)
 
@@ -157,28 +162,48 @@ class Judge:
     ) -> tuple[Decision, list[Event]]:
         """Judge the last attempt, join or open the incident, decide. Returns the decision and what to journal.
 
-        A policy that fails is not asked again about this: another one decides, and that is journaled as well.
+        A policy that fails is not asked again about this: another one decides, and that is journaled as well. One of a
+        user's that was too slow is not asked for a while.
         """
         incident, events = self._joined(child, signal)
-        try:
-            decision = self._decide(self.policy, child, signal, incident, siblings, checkpoints)
-        except Exception as error:
-            events.append(self._broken(child, error))
-            decision = self._decide_instead(error, child, signal, incident, siblings, checkpoints)
+        began = self._common.clock.now()
+        if began < self._rests_until:
+            decision = self._decide_instead("was too slow", child, signal, incident, siblings, checkpoints)
+        else:
+            try:
+                decision = self._decide(self.policy, child, signal, incident, siblings, checkpoints)
+            except Exception as error:
+                events.append(self._broken(child, error))
+                decision = self._decide_instead("failed", child, signal, incident, siblings, checkpoints)
+            if is_foreign(self.policy):
+                events += self._looked_at_watch(child, began)
         child.incident, child.decision = incident, decision
         events.append(Decided.later(to_event, decision))
         return decision, events
 
-    def _decide_instead(self, error: Exception, child: Child, signal: Signal, *circumstances: Any) -> Decision:
-        for policy in instead_of(self.policy):
-            try:
-                decision = self._decide(policy, child, signal, *circumstances)
-            except Exception as another:
-                another.__context__ = error
-                error = another
-            else:
-                return evolve(decision, failed=f"{name_of(self.policy)} failed, so {policy.name} decides")
-        raise error
+    def _decide_instead(self, why: str, child: Child, signal: Signal, *circumstances: Any) -> Decision:
+        *first, last = instead_of(self.policy)
+        for policy in first:
+            with suppress(Exception):
+                return self._instead(policy, why, child, signal, *circumstances)
+        return self._instead(last, why, child, signal, *circumstances)
+
+    def _instead(self, policy: Policy, why: str, child: Child, signal: Signal, *circumstances: Any) -> Decision:
+        decision = self._decide(policy, child, signal, *circumstances)
+        return evolve(decision, failed=f"{name_of(self.policy)} {why}, so {policy.name} decides")
+
+    def _looked_at_watch(self, child: Child, began: float) -> tuple[Event, ...]:
+        now = self._common.clock.now()
+        if now - began <= SLOW_AFTER:
+            return ()
+        self._rests_until = now + RESTED_FOR
+        name, took = name_of(self.policy), now - began
+        text = (
+            f"{name}: it took {took:.3g} s to decide, and everything else waited; it is not asked for {RESTED_FOR:g} s"
+        )
+        _LOG.error("%s: its policy %s", child.path, text)
+        facts = {"policy": name, "seconds": round(took, 3)}
+        return (SignalNoted(path=child.path, kind=SLOW, severity=1.0, text=text, facts=facts),)
 
     def _decide(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import threading
 import time
@@ -12,14 +13,19 @@ from typing import Final
 
 import trio
 
+from treewarden.agents.core.exit import is_standard
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 from treewarden.agents.life import Life
+
+from .child import Child, Incarnation
+from .core.fallback import name_of
 
 __all__ = ["Blocked", "LoopWatch", "runs_in_real_time"]
 
 _LOG: Final = logging.getLogger("treewarden")
 _AGENTS: Final = Life.__module__.removesuffix("life")
+_PRODUCT: Final = Life.__module__.partition(".")[0] + "."
 
 
 @frozen
@@ -31,20 +37,28 @@ class Blocked:
     handler: str
     """The function that the runner had called."""
     line: str
-    """`file:line in function` of the innermost frame."""
+    """`file:line in function` of the innermost frame that is not of Python itself."""
     seconds: float
+    policy: str = ""
+    """The policy that decided about the slot, where that is what took so long."""
 
     def __str__(self) -> str:
-        who = f"{self.path}: {self.handler}" if self.path is not None else "something that is no handler"
-        return f"{who} has blocked the loop for {self.seconds:.2g} s, at {self.line}; await, or use trio.to_thread"
+        who, remedy = "something that is no handler", "await, or use trio.to_thread"
+        if self.policy:
+            who, remedy = f"{self.path}: its policy {self.policy} ({self.handler})", "a policy has to answer at once"
+        elif self.path is not None:
+            who = f"{self.path}: {self.handler}"
+        return f"{who} has blocked the loop for {self.seconds:.2g} s, at {self.line}; {remedy}"
 
 
 class LoopWatch:
     """Asks the loop for a sign of life from a thread of its own; costs the loop one callback each time, and no more.
 
     A blocked loop is logged once, at most `limit` + 0.25 seconds after it began, and reported to `found` in the loop
-    when it turns again. It cannot be ended from here: nothing in a process can. A sample that the thread itself took
-    late is thrown away, for a busy machine is no blocked loop. Sources: `sys._current_frames`, `sys.setswitchinterval`.
+    when it turns again. It cannot be ended from here: nothing in a process can. Code that keeps the interpreter's lock
+    meanwhile (a regular expression, a long sort) keeps this thread from running too, and is named when it is over, on
+    Linux. A sample that was late for want of a processor is thrown away: a busy machine is no blocked loop. Sources:
+    `sys._current_frames`, `sys.setswitchinterval`, `Documentation/scheduler/sched-stats.rst` of Linux.
     """
 
     def __init__(self, found: Callable[[Blocked], None], *, limit: float = 0.5) -> None:
@@ -53,6 +67,7 @@ class LoopWatch:
         self._beat = 0
         self._ended = threading.Event()
         self._loop_thread = threading.get_ident()
+        self._turned_at = time.monotonic()
         self._token = trio.lowlevel.current_trio_token()
         self._thread = threading.Thread(target=self._watch, name="treewarden loop watch", daemon=True)
 
@@ -67,21 +82,32 @@ class LoopWatch:
 
     def _turned(self) -> None:
         self._beat += 1
+        self._turned_at = time.monotonic()
 
     def _watch(self) -> None:
         pause = self._limit / 2
-        while not self._ended.wait(pause):
-            asked, beat = time.monotonic(), self._beat
+        while True:
+            beat, asked = self._beat, time.monotonic()
             try:
                 self._token.run_sync_soon(self._turned, idempotent=True)
             except trio.RunFinishedError:
                 return
-            reported = False
-            while self._beat == beat and not self._ended.wait(pause / 2):
-                waited = time.monotonic() - asked
-                if not reported and self._limit <= waited < 3 * self._limit:
+            reported, wait = False, pause
+            woke, queued = asked, queued_for_cpu()
+            while not self._ended.wait(wait):
+                now, queued_now = time.monotonic(), queued_for_cpu()
+                answered = self._beat != beat
+                waited = now - (self._turned_at if answered else asked)
+                in_time = not answered and waited < 3 * self._limit
+                locked_out = now - woke - wait - (queued_now - queued) >= self._limit
+                if not reported and waited >= self._limit and (in_time or locked_out):
                     reported = True
                     self._report(waited)
+                if answered:
+                    break
+                wait, woke, queued = pause / 2, now, queued_now
+            else:
+                return
 
     def _report(self, seconds: float) -> None:
         frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # documented, whatever its name
@@ -99,21 +125,56 @@ class LoopWatch:
 
 
 def where(frame: FrameType, seconds: float) -> Blocked | None:
-    """What a stack of the loop's thread was doing; None for a loop that waits for its next event, as it should."""
-    line = f"{'/'.join(frame.f_code.co_filename.split('/')[-2:])}:{frame.f_lineno} in {frame.f_code.co_name}"
-    callee = ""
+    """What a stack of the loop's thread was doing; None for a loop that waits for its next event, as it should, and for
+    a supervisor that is at its own work, as when it starts very many children."""
+    line, callee = _line(frame), ""
     step: FrameType | None = frame
     while step is not None:
-        ours = str(step.f_globals.get("__name__", "")).startswith(_AGENTS)
-        life = step.f_locals.get("life") if ours else None
-        if isinstance(life, Life):
-            return Blocked(life.slot.path, callee, line, seconds)
-        if not ours:
+        module = str(step.f_globals.get("__name__", ""))
+        if not module.startswith(_PRODUCT):
             callee = step.f_code.co_qualname
+        elif (path := _subject(step, module)) is not None:
+            policy = step.f_locals.get("policy") if module.endswith(".judge") else None
+            if not callee and not module.startswith(_AGENTS):
+                return None
+            return Blocked(path, callee, line, seconds, "" if policy is None else name_of(policy))
         step = step.f_back
     if frame.f_globals.get("__name__", "").startswith("trio."):
         return None
     return Blocked(None, "", line, seconds)
+
+
+def _line(frame: FrameType) -> str:
+    """The innermost line that is not of Python itself, or the innermost one."""
+    step: FrameType | None = frame
+    while step is not None and is_standard(step.f_code.co_filename):
+        step = step.f_back
+    told = step or frame
+    return f"{'/'.join(told.f_code.co_filename.split('/')[-2:])}:{told.f_lineno} in {told.f_code.co_name}"
+
+
+def _subject(frame: FrameType, module: str) -> Path | None:
+    """The slot that a frame of ours is about; None if that is not to be seen from it."""
+    known = frame.f_locals
+    if module.startswith(_AGENTS):
+        life = known.get("life")
+        return life.slot.path if isinstance(life, Life) else None
+    for name in ("child", "self"):
+        if isinstance(about := known.get(name), (Child, Incarnation)):
+            return about.path if isinstance(about, Child) else about.child.path
+    return None
+
+
+def queued_for_cpu() -> float:
+    """Seconds for which this thread could have run and had no processor.
+
+    Where the system does not say it is endless, so that the difference of two is no number, and not above any limit.
+    """
+    try:
+        with open("/proc/thread-self/schedstat", "rb") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return math.inf
 
 
 def runs_in_real_time() -> bool:

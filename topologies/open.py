@@ -25,7 +25,15 @@ from treewarden.agents.version import VERSION
 from treewarden.supervisor.bulk import collector_at_rest
 from treewarden.supervisor.common import Common, LoopClock
 from treewarden.supervisor.core.challenger import teach_all
-from treewarden.supervisor.core.event import EventsPruned, IncidentClosed, RolledBack, TreeClosed, TreeOpened
+from treewarden.supervisor.core.event import (
+    EventsPruned,
+    IncidentClosed,
+    RolledBack,
+    SignalNoted,
+    TreeClosed,
+    TreeOpened,
+)
+from treewarden.supervisor.core.fallback import SLOW
 from treewarden.supervisor.core.ladder import ladder
 from treewarden.supervisor.core.outcomes import learn
 from treewarden.supervisor.core.retention import EventRetention
@@ -105,24 +113,24 @@ async def open_tree(
             _opened(common, blueprint, production=production)
         root: Root | None = None
         try:
-            async with _one_error(), trio.open_nursery() as nursery:
-                nursery.start_soon(common.timers.run)
-                root = Root(common, nursery, ladder(), blueprint)
-                try:
-                    with collector_at_rest(size):
-                        failed_start = await root.supervisor.start()
-                    if failed_start is None:
-                        nursery.start_soon(watch_progress, common)
-                        nursery.start_soon(_end_with_root, root, nursery.cancel_scope)
-                        tree = Tree(root, common, blueprint, pruning)
-                        nursery.start_soon(obey, tree, common)
-                        if events is not None:
-                            nursery.start_soon(pruning().keep_to, events)
-                        with _watched(common):
+            with _watched(common):
+                async with _one_error(), trio.open_nursery() as nursery:
+                    nursery.start_soon(common.timers.run)
+                    root = Root(common, nursery, ladder(), blueprint)
+                    try:
+                        with collector_at_rest(size):
+                            failed_start = await root.supervisor.start()
+                        if failed_start is None:
+                            nursery.start_soon(watch_progress, common)
+                            nursery.start_soon(_end_with_root, root, nursery.cancel_scope)
+                            tree = Tree(root, common, blueprint, pruning)
+                            nursery.start_soon(obey, tree, common)
+                            if events is not None:
+                                nursery.start_soon(pruning().keep_to, events)
                             yield tree
-                finally:
-                    await _stop(root)
-                    nursery.cancel_scope.cancel()
+                    finally:
+                        await _stop(root)
+                        nursery.cancel_scope.cancel()
         finally:
             cancelled = trio.current_effective_deadline() == -math.inf
             failed = root.failure() if root is not None and not cancelled else None
@@ -160,6 +168,10 @@ def _watched(common: Common) -> Generator[None]:
 def _blocked(common: Common, blocked: Blocked) -> None:
     """Make a signal of a blocked loop, about the slot whose handler it was."""
     if blocked.path is None:
+        return
+    if blocked.policy:  # a signal would have it decide once more
+        facts = {"policy": blocked.policy, "line": blocked.line, "seconds": round(blocked.seconds, 3)}
+        common.note(SignalNoted(path=blocked.path, kind=SLOW, severity=0.8, text=str(blocked), facts=facts))
         return
     supervisor = common.supervisors.get(blocked.path.parent)
     if supervisor is not None:

@@ -24,6 +24,7 @@ __all__ = [
     "describe",
     "fingerprint",
     "is_clean",
+    "is_standard",
     "leaves",
 ]
 
@@ -150,8 +151,15 @@ def leaves(error: BaseException) -> list[BaseException]:
     """The exceptions that `error` holds: itself, or those of a group, of its groups, and so on."""
     if not isinstance(error, BaseExceptionGroup):
         return [error]
-    group = cast("BaseExceptionGroup[BaseException]", error)
-    return [leaf for each in group.exceptions for leaf in leaves(each)]
+    found: list[BaseException] = []
+    left: list[BaseException] = [error]
+    while left:
+        each = left.pop()
+        if isinstance(each, BaseExceptionGroup):
+            left += reversed(cast("BaseExceptionGroup[BaseException]", each).exceptions)
+        else:
+            found.append(each)
+    return found
 
 
 def alone(error: BaseException) -> BaseException:
@@ -191,7 +199,7 @@ def _place(filename: str, line: int, function: str) -> _Place:
         short=f"{_short(filename)}:{function}",
         where=f"{_short(filename)}:{line} in {function}",
         trace=f"{told}    {source}\n" if source else told,
-        standard=_is_standard(filename),
+        standard=is_standard(filename),
     )
 
 
@@ -208,7 +216,8 @@ def _causes(error: BaseException) -> str:
     return told
 
 
-def _is_standard(filename: str) -> bool:
+def is_standard(filename: str) -> bool:
+    """Whether a file belongs to Python itself."""
     return filename.startswith("<frozen ") or (
         filename.startswith(_STANDARD_LIBRARY) and "site-packages" not in filename and "dist-packages" not in filename
     )
@@ -230,7 +239,10 @@ def _short(filename: str) -> str:
 
 
 def _retry_after(error: BaseException) -> float | None:
-    after = getattr(error, "after", None)
+    try:
+        after = getattr(error, "after", None)
+    except Exception:
+        return None
     if isinstance(after, bool) or not isinstance(after, (int, float)) or not 0 <= after < math.inf:
         return None
     return float(after)

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, TypeAlias, cast
 from attrs import evolve, field
 
 from treewarden.agents.core.exit import Failure
+from treewarden.agents.core.exit import describe as describe_error
 from treewarden.agents.core.values import frozen
 
 from .action import Action, Restart, Resume, Throttle, action_name, details, scope_of
@@ -280,7 +281,7 @@ def to_event(decision: Decision) -> Decided:
         rejected = decision.rejected
     except Exception as error:  # of a policy that has decided, and cannot say what else it thought of
         rejected = ()
-        because = (*because, f"{decision.policy.name} could not say what it declined: {type(error).__name__}: {error}")
+        because = (*because, f"{decision.policy.name} could not say what it declined: {describe_error(error)}")
     return Decided(
         path=case.signal.path,
         incident=case.incident.id,

@@ -4,9 +4,12 @@ and another one decides in its place."""
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from attrs import fields, frozen
+
+from treewarden.agents.core.exit import describe, leaves
 
 from .action import Action, Scope, action_name
 from .believer import Believer
@@ -16,10 +19,17 @@ from .guards import Declined, Option
 from .ladder import Ladder, ladder
 from .policies import Akka, Kubernetes, Otp, otp
 
-__all__ = ["BROKEN", "checked", "instead_of", "name_of"]
+__all__ = ["BROKEN", "RESTED_FOR", "SLOW", "SLOW_AFTER", "checked", "instead_of", "is_foreign", "name_of"]
 
 BROKEN: Final = "policy_failed"
 """The kind of the signal that says so."""
+SLOW: Final = "policy_slow"
+"""The kind of the signal that says that it has held up the loop."""
+SLOW_AFTER: Final = 2.0
+"""Seconds that a policy of a user's may take for a decision. Everything else in the process waits meanwhile."""
+RESTED_FOR: Final = 60.0
+"""Seconds for which one that took longer is not asked again."""
+T = TypeVar("T")
 _OURS: Final = (Akka, Believer, Kubernetes, Ladder, Otp)
 _TYPES: Final[dict[Any, tuple[tuple[type, ...], str]]] = {
     "float": ((int, float), "a number of seconds"),
@@ -42,24 +52,42 @@ class _Checked:
 
     @property
     def counts_alike(self) -> bool:
-        return bool(self.policy.counts_alike)
+        return _own(lambda: bool(self.policy.counts_alike))
 
     @property
     def escalates(self) -> bool:
-        return bool(self.policy.escalates)
+        return _own(lambda: bool(self.policy.escalates))
 
     @property
     def stable_after(self) -> float | None:
-        seconds: Any = self.policy.stable_after
+        seconds: Any = _own(lambda: self.policy.stable_after)
         if seconds is not None and (not isinstance(seconds, (int, float)) or math.isnan(seconds) or seconds < 0):
             raise TypeError(f"its stable_after is {seconds!r}; it must be a number of seconds, 0 or more, or None")
         return seconds
 
     def propose(self, case: Case) -> tuple[Option, ...]:
-        return tuple([_option(each) for each in self.policy.propose(case)])
+        return _own(lambda: tuple([_option(each) for each in self.policy.propose(case)]))
 
     def declined(self, case: Case) -> tuple[Declined, ...]:
-        return tuple([_declined(each) for each in self.policy.declined(case)])
+        return _own(lambda: tuple([_declined(each) for each in self.policy.declined(case)]))
+
+
+def _own(ask: Callable[[], T]) -> T:
+    """What a policy says. Whatever it raises is an exception of its own, also a bare `BaseException` or a `Cancelled`
+    that nobody asked for; only Ctrl-C and `SystemExit` are not its affair."""
+    try:
+        return ask()
+    except Exception:
+        raise
+    except BaseException as error:
+        if any(isinstance(leaf, (KeyboardInterrupt, SystemExit)) for leaf in leaves(error)):
+            raise
+        raise RuntimeError(f"it raised {describe(error)}") from error
+
+
+def is_foreign(policy: Policy) -> bool:
+    """Whether this is none of treewarden's own."""
+    return isinstance(policy, _Checked)
 
 
 def checked(policy: Policy) -> Policy:
@@ -75,7 +103,7 @@ def instead_of(policy: Policy) -> tuple[Policy, ...]:
 def name_of(policy: Any) -> str:
     """What a policy is called; as its class is, if it does not say."""
     try:
-        name: object = policy.name
+        name: object = _own(lambda: policy.name)
     except Exception:  # it is asked because it has failed
         name = None
     return name if isinstance(name, str) else type(policy).__qualname__

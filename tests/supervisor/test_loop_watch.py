@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import logging
+import math
+import re
+import sys
 import threading
 import time
 
 import pytest
 import trio
+import trio.testing
 from attrs import frozen
 
-from treewarden.agents.agent import Agent, handles
+from treewarden.agents.agent import Agent, every, handles
+from treewarden.agents.core.exit import Exit
 from treewarden.agents.core.message import Request
-from treewarden.supervisor.core.event import SignalNoted
-from treewarden.topologies.open import open_tree
+from treewarden.agents.core.path import Path
+from treewarden.supervisor.core.action import Restart
+from treewarden.supervisor.core.case import Case
+from treewarden.supervisor.core.event import Decided, SignalNoted
+from treewarden.supervisor.core.guards import Declined, Option
+from treewarden.supervisor.core.spec import NO_BACKOFF
+from treewarden.supervisor.journal.memory import MemoryJournal
+from treewarden.supervisor.loop_watch import Blocked, LoopWatch, queued_for_cpu, where
+from treewarden.topologies.child import child
+from treewarden.topologies.open import _blocked, open_tree  # pyright: ignore[reportPrivateUsage]
 from treewarden.topologies.running import Tree
 from treewarden.topologies.tree import tree
 
@@ -76,3 +89,115 @@ async def test_there_is_no_thread_under_a_mock_clock(autojump_clock: object) -> 
     before = threading.active_count()
     async with open_tree(tree(Rude)):
         assert threading.active_count() == before
+
+
+# -- what a stack says, without a thread
+
+
+class Looks:
+    """Asks from where it is called what the thread would say if that took a second."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def __call__(self) -> None:
+        found = where(sys._getframe(1), 1.0)  # pyright: ignore[reportPrivateUsage]
+        assert found is not None
+        self.seen.append(str(found).partition(", at ")[0])
+
+
+class Everywhere(Agent[None]):
+    def __init__(self, look: Looks) -> None:
+        self.look = look
+        look()
+
+    async def on_start(self) -> None:
+        self.look()
+
+    async def on_stop(self, exit: Exit) -> None:
+        self.look()
+
+    async def run(self) -> None:
+        self.look()
+        await trio.sleep_forever()
+
+    @every(5)
+    def tick(self) -> None:
+        self.look()
+
+    @handles
+    async def wait(self, message: Wait) -> None:
+        self.look()
+        self.start_soon(self.help)
+        await trio.sleep(message.seconds)
+
+    async def help(self) -> None:
+        self.look()
+
+
+@frozen
+class Deciding:
+    look: Looks
+    name: str = "mine"
+    counts_alike: bool = False
+    escalates: bool = True
+    stable_after: None = None
+
+    def propose(self, case: Case) -> tuple[Option, ...]:
+        self.look()
+        return (Option(Restart(), "mine", "a reason"),)
+
+    def declined(self, case: Case) -> tuple[Declined, ...]:
+        return ()
+
+
+async def test_who_holds_up_the_loop_is_told_wherever_it_is(autojump_clock: object) -> None:
+    look = Looks()
+
+    async def look_first(_: Path) -> None:
+        look()
+
+    agent = child(Everywhere, id="a", args={"look": look}, backoff=NO_BACKOFF)
+    async with open_tree(tree(tree(agent, id="s", on_start=look_first), policy=Deciding(look))) as running:
+        await running.ref("s/a").ask(Wait(0.1))
+        await trio.sleep(5)
+        running.kill("s/a")
+        await trio.testing.wait_all_tasks_blocked()
+    said = [text.removesuffix(" has blocked the loop for 1 s") for text in look.seen]
+    assert said[0].startswith("s: test_who_holds_up_the_loop")
+    assert set(said[1:]) == {
+        *(f"s/a: Everywhere.{name}" for name in ("__init__", "on_start", "run", "wait", "help", "tick", "on_stop")),
+        "s/a: its policy mine (Deciding.propose)",
+    }
+
+
+async def test_a_slow_policy_is_noted_and_not_asked_about_itself(autojump_clock: object) -> None:
+    journal = MemoryJournal()
+    async with open_tree(tree(Rude), journal=journal) as running:
+        common = running._common  # pyright: ignore[reportPrivateUsage]
+        _blocked(common, Blocked(Path("rude"), "Deciding.propose", "x.py:3 in propose", 1.25, "mine"))
+        await trio.testing.wait_all_tasks_blocked()
+        found = [record.event for record in await journal.read()]
+    (noted,) = [event for event in found if isinstance(event, SignalNoted)]
+    assert (noted.kind, noted.facts["policy"], noted.facts["seconds"]) == ("policy_slow", "mine", 1.25)
+    assert not any(isinstance(event, Decided) for event in found)
+
+
+async def test_code_that_keeps_the_interpreter_to_itself_is_named_when_it_is_over() -> None:
+    """No thread runs meanwhile; a system that does not say how long a thread waited for a processor says nothing."""
+    found: list[Blocked] = []
+    watch = LoopWatch(found.append, limit=0.1)
+    watch.start()
+    try:
+        for _ in range(100):
+            await trio.lowlevel.checkpoint()
+            if found or queued_for_cpu() == math.inf:
+                break
+            keep_the_lock()
+    finally:
+        watch.stop()
+    assert queued_for_cpu() == math.inf or "keep_the_lock" in found[0].line
+
+
+def keep_the_lock() -> None:
+    re.match(r"(a+)+$", "a" * 22 + "b")

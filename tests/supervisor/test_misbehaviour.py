@@ -65,6 +65,32 @@ class Once:
             raise self.left.pop()
 
 
+class Later:
+    """Lets the body of the first life go by."""
+
+    def __init__(self, once: Callable[[], None]) -> None:
+        self.once = once
+        self.passed = 0
+
+    def __call__(self) -> None:
+        self.passed += 1
+        if self.passed > 1:
+            self.once()
+
+
+class Unreadable(Exception):
+    """What trio, which puts exceptions into words where they leave a nursery, would break on."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("not to be compared")
+
+
 class Bad(Agent[tuple[str, ...]]):
     state = ()
 
@@ -85,6 +111,22 @@ class Ticking(Bad):
     @every(1000)
     def tick(self) -> None:
         self.once()
+
+
+class Bodied(Bad):
+    async def run(self) -> None:
+        self.once()
+        await trio.sleep_forever()
+
+
+class Helped(Bad):
+    @handles
+    async def hit(self, message: Hit) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        async def help() -> None:
+            self.once()
+
+        self.start_soon(help)
+        await trio.sleep(1)
 
 
 class Timed(Bad):
@@ -117,6 +159,9 @@ async def wait(_running: Tree) -> None:
 PLACES: dict[str, tuple[Callable[[Callable[[], None]], Any], Callable[[Tree], Any]]] = {
     "a plain handler": (lambda once: in_memory(Bad, once), hit),
     "at once, for an asker": (lambda once: in_memory(Bad, once), knock),
+    "a body": (lambda once: in_memory(Bodied, once), wait),
+    "a handler beside a body": (lambda once: in_memory(Bodied, Later(once)), hit),
+    "a helper": (lambda once: in_memory(Helped, once), hit),
     "a tick": (lambda once: in_memory(Ticking, once), wait),
     "a timer": (lambda once: in_memory(Timed, once), wait),
     "a shared queue": (lambda once: pool(in_memory(Bad, once), size=1, route="shared", restarts=OFTEN), hit),
@@ -130,6 +175,10 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
     "an exception": lambda: RuntimeError("plain"),
     "a BaseException": lambda: Odd("odd"),
     "a group": lambda: ExceptionGroup("two", [OSError("a"), KeyError("b")]),
+    "one that cannot be read": Unreadable,
+    "a group with one that cannot be read": lambda: ExceptionGroup("two", [OSError("a"), Unreadable()]),
+    "StopAsyncIteration": StopAsyncIteration,
+    "GeneratorExit": GeneratorExit,
     "a group of BaseExceptions": lambda: BaseExceptionGroup("odd ones", [Odd("a"), Odd("b")]),
 }
 

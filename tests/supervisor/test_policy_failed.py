@@ -14,7 +14,7 @@ from attrs import evolve, field, frozen
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.agents.core.message import Request
-from treewarden.supervisor import NO_BACKOFF, ChildSpec, Policy
+from treewarden.supervisor import NO_BACKOFF, ChildSpec, Intensity, Policy
 from treewarden.supervisor.core.action import Restart, Scope, Throttle
 from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.event import Decided, Event, IncidentOpened, SignalNoted
@@ -48,6 +48,24 @@ class Fragile(Agent[None]):
 
 def bug(*_: object) -> Any:
     raise LookupError("a bug in the policy")
+
+
+class Odd(BaseException):
+    pass
+
+
+class Unreadable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+def throws(error: BaseException) -> Callable[[Case], Any]:
+    def propose(_: Case) -> Any:
+        raise error
+
+    return propose
 
 
 def restart(_: Case) -> Any:
@@ -115,6 +133,16 @@ async def crashed(policy: Any, journal: Any = None) -> list[Event]:
 
 WRONG: list[tuple[Any, str]] = [
     (Custom(bug), "custom: LookupError: a bug in the policy (supervisor/test_policy_failed.py:"),
+    (
+        Custom(throws(Unreadable())),
+        "custom: tests.supervisor.test_policy_failed.Unreadable: <its text could not be read>",
+    ),
+    (Custom(throws(Odd("base"))), "custom: RuntimeError: it raised tests.supervisor.test_policy_failed.Odd: base"),
+    (Custom(throws(GeneratorExit())), "custom: RuntimeError: it raised GeneratorExit"),
+    (
+        Custom(throws(BaseExceptionGroup("odd", [Odd("in a group")]))),
+        "it raised tests.supervisor.test_policy_failed.Odd: odd",
+    ),
     (Custom(lambda _: None), "custom: TypeError: 'NoneType' object is not iterable"),
     (Custom(lambda _: ("restart",)), "custom: TypeError: it proposed 'restart'; propose() returns a tuple of Option"),
     (Custom(lambda _: (Option("restart", "mine", "why"),)), "it proposed 'restart', which is no action; take one of"),  # type: ignore[arg-type]
@@ -141,6 +169,37 @@ async def test_the_ladder_decides_where_a_policy_fails(
     assert isinstance(decided, Decided)
     assert (decided.policy, decided.rule, decided.action) == ("ladder", "crash", "restart")
     assert decided.because[1] == f"{noted.facts['policy']} failed, so ladder decides"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+async def test_ctrl_c_in_a_policy_is_not_its_failure(
+    error: type[BaseException], autojump_clock: trio.testing.MockClock
+) -> None:
+    with pytest.raises(error):
+        await crashed(Custom(throws(error())))
+
+
+async def test_a_policy_that_was_too_slow_is_not_asked_for_a_minute(autojump_clock: trio.testing.MockClock) -> None:
+    def slowly(case: Case) -> Any:
+        autojump_clock.jump(3)
+        return restart(case)
+
+    journal = MemoryJournal()
+    async with open_tree(
+        tree(fragile(), policy=Custom(slowly), restarts=Intensity(100, 1)), journal=journal
+    ) as running:
+        for pause in (1, 1, 61, 1):
+            await running.ref("a").tell(Crash())
+            assert await running.ref("a").ask(Alive())
+            await trio.sleep(pause)
+        found = [record.event for record in await journal.read(limit=1000)]
+    decided = [event for event in found if isinstance(event, Decided)]
+    assert [event.policy for event in decided] == ["custom", "ladder", "ladder", "custom"]
+    assert decided[1].because[1] == "custom was too slow, so ladder decides"
+    slow = [event for event in found if isinstance(event, SignalNoted) and event.kind == "policy_slow"]
+    assert [event.text for event in slow] == [
+        "custom: it took 3 s to decide, and everything else waited; it is not asked for 60 s"
+    ] * 2
 
 
 async def test_otp_decides_where_the_ladder_fails(autojump_clock: trio.testing.MockClock) -> None:
@@ -177,9 +236,14 @@ async def test_a_failed_policy_leaves_the_limits_as_they_are(autojump_clock: tri
     ("declines", "text"),
     [
         (bug, "custom could not say what it declined: LookupError: a bug in the policy"),
+        (
+            throws(Unreadable()),
+            "custom could not say what it declined: tests.supervisor.test_policy_failed.Unreadable: <its text",
+        ),
+        (throws(Odd("base")), "custom could not say what it declined: RuntimeError: it raised"),
         (no_value, "custom could not say what it declined: TypeError: it declined 'hold'"),
     ],
-    ids=["raises", "no Declined"],
+    ids=["raises", "cannot be read", "a BaseException", "no Declined"],
 )
 async def test_a_policy_that_cannot_explain_itself_has_decided_all_the_same(
     declines: Callable[[Case], Any], text: str, tmp_path: pathlib.Path, autojump_clock: trio.testing.MockClock

@@ -20,6 +20,7 @@ from treewarden.agents.core.exit import (
     leaves,
 )
 from treewarden.agents.errors import RateLimited
+from treewarden.agents.settle import rate_limit_of
 
 
 class Odd(Exception):
@@ -155,3 +156,35 @@ def test_failures_are_values() -> None:
     assert Failure("E", "t") == Failure("E", "t")
     assert hash(Failure("E")) == hash(Failure("E"))
     assert traceback.__name__ not in Failure("E").trace
+
+
+def group(text: str, *errors: Exception) -> Exception:
+    return ExceptionGroup(text, list(errors))
+
+
+def test_a_group_as_deep_as_no_stack_is_told_by_what_is_in_it() -> None:
+    error: Exception = ValueError("at the bottom")
+    for depth in range(3000):
+        error = group(str(depth), error)
+    assert [str(leaf) for leaf in leaves(error)] == ["at the bottom"]
+    assert describe(error).type == "ValueError"
+
+
+def test_the_order_of_leaves_is_theirs() -> None:
+    inner = group("inner", ValueError("2"), ValueError("3"))
+    outer = group("outer", ValueError("1"), inner, ValueError("4"))
+    assert [str(leaf) for leaf in leaves(outer)] == ["1", "2", "3", "4"]
+
+
+def test_what_cannot_be_asked_about_its_fields_is_described_as_itself() -> None:
+    class Guarded(Exception):
+        @property
+        def after(self) -> float:
+            raise RuntimeError("not to be read")
+
+        @property
+        def response(self) -> object:
+            raise RuntimeError("not to be read")
+
+    assert describe(Guarded("text")).text == "text"
+    assert rate_limit_of(Guarded("text")) is None
