@@ -15,6 +15,7 @@ from .core.exit import Exit
 from .core.label import Label
 from .core.message import Request
 from .core.path import Path
+from .core.said import check_facts, check_kind, check_share, check_text
 from .errors import ConfigurationError
 from .forwarding import forward
 from .handlers import Repeated, every, handles, marked_methods, plain_ones, refuse_clashes
@@ -145,12 +146,25 @@ class Agent(Generic[S]):
     def signal(self, kind: str, severity: float, text: str = "", **facts: Any) -> None:
         """Tell the supervisor about something that is no failure of this agent; `severity` is from 0 to 1.
 
-        Raises `ValueError` naming the field that is out of range.
+        `facts` are numbers and short texts; of `cpu` and `memory` percent. Raises `ConfigurationError` naming the field
+        that cannot be, its value and the remedy; then nothing was said.
         """
+        try:
+            check_kind("kind", kind)
+            check_share("severity", severity)
+            check_text("text", text)
+            check_facts(facts)
+        except ValueError as error:
+            raise ConfigurationError(f"a signal cannot be: {error}") from None
         self.life.warden.reported(kind, severity, text, facts)
 
     def recovered(self, kind: str, text: str = "") -> None:
-        """Tell the supervisor that what was signalled under `kind` is over."""
+        """Tell the supervisor that what was signalled under `kind` is over. Raises as `signal`."""
+        try:
+            check_kind("kind", kind)
+            check_text("text", text)
+        except ValueError as error:
+            raise ConfigurationError(f"a recovery cannot be: {error}") from None
         self.life.warden.recovered(kind, text)
 
     def after(self, seconds: float, message: Any, *, key: Hashable | None = None, every: float | None = None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -24,8 +23,6 @@ _LESSONS: Final = 5000
 """Events at the end of the journal that are read when it opens."""
 _OPEN: Final = 10_000
 """Advices that wait for their outcome; the oldest are given up for one more."""
-_LONGEST: Final = 200
-"""Characters of what an event says besides its numbers."""
 
 
 @frozen(kw_only=True)
@@ -127,9 +124,7 @@ class Mind:
         self._wait_for_outcome(id, waits)
         self._actions[decided.action] += 1
         advice = _advice(id, said, proposal)
-        noted = SignalNoted(
-            path=self.agent, kind=said.type, severity=said.severity, text=_text(said), facts=_facts(said)
-        )
+        noted = SignalNoted(path=self.agent, kind=said.type, severity=said.severity, text=_text(said), facts=said.extra)
         self._write(Commit(events=((at, noted), (at, decided))), lambda kept: done(evolve(advice, persisted=kept)))
 
     def label(self, id: str, *, fixed: bool, done: Callable[[bool], None]) -> None:
@@ -231,15 +226,3 @@ def _text(said: Circumstances) -> str:
         f"severity {said.severity:g}, cpu {said.cpu:g} %, memory {said.memory:g} %, errors {said.error_rate:g},"
         f" latency {said.latency_ms:g} ms"
     )
-
-
-def _facts(said: Circumstances) -> dict[str, Any]:
-    """What else was said, as the journal can hold it."""
-    return {name: _plain(value) for name, value in said.extra.items()}
-
-
-def _plain(value: object) -> Any:
-    if value is None or isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    text = value if isinstance(value, str) else repr(value)
-    return text[:_LONGEST].encode("utf-8", "replace").decode()

@@ -103,7 +103,7 @@ class _Order:
         await self._common.journal.commit(Commit(answers=(AnswerRow(self._row.id, "taken"),)))
         match command.what:
             case "signal":
-                self._tree.signal(command.path, command.fields)
+                self._tree.signal(command.path, command.said)
                 done = f"{command.path}: its supervisor has been told of {command.fields['kind']}"
             case "stop" if command.path == ROOT:
                 await self._answer(True, "the tree stops")

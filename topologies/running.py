@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -21,7 +22,7 @@ from treewarden.supervisor.core.checkpoint import Checkpoint, Search
 from treewarden.supervisor.core.diff import Change
 from treewarden.supervisor.core.event import ActionPerformed, Event, SignalNoted, TreeReloaded
 from treewarden.supervisor.core.retention import EventRetention
-from treewarden.supervisor.core.signal import OperatorAsked, Recovered, Reported
+from treewarden.supervisor.core.signal import OperatorAsked, Recovered, report_of
 from treewarden.supervisor.draining import Drained, drain
 from treewarden.supervisor.journal.port import START, DeadRow, Opened, Record, Seq, Survey
 from treewarden.supervisor.keeping import difference, keep
@@ -78,33 +79,27 @@ class Tree:
     def signal(self, path: str, facts: Mapping[str, Any]) -> None:
         """Tell the supervisor of `path` about something that its agent cannot know, or does not say.
 
-        `facts` holds `kind` and `severity` (0 to 1), perhaps `text`, and any numbers and short texts besides.
-        Raises `ConfigurationError` naming the field that is missing or out of range, and `NoSuchSlot`.
+        `facts` holds `kind` and `severity` (0 to 1), perhaps `text`, and any numbers and short texts besides; `cpu` and
+        `memory` are percent, `error_rate` is a share and `latency_ms` milliseconds. Raises `ConfigurationError` naming
+        the field that is missing, of another type or out of range, and `NoSuchSlot`; then nothing was said.
         """
         subject = _path(path)
-        rest = {key: value for key, value in facts.items() if key not in ("kind", "severity", "text")}
-        for name in ("kind", "severity"):
-            if name not in facts:
-                raise ConfigurationError(
-                    f"{path}: a signal needs {name!r}; it has {', '.join(sorted(facts)) or 'nothing'}"
-                )
+        supervisor = self._supervisor_of(subject)
         try:
-            signal = Reported(
-                path=subject,
-                at=self._common.clock.now(),
-                kind=facts["kind"],
-                severity=facts["severity"],
-                text=str(facts.get("text", "")),
-                facts=rest,
-            )
+            signal = report_of(subject, self._common.clock.now(), facts)
         except ValueError as error:
             raise ConfigurationError(f"{path}: {error}") from None
-        self._supervisor_of(subject).post(signal)
+        supervisor.post(signal)
 
     def recovered(self, path: str, kind: str) -> None:
-        """Take back what was signalled under `kind`."""
+        """Take back what was signalled under `kind`. Raises `ConfigurationError` and `NoSuchSlot`."""
         subject = _path(path)
-        self._supervisor_of(subject).post(Recovered(path=subject, at=self._common.clock.now(), kind=kind))
+        supervisor = self._supervisor_of(subject)
+        try:
+            signal = Recovered(path=subject, at=self._common.clock.now(), kind=kind)
+        except ValueError as error:
+            raise ConfigurationError(f"{path}: {error}") from None
+        supervisor.post(signal)
 
     def deployed(self, path: str = "/", version: str = "") -> None:
         """Say that the code at `path`, or of everything below it, has changed: failures after that are seen in its
@@ -366,6 +361,11 @@ class Tree:
 def _path(text: str) -> Path:
     """`text` as an address. Raises `ConfigurationError` for what cannot be one."""
     try:
-        return Path.parse(text)
+        return _parsed(text) if type(text) is str else Path.parse(text)
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
+
+
+@lru_cache(4096)
+def _parsed(text: str) -> Path:
+    return Path.parse(text)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 
 from attrs import Attribute, field, fields, frozen
+
+from treewarden.agents.core.said import MEASURES, check_amount, check_facts, check_kind, check_share, named, shown
 
 from .event import RejectedOption
 from .outcomes import Confidence, Outcomes
@@ -16,20 +17,20 @@ from .symptom import Risk
 __all__ = ["Circumstances", "Profile", "Proposal", "Reading", "propose", "read"]
 
 
-def _within(low: float, high: float) -> Any:
-    def check(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise ValueError(f"{attribute.name} is {value!r}; it must be a finite number")
-        if not low <= value <= high:
-            bound = f"from {low:g} to {high:g}" if high < math.inf else f"{low:g} or more"
-            raise ValueError(f"{attribute.name} is {value!r}; it must be {bound}")
+def _measure(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    check_amount(attribute.name, value, *MEASURES[attribute.name])
 
-    return check
+
+def _severity(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    check_share(attribute.name, value)
 
 
 def _type(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{attribute.name} is {value!r}; it must name what happened")
+    check_kind(attribute.name, value)
+
+
+def _extra(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    check_facts(value, attribute.name)
 
 
 @frozen(kw_only=True)
@@ -37,28 +38,28 @@ class Circumstances:
     """What an application says about itself at one moment."""
 
     type: str = field(validator=_type)
-    severity: float = field(default=0.0, validator=_within(0, 1))
-    cpu: float = field(default=0.0, validator=_within(0, 100))
+    severity: float = field(default=0.0, validator=_severity)
+    cpu: float = field(default=0.0, validator=_measure)
     """Percent, as `memory`."""
-    memory: float = field(default=0.0, validator=_within(0, 100))
-    error_rate: float = field(default=0.0, validator=_within(0, 1))
-    latency_ms: float = field(default=0.0, validator=_within(0, math.inf))
-    extra: Mapping[str, Any] = field(factory=dict[str, Any])
+    memory: float = field(default=0.0, validator=_measure)
+    error_rate: float = field(default=0.0, validator=_measure)
+    latency_ms: float = field(default=0.0, validator=_measure)
+    extra: Mapping[str, Any] = field(factory=dict[str, Any], validator=_extra)
     """Whatever else was said; it is kept, and nothing is decided by it."""
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> Circumstances:
         """Check a mapping. Raises `ValueError` naming the field that is missing, of another kind, or out of range."""
         if not isinstance(said, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValueError(f"{said!r:.80} is no event; give a mapping with 'type' and numbers")
+            raise ValueError(f"{shown(said)} is no event; give a mapping with 'type' and numbers")
         if "type" not in said:
-            raise ValueError(f"type is missing; the event has {', '.join(sorted(map(str, said))) or 'nothing'}")
+            raise ValueError(f"type is missing; the event has {named(said)}")
         known = {each.name for each in fields(cls)} - {"extra"}
         given = {name: value for name, value in said.items() if name in known}
-        rest = {str(name): value for name, value in said.items() if name not in known}
+        rest: dict[Any, Any] = {name: value for name, value in said.items() if name not in known}
         more = rest.pop("extra", None)
         if more is not None and not isinstance(more, Mapping):
-            raise ValueError(f"extra is {more!r:.80}; it must be a mapping")
+            raise ValueError(f"extra is {shown(more)}; it must be a mapping")
         return cls(**given, extra={**rest, **(more or {})})
 
 

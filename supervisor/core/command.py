@@ -10,6 +10,8 @@ from attrs import field
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.values import frozen
 
+from .signal import report_of
+
 __all__ = ["Command", "parse_command"]
 
 _VERSION: Final = 1
@@ -57,6 +59,12 @@ class Command:
     within: float = 30.0
     """Seconds that carrying it out may take."""
 
+    @property
+    def said(self) -> dict[str, Any]:
+        """Of a signal: what it says, with its facts beside the rest."""
+        own = {name: value for name, value in self.fields.items() if name != "facts"}
+        return {**self.fields.get("facts", {}), **own}
+
     def as_data(self) -> dict[str, Any]:
         """What `parse_command` reads."""
         return {
@@ -90,7 +98,13 @@ def parse_command(data: object) -> Command:
         raise ValueError(f"{what} concerns one slot; name its path, not /")
     if parsed != ROOT and what in _OF_THE_FILE:
         raise ValueError(f"{what} concerns the whole journal; its path is /, not {parsed}")
-    return Command(what=what, path=parsed, fields=_fields(what, given.get("fields")), by=by, within=float(within))
+    command = Command(what=what, path=parsed, fields=_fields(what, given.get("fields")), by=by, within=float(within))
+    if what == "signal":
+        try:
+            report_of(parsed, 0.0, command.said)
+        except ValueError as error:
+            raise ValueError(f"{parsed}: {error}") from None
+    return command
 
 
 def _fields(what: str, given: object) -> dict[str, Any]:

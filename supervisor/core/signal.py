@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from attrs import Attribute, field
 
 from treewarden.agents.core.exit import Exit, Failure
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.said import check_facts, check_kind, check_share, check_text, named, shown
 from treewarden.agents.core.values import frozen
 
 __all__ = [
@@ -24,10 +25,13 @@ __all__ = [
     "RestartFailed",
     "Signal",
     "Stalled",
+    "report_of",
 ]
 
 
 def _finite(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if type(value) is float and -math.inf < value < math.inf:
+        return
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError(f"{attribute.name} is {value!r}; it must be a finite number")
 
@@ -39,14 +43,21 @@ def _amount(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 
 def _share(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    _finite(_instance, attribute, value)
-    if not 0 <= value <= 1:
-        raise ValueError(f"{attribute.name} is {value!r}; it must be from 0 to 1")
+    check_share(attribute.name, value)
 
 
 def _kind(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{attribute.name} is {value!r}; it must name what was noticed")
+    check_kind(attribute.name, value)
+
+
+def _text(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if type(value) is not str or value:
+        check_text(attribute.name, value)
+
+
+def _facts(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value.__class__ is not dict or value:
+        check_facts(value)
 
 
 @frozen(kw_only=True)
@@ -123,9 +134,28 @@ class Reported:
     kind: str = field(validator=_kind)
     severity: float = field(validator=_share)
     """From 0 (good to know) to 1 (nothing works)."""
-    text: str = ""
-    facts: Mapping[str, Any] = field(factory=dict[str, Any])
+    text: str = field(default="", validator=_text)
+    facts: Mapping[str, Any] = field(factory=dict[str, Any], validator=_facts)
     """Numbers and short texts that the decision may quote."""
+
+
+_OWN: Final = frozenset({"kind", "severity", "text"})
+
+
+def report_of(path: Path, at: float, said: Mapping[str, Any]) -> Reported:
+    """What an application says about a slot, as a signal: `kind`, `severity`, perhaps `text`, and facts besides.
+
+    Raises `ValueError` naming what is missing, of another type, or out of range.
+    """
+    if not isinstance(said, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"{shown(said)} is no signal; give a mapping with 'kind' and 'severity'")
+    for name in ("kind", "severity"):
+        if name not in said:
+            raise ValueError(f"a signal needs {name!r}; it has {named(said)}")
+    rest = {} if len(said) == 2 else {key: value for key, value in said.items() if key not in _OWN}
+    return Reported(
+        path=path, at=at, kind=said["kind"], severity=said["severity"], text=said.get("text", ""), facts=rest
+    )
 
 
 @frozen(kw_only=True)
@@ -135,7 +165,7 @@ class Recovered:
     path: Path
     at: float = field(validator=_finite)
     kind: str = field(validator=_kind)
-    text: str = ""
+    text: str = field(default="", validator=_text)
 
 
 @frozen(kw_only=True)

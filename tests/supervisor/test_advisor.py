@@ -115,13 +115,13 @@ def test_what_was_learnt_is_there_again(file: Path) -> None:
 
 def test_the_journal_holds_the_reasons(file: Path) -> None:
     with Advisor("api", journal=file) as advisor:
-        advice = advisor.process_sync({**EVENT, "region": "eu", "odd": object(), "deep": float("inf")}, within=PATIENCE)
+        advice = advisor.process_sync({**EVENT, "region": "eu", "deep": {"er": [1, None]}}, within=PATIENCE)
         advisor.record_outcome_sync(advice, fixed=True, within=PATIENCE)
     with JournalFile.open(file) as journal:
         noted, decided, observed = [record.event for record in journal.records()]
     assert isinstance(noted, SignalNoted)
     assert noted.facts["region"] == "eu"
-    assert noted.facts["deep"] == "inf"
+    assert noted.facts["deep"] == {"er": [1, None]}
     assert isinstance(decided, Decided)
     assert (decided.action, decided.confidence, decided.policy) == ("restart_service", 0.78, "adaptive_runtime")
     assert [one.action for one in decided.rejected] == [one.action for one in advice.rejected]
