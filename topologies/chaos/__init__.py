@@ -50,16 +50,20 @@ if TYPE_CHECKING:
     )
     from .lost import Lost
     from .marking import chaos
-    from .outside import Outside, Refused, Service
+    from .model import ContextFull, Model
+    from .outside import Outside, Service
     from .promises import no_acknowledged_message_lost, no_duplicate_effects, order_per_sender, restart_intensity
+    from .refused import Refused
     from .replaying import Replay
     from .run import Run, Setting, run_world
     from .world import World
 
 __all__ = [
     "Campaign",
+    "ContextFull",
     "Finding",
     "Lost",
+    "Model",
     "Outside",
     "Refused",
     "Replay",
@@ -126,8 +130,10 @@ __getattr__ = on_demand(
     ),
     lost="Lost",
     marking="chaos",
-    outside="Outside Refused Service",
+    model="ContextFull Model",
+    outside="Outside Service",
     promises="no_acknowledged_message_lost no_duplicate_effects order_per_sender restart_intensity",
+    refused="Refused",
     replaying="Replay",
     run="Run Setting run_world",
     world="World",

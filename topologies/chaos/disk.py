@@ -10,6 +10,9 @@ from attrs import define, field
 
 from treewarden.supervisor.journal.holder import Fate, Process
 
+from ..core.draws import Draws
+from .tearing import recovered
+
 __all__ = ["Disk", "Processes", "Refusal"]
 
 _ERRORS: Final = {
@@ -34,10 +37,14 @@ class Disk:
 
     around_commit: Callable[[Callable[[], object]], object]
     """Called with what commits a transaction, in its place. It may raise what SQLite would, before or after it."""
+    is_to_tear: Callable[[], bool] = lambda: False
+    """Whether the power is to go in the middle of the transaction that begins now."""
     database: sqlite3.Connection = field(factory=lambda: _empty())
     boots: int = 0
     """How many processes have had it."""
     open_wires: int = 0
+    _before: bytes = b""
+    """The whole database as it was when the transaction began that is to be torn."""
 
     def boot(self) -> None:
         """The next process has the disk from now on; those before it reach nothing any more."""
@@ -54,6 +61,25 @@ class Disk:
     def cut(self) -> None:
         """The process dies: what was not committed is gone."""
         self.boot()
+
+    def begins(self) -> None:
+        """A transaction that writes is about to begin."""
+        if self.is_to_tear() and self.query("SELECT 1 FROM sqlite_schema LIMIT 1"):
+            self._before = self.database.serialize()
+
+    def tear(self, commit: Callable[[], object], draws: Draws) -> None:
+        """The power goes while the transaction is written: what is left is what SQLite makes of torn files.
+
+        Of the first transaction of all, and of one that had begun before anybody wanted it torn, nothing is left.
+        """
+        before, self._before = self._before, b""
+        if not before:
+            return
+        commit()
+        left = recovered(before, self.database.serialize(), draws)
+        self.database.close()
+        self.database = _empty()
+        self.database.deserialize(left)
 
     def connect(self, *_args: Any, **_options: Any) -> sqlite3.Connection:
         """In the place of `sqlite3.connect`."""
@@ -97,6 +123,8 @@ class _Wire:
             raise Refusal("the process that had this connection is dead")
         if sql.startswith("PRAGMA journal_mode = "):
             return self._disk.database.execute("SELECT 'wal'")
+        if sql == "BEGIN IMMEDIATE":
+            self._disk.begins()
         if sql != "COMMIT":
             return self._disk.database.execute(sql, parameters)
         self._disk.around_commit(lambda: self._disk.database.execute(sql))

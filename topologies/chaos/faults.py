@@ -57,9 +57,10 @@ def stubborn(target: str = "*", *, seconds: float = 20.0, **often: Unpack[Often]
     return Fault("stubborn", Family.PROCESS, target, knobs={"seconds": seconds}, **often)
 
 
-def leak(target: str = "*", *, severity: float = 0.7, **often: Unpack[Often]) -> Fault:
-    """A probe reports that the agent's memory grows."""
-    return Fault("leak", Family.PROCESS, target, knobs={"severity": severity}, **often)
+def leak(target: str = "*", *, grows: float = 64.0, limit: float = 512.0, **often: Unpack[Often]) -> Fault:
+    """Each life of an agent takes `grows` MiB a second more, until it is quiet. A probe reports it from half of `limit`
+    on (`memory`); at the limit the system ends the process. A new life begins with little."""
+    return Fault("leak", Family.PROCESS, target, knobs={"grows": grows, "limit": limit}, **often)
 
 
 # -- messages. The first four strike mailboxes in memory only: durable ones promise that they cannot
@@ -114,7 +115,8 @@ def lost_ack(*, times: int = 1, **often: Unpack[Often]) -> Fault:
 
 
 def torn_write(**often: Unpack[Often]) -> Fault:
-    """The power goes in the middle of a commit: nothing of it is kept, and the process is gone."""
+    """The power goes in the middle of a commit: its log is torn, SQLite recovers what is left of it, all or nothing,
+    and the process is gone."""
     return Fault("torn_write", Family.STORAGE, **often)
 
 
@@ -183,14 +185,16 @@ def stream_cut(name: str = "*", **often: Unpack[Often]) -> Fault:
 # -- what agents do to themselves
 
 
-def tool_loop(target: str = "*", *, severity: float = 0.7, **often: Unpack[Often]) -> Fault:
-    """The agent is reported to call the same tool again and again."""
-    return Fault("tool_loop", Family.AGENT, target, knobs={"severity": severity}, **often)
+def tool_loop(target: str = "*", *, seconds: float = 120.0, every: float = 0.5, **often: Unpack[Often]) -> Fault:
+    """The next handler goes round in circles for that long: the same calls with the same results (`Agent.called`), and
+    progress that looks like some."""
+    return Fault("tool_loop", Family.AGENT, target, knobs={"seconds": seconds, "every": every}, **often)
 
 
-def full_context(target: str = "*", *, severity: float = 0.7, **often: Unpack[Often]) -> Fault:
-    """The agent is reported to have a full context."""
-    return Fault("full_context", Family.AGENT, target, knobs={"severity": severity}, **often)
+def full_context(target: str = "*", *, share: float = 1.0, **often: Unpack[Often]) -> Fault:
+    """Something fills so much of the window that the agent's conversation with a model has (`outside.model`): what it
+    asks next is refused with `ContextFull`, until it makes the conversation shorter or begins a new life."""
+    return Fault("full_context", Family.AGENT, target, knobs={"share": share}, **often)
 
 
 def bad_version(target: str = "*", *, times: int = 1, **often: Unpack[Often]) -> Fault:

@@ -60,6 +60,12 @@ class Gate:
                 return each.knobs
         return None
 
+    def waits(self, kind: str, name: str) -> bool:
+        """Whether `take` would give anything."""
+        return any(
+            each.kind == kind and each.until >= self.now() and fnmatchcase(name, each.target) for each in self._armed
+        )
+
     def clear(self) -> None:
         """Nothing is meant for anybody any more."""
         self._armed.clear()

@@ -15,6 +15,7 @@ from treewarden.agents.errors import TreewardenError
 from ..core.blueprint import Blueprint
 from ..core.faults import Injection
 from .instrumented import with_next_version
+from .leaking import leak_memory
 from .lost import Lost
 
 if TYPE_CHECKING:
@@ -153,22 +154,14 @@ def _spoil(world: World, injection: Injection, kind: str, sql: str) -> bool:
     return True
 
 
-def _signal(kind: str) -> Strike:
-    """The agent, or a probe of it, says that something is wrong which is no exit."""
-
-    def strike(world: World, injection: Injection, name: str) -> bool:
-        path = _chosen(world, injection, name)
-        if not path:
-            return False
-        severity = float(injection.knobs.get("severity", 0.7))
-        try:
-            world.tree.signal(path, {"kind": kind, "severity": severity, "text": f"{kind} (chaos)"})
-        except TreewardenError:
-            return False
-        world.struck(kind, path)
-        return True
-
-    return strike
+def _leak(world: World, injection: Injection, name: str) -> bool:
+    path = _chosen(world, injection, name)
+    if not path:
+        return False
+    world.struck("leak", path)
+    knobs = injection.knobs
+    world.nursery.start_soon(leak_memory, world, path, float(knobs["grows"]), float(knobs["limit"]), name="faults")
+    return True
 
 
 def _drain(world: World, injection: Injection, name: str) -> bool:
@@ -240,6 +233,7 @@ def _double_approval(world: World, injection: Injection, name: str) -> bool:
 _STORAGE: Final = ("full", "locked", "io_error", "lost_ack", "torn_write")
 _ARMED: Final = (
     *("slow", "hang", "stubborn", "poison", "drop", "duplicate", "delay", "reorder", "bad_version", "decision_crash"),
+    *("tool_loop", "full_context"),
     *("dependency_down", "dependency_slow", "rate_limited", "server_error", "malformed", "stream_cut"),
 )
 
@@ -249,35 +243,13 @@ KINDS: Final[Mapping[str, Strike]] = {
     "kill_supervisor": _kill_supervisor,
     "kill_in_mid_restart": _kill_in_mid_restart,
     **dict.fromkeys(_STORAGE, _arm_storage),
-    **dict.fromkeys(
-        [
-            "slow",
-            "hang",
-            "stubborn",
-            "poison",
-            "drop",
-            "duplicate",
-            "delay",
-            "reorder",
-            "dependency_down",
-            "dependency_slow",
-            "rate_limited",
-            "server_error",
-            "malformed",
-            "stream_cut",
-            "bad_version",
-            "decision_crash",
-        ],
-        _arm,
-    ),
+    **dict.fromkeys(_ARMED, _arm),
     "corrupt_checkpoint": _corrupt_checkpoint,
     "stale_checkpoint": _stale_checkpoint,
     "clock_jump": _clock_jump,
     "clock_skew": _clock_skew,
     "suspend": _suspend,
-    "leak": _signal("memory"),
-    "tool_loop": _signal("tool_loop"),
-    "full_context": _signal("full_context"),
+    "leak": _leak,
     "drain": _drain,
     "deploy": _deploy,
     "cancel": _cancel,

@@ -25,6 +25,7 @@ from treewarden.supervisor.core.spec import Spec, SupervisorSpec
 from ..core.blueprint import Blueprint
 from ..core.faults import Knob
 from .gate import Gate
+from .going_round import go_round
 
 __all__ = ["BadVersion", "Poisoned", "instrumented", "the_gate", "with_gates", "with_next_version"]
 
@@ -40,6 +41,10 @@ _CLASSES: Final = 256
 
 _VOLATILE_ONLY: Final = ("drop", "duplicate", "delay", "reorder")
 """What may be done to a message whose mailbox promises nothing about it."""
+
+
+_HELD_UP: Final = ("slow", "hang", "stubborn", "tool_loop")
+"""What may come over a handler before it begins. A stubborn one does not let itself be cancelled meanwhile."""
 
 
 class Poisoned(Exception):
@@ -182,10 +187,8 @@ def _gated(handler: Callable[..., Any], find: Find) -> Callable[..., Any]:
             return None
         if _is_poison(slot, gate):
             raise Poisoned(f"{path}: {type(message).__qualname__} is poison")
-        wait = _wait(path, gate)
-        if wait is None:
-            return handler(self, message)
-        return _late(wait, gate, lambda: handler(self, message))
+        before = _before(self, gate)
+        return handler(self, message) if before is None else _after(before, lambda: handler(self, message))
 
     return gated
 
@@ -193,9 +196,8 @@ def _gated(handler: Callable[..., Any], find: Find) -> Callable[..., Any]:
 def _gated_tick(call: Callable[..., Any], find: Find) -> Callable[..., Any]:
     @wraps(call)
     def gated(self: Agent[Any]) -> Any:
-        gate = find()
-        wait = _wait(self.path, gate)
-        return call(self) if wait is None else _late(wait, gate, lambda: call(self))
+        before = _before(self, find())
+        return call(self) if before is None else _after(before, lambda: call(self))
 
     return gated
 
@@ -211,19 +213,22 @@ def _is_poison(slot: Slot, gate: Gate) -> bool:
     return True
 
 
-def _wait(path: Path, gate: Gate) -> tuple[float, bool] | None:
-    """How long the handler has to wait, and whether it lets itself be cancelled meanwhile."""
-    for kind, shielded in (("slow", False), ("hang", False), ("stubborn", True)):
-        knobs = gate.take(kind, path)
+def _before(agent: Agent[Any], gate: Gate) -> Coroutine[Any, Any, None] | None:
+    """What comes over the agent before its handler begins."""
+    for kind in _HELD_UP:
+        knobs = gate.take(kind, agent.path)
         if knobs is not None:
-            return float(knobs["seconds"]), shielded
+            return go_round(agent, knobs, gate) if kind == "tool_loop" else _wait(kind, knobs, gate)
     return None
 
 
-async def _late(wait: tuple[float, bool], gate: Gate, rest: Callable[[], Any]) -> Any:
-    seconds, shielded = wait
-    with trio.move_on_after(seconds, shield=shielded):
+async def _wait(kind: str, knobs: Mapping[str, Knob], gate: Gate) -> None:
+    with trio.move_on_after(float(knobs["seconds"]), shield=kind == "stubborn"):
         await gate.lifted.wait()
+
+
+async def _after(before: Coroutine[Any, Any, None], rest: Callable[[], Any]) -> Any:
+    await before
     result: Any = rest()
     return await cast("Coroutine[Any, Any, Any]", result) if isinstance(result, Coroutine) else result
 

@@ -14,6 +14,8 @@ from treewarden.agents.slot import current_turn
 
 from ..core.faults import Knob
 from .gate import Gate
+from .model import Model
+from .refused import Refused, Response
 
 __all__ = ["Effect", "Outside", "Refused", "Response", "Service"]
 
@@ -29,23 +31,6 @@ class Effect:
     at: float
     idempotent: bool
     """The outside knows the key: doing it again does nothing."""
-
-
-@frozen
-class Response:
-    """What the exception of a refused call carries, as HTTP clients' exceptions do."""
-
-    status_code: int
-    headers: Mapping[str, str] = field(factory=dict[str, str])
-
-
-class Refused(Exception):
-    """A dependency that did not do what it was asked."""
-
-    def __init__(self, text: str, response: Response | None = None) -> None:
-        super().__init__(text)
-        if response is not None:
-            self.response = response
 
 
 @define(eq=False)
@@ -91,6 +76,10 @@ class Outside:
     def service(self, name: str) -> Service:
         """A dependency under this name, which faults may hit."""
         return Service(self, name)
+
+    def model(self, name: str, *, window: int = 8_000) -> Model:
+        """A dependency under this name with a window of so many tokens; make it once, for all agents that ask it."""
+        return Model(self, name, window)
 
     async def _pass(self, point: str) -> None:
         """A boundary; whoever dies there does not come back from it."""

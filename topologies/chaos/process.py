@@ -14,6 +14,7 @@ from treewarden.supervisor.common import LoopClock
 from treewarden.supervisor.testing import journal_on
 
 from ..core.blueprint import Blueprint
+from ..core.draws import Draws
 from ..open import open_tree
 from ..running import Tree
 from .disk import Processes, Refusal
@@ -189,7 +190,12 @@ class Process:
             knobs = gate.take(kind, "disk")
             if knobs is not None:
                 return StorageFault(Refusal("io_error" if kind == "lost_ack" else kind), kind == "lost_ack")
-        if gate.take("torn_write", "disk") is None:
-            return None
-        self.crash(1.0)  # what was not synced is torn, and SQLite drops it
-        return StorageFault(self.refusal(), late=False)
+        return None
+
+    def torn(self, commit: Callable[[], object]) -> bool:
+        """Whether the power went while the commit at hand was written. Then this process is dead."""
+        if self.world.gate.take("torn_write", "disk") is None:
+            return False
+        self.world.disk.tear(commit, Draws(self.world.seed, "torn", self.number))
+        self.crash(1.0)
+        return True

@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Message
 from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.core.loops import LoopLimit
 from treewarden.agents.core.message import Request
 from treewarden.agents.errors import TreewardenError
 from treewarden.supervisor.core.event import RolledBack
@@ -195,7 +196,7 @@ def _restarting(above: str, id: str) -> Callable[[Tree], Awaitable[object]]:
 def _clerk(world: World, durability: Durability, id: str, to: str = "", *, returns: bool = False) -> ChildSpec:
     mailbox = MailboxSpec(durability=durability, deliveries=1000)
     args = {"outside": world.outside, "to": to, "returns": returns}
-    return child(Clerk, id=id, args=args, mailbox=mailbox)
+    return child(Clerk, id=id, args=args, mailbox=mailbox, loops=LoopLimit())
 
 
 def _plain(name: str, strategy: Strategy, durability: Durability) -> Subject:
@@ -275,7 +276,11 @@ def hardships() -> tuple[Fault, ...]:
         *(faults.clock_jump(-600.0, rate=0.1), faults.clock_jump(rate=0.1), faults.clock_skew(rate=0.1, budget=1)),
         *(faults.suspend(30.0, rate=0.1, budget=1), faults.kill_supervisor(rate=0.5), faults.kill_in_mid_restart()),
         *(faults.cancel(rate=0.2, budget=1), faults.drain(rate=0.2, budget=1), faults.double_approval(rate=0.1)),
-        *(faults.leak(rate=0.1, budget=1), faults.tool_loop(rate=0.1, budget=1), faults.bad_version(rate=0.1)),
+        *(
+            faults.leak(rate=0.1, budget=1, grows=256.0),
+            faults.tool_loop(rate=0.1, budget=1),
+            faults.bad_version(rate=0.1),
+        ),
     )
 
 

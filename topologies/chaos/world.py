@@ -91,6 +91,8 @@ class World:
     """Places at which a crash may come, passed so far."""
     faults: Counter[str] = field(factory=Counter[str])
     """Faults that have struck, by kind."""
+    memory: dict[str, float] = field(factory=dict[str, float])
+    """MiB that the slots use that leak, at the last look."""
     wall_offset: float = 0.0
     wall_rate: float = 1.0
     quiet: trio.Event = field(factory=trio.Event)
@@ -109,7 +111,7 @@ class World:
     def __attrs_post_init__(self) -> None:
         self.gate = Gate(trio.current_time, self.struck)
         the_gate.set(self.gate)
-        self.disk = Disk(self._commit)
+        self.disk = Disk(self._commit, lambda: self.gate.waits("torn_write", "disk"))
         self.outside = Outside(self.gate, trio.current_time, self.point, self._is_alive)
         self.draws = Draws(self.seed, "workload")
         self.arm.begin(self)
@@ -272,6 +274,8 @@ class World:
         refused = self.process.storage_fault() if not self.arm.forgets else None
         if refused is not None and not refused.late:
             raise refused.error
+        if refused is None and not self.arm.forgets and self.process.torn(commit):
+            raise self.process.refusal()
         commit()
         if refused is not None:
             raise refused.error
