@@ -16,7 +16,7 @@ from treewarden.agents.errors import ConfigurationError
 from .campaign import Campaign, Finding, find, rerun, run_seeds
 from .replaying import Replay, code_of
 from .run import Body, Setting
-from .telling import story
+from .telling import ANOTHER_ORDER, story
 
 __all__ = ["Arenas", "TestArena"]
 
@@ -71,7 +71,9 @@ class Arenas:
     def summary(self) -> list[str]:
         """A line for each test of worlds."""
         return [
-            f"chaos: {test}: {total.sentence}" + "".join(f"; not replayable: {each}" for each in total.escapes)
+            f"chaos: {test}: {total.sentence}"
+            + "".join(f"; not replayable: {each}" for each in total.escapes)
+            + "".join(f"; outside of the seed: {each}" for each in total.readings)
             for test, total in self.campaigns.items()
         ]
 
@@ -120,7 +122,7 @@ class TestArena:
             same = replay.code == code_of(body)
             notes.append(
                 "its trace is another one than it was: "
-                + ("something outside of the seed decides" if same else "the code has changed since")
+                + (f"something outside of the seed decides ({ANOTHER_ORDER})" if same else "the code has changed since")
             )
         if run.failed:
             finding = Finding(run=run, replay=replay, planned=len(run.injections), steady=not notes)

@@ -46,6 +46,7 @@ class Campaign:
     reached: dict[str, int] = field(factory=dict[str, int])
     """In how many runs each `sometimes` was reached."""
     escapes: dict[str, None] = field(factory=dict[str, None])
+    readings: dict[str, None] = field(factory=dict[str, None])
     findings: list[Finding] = field(factory=list[Finding])
 
     def add(self, run: Run) -> None:
@@ -58,6 +59,7 @@ class Campaign:
         for name, hit in run.reached.items():
             self.reached[name] = self.reached.get(name, 0) + hit
         self.escapes.update(dict.fromkeys(run.escapes))
+        self.readings.update(dict.fromkeys(run.readings))
 
     @property
     def never(self) -> tuple[str, ...]:
@@ -79,11 +81,14 @@ def run_seeds(
     stop_after: int = 1,
     done: Callable[[Run], None] = lambda run: None,
 ) -> Campaign:
-    """Run `body` under each seed, until `stop_after` have failed; `done` is told of every run."""
+    """Run `body` under each seed, until `stop_after` have failed; `done` is told of every run.
+
+    The first one is watchful, and so is one more of each that fails: that is where one learns what decides besides.
+    """
     total = Campaign()
     with collecting_rarely():
         for seed in seeds:
-            run = run_world(body, seed, setting)
+            run = run_world(body, seed, setting, watchful=not total.runs)
             total.add(run)
             done(run)
             if run.failed:
@@ -102,7 +107,8 @@ def rerun(body: Body, replay: Replay) -> Run:
 def find(body: Body, run: Run, *, test: str, most: int = 120) -> Finding:
     """Make a failing run small; a run fails likewise if what was found first has the same name."""
     setting = Setting(within=run.within)
-    again = run_world(body, run.seed, setting, injections=run.injections, scale=run.scale)
+    again = run_world(body, run.seed, setting, injections=run.injections, scale=run.scale, watchful=True)
+    run = evolve(run, escapes=tuple(dict.fromkeys((*run.escapes, *again.escapes))), readings=again.readings)
     start = Reduced(run.injections, run.scale)
     code = code_of(body)
 
@@ -126,7 +132,7 @@ def find(body: Body, run: Run, *, test: str, most: int = 120) -> Finding:
         return alike
 
     reduced = shrink(start, fails, most=most)
-    smallest = evolve(smallest, injections=reduced.injections)
+    smallest = evolve(smallest, injections=reduced.injections, readings=run.readings)
     return Finding(run=smallest, replay=replay_of(smallest), planned=len(run.injections), attempts=reduced.attempts)
 
 

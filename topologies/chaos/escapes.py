@@ -1,16 +1,18 @@
-"""What a seed does not cover: threads, processes and sockets, noticed while a run uses them."""
+"""What a seed does not cover: threads, processes and sockets, noticed while a run uses them, and where."""
 
 from __future__ import annotations
 
 import os
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 from .determinism import missing_names, worker_threads_told
+from .places import place_of
 
 __all__ = ["escapes_told"]
 
@@ -31,15 +33,19 @@ _DOORS: Final[tuple[tuple[Any, str, str], ...]] = (
 def escapes_told(tell: Callable[[str], None]) -> Generator[None]:
     """Call `tell` with a sentence for each way out that is used meanwhile; the way out works as it does otherwise.
 
-    Not noticed: clocks and chance that are read directly, and extension modules that go past Python. Replaying a run
+    Not noticed: clocks and chance (see `readings_told`), and extension modules that go past Python. Replaying a run
     shows those, for then it comes to another trace.
     """
+
+    def told(sentence: str) -> None:
+        tell(sentence + place_of(sys._getframe(2)))  # pyright: ignore[reportPrivateUsage]
+
     with ExitStack() as stack:
         for name in missing_names():
             tell(f"this trio has no {name}")
-        stack.enter_context(worker_threads_told(lambda name: tell(f"a worker thread was used ({name})")))
+        stack.enter_context(worker_threads_told(lambda name: told(f"a worker thread was used ({name})")))
         for owner, name, sentence in _DOORS:
-            stack.enter_context(_watched(owner, name, lambda sentence=sentence: tell(sentence)))
+            stack.enter_context(_watched(owner, name, lambda sentence=sentence: told(sentence)))
         yield
 
 

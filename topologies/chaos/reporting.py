@@ -36,6 +36,7 @@ def summary(test: str, total: Campaign, shown: Run, arms: Arms | None = None) ->
         "sometimes": {name: said(hits, total.runs) for name, hits in total.reached.items()},
         "never_reached": list(total.never),
         "not_replayable": list(total.escapes),
+        "outside_of_the_seed": list(total.readings),
         "findings": [
             {"seed": each.run.seed, "failures": list(each.run.failures), "replay": str(each.replay),
              "injections": [str(injection) for injection in each.run.injections]}
@@ -66,6 +67,7 @@ def html(data: dict[str, Any]) -> str:
         _list("Not covered: faults that never struck", data["never_struck"]),
         _list("Not covered: never reached", data["never_reached"]),
         _list("Not replayable", data["not_replayable"]),
+        _list("Not covered: read outside of the seed", data["outside_of_the_seed"]),
     ]
     for finding in findings:
         command = f"treewarden chaos replay {finding['replay']}"

@@ -7,7 +7,7 @@ import logging
 import random
 import traceback
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Final, TypeAlias
 
 import trio
@@ -21,6 +21,7 @@ from ..core.faults import Fault, Injection, plan
 from .determinism import ordered_by, simulated_clock
 from .escapes import escapes_told
 from .promises import after_the_end
+from .readings import readings_told
 from .trace import Mark, Steps, Trace
 from .world import AS_IT_IS, Arm, Breach, World
 
@@ -62,6 +63,8 @@ class Run:
     failures: tuple[str, ...] = ()
     escapes: tuple[str, ...] = ()
     """What the seed does not cover, and this run used."""
+    readings: tuple[str, ...] = ()
+    """Clocks and unseeded chance that a watchful run has read: its trace may hang on them."""
     reached: Mapping[str, bool] = field(factory=dict[str, bool])
     points: Mapping[str, int] = field(factory=dict[str, int])
     faults: Mapping[str, int] = field(factory=dict[str, int])
@@ -102,16 +105,19 @@ def run_world(
     injections: Sequence[Injection] | None = None,
     scale: float = 1.0,
     arm: Arm = AS_IT_IS,
+    watchful: bool = False,
 ) -> Run:
     """Run `body` in the world of `seed`; `injections` in the place of those that the seed would plan.
 
-    `arm` makes another tree of the one that the test starts.
+    `arm` makes another tree of the one that the test starts. A `watchful` run is slower, comes to the same, and tells
+    of clocks and unseeded chance too, wherever they are read.
 
     Starts a loop of its own: not to be called inside of one. What the test raises is its failure, and is not raised;
     KeyboardInterrupt and SystemExit are.
     """
     trace = Trace(most=_MOST_RECORDS)
     escapes: dict[str, None] = {}
+    readings: dict[str, None] = {}
     planned = plan(setting.faults, seed, setting.within) if injections is None else tuple(injections)
     inside = _Inside(body, seed, planned, setting.within, scale, trace, arm)
     trace.too_long = inside.too_long
@@ -124,6 +130,7 @@ def run_world(
             escapes_told(lambda sentence: escapes.update({sentence: None})),
             ordered_by(seed),
             collecting_rarely(),
+            readings_told(lambda sentence: readings.update({sentence: None})) if watchful else nullcontext(),
         ):
             trio.run(
                 inside.main,
@@ -135,7 +142,14 @@ def run_world(
     finally:
         log.disabled = muted
         random.setstate(state)
-    return evolve(inside.run, digest=trace.digest(), records=trace.records, last=trace.last, escapes=tuple(escapes))
+    return evolve(
+        inside.run,
+        digest=trace.digest(),
+        records=trace.records,
+        last=trace.last,
+        escapes=tuple(escapes),
+        readings=tuple(readings),
+    )
 
 
 class _Inside:

@@ -15,7 +15,10 @@ from ..labelling import as_data
 from .campaign import Finding
 from .run import Run
 
-__all__ = ["labels", "story"]
+__all__ = ["ANOTHER_ORDER", "labels", "story"]
+
+ANOTHER_ORDER: Final = "sets of texts come in another order in each process, unless PYTHONHASHSEED says which"
+"""What is to be said where a trace is another one although the code is the same: no run can see that of itself."""
 
 _MARKS: Final = 25
 _AT_ONCE: Final = 1.0
@@ -60,6 +63,7 @@ def story(finding: Finding, how: str, command: str) -> list[str]:
     lines += [f"  not replayable: {escape}" for escape in run.escapes]
     if not finding.steady:
         lines.append("  not replayable: the same seed came to another trace when it ran again")
+    lines += [f"  outside of the seed: {reading}" for reading in run.readings]
     if finding.replayable:
         lines += ["to see it again:", f"  {command}"]
     if run.details:

@@ -22,7 +22,7 @@ from ..chaos.run import Run, Setting
 from ..chaos.sabotage import is_caught, sabotage
 from ..chaos.subjects import SUBJECTS, hard
 from ..chaos.sweep import sweep
-from ..chaos.telling import labels, story
+from ..chaos.telling import ANOTHER_ORDER, labels, story
 from ..core.faults import Fault
 from .commanding import command
 from .exits import ExitCode
@@ -56,6 +56,8 @@ def _run(arguments: Namespace) -> int:
     _say(f"{arguments.topology}: {total.sentence}")
     for escape in total.escapes:
         _say(f"not replayable: {escape}")
+    for reading in total.readings:
+        _say(f"outside of the seed: {reading}")
     if total.never:
         _say(f"never reached: {', '.join(total.never)}")
     for line in arms.sentences if arms is not None else ():
@@ -92,9 +94,8 @@ def _replay(arguments: Namespace) -> int:
             _say(line)
     if replay.digest and not run.digest.startswith(replay.digest):
         same = replay.code == code_of(body)
-        _say(
-            f"its trace is another one than it was: {'something else decides too' if same else 'the code has changed'}"
-        )
+        why = f"something else decides too ({ANOTHER_ORDER})" if same else "the code has changed"
+        _say(f"its trace is another one than it was: {why}")
         return _OTHERWISE if same or not run.failed else ExitCode.TREE_FAILED
     return ExitCode.TREE_FAILED if run.failed else ExitCode.ORDERLY
 
