@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import pathlib
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, cast
 
 import pytest
-from attrs import define, field
+from attrs import define
 
 from treewarden.agents.errors import ConfigurationError
 
@@ -30,18 +32,26 @@ class Arenas:
     replay: Replay | None
     file: pathlib.Path
     """Where failing runs are kept."""
-    campaigns: dict[str, Campaign] = field(factory=dict[str, Campaign])
+    named: Callable[[str], str]
+    """How a test is to be named on a command line that begins where this one was given."""
 
     @classmethod
     def of(cls, config: pytest.Config) -> Arenas:
         """As the command line and the ini file say. Raises `pytest.UsageError`."""
+        text = config.getoption("--chaos-replay")
         try:
-            text = config.getoption("--chaos-replay")
             replay = None if text is None else Replay.parse(text)
-            seeds = config.getoption("--chaos-seeds") or int(config.getini("chaos_seeds") or 0)
-        except (ConfigurationError, ValueError) as error:
-            raise pytest.UsageError(str(error)) from None
-        return cls(seeds or None, replay, config.rootpath / str(config.getini("chaos_file")))
+        except ConfigurationError as error:
+            raise pytest.UsageError(f"--chaos-replay: {error}") from None
+        seeds = config.getoption("--chaos-seeds") or int(config.getini("chaos_seeds") or 0)
+        file = config.rootpath / str(config.getini("chaos_file"))
+        here = config.invocation_params.dir
+
+        def named(test: str) -> str:
+            path, colons, names = test.partition("::")
+            return os.path.relpath(config.rootpath / path, here) + colons + names
+
+        return cls(seeds or None, replay, file, named)
 
     def saved(self, test: str) -> Iterator[Replay]:
         """The runs of this test that have failed before. Those that cannot be read are left where they are."""
@@ -51,31 +61,53 @@ class Arenas:
             except ConfigurationError:
                 continue
 
-    def save(self, replay: Replay) -> None:
-        """Keep a failing run, so that it is run first from now on."""
-        kept = self._kept()
-        known = kept.setdefault(replay.test, [])
-        if all(_different(each, replay) for each in known):
-            known.append(str(replay))
-            self.file.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", "utf-8")
+    def save(self, replay: Replay) -> str:
+        """Keep a failing run, so that it is run first from now on. Returns why it cannot be kept, if it cannot.
+
+        Several processes may do so at the same time.
+        """
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with self.file.open("a+", encoding="utf-8") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                file.seek(0)
+                kept = self._read(file.read() or "{}")
+                known = kept.setdefault(replay.test, [])
+                if all(_different(each, replay) for each in known):
+                    known.append(str(replay))
+                    file.truncate(0)
+                    file.write(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+        except OSError as error:
+            return f"it is not kept for the next time: {error}"
+        return ""
 
     def _kept(self) -> dict[str, list[str]]:
         try:
-            found: Any = json.loads(self.file.read_text("utf-8"))
+            text = self.file.read_text("utf-8")
         except FileNotFoundError:
             return {}
+        except (OSError, ValueError) as error:
+            raise pytest.UsageError(f"{self.file}: it cannot be read ({error}); mend or remove it") from None
+        return self._read(text)
+
+    def _read(self, text: str) -> dict[str, list[str]]:
+        try:
+            found: Any = json.loads(text)
         except ValueError as error:
             raise pytest.UsageError(f"{self.file}: it holds no failing runs ({error}); mend or remove it") from None
+        items = cast("dict[Any, Any]", found).items() if isinstance(found, dict) else [("", "")]
+        for test, runs in items:
+            if not isinstance(runs, list) or not all(isinstance(run, str) for run in cast("list[Any]", runs)):
+                text = f"{test!r} has to have a list of texts" if test else "it has to be an object of tests"
+                raise pytest.UsageError(f"{self.file}: it holds no failing runs ({text}); mend or remove it")
         return cast("dict[str, list[str]]", found)
 
-    def summary(self) -> list[str]:
-        """A line for each test of worlds."""
-        return [
-            f"chaos: {test}: {total.sentence}"
-            + "".join(f"; not replayable: {each}" for each in total.escapes)
-            + "".join(f"; outside of the seed: {each}" for each in total.readings)
-            for test, total in self.campaigns.items()
-        ]
+
+def _sentence(total: Campaign) -> str:
+    """What is said of a test at the end of a session."""
+    escapes = (f"; not replayable: {each}" for each in total.escapes)
+    readings = (f"; outside of the seed: {each}" for each in total.readings)
+    return "".join((total.sentence, *escapes, *readings))
 
 
 def _different(text: str, replay: Replay) -> bool:
@@ -94,6 +126,8 @@ class TestArena:
 
     arenas: Arenas
     test: str
+    tell: Callable[[str], object] = lambda sentence: None
+    """Takes what is to be said at the end of the session."""
 
     def run(self, body: Body, setting: Setting, seeds: int) -> None:
         """Run it, and fail the test with the story of the first run that fails."""
@@ -105,11 +139,12 @@ class TestArena:
             if run.failed:
                 self._fail(find(body, run, test=self.test), "it has failed before")
         wanted = self.arenas.seeds or seeds
-        total = self.arenas.campaigns[self.test] = run_seeds(body, setting, range(wanted), test=self.test)
+        total = run_seeds(body, setting, range(wanted), test=self.test)
+        self.tell(_sentence(total))
         for finding in total.findings:
-            if finding.replayable:
-                self.arenas.save(finding.replay)
-            self._fail(finding, f"seed {finding.run.seed}, after {total.runs} of {wanted}")
+            unkept = self.arenas.save(finding.replay) if finding.replayable else ""
+            how = f"seed {finding.run.seed}, after {total.runs} of {wanted}"
+            self._fail(finding, f"{how}; {unkept}" if unkept else how)
         if total.never and wanted >= seeds:
             pytest.fail(f"in {total.runs} runs never reached: {', '.join(total.never)}", pytrace=False)
 
@@ -129,5 +164,6 @@ class TestArena:
             self._fail(finding, "; ".join(["replayed", *notes]))
 
     def _fail(self, finding: Finding, how: str) -> NoReturn:
-        command = f"pytest {shlex.quote(self.test)} --chaos-replay {shlex.quote(str(finding.replay))}"
+        test = shlex.quote(self.arenas.named(self.test))
+        command = f"pytest {test} --chaos-replay {shlex.quote(str(finding.replay))}"
         pytest.fail("\n".join(story(finding, how, command)), pytrace=False)

@@ -12,6 +12,8 @@ import pytest
 
 from treewarden.agents.errors import ConfigurationError
 from treewarden.topologies.chaos import chaos, pytest_plugin
+from treewarden.topologies.chaos.arena import Arenas
+from treewarden.topologies.chaos.replaying import Replay
 
 pytest_plugins = "pytester"
 
@@ -119,14 +121,6 @@ def test_fixtures_parameters_and_classes_work(project: pytest.Pytester) -> None:
     run(project).assert_outcomes(passed=2)
 
 
-@pytest.mark.parametrize(
-    ("option", "said"), [("tw1:rubbish", "is no run to replay, or not all of it"), ("7", "is no run to replay")]
-)
-def test_a_bad_replay_is_refused(project: pytest.Pytester, option: str, said: str) -> None:
-    project.makepyfile(test_shop=FORGETS.format(durability="None"))
-    assert said in run(project, "--chaos-replay", option).stdout.str()
-
-
 def test_who_does_not_use_it_does_not_load_it(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_plain="""
@@ -153,3 +147,79 @@ def test_what_is_no_test_of_a_world_is_refused() -> None:
         chaos()(without)
     with pytest.raises(ConfigurationError, match="seeds is 0"):
         chaos(seeds=0)
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (["--chaos-seeds", "0"], "*'0' is no number of seeds; give a whole number, 1 or more"),
+        (["--chaos-seeds", "-3"], "*'-3' is no number of seeds*"),
+        (["--chaos-seeds", "many"], "*'many' is no number of seeds*"),
+        (["-o", "chaos_seeds=-2"], "*chaos_seeds: '-2' is no number of seeds*"),
+        (["--chaos-replay", "nonsense"], "*--chaos-replay: 'nonsense' is no run to replay: it begins with tw1:"),
+        (["--chaos-replay", "tw1:abc"], "*--chaos-replay: 'tw1:abc' is no run to replay, or not all of it: *"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_runs(project: pytest.Pytester, args: list[str], sentence: str) -> None:
+    project.makepyfile(test_shop=FORGETS.format(durability="VOLATILE"))
+    result = run(project, *args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([sentence])
+    assert "test_shop" not in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('{"a": 3', "Expecting*"),
+        ("[1, 2]", "it has to be an object of tests"),
+        ('{"test_shop.py::test_till": "tw1:"}', "'test_shop.py::test_till' has to have a list of texts"),
+    ],
+)
+def test_a_file_of_failing_runs_that_is_none_is_named(project: pytest.Pytester, text: str, sentence: str) -> None:
+    project.makepyfile(test_shop=FORGETS.format(durability="VOLATILE"))
+    (project.path / ".chaos.json").write_text(text, "utf-8")
+    result = run(project)
+    result.stdout.fnmatch_lines([f"*.chaos.json: it holds no failing runs ({sentence}*); mend or remove it"])
+    assert (project.path / ".chaos.json").read_text("utf-8") == text
+
+
+def test_the_file_may_lie_in_a_folder_that_is_made_or_cannot_be(project: pytest.Pytester) -> None:
+    project.makepyfile(test_shop=FORGETS.format(durability="VOLATILE"))
+    run(project, "-o", "chaos_file=kept/here.json").assert_outcomes(failed=1)
+    assert (project.path / "kept" / "here.json").exists()
+    result = run(project, "-o", "chaos_file=test_shop.py/here.json")
+    result.assert_outcomes(failed=1)
+    text = result.stdout.str()
+    assert "orders were forgotten" in text or "it cannot be read" in text
+
+
+def test_the_command_is_for_the_folder_in_which_one_stands(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.makepyfile(test_shop=FORGETS.format(durability="VOLATILE"))
+    below = project.mkdir("below")
+    monkeypatch.chdir(below)
+    result = run(project, "--rootdir", str(project.path), "../test_shop.py")
+    result.assert_outcomes(failed=1)
+    (command,) = [line.strip() for line in result.stdout.lines if "--chaos-replay" in line]
+    assert command.startswith("pytest ../test_shop.py::test_till --chaos-replay tw1:")
+    run(project, "--rootdir", str(project.path), *shlex.split(command)[1:]).assert_outcomes(failed=1)
+
+
+def test_what_several_processes_keep_at_once_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "kept.json"
+    for number in range(3):
+        arenas = Arenas(None, None, file, str)
+        assert arenas.save(Replay(test="a", seed=number, within=1.0)) == ""
+        assert arenas.save(Replay(test="b", seed=number, within=1.0)) == ""
+    assert [len(runs) for runs in json.loads(file.read_text("utf-8")).values()] == [3, 3]
+
+
+def test_what_was_come_to_is_in_the_report_of_the_test(project: pytest.Pytester) -> None:
+    """So it reaches the terminal from other processes too, and files of results."""
+    project.makepyfile(test_shop=FORGETS.format(durability="MESSAGE").replace("VOLATILE", "MESSAGE"))
+    result = run(project, "--junitxml=results.xml", "--chaos-seeds", "2")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["chaos: test_shop.py::test_till: 0 of 2, at most * failed; * faults struck"])
+    assert 'name="chaos" value="0 of 2, at most' in (project.path / "results.xml").read_text("utf-8")
