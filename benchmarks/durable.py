@@ -28,7 +28,10 @@ from treewarden.topologies.child import child
 from treewarden.topologies.running import Tree
 
 __all__ = [
+    "ASKERS",
+    "TEXT",
     "Figures",
+    "Watch",
     "ask_alone",
     "ask_at_a_rate",
     "ask_many",
@@ -36,13 +39,14 @@ __all__ = [
     "chain",
     "floor",
     "tell_many",
+    "together",
     "verify",
 ]
 
 TEXT: Final = "x" * 280
 """With its surroundings in JSON, about 300 bytes."""
 _TELLERS: Final = 256
-_ASKERS: Final = 400
+ASKERS: Final = 400
 _LOOK_EVERY: Final = 0.001
 _RAMP: Final = 0.1
 """Seconds over which the first asks are spread: else what is seen is how a starting gun sounds."""
@@ -62,6 +66,8 @@ class Figures:
     """The same in CPU time of its thread: without what other processes, and the writer's thread, took from it."""
     transactions: float | None = None
     """Per piece of work."""
+    plain: float | None = None
+    """The milliseconds of `p99` of plain sqlite3 under the same duty, right behind it."""
 
 
 @frozen
@@ -231,19 +237,19 @@ def ask_at_a_rate(agents: int, share: float) -> Callable[[Path, int, float], Awa
             refs = [running.ref(f"k{number}") for number in range(agents)]
             await together([lambda ref=ref: _ask(ref) for ref in refs])
             watch, chance = Watch(), random.Random(0)
-            gap = _ASKERS / (share * floor)
+            gap = ASKERS / (share * floor)
             begin = trio.current_time() + 0.01
 
             async def asker(number: int) -> None:
-                for turn in range(size // _ASKERS):
-                    due = begin + gap * (turn + number / _ASKERS)
+                for turn in range(size // ASKERS):
+                    due = begin + gap * (turn + number / ASKERS)
                     await trio.sleep_until(due)
                     await refs[chance.randrange(agents)].ask(Put(TEXT), within=60)
                     watch.times.append(trio.current_time() - due)
 
             async with watch.looking():
-                await together([lambda number=number: asker(number) for number in range(_ASKERS)])
-            return watch.figures(size // _ASKERS * _ASKERS, 0, of=watch.p99)
+                await together([lambda number=number: asker(number) for number in range(ASKERS)])
+            return watch.figures(size // ASKERS * ASKERS, 0, of=watch.p99)
 
     return case
 

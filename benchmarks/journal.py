@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 import trio
-from attrs import asdict, define, field, frozen
+from attrs import asdict, define, evolve, field, frozen
 from durable import (
     Figures,
     ask_alone,
@@ -39,6 +39,7 @@ from durable import (
 )
 from journal_report import Bar, Found, as_svg, as_text, verdict
 from machine import busy_seconds
+from plain import plain_at_a_rate
 
 __all__ = ["ROWS", "Row", "main"]
 
@@ -86,7 +87,11 @@ def _run(case: Callable[[Path, int], Awaitable[Figures]]) -> Measure:
 
 
 def _at_a_rate(agents: int, share: float) -> Measure:
-    return lambda bench, size, floor: trio.run(ask_at_a_rate(agents, share), bench.file(), size, floor)
+    def case(bench: Bench, size: int, floor: float) -> Figures:
+        found = trio.run(ask_at_a_rate(agents, share), bench.file(), size, floor)
+        return evolve(found, plain=trio.run(plain_at_a_rate, bench.file(), agents, share * floor, size))
+
+    return case
 
 
 def _start(bench: Bench, size: int, _floor: float) -> Figures:

@@ -89,17 +89,20 @@ def as_text(rows: Sequence[Found], facts: Mapping[str, Any]) -> str:
     ]
     if facts["capped"]:
         lines.append("Where it was above 10,000/s it counts as 10,000: a disk that is faster does not really sync.")
-    lines += ["", f"{'row':<13} {'found':>20} {'rate':>12} {'p99':>9} {'stall':>9} {'of CPU':>9}  {'':4} bar"]
+    lines += ["", f"{'row':<13} {'found':>20} {'rate':>14} {'p99':>9} {'stall':>9} {'of CPU':>9}  {'':4} bar"]
     for each in rows:
         low, high = min(each.values), max(each.values)
         unit = each.bar.unit if each.bar.unit in ("F", "ms", "B", "/s") else "x" if each.bar.unit else ""
         found = f"{human(each.median)}{unit} ({human(low)}-{human(high)})"
         rate = f"{statistics.median(run.value for run in each.runs):,.0f}/s" if each.bar.unit in ("F", "/s") else ""
+        plain = each.worst("plain")
+        if plain is not None:
+            rate = f"plain {plain:.1f} ms"
         p99, stall, held = (
             f"{number:.1f} ms" if (number := each.worst(what)) is not None else "" for what in ("p99", "stall", "held")
         )
         lines.append(
-            f"{each.name:<13} {found:>20} {rate:>12} {p99:>9} {stall:>9} {held:>9}  {verdict(each)} {each.bar}"
+            f"{each.name:<13} {found:>20} {rate:>14} {p99:>9} {stall:>9} {held:>9}  {verdict(each)} {each.bar}"
         )
     return "\n".join(lines)
 

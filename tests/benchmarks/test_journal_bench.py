@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree
 
 import journal
 import pytest
-from durable import Figures, ask_alone, ask_at_a_rate, ask_many, bytes_each, chain, floor, tell_many, verify
+from durable import TEXT, Figures, ask_alone, ask_at_a_rate, ask_many, bytes_each, chain, floor, tell_many, verify
 from journal_report import Bar, Found, as_svg, as_text, verdict
+from plain import plain_at_a_rate
 
 
 @pytest.fixture
@@ -25,6 +28,16 @@ async def test_each_case_does_what_it_counts(tmp_path: Path) -> None:
         figures = await case(tmp_path / f"{number}.db", 50)
         assert figures.value > 0
     assert (await ask_at_a_rate(5, 1.0)(tmp_path / "p99.db", 400, 1000.0)).p99 is not None
+
+
+async def test_the_same_duty_without_treewarden(file: Path) -> None:
+    assert await plain_at_a_rate(file, 5, 10_000.0, 800) > 0
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT count(*), min(length(body)) FROM rows").fetchone() == (5, len(TEXT))
+    row = Found("row", "a row", Bar(10.0, "ms", low=True))
+    row.add(Figures(12.0, plain=7.5), 100.0)
+    facts = {"floor": 100.0, "capped": False, "lowest": 90.0, "highest": 110.0, "busy": None}
+    assert "plain 7.5 ms" in as_text([row], facts)
 
 
 async def test_bytes_are_those_of_the_settles(tmp_path: Path) -> None:
