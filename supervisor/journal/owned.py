@@ -18,6 +18,7 @@ from ..core.event import Event, EventsPruned
 from . import rows
 from .batch import Batch, EventRow, fold
 from .blobs import sweep
+from .place import Place, found_at
 from .port import Commit, Survey
 from .resting import follows, works_of
 from .schema import NOW, unusable
@@ -64,6 +65,7 @@ class OwnedFile:
         self._connection: sqlite3.Connection | None = None
         self._grown = 0
         """Characters of large values that were stored since it was last looked for what nobody holds."""
+        self._place: Place | None = None
         self.lost: JournalError | None = None
         """Why this process may not write any more. Nothing is written from then on."""
         if not claim.file.parent.is_dir():
@@ -71,6 +73,7 @@ class OwnedFile:
         _refuse_second_name(claim.file)
         try:
             self.opened, self._mark = take(self._connected(), claim)
+            self._place = found_at(claim.file)
         except BaseException as error:
             self._roll_back()
             self._disconnect()
@@ -78,17 +81,36 @@ class OwnedFile:
                 raise unusable(error, self._name) from error
             raise
 
-    def write(self, commits: Sequence[Commit], renew: bool) -> Written:
+    def write(self, commits: Sequence[Commit], renew: bool, look: bool = True) -> Written:
         """Write `commits` in one transaction; if one of them cannot be kept, in as few as leave only that one out.
 
-        With `renew` the lease is prolonged as well. Does not raise for what happens to the database.
+        With `renew` the lease is prolonged as well; with `look` nothing is acknowledged in a file that has been moved.
+        Does not raise for what happens to the database.
         """
         done = Written()
         self._write(commits, renew, done)
+        moved = self._moved() if look and self.lost is None else None
+        if moved is not None:
+            self.lost, done = moved, Written(for_all=True)
+            for commit in commits:
+                done.fail(commit, moved)
+            return done
         if self._grown > _SWEEP_AT:
             with suppress(sqlite3.Error, JournalError):  # what is left lying there is no harm; it is tried again
                 self.sweep(_SWEEP_AT * 2)
         return done
+
+    def _moved(self) -> JournalError | None:
+        """Why nobody will find what was written just now: it is not acknowledged then."""
+        if self._place is None:
+            self._place = found_at(self._claim.file)  # anew for each connection: the last one takes the log along
+        name = self._place.gone() if self._place is not None else ""
+        if not name:
+            return None
+        return JournalError(
+            f"{name} was moved, replaced or removed while {self._name} was in use, so nobody would find what is written"
+            " now: put back what lay there, before anybody opens it, and start again"
+        )
 
     def sweep(self, most: int = -1) -> Survey:
         """Delete large values that no row holds any more, until more than `most` characters have gone; all without it.
@@ -318,6 +340,7 @@ class OwnedFile:
     def _disconnect(self) -> None:
         if self._connection is not None:
             connection, self._connection = self._connection, None
+            self._place = None
             connection.close()
 
 

@@ -34,6 +34,10 @@ _BATCH: Final = 128
 More would cost the loop more than it would save the disk."""
 
 
+_LOOK_EVERY: Final = 0.25
+"""Seconds between two looks at whether the file is where it was: each costs the thread the interpreter a few times."""
+
+
 @define(eq=False)
 class Pending:
     """A commit that is queued, and who is to be told."""
@@ -60,11 +64,12 @@ class _Batch:
     pending: list[Pending]
     questions: list[Question]
     renew: bool
+    look: bool
 
     def work(self, file: OwnedFile) -> Written:
         """Blocks; in the writer's thread."""
         commits = [item.commit for item in self.pending]
-        written = file.write(commits, self.renew) if commits or self.renew else Written()
+        written = file.write(commits, self.renew, self.look) if commits or self.renew else Written()
         for question in self.questions:
             try:
                 question.answer = file.read(question.ask)
@@ -103,6 +108,7 @@ class Writer:
         self._level = level
         self._queue: deque[Pending | Question] = deque()
         self._renew_at = clock.now() + lease / 3
+        self._look_at = -math.inf
         self._closing = False
         self.ended = False
         self._lost = lost
@@ -224,8 +230,14 @@ class Writer:
             else:
                 pending.append(item)
             queue.popleft()
-        renew = self._clock.now() >= self._renew_at
-        return _Batch(pending, questions, renew) if pending or questions or renew else None
+        now = self._clock.now()
+        renew = now >= self._renew_at
+        if not (pending or questions or renew):
+            return None
+        look = now >= self._look_at and bool(pending or renew)
+        if look:
+            self._look_at = now + _LOOK_EVERY
+        return _Batch(pending, questions, renew, look)
 
     def _answer(self, batch: _Batch, written: Written) -> None:
         if batch.renew:

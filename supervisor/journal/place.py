@@ -1,0 +1,48 @@
+"""Whether a file that is in use still is where its name says, with the two that SQLite keeps beside it.
+
+Whoever moves, replaces or removes one of them under an open connection notices nothing, and neither does SQLite: it
+goes on in what it has open, which nobody will ever find again (https://sqlite.org/howtocorrupt.html).
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+__all__ = ["Place", "found_at"]
+
+_BESIDE: Final = ("", "-wal", "-shm")
+_Identity: TypeAlias = tuple[int, int] | None
+
+
+def found_at(file: pathlib.Path) -> Place | None:
+    """Where `file` is now; None for one that the system knows nothing of, as in a simulation. Blocks."""
+    names = [os.path.realpath(file) + beside for beside in _BESIDE]
+    identities = [_identity(name) for name in names]
+    return None if None in identities else Place(os.path.abspath(file), names, identities)
+
+
+class Place:
+    """Where three files were."""
+
+    def __init__(self, file: str, names: Sequence[str], identities: Sequence[_Identity]) -> None:
+        self._file = file
+        self._names = names
+        self._identities = identities
+
+    def gone(self) -> str:
+        """The name at which something else is, or nothing; empty if all are where they were. Blocks."""
+        for name, identity in zip(self._names, self._identities, strict=True):
+            if _identity(name) != identity:
+                return name
+        return "" if _identity(self._file) == self._identities[0] else self._file
+
+
+def _identity(name: str) -> _Identity:
+    try:
+        found = os.stat(name)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

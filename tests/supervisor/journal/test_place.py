@@ -1,0 +1,135 @@
+"""A file that is moved, replaced or removed while it is in use: nothing is acknowledged that nobody will find."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+from collections.abc import Callable
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from treewarden.agents.errors import JournalError
+from treewarden.supervisor.journal.place import found_at
+from treewarden.supervisor.journal.reading import JournalFile
+
+from ...journals import DESK, Told, fact, on_disk, settle, state
+
+
+def beside(file: pathlib.Path, end: str) -> pathlib.Path:
+    return file.with_name(file.name + end)
+
+
+def replaced(file: pathlib.Path) -> None:
+    shutil.copy(file, beside(file, ".copy"))
+    beside(file, ".copy").rename(file)
+
+
+HARM: dict[str, Callable[[pathlib.Path], object]] = {
+    "moved": lambda file: file.rename(beside(file, ".moved")),
+    "replaced": replaced,
+    "removed": lambda file: file.unlink(),
+    "its log removed": lambda file: beside(file, "-wal").unlink(),
+    "its locks removed": lambda file: beside(file, "-shm").unlink(),
+    "its folder moved": lambda file: file.parent.rename(file.parent.with_name("other")),
+    "its folder removed": lambda file: shutil.rmtree(file.parent),
+}
+
+
+@pytest.fixture
+def file(tmp_path: pathlib.Path) -> pathlib.Path:
+    (tmp_path / "folder").mkdir()
+    return tmp_path / "folder" / "tree.db"
+
+
+@pytest.mark.parametrize("harm", HARM)
+async def test_nothing_more_is_acknowledged(harm: str, file: pathlib.Path, autojump_clock: MockClock) -> None:
+    """From the next look on, a quarter of a second behind the last one."""
+    told = Told()
+
+    async def work() -> None:
+        async with on_disk(file) as journal:
+            await journal.commit(settle(1, events=[fact(1)]))
+            HARM[harm](file)
+            await trio.sleep(0.25)
+            journal.submit(settle(2, events=[fact(2)]), told.of("2"))
+            journal.submit(settle(3), told.of("3"))
+            await trio.sleep_forever()
+
+    with pytest.raises(JournalError, match=r"was moved, replaced or removed while .*tree\.db was in use"):
+        await work()
+    assert told.failed == ["2", "3"]
+
+
+async def test_it_is_noticed_while_nothing_happens(file: pathlib.Path, autojump_clock: MockClock) -> None:
+    async def work() -> None:
+        async with on_disk(file, lease=9.0):
+            HARM["removed"](file)
+            await trio.sleep_forever()
+
+    with pytest.raises(JournalError, match="was moved, replaced or removed"):
+        await work()
+    assert trio.current_time() <= 3.1
+
+
+async def test_what_is_put_back_is_whole(file: pathlib.Path, autojump_clock: MockClock) -> None:
+    """The log was not moved with it and has stayed, with what was acknowledged."""
+
+    async def work() -> None:
+        async with on_disk(file, lease=0.001) as journal:
+            for number in range(1, 6):
+                await journal.commit(settle(number, events=[fact(number)]))
+            HARM["moved"](file)
+            await trio.sleep(0.25)
+            await journal.commit(settle(6))
+
+    with pytest.raises(JournalError):
+        await work()
+    put_back(file)
+    async with on_disk(file) as journal:
+        held = await journal.recover(DESK)
+        assert held.state in (state(5), state(6))
+        assert (journal.head, journal.opened.after_crash) == (5, True)
+    with JournalFile.open(file) as reading:
+        assert reading.verify().sound
+
+
+def put_back(file: pathlib.Path) -> None:
+    assert beside(file, "-wal").stat().st_size
+    beside(file, ".moved").rename(file)
+
+
+async def test_a_relative_name_does_not_change_with_the_folder(
+    file: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with on_disk(file.relative_to(tmp_path)) as journal:
+        monkeypatch.chdir("/")
+        await journal.commit(settle(1))
+
+
+async def test_a_link_leads_where_it_led(file: pathlib.Path, tmp_path: pathlib.Path, autojump_clock: MockClock) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(file)
+
+    async def work() -> None:
+        async with on_disk(link) as journal:
+            await journal.commit(settle(1))
+            link_to_another(link)
+            await trio.sleep(0.25)
+            await journal.commit(settle(2))
+
+    with pytest.raises(JournalError, match=r"link\.db was moved, replaced"):
+        await work()
+
+
+def link_to_another(link: pathlib.Path) -> None:
+    link.unlink()
+    link.symlink_to(link.with_name("another.db"))
+
+
+def test_a_file_that_the_system_does_not_know(tmp_path: pathlib.Path) -> None:
+    assert found_at(tmp_path / "none.db") is None
+    assert os.listdir(tmp_path) == []
