@@ -60,7 +60,7 @@ class JournalFile:
             raise JournalError(f"there is no journal {path}: give the file that a tree was started with")
         # Never immutable=1: it leaves out what is still in the write-ahead log. Where somebody has left such a log it
         # is only read; where there is none, a reader that might not write could not take away its own, empty one.
-        mode = "ro" if path.with_name(f"{path.name}-wal").exists() else "rw"
+        mode = "ro" if os.path.exists(f"{os.path.realpath(path)}-wal") else "rw"
         uri = f"{path.absolute().as_uri()}?mode={mode}"
         connection: sqlite3.Connection | None = None
         try:

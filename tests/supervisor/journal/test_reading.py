@@ -119,16 +119,23 @@ def nobody() -> Generator[None]:
         os.seteuid(user)
 
 
-async def test_a_reader_changes_nothing(file: pathlib.Path) -> None:
+@pytest.mark.parametrize("through", ["its name", "a link"])
+async def test_a_reader_changes_nothing(through: str, file: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """It does not even bring over what a dead owner left in the log."""
     async with on_disk(file) as journal:
         await journal.commit(settle(1, events=[fact(1)]))
         with left_by_a_crash(file) as copy:
             before = contents(copy)
-            with JournalFile.open(copy) as reading:
+            with JournalFile.open(copy if through == "its name" else link_to(copy, tmp_path / "link.db")) as reading:
                 assert reading.records()
                 assert reading.verify().sound
             assert contents(copy) == before
+
+
+def link_to(file: pathlib.Path, link: pathlib.Path) -> pathlib.Path:
+    """The log lies beside the file and not beside the link."""
+    link.symlink_to(file)
+    return link
 
 
 async def test_a_reader_of_a_closed_file_leaves_nothing_beside_it(file: pathlib.Path) -> None:
