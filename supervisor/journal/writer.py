@@ -208,10 +208,15 @@ class Writer:
             self._rouse()
 
     def _answer_and_go_on(self, result: Outcome[Written]) -> None:
-        batch, self._away = self._away, None
+        batch = self._away
         assert batch is not None
         self._lone = len(batch.pending) <= 1
-        self._answer(batch, result.unwrap())
+        try:
+            self._answer(batch, result.unwrap())
+        finally:
+            self._away = (
+                None  # not before: what is submitted by who is told now would be sent, and then the next one too
+            )
         self._send_next()
         if self._away is None and self._closing:
             self._rouse()

@@ -28,15 +28,25 @@ class Slow:
         self.may = threading.Event()
         self.may.set()
         self.commits = 0
+        self.inside = 0
+        self.threads: list[int] = []
+        """How many were in a transaction, whenever that has changed; without repetitions."""
+
+    def enter(self, by: int) -> None:
+        self.inside += by
+        self.threads = sorted({*self.threads, self.inside})
 
     def connect(self, *args: Any, **options: Any) -> sqlite3.Connection:
         slow = self
 
         class Held(sqlite3.Connection):
             def execute(self, sql: str, /, *parameters: Any) -> sqlite3.Cursor:
+                if sql == "BEGIN IMMEDIATE":
+                    slow.enter(1)
                 if sql == "COMMIT":
                     slow.commits += 1
                     assert slow.may.wait(30)
+                    slow.enter(-1)
                 return super().execute(sql, *parameters)
 
         return sqlite3.connect(*args, factory=Held, **options)
@@ -66,6 +76,31 @@ async def test_what_comes_while_one_is_away_goes_together(tmp_path: pathlib.Path
         assert told.kept == [str(number) for number in range(2, 51)]
         assert slow.commits == before + 2
         assert (await journal.recover(DESK)).state == state(51)
+
+
+async def test_what_is_submitted_by_who_is_told_waits_its_turn(tmp_path: pathlib.Path) -> None:
+    """Two transactions at once on one connection: the second one would roll back the first, and go on in its rest."""
+    slow, told, answered, last = Slow(), Told(), trio.Event(), trio.Event()
+    async with on_disk(tmp_path / "tree.db", run_sync=in_thread, connect=slow.connect) as journal:
+        await journal.commit(settle(1))  # alone: the next one is sent without waiting for others
+
+        def then(_: BaseException | None) -> None:
+            slow.may.clear()
+            for number in range(3, 6):
+                journal.submit(settle(number), told.of(str(number)))
+            journal.submit(settle(6), lambda _: last.set())
+            answered.set()
+
+        before = slow.commits
+        journal.submit(settle(2), then)
+        await answered.wait()
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        slow.may.set()
+        await last.wait()
+        assert told.kept == ["3", "4", "5"]
+        assert slow.threads == [0, 1]
+        assert slow.commits == before + 2
+        assert (await journal.recover(DESK)).state == state(6)
 
 
 async def test_closing_waits_for_what_is_away_and_for_what_is_queued(tmp_path: pathlib.Path) -> None:
