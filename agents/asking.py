@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import trio
 
@@ -11,6 +11,8 @@ from .core.path import Path
 from .errors import AskCycle, AskTimeout
 from .slot import Slot
 from .wake import WAKE
+
+_ANSWERED: Final = Envelope(None)
 
 __all__ = ["Answer", "crowd", "no_room", "refuse_cycle"]
 
@@ -51,6 +53,7 @@ class Answer:
         """Nobody waits here any more."""
         self.known = True
         self.task = None
+        self.envelope = _ANSWERED  # or the two would hold on to each other until the collector comes
         asking, self.asking = self.asking, None
         if asking is not None and asking.waiting_on is not None:
             asking.waiting_on.remove(self.slot)

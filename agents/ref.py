@@ -201,6 +201,7 @@ class Ref:
         try:
             served = slot.serve(answer) if slot.serve is not None and slot.is_idle else None
             if served:
+                answer.leave()
                 await traffic.pace()
                 return served[0]
             if served is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from attrs import frozen
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from treewarden.agents.agent import Agent, handles
+from treewarden.agents.asking import Answer
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability
 from treewarden.agents.core.message import Request
 from treewarden.agents.errors import AskCycle, AskTimeout
@@ -228,3 +230,45 @@ async def test_a_body_may_ask_its_own_agent(durability: Durability, autojump_clo
     async with opened(kept(Body, durability, args={"said": said})):
         await wait_all_tasks_blocked()
     assert said == ["me"]
+
+
+@frozen
+class Say(Request[str]): ...
+
+
+@frozen
+class PassOn(Request[str]):
+    to: str
+
+
+class Neighbour(Agent[None]):
+    @handles
+    def say(self, message: Say) -> str:
+        return self.path
+
+    @handles
+    async def pass_on(self, message: PassOn) -> str:
+        return await self.ref(message.to).ask(Say(), within=1)
+
+
+@pytest.mark.parametrize("durability", [VOLATILE, MESSAGE])
+async def test_whoever_was_answered_at_once_waits_for_nobody(durability: Durability, autojump_clock: MockClock) -> None:
+    async with opened(kept(Neighbour, durability, id="a"), kept(Neighbour, durability, id="b")) as running:
+        for _ in range(3):
+            assert await running.ref("/a").ask(PassOn("../b"), within=1) == "b"
+            assert await running.ref("/b").ask(PassOn("../a"), within=1) == "a"
+        assert not slot_of(running, "/a").waiting_on
+        assert not slot_of(running, "/b").waiting_on
+
+
+async def test_an_ask_leaves_nothing_for_the_collector(autojump_clock: MockClock) -> None:
+    async with opened(kept(Neighbour, VOLATILE, id="a"), kept(Neighbour, VOLATILE, id="b")) as running:
+        await running.ref("/a").ask(PassOn("../b"), within=1)
+        gc.collect()
+        gc.disable()
+        try:
+            await running.ref("/a").ask(PassOn("../b"), within=1)
+            left = [found for found in gc.get_objects() if isinstance(found, Answer)]
+        finally:
+            gc.enable()
+        assert len(left) <= 1  # the one that is used again for whoever asks an idle agent
