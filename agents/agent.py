@@ -238,10 +238,10 @@ def is_agent_class(value: Any) -> TypeGuard[type[Agent[Any]]]:
 
 def made_by(make: Callable[..., Any], args: Mapping[str, Any]) -> Agent[Any]:
     """A fresh agent. Raises `ConfigurationError` if `make` gives something else, and what `make` raises."""
-    agent = make(**args)
-    if not isinstance(agent, Agent):
-        raise ConfigurationError(f"{make!r} gave {type(agent).__name__}, which is no Agent")
-    return cast("Agent[Any]", agent)
+    agent: Any = make(**args)
+    if isinstance(agent, Agent):
+        return agent  # pyright: ignore[reportUnknownVariableType]
+    raise ConfigurationError(f"{make!r} gave {type(agent).__name__}, which is no Agent")
 
 
 def own_state(agent: Agent[Any]) -> Any:

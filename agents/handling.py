@@ -32,14 +32,14 @@ def handle(life: Life, item: object) -> Rest:
 
 def unwrap(life: Life, item: object) -> Rest:
     """As `handle`, for what is not a message for which there is a handler as it is: a tick, an envelope, a subclass."""
-    if isinstance(item, Tick):
-        return _timed(life, item) if isinstance(item, Timed) else _tick(life, item)
     body = item
     if type(item) is Envelope:
         body = item.body
         if item.deadline is not None and item.deadline <= life.clock.now():
             _expire(life, item)
             return None
+    elif isinstance(item, Tick):
+        return _timed(life, item) if isinstance(item, Timed) else _tick(life, item)
     handler = life.handlers.get(type(body)) or lookup(type(life.agent), type(body))
     if handler is None:
         _refuse(life, item if type(item) is Envelope else Envelope(body))

@@ -132,7 +132,7 @@ class Life:
         self.warden = warden
         self.clock = clock
         self.alarms = alarms
-        self.outlet = tuple(warden.ref(path) for path in outlet)
+        self.outlet = tuple([warden.ref(path) for path in outlet]) if outlet else ()
         self.watched = watched
         """Whether anybody looks at when its work began."""
         self.stop_within = stop_within
@@ -337,17 +337,19 @@ class Life:
 
     def end(self) -> None:
         """Move out: whatever would still come to this incarnation does not, and what it had begun is dropped."""
-        self.disarm()
-        self.slot.forget_orders()
+        slot = self.slot
+        if self._timers is not None or self._afters is not None or self.checkpoint_alarm is not None:
+            self.disarm()
+        slot.forget_orders()
         self.turn.drop()
-        self.slot.agent = None
-        self.slot.serve = None
-        self.slot.waiting_on = None
+        slot.agent = None
+        slot.serve = None
+        slot.waiting_on = None
         if self.begun is not None:
             self.begun.discard()
-        if inspect.iscoroutine(self.left):
+        if self.left is not None and inspect.iscoroutine(self.left):
             self.left.close()
-        self.slot.rouse = None
+        slot.rouse = None
 
     def take_tick(self, name: str) -> None:
         """The tick of `name` is in hand: the next one that comes due is another one."""

@@ -266,10 +266,11 @@ class Mailbox(Intake):
 
     def reopen(self) -> None:
         """Take messages again, for somebody lives here once more, perhaps under another spec. A drain goes on."""
-        if self.ended:
+        if self.closed is not None and self.ended:
             self.closed = None
         self._look_again()
-        self._admit()
+        if self._room:
+            self._admit()
 
     # -- inside
 

@@ -188,7 +188,10 @@ class Ref:
             if served is not None:
                 return await self._reply(answer)
             traffic.put_back(answer)
-        slot = self._receivers(message, turn, priority)[0]
+        if slot is None or slot.closed is not None or type(message) not in slot.handles or priority is not _NORMAL:
+            slot = self._receivers(message, turn, priority)[0]
+        elif turn is not None:
+            self._check(turn, priority)
         refuse_what_has_no_reply(slot, message)
         envelope = Envelope(message, deadline=now + within, priority=priority)
         asking: Slot | None = None
@@ -213,7 +216,9 @@ class Ref:
 
     async def _put(self, answer: Answer, deadline: float) -> None:
         slot, envelope = answer.slot, answer.envelope
-        if not slot.has_to_wait(envelope, envelope.priority):
+        if slot.sure and envelope.priority is _NORMAL:
+            slot.put_plain(envelope)
+        elif not slot.has_to_wait(envelope, envelope.priority):
             slot.put_nowait(envelope, envelope.priority)
         elif await self._traffic.until(deadline, slot.line_up()):
             slot.fill(envelope, envelope.priority)

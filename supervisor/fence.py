@@ -51,7 +51,7 @@ class AgentLife(Incarnation):
     )
 
     def __init__(self, child: Child, parent: Parent, number: int, serial: int = 0) -> None:
-        super().__init__(child, parent, number, serial)
+        Incarnation.__init__(self, child, parent, number, serial)
         assert child.slot is not None
         assert isinstance(child.spec, ChildSpec)
         self._slot: Slot = child.slot
@@ -148,7 +148,7 @@ class AgentLife(Incarnation):
             warden=self,
             clock=common.clock,
             alarms=common.timers,
-            outlet=tuple(slot.path.resolve(path) for path in spec.outlet),
+            outlet=tuple([slot.path.resolve(path) for path in spec.outlet]) if spec.outlet else (),
             watched=spec.progress_within is not None,
             rounds=common.rounds,
             loops=spec.loops,
@@ -254,15 +254,19 @@ class AgentLife(Incarnation):
             self._fence(error)
         finally:
             self.gone = True
-        self._finish(self._cut_short)
+        if self.exit is None:
+            self._finish(self._cut_short)
         return heir
 
     def _hand_over(self, life: Life, exit: Exit) -> AgentLife | None:
         """End, in a task that goes on with whoever is returned."""
+        if self.exit is not None:
+            return None
         relay = self.parent.common.relay
         relay.offer(self.child)
+        self.error = life.error
         try:
-            self._end(life, exit)
+            self._finish(exit)
         finally:
             heir = relay.heir()
         return heir
@@ -306,11 +310,15 @@ class AgentLife(Incarnation):
                 self._give_up(busy if isinstance(busy, Envelope) else Envelope(busy), exit)
         if self._last_moment is not None:
             self._last_moment.cancel()
-        self.parent.common.watched.pop(self, None)
-        self.parent.common.queues.pop(self, None)
-        self.parent.common.intakes.pop(self, None)
-        for helper in self._helpers or ():
-            helper.cancel()
+        common = self.parent.common
+        common.watched.pop(self, None)
+        if common.queues:
+            common.queues.pop(self, None)
+        if common.intakes:
+            common.intakes.pop(self, None)
+        if self._helpers:
+            for helper in self._helpers:
+                helper.cancel()
         self.conclude(exit, tell=tell)
 
     def _give_up(self, envelope: Envelope, exit: Exit) -> None:

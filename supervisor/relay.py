@@ -66,8 +66,11 @@ async def live_on(life: AgentLife | None) -> None:
 
 def _untouched(context: Context, fresh: Context) -> bool:
     """Whether a context is as `fresh` is, but for the turn of the agent."""
-    if len(context) - (current_turn in context) != len(fresh) - (current_turn in fresh):
+    variables = len(context) - (current_turn in context)
+    if variables != len(fresh) - (current_turn in fresh):
         return False
+    if not variables:
+        return True
     for variable, value in context.items():
         if variable is not current_turn and fresh.get(variable) is not value:
             return False

@@ -112,7 +112,8 @@ class Restarts:
         return None
 
     def _watch(self, child: Child) -> None:
-        if child.current is not None and child.in_trouble and not self._supervisor.judge.reported(child):
+        troubled = child.decision is not None or child.incident is not None
+        if troubled and child.current is not None and not self._supervisor.judge.reported(child):
             self.watch_calm(child)
 
     def watch_calm(self, child: Child) -> None:

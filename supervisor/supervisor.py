@@ -398,9 +398,7 @@ class Supervisor(Incarnation):
     # -- an end
 
     def _ended(self, life: AgentLife | Supervisor) -> Rest:
-        if isinstance(life, Supervisor):
-            return self._emptied(life)
-        return self._account_for(life)
+        return self._emptied(life) if isinstance(life, Supervisor) else self._account_for(life)
 
     async def _emptied(self, below: Supervisor) -> Exit | None:
         if self._is_current(below):

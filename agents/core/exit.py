@@ -7,7 +7,7 @@ import linecache
 import math
 import traceback
 from functools import lru_cache
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Any, Final, TypeAlias, cast
 
 from .message import MessageId
@@ -38,6 +38,8 @@ _CAUSES: Final = 4
 _STANDARD_LIBRARY: Final = traceback.__file__.removesuffix("traceback.py")
 _DEEPEST: Final = 3 * 64
 """Of so many frames three facts are looked at: all that can be told of a recursion."""
+_LONGEST_WAY: Final = 64
+"""Frames of a way through the code that is remembered; longer ones are recursions."""
 _PLACES: Final = 1024
 """Places in the code, and ways to them, that are remembered as text: what crashes again does so where it did before."""
 
@@ -135,12 +137,11 @@ def fingerprint(kind: str, places: tuple[str, ...]) -> str:
 def describe(error: BaseException, *, message: MessageId | None = None, message_kind: str | None = None) -> Failure:
     """Turn an exception into a `Failure`. A group is flattened into `parts`; leaves of one type give it their type."""
     text = _text(error)
-    told = _told(type(error), _spots(error.__traceback__))
+    told = _told_of(error)
     kind, mark = told.kind, told.fingerprint
     parts: tuple[Failure, ...] = ()
-    found = leaves(error)
-    if found[0] is not error:
-        parts = tuple([describe(leaf) for leaf in found])
+    if isinstance(error, _GROUP):
+        parts = tuple([describe(leaf) for leaf in leaves(error)])
         kinds = {part.type for part in parts}
         kind, mark = kinds.pop() if len(kinds) == 1 else kind, parts[0].fingerprint
     trace = f"{told.kind}: {text}\n{told.trace}{_causes(error)}"
@@ -164,8 +165,37 @@ def leaves(error: BaseException) -> list[BaseException]:
 
 def alone(error: BaseException) -> BaseException:
     """The only exception in a group, or `error` itself."""
+    if not isinstance(error, _GROUP):
+        return error
     found = leaves(error)
     return found[0] if len(found) == 1 else error
+
+
+_GROUP: Final[type[BaseException]] = BaseExceptionGroup
+_KNOWN: Final[dict[tuple[Any, ...], tuple[_Told, list[CodeType]]]] = {}
+"""By class and way through the code: what is told of it. It holds on to that code, so that no other gets its id."""
+
+
+def _told_of(error: BaseException) -> _Told:
+    """As `_told`, without looking for the lines: finding one takes longer the longer its function is."""
+    codes: list[CodeType] = []
+    way: list[Any] = [type(error)]
+    traceback = error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        codes.append(code)
+        way += (id(code), traceback.tb_lasti)
+        traceback = traceback.tb_next
+    key = tuple(way)
+    known = _KNOWN.get(key)
+    if known is not None:
+        return known[0]
+    told = _told(type(error), _spots(error.__traceback__))
+    if len(codes) <= _LONGEST_WAY:
+        if len(_KNOWN) >= _PLACES:
+            _KNOWN.clear()
+        _KNOWN[key] = told, codes
+    return told
 
 
 def _spots(traceback: TracebackType | None) -> tuple[str | int, ...]:
@@ -206,12 +236,14 @@ def _place(filename: str, line: int, function: str) -> _Place:
 def _causes(error: BaseException) -> str:
     """What caused the error, each with its innermost frames; empty for most."""
     told = ""
+    if error.__cause__ is None and error.__context__ is None:
+        return told
     for _ in range(_CAUSES - 1):
         cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         if cause is None:
             break
         error = cause
-        of_this = _told(type(error), _spots(error.__traceback__))
+        of_this = _told_of(error)
         told += f"caused by {of_this.kind}: {_text(error)}\n{of_this.trace}"
     return told
 
@@ -243,6 +275,6 @@ def _retry_after(error: BaseException) -> float | None:
         after = getattr(error, "after", None)
     except Exception:
         return None
-    if isinstance(after, bool) or not isinstance(after, (int, float)) or not 0 <= after < math.inf:
+    if after is None or isinstance(after, bool) or not isinstance(after, (int, float)) or not 0 <= after < math.inf:
         return None
     return float(after)

@@ -245,10 +245,7 @@ class MemoryJournal:
             raise CommitFailed("the journal in memory is closed: nothing of it was kept")
         if commit.quiet:
             account = commit.account if type(commit) is Quiet else None
-            if account is None:
-                self._append(commit.events)
-            else:
-                self._append((commit,) * account.count)
+            self._append(commit.events if account is None else (commit,) * account.count)
             return
         if self._fallen and not self._fallen.isdisjoint(works_of(commit)):
             raise follows("the journal in memory")

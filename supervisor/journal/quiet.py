@@ -35,6 +35,7 @@ class Quiet(Commit):
     """When they happened, in wall seconds."""
 
     if not TYPE_CHECKING:
+        quiet = True  # of all of them, and asked for each time
 
         def __getattr__(self, name: str) -> Any:
             """Only for what is not there yet."""

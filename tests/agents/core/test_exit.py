@@ -8,6 +8,8 @@ from typing import NoReturn
 import pytest
 
 from treewarden.agents.core.exit import (
+    _KNOWN,  # pyright: ignore[reportPrivateUsage]
+    _PLACES,  # pyright: ignore[reportPrivateUsage]
     KILLED,
     Failed,
     Failure,
@@ -188,3 +190,42 @@ def test_what_cannot_be_asked_about_its_fields_is_described_as_itself() -> None:
 
     assert describe(Guarded("text")).text == "text"
     assert rate_limit_of(Guarded("text")) is None
+
+
+def _made(source: str) -> Callable[[], object]:
+    """A function of its own, from a file that nobody has."""
+    found: dict[str, Callable[[], object]] = {}
+    exec(compile(source, "made/up.py", "exec"), found)
+    return found["made"]
+
+
+def test_code_that_takes_the_place_of_other_code_is_told_by_its_own_lines() -> None:
+    told: list[Failure] = []
+    for lines in range(1, 60):
+        made = _made("\n" * lines + "def made():\n    raise ValueError('unlucky')\n")
+        told.append(describe(raised(made)))
+        del made
+    assert [failure.where for failure in told] == [f"made/up.py:{lines + 2} in made" for lines in range(1, 60)]
+    assert len({failure.fingerprint for failure in told}) == 1
+
+
+def test_places_in_one_function_are_told_apart_and_the_same_one_alike() -> None:
+    made = _made(
+        "def made(n=[0]):\n    n[0] += 1\n    if n[0] % 2:\n        raise ValueError(1)\n    raise ValueError(2)\n"
+    )
+    first, second, third = (describe(raised(made)) for _ in range(3))
+    assert (first.where, second.where) == ("made/up.py:4 in made", "made/up.py:5 in made")
+    assert (third.where, third.text) == (first.where, "1")
+
+
+def test_ways_that_are_remembered_are_not_more_than_so_many() -> None:
+    for n in range(_PLACES + 10):
+        describe(raised(_made(f"def made():\n    raise ValueError({n})\n")))
+    assert len(_KNOWN) <= _PLACES
+
+
+def test_a_recursion_is_told_and_not_remembered() -> None:
+    made = _made("def made(n=100):\n    if not n:\n        raise ValueError('deep')\n    made(n - 1)\n")
+    _KNOWN.clear()
+    assert describe(raised(made)).where == "made/up.py:3 in made"
+    assert not _KNOWN
