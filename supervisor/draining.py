@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 import trio
 from attrs import field
 
+from treewarden.agents.core.exit import leaves
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.values import frozen
-from treewarden.agents.errors import ConfigurationError, IntakeClosed, NotFound
+from treewarden.agents.errors import ConfigurationError, IntakeClosed, NotFound, SupervisorGone
 from treewarden.agents.slot import Slot
 
 from .calls import SupervisorRef
@@ -138,9 +139,15 @@ async def _terminate(common: Common, path: Path) -> None:
     ids = [child.id for child in await above.children()] if path == ROOT else [path.name]
     supervisor = common.supervisors.get(above.path)
     if supervisor is not None and supervisor.spec.strategy is Strategy.DYNAMIC:
-        async with trio.open_nursery() as nursery:
-            for id in ids:
-                nursery.start_soon(_end, partial(above.terminate_dynamic, id))
+        try:
+            async with trio.open_nursery() as nursery:
+                for id in ids:
+                    nursery.start_soon(_end, partial(above.terminate_dynamic, id))
+        except BaseExceptionGroup as group:
+            gone = leaves(group)
+            if all(isinstance(each, SupervisorGone) for each in gone):
+                raise gone[0] from None
+            raise
         return
     for id in reversed(ids):
         await _end(partial(above.terminate_child, id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -16,6 +17,7 @@ from rich.text import Text
 
 from treewarden.agents.core.lifecycle import SlotState
 
+from ..core.event import ChaosBegan, ChaosEnded
 from ..journal.port import Record
 from .console import Opening, opening_line
 from .status_rows import LiveSlot, live_lines
@@ -76,10 +78,14 @@ class LiveView:
         )
         self._teller = Teller(paint)
         self._title = ""
+        self._journal = ""
+        self._chaos = False
+        """Faults are injected."""
         self._last: object = None
 
     def opened(self, opening: Opening, slots: Sequence[LiveSlot]) -> str:
         self._resize()
+        self._journal = clean(shlex.quote(str(opening.journal)))
         self._title = clean(f"{opening.name} · since {local(opening.at)} · journal {opening.journal}")
         self._print([self._paint(opening_line(opening), "strong")])
         if slots:
@@ -89,6 +95,9 @@ class LiveView:
 
     def told(self, records: Sequence[Record]) -> str:
         self._resize()
+        for record in records:
+            if isinstance(record.event, (ChaosBegan, ChaosEnded)):
+                self._chaos, self._last = isinstance(record.event, ChaosBegan), None
         self._print(self._teller.tell(records, self._console.width))
         return self._taken()
 
@@ -128,8 +137,10 @@ class LiveView:
     def _drawing(self, slots: Sequence[LiveSlot]) -> _Lines:
         width, height = self._console.size
         room = min(max(1, height - _AROUND), max(_FEW, height // 2))
-        hint = "Ctrl-C stops it in order; a second one forces"
-        lines = [(self._headline(slots), "strong"), *live_lines(slots, room, width), (hint, "dim")]
+        hint = ("Ctrl-C stops it in order; a second one forces", "dim")
+        if self._chaos:
+            hint = (f"chaos: `treewarden chaos stop {self._journal}` ends it, Ctrl-C the tree with it", "warn")
+        lines = [(self._headline(slots), "strong"), *live_lines(slots, room, width), hint]
         return _Lines([(clip(line, width), style) for line, style in lines])
 
     def _headline(self, slots: Sequence[LiveSlot]) -> str:

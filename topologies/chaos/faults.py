@@ -8,7 +8,7 @@ from typing import TypeAlias, TypedDict, Unpack
 from ..core.faults import Family, Fault
 
 __all__ = [
-    "Maker",
+    "NAMES", "Maker",
     "bad_version", "cancel", "clock_jump", "clock_skew", "corrupt_checkpoint", "crash", "decision_crash", "delay",
     "dependency_down", "dependency_slow", "deploy", "disk_full", "disk_locked", "double_approval", "drain", "drop",
     "duplicate", "every_fault", "full_context", "hang", "io_error", "kill", "kill_in_mid_restart", "kill_supervisor",
@@ -234,7 +234,7 @@ def kill_supervisor(target: str = "*", **often: Unpack[Often]) -> Fault:
 
 
 def kill_in_mid_restart(**often: Unpack[Often]) -> Fault:
-    """A supervisor below the root is killed while it restarts a child."""
+    """A supervisor below the root is killed right after it has decided about a child: while it restarts that."""
     return Fault("kill_in_mid_restart", Family.SUPERVISOR, **often)
 
 
@@ -245,5 +245,9 @@ def decision_crash(target: str = "*", **often: Unpack[Often]) -> Fault:
 
 def every_fault(**often: Unpack[Often]) -> list[Fault]:
     """One of each kind, as it comes without arguments."""
-    makers = [globals()[name] for name in __all__ if name != "every_fault"]
+    makers: list[Maker] = [globals()[name] for name in NAMES]
     return [make(**often) for make in makers]
+
+
+NAMES = tuple(name for name in __all__ if name not in ("Maker", "NAMES", "every_fault"))
+"""What there is, as `--faults` takes it."""

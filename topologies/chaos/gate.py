@@ -32,6 +32,8 @@ class Gate:
     now: Callable[[], float]
     struck: Callable[[str, str], None]
     """Told of each fault that has found its victim: kind and name."""
+    mid_restart: Callable[[str], object] = lambda above: None
+    """Told of the supervisor that a fault wants dead while it acts on what it decides now."""
     poisoned: set[MessageId] = field(factory=set[MessageId])
     """Messages whose handlers fail every time."""
     lifted: trio.Event = field(factory=trio.Event)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import trio
 
-from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import TreewardenError
 
@@ -21,7 +20,7 @@ from .lost import Lost
 if TYPE_CHECKING:
     from .world import World
 
-__all__ = ["KINDS", "inject"]
+__all__ = ["KINDS", "inject", "kill_deciding"]
 
 Strike: TypeAlias = "Callable[[World, Injection, str], bool]"
 
@@ -52,7 +51,7 @@ def _kill(world: World, injection: Injection, name: str) -> bool:
 def _killed(world: World, path: str) -> bool:
     try:
         return world.tree.kill(path)
-    except TreewardenError:  # the slot has gone meanwhile
+    except (TreewardenError, Lost):  # the slot has gone meanwhile, or the process
         return False
 
 
@@ -64,22 +63,11 @@ def _kill_supervisor(world: World, injection: Injection, name: str) -> bool:
     return True
 
 
-def _kill_in_mid_restart(world: World, injection: Injection, name: str) -> bool:
-    """Kill the supervisor of a child that is being restarted, as soon as there is one."""
-    world.nursery.start_soon(_await_restart, world, injection)
-    return True
-
-
-async def _await_restart(world: World, injection: Injection) -> None:
-    while not world.quiet.is_set():
-        tree = world.process.tree
-        for slot in tree.snapshot() if tree is not None else ():
-            above = slot.path.parent
-            restarts = slot.state in (SlotState.RESTARTING, SlotState.STARTING) and slot.restarts >= 0
-            if restarts and above != "/" and slot.incarnation and _killed(world, above):
-                world.struck("kill_in_mid_restart", above)
-                return
-        await trio.sleep(0.02)
+async def kill_deciding(world: World, above: str) -> None:
+    """Kill a supervisor below the root that has just decided about a child: what it has begun to do is cut off."""
+    await trio.lowlevel.checkpoint()
+    if not _killed(world, above):
+        world.note("kill_in_mid_restart came too late", above)
 
 
 def _crash(world: World, injection: Injection, name: str) -> bool:
@@ -137,8 +125,9 @@ def _corrupt_checkpoint(world: World, injection: Injection, name: str) -> bool:
 
 
 _OLDEST: Final = (
-    "UPDATE checkpoints SET body = (SELECT body FROM checkpoints AS old WHERE old.path = checkpoints.path"
-    " ORDER BY old.id LIMIT 1) WHERE path = ?"
+    "UPDATE checkpoints SET (kind, version, settled, seq, size, epoch, body, checksum) ="
+    " (SELECT kind, version, settled, seq, size, epoch, body, checksum FROM checkpoints AS old"
+    " WHERE old.path = checkpoints.path ORDER BY old.number LIMIT 1) WHERE path = ?"
 )
 _GARBAGE: Final = "UPDATE checkpoints SET body = substr(body, 1, length(body) / 2) || '?' WHERE path = ?"
 
@@ -233,7 +222,7 @@ def _double_approval(world: World, injection: Injection, name: str) -> bool:
 _STORAGE: Final = ("full", "locked", "io_error", "lost_ack", "torn_write")
 _ARMED: Final = (
     *("slow", "hang", "stubborn", "poison", "drop", "duplicate", "delay", "reorder", "bad_version", "decision_crash"),
-    *("tool_loop", "full_context"),
+    *("tool_loop", "full_context", "kill_in_mid_restart"),
     *("dependency_down", "dependency_slow", "rate_limited", "server_error", "malformed", "stream_cut"),
 )
 
@@ -241,7 +230,6 @@ KINDS: Final[Mapping[str, Strike]] = {
     "kill": _kill,
     "crash": _crash,
     "kill_supervisor": _kill_supervisor,
-    "kill_in_mid_restart": _kill_in_mid_restart,
     **dict.fromkeys(_STORAGE, _arm_storage),
     **dict.fromkeys(_ARMED, _arm),
     "corrupt_checkpoint": _corrupt_checkpoint,

@@ -20,6 +20,7 @@ from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.decision import Policy
 from treewarden.supervisor.core.guards import Declined, Option
 from treewarden.supervisor.core.ladder import ladder
+from treewarden.supervisor.core.signal import ChildExited, RestartFailed, Stalled
 from treewarden.supervisor.core.spec import Spec, SupervisorSpec
 
 from ..core.blueprint import Blueprint
@@ -43,6 +44,8 @@ _VOLATILE_ONLY: Final = ("drop", "duplicate", "delay", "reorder")
 """What may be done to a message whose mailbox promises nothing about it."""
 
 
+_RESTARTED: Final = (ChildExited, RestartFailed, Stalled)
+"""Signals whose answer is mostly a restart."""
 _HELD_UP: Final = ("slow", "hang", "stubborn", "tool_loop")
 """What may come over a handler before it begins. A stubborn one does not let itself be cancelled meanwhile."""
 
@@ -299,6 +302,10 @@ class _Gated:
     def propose(self, case: Case) -> tuple[Option, ...]:
         if self.gate.take("decision_crash", self.path) is not None:
             raise ArithmeticError("the policy failed in the middle of a decision")
+        above = case.signal.path.parent
+        restarts = isinstance(case.signal, _RESTARTED) and above != ROOT
+        if restarts and self.gate.take("kill_in_mid_restart", above) is not None:
+            self.gate.mid_restart(str(above))
         return self.policy.propose(case)
 
     def declined(self, case: Case) -> tuple[Declined, ...]:

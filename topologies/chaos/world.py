@@ -23,7 +23,7 @@ from ..running import Tree
 from .disk import Disk
 from .gate import Gate
 from .history import History
-from .injecting import inject
+from .injecting import inject, kill_deciding
 from .instrumented import the_gate
 from .lost import Lost
 from .outside import Outside
@@ -109,7 +109,7 @@ class World:
     _told: trio.Event = field(factory=trio.Event)
 
     def __attrs_post_init__(self) -> None:
-        self.gate = Gate(trio.current_time, self.struck)
+        self.gate = Gate(trio.current_time, self.struck, self._kill_deciding)
         the_gate.set(self.gate)
         self.disk = Disk(self._commit, lambda: self.gate.waits("torn_write", "disk"))
         self.outside = Outside(self.gate, trio.current_time, self.point, self._is_alive)
@@ -297,6 +297,9 @@ class World:
                     self.trace.mark(Mark(trio.current_time(), "decision", event.action, event.path))
         self._told.set()
         self.look()
+
+    def _kill_deciding(self, above: str) -> None:
+        self.nursery.start_soon(kill_deciding, self, above, name="faults")
 
     def _is_alive(self) -> bool:
         number = current_process.get()

@@ -153,12 +153,9 @@ def _faults(text: str) -> list[Fault]:
         return faults.every_fault()
     names = [name for name in text.split(",") if name]
     for name in names:
-        if name not in faults.__all__ or name in ("Maker", "every_fault"):
-            raise ConfigurationError(f"there is no fault {name!r}; there is {', '.join(_KNOWN)}")
+        if name not in faults.NAMES:
+            raise ConfigurationError(f"there is no fault {name!r}; there is {', '.join(faults.NAMES)}")
     return [getattr(faults, name)() for name in names]
-
-
-_KNOWN: Final = tuple(name for name in faults.__all__ if name not in ("Maker", "every_fault"))
 
 
 def _tell(findings: list[Finding]) -> None:

@@ -206,6 +206,9 @@ class _Run:
     async def _tell(self, tree: Tree) -> None:
         if self.hint:
             await self.report.notice(self.hint)
+        if self.chaos is not None:
+            stop = f"`treewarden chaos stop {shlex.quote(self.journal)}`, or `kill -USR1 {os.getpid()}`"
+            await self.report.notice(f"chaos: the big red button is {stop}")
         await self.report.open(self._opening(), tree.snapshot())
         await self.report.follow(tree, self.ended)
         self.told.set()

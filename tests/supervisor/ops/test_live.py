@@ -8,6 +8,7 @@ import pytest
 from attrs import evolve
 
 from treewarden.agents.core.lifecycle import SlotState
+from treewarden.supervisor.core.event import ChaosBegan, ChaosEnded
 from treewarden.supervisor.ops.live import LiveView
 from treewarden.supervisor.ops.wording import Paint
 from treewarden.supervisor.views.summary import Summary
@@ -95,6 +96,17 @@ def test_at_the_end_the_table_goes_and_the_cursor_comes_back() -> None:
     drawn, _, after = text.partition("desk ran")
     assert drawn[drawn.rfind("Ctrl-C stops") :].count("\x1b[2K") >= 4  # title, heading, two slots: erased
     assert not any(line.startswith("slot") for line in visible(after))
+
+
+def test_chaos_says_how_it_is_ended_for_as_long_as_it_lasts() -> None:
+    view = Terminal(100).view()
+    view.opened(OPENING, MANY[:2])
+    button = "chaos: `treewarden chaos stop 'my desk.db'` ends it, Ctrl-C the tree with it"
+    begun = visible(view.told(history(ChaosBegan(order="seed=7,kill=1/s", by="me"))) + view.frame(MANY[:2]))
+    assert button in begun
+    over = visible(view.told(history(ChaosEnded(reason="me asked for it", faults=3))) + view.frame(MANY[:2]))
+    assert button not in over
+    assert "Ctrl-C stops it in order; a second one forces" in over
 
 
 def test_a_tree_that_did_not_begin_draws_nothing() -> None:

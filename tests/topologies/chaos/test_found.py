@@ -56,6 +56,16 @@ def test_who_is_judged_when_its_supervisor_is_killed_keeps_what_it_had_in_hand()
     assert (run.failures, run.faults.get("stubborn"), run.faults.get("kill_supervisor")) == ((), 1, 1)
 
 
+def test_a_drain_of_a_dynamic_child_that_the_tree_does_not_outlive_fails_by_itself() -> None:
+    """Seed 20599 of dynamic/checkpoint: what the supervisor had refused came in a group, past those who expect it."""
+    faults = (
+        Injection("stubborn", "*", 0.112525, knobs={"seconds": 20.0}),
+        Injection("drain", "*", 0.411237),
+    )
+    run = run_world(SUBJECTS["dynamic/checkpoint"].run, 20599, Setting(within=4.0), injections=faults, scale=0.5)
+    assert (run.failures, run.faults) == ((), {"stubborn": 1, "drain": 1})
+
+
 @pytest.mark.parametrize("durability", ["message", "checkpoint", "volatile"])
 @pytest.mark.parametrize("place", ["commit", "committed"])
 def test_a_process_that_dies_while_its_tree_begins_leaves_no_call_unanswered(durability: str, place: str) -> None:
