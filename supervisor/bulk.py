@@ -11,13 +11,15 @@ import trio
 
 from treewarden.agents.core.exit import Failure
 
+from .child import NOT_STARTED
 from .sleeper import Sleeper
 
 if TYPE_CHECKING:
     from .child import Child
     from .children import Children
+    from .supervisor import Supervisor
 
-__all__ = ["collector_at_rest", "start_in_order", "stop_in_order"]
+__all__ = ["collector_at_rest", "give_up_starting", "start_in_order", "stop_in_order"]
 
 _MANY: Final = 1000
 """Children from which on it pays to keep the collector from running."""
@@ -52,6 +54,8 @@ async def start_in_order(table: Children, ids: Sequence[str]) -> tuple[Child, Fa
     place = 0
     with collector_at_rest(len(ids)):
         while place < len(ids):
+            if table.given_up:
+                return _child(table, ids[place]), NOT_STARTED
             before = place
             place, failure = _start_some(table, ids, place)
             if place == before:
@@ -62,6 +66,23 @@ async def start_in_order(table: Children, ids: Sequence[str]) -> tuple[Child, Fa
             if failure is not None:
                 return _child(table, ids[place - 1]), failure
     return None
+
+
+def give_up_starting(supervisor: Supervisor) -> None:
+    """Let the start of a supervisor fail now: end whoever is just starting below it, and start nobody more. Those that
+    have begun are stopped in order, as after any start that fails."""
+    if not supervisor.has_children:
+        supervisor.kill()
+        return
+    supervisor.children.given_up = True
+    for child in supervisor.children.awake:
+        life = child.current
+        if life is None or not life.is_starting:
+            continue
+        if isinstance(life, type(supervisor)):
+            give_up_starting(life)
+        else:
+            life.kill()
 
 
 def _start_some(table: Children, ids: Sequence[str], place: int) -> tuple[int, Failure | None]:

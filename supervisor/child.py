@@ -195,6 +195,11 @@ class Incarnation:
         await begun.wait()
         return self._outcome
 
+    @property
+    def is_starting(self) -> bool:
+        """Somebody waits for it to begin."""
+        return self._begun is not None
+
     async def _live(self) -> None:
         raise NotImplementedError
 

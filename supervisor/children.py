@@ -40,6 +40,8 @@ class Children(Roster):
     def __init__(self, path: Path, parent: Parent, strategy: Strategy, supervisor: type[Supervisor]) -> None:
         super().__init__(path, parent, strategy)
         self._supervisor = supervisor
+        self.given_up = False
+        """Nobody is to be started any more: the tree ends before it has begun."""
 
     # -- sleepers
 

@@ -79,7 +79,7 @@ class Supervisor(Incarnation):
         self.gave_up = ""
         """Over whom and why, once it has ended, or is about to, because of more restarts than its limits allow."""
         self.errors: deque[BaseException] = deque(maxlen=_ERRORS_KEPT)
-        self._has_children = False
+        self.has_children = False
         """Its own `on_start` is over: there may be somebody to stop."""
         self._failure: Failure | None = None
         self._loop_scope = trio.CancelScope()
@@ -120,7 +120,7 @@ class Supervisor(Incarnation):
         try:
             check_supervisor(self.spec)
             await self._on_start()
-            self._has_children = True
+            self.has_children = True
             if isinstance(self.spec.router, Shared):
                 await self._open_queue(self.spec.children)
             self._begin_anew()
@@ -239,7 +239,7 @@ class Supervisor(Incarnation):
         self.children.leave_asleep()
         lives = [child.current for child in self.children.awake if child.current is not None]
         for life in lives:
-            if isinstance(life, Supervisor) and life._has_children:
+            if isinstance(life, Supervisor) and life.has_children:
                 life.stop_with(KILLED)
             else:
                 life.kill()

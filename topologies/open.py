@@ -22,7 +22,7 @@ from treewarden.agents.core.path import ROOT
 from treewarden.agents.errors import AgentStopped, ConfigurationError, TreeFailed
 from treewarden.agents.ports import Clock
 from treewarden.agents.version import VERSION
-from treewarden.supervisor.bulk import collector_at_rest
+from treewarden.supervisor.bulk import collector_at_rest, give_up_starting
 from treewarden.supervisor.common import Common, LoopClock
 from treewarden.supervisor.core.challenger import teach_all
 from treewarden.supervisor.core.event import (
@@ -79,7 +79,8 @@ async def open_tree(
 
     Entering returns when every child has begun. Leaving stops the tree in order: intake ends, what is in hand is
     finished, states are kept, children end in reverse order, each within its grace; then the journal is closed. An
-    exception in the block does the same, within a minute. Cancellation from outside cancels every agent at once: what
+    exception in the block does the same, within a minute; one while it opens, as Ctrl-C, ends the start that is under
+    way and stops in order who has begun. Cancellation from outside cancels every agent at once: what
     was acknowledged is on disk, what was in hand runs again.
 
     `journal` is a file, a `Journal`, or None for one in memory, which ends with the tree. `seed` makes the spread of
@@ -274,11 +275,14 @@ async def _end_with_root(root: Root, scope: trio.CancelScope) -> None:
 
 async def _stop(root: Root) -> None:
     if root.exit is None:
-        if not root.asked:
+        if root.supervisor.is_starting:
+            root.given_up = True
+            give_up_starting(root.supervisor)
+        elif not root.asked:
             root.asked = True
             root.supervisor.order_stop("shutdown", drain=True)
         with trio.move_on_after(_LEAVE_WITHIN, shield=True):
-            await root.ended.wait()
+            await root.supervisor.wait_ended()
 
 
 def _close_slots(common: Common) -> None:

@@ -35,6 +35,8 @@ class Root:
         """Somebody has asked it to end."""
         self.forced = False
         """Somebody would not wait for that."""
+        self.given_up = False
+        """It was told to end before it had begun."""
 
     def post(self, item: object) -> None:
         """The root supervisor posts its own end; nothing else comes up here."""
@@ -50,12 +52,14 @@ class Root:
         """How a tree that has not failed came to its end."""
         if self.forced:
             return "ended by force"
+        if self.given_up:
+            return "stopped while it opened"
         return "stopped in order" if self.exit is not None and is_clean(self.exit) else "cancelled from outside"
 
     def failure(self) -> TreeFailed | None:
         """Why the tree is lost, if it is: the root gave up or was killed, and nobody had asked it to end."""
         exit = self.exit
-        if exit is None or self.forced or isinstance(exit, Finished):
+        if exit is None or self.forced or self.given_up or isinstance(exit, Finished):
             return None
         error = self.supervisor.error
         group = BaseExceptionGroup("what led to it", leaves(error)) if error is not None else None
