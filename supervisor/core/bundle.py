@@ -8,7 +8,7 @@ it is. Whoever can write the bundle can seal it anew; keep heads of the journal 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from hashlib import sha256
 from typing import Any, Final, cast
 
@@ -28,7 +28,7 @@ class BundleDamage(Exception):
         self.text = text
 
 
-def sealed(records: Iterable[dict[str, Any]]) -> Iterator[str]:
+def sealed(records: Iterable[dict[str, Any]]) -> Generator[str]:
     """The lines of a bundle, with their ends; the last one is added."""
     seal, count = "", 0
     for record in records:

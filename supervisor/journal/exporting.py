@@ -163,6 +163,8 @@ def read_bundle(lines: Iterable[str], file: str | os.PathLike[str]) -> Imported:
             name.unlink(missing_ok=True)
         if isinstance(error, BundleDamage):
             raise JournalDamaged(f"the bundle is damaged: {error}; nothing was imported") from error
+        if isinstance(error, sqlite3.OperationalError):
+            raise JournalError(f"{path} cannot be made: {error}; nothing was imported") from error
         raise
 
 

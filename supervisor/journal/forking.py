@@ -19,7 +19,7 @@ from . import blobs
 from .batch import Mark, fold
 from .event_codec import decode_event
 from .port import Commit, Seq
-from .reading import JournalFile
+from .reading import JournalFile, uri_to_read
 from .schema import NOW, VERSION, identify, migrate, unusable
 from .taking import meta
 
@@ -91,6 +91,8 @@ def fork(source: pathlib.Path, target: pathlib.Path, *, at: Seq | None = None, n
         os.link(partial, target)  # unlike a rename it replaces nothing
     except FileExistsError:
         raise JournalError(f"{target} exists; name a file that does not") from None
+    except sqlite3.OperationalError as error:
+        raise JournalError(f"{target} cannot be made from {source}: {error}; nothing is left of it") from error
     except sqlite3.Error as error:
         raise unusable(error, str(source)) from error
     finally:
@@ -108,7 +110,7 @@ def fork(source: pathlib.Path, target: pathlib.Path, *, at: Seq | None = None, n
 def _copy(connection: sqlite3.Connection, source: pathlib.Path, target: pathlib.Path, seq: Seq, tree: str) -> Fork:
     connection.execute("PRAGMA synchronous = EXTRA")
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    connection.execute("ATTACH ? AS source", (f"{source.absolute().as_uri()}?mode=ro",))
+    connection.execute("ATTACH ? AS source", (uri_to_read(source),))
     connection.execute("BEGIN")
     (version,) = connection.execute("PRAGMA source.user_version").fetchone()
     if version != VERSION:

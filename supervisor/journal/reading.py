@@ -30,7 +30,7 @@ from .schema import identify, unusable
 from .seams import RunSync
 from .taking import meta
 
-__all__ = ["JournalFile", "wait_for_records"]
+__all__ = ["JournalFile", "uri_to_read", "wait_for_records"]
 
 T = TypeVar("T")
 
@@ -58,10 +58,7 @@ class JournalFile:
             raise JournalError(f"{path} is a folder: name the journal in it")
         if not path.is_file():
             raise JournalError(f"there is no journal {path}: give the file that a tree was started with")
-        # Never immutable=1: it leaves out what is still in the write-ahead log. Where somebody has left such a log it
-        # is only read; where there is none, a reader that might not write could not take away its own, empty one.
-        mode = "ro" if os.path.exists(f"{os.path.realpath(path)}-wal") else "rw"
-        uri = f"{path.absolute().as_uri()}?mode={mode}"
+        uri = uri_to_read(path)
         connection: sqlite3.Connection | None = None
         try:
             connection = sqlite3.connect(uri, uri=True, timeout=1.0, isolation_level=None, check_same_thread=False)
@@ -334,3 +331,13 @@ def _readable_or_not(text: bytes) -> str | bytes:
         return text.decode()
     except UnicodeDecodeError:
         return text
+
+
+def uri_to_read(file: pathlib.Path) -> str:
+    """By what SQLite opens `file` so that nothing of it changes, and nothing new lies beside it afterwards.
+
+    Never immutable=1: it leaves out what is still in the write-ahead log. Where somebody has left such a log it is only
+    read; where there is none, a reader that might not write could not take away its own, empty one.
+    """
+    mode = "ro" if os.path.exists(f"{os.path.realpath(file)}-wal") else "rw"
+    return f"{file.absolute().as_uri()}?mode={mode}"

@@ -6,6 +6,7 @@ import pathlib
 import tomllib
 from argparse import Namespace
 from collections.abc import Iterable
+from contextlib import closing, suppress
 from typing import Any
 
 from treewarden.agents.core.path import ROOT
@@ -33,12 +34,12 @@ def export(arguments: Namespace) -> int:
         slots = {ROOT, *journal.paths(), *(state.path for state in journal.states())}
         if not any(path.is_within(arguments.path) for path in slots):
             raise unknown_slot(arguments.file, arguments.path, slots)
-        lines = sealed(bundle_of(journal, arguments.path, secrets, known=known, say=_say))
-        if arguments.output == "-":
-            for line in lines:
-                out.write(line)
-            return ExitCode.ORDERLY
-        count = _write(arguments.output, lines)
+        with closing(sealed(bundle_of(journal, arguments.path, secrets, known=known, say=_say))) as lines:
+            if arguments.output == "-":
+                for line in lines:
+                    out.write(line)
+                return ExitCode.ORDERLY
+            count = _write(arguments.output, lines)
         gone = pruned_line(journal)
     text = f"{arguments.output}: {plural(count, 'line')} of {arguments.path} in {arguments.file}"
     out.lines([clean(text + (f", without values under {', '.join(secrets)}" if secrets else "")), *gone])
@@ -87,10 +88,18 @@ def _topology(file: str | None) -> dict[str, Any]:
 
 
 def _write(file: str, lines: Iterable[str]) -> int:
+    """Raises `JournalError`, and leaves no half of a bundle behind."""
+    made = False
     try:
         with open(file, "x", encoding="utf-8", newline="\n") as bundle:
+            made = True
             return sum(1 for line in lines if bundle.write(line))
     except FileExistsError:
         raise JournalError(f"{file} is there already: name a new file") from None
-    except OSError as error:
-        raise JournalError(f"{file} cannot be written: {error.strerror}") from error
+    except BaseException as error:
+        if made:
+            with suppress(OSError):
+                pathlib.Path(file).unlink()
+        if isinstance(error, OSError):
+            raise JournalError(f"{file} cannot be written: {error.strerror}; nothing is left of it") from error
+        raise

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pathlib
-import resource
 import sqlite3
-from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -20,6 +18,7 @@ from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.journal.sqlite import SqliteJournal
 
 from ...journals import DESK, Told, fact, on_disk, settle, state
+from ...limits import no_file_grows_beyond
 
 
 class Faulty(sqlite3.Connection):
@@ -192,16 +191,6 @@ async def test_a_full_disk_fails_commits_until_there_is_room(file: pathlib.Path,
         faults.last.execute("PRAGMA max_page_count = 1000000")
         await journal.commit(settle(2 + kept))
     assert stored(file) == [2 + kept]
-
-
-@contextmanager
-def no_file_grows_beyond(size: int) -> Generator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 async def test_a_write_error_fails_commits_until_it_is_gone(file: pathlib.Path) -> None:
