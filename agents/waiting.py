@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from trio_util import AsyncValue  # pyright: ignore[reportMissingTypeStubs]
-
 __all__ = ["Level"]
 
 
@@ -20,8 +18,8 @@ class Level:
     def __init__(self, value: int = 0) -> None:
         self.value = value
         """What it is now."""
-        self._cell: Any = AsyncValue(value)
-        """The same, while somebody waits."""
+        self._cell: Any = None
+        """The same, while somebody waits; with the first one comes a library of twenty modules."""
         self._waiting = 0
 
     def rise(self, value: int) -> None:
@@ -38,6 +36,10 @@ class Level:
         def beyond(now: int) -> bool:
             return now > value
 
+        if self._cell is None:
+            from trio_util import AsyncValue  # pyright: ignore[reportMissingTypeStubs]
+
+            self._cell = AsyncValue(self.value)
         self._cell.value = self.value
         self._waiting += 1
         try:

@@ -52,7 +52,6 @@ class Acting:
         self._children = supervisor.children
         self._remedies = supervisor.remedies
         self._restarts = supervisor.restarts
-        self._judge = supervisor.judge
         self._judged: AgentLife | Supervisor | None = None
         """Who has ended, while a decision about it waits for the journal."""
 
@@ -62,7 +61,7 @@ class Acting:
         slot, common = life.slot, self._common
         if self._remedies.quiets or child.calm is not None or slot.store is not None:
             return False
-        crash = self._judge.first_crash(child, life, self._children.order)
+        crash = self._supervisor.judge.first_crash(child, life, self._children.order)
         if crash is None:
             return False
         gathers = common.gathers
@@ -83,11 +82,11 @@ class Acting:
             child.calm.cancel()
             child.calm = None
         if not isinstance(signal, OperatorAsked) and self._remedies.keeps_quiet(child, signal):
-            self._common.note(*self._judge.join(child, signal))
+            self._common.note(*self._supervisor.judge.join(child, signal))
             if life is not None:
                 return_in_hand(life, Resume(), self._common)
             return None
-        if child.in_trouble and self._remedies.keeps_checkpoints(child) and self._judge.looks_back(signal):
+        if child.in_trouble and self._remedies.keeps_checkpoints(child) and self._supervisor.judge.looks_back(signal):
             self._judged = life
             return self._decide_looking_back(child, signal, life)
         return self._decide(child, signal, life, 0)
@@ -99,7 +98,7 @@ class Acting:
         return await wait_for(self._decide(child, signal, life, checkpoints))
 
     def _decide(self, child: Child, signal: Signal, life: AgentLife | Supervisor | None, checkpoints: int) -> Rest:
-        decision, events = self._judge.decide(child, signal, self._children.order, checkpoints)
+        decision, events = self._supervisor.judge.decide(child, signal, self._children.order, checkpoints)
         self._common.note(*events)
         self._judged = None
         if life is not None:
@@ -131,7 +130,7 @@ class Acting:
     def watch(self, child: Child) -> None:
         """Close the incident of a child that lives if nothing more happens, and nothing that may help is under way."""
         quiet = child.calm is None and child.in_trouble and child.current is not None
-        if quiet and not child.overloaded and not self._supervisor.performing.runs_for(child):
+        if quiet and not child.overloaded and not self._supervisor.runs_for(child):
             self._restarts.watch_calm(child)
 
     def _act(self, child: Child, signal: Signal, action: Action) -> Rest:

@@ -25,14 +25,13 @@ from treewarden.agents.errors import (
 from .calls import Call, ChildView, Counts, Started
 from .child import Child
 from .core.check import check_child, check_supervisor, check_tree
-from .core.checkpoint import Checkpoint
-from .core.incident import Outcome
+from .core.incident_events import Outcome
 from .core.spec import RestartPolicy, Spec, Strategy, SupervisorSpec, made_from
-from .keeping import roll_back
-from .performing import UnderWay
-from .reload import Changes, check_change, reload
 
 if TYPE_CHECKING:
+    from .core.checkpoint import Checkpoint
+    from .performing import UnderWay
+    from .reload import Changes
     from .supervisor import Supervisor
 
 __all__ = ["answer", "start_dynamic"]
@@ -157,7 +156,7 @@ async def _terminate_dynamic(supervisor: Supervisor, argument: tuple[str, int | 
 
 async def _terminate(supervisor: Supervisor, child: Child, *, keep: bool) -> None:
     await supervisor.children.stop(child)
-    supervisor.common.note(*supervisor.judge.close(child, Outcome.UNOBSERVED))
+    supervisor.close_incident(child, Outcome.UNOBSERVED)
     if keep:
         supervisor.children.close(child, "it was terminated")
     else:
@@ -178,6 +177,8 @@ async def _delete_child(supervisor: Supervisor, id: str) -> None:
 
 
 async def _roll_back(supervisor: Supervisor, argument: tuple[str, int | str | None, str]) -> Checkpoint | None:
+    from .keeping import roll_back
+
     id, to, by = argument
     return await roll_back(supervisor, _child(supervisor, id), to, by)
 
@@ -224,6 +225,8 @@ async def _count(supervisor: Supervisor, _: None) -> Counts:
 
 
 async def _replace(supervisor: Supervisor, spec: SupervisorSpec) -> tuple[str, ...]:
+    from .reload import check_change
+
     _checked(check_supervisor, supervisor, spec)
     check_change(supervisor, spec)
     supervisor.adopt(spec)
@@ -234,6 +237,8 @@ async def _replace(supervisor: Supervisor, spec: SupervisorSpec) -> tuple[str, .
 
 
 async def _reload(supervisor: Supervisor, argument: tuple[SupervisorSpec, Changes]) -> None:
+    from .reload import check_change, reload
+
     spec, changes = argument
     _checked(check_tree, supervisor, spec)
     check_change(supervisor, spec, below=True)

@@ -15,12 +15,12 @@ from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import SupervisorGone
 
 from .core.spec import Spec, SupervisorSpec
-from .reload import Changes
 
 if TYPE_CHECKING:
     from .core.checkpoint import Checkpoint
     from .core.event import ActionPerformed
     from .performing import UnderWay
+    from .reload import Changes
     from .supervisor import Supervisor
 
 __all__ = ["Call", "ChildView", "Counts", "Started", "SupervisorRef"]
@@ -238,6 +238,8 @@ class SupervisorRef:
         New children start, those no longer listed end for good, changed ones are started anew with their mailbox and
         state. Raises `ConfigurationError` for a spec or a change that cannot work; nothing is changed then.
         """
+        from .reload import Changes
+
         changes = Changes()
         await self._call("reload", (spec, changes))
         return changes

@@ -10,7 +10,6 @@ from attrs import field
 
 from treewarden.agents.core.exit import Exit, Failure
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState, advance
-from treewarden.agents.core.limiter import Limiter
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import define
@@ -19,15 +18,17 @@ from treewarden.agents.ports import Alarm
 from treewarden.agents.slot import Slot
 
 from .common import Common
-from .core.decision import Decision, Policy
 from .core.event import ChildEnded
 from .core.first_crash import FirstCrash
 from .core.history import RestartHistory
-from .core.incident import Incident
-from .core.named import NamedAction
 from .core.spec import Spec
 
 if TYPE_CHECKING:
+    from treewarden.agents.core.limiter import Limiter
+
+    from .core.decision import Decision, Policy
+    from .core.incident import Incident
+    from .core.named import NamedAction
     from .fence import AgentLife
     from .supervisor import Supervisor
 
@@ -46,7 +47,7 @@ class Parent(Protocol):
 
     common: Common
     nursery: trio.Nursery
-    policy: Policy
+    policy: Policy | None
     actions: Mapping[str, NamedAction]
     """Those that may be performed by their names below it."""
 

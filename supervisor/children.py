@@ -18,9 +18,8 @@ from treewarden.agents.errors import ConfigurationError, Ignore
 
 from .bulk import start_in_order, stop_in_order
 from .child import Child, Incarnation, Parent
-from .core.case import cannot_read
 from .core.event import ChildEnded, ChildIgnored, ChildStarted, ChildStartFailed
-from .core.first_crash import FirstCrash
+from .core.exits import cannot_read
 from .core.signal import RestartFailed
 from .core.spec import BrutalKill, ChildSpec, Grace, RestartPolicy, Strategy
 from .fence import AgentLife, is_born_asleep
@@ -29,6 +28,7 @@ from .roster import Roster
 from .sleeper import Sleeper
 
 if TYPE_CHECKING:
+    from .core.first_crash import FirstCrash
     from .supervisor import Supervisor
 
 __all__ = ["Children", "describe_exit", "exit_name"]

@@ -22,12 +22,9 @@ from treewarden.agents.ports import Clock
 from treewarden.agents.slice import Rounds
 from treewarden.agents.slot import Slot
 
-from .core.challenger import Challenger
 from .core.event import Event
 from .core.first_crash import FirstCrash
-from .core.outcomes import Outcomes
 from .core.spec import ChildSpec
-from .dependencies import Dependencies
 from .journal.port import Commit, Journal
 from .journal.quiet import facts, told_later
 from .outage import Outage
@@ -37,6 +34,9 @@ from .replies import Replies
 from .timers import Timers
 
 if TYPE_CHECKING:
+    from .core.challenger import Challenger
+    from .core.outcomes import Outcomes
+    from .dependencies import Dependencies
     from .fence import AgentLife
     from .journal.codec import Codec
     from .roster import Roster
@@ -65,8 +65,6 @@ class Common:
     registry: Registry
     journal: Journal
     random: random.Random
-    outcomes: Outcomes = field(factory=Outcomes)
-    challenger: Challenger = field(factory=Challenger)
     rounds: Rounds = field(default=Factory(lambda common: Rounds(common.clock.now), takes_self=True))
     """How busy agents share the loop."""
     rows: Iterator[int] = field(factory=lambda: itertools.count(1))
@@ -99,13 +97,54 @@ class Common:
     codecs: dict[object, Codec] = field(factory=dict[object, "Codec"])
     relay: Relay = field(factory=Relay)
     outage: Outage = field(init=False)
-    dependencies: Dependencies = field(init=False)
+    _dependencies: Dependencies | None = field(default=None, init=False)
+    _outcomes: Outcomes | None = field(default=None, init=False)
+    _challenger: Challenger | None = field(default=None, init=False)
     _gathered: list[tuple[float, Event | FirstCrash]] | None = field(default=None, init=False)
     """What is noted for one commit."""
 
     def __attrs_post_init__(self) -> None:
         self.outage = Outage(self.journal, self.clock, self.timers, self.registry)
-        self.dependencies = Dependencies(self)
+
+    @property
+    def dependencies(self) -> Dependencies:
+        """Those that are broken."""
+        if self._dependencies is None:
+            from .dependencies import Dependencies  # here and below: with the first failure
+
+            self._dependencies = Dependencies(self)
+        return self._dependencies
+
+    @property
+    def any_broken(self) -> bool:
+        """Whether a dependency is broken."""
+        return self._dependencies is not None and self._dependencies.any_broken
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """What decisions came to."""
+        if self._outcomes is None:
+            from .core.outcomes import Outcomes
+
+            self._outcomes = Outcomes()
+        return self._outcomes
+
+    @outcomes.setter
+    def outcomes(self, outcomes: Outcomes) -> None:
+        self._outcomes = outcomes
+
+    @property
+    def challenger(self) -> Challenger:
+        """What labels have taught."""
+        if self._challenger is None:
+            from .core.challenger import Challenger
+
+            self._challenger = Challenger()
+        return self._challenger
+
+    @challenger.setter
+    def challenger(self, challenger: Challenger) -> None:
+        self._challenger = challenger
 
     def changed_at(self, path: Path, itself: float | None = None) -> float | None:
         """When the code of a slot was changed last, by itself (`itself`) or with everything above it."""

@@ -16,7 +16,6 @@ from .core.breaker import (
     CLOSED,
     PROBE_WITHIN,
     Breaker,
-    DependencyChanged,
     Passage,
     blames,
     disproves,
@@ -24,6 +23,7 @@ from .core.breaker import (
     probing,
     reopened,
 )
+from .core.event import DependencyChanged
 from .core.signal import Signal
 from .core.spec import ChildSpec
 from .core.symptom import trouble_in

@@ -34,9 +34,10 @@ from .core.event import Decided, Event, IncidentOpened, OutcomeObserved, SignalN
 from .core.fallback import BROKEN, RESTED_FOR, SLOW, SLOW_AFTER, checked, instead_of, is_foreign, name_of
 from .core.first_crash import FirstCrash, folded
 from .core.history import RestartHistory
-from .core.incident import Incident, Outcome
-from .core.ladder import Ladder
-from .core.named import NO_ACTIONS, NamedAction
+from .core.incident import Incident
+from .core.incident_events import Outcome
+from .core.ladder import Ladder, ladder
+from .core.named import NamedAction
 from .core.outcomes import learn
 from .core.policies import Otp
 from .core.signal import ActionFailed, ChildExited, Overloaded, Recovered, Reported, RestartFailed, Signal
@@ -59,28 +60,27 @@ _NO_CRASH: Final = frozenset({"Killed", "CommitFailed"})
 class Judge:
     """What a supervisor remembers for its decisions: its restarts, and what its children have shown lately."""
 
-    def __init__(self, spec: SupervisorSpec, policy: Policy, common: Common) -> None:
-        self.spec = spec
-        self.policy = checked(policy)
-        self.actions: Mapping[str, NamedAction] = NO_ACTIONS
-        """Those that are registered for all its children, here or above."""
+    def __init__(
+        self, spec: SupervisorSpec, policy: Policy | None, actions: Mapping[str, NamedAction], common: Common
+    ) -> None:
+        """Where nobody has named a policy, `ladder()` decides."""
         self._history = RestartHistory()
         self._window = Window()
         self._crashes: tuple[FirstCrash, ...] = ()
         """Those that neither of the two knows yet."""
-        self._first = _first_of(self.policy)
+        self.adopt(spec, policy, actions)
         self._common = common
         self._reported: dict[Path, set[str]] = {}
-        self._rests_until = -math.inf
-        """The policy was so slow that it is not asked before then."""
 
-    def adopt(self, spec: SupervisorSpec, policy: Policy, actions: Mapping[str, NamedAction]) -> None:
+    def adopt(self, spec: SupervisorSpec, policy: Policy | None, actions: Mapping[str, NamedAction]) -> None:
         """Go by new flags from now on."""
         self._fold()  # by the old ones
         self.spec = spec
-        self.policy = checked(policy)
+        self.policy = checked(ladder() if policy is None else policy)
         self._rests_until = -math.inf
+        """The policy was so slow that it is not asked before then."""
         self.actions = actions
+        """Those that are registered for all its children, here or above."""
         self._first = _first_of(self.policy)
 
     def _fold(self) -> None:

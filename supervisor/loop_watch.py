@@ -19,7 +19,6 @@ from treewarden.agents.core.values import frozen
 from treewarden.agents.life import Life
 
 from .child import Child, Incarnation
-from .core.fallback import name_of
 
 __all__ = ["Blocked", "LoopWatch", "runs_in_real_time"]
 
@@ -137,7 +136,11 @@ def where(frame: FrameType, seconds: float) -> Blocked | None:
             policy = step.f_locals.get("policy") if module.endswith(".judge") else None
             if not callee and not module.startswith(_AGENTS):
                 return None
-            return Blocked(path, callee, line, seconds, "" if policy is None else name_of(policy))
+            if policy is None:
+                return Blocked(path, callee, line, seconds)
+            from .core.fallback import name_of  # which whoever asks a policy has imported
+
+            return Blocked(path, callee, line, seconds, name_of(policy))
         step = step.f_back
     if frame.f_globals.get("__name__", "").startswith("trio."):
         return None

@@ -10,17 +10,13 @@ from treewarden.agents.core.lifecycle import SlotEvent, SlotState
 from treewarden.agents.errors import CheckpointRefused, JournalDamaged, UnknownKind
 
 from .child import Child
-from .core.checkpoint import Checkpoint
-from .core.decision import Decision
-from .core.diagnosing import diagnosis_of
 from .core.signal import RateLimitReached, Signal
 from .core.spec import ChildSpec
-from .core.symptom import trouble_in
 from .intake import close_by_half
-from .keeping import UNDO, go_back
 from .settling import SlotStore
 
 if TYPE_CHECKING:
+    from .core.checkpoint import Checkpoint
     from .supervisor import Supervisor
 
 __all__ = ["Remedies"]
@@ -37,7 +33,7 @@ class Remedies:
         self._common = supervisor.common
         self._broken: dict[str, tuple[str, float]] = {}
         """By trouble: the dependency that is down, and until when nobody tries it."""
-        self.attentive = self._common.dependencies.any_broken
+        self.attentive = self._common.any_broken
         """Something was broken here: from then on signals are looked at for it."""
 
     # -- intake
@@ -84,6 +80,8 @@ class Remedies:
         Of the users one tries when the time is over, and the others wait for how that goes. Those who declare nothing
         follow their first one; if that fails alike, the policy breaks again, which catches them before they start.
         """
+        from .core.symptom import trouble_in
+
         self.attentive = True
         users = self._common.dependencies.break_for_all(child, signal, dependency, seconds)
         trouble = trouble_in(signal)
@@ -114,6 +112,8 @@ class Remedies:
             return True
         if not self._broken:
             return False
+        from .core.symptom import trouble_in
+
         dependency, until = self._broken.get(trouble_in(signal), ("", 0.0))
         remaining = until - self._common.clock.now()
         if remaining <= 0:
@@ -166,6 +166,10 @@ class Remedies:
         """
         if child.slot is None:
             return
+        from .core.decision import Decision
+        from .core.diagnosing import diagnosis_of
+        from .keeping import go_back
+
         diagnosis = diagnosis_of(child.decision) if isinstance(child.decision, Decision) else None
         earlier = await self._earlier(child)
         for chosen in earlier[steps - 1 :]:
@@ -184,6 +188,8 @@ class Remedies:
         slot = child.slot
         if slot is None or not isinstance(slot.store, SlotStore):
             return []
+        from .keeping import UNDO
+
         store = slot.store
         if child.bad_from is None:
             child.bad_from = store.state_settled

@@ -9,7 +9,7 @@ from treewarden.agents.core.lifecycle import SlotEvent, SlotState
 
 from .child import Child
 from .core.action import Scope, affected, scope_of
-from .core.incident import Outcome
+from .core.incident_events import Outcome
 from .core.signal import RestartFailed
 from .orders import RetryDue
 

@@ -221,7 +221,7 @@ class Roster:
         if isinstance(child.spec, ChildSpec):
             child.slot = make_slot(child.path, child.spec, self._common, self._make)
             child.slot_for = child.spec
-            if child.spec.uses and self._common.dependencies.any_broken:
+            if child.spec.uses and self._common.any_broken:
                 self._common.dependencies.join(child)
 
     def reorder(self, specs: Sequence[Spec]) -> list[Child]:

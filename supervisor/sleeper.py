@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
-from attrs import define
-
 from treewarden.agents.agent import Agent, is_agent_class, overrides
 from treewarden.agents.core.durability import Volatile
 from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.core.values import define
 
 from .core.spec import ChildSpec, Grace, Spec
 

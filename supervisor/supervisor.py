@@ -7,9 +7,9 @@ beyond them (delays, rollbacks, throttles, holds) comes from the policy.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import CoroutineType
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import trio
 
@@ -21,28 +21,26 @@ from treewarden.agents.slot import Slot
 
 from .acting import Acting, Rest, wait_for
 from .answers import answer, start_dynamic
+from .at_need import AtNeed
 from .calls import Call
-from .child import NOT_STARTED, Child, Incarnation, Parent
+from .child import NOT_STARTED, Child, Parent
 from .children import Children, describe_exit, exit_name
-from .core.case import must_restart, not_kept
 from .core.check import check_supervisor
-from .core.decision import Policy
 from .core.event import SupervisorEnded, SupervisorStarted
-from .core.incident import Outcome
-from .core.named import NamedAction
+from .core.exits import must_restart, not_kept
+from .core.incident_events import Outcome
 from .core.signal import ChildExited, OperatorAsked, RateLimitReached, Recovered, Reported, RestartFailed, Signal
 from .core.spec import AutoShutdown, ChildSpec, RestartPolicy, Shared, Spec, Strategy, SupervisorSpec
 from .fence import AgentLife, is_for_above
-from .judge import Judge
 from .orders import Performed, RetryDue, StopSupervisor
-from .performing import Performing
 from .queue import Queue
 from .recovery import give_up, keep_in_hand, open_queue
 from .registry import Partitions, Pool
-from .reload import Changes
 from .remedies import Remedies
 from .restarts import Restarts
-from .topics import Topic
+
+if TYPE_CHECKING:
+    from .reload import Changes
 
 __all__ = ["Supervisor"]
 
@@ -54,25 +52,17 @@ _ORPHANS_WITHIN: Final = 5.0
 """Seconds that supervisors below one that was killed have to stop in order; then they are killed too."""
 
 
-class Supervisor(Incarnation):
+class Supervisor(AtNeed):
     """One incarnation of a supervisor. It is a child of the one above and the parent of those below."""
 
     nursery: trio.Nursery
 
     def __init__(self, child: Child, parent: Parent, number: int) -> None:
         super().__init__(child, parent, number)
-        assert isinstance(child.spec, SupervisorSpec)
-        self.spec: SupervisorSpec = child.spec
         self.path = child.path
-        self.common = parent.common
-        self.policy: Policy = self.spec.policy or parent.policy
         self.children = Children(self.path, self, self.spec.strategy, Supervisor)
-        self.judge = Judge(self.spec, self.policy, self.common)
         self.remedies = Remedies(self)
         self.restarts = Restarts(self)
-        self.performing = Performing(self)
-        self.actions: Mapping[str, NamedAction] = {**parent.actions, **self.spec.actions}
-        self.judge.actions = self.actions
         self.acting = Acting(self)
         self.busy = True
         """A start or stop is in progress: what arrives waits."""
@@ -186,6 +176,8 @@ class Supervisor(Incarnation):
             else:
                 registry.add_pool(self.path, Partitions(self.path, router, self._entries, registry))
         elif self.spec.topic is not None:
+            from .topics import Topic
+
             before = registry.lookup(self.path)
             topic = before if isinstance(before, Topic) else Topic(self.path, self.common)
             topic.declare(self.spec.topic)
@@ -212,7 +204,7 @@ class Supervisor(Incarnation):
                     failure=failure,
                 )
             )
-        self.performing.cancel_all()
+        self.cancel_actions()
         self.conclude(exit, tell=self._begun is None)
         self._refuse_calls(exit)
 
@@ -303,11 +295,7 @@ class Supervisor(Incarnation):
             self._queue.put(rest)
 
     def adopt(self, spec: SupervisorSpec) -> None:
-        """Go by new flags from now on; the specs of the children are the table's business."""
-        self.spec = spec
-        self.policy = spec.policy or self.parent.policy
-        self.actions = {**self.parent.actions, **spec.actions}
-        self.judge.adopt(spec, self.policy, self.actions)
+        super().adopt(spec)
         self.children.strategy = spec.strategy
         self._take_address()
 
@@ -392,7 +380,7 @@ class Supervisor(Incarnation):
             return None
         exit = await wait_for(self.acting.decide(child, signal))
         if isinstance(signal, Recovered) and self.judge.recovered(child, signal):
-            self.common.note(*self.judge.close(child, Outcome.FIXED))
+            self.close_incident(child, Outcome.FIXED)
         return exit
 
     # -- an end
@@ -442,7 +430,7 @@ class Supervisor(Incarnation):
         """OTP: a temporary child's entry goes, a transient one's stays; then a significant one may end us all."""
         if not is_clean(exit):
             await wait_for(self.acting.decide(child, self._exited(life, exit), life))
-        self.common.note(*self.judge.close(child, Outcome.UNOBSERVED))
+        self.close_incident(child, Outcome.UNOBSERVED)
         if life.in_hand is not None and life.slot is not None:
             give_up(life.slot, life.in_hand, describe_exit(exit), self.common)
         significant = child.spec.significant

@@ -1,4 +1,4 @@
-"""Commands of other processes, from the journal's file: taken, carried out, answered, each once."""
+"""One command of another process: carried out and answered, once."""
 
 from __future__ import annotations
 
@@ -32,33 +32,13 @@ from treewarden.supervisor.settling import SlotStore
 from .labelling import labels_of, said_of
 from .running import Tree
 
-__all__ = ["obey"]
+__all__ = ["Order"]
 
-_AT_ONCE: Final = 16
-"""Commands that are carried out side by side."""
 _ONCE: Final = frozenset({"tell", "signal", "perform", "roll_back", "checkpoint"})
 """What is not the same when it is done twice. `tell` is one of these where the mailbox is in memory."""
 
 
-async def obey(tree: Tree, common: Common) -> None:
-    """Carry out what other processes ask for, for as long as the tree is open. Each command has a task of its own."""
-    under_way: set[str] = set()
-    room = trio.Semaphore(_AT_ONCE)
-    async with trio.open_nursery() as nursery:
-
-        async def carry_out(row: CommandRow) -> None:
-            async with room:
-                await _Order(tree, common, row).carry_out()
-            under_way.discard(row.id)
-
-        while True:
-            for row in await common.journal.commands():
-                if row.id not in under_way:
-                    under_way.add(row.id)
-                    nursery.start_soon(carry_out, row)
-
-
-class _Order:
+class Order:
     """One command on its way to its answer."""
 
     def __init__(self, tree: Tree, common: Common, row: CommandRow) -> None:

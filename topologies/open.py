@@ -24,19 +24,15 @@ from treewarden.agents.ports import Clock
 from treewarden.agents.version import VERSION
 from treewarden.supervisor.bulk import collector_at_rest, give_up_starting
 from treewarden.supervisor.common import Common, LoopClock
-from treewarden.supervisor.core.challenger import teach_all
 from treewarden.supervisor.core.event import (
     EventsPruned,
     IncidentClosed,
+    OutcomeObserved,
     RolledBack,
     SignalNoted,
     TreeClosed,
     TreeOpened,
 )
-from treewarden.supervisor.core.fallback import SLOW
-from treewarden.supervisor.core.ladder import ladder
-from treewarden.supervisor.core.outcomes import learn
-from treewarden.supervisor.core.retention import EventRetention
 from treewarden.supervisor.core.signal import Reported
 from treewarden.supervisor.health import watch_progress
 from treewarden.supervisor.journal.port import Commit, Journal, Seq
@@ -45,13 +41,14 @@ from treewarden.supervisor.registry import Registry
 from treewarden.supervisor.timers import Timers
 
 from .code_digest import code_digest
-from .commanding import obey
 from .core.blueprint import Blueprint, walk
 from .errors import checked
+from .obeying import obey
 from .root import Root
 from .running import Tree
 
 if TYPE_CHECKING:
+    from treewarden.supervisor.core.retention import EventRetention
     from treewarden.supervisor.journal.anchoring import Anchoring
     from treewarden.supervisor.pruning import Pruning
 
@@ -59,6 +56,8 @@ __all__ = ["journal_in", "open_tree"]
 
 _LESSONS: Final = 5000
 """Events at the end of the journal that are read for outcomes when a tree opens."""
+_TELLING: Final = frozenset({"IncidentClosed", "OutcomeObserved", "RolledBack", "TreeOpened"})
+"""Kinds of events of which a tree that opens wants to know."""
 _LEAVE_WITHIN: Final = 60.0
 """Seconds that a tree has to stop in order when its block was left by an exception."""
 
@@ -117,7 +116,7 @@ async def open_tree(
             with _watched(common):
                 async with _one_error(), trio.open_nursery() as nursery:
                     nursery.start_soon(common.timers.run)
-                    root = Root(common, nursery, ladder(), blueprint)
+                    root = Root(common, nursery, None, blueprint)
                     try:
                         with collector_at_rest(size):
                             failed_start = await root.supervisor.start()
@@ -172,6 +171,8 @@ def _blocked(common: Common, blocked: Blocked) -> None:
         return
     if blocked.policy:  # a signal would have it decide once more
         facts = {"policy": blocked.policy, "line": blocked.line, "seconds": round(blocked.seconds, 3)}
+        from treewarden.supervisor.core.fallback import SLOW
+
         common.note(SignalNoted(path=blocked.path, kind=SLOW, severity=0.8, text=str(blocked), facts=facts))
         return
     supervisor = common.supervisors.get(blocked.path.parent)
@@ -246,10 +247,13 @@ async def _lessons(common: Common, blueprint: Blueprint) -> None:
         pruned = pruned_of(cut.event)
         common.outcomes, digest = pruned.outcomes, pruned.blueprint
         cursor = max(cursor, cut.event.through)
-    while records := await journal.read(cursor):
+    while records := await journal.read(cursor, kinds=_TELLING):
         for record in records:
-            common.outcomes = learn(common.outcomes, record.event, record.at)
             match record.event:
+                case OutcomeObserved():
+                    from treewarden.supervisor.core.outcomes import learn
+
+                    common.outcomes = learn(common.outcomes, record.event, record.at)
                 case TreeOpened(blueprint=blueprint_then):
                     digest = blueprint_then
                 case RolledBack(path=path, diagnosis=Diagnosis() as diagnosis):
@@ -260,7 +264,10 @@ async def _lessons(common: Common, blueprint: Blueprint) -> None:
                     pass
         cursor = records[-1].seq
     labels = await journal.labels()
-    common.challenger = teach_all(common.challenger, [record.event for record in labels])
+    if labels:
+        from treewarden.supervisor.core.challenger import teach_all
+
+        common.challenger = teach_all(common.challenger, [record.event for record in labels])
     if digest and digest != code_digest(blueprint):
         common.deployed[ROOT] = common.clock.now()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -11,10 +12,12 @@ from treewarden.agents.core.path import ROOT
 from treewarden.agents.errors import TreeFailed
 from treewarden.supervisor.child import Child, Incarnation
 from treewarden.supervisor.common import Common
-from treewarden.supervisor.core.decision import Policy
 from treewarden.supervisor.core.named import NO_ACTIONS, NamedAction
 from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.supervisor.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from treewarden.supervisor.core.decision import Policy
 
 __all__ = ["Root"]
 
@@ -22,7 +25,7 @@ __all__ = ["Root"]
 class Root:
     """What the root supervisor has for a parent."""
 
-    def __init__(self, common: Common, nursery: trio.Nursery, policy: Policy, spec: SupervisorSpec) -> None:
+    def __init__(self, common: Common, nursery: trio.Nursery, policy: Policy | None, spec: SupervisorSpec) -> None:
         self.common = common
         self.nursery = nursery
         self.policy = policy

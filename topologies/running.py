@@ -13,22 +13,13 @@ from treewarden.agents.core.label import Label
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import ConfigurationError, NoSuchSlot
-from treewarden.agents.process import ProcessAgent
 from treewarden.agents.ref import Ref
-from treewarden.supervisor.bus import follow
-from treewarden.supervisor.calls import SupervisorRef
 from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.checkpoint import Checkpoint, Search
-from treewarden.supervisor.core.diff import Change
 from treewarden.supervisor.core.event import ActionPerformed, Event, SignalNoted, TreeReloaded
-from treewarden.supervisor.core.retention import EventRetention
 from treewarden.supervisor.core.signal import OperatorAsked, Recovered, report_of
-from treewarden.supervisor.draining import Drained, drain
 from treewarden.supervisor.journal.port import START, DeadRow, Opened, Record, Seq, Survey
-from treewarden.supervisor.keeping import difference, keep
-from treewarden.supervisor.replaying import replay
 from treewarden.supervisor.supervisor import Supervisor
-from treewarden.supervisor.watching import Ended, watch
 
 from .core.blueprint import Blueprint
 from .errors import checked
@@ -36,7 +27,11 @@ from .root import Root
 from .slot_status import SlotStatus, statuses
 
 if TYPE_CHECKING:
+    from treewarden.supervisor.calls import SupervisorRef
+    from treewarden.supervisor.core.diff import Change
+    from treewarden.supervisor.draining import Drained
     from treewarden.supervisor.pruning import CutPlan, Pruning
+    from treewarden.supervisor.watching import Ended
 
 __all__ = ["Tree"]
 
@@ -72,6 +67,8 @@ class Tree:
 
     def supervisor(self, path: str = "/") -> SupervisorRef:
         """The supervisor at `path`, for calls to it."""
+        from treewarden.supervisor.calls import SupervisorRef
+
         return SupervisorRef(_path(path), self._common.supervisors.get)
 
     # -- signals
@@ -143,6 +140,8 @@ class Tree:
 
         Raises `NoSuchSlot`.
         """
+        from treewarden.agents.process import ProcessAgent
+
         subject = _path(path)
         self._supervisor_of(subject)
         slot = self._common.registry.get(subject)
@@ -161,6 +160,8 @@ class Tree:
         is not there any more, if it ended within the last 5,000 events. The iterator goes on over restarts for as long
         as the tree is open; cancelling a wait for the next end leaves none out. Entering raises `NoSuchSlot`.
         """
+        from treewarden.supervisor.watching import watch
+
         return watch(self._common, _path(path))
 
     async def dead_letters(self, path: str | None = None, limit: int = 100) -> tuple[DeadRow, ...]:
@@ -187,6 +188,8 @@ class Tree:
         cannot take it; `MailboxFull`; `CommitFailed`. Then it still is a dead letter. Cancelled while it waits for
         room: likewise; later: it was put back.
         """
+        from treewarden.supervisor.replaying import replay
+
         return await replay(self._common, message, within)
 
     # -- states that are kept
@@ -202,6 +205,8 @@ class Tree:
         Raises `NoSuchSlot`, `CheckpointRefused` for an agent of which nothing has settled or that keeps its state in
         memory, `ConfigurationError` for a name or a tag that is not one line of text, `CommitFailed`.
         """
+        from treewarden.supervisor.keeping import keep
+
         try:
             label = Label(name, description, tuple(tags))
         except ValueError as error:
@@ -232,6 +237,8 @@ class Tree:
     async def diff(self, before: int, after: int | None = None) -> tuple[Change, ...]:
         """What differs between the states of two checkpoints, by number; `after` None is the agent's state as it last
         settled. Raises `CheckpointRefused` for a number that no checkpoint has (any more)."""
+        from treewarden.supervisor.keeping import difference
+
         return await difference(self._common, before, after)
 
     async def roll_back(self, path: str, *, to: int | str | None, by: str = "operator") -> Checkpoint | None:
@@ -275,6 +282,8 @@ class Tree:
         Cancelled: what was cut off stays so. Raises `ConfigurationError` for numbers that cannot be, and `JournalError`
         for events that cannot be read: then nothing was given up.
         """
+        from treewarden.supervisor.core.retention import EventRetention
+
         try:
             retention = EventRetention(last=last, within=within, past_checkpoints=past_checkpoints)
         except ValueError as error:
@@ -301,6 +310,8 @@ class Tree:
         opens and the ticks go on; later: the stopping goes on. Raises `NoSuchSlot`, `ConfigurationError` for a limit
         that is none, `SupervisorGone` if the supervisor above ends meanwhile.
         """
+        from treewarden.supervisor.draining import drain
+
         parsed = _path(path)
         if parsed != ROOT:
             self._supervisor_of(parsed)
@@ -349,6 +360,8 @@ class Tree:
 
     def events(self, after: Seq = START) -> AbstractAsyncContextManager[AsyncIterator[Record]]:
         """Committed events after `after`, and those to come (see `supervisor.bus.follow`)."""
+        from treewarden.supervisor.bus import follow
+
         return follow(self._common.journal, after)
 
     def _supervisor_of(self, path: Path) -> Supervisor:

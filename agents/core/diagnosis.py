@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from .message import MessageId
+from .values import frozen
 
 __all__ = ["Diagnosis"]
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from attrs import Attribute, evolve, field, frozen
+from attrs import Attribute, evolve, field
+
+from .values import frozen
 
 __all__ = ["IntakeLimit", "Limiter", "adapt", "cut"]
 

@@ -8,7 +8,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import Attribute, define, field, frozen
+from attrs import Attribute, field
+
+from .values import define, frozen
 
 __all__ = ["Cycle", "LoopLimit", "Loops", "digest_of", "period_in"]
 

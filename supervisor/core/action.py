@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from functools import cache
 from typing import Any, Final, TypeAlias
 
 from attrs import fields
@@ -150,7 +151,6 @@ _NAMES: Final[dict[type[Action], str]] = {
     Stop: "stop",
     Escalate: "escalate",
 }
-_FIELDS: Final = {kind: tuple(field.name for field in fields(kind)) for kind in _NAMES}
 _DECLARED: Final = {
     Strategy.ONE_FOR_ONE: Scope.ONE,
     Strategy.DYNAMIC: Scope.ONE,
@@ -168,10 +168,15 @@ def action_name(action: Action | type[Action]) -> str:
 
 def details(action: Action) -> Mapping[str, Any]:
     """The action's fields as plain data, for the journal; a scope by its name."""
-    found = {name: getattr(action, name) for name in _FIELDS[type(action)]}
+    found = {name: getattr(action, name) for name in _fields(type(action))}
     if isinstance(action, Restart):
         found["scope"] = action.scope.name.lower()
     return found
+
+
+@cache
+def _fields(kind: type[Action]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def scope_of(strategy: Strategy) -> Scope:

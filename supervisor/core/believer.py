@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from attrs import field, frozen
+from attrs import field
+
+from treewarden.agents.core.values import frozen
 
 from .action import (
     Action,

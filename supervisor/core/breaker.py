@@ -21,7 +21,6 @@ __all__ = [
     "LONGEST",
     "PROBE_WITHIN",
     "Breaker",
-    "DependencyChanged",
     "Passage",
     "blames",
     "disproves",
@@ -63,22 +62,6 @@ class Breaker:
 
 
 CLOSED: Final = Breaker()
-
-
-@frozen(kw_only=True)
-class DependencyChanged:
-    """A dependency was broken for all its users, is tried by one of them, or may be used by everybody again."""
-
-    path: Path
-    """Whose trouble led to it, or who tries."""
-    dependency: str
-    passage: str
-    """`open`, `half_open` or `closed`."""
-    users: tuple[Path, ...] = ()
-    """Who waits, or waited."""
-    seconds: float = 0.0
-    """How long nobody tries."""
-    why: str = ""
 
 
 def opened(before: Breaker, now: float, seconds: float) -> Breaker:

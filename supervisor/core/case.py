@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from attrs import field
 
-from treewarden.agents.core.exit import Exit, Failed, Failure, is_clean
 from treewarden.agents.core.values import frozen
 
 from .challenger import Challenger
 from .confidence import Belief, believe, modest, p_fix
 from .context import Context, read_context, read_symptoms
+from .exits import cannot_read, must_restart, not_kept
 from .history import RestartHistory
 from .incident import Incident
 from .named import NO_ACTIONS, NamedAction, knowing
 from .outcomes import Confidence, Outcomes
 from .signal import ActionFailed, ChildExited, RestartFailed, Signal
-from .spec import ChildSpec, Intensity, RestartPolicy, Restore, Spec, Strategy
+from .spec import ChildSpec, Intensity, Restore, Spec, Strategy
 from .symptom import Symptom, kind_of
 from .window import Window
 
-__all__ = ["Case", "cannot_read", "counts", "is_damaged", "must_restart", "not_kept"]
-
-NOT_KEPT: Final = "CommitFailed"
-"""The type of the failure of a life whose settle the journal did not keep."""
-DAMAGED: Final = "JournalDamaged"
-UNREAD: Final = frozenset({"UnknownKind", DAMAGED})
-"""Types of the failure of a start on stored data that the code at hand cannot read, or that is not what was written."""
+__all__ = ["Case", "counts"]
 
 
 @frozen(kw_only=True)
@@ -133,32 +126,9 @@ class Case:
         return min(1.0, max(0, before) / max(1, self.intensity.max_restarts))
 
 
-def must_restart(restart: RestartPolicy, exit: Exit) -> bool:
-    """Whether a child of this restart type comes back after this exit: OTP's table."""
-    if restart is RestartPolicy.TRANSIENT:
-        return not is_clean(exit)
-    return restart is RestartPolicy.PERMANENT
-
-
 def counts(signal: Signal, spec: Spec) -> bool:
     """Whether the restart that `signal` leads to counts towards the intensity: exits that are followed by one, and
     restarts that failed. A hang, `Recycle` and operators do not count."""
     if isinstance(signal, ChildExited):
         return must_restart(spec.restart, signal.exit) and not not_kept(signal.exit)
     return isinstance(signal, RestartFailed) and not cannot_read(signal.failure)
-
-
-def cannot_read(failure: Failure) -> bool:
-    """Whether this start failed on stored data of an unknown class or version, or damaged. Another attempt would fail
-    alike."""
-    return failure.type.rpartition(".")[2] in UNREAD
-
-
-def is_damaged(failure: Failure) -> bool:
-    """Whether this start failed on stored data that is not what was written."""
-    return failure.type.rpartition(".")[2] == DAMAGED
-
-
-def not_kept(exit: Exit) -> bool:
-    """Whether a life was ended because its settle was not kept: no fault of the agent's, and no restart of its own."""
-    return isinstance(exit, Failed) and exit.failure.type == NOT_KEPT

@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from attrs import evolve, field, frozen
+from attrs import evolve, field
+
+from treewarden.agents.core.values import frozen
 
 from .confidence import Belief
 from .event import IncidentLabelled

@@ -11,7 +11,8 @@ from attrs import Attribute, field
 from treewarden.agents.core.values import frozen
 
 from .action import action_name
-from .incident import Incident, Outcome
+from .incident import Incident
+from .incident_events import Outcome
 from .likelihoods import CAUSES, SHIPPED, Cause, Likelihoods, started
 from .symptom import Symptom
 

@@ -12,9 +12,10 @@ from treewarden.agents.core.exit import describe as describe_error
 from treewarden.agents.core.values import frozen
 
 from .action import Action, Restart, Resume, Throttle, action_name, details, scope_of
-from .case import Case, counts, must_restart
+from .case import Case, counts
 from .context import Context
 from .event import Decided, RejectedOption
+from .exits import must_restart
 from .guards import Declined, Option, forbids, forced, lifted
 from .history import RestartHistory, delay
 from .incident import Attempt, Incident, note

@@ -13,10 +13,10 @@ from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 
-from .breaker import DependencyChanged
 from .incident_events import (
     ActionPerformed,
     Decided,
+    DependencyChanged,
     IncidentClosed,
     IncidentLabelled,
     IncidentOpened,

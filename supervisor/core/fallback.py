@@ -7,9 +7,10 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from attrs import fields, frozen
+from attrs import fields
 
 from treewarden.agents.core.exit import describe, leaves
+from treewarden.agents.core.values import frozen
 
 from .action import Action, Scope, action_name
 from .believer import Believer

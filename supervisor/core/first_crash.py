@@ -8,6 +8,7 @@ asks for the grounds, by the same functions that decide about everything else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from attrs import field
 
@@ -16,17 +17,17 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import define
 
 from .action import Restart
-from .case import Case
-from .challenger import Challenger
-from .decision import Decision, Policy, counted, decide, to_event
 from .event import ChildEnded, ChildStarted, DeadLettered, Decided, Event, IncidentOpened
 from .history import RestartHistory
-from .incident import open_incident, opened_event
-from .named import NamedAction
-from .outcomes import Outcomes
 from .signal import ChildExited
 from .spec import ChildSpec, Intensity, Strategy
-from .window import Window
+
+if TYPE_CHECKING:
+    from .challenger import Challenger
+    from .decision import Decision, Policy
+    from .named import NamedAction
+    from .outcomes import Outcomes
+    from .window import Window
 
 __all__ = ["FirstCrash", "folded"]
 
@@ -85,6 +86,10 @@ class FirstCrash:
     def decision(self) -> Decision:
         """The decision with its grounds."""
         if self._decision is None:
+            from .case import Case  # here and below: most trees start and end without a crash
+            from .decision import decide
+            from .incident import open_incident
+
             history, window = folded(self.history, self.window, (*self.before, self))
             signal = self.signal
             case = Case(
@@ -125,6 +130,9 @@ class FirstCrash:
     def facts(self) -> tuple[Event, ...]:
         """What is to be journaled of it, in this order; each comes to the same whenever it is asked for."""
         if not self._facts:
+            from .decision import to_event
+            from .incident import opened_event
+
             decision = self.decision
             opened = IncidentOpened.later(opened_event, decision.case.incident)
             facts: list[Event] = [self.ended, opened, Decided.later(to_event, decision)]
@@ -139,6 +147,8 @@ class FirstCrash:
 
 def folded(history: RestartHistory, window: Window, crashes: Iterable[FirstCrash]) -> tuple[RestartHistory, Window]:
     """The two with these crashes, which came after all that they know."""
+    from .decision import counted
+
     for crash in crashes:
         signal = crash.signal
         history, _ = counted(crash.policy, signal, crash.spec, crash.intensity, history, _NONE)

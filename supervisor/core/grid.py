@@ -13,7 +13,8 @@ from treewarden.agents.core.path import Path
 
 from .action import Action, Break, Restart, Resume, RollBack, SetAside, Throttle
 from .case import Case
-from .incident import Incident, Outcome, join, judge, note, open_incident, verdict
+from .incident import Incident, join, judge, note, open_incident, verdict
+from .incident_events import Outcome
 from .signal import (
     ActionFailed,
     ChildExited,

@@ -26,7 +26,8 @@ from .action import (
     Throttle,
     scope_of,
 )
-from .case import Case, cannot_read, is_damaged, must_restart, not_kept
+from .case import Case
+from .exits import cannot_read, is_damaged, must_restart, not_kept
 from .history import delay
 from .signal import ActionFailed, ChildExited, OperatorAsked, RateLimitReached, Recovered, RestartFailed
 from .spec import Backoff, ChildSpec, RestartPolicy

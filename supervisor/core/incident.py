@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Final, TypeAlias
 
 from attrs import evolve
@@ -14,6 +13,7 @@ from treewarden.agents.core.values import frozen
 
 from .action import Action, Break, FallBack, Perform, Recycle, Restart, RollBack, SetAside, action_name
 from .event import IncidentClosed, IncidentOpened, OutcomeObserved
+from .incident_events import Outcome
 from .latest import Latest
 from .likelihoods import started
 from .signal import ActionFailed, ChildExited, OperatorAsked, Overloaded, Recovered, Reported, RestartFailed, Signal
@@ -24,7 +24,6 @@ __all__ = [
     "Attempt",
     "Growth",
     "Incident",
-    "Outcome",
     "close",
     "join",
     "judge",
@@ -40,17 +39,6 @@ KEPT: Final = 32
 _Names: TypeAlias = tuple[str, ...]
 _MEMORY: Final = frozenset({"memory", "memory_slope", "memory_leak"})
 _QUEUE: Final = frozenset({"queue", "queue_depth", "queue_age"})
-
-
-class Outcome(StrEnum):
-    """What became of an attempt."""
-
-    FIXED = "fixed"
-    """The slot was stable afterwards."""
-    FAILED = "failed"
-    """The trouble came back."""
-    UNOBSERVED = "unobserved"
-    """Something else ended it first, so nobody knows; nothing is learned from these."""
 
 
 @frozen

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field
 
 from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import frozen
 
 from .later import Later
 
 __all__ = [
     "ActionPerformed",
     "Decided",
+    "DependencyChanged",
     "IncidentClosed",
     "IncidentLabelled",
     "IncidentOpened",
     "IntakeChanged",
+    "Outcome",
     "OutcomeObserved",
     "RejectedOption",
     "SignalNoted",
     "Tried",
 ]
+
+
+class Outcome(StrEnum):
+    """What became of an attempt."""
+
+    FIXED = "fixed"
+    """The slot was stable afterwards."""
+    FAILED = "failed"
+    """The trouble came back."""
+    UNOBSERVED = "unobserved"
+    """Something else ended it first, so nobody knows; nothing is learned from these."""
 
 
 @frozen(kw_only=True)
@@ -170,3 +185,19 @@ class IncidentLabelled:
     tried: tuple[Tried, ...] = ()
     rehearsed: bool = False
     """It was no trouble of this tree, but of a chaos run: something to learn from, and no proof."""
+
+
+@frozen(kw_only=True)
+class DependencyChanged:
+    """A dependency was broken for all its users, is tried by one of them, or may be used by everybody again."""
+
+    path: Path
+    """Whose trouble led to it, or who tries."""
+    dependency: str
+    passage: str
+    """`open`, `half_open` or `closed`."""
+    users: tuple[Path, ...] = ()
+    """Who waits, or waited."""
+    seconds: float = 0.0
+    """How long nobody tries."""
+    why: str = ""

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Final, TypeAlias, cast
 
-from attrs import evolve, field, frozen
+from attrs import evolve, field
+
+from treewarden.agents.core.values import frozen
 
 from .event import IncidentLabelled
 from .likelihoods import CAUSES, SHIPPED, Cause, Likelihoods, Row, started

@@ -6,17 +6,18 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from attrs import Attribute, evolve, field
 
 from treewarden.agents.core.values import frozen
 
-from .likelihoods import CAUSES, UNKNOWN, Cause, Likelihoods, Row
+if TYPE_CHECKING:
+    from .likelihoods import Likelihoods, Row
 
 __all__ = ["NO_ACTIONS", "RESERVED", "NamedAction", "helps_by_cause", "knowing", "named_actions"]
 
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+_NAME: Final = r"[a-z][a-z0-9_]*"
 RESERVED: Final = frozenset({
     "any", "break", "escalate", "fall_back", "hold", "perform", "recycle", "restart", "restart_all", "restart_rest",
     "resume", "roll_back", "set_aside", "stop", "throttle",
@@ -37,6 +38,8 @@ def _limit(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 
 def _shares(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    from .likelihoods import Cause  # here and below: most trees register no actions, and start without it
+
     if not isinstance(value, Mapping):
         raise ValueError(f"{attribute.name} is {value!r}; give {{'overload': 0.7}}")
     for cause, share in cast("Mapping[Any, Any]", value).items():
@@ -73,7 +76,7 @@ def named_actions(given: Any) -> Mapping[str, NamedAction]:
         raise ValueError(f"actions is {given!r:.80}; give {{'cache_warmup': function}}")
     found: dict[str, NamedAction] = {}
     for name, action in cast("Mapping[Any, Any]", given).items():
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not re.fullmatch(_NAME, name):
             raise ValueError(f"actions has {name!r}; name an action in lower case, as in 'cache_warmup'")
         if name in RESERVED:
             raise ValueError(f"actions has {name!r}, which has a meaning already; name it differently")
@@ -86,6 +89,8 @@ def named_actions(given: Any) -> Mapping[str, NamedAction]:
 
 def helps_by_cause(action: NamedAction) -> Row:
     """P(the action ends an incident | cause), in the order of `Cause`."""
+    from .likelihoods import CAUSES, UNKNOWN
+
     if not action.helps:
         return UNKNOWN
     return cast("Row", tuple([float(action.helps.get(cause, _ELSEWHERE)) for cause in CAUSES]))

@@ -7,7 +7,7 @@ from operator import mul
 from types import MappingProxyType
 from typing import Final
 
-from attrs import frozen
+from treewarden.agents.core.values import frozen
 
 from .confidence import AGAIN, Belief, p_fix
 

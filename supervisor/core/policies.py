@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from attrs import frozen
-
 from treewarden.agents.core.exit import Failure
+from treewarden.agents.core.values import frozen
 
 from .action import Hold, Restart, Resume, Throttle, scope_of
 from .case import Case

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, field
+
+from treewarden.agents.core.values import frozen
 
 from .chain import GENESIS, Fault, FaultKind, Head
 from .event import EventsPruned

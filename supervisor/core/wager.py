@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from attrs import frozen
+from treewarden.agents.core.values import frozen
 
 __all__ = ["Wager"]
 

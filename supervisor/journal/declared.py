@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from enum import Enum
-from typing import Annotated, Any, Final, Literal, NewType, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    NewType,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import attrs
-import cattrs
 from attrs import field
-from cattrs.errors import BaseValidationError
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError
 
-from .scalars import SCALARS, Mismatch, Shape, mismatch
+from .scalars import NONE, SCALARS, Mismatch, Shape, mismatch
 from .shapes import PLAIN, enum_shape, items_shape, literal_shape, mapping_shape, record_shape, union_shape
 
-__all__ = ["Declared", "OtherVersion", "Versions", "kind_of"]
+if TYPE_CHECKING:
+    from .structuring import Structuring
+
+__all__ = ["Declared", "OtherVersion", "Versions", "kind_of", "version_of"]
 
 _VERSION_KEY: Final = "$v"
 """Where an inner value keeps the version of its class, if that is not 1. A root's version is stored beside it."""
@@ -29,8 +42,9 @@ _VERSION_KEY: Final = "$v"
 def kind_of(declared: Any) -> str:
     """The name under which values of this type are stored: `module:QualName` for a class of the user's."""
     if isinstance(declared, type) and get_origin(declared) is None:
-        if declared in SCALARS or declared is type(None):
-            return SCALARS[None if declared is type(None) else declared].name
+        known = NONE if declared is type(None) else _scalar(declared)
+        if known is not None:
+            return known.name
         return f"{declared.__module__}:{declared.__qualname__}"
     return repr(declared).replace("typing.", "")
 
@@ -87,9 +101,7 @@ class Declared:
         self._shapes: dict[Any, Shape] = {}
         self._bodies: dict[type, Shape] = {}
         self._versions: dict[type, Versions] = {}
-        self._converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
-        self._converter.register_unstructure_hook_factory(_always, self._unstructure_hook)
-        self._converter.register_structure_hook_factory(_always, self._structure_hook)
+        self._structuring: Structuring | None = None
 
     def members(self, declared: Any) -> Iterator[Any]:
         """The types that values of `declared` have: the members of a union, else itself."""
@@ -118,22 +130,14 @@ class Declared:
         except TypeError:  # not hashable, so not a type
             raise _refused(declared) from None
         if known is None:
-            known = self._new(declared)
-            self._know(declared, known)
+            known = self._shapes[declared] = self._new(declared)
         return known
-
-    def _know(self, declared: Any, shape: Shape) -> None:
-        self._shapes[declared] = shape
-        if isinstance(declared, type):
-            # By name: cattrs looks at its own hooks for int, str and their like before it asks a factory.
-            self._converter.register_unstructure_hook(declared, shape.encode)
-            self._converter.register_structure_hook(declared, self._structure_hook(declared))
 
     def _new(self, declared: Any) -> Shape:
         if declared is Any or declared is object:
             return PLAIN
         if declared is None or declared is type(None):
-            return SCALARS[None]
+            return NONE
         origin, arguments = get_origin(declared), get_args(declared)
         if origin is None and isinstance(declared, type):
             return self._of_class(declared)
@@ -159,8 +163,9 @@ class Declared:
         raise _refused(declared)
 
     def _of_class(self, kind: type[Any]) -> Shape:
-        if kind in SCALARS:
-            return SCALARS[kind]
+        known = _scalar(kind)
+        if known is not None:
+            return known
         if issubclass(kind, Enum):
             return enum_shape(kind, kind_of(kind))
         if kind in (tuple, list, set, frozenset):
@@ -175,23 +180,21 @@ class Declared:
         name = kind_of(kind)
         versions = _versions_of(kind)
         declared = _declared_fields(kind)
+        named = _parameters(kind)
 
         def encode(value: Any) -> Any:
             if type(value) is not kind:
                 raise mismatch(name, value)
             try:
-                return write(value)
+                return {field_name: write(getattr(value, field_name)) for field_name, write in writes}
             except Mismatch:
                 raise self._field_at_fault(value, fields) from None
 
         def decode(data: Any) -> Any:
-            _check_fields(name, data)
-            try:
-                return read(data, kind)
-            except BaseValidationError as error:
-                raise Mismatch("; ".join(cattrs.transform_error(error, name, _sentence))) from error
-            except Exception as error:  # the class's own checks
-                raise Mismatch(f"{name} refused it: {error!r}") from error
+            if data.__class__ is dict and data.keys() == fields.keys():
+                with suppress(Exception):  # what is wrong is said below
+                    return kind(**{named[field_name]: read(data[field_name]) for field_name, read in reads})
+            return self._structured(kind, name, declared.values(), _check_fields(name, data))
 
         def encode_inner(value: Any) -> Any:
             return {**encode(value), _VERSION_KEY: versions.now}
@@ -208,10 +211,10 @@ class Declared:
         self._bodies[kind] = body
         self._versions[kind] = versions
         # Known before its fields are looked at: they may hold the class itself.
-        self._know(kind, Shape(name, (kind,), encode_inner if versions.now > 1 else encode, decode_inner))
+        self._shapes[kind] = Shape(name, (kind,), encode_inner if versions.now > 1 else encode, decode_inner)
         fields = self._fields(name, declared)
-        write = make_dict_unstructure_fn(kind, self._converter)
-        read = make_dict_structure_fn(kind, self._converter)
+        writes = tuple((field_name, shape.encode) for field_name, shape in fields.items())
+        reads = tuple((field_name, shape.decode) for field_name, shape in fields.items())
         return self._shapes[kind]
 
     def _fields(self, name: str, declared: Mapping[str, Any]) -> dict[str, Shape]:
@@ -233,12 +236,13 @@ class Declared:
                 return found.within(f".{name}")
         return mismatch(kind_of(type(value)), value)
 
-    def _unstructure_hook(self, declared: Any) -> Callable[[Any], Any]:
-        return self.shape(declared).encode
+    def _structured(self, kind: type[Any], name: str, types: Iterable[Any], data: dict[str, Any]) -> Any:
+        """What `data` says of `kind`, if it has not exactly its fields, or something is wrong with one."""
+        if self._structuring is None:
+            from .structuring import Structuring  # cattrs, which most processes never need
 
-    def _structure_hook(self, declared: Any) -> Callable[[Any, Any], Any]:
-        decode = self.shape(declared).decode
-        return lambda data, _: decode(data)
+            self._structuring = Structuring(self.shape)
+        return self._structuring.structured(kind, name, types, data)
 
 
 def _declared_fields(kind: type[Any]) -> dict[str, Any]:
@@ -256,15 +260,18 @@ def _declared_fields(kind: type[Any]) -> dict[str, Any]:
         ) from error
 
 
+def _parameters(kind: type[Any]) -> dict[str, str]:
+    """What its constructor calls each of its fields."""
+    if attrs.has(kind):
+        return {attribute.name: attribute.alias or attribute.name for attribute in attrs.fields(kind)}
+    return {attribute.name: attribute.name for attribute in dataclasses.fields(kind)}
+
+
 def _check_fields(name: str, data: Any) -> dict[str, Any]:
     found = data.__class__
     if found is not dict:
         raise mismatch(name, data)
     return data
-
-
-def _always(_declared: Any) -> bool:
-    return True
 
 
 def _unwrapped(declared: Any) -> Any:
@@ -279,12 +286,26 @@ def _unwrapped(declared: Any) -> Any:
             return declared
 
 
-def _versions_of(kind: type) -> Versions:
-    name = kind_of(kind)
+def _scalar(kind: type) -> Shape | None:
+    """How values of this type are stored, if it is one that holds no others."""
+    if kind.__module__ in ("decimal", "uuid"):
+        from .exact_numbers import EXACT  # with modules that most processes do not have
+
+        return EXACT.get(kind)
+    return SCALARS.get(kind)
+
+
+def version_of(kind: type) -> int:
+    """The version that a class says it has. Raises `ConfigurationError` for what is none."""
     now: Any = getattr(kind, "__version__", 1)
-    upcasts: Any = getattr(kind, "__upcasts__", cast("Mapping[Any, Any]", {}))
     if type(now) is not int or now < 1:
-        raise ConfigurationError(f"{name}.__version__ is {now!r}; it must be a whole number, 1 or more")
+        raise ConfigurationError(f"{kind_of(kind)}.__version__ is {now!r}; it must be a whole number, 1 or more")
+    return now
+
+
+def _versions_of(kind: type) -> Versions:
+    name, now = kind_of(kind), version_of(kind)
+    upcasts: Any = getattr(kind, "__upcasts__", cast("Mapping[Any, Any]", {}))
     if not hasattr(upcasts, "items"):
         raise ConfigurationError(f"{name}.__upcasts__ is {upcasts!r}; it must map a version to a function")
     for version, upcast in upcasts.items():
@@ -293,14 +314,6 @@ def _versions_of(kind: type) -> Versions:
                 f"{name}.__upcasts__ has {version!r}; it must map versions from 1 to {now - 1} to functions"
             )
     return Versions(name, now, upcasts)
-
-
-def _sentence(error: BaseException, _declared: Any) -> str:
-    if isinstance(error, Mismatch):
-        return str(error)
-    if isinstance(error, KeyError):
-        return "a required field is missing"
-    return cattrs.v.format_exception(error, _declared)
 
 
 def _refused(declared: Any) -> ConfigurationError:

@@ -6,30 +6,26 @@ import binascii
 import pathlib
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from enum import Enum
 from functools import cache
+from inspect import get_annotations
 from typing import Any, Final, TypeAlias, cast
-from uuid import UUID
 
 import attrs
-import cattrs
-from cattrs.fns import identity
-from cattrs.gen import make_dict_unstructure_fn
 
-from treewarden.agents.core.path import Path
 from treewarden.agents.errors import JournalDamaged, UnknownKind
 
 from ..core.event import EVENTS, Event
 from .canonical import dump, dump_sorted, load
-from .declared import Declared, Versions
+from .declared import Declared, Versions, version_of
 from .scalars import Mismatch, Shape
 
-__all__ = ["OPEN_ENDED", "decode_event", "encode_event"]
+__all__ = ["decode_event", "encode_event", "is_open_ended"]
 
 Writer: TypeAlias = Callable[[Any], dict[str, Any]]
 
-_AS_THEY_ARE: Final = (str, int, bool, Path, float, None, type(None), float | None, int | None, str | None)
+_AS_THEY_ARE: Final = frozenset({"str", "int", "bool", "Path", "float", "float | None", "int | None", "str | None"})
+"""Declared types whose values are JSON data as they are."""
 
 
 def encode_event(event: Event) -> tuple[str, int, str]:
@@ -76,14 +72,21 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, timedelta):
         return value.total_seconds()
-    if isinstance(value, (Decimal, UUID, pathlib.PurePath)):
-        return str(value)
     if isinstance(value, bytes):
         return binascii.b2a_base64(value, newline=False).decode()
     kind = value.__class__
     if attrs.has(kind):
         return {attribute.name: _plain(getattr(value, attribute.name)) for attribute in attrs.fields(kind)}
+    if isinstance(value, pathlib.PurePath) or _is_of_library(value):
+        return str(value)
     raise TypeError(f"{value!r:.80} ({kind.__name__}) is no plain data; record numbers, texts and lists of them")
+
+
+def _is_of_library(value: object) -> bool:
+    from decimal import Decimal
+    from uuid import UUID
+
+    return isinstance(value, (Decimal, UUID))
 
 
 def _plain_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
@@ -97,10 +100,26 @@ def _plain_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 @cache
+def is_open_ended(event: type[Event]) -> bool:
+    """Whether it has facts of any type: what is read back may be of simpler types than what was committed."""
+    return any("Any" in str(note) for base in event.__mro__ for note in get_annotations(base).values())
+
+
+@cache
 def _writer(event: type[Event]) -> tuple[str, int, Writer]:
     if EVENTS.get(event.__name__) is not event:
         raise TypeError(f"{event.__name__} is not an event of the journal")
-    return event.__name__, _DECLARED.versions(event).now, make_dict_unstructure_fn(event, _CONVERTER)
+    names = tuple(attribute.name for attribute in attrs.fields(event) if attribute.init)
+    notes = {name: note for base in reversed(event.__mro__) for name, note in get_annotations(base).items()}
+    others = tuple(name for name in names if notes[name] not in _AS_THEY_ARE)
+
+    def write(value: Event) -> dict[str, Any]:
+        data = {name: getattr(value, name) for name in names}
+        for name in others:
+            data[name] = _plain(data[name])
+        return data
+
+    return event.__name__, version_of(event), write
 
 
 @cache
@@ -108,19 +127,4 @@ def _reader(event: type[Event]) -> tuple[Shape, Versions]:
     return _DECLARED.body(event), _DECLARED.versions(event)
 
 
-def _hook(declared: Any) -> Callable[[Any], Any]:
-    return identity if declared in _AS_THEY_ARE else _plain
-
-
-def _converter() -> cattrs.Converter:
-    converter = cattrs.Converter()
-    converter.register_unstructure_hook_factory(lambda _: True, _hook)
-    return converter
-
-
-_CONVERTER: Final = _converter()
 _DECLARED: Final = Declared()
-OPEN_ENDED: Final = frozenset(
-    event for event in EVENTS.values() if any("Any" in str(attribute.type) for attribute in attrs.fields(event))
-)
-"""Events with facts of any type: what is read back may be of simpler types than what was committed."""

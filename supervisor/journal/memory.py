@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 from typing import Final, TypeAlias
 
@@ -165,13 +166,18 @@ class MemoryJournal:
         await trio.lowlevel.checkpoint()
         return self._checkpoints.get(number)
 
-    async def read(self, after: Seq = START, limit: int = 500) -> Sequence[Record]:
+    async def read(
+        self, after: Seq = START, limit: int = 500, kinds: Collection[str] | None = None
+    ) -> Sequence[Record]:
         await trio.lowlevel.checkpoint()
         before = self._head - len(self._told)
         first = max(after - before, 0)
+        told = enumerate(page(self._told, first, self._head if kinds else first + limit), first + 1)
+        if kinds is not None:
+            told = ((place, (at, event)) for place, (at, event) in told if type(event).__name__ in kinds)
         return [
             Record(before + place, at, event, bisect_left(self._heads, before + place))
-            for place, (at, event) in enumerate(page(self._told, first, first + limit), first + 1)
+            for place, (at, event) in itertools.islice(told, limit)
         ]
 
     async def labels(self) -> Sequence[Record]:

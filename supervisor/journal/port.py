@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, TypeAlias
 
@@ -354,8 +354,10 @@ class Journal(Protocol):
         """One checkpoint with its state; None if it is not there (any more). Raises as `recover`."""
         ...
 
-    async def read(self, after: Seq = START, limit: int = 500) -> Sequence[Record]:
-        """Committed events after `after`, oldest first."""
+    async def read(
+        self, after: Seq = START, limit: int = 500, kinds: Collection[str] | None = None
+    ) -> Sequence[Record]:
+        """Committed events after `after`, oldest first; of some kinds only (`EVENTS` has the names), if asked for."""
         ...
 
     async def labels(self) -> Sequence[Record]:

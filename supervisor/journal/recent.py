@@ -7,7 +7,7 @@ from typing import Final
 
 from ..core.event import Event
 from .batch import EventRow
-from .event_codec import OPEN_ENDED, decode_event
+from .event_codec import decode_event, is_open_ended
 from .port import START, Record, Seq
 
 __all__ = ["Recent"]
@@ -47,7 +47,7 @@ class Recent:
         if isinstance(found, Record):
             return found
         (seq, at, _, kind, version, body, _, hash, epoch), event = found
-        if type(event) in OPEN_ENDED:
+        if is_open_ended(type(event)):
             event = decode_event(kind, version, body)
         record = Record(seq, at, event, epoch, hash.hex())
         self._events[position] = record

@@ -10,15 +10,13 @@ import binascii
 import pathlib
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from math import inf
 from typing import Any, Final, TypeAlias
-from uuid import UUID
 
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 
-__all__ = ["SCALARS", "Decode", "Encode", "Mismatch", "Shape", "mismatch"]
+__all__ = ["NONE", "SCALARS", "Decode", "Encode", "Mismatch", "Shape", "as_text", "mismatch"]
 
 Encode: TypeAlias = Callable[[Any], Any]
 Decode: TypeAlias = Callable[[Any], Any]
@@ -93,7 +91,7 @@ def _decode_float(data: Any) -> Any:
     raise mismatch("float", data)
 
 
-def _as_text(kind: type, parse: Callable[[str], Any], write: Callable[[Any], str] = str, name: str = "") -> Shape:
+def as_text(kind: type, parse: Callable[[str], Any], write: Callable[[Any], str] = str, name: str = "") -> Shape:
     """A type that has a text form which reads back as the same value."""
     name = name or kind.__name__
 
@@ -113,12 +111,6 @@ def _as_text(kind: type, parse: Callable[[str], Any], write: Callable[[Any], str
     return Shape(name, (kind,), encode, decode, text=True)
 
 
-def _decimal(value: Decimal) -> str:
-    if value.is_nan():
-        raise Mismatch("a Decimal that is NaN cannot be stored: it is not equal to what would be read back")
-    return str(value)
-
-
 def _encode_timedelta(value: Any) -> Any:
     if type(value) is timedelta:
         return [value.days, value.seconds, value.microseconds]
@@ -133,24 +125,22 @@ def _decode_timedelta(data: Any) -> timedelta:
             raise mismatch("timedelta", data)
 
 
-SCALARS: Final[dict[Any, Shape]] = {
+NONE: Final = Shape("None", (type(None),), _none, _none, bare=True)
+SCALARS: Final[dict[type, Shape]] = {
     bool: _same(bool),
     int: _same(int),
     str: _same(str, text=True),
-    None: Shape("None", (type(None),), _none, _none, bare=True),
     float: Shape("float", (float,), _encode_float, _decode_float, bare=True),
-    bytes: _as_text(
+    bytes: as_text(
         bytes,
         lambda data: binascii.a2b_base64(data, strict_mode=True),
         lambda value: binascii.b2a_base64(value, newline=False).decode(),
     ),
-    datetime: _as_text(datetime, datetime.fromisoformat, datetime.isoformat),
-    date: _as_text(date, date.fromisoformat, date.isoformat),
-    time: _as_text(time, time.fromisoformat, time.isoformat),
+    datetime: as_text(datetime, datetime.fromisoformat, datetime.isoformat),
+    date: as_text(date, date.fromisoformat, date.isoformat),
+    time: as_text(time, time.fromisoformat, time.isoformat),
     timedelta: Shape("timedelta", (timedelta,), _encode_timedelta, _decode_timedelta),
-    Decimal: _as_text(Decimal, Decimal, _decimal),
-    UUID: _as_text(UUID, UUID),
-    Path: _as_text(Path, Path, name="treewarden Path"),
-    pathlib.Path: _as_text(type(pathlib.Path()), pathlib.Path, name="pathlib.Path"),
-    pathlib.PurePosixPath: _as_text(pathlib.PurePosixPath, pathlib.PurePosixPath),
+    Path: as_text(Path, Path, name="treewarden Path"),
+    pathlib.Path: as_text(type(pathlib.Path()), pathlib.Path, name="pathlib.Path"),
+    pathlib.PurePosixPath: as_text(pathlib.PurePosixPath, pathlib.PurePosixPath),
 }

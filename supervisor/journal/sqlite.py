@@ -6,7 +6,7 @@ import math
 import pathlib
 import secrets
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Final, TypeVar
@@ -201,10 +201,12 @@ class SqliteJournal:
 
         return await self._ask(checkpoint)
 
-    async def read(self, after: Seq = START, limit: int = 500) -> Sequence[Record]:
-        recent = self._recent.after(after, limit)
+    async def read(
+        self, after: Seq = START, limit: int = 500, kinds: Collection[str] | None = None
+    ) -> Sequence[Record]:
+        recent = self._recent.after(after, limit) if kinds is None else None
         if recent is None:
-            return await self._ask(lambda connection: rows.records(connection, after, limit))
+            return await self._ask(lambda connection: rows.records(connection, after, limit, kinds=kinds))
         await trio.lowlevel.checkpoint()
         return recent
 

@@ -99,6 +99,8 @@ async def test_events_are_numbered_without_gaps(owner: Owner) -> None:
         ]
         assert [record.seq for record in await journal.read(1, 1)] == [2]
         assert await journal.read(3) == []
+        assert [record.seq for record in await journal.read(1, 1, kinds={type(records[0].event).__name__})] == [2]
+        assert await journal.read(kinds={"TreeClosed"}) == []
         assert journal.head == 3
 
 

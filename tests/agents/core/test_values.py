@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
+import subprocess
+import sys
+import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import pytest
@@ -111,3 +116,107 @@ def test_a_subclass_compares_what_it_has_added() -> None:
     assert Named(1, name="a") != Named(1, name="b")
     assert Named(1) != mine(1)
     assert repr(Named(1, name="a")) == "Named(x=1, y=0, note='', name='a')"
+
+
+def test_what_attrs_makes_later_is_what_it_makes() -> None:
+    """Asked in an order in which nothing has been made before."""
+
+    def made(frozen: Any, define: Any) -> list[Any]:
+        @frozen
+        class Base:
+            x: int
+            cells: ClassVar[list[int]] = []
+
+            def told(self) -> str:
+                return f"base {self.x}"
+
+        @frozen(kw_only=True)
+        class Below(Base):
+            y: int = field(default=0, validator=attrs.validators.ge(0))
+            x: int = 7
+
+            def told(self) -> Any:
+                return f"{super().told()} {type(self).__name__}"  # pyright: ignore[reportUnknownMemberType]
+
+            @property
+            def twice(self) -> Any:
+                return super().told() * 2  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+        @define
+        class Cell:
+            value: int = field(default=0, converter=int)
+
+            def __attrs_post_init__(self) -> None:
+                self.value += 1
+
+        cell = Cell("4")
+        cell.value = "9"
+        return [
+            str(inspect.signature(Below)).replace(" ", ""),
+            [(each.name, each.kw_only, each.inherited) for each in attrs.fields(Below)],
+            Below(y=2).told(),
+            Below().twice,
+            Below.__slots__,
+            Below.__match_args__,
+            cell,
+            copy.copy(Below(y=1)),
+            evolve(Below(), y=3),
+            weakref.ref(cell)() is cell,
+            Base.cells,
+            Below.__init__.__qualname__,
+            hasattr(Base(1), "__dict__"),
+        ]
+
+    ours, theirs = made(values.frozen, values.define), made(attrs.frozen, attrs.define)
+    assert [repr(each) for each in ours] == [repr(each) for each in theirs]
+
+
+def test_a_validator_and_a_missing_argument_are_heard_of() -> None:
+    frozen: Any = values.frozen
+
+    @frozen
+    class Share:
+        value: float = field(validator=attrs.validators.le(1))
+
+    with pytest.raises(TypeError, match="value"):
+        Share()
+    with pytest.raises(ValueError, match="must be <= 1"):
+        Share(2)
+    assert Share(1) == Share(1)
+
+
+def test_a_slot_takes_another_default_below() -> None:
+    define: Any = values.define
+
+    @define
+    class Above:
+        x: int = 1
+        y: int = 2
+
+    @define
+    class Below(Above):
+        y: int = 3
+
+    assert (Below().x, Below().y, Above().y) == (1, 3, 2)
+    assert Below.__slots__ == ()
+    assert not hasattr(Below(), "__dict__")
+
+
+def test_every_class_of_ours_can_be_made() -> None:
+    """What is wrong with a definition would be found out when the class is first used."""
+    program = (
+        "import attrs, importlib, pathlib, treewarden.agents, treewarden.supervisor, treewarden.topologies as last\n"
+        "found, top = 0, pathlib.Path(last.__file__).parent.parent\n"
+        "for folder in ('agents', 'supervisor', 'topologies'):\n"
+        "    for file in sorted((top / folder).rglob('*.py')):\n"
+        "        parts = file.relative_to(top).with_suffix('').parts\n"
+        "        name = '.'.join(['treewarden', *parts]).removesuffix('.__init__')\n"
+        "        if '__main__' in name or 'pytest_plugin' in name: continue\n"
+        "        module = importlib.import_module(name)\n"
+        "        for each in vars(module).values():\n"
+        "            if isinstance(each, type) and '__attrs_attrs__' in each.__dict__:\n"
+        "                found += len(attrs.fields(each)) >= 0\n"
+        "print(found)"
+    )
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert int(printed) > 200

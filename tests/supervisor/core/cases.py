@@ -30,7 +30,8 @@ from treewarden.supervisor.core.action import (
 from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.decision import Decision, Declined, Option, Policy, attempted, counted, decide
 from treewarden.supervisor.core.history import RestartHistory
-from treewarden.supervisor.core.incident import Incident, Outcome, join, judge, note, open_incident, verdict
+from treewarden.supervisor.core.incident import Incident, join, judge, note, open_incident, verdict
+from treewarden.supervisor.core.incident_events import Outcome
 from treewarden.supervisor.core.named import NamedAction
 from treewarden.supervisor.core.signal import (
     ActionFailed,

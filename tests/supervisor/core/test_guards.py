@@ -24,11 +24,12 @@ from treewarden.supervisor.core.action import (
     Throttle,
     action_name,
 )
-from treewarden.supervisor.core.case import Case, counts, must_restart
+from treewarden.supervisor.core.case import Case, counts
 from treewarden.supervisor.core.decision import (
     Declined,
     decide,
 )
+from treewarden.supervisor.core.exits import must_restart
 from treewarden.supervisor.core.guards import LONGEST_WAIT, forbids, retry_after
 from treewarden.supervisor.core.ladder import ladder
 from treewarden.supervisor.core.policies import otp

@@ -11,7 +11,6 @@ from treewarden.supervisor.core.action import Action, Break, Restart, Resume, Ro
 from treewarden.supervisor.core.event import IncidentClosed, IncidentOpened, OutcomeObserved
 from treewarden.supervisor.core.incident import (
     KEPT,
-    Outcome,
     close,
     join,
     judge,
@@ -20,6 +19,7 @@ from treewarden.supervisor.core.incident import (
     opened_event,
     verdict,
 )
+from treewarden.supervisor.core.incident_events import Outcome
 from treewarden.supervisor.core.signal import (
     OperatorAsked,
     RateLimitReached,

@@ -1,0 +1,74 @@
+"""What a supervisor has only once something has failed: it is most of what a process would import at its start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from .child import Child, Incarnation, Parent
+from .core.incident_events import Outcome
+from .core.spec import SupervisorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .core.decision import Policy
+    from .core.named import NamedAction
+    from .judge import Judge
+    from .performing import Performing
+    from .supervisor import Supervisor
+
+__all__ = ["AtNeed"]
+
+
+class AtNeed(Incarnation):
+    """The part of a `Supervisor` that judges failures."""
+
+    def __init__(self, child: Child, parent: Parent, number: int) -> None:
+        super().__init__(child, parent, number)
+        assert isinstance(child.spec, SupervisorSpec)
+        self.spec: SupervisorSpec = child.spec
+        self.common = parent.common
+        self.policy: Policy | None = self.spec.policy or parent.policy
+        self.actions: Mapping[str, NamedAction] = {**parent.actions, **self.spec.actions}
+        self._judge: Judge | None = None
+        self._performing: Performing | None = None
+
+    @property
+    def judge(self) -> Judge:
+        """Made, and imported, when it is first needed."""
+        if self._judge is None:
+            from .judge import Judge
+
+            self._judge = Judge(self.spec, self.policy, self.actions, self.common)
+        return self._judge
+
+    @property
+    def performing(self) -> Performing:
+        """As `judge`."""
+        if self._performing is None:
+            from .performing import Performing
+
+            self._performing = Performing(cast("Supervisor", self))
+        return self._performing
+
+    def runs_for(self, child: Child) -> bool:
+        """Whether an action that may help this child is under way."""
+        return self._performing is not None and self._performing.runs_for(child)
+
+    def cancel_actions(self) -> None:
+        """It has ended."""
+        if self._performing is not None:
+            self._performing.cancel_all()
+
+    def close_incident(self, child: Child, outcome: Outcome) -> None:
+        """The incident of this child is over, if it has one, or one from an earlier process."""
+        if self._judge is not None or (child.slot is not None and child.slot.diagnosis is not None):
+            self.common.note(*self.judge.close(child, outcome))
+
+    def adopt(self, spec: SupervisorSpec) -> None:
+        """Go by new flags from now on; the specs of the children are the table's business."""
+        self.spec = spec
+        self.policy = spec.policy or self.parent.policy
+        self.actions = {**self.parent.actions, **spec.actions}
+        if self._judge is not None:
+            self._judge.adopt(spec, self.policy, self.actions)

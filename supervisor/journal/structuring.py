@@ -1,0 +1,56 @@
+"""Stored data that has not exactly the fields of its class, by cattrs: defaults, and words for what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import cattrs
+from cattrs.errors import BaseValidationError
+from cattrs.gen import make_dict_structure_fn
+
+from .scalars import Mismatch, Shape
+
+__all__ = ["Structuring"]
+
+
+class Structuring:
+    """Makes values of classes from data; `shape` says what their fields are. Raises `Mismatch` naming what is wrong."""
+
+    def __init__(self, shape: Callable[[Any], Shape]) -> None:
+        self._shape = shape
+        self._reads: dict[type, Callable[[Any, Any], Any]] = {}
+        self._converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
+        self._converter.register_structure_hook_factory(_always, self._hook)
+
+    def structured(self, kind: type[Any], name: str, types: Iterable[Any], data: dict[str, Any]) -> Any:
+        """The value of `kind`, which is stored as `name` and has fields of these types."""
+        read = self._reads.get(kind)
+        if read is None:
+            for each in types:
+                if isinstance(each, type):
+                    # By name: cattrs looks at its own hooks for int, str and their like before it asks a factory.
+                    self._converter.register_structure_hook(each, self._hook(each))
+            read = self._reads[kind] = make_dict_structure_fn(kind, self._converter)
+        try:
+            return read(data, kind)
+        except BaseValidationError as error:
+            raise Mismatch("; ".join(cattrs.transform_error(error, name, _sentence))) from error
+        except Exception as error:  # the class's own checks
+            raise Mismatch(f"{name} refused it: {error!r}") from error
+
+    def _hook(self, declared: Any) -> Callable[[Any, Any], Any]:
+        decode = self._shape(declared).decode
+        return lambda data, _: decode(data)
+
+
+def _always(_declared: Any) -> bool:
+    return True
+
+
+def _sentence(error: BaseException, _declared: Any) -> str:
+    if isinstance(error, Mismatch):
+        return str(error)
+    if isinstance(error, KeyError):
+        return "a required field is missing"
+    return cattrs.v.format_exception(error, _declared)

@@ -1,0 +1,39 @@
+"""Commands of other processes, from the journal's file, as long as a tree is open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+if TYPE_CHECKING:
+    from treewarden.supervisor.common import Common
+    from treewarden.supervisor.journal.port import CommandRow
+
+    from .running import Tree
+
+__all__ = ["obey"]
+
+_AT_ONCE: Final = 16
+"""Commands that are carried out side by side."""
+
+
+async def obey(tree: Tree, common: Common) -> None:
+    """Carry out what other processes ask for, for as long as the tree is open. Each command has a task of its own."""
+    under_way: set[str] = set()
+    room = trio.Semaphore(_AT_ONCE)
+    async with trio.open_nursery() as nursery:
+
+        async def carry_out(row: CommandRow) -> None:
+            async with room:
+                await Order(tree, common, row).carry_out()
+            under_way.discard(row.id)
+
+        while True:
+            rows = await common.journal.commands()
+            from .commanding import Order  # with the first command: most trees are never sent one
+
+            for row in rows:
+                if row.id not in under_way:
+                    under_way.add(row.id)
+                    nursery.start_soon(carry_out, row)
