@@ -43,7 +43,8 @@ def _chosen(world: World, injection: Injection, name: str, *, supervisors: bool 
 def _kill(world: World, injection: Injection, name: str) -> bool:
     path = _chosen(world, injection, name)
     if not path or world.process.tree is None or not _killed(world, path):
-        return False
+        # At a place of a sweep somebody dies in any case: of a tree that begins, or a slot that ends, the process.
+        return injection.trigger is not None and _crash(world, injection, "")
     world.struck("kill", path)
     return True
 

@@ -64,6 +64,8 @@ class Process:
     _up: trio.Event = field(factory=trio.Event)
     _stopping: bool = False
     _ended: trio.Event = field(factory=trio.Event)
+    _gone: trio.Event = field(factory=trio.Event)
+    """Set when the present process has crashed, and when the last one has ended."""
     _scope: trio.CancelScope = field(factory=trio.CancelScope)
     _clients: dict[trio.CancelScope, None] = field(factory=dict[trio.CancelScope, None])
     _down_for: float = 1.0
@@ -80,6 +82,7 @@ class Process:
         finally:
             self.alive = False
             self._ended.set()
+            self._gone.set()
             self._up.set()
 
     async def _one(self, blueprint: Blueprint) -> None:
@@ -156,10 +159,14 @@ class Process:
         raise Lost("the process died before it answered")
 
     def crash(self, down: float) -> bool:
-        """End the process here, as `kill -9` does; the next one comes after `down` seconds. False if none lives."""
-        if not self.alive or self._stopping:
+        """End the process here, as `kill -9` does; the next one comes after `down` seconds. False if none lives.
+
+        One that was being stopped is followed by another too, which is stopped then.
+        """
+        if not self.alive:
             return False
-        self.alive = self.orderly = False
+        self.alive = self.orderly = self._stopping = False
+        self._gone.set()
         self.crashes += 1
         self._down_for = down
         self.tree = None
@@ -170,14 +177,13 @@ class Process:
         return True
 
     async def stop(self) -> None:
-        """Stop the tree in order, and let no other process come."""
-        if not self._ended.is_set():
-            if self.tree is None:
-                await self.wait_up()
+        """Stop the tree in order, and let no other process come. If one dies over it, its successor is stopped."""
+        while not self._ended.is_set():
+            tree = await self.wait_up()
+            self._gone = trio.Event()
             self._stopping = True
-            if self.tree is not None:
-                self.tree.stop()
-        await self._ended.wait()
+            tree.stop()
+            await self._gone.wait()
 
     def refusal(self) -> Refusal:
         """What the journal of a dead process is told."""

@@ -10,6 +10,7 @@ from .arms import Arms
 from .campaign import Campaign
 from .injecting import KINDS
 from .run import Run
+from .sweep import Sweep
 
 __all__ = ["html", "summary"]
 
@@ -22,7 +23,9 @@ _STYLE: Final = (
 )
 
 
-def summary(test: str, total: Campaign, shown: Run, arms: Arms | None = None) -> dict[str, Any]:
+def summary(
+    test: str, total: Campaign, shown: Run, arms: Arms | None = None, swept: Sweep | None = None
+) -> dict[str, Any]:
     """The report as data: everything that the page shows."""
     return {
         "test": test,
@@ -33,6 +36,7 @@ def summary(test: str, total: Campaign, shown: Run, arms: Arms | None = None) ->
         "faults": dict(total.faults),
         "never_struck": sorted(KINDS.keys() - total.faults.keys()),
         "points": dict(total.points),
+        "crash_points": swept.data() if swept is not None else None,
         "sometimes": {name: said(hits, total.runs) for name, hits in total.reached.items()},
         "never_reached": list(total.never),
         "not_replayable": list(total.escapes),
@@ -63,6 +67,7 @@ def html(data: dict[str, Any]) -> str:
         _picture(data["timeline"]),
         _table("Faults that struck", data["faults"]),
         _table("Reached in some run", data["sometimes"]),
+        _crash_points(data["crash_points"]),
         _table("Places where a crash can come, passed", data["points"]),
         _list("Not covered: faults that never struck", data["never_struck"]),
         _list("Not covered: never reached", data["never_reached"]),
@@ -97,6 +102,25 @@ def _comparison(data: dict[str, Any] | None) -> str:
         _table("Where the naive runner did better", wins), _table("Where it did worse", losses),
         _table("What it broke", data["naive_failures"]),
     ])  # fmt: skip
+
+
+def _crash_points(data: dict[str, Any] | None) -> str:
+    """A crash at every place of one run, one at a time: how many were reached, and which were not."""
+    if data is None:
+        return _list("Not covered: a crash at every place", ["no sweep was made"])
+    rows = {kind: f"{each['reached']} of {each['of']}" for kind, each in data["places"].items()}
+    missed = [f"{kind}:{n}" for kind, each in data["places"].items() for n in each["missed"]]
+    early = ["it ended early, at the first failure"] if data["ended_early"] else []
+    pairs = f"{data['pairs']['tried']:,} of {data['pairs']['of']:,} pairs of places were tried"
+    return "\n".join(
+        part
+        for part in (
+            _table(f"A crash at every place, one at a time: {data['failed']} failed", rows),
+            _list("Not covered: places at which nobody died", [*missed, *early]),
+            _list("Not covered: two crashes in one run", [pairs]),
+        )
+        if part
+    )
 
 
 def _counted(each: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from ..chaos.reporting import html, summary
 from ..chaos.run import Run, Setting
 from ..chaos.sabotage import is_caught, sabotage
 from ..chaos.subjects import SUBJECTS, hard
-from ..chaos.sweep import sweep
+from ..chaos.sweep import Sweep, sweep
 from ..chaos.telling import ANOTHER_ORDER, labels, story
 from ..core.faults import Fault
 from .commanding import command
@@ -63,12 +63,16 @@ def _run(arguments: Namespace) -> int:
     for line in arms.sentences if arms is not None else ():
         _say(line)
     if arguments.report:
-        _report(arguments, total, marked[-1], arms)
+        swept = sweep(body, test=arguments.topology, within=arguments.within)
+        _tell(swept.findings)
+        _say(f"a crash at every place: {swept.sentence}")
+        _report(arguments, total, marked[-1], arms, swept)
+        return _code([*total.findings, *swept.findings])
     return _code(total.findings)
 
 
-def _report(arguments: Namespace, total: Campaign, shown: Run, arms: Arms | None) -> None:
-    data = summary(arguments.topology, total, shown, arms)
+def _report(arguments: Namespace, total: Campaign, shown: Run, arms: Arms | None, swept: Sweep) -> None:
+    data = summary(arguments.topology, total, shown, arms, swept)
     for file, text in ((arguments.report, html(data)), (f"{arguments.report}.json", json.dumps(data, indent=1))):
         with open(file, "w", encoding="utf-8") as report:
             report.write(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import trio
 from shop import Book, booked, shop
 
@@ -41,9 +43,24 @@ def test_every_place_is_tried_once() -> None:
     assert (total.findings, total.pairs) == ([], 5)
     assert total.runs == sum(total.points.values()) + 5
     assert total.points["effect"] == total.reached["effect"] == 6
+    assert (total.reached, total.missed) == (total.points, {})  # also while the tree begins, and while it is stopped
+    places = sum(total.points.values())
     assert set(total.points) == {"yield", "commit", "committed", "effect"}
     assert total.sentence.startswith("reached yield ")
-    assert total.sentence.endswith("effect 6 / 6; 5 pairs; 0 failed")
+    pairs = f"pairs {total.both} / 5, of {places * (places - 1) // 2:,} that there are"
+    assert total.sentence.endswith(f"effect 6 / 6; {pairs}; 0 failed")
+
+
+def test_a_report_has_the_places_and_what_was_left_out() -> None:
+    swept = sweep(sells, test="sells", within=0.5)
+    swept.missed["yield"] = [3]
+    total = run_seeds(sells, Setting(within=0.5), range(1), test="sells")
+    data = summary("sells", total, run_world(sells, 1, Setting(within=0.5)), swept=swept)
+    page = html(data)
+    assert data["crash_points"]["places"]["effect"] == {"reached": 6, "of": 6, "missed": []}
+    for text in ("6 of 6", "places at which nobody died</h2><p>yield:3<", "0 of * pairs of places were tried", "0 of "):
+        assert re.search(re.escape(text).replace(r"\*", "[0-9,]+"), page), text
+    assert "no sweep was made" in html(summary("sells", total, run_world(sells, 1, Setting(within=0.5))))
 
 
 def test_what_fails_at_one_place_is_found() -> None:
