@@ -9,7 +9,7 @@ from attrs import field
 from treewarden.agents.core.values import frozen
 
 from .challenger import Challenger
-from .confidence import Belief, believe, modest, p_fix
+from .confidence import Belief, believe, p_fix
 from .context import Context, read_context, read_symptoms
 from .exits import cannot_read, must_restart, not_kept
 from .history import RestartHistory
@@ -90,8 +90,7 @@ class Case:
         return {**self.registered, **own} if own and self.registered else own or self.registered
 
     def stated(self, action: str) -> Confidence:
-        """P(an action of this name ends the incident): the belief's number, less what races showed, and what came of
-        such numbers here."""
+        """P(an action of this name ends the incident): the belief's number, as far as such numbers have come true."""
         return self.outcomes.stated(self._model(action), action, kind_of(self.signal), pooled=True)
 
     def numbers(self, action: str) -> tuple[float, float]:
@@ -99,7 +98,7 @@ class Case:
         return self.outcomes.numbers(self._model(action), action, kind_of(self.signal), pooled=True)
 
     def _model(self, action: str) -> float:
-        return modest(p_fix(self.belief, action, down=self.down, failed=self.incident.failures_of(action)))
+        return p_fix(self.belief, action, down=self.down, failed=self.incident.failures_of(action))
 
     @property
     def down(self) -> bool:

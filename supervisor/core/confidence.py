@@ -20,13 +20,8 @@ if TYPE_CHECKING:
     from .case import Case
     from .context import Context
 
-__all__ = ["AGAIN", "PRIOR", "Belief", "Cause", "believe", "evidence", "modest", "p_fix"]
+__all__ = ["AGAIN", "PRIOR", "Belief", "Cause", "believe", "evidence", "p_fix"]
 
-
-LEAST: Final = 0.1
-MOST: Final = 0.8
-"""What was impossible by the belief came true in one of ten cases, and what was certain failed in one of five, when
-policies were raced (seeds 0 to 9)."""
 _REMEMBERED: Final = 512
 """Beliefs that are remembered at most; then it begins anew."""
 AGAIN: Final = 0.7
@@ -115,11 +110,6 @@ def p_fix(belief: Belief, action: str, *, down: bool = False, failed: int = 0) -
     weights = belief.weights
     p = min(1.0, sum(map(mul, weights, belief.by.fixes_of(action, down=down))) / sum(weights))
     return p * AGAIN**failed
-
-
-def modest(p: float) -> float:
-    """A number of the belief's as it may be stated: from `LEAST` to `MOST`."""
-    return LEAST + (MOST - LEAST) * p
 
 
 def _weight(item: tuple[float, Cause]) -> float:

@@ -10,6 +10,7 @@ from attrs import Attribute, evolve, field
 
 from treewarden.agents.core.values import frozen
 
+from .curve import NOTHING, Curve, curve_of, faded, mapped, seen
 from .event import Event, OutcomeObserved
 from .latest import Latest
 
@@ -17,12 +18,13 @@ __all__ = ["ENOUGH", "Bin", "Confidence", "Outcomes", "Tally", "as_data", "learn
 
 ENOUGH: Final = 200
 """Outcomes that have to be observed before a confidence may be called calibrated; so many are judged at a time."""
-_BANDS: Final = 3
+_THIRDS: Final = 3
+_BINS: Final = 10
 _TRUST: Final = 10.0
-"""How many observed cases weigh as much as the belief's own number."""
-_TRUST_OTHERS: Final = 12.0
-"""The same for cases of other actions and other trouble."""
-_ANY: Final = "*"
+"""How many observed cases of an action against a kind of trouble weigh as much as a number that somebody wrote down,"""
+_TRUST_MAPPED: Final = 80.0
+"""and as one that all cases have had their say about."""
+_ANY: Final = ("*", "")
 _NO_LESSON: Final = ("recovered", "operator")
 """Signals after which nothing was left to be fixed, or a person decided: what follows says nothing about a number."""
 _DAY: Final = 86400.0
@@ -96,7 +98,9 @@ class Outcomes:
     at: float = 0.0
     """The wall time as of which the counts are."""
     cells: Mapping[_Cell, Tally] = field(factory=dict[_Cell, Tally])
-    """By action, kind of trouble, and the third that the belief's own number was in."""
+    """By action, kind of trouble, and the third that the belief's own number was in; and of all by the tenth."""
+    curve: Curve = NOTHING
+    """What numbers of the belief's have come to, of whatever action."""
     recent: Latest[tuple[float, bool]] = field(default=_NONE_YET, converter=_latest)
     """The last `ENOUGH` outcomes: the confidence that was stated, and whether it was right."""
     _sums: tuple[int, int] | None = field(default=None, eq=False, repr=False)
@@ -136,39 +140,35 @@ class Outcomes:
     def stated(self, model: float, action: str, kind: str, *, pooled: bool = False) -> Confidence:
         """The model's number, shrunk towards what was observed where it said about the same (beta-binomial).
 
-        `evidence` counts the cases of this action against this kind of trouble. With `pooled` it is first shrunk
-        towards what was observed of all other actions and kinds: right where one model states all of the numbers.
+        `evidence` counts the cases of this action against this kind of trouble. With `pooled` it is first mapped to
+        what such numbers have come to, of whatever action: right where one model states all of the numbers.
         """
-        cell = self._now((action, _head(kind), _band(model)))
+        cell = self._now((action, _head(kind), _third(model)))
         value, model = self.numbers(model, action, kind, pooled=pooled)
         return Confidence(value, model, cell.cases, self.calibrated)
 
     def numbers(self, model: float, action: str, kind: str, *, pooled: bool = False) -> tuple[float, float]:
         """What `stated` says, without what it rests on: the number, and the model's own."""
-        band = _band(model)
-        cell = self._now((action, _head(kind), band))
-        value = model
-        if pooled:
-            everywhere = self._now((_ANY, _ANY, band))
-            fixed, cases = max(0.0, everywhere.fixed - cell.fixed), max(0.0, everywhere.cases - cell.cases)
-            value = (_TRUST_OTHERS * value + fixed) / (_TRUST_OTHERS + cases)
-        value = (_TRUST * value + cell.fixed) / (_TRUST + cell.cases)
+        cell = self._now((action, _head(kind), _third(model)))
+        value, trust = (mapped(self.curve, model), _TRUST_MAPPED) if pooled else (model, _TRUST)
+        value = (trust * value + cell.fixed) / (trust + cell.cases)
         return round(min(1.0, value), 4), round(model, 4)
 
     def bin(self, model: float) -> Bin:
         """What was observed of all numbers of the belief's that were about as large as this one."""
-        band = _band(model)
-        tally = self._now((_ANY, _ANY, band))
-        return Bin(band / _BANDS, (band + 1) / _BANDS, tally.cases, tally.fixed)
+        place = _tenth(model)
+        tally = self._now((*_ANY, place))
+        return Bin(place / _BINS, (place + 1) / _BINS, tally.cases, tally.fixed)
 
     def aged(self, at: float) -> Outcomes:
         """As of the wall time `at`; a clock that went back ages nothing."""
         at = max(at, self.at)
         cells = {key: self._as_of(at, key) for key in self.cells}
-        return evolve(self, at=at, cells={key: cell for key, cell in cells.items() if cell.cases})
+        known = {key: cell for key, cell in cells.items() if cell.cases}
+        return evolve(self, at=at, cells=known, curve=self._curve(at))
 
-    def with_case(self, keys: Iterable[_Cell], outcome: tuple[float, bool], at: float) -> Outcomes:
-        """With one more outcome at the wall time `at`, which counts in these cells."""
+    def with_case(self, keys: Iterable[_Cell], model: float, outcome: tuple[float, bool], at: float) -> Outcomes:
+        """With one more outcome at the wall time `at`, which counts in these cells; `model` was the model's number."""
         at = max(at, self.at)
         cells, (_, fixed) = dict(self.cells), outcome
         for key in keys:
@@ -178,7 +178,11 @@ class Outcomes:
         right, error = right + fixed, error + _squared(outcome)
         if len(recent) == ENOUGH:
             right, error = right - recent.first[1], error - _squared(recent.first)
-        return Outcomes(self.half_life, at, cells, recent.followed_by(outcome), (right, error))
+        curve = seen(self._curve(at), model, fixed)
+        return Outcomes(self.half_life, at, cells, curve, recent.followed_by(outcome), (right, error))
+
+    def _curve(self, at: float) -> Curve:
+        return self.curve if at == self.at else faded(self.curve, 0.5 ** ((at - self.at) / self.half_life))
 
     def _now(self, key: _Cell) -> Tally:
         return self._as_of(self.at, key)
@@ -204,14 +208,15 @@ def learn(outcomes: Outcomes, event: Event, at: float) -> Outcomes:
     if not (0.0 <= event.confidence <= 1.0 and 0.0 <= event.model <= 1.0 and math.isfinite(at)):
         return outcomes
     fixed = event.outcome == "fixed"
-    keys = (event.action, _head(event.kind), _band(event.model)), (_ANY, _ANY, _band(event.model))
-    return outcomes.with_case(keys, (event.confidence, fixed), at)
+    keys = (event.action, _head(event.kind), _third(event.model)), (*_ANY, _tenth(event.model))
+    return outcomes.with_case(keys, event.model, (event.confidence, fixed), at)
 
 
 def as_data(outcomes: Outcomes) -> dict[str, Any]:
     """As JSON can hold it, for `outcomes_of`."""
     cells = [[*key, tally.cases, tally.fixed] for key, tally in outcomes.aged(outcomes.at).cells.items()]
-    return {"at": outcomes.at, "cells": cells, "recent": [list(each) for each in outcomes.recent]}
+    recent = [list(each) for each in outcomes.recent]
+    return {"at": outcomes.at, "cells": cells, "curve": list(outcomes.curve), "recent": recent}
 
 
 def outcomes_of(data: Mapping[str, Any]) -> Outcomes:
@@ -220,6 +225,7 @@ def outcomes_of(data: Mapping[str, Any]) -> Outcomes:
     return Outcomes(
         at=at,
         cells={(what, kind, band): Tally(cases, fixed, at) for what, kind, band, cases, fixed in data.get("cells", ())},
+        curve=curve_of(data.get("curve", ())),
         recent=tuple((float(stated), bool(fixed)) for stated, fixed in data.get("recent", ())),
     )
 
@@ -234,5 +240,9 @@ def _head(kind: str) -> str:
     return kind.partition(":")[0]
 
 
-def _band(model: float) -> int:
-    return min(_BANDS - 1, int(model * _BANDS))
+def _third(model: float) -> int:
+    return min(_THIRDS - 1, int(model * _THIRDS))
+
+
+def _tenth(model: float) -> int:
+    return min(_BINS - 1, int(model * _BINS))

@@ -76,6 +76,6 @@ def test_of_a_table_nothing_is_computed() -> None:
 
 
 def test_the_bin_of_a_number() -> None:
-    assert Outcomes().bin(0.5) == Bin(1 / 3, 2 / 3, 0.0, 0.0)
-    assert Outcomes().bin(1.0).low == 2 / 3
+    assert Outcomes().bin(0.5) == Bin(0.5, 0.6, 0.0, 0.0)
+    assert Outcomes().bin(1.0).low == 0.9
     assert Outcomes().bin(0.5).rate == 0.0

@@ -41,9 +41,9 @@ def test_the_bin_is_of_what_was_known_then() -> None:
     found = ground(*before, WEIGHED, outcome("fixed"))
     assert (found.seq, round(found.bin.cases, 3), round(found.bin.rate, 3)) == (4, 2.0, 0.5)
     assert ground_lines(found)[0] == (
-        "bin", "of numbers from 0.67 to 1.00 before calibration: 2 cases, 0.50 of them fixed",
+        "bin", "of numbers from 0.70 to 0.80 before calibration: 2 cases, 0.50 of them fixed",
     )  # fmt: skip
-    assert ground(WEIGHED).bin == Bin(2 / 3, 1.0, 0.0, 0.0)
+    assert ground(WEIGHED).bin == Bin(0.7, 0.8, 0.0, 0.0)
     assert ground_lines(ground(WEIGHED))[0][1].endswith("no case observed")
 
 

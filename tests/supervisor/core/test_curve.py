@@ -1,0 +1,78 @@
+"""The map from a number of the belief's to what such numbers have come to."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from treewarden.supervisor.core.curve import NOTHING, Curve, curve_of, faded, mapped, seen
+
+numbers = st.floats(0, 1)
+cases = st.lists(st.tuples(numbers, st.booleans()), max_size=60)
+
+
+def after(observed: list[tuple[float, bool]], curve: Curve = NOTHING) -> Curve:
+    for p, fixed in observed:
+        curve = seen(curve, p, fixed)
+    return curve
+
+
+def drawn(up: float, slope: float, count: int) -> list[tuple[float, bool]]:
+    """Cases of numbers that come true as often as this curve says."""
+    rng = random.Random(7)
+    numbers = [rng.uniform(0.1, 0.74) for _ in range(count)]
+    return [(p, rng.random() < truth(up, slope, p)) for p in numbers]
+
+
+def truth(up: float, slope: float, p: float) -> float:
+    return 1 / (1 + math.exp(-(up + slope * math.log(p / (1 - p)))))
+
+
+@given(cases, numbers)
+def test_what_comes_of_it_is_a_probability(observed: list[tuple[float, bool]], p: float) -> None:
+    curve = after(observed)
+    assert 0 < mapped(curve, p) < 1
+    assert curve_of(list(curve)) == curve
+
+
+@given(cases, numbers)
+def test_a_case_that_came_true_never_lowers_a_number(observed: list[tuple[float, bool]], p: float) -> None:
+    curve = after(observed)
+    before = mapped(curve, p)
+    if 0.1 < before < 0.9:  # further out, to know more may outweigh what is known
+        assert mapped(seen(curve, p, fixed=True), p) > before > mapped(seen(curve, p, fixed=False), p)
+
+
+@pytest.mark.parametrize(("up", "slope"), [(0.3, 1.0), (-0.6, 0.7), (0.9, 0.5), (0.0, 0.9), (-1.2, 0.4)])
+def test_it_finds_what_numbers_come_to(up: float, slope: float) -> None:
+    curve = after(drawn(up, slope, 2000))
+    for p in (0.15, 0.3, 0.5, 0.7):
+        assert mapped(curve, p) == pytest.approx(truth(up, slope, p), abs=0.05)
+
+
+def test_few_cases_move_it_little() -> None:
+    before = mapped(NOTHING, 0.7)
+    assert before - 0.12 < mapped(after([(0.7, False)]), 0.7) < before
+    assert mapped(after([(0.7, False)] * 30), 0.7) < before / 2
+
+
+def test_what_fades_is_forgotten() -> None:
+    curve = after([(0.7, False)] * 30)
+    half = faded(curve, 0.5)
+    assert mapped(curve, 0.7) < mapped(half, 0.7) < mapped(NOTHING, 0.7)
+    assert faded(curve, 0.0) == pytest.approx(NOTHING)
+    assert faded(half, 0.5) == pytest.approx(faded(curve, 0.25)), "it is the time that counts, not how often one looks"
+
+
+def test_what_is_impossible_and_what_is_certain_by_the_belief_come_to_something_else() -> None:
+    assert 0.2 < mapped(NOTHING, 0.0) == mapped(NOTHING, 0.1) < 0.4
+    assert 0.6 < mapped(NOTHING, 1.0) == mapped(NOTHING, 0.74) < 0.8
+
+
+@pytest.mark.parametrize("stored", [(), (1.0,), (math.nan,) * 5, (*NOTHING, 0.0), (1.0, 2.0, 1.0, 0.0, 0.0)])
+def test_what_was_stored_otherwise_is_nothing(stored: tuple[float, ...]) -> None:
+    assert curve_of(stored) == NOTHING
