@@ -173,6 +173,7 @@ class Ref:
             and type(message) in slot.plain
             and priority is _NORMAL
             and slot.serve is not None
+            and slot.reader is not None
             and slot.is_idle
         ):
             answer = traffic.form(slot, message, now, within)
@@ -202,13 +203,18 @@ class Ref:
                 await _prepare(envelope, slot, turn)
         answer = Answer(slot, envelope, within, asking)
         try:
-            served = slot.serve(answer) if slot.serve is not None and slot.is_idle else None
+            served = None
+            if slot.serve is not None and slot.reader is not None and slot.is_idle:
+                served = slot.serve(answer)
             if served:
                 answer.leave()
                 await traffic.pace()
                 return served[0]
             if served is None:
-                await self._put(answer, now + within)
+                if slot.sure and priority is _NORMAL:
+                    slot.put_plain(envelope)
+                else:
+                    await self._put(answer, now + within)
         except BaseException:
             answer.leave()
             raise
@@ -216,9 +222,7 @@ class Ref:
 
     async def _put(self, answer: Answer, deadline: float) -> None:
         slot, envelope = answer.slot, answer.envelope
-        if slot.sure and envelope.priority is _NORMAL:
-            slot.put_plain(envelope)
-        elif not slot.has_to_wait(envelope, envelope.priority):
+        if not slot.has_to_wait(envelope, envelope.priority):
             slot.put_nowait(envelope, envelope.priority)
         elif await self._traffic.until(deadline, slot.line_up()):
             slot.fill(envelope, envelope.priority)

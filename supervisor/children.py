@@ -103,17 +103,19 @@ class Children(Roster):
             and child.slot_for is spec
             and isinstance(spec, ChildSpec)
             and is_born_asleep(spec.agent)
-            and is_at_rest(slot, self._common)
+            and (slot.store is None or is_at_rest(slot, self._common))
         )
 
     def start_at_once(self, child: Child, *, asked: bool = False) -> Failure | None:
         """`start`, where `can_start_at_once`."""
+        slot = child.slot
+        assert slot is not None
         child.void()
-        child.lift()
+        if slot.paused:
+            child.lift()
         child.note = ""
         child.move(SlotEvent.START)
-        assert child.slot is not None
-        child.slot.reopen()
+        slot.reopen()
         life = AgentLife(child, self._parent, child.lives + 1)
         child.current = life
         return self._started(child, self._born(child, life, life.start_asleep()), asked=asked)

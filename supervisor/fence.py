@@ -155,7 +155,8 @@ class AgentLife(Incarnation):
             stop_within=spec.shutdown.seconds if isinstance(spec.shutdown, Grace) else Grace().seconds,
         )
         if spec.progress_within is not None:
-            common.has_limit(spec.progress_within)
+            if spec.progress_within < common.shortest_limit:
+                common.has_limit(spec.progress_within)
             if self._running:
                 common.watched[self] = None
         if spec.overload is not None:

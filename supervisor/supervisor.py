@@ -268,7 +268,7 @@ class Supervisor(AtNeed):
         elif self.busy or self._queue.reader is None:
             self._queue.put(item)
         elif type(item) is AgentLife:
-            self._handle_at_once(self._queue.reader, self._ended, item)
+            self._handle_at_once(self._queue.reader, self._account_for, item)
         elif isinstance(item, Call) and item.what == "start_dynamic":
             self._answering = item
             self._handle_at_once(self._queue.reader, start_dynamic, self, item)

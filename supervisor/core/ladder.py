@@ -342,7 +342,12 @@ class Ladder:
 
 
 def _first_restart(spec: ChildSpec, strategy: Strategy, spread: float) -> Restart:
-    return Restart(scope_of(strategy), delay(spec.backoff, 1, spread) if spec.backoff.first else 0.0)
+    if not spec.backoff.first:
+        return _AT_ONCE[strategy]
+    return Restart(scope_of(strategy), delay(spec.backoff, 1, spread))
+
+
+_AT_ONCE: Final = {strategy: Restart(scope_of(strategy)) for strategy in Strategy}
 
 
 def _may_look_back(row: Row) -> bool:
