@@ -88,6 +88,7 @@ class Ref:
                 await self._line_up(slot, self._traffic.now() + within)
                 slot.fill(message)
                 return
+            await checkpoint_if_cancelled()  # before it is sent: nobody is told that it was not when it was
             if slot.arrived and slot.rouse is None:
                 slot.sure -= 1
                 slot.arrived.append(message)  # whoever reads has been woken for those before it
@@ -96,9 +97,7 @@ class Ref:
             traffic = self._traffic
             traffic.sent += 1
             if traffic.sent >= SENT_PER_CHECKPOINT or traffic.now() - traffic.since > SECONDS_PER_CHECKPOINT:
-                await traffic.give_way()
-            else:
-                await checkpoint_if_cancelled()
+                await traffic.give_way_once_sent()
             return
         audience = self._audience(turn, priority)
         if audience is not None:

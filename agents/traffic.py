@@ -6,7 +6,7 @@ import math
 from functools import partial
 from typing import Final, Protocol, TypeAlias
 
-from trio.lowlevel import checkpoint, checkpoint_if_cancelled, current_clock
+from trio.lowlevel import cancel_shielded_checkpoint, checkpoint, checkpoint_if_cancelled, current_clock
 
 from .asking import Answer
 from .core.message import Envelope
@@ -61,6 +61,12 @@ class Traffic:
         """A checkpoint."""
         self.sent = 0
         await checkpoint()
+        self.since = self.now()
+
+    async def give_way_once_sent(self) -> None:
+        """Let others run, but be no place to be cancelled: what was sent cannot be taken back."""
+        self.sent = 0
+        await cancel_shielded_checkpoint()
         self.since = self.now()
 
     def form(self, slot: Slot, message: object, now: float, within: float) -> Answer:

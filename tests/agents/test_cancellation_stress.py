@@ -8,6 +8,8 @@ from contextlib import suppress
 
 import pytest
 import trio
+import trio.lowlevel
+import trio.testing
 from attrs import frozen
 from trio.testing import MockClock
 
@@ -99,10 +101,15 @@ async def test_nothing_is_lost_but_what_was_in_hand_and_no_reply_goes_astray(
     told: list[list[int]] = [[], []]
     perhaps: list[list[int]] = [[], []]
     numbers = iter(range(1_000_000))
+    senders: list[list[int]] = []
+    """What each of them has sent, in its order."""
 
     async def send(ref: Ref, at: int) -> None:
+        mine: list[int] = []
+        senders.append(mine)
         for _ in range(15):
             number = next(numbers)
+            mine.append(number)
             message = chance.choice([Note, Note, Long])(number)
             perhaps[at].append(number)
             with trio.move_on_after(chance.choice([0.0, 0.02, 0.2, 100.0])):
@@ -150,3 +157,63 @@ async def test_nothing_is_lost_but_what_was_in_hand_and_no_reply_goes_astray(
         assert max(Tallied(book.noted).values(), default=1) == 1, "nothing is handled twice"
         assert set(book.noted) <= set(perhaps[at]), "what was not told does not come"
         assert len(set(told[at]) - set(book.noted)) <= book.in_hand, "only what was in hand is lost"
+        for mine in senders:
+            arrived = [number for number in book.noted if number in mine]
+            assert arrived == sorted(arrived), "the order of one sender is kept"
+
+
+class Gated(Agent[None]):
+    """Takes one message after the other, when it is let."""
+
+    def __init__(self, gate: trio.Semaphore, seen: list[object]) -> None:
+        self.gate = gate
+        self.seen = seen
+
+    @handles
+    async def note(self, message: Note) -> None:
+        await self.gate.acquire()
+        self.seen.append(message.number)
+
+    @handles
+    async def echo(self, message: Echo) -> int:
+        await self.gate.acquire()
+        self.seen.append(("asked", message.number))
+        return message.number
+
+
+@pytest.mark.parametrize("after", range(12))
+@pytest.mark.parametrize("opened", [0, 1, 2, 5])
+@pytest.mark.parametrize("asking", [False, True], ids=["tell", "ask"])
+async def test_given_up_at_every_moment(asking: bool, opened: int, after: int, autojump_clock: MockClock) -> None:
+    """A sender is cancelled so many turns of the loop after it began, with so many before it let go meanwhile."""
+    seen: list[object] = []
+    gate, done = trio.Semaphore(0), list[object]()
+    mailbox = MailboxSpec(capacity=2, durability=VOLATILE)
+    gated = child(Gated, args={"gate": gate, "seen": seen}, mailbox=mailbox, backoff=NO_BACKOFF)
+    async with open_tree(tree(gated, policy=otp())) as running, trio.open_nursery() as nursery:
+        ref = running.ref("gated")
+        for number in range(3):  # one in hand, two wait: it is full
+            await ref.tell(Note(number))
+        scope = trio.CancelScope()
+
+        async def send() -> None:
+            with scope:
+                done.append(await ref.ask(Echo(3), within=100) if asking else await ref.tell(Note(3), within=100))
+
+        nursery.start_soon(send)
+        for _ in range(opened):
+            gate.release()
+        for _ in range(after):
+            await trio.lowlevel.checkpoint()
+        scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        for _ in range(20):
+            gate.release()
+        assert await ref.ask(Echo(99), within=100) == 99, "nobody's wake is lost, and the reply is to this ask"
+        left = ref.statistics()
+    arrived = seen.count(("asked", 3) if asking else 3)
+    assert [number for number in seen if number in (0, 1, 2)] == [0, 1, 2]
+    assert arrived <= 1
+    assert done in ([], [3 if asking else None])
+    assert asking or arrived == len(done), "it is there if tell says so, and is not if tell was cancelled"
+    assert (left.depth, left.senders_waiting, left.reserved) == (0, 0, 0)

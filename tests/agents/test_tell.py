@@ -245,7 +245,7 @@ async def test_who_was_cancelled_notices_at_the_next_tell(autojump_clock: MockCl
                 if told == 3:
                     scope.cancel()
         assert told == 3
-        assert await counter.ask(Total()) == 4  # the fourth had been sent when it noticed
+        assert await counter.ask(Total()) == 3  # the fourth was not sent: it may be told again
 
 
 async def test_limits_that_were_not_reached_leave_nothing_behind(autojump_clock: MockClock) -> None:

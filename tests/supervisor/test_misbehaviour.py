@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,10 +12,10 @@ import trio.testing
 from attrs import frozen
 
 from treewarden.agents.agent import Agent, every, handles
-from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec
+from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec, Overflow
 from treewarden.agents.core.exit import leaves
 from treewarden.agents.core.message import Request
-from treewarden.agents.errors import AgentFailed, AgentStopped
+from treewarden.agents.errors import AgentFailed, AgentStopped, AskTimeout, MailboxFull
 from treewarden.supervisor.core.event import ChildEnded
 from treewarden.supervisor.core.policies import otp
 from treewarden.supervisor.core.spec import NO_BACKOFF, Intensity
@@ -220,6 +221,56 @@ async def test_ctrl_c_there_ends_the_tree_and_comes_out_as_itself(autojump_clock
     with pytest.raises(BaseException) as caught:  # noqa: PT011 (it may come alone or in a group)
         await live()
     assert any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves(caught.value))
+
+
+# -- messages that nothing can be done with
+
+
+class Untouchable:
+    """What it is cannot be compared, hashed or put into words."""
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("not to be compared")
+
+    def __hash__(self) -> int:
+        raise RuntimeError("not to be hashed")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("not to be read")
+
+
+class UntouchableAsk(Untouchable, Request[str]):
+    pass
+
+
+class Takes(Bad):
+    @handles
+    async def take(self, message: Untouchable) -> None:
+        self.once()
+
+    @handles
+    async def answer(self, message: UntouchableAsk) -> str:
+        await trio.sleep(1)
+        self.once()
+        return "well"
+
+
+@pytest.mark.parametrize("overflow", list(Overflow))
+async def test_a_message_need_not_be_more_than_handled(autojump_clock: CLOCK, overflow: Overflow) -> None:
+    once = Once(RuntimeError("plain"))
+    mailbox = MailboxSpec(capacity=1, overflow=overflow, durability=VOLATILE)
+    takes = child(Takes, id="takes", args={"once": once}, mailbox=mailbox, backoff=NO_BACKOFF)
+    async with open_tree(tree(takes, policy=otp(), restarts=OFTEN)) as running:
+        ref = running.ref("takes")
+        with pytest.raises(AskTimeout, match="UntouchableAsk"):
+            await ref.ask(UntouchableAsk(), within=0.5)
+        await trio.sleep(2)
+        for _ in range(5):
+            with suppress(MailboxFull):
+                ref.tell_nowait(Untouchable())
+        await trio.sleep(2)
+        assert await ref.ask(UntouchableAsk(), within=5) == "well"
+        assert {str(slot.path): slot.incarnation for slot in running.snapshot()} == {"takes": 2}
 
 
 # -- zombies
