@@ -15,7 +15,7 @@ from .core.exit import Exit
 from .core.label import Label
 from .core.message import Request
 from .core.path import Path
-from .core.said import check_facts, check_kind, check_share, check_text
+from .core.said import check_facts, check_kind, check_reading, check_share, check_text
 from .errors import ConfigurationError
 from .forwarding import forward
 from .handlers import Repeated, every, handles, marked_methods, plain_ones, refuse_clashes
@@ -166,6 +166,19 @@ class Agent(Generic[S]):
         except ValueError as error:
             raise ConfigurationError(f"a recovery cannot be: {error}") from None
         self.life.warden.recovered(kind, text)
+
+    def measured(self, what: str, value: float) -> None:
+        """Say what was measured: `latency` of a call in seconds, a `cost` in any unit, `memory` in bytes.
+
+        Where the child's spec has a limit of it (`limits`), going over that is a signal to the supervisor, and so is
+        coming back; else it costs next to nothing. Raises `ConfigurationError` for what cannot have been measured.
+        """
+        try:
+            check_kind("what", what)
+            check_reading(what, value)
+        except ValueError as error:
+            raise ConfigurationError(f"nothing was measured: {error}") from None
+        self.life.warden.measured(what, value)
 
     def after(self, seconds: float, message: Any, *, key: Hashable | None = None, every: float | None = None) -> None:
         """Have `message` handled by this agent in `seconds`, and with `every` again and again, so many seconds apart.

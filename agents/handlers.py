@@ -54,6 +54,7 @@ TAKEN: Final = {  # by every agent; and what for
     "diagnosis": "why it begins with an earlier state",
     "called": "saying what it calls",
     "signal": "telling its supervisor",
+    "measured": "saying what was measured",
     "recovered": "telling its supervisor",
     "after": "messages to itself, later",
     "call_off": "calling those off",

@@ -108,6 +108,8 @@ class HandlerRun(Generic[S, R]):
     """In the order in which it left; nothing, if the agent is durable and the handler raised."""
     recorded: list[Any] = field(factory=list[Any])
     signals: list[Signalled] = field(factory=list[Signalled])
+    measured: list[tuple[str, float]] = field(factory=list[tuple[str, float]])
+    """What `self.measured` was called with."""
     checkpoints: list[str] = field(factory=list[str])
     """The names under which it kept its state."""
     error: Exception | None = None
@@ -238,6 +240,9 @@ class _Watcher:
 
     def recovered(self, kind: str, text: str) -> None:
         self._run.signals.append(Signalled(kind, None, text))
+
+    def measured(self, what: str, value: float) -> None:
+        self._run.measured.append((what, value))
 
     def recorded(self, facts: tuple[Any, ...]) -> None:
         self._run.recorded.extend(facts)

@@ -97,6 +97,10 @@ class Job:
         """Take a signal back (see `Agent.recovered`)."""
         self._agent.recovered(kind, text)
 
+    def measured(self, what: str, value: float) -> None:
+        """Say what was measured (see `Agent.measured`)."""
+        self._agent.measured(what, value)
+
     def record(self, fact: Any) -> None:
         """Add a fact to the journal (see `Agent.record`)."""
         self._agent.record(fact)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .core.diff import Change
     from .core.event import Event
     from .core.ladder import ladder
+    from .core.measures import BudgetLimit, LatencyLimit, MemoryLimit
     from .core.named import NamedAction
     from .core.policies import akka, kubernetes, otp
     from .core.rule_table import Rule
@@ -49,6 +50,7 @@ __all__ = [
     "AutoShutdown",
     "Backoff",
     "BrutalKill",
+    "BudgetLimit",
     "Change",
     "Checkpoint",
     "ChildSpec",
@@ -59,6 +61,8 @@ __all__ = [
     "Grace",
     "Intensity",
     "Journal",
+    "LatencyLimit",
+    "MemoryLimit",
     "NamedAction",
     "Occasion",
     "Policy",
@@ -94,6 +98,7 @@ __getattr__ = on_demand(
     core__diff="Change",
     core__event="Event",
     core__ladder="ladder",
+    core__measures="BudgetLimit LatencyLimit MemoryLimit",
     core__named="NamedAction",
     core__policies="akka kubernetes otp",
     core__rule_table="Rule",

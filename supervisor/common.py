@@ -25,6 +25,7 @@ from treewarden.agents.slot import Slot
 from .core.event import Event
 from .core.first_crash import FirstCrash
 from .core.spec import ChildSpec
+from .gauges import Gauges
 from .journal.port import Commit, Journal
 from .journal.quiet import facts, told_later
 from .outage import Outage
@@ -81,6 +82,8 @@ class Common:
     """Lives whose mailbox is looked at for overload."""
     intakes: dict[AgentLife, None] = field(factory=dict["AgentLife", None])
     """Lives whose mailbox admits as many as it can serve in time."""
+    gauges: Gauges = field(default=Factory(lambda common: Gauges(common.clock.now), takes_self=True))
+    """What is measured of lives that have limits."""
     zombies: list[AgentLife] = field(factory=list["AgentLife"])
     """Lives that were fenced off; those that have ended since are dropped when somebody looks."""
     left: dict[Path, Roster] = field(factory=dict[Path, "Roster"])

@@ -163,6 +163,8 @@ class AgentLife(Incarnation):
             common.queues[self] = None
         if spec.intake is not None:
             common.intakes[self] = None
+        if spec.limits:
+            common.gauges.begin(self)
         return self._life
 
     async def _prepare(self) -> Failure | Ignore | None:
@@ -317,6 +319,8 @@ class AgentLife(Incarnation):
             common.queues.pop(self, None)
         if common.intakes:
             common.intakes.pop(self, None)
+        if self.spec.limits:
+            common.gauges.end(self)
         if self._helpers:
             for helper in self._helpers:
                 helper.cancel()
@@ -387,6 +391,10 @@ class AgentLife(Incarnation):
         if self._is_current:
             at = self.parent.common.clock.now()
             self.parent.post(Recovered(path=self.slot.path, at=at, kind=kind, text=text))
+
+    def measured(self, what: str, value: float) -> None:
+        if self._is_current and self.spec.limits:
+            self.parent.common.gauges.measured(self, what, value)
 
     def recorded(self, facts: tuple[Any, ...]) -> None:
         if self._is_current:

@@ -27,9 +27,9 @@ _LATE: Final = 0.5
 
 
 async def watch_progress(common: Common) -> None:
-    """Look at every life that has a limit of progress or of its mailbox, four times within the shortest limit and
-    every 5 s at least, until cancelled. Somebody with a shorter limit than all others may have to wait so long for the
-    first look.
+    """Look at every life that has a limit of progress, of its mailbox or of what is measured, four times within the
+    shortest limit and every 5 s at least, until cancelled. Somebody with a shorter limit than all others may have to
+    wait so long for the first look.
 
     A sweep that comes late is left out: a loop that lags must not take its own lag for theirs.
     """
@@ -43,10 +43,12 @@ async def watch_progress(common: Common) -> None:
             _look(life, common.clock.now())
         _look_at_queues(common)
         look_at_intakes(common)
+        common.gauges.look()
 
 
 def _interval(common: Common) -> float:
     limits = [common.shortest_limit] if common.shortest_limit < math.inf else []
+    limits += [4 * common.gauges.interval] if common.gauges.interval < math.inf else []
     limits += [_QUEUE if life.spec.overload is None else life.spec.overload.oldest or _QUEUE for life in common.queues]
     limits += [
         4 * min(intake.every, intake.oldest) for intake in (life.spec.intake for life in common.intakes) if intake

@@ -56,5 +56,6 @@ def may_sleep(spec: Spec) -> bool:
     if not isinstance(spec, ChildSpec) or not is_agent_class(spec.agent):
         return False
     plain = not (spec.significant or spec.outlet or spec.uses) and spec.overload is None and spec.intake is None
+    plain = plain and not spec.limits
     at_rest = spec.agent.born_asleep and not overrides(spec.agent, "on_stop")
     return plain and at_rest and isinstance(spec.mailbox.durability, Volatile) and isinstance(spec.shutdown, Grace)

@@ -16,6 +16,7 @@ from treewarden.agents.errors import ConfigurationError
 from treewarden.agents.worker import AgentSpec
 from treewarden.supervisor.core.checkpoint import Retention
 from treewarden.supervisor.core.limits import QueueLimit
+from treewarden.supervisor.core.measures import Limit
 from treewarden.supervisor.core.named import NamedAction
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
@@ -53,6 +54,7 @@ class ChildOptions(TypedDict, total=False):
     loops: LoopLimit | None
     overload: QueueLimit | None
     intake: IntakeLimit | None
+    limits: tuple[Limit, ...]
     stable_after: float
     restarts: Intensity | None
     restore: Restore

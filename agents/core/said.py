@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, cast
 
-__all__ = ["MEASURES", "check_amount", "check_facts", "check_kind", "check_share", "check_text", "named", "shown"]
+__all__ = [
+    "MEASURES",
+    "check_amount",
+    "check_facts",
+    "check_kind",
+    "check_reading",
+    "check_share",
+    "check_text",
+    "named",
+    "shown",
+]
 
 _KIND: Final = 100
 _TEXT: Final = 4000
@@ -17,6 +27,8 @@ _MANY: Final = 200
 """How deep facts may be nested, and how many values there may be in all."""
 _LARGE: Final = 2**63
 """Whole numbers from here on are nothing that was counted."""
+
+_MOST: Final = 1e300
 
 MEASURES: Final[Mapping[str, tuple[float, float, str]]] = {
     "cpu": (0.0, 100.0, "percent"),
@@ -68,6 +80,12 @@ def check_amount(name: str, value: object, least: float, most: float, unit: str 
     if not least <= value <= most:
         bound = f"from {least:g} to {most:g}" if most < math.inf else f"{least:g} or more"
         raise ValueError(f"{name} is {shown(value)}; it must be {bound}{said}")
+
+
+def check_reading(name: str, value: object) -> None:
+    """Raise `ValueError` unless this can have been measured: seconds, bytes, an amount."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST:
+        raise ValueError(f"{name} is {shown(value)}; a reading is a number, 0 or more")
 
 
 def check_text(name: str, value: object) -> None:

@@ -19,6 +19,7 @@ from treewarden.agents.core.values import frozen
 
 from .checkpoint import Retention
 from .limits import QueueLimit
+from .measures import Limit, check_limits
 from .named import NO_ACTIONS, NamedAction, named_actions
 
 if TYPE_CHECKING:
@@ -208,6 +209,8 @@ class ChildSpec:
     intake: IntakeLimit | None = None
     """How long messages may wait: the mailbox admits fewer where they wait longer, and slowly more again. None: it
     admits as many as it holds, and a throttle closes it for a while."""
+    limits: tuple[Limit, ...] = field(default=(), converter=check_limits)
+    """Of what is measured of it: memory, latency, and what it spends (`MemoryLimit`, `LatencyLimit`, `BudgetLimit`)."""
     stable_after: float = field(default=10.0, validator=_number(0))
     """Seconds of life after which an incident is over and the backoff begins anew."""
     restarts: Intensity | None = None

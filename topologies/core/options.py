@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Overflow
@@ -11,6 +11,7 @@ from treewarden.agents.core.limiter import IntakeLimit
 from treewarden.agents.core.loops import LoopLimit
 from treewarden.supervisor.core.checkpoint import Retention
 from treewarden.supervisor.core.limits import QueueLimit
+from treewarden.supervisor.core.measures import BudgetLimit, LatencyLimit, Limit, MemoryLimit
 from treewarden.supervisor.core.retention import EventRetention
 from treewarden.supervisor.core.spec import (
     BRUTAL_KILL,
@@ -24,7 +25,21 @@ from treewarden.supervisor.core.spec import (
     Strategy,
 )
 
-from .node import REFUSED, Node, Problems, Reader, Refused, boolean, choice, number, record, texts, whole
+from .node import (
+    REFUSED,
+    Node,
+    Problems,
+    Reader,
+    Refused,
+    anything,
+    boolean,
+    choice,
+    number,
+    read_fields,
+    record,
+    texts,
+    whole,
+)
 from .policies import read_policy
 from .problems import guess
 
@@ -124,6 +139,40 @@ def _intake(node: Node, problems: Problems) -> IntakeLimit | Refused:
         return problems.refuse(node, "cannot be an intake", str(error))
 
 
+_LIMITS: Final[Mapping[str, tuple[Callable[..., Limit], Reader]]] = {
+    "memory": (
+        MemoryLimit,
+        record(dict, {"grows": _BEFORE, "most": _BEFORE, "within": _BEFORE, "every": _BEFORE}, "a limit of memory"),
+    ),
+    "latency": (
+        LatencyLimit,
+        record(
+            dict, {"most": _BEFORE, "p": number(0, most=1, above=True), "last": whole(2, 10_000)}, "a limit of latency"
+        ),
+    ),
+    "budget": (BudgetLimit, record(dict, {"most": _BEFORE, "within": _BEFORE}, "a budget")),
+}
+
+
+def _limits(node: Node, problems: Problems) -> tuple[Limit, ...] | Refused:
+    before = len(problems)
+    given = read_fields(node, dict.fromkeys(_LIMITS, anything), "what is measured", problems)
+    found = [_limit(node.table[name], *_LIMITS[name], problems) for name in given] if node.table else []
+    return REFUSED if len(problems) > before else tuple([each for each in found if not isinstance(each, Refused)])
+
+
+def _limit(node: Node, make: Callable[..., Limit], read: Reader, problems: Problems) -> Limit | Refused:
+    given = read(node, problems)
+    if given is REFUSED:
+        return REFUSED
+    try:
+        return make(**given)
+    except TypeError:
+        return problems.refuse(node, "says not how much is too much", "write { most = 0.5 }")
+    except ValueError as error:
+        return problems.refuse(node, "cannot be a limit", str(error))
+
+
 AS_CHILD: Final[Mapping[str, Reader]] = {
     "restart": choice(RestartPolicy, "a restart policy"),
     "shutdown": _shutdown,
@@ -141,6 +190,7 @@ AGENT: Final[Mapping[str, Reader]] = {
     "overload": _overload,
     "loops": _LOOPS,
     "intake": _intake,
+    "limits": _limits,
     "restarts": _INTENSITY,
     "restore": choice(Restore, "a way to restore"),
     "retention": _RETENTION,

@@ -1,0 +1,112 @@
+"""The gauges of a tree: what is measured of agents that have limits, by meters and by what they say of themselves."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from treewarden.agents.core.exit import describe
+from treewarden.agents.core.path import Path
+
+from .core.measures import BudgetGauge, Gauge, MemoryGauge, gauge_of
+from .core.signal import Recovered, Reported
+
+if TYPE_CHECKING:
+    from .fence import AgentLife
+
+__all__ = ["Gauges", "rss_of"]
+
+_FAILED: Final = "meter_failed"
+
+
+class Gauges:
+    """One per tree. A new life begins with new gauges, except that what was spent is spent."""
+
+    def __init__(self, now: Callable[[], float], rss: Callable[[int], float | None] | None = None) -> None:
+        """`rss` reads the bytes that a process uses (`rss_of`)."""
+        self._now = now
+        self._rss = rss if rss is not None else rss_of
+        self._lives: dict[AgentLife, tuple[Gauge, ...]] = {}
+        self._budgets: dict[Path, BudgetGauge] = {}
+        """Of all that have ever had one here."""
+        self._broken = set[Path]()
+        """Whose meter failed the last time."""
+
+    def begin(self, life: AgentLife) -> None:
+        """A life has begun whose spec has limits."""
+        path = life.slot.path
+        gauges = [gauge_of(limit, path) for limit in life.spec.limits]
+        for place, gauge in enumerate(gauges):
+            if isinstance(gauge, BudgetGauge):
+                before = self._budgets.get(path)
+                if before is not None and before.limit == gauge.limit:
+                    gauges[place] = gauge = before
+                self._budgets[path] = gauge
+        self._lives[life] = tuple(gauges)
+
+    def end(self, life: AgentLife) -> None:
+        self._lives.pop(life, None)
+
+    def measured(self, life: AgentLife, what: str, value: float) -> None:
+        """A reading; one that no limit is about is dropped."""
+        for gauge in self._lives.get(life, ()):
+            if gauge.what == what:
+                _tell(life, gauge.read(value, self._now()))
+
+    @property
+    def interval(self) -> float:
+        """Seconds until something may be due; infinite where nothing is looked at."""
+        return min((gauge.every for gauges in self._lives.values() for gauge in gauges), default=math.inf)
+
+    def look(self) -> None:
+        """Read the meters that are due, and forget what is over."""
+        now = self._now()
+        for life, gauges in list(self._lives.items()):
+            for gauge in gauges:
+                if isinstance(gauge, MemoryGauge):
+                    if gauge.is_due(now):
+                        self._read(life, gauge, now)
+                else:
+                    _tell(life, gauge.look(now))
+
+    def _read(self, life: AgentLife, gauge: MemoryGauge, now: float) -> None:
+        path = life.slot.path
+        try:
+            value = self._meter(life, gauge)
+            told = gauge.read(value, now) if value is not None else []
+        except Exception as error:
+            if path not in self._broken:
+                self._broken.add(path)
+                text = f"the meter of its memory failed: {describe(error)}"
+                _tell(life, [Reported(path=path, at=now, kind=_FAILED, severity=0.2, text=text[:1000])])
+            return
+        if path in self._broken:
+            self._broken.discard(path)
+            _tell(life, [Recovered(path=path, at=now, kind=_FAILED)])
+        _tell(life, told)
+
+    def _meter(self, life: AgentLife, gauge: MemoryGauge) -> float | None:
+        if gauge.limit.meter is not None:
+            return gauge.limit.meter()
+        from treewarden.agents.process import ProcessAgent  # nobody needs it who has none
+
+        agent = life.slot.agent
+        pid = agent.pid if isinstance(agent, ProcessAgent) else None
+        return self._rss(pid) if pid is not None else None
+
+
+def rss_of(pid: int) -> float | None:
+    """The bytes of memory that a process has in use, where the system says so in `/proc` (Linux); else None."""
+    try:
+        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+            pages = int(file.read().split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
+    return float(pages * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _tell(life: AgentLife, signals: list[Reported | Recovered]) -> None:
+    for signal in signals:
+        life.parent.post(signal)

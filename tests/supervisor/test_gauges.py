@@ -1,0 +1,157 @@
+"""Agents with limits in a tree: what is measured of them becomes a signal, and the policy answers it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from attrs import frozen
+
+from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.message import Request
+from treewarden.agents.errors import ConfigurationError
+from treewarden.agents.testing import run_handler
+from treewarden.agents.worker import Job, worker
+from treewarden.supervisor.core.event import Decided, SignalNoted
+from treewarden.supervisor.core.measures import BudgetLimit, LatencyLimit, Limit, MemoryLimit
+from treewarden.supervisor.core.rule_table import Rule
+from treewarden.supervisor.core.table import table
+from treewarden.supervisor.gauges import rss_of
+from treewarden.supervisor.journal.memory import MemoryJournal
+from treewarden.topologies.child import child
+from treewarden.topologies.core.blueprint import Blueprint
+from treewarden.topologies.open import open_tree
+from treewarden.topologies.tree import tree
+
+CLOCK = trio.testing.MockClock
+
+
+@frozen
+class Measure(Request[int]):
+    what: str
+    value: Any
+    times: int = 1
+
+
+class Desk(Agent[None]):
+    state = None
+
+    @handles
+    async def measure(self, message: Measure) -> int:
+        for _ in range(message.times):
+            self.measured(message.what, message.value)
+        return message.times
+
+
+def tree_of(*limits: Limit, rules: tuple[Rule, ...] = ()) -> Blueprint:
+    policy = table(rules) if rules else None
+    return tree(child(Desk, limits=limits), policy=policy)
+
+
+async def told(journal: MemoryJournal) -> tuple[list[str], list[str]]:
+    """The signals, and what was decided about them."""
+    events = [record.event for record in await journal.read(limit=10_000)]
+    noted = [event.text or event.kind for event in events if isinstance(event, SignalNoted)]
+    return noted, [event.action for event in events if isinstance(event, Decided)]
+
+
+async def test_a_leak_is_recycled_and_the_next_life_begins_anew(autojump_clock: CLOCK) -> None:
+    journal, bytes_in_use = MemoryJournal(), 0.0
+
+    def meter() -> float:
+        nonlocal bytes_in_use
+        bytes_in_use += 3000.0
+        return bytes_in_use
+
+    limit = MemoryLimit(grows=1000.0, meter=meter, within=20.0, every=2.0)
+    async with open_tree(tree_of(limit, rules=(Rule("reported:memory_slope", "recycle"),)), journal=journal) as running:
+        await trio.sleep(9)
+        assert await told(journal) == ([], []), "half of the window has not been seen"
+        await trio.sleep(4)
+        noted, decided = await told(journal)
+        assert decided == ["recycle"]
+        assert noted == ["+1500 bytes per second over 10 s"]
+        (status,) = running.snapshot()
+        assert status.incarnation == 2
+        await trio.sleep(9)
+        assert len((await told(journal))[0]) == 1, "it measures the new life, not the one before"
+
+
+async def test_a_meter_that_fails_is_told_once_and_harms_nobody(autojump_clock: CLOCK) -> None:
+    journal, readings = MemoryJournal(), iter([ValueError("no such counter"), -1.0, 5.0, 500.0, 500.0])
+
+    def meter() -> float:
+        reading = next(readings, 500.0)
+        if isinstance(reading, Exception):
+            raise reading
+        return reading
+
+    async with open_tree(tree_of(MemoryLimit(most=100.0, meter=meter, every=1.0)), journal=journal) as running:
+        await trio.sleep(20)
+        noted, _ = await told(journal)
+        assert [text.partition(":")[0] for text in noted] == [
+            "the meter of its memory failed",
+            "recovered from meter_failed",
+            "500 bytes",
+        ]
+        assert await running.ref("desk").ask(Measure("memory", 1.0)) == 1
+
+
+async def test_slow_calls_are_a_signal_when_they_are_measured(autojump_clock: CLOCK) -> None:
+    journal = MemoryJournal()
+    limit = LatencyLimit(most=0.5, last=10)
+    async with open_tree(tree_of(limit, rules=(Rule("reported:latency", "throttle"),)), journal=journal) as running:
+        desk = running.ref("desk")
+        await desk.ask(Measure("latency", 0.1, times=10))
+        await desk.ask(Measure("other", 9.0, times=10))
+        await running.supervisor().count()
+        assert await told(journal) == ([], []), "no limit is about the other one"
+        await desk.ask(Measure("latency", 0.9, times=3))
+        await running.supervisor().count()
+        assert await told(journal) == (["p95 of 10 is 0.9 s (limit 0.5 s)"], ["throttle"])
+
+
+async def test_what_was_spent_outlives_a_life(autojump_clock: CLOCK) -> None:
+    journal = MemoryJournal()
+    limit = BudgetLimit(most=10.0, within=600.0)
+    async with open_tree(tree_of(limit), journal=journal) as running:
+        desk = running.ref("desk")
+        await desk.ask(Measure("cost", 6.0))
+        running.kill("desk")
+        await trio.sleep(1)
+        await desk.ask(Measure("cost", 5.0))
+        await running.supervisor().count()
+        assert [text for text in (await told(journal))[0] if "spent" in text] == ["11 spent in 600 s (limit 10)"]
+        await trio.sleep(700)
+        assert (await told(journal))[0][-1] == "recovered from budget: 0 spent in 600 s (limit 10)"
+
+
+async def test_a_worker_says_what_it_measures(autojump_clock: CLOCK) -> None:
+    async def poll(job: Job) -> None:
+        job.measured("cost", 3.0)
+
+    journal = MemoryJournal()
+    spec = child(worker(poll, every=10), limits=(BudgetLimit(most=5.0),))
+    async with open_tree(tree(spec), journal=journal):
+        await trio.sleep(25)
+        assert any("spent in" in text for text in (await told(journal))[0])
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), True, "much", None])
+async def test_what_is_no_reading_is_refused_where_it_is_said(value: Any) -> None:
+    run = await run_handler(Desk(), Measure("latency", value))
+    assert isinstance(run.error, ConfigurationError)
+    assert "a reading is a number, 0 or more" in str(run.error)
+    run = await run_handler(Desk(), Measure("latency", 0.5))
+    assert (run.error, run.measured) == (None, [("latency", 0.5)])
+
+
+def test_the_memory_of_a_process_is_read_where_the_system_tells() -> None:
+    if os.path.exists("/proc/self/statm"):
+        found = rss_of(os.getpid())
+        assert found is not None
+        assert found > 1e6
+    assert rss_of(2**30) is None
