@@ -40,7 +40,8 @@ def _action(node: Node, folder: Path, problems: Problems) -> NamedAction | Refus
     if node.table is None:
         run = async_function(node, folder, problems)
         return run if isinstance(run, Refused) else NamedAction(run)
-    fields: dict[str, Reader] = {"run": anything, "within": number(0, above=True, infinite=False), "helps": _helps}
+    limit = number(0, above=True, infinite=False)
+    fields: dict[str, Reader] = {"run": anything, "within": limit, "helps": _helps, "needs": _SHARE}
     given = read_fields(node, fields, "an action", problems)
     if "run" not in node.table:
         return problems.refuse(node, "says not what is run", "write { run = 'module:function' }")

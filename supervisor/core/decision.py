@@ -11,12 +11,12 @@ from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.exit import describe as describe_error
 from treewarden.agents.core.values import frozen
 
-from .action import Action, Restart, Resume, Throttle, action_name, details, scope_of
+from .action import Action, Hold, Perform, Restart, Resume, Throttle, action_name, details, scope_of
 from .case import Case, counts
 from .context import Context
 from .event import Decided, RejectedOption
 from .exits import must_restart
-from .guards import Declined, Option, forbids, forced, lifted
+from .guards import Declined, Option, forbids, forced, lifted, unproven
 from .history import RestartHistory, delay
 from .incident import Attempt, Incident, note
 from .outcomes import Confidence
@@ -187,6 +187,7 @@ def decide(policy: Policy, case: Case) -> Decision:
             passed_over.append(Declined(action_name(option.action), why))
         elif why := forbids(case, option.action):
             passed_over.append(Declined(action_name(option.action), why))
+            chosen = _asks(case, option.action, why)
         else:
             chosen = option
     if chosen is None:
@@ -197,6 +198,20 @@ def decide(policy: Policy, case: Case) -> Decision:
 def looks_back(policy: Policy, signal: Signal) -> bool:
     """Whether the checkpoints of a slot have to be counted before this policy is asked."""
     return not hasattr(policy, "looks_back") or cast("LooksBack", policy).looks_back(signal)
+
+
+def _asks(case: Case, action: Action, why: str) -> Option | None:
+    """To ask a person, where what a policy wants for a slot that is down may be done by people only."""
+    if not case.down or not isinstance(action, Perform) or action.name not in case.actions:
+        return None
+    if unproven(case, action.name) != why:
+        return None
+    return Option(
+        Hold(f"perform {action.name} on {case.signal.path}, then resume it?"),
+        "a person decides",
+        f"{action.name}: {why}",
+        "it stays down until a person decides",
+    )
 
 
 def _last_resort(case: Case) -> Option:

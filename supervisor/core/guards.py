@@ -33,7 +33,7 @@ from .signal import ActionFailed, ChildExited, OperatorAsked, RateLimitReached, 
 from .spec import Backoff, ChildSpec, RestartPolicy
 from .symptom import failure_in, message_in
 
-__all__ = ["LONGEST_WAIT", "Declined", "Option", "forbids", "forced", "lifted", "retry_after"]
+__all__ = ["LONGEST_WAIT", "Declined", "Option", "forbids", "forced", "lifted", "retry_after", "unproven"]
 
 LONGEST_WAIT: Final = 86400.0
 """Seconds that a Retry-After is obeyed at most; the other side may then ask again."""
@@ -186,7 +186,7 @@ def forbids(case: Case, action: Action) -> str:
                 return "no action of this name is registered here"
             if isinstance(case.signal, ActionFailed) and case.incident.tried(name):
                 return "it has been performed in this incident, and one action follows another only once"
-            return _not_limited(case) or _waits(after)
+            return _not_limited(case) or _waits(after) or unproven(case, name)
         case SetAside(message=message, after=after):
             if not message or message != message_in(case.signal):
                 return "that message was not in hand" if message else "no message was in hand"
@@ -224,6 +224,19 @@ def _not_limited(case: Case) -> str:
 
 def _waits(seconds: float) -> str:
     return "" if 0.0 <= seconds < math.inf else f"{seconds!r} is no waiting time"
+
+
+def unproven(case: Case, name: str) -> str:
+    """Why an action that cannot be taken back is left to people; empty if it may be performed."""
+    needs = case.actions[name].needs
+    if not needs:
+        return ""
+    stated = case.stated(name)
+    if not stated.calibrated:
+        return f"it cannot be taken back and needs p {needs:g}; confidence is not calibrated here"
+    if needs >= 1.0 or stated.value < needs:
+        return f"it cannot be taken back and needs p {needs:g}; it has {stated.value:.2f}"
+    return ""
 
 
 def _commits(case: Case) -> str:

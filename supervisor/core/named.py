@@ -37,6 +37,11 @@ def _limit(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
         raise ValueError(f"{attribute.name} is {value!r}; give seconds, more than 0 and finite")
 
 
+def _share(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ValueError(f"{attribute.name} is {value!r}; it must be from 0 to 1")
+
+
 def _shares(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
     from .likelihoods import Cause  # here and below: most trees register no actions, and start without it
 
@@ -63,6 +68,9 @@ class NamedAction:
     helps: Mapping[str, float] = field(factory=dict[str, float], validator=_shares)
     """P(it ends the incident), by cause, as `belief()` is to see it: `{"overload": 0.7}`. The causes left out count as
     0.05; if all are, each counts as 0.2."""
+    needs: float = field(default=0.0, validator=_share)
+    """For what cannot be taken back: no policy performs it unless P(it ends the incident) is at least this, and
+    calibrated. 1 leaves it to people. Whoever asks for it by name (`perform`) is not bound by it."""
 
 
 NO_ACTIONS: Final[Mapping[str, NamedAction]] = MappingProxyType({})

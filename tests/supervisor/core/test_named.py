@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 
 from treewarden.agents.core.exit import Failed, Failure
 from treewarden.agents.core.path import Path
-from treewarden.supervisor.core.action import Action, Perform, Restart, Resume, action_name
+from treewarden.supervisor.core.action import Action, Hold, Perform, Restart, Resume, action_name
 from treewarden.supervisor.core.believer import belief
 from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.decision import attempted, decide
+from treewarden.supervisor.core.event import OutcomeObserved
 from treewarden.supervisor.core.guards import forbids
 from treewarden.supervisor.core.incident import join, judge, open_incident, verdict
 from treewarden.supervisor.core.likelihoods import CAUSES, SHIPPED, UNKNOWN, Cause
 from treewarden.supervisor.core.named import NO_ACTIONS, RESERVED, NamedAction, helps_by_cause, named_actions
+from treewarden.supervisor.core.outcomes import ENOUGH, Outcomes, learn
 from treewarden.supervisor.core.plan import COSTS
 from treewarden.supervisor.core.rule_table import Rule
 from treewarden.supervisor.core.signal import ActionFailed, ChildExited, Overloaded, Signal
@@ -123,6 +125,45 @@ def test_a_failure_without_an_answer_is_a_restart_of_what_is_down(signal: Signal
     decision = decide(policy, failed)
     assert isinstance(decision.action, answer)
     assert "did not succeed" in decision.because[0]
+
+
+def proven() -> Outcomes:
+    """Outcomes by which confidences have come true."""
+    outcomes = Outcomes()
+    for number in range(ENOUGH):
+        p, outcome = (0.1, "failed") if number % 10 == 9 else (0.9, "fixed")
+        seen = OutcomeObserved(
+            path=HERE, incident="i", action="warm_up", kind="crash", confidence=p, model=p, outcome=outcome
+        )
+        outcomes = learn(outcomes, seen, 0.0)
+    return outcomes
+
+
+@pytest.mark.parametrize(
+    ("needs", "calibrated", "done"),
+    [(0.0, False, True), (0.3, False, False), (0.3, True, True), (0.999, True, False), (1.0, True, False)],
+)
+def test_what_cannot_be_taken_back_needs_a_proven_confidence(needs: float, calibrated: bool, done: bool) -> None:
+    helps = NamedAction(run, helps=dict.fromkeys(map(str, Cause), 0.9), needs=needs)
+    given_ = case(CRASH, spec=evolve(SPEC, actions={"warm_up": helps}), outcomes=proven() if calibrated else Outcomes())
+    assert (forbids(given_, Perform("warm_up")) == "") is done
+    decision = decide(table([Rule("any", "perform:warm_up")]), given_)
+    assert isinstance(decision.action, Perform if done else Hold)
+    if not done:
+        assert decision.rule == "a person decides"
+        assert decision.action == Hold("perform warm_up on desk/a, then resume it?")
+        assert f"needs p {needs:g}" in decision.because[0]
+
+
+def test_what_lives_goes_on_where_only_a_person_may_act() -> None:
+    given_ = case(FULL, spec=evolve(SPEC, actions={"warm_up": NamedAction(run, needs=0.9)}))
+    assert decide(table([Rule("any", "perform:warm_up")]), given_).action == Resume()
+
+
+@pytest.mark.parametrize("needs", [-0.1, 1.1, float("nan"), True, "0.9"])
+def test_what_it_needs_is_a_probability(needs: Any) -> None:
+    with pytest.raises(ValueError, match="needs is"):
+        NamedAction(run, needs=needs)
 
 
 def test_it_goes_just_further_than_letting_live() -> None:
