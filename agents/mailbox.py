@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from trio.lowlevel import Abort, Task, checkpoint, current_task, reschedule, wait_task_rescheduled
@@ -23,7 +22,7 @@ from .overflow import kind_of
 from .statistics import MailboxStatistics
 from .wake import WAKE
 
-__all__ = ["Mailbox"]
+__all__ = ["Leave", "Mailbox"]
 
 _NORMAL: Final = Priority.NORMAL
 
@@ -171,9 +170,9 @@ class Mailbox(Intake):
             await checkpoint()
             return
         task = self.reader = current_task()
-        await wait_task_rescheduled(partial(self.leave, task))
+        await wait_task_rescheduled(Leave(self, task))
 
-    def leave(self, task: Task, _: object = None) -> Abort:
+    def leave(self, task: Task) -> Abort:
         """A parked reader is cancelled. One that was fenced off must not take the place of the one after it."""
         if self.reader is task:
             self.reader = None
@@ -296,3 +295,16 @@ class Mailbox(Intake):
         elif self.rouse is not None:
             rouse, self.rouse = self.rouse, None
             rouse()
+
+
+class Leave:
+    """What trio calls when a parked reader is cancelled: `leave`, in a quarter of the memory of a `partial`."""
+
+    __slots__ = ("_mailbox", "_task")
+
+    def __init__(self, mailbox: Mailbox, task: Task) -> None:
+        self._mailbox = mailbox
+        self._task = task
+
+    def __call__(self, _: object) -> Abort:
+        return self._mailbox.leave(self._task)

@@ -18,6 +18,7 @@ from .core.message import Envelope
 from .errors import Stop
 from .handling import bear, call, finish, handle, unwrap
 from .life import Life, Tick
+from .mailbox import Leave
 from .orders import Begun, BodyEnded, CheckpointDue, Raised, RunAgain, StopAsked, StopOrder
 from .settle import keep, rate_limit_of, settle_beside, throttle
 from .slice import LOOK_EVERY, Slice
@@ -123,12 +124,12 @@ async def handle_messages(life: Life) -> Exit | None:
     slot, agent, turn, handlers = life.slot, life.agent, life.turn, life.handlers
     current_turn.set(turn)
     task = trio.lowlevel.current_task()
-    leave = partial(slot.leave, task)
+    leave = Leave(slot, task)
     light, durable = life.light and not life.outlet, slot.durable
     if light and type(agent).plain:
-        slot.serve = partial(_serve, life, task.context)
+        slot.serve = _Serve(life, task.context)
     arrived, next_ones, alone = slot.arrived, slot.next_ones, slot.mail is slot
-    find, share = handlers.get, Slice(life.rounds)
+    share = Slice(life.rounds)
     while True:
         for _ in _BETWEEN_LOOKS:
             if not slot.simple or not alone:
@@ -149,7 +150,7 @@ async def handle_messages(life: Life) -> Exit | None:
                         await _stay(life)
                     share.rested = True
                     break
-                handler = find(type(item))
+                handler = handlers.get(type(item))
                 if handler is not None and light:
                     slot.busy = item
                     rest = None
@@ -206,45 +207,54 @@ async def handle_messages(life: Life) -> Exit | None:
                     return None
 
 
-def _serve(life: Life, context: Context, answer: Answer) -> tuple[Any] | tuple[()] | None:
+class _Serve:
     """Handle an ask in the task and the time of its asker, but in the context of the agent, which is idle meanwhile.
 
     Only what is no `async def` and writes nothing. What is left to do, or went wrong, is for the agent's own task.
     """
-    slot, agent, envelope = life.slot, life.agent, answer.envelope
-    handler = type(agent).plain.get(type(envelope.body))
-    if handler is None:
-        return None
-    slot.come += 1
-    slot.busy = envelope
-    try:
+
+    __slots__ = ("_context", "_life")
+
+    def __init__(self, life: Life, context: Context) -> None:
+        self._life = life
+        self._context = context
+
+    def __call__(self, answer: Answer) -> tuple[Any] | tuple[()] | None:
+        life = self._life
+        slot, agent, envelope = life.slot, life.agent, answer.envelope
+        handler = type(agent).plain.get(type(envelope.body))
+        if handler is None:
+            return None
+        slot.come += 1
+        slot.busy = envelope
         try:
-            result = context.run(handler, agent, envelope.body)
-        except Exception as error:
-            if not bear(life, envelope, error):
-                raise
-            return ()
-        if (
-            agent.state is life.state
-            and not life.turn.events
-            and type(result) is not CoroutineType
-            and slot.agent is agent
-        ):  # all that there is to settle
-            slot.handled += 1
-            slot.busy = None
-            return (result,)
-        rest = finish(life, envelope, result)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except Stop as stop:
-        slot.put_control(StopAsked(stop.reason))
-    except BaseException as error:
-        slot.put_control(Raised(error))
-    else:
-        if rest is not None:
-            life.begun = Begun(rest, life.called)
-            slot.put_control(life.begun)
-    return ()
+            try:
+                result = self._context.run(handler, agent, envelope.body)
+            except Exception as error:
+                if not bear(life, envelope, error):
+                    raise
+                return ()
+            if (
+                agent.state is life.state
+                and not life.turn.events
+                and type(result) is not CoroutineType
+                and slot.agent is agent
+            ):  # all that there is to settle
+                slot.handled += 1
+                slot.busy = None
+                return (result,)
+            rest = finish(life, envelope, result)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except Stop as stop:
+            slot.put_control(StopAsked(stop.reason))
+        except BaseException as error:
+            slot.put_control(Raised(error))
+        else:
+            if rest is not None:
+                life.begun = Begun(rest, life.called)
+                slot.put_control(life.begun)
+        return ()
 
 
 async def _stay(life: Life) -> None:
