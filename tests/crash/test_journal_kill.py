@@ -85,7 +85,7 @@ def check(file: pathlib.Path, said: Acknowledged) -> None:
             facts = [found for record in records if (found := settle_of(path, record)) is not None]
             settled = states[path].settled if path in states else 0
             assert [entry["settled"] for entry in facts] == list(range(1, settled + 1))
-            assert not states or states[path].body == f'{{"settled":{settled}}}'
+            assert path not in states or states[path].body == f'{{"settled":{settled}}}'
             assert settled >= said.settled[path], "an acknowledged settle is missing"
             handled = [entry["row"] for entry in facts]
             assert len(set(handled)) == len(handled), "a message was settled twice"

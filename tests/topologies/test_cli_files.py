@@ -19,7 +19,7 @@ from treewarden.supervisor.journal.port import Commit
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.journal.sqlite import SqliteJournal
 from treewarden.topologies.commands.files import batches, first_since, head_of, within
-from treewarden.topologies.commands.reloading import marks, watch_files
+from treewarden.topologies.commands.reloading import Marks, marks, watch_files
 
 TIMES = [float(n // 3) for n in range(2500)]
 """Three events in every second."""
@@ -76,11 +76,29 @@ def test_a_file_that_was_replaced_has_another_mark(tmp_path: Path) -> None:
     one, other = tmp_path / "one.toml", tmp_path / "other.toml"
     one.write_text("a")
     before = marks([one, other])
-    assert before[1] is None
+    assert before[str(other)] is None
     assert marks([one, other]) == before
     other.write_text("a")
     other.replace(one)
     assert marks([one, other]) != before
+
+
+class Looks:
+    """What is known of one file, and how often somebody has looked."""
+
+    def __init__(self, file: Path) -> None:
+        self.known = marks([file])
+        self._look, self._looks = trio.open_memory_channel[None](1000)
+
+    def __call__(self) -> Marks:
+        self._look.send_nowait(None)
+        return self.known
+
+    async def more(self, times: int = 4) -> None:
+        while self._looks.statistics().current_buffer_used:
+            self._looks.receive_nowait()
+        for _ in range(times):
+            await self._looks.receive()
 
 
 async def test_a_change_is_seen_once_and_a_file_that_is_gone_for_a_while_is_none(
@@ -88,34 +106,47 @@ async def test_a_change_is_seen_once_and_a_file_that_is_gone_for_a_while_is_none
 ) -> None:
     file = tmp_path / "desk.toml"
     file.write_text("a")
-    look, looks = trio.open_memory_channel[None](1000)
+    looks = Looks(file)
     found: list[str] = []
-
-    def files() -> list[Path]:
-        look.send_nowait(None)
-        return [file]
 
     async def changed() -> None:
         found.append(file.read_text())
 
-    async def looked(times: int = 3) -> None:
-        while looks.statistics().current_buffer_used:
-            looks.receive_nowait()
-        for _ in range(times):
-            await looks.receive()
-
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch_files, files, changed)
-        await looked()
+        nursery.start_soon(watch_files, looks, changed)
+        await looks.more()
         assert found == []
         file.write_text("bb")
-        await looked(5)
+        await looks.more(6)
         assert found == ["bb"]
         file.unlink()
-        await looked()
+        await looks.more()
         assert found == ["bb"]
         file.write_text("ccc")
-        await looked(5)
+        await looks.more(6)
+        assert found == ["bb", "ccc"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_has_changed_before_the_first_look_is_seen(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    file = tmp_path / "desk.toml"
+    file.write_text("a")
+    looks = Looks(file)
+    found: list[str] = []
+
+    async def changed() -> None:
+        text = file.read_text()
+        found.append(text)
+        if text == "bb":  # read for good, and changed at once
+            looks.known = marks([file])
+            file.write_text("ccc")
+
+    file.write_text("bb")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch_files, looks, changed)
+        await looks.more(12)
         assert found == ["bb", "ccc"]
         nursery.cancel_scope.cancel()
 
@@ -125,21 +156,22 @@ async def test_a_file_that_is_being_written_is_left_alone_until_it_stays_the_sam
 ) -> None:
     file = tmp_path / "desk.toml"
     file.write_text("")
+    known = marks([file])
     found: list[str] = []
     looks = 0
 
-    def files() -> list[Path]:
+    def read() -> Marks:
         nonlocal looks
         looks += 1
         if 1 < looks <= 5:
             file.write_text("x" * looks)
         if looks == 12:
             scope.cancel()
-        return [file]
+        return known
 
     async def changed() -> None:
         found.append(file.read_text())
 
     with trio.CancelScope() as scope:
-        await watch_files(files, changed)
+        await watch_files(read, changed)
     assert found == ["xxxxx"]

@@ -36,7 +36,7 @@ from .choosing import choose_view
 from .disturbing import CALMING, chaos_for
 from .exits import ExitCode
 from .files import head_of
-from .reloading import watch_files
+from .reloading import Marks, marks, watch_files
 from .reporting import Report
 from .stopping import STOPS, ExitNow, say_and_exit, signals
 
@@ -59,14 +59,14 @@ def run(arguments: Namespace) -> int:
 
     Raises `ConfigurationError` for a bad file, `JournalOwned`, and `JournalError` for a journal that cannot be used.
     """
-    topology = load(arguments.file)
+    topology, read = _load(arguments.file)
     journal = arguments.journal or topology.journal or f"{topology.name}.db"
     anchor = _anchoring(arguments)
     view, hint = choose_view(sys.stdout, os.environ, json=arguments.json, plain=arguments.plain)
     exit_now: ExitNow = partial(say_and_exit, farewell=view.farewell)
     output = Output(writer(sys.stdout), _complain)
     chaos = chaos_for(arguments, topology, journal)
-    one = _Run(arguments, topology, journal, Report(view, output), hint, exit_now, anchor, chaos)
+    one = _Run(arguments, topology, read, journal, Report(view, output), hint, exit_now, anchor, chaos)
     with redirect_stdout(sys.stderr) if arguments.json else nullcontext():
         code = trio.run(one.main)
     if code == ExitCode.TREE_FAILED:
@@ -74,6 +74,12 @@ def run(arguments: Namespace) -> int:
             f"treewarden: {one.sentence}\n  `treewarden why {shlex.quote(journal)} /` tells what led to it\n"
         )
     return code
+
+
+def _load(file: str) -> tuple[Topology, Marks]:
+    """A topology, with its files as they then were."""
+    topology = load(file)
+    return topology, marks(topology.files)
 
 
 def _complain(text: str) -> None:
@@ -88,6 +94,8 @@ class _Run:
 
     arguments: Namespace
     topology: Topology
+    read: Marks
+    """The files of the topology as they were when it was read."""
     journal: str
     report: Report
     hint: str
@@ -183,7 +191,7 @@ class _Run:
         if self.report.view.draws:
             nursery.start_soon(self._draw, tree)
         if not self.arguments.no_reload:
-            nursery.start_soon(watch_files, self._files, self._reload)
+            nursery.start_soon(watch_files, self._read, self._reload)
         if self.arguments.seconds is not None:
             nursery.start_soon(self._end_after, self.arguments.seconds)
         if self.chaos is not None:
@@ -198,8 +206,8 @@ class _Run:
         if self.chaos is not None:
             self.chaos.stop(why)
 
-    def _files(self) -> Sequence[os.PathLike[str]]:
-        return self.topology.files
+    def _read(self) -> Marks:
+        return self.read
 
     # -- while it runs
 
@@ -280,7 +288,7 @@ class _Run:
         async with self.reloading:
             file = self.arguments.file
             try:
-                topology = await trio.to_thread.run_sync(load, file)
+                topology, read = await trio.to_thread.run_sync(_load, file)
                 changes = await self.tree.reload(self._prepared(topology))
             except (ConfigurationError, SupervisionError) as error:
                 await self.report.notice(f"{file} was not taken; the tree goes on as it was. {error}")
@@ -291,7 +299,7 @@ class _Run:
                 await self.report.notice(f"{file} keeps other events: that counts from the next start on")
             if not (changes.added or changes.removed or changes.changed):
                 await self.report.notice(f"{file} was read again: nothing has changed")
-            self.topology = topology
+            self.topology, self.read = topology, read
 
     # -- the end
 
