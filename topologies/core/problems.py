@@ -11,7 +11,7 @@ from treewarden.agents.core.values import frozen
 __all__ = ["Problem", "choose", "either", "guess", "listed", "shown"]
 
 _LONGEST: Final = 60
-_MOST: Final = 20
+_MOST: Final = 30
 
 
 @frozen
