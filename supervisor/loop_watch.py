@@ -99,6 +99,8 @@ class LoopWatch:
                 waited = now - (self._turned_at if answered else asked)
                 in_time = not answered and waited < 3 * self._limit
                 locked_out = now - woke - wait - (queued_now - queued) >= self._limit
+                if self._ended.is_set():  # the loop is at the end of its watch, and no longer where it was held up
+                    return
                 if not reported and waited >= self._limit and (in_time or locked_out):
                     reported = True
                     self._report(waited)
