@@ -159,4 +159,6 @@ class _Later:
         for name, value in written.__dict__.items():
             if name not in written.__slots__ and isinstance(made.__dict__.get(name, self), _Later):
                 setattr(made, name, value)
-        return getattr(owner if instance is None else instance, self.name)
+        value: Any = made.__dict__[self.name]
+        bound: Any = getattr(value.__class__, "__get__", None)
+        return value if bound is None else bound(value, instance, owner)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from contextlib import closing
 from typing import Any
 
 from hypothesis import given
@@ -18,37 +19,33 @@ from treewarden.topologies.core.draws import Draws
 PAGE = 4096
 
 
-def database() -> sqlite3.Connection:
-    made = sqlite3.connect(":memory:", isolation_level=None)
-    made.execute("CREATE TABLE rows (n INTEGER PRIMARY KEY, text TEXT)")
-    made.executemany("INSERT INTO rows VALUES (?, ?)", [(n, "old " * 20) for n in range(200)])
-    return made
-
-
-def commit(made: sqlite3.Connection, first: int, count: int) -> tuple[bytes, bytes]:
-    """The database before and after one commit."""
-    before = made.serialize()
-    made.execute("BEGIN")
-    made.execute("UPDATE rows SET text = 'changed' WHERE n BETWEEN ? AND ?", (first, first + count))
-    made.executemany("INSERT INTO rows VALUES (?, ?)", [(1000 + n, "new " * 20) for n in range(count)])
-    made.execute("COMMIT")
-    return before, made.serialize()
+def commit(first: int, count: int) -> tuple[bytes, bytes]:
+    """A database before and after one commit."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as made:
+        made.execute("CREATE TABLE rows (n INTEGER PRIMARY KEY, text TEXT)")
+        made.executemany("INSERT INTO rows VALUES (?, ?)", [(n, "old " * 20) for n in range(200)])
+        before = made.serialize()
+        made.execute("BEGIN")
+        made.execute("UPDATE rows SET text = 'changed' WHERE n BETWEEN ? AND ?", (first, first + count))
+        made.executemany("INSERT INTO rows VALUES (?, ?)", [(1000 + n, "new " * 20) for n in range(count)])
+        made.execute("COMMIT")
+        return before, made.serialize()
 
 
 def rows(database: bytes) -> list[Any]:
-    opened = sqlite3.connect(":memory:")
-    opened.deserialize(database)
-    return opened.execute("SELECT * FROM rows").fetchall()
+    with closing(sqlite3.connect(":memory:")) as opened:
+        opened.deserialize(database)
+        return opened.execute("SELECT * FROM rows").fetchall()
 
 
 @given(st.integers(0, 10**9), st.integers(0, 199), st.integers(1, 120))
 def test_a_torn_commit_is_kept_whole_or_not_at_all(seed: int, first: int, count: int) -> None:
-    before, after = commit(database(), first, count)
+    before, after = commit(first, count)
     assert rows(recovered(before, after, Draws(seed))) in (rows(before), rows(after))
 
 
 def test_it_is_torn_in_all_ways() -> None:
-    before, after = commit(database(), 0, 100)
+    before, after = commit(0, 100)
     log = wal_of(before, after)
     found = Counter(rows(recovered(before, after, Draws(seed))) == rows(after) for seed in range(100))
     assert set(found) == {False, True}
@@ -58,7 +55,7 @@ def test_it_is_torn_in_all_ways() -> None:
 
 def test_without_the_log_such_a_tear_damages_the_database() -> None:
     """The fault bites: the same pages, torn where they stand and not in a log with checksums, are neither."""
-    before, after = commit(database(), 0, 100)
+    before, after = commit(0, 100)
     spoilt = 0
     for at in range(PAGE, len(after), PAGE):
         half = after[:at] + after[at : at + 512] + (before + bytes(len(after)))[at + 512 : len(after)]
