@@ -184,19 +184,23 @@ async def test_a_slow_policy_is_noted_and_not_asked_about_itself(autojump_clock:
 
 
 async def test_code_that_keeps_the_interpreter_to_itself_is_named_when_it_is_over() -> None:
-    """No thread runs meanwhile; a system that does not say how long a thread waited for a processor says nothing."""
+    """No thread runs meanwhile; a system that does not say how long a thread waited for a processor says nothing.
+
+    What is named is where the loop is when threads run again, which now and then is a step further.
+    """
     found: list[Blocked] = []
+    told = queued_for_cpu() < math.inf
     watch = LoopWatch(found.append, limit=0.1)
     watch.start()
     try:
         for _ in range(100):
             await trio.lowlevel.checkpoint()
-            if found or queued_for_cpu() == math.inf:
+            if not told or any("keep_the_lock" in each.line for each in found):
                 break
             keep_the_lock()
     finally:
         watch.stop()
-    assert queued_for_cpu() == math.inf or "keep_the_lock" in found[0].line
+    assert not told or any("keep_the_lock" in each.line for each in found)
 
 
 def keep_the_lock() -> None:
