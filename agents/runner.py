@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextvars import Context
 from functools import partial
 from types import CoroutineType
 from typing import Any, Final, TypeVar, cast
@@ -12,7 +11,6 @@ import trio
 from trio.lowlevel import wait_task_rescheduled
 
 from .agent import overrides
-from .asking import Answer
 from .core.exit import Exit, Failed, Failure, Finished, Stopped, alone, describe
 from .core.message import Envelope
 from .errors import Stop
@@ -20,6 +18,7 @@ from .handling import bear, call, finish, handle, unwrap
 from .life import Life, Tick
 from .mailbox import Leave
 from .orders import Begun, BodyEnded, CheckpointDue, Raised, RunAgain, StopAsked, StopOrder
+from .serving import Serve
 from .settle import keep, rate_limit_of, settle_beside, throttle
 from .slice import LOOK_EVERY, Slice
 from .slot import current_turn
@@ -127,7 +126,7 @@ async def handle_messages(life: Life) -> Exit | None:
     leave = Leave(slot, task)
     light, durable = life.light and not life.outlet, slot.durable
     if light and type(agent).plain:
-        slot.serve = _Serve(life, task.context)
+        slot.serve = Serve(life, task.context)
     arrived, next_ones, alone = slot.arrived, slot.next_ones, slot.mail is slot
     share = Slice(life.rounds)
     while True:
@@ -205,56 +204,6 @@ async def handle_messages(life: Life) -> Exit | None:
                 await share.give_way()
                 if slot.agent is not agent and not life.cancellable:
                     return None
-
-
-class _Serve:
-    """Handle an ask in the task and the time of its asker, but in the context of the agent, which is idle meanwhile.
-
-    Only what is no `async def` and writes nothing. What is left to do, or went wrong, is for the agent's own task.
-    """
-
-    __slots__ = ("_context", "_life")
-
-    def __init__(self, life: Life, context: Context) -> None:
-        self._life = life
-        self._context = context
-
-    def __call__(self, answer: Answer) -> tuple[Any] | tuple[()] | None:
-        life = self._life
-        slot, agent, envelope = life.slot, life.agent, answer.envelope
-        handler = type(agent).plain.get(type(envelope.body))
-        if handler is None:
-            return None
-        slot.come += 1
-        slot.busy = envelope
-        try:
-            try:
-                result = self._context.run(handler, agent, envelope.body)
-            except Exception as error:
-                if not bear(life, envelope, error):
-                    raise
-                return ()
-            if (
-                agent.state is life.state
-                and not life.turn.events
-                and type(result) is not CoroutineType
-                and slot.agent is agent
-            ):  # all that there is to settle
-                slot.handled += 1
-                slot.busy = None
-                return (result,)
-            rest = finish(life, envelope, result)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except Stop as stop:
-            slot.put_control(StopAsked(stop.reason))
-        except BaseException as error:
-            slot.put_control(Raised(error))
-        else:
-            if rest is not None:
-                life.begun = Begun(rest, life.called)
-                slot.put_control(life.begun)
-        return ()
 
 
 async def _stay(life: Life) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import trio
@@ -11,42 +11,34 @@ from attrs import evolve
 
 from treewarden.agents.agent import Agent, is_agent_class, made_by, overrides
 from treewarden.agents.core.durability import Message
-from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe, leaves
-from treewarden.agents.core.loops import Cycle
+from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe
 from treewarden.agents.core.message import Envelope
-from treewarden.agents.core.path import Path
 from treewarden.agents.errors import AgentFailed, AgentStopped, Ignore, failure_of
 from treewarden.agents.life import Life, Tick
 from treewarden.agents.orders import StopOrder
 from treewarden.agents.ports import KEEP, Alarm
-from treewarden.agents.ref import Ref
 from treewarden.agents.runner import failed, handle_messages, run_agent, start_agent
-from treewarden.agents.slot import Slot
 
 from .child import KILL_WITHIN, NOT_STARTED, Child, Incarnation, Parent
-from .core.signal import RateLimitReached, Recovered, Reported, Stalled
 from .core.spec import ChildSpec, Grace, Restore
 from .recovery import is_at_rest, restore_slot
 from .relay import live_on
-from .settling import recorded
+from .warden import AgentWarden, is_for_above
 
-__all__ = ["AgentLife", "is_born_asleep", "is_for_above"]
+__all__ = ["AgentLife", "is_born_asleep"]
 
 
-class AgentLife(Incarnation):
-    """One incarnation of an agent, with its fence. It is the agent's `Warden`."""
+class AgentLife(AgentWarden):
+    """One incarnation of an agent, with its fence."""
 
     __slots__ = (
         "_failure",
-        "_helpers",
         "_last_moment",
         "_life",
         "_running",
         "_scope",
-        "_slot",
         "gone",
         "limit",
-        "spec",
         "stalled_on",
     )
 
@@ -54,32 +46,20 @@ class AgentLife(Incarnation):
         Incarnation.__init__(self, child, parent, number, serial)
         assert child.slot is not None
         assert isinstance(child.spec, ChildSpec)
-        self._slot: Slot = child.slot
+        self._slot = child.slot
         self.spec = child.spec
+        self._helpers = None
         self.gone = False
         """Its task has ended too."""
         self._scope: trio.CancelScope | None = None
         """Round its task, once that waits for anything but the next message."""
         self._failure: Failure | None = None
         self._life: Life | None = None
-        self._helpers: set[trio.CancelScope] | None = None
         self._last_moment: Alarm | None = None
         self._running = False
         self.limit = self.spec.progress_within
         self.stalled_on: object = None
         """The work that it was last said to hang on."""
-
-    @property
-    def slot(self) -> Slot:
-        return self._slot
-
-    @property
-    def doing(self) -> str:
-        """What is in hand, in a word."""
-        busy = self.slot.busy
-        if isinstance(busy, Tick):
-            return busy.kind
-        return type(busy.body if isinstance(busy, Envelope) else busy).__qualname__
 
     @property
     def settled(self) -> int:
@@ -322,8 +302,7 @@ class AgentLife(Incarnation):
         if self.spec.limits:
             common.gauges.end(self)
         if self._helpers:
-            for helper in self._helpers:
-                helper.cancel()
+            self.end_helpers()
         self.conclude(exit, tell=tell)
 
     def _give_up(self, envelope: Envelope, exit: Exit) -> None:
@@ -375,85 +354,8 @@ class AgentLife(Incarnation):
         self.parent.common.zombies.append(self)
         self._begin(self._failure or NOT_STARTED)
 
-    # -- what the agent tells its supervisor (agents.life.Warden)
-
-    @property
-    def _is_current(self) -> bool:
-        return self.exit is None and self.slot.generation == self.serial
-
-    def reported(self, kind: str, severity: float, text: str, facts: Mapping[str, Any]) -> None:
-        at = self.parent.common.clock.now()
-        signal = Reported(path=self.slot.path, at=at, kind=kind, severity=severity, text=text, facts=dict(facts))
-        if self._is_current:
-            self.parent.post(signal)
-
-    def recovered(self, kind: str, text: str) -> None:
-        if self._is_current:
-            at = self.parent.common.clock.now()
-            self.parent.post(Recovered(path=self.slot.path, at=at, kind=kind, text=text))
-
-    def measured(self, what: str, value: float) -> None:
-        if self._is_current and self.spec.limits:
-            self.parent.common.gauges.measured(self, what, value)
-
-    def recorded(self, facts: tuple[Any, ...]) -> None:
-        if self._is_current:
-            self.parent.common.note(*(recorded(self.slot.path, fact, self.parent.common) for fact in facts))
-
-    def rate_limited(self, after: float | None, envelope: Envelope | None, failure: Failure) -> None:
-        if self._is_current:
-            at = self.parent.common.clock.now()
-            message = envelope.id or None if envelope is not None else None
-            self.parent.post(
-                RateLimitReached(path=self.slot.path, at=at, after=after, message=message, failure=failure)
-            )
-
-    def looping(self, cycle: Cycle) -> None:
-        if self._is_current:
-            at = self.parent.common.clock.now()
-            self.parent.post(
-                Stalled(path=self.slot.path, at=at, doing=self.doing, cycle=cycle.calls, times=cycle.times)
-            )
-
-    def commit_failed(self, error: BaseException) -> None:
-        if self._is_current:
-            self.kill(Failure("CommitFailed", str(error), fingerprint="commit failed"))
-
-    def start_helper(self, work: Callable[..., Awaitable[Any]], *args: Any) -> None:
-        if self._is_current:
-            scope = trio.CancelScope()
-            if self._helpers is None:
-                self._helpers = set()
-            self._helpers.add(scope)
-            self.parent.nursery.start_soon(self._help, scope, work, args, name=f"{self.slot.path} helper")
-
-    def ref(self, path: Path) -> Ref:
-        return self.parent.common.registry.ref(path)
-
-    async def _help(self, scope: trio.CancelScope, work: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
-        try:
-            with scope:
-                await work(*args)
-        except BaseException as error:
-            if is_for_above(error):
-                raise
-            self.error = error
-            self.kill(describe(error))
-        finally:
-            if self._helpers is not None:
-                self._helpers.discard(scope)
-
 
 def is_born_asleep(agent: Callable[..., Any]) -> bool:
     """Whether an agent needs no task before its first message: no `on_start`, body or ticks. A function that makes
     agents may make any."""
     return is_agent_class(agent) and agent.born_asleep
-
-
-def is_for_above(error: BaseException) -> bool:
-    """Whether this is Ctrl-C, or cancellation from above: not the affair of whoever raised it, as a `Cancelled` that
-    nobody asked for is. To be called outside of the scopes that it is about."""
-    found = leaves(error)
-    if any(isinstance(leaf, (KeyboardInterrupt, SystemExit)) for leaf in found):
-        return True
-    return trio.current_effective_deadline() == -math.inf and any(isinstance(leaf, trio.Cancelled) for leaf in found)

@@ -14,7 +14,7 @@ from .core.measures import BudgetGauge, Gauge, MemoryGauge, gauge_of
 from .core.signal import Recovered, Reported
 
 if TYPE_CHECKING:
-    from .fence import AgentLife
+    from .warden import AgentWarden
 
 __all__ = ["Gauges", "rss_of"]
 
@@ -28,13 +28,13 @@ class Gauges:
         """`rss` reads the bytes that a process uses (`rss_of`)."""
         self._now = now
         self._rss = rss if rss is not None else rss_of
-        self._lives: dict[AgentLife, tuple[Gauge, ...]] = {}
+        self._lives: dict[AgentWarden, tuple[Gauge, ...]] = {}
         self._budgets: dict[Path, BudgetGauge] = {}
         """Of all that have ever had one here."""
         self._broken = set[Path]()
         """Whose meter failed the last time."""
 
-    def begin(self, life: AgentLife) -> None:
+    def begin(self, life: AgentWarden) -> None:
         """A life has begun whose spec has limits."""
         path = life.slot.path
         gauges = [gauge_of(limit, path) for limit in life.spec.limits]
@@ -46,10 +46,10 @@ class Gauges:
                 self._budgets[path] = gauge
         self._lives[life] = tuple(gauges)
 
-    def end(self, life: AgentLife) -> None:
+    def end(self, life: AgentWarden) -> None:
         self._lives.pop(life, None)
 
-    def measured(self, life: AgentLife, what: str, value: float) -> None:
+    def measured(self, life: AgentWarden, what: str, value: float) -> None:
         """A reading; one that no limit is about is dropped."""
         for gauge in self._lives.get(life, ()):
             if gauge.what == what:
@@ -71,7 +71,7 @@ class Gauges:
                 else:
                     _tell(life, gauge.look(now))
 
-    def _read(self, life: AgentLife, gauge: MemoryGauge, now: float) -> None:
+    def _read(self, life: AgentWarden, gauge: MemoryGauge, now: float) -> None:
         path = life.slot.path
         try:
             value = self._meter(life, gauge)
@@ -87,7 +87,7 @@ class Gauges:
             _tell(life, [Recovered(path=path, at=now, kind=_FAILED)])
         _tell(life, told)
 
-    def _meter(self, life: AgentLife, gauge: MemoryGauge) -> float | None:
+    def _meter(self, life: AgentWarden, gauge: MemoryGauge) -> float | None:
         if gauge.limit.meter is not None:
             return gauge.limit.meter()
         from treewarden.agents.process import ProcessAgent  # nobody needs it who has none
@@ -107,6 +107,6 @@ def rss_of(pid: int) -> float | None:
     return float(pages * os.sysconf("SC_PAGE_SIZE"))
 
 
-def _tell(life: AgentLife, signals: list[Reported | Recovered]) -> None:
+def _tell(life: AgentWarden, signals: list[Reported | Recovered]) -> None:
     for signal in signals:
         life.parent.post(signal)

@@ -20,8 +20,9 @@ from .core.event import ActionPerformed
 from .core.named import NamedAction
 from .core.signal import ActionFailed, Signal
 from .core.symptom import describe as in_words
-from .fence import AgentLife, is_for_above
+from .fence import AgentLife
 from .orders import Performed
+from .warden import is_for_above
 
 if TYPE_CHECKING:
     from .acting import Rest

@@ -7,7 +7,7 @@ beyond them (delays, rollbacks, throttles, holds) comes from the policy.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -15,11 +15,10 @@ import trio
 
 from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe, is_clean
 from treewarden.agents.core.lifecycle import SlotState
-from treewarden.agents.core.path import Path
-from treewarden.agents.errors import ConfigurationError, Ignore
-from treewarden.agents.slot import Slot
+from treewarden.agents.errors import Ignore
 
 from .acting import Acting, Rest, wait_for
+from .address import share_queue, take_address
 from .answers import answer, start_dynamic
 from .at_need import AtNeed
 from .calls import Call
@@ -30,14 +29,14 @@ from .core.event import SupervisorEnded, SupervisorStarted
 from .core.exits import must_restart, not_kept
 from .core.incident_events import Outcome
 from .core.signal import ChildExited, OperatorAsked, RateLimitReached, Recovered, Reported, RestartFailed, Signal
-from .core.spec import AutoShutdown, ChildSpec, RestartPolicy, Shared, Spec, Strategy, SupervisorSpec
-from .fence import AgentLife, is_for_above
+from .core.spec import AutoShutdown, RestartPolicy, Shared, Strategy, SupervisorSpec
+from .fence import AgentLife
 from .orders import Performed, RetryDue, StopSupervisor
 from .queue import Queue
-from .recovery import give_up, keep_in_hand, open_queue
-from .registry import Partitions, Pool
+from .recovery import give_up, keep_in_hand
 from .remedies import Remedies
 from .restarts import Restarts
+from .warden import is_for_above
 
 if TYPE_CHECKING:
     from .reload import Changes
@@ -112,7 +111,7 @@ class Supervisor(AtNeed):
             await self._on_start()
             self.has_children = True
             if isinstance(self.spec.router, Shared):
-                await self._open_queue(self.spec.children)
+                await share_queue(self)
             self._begin_anew()
         except Ignore as ignored:
             self.conclude(KILLED, tell=False)
@@ -123,7 +122,7 @@ class Supervisor(AtNeed):
                 raise
             self.error = error
             return self._not_started(describe(error))
-        self._take_address()
+        take_address(self)
         failed = await self.children.start_all()
         if failed is None:
             self.common.note(
@@ -160,28 +159,6 @@ class Supervisor(AtNeed):
     def _begin_anew(self) -> None:
         """Fill the table from the spec. Whoever was added while an earlier incarnation ran is gone for good."""
         self.children.take_over(() if self.spec.strategy is Strategy.DYNAMIC else self.spec.children)
-
-    async def _open_queue(self, workers: Sequence[Spec]) -> None:
-        if not workers or not isinstance(workers[0], ChildSpec):
-            raise ConfigurationError(f"{self.path}: a queue is shared by workers that are agents; give it one")
-        self.children.share(await open_queue(self.path, workers[0], self.common))
-
-    def _take_address(self) -> None:
-        """Make its path one that messages can be told to, if its spec says so."""
-        registry = self.common.registry
-        router = self.spec.router
-        if router is not None and not isinstance(router, Shared):
-            if self.spec.entry is None:
-                registry.add_pool(self.path, Pool(self.path, router, self._workers))
-            else:
-                registry.add_pool(self.path, Partitions(self.path, router, self._entries, registry))
-        elif self.spec.topic is not None:
-            from .topics import Topic
-
-            before = registry.lookup(self.path)
-            topic = before if isinstance(before, Topic) else Topic(self.path, self.common)
-            topic.declare(self.spec.topic)
-            registry.add_pool(self.path, topic)
 
     def _not_started(self, failure: Failure) -> Failure:
         self._failure = failure
@@ -297,19 +274,13 @@ class Supervisor(AtNeed):
     def adopt(self, spec: SupervisorSpec) -> None:
         super().adopt(spec)
         self.children.strategy = spec.strategy
-        self._take_address()
+        take_address(self)
 
     async def reload(self, spec: SupervisorSpec, changes: Changes) -> None:
         """Have its own loop take a new spec; for the supervisor above, which waits meanwhile."""
         call = Call("reload", (spec, changes))
         self.post(call)
         await call.wait()
-
-    def _entries(self) -> list[Path]:
-        return [child.path.resolve(f"./{self.spec.entry}") for child in self.children]
-
-    def _workers(self) -> list[Slot]:
-        return [child.slot for child in self.children if child.slot is not None]
 
     # -- the loop
 

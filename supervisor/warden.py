@@ -1,0 +1,126 @@
+"""What an agent tells its supervisor, while its life is the one that counts; and the tasks that it starts beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import trio
+
+from treewarden.agents.core.exit import Failure, describe, leaves
+from treewarden.agents.core.loops import Cycle
+from treewarden.agents.core.message import Envelope
+from treewarden.agents.core.path import Path
+from treewarden.agents.life import Tick
+from treewarden.agents.ref import Ref
+from treewarden.agents.slot import Slot
+
+from .child import Incarnation
+from .core.signal import RateLimitReached, Recovered, Reported, Stalled
+from .core.spec import ChildSpec
+from .settling import recorded
+
+__all__ = ["AgentWarden", "is_for_above"]
+
+
+class AgentWarden(Incarnation):
+    """An incarnation of an agent, as the agent sees it (`agents.life.Warden`). What comes of an earlier one is void."""
+
+    __slots__ = ("_helpers", "_slot", "spec")
+
+    _slot: Slot
+    spec: ChildSpec
+    _helpers: set[trio.CancelScope] | None
+
+    @property
+    def slot(self) -> Slot:
+        return self._slot
+
+    @property
+    def doing(self) -> str:
+        """What is in hand, in a word."""
+        busy = self.slot.busy
+        if isinstance(busy, Tick):
+            return busy.kind
+        return type(busy.body if isinstance(busy, Envelope) else busy).__qualname__
+
+    @property
+    def is_current(self) -> bool:
+        return self.exit is None and self._slot.generation == self.serial
+
+    def reported(self, kind: str, severity: float, text: str, facts: Mapping[str, Any]) -> None:
+        at = self.parent.common.clock.now()
+        signal = Reported(path=self._slot.path, at=at, kind=kind, severity=severity, text=text, facts=dict(facts))
+        if self.is_current:
+            self.parent.post(signal)
+
+    def recovered(self, kind: str, text: str) -> None:
+        if self.is_current:
+            at = self.parent.common.clock.now()
+            self.parent.post(Recovered(path=self._slot.path, at=at, kind=kind, text=text))
+
+    def measured(self, what: str, value: float) -> None:
+        if self.is_current and self.spec.limits:
+            self.parent.common.gauges.measured(self, what, value)
+
+    def recorded(self, facts: tuple[Any, ...]) -> None:
+        if self.is_current:
+            self.parent.common.note(*(recorded(self._slot.path, fact, self.parent.common) for fact in facts))
+
+    def rate_limited(self, after: float | None, envelope: Envelope | None, failure: Failure) -> None:
+        if self.is_current:
+            at = self.parent.common.clock.now()
+            message = envelope.id or None if envelope is not None else None
+            self.parent.post(
+                RateLimitReached(path=self._slot.path, at=at, after=after, message=message, failure=failure)
+            )
+
+    def looping(self, cycle: Cycle) -> None:
+        if self.is_current:
+            at = self.parent.common.clock.now()
+            self.parent.post(
+                Stalled(path=self._slot.path, at=at, doing=self.doing, cycle=cycle.calls, times=cycle.times)
+            )
+
+    def commit_failed(self, error: BaseException) -> None:
+        if self.is_current:
+            self.kill(Failure("CommitFailed", str(error), fingerprint="commit failed"))
+
+    def start_helper(self, work: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        if self.is_current:
+            scope = trio.CancelScope()
+            if self._helpers is None:
+                self._helpers = set()
+            self._helpers.add(scope)
+            self.parent.nursery.start_soon(self._help, scope, work, args, name=f"{self._slot.path} helper")
+
+    def ref(self, path: Path) -> Ref:
+        return self.parent.common.registry.ref(path)
+
+    async def _help(self, scope: trio.CancelScope, work: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
+        try:
+            with scope:
+                await work(*args)
+        except BaseException as error:
+            if is_for_above(error):
+                raise
+            self.error = error
+            self.kill(describe(error))
+        finally:
+            if self._helpers is not None:
+                self._helpers.discard(scope)
+
+    def end_helpers(self) -> None:
+        """Cancel what it has started beside it."""
+        for helper in self._helpers or ():
+            helper.cancel()
+
+
+def is_for_above(error: BaseException) -> bool:
+    """Whether this is Ctrl-C, or cancellation from above: not the affair of whoever raised it, as a `Cancelled` that
+    nobody asked for is. To be called outside of the scopes that it is about."""
+    found = leaves(error)
+    if any(isinstance(leaf, (KeyboardInterrupt, SystemExit)) for leaf in found):
+        return True
+    return trio.current_effective_deadline() == -math.inf and any(isinstance(leaf, trio.Cancelled) for leaf in found)
