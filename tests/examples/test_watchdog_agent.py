@@ -22,7 +22,8 @@ from treewarden.topologies.child import child
 from treewarden.topologies.running import Tree
 from treewarden.topologies.tree import tree
 
-from .watchdog_net import GOOD, Net, Reply, endpoint, happened, opened
+from ..agents.trees import happened
+from .watchdog_net import GOOD, Net, Reply, endpoint, opened
 
 ROUNDS = 100
 

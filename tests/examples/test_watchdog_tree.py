@@ -24,7 +24,7 @@ from treewarden.topologies.open import open_tree
 from treewarden.topologies.toml import load, loads
 from treewarden.topologies.tree import tree
 
-from .watchdog_net import happened
+from ..agents.trees import happened
 
 WATCHDOG = Path(__file__).parents[2] / "examples" / "watchdog"
 AT_ONCE = Backoff(first=0.0, most=0.0, jitter=0.0)

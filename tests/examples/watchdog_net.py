@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -14,19 +14,17 @@ from fetching import Answer, Call, Unreachable
 from watchdog import Endpoint
 
 from treewarden.supervisor.common import LoopClock
-from treewarden.supervisor.core.event import Event
 from treewarden.supervisor.core.spec import ChildSpec
 from treewarden.supervisor.journal.memory import MemoryJournal
-from treewarden.supervisor.journal.port import Journal, Record
+from treewarden.supervisor.journal.port import Journal
 from treewarden.supervisor.journal.sqlite import SqliteJournal
 from treewarden.topologies.child import child
 from treewarden.topologies.core.blueprint import Blueprint
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.running import Tree
 
-__all__ = ["GOOD", "Net", "Reply", "endpoint", "happened", "opened"]
+__all__ = ["GOOD", "Net", "Reply", "endpoint", "opened"]
 
-E = TypeVar("E", bound=Event)
 R = TypeVar("R")
 
 Reply: TypeAlias = Callable[[int], Answer | str | float | None]
@@ -77,17 +75,3 @@ def endpoint(net: Net, id: str, args: Mapping[str, Any] | None = None, **options
     """A child that watches `http://ID/` on `net`, every second unless `args` say otherwise."""
     given = {"url": f"http://{id}/", "every": 1.0, "fetch": net.fetch, **(args or {})}
     return child(Endpoint, id=id, args=given, **options)
-
-
-async def happened(tree: Tree, kind: type[E], count: int = 1, within: float = 60.0) -> list[E]:
-    """The first `count` events of a kind, in order. Fails the test if they do not come."""
-    found: list[E] = []
-    with trio.fail_after(within):
-        records: AsyncIterator[Record]
-        async with tree.events() as records:
-            async for record in records:
-                if isinstance(record.event, kind):
-                    found.append(record.event)
-                    if len(found) == count:
-                        break
-    return found
