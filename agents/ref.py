@@ -69,9 +69,12 @@ class Ref:
         without error.
 
         Waits at most `within` seconds (and up to 1/64 s more), for room and for a disk that takes nothing at the
-        moment. Cancelled while it waits for these: nothing was sent; later: it was.
-        Every 32nd call is a checkpoint, and one in every millisecond. A pool that broadcasts is told as a whole: each
-        worker that can gets the message, and if some could not, a `DeliveryError` names them.
+        moment. Cancelled: it was not sent; whoever is cancelled later, while it is on its way to the disk, is told so
+        by what he awaits next. Every call looks whether its caller was cancelled, and every 32nd, and one in every
+        millisecond, lets others run.
+
+        A pool that broadcasts is told as a whole: each worker that can gets the message, and if some could not, a
+        `DeliveryError` names them. Cancelled while this, or a topic, waits for room: those that had room have got it.
 
         Raises `MailboxFull`, `AgentStopped`, `IntakeClosed`, `NotHandled`, `NoSuchSlot`, `DurabilityError` (the disk
         took nothing within that time), `CommitFailed` (it refused this message).
@@ -101,10 +104,12 @@ class Ref:
             return
         audience = self._audience(turn, priority)
         if audience is not None:
+            await checkpoint_if_cancelled()
             await audience.publish(message, turn, priority, within)
-            await self._traffic.pace()
+            await self._traffic.pace_once_sent()
             return
         receivers = self._receivers(message, turn, priority)
+        await checkpoint_if_cancelled()  # as above; from here on only a wait for room or for the disk is
         deadline = self._traffic.now() + within
         errors: list[DeliveryError] = []
         for slot in receivers:
@@ -320,7 +325,7 @@ class Ref:
             return
         elif accepted:
             slot.fill(item, priority)
-        await self._traffic.pace()
+        await self._traffic.pace_once_sent()
 
     async def _reserve(self, slot: Slot, item: object, priority: int, deadline: float) -> bool:
         if not slot.has_to_wait(item, priority):

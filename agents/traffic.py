@@ -49,13 +49,19 @@ class Traffic:
         """When that was."""
 
     async def pace(self) -> None:
-        """After a tell or an ask that did not wait: a checkpoint after every 32nd and when a millisecond has passed,
-        else a look at whether the sender was cancelled."""
+        """After an ask that did not wait: a checkpoint after every 32nd and when a millisecond has passed, else a look
+        at whether the asker was cancelled."""
         self.sent += 1
         if self.sent >= SENT_PER_CHECKPOINT or self.now() - self.since > SECONDS_PER_CHECKPOINT:
             await self.give_way()
         else:
             await checkpoint_if_cancelled()
+
+    async def pace_once_sent(self) -> None:
+        """After a tell that did not wait: lets others run as often as `pace`, but is no place to be cancelled."""
+        self.sent += 1
+        if self.sent >= SENT_PER_CHECKPOINT or self.now() - self.since > SECONDS_PER_CHECKPOINT:
+            await self.give_way_once_sent()
 
     async def give_way(self) -> None:
         """A checkpoint."""
