@@ -39,6 +39,8 @@ def recovery(arguments: Namespace) -> int:
                 raise ConfigurationError(f"there is no world {name!r}; there is {', '.join(known)}")
         worlds = tuple(world for world in worlds if world.name in arguments.world)
     contenders = chosen(arguments.policies)
+    if arguments.plot:
+        _refuse_what_cannot_be_drawn_to(File(arguments.plot))
     bar = _Bar(len(worlds) * len(contenders) * len(arguments.seeds), shown=sys.stderr.isatty())
     timer = time.perf_counter if arguments.timing else None
     results = race_all(worlds, arguments.seeds, contenders, timer=timer, told=bar.step)
@@ -51,6 +53,14 @@ def recovery(arguments: Namespace) -> int:
     else:
         out.lines(list(table(results)))
     return ExitCode.ORDERLY
+
+
+def _refuse_what_cannot_be_drawn_to(file: File) -> None:
+    """Before the races and not after them, which may take minutes."""
+    if file.suffix.lower() != ".svg":
+        raise ConfigurationError(f"--plot {file}: the diagram is an SVG; give a name that ends in .svg")
+    if not file.parent.is_dir():
+        raise ConfigurationError(f"--plot {file}: there is no folder {file.parent}; make it, or give another name")
 
 
 def _write(file: str, text: str) -> None:

@@ -78,7 +78,8 @@ def kind(text: str) -> str:
 
 def names(text: str) -> tuple[str, ...]:
     """`a,b`"""
-    return tuple(name for name in (part.strip() for part in text.split(",")) if name)
+    found = tuple(name for name in (part.strip() for part in text.split(",")) if name)
+    return found or _refuse(f"{text!r} names nobody; write a,b")
 
 
 def seeds(text: str) -> tuple[int, ...]:

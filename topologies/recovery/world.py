@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path as File
 from typing import Any, Final, cast
@@ -97,7 +97,7 @@ class World:
 
 
 def load_worlds(file: str | None = None) -> tuple[World, ...]:
-    """The worlds of a file, or those that are shipped.
+    """The worlds of a file, or those that are shipped. A file without a `[base]` has the shipped one.
 
     Raises `ConfigurationError` for a file that cannot be read, and for what stands in it, by its place.
     """
@@ -105,12 +105,12 @@ def load_worlds(file: str | None = None) -> tuple[World, ...]:
     try:
         data = tomllib.loads(_shipped() if file is None else File(file).read_text("utf-8"))
     except OSError as error:
-        raise ConfigurationError(f"{name}: {error.strerror}") from None
+        raise ConfigurationError(f"{name}: {error.strerror}; give a file of worlds that can be read") from None
     except ValueError as error:  # also for bytes that are no UTF-8, and numbers of thousands of digits
         raise ConfigurationError(f"{name}: no TOML: {error}; the shipped worlds.toml shows how it is written") from None
     except RecursionError:
         raise ConfigurationError(f"{name}: no file of worlds: it is nested too deeply; give tables") from None
-    return _Reader(name).worlds(data)
+    return _Reader(name, data).worlds()
 
 
 def _shipped() -> str:
@@ -134,16 +134,20 @@ class _Reader:
     """Reads one file, and names it in what it refuses."""
 
     file: str
+    data: Mapping[str, Any]
 
-    def worlds(self, data: Mapping[str, Any]) -> tuple[World, ...]:
+    def worlds(self) -> tuple[World, ...]:
+        data = self.data
         self.only(data, "", ("base", "world"))
+        if "base" not in data:
+            data = {**data, "base": tomllib.loads(_shipped())["base"]}
         base = self.table(data, "base", "base", file_level=True)
         listed = self.items(data, "world", "world", "write at least one [[world]] with a name")
         found = [self.world(base, item, f"world[{place}]") for place, item in enumerate(listed)]
         names = [world.name for world in found]
-        for name in names:
-            if names.count(name) > 1:
-                raise self.refused("world", name, "each world needs a name of its own")
+        for place, name in enumerate(names):
+            if name in names[:place]:
+                raise self.refused(f"world[{place}].name", name, "each world needs a name of its own")
         return tuple(found)
 
     def world(self, base: Mapping[str, Any], item: Any, at: str) -> World:
@@ -286,10 +290,32 @@ class _Reader:
     def only(self, data: Mapping[str, Any], at: str, allowed: tuple[str, ...]) -> None:
         for key in data:
             if key not in allowed:
-                raise self.refused(f"{at}.{key}" if at else key, "unknown", f"there is {', '.join(allowed)}")
+                where = f"{at}.{key}" if at else key
+                raise self.refused(where, data[key], f"there is no such field here, there is {', '.join(allowed)}")
 
     def refused(self, at: str, value: object, remedy: str) -> ConfigurationError:
-        return ConfigurationError(f"{self.file}: {at} is {_shown(value):.120}; {remedy}")
+        return ConfigurationError(f"{self.file}: {self.written(at)} is {_shown(value):.120}; {remedy}")
+
+    def written(self, at: str) -> str:
+        """Where it stands in the file: what a world does not change it has from the base."""
+        whose, _, below = at.partition(".")
+        listed, keys = cast("object", self.data.get("world")), below.split(".")
+        if not whose.startswith("world[") or not isinstance(listed, list) or not _holds(self.data.get("base"), keys):
+            return at
+        item = cast("list[object]", listed)[int(whose[6:-1])]
+        return at if _holds(item, keys) else f"base.{below}"
+
+
+def _holds(data: object, keys: Sequence[str]) -> bool:
+    """Whether there is something at this place below `data`."""
+    for key in keys:
+        if isinstance(data, dict) and key in data:
+            data = cast("dict[str, object]", data)[key]
+        elif isinstance(data, list) and key.isdecimal() and int(key) < len(cast("list[object]", data)):
+            data = cast("list[object]", data)[int(key)]
+        else:
+            return False
+    return True
 
 
 def _shown(value: object) -> str:

@@ -118,6 +118,9 @@ def test_a_table_tells_the_cheapest_first_and_how_long_decisions_took(capsys: py
         ("--worlds nowhere.toml", "nowhere.toml: No such file"),
         ("--seeds 3-1", "is no range"),
         ("--seeds x", "is no list of seeds; write 0-29"),
+        ("--policies ,", "',' names nobody; write a,b"),
+        ("--plot moon/reliability.svg", "there is no folder moon; make it, or give another name"),
+        ("--plot reliability.png", "the diagram is an SVG; give a name that ends in .svg"),
     ],
 )
 def test_what_cannot_be_raced_is_refused(arguments: str, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:

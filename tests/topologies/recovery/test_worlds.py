@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,6 +54,16 @@ def test_a_world_changes_what_it_names_and_keeps_the_rest(tmp_path: Path) -> Non
     assert world.causes["leak"] == SHIPPED[0].causes["leak"]
 
 
+def test_a_file_of_worlds_alone_has_the_shipped_base(tmp_path: Path) -> None:
+    (world,) = load_worlds(written(tmp_path, '[[world]]\nname = "mine"\nincidents = 3\n'))
+    assert evolve(world, name=SHIPPED[0].name, says=SHIPPED[0].says, incidents=30) == SHIPPED[0]
+
+
+def test_what_a_base_leaves_out_is_left_out(tmp_path: Path) -> None:
+    text = TEXT.replace("roll_back = 0.60, set_aside = 0.10, fall_back = 0.80", "roll_back = 0.60", 1)
+    assert "fall_back" not in load_worlds(written(tmp_path, text))[0].causes["hang"].repairs
+
+
 def test_half_way_the_shares_change() -> None:
     world = next(world for world in SHIPPED if world.name == "shifting")
     assert world.nature("hang", 0).repairs["restart"] == 0.95
@@ -62,20 +73,20 @@ def test_half_way_the_shares_change() -> None:
 @pytest.mark.parametrize(
     ("find", "put", "complaint"),
     [
-        ('incidents = 30', 'incidents = 0', "incidents is 0; give a whole number, 1 or more"),
-        ('jitter = 0.0', 'jitter = 1.5', "jitter is 1.5; give a share"),
+        ('incidents = 30', 'incidents = 0', "base.incidents is 0; give a whole number, 1 or more"),
+        ('jitter = 0.0', 'jitter = 1.5', "base.jitter is 1.5; give a share"),
         ('jitter = 0.0', 'jitter = "much"', "jitter is 'much'; give a finite number"),
         ('notices = 1800.0', 'notices = inf', "notices is inf; give a finite number"),
-        ('notices = 1800.0', 'noticed = 1800.0', "noticed is 'unknown'; there is name"),
+        ('notices = 1800.0', 'noticed = 1800.0', "base.noticed is 1800.0; there is no such field here, there is name"),
         ('stalled = 0.75, timeout', 'stalled = 0.80, timeout', "causes.hang.shows"),
-        ('stalled = 0.75, timeout', 'frozen = 0.75, timeout', "causes.hang.shows.frozen is 'unknown'; there is crash"),
-        ('[base.causes.hang]', '[base.causes.sulk]', "causes.sulk is 'unknown'"),
-        ('lasts = [221.0, 0.7]', 'lasts = [221.0]', "causes.dependency_down.lasts is [221.0]; give [median"),
+        ('stalled = 0.75, timeout', 'frozen = 0.75, timeout', "base.causes.hang.shows.frozen is 0.75; there is no"),
+        ('[base.causes.hang]', '[base.causes.sulk]', "base.causes.sulk is {'share': 0.09"),
+        ('lasts = [221.0, 0.7]', 'lasts = [221.0]', "base.causes.dependency_down.lasts is [221.0]; give [median"),
         ('lasts = [221.0, 0.7]', 'lasts = [0.0, 0.7]', "lasts.0 is 0.0; the median must be above 0"),
-        ('name = "far_off"', 'name = "jittered"', "world is 'jittered'; each world needs a name of its own"),
+        ('name = "far_off"', 'name = "jittered"', "world[2].name is 'jittered'; each world needs a name of its own"),
         ('name = "far_off"', '', "world[2].name is None; give the world a name"),
-        ('[world.half_way.shares]', '[world.half_way.parts]', "half_way.parts is 'unknown'"),
-        ('\n[base]\n', '\n[bass]\n', "bass is 'unknown'; there is base, world"),
+        ('[world.half_way.shares]', '[world.half_way.parts]', "world[3].half_way.parts is {'transient'"),
+        ('\n[base]\n', '\n[bass]\n', "bass is {'incidents': 30"),
         ('\n[base]\n', '\n[base\n', "no TOML"),
     ],
 )  # fmt: skip
