@@ -18,7 +18,7 @@ from ours import everything_on
 from work import CRASH, PING, Miscounted, Tally
 
 from treewarden.agents.core.path import Path as Slot
-from treewarden.supervisor import ladder
+from treewarden.supervisor import RestartBucket, ladder
 from treewarden.supervisor.common import LoopClock
 from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.context import read_context
@@ -199,7 +199,8 @@ async def _crash(run: Run, journal: Journal) -> tuple[Stopwatch, int]:
 
 
 def _each_alone(size: int, tally: Tally) -> Blueprint:
-    return tree(*(tree(everything_on("one", tally), id=f"n{n}", policy=ladder()) for n in range(size)))
+    below = (tree(everything_on("one", tally), id=f"n{n}", policy=ladder()) for n in range(size))
+    return tree(*below, restart_bucket=RestartBucket(holds=size))
 
 
 # -- both

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .core.action import Action
     from .core.adaptive_runtime import adaptive_runtime
     from .core.believer import belief
+    from .core.bucket import RestartBucket
     from .core.checkpoint import Checkpoint, Retention
     from .core.decision import Decision, Policy
     from .core.diff import Change
@@ -67,6 +68,7 @@ __all__ = [
     "Occasion",
     "Policy",
     "Record",
+    "RestartBucket",
     "RestartPolicy",
     "Restore",
     "Retention",
@@ -93,6 +95,7 @@ __getattr__ = on_demand(
     core__action="Action",
     core__adaptive_runtime="adaptive_runtime",
     core__believer="belief",
+    core__bucket="RestartBucket",
     core__checkpoint="Checkpoint Retention",
     core__decision="Decision Policy",
     core__diff="Change",

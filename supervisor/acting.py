@@ -184,16 +184,29 @@ class Acting:
 
     def _restart(self, child: Child, signal: Signal, scope: Scope, after: float) -> Rest:
         """Restart after `signal`: one that lives (a hang, an operator's wish) is ended first."""
+        after, has_turn = self._turn(child, signal, after)
         if child.current is None:
-            return self._restarts.begin(child, scope, after)
-        return self._end_and_restart(child, child.current, signal, scope, after)
+            return self._restarts.begin(child, scope, after, has_turn=has_turn)
+        return self._end_and_restart(child, child.current, signal, scope, after, has_turn)
+
+    def _turn(self, child: Child, signal: Signal, after: float) -> tuple[float, bool]:
+        """Take the turn that was decided about. What a person asks for needs none."""
+        if isinstance(signal, OperatorAsked):
+            return after, True
+        if after > 0:
+            from .core.decision import Decision  # most trees start and end without one
+
+            decision = child.decision
+            if isinstance(decision, Decision) and decision.case.turn == after:
+                return self._common.pace.take(self._common.clock.now()), True
+        return after, False
 
     async def _end_and_restart(
-        self, child: Child, life: AgentLife | Supervisor, signal: Signal, scope: Scope, after: float
+        self, child: Child, life: AgentLife | Supervisor, signal: Signal, scope: Scope, after: float, has_turn: bool
     ) -> Exit | None:
         doing = str(getattr(signal, "doing", ""))
         await self._children.kill(life, Failure(type(signal).__name__, doing, fingerprint="ended by its supervisor"))
         await life.wait_emptied()
         self._children.account(child, expected=True)
         return_in_hand(life, Restart(scope, after), self._common)
-        return await wait_for(self._restarts.begin(child, scope, after))
+        return await wait_for(self._restarts.begin(child, scope, after, has_turn=has_turn))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from treewarden.agents.core.path import ROOT
+
 from .child import Child, Incarnation, Parent
 from .core.incident_events import Outcome
 from .core.spec import SupervisorSpec
@@ -28,6 +30,7 @@ class AtNeed(Incarnation):
         assert isinstance(child.spec, SupervisorSpec)
         self.spec: SupervisorSpec = child.spec
         self.common = parent.common
+        self._set_pace()
         self.policy: Policy | None = self.spec.policy or parent.policy
         self.actions: Mapping[str, NamedAction] = {**parent.actions, **self.spec.actions}
         self._judge: Judge | None = None
@@ -65,9 +68,15 @@ class AtNeed(Incarnation):
         if self._judge is not None or (child.slot is not None and child.slot.diagnosis is not None):
             self.common.note(*self.judge.close(child, outcome))
 
+    def _set_pace(self) -> None:
+        """The whole tree goes by the restart bucket of its root."""
+        if self.child.path == ROOT:
+            self.common.pace.bucket = self.spec.restart_bucket
+
     def adopt(self, spec: SupervisorSpec) -> None:
         """Go by new flags from now on; the specs of the children are the table's business."""
         self.spec = spec
+        self._set_pace()
         self.policy = spec.policy or self.parent.policy
         self.actions = {**self.parent.actions, **spec.actions}
         if self._judge is not None:

@@ -22,6 +22,7 @@ from treewarden.agents.ports import Clock
 from treewarden.agents.slice import Rounds
 from treewarden.agents.slot import Slot
 
+from .core.bucket import Pace
 from .core.event import Event
 from .core.first_crash import FirstCrash
 from .core.spec import ChildSpec
@@ -99,6 +100,7 @@ class Common:
     """The class of the agents that a function makes."""
     codecs: dict[object, Codec] = field(factory=dict[object, "Codec"])
     relay: Relay = field(factory=Relay)
+    pace: Pace = field(factory=Pace)
     outage: Outage = field(init=False)
     _dependencies: Dependencies | None = field(default=None, init=False)
     _outcomes: Outcomes | None = field(default=None, init=False)

@@ -26,6 +26,7 @@ from .core.decision import (
     attempted,
     counted,
     decide,
+    is_paced,
     looks_back,
     stable_after,
     to_event,
@@ -82,6 +83,8 @@ class Judge:
         self.actions = actions
         """Those that are registered for all its children, here or above."""
         self._first = _first_of(self.policy)
+        self.is_paced = _says(self.policy)
+        """Whether restarts wait for the tree's bucket."""
 
     def _fold(self) -> None:
         if self._crashes:
@@ -116,6 +119,8 @@ class Judge:
             return None
         restart = first(failure)
         now = common.clock.now()
+        if self.is_paced and common.pace.wait(now):
+            return None
         if restart is None or self._seen_lately(failure.fingerprint or failure.type, child, now):
             return None
         spread, strategy = common.random.random(), self.spec.strategy
@@ -227,6 +232,8 @@ class Judge:
             history=history,
             child_history=child_history,
             intensity=self.spec.restarts,
+            bucket=common.pace.bucket if self.is_paced else None,
+            turn=common.pace.wait(common.clock.now()) if self.is_paced else 0.0,
             checkpoints=checkpoints,
             outcomes=common.outcomes,
             challenger=common.challenger,
@@ -346,6 +353,14 @@ class Judge:
 def _first_of(policy: Policy) -> Callable[[Failure], FirstRestart | None] | None:
     """What the policy answers first crashes with, if that needs no look at the whole case."""
     return policy.first if type(policy) is Ladder or type(policy) is Otp else None  # not of classes made from these
+
+
+def _says(policy: Policy) -> bool:
+    """Whether a policy obeys the tree's bucket. One that cannot say does."""
+    try:
+        return is_paced(policy)
+    except Exception:
+        return True
 
 
 def _incident(child: Child) -> Incident | None:

@@ -30,6 +30,8 @@ class RetryDue:
     id: str
     token: int
     scope: Scope
+    has_turn: bool = False
+    """Its place among the restarts of the whole tree is taken."""
 
 
 @frozen

@@ -9,7 +9,7 @@ from treewarden.agents.core.lifecycle import SlotEvent, SlotState
 
 from .child import Child
 from .core.action import Scope, affected, scope_of
-from .core.incident_events import Outcome
+from .core.incident_events import Outcome, SignalNoted
 from .core.signal import RestartFailed
 from .orders import RetryDue
 
@@ -48,18 +48,34 @@ class Restarts:
         self._common = supervisor.common
         self._children = supervisor.children
 
-    def begin(self, child: Child, scope: Scope, after: float) -> Rest:
-        """Restart a child that is down, with those that the scope takes along; `after` seconds from now.
+    def begin(self, child: Child, scope: Scope, after: float, *, has_turn: bool = False) -> Rest:
+        """Restart a child that is down, with those that the scope takes along; `after` seconds from now, or when its
+        turn comes among the restarts of the whole tree, unless it has one.
 
         Returns what is left to wait for.
         """
         child.attempt += 1
         if after <= 0:
-            return self.restart(child, scope)
+            after = 0.0 if has_turn else self._turn(child)
+            if not after:
+                return self.restart(child, scope)
+            has_turn = True
         if self._alone(scope):
-            self.delay(child, after, scope)
+            self.delay(child, after, scope, has_turn=has_turn)
             return None
-        return self._begin_later(child, scope, after)
+        return self._begin_later(child, scope, after, has_turn)
+
+    def _turn(self, child: Child) -> float:
+        """Take a place among the restarts of the whole tree; returns the seconds until then, and says so if there are
+        any: no decision has."""
+        common = self._common
+        wait = common.pace.take(common.clock.now(), bound=self._supervisor.judge.is_paced)
+        if wait:
+            assert common.pace.bucket is not None
+            text = f"{common.pace.bucket.describe()}: its turn comes in {wait:.3g} s"
+            facts = {"seconds": round(wait, 3)}
+            common.note(SignalNoted(path=child.path, kind="restart_bucket", text=text, facts=facts))
+        return wait
 
     def restart(self, child: Child, scope: Scope) -> Rest:
         """Stop the affected children in reverse order, start all of the group in order. Returns what is left to wait
@@ -87,9 +103,9 @@ class Restarts:
         if failed is not None:
             self.retry(*failed)
 
-    async def _begin_later(self, child: Child, scope: Scope, after: float) -> None:
+    async def _begin_later(self, child: Child, scope: Scope, after: float, has_turn: bool) -> None:
         await self._stop_affected(child, scope)
-        self.delay(child, after, scope)
+        self.delay(child, after, scope, has_turn=has_turn)
 
     def retry(self, child: Child, failure: Failure) -> None:
         """Try again behind what waits in the queue."""
@@ -97,18 +113,21 @@ class Restarts:
         child.move(SlotEvent.DELAY)
         self._supervisor.post(RestartFailed(path=child.path, at=self._common.clock.now(), failure=failure))
 
-    def delay(self, child: Child, after: float, scope: Scope = Scope.ONE) -> None:
-        """Start this child later; the loop goes on meanwhile."""
+    def delay(self, child: Child, after: float, scope: Scope = Scope.ONE, *, has_turn: bool = False) -> None:
+        """Start this child later, when its turn has come as well if it has none; the loop goes on meanwhile."""
         child.void()
         child.move(SlotEvent.DELAY)
-        due = RetryDue(child.spec.id, child.token, scope)
+        due = RetryDue(child.spec.id, child.token, scope, has_turn)
         child.alarm = self._common.timers.at(self._common.clock.now() + after, lambda: self._supervisor.post(due))
 
     def due(self, retry: RetryDue) -> Rest:
         """A delay is over. Returns what is left to wait for."""
         child = self._children.get(retry.id)
         if child is not None and child.token == retry.token and child.state is SlotState.RESTARTING:
-            return self.restart(child, retry.scope)
+            wait = 0.0 if retry.has_turn else self._turn(child)
+            if not wait:
+                return self.restart(child, retry.scope)
+            self.delay(child, wait, retry.scope, has_turn=True)
         return None
 
     def _watch(self, child: Child) -> None:

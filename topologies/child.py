@@ -14,6 +14,7 @@ from treewarden.agents.core.loops import LoopLimit
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError
 from treewarden.agents.worker import AgentSpec
+from treewarden.supervisor.core.bucket import RestartBucket
 from treewarden.supervisor.core.checkpoint import Retention
 from treewarden.supervisor.core.limits import QueueLimit
 from treewarden.supervisor.core.measures import Limit
@@ -69,6 +70,7 @@ class SupervisorOptions(TypedDict, total=False):
     """The fields of a `SupervisorSpec` that every shape may set; those left out keep the defaults there."""
 
     restarts: Intensity
+    restart_bucket: RestartBucket | None
     policy: Policy | None
     actions: Mapping[str, NamedAction | Callable[..., Awaitable[object]]]
     auto_shutdown: AutoShutdown

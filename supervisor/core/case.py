@@ -8,6 +8,7 @@ from attrs import field
 
 from treewarden.agents.core.values import frozen
 
+from .bucket import RestartBucket
 from .challenger import Challenger
 from .confidence import Belief, believe, p_fix
 from .context import Context, read_context, read_symptoms
@@ -45,6 +46,10 @@ class Case:
     child_history: RestartHistory = RestartHistory()
     """This child's own, likewise."""
     intensity: Intensity = Intensity()
+    bucket: RestartBucket | None = None
+    """That of the tree, where it has one that this policy obeys."""
+    turn: float = 0.0
+    """Seconds until that has room for a restart."""
     checkpoints: int = 0
     """How many earlier checkpoints exist: `RollBack(n)` means the n-th newest of these, `n = checkpoints + 1` the state
     that the class declares."""

@@ -16,7 +16,7 @@ from .case import Case, counts
 from .context import Context
 from .event import Decided, RejectedOption
 from .exits import must_restart
-from .guards import Declined, Option, forbids, forced, lifted, unproven
+from .guards import Declined, Option, forbids, forced, held_up, lifted, unproven
 from .history import RestartHistory, delay
 from .incident import Attempt, Incident, note
 from .outcomes import Confidence
@@ -31,6 +31,7 @@ __all__ = [
     "FirstRestart",
     "LooksBack",
     "Option",
+    "Paced",
     "Policy",
     "Prompt",
     "attempt_of",
@@ -39,6 +40,7 @@ __all__ = [
     "counted",
     "counts",
     "decide",
+    "is_paced",
     "looks_back",
     "must_restart",
     "stable_after",
@@ -73,6 +75,15 @@ class Policy(Protocol):
 
     def declined(self, case: Case) -> tuple[Declined, ...]:
         """What it considered and does not propose. Asked only when a decision is explained."""
+        ...
+
+
+class Paced(Protocol):
+    """What a policy may have as well: it says whether its restarts wait where the tree's bucket has no room."""
+
+    @property
+    def paced(self) -> bool:
+        """One without this always does; one that says False knows no such limit, as OTP."""
         ...
 
 
@@ -148,7 +159,8 @@ class Decision:
 
     @property
     def because(self) -> tuple[str, ...]:
-        return (self.chosen.reason, *((self.failed,) if self.failed else ()), *self.context.because)
+        more = [text for text in (self.failed, held_up(self.case, self.action)) if text]
+        return (self.chosen.reason, *more, *self.context.because)
 
     @property
     def rejected(self) -> tuple[RejectedOption, ...]:
@@ -193,6 +205,11 @@ def decide(policy: Policy, case: Case) -> Decision:
     if chosen is None:
         chosen = _last_resort(case)
     return Decision(case, policy, lifted(case, chosen.action), chosen, tuple(passed_over))
+
+
+def is_paced(policy: Policy) -> bool:
+    """Whether its restarts wait for the tree's bucket."""
+    return not hasattr(policy, "paced") or cast("Paced", policy).paced
 
 
 def looks_back(policy: Policy, signal: Signal) -> bool:

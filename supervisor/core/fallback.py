@@ -15,7 +15,7 @@ from treewarden.agents.core.values import frozen
 from .action import Action, Scope, action_name
 from .believer import Believer
 from .case import Case
-from .decision import Policy
+from .decision import Policy, is_paced
 from .guards import Declined, Option
 from .ladder import Ladder, ladder
 from .policies import Akka, Kubernetes, Otp, otp
@@ -58,6 +58,10 @@ class _Checked:
     @property
     def escalates(self) -> bool:
         return _own(lambda: bool(self.policy.escalates))
+
+    @property
+    def paced(self) -> bool:
+        return _own(lambda: is_paced(self.policy))
 
     @property
     def stable_after(self) -> float | None:

@@ -33,7 +33,7 @@ from .signal import ActionFailed, ChildExited, OperatorAsked, RateLimitReached, 
 from .spec import Backoff, ChildSpec, RestartPolicy
 from .symptom import failure_in, message_in
 
-__all__ = ["LONGEST_WAIT", "Declined", "Option", "forbids", "forced", "lifted", "retry_after", "unproven"]
+__all__ = ["LONGEST_WAIT", "Declined", "Option", "forbids", "forced", "held_up", "lifted", "retry_after", "unproven"]
 
 LONGEST_WAIT: Final = 86400.0
 """Seconds that a Retry-After is obeyed at most; the other side may then ask again."""
@@ -196,9 +196,12 @@ def forbids(case: Case, action: Action) -> str:
 
 
 def lifted(case: Case, action: Action) -> Action:
-    """The action with what the hard rules add: it waits at least as long as the other side asked, its scope is at least
-    the declared one, and at most one level wider for each attempt that failed."""
+    """The action with what the hard rules add: it waits at least as long as the other side asked, and a restart until
+    the tree's bucket has room for it; its scope is at least the declared one, and at most one level wider for each
+    attempt that failed."""
     wait = retry_after(case)
+    if case.turn > wait and isinstance(action, (Restart, RollBack, SetAside, FallBack)) and not _asked_for(case):
+        wait = case.turn
     match action:
         case Restart(scope=scope, after=after):
             declared = scope_of(case.strategy)
@@ -211,6 +214,17 @@ def lifted(case: Case, action: Action) -> Action:
             return action if seconds >= wait else evolve(action, seconds=wait)
         case _:
             return action
+
+
+def _asked_for(case: Case) -> bool:
+    return isinstance(case.signal, OperatorAsked)
+
+
+def held_up(case: Case, action: Action) -> str:
+    """Why this action, which was `lifted`, begins no sooner, if that is the tree's bucket; empty if it is not."""
+    if not case.turn or case.bucket is None or getattr(action, "after", None) != case.turn:
+        return ""
+    return f"{case.bucket.describe()}: its turn comes in {case.turn:.3g} s"
 
 
 def _not_down(case: Case) -> str:

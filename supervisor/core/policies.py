@@ -44,12 +44,13 @@ class Otp:
     """Erlang's rules: restart the declared group at once, count every restart, escalate over the intensity.
 
     It rolls nothing back and sets nothing aside; a mailbox still gives up a message that has used up its deliveries.
-    A hang counts as an end, for OTP knows none.
+    A hang counts as an end, for OTP knows none. It knows no restart bucket of a whole tree either.
     """
 
     name: str = "otp"
     counts_alike: bool = False
     escalates: bool = True
+    paced: bool = False
     stable_after: float | None = None
 
     def propose(self, case: Case) -> tuple[Option, ...]:

@@ -17,6 +17,7 @@ from treewarden.agents.core.loops import LoopLimit
 from treewarden.agents.core.path import Path, check_id
 from treewarden.agents.core.values import frozen
 
+from .bucket import RestartBucket
 from .checkpoint import Retention
 from .limits import QueueLimit
 from .measures import Limit, check_limits
@@ -241,6 +242,8 @@ class SupervisorSpec:
     children: tuple[ChildSpec | SupervisorSpec, ...] = ()
     strategy: Strategy = Strategy.ONE_FOR_ONE
     restarts: Intensity = Intensity()
+    restart_bucket: RestartBucket | None = RestartBucket()
+    """At the root: how often anything in the whole tree may be restarted. None: as often as the intensities allow."""
     auto_shutdown: AutoShutdown = AutoShutdown.NEVER
     actions: Mapping[str, NamedAction] = field(default=NO_ACTIONS, converter=named_actions)
     """Actions that may be performed by their names for everything below, and for this supervisor."""

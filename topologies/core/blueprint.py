@@ -9,6 +9,7 @@ from typing import TypeAlias
 from treewarden.agents.core.durability import Overflow
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.values import frozen
+from treewarden.supervisor.core.bucket import RestartBucket
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
     ChildSpec,
@@ -71,8 +72,8 @@ def validate(blueprint: Blueprint, place: Place | None = None) -> tuple[Problem,
     Not found here: what only a running agent can tell, such as an `on_start` that raises.
     """
     place = place or place_of(blueprint, blueprint.id)
-    found = [*_below(blueprint, place, set()), *_outlets(blueprint, place), *_performed(blueprint, place, frozenset())]
-    return tuple(dict.fromkeys(found))
+    found = [*_below(blueprint, place, set()), *_buckets(blueprint, place), *_outlets(blueprint, place)]
+    return tuple(dict.fromkeys([*found, *_performed(blueprint, place, frozenset())]))
 
 
 _Call: TypeAlias = tuple[int, tuple[str, ...], bool]
@@ -138,6 +139,14 @@ def _supervisor(spec: SupervisorSpec, place: Place) -> Iterator[Problem]:
         for child, below in zip(spec.children, place.children, strict=True):
             if isinstance(child, SupervisorSpec) and spec.entry is None:
                 yield Problem(below.at, repr(child.id), "is a supervisor; a pool's workers are agents", "give an agent")
+
+
+def _buckets(blueprint: Blueprint, place: Place) -> Iterator[Problem]:
+    """Restart buckets that would hold nothing: there is one for the whole tree."""
+    for (path, spec), at in zip(walk(blueprint), _places(place), strict=True):
+        if isinstance(spec, SupervisorSpec) and path != ROOT and spec.restart_bucket != RestartBucket():
+            fault = "is for the whole tree, and this is a part of one"
+            yield Problem(f"{at}.restart_bucket", shown(spec.restart_bucket), fault, "say it at the root")
 
 
 def _equal_ids(spec: SupervisorSpec, place: Place) -> Iterator[Problem]:

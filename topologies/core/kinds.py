@@ -9,6 +9,7 @@ from treewarden.agents.core.durability import Checkpointed, MailboxSpec, Message
 from treewarden.agents.core.limiter import IntakeLimit
 from treewarden.agents.core.loops import LoopLimit
 from treewarden.agents.core.values import frozen
+from treewarden.supervisor.core.bucket import RestartBucket
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
     Backoff,
@@ -100,6 +101,7 @@ _SUPERVISOR: Final[_Fields] = {
     "strategy": _choice(Strategy),
     **_CHILD,
     "restarts": _instance(Intensity, remedy="Intensity(max_restarts, within)"),
+    "restart_bucket": _instance(RestartBucket, none=True, remedy="RestartBucket(holds, every)"),
     "auto_shutdown": _choice(AutoShutdown),
     "policy": _Kind(_policy, "is no policy", "give what ladder(), otp(), table(...) or another of them returns"),
     "max_children": _Kind(

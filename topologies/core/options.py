@@ -9,6 +9,7 @@ from typing import Final
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Overflow
 from treewarden.agents.core.limiter import IntakeLimit
 from treewarden.agents.core.loops import LoopLimit
+from treewarden.supervisor.core.bucket import RestartBucket
 from treewarden.supervisor.core.checkpoint import Retention
 from treewarden.supervisor.core.limits import QueueLimit
 from treewarden.supervisor.core.measures import BudgetLimit, LatencyLimit, Limit, MemoryLimit
@@ -84,6 +85,17 @@ def _shutdown(node: Node, problems: Problems) -> Shutdown | Refused:
 
 
 _INTENSITY: Final = record(Intensity, {"max_restarts": whole(0), "within": _POSITIVE}, "restarts")
+_EMPTYING: Final = record(RestartBucket, {"holds": whole(1), "every": _BEFORE}, "a restart bucket")
+
+
+def _bucket(node: Node, problems: Problems) -> RestartBucket | Refused | None:
+    if node.value == "unlimited":
+        return None
+    if node.table is None:
+        return problems.refuse(node, "is no restart bucket", "write { holds = 1000, every = 0.01 } or 'unlimited'")
+    return _EMPTYING(node, problems)
+
+
 _MAILBOX: Final = record(
     MailboxSpec,
     {
@@ -200,6 +212,7 @@ AGENT: Final[Mapping[str, Reader]] = {
 
 SHAPE: Final[Mapping[str, Reader]] = {
     "restarts": _INTENSITY,
+    "restart_bucket": _bucket,
     "policy": read_policy,
     "auto_shutdown": choice(AutoShutdown, "a rule for shutting down"),
 }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from attrs import define, evolve, field
 
 from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.case import Case
-from treewarden.supervisor.core.decision import Policy, attempted, decide, to_event
+from treewarden.supervisor.core.decision import Policy, attempted, decide, is_paced, to_event
 from treewarden.supervisor.core.event import Decided
 from treewarden.supervisor.core.guards import Declined, Option
 from treewarden.supervisor.core.signal import ChildExited, RateLimitReached, RestartFailed
@@ -16,6 +17,10 @@ from treewarden.supervisor.core.spec import Intensity
 from treewarden.supervisor.core.symptom import describe
 
 __all__ = ["Witness"]
+
+
+_IN_TURN: Final = frozenset({"restart", "roll_back", "set_aside", "fall_back"})
+"""Restarts, which the tree's bucket has to have room for."""
 
 
 @define(eq=False)
@@ -42,6 +47,10 @@ class Witness:
     @property
     def escalates(self) -> bool:
         return self.policy.escalates
+
+    @property
+    def paced(self) -> bool:
+        return is_paced(self.policy)
 
     @property
     def stable_after(self) -> float | None:
@@ -74,6 +83,8 @@ class Witness:
             still = decided.action in ("hold", "stop", "escalate")
             if decided.action in ("resume", "recycle") or (not still and waits < (signal.after or 0.0)):
                 self.violations += 1
+        if decided.action in _IN_TURN and self.paced and decided.details.get("after", 0.0) < case.turn:
+            self.violations += 1
         if ended and self.policy.escalates and case.history.count > self.restarts.max_restarts:
             self.violations += 1
         return case.down

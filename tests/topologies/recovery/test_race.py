@@ -5,10 +5,15 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
+from tests.supervisor.core.cases import case, exited
+from treewarden.supervisor.core.bucket import RestartBucket
+from treewarden.supervisor.core.decision import decide, to_event
+from treewarden.supervisor.core.ladder import ladder
 from treewarden.supervisor.core.policies import otp
 from treewarden.supervisor.core.spec import Intensity
 from treewarden.topologies.recovery.contenders import CONTENDERS, Contender
 from treewarden.topologies.recovery.race import Race, run_race
+from treewarden.topologies.recovery.witness import Witness
 
 from .worlds import SHIPPED, trouble_of, world_of
 
@@ -101,3 +106,16 @@ def test_a_timer_measures_decisions_and_changes_nothing_else() -> None:
     timed = run_race(world, 0, LADDER, timer=lambda: float(next(ticks)))
     assert timed.latencies == (1.0, 1.0)
     assert evolve(timed, latencies=()) == run_race(world, 0, LADDER)
+
+
+def test_whoever_restarts_before_the_trees_bucket_has_room_is_found_out() -> None:
+    """What a decision would be if the hard rule were not there."""
+    now = exited()
+    full = case(now, bucket=RestartBucket(1, 10.0), turn=7.0)
+    decided = to_event(decide(ladder(), full))
+    for event, wrong in ((decided, 0), (evolve(decided, details={"scope": "one", "after": 6.9}), 1)):
+        for policy, counted in ((ladder(), wrong), (otp(), 0)):
+            witness = Witness(policy, Intensity(3, 5.0))
+            witness.propose(full)
+            assert witness.saw(event)
+            assert witness.violations == counted
