@@ -13,7 +13,7 @@ from attrs import Factory, field
 
 from treewarden.agents.agent import Agent, is_agent_class, made_by
 from treewarden.agents.core.diagnosis import Diagnosis
-from treewarden.agents.core.exit import describe
+from treewarden.agents.core.exit import describe, ends_process
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import define
@@ -172,7 +172,9 @@ class Common:
         if spec.agent not in self.makers:
             try:
                 self.makers[spec.agent] = type(made_by(spec.agent, spec.args))
-            except Exception as error:
+            except BaseException as error:
+                if ends_process(error):
+                    raise
                 raise ConfigurationError(
                     f"{spec.id}: no agent could be made to learn what has to be stored of it ({describe(error)}); "
                     "give the agent's class, or a function that can make one"

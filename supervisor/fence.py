@@ -88,7 +88,9 @@ class AgentLife(AgentWarden):
         """Bring an agent to life that has nothing to do before its first message: without a task, unless one waits."""
         try:
             self._make()
-        except Exception as error:
+        except BaseException as error:
+            if is_for_above(error):
+                raise
             self.error = error
             return evolve(describe(error), unborn=True)
         if self._slot.has_work:
@@ -309,8 +311,8 @@ class AgentLife(AgentWarden):
         if envelope.reply is None:
             self.in_hand = envelope
         elif isinstance(exit, Stopped):
-            error = AgentStopped(f"{self.slot.path}: it was stopped while it handled this", path=self.slot.path)
-            envelope.reply(None, error)
+            text = f"{self.slot.path}: it was stopped while it handled this"
+            envelope.reply(None, AgentStopped(text, path=self.slot.path, retry_safe=False))
         else:
             envelope.reply(None, AgentFailed(self.slot.path, failure_of(exit)))
 

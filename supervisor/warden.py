@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 
-from treewarden.agents.core.exit import Failure, describe, leaves
+from treewarden.agents.core.exit import Failure, describe, ends_process, leaves
 from treewarden.agents.core.loops import Cycle
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import Path
@@ -120,7 +120,7 @@ class AgentWarden(Incarnation):
 def is_for_above(error: BaseException) -> bool:
     """Whether this is Ctrl-C, or cancellation from above: not the affair of whoever raised it, as a `Cancelled` that
     nobody asked for is. To be called outside of the scopes that it is about."""
-    found = leaves(error)
-    if any(isinstance(leaf, (KeyboardInterrupt, SystemExit)) for leaf in found):
+    if ends_process(error):
         return True
-    return trio.current_effective_deadline() == -math.inf and any(isinstance(leaf, trio.Cancelled) for leaf in found)
+    cancelled = any(isinstance(leaf, trio.Cancelled) for leaf in leaves(error))
+    return cancelled and trio.current_effective_deadline() == -math.inf

@@ -22,6 +22,7 @@ __all__ = [
     "Stopped",
     "alone",
     "describe",
+    "ends_process",
     "fingerprint",
     "is_clean",
     "is_standard",
@@ -161,6 +162,11 @@ def leaves(error: BaseException) -> list[BaseException]:
         else:
             found.append(each)
     return found
+
+
+def ends_process(error: BaseException) -> bool:
+    """Whether `error` is, or holds, Ctrl-C or a wish to exit: no failure of whoever raised it."""
+    return any(isinstance(leaf, (KeyboardInterrupt, SystemExit)) for leaf in leaves(error))
 
 
 def alone(error: BaseException) -> BaseException:
