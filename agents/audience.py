@@ -37,8 +37,8 @@ class Audience:
         """Who would answer `message`. Raises `NotHandled`: nobody does."""
         raise NotImplementedError
 
-    async def publish(self, message: object, turn: Turn | None, priority: int, within: float) -> None:
-        """Tell everybody, waiting at most `within` seconds for those that want to be waited for."""
+    async def publish(self, message: object, turn: Turn | None, priority: int, deadline: float) -> None:
+        """Tell everybody, waiting until `deadline` at most for those that want to be waited for."""
         raise NotImplementedError
 
     def publish_nowait(self, message: object, turn: Turn | None, priority: int) -> None:

@@ -110,10 +110,13 @@ class NoSuchSlot(DeliveryError):
 
 
 class AgentStopped(DeliveryError):
-    """The slot ended for good (finished, stopped, terminated); its mailbox went to the dead letters."""
+    """The slot ended for good (finished, stopped, terminated); its mailbox went to the dead letters.
 
-    def __init__(self, text: str, *, path: Path, exit: Exit | None = None) -> None:
-        super().__init__(text, path=path, retry_safe=True)
+    `retry_safe` unless it ended while it handled this very message.
+    """
+
+    def __init__(self, text: str, *, path: Path, exit: Exit | None = None, retry_safe: bool = True) -> None:
+        super().__init__(text, path=path, retry_safe=retry_safe)
         self.exit = exit
 
 

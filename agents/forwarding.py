@@ -80,7 +80,7 @@ class _Handed:
         if slot.ended:
             slot.release()
             text = f"{slot.path}: the slot ended before the ask that was handed on to it arrived"
-            self._reply(None, AgentStopped(text, path=slot.path))
+            self._reply(None, AgentStopped(text, path=slot.path, retry_safe=False))  # whoever handed it on has settled
             return
         answer = _answer(self._reply)
         if answer is not None:

@@ -148,7 +148,7 @@ def _answer_with_the_end(life: Life, envelope: Envelope) -> None:
     """An ask whose handler chose to end gets told so, after its settle."""
     reply, path = envelope.reply, life.slot.path
     assert reply is not None
-    error = AgentStopped(f"{path}: it ended while it handled this ask", path=path)
+    error = AgentStopped(f"{path}: it ended while it handled this ask", path=path, retry_safe=False)
     envelope.reply = lambda _value, failed: reply(None, failed or error)
 
 

@@ -25,7 +25,7 @@ from .sending import (
 )
 from .slot import Slot, Turn, current_turn
 from .statistics import MailboxStatistics, together
-from .traffic import SECONDS_PER_CHECKPOINT, SENT_PER_CHECKPOINT, Traffic
+from .traffic import SECONDS_PER_CHECKPOINT, SENT_PER_CHECKPOINT, Traffic, deadline_of
 
 __all__ = ["Ref"]
 
@@ -88,7 +88,7 @@ class Ref:
             and (slot.sure or slot.look_for_room() or (turn is None and slot.has_to_wait(message)))
         ):
             if not slot.sure:
-                await self._line_up(slot, self._traffic.now() + within)
+                await self._line_up(slot, deadline_of(self._traffic.now(), within, slot.path))
                 slot.fill(message)
                 return
             await checkpoint_if_cancelled()  # before it is sent: nobody is told that it was not when it was
@@ -105,12 +105,12 @@ class Ref:
         audience = self._audience(turn, priority)
         if audience is not None:
             await checkpoint_if_cancelled()
-            await audience.publish(message, turn, priority, within)
+            await audience.publish(message, turn, priority, deadline_of(self._traffic.now(), within, self.path))
             await self._traffic.pace_once_sent()
             return
         receivers = self._receivers(message, turn, priority)
         await checkpoint_if_cancelled()  # as above; from here on only a wait for room or for the disk is
-        deadline = self._traffic.now() + within
+        deadline = deadline_of(self._traffic.now(), within, self.path)
         errors: list[DeliveryError] = []
         for slot in receivers:
             try:
@@ -198,7 +198,8 @@ class Ref:
         elif turn is not None:
             self._check(turn, priority)
         refuse_what_has_no_reply(slot, message)
-        envelope = Envelope(message, deadline=now + within, priority=priority)
+        deadline = deadline_of(now, within, slot.path)
+        envelope = Envelope(message, deadline=deadline, priority=priority)
         asking: Slot | None = None
         if turn is not None:
             envelope.sender = turn.path
@@ -218,7 +219,7 @@ class Ref:
                 if slot.sure and priority is _NORMAL:
                     slot.put_plain(envelope)
                 else:
-                    await self._put(answer, now + within)
+                    await self._put(answer, deadline)
         except BaseException:
             answer.leave()
             raise
@@ -262,18 +263,33 @@ class Ref:
         found = self._find(self.path)
         return found.statistics() if isinstance(found, Slot) else together([slot.statistics() for slot in found.slots])
 
-    def subscribe(self, subscriber: Ref | Path, *, overflow: Overflow = Overflow.DROP_NEWEST) -> None:
+    def subscribe(self, subscriber: Ref | str, *, overflow: Overflow = Overflow.DROP_NEWEST) -> None:
         """Let a topic tell `subscriber`, an agent or a pool, what it is told from now on; again changes the policy.
 
         `overflow` is what this topic does when there is no room in that mailbox, whatever the mailbox's own policy.
         It lasts as long as the topic and the subscriber's slot, over restarts of both, but not over a process death:
-        subscribe in `on_start`, or in the blueprint. Raises `ConfigurationError` for what is no topic.
+        subscribe in `on_start`, or in the blueprint. A text is a path from the root. Raises `ConfigurationError` for
+        what is no topic, no path or no policy.
         """
-        self._topic().subscribe(subscriber.path if isinstance(subscriber, Ref) else subscriber, Overflow(overflow))
+        try:
+            policy = Overflow(overflow)
+        except ValueError:
+            known = ", ".join(Overflow)
+            raise ConfigurationError(f"{self.path}: overflow is {overflow!r}; take one of {known}") from None
+        self._topic().subscribe(self._subscriber(subscriber), policy)
 
-    def unsubscribe(self, subscriber: Ref | Path) -> bool:
+    def unsubscribe(self, subscriber: Ref | str) -> bool:
         """Take `subscribe` back; whether there was anything to take back. What waits in the mailbox stays there."""
-        return self._topic().unsubscribe(subscriber.path if isinstance(subscriber, Ref) else subscriber)
+        return self._topic().unsubscribe(self._subscriber(subscriber))
+
+    def _subscriber(self, named: Ref | str) -> Path:
+        if isinstance(named, Ref):
+            return named.path
+        try:
+            return Path.parse(named)
+        except ValueError:
+            text = f"{self.path}: {named!r} names no subscriber; give a ref, or a path from the root"
+            raise ConfigurationError(text) from None
 
     def _topic(self) -> Audience:
         found = self._find(self.path)

@@ -10,11 +10,13 @@ from trio.lowlevel import cancel_shielded_checkpoint, checkpoint, checkpoint_if_
 
 from .asking import Answer
 from .core.message import Envelope
+from .core.path import Path
+from .errors import ConfigurationError
 from .ports import Alarms
 from .room import Place
 from .slot import Slot
 
-__all__ = ["SECONDS_PER_CHECKPOINT", "SENT_PER_CHECKPOINT", "Limited", "Traffic"]
+__all__ = ["SECONDS_PER_CHECKPOINT", "SENT_PER_CHECKPOINT", "Limited", "Traffic", "deadline_of"]
 
 SENT_PER_CHECKPOINT: Final = 32
 SECONDS_PER_CHECKPOINT: Final = 0.001
@@ -30,6 +32,17 @@ class Limited(Protocol):
 
 
 Bucket: TypeAlias = dict[Limited, None]
+
+
+def deadline_of(now: float, within: float, path: Path) -> float:
+    """`within` seconds from `now`. Raises `ConfigurationError` for what is no number of seconds."""
+    try:
+        deadline = now + within
+        if deadline == deadline:
+            return deadline
+    except TypeError:
+        pass
+    raise ConfigurationError(f"{path}: within is {within!r}; give seconds, or math.inf to wait as long as it takes")
 
 
 class Traffic:
@@ -79,12 +92,12 @@ class Traffic:
         """A place for the answer to an ask that nobody else waits for; one that was put back, if there is one."""
         answer, self._form = self._form, None
         if answer is None:
-            return Answer(slot, Envelope(message, deadline=now + within), within, None)
+            return Answer(slot, Envelope(message, deadline=deadline_of(now, within, slot.path)), within, None)
         answer.slot = slot
         answer.within = within
         envelope = answer.envelope
         envelope.body = message
-        envelope.deadline = now + within
+        envelope.deadline = deadline_of(now, within, slot.path)
         return answer
 
     def put_back(self, answer: Answer) -> None:

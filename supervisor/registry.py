@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Final, Protocol
 
 from treewarden.agents.audience import Audience
 from treewarden.agents.core.exit import Exit
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import AgentStopped, MailboxFull, NoSuchSlot
+from treewarden.agents.errors import AgentStopped, MailboxFull, NoSuchSlot, NotHandled
 from treewarden.agents.ports import Alarms
 from treewarden.agents.ref import Ref
 from treewarden.agents.shared import SharedQueue
@@ -44,7 +44,7 @@ class Pool:
         # Those that are being drained are passed over; if all are, each says so itself to whom it concerns.
         some_open = any(slot.closed is None for slot in workers)
         depths = [None if slot.closed is not None and (some_open or slot.ended) else len(slot) for slot in workers]
-        places, self.router = self.router.choose(depths, message)
+        places, self.router = _chosen(self.path, self.router, depths, message)
         if not places:
             raise MailboxFull(f"{self.path}: no worker of the pool can take a message", path=self.path, retry_safe=True)
         return [workers[place] for place in places]
@@ -70,9 +70,19 @@ class Partitions:
     def choose(self, message: object) -> list[Slot]:
         """The slot that gets `message`. Raises `AgentStopped` and `NoSuchSlot` if its part does not take any."""
         entries = self._entries()
-        (place, *_), self._router = self._router.choose([0] * len(entries), message)
+        (place, *_), self._router = _chosen(self.path, self._router, [0] * len(entries), message)
         found = self._registry.find(entries[place])
         return [found] if isinstance(found, Slot) else list(found.choose(message))
+
+
+def _chosen(
+    path: Path, router: Router, depths: Sequence[int | None], message: object
+) -> tuple[tuple[int, ...], Router]:
+    """What the router says. Raises `NotHandled` for a message that it cannot choose by."""
+    try:
+        return router.choose(depths, message)
+    except TypeError as error:
+        raise NotHandled(f"{path}: {error}", path=path, retry_safe=True) from error
 
 
 class Shelter(Protocol):

@@ -85,12 +85,11 @@ class Topic(Audience):
 
     # -- publishing
 
-    async def publish(self, message: object, turn: Turn | None, priority: int, within: float) -> None:
+    async def publish(self, message: object, turn: Turn | None, priority: int, deadline: float) -> None:
         """Into every mailbox that has room, or makes some; then wait for room in those that want that.
 
         Whoever is on disk gets it in one commit with the others that had room: none of them, or all.
         """
-        deadline = trio.current_time() + within
         errors: list[Exception] = []
         taken, late = self._reserve_all(list(self._places(message, errors)), message, turn, priority, errors)
         number = len(taken) + len(late) + len(errors)
@@ -239,7 +238,7 @@ class Topic(Audience):
                     yield from found._resolved(message, errors, {*seen, found})
             elif found is None:
                 self._added.pop(path, None)
-            else:
+            elif any(handled_by(slot, type(message)) for slot in found.slots):
                 try:
                     yield from ((slot, overflow) for slot in found.choose(message))
                 except DeliveryError as error:

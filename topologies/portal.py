@@ -27,7 +27,7 @@ class Portal:
     Each call comes in two forms: one that returns a `concurrent.futures.Future` at once (`asyncio.wrap_future` makes it
     awaitable), and one that waits for it, which the tree's own thread is refused. Cancelling a future that has not
     begun takes the call back; later it does not. Once the portal is closed, calls and what was pending raise
-    `AgentStopped`.
+    `AgentStopped`, whose `retry_safe` says whether the call certainly had not begun.
     """
 
     def __init__(self, tree: Tree, token: trio.lowlevel.TrioToken, nursery: trio.Nursery) -> None:
@@ -120,7 +120,7 @@ class Portal:
         except Exception as error:
             future.set_exception(error)
         except BaseException:
-            future.set_exception(_gone(path))
+            future.set_exception(_gone(path, retry_safe=False))
             raise
 
     def close(self) -> None:
@@ -148,5 +148,6 @@ async def open_portal(tree: Tree) -> AsyncGenerator[Portal]:
             nursery.cancel_scope.cancel()
 
 
-def _gone(path: str) -> AgentStopped:
-    return AgentStopped(f"{path}: the portal is closed; keep its block open while threads use it", path=Path(path))
+def _gone(path: str, *, retry_safe: bool = True) -> AgentStopped:
+    text = f"{path}: the portal is closed; keep its block open while threads use it"
+    return AgentStopped(text, path=Path(path), retry_safe=retry_safe)
