@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -20,15 +20,13 @@ from treewarden.agents.slot import Slot
 from .common import Common
 from .core.checkpoint import Retention
 from .core.event import CheckpointKept, DeadLettered, Event, MessageReplayed, Recorded
+from .journal.large import LIMIT
 from .journal.port import AnswerRow, CheckpointRow, Commit, DeadRow, MessageRow, PruneRow, ReplyRow, StateRow, TimerRow
 
 if TYPE_CHECKING:
     from .journal.codec import Codec
 
 __all__ = ["SlotStore", "recorded"]
-
-_LONG: Final = 65_536
-"""Characters of a state that is not kept in memory to be compared with the next one."""
 
 
 class SlotStore:
@@ -197,7 +195,7 @@ class SlotStore:
     def row_for(self, envelope: Envelope) -> MessageRow:
         """The mailbox row of a told message; gives the envelope its row and id."""
         common = self._common
-        kind, version, body = self.codec.encode(envelope.body)
+        kind, version, body, large = self.codec.encode_row(envelope.body)
         row = common.next_row()
         envelope.row, envelope.id = row, common.message_id(row)
         return MessageRow(
@@ -210,12 +208,13 @@ class SlotStore:
             priority=envelope.priority,
             at=common.clock.wall(),
             version=version,
+            large=large,
         )
 
     def dead_row(self, envelope: Envelope, reason: str) -> tuple[DeadRow, Event]:
         """A message given up, as a row and as a fact."""
         common = self._common
-        kind, version, body = self.codec.encode(envelope.body)
+        kind, version, body, large = self.codec.encode_row(envelope.body)
         id = envelope.id or common.message_id(common.next_row())
         row = DeadRow(
             path=self.path,
@@ -227,15 +226,16 @@ class SlotStore:
             row=envelope.row,
             sender=envelope.sender,
             version=version,
+            large=large,
         )
         return row, DeadLettered(path=self.path, message=id, kind=kind, reason=reason)
 
     def state_row(self, state: object, settled: int | None = None) -> StateRow:
         """The row of a state that `settled` messages have made; as many as have settled, if it is not said."""
-        kind, version, body = self.codec.encode(state)
+        kind, version, body, large = self.codec.encode_row(state)
         self.state_settled = self.settles if settled is None else settled
-        self._written = (kind, version, body) if len(body) <= _LONG else None
-        return StateRow(path=self.path, kind=kind, body=body, version=version, settled=self.state_settled)
+        self._written = (kind, version, body) if large is None and len(body) <= LIMIT else None
+        return StateRow(self.path, kind, body, version, self.state_settled, large)
 
     def _commit(self, done: Settled) -> Commit:
         """Raises what the codec raises; then nothing has changed."""
@@ -287,6 +287,7 @@ class SlotStore:
             at=wall,
             label=label,
             pinned=self.retention.pins(label),
+            large=state.large,
         )
 
     def prune(self, wall: float) -> PruneRow:
@@ -307,8 +308,8 @@ class SlotStore:
         asked = (f"{envelope.id}>",) if done.asked else ()
         if envelope.reply is None:
             return (), asked
-        kind, version, body = self.codec.encode(done.reply)
-        return (ReplyRow(envelope.id, self.path, kind, body, version),), asked
+        kind, version, body, large = self.codec.encode_row(done.reply)
+        return (ReplyRow(envelope.id, self.path, kind, body, version, large),), asked
 
 
 def recorded(path: Path, fact: object, common: Common) -> Recorded:

@@ -159,12 +159,12 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
         # Exact strings: SQLite's module asks an adapter about each value of a subclass.
         for state in commit.states:
             path = str(state.path)
-            batch.states[path] = stored_state(path, state, short(state.body), seq, epoch)
+            batch.states[path] = stored_state(path, state, short(state.body, state.large), seq, epoch)
         for row in commit.accepted:
             last_row = max(last_row, row.row)
             if row.row in touched:
                 raise CommitFailed(f"message {row.row} was handled, returned or given up before it was accepted")
-            path, sender, body, at = str(row.path), _text(row.sender), short(row.body), float(row.at) + 0.0
+            path, sender, body, at = str(row.path), _text(row.sender), short(row.body, row.large), float(row.at) + 0.0
             sum = checksum(row.row, path, row.id, row.kind, row.version, sender, int(row.priority), at, body)
             counters = counters_sum(row.row, row.deliveries, row.deaths, row.not_before)
             batch.accepted.append((
@@ -179,7 +179,12 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
             batch.returned.append((back.deliveries, back.deaths, back.not_before, epoch, counters, back.row))
             touched.add(back.row)
         for dead in commit.dead:
-            path, sender, body, at = str(dead.path), _text(dead.sender), short(dead.body), float(dead.at) + 0.0
+            path, sender, body, at = (
+                str(dead.path),
+                _text(dead.sender),
+                short(dead.body, dead.large),
+                float(dead.at) + 0.0,
+            )
             sum = checksum(path, dead.id, dead.kind, dead.version, dead.reason, at, dead.row, sender, body)
             batch.dead.append((
                 path, dead.id, dead.kind, dead.version, body, dead.reason, at, dead.row, sender, epoch, sum,
@@ -189,7 +194,7 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
                 touched.add(dead.row)
         batch.revived.extend((message,) for message in commit.revived)
         for reply in commit.replies:
-            path, body = str(reply.path), short(reply.body)
+            path, body = str(reply.path), short(reply.body, reply.large)
             sum = checksum(reply.id, path, reply.kind, reply.version, body)
             batch.replies.append((reply.id, path, reply.kind, reply.version, body, epoch, sum))
         batch.replies.extend(commit.forget_replies)

@@ -6,12 +6,14 @@ the JSON that is left, with null at each place. A place is the way to it from th
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import json
+import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final
 
 from attrs import field
 
@@ -19,97 +21,82 @@ from treewarden.agents.core.values import define
 from treewarden.agents.errors import JournalDamaged
 
 from .canonical import dump, load
+from .large import LIMIT, Large, Place
 from .port import Survey
 
 __all__ = ["LIMIT", "SIZE", "Blobs", "chunks_of", "survey", "sweep", "used", "whole"]
 
-LIMIT: Final = 65_536
-"""Characters of JSON that stand where they belong."""
 SIZE: Final = "CASE WHEN body >= '@' AND body < 'A' THEN CAST(substr(body, 2) AS INTEGER) ELSE length(body) END"
 """Characters of a whole body, in SQL."""
 _CHUNK: Final = 65_536
 _HOLDERS: Final = ("states", "checkpoints", "mailbox", "dead_letters", "replies")
 """Tables whose bodies may have parts elsewhere."""
-_NODES: Final = (dict, list)
-
-Place: TypeAlias = list[str | int]
 
 
 @define
 class Blobs:
     """What the bodies of one transaction leave out. Filled and written in the writer's thread."""
 
-    _texts: dict[bytes, str] = field(factory=dict[bytes, str])
-    _bodies: dict[str, str] = field(factory=dict[str, str])
+    _values: dict[bytes, tuple[int, list[bytes]]] = field(factory=dict[bytes, "tuple[int, list[bytes]]"])
+    """By hash: characters, and the text in pieces, so that there is never a second copy of all of it."""
+    _bodies: dict[str | Large, str] = field(factory=dict["str | Large", str])
 
-    def shorten(self, body: str) -> str:
-        """`body` as it is to be stored."""
-        if len(body) <= LIMIT:
+    def shorten(self, body: str, large: Large | None = None) -> str:
+        """`body`, or that of `large`, as it is to be stored. Raises `ValueError` for what is not JSON."""
+        if large is None and len(body) <= LIMIT:
             return body
-        if body not in self._bodies:
-            self._bodies[body] = self._shortened(body)
-        return self._bodies[body]
+        given = large or body
+        if given not in self._bodies:
+            self._bodies[given] = self._shortened(large or Large(load(body)))
+        return self._bodies[given]
 
     def write(self, connection: sqlite3.Connection, epoch: int) -> int:
         """Store what is not there yet. Returns how many characters that is."""
         written = 0
-        for hash, text in self._texts.items():
+        for hash, (size, pieces) in self._values.items():
             insert = "INSERT INTO blobs (hash, size, epoch) VALUES (?,?,?) ON CONFLICT (hash) DO NOTHING"
-            cursor = connection.execute(insert, (hash, len(text), epoch))
+            cursor = connection.execute(insert, (hash, size, epoch))
             if cursor.rowcount != 1:
                 continue
-            blob, data = cursor.lastrowid, text.encode()
+            blob = cursor.lastrowid
             connection.executemany(
                 "INSERT INTO chunks (blob, data, epoch) VALUES (?,?,?)",
-                ((blob, data[start : start + _CHUNK], epoch) for start in range(0, len(data), _CHUNK)),
+                ((blob, chunk, epoch) for chunk in _chunks(pieces)),
             )
-            written += len(text)
+            written += size
         return written
 
-    def _shortened(self, body: str) -> str:
-        parts: list[tuple[str, Place]] = []
-        data, rest = self._cut(load(body), body, [], parts)
-        if len(rest) > LIMIT:
-            parts.append((self._kept(rest), []))
-            data = None
-        parts.sort(key=lambda part: len(part[1]))
-        return f"@{len(body)} {dump(parts)}\n{dump(data)}"
+    def _shortened(self, large: Large) -> str:
+        out = 0
 
-    def _cut(self, node: Any, text: str, at: Place, parts: list[tuple[str, Place]]) -> tuple[Any, str]:
-        """Take out of `node`, whose JSON is `text`, what is too long inside of it. Returns what is left."""
-        if not isinstance(node, _NODES):
-            return node, text
-        found = cast("dict[str, Any] | list[Any]", node)
-        keys: Sequence[str | int] = list(found) if isinstance(found, dict) else range(len(found))
-        holes = False
-        for key in _long_ones(found, keys):
-            place: Place = [*at, key]
-            child = cast("Any", found)[key]
-            child, inner = self._cut(child, dump(child), place, parts)
-            if len(inner) > LIMIT:
-                parts.append((self._kept(inner), place))
-                child = None
-            cast("Any", found)[key] = child
-            holes = True
-        return found, dump(found) if holes else text
+        def keep(pieces: list[str]) -> str:
+            nonlocal out
+            size = sum(map(len, pieces))
+            out += size - len("null")
+            return self._kept(size, pieces)
 
-    def _kept(self, text: str) -> str:
-        hash = sha256(text.encode())
-        self._texts[hash.digest()] = text
+        rest, parts = large.cut(keep, LIMIT)
+        body = "".join(rest)
+        return f"@{out + len(body)} {dump(parts)}\n{body}" if parts else body
+
+    def _kept(self, size: int, pieces: list[str]) -> str:
+        hash, data = sha256(), [piece.encode() for piece in pieces]
+        for piece in data:
+            hash.update(piece)
+        self._values[hash.digest()] = size, data
         return hash.hexdigest()
 
 
-def _long_ones(node: Any, keys: Sequence[str | int]) -> Iterator[str | int]:
-    """The keys of `node` under which more than `LIMIT` stands. Halves, so that the encoder does most of the looking."""
-    values = [node[key] for key in keys]
-    if len(dump(values)) - 2 <= LIMIT:
-        return
-    if len(keys) == 1:
-        yield keys[0]
-        return
-    middle = len(keys) // 2
-    yield from _long_ones(node, keys[:middle])
-    yield from _long_ones(node, keys[middle:])
+def _chunks(pieces: list[bytes]) -> Iterator[bytes]:
+    """The bytes of `pieces`, `_CHUNK` of them at a time."""
+    rest = bytearray()
+    for piece in pieces:
+        rest += piece
+        while len(rest) >= _CHUNK:
+            yield bytes(rest[:_CHUNK])
+            del rest[:_CHUNK]
+    if rest:
+        yield bytes(rest)
 
 
 def whole(connection: sqlite3.Connection, body: str) -> str:
@@ -117,19 +104,57 @@ def whole(connection: sqlite3.Connection, body: str) -> str:
     if not body.startswith("@"):
         return body
     head, _, rest = body.partition("\n")
-    root: dict[str, Any] = {"": load(rest)}
-    for hash, place in json.loads(head.partition(" ")[2]):
-        text = b"".join(chunks_of(connection, bytes.fromhex(hash)))
-        if sha256(text).hexdigest() != hash:
-            raise JournalDamaged(
-                f"a stored value of SHA-256 {hash} is missing or damaged. Restore the file from a copy"
-            )
+    parts = {tuple(place): hash for hash, place in json.loads(head.partition(" ")[2])}
+    if () in parts:
+        return "".join(_filled(connection, (), parts))
+    return "".join(_put_in(connection, (), [rest], parts))
+
+
+def _filled(connection: sqlite3.Connection, at: Place, parts: Mapping[Place, str]) -> Iterator[str]:
+    """The text of the part that belongs at `at`, with those of `parts` that belong inside of it."""
+    inside = {place: hash for place, hash in parts.items() if place[: len(at)] == at and place != at}
+    return _put_in(connection, at, _text(connection, parts[at]), inside)
+
+
+def _put_in(
+    connection: sqlite3.Connection, at: Place, text: Iterable[str], parts: Mapping[Place, str]
+) -> Iterator[str]:
+    """`text`, which belongs at `at`, with all of `parts` where they belong. A text without parts is not parsed."""
+    outer: dict[Place, dict[Place, str]] = {}
+    for place, hash in parts.items():  # outer ones come first
+        around = next((place[:end] for end in range(len(at) + 1, len(place)) if place[:end] in outer), place)
+        outer.setdefault(around, {})[place] = hash
+    if not outer:
+        yield from text
+        return
+    joined = "".join(text)
+    mark = "part"
+    while mark in joined:
+        mark += "-"
+    root: dict[str, Any] = {"": load(joined)}
+    for number, place in enumerate(outer):
         holder: Any = root
-        *way, last = "", *place
+        *way, last = "", *place[len(at) :]
         for key in way:
             holder = holder[key]
-        holder[last] = load(text.decode())
-    return dump(root[""])
+        holder[last] = f"{mark}{number}"
+    places = list(outer)
+    for number, piece in enumerate(re.split(f'"{mark}([0-9]+)"', dump(root[""]))):
+        if number % 2:
+            place = places[int(piece)]
+            yield from _filled(connection, place, outer[place])
+        else:
+            yield piece
+
+
+def _text(connection: sqlite3.Connection, hash: str) -> Iterator[str]:
+    """A large value as text, in pieces. Whether it is what was written is known at the end: then it raises."""
+    found, decoder = sha256(), codecs.getincrementaldecoder("utf-8")("replace")
+    for chunk in chunks_of(connection, bytes.fromhex(hash)):
+        found.update(chunk)
+        yield decoder.decode(chunk)
+    if found.hexdigest() != hash:
+        raise JournalDamaged(f"a stored value of SHA-256 {hash} is missing or damaged. Restore the file from a copy")
 
 
 def chunks_of(connection: sqlite3.Connection, hash: bytes) -> Iterator[bytes]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError, JournalDamaged, UnknownKind
 
 from .canonical import dump, load
 from .declared import Declared, OtherVersion, Versions, kind_of
+from .large import LIMIT, Large, is_long
 from .scalars import Mismatch, Shape
 
 __all__ = ["Codec"]
+
+_MAY_BE_LONG: Final = (dict, list, str)
 
 
 @frozen
@@ -79,6 +82,12 @@ class Codec:
         Raises `ConfigurationError` for a value of a type that it was not given, or that has something else in a
         field than the field declares; the text names the field.
         """
+        kind, version, body, large = self.encode_row(value)
+        return kind, version, body if large is None else large.text()
+
+    def encode_row(self, value: object) -> tuple[str, int, str, Large | None]:
+        """As `encode`, for a row that is to be written; a value that may be longer than 64 kB as text is not made one
+        here, which is most of the work: the body is empty, and it is `large`."""
         roots = self._by_type.get(type(value))
         if roots is None:
             raise ConfigurationError(
@@ -88,7 +97,10 @@ class Codec:
         last = len(roots) - 1
         for position, root in enumerate(roots):  # more than one only for collections, as list[int] and list[str]
             try:
-                return root.kind, root.versions.now, dump(root.shape.encode(value))
+                data = root.shape.encode(value)
+                if data.__class__ in _MAY_BE_LONG and is_long(data, LIMIT):
+                    return root.kind, root.versions.now, "", Large(data)
+                return root.kind, root.versions.now, dump(data), None
             except (Mismatch, ValueError, OverflowError) as error:
                 if position == last:
                     raise _unfit(root, error) from error

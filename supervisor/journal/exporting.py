@@ -175,7 +175,7 @@ class _Import:
             table: [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] not in CHECKSUMS]
             for table in _TABLES
         }
-        self._blobs = Blobs()
+        self._epoch = 0
         self._seqs: list[int] = []
         """The numbers that the events had, where they get new ones."""
         self._lines: list[int] = []
@@ -188,6 +188,7 @@ class _Import:
         header = next(records, (1, dict[str, Any]()))[1]
         _check_header(header)
         same = bool(header["same_chain"])
+        self._epoch = header["epoch"]
         for line, record in records:
             try:
                 self._put(record, line, same)
@@ -195,7 +196,6 @@ class _Import:
                 raise BundleDamage(line, f"it is no row of a journal ({error!r})") from error
         if same:
             self._check_chain(Head(header["head"]["seq"], bytes.fromhex(header["head"]["hash"])))
-        self._blobs.write(self._connection, header["epoch"])
         self._connection.execute(
             f"INSERT INTO meta VALUES (1, ?, {NOW}, ?, ?, 0, ?, ?)",
             (header["tree"], self._head.seq, self._head.hash, header["last_row"], header["epoch"]),
@@ -213,7 +213,9 @@ class _Import:
             self._head = Head(row["seq"], row["hash"])
         elif "body" in row:
             load(row["body"])
-            row["body"] = self._blobs.shorten(row["body"])
+            blobs = Blobs()
+            row["body"] = blobs.shorten(row["body"])
+            blobs.write(self._connection, self._epoch)
         if table != "events" and not same and "seq" in row:
             row["seq"] = bisect.bisect_right(self._seqs, row["seq"])
         row = with_sums(table, row)

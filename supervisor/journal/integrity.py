@@ -6,6 +6,7 @@ checksum. Rows of files that were made before schema 3 have none until they are 
 
 from __future__ import annotations
 
+import codecs
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -253,11 +254,14 @@ def _check_sizes(connection: sqlite3.Connection) -> Iterator[RowFault]:
 def _check_blobs(connection: sqlite3.Connection) -> Iterator[RowFault]:
     there: set[bytes] = set()
     for hash, size in connection.execute("SELECT hash, size FROM blobs").fetchall():
-        data = b"".join(chunks_of(connection, hash))
-        if sha256(data).digest() != hash:
+        found, decoder, length = sha256(), codecs.getincrementaldecoder("utf-8")("replace"), 0
+        for chunk in chunks_of(connection, hash):
+            found.update(chunk)
+            length += len(decoder.decode(chunk))
+        if found.digest() != hash:
             yield RowFault("blobs", hash.hex(), "changed", "its hash is not that of what it holds")
-        elif len(data.decode()) != size:
-            yield RowFault("blobs", hash.hex(), "changed", f"its size is {len(data.decode())}, not {size}")
+        elif length != size:
+            yield RowFault("blobs", hash.hex(), "changed", f"its size is {length}, not {size}")
         there.add(hash)
     for hash in sorted(used(connection) - there):
         yield RowFault("blobs", hash.hex(), "missing", "a row holds it, and it is not there")

@@ -13,6 +13,7 @@ from treewarden.agents.errors import CommitFailed
 
 from .blobs import SIZE
 from .integrity import about_sum, checksum, refuse_damaged_checkpoint
+from .large import Large
 from .port import CheckpointRow, Commit, KeepRow, PruneRow, Seq, StateRow
 from .together import insert
 
@@ -43,7 +44,7 @@ class Keeping:
         states: Mapping[str, StoredState],
         seq: Seq,
         epoch: int,
-        shorten: Callable[[str], str],
+        shorten: Callable[[str, Large | None], str],
     ) -> None:
         """Add what `commit` says; `states` are those of the commits before it in this transaction, and `shorten` gives
         a body as it is to be stored.
@@ -65,7 +66,7 @@ class Keeping:
         for kept in commit.checkpoints:
             path = str(kept.path)
             self._must_not_be_pruned(path, prunes)
-            self._add(_held(kept, epoch), stored_state(path, kept, shorten(kept.body), seq, epoch))
+            self._add(_held(kept, epoch), stored_state(path, kept, shorten(kept.body, kept.large), seq, epoch))
         self.restores.extend((back.settled, seq, epoch, back.number, str(back.path)) for back in commit.restores)
         for path, wanted in prunes.items():
             for earlier in self.prunes.get(path, ()):  # it needs no turn of its own if what comes takes as much

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import trio
 from attrs import define, evolve, field
@@ -266,6 +266,7 @@ class MemoryJournal:
             if len(set(commit.revived)) < len(commit.revived) or not given_up.issuperset(commit.revived):
                 raise CommitFailed("a dead letter that it puts back is none: it was put back before, or never was one")
         self._check_checkpoints(commit)
+        commit = _in_full(commit)
         self._append(commit.events)
         for path in commit.forget:
             slot = self._slots.get(path)
@@ -370,3 +371,20 @@ class MemoryJournal:
         for old in loose[prune.last :]:
             if old.at < prune.before:
                 del self._checkpoints[old.number]
+
+
+def _in_full(commit: Commit) -> Commit:
+    """With the text of each value that has none yet. Raises `CommitFailed` for one that is not JSON."""
+    changed: dict[str, Any] = {}
+    for name in ("states", "checkpoints", "accepted", "dead", "replies"):
+        rows: tuple[StateRow | CheckpointRow | MessageRow | DeadRow | ReplyRow, ...] = getattr(commit, name)
+        if any(row.large is not None for row in rows):
+            changed[name] = tuple(map(_as_text, rows))
+    return evolve(commit, **changed) if changed else commit
+
+
+def _as_text(row: StateRow | CheckpointRow | MessageRow | DeadRow | ReplyRow) -> object:
+    try:
+        return row if row.large is None else evolve(row, body=row.large.text(), large=None)
+    except ValueError as error:
+        raise CommitFailed(f"nothing of it was kept: {error}") from error

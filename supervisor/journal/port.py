@@ -16,6 +16,7 @@ from treewarden.agents.core.values import frozen
 
 from ..core.checkpoint import EVERYTHING, Checkpoint, Search
 from ..core.event import Event
+from .large import Large
 
 __all__ = [
     "START",
@@ -57,6 +58,8 @@ class StateRow:
     version: int = 1
     settled: int = 0
     """How many messages this slot has settled in all its lives: it grows by one with each."""
+    large: Large | None = None
+    """What stands for `body`, which is empty then, in a row to be written; one that was read has none."""
 
 
 @frozen
@@ -75,6 +78,8 @@ class CheckpointRow:
     label: Label = Label()
     pinned: bool = False
     """It stays whatever `PruneRow`s come."""
+    large: Large | None = None
+    """As in `StateRow`."""
 
 
 @frozen
@@ -135,6 +140,8 @@ class MessageRow:
     not_before: float | None = None
     """Wall seconds."""
     version: int = 1
+    large: Large | None = None
+    """As in `StateRow`."""
 
 
 @frozen
@@ -160,6 +167,8 @@ class DeadRow:
     row: int | None = None
     sender: Path | None = None
     version: int = 1
+    large: Large | None = None
+    """As in `StateRow`."""
 
 
 @frozen
@@ -171,6 +180,8 @@ class ReplyRow:
     kind: str
     body: str
     version: int = 1
+    large: Large | None = None
+    """As in `StateRow`."""
 
 
 @frozen

@@ -13,10 +13,16 @@ from datetime import date, datetime, time, timedelta
 from math import inf
 from typing import Any, Final, TypeAlias
 
+from attrs import evolve
+
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 
-__all__ = ["NONE", "SCALARS", "Decode", "Encode", "Mismatch", "Shape", "as_text", "mismatch"]
+__all__ = ["NONE", "SCALARS", "Decode", "Encode", "Mismatch", "Shape", "as_text", "encode_int", "mismatch", "storable"]
+
+_MOST: Final = 2**2000
+"""Whole numbers up to here have a text whatever the interpreter is told about long ones."""
+_LEAST: Final = -_MOST
 
 Encode: TypeAlias = Callable[[Any], Any]
 Decode: TypeAlias = Callable[[Any], Any]
@@ -63,6 +69,36 @@ def _same(kind: type, *, text: bool = False) -> Shape:
     return Shape(kind.__name__, (kind,), same, same, bare=True, text=text)
 
 
+def storable(text: str) -> str:
+    """`text`, unless it has half of a pair of surrogates: no encoding has a word for that."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise Mismatch(f"{text[max(0, error.start - 20) : error.start + 20]!r} is no text: {error}") from None
+    return text
+
+
+def _encode_str(value: Any) -> Any:
+    if type(value) is str:
+        return value if value.isascii() else storable(value)
+    raise mismatch("str", value)
+
+
+def encode_int(value: Any) -> Any:
+    if type(value) is int:
+        return value if _LEAST < value < _MOST else printable(value)
+    raise mismatch("int", value)
+
+
+def printable(value: int) -> int:
+    try:
+        str(value)
+    except ValueError as error:
+        raise Mismatch(str(error)) from None
+    return value
+
+
 def _none(value: Any) -> None:
     if value is not None:
         raise mismatch("None", value)
@@ -77,7 +113,7 @@ def _encode_float(value: Any) -> Any:
             return "inf" if value > 0 else "-inf"
         raise Mismatch("NaN cannot be stored: it is not equal to what would be read back")
     if type(value) is int:
-        return value
+        return encode_int(value)
     raise mismatch("float", value)
 
 
@@ -97,7 +133,7 @@ def as_text(kind: type, parse: Callable[[str], Any], write: Callable[[Any], str]
 
     def encode(value: Any) -> str:
         if type(value) is kind:
-            return write(value)
+            return storable(write(value))
         raise mismatch(name, value)
 
     def decode(data: Any) -> Any:
@@ -128,8 +164,8 @@ def _decode_timedelta(data: Any) -> timedelta:
 NONE: Final = Shape("None", (type(None),), _none, _none, bare=True)
 SCALARS: Final[dict[type, Shape]] = {
     bool: _same(bool),
-    int: _same(int),
-    str: _same(str, text=True),
+    int: evolve(_same(int), encode=encode_int),
+    str: evolve(_same(str, text=True), encode=_encode_str),
     float: Shape("float", (float,), _encode_float, _decode_float, bare=True),
     bytes: as_text(
         bytes,

@@ -7,7 +7,7 @@ from enum import Enum, Flag
 from typing import Any, Final
 
 from .canonical import dump
-from .scalars import Encode, Mismatch, Shape, mismatch
+from .scalars import Encode, Mismatch, Shape, encode_int, mismatch, storable
 
 __all__ = [
     "PLAIN",
@@ -37,7 +37,11 @@ def each(values: Iterable[Any], function: Callable[[Any], Any], labels: tuple[An
 def _plain(value: Any) -> Any:
     """JSON data as it is, for `Any`: what comes back has to be what was given, so a tuple is refused."""
     kind = value.__class__
-    if kind is str or kind is int or kind is bool or value is None:
+    if kind is str:
+        return value if value.isascii() else storable(value)
+    if kind is int:
+        return encode_int(value)
+    if kind is bool or value is None:
         return value
     if kind is float:
         if value - value == 0.0:
@@ -49,6 +53,7 @@ def _plain(value: Any) -> Any:
         for key in value:
             if type(key) is not str:
                 raise mismatch("str, which keys have to be where the type is Any", key)
+            storable(key)
         return dict(zip(value, each(value.values(), _plain, tuple(value)), strict=True))
     raise mismatch(
         "plain data (None, bool, int, float, str, list, dict with str keys): declare its type instead", value

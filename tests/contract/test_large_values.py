@@ -10,6 +10,7 @@ import trio
 from attrs import evolve
 
 from treewarden.agents.core.label import Label
+from treewarden.supervisor.journal.large import Large
 from treewarden.supervisor.journal.port import Commit, KeepRow, ReplyRow, RestoreRow, StateRow
 
 from ..journals import DESK, WALL, Owner, checkpoint, dead, message, state
@@ -50,6 +51,30 @@ async def test_they_come_back_as_they_were(owner: Owner, body: str) -> None:
             found = await journal.checkpoint(number)
             assert found is not None
             assert (found.state.body, found.about.size) == (body, len(body))
+
+
+@pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
+async def test_what_is_made_text_by_the_journal_is_the_same(owner: Owner, body: Any) -> None:
+    data, kept = Large(body), checkpoint(1, "kept")
+    commit = Commit(
+        states=(evolve(state(1), body="", large=data),),
+        checkpoints=(evolve(kept, body="", large=data),),
+        accepted=(evolve(message(50), body="", large=data),),
+        dead=(evolve(dead(51), body="", row=None, large=data),),
+        replies=(ReplyRow("t-1>ask.0", DESK, "str", "", large=data),),
+    )
+    async with owner() as journal:
+        await journal.commit(commit)
+    written = text(body)
+    async with owner() as journal:
+        held = await journal.recover(DESK)
+        assert held.state == evolve(state(1), body=written)
+        assert held.messages == (evolve(message(50), body=written),)
+        assert held.replies == (ReplyRow("t-1>ask.0", DESK, "str", written),)
+        assert await journal.dead_letters() == [evolve(dead(51), body=written, row=None)]
+        found = await journal.checkpoint(kept.number)
+        assert found is not None
+        assert (found.state.body, found.about.size) == (written, len(written))
 
 
 async def test_going_back_to_one(owner: Owner) -> None:

@@ -1,0 +1,189 @@
+"""A value that is long as text: kept as JSON data until whoever writes it makes text of it, a piece at a time.
+
+The encoder of the standard library holds the interpreter for as long as its text is: 15 ms for a megabyte of small
+values, in whatever thread. So what is long is given to it in parts of some ten thousand characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, TypeAlias, cast
+
+from .canonical import dump
+
+__all__ = ["LIMIT", "Large", "Part", "Place", "is_long"]
+
+Place: TypeAlias = tuple[str | int, ...]
+"""The way to a value from the root."""
+Part: TypeAlias = tuple[str, Place]
+"""A name by which somebody keeps a value, and where that belongs."""
+
+LIMIT: Final = 65_536
+"""Characters of JSON that stand where they belong, and are made text where they come from."""
+_PIECE: Final = 65_536
+"""Characters of a text that are encoded at a time."""
+_AROUND: Final = {list: ("[", "]"), dict: ("{", "}")}
+
+
+class Large:
+    """JSON data that is text when somebody asks for it. Whoever makes one does not change the data any more.
+
+    Each call raises `ValueError` for what is not JSON, as `dump` does.
+    """
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+
+    def text(self) -> str:
+        """All of it, as `dump` writes it."""
+        return "".join(self.cut(None, _PIECE)[0])
+
+    def cut(self, keep: Callable[[list[str]], str] | None, limit: int) -> tuple[list[str], list[Part]]:
+        """Its text in pieces, and the parts that were left out of it: there stands null.
+
+        What is longer than `limit` inside of it is given to `keep`, without what was left out of that, and so is what
+        then remains if it still is. Outer parts come first.
+        """
+        parts: list[Part] = []
+        cutter = _Cutter(keep, limit, parts)
+        pieces, size = cutter.text(self._data, ())
+        if keep is not None and size > limit:
+            parts.append((keep(pieces), ()))
+            pieces = ["null"]
+        parts.sort(key=lambda part: len(part[1]))
+        return pieces, parts
+
+
+def is_long(data: Any, limit: int) -> bool:
+    """Whether the text of `data` certainly is longer than `limit`. Looks at no more of it than that takes."""
+    waiting = [data]
+    while waiting:
+        node = waiting.pop()
+        kind = node.__class__
+        if kind is str:
+            limit -= len(node)
+        elif kind is dict or kind is list:
+            limit -= (5 if kind is dict else 2) * len(node)
+            if limit < 0:
+                return True
+            for inner in node.values() if kind is dict else node:
+                kind = inner.__class__
+                if kind is str or kind is dict or kind is list:
+                    waiting.append(inner)
+        if limit < 0:
+            return True
+    return False
+
+
+class _Cutter:
+    """One walk over some data. `keep` is None where all of it is wanted."""
+
+    def __init__(self, keep: Callable[[list[str]], str] | None, limit: int, parts: list[Part]) -> None:
+        self._keep = keep
+        self._limit = limit
+        self._parts = parts
+
+    def text(self, node: Any, at: Place) -> tuple[list[str], int]:
+        """What is left of `node` in pieces, and how many characters that is."""
+        kind = node.__class__
+        if kind is str and len(node) > _PIECE:
+            pieces = list(_string(node))
+        elif (kind is not dict and kind is not list) or _room(node, self._limit) >= 0:
+            pieces = [dump(node)]
+        else:
+            pieces = list(self._items(node, at))
+        return pieces, sum(map(len, pieces))
+
+    def _items(self, node: dict[str, Any] | list[Any], at: Place) -> Iterator[str]:
+        """Short items together, each long one by itself."""
+        first, last = _AROUND[node.__class__]
+        yield first
+        between = ""
+        for run, key, item in _runs(node, self._limit):
+            if run:
+                yield between
+                yield dump(run)[1:-1]
+                between = ","
+            if key is None:
+                continue
+            place = (*at, key)
+            pieces, size = self.text(item, place)
+            if self._keep is not None and size > self._limit:
+                self._parts.append((self._keep(pieces), place))
+                pieces = ["null"]
+            yield between
+            if isinstance(key, str):
+                yield dump(key)
+                yield ":"
+            yield from pieces
+            between = ","
+        yield last
+
+
+def _runs(node: Any, limit: int) -> Iterator[tuple[Any, str | int | None, Any]]:
+    """The items of `node` in order: some that are short together, and the key of a long one behind them, if any."""
+    some: dict[str, Any] = {}
+    items: list[Any] = []
+    room = limit
+    named: bool = node.__class__ is dict
+    for key in cast("Iterable[Any]", node if named else range(len(node))):
+        item = node[key]
+        left = _room(item, limit)
+        if left >= 0:
+            if named:
+                some[key] = item
+                room -= 6 * len(key) + 4
+            else:
+                items.append(item)
+            room -= limit - left + 1
+            if room >= 0:
+                continue
+        if left >= 0:
+            yield some or items, None, None
+        else:
+            yield some or items, key, item
+        some, items, room = {}, [], limit
+    yield some or items, None, None
+
+
+def _room(node: Any, room: int) -> int:
+    """What is left of `room` behind the longest text that `node` may have; anything below 0 if it does not fit."""
+    kind = node.__class__
+    if kind is str:
+        return room - 6 * len(node) - 2
+    if kind is dict:
+        room -= 2
+        for key, value in node.items():
+            inner = value.__class__
+            room -= 6 * len(key) + 4
+            if inner is float or inner is bool or value is None:
+                room -= 25
+            else:
+                room = _room(value, room)
+            if room < 0:
+                return room
+        return room
+    if kind is list:
+        room -= 2
+        for value in node:
+            inner = value.__class__
+            if inner is float or inner is bool or value is None:
+                room -= 26
+            else:
+                room = _room(value, room - 1)
+            if room < 0:
+                return room
+        return room
+    if kind is int and not -(10**18) < node < 10**18:
+        return room - node.bit_length() // 3 - 3
+    return room - 25
+
+
+def _string(text: str) -> Iterator[str]:
+    """A long string, which is encoded character by character, and so may be in pieces."""
+    yield '"'
+    for start in range(0, len(text), _PIECE):
+        yield dump(text[start : start + _PIECE])[1:-1]
+    yield '"'
