@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 from collections.abc import Iterator
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, Final
 
 from treewarden.agents.agent import Agent
 from treewarden.supervisor.core.spec import SupervisorSpec
@@ -14,6 +15,9 @@ from treewarden.supervisor.core.spec import SupervisorSpec
 from .core.blueprint import Blueprint, walk
 
 __all__ = ["code_digest"]
+
+_KEPT: Final = 1024
+"""Functions whose text is kept: a process that opens one tree after the other asks for the same ones each time."""
 
 
 def code_digest(blueprint: Blueprint) -> str:
@@ -55,6 +59,7 @@ def _codes(made: Any) -> Iterator[CodeType]:
                     yield value.__code__
 
 
+@functools.lru_cache(_KEPT)
 def _text(code: CodeType) -> str:
     """What of a function's code does not depend on where its file lies."""
     inner = "".join(_text(each) for each in code.co_consts if isinstance(each, CodeType))

@@ -148,6 +148,9 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
             events.append((seq, at, path, kind, version, body, prev, hash, epoch))
             facts.append(event)
             prev = hash
+        if commit.quiet:
+            heads.append(seq)
+            continue
         if commit.forget:
             _forget(batch, {str(path) for path in commit.forget})
         if commit.checkpoints or commit.keeps or commit.restores or commit.prunes:

@@ -19,6 +19,8 @@ _Identity: TypeAlias = tuple[int, int] | None
 
 def found_at(file: pathlib.Path) -> Place | None:
     """Where `file` is now; None for one that the system knows nothing of, as in a simulation. Blocks."""
+    if _identity(os.fspath(file)) is None:
+        return None
     names = [os.path.realpath(file) + beside for beside in _BESIDE]
     identities = [_identity(name) for name in names]
     return None if None in identities else Place(os.path.abspath(file), names, identities)

@@ -34,6 +34,8 @@ _BATCH: Final = 128
 More would cost the loop more than it would save the disk."""
 
 
+_NEVER: Final = 1e8
+"""Seconds, three years, for which nobody sets an alarm, as the lease of a simulated tree: it would cost a turn."""
 _LOOK_EVERY: Final = 0.25
 """Seconds between two looks at whether the file is where it was: each costs the thread the interpreter a few times."""
 
@@ -167,6 +169,10 @@ class Writer:
                 return
         # While a batch is away, the one after it renews if it is time; here that is looked at now and then.
         due = self._renew_at if self._away is None else max(self._renew_at, self._clock.now() + self._lease / 30)
+        if due > self._clock.now() + _NEVER:
+            self._parked = self._task
+            await trio.lowlevel.wait_task_rescheduled(self._unpark)
+            return
         with trio.move_on_at(due):
             self._parked = self._task
             await trio.lowlevel.wait_task_rescheduled(self._unpark)

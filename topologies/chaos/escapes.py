@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
-from .determinism import missing_names, worker_threads_told
+from .determinism import Workers, missing_names, worker_threads_told
 from .places import place_of
 
 __all__ = ["escapes_told"]
@@ -30,8 +30,9 @@ _DOORS: Final[tuple[tuple[Any, str, str], ...]] = (
 
 
 @contextmanager
-def escapes_told(tell: Callable[[str], None]) -> Generator[None]:
+def escapes_told(tell: Callable[[str], None], workers: Workers) -> Generator[None]:
     """Call `tell` with a sentence for each way out that is used meanwhile; the way out works as it does otherwise.
+    `workers` counts what is in worker threads.
 
     Not noticed: clocks and chance (see `readings_told`), and extension modules that go past Python. Replaying a run
     shows those, for then it comes to another trace.
@@ -43,7 +44,7 @@ def escapes_told(tell: Callable[[str], None]) -> Generator[None]:
     with ExitStack() as stack:
         for name in missing_names():
             tell(f"this trio has no {name}")
-        stack.enter_context(worker_threads_told(lambda name: told(f"a worker thread was used ({name})")))
+        stack.enter_context(worker_threads_told(lambda name: told(f"a worker thread was used ({name})"), workers))
         for owner, name, sentence in _DOORS:
             stack.enter_context(_watched(owner, name, lambda sentence=sentence: told(sentence)))
         yield

@@ -18,7 +18,6 @@ __all__ = ["Gate"]
 
 @define(eq=False)
 class _Armed:
-    kind: str
     target: str
     knobs: Mapping[str, Knob]
     left: int
@@ -34,11 +33,14 @@ class Gate:
     """Told of each fault that has found its victim: kind and name."""
     mid_restart: Callable[[str], object] = lambda above: None
     """Told of the supervisor that a fault wants dead while it acts on what it decides now."""
+    begun: Callable[[str], object] = lambda text: None
+    """Told of each message that a handler begins with."""
     poisoned: set[MessageId] = field(factory=set[MessageId])
     """Messages whose handlers fail every time."""
     lifted: trio.Event = field(factory=trio.Event)
     """Set when whoever is held up is to go on."""
-    _armed: list[_Armed] = field(factory=list[_Armed])
+    _armed: dict[str, list[_Armed]] = field(factory=dict[str, list[_Armed]])
+    """By kind, only those of which there are some: a world asks at each of its places."""
 
     @property
     def is_armed(self) -> bool:
@@ -47,26 +49,28 @@ class Gate:
 
     def arm(self, kind: str, target: str, knobs: Mapping[str, Knob], *, times: int = 1, seconds: float = inf) -> None:
         """Let `kind` strike the next `times` that `target` fits, within so many seconds."""
-        self._armed.append(_Armed(kind, target, knobs, times, self.now() + seconds))
+        self._armed.setdefault(kind, []).append(_Armed(target, knobs, times, self.now() + seconds))
 
     def take(self, kind: str, name: str) -> Mapping[str, Knob] | None:
         """The knobs of a fault of this kind that is meant for `name`; None if there is none."""
-        if not self._armed:
+        armed = self._armed.get(kind)
+        if armed is None:
             return None
-        for each in self._armed:
-            if each.kind == kind and each.until >= self.now() and fnmatchcase(name, each.target):
+        for each in armed:
+            if each.until >= self.now() and fnmatchcase(name, each.target):
                 each.left -= 1
                 if each.left <= 0:
-                    self._armed.remove(each)
+                    armed.remove(each)
+                    if not armed:
+                        del self._armed[kind]
                 self.struck(kind, name)
                 return each.knobs
         return None
 
     def waits(self, kind: str, name: str) -> bool:
         """Whether `take` would give anything."""
-        return any(
-            each.kind == kind and each.until >= self.now() and fnmatchcase(name, each.target) for each in self._armed
-        )
+        armed = self._armed.get(kind, ())
+        return any(each.until >= self.now() and fnmatchcase(name, each.target) for each in armed)
 
     def clear(self) -> None:
         """Nothing is meant for anybody any more."""

@@ -158,7 +158,7 @@ def _gated_class(agent: type[Agent[Any]], find: Find, *, starts: bool) -> type[A
     if starts and overrides(agent, "on_start"):
         body["on_start"] = _gated_start(cast("Any", agent).on_start, find)
     gated = type(agent.__name__, (agent,), body)
-    gated.handlers = {kind: _gated(handler, find) for kind, handler in agent.handlers.items()}
+    gated.handlers = {kind: _gated(handler, kind.__qualname__, find) for kind, handler in agent.handlers.items()}
     gated.plain = {kind: gated.handlers[kind] for kind in agent.plain}
     gated.repeated = tuple(evolve(each, call=_gated_tick(each.call, find)) for each in agent.repeated)
     return gated
@@ -174,14 +174,16 @@ def _gated_start(start: Start, find: Find) -> Start:
     return on_start
 
 
-def _gated(handler: Callable[..., Any], find: Find) -> Callable[..., Any]:
+def _gated(handler: Callable[..., Any], kind: str, find: Find) -> Callable[..., Any]:
     @wraps(handler)
     def gated(self: Agent[Any], message: Any) -> Any:
         gate = find()
+        slot = self.life.slot
+        busy = slot.busy
+        gate.begun(f"handle {kind} {slot.path} {busy.id}" if type(busy) is Envelope else f"handle {kind} {slot.path}")
         if not gate.is_armed:
             return handler(self, message)
         path = self.path
-        slot = self.life.slot
         if (
             isinstance(slot.spec.durability, Volatile)
             and type(slot.busy) is not Envelope

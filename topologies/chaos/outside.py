@@ -13,6 +13,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.slot import current_turn
 
 from ..core.faults import Knob
+from .determinism import sleep
 from .gate import Gate
 from .model import Model
 from .refused import Refused, Response
@@ -48,8 +49,12 @@ class Outside:
     spoil: Callable[[bool], bool | None] | None = None
     """Says of each effect whether it is declared idempotent after all; None: it is left out."""
     effects: list[Effect] = field(factory=list[Effect])
+    repeated: dict[str, int] = field(factory=dict[str, int])
+    """Keys that the outside does not know as such, and under which something was done more than once: how often."""
     calls: Counter[str] = field(factory=Counter[str])
     """Calls of each service, refused ones too."""
+    _times: Counter[str] = field(factory=Counter[str])
+    _unkeyed: Counter[str] = field(factory=Counter[str])
 
     async def effect(self, key: str, *, idempotent: bool = False) -> None:
         """Do something once for each call, and count it. A crash may come before it, and after it.
@@ -61,17 +66,25 @@ class Outside:
             if spoilt is None:
                 return
             idempotent = spoilt
-        await trio.sleep(self.latency / 2)
+        await sleep(self.latency / 2)
         await self._pass("effect")
         if not (idempotent and self.times(key)):
             turn = current_turn.get()
-            self.effects.append(Effect(key, turn.path if turn is not None else None, self.now(), idempotent))
+            self._done(Effect(key, turn.path if turn is not None else None, self.now(), idempotent))
         await self._pass("effect")
-        await trio.sleep(self.latency / 2)
+        await sleep(self.latency / 2)
+
+    def _done(self, effect: Effect) -> None:
+        self.effects.append(effect)
+        self._times[effect.key] += 1
+        if not effect.idempotent:
+            self._unkeyed[effect.key] += 1
+            if self._unkeyed[effect.key] > 1:
+                self.repeated[effect.key] = self._unkeyed[effect.key]
 
     def times(self, key: str) -> int:
         """How often it was done."""
-        return sum(effect.key == key for effect in self.effects)
+        return self._times[key]
 
     def service(self, name: str) -> Service:
         """A dependency under this name, which faults may hit."""
@@ -99,7 +112,7 @@ class Service:
         """Ask it: returns `answer` after its latency. Raises `ConnectionError` while it is down, `Refused` with a
         `response` for 429 and 5xx; while it is malformed it returns garbage."""
         self.outside.calls[self.name] += 1
-        await trio.sleep(self.outside.latency)
+        await sleep(self.outside.latency)
         for kind in ("dependency_slow", "dependency_down", "rate_limited", "server_error", "malformed"):
             knobs = self.outside.gate.take(kind, self.name)
             if knobs is not None:
@@ -111,7 +124,7 @@ class Service:
     async def stream(self, *parts: Any) -> AsyncIterator[Any]:
         """Ask it for something that comes in parts. Raises `ConnectionError` where the stream is cut."""
         for place, part in enumerate(parts):
-            await trio.sleep(self.outside.latency)
+            await sleep(self.outside.latency)
             if self.outside.gate.take("stream_cut", self.name) is not None:
                 raise ConnectionResetError(f"{self.name}: the stream was cut after {place} of {len(parts)} parts")
             yield part
@@ -119,7 +132,7 @@ class Service:
     async def _suffer(self, kind: str, knobs: Mapping[str, Knob]) -> str | None:
         match kind:
             case "dependency_slow":
-                await trio.sleep(float(knobs["seconds"]))
+                await sleep(float(knobs["seconds"]))
             case "dependency_down":
                 raise ConnectionRefusedError(f"{self.name} is down")
             case "rate_limited":

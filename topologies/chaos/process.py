@@ -17,6 +17,7 @@ from ..core.blueprint import Blueprint
 from ..core.draws import Draws
 from ..open import open_tree
 from ..running import Tree
+from .determinism import sleep
 from .disk import Processes, Refusal
 from .instrumented import instrumented
 from .lost import Lost
@@ -78,7 +79,7 @@ class Process:
                 await self._one(self.running)
                 if self.alive or self._stopping:
                     break
-                await trio.sleep(self._down_for)
+                await sleep(self._down_for)
         finally:
             self.alive = False
             self._ended.set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from typing import TYPE_CHECKING
 
 from treewarden.agents.core.path import ROOT, Path
@@ -25,8 +25,7 @@ __all__ = [
 
 def no_duplicate_effects(world: World) -> str:
     """Nothing was done twice to the outside that does not know it by its key."""
-    often = Counter(effect.key for effect in world.outside.effects if not effect.idempotent)
-    return ", ".join(f"{key} was done {times} times" for key, times in often.items() if times > 1)
+    return ", ".join(f"{key} was done {times} times" for key, times in world.outside.repeated.items())
 
 
 def no_acknowledged_message_lost(world: World) -> str:
@@ -37,26 +36,16 @@ def no_acknowledged_message_lost(world: World) -> str:
     history = world.history
     if history.gone:
         return ", ".join(f"{each.id} ({each.path})" for each in history.gone)
-    open_rows = history.accepted.keys() - history.ending
-    if not open_rows:
+    if not history.waiting:
         return ""
     waiting = {row for (row,) in world.disk.query("SELECT row FROM mailbox")}
-    lost = sorted(open_rows - waiting)
+    lost = sorted(history.waiting.keys() - waiting)
     return ", ".join(f"{history.accepted[row].id} ({history.accepted[row].path})" for row in lost)
 
 
 def order_per_sender(world: World) -> str:
     """What one sender told one mailbox at one priority was handled in that order."""
-    last: dict[tuple[Path, Path | None, int], int] = {}
-    for row in world.history.handled:
-        message = world.history.accepted.get(row)
-        if message is None:
-            continue
-        key = (message.path, message.sender, message.priority)
-        if last.get(key, 0) > row:
-            return f"{message.path} handled {message.id} after a later one of {message.sender or 'the outside'}"
-        last[key] = row
-    return ""
+    return world.history.overtaken
 
 
 _COUNTED = frozenset({"restart", "roll_back", "set_aside"})

@@ -18,11 +18,11 @@ from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.event import Decided, Event, IncidentOpened, OutcomeObserved
 
 from ..core.faults import Fault, Injection, plan
-from .determinism import ordered_by, simulated_clock
+from .determinism import Workers, lean_instruments, ordered_by, simulated_clock
 from .escapes import escapes_told
 from .promises import after_the_end
 from .readings import readings_told
-from .trace import Mark, Steps, Trace
+from .trace import Mark, Trace, Yields
 from .world import AS_IT_IS, Arm, Breach, World
 
 __all__ = ["Body", "Run", "Setting", "collecting_rarely", "run_world"]
@@ -33,8 +33,9 @@ Body: TypeAlias = "Callable[[World], Awaitable[object]]"
 _MOST_RECORDS: Final = 3_000_000
 _LONGEST: Final = 3600.0
 """Seconds of its own time that a run has after its faults: by then it has ended, or hangs."""
-_COLLECT_AT: Final = (100_000, 20, 50)
-"""When the collector looks for cycles during a run, which makes many that live for one step of the world."""
+_COLLECT_AT: Final = (5_000, 100, 50)
+"""When the collector looks for cycles during a run, which makes many that live for one step of the world: seldom, and
+while they are still in the caches of the processor."""
 _TOLD: Final = (IncidentOpened, Decided, OutcomeObserved)
 
 
@@ -118,6 +119,7 @@ def run_world(
     trace = Trace(most=_MOST_RECORDS)
     escapes: dict[str, None] = {}
     readings: dict[str, None] = {}
+    workers = Workers()
     planned = plan(setting.faults, seed, setting.within) if injections is None else tuple(injections)
     inside = _Inside(body, seed, planned, setting.within, scale, trace, arm)
     trace.too_long = inside.too_long
@@ -127,15 +129,15 @@ def run_world(
     muted, log.disabled = log.disabled, True  # what it would say is in the trace
     try:
         with (
-            escapes_told(lambda sentence: escapes.update({sentence: None})),
-            ordered_by(seed),
+            escapes_told(lambda sentence: escapes.update({sentence: None}), workers),
+            ordered_by(seed, trace.steps),
             collecting_rarely(),
             readings_told(lambda sentence: readings.update({sentence: None})) if watchful else nullcontext(),
         ):
             trio.run(
                 inside.main,
-                clock=simulated_clock(),
-                instruments=[Steps(trace, inside.stepped)],
+                clock=simulated_clock(workers),
+                instruments=[Yields(inside.gave_way)] if any(map(_is_at_a_yield, planned)) else [],
             )
     except Exception as error:
         inside.raised(error)
@@ -150,6 +152,10 @@ def run_world(
         escapes=tuple(escapes),
         readings=tuple(readings),
     )
+
+
+def _is_at_a_yield(injection: Injection) -> bool:
+    return injection.trigger is not None and injection.trigger.point == "yield"
 
 
 class _Inside:
@@ -172,6 +178,7 @@ class _Inside:
         self.run = Run(seed=seed, injections=injections, scale=scale, within=within, digest="", records=0, seconds=0.0)
 
     async def main(self) -> None:
+        lean_instruments()
         before = trio.lowlevel.current_statistics().tasks_living
         try:
             async with trio.open_nursery() as nursery:
@@ -204,7 +211,7 @@ class _Inside:
             seconds=trio.current_time(),
             failures=(*self.run.failures, *map(str, breaches)),
             reached=dict(world.reached),
-            points=dict(world.points),
+            points={**world.points, "yield": self._trace.yields},
             faults=dict(world.faults),
             marks=tuple(self._trace.marks),
             facts=tuple(each for each in world.history.events if isinstance(each[1], _TOLD)),
@@ -218,10 +225,10 @@ class _Inside:
         details = "".join(traceback.format_exception(cause))
         self.run = evolve(self.run, failures=(*self.run.failures, text), details=details)
 
-    def stepped(self, path: Path) -> None:
-        """An incarnation has given way."""
+    def gave_way(self, path: Path) -> None:
+        """An incarnation has given way, and something is to strike at one of these places."""
         if self._world is not None:
-            self._world.stepped(path)
+            self._world.gave_way(path)
 
     def too_long(self) -> None:
         """There are more records than a run that ends has."""

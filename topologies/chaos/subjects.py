@@ -28,6 +28,7 @@ from ..running import Tree
 from ..topic import topic
 from ..tree import tree
 from . import faults
+from .determinism import sleep
 from .lost import Lost
 from .outside import Outside
 from .promises import no_acknowledged_message_lost, no_duplicate_effects, order_per_sender
@@ -75,7 +76,7 @@ class Clerk(Agent[Jobs]):
         self.returns = returns
 
     async def on_start(self) -> None:
-        await trio.sleep(0.001)
+        await sleep(0.001)
 
     @handles
     async def job(self, message: Job) -> Job | None:
@@ -118,7 +119,7 @@ class Subject:
         for number in range(world.some(_ORDERS)):
             if await world.tell(self.entry, Job(number)):
                 told.append(number)
-            await trio.sleep(0.05 + 0.1 * world.draws.share())
+            await sleep(0.05 + 0.1 * world.draws.share())
         await world.calm()
         await _set_going(world)
         safe = isinstance(self.durability, Message) and not self.children
@@ -148,7 +149,7 @@ class Subject:
             if not missing or trio.current_time() > deadline:
                 break
             await _set_going(world)
-            await trio.sleep(1.0)
+            await sleep(1.0)
         twice = [number for number, times in done.items() if times > 1]
         if missing:
             world.fail("every acknowledged job is done", f"{'/'.join(group)} has not done {sorted(missing)}")

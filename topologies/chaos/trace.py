@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
+import operator
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import attrs
@@ -14,11 +15,11 @@ import trio
 from attrs import frozen
 
 from treewarden.agents.core.exit import Failure
-from treewarden.agents.core.path import Path
+from treewarden.agents.core.path import ROOT, Path
 from treewarden.supervisor.core.event import Event
 from treewarden.supervisor.journal.port import Commit
 
-__all__ = ["Mark", "Steps", "Trace", "commit_line", "event_text"]
+__all__ = ["Mark", "Trace", "Yields", "event_text", "records_of"]
 
 _BLOCK: Final = 512
 _LEFT_OUT: Final = frozenset({"version", "blueprint", "trace", "where", "fingerprint"})
@@ -42,6 +43,8 @@ class Trace:
     def __init__(self, *, keep: int = 400, most: float = math.inf) -> None:
         self.counts: Counter[str] = Counter()
         self.marks: list[Mark] = []
+        self.yields = 0
+        """Steps of incarnations so far: each ends with its giving way."""
         self._hash = hashlib.blake2b(digest_size=16)
         self._block: list[str] = []
         self._last: deque[str] = deque(maxlen=keep)
@@ -55,9 +58,24 @@ class Trace:
         block = self._block
         block.append(text)
         if len(block) >= _BLOCK:
-            self._close_block()
-            if self._records > self._most:
-                self.too_long()
+            self._full()
+
+    def extend(self, texts: Sequence[str]) -> None:
+        """Several records."""
+        self._block.extend(texts)
+        if len(self._block) >= _BLOCK:
+            self._full()
+
+    def steps(self, batch: Sequence[trio.lowlevel.Task]) -> None:
+        """A record for each task that is about to take a step; the last of them comes first."""
+        add = self._block.append
+        for task in batch if len(batch) == 1 else reversed(batch):
+            name: Any = task.name
+            add(name)
+            if type(name) is Path and name != ROOT:
+                self.yields += 1
+        if len(self._block) >= _BLOCK:
+            self._full()
 
     def mark(self, mark: Mark) -> None:
         """A record that belongs on the timeline."""
@@ -79,6 +97,11 @@ class Trace:
         self._close_block()
         return self._hash.copy().hexdigest()
 
+    def _full(self) -> None:
+        self._close_block()
+        if self._records > self._most:
+            self.too_long()
+
     def _close_block(self) -> None:
         block = self._block
         if block:
@@ -88,19 +111,14 @@ class Trace:
             self._block = []
 
 
-class Steps(trio.abc.Instrument):
-    """Each step of each task is a record, at its end; whoever wants to strike at one of an incarnation is called then.
+class Yields(trio.abc.Instrument):
+    """Calls with the path of each incarnation that has given way, at the end of its step."""
 
-    One hook and not two: trio calls each of them through a table, which costs as much as what is done here.
-    """
-
-    def __init__(self, trace: Trace, after: Callable[[Path], None]) -> None:
-        self._add = trace.add
+    def __init__(self, after: Callable[[Path], None]) -> None:
         self._after = after
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         name: Any = task.name
-        self._add(name)
         if type(name) is Path:
             self._after(name)
 
@@ -110,17 +128,18 @@ def event_text(event: Event) -> str:
     return f"{type(event).__name__} {_plain(event)}"
 
 
-def commit_line(commit: Commit) -> str:
-    """What a commit writes, in one line."""
-    parts = [event_text(event) for _, event in commit.events]
-    for name in _ROWS:
-        rows = getattr(commit, name)
-        if rows:
-            parts.append(f"{name} {_plain(rows)}")
-    return "commit " + "; ".join(parts)
+def records_of(commit: Commit) -> list[str]:
+    """What a commit writes: each fact, each message and each other row is a record."""
+    records = [event_text(event) for _, event in commit.events]
+    if not commit.quiet:
+        for name, rows in zip(_ROWS, _rows_of(commit), strict=True):
+            if rows:
+                records += [f"{name} {_plain(row)}" for row in rows]
+    return records
 
 
-_ROWS: Final = tuple(each.name for each in attrs.fields(Commit) if each.name not in ("by", "events"))
+_ROWS: Final = tuple(each.name for each in attrs.fields(Commit) if each.name not in ("by", "events", "quiet"))
+_rows_of: Final = operator.attrgetter(*_ROWS)
 
 
 def _plain(value: Any) -> str:
@@ -129,22 +148,19 @@ def _plain(value: Any) -> str:
         return str(value)
     if kind is float:
         return f"{value:.6f}"
-    if kind is Failure:
-        return f"{value.type}: {value.text}"
-    names = _names(kind)
-    if names is not None:
-        return " ".join([f"{name}={_plain(getattr(value, name))}" for name in names])
-    if isinstance(value, Mapping):
-        items = cast("Mapping[Any, Any]", value).items()
-        return "{" + ", ".join([f"{key}: {_plain(each)}" for key, each in items]) + "}"
-    if isinstance(value, (tuple, list)):
-        return "[" + ", ".join([_plain(each) for each in cast("list[Any]", value)]) + "]"
-    return str(value)
+    return _way_of(kind)(value)
 
 
 @functools.cache
-def _names(kind: type[Any]) -> tuple[str, ...] | None:
-    """The fields of a kind of value that tell of the run; None if it has none."""
-    if not attrs.has(kind):
-        return None
-    return tuple(each.name for each in attrs.fields(kind) if each.name not in _LEFT_OUT)
+def _way_of(kind: type[Any]) -> Callable[[Any], str]:
+    """How values of a kind are told: attrs classes by the fields that tell of the run."""
+    if kind is Failure:
+        return lambda value: f"{value.type}: {value.text}"
+    if attrs.has(kind):
+        names = tuple(each.name for each in attrs.fields(kind) if each.name not in _LEFT_OUT)
+        return lambda value: " ".join([f"{name}={_plain(getattr(value, name))}" for name in names])
+    if issubclass(kind, Mapping):
+        return lambda value: "{" + ", ".join([f"{key}: {_plain(each)}" for key, each in value.items()]) + "}"
+    if issubclass(kind, (tuple, list)):
+        return lambda value: "[" + ", ".join([_plain(each) for each in value]) + "]"
+    return str

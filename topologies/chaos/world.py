@@ -20,6 +20,7 @@ from ..core.blueprint import Blueprint
 from ..core.draws import Draws
 from ..core.faults import Injection, matches
 from ..running import Tree
+from .determinism import sleep_until
 from .disk import Disk
 from .gate import Gate
 from .history import History
@@ -28,7 +29,7 @@ from .instrumented import the_gate
 from .lost import Lost
 from .outside import Outside
 from .process import Process, current_process
-from .trace import Mark, Trace, commit_line
+from .trace import Mark, Trace, records_of
 
 __all__ = ["AS_IT_IS", "Arm", "Breach", "Check", "World"]
 
@@ -109,7 +110,7 @@ class World:
     _told: trio.Event = field(factory=trio.Event)
 
     def __attrs_post_init__(self) -> None:
-        self.gate = Gate(trio.current_time, self.struck, self._kill_deciding)
+        self.gate = Gate(trio.current_time, self.struck, self._kill_deciding, begun=self.trace.add)
         the_gate.set(self.gate)
         self.disk = Disk(self._commit, lambda: self.gate.waits("torn_write", "disk"))
         self.outside = Outside(self.gate, trio.current_time, self.point, self._is_alive)
@@ -248,12 +249,11 @@ class World:
         """Wall seconds, as the world's clock shows them."""
         return START + self.wall_offset + trio.current_time() * self.wall_rate
 
-    def stepped(self, path: Path) -> None:
-        """An incarnation has given way: a place at which it may be killed."""
+    def gave_way(self, path: Path) -> None:
+        """An incarnation has given way: a place at which it may be killed. Called in runs where one is."""
         if path != "/":
             self.points["yield"] += 1
-            if self._triggers:
-                self._strike("yield", path)
+            self._strike("yield", path)
 
     def point(self, kind: str) -> None:
         """A boundary at which the process may die."""
@@ -290,7 +290,8 @@ class World:
             for row in commit.accepted:
                 if self.disk.query("SELECT 1 FROM mailbox WHERE row = ?", row.row):
                     self.fail("what is refused is not kept", f"{row.id} ({row.path})")
-        self.trace.add(commit_line(commit) if error is None else f"refused {commit_line(commit)}")
+        records = records_of(commit)
+        self.trace.extend(records if error is None else [f"refused {record}" for record in records])
         if error is None:
             for _, event in commit.events:
                 if isinstance(event, Decided):
@@ -308,9 +309,9 @@ class World:
     async def _inject(self) -> None:
         timed = sorted((each for each in self.injections if each.trigger is None), key=lambda each: each.at)
         for injection in timed:
-            await trio.sleep_until(self.process.began_at + injection.at)
+            await sleep_until(self.process.began_at + injection.at)
             inject(self, injection, "")
-        await trio.sleep_until(self.process.began_at + self.within)
+        await sleep_until(self.process.began_at + self.within)
         self.gate.clear()
         self.wall_rate = 1.0
         self.quiet.set()

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
 import pytest
 import trio
 import trio.testing
 
 from treewarden.topologies.chaos import determinism
-from treewarden.topologies.chaos.determinism import missing_names, ordered_by, simulated_clock
+from treewarden.topologies.chaos.determinism import (
+    Workers,
+    lean_instruments,
+    missing_names,
+    ordered_by,
+    simulated_clock,
+    sleep,
+    sleep_until,
+)
 from treewarden.topologies.chaos.escapes import escapes_told
 
 
@@ -62,7 +70,7 @@ def test_a_trio_without_these_names_is_told_of(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(determinism, "_SWITCH", "_GONE")
     assert missing_names() == ("trio._core._run._GONE",)
     told: list[str] = []
-    with escapes_told(told.append):
+    with escapes_told(told.append, Workers()):
         assert len({order_of(1) for _ in range(2)}) >= 1
     assert told == ["this trio has no trio._core._run._GONE"]
 
@@ -72,3 +80,98 @@ def test_everything_is_as_it_was_afterwards() -> None:
     before = (loop._r, loop._ALLOW_DETERMINISTIC_SCHEDULING)
     order_of(1)
     assert (loop._r, loop._ALLOW_DETERMINISTIC_SCHEDULING) == before
+
+
+def test_a_batch_is_told_before_its_steps() -> None:
+    told: list[list[str]] = []
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            for name in "abc":
+                nursery.start_soon(trio.lowlevel.checkpoint, name=name)
+
+    with ordered_by(1, lambda batch: told.append([task.name for task in batch])):
+        trio.run(main)
+    assert ["a", "b", "c"] in [sorted(batch) for batch in told]
+    assert [] not in told
+
+
+def test_a_sleep_of_the_kit_ends_when_one_of_trios_does_and_can_be_cancelled() -> None:
+    ends: list[tuple[str, float]] = []
+
+    async def one(name: str, wait: Callable[[float], Awaitable[object]], seconds: float) -> None:
+        await wait(seconds)
+        ends.append((name, trio.current_time()))
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one, "ours", sleep, 2.0)
+            nursery.start_soon(one, "trio's", trio.sleep, 1.0)
+            nursery.start_soon(one, "past", sleep_until, -1.0)
+            with trio.move_on_after(0.5) as limit:
+                await sleep(1.5)
+            assert limit.cancelled_caught
+            assert trio.current_time() == 0.5
+            cast("Any", trio.lowlevel.current_clock()).jump(1.0)  # as when the machine sleeps
+        assert trio.current_time() == 2.0
+
+    trio.run(main, clock=simulated_clock())
+    assert ends == [("past", 0.0), ("trio's", 1.5), ("ours", 2.0)]
+    trio.run(sleep, 0.0)  # under any other clock it is trio's own
+
+
+def test_instruments_that_are_added_later_still_hear_of_steps() -> None:
+    steps: list[str] = []
+
+    class Heard(trio.abc.Instrument):
+        def before_task_step(self, task: trio.lowlevel.Task) -> None:
+            steps.append(task.name)
+
+    async def main() -> None:
+        lean_instruments()
+        heard = Heard()
+        trio.lowlevel.add_instrument(heard)
+        await trio.lowlevel.checkpoint()
+        trio.lowlevel.remove_instrument(heard)
+        await trio.lowlevel.checkpoint()
+
+    trio.run(main)
+    assert len([name for name in steps if "main" in name]) == 1
+
+
+def test_time_stands_still_while_a_thread_works() -> None:
+    def work() -> None:
+        hashlib.pbkdf2_hmac("sha256", b"work", b"that lets others run", 20_000)
+        trio.from_thread.run_sync(lambda: None)
+
+    async def beside(workers: Workers) -> float:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep, 3600.0)
+            with trio.fail_after(1.0):
+                await trio.to_thread.run_sync(work)
+            nursery.cancel_scope.cancel()
+        return trio.current_time()
+
+    workers = Workers()
+    with escapes_told(lambda _: None, workers):
+        assert trio.run(beside, workers, clock=simulated_clock(workers)) == 0.0
+
+
+def test_a_thread_that_does_not_come_back_holds_the_clock_for_a_while_only() -> None:
+    now = [100.0]
+
+    def wait(seconds: float) -> None:
+        now[0] += seconds
+
+    workers = Workers(lambda: now[0], wait)
+    assert not workers.hold()
+    workers.out.add("one")
+    held = 0
+    while workers.hold():
+        held += 1
+    assert now[0] == pytest.approx(110.0, abs=0.01)
+    assert held > 1000
+    workers.out.clear()
+    assert not workers.hold()
+    workers.out.add("another")
+    assert workers.hold()
