@@ -41,6 +41,8 @@ _DEEPEST: Final = 3 * 64
 """Of so many frames three facts are looked at: all that can be told of a recursion."""
 _LONGEST_WAY: Final = 64
 """Frames of a way through the code that is remembered; longer ones are recursions."""
+_SHORT: Final = 200
+"""Characters of a text with which a failure is remembered, to be the next one like it."""
 _PLACES: Final = 1024
 """Places in the code, and ways to them, that are remembered as text: what crashes again does so where it did before."""
 
@@ -138,7 +140,12 @@ def fingerprint(kind: str, places: tuple[str, ...]) -> str:
 def describe(error: BaseException, *, message: MessageId | None = None, message_kind: str | None = None) -> Failure:
     """Turn an exception into a `Failure`. A group is flattened into `parts`; leaves of one type give it their type."""
     text = _text(error)
-    told = _told_of(error)
+    way = _way_of(error)
+    after = _retry_after(error)
+    told, last = way.told, way.last
+    plain = message is None and error.__cause__ is None and error.__context__ is None and not isinstance(error, _GROUP)
+    if plain and last is not None and last.text == text and last.message_kind == message_kind and last.after == after:
+        return last
     kind, mark = told.kind, told.fingerprint
     parts: tuple[Failure, ...] = ()
     if isinstance(error, _GROUP):
@@ -146,7 +153,10 @@ def describe(error: BaseException, *, message: MessageId | None = None, message_
         kinds = {part.type for part in parts}
         kind, mark = kinds.pop() if len(kinds) == 1 else kind, parts[0].fingerprint
     trace = f"{told.kind}: {text}\n{told.trace}{_causes(error)}"
-    return Failure(kind, text, mark, told.where, message, message_kind, trace, _retry_after(error), False, parts)
+    failure = Failure(kind, text, mark, told.where, message, message_kind, trace, after, False, parts)
+    if plain and len(text) <= _SHORT:
+        way.last = failure
+    return failure
 
 
 def leaves(error: BaseException) -> list[BaseException]:
@@ -178,30 +188,48 @@ def alone(error: BaseException) -> BaseException:
 
 
 _GROUP: Final[type[BaseException]] = BaseExceptionGroup
-_KNOWN: Final[dict[tuple[Any, ...], tuple[_Told, list[CodeType]]]] = {}
-"""By class and way through the code: what is told of it. It holds on to that code, so that no other gets its id."""
 
 
-def _told_of(error: BaseException) -> _Told:
-    """As `_told`, without looking for the lines: finding one takes longer the longer its function is."""
-    codes: list[CodeType] = []
-    way: list[Any] = [type(error)]
+class _Way:
+    """A way through the code on which an exception of one class has come."""
+
+    __slots__ = ("codes", "last", "told")
+
+    def __init__(self, told: _Told, codes: list[CodeType]) -> None:
+        self.told = told
+        self.codes = codes
+        """Held on to, so that no other code gets the id of one of them."""
+        self.last: Failure | None = None
+        """What came of it last, without a message of its own: what crashes again mostly says the same."""
+
+
+_KNOWN: Final[dict[tuple[Any, ...], _Way]] = {}
+"""By class, code and places in it."""
+
+
+def _way_of(error: BaseException) -> _Way:
+    """What is told of an error, found without looking for lines: that takes longer the longer a function is."""
+    steps: list[Any] = [type(error)]
     traceback = error.__traceback__
     while traceback is not None:
-        code = traceback.tb_frame.f_code
-        codes.append(code)
-        way += (id(code), traceback.tb_lasti)
+        steps += (id(traceback.tb_frame.f_code), traceback.tb_lasti)
         traceback = traceback.tb_next
-    key = tuple(way)
-    known = _KNOWN.get(key)
-    if known is not None:
-        return known[0]
-    told = _told(type(error), _spots(error.__traceback__))
+    known = _KNOWN.get(key := tuple(steps))
+    return _way_found(error, key) if known is None else known
+
+
+def _way_found(error: BaseException, key: tuple[Any, ...]) -> _Way:
+    codes: list[CodeType] = []
+    traceback = error.__traceback__
+    while traceback is not None:
+        codes.append(traceback.tb_frame.f_code)
+        traceback = traceback.tb_next
+    way = _Way(_told(type(error), _spots(error.__traceback__)), codes)
     if len(codes) <= _LONGEST_WAY:
         if len(_KNOWN) >= _PLACES:
             _KNOWN.clear()
-        _KNOWN[key] = told, codes
-    return told
+        _KNOWN[key] = way
+    return way
 
 
 def _spots(traceback: TracebackType | None) -> tuple[str | int, ...]:
@@ -249,7 +277,7 @@ def _causes(error: BaseException) -> str:
         if cause is None:
             break
         error = cause
-        of_this = _told_of(error)
+        of_this = _way_of(error).told
         told += f"caused by {of_this.kind}: {_text(error)}\n{of_this.trace}"
     return told
 

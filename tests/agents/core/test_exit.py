@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -229,3 +229,45 @@ def test_a_recursion_is_told_and_not_remembered() -> None:
     _KNOWN.clear()
     assert describe(raised(made)).where == "made/up.py:3 in made"
     assert not _KNOWN
+
+
+def test_what_fails_as_it_did_before_is_the_same_value() -> None:
+    first = describe(raised(unlucky), message_kind="Add")
+    assert describe(raised(unlucky), message_kind="Add") is first
+
+
+def test_whatever_differs_is_told_anew() -> None:
+    def caused() -> BaseException:
+        error = raised(unlucky)
+        error.__cause__ = KeyError("the cause")
+        return error
+
+    def late() -> BaseException:
+        error: Any = raised(unlucky)
+        error.after = 2.0
+        return error
+
+    first = describe(raised(unlucky), message_kind="Add")
+    others = [
+        describe(raised(unlucky)),
+        describe(raised(unlucky), message_kind="Take"),
+        describe(raised(unlucky), message="m7", message_kind="Add"),
+        describe(raised(lambda: unlucky("other")), message_kind="Add"),
+        describe(caused(), message_kind="Add"),
+        describe(late(), message_kind="Add"),
+    ]
+    assert len({first, *others}) == 7
+    kinds = [other.message_kind for other in others]
+    assert kinds == [None, "Take", "Add", "Add", "Add", "Add"]
+    assert others[2].message == "m7"
+    assert others[3].text == "other"
+    assert "the cause" in others[4].trace
+    assert others[5].after == 2.0
+    assert describe(raised(unlucky), message_kind="Add") == first
+
+
+def test_a_long_text_is_not_remembered() -> None:
+    text = "x" * 1_000
+    made = _made(f"def made():\n    raise ValueError({text!r})\n")
+    assert describe(raised(made)) == describe(raised(made))
+    assert all(way.last is None or len(way.last.text) < 1_000 for way in _KNOWN.values())
