@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import trio
+from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
 from .core.message import Envelope, asks_itself
 from .core.path import Path
@@ -31,7 +31,7 @@ class Answer:
         envelope.reply = self.resolve
         self.known = False
         self.reply: tuple[Any, BaseException | None] = (None, None)
-        self.task: trio.lowlevel.Task | None = None
+        self.task: Task | None = None
         if asking is not None:
             if asking.waiting_on is None:
                 asking.waiting_on = []
@@ -69,18 +69,18 @@ class Answer:
     async def wait(self) -> None:
         """Wait until the answer is known. A checkpoint only if it has to wait."""
         if not self.known:
-            self.task = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._abort)
+            self.task = current_task()
+            await wait_task_rescheduled(self._abort)
 
     def _wake(self) -> None:
         task = self.task
         self.leave()  # at once: by the time that the task runs, whoever answered may be handling what asks the asker
         if task is not None:
-            trio.lowlevel.reschedule(task, WAKE)
+            reschedule(task, WAKE)
 
-    def _abort(self, _: object) -> trio.lowlevel.Abort:
+    def _abort(self, _: object) -> Abort:
         self.task = None
-        return trio.lowlevel.Abort.SUCCEEDED
+        return Abort.SUCCEEDED
 
 
 def refuse_cycle(target: Slot, asking: Slot, askers: tuple[Path, ...]) -> None:

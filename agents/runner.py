@@ -8,7 +8,7 @@ from types import CoroutineType
 from typing import Any, Final, TypeVar, cast
 
 import trio
-from trio.lowlevel import wait_task_rescheduled
+from trio.lowlevel import current_task, wait_task_rescheduled
 
 from .agent import overrides
 from .core.exit import Exit, Failed, Failure, Finished, Stopped, alone, describe
@@ -122,7 +122,7 @@ async def handle_messages(life: Life) -> Exit | None:
         return None
     slot, agent, turn, handlers = life.slot, life.agent, life.turn, life.handlers
     current_turn.set(turn)
-    task = trio.lowlevel.current_task()
+    task = current_task()
     leave = Leave(slot, task)
     light, durable = life.light and not life.outlet, slot.durable
     if light and type(agent).plain:

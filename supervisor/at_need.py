@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from treewarden.agents.core.path import ROOT
@@ -40,9 +41,7 @@ class AtNeed(Incarnation):
     def judge(self) -> Judge:
         """Made, and imported, when it is first needed."""
         if self._judge is None:
-            from .judge import Judge
-
-            self._judge = Judge(self.spec, self.policy, self.actions, self.common)
+            self._judge = _judges()(self.spec, self.policy, self.actions, self.common)
         return self._judge
 
     @property
@@ -81,3 +80,11 @@ class AtNeed(Incarnation):
         self.actions = {**self.parent.actions, **spec.actions}
         if self._judge is not None:
             self._judge.adopt(spec, self.policy, self.actions)
+
+
+@cache
+def _judges() -> type[Judge]:
+    """An import inside of a function takes long, also of what has been imported before."""
+    from .judge import Judge
+
+    return Judge

@@ -20,7 +20,7 @@ from treewarden.agents.slot import Slot
 from .common import Common
 from .core.event import ChildEnded
 from .core.first_crash import FirstCrash
-from .core.history import RestartHistory
+from .core.history import NO_RESTARTS, RestartHistory
 from .core.spec import Spec
 
 if TYPE_CHECKING:
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from .core.named import NamedAction
     from .fence import AgentLife
     from .supervisor import Supervisor
-
-_NO_RESTARTS: Final = RestartHistory()
-"""A value, so one will do for all."""
 
 __all__ = ["KILL_WITHIN", "NOT_STARTED", "Child", "Incarnation", "Parent"]
 
@@ -81,7 +78,7 @@ class Child:
     """Its trouble, but for the latest decision."""
     decision: Decision | FirstCrash | None = None
     """What was decided last in the incident, until somebody looks at how that went."""
-    history: RestartHistory = _NO_RESTARTS
+    history: RestartHistory = NO_RESTARTS
     attempt: int = 0
     """Restarts since it was last stable: what the backoff grows with."""
     token: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 from attrs import evolve
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from .supervisor import Supervisor
 
 __all__ = ["Children", "describe_exit", "exit_name"]
+
+_START: Final = SlotEvent.START
+_STARTED: Final = SlotEvent.STARTED
+_EXITED: Final = SlotEvent.EXITED
+"""To look up a member of an enumeration takes as long as a call."""
 
 
 class Children(Roster):
@@ -117,7 +122,7 @@ class Children(Roster):
         if slot.paused:
             child.lift()
         child.note = ""
-        child.move(SlotEvent.START)
+        child.move(_START)
         slot.reopen()
         life = AgentLife(child, self._parent, child.lives + 1)
         child.current = life
@@ -125,7 +130,7 @@ class Children(Roster):
 
     def _started(self, child: Child, outcome: Failure | Ignore | None, *, asked: bool = False) -> Failure | None:
         if outcome is None:
-            child.move(SlotEvent.STARTED)
+            child.move(_STARTED)
             if not self._common.begins_anew(child.ended, child.lives, child.attempt + 1):
                 self._common.note(ChildStarted(path=child.path, incarnation=child.lives, attempt=child.attempt + 1))
             return None
@@ -229,7 +234,7 @@ class Children(Roster):
     def account_for(self, child: Child, crash: FirstCrash) -> None:
         """`account`, of a crash that is noted with what was answered."""
         child.current = None
-        child.move(SlotEvent.EXITED)
+        child.move(_EXITED)
         child.ended = crash
 
     @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import trio
 from attrs import evolve
@@ -26,6 +26,9 @@ from .relay import live_on
 from .warden import AgentWarden, is_for_above
 
 __all__ = ["AgentLife", "is_born_asleep"]
+
+_INITIAL: Final = Restore.INITIAL
+_NO_GRACE: Final = Grace().seconds
 
 
 class AgentLife(AgentWarden):
@@ -118,7 +121,7 @@ class AgentLife(AgentWarden):
 
     def _move_in(self, agent: Agent[Any]) -> Life:
         slot, spec = self.slot, self.spec
-        if slot.state is KEEP or spec.restore is Restore.INITIAL:
+        if slot.state is KEEP or spec.restore is _INITIAL:
             slot.state = agent.state
         else:
             agent.state = slot.state
@@ -134,7 +137,7 @@ class AgentLife(AgentWarden):
             watched=spec.progress_within is not None,
             rounds=common.rounds,
             loops=spec.loops,
-            stop_within=spec.shutdown.seconds if isinstance(spec.shutdown, Grace) else Grace().seconds,
+            stop_within=spec.shutdown.seconds if isinstance(spec.shutdown, Grace) else _NO_GRACE,
         )
         if spec.progress_within is not None:
             if spec.progress_within < common.shortest_limit:

@@ -34,7 +34,7 @@ from .core.decision import (
 from .core.event import Decided, Event, IncidentOpened, OutcomeObserved, SignalNoted
 from .core.fallback import BROKEN, RESTED_FOR, SLOW, SLOW_AFTER, checked, instead_of, is_foreign, name_of
 from .core.first_crash import FirstCrash, folded
-from .core.history import RestartHistory
+from .core.history import NO_RESTARTS
 from .core.incident import Incident
 from .core.incident_events import Outcome
 from .core.ladder import Ladder, ladder
@@ -44,7 +44,7 @@ from .core.policies import Otp
 from .core.signal import ActionFailed, ChildExited, Overloaded, Recovered, Reported, RestartFailed, Signal
 from .core.spec import ChildSpec, RestartPolicy, SupervisorSpec
 from .core.symptom import describe, trouble_in
-from .core.window import Window
+from .core.window import NOTHING_SEEN
 
 if TYPE_CHECKING:
     from .fence import AgentLife
@@ -54,6 +54,7 @@ __all__ = ["Judge"]
 _LOG: Final = logging.getLogger("treewarden")
 _UNFOLDED: Final = 8
 """First crashes that wait to be sorted into what is remembered; each holds on to those before it."""
+_TEMPORARY: Final = RestartPolicy.TEMPORARY
 _NO_CRASH: Final = frozenset({"Killed", "CommitFailed"})
 """Types of failures that no code of an agent's has raised."""
 
@@ -65,8 +66,8 @@ class Judge:
         self, spec: SupervisorSpec, policy: Policy | None, actions: Mapping[str, NamedAction], common: Common
     ) -> None:
         """Where nobody has named a policy, `ladder()` decides."""
-        self._history = RestartHistory()
-        self._window = Window()
+        self._history = NO_RESTARTS
+        self._window = NOTHING_SEEN
         self._crashes: tuple[FirstCrash, ...] = ()
         """Those that neither of the two knows yet."""
         self.adopt(spec, policy, actions)
@@ -107,7 +108,7 @@ class Judge:
             or len(crashes) >= _UNFOLDED
             or self._history.count + len(crashes) >= intensity.max_restarts
             or spec.restarts is not None
-            or spec.restart is RestartPolicy.TEMPORARY
+            or spec.restart is _TEMPORARY
             or common.deployed
             or child.changed_at is not None
             or common.outage.since is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-import trio
+from trio.lowlevel import Abort, Task, checkpoint, current_task, reschedule, wait_task_rescheduled
 
 from treewarden.agents.wake import WAKE
 
@@ -19,10 +19,10 @@ class Queue:
     def __init__(self) -> None:
         self._items: deque[object] | None = None
         """None while nothing has waited yet: most supervisors of a big tree never hear of anything."""
-        self._reader: trio.lowlevel.Task | None = None
+        self._reader: Task | None = None
 
     @property
-    def reader(self) -> trio.lowlevel.Task | None:
+    def reader(self) -> Task | None:
         """Who is parked because nothing waits."""
         return self._reader
 
@@ -33,15 +33,15 @@ class Queue:
         self._items.append(item)
         if self._reader is not None:
             reader, self._reader = self._reader, None
-            trio.lowlevel.reschedule(reader, WAKE)
+            reschedule(reader, WAKE)
 
     async def get(self) -> object:
         """Take what came first, waiting for it. A checkpoint. Cancelled: nothing was taken."""
         if self._items:
-            await trio.lowlevel.checkpoint()
+            await checkpoint()
         while not self._items:
-            self._reader = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._abort)
+            self._reader = current_task()
+            await wait_task_rescheduled(self._abort)
         return self._items.popleft()
 
     def get_nowait(self) -> object | None:
@@ -52,6 +52,6 @@ class Queue:
         """Take what came first if it is of this class; None if it is not, or nothing waits."""
         return self._items.popleft() if self._items and isinstance(self._items[0], kind) else None
 
-    def _abort(self, _: object) -> trio.lowlevel.Abort:
+    def _abort(self, _: object) -> Abort:
         self._reader = None
-        return trio.lowlevel.Abort.SUCCEEDED
+        return Abort.SUCCEEDED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Final
 
-import trio
+from trio.lowlevel import cancel_shielded_checkpoint, current_task
 
 from treewarden.agents.slot import current_turn
 
@@ -42,7 +42,7 @@ class Relay:
 
         Not if handlers have set context variables there: those end with the life that set them.
         """
-        if self._child is not life.child or not _untouched(trio.lowlevel.current_task().context, copy_context()):
+        if self._child is not life.child or not _untouched(current_task().context, copy_context()):
             return False
         self._child = None
         self._heir = life
@@ -61,7 +61,7 @@ async def live_on(life: AgentLife | None) -> None:
         life = await life.live_again()
         lives += 1
         if life is not None and lives % _AT_A_TIME == 0:
-            await trio.lowlevel.cancel_shielded_checkpoint()
+            await cancel_shielded_checkpoint()
 
 
 def _untouched(context: Context, fresh: Context) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .supervisor import Supervisor
 
 __all__ = ["Restarts"]
+
+_ONE: Final = Scope.ONE
+"""To look up a member of an enumeration takes as long as a call."""
 
 
 class _Calm:
@@ -144,7 +147,7 @@ class Restarts:
 
     def _alone(self, scope: Scope) -> bool:
         """Whether a restart concerns nobody else."""
-        return scope is Scope.ONE and scope_of(self._supervisor.spec.strategy) is Scope.ONE
+        return scope is _ONE and scope_of(self._supervisor.spec.strategy) is _ONE
 
     async def _stop_affected(self, child: Child, scope: Scope) -> list[Child]:
         if self._alone(scope):

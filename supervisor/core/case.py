@@ -13,14 +13,14 @@ from .challenger import Challenger
 from .confidence import Belief, believe, p_fix
 from .context import Context, read_context, read_symptoms
 from .exits import cannot_read, must_restart, not_kept
-from .history import RestartHistory
+from .history import NO_RESTARTS, RestartHistory
 from .incident import Incident
 from .named import NO_ACTIONS, NamedAction, knowing
 from .outcomes import Confidence, Outcomes
 from .signal import ActionFailed, ChildExited, RestartFailed, Signal
 from .spec import ChildSpec, Intensity, Restore, Spec, Strategy
 from .symptom import Symptom, kind_of
-from .window import Window
+from .window import NOTHING_SEEN, Window
 
 __all__ = ["Case", "counts"]
 
@@ -39,11 +39,11 @@ class Case:
     """All children of this supervisor in start order, the one in question included."""
     incident: Incident
     """The slot's incident; the signal has joined it, and the attempt before has been judged."""
-    window: Window = Window()
+    window: Window = NOTHING_SEEN
     """With the signal added."""
-    history: RestartHistory = RestartHistory()
+    history: RestartHistory = NO_RESTARTS
     """The supervisor's restarts, this one included if it counts."""
-    child_history: RestartHistory = RestartHistory()
+    child_history: RestartHistory = NO_RESTARTS
     """This child's own, likewise."""
     intensity: Intensity = Intensity()
     bucket: RestartBucket | None = None

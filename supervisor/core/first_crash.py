@@ -18,7 +18,7 @@ from treewarden.agents.core.values import define
 
 from .action import Restart
 from .event import ChildEnded, ChildStarted, DeadLettered, Decided, Event, IncidentOpened
-from .history import RestartHistory
+from .history import NO_RESTARTS, RestartHistory
 from .signal import ChildExited
 from .spec import ChildSpec, Intensity, Strategy
 
@@ -151,10 +151,6 @@ def folded(history: RestartHistory, window: Window, crashes: Iterable[FirstCrash
 
     for crash in crashes:
         signal = crash.signal
-        history, _ = counted(crash.policy, signal, crash.spec, crash.intensity, history, _NONE)
+        history, _ = counted(crash.policy, signal, crash.spec, crash.intensity, history, NO_RESTARTS)
         window = window.add(signal, crash.spec.uses)
     return history, window
-
-
-_NONE = RestartHistory()
-"""What a child without a limit of its own has used of it."""

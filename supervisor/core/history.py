@@ -10,7 +10,7 @@ from treewarden.agents.core.values import frozen
 
 from .spec import Backoff, Intensity
 
-__all__ = ["ONE_FAULT", "RestartHistory", "delay"]
+__all__ = ["NO_RESTARTS", "ONE_FAULT", "RestartHistory", "delay"]
 
 ONE_FAULT: Final = 1.0
 """Seconds from the first failure of a fault within which siblings that fail by the same fault count as one restart."""
@@ -93,7 +93,7 @@ class RestartHistory:
                     return RestartHistory(times, start, stop, joined)
             rest = tuple(group for group in groups if group.fault != fault)
             groups = (*rest, _Group.opened(fault, at, child))
-        if len(times) != stop:  # another value noted a restart after this one: go on with a copy
+        if len(times) != stop or not stop:  # another value noted a restart after this one: go on with a copy
             times, start, stop = times[start:stop], 0, stop - start
         elif start > _COMPACT and 2 * start > stop:
             times, start, stop = times[start:], 0, stop - start
@@ -117,6 +117,10 @@ class RestartHistory:
     def _value(self) -> tuple[tuple[float, ...], tuple[tuple[str, float, frozenset[str]], ...]]:
         groups = ((g.fault, g.first, frozenset(name for name in g.members if g.holds(name))) for g in self._groups)
         return self.times, tuple(groups)
+
+
+NO_RESTARTS: Final = RestartHistory()
+"""Nothing was restarted yet. A value, so one will do for all: nobody else's list begins in it."""
 
 
 def delay(backoff: Backoff, attempt: int, spread: float) -> float:

@@ -11,7 +11,7 @@ from treewarden.agents.core.values import frozen
 from .signal import Recovered, Reported, Signal
 from .symptom import SEVERE, trouble_in
 
-__all__ = ["Glimpse", "Window"]
+__all__ = ["NOTHING_SEEN", "Glimpse", "Window"]
 
 _TROUBLES: Final = 32
 _CHILDREN: Final = 64
@@ -107,6 +107,10 @@ class Window:
 
     def __repr__(self) -> str:
         return f"Window({self.within:g} s, {dict(self.seen)})"
+
+
+NOTHING_SEEN: Final = Window()
+"""A value, so one will do for all."""
 
 
 def _without(before: Mapping[str, dict[str, Glimpse]], trouble: str, child: str) -> Mapping[str, dict[str, Glimpse]]:

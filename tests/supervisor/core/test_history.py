@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treewarden.supervisor.core.history import ONE_FAULT, RestartHistory, delay
+from treewarden.supervisor.core.history import NO_RESTARTS, ONE_FAULT, RestartHistory, delay
 from treewarden.supervisor.core.spec import Backoff, Intensity
 
 TWO = Intensity(2, 5.0)
@@ -139,6 +139,12 @@ def test_it_is_a_value(steps: list[tuple[int, float, str, str | None]]) -> None:
             alone = alone.noted(at, TWO, child, fault)
         assert value == alone
         assert hash(value) == hash(alone)
+
+
+def test_what_all_begin_with_stays_what_it_is() -> None:
+    first, second = NO_RESTARTS.noted(1.0, TWO), NO_RESTARTS.noted(2.0, TWO)
+    assert (NO_RESTARTS.times, first.times, second.times) == ((), (1.0,), (2.0,))
+    assert first._times is not NO_RESTARTS._times  # pyright: ignore[reportPrivateUsage]
 
 
 def test_values_that_differ_are_not_equal() -> None:
