@@ -45,7 +45,7 @@ class Intake(Bounded):
     def look_for_room(self) -> bool:
         """`has_room` of one that takes messages, to be remembered for the next ones too."""
         if self.closed is None:
-            free = self.spec.capacity - len(self) - self.reserved
+            free = self.spec.capacity - len(self.arrived) - len(self.next_ones) - self._beside - self.reserved
             if free > 0:
                 self.come += free - self.sure
                 self.sure = free

@@ -80,7 +80,6 @@ class Life:
     __slots__ = (
         "_afters",
         "_beside",
-        "_handled_before",
         "_in_flight",
         "_refs",
         "_stop_requested",
@@ -96,6 +95,7 @@ class Life:
         "checkpoint_label",
         "clock",
         "error",
+        "handled_before",
         "handlers",
         "keep_ordered",
         "keeps",
@@ -118,7 +118,6 @@ class Life:
         self,
         agent: Agent[Any],
         slot: Slot,
-        *,
         warden: Warden,
         clock: Clock,
         alarms: Alarms,
@@ -128,7 +127,10 @@ class Life:
         rounds: Rounds | None = None,
         loops: LoopLimit | None = None,
     ) -> None:
-        """Move into `slot`: from now on what an earlier incarnation does there is void."""
+        """Move into `slot`: from now on what an earlier incarnation does there is void.
+
+        Where lives follow one another quickly, pass all of it by its place: a name takes longer than what it names.
+        """
         self.agent = agent
         self.slot = slot
         self.warden = warden
@@ -168,7 +170,8 @@ class Life:
         """Set while the body waits to begin again."""
         self.loops = Loops(loops) if loops is not None else None
         """What it has called lately, if that is looked at."""
-        self._handled_before = slot.handled
+        self.handled_before = slot.handled
+        """What earlier incarnations have settled in this process."""
         self._timers: dict[str, _Timer] | None = None
         self._afters: Afters | None = None
         self._token: object = _NO_TOKEN
@@ -184,7 +187,7 @@ class Life:
     @property
     def settled(self) -> int:
         """How often this incarnation has settled something; read it before the next one begins."""
-        return self.slot.handled - self._handled_before
+        return self.slot.handled - self.handled_before
 
     def begin(self) -> None:
         """Note when the work in hand began, if anybody looks at that.

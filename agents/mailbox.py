@@ -59,7 +59,9 @@ class Mailbox(Intake):
     @property
     def has_work(self) -> bool:
         """Whether `take` would return something."""
-        return bool(self._control) or (not self._paused and bool(len(self) or self._due))
+        if self.arrived or self.next_ones or self._beside or self._due:
+            return not self._paused or bool(self._control)
+        return bool(self._control)
 
     @property
     def is_idle(self) -> bool:

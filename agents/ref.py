@@ -198,8 +198,9 @@ class Ref:
         elif turn is not None:
             self._check(turn, priority)
         refuse_what_has_no_reply(slot, message)
-        deadline = deadline_of(now, within, slot.path)
-        envelope = Envelope(message, deadline=deadline, priority=priority)
+        envelope = Envelope(message)
+        deadline = envelope.deadline = deadline_of(now, within, slot.path)
+        envelope.priority = priority
         asking: Slot | None = None
         if turn is not None:
             envelope.sender = turn.path

@@ -197,7 +197,8 @@ class Turn:
         """Forget everything: the handler failed. Room that it had reserved is free again."""
         for message in self.outgoing:
             message.cancel()
-        self.clear()
+        self.outgoing = self.events = ()
+        self.asked = None
 
 
 def _with(some: Sequence[T], one: T) -> Sequence[T]:

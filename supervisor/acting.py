@@ -58,22 +58,19 @@ class Acting:
     def answer_at_once(self, child: Child, life: AgentLife) -> Rest | Literal[False]:
         """Answer the end of a life that is the first crash of a healthy child. False: it has to be decided about, and
         nothing was done."""
-        slot, common = life.slot, self._common
-        if self._remedies.quiets or child.calm is not None or slot.store is not None:
+        slot, common, remedies = child.slot, self._common, self._remedies
+        if child.calm is not None or slot is None or slot.store is not None or (remedies.attentive and remedies.quiets):
             return False
         crash = self._supervisor.judge.first_crash(child, life, self._children.order)
         if crash is None:
             return False
-        gathers = common.gathers
-        if not gathers:
-            common.gather()
+        begins = common.note_later(crash)
         try:
-            common.note_later(crash)
             self._children.account_for(child, crash)
-            life.in_hand = None
+            life.lost = None
             return self._restarts.begin(child, crash.restart.scope, crash.restart.after)
         finally:
-            if not gathers:
+            if begins:
                 common.write_gathered()
 
     def decide(self, child: Child, signal: Signal, life: AgentLife | Supervisor | None = None) -> Rest:
@@ -131,7 +128,7 @@ class Acting:
         """Close the incident of a child that lives if nothing more happens, and nothing that may help is under way."""
         quiet = child.calm is None and child.in_trouble and child.current is not None
         if quiet and not child.overloaded and not self._supervisor.runs_for(child):
-            self._restarts.watch_calm(child)
+            self._restarts.watch_calm(child, self._supervisor.judge)
 
     def _act(self, child: Child, signal: Signal, action: Action) -> Rest:
         if isinstance(signal, OperatorAsked) and not isinstance(action, (Hold, Stop)):

@@ -140,8 +140,8 @@ class Incarnation:
         "child",
         "error",
         "exit",
-        "in_hand",
         "info",
+        "lost",
         "number",
         "parent",
         "serial",
@@ -160,8 +160,8 @@ class Incarnation:
         self.info: Any = None
         """What its `on_start` returned."""
         self.started_at = parent.common.clock.now()
-        self.in_hand: Envelope | None = None
-        """The told message that it died on."""
+        self.lost: object = None
+        """The told message that it died on, as it is: one without an envelope has not been handed out before."""
         self._begun: trio.Event | None = None
         self._outcome: Failure | Ignore | None = NOT_STARTED
         self._waiter: trio.Event | None = None
@@ -170,6 +170,18 @@ class Incarnation:
     def slot(self) -> Slot | None:
         """Where it takes its messages from; a supervisor has none."""
         return None
+
+    @property
+    def in_hand(self) -> Envelope | None:
+        """`lost`, in its envelope."""
+        lost = self.lost
+        if lost is not None and type(lost) is not Envelope:
+            lost = self.lost = Envelope(lost)
+        return lost
+
+    @in_hand.setter
+    def in_hand(self, message: Envelope | None) -> None:
+        self.lost = message
 
     @property
     def settled(self) -> int:

@@ -123,7 +123,8 @@ class Children(Roster):
             child.lift()
         child.note = ""
         child.move(_START)
-        slot.reopen()
+        if slot.closed is not None:
+            slot.reopen()
         life = AgentLife(child, self._parent, child.lives + 1)
         child.current = life
         return self._started(child, self._born(child, life, life.start_asleep()), asked=asked)

@@ -211,10 +211,15 @@ class Common:
         elif events:
             self.outage.submit(facts(tuple([(wall, event) for event in events])))
 
-    def note_later(self, crash: FirstCrash) -> None:
-        """`note` what is to be journaled of a crash, which may still grow until `write_gathered`."""
-        assert self._gathered is not None
-        self._gathered.append((self.clock.wall(), crash))
+    def note_later(self, crash: FirstCrash) -> bool:
+        """`note` what is to be journaled of a crash, which may still grow until `write_gathered`. Whether it has begun
+        to `gather` for that, so that the caller has to end it."""
+        gathered, begins = self._gathered, False
+        if gathered is None:
+            gathered, begins = list[tuple[float, Event | FirstCrash]](), True
+            self._gathered = gathered
+        gathered.append((self.clock.wall(), crash))
+        return begins
 
     def begins_anew(self, ended: object, incarnation: int, attempt: int) -> bool:
         """Note that the next life has begun together with how the last one `ended`, if that was noted right before."""
@@ -223,11 +228,6 @@ class Common:
             return False
         ended.next, ended.attempt = incarnation, attempt
         return True
-
-    @property
-    def gathers(self) -> bool:
-        """Whether what is noted waits for `write_gathered`."""
-        return self._gathered is not None
 
     def gather(self) -> None:
         """Make one commit of all that is noted until `write_gathered`; nothing may be waited for in between."""

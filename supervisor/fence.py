@@ -66,7 +66,8 @@ class AgentLife(AgentWarden):
 
     @property
     def settled(self) -> int:
-        return self._life.settled if self._life is not None else 0
+        life = self._life
+        return 0 if life is None else life.slot.handled - life.handled_before
 
     @property
     def redelivers(self) -> bool:
@@ -120,7 +121,7 @@ class AgentLife(AgentWarden):
         return self._move_in(made_by(self.spec.agent, self.spec.args))
 
     def _move_in(self, agent: Agent[Any]) -> Life:
-        slot, spec = self.slot, self.spec
+        slot, spec = self._slot, self.spec
         if slot.state is KEEP or spec.restore is _INITIAL:
             slot.state = agent.state
         else:
@@ -130,14 +131,14 @@ class AgentLife(AgentWarden):
         self._life = Life(
             agent,
             slot,
-            warden=self,
-            clock=common.clock,
-            alarms=common.timers,
-            outlet=tuple([slot.path.resolve(path) for path in spec.outlet]) if spec.outlet else (),
-            watched=spec.progress_within is not None,
-            rounds=common.rounds,
-            loops=spec.loops,
-            stop_within=spec.shutdown.seconds if isinstance(spec.shutdown, Grace) else _NO_GRACE,
+            self,
+            common.clock,
+            common.timers,
+            tuple([slot.path.resolve(path) for path in spec.outlet]) if spec.outlet else (),
+            spec.progress_within is not None,
+            spec.shutdown.seconds if isinstance(spec.shutdown, Grace) else _NO_GRACE,
+            common.rounds,
+            spec.loops,
         )
         if spec.progress_within is not None:
             if spec.progress_within < common.shortest_limit:
@@ -290,12 +291,15 @@ class AgentLife(AgentWarden):
         """The end of this life: nothing of it counts from here on."""
         if self.exit is not None:
             return
-        slot, life = self.slot, self._life
+        slot, life = self._slot, self._life
         if life is not None and slot.generation == self.serial:
             busy, slot.busy = slot.busy, None
             life.end()
             if busy is not None and not isinstance(busy, Tick):
-                self._give_up(busy if isinstance(busy, Envelope) else Envelope(busy), exit)
+                if type(busy) is Envelope:
+                    self._give_up(busy, exit)
+                else:
+                    self.lost = busy
         if self._last_moment is not None:
             self._last_moment.cancel()
         common = self.parent.common

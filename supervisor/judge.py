@@ -12,6 +12,7 @@ from attrs import evolve
 
 from treewarden.agents.core.exit import Failed, Failure
 from treewarden.agents.core.exit import describe as describe_error
+from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import Path
 
 from .child import Child
@@ -97,7 +98,7 @@ class Judge:
     def first_crash(self, child: Child, life: AgentLife, siblings: tuple[str, ...]) -> FirstCrash | None:
         """The end of this life, answered and remembered, if it is the crash of a healthy child, and nothing else is to
         be seen. None: `decide` has to look at it, and nothing was done."""
-        common, exit, spec, in_hand = self._common, life.exit, child.spec, life.in_hand
+        common, exit, spec, lost = self._common, life.exit, child.spec, life.lost
         first, crashes, intensity = self._first, self._crashes, self.spec.restarts
         if (
             first is None
@@ -112,7 +113,7 @@ class Judge:
             or common.deployed
             or child.changed_at is not None
             or common.outage.since is not None
-            or (in_hand is not None and in_hand.id)
+            or (type(lost) is Envelope and lost.id)
         ):
             return None
         failure = exit.failure
@@ -122,6 +123,7 @@ class Judge:
         now = common.clock.now()
         if self.is_paced and common.pace.wait(now):
             return None
+        uptime = now - life.started_at
         if restart is None or self._seen_lately(failure.fingerprint or failure.type, child, now):
             return None
         spread, strategy = common.random.random(), self.spec.strategy
@@ -130,9 +132,9 @@ class Judge:
             now,
             life.number,
             exit,
-            max(0.0, now - life.started_at),
+            uptime if uptime > 0.0 else 0.0,
             life.settled,
-            in_hand.deliveries + 1 if in_hand is not None else 0,
+            0 if lost is None else lost.deliveries + 1 if type(lost) is Envelope else 1,
             common.incident_id(),
             spec,
             strategy,
@@ -147,7 +149,7 @@ class Judge:
             common.challenger,
             spread,
             restart(spec, strategy, spread),
-            None if in_hand is None else type(in_hand.body).__qualname__,
+            None if lost is None else type(lost.body if type(lost) is Envelope else lost).__qualname__,
         )
         self._crashes = (*crashes, crash)
         child.decision = crash
@@ -159,7 +161,9 @@ class Judge:
             failure = crash.exit.failure
             if (failure.fingerprint or failure.type) == trouble and crash.path != child.path:
                 return True
-        return not self._window.is_empty and bool(self._window.alike(trouble, now).keys() - {child.spec.id})
+        if self._window is NOTHING_SEEN:
+            return False
+        return bool(self._window.alike(trouble, now).keys() - {child.spec.id})
 
     # -- at leisure
 

@@ -14,25 +14,21 @@ __all__ = ["Queue"]
 class Queue:
     """An unbounded queue with one reader, which parks only when nothing waits. Only public `trio.lowlevel` names."""
 
-    __slots__ = ("_items", "_reader")
+    __slots__ = ("_items", "reader")
 
     def __init__(self) -> None:
         self._items: deque[object] | None = None
         """None while nothing has waited yet: most supervisors of a big tree never hear of anything."""
-        self._reader: Task | None = None
-
-    @property
-    def reader(self) -> Task | None:
+        self.reader: Task | None = None
         """Who is parked because nothing waits."""
-        return self._reader
 
     def put(self, item: object) -> None:
         """Add something at the end. Never blocks."""
         if self._items is None:
             self._items = deque()
         self._items.append(item)
-        if self._reader is not None:
-            reader, self._reader = self._reader, None
+        if self.reader is not None:
+            reader, self.reader = self.reader, None
             reschedule(reader, WAKE)
 
     async def get(self) -> object:
@@ -40,7 +36,7 @@ class Queue:
         if self._items:
             await checkpoint()
         while not self._items:
-            self._reader = current_task()
+            self.reader = current_task()
             await wait_task_rescheduled(self._abort)
         return self._items.popleft()
 
@@ -53,5 +49,5 @@ class Queue:
         return self._items.popleft() if self._items and isinstance(self._items[0], kind) else None
 
     def _abort(self, _: object) -> Abort:
-        self._reader = None
+        self.reader = None
         return Abort.SUCCEEDED

@@ -17,6 +17,7 @@ __all__ = ["Relay", "live_on"]
 
 _AT_A_TIME: Final = 16
 """Lives that may follow one another before others get a turn: a slice of the loop is about as long."""
+_ABSENT: Final = object()
 
 
 class Relay:
@@ -66,12 +67,9 @@ async def live_on(life: AgentLife | None) -> None:
 
 def _untouched(context: Context, fresh: Context) -> bool:
     """Whether a context is as `fresh` is, but for the turn of the agent."""
-    variables = len(context) - (current_turn in context)
-    if variables != len(fresh) - (current_turn in fresh):
+    if len(context) - (current_turn in context) != len(fresh) - (current_turn in fresh):
         return False
-    if not variables:
-        return True
-    for variable, value in context.items():
-        if variable is not current_turn and fresh.get(variable) is not value:
+    for variable, value in fresh.items():
+        if variable is not current_turn and context.get(variable, _ABSENT) is not value:
             return False
     return True

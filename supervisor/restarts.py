@@ -26,7 +26,7 @@ _ONE: Final = Scope.ONE
 
 
 class _Calm:
-    """The end of a child's incident, if the same life goes on until it is called. One for each that has crashed."""
+    """The end of a child's incident, if the same life goes on until it comes due. One for each that has crashed."""
 
     __slots__ = ("_child", "_common", "_judge", "_life")
 
@@ -36,10 +36,15 @@ class _Calm:
         self._child = child
         self._life = child.current
 
-    def __call__(self) -> None:
+    def cancel(self) -> None:
+        self._life = None
+
+    def come(self) -> None:
         child, life = self._child, self._life
+        if life is None:
+            return
         child.calm = None
-        if child.current is life and life is not None and life.exit is None:
+        if child.current is life and life.exit is None:
             self._common.note(*self._judge.close(child, Outcome.FIXED))
 
 
@@ -135,15 +140,18 @@ class Restarts:
 
     def _watch(self, child: Child) -> None:
         troubled = child.decision is not None or child.incident is not None
-        if troubled and child.current is not None and not self._supervisor.judge.reported(child):
-            self.watch_calm(child)
+        if troubled and child.current is not None:
+            judge = self._supervisor.judge
+            if not judge.reported(child):
+                self.watch_calm(child, judge)
 
-    def watch_calm(self, child: Child) -> None:
+    def watch_calm(self, child: Child, judge: Judge) -> None:
         """Close the incident if nothing more happens for as long as the policy calls stable."""
         if child.calm is not None:
             child.calm.cancel()
-        common, judge = self._common, self._supervisor.judge
-        child.calm = common.timers.at(common.clock.now() + judge.stable_after(child), _Calm(common, judge, child))
+        common = self._common
+        calm = child.calm = _Calm(common, judge, child)
+        common.timers.put(common.clock.now() + judge.stable_after(child), calm)
 
     def _alone(self, scope: Scope) -> bool:
         """Whether a restart concerns nobody else."""

@@ -6,20 +6,35 @@ import heapq
 import itertools
 from collections.abc import Callable
 from math import inf
+from typing import Protocol
 
 import trio
+
+from treewarden.agents.ports import Alarm
 
 __all__ = ["Timers"]
 
 
+class Due(Alarm, Protocol):
+    """Something that comes due."""
+
+    def come(self) -> None:
+        """Its time has come. Does nothing if it was cancelled."""
+        ...
+
+
 class _Entry:
-    __slots__ = ("call",)
+    __slots__ = ("_call",)
 
     def __init__(self, call: Callable[[], None]) -> None:
-        self.call: Callable[[], None] | None = call
+        self._call: Callable[[], None] | None = call
 
     def cancel(self) -> None:
-        self.call = None
+        self._call = None
+
+    def come(self) -> None:
+        if self._call is not None:
+            self._call()
 
 
 class Timers:
@@ -29,7 +44,7 @@ class Timers:
     """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, _Entry]] = []
+        self._heap: list[tuple[float, int, Due]] = []
         self._order = itertools.count()
         self._sleeper: trio.lowlevel.Task | None = None
         self._sleeps_until = inf
@@ -37,11 +52,15 @@ class Timers:
     def at(self, when: float, call: Callable[[], None]) -> _Entry:
         """Call `call` at `when`, in the clock of the loop; soon if that is past."""
         entry = _Entry(call)
-        heapq.heappush(self._heap, (when, next(self._order), entry))
+        self.put(when, entry)
+        return entry
+
+    def put(self, when: float, due: Due) -> None:
+        """As `at`, of something that is an alarm by itself."""
+        heapq.heappush(self._heap, (when, next(self._order), due))
         if when < self._sleeps_until and self._sleeper is not None:
             sleeper, self._sleeper = self._sleeper, None
             trio.lowlevel.reschedule(sleeper)
-        return entry
 
     async def run(self) -> None:
         """Sleep and call, until cancelled. Owned by the nursery of the tree."""
@@ -60,6 +79,4 @@ class Timers:
     def _call_due(self) -> None:
         now = trio.current_time()
         while self._heap and self._heap[0][0] <= now:
-            entry = heapq.heappop(self._heap)[2]
-            if entry.call is not None:
-                entry.call()
+            heapq.heappop(self._heap)[2].come()

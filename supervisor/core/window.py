@@ -49,11 +49,6 @@ class Window:
         return Window(self.within, self._sorted, (*self._unsorted, (signal, uses)))
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nothing was seen."""
-        return not self._sorted and not self._unsorted
-
-    @property
     def seen(self) -> Mapping[str, dict[str, Glimpse]]:
         """By trouble, the latest last, and child, likewise."""
         if self._unsorted:

@@ -131,6 +131,9 @@ class MemoryJournal:
         self._entered = False
 
     def submit(self, commit: Commit, then: Then) -> None:
+        if type(commit) is Quiet and self._entered:
+            self._append_quiet(commit)
+            return
         try:
             self._apply(commit)
         except CommitFailed as error:
@@ -250,8 +253,7 @@ class MemoryJournal:
         if not self._entered:
             raise CommitFailed("the journal in memory is closed: nothing of it was kept")
         if commit.quiet:
-            account = commit.account if type(commit) is Quiet else None
-            self._append(commit.events if account is None else (commit,) * account.count)
+            self._append(commit.events)
             return
         if self._fallen and not self._fallen.isdisjoint(works_of(commit)):
             raise follows("the journal in memory")
@@ -308,6 +310,11 @@ class MemoryJournal:
                 del self._replies[id]
         for timer in commit.timers:
             self._slot(timer.path).timers[timer.name] = timer.at
+
+    def _append_quiet(self, commit: Quiet) -> None:
+        """Facts alone, which nothing keeps from being appended, and are not worked out for it."""
+        account = commit.account
+        self._append(commit.events if account is None else (commit,) * account.count)
 
     def _append(self, events: tuple[tuple[float, Event], ...] | tuple[Commit, ...]) -> None:
         if events:

@@ -62,6 +62,5 @@ def facts(events: tuple[tuple[float, Event], ...]) -> Commit:
 def told_later(at: float, account: Account) -> Commit:
     """A quiet commit of what `account` tells: a journal that has to keep it as it is now looks at its `events`."""
     commit = object.__new__(Quiet)
-    commit.account = account
-    commit.at = at
+    commit.__dict__.update(account=account, at=at)
     return commit
