@@ -38,10 +38,26 @@ test-all: ## run the tests on every CPython of 3.11, 3.12, 3.13 that this machin
 		if tools/venv build/venv-$$version dev $$version && build/venv-$$version/bin/pytest $(ARGS); \
 		then found="$$found $$version"; else failed="$$failed $$version"; fi; \
 	done; \
+	$(MAKE) --no-print-directory traces || failed="$$failed traces"; \
 	echo "passed:$${found:- none}"; \
 	if [ -n "$$missing" ]; then echo "not on this machine:$$missing"; fi; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi; \
 	[ -n "$$found" ]
+
+.PHONY: traces
+traces: ## compare the traces of our own trees on every CPython of this machine, under another PYTHONHASHSEED each; SEEDS=420
+	@export PYTHON=; mkdir -p build/traces; rm -f build/traces/*; \
+	for version in $(PYTHONS); do \
+		if ! tools/find-python $$version >/dev/null 2>&1; then continue; fi; \
+		tools/venv build/venv-$$version dev $$version || exit 1; \
+		PYTHONHASHSEED=$${version#3.} build/venv-$$version/bin/treewarden chaos own --hashes --seeds $(or $(SEEDS),84) \
+			>build/traces/$$version || exit 1; \
+	done; \
+	for traces in build/traces/*; do \
+		first=$${first:-$$traces}; \
+		cmp "$$first" "$$traces" || exit 1; \
+	done; \
+	echo "the same $$(wc -l <"$$first") traces on: $$(ls build/traces | paste -sd ' ')"
 
 .PHONY: conformance
 conformance: env ## run the vectors recorded from Erlang/OTP; FILE=other.json, ARGS="--only NAME --verbose"

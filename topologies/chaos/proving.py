@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from .campaign import Campaign, Finding, find
@@ -12,7 +12,7 @@ from .subjects import SUBJECTS, hard
 from .sweep import Sweep, sweep
 from .telling import story
 
-__all__ = ["SMALL", "prove"]
+__all__ = ["SMALL", "own_runs", "prove"]
 
 SMALL: Final = ("tree/one_for_one/message", "pool/shared/message")
 """The trees that are swept where time is short."""
@@ -34,22 +34,27 @@ def prove(seeds: int, swept: Sequence[str], say: Callable[[str], None], *, first
     return findings
 
 
-def _seeds(seeds: int, first: int, progress: _Progress) -> list[Finding]:
+def own_runs(seeds: int, first: int = 0) -> Iterator[tuple[int, str, Run]]:
+    """Run each of so many seeds with the next of the trees: the seed, the tree's name, and what came of it."""
     names = list(SUBJECTS)
-    total = Campaign()
     for seed in range(first, first + seeds):
-        subject = SUBJECTS[names[seed % len(names)]]
-        run = run_world(subject.run, seed, hard())
+        name = names[seed % len(names)]
+        yield seed, name, run_world(SUBJECTS[name].run, seed, hard())
+
+
+def _seeds(seeds: int, first: int, progress: _Progress) -> list[Finding]:
+    total = Campaign()
+    for seed, name, run in own_runs(seeds, first):
         total.add(run)
         if run.failed:
-            finding = find(subject.run, run, test=f"own:{subject.name}")
+            finding = find(SUBJECTS[name].run, run, test=f"own:{name}")
             total.findings.append(finding)
             progress.tell_failure(finding)
         progress.tell(f"seed {seed + 1 - first} of {seeds}", run)
     progress.say(
         f"seeds: {total.sentence}; {total.records:,} records, {total.records / progress.cpu:,.0f} a CPU second"
     )
-    if total.never and seeds >= len(names):
+    if total.never and seeds >= len(SUBJECTS):
         progress.say(f"never reached: {', '.join(total.never)}")
     return total.findings
 

@@ -22,6 +22,9 @@ from treewarden.supervisor.core.spec import ChildSpec, Intensity, Strategy
 from ..child import child
 from ..core.blueprint import Blueprint
 from ..core.faults import Fault
+from ..core.routing import ROUTES, Route
+from ..gather import gather
+from ..partition import partitions
 from ..pipeline import pipeline
 from ..pool import pool
 from ..running import Tree
@@ -33,7 +36,7 @@ from .lost import Lost
 from .outside import Outside
 from .promises import no_acknowledged_message_lost, no_duplicate_effects, order_per_sender
 from .run import Setting
-from .world import World
+from .world import Check, World
 
 __all__ = ["SUBJECTS", "Clerk", "Job", "Jobs", "Subject", "Work"]
 
@@ -44,6 +47,8 @@ _DURABILITIES: Final[dict[str, Durability]] = {
 }
 _PATIENT: Final = Intensity(100_000, 1.0)
 _ORDERS: Final = 8
+_READERS: Final = ("one", "two", "three")
+_QUORUM: Final = 2
 
 
 @frozen
@@ -92,6 +97,33 @@ class Clerk(Agent[Jobs]):
 
 
 @frozen
+class Opinion(Request[bool]):
+    """Asks whether a job may be done."""
+
+    number: int
+
+
+class Reader(Clerk):
+    """Reads each job outside, by its key, and agrees."""
+
+    @handles
+    async def opinion(self, message: Opinion) -> bool:
+        await self.outside.effect(f"{self.path}: {message.number}", idempotent=True)
+        return True
+
+
+class Careful(Clerk):
+    """Does what enough readers agree to."""
+
+    @handles
+    async def job(self, message: Job) -> None:
+        readers = [self.ref(f"../{reader}") for reader in _READERS]
+        gathered = await gather(readers, Opinion(message.number), quorum=_QUORUM, within=20.0)
+        if all(gathered.replies.values()):
+            await super().job(message)
+
+
+@frozen
 class Subject:
     """One tree, where its work goes in, and where each job comes out once."""
 
@@ -105,6 +137,8 @@ class Subject:
     """Whether jobs of one sender are done in their order; not by workers that share a queue."""
     children: int = 0
     """Children to be started at run time."""
+    check: Check = lambda world: None
+    """What else holds, always."""
 
     async def run(self, world: World) -> None:
         """The test: whatever happens, no job that was acknowledged is lost, and none is done twice."""
@@ -112,6 +146,7 @@ class Subject:
             world.always(order_per_sender)
         world.always(no_acknowledged_message_lost)
         world.always(no_duplicate_effects)
+        world.always(self.check)
         await world.start(self.make(world))
         for _ in range(self.children):
             await self._start_one(world)
@@ -221,13 +256,46 @@ def _nested(name: str, durability: Durability) -> Subject:
     return Subject(name, make, "desk/clerk", (("desk/clerk",), ("archive/auditor",)), durability)
 
 
-def _pooled(name: str, durability: Durability, route: str) -> Subject:
+def _pooled(name: str, durability: Durability, route: Route) -> Subject:
     def make(world: World) -> Blueprint:
-        workers = pool(_clerk(world, durability, "clerk"), size=3, route=route, id="pool", restarts=_PATIENT)  # type: ignore[arg-type]
+        key = "number" if route == "by_key" else None
+        workers = pool(_clerk(world, durability, "clerk"), size=3, route=route, key=key, id="pool", restarts=_PATIENT)
         return tree(workers, restarts=_PATIENT)
 
-    exits = ("pool",) if route == "shared" else tuple(f"pool/{number}" for number in range(3))
-    return Subject(name, make, "pool", (exits,), durability, ordered=route != "shared")
+    workers = tuple(f"pool/{number}" for number in range(3))
+    exits = (("pool",),) if route == "shared" else (workers,)
+    if route == "broadcast":
+        exits = tuple((worker,) for worker in workers)
+    return Subject(name, make, "pool", exits, durability, ordered=route != "shared")
+
+
+def _partitioned(name: str, durability: Durability) -> Subject:
+    def make(world: World) -> Blueprint:
+        auditor, clerk = _clerk(world, durability, "auditor"), _clerk(world, durability, "clerk", "../auditor")
+        desk = tree(auditor, clerk, id="desk", strategy=Strategy.ONE_FOR_ALL, restarts=_PATIENT)
+        return tree(partitions(desk, 3, key="number", entry="clerk", id="desks", restarts=_PATIENT), restarts=_PATIENT)
+
+    exits = tuple(tuple(f"desks/{number}/{slot}" for number in range(3)) for slot in ("clerk", "auditor"))
+    return Subject(name, make, "desks", exits, durability)
+
+
+def _gathering(name: str, durability: Durability) -> Subject:
+    def make(world: World) -> Blueprint:
+        mailbox = MailboxSpec(durability=durability, deliveries=1000)
+        args = {"outside": world.outside}
+        readers = [child(Reader, id=id, args=args, mailbox=mailbox) for id in _READERS]
+        clerk = child(Careful, id="clerk", args=args, mailbox=mailbox, loops=LoopLimit())
+        return tree(*readers, clerk, restarts=_PATIENT)
+
+    return Subject(name, make, "clerk", (("clerk",),), durability, check=_read_by_enough)
+
+
+def _read_by_enough(world: World) -> str:
+    """What is wrong with jobs that were done although too few have agreed."""
+    done = {effect.key for effect in world.outside.effects}
+    jobs = [key.removeprefix("clerk: ") for key in done if key.startswith("clerk: ")]
+    alone = [job for job in jobs if sum(f"{reader}: {job}" in done for reader in _READERS) < _QUORUM]
+    return f"{sorted(alone)} were done, and fewer than {_QUORUM} had read them" if alone else ""
 
 
 def _piped(name: str, durability: Durability) -> Subject:
@@ -258,8 +326,10 @@ def _all() -> Iterator[Subject]:
         for strategy in (Strategy.ONE_FOR_ONE, Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE):
             yield _plain(f"tree/{strategy}/{level}", strategy, durability)
         yield _nested(f"nested/{level}", durability)
-        for route in ("round_robin", "least_loaded", "shared"):
+        for route in ROUTES:
             yield _pooled(f"pool/{route}/{level}", durability, route)
+        yield _partitioned(f"partitions/{level}", durability)
+        yield _gathering(f"gather/{level}", durability)
         yield _piped(f"pipeline/{level}", durability)
         yield _published(f"topic/{level}", durability)
         yield _dynamic(f"dynamic/{level}", durability)

@@ -15,7 +15,7 @@ from ..chaos.arms import Arms
 from ..chaos.bodies import body_of, setting_of
 from ..chaos.campaign import Campaign, Finding, find, rerun, run_seeds
 from ..chaos.handler_mutants import QUICK, WHOLE, Score, sabotage_handlers
-from ..chaos.proving import SMALL, prove
+from ..chaos.proving import SMALL, own_runs, prove
 from ..chaos.replaying import Replay, code_of
 from ..chaos.reporting import html, summary
 from ..chaos.run import Run, Setting
@@ -131,6 +131,10 @@ def _label(arguments: Namespace) -> int:
 
 
 def _own(arguments: Namespace) -> int:
+    if arguments.hashes:
+        for seed, name, run in own_runs(arguments.seeds, arguments.first):
+            _say(f"{run.digest} {seed} {name}")
+        return ExitCode.ORDERLY
     swept = tuple(SUBJECTS) if arguments.sweep == "all" else SMALL if arguments.sweep == "small" else ()
     return _code(prove(arguments.seeds, swept, _say, first=arguments.first))
 

@@ -92,6 +92,7 @@ def _own(deeds: Words) -> None:
     deed = _deed(deeds, "own", "run treewarden's own trees: each shape, strategy and durability", "--seeds 10000")
     _seeds(deed, 200)
     deed.add_argument("--sweep", choices=("all", "small", "none"), default="small", help="which are swept (small)")
+    deed.add_argument("--hashes", action="store_true", help="only print the hash of each run's trace")
 
 
 def _sabotage(deeds: Words) -> None:
