@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from .core.action import Action
     from .core.adaptive_runtime import adaptive_runtime
     from .core.believer import belief
-    from .core.bucket import RestartBucket
     from .core.checkpoint import Checkpoint, Retention
     from .core.decision import Decision, Policy
     from .core.diff import Change
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
         ChildSpec,
         Grace,
         Intensity,
+        RestartBucket,
         RestartPolicy,
         Restore,
         Strategy,
@@ -95,7 +95,6 @@ __getattr__ = on_demand(
     core__action="Action",
     core__adaptive_runtime="adaptive_runtime",
     core__believer="belief",
-    core__bucket="RestartBucket",
     core__checkpoint="Checkpoint Retention",
     core__decision="Decision Policy",
     core__diff="Change",
@@ -108,7 +107,7 @@ __getattr__ = on_demand(
     core__signal="Signal",
     core__spec=(
         "BRUTAL_KILL NO_BACKOFF AutoShutdown Backoff BrutalKill ChildSpec Grace Intensity "
-        "RestartPolicy Restore Strategy SupervisorSpec"
+        "RestartBucket RestartPolicy Restore Strategy SupervisorSpec"
     ),
     core__symptom="Risk",
     core__table="table",

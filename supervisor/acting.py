@@ -25,7 +25,7 @@ from .core.action import (
     Stop,
     Throttle,
 )
-from .core.signal import OperatorAsked, Reported, Signal
+from .core.signal import OperatorAsked, Recovered, Reported, Signal
 from .recovery import return_in_hand
 
 if TYPE_CHECKING:
@@ -83,6 +83,12 @@ class Acting:
             if life is not None:
                 return_in_hand(life, Resume(), self._common)
             return None
+        if type(signal) is Reported:
+            answer = self._supervisor.judge.let_live(child, signal, self._children.order)
+            if answer is not None:
+                if self._common.note_later(*answer):
+                    self._common.write_gathered()
+                return None
         if child.in_trouble and self._remedies.keeps_checkpoints(child) and self._supervisor.judge.looks_back(signal):
             self._judged = life
             return self._decide_looking_back(child, signal, life)
@@ -139,7 +145,8 @@ class Acting:
             case SetAside(_, after):
                 return self._restart(child, signal, Scope.ONE, after)
             case Resume():
-                self._remedies.resume(child)
+                if isinstance(signal, Recovered):
+                    self._remedies.recovered(child, signal)
             case Throttle(seconds):
                 self._remedies.slow_down(child, signal, seconds)
                 if child.current is None:
@@ -150,7 +157,7 @@ class Acting:
             case Break(dependency, seconds):
                 self._remedies.break_dependency(child, signal, dependency, seconds)
             case Hold(question):
-                self._remedies.hold(child, question)
+                self._remedies.hold(child, signal, question)
             case Perform():
                 self._supervisor.performing.begin(child, signal, action)
             case Escalate() | RollBack() | Recycle() | Stop():

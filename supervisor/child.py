@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 
     from .core.decision import Decision, Policy
     from .core.incident import Incident
+    from .core.let_live import LetLive
     from .core.named import NamedAction
     from .fence import AgentLife
     from .supervisor import Supervisor
 
-__all__ = ["KILL_WITHIN", "NOT_STARTED", "Child", "Incarnation", "Parent"]
+__all__ = ["KILL_WITHIN", "NOTHING", "NOT_STARTED", "Child", "Incarnation", "Parent"]
 
+NOTHING: Final = frozenset[str]()
 KILL_WITHIN: Final = 1.0
 """Seconds that a cancelled incarnation has to end before it is fenced off as a zombie."""
 NOT_STARTED: Final = Failure("NotStarted", "it was killed while it started", fingerprint="killed")
@@ -76,7 +78,7 @@ class Child:
     """How its last life ended; see `last_end`."""
     incident: Incident | None = None
     """Its trouble, but for the latest decision."""
-    decision: Decision | FirstCrash | None = None
+    decision: Decision | FirstCrash | LetLive | None = None
     """What was decided last in the incident, until somebody looks at how that went."""
     history: RestartHistory = NO_RESTARTS
     attempt: int = 0
@@ -89,6 +91,12 @@ class Child:
     """The end of the incident, if nothing happens until then."""
     throttled: Alarm | None = None
     """The end of a throttle."""
+    throttled_until: float = 0.0
+    """When that is, in the clock of the loop."""
+    throttled_over: frozenset[str] = NOTHING
+    """The troubles over which it is throttled, each as `label_of` calls it."""
+    held_over: frozenset[str] = NOTHING
+    """Those over which it is held, while it lives."""
     limiter: Limiter | None = None
     """How many messages may wait for it, where its spec has an `intake`."""
     overloaded: bool = False

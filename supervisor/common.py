@@ -6,7 +6,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import trio
 from attrs import Factory, field
@@ -22,13 +22,14 @@ from treewarden.agents.ports import Clock
 from treewarden.agents.slice import Rounds
 from treewarden.agents.slot import Slot
 
-from .core.bucket import Pace
 from .core.event import Event
 from .core.first_crash import FirstCrash
+from .core.history import Pace
+from .core.later import Account
 from .core.spec import ChildSpec
 from .gauges import Gauges
 from .journal.port import Commit, Journal
-from .journal.quiet import facts, told_later
+from .journal.quiet import dated_later, facts, told_later
 from .outage import Outage
 from .registry import Registry
 from .relay import Relay
@@ -105,8 +106,10 @@ class Common:
     _dependencies: Dependencies | None = field(default=None, init=False)
     _outcomes: Outcomes | None = field(default=None, init=False)
     _challenger: Challenger | None = field(default=None, init=False)
-    _gathered: list[tuple[float, Event | FirstCrash]] | None = field(default=None, init=False)
+    _gathered: list[tuple[float, Event | Account]] | None = field(default=None, init=False)
     """What is noted for one commit."""
+    _accounts: bool = field(default=False, init=False)
+    """Some of that is worked out when somebody reads it."""
 
     def __attrs_post_init__(self) -> None:
         self.outage = Outage(self.journal, self.clock, self.timers, self.registry)
@@ -211,14 +214,15 @@ class Common:
         elif events:
             self.outage.submit(facts(tuple([(wall, event) for event in events])))
 
-    def note_later(self, crash: FirstCrash) -> bool:
-        """`note` what is to be journaled of a crash, which may still grow until `write_gathered`. Whether it has begun
-        to `gather` for that, so that the caller has to end it."""
+    def note_later(self, account: Account, wall: float | None = None) -> bool:
+        """`note` what is to be journaled of a crash or a report, as of now if `wall` does not say when; that may still
+        grow until `write_gathered`. Whether it has begun to `gather` for that, so that the caller has to end it."""
         gathered, begins = self._gathered, False
         if gathered is None:
-            gathered, begins = list[tuple[float, Event | FirstCrash]](), True
+            gathered, begins = list[tuple[float, Event | Account]](), True
             self._gathered = gathered
-        gathered.append((self.clock.wall(), crash))
+        gathered.append((self.clock.wall() if wall is None else wall, account))
+        self._accounts = True
         return begins
 
     def begins_anew(self, ended: object, incarnation: int, attempt: int) -> bool:
@@ -236,13 +240,16 @@ class Common:
     def write_gathered(self) -> None:
         """The end of `gather`."""
         gathered, self._gathered = self._gathered, None
+        accounts, self._accounts = self._accounts, False
         if not gathered:
             return
-        at, first = gathered[0]
-        if len(gathered) == 1 and isinstance(first, FirstCrash):
-            self.outage.submit(told_later(at, first))
+        if not accounts:
+            self.outage.submit(facts(tuple(cast("list[tuple[float, Event]]", gathered))))
+        elif len(gathered) == 1:
+            ((at, account),) = cast("list[tuple[float, Account]]", gathered)
+            self.outage.submit(told_later(at, account))
         else:
-            self.outage.submit(facts(tuple([each for at, noted in gathered for each in _facts_of(at, noted)])))
+            self.outage.submit(dated_later(_Gathered(gathered)))
 
     def submit(self, commit: Commit) -> None:
         """Append a commit of the tree's own (see `Outage.submit`)."""
@@ -267,5 +274,17 @@ class Common:
         self.submit(Commit(forget=(path,)))
 
 
-def _facts_of(at: float, noted: Event | FirstCrash) -> Sequence[tuple[float, Event]]:
-    return [(at, fact) for fact in noted.facts] if isinstance(noted, FirstCrash) else ((at, noted),)
+class _Gathered:
+    """What was noted for one commit, some of it to be worked out."""
+
+    def __init__(self, noted: list[tuple[float, Event | Account]]) -> None:
+        self._noted = noted
+        self.count = sum([each.count if isinstance(each, Account) else 1 for _, each in noted])
+
+    @property
+    def events(self) -> tuple[tuple[float, Event], ...]:
+        return tuple([(at, fact) for at, each in self._noted for fact in _facts_of(each)])
+
+
+def _facts_of(noted: Event | Account) -> Sequence[Event]:
+    return noted.facts if isinstance(noted, Account) else (noted,)

@@ -4,168 +4,53 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from attrs import evolve
 
-from treewarden.agents.core.exit import Failed, Failure
 from treewarden.agents.core.exit import describe as describe_error
-from treewarden.agents.core.message import Envelope
-from treewarden.agents.core.path import Path
 
+from .at_once import AtOnce
 from .child import Child
-from .common import Common
 from .core import incident as incidents
 from .core.case import Case
 from .core.decision import (
     Decision,
-    FirstRestart,
     Policy,
     attempt_of,
     attempted,
     counted,
     decide,
-    is_paced,
     looks_back,
     stable_after,
     to_event,
 )
 from .core.event import Decided, Event, IncidentOpened, OutcomeObserved, SignalNoted
-from .core.fallback import BROKEN, RESTED_FOR, SLOW, SLOW_AFTER, checked, instead_of, is_foreign, name_of
-from .core.first_crash import FirstCrash, folded
-from .core.history import NO_RESTARTS
+from .core.fallback import BROKEN, RESTED_FOR, SLOW, SLOW_AFTER, instead_of, is_foreign, name_of
+from .core.first_crash import FirstCrash
 from .core.incident import Incident
 from .core.incident_events import Outcome
-from .core.ladder import Ladder, ladder
+from .core.let_live import LetLive
 from .core.named import NamedAction
 from .core.outcomes import learn
-from .core.policies import Otp
 from .core.signal import ActionFailed, ChildExited, Overloaded, Recovered, Reported, RestartFailed, Signal
-from .core.spec import ChildSpec, RestartPolicy, SupervisorSpec
+from .core.spec import ChildSpec, SupervisorSpec
 from .core.symptom import describe, trouble_in
-from .core.window import NOTHING_SEEN
-
-if TYPE_CHECKING:
-    from .fence import AgentLife
 
 __all__ = ["Judge"]
 
 _LOG: Final = logging.getLogger("treewarden")
-_UNFOLDED: Final = 8
-"""First crashes that wait to be sorted into what is remembered; each holds on to those before it."""
-_TEMPORARY: Final = RestartPolicy.TEMPORARY
-_NO_CRASH: Final = frozenset({"Killed", "CommitFailed"})
-"""Types of failures that no code of an agent's has raised."""
 
 
-class Judge:
+class Judge(AtOnce):
     """What a supervisor remembers for its decisions: its restarts, and what its children have shown lately."""
 
-    def __init__(
-        self, spec: SupervisorSpec, policy: Policy | None, actions: Mapping[str, NamedAction], common: Common
-    ) -> None:
-        """Where nobody has named a policy, `ladder()` decides."""
-        self._history = NO_RESTARTS
-        self._window = NOTHING_SEEN
-        self._crashes: tuple[FirstCrash, ...] = ()
-        """Those that neither of the two knows yet."""
-        self.adopt(spec, policy, actions)
-        self._common = common
-        self._reported: dict[Path, set[str]] = {}
-
     def adopt(self, spec: SupervisorSpec, policy: Policy | None, actions: Mapping[str, NamedAction]) -> None:
-        """Go by new flags from now on."""
-        self._fold()  # by the old ones
-        self.spec = spec
-        self.policy = checked(ladder() if policy is None else policy)
+        super().adopt(spec, policy, actions)
         self._rests_until = -math.inf
         """The policy was so slow that it is not asked before then."""
-        self.actions = actions
-        """Those that are registered for all its children, here or above."""
-        self._first = _first_of(self.policy)
-        self.is_paced = _says(self.policy)
-        """Whether restarts wait for the tree's bucket."""
-
-    def _fold(self) -> None:
-        if self._crashes:
-            self._history, self._window = folded(self._history, self._window, self._crashes)
-            self._crashes = ()
-
-    # -- at once
-
-    def first_crash(self, child: Child, life: AgentLife, siblings: tuple[str, ...]) -> FirstCrash | None:
-        """The end of this life, answered and remembered, if it is the crash of a healthy child, and nothing else is to
-        be seen. None: `decide` has to look at it, and nothing was done."""
-        common, exit, spec, lost = self._common, life.exit, child.spec, life.lost
-        first, crashes, intensity = self._first, self._crashes, self.spec.restarts
-        if (
-            first is None
-            or type(exit) is not Failed
-            or type(spec) is not ChildSpec
-            or child.incident is not None
-            or child.decision is not None
-            or len(crashes) >= _UNFOLDED
-            or self._history.count + len(crashes) >= intensity.max_restarts
-            or spec.restarts is not None
-            or spec.restart is _TEMPORARY
-            or common.deployed
-            or child.changed_at is not None
-            or common.outage.since is not None
-            or (type(lost) is Envelope and lost.id)
-        ):
-            return None
-        failure = exit.failure
-        if failure.message or failure.after is not None or failure.parts or failure.type in _NO_CRASH:
-            return None
-        restart = first(failure)
-        now = common.clock.now()
-        if self.is_paced and common.pace.wait(now):
-            return None
-        uptime = now - life.started_at
-        if restart is None or self._seen_lately(failure.fingerprint or failure.type, child, now):
-            return None
-        spread, strategy = common.random.random(), self.spec.strategy
-        crash = FirstCrash(
-            child.path,
-            now,
-            life.number,
-            exit,
-            uptime if uptime > 0.0 else 0.0,
-            life.settled,
-            0 if lost is None else lost.deliveries + 1 if type(lost) is Envelope else 1,
-            common.incident_id(),
-            spec,
-            strategy,
-            siblings,
-            self.policy,
-            intensity,
-            self.actions,
-            self._history,
-            self._window,
-            crashes,
-            common.outcomes,
-            common.challenger,
-            spread,
-            restart(spec, strategy, spread),
-            None if lost is None else type(lost.body if type(lost) is Envelope else lost).__qualname__,
-        )
-        self._crashes = (*crashes, crash)
-        child.decision = crash
-        return crash
-
-    def _seen_lately(self, trouble: str, child: Child, now: float) -> bool:
-        """Whether somebody else was in this trouble within the window."""
-        for crash in self._crashes:
-            failure = crash.exit.failure
-            if (failure.fingerprint or failure.type) == trouble and crash.path != child.path:
-                return True
-        if self._window is NOTHING_SEEN:
-            return False
-        return bool(self._window.alike(trouble, now).keys() - {child.spec.id})
-
-    # -- at leisure
 
     def decide(
         self, child: Child, signal: Signal, siblings: tuple[str, ...], checkpoints: int
@@ -355,19 +240,6 @@ class Judge:
         self._common.outcomes = learn(self._common.outcomes, observed, self._common.clock.wall())
 
 
-def _first_of(policy: Policy) -> Callable[[Failure], FirstRestart | None] | None:
-    """What the policy answers first crashes with, if that needs no look at the whole case."""
-    return policy.first if type(policy) is Ladder or type(policy) is Otp else None  # not of classes made from these
-
-
-def _says(policy: Policy) -> bool:
-    """Whether a policy obeys the tree's bucket. One that cannot say does."""
-    try:
-        return is_paced(policy)
-    except Exception:
-        return True
-
-
 def _incident(child: Child) -> Incident | None:
     """The child's incident, the latest decision in it: what was stated of that is worked out when it is looked at."""
     decision = _latest(child)
@@ -379,7 +251,7 @@ def _incident(child: Child) -> Incident | None:
 def _latest(child: Child) -> Decision | None:
     """What was decided last in the child's incident, taken out of there."""
     decision, child.decision = child.decision, None
-    return decision.decision if isinstance(decision, FirstCrash) else decision
+    return decision.decision if isinstance(decision, (FirstCrash, LetLive)) else decision
 
 
 def noted(signal: Signal) -> SignalNoted:

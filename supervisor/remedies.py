@@ -9,8 +9,8 @@ from attrs import evolve
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
 from treewarden.agents.errors import CheckpointRefused, JournalDamaged, UnknownKind
 
-from .child import Child
-from .core.signal import RateLimitReached, Signal
+from .child import NOTHING, Child
+from .core.signal import RateLimitReached, Recovered, Signal
 from .core.spec import ChildSpec
 from .intake import close_by_half
 from .settling import SlotStore
@@ -43,34 +43,68 @@ class Remedies:
         without is closed to its reader for that time. After a 429 nobody calls before it is over, in either case."""
         cut = close_by_half(child, self._common, seconds)
         if not cut or isinstance(signal, RateLimitReached) or child.current is None:
-            self.throttle(child, seconds)
+            self.throttle(child, signal, seconds)
 
-    def throttle(self, child: Child, seconds: float) -> None:
-        """Hand out no messages for `seconds`; what arrives waits in the mailbox."""
-        slot = child.slot
+    def throttle(self, child: Child, signal: Signal, seconds: float) -> None:
+        """Hand out no messages for `seconds`; what arrives waits in the mailbox. Of several troubles the one that takes
+        longest counts, of one the last word."""
+        from .core.symptom import label_of  # here and below: most trees start and end without it
+
+        slot, over_what = child.slot, label_of(signal)
         if slot is None:
             return
         slot.pause("throttled")
-        child.note = f"throttled for {seconds:.3g} s"
+        now = self._common.clock.now()
+        until = now + seconds
         if child.throttled is not None:
+            if not child.throttled_over <= {over_what}:
+                until = max(until, child.throttled_until)
             child.throttled.cancel()
+        child.throttled_over |= {over_what}
+        child.throttled_until = until
+        child.note = f"throttled for {until - now:.3g} s"
 
         def over() -> None:
-            child.throttled = None
+            self._open(child)
             child.note = ""
-            slot.resume("throttled")
 
-        child.throttled = self._common.timers.at(self._common.clock.now() + seconds, over)
+        child.throttled = self._common.timers.at(until, over)
 
     def resume(self, child: Child) -> None:
         """Hand out messages again."""
         child.note = ""
+        self._open(child)
+        self._let_go(child)
+
+    def recovered(self, child: Child, signal: Recovered) -> None:
+        """Hand out messages again if everything is over for which they were held back. A rate limit is over when its
+        time is, and a person decides about what nothing was reported about."""
+        from .core.symptom import Kind
+
+        ended = {f"{Kind.REPORTED}:{signal.kind}", *((signal.kind,) if signal.kind == Kind.OVERLOADED else ())}
+        if ended & child.throttled_over:
+            child.throttled_over -= ended
+            if not child.throttled_over:
+                child.note = ""
+                self._open(child)
+        if ended & child.held_over:
+            child.held_over -= ended
+            if not child.held_over:
+                child.note = ""
+                self._let_go(child)
+
+    def _open(self, child: Child) -> None:
+        child.throttled_over = NOTHING
         if child.throttled is not None:
             child.throttled.cancel()
             child.throttled = None
         if child.slot is not None:
-            for why in ("throttled", "held"):
-                child.slot.resume(why)
+            child.slot.resume("throttled")
+
+    def _let_go(self, child: Child) -> None:
+        child.held_over = NOTHING
+        if child.slot is not None:
+            child.slot.resume("held")
 
     # -- a dependency
 
@@ -94,7 +128,7 @@ class Remedies:
             if (member is child or member.spec.id in alike) and member not in users
         ]
         for place, member in enumerate(members):
-            self._quiet(member, dependency, seconds if place == 0 else seconds + _PROBE_SECONDS)
+            self._quiet(member, signal, dependency, seconds if place == 0 else seconds + _PROBE_SECONDS)
 
     @property
     def quiets(self) -> bool:
@@ -118,14 +152,14 @@ class Remedies:
         remaining = until - self._common.clock.now()
         if remaining <= 0:
             return False
-        self._quiet(child, dependency, remaining + _PROBE_SECONDS)
+        self._quiet(child, signal, dependency, remaining + _PROBE_SECONDS)
         return True
 
-    def _quiet(self, child: Child, dependency: str, seconds: float) -> None:
+    def _quiet(self, child: Child, signal: Signal, dependency: str, seconds: float) -> None:
         if child.current is None and child.state in (SlotState.DOWN, SlotState.RESTARTING):
             self._supervisor.restarts.delay(child, seconds)
         elif child.current is not None:
-            self.throttle(child, seconds)
+            self.throttle(child, signal, seconds)
         child.note = f"waits for {dependency}"
 
     # -- a variant
@@ -139,14 +173,18 @@ class Remedies:
 
     # -- a person
 
-    def hold(self, child: Child, question: str) -> None:
-        """Wait for a person: a child that is down stays down, one that lives takes no messages."""
+    def hold(self, child: Child, signal: Signal, question: str) -> None:
+        """Wait for a person: a child that is down stays down, one that lives takes no messages, until what was reported
+        is over."""
         child.void()
         child.note = f"held: {question}"
         if child.current is None:
             child.move(SlotEvent.HOLD)
         elif child.slot is not None:
             child.slot.pause("held")
+            from .core.symptom import label_of
+
+            child.held_over |= {label_of(signal)}
 
     # -- state
 

@@ -347,7 +347,7 @@ class Supervisor(AtNeed):
             return await wait_for(self.acting.decide(child, signal))
         if child.current is None:
             if isinstance(signal, RateLimitReached):
-                self.remedies.throttle(child, signal.after or 1.0)
+                self.remedies.throttle(child, signal, signal.after or 1.0)
             return None
         exit = await wait_for(self.acting.decide(child, signal))
         if isinstance(signal, Recovered) and self.judge.recovered(child, signal):

@@ -14,7 +14,6 @@ from treewarden.agents.core.loops import LoopLimit
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError
 from treewarden.agents.worker import AgentSpec
-from treewarden.supervisor.core.bucket import RestartBucket
 from treewarden.supervisor.core.checkpoint import Retention
 from treewarden.supervisor.core.limits import QueueLimit
 from treewarden.supervisor.core.measures import Limit
@@ -24,6 +23,7 @@ from treewarden.supervisor.core.spec import (
     Backoff,
     ChildSpec,
     Intensity,
+    RestartBucket,
     RestartPolicy,
     Restore,
     Shutdown,

@@ -8,7 +8,6 @@ from attrs import field
 
 from treewarden.agents.core.values import frozen
 
-from .bucket import RestartBucket
 from .challenger import Challenger
 from .confidence import Belief, believe, p_fix
 from .context import Context, read_context, read_symptoms
@@ -18,7 +17,7 @@ from .incident import Incident
 from .named import NO_ACTIONS, NamedAction, knowing
 from .outcomes import Confidence, Outcomes
 from .signal import ActionFailed, ChildExited, RestartFailed, Signal
-from .spec import ChildSpec, Intensity, Restore, Spec, Strategy
+from .spec import ChildSpec, Intensity, RestartBucket, Restore, Spec, Strategy
 from .symptom import Symptom, kind_of
 from .window import NOTHING_SEEN, Window
 

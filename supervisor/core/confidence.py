@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .case import Case
     from .context import Context
 
-__all__ = ["AGAIN", "PRIOR", "Belief", "Cause", "believe", "evidence", "p_fix"]
+__all__ = ["AGAIN", "PRIOR", "Belief", "Cause", "believe", "evidence", "p_fix", "p_of_letting_live"]
 
 _REMEMBERED: Final = 512
 """Beliefs that are remembered at most; then it begins anew."""
@@ -79,13 +79,33 @@ def believe(context: Context | Case, incident: Incident, by: Likelihoods = SHIPP
     known, seen = by.beliefs, (symptoms, lives, down, first)
     belief: Belief | None = known.get(seen)
     if belief is None:
-        belief = Belief(by.common, by).seeing(*symptoms, first=first)
-        belief = belief.without_help_from(*lives) if lives else belief
-        belief = belief.without_help_from(*down, down=True) if down else belief
+        belief = _believed(*seen, by)
         if len(known) >= _REMEMBERED:
             known.clear()
         known[seen] = belief
     return belief
+
+
+def _believed(
+    symptoms: tuple[Symptom, ...], lives: tuple[str, ...], down: tuple[str, ...], first: bool, by: Likelihoods
+) -> Belief:
+    belief = Belief(by.common, by).seeing(*symptoms, first=first)
+    belief = belief.without_help_from(*lives) if lives else belief
+    return belief.without_help_from(*down, down=True) if down else belief
+
+
+def p_of_letting_live(incident: Incident, by: Likelihoods) -> float:
+    """`p_fix` of letting it live, in an incident where a mild report shows nothing but itself. Remembered likewise."""
+    lives, down = incident.unhelpful, incident.unhelpful_down
+    known, seen = by.lettings_live, (lives, down, incident.signals == 1)
+    p = known.get(seen)
+    if p is None:
+        belief = _believed((Symptom.REPORTED,), *seen, by)
+        p = p_fix(belief, "resume", failed=incident.failures_of("resume"))
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        known[seen] = p
+    return p
 
 
 def evidence(cause: Cause, context: Context, incident: Incident, by: Likelihoods = SHIPPED) -> list[tuple[str, float]]:

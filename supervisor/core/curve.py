@@ -50,8 +50,12 @@ def seen(curve: Curve, p: float, fixed: bool) -> Curve:
 
 def faded(curve: Curve, share: float) -> Curve:
     """As if each case were only this share of one."""
-    up, both, slope, to_up, to_slope = [none + share * (now - none) for none, now in zip(NOTHING, curve, strict=True)]
-    return up, both, slope, to_up, to_slope
+    up, both, slope, to_up, to_slope = curve
+    a, b, c, d, e = NOTHING
+    return (
+        a + share * (up - a), b + share * (both - b), c + share * (slope - c),
+        d + share * (to_up - d), e + share * (to_slope - e),
+    )  # fmt: skip
 
 
 def curve_of(values: Sequence[float]) -> Curve:

@@ -100,6 +100,12 @@ def checked(policy: Policy) -> Policy:
     return policy if isinstance(policy, _OURS) else _Checked(policy)
 
 
+def lets_live(policy: Policy) -> bool:
+    """Whether the policy lets a child live at a mild report, whatever else is to be seen. Not of classes made from
+    ours."""
+    return policy.lets_live if type(policy) is Ladder else type(policy) in (Otp, Kubernetes, Akka)
+
+
 def instead_of(policy: Policy) -> tuple[Policy, ...]:
     """Who decides, in turn, where a policy has failed: the ladder, and OTP's rules where the ladder is what failed."""
     return (otp(),) if isinstance(policy, Ladder) else (ladder(), otp())

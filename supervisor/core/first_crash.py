@@ -19,6 +19,7 @@ from treewarden.agents.core.values import define
 from .action import Restart
 from .event import ChildEnded, ChildStarted, DeadLettered, Decided, Event, IncidentOpened
 from .history import NO_RESTARTS, RestartHistory
+from .later import Account
 from .signal import ChildExited
 from .spec import ChildSpec, Intensity, Strategy
 
@@ -33,7 +34,7 @@ __all__ = ["FirstCrash", "folded"]
 
 
 @define(eq=False)
-class FirstCrash:
+class FirstCrash(Account):
     """All that a decision about one crash looked at, or would have. Nothing here changes but what is worked out."""
 
     path: Path

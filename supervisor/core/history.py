@@ -1,17 +1,20 @@
-"""How often a supervisor has restarted children lately, and how long the next restart waits."""
+"""How often a supervisor, and a whole tree, has restarted children lately, and how long the next restart waits."""
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from attrs import field
 
-from treewarden.agents.core.values import frozen
+from treewarden.agents.core.values import define, frozen
 
-from .spec import Backoff, Intensity
+from .spec import Backoff, Intensity, RestartBucket
 
-__all__ = ["NO_RESTARTS", "ONE_FAULT", "RestartHistory", "delay"]
+__all__ = ["EMPTY", "NO_RESTARTS", "ONE_FAULT", "Pace", "RestartHistory", "delay"]
 
+EMPTY: Final = -math.inf
+"""The `due` of a tree in which nothing was restarted yet."""
 ONE_FAULT: Final = 1.0
 """Seconds from the first failure of a fault within which siblings that fail by the same fault count as one restart."""
 _COMPACT: Final = 64
@@ -121,6 +124,30 @@ class RestartHistory:
 
 NO_RESTARTS: Final = RestartHistory()
 """Nothing was restarted yet. A value, so one will do for all: nobody else's list begins in it."""
+
+
+@define(eq=False)
+class Pace:
+    """A bucket and how much of it is used. One per tree; a new process begins with a full one."""
+
+    bucket: RestartBucket | None = RestartBucket()
+    """None: nothing has to wait."""
+    due: float = EMPTY
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next restart may begin; nothing is taken."""
+        return 0.0 if self.bucket is None or self.due <= now else self.bucket.wait(self.due, now)
+
+    def take(self, now: float, *, bound: bool = True) -> float:
+        """Take the place of one restart, and return the seconds until then. One that is not bound begins at once."""
+        bucket = self.bucket
+        if bucket is None:
+            return 0.0
+        wait = self.wait(now)
+        if bound or not wait:
+            self.due = bucket.taken(self.due, now)
+            return wait
+        return 0.0
 
 
 def delay(backoff: Backoff, attempt: int, spread: float) -> float:

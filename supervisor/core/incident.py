@@ -28,7 +28,9 @@ __all__ = [
     "join",
     "judge",
     "meet",
+    "met",
     "note",
+    "observed",
     "open_incident",
     "opened_event",
     "verdict",
@@ -177,31 +179,39 @@ def meet(incident: Incident, attempt: Attempt, signal: Signal) -> tuple[Incident
 
     Returns the fact for the journal as well, if the attempt has ended.
     """
+    joined, ended = met(incident, attempt.action, attempt.at, attempt.kind, attempt.confidence, attempt.model, signal)
+    return joined, None if ended is None else observed(joined, ended, signal.at)
+
+
+def met(
+    incident: Incident, action: Action, at: float, kind: str, confidence: float, model: float, signal: Signal
+) -> tuple[Incident, Attempt | None]:
+    """`meet` with the attempt in its parts; returns the attempt, if it has ended, without the fact about it."""
     if incident.pending is not None:
-        incident, _ = judge(incident, Outcome.UNOBSERVED, attempt.at)
-    outcome, action = _says_of(attempt, signal), attempt.action
-    judged, (lives, down), observed = incident.judged, _with_room(incident), None
+        incident, _ = judge(incident, Outcome.UNOBSERVED, at)
+    outcome = _says_of(action, kind, signal)
+    judged, (lives, down) = incident.judged, _with_room(incident)
+    tried = Attempt(action, at, kind, confidence, model, outcome)
     if outcome is not None:
-        ended = Attempt(action, attempt.at, attempt.kind, attempt.confidence, attempt.model, outcome)
-        judged, observed = judged.followed_by(ended), _observed(incident, ended, signal.at)
+        judged = judged.followed_by(tried)
         if outcome is Outcome.FAILED:
-            lives, down = _and_one_more(lives, down, ended)
+            lives, down = _and_one_more(lives, down, tried)
     number = incident.signals + 1
-    met = Incident(
+    joined = Incident(
         incident.id,
         signal,
         incident.opened,
         number,
         incident.before.followed_by(incident.latest),
         judged,
-        attempt if outcome is None else None,
+        tried if outcome is None else None,
         incident.failed + (outcome is Outcome.FAILED and isinstance(action, _REPAIRS)),
         action.steps if isinstance(action, RollBack) else incident.rolled_back,
         _grown(incident.growths, signal, number),
         lives,
         down,
     )
-    return met, observed
+    return joined, None if outcome is None else tried
 
 
 def verdict(incident: Incident, signal: Signal) -> Outcome | None:
@@ -210,12 +220,13 @@ def verdict(incident: Incident, signal: Signal) -> Outcome | None:
     A life that ends, or does not begin, ends every attempt as failed, unless it was killed from outside: that ends it
     unobserved, as an operator does. Any other signal speaks only about an attempt at the same trouble.
     """
-    return None if incident.pending is None else _says_of(incident.pending, signal)
+    pending = incident.pending
+    return None if pending is None else _says_of(pending.action, pending.kind, signal)
 
 
-def _says_of(pending: Attempt, signal: Signal) -> Outcome | None:
+def _says_of(action: Action, trouble: str, signal: Signal) -> Outcome | None:
     if isinstance(signal, Reported):
-        return Outcome.FAILED if pending.kind == label_of(signal) else None
+        return Outcome.FAILED if trouble == label_of(signal) else None
     kind = kind_of(signal)
     match signal:
         case ChildExited() | RestartFailed():
@@ -224,11 +235,11 @@ def _says_of(pending: Attempt, signal: Signal) -> Outcome | None:
             return Outcome.UNOBSERVED
         case Recovered(kind=word):
             ended = (f"{Kind.REPORTED}:{word}", *((word,) if word == Kind.OVERLOADED else ()))
-            return Outcome.FIXED if pending.kind in ended else None
+            return Outcome.FIXED if trouble in ended else None
         case ActionFailed(action=name):
-            return Outcome.FAILED if action_name(pending.action) == name else None
+            return Outcome.FAILED if action_name(action) == name else None
         case _:
-            return Outcome.FAILED if pending.kind == label_of(signal) else None
+            return Outcome.FAILED if trouble == label_of(signal) else None
 
 
 def judge(incident: Incident, outcome: Outcome, at: float) -> tuple[Incident, OutcomeObserved | None]:
@@ -248,10 +259,11 @@ def judge(incident: Incident, outcome: Outcome, at: float) -> tuple[Incident, Ou
         unhelpful=lives,
         unhelpful_down=down,
     )
-    return judged, _observed(incident, ended, at)
+    return judged, observed(incident, ended, at)
 
 
-def _observed(incident: Incident, ended: Attempt, at: float) -> OutcomeObserved:
+def observed(incident: Incident, ended: Attempt, at: float) -> OutcomeObserved:
+    """The fact for the journal that an attempt ended at `at`."""
     return OutcomeObserved(
         path=incident.path,
         incident=incident.id,
@@ -295,6 +307,6 @@ def _grown(before: tuple[Growth, ...], signal: Signal, number: int) -> tuple[Gro
         before = before[1:]
     if isinstance(signal, Overloaded):
         return (*before, Growth(number, signal.at, memory=False, queue=True))
-    word = about(signal)
+    word = signal.kind if isinstance(signal, Reported) else about(signal)
     memory, queue = word in _MEMORY, word in _QUEUE
     return (*before, Growth(number, signal.at, memory, queue)) if memory or queue else before

@@ -331,6 +331,11 @@ class Ladder:
             return self._mild
         return options(self._by_kind[case.context.kind], case)
 
+    @property
+    def lets_live(self) -> bool:
+        """Whether a report that is not severe changes nothing, whatever else is to be seen."""
+        return bool(self._mild)
+
     def looks_back(self, signal: Signal) -> bool:
         return kind_of(signal) in self._looking_back
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Later"]
+    from .event import Event
+
+__all__ = ["Account", "Later"]
 
 T = TypeVar("T")
 
@@ -46,3 +48,19 @@ class Later:
             return getattr(self, name)
     else:
         path: Any
+
+
+class Account:
+    """Facts about one thing that happened, worked out when they are read. To be inherited."""
+
+    __slots__ = ()
+
+    @property
+    def count(self) -> int:
+        """How many facts there are."""
+        raise NotImplementedError
+
+    @property
+    def facts(self) -> tuple[Event, ...]:
+        """They themselves, the same ones whenever this is asked."""
+        raise NotImplementedError

@@ -172,6 +172,16 @@ class Likelihoods:
         """What has been made of these numbers, by what was seen; for `confidence`. It bounds it."""
         return {}
 
+    @cached_property
+    def lettings_live(self) -> dict[object, float]:
+        """Likewise: how likely it is that letting a child live ends its incident."""
+        return {}
+
+    @cached_property
+    def knowing(self) -> dict[object, Likelihoods]:
+        """These numbers with those of registered actions, by what is said of them; for `named`. It bounds it."""
+        return {}
+
 
 def _none_of(rows: Iterable[Row]) -> tuple[float, ...]:
     left = [[1.0 - p for p in row] for row in rows]

@@ -23,6 +23,8 @@ RESERVED: Final = frozenset({
     "resume", "roll_back", "set_aside", "stop", "throttle",
 })  # fmt: skip
 """Names that have a meaning already."""
+_REMEMBERED: Final = 64
+"""Sets of registered actions whose numbers are remembered at most; what is believed by them is remembered there."""
 _ELSEWHERE: Final = 0.05
 """P(an action ends an incident of a cause that it is not said to help against)."""
 
@@ -105,7 +107,15 @@ def helps_by_cause(action: NamedAction) -> Row:
 
 
 def knowing(by: Likelihoods, actions: Mapping[str, NamedAction]) -> Likelihoods:
-    """The same numbers, with what is said of registered actions."""
+    """The same numbers, with what is said of registered actions: the same value each time, with what it remembers."""
     if not actions:
         return by
-    return evolve(by, fixes={**by.fixes, **{name: helps_by_cause(action) for name, action in actions.items()}})
+    said = {name: helps_by_cause(action) for name, action in actions.items()}
+    known, key = by.knowing, tuple(said.items())
+    found = known.get(key)
+    if found is None:
+        found = evolve(by, fixes={**by.fixes, **said})
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        known[key] = found
+    return found

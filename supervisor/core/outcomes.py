@@ -14,7 +14,7 @@ from .curve import NOTHING, Curve, curve_of, faded, mapped, seen
 from .event import Event, OutcomeObserved
 from .latest import Latest
 
-__all__ = ["ENOUGH", "Bin", "Confidence", "Outcomes", "Tally", "as_data", "learn", "outcomes_of"]
+__all__ = ["ENOUGH", "Bin", "Confidence", "Outcomes", "Tally", "as_data", "learn", "learn_failed", "outcomes_of"]
 
 ENOUGH: Final = 200
 """Outcomes that have to be observed before a confidence may be called calibrated; so many are judged at a time."""
@@ -149,10 +149,12 @@ class Outcomes:
 
     def numbers(self, model: float, action: str, kind: str, *, pooled: bool = False) -> tuple[float, float]:
         """What `stated` says, without what it rests on: the number, and the model's own."""
-        cell = self._now((action, _head(kind), _third(model)))
+        cell = self.cells.get((action, _head(kind), _third(model)), _NONE)
+        if cell.at < self.at:
+            cell = self._now((action, _head(kind), _third(model)))
         value, trust = (mapped(self.curve, model), _TRUST_MAPPED) if pooled else (model, _TRUST)
         value = (trust * value + cell.fixed) / (trust + cell.cases)
-        return round(min(1.0, value), 4), round(model, 4)
+        return round(value if value < 1.0 else 1.0, 4), round(model, 4)
 
     def bin(self, model: float) -> Bin:
         """What was observed of all numbers of the belief's that were about as large as this one."""
@@ -170,16 +172,24 @@ class Outcomes:
     def with_case(self, keys: Iterable[_Cell], model: float, outcome: tuple[float, bool], at: float) -> Outcomes:
         """With one more outcome at the wall time `at`, which counts in these cells; `model` was the model's number."""
         at = max(at, self.at)
-        cells, (_, fixed) = dict(self.cells), outcome
+        cells, fixed, half_life = dict(self.cells), outcome[1], self.half_life
         for key in keys:
-            before = self._as_of(at, key)
-            cells[key] = Tally(before.cases + 1, before.fixed + fixed, at)
-        (right, error), recent = self._added_up(), self.recent
+            before = cells.get(key, _NONE)
+            cases, good = before.cases, before.fixed
+            if before.at < at:  # as in `_as_of`
+                share = 0.5 ** ((at - before.at) / half_life)
+                cases, good = cases * share, good * share
+                if cases <= _FADED:
+                    cases = good = 0.0
+            cells[key] = Tally(cases + 1, good + fixed, at)
+        (right, error), recent = self._sums or self._added_up(), self.recent
         right, error = right + fixed, error + _squared(outcome)
         if len(recent) == ENOUGH:
-            right, error = right - recent.first[1], error - _squared(recent.first)
-        curve = seen(self._curve(at), model, fixed)
-        return Outcomes(self.half_life, at, cells, curve, recent.followed_by(outcome), (right, error))
+            first = recent.first
+            right, error = right - first[1], error - _squared(first)
+        curve = self.curve if at == self.at else faded(self.curve, 0.5 ** ((at - self.at) / half_life))
+        curve = seen(curve, model, fixed)
+        return _made(self.half_life, at, cells, curve, recent.followed_by(outcome), (right, error))
 
     def _curve(self, at: float) -> Curve:
         return self.curve if at == self.at else faded(self.curve, 0.5 ** ((at - self.at) / self.half_life))
@@ -196,6 +206,28 @@ class Outcomes:
         return Tally(cases, cell.fixed * share, at) if cases > _FADED else _NONE
 
 
+_put: Final = object.__setattr__
+
+
+def _made(
+    half_life: float,
+    at: float,
+    cells: dict[_Cell, Tally],
+    curve: Curve,
+    recent: Latest[tuple[float, bool]],
+    sums: tuple[int, int],
+) -> Outcomes:
+    """As the class makes them, of what was checked when it was put in: one is made for each outcome."""
+    made = object.__new__(Outcomes)
+    _put(made, "half_life", half_life)
+    _put(made, "at", at)
+    _put(made, "cells", cells)
+    _put(made, "curve", curve)
+    _put(made, "recent", recent)
+    _put(made, "_sums", sums)
+    return made
+
+
 def learn(outcomes: Outcomes, event: Event, at: float) -> Outcomes:
     """Fold one committed event, `at` its wall time. Unobserved outcomes, and all other events, teach nothing.
 
@@ -207,9 +239,20 @@ def learn(outcomes: Outcomes, event: Event, at: float) -> Outcomes:
         return outcomes
     if not (0.0 <= event.confidence <= 1.0 and 0.0 <= event.model <= 1.0 and math.isfinite(at)):
         return outcomes
-    fixed = event.outcome == "fixed"
-    keys = (event.action, _head(event.kind), _third(event.model)), (*_ANY, _tenth(event.model))
-    return outcomes.with_case(keys, event.model, (event.confidence, fixed), at)
+    return _with(outcomes, event.action, event.kind, event.outcome == "fixed", event.confidence, event.model, at)
+
+
+def learn_failed(outcomes: Outcomes, action: str, kind: str, confidence: float, model: float, at: float) -> Outcomes:
+    """`learn` that an attempt failed, before there is an event of it: with numbers that were stated here, about
+    what was not over."""
+    return _with(outcomes, action, kind, False, confidence, model, at)
+
+
+def _with(
+    outcomes: Outcomes, action: str, kind: str, fixed: bool, confidence: float, model: float, at: float
+) -> Outcomes:
+    keys = (action, _head(kind), _third(model)), (*_ANY, _tenth(model))
+    return outcomes.with_case(keys, model, (confidence, fixed), at)
 
 
 def as_data(outcomes: Outcomes) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from treewarden.agents.core.loops import LoopLimit
 from treewarden.agents.core.path import Path, check_id
 from treewarden.agents.core.values import frozen
 
-from .bucket import RestartBucket
 from .checkpoint import Retention
 from .limits import QueueLimit
 from .measures import Limit, check_limits
@@ -36,6 +35,7 @@ __all__ = [
     "ChildSpec",
     "Grace",
     "Intensity",
+    "RestartBucket",
     "RestartPolicy",
     "Restore",
     "Router",
@@ -104,6 +104,11 @@ def _whole(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
         raise ValueError(f"{attribute.name} is {value!r}; it must be a whole number, 0 or more")
 
 
+def _whole_from_1(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{attribute.name} is {value!r}; it must be a whole number, 1 or more")
+
+
 def _id(_instance: Any, _attribute: Attribute[Any], value: str) -> None:
     check_id(value)
 
@@ -130,6 +135,32 @@ class Intensity:
 
     max_restarts: int = field(default=3, validator=_whole)
     within: float = field(default=5.0, validator=_number(0, open_low=True))
+
+
+@frozen
+class RestartBucket:
+    """At most `holds` restarts at once in a whole tree, and one more every `every` seconds.
+
+    So no window of w seconds sees more than `holds + w / every` of them; what is beyond that waits its turn. It is a
+    token bucket in the form of the generic cell rate algorithm (ITU-T I.371): all that is remembered is one moment,
+    `due`, at which the bucket will be full again; times are seconds of one clock.
+    """
+
+    holds: int = field(default=1000, validator=_whole_from_1)
+    every: float = field(default=0.01, validator=_number(0, open_low=True, infinite=False))
+
+    def wait(self, due: float, now: float) -> float:
+        """Seconds until the next restart may begin."""
+        return max(0.0, due - (self.holds - 1) * self.every - now)
+
+    def taken(self, due: float, now: float) -> float:
+        """`due` after one more that was asked for `now`, and begins when `wait` is over."""
+        return max(due, now) + self.every
+
+    def describe(self) -> str:
+        """`at most 1000 restarts at once in the whole tree, then one every 0.01 s`."""
+        many = "1 restart" if self.holds == 1 else f"{self.holds} restarts"
+        return f"at most {many} at once in the whole tree, then one every {self.every:g} s"
 
 
 @frozen

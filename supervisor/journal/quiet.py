@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from ..core.event import Event
 from .port import Commit
 
-__all__ = ["Account", "Quiet", "facts", "told_later"]
+__all__ = ["Dated", "Quiet", "Telling", "dated_later", "facts", "told_later"]
 
 
-class Account(Protocol):
-    """Facts that belong together and are worked out when somebody looks at them."""
+class Telling(Protocol):
+    """Facts that belong together and are worked out when somebody looks at them, as an `Account`."""
 
     @property
     def count(self) -> int:
@@ -24,15 +24,29 @@ class Account(Protocol):
         ...
 
 
+class Dated(Protocol):
+    """The same, with the time of each fact."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def events(self) -> tuple[tuple[float, Event], ...]:
+        """They themselves, each with its wall time; the same ones whenever this is asked."""
+        ...
+
+
 class Quiet(Commit):
     """A commit of `events` and nothing else."""
 
     __setattr__ = object.__setattr__  # filled by the functions below and by nobody else
 
-    account: Account | None
+    account: Telling | Dated | None
     """What `events` are worked out from, while nobody has looked at them."""
-    at: float
-    """When they happened, in wall seconds."""
+    at: float | None
+    """When they happened, in wall seconds, if that was one time for all."""
 
     if not TYPE_CHECKING:
         quiet = True  # of all of them, and asked for each time
@@ -40,7 +54,9 @@ class Quiet(Commit):
         def __getattr__(self, name: str) -> Any:
             """Only for what is not there yet."""
             if name == "events":
-                self.events = events = tuple([(self.at, fact) for fact in self.account.facts])
+                at, account = self.at, self.account
+                events = account.events if at is None else tuple([(at, fact) for fact in account.facts])
+                self.events = events
                 self.account = None
                 return events
             if name in _NOTHING_ELSE:
@@ -59,7 +75,15 @@ def facts(events: tuple[tuple[float, Event], ...]) -> Commit:
     return commit
 
 
-def told_later(at: float, account: Account) -> Commit:
+def dated_later(account: Dated) -> Commit:
+    """As `told_later`, of what has a time for each."""
+    commit = object.__new__(Quiet)
+    commit.account = account
+    commit.at = None
+    return commit
+
+
+def told_later(at: float, account: Telling) -> Commit:
     """A quiet commit of what `account` tells: a journal that has to keep it as it is now looks at its `events`."""
     commit = object.__new__(Quiet)
     commit.__dict__.update(account=account, at=at)

@@ -14,6 +14,7 @@ from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.supervisor.core.event import Decided, SignalNoted
 from treewarden.supervisor.core.limits import QueueLimit
+from treewarden.supervisor.core.signal import Recovered
 from treewarden.supervisor.core.spec import NO_BACKOFF, Intensity
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.topologies.child import child
@@ -184,7 +185,7 @@ async def test_a_pause_ends_with_what_it_was_for(autojump_clock: CLOCK, again: s
     async with open_tree(versions(2)) as running:
         supervisor = running._common.supervisors[running.supervisor().path]  # pyright: ignore[reportPrivateUsage]
         (held_one,) = supervisor.children
-        supervisor.remedies.hold(held_one, "what now?")
+        supervisor.remedies.hold(held_one, Recovered(path=held_one.path, at=0.0, kind="nothing"), "what now?")
         await fill(running, "broken", 0)
         await trio.sleep(1)
         assert running.ref("broken").statistics().paused == ("held",)

@@ -9,10 +9,10 @@ from typing import TypeAlias
 from treewarden.agents.core.durability import Overflow
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.values import frozen
-from treewarden.supervisor.core.bucket import RestartBucket
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
     ChildSpec,
+    RestartBucket,
     Spec,
     Strategy,
     SupervisorSpec,

@@ -9,7 +9,6 @@ from treewarden.agents.core.durability import Checkpointed, MailboxSpec, Message
 from treewarden.agents.core.limiter import IntakeLimit
 from treewarden.agents.core.loops import LoopLimit
 from treewarden.agents.core.values import frozen
-from treewarden.supervisor.core.bucket import RestartBucket
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
     Backoff,
@@ -17,6 +16,7 @@ from treewarden.supervisor.core.spec import (
     ChildSpec,
     Grace,
     Intensity,
+    RestartBucket,
     RestartPolicy,
     Restore,
     Spec,

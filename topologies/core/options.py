@@ -9,7 +9,6 @@ from typing import Final
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Overflow
 from treewarden.agents.core.limiter import IntakeLimit
 from treewarden.agents.core.loops import LoopLimit
-from treewarden.supervisor.core.bucket import RestartBucket
 from treewarden.supervisor.core.checkpoint import Retention
 from treewarden.supervisor.core.limits import QueueLimit
 from treewarden.supervisor.core.measures import BudgetLimit, LatencyLimit, Limit, MemoryLimit
@@ -20,6 +19,7 @@ from treewarden.supervisor.core.spec import (
     Backoff,
     Grace,
     Intensity,
+    RestartBucket,
     RestartPolicy,
     Restore,
     Shutdown,

@@ -20,10 +20,11 @@ from treewarden.supervisor.core.action import (
     SetAside,
     details,
 )
-from treewarden.supervisor.core.bucket import EMPTY, Pace, RestartBucket
 from treewarden.supervisor.core.decision import decide, to_event
+from treewarden.supervisor.core.history import EMPTY, Pace
 from treewarden.supervisor.core.ladder import ladder
 from treewarden.supervisor.core.signal import OperatorAsked
+from treewarden.supervisor.core.spec import RestartBucket
 
 from .cases import PATH, Wants, case, exited, failed
 
@@ -74,7 +75,7 @@ def test_a_tree_without_a_bucket_never_waits() -> None:
         ({"holds": 0}, "holds is 0; it must be a whole number, 1 or more"),
         ({"holds": True}, "holds is True"),
         ({"holds": 1.5}, "holds is 1.5"),
-        ({"every": 0.0}, "every is 0.0; it must be a number of seconds, more than 0 and finite"),
+        ({"every": 0.0}, "every is 0.0; it must be more than 0 and finite"),
         ({"every": math.nan}, "every is nan"),
         ({"every": math.inf}, "every is inf"),
         ({"every": -1}, "every is -1"),

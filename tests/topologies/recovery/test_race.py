@@ -6,11 +6,10 @@ import pytest
 from attrs import evolve
 
 from tests.supervisor.core.cases import case, exited
-from treewarden.supervisor.core.bucket import RestartBucket
 from treewarden.supervisor.core.decision import decide, to_event
 from treewarden.supervisor.core.ladder import ladder
 from treewarden.supervisor.core.policies import otp
-from treewarden.supervisor.core.spec import Intensity
+from treewarden.supervisor.core.spec import Intensity, RestartBucket
 from treewarden.topologies.recovery.contenders import CONTENDERS, Contender
 from treewarden.topologies.recovery.race import Race, run_race
 from treewarden.topologies.recovery.witness import Witness

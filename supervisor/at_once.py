@@ -1,0 +1,226 @@
+"""What a supervisor answers before the grounds are worked out: first crashes, and mild reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from treewarden.agents.core.exit import Failed, Failure
+from treewarden.agents.core.message import Envelope
+from treewarden.agents.core.path import Path
+
+from .child import Child
+from .common import Common
+from .core import incident as incidents
+from .core.action import action_name
+from .core.decision import Decision, FirstRestart, Policy, attempt_of, is_paced
+from .core.fallback import checked, lets_live
+from .core.first_crash import FirstCrash, folded
+from .core.history import EMPTY, NO_RESTARTS
+from .core.ladder import Ladder, ladder
+from .core.let_live import LetLive, Surroundings
+from .core.named import NamedAction
+from .core.outcomes import learn_failed
+from .core.policies import Otp
+from .core.signal import Recovered, Reported
+from .core.spec import ChildSpec, RestartPolicy, SupervisorSpec
+from .core.symptom import SEVERE
+from .core.window import NOTHING_SEEN
+
+if TYPE_CHECKING:
+    from .fence import AgentLife
+
+__all__ = ["AtOnce"]
+
+_UNFOLDED: Final = 8
+"""First crashes that wait to be sorted into what is remembered; each holds on to those before it."""
+_TEMPORARY: Final = RestartPolicy.TEMPORARY
+_NO_CRASH: Final = frozenset({"Killed", "CommitFailed"})
+"""Types of failures that no code of an agent's has raised."""
+
+
+class AtOnce:
+    """The part of a `Judge` that answers at once, with what both of its parts remember."""
+
+    def __init__(
+        self, spec: SupervisorSpec, policy: Policy | None, actions: Mapping[str, NamedAction], common: Common
+    ) -> None:
+        """Where nobody has named a policy, `ladder()` decides."""
+        self._history = NO_RESTARTS
+        self._window = NOTHING_SEEN
+        self._crashes: tuple[FirstCrash, ...] = ()
+        """Those that neither of the two knows yet."""
+        self.adopt(spec, policy, actions)
+        self._common = common
+        self._reported: dict[Path, set[str]] = {}
+
+    def adopt(self, spec: SupervisorSpec, policy: Policy | None, actions: Mapping[str, NamedAction]) -> None:
+        """Go by new flags from now on."""
+        self._fold()  # by the old ones
+        self.spec = spec
+        self.policy = checked(ladder() if policy is None else policy)
+        self.actions = actions
+        """Those that are registered for all its children, here or above."""
+        self._first = _first_of(self.policy)
+        self._lets_live = lets_live(self.policy)
+        self._around: Surroundings | None = None
+        self.is_paced = _says(self.policy)
+        """Whether restarts wait for the tree's bucket."""
+
+    def _fold(self) -> None:
+        if self._crashes:
+            self._history, self._window = folded(self._history, self._window, self._crashes)
+            self._crashes = ()
+
+    def first_crash(self, child: Child, life: AgentLife, siblings: tuple[str, ...]) -> FirstCrash | None:
+        """The end of this life, answered and remembered, if it is the crash of a healthy child, and nothing else is to
+        be seen. None: `decide` has to look at it, and nothing was done."""
+        common, exit, spec, lost = self._common, life.exit, child.spec, life.lost
+        first, crashes, intensity = self._first, self._crashes, self.spec.restarts
+        if (
+            first is None
+            or type(exit) is not Failed
+            or type(spec) is not ChildSpec
+            or child.incident is not None
+            or child.decision is not None
+            or len(crashes) >= _UNFOLDED
+            or self._history.count + len(crashes) >= intensity.max_restarts
+            or spec.restarts is not None
+            or spec.restart is _TEMPORARY
+            or common.deployed
+            or child.changed_at is not None
+            or common.outage.since is not None
+            or (type(lost) is Envelope and lost.id)
+        ):
+            return None
+        failure = exit.failure
+        if failure.message or failure.after is not None or failure.parts or failure.type in _NO_CRASH:
+            return None
+        restart = first(failure)
+        now = common.clock.now()
+        if self.is_paced and common.pace.wait(now):
+            return None
+        uptime = now - life.started_at
+        if restart is None or self._seen_lately(failure.fingerprint or failure.type, child, now):
+            return None
+        spread, strategy = common.random.random(), self.spec.strategy
+        crash = FirstCrash(
+            child.path,
+            now,
+            life.number,
+            exit,
+            uptime if uptime > 0.0 else 0.0,
+            life.settled,
+            0 if lost is None else lost.deliveries + 1 if type(lost) is Envelope else 1,
+            common.incident_id(),
+            spec,
+            strategy,
+            siblings,
+            self.policy,
+            intensity,
+            self.actions,
+            self._history,
+            self._window,
+            crashes,
+            common.outcomes,
+            common.challenger,
+            spread,
+            restart(spec, strategy, spread),
+            None if lost is None else type(lost.body if type(lost) is Envelope else lost).__qualname__,
+        )
+        self._crashes = (*crashes, crash)
+        child.decision = crash
+        return crash
+
+    def _seen_lately(self, trouble: str, child: Child, now: float) -> bool:
+        """Whether somebody else was in this trouble within the window."""
+        for crash in self._crashes:
+            failure = crash.exit.failure
+            if (failure.fingerprint or failure.type) == trouble and crash.path != child.path:
+                return True
+        if self._window is NOTHING_SEEN:
+            return False
+        return bool(self._window.alike(trouble, now).keys() - {child.spec.id})
+
+    def let_live(self, child: Child, signal: Reported, siblings: tuple[str, ...]) -> tuple[LetLive, float] | None:
+        """A mild report in an incident that is open: answered, remembered and learned from, if the policy lets the
+        child live whatever else is to be seen; and the wall time of that. None: `decide` has to look at it, and nothing
+        was done."""
+        latest, common = child.decision, self._common
+        if not self._lets_live or latest is None or signal.severity >= SEVERE:
+            return None
+        if type(latest) is LetLive:
+            incident, ended = latest.followed_by(signal)
+        else:
+            decision = latest if isinstance(latest, Decision) else latest.decision
+            if isinstance(decision.case.signal, Recovered):
+                return None
+            tried = attempt_of(decision, decision.case.signal.at)
+            incident, ended = incidents.met(
+                decision.case.incident, tried.action, tried.at, tried.kind, tried.confidence, tried.model, signal
+            )
+        wall = common.clock.wall()
+        if ended is not None:
+            before, action = common.outcomes, action_name(ended.action)
+            common.outcomes = learn_failed(before, action, ended.kind, ended.confidence, ended.model, wall)
+        reported = self._reported.get(signal.path)
+        if reported is None:
+            self._reported[signal.path] = {signal.kind}
+        else:
+            reported.add(signal.kind)
+        child.incident = incident
+        child.decision = answer = LetLive(
+            signal,
+            incident,
+            self._surroundings(siblings),
+            child.spec,
+            child.history,
+            common.outcomes,
+            common.random.random(),
+            common.pace.wait(common.clock.now()) if self.is_paced and common.pace.due != EMPTY else 0.0,
+            common.changed_at(signal.path, child.changed_at),
+            0,
+            ended,
+        )
+        return answer, wall
+
+    def _surroundings(self, siblings: tuple[str, ...]) -> Surroundings:
+        """Those of now; the same value as long as nothing of it has changed."""
+        self._fold()
+        common, found = self._common, self._around
+        journal_ok, bucket = common.outage.since is None, common.pace.bucket if self.is_paced else None
+        if (
+            found is None
+            or found.window is not self._window
+            or found.history is not self._history
+            or found.siblings is not siblings
+            or found.challenger is not common.challenger
+            or found.bucket is not bucket
+            or found.journal_ok is not journal_ok
+        ):
+            found = self._around = Surroundings(
+                self.policy,
+                self.spec.strategy,
+                siblings,
+                self._window,
+                self._history,
+                self.spec.restarts,
+                bucket,
+                common.challenger,
+                journal_ok,
+                self.actions,
+            )
+        return found
+
+
+def _first_of(policy: Policy) -> Callable[[Failure], FirstRestart | None] | None:
+    """What the policy answers first crashes with, if that needs no look at the whole case."""
+    return policy.first if type(policy) is Ladder or type(policy) is Otp else None  # not of classes made from these
+
+
+def _says(policy: Policy) -> bool:
+    """Whether a policy obeys the tree's bucket. One that cannot say does."""
+    try:
+        return is_paced(policy)
+    except Exception:
+        return True

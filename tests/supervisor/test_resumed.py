@@ -1,0 +1,105 @@
+"""What was held back is handed out again when that is over for which it was held back, and at nothing else."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+import trio.testing
+from attrs import frozen
+
+from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.durability import VOLATILE, MailboxSpec
+from treewarden.agents.errors import RateLimited
+from treewarden.supervisor import Rule, table
+from treewarden.topologies import Blueprint, Tree, child, open_tree, tree
+
+RULES = [
+    Rule("reported:hot", "throttle"),
+    Rule("reported:wet", "throttle"),
+    Rule("reported:poor", "hold"),
+    Rule("reported:sad", "hold"),
+]
+
+
+@frozen
+class Call: ...
+
+
+class Caller(Agent[None]):
+    state = None
+
+    def __init__(self, waits: list[float]) -> None:
+        self.waits = waits
+
+    @handles
+    def call(self, message: Call) -> None:
+        if self.waits:
+            raise RateLimited(after=self.waits.pop())
+
+
+def desk(*waits: float) -> Blueprint:
+    caller = child(Caller, id="a", args={"waits": list(waits)}, mailbox=MailboxSpec(durability=VOLATILE))
+    return tree(caller, policy=table(RULES))
+
+
+async def say(running: Tree, kind: str, severity: float = 0.2, *, over: bool = False) -> tuple[str, ...]:
+    """Say it, or that it is over; returns why no messages are handed out."""
+    if over:
+        running.recovered("/a", kind)
+    else:
+        running.signal("/a", {"kind": kind, "severity": severity})
+    await trio.testing.wait_all_tasks_blocked()
+    return running.ref("a").statistics().paused
+
+
+@pytest.mark.parametrize(("kind", "why"), [("hot", "throttled"), ("poor", "held")])
+async def test_only_by_the_end_of_what_it_was_for(kind: str, why: str, autojump_clock: trio.testing.MockClock) -> None:
+    async with open_tree(desk()) as running:
+        assert await say(running, "slow") == ()
+        assert await say(running, kind) == (why,)
+        assert await say(running, "slow") == (why,), "good to know is no reason to begin again"
+        assert await say(running, "slow", over=True) == (why,)
+        assert await say(running, "nothing", over=True) == (why,)
+        assert await say(running, kind, over=True) == ()
+
+
+async def test_by_the_end_of_all_that_it_was_for(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_tree(desk()) as running:
+        await say(running, "poor")
+        await say(running, "sad")
+        assert await say(running, "poor", over=True) == ("held",)
+        assert await say(running, "sad", over=True) == ()
+
+
+async def test_a_rate_limit_is_over_when_its_time_is(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_tree(desk(60.0)) as running:
+        running.ref("a").tell_nowait(Call())
+        await trio.sleep(1)
+        for over in (False, True):
+            for kind in ("slow", "hot", "rate_limited"):
+                assert await say(running, kind, over=over) == ("throttled",)
+        await trio.sleep(58)
+        assert running.ref("a").statistics().paused == ("throttled",)
+        await trio.sleep(2)
+        assert running.ref("a").statistics().paused == ()
+
+
+async def test_of_two_throttles_the_longer_one_counts(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_tree(desk(60.0)) as running:
+        running.ref("a").tell_nowait(Call())
+        await trio.sleep(1)
+        assert await say(running, "wet") == ("throttled",)  # for a second or so
+        await trio.sleep(57)
+        assert running.ref("a").statistics().paused == ("throttled",)
+        await trio.sleep(3)
+        assert running.ref("a").statistics().paused == ()
+
+
+async def test_a_person_may_at_any_time(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_tree(desk()) as running:
+        for kind in ("hot", "poor"):
+            await say(running, kind)
+        assert set(running.ref("a").statistics().paused) == {"throttled", "held"}
+        running.resume("a")
+        await trio.sleep(1)
+        assert running.ref("a").statistics().paused == ()
