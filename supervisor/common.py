@@ -102,6 +102,8 @@ class Common:
     codecs: dict[object, Codec] = field(factory=dict[object, "Codec"])
     relay: Relay = field(factory=Relay)
     pace: Pace = field(factory=Pace)
+    over: bool = field(default=False, init=False)
+    """The tree has ended: messages that are on disk by now are for the next process."""
     outage: Outage = field(init=False)
     _dependencies: Dependencies | None = field(default=None, init=False)
     _outcomes: Outcomes | None = field(default=None, init=False)

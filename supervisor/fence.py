@@ -11,7 +11,7 @@ from attrs import evolve
 
 from treewarden.agents.agent import Agent, is_agent_class, made_by, overrides
 from treewarden.agents.core.durability import Message
-from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe
+from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe, leaves
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.errors import AgentFailed, AgentStopped, Ignore, failure_of
 from treewarden.agents.life import Life, Tick
@@ -21,7 +21,7 @@ from treewarden.agents.runner import failed, handle_messages, run_agent, start_a
 
 from .child import KILL_WITHIN, NOT_STARTED, Child, Incarnation, Parent
 from .core.spec import ChildSpec, Grace, Restore
-from .recovery import is_at_rest, restore_slot
+from .recovery import blame_in_hand, is_at_rest, restore_slot
 from .relay import live_on
 from .warden import AgentWarden, is_for_above
 
@@ -280,7 +280,11 @@ class AgentLife(AgentWarden):
         """Let through what is not this agent's; everything else is its failure."""
         if is_for_above(error):
             self._finish(KILLED, tell=False)
+            if any(isinstance(leaf, SystemExit) for leaf in leaves(error)):
+                blame_in_hand(self, self.parent.common)
             raise error
+        if trio.lowlevel.current_task().child_nurseries:  # one was left open: trio ends all that this task is part of
+            blame_in_hand(self, self.parent.common)
         self.error = error
         if self._begun is None:
             self._finish(Failed(describe(error)))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .journal.codec import Codec
 
 __all__ = [
+    "blame_in_hand",
     "check_durability",
     "close_slot",
     "give_back",
@@ -89,7 +90,10 @@ class _Drop:
         self._common = common
 
     def __call__(self, item: object, reason: str) -> None:
-        give_up(self._slot, item if isinstance(item, Envelope) else Envelope(item), reason, self._common)
+        envelope = item if isinstance(item, Envelope) else Envelope(item)
+        stored = self._slot.durable and envelope.row is not None and envelope.reply is None
+        if not (self._common.over and stored):  # or the next process finds it, as it would have without a word here
+            give_up(self._slot, envelope, reason, self._common)
 
 
 def check_durability(slot: Slot, spec: ChildSpec) -> None:
@@ -164,6 +168,15 @@ def keep_in_hand(life: Incarnation, common: Common) -> None:
         give_back(life.slot, envelope, envelope.deliveries, common)
     else:
         give_up(life.slot, envelope, "its handler was stopped, and its mailbox is in memory", common)
+
+
+def blame_in_hand(life: Incarnation, common: Common) -> None:
+    """The whole tree ends over what a life had in hand: that counts as a process death, for the next process finds a
+    journal that was closed and would begin with the same message, again and again."""
+    envelope = life.in_hand
+    if envelope is not None and envelope.row is not None:
+        envelope.deaths += 1
+        common.submit(Commit(returned=(ReturnedRow(envelope.row, envelope.deliveries, envelope.deaths),)))
 
 
 def _needs_restoring(slot: Slot, common: Common) -> bool:

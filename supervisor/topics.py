@@ -220,7 +220,12 @@ class Topic(Audience):
     # -- who is told
 
     def _places(self, message: object, errors: list[Exception]) -> Iterator[Place]:
-        """The mailboxes that get `message`, each once. Whoever is gone is left out, and who does not handle it."""
+        """The mailboxes that get `message`, each once. Whoever is gone is left out, and who does not handle it.
+
+        Raises `AgentStopped` if everybody is gone, because the tree has ended.
+        """
+        if self._common.over:
+            raise AgentStopped(f"{self.path}: the tree has ended", path=self.path)
         told: set[Slot] = set()
         kind = type(message)
         for slot, overflow in self._resolved(message, errors, {self}):

@@ -294,6 +294,7 @@ async def _stop(root: Root) -> None:
 
 def _close_slots(common: Common) -> None:
     """Nobody will handle anything any more: asks are told so, and what was only in memory is given up by name."""
+    common.over = True
     for slot in common.registry:
         if not slot.ended:
             error = AgentStopped(f"{slot.path}: the tree has ended", path=slot.path)
