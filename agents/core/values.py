@@ -3,12 +3,13 @@
 - `__repr__`, `__eq__` and `__hash__` are one function each for all of them. attrs writes and compiles these three for
   each class; they are as attrs makes them, and half a microsecond slower.
 - What else attrs makes for a class (its `__init__`, its fields) it makes when somebody first asks for it: from the
-  class as it was written, so it is what attrs would have made at once.
+  class as it was written, so it is what attrs would have made at once. The `__init__` of a class with plain fields is
+  written here (`written_init`): most classes are never asked for anything else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, cached_property, partial
 from inspect import get_annotations
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from .written_init import FIELD, written_init
+
 __all__ = ["define", "frozen"]
 
 _OURS: Final = frozenset({"eq", "kw_only", "repr", "weakref_slot"})
@@ -26,12 +29,17 @@ _NOT_OURS: Final = frozenset(
     {"__eq__", "__getstate__", "__init__", "__match_args__", "__setattr__", "__setstate__", "__slots__"}
 )
 """And so it does for a class that says one of these itself."""
-_LATER: Final = ("__attrs_attrs__", "__init__", "__match_args__")
-"""What attrs makes for every class, and nobody needs before the class is used."""
-_FIELD: Final[type[Any]] = attrs.field().__class__
+_OF_THE_CLASS: Final = ("ClassVar", "typing.ClassVar")
 _EMPTY: Final[Any] = attrs.make_class("Empty", (), frozen=True, slots=True)
 _FROZEN: Final = {name: _EMPTY.__dict__[name] for name in ("__setattr__", "__delattr__")}
 """That a class has these is by what attrs knows that it is frozen."""
+_LATER: Final = tuple(
+    name
+    for name in _EMPTY.__dict__
+    if name.startswith("__attrs_")
+    or name in {"__getstate__", "__init__", "__match_args__", "__replace__", "__setstate__"}
+)
+"""What attrs makes for every class, and nobody needs before the class is used."""
 
 
 @recursive_repr("...")
@@ -76,89 +84,116 @@ else:
 def _made(make: Any, hashed: Any, always: dict[str, Any], kind: type | None, options: dict[str, Any]) -> Any:
     def decorate(kind: Any) -> Any:
         own = kind.__dict__
-        if not _OURS.issuperset(options) or not _NOT_OURS.isdisjoint(own) or not _slotted(kind):
+        if not _OURS.issuperset(options) or not _NOT_OURS.isdisjoint(own):
+            return make(kind, **options)
+        # The attrs classes that it inherits from; looking at their fields would have attrs make them.
+        bases = [base for base in kind.__mro__[1:-1] if "__attrs_attrs__" in base.__dict__]
+        notes: dict[str, Any] = own.get("__annotations__") or get_annotations(kind)
+        if not _slotted(kind, notes, bases):
             return make(kind, **options)
         if options.get("eq", True):
             kind.__eq__ = _eq
             kind.__hash__ = hashed
         if "__repr__" not in own and options.get("repr", True):
             kind.__repr__ = _repr
-        return _slots(kind, always, options.get("weakref_slot", True), partial(make, kind, **options))
+        write = partial(make, kind, **options)
+        return _Written(kind, bases, notes, options.get("kw_only", False), write).slots(
+            always, options.get("weakref_slot", True)
+        )
 
     return decorate if kind is None else decorate(kind)
 
 
-def _slotted(kind: Any) -> bool:
+def _slotted(kind: Any, notes: dict[str, Any], bases: list[Any]) -> bool:
     """Whether it and what it inherits from have slots, and it has no fields but annotated ones."""
-    notes = get_annotations(kind)
-    return (
-        not issubclass(kind, BaseException)
-        and all("__slots__" in base.__dict__ for base in _bases(kind))
-        and not any(
-            isinstance(value, cached_property) or (value.__class__ is _FIELD and name not in notes)
-            for name, value in kind.__dict__.items()
-        )
-    )
+    if issubclass(kind, BaseException):
+        return False
+    for base in bases:
+        if "__slots__" not in base.__dict__:
+            return False
+    for name, value in kind.__dict__.items():
+        if (value.__class__ is FIELD and name not in notes) or isinstance(value, cached_property):
+            return False
+    return True
 
 
-def _bases(kind: Any) -> list[Any]:
-    """The attrs classes that it inherits from; looking at their fields would have attrs make them."""
-    return [base for base in kind.__mro__[1:-1] if "__attrs_attrs__" in base.__dict__]
+class _Written:
+    """A class as it was written, and what comes of it."""
 
-
-def _slots(kind: Any, always: dict[str, Any], weakref: bool, write: Callable[[], Any]) -> Any:
-    """`kind` with slots for its fields, as attrs makes it; `write` makes what is not needed yet."""
-    own, bases = kind.__dict__, kind.__mro__[1:-1]
-    notes = get_annotations(kind)
-    fields = [name for name in notes if not str(notes[name]).startswith(("ClassVar", "typing.ClassVar"))]
-    slotted = {name: base.__dict__[name] for base in reversed(bases) for name in base.__dict__.get("__slots__", ())}
-    slots = [name for name in fields if name not in slotted]
-    if weakref and not any("__weakref__" in base.__dict__ for base in bases):
-        slots.append("__weakref__")
-    gone = {"__dict__", "__weakref__", *fields, *chain(*(base.__slots__ for base in _bases(kind)))}
-    later = [_Later(name, write) for name in _LATER]
-    namespace = {
-        **{name: value for name, value in own.items() if name not in gone},
-        **{name: slotted[name] for name in fields if name in slotted},
-        **{each.name: each for each in later},
-        **always,
-        "__slots__": tuple(slots),
-        "__qualname__": kind.__qualname__,
-    }
-    made = type(kind)(kind.__name__, kind.__bases__, namespace)
-    for each in later:
-        each.made = made
-    for cell in _cells(own.values()):
-        with suppress(ValueError):  # of one that has no contents yet
-            if cell.cell_contents is kind:
-                cell.cell_contents = made
-    return made
-
-
-def _cells(values: Iterable[Any]) -> Iterator[Any]:
-    """Where methods remember the class that they were written in, for `super()`."""
-    for value in values:
-        if isinstance(value, property):
-            value = value.fget
-        yield from getattr(getattr(value, "__func__", value), "__closure__", None) or ()
-
-
-class _Later:
-    """A name of a class that gets its value from attrs when somebody asks for it, with all others that have none."""
-
-    __slots__ = ("made", "name", "write")
+    __slots__ = ("bases", "fields", "keyword", "kind", "made", "write")
 
     made: Any
 
-    def __init__(self, name: str, write: Callable[[], Any]) -> None:
-        self.name, self.write = name, write
+    def __init__(
+        self, kind: Any, bases: list[Any], notes: dict[str, Any], keyword: bool, write: Callable[[], Any]
+    ) -> None:
+        """`write` has attrs make all of it."""
+        self.kind, self.bases, self.keyword, self.write = kind, bases, keyword, write
+        self.fields = {name: note for name, note in notes.items() if not str(note).startswith(_OF_THE_CLASS)}
+
+    def slots(self, always: dict[str, Any], weakref: bool) -> Any:
+        """The class with slots for its fields, as attrs makes it."""
+        kind, fields = self.kind, self.fields
+        above = kind.__mro__[1:-1]
+        slotted = {name: base.__dict__[name] for base in reversed(above) for name in base.__dict__.get("__slots__", ())}
+        slots = [name for name in fields if name not in slotted]
+        if weakref and not any("__weakref__" in base.__dict__ for base in above):
+            slots.append("__weakref__")
+        gone = {"__dict__", "__weakref__", *fields, *chain(*(base.__slots__ for base in self.bases))}
+        namespace = {name: value for name, value in kind.__dict__.items() if name not in gone}
+        for name in fields:
+            if name in slotted:
+                namespace[name] = slotted[name]
+        for name in _LATER:
+            namespace[name] = _Later(name, self)
+        namespace.update(always, __slots__=tuple(slots), __qualname__=kind.__qualname__)
+        self.made = made = type(kind)(kind.__name__, kind.__bases__, namespace)
+        for value in kind.__dict__.values():
+            _move(value, kind, made)
+        return made
+
+    def finish(self, name: str) -> None:
+        """Give the class what it has none of yet under `name`, and whatever else attrs makes with it."""
+        made = self.made
+        init = self._init() if name == "__init__" else None
+        if init is not None:
+            made.__init__ = init
+            return
+        written = self.write()
+        for each, value in written.__dict__.items():
+            if each not in written.__slots__ and (each not in made.__dict__ or made.__dict__[each].__class__ is _Later):
+                setattr(made, each, value)
+
+    def _init(self) -> Any:
+        for base in self.bases:
+            above = base.__dict__["__attrs_attrs__"]
+            if above.written.fields if above.__class__ is _Later else above:
+                return None
+        frozen = self.made.__setattr__ is _FROZEN["__setattr__"]
+        return written_init(self.kind, self.fields, self.keyword, frozen)
+
+
+def _move(value: Any, kind: type, made: type) -> None:
+    """Methods remember the class that they were written in, for `super()`."""
+    if isinstance(value, property):
+        value = value.fget
+    for cell in getattr(getattr(value, "__func__", value), "__closure__", None) or ():
+        with suppress(ValueError):  # of one that has no contents yet
+            if cell.cell_contents is kind:
+                cell.cell_contents = made
+
+
+class _Later:
+    """A name of a class that gets its value when somebody asks for it."""
+
+    __slots__ = ("name", "written")
+
+    def __init__(self, name: str, written: _Written) -> None:
+        self.name, self.written = name, written
 
     def __get__(self, instance: object, owner: type) -> Any:
-        made = self.made
-        written = self.write()
-        for name, value in written.__dict__.items():
-            if name not in written.__slots__ and isinstance(made.__dict__.get(name, self), _Later):
-                setattr(made, name, value)
-        value: Any = made.__dict__[self.name]
+        written = self.written
+        written.finish(self.name)
+        value: Any = written.made.__dict__[self.name]
         bound: Any = getattr(value.__class__, "__get__", None)
         return value if bound is None else bound(value, instance, owner)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import pickle
 import subprocess
 import sys
 import weakref
@@ -19,6 +20,16 @@ from hypothesis import strategies as st
 from treewarden.agents.core import values
 
 MAKERS = ((values.frozen, attrs.frozen), (values.define, attrs.define))
+
+
+@values.frozen
+class Kept:
+    x: int
+    y: tuple[int, ...] = ()
+
+
+def pickled() -> Kept:
+    return Kept(1, (2, 3))
 
 
 def pair(ours: Any, theirs: Any, **options: Any) -> tuple[Any, Any]:
@@ -185,6 +196,92 @@ def test_a_validator_and_a_missing_argument_are_heard_of() -> None:
     assert Share(1) == Share(1)
 
 
+def test_what_nobody_asked_for_its_fields_is_copied_and_pickled_as_by_attrs() -> None:
+    mine = pickled()
+    assert type(mine.__class__.__dict__["__attrs_attrs__"]) is values._Later  # pyright: ignore[reportPrivateUsage]
+    assert [copy.copy(mine), copy.deepcopy(mine), pickle.loads(pickle.dumps(mine))] == [mine] * 3
+    assert Kept.__match_args__ == ("x", "y")
+
+
+@pytest.mark.parametrize(("ours", "theirs"), MAKERS)
+def test_init_by_itself_is_as_attrs_writes_it(ours: Any, theirs: Any) -> None:
+    def made(make: Any, options: dict[str, Any]) -> Any:
+        @make(**options)
+        class Kind:
+            _first: int
+            second: list[int] = field(factory=list[int])
+            third: Any = attrs.Factory(dict[str, int])
+            shown: int = field(default=4, repr=False, eq=False)
+            none: None = None
+            of_all: ClassVar[int] = 3
+
+        return Kind
+
+    for options in ({}, {"kw_only": True}):
+        mine, other = made(ours, options), made(theirs, options)
+        assert str(inspect.signature(mine)) == str(inspect.signature(other))
+        for arguments in ({}, {"first": 1}, {"first": 1, "second": [2]}, {"_first": 1}, {"first": 1, "none": 2}):
+            told: list[str] = []
+            for kind in (mine, other):
+                try:
+                    found = kind(**arguments)
+                    told.append(repr([getattr(found, name) for name in ("_first", "second", "third", "none")]))
+                except TypeError as error:
+                    told.append(str(error))
+            assert told[0] == told[1]
+        assert mine(first=1).second is not mine(first=1).second
+
+
+@pytest.mark.parametrize(("ours", "theirs"), MAKERS)
+def test_a_definition_that_cannot_be_is_refused_in_the_words_of_attrs(ours: Any, theirs: Any) -> None:
+    def made(make: Any) -> None:
+        @make
+        class Wrong:
+            x: int = 1
+            y: int
+
+        Wrong(1, 2)
+
+    with pytest.raises(ValueError, match="No mandatory attributes allowed after an attribute with a default") as mine:
+        made(ours)
+    with pytest.raises(ValueError, match="No mandatory attributes") as other:
+        made(theirs)
+    assert str(mine.value) == str(other.value)
+
+
+@pytest.mark.parametrize("maker", [values.frozen, values.define])
+def test_what_a_field_asks_for_besides_is_done(maker: Any) -> None:
+    """Whatever is more than to store what is given, attrs writes."""
+
+    def whole(text: str) -> int:
+        return int(text)
+
+    def one_more(of: Any) -> int:
+        return of.converted + 1
+
+    @maker
+    class Above:
+        x: Any
+
+    @maker
+    class Below(Above):
+        y: Any = 2
+
+    @maker
+    class Many:
+        converted: Any = field(converter=whole)  # pyright: ignore[reportUnknownVariableType]
+        named: Any = field(alias="other")
+        inside: Any = field(init=False, default=9)
+        of_self: Any = field(default=attrs.Factory(one_more, takes_self=True))
+        after: Any = field(default=0, kw_only=True)
+
+    assert (Below(1).x, Below(1).y) == (1, 2)
+    found: Any = Many("3", other=4, after=5)
+    assert (found.converted, found.named, found.inside, found.of_self, found.after) == (3, 4, 9, 4, 5)
+    with pytest.raises(TypeError):
+        Many("3", 4, 5, 6)
+
+
 def test_a_slot_takes_another_default_below() -> None:
     define: Any = values.define
 
@@ -205,8 +302,14 @@ def test_a_slot_takes_another_default_below() -> None:
 def test_every_class_of_ours_can_be_made() -> None:
     """What is wrong with a definition would be found out when the class is first used."""
     program = (
-        "import attrs, importlib, pathlib, treewarden.agents, treewarden.supervisor, treewarden.topologies as last\n"
-        "found, top = 0, pathlib.Path(last.__file__).parent.parent\n"
+        "import attrs, importlib, inspect, pathlib, treewarden.agents, treewarden.supervisor\n"
+        "import treewarden.topologies as last\n"
+        "from treewarden.agents.core.values import _Later\n"
+        "def told(kind, *names):\n"
+        "    made = kind(**{name: name for name in names})\n"
+        "    values = [getattr(made, each.name) for each in attrs.fields(kind)]\n"
+        "    return [(type(value), value if type(value) is str else None) for value in values]\n"
+        "found, written, top = 0, 0, pathlib.Path(last.__file__).parent.parent\n"
         "for folder in ('agents', 'supervisor', 'topologies'):\n"
         "    for file in sorted((top / folder).rglob('*.py')):\n"
         "        parts = file.relative_to(top).with_suffix('').parts\n"
@@ -215,8 +318,22 @@ def test_every_class_of_ours_can_be_made() -> None:
         "        module = importlib.import_module(name)\n"
         "        for each in vars(module).values():\n"
         "            if isinstance(each, type) and '__attrs_attrs__' in each.__dict__:\n"
+        "                later, init = each.__dict__['__attrs_attrs__'], each.__init__\n"
+        "                if '<__init__ of' in str(getattr(init, '__code__', '')):\n"
+        "                    theirs = later.written.write() if isinstance(later, _Later) else each\n"
+        "                    for name in ('__annotations__', '__doc__', '__module__', '__qualname__'):\n"
+        "                        assert getattr(init, name) == getattr(theirs.__init__, name), each\n"
+        "                    taken = inspect.signature(each).parameters\n"
+        "                    assert str(inspect.signature(each)) == str(inspect.signature(theirs)), each\n"
+        "                    needed = [name for name in taken if taken[name].default is inspect.Parameter.empty]\n"
+        "                    assert told(each, *needed) == told(theirs, *needed), each\n"
+        "                    assert told(each, *taken) == told(theirs, *taken), each\n"
+        "                    written += isinstance(later, _Later)\n"
         "                found += len(attrs.fields(each)) >= 0\n"
-        "print(found)"
+        "print(found, written)"
     )
-    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert int(printed) > 200
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    found, written = map(int, ended.stdout.split())
+    assert found > 200
+    assert written > 60
