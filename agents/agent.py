@@ -18,7 +18,6 @@ from .core.message import Request
 from .core.path import Path
 from .core.said import check_facts, check_kind, check_reading, check_share, check_text
 from .errors import ConfigurationError
-from .forwarding import forward
 from .handlers import Repeated, every, handles, marked_methods, plain_ones, refuse_clashes
 from .ref import Ref
 
@@ -228,6 +227,8 @@ class Agent(Generic[S]):
         Raises `ConfigurationError` where no message is in hand, and what `ref.tell` and `ref.ask` raise before
         anything is sent; the message is still this handler's then.
         """
+        from .forwarding import forward
+
         await forward(self.life.turn, self.ref(to) if isinstance(to, str) else to, message)
 
     def start_soon(self, work: Callable[..., Awaitable[Any]], *args: Any) -> None:

@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-__all__ = ["on_demand"]
+__all__ = ["collector_at_rest", "on_demand"]
+
+
+@contextmanager
+def collector_at_rest() -> Generator[None]:
+    """Keep the cyclic collector from running while much is made that stays, as modules with their classes are: it would
+    look at all of that again and again, and find nothing.
+
+    What was made meanwhile belongs to its oldest generation afterwards, as it would if it had been looked at twice. A
+    collector that is switched off, or has frozen objects of somebody else, is left as it is. Source: the `gc` module,
+    `freeze` and `unfreeze`.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        if not gc.get_freeze_count():
+            gc.freeze()
+            gc.unfreeze()
+        gc.enable()
 
 
 def on_demand(package: str, **homes: str) -> Callable[[str], Any]:
@@ -33,7 +57,8 @@ def on_demand(package: str, **homes: str) -> Callable[[str], Any]:
     def find(name: str) -> Any:
         if name not in home:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"{package}.{home[name]}"), name)
+        with collector_at_rest():
+            value = getattr(importlib.import_module(f"{package}.{home[name]}"), name)
         setattr(sys.modules[package], name, value)
         return value
 

@@ -9,7 +9,6 @@ from .core.durability import Checkpointed
 from .core.exit import Failure, describe
 from .core.label import Label
 from .core.message import Due, Envelope
-from .core.retry_after import retry_after
 from .errors import AgentFailed, ConfigurationError, RateLimited
 from .life import Life, Tick
 from .orders import CheckpointDue
@@ -125,6 +124,8 @@ def rate_limit_of(error: BaseException) -> RateLimited | None:
         response = getattr(error, "response", None)
         if getattr(response, "status_code", None) != 429:
             return None
+        from .core.retry_after import retry_after  # with the first 429
+
         limited = RateLimited(retry_after(getattr(response, "headers", None) or {}), str(error))
     except Exception:  # what cannot be read must not hide the failure that it belongs to
         return None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 import trio
 
+from treewarden.agents import demand
 from treewarden.agents.core.exit import Failure
 
 from .child import NOT_STARTED
@@ -27,26 +27,9 @@ _TOGETHER: Final = 128
 """Starts or stops that are noted as one, at most."""
 
 
-@contextmanager
-def collector_at_rest(many: int) -> Generator[None]:
-    """Keep the cyclic collector from running while so much is made, if it is much: it would look at all that lives
-    again and again, and find nothing.
-
-    What was made meanwhile belongs to its oldest generation afterwards, as it would if it had been looked at twice. A
-    collector that is switched off, or has frozen objects of somebody else, is left as it is. Source: the `gc` module,
-    `freeze` and `unfreeze`.
-    """
-    if many < _MANY or not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        if not gc.get_freeze_count():
-            gc.freeze()
-            gc.unfreeze()
-        gc.enable()
+def collector_at_rest(many: int) -> AbstractContextManager[None]:
+    """Keep the cyclic collector from running while so much is made, if it is much (`agents.demand`)."""
+    return demand.collector_at_rest() if many >= _MANY else nullcontext()
 
 
 async def start_in_order(table: Children, ids: Sequence[str]) -> tuple[Child, Failure] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Final, Protocol
@@ -184,6 +183,8 @@ class Registry:
             return pool
         slot = self.get(path)
         if slot is None:
+            import difflib  # with the first path that leads nowhere
+
             near = difflib.get_close_matches(path, list(islice(self._names(), _NEAR_AMONG)), n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             raise NoSuchSlot(f"{path}: the tree has no such slot{hint}", path=path, retry_safe=True)

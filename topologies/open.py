@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from treewarden.agents import demand
 from treewarden.agents.core.diagnosis import Diagnosis
 from treewarden.agents.core.durability import Message
 from treewarden.agents.core.exit import alone
@@ -200,7 +201,8 @@ def journal_in(
 
         return MemoryJournal()
     if isinstance(journal, (str, os.PathLike)):
-        from treewarden.supervisor.journal.sqlite import SqliteJournal
+        with demand.collector_at_rest():
+            from treewarden.supervisor.journal.sqlite import SqliteJournal
 
         return SqliteJournal(os.fspath(journal), clock=clock, visits=visits)
     return journal

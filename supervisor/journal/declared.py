@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -172,7 +171,7 @@ class Declared:
             return items_shape(kind.__name__, kind, PLAIN)
         if kind is dict:
             return mapping_shape("dict", PLAIN, PLAIN)
-        if attrs.has(kind) or dataclasses.is_dataclass(kind):
+        if attrs.has(kind) or hasattr(kind, "__dataclass_fields__"):
             return self._of_fields(kind)
         raise _refused(kind)
 
@@ -251,8 +250,10 @@ def _declared_fields(kind: type[Any]) -> dict[str, Any]:
         if attrs.has(kind):
             resolved: Any = attrs.resolve_types(kind)
             return {attribute.name: attribute.type for attribute in attrs.fields(resolved) if attribute.init}
+        from dataclasses import fields  # most programs have none
+
         hints = get_type_hints(kind, include_extras=True)
-        return {attribute.name: hints[attribute.name] for attribute in dataclasses.fields(kind) if attribute.init}
+        return {attribute.name: hints[attribute.name] for attribute in fields(kind) if attribute.init}
     except NameError as error:
         raise ConfigurationError(
             f"{kind_of(kind)} cannot be stored: {error}, so the types of its fields are not known; define it, and what "
@@ -264,7 +265,9 @@ def _parameters(kind: type[Any]) -> dict[str, str]:
     """What its constructor calls each of its fields."""
     if attrs.has(kind):
         return {attribute.name: attribute.alias or attribute.name for attribute in attrs.fields(kind)}
-    return {attribute.name: attribute.name for attribute in dataclasses.fields(kind)}
+    from dataclasses import fields
+
+    return {attribute.name: attribute.name for attribute in fields(kind)}
 
 
 def _check_fields(name: str, data: Any) -> dict[str, Any]:

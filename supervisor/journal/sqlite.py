@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import pathlib
-import secrets
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -48,6 +47,12 @@ _PAGES: Final = 256
 """Pages that one step gives back to the disk."""
 
 
+def _new_tree() -> str:
+    import secrets  # once for each file
+
+    return secrets.token_hex(4)
+
+
 class SqliteJournal:
     """A `Journal` that survives `kill -9` and power cuts: `PRAGMA synchronous=EXTRA`, write-ahead log.
 
@@ -69,7 +74,7 @@ class SqliteJournal:
         patience: float = 2.0,
         processes: ProcessTable | None = None,
         connect: Connect = sqlite3.connect,
-        new_tree: Callable[[], str] = lambda: secrets.token_hex(4),
+        new_tree: Callable[[], str] = _new_tree,
         visits: bool = False,
     ) -> None:
         """`lease` is in seconds of the database's clock, renewed three times as often; `patience` is how many seconds

@@ -19,7 +19,6 @@ from treewarden.supervisor.core.spec import (
 )
 
 from .arguments import argument_problems
-from .flow import find_cycle
 from .kinds import are_texts, kind_problems
 from .problems import Problem, either, guess, shown
 
@@ -187,6 +186,10 @@ def _outlets(blueprint: Blueprint, place: Place) -> Iterator[Problem]:
                 yield from _no_mailbox(specs, target, f"{at}.subscribers[{number}]", subscriber.path, "it")
                 if subscriber.overflow is Overflow.WAIT:
                     edges[path].append(target)
+    if not any(edges.values()):
+        return
+    from .flow import find_cycle  # most trees have no arrows
+
     cycle = find_cycle(edges)
     if cycle is not None:
         start = next(path for path in cycle if isinstance(specs[path], ChildSpec))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -65,6 +64,8 @@ def listed(names: Iterable[str], joint: str = "and") -> str:
 
 def guess(word: object, known: Sequence[str]) -> str:
     """`did you mean 'x'?` if one of `known` is close to `word`, else nothing."""
+    import difflib  # with the first word that is none
+
     near = difflib.get_close_matches(word.lower(), known, n=1) if isinstance(word, str) else []
     return f"did you mean {near[0]!r}?" if near else ""
 
