@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import json
+import json.encoder
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 __all__ = ["dump", "dump_sorted", "load"]
 
-_in_order: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False)
-_sorted: Final = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
-)
+_make: Final[Callable[..., Any] | None] = vars(json.encoder).get("c_make_encoder")
+"""What `json` encodes with where it is built with its C part."""
+
+
+def _encoder(*, sort_keys: bool) -> Callable[[object], str]:
+    """`JSONEncoder.encode`, which makes its C part anew for each value: longer than it takes to encode a small one."""
+    separators = (",", ":")
+    plain = json.JSONEncoder(
+        sort_keys=sort_keys, separators=separators, ensure_ascii=False, allow_nan=False, check_circular=False
+    )
+    if _make is None:
+        return plain.encode
+    text = json.encoder.encode_basestring
+    pieces = _make(None, plain.default, text, None, separators[1], separators[0], sort_keys, False, False)
+    return lambda data: "".join(pieces(data, 0))
+
+
+_in_order: Final = _encoder(sort_keys=False)
+_sorted: Final = _encoder(sort_keys=True)
 
 
 def dump(data: object) -> str:
@@ -18,12 +35,12 @@ def dump(data: object) -> str:
 
     Raises `ValueError` for NaN, infinity and lone surrogates, `TypeError` for what is not JSON data.
     """
-    return _storable(_in_order.encode(data))
+    return _storable(_in_order(data))
 
 
 def dump_sorted(data: object) -> str:
     """As `dump`, with sorted keys: the same data always gives the same text."""
-    return _storable(_sorted.encode(data))
+    return _storable(_sorted(data))
 
 
 def load(text: str) -> Any:

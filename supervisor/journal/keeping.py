@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Mapping
+from functools import cache
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
 from attrs import field
@@ -15,7 +17,7 @@ from .blobs import SIZE
 from .integrity import about_sum, checksum, refuse_damaged_checkpoint
 from .large import Large
 from .port import CheckpointRow, Commit, KeepRow, PruneRow, Seq, StateRow
-from .together import insert
+from .together import insert, parts
 
 __all__ = ["Keeping", "StoredState", "stored_state", "tags_of", "text_of_tags"]
 
@@ -99,12 +101,15 @@ class Keeping:
         """To be executed after states were overwritten."""
         for back in self.restores:
             _restore(connection, *back)
-        if self.prunes:
-            connection.executemany(
-                "DELETE FROM checkpoints WHERE path = ? AND NOT pinned AND at < ? AND number <= (SELECT number"
-                " FROM checkpoints WHERE path = ? AND NOT pinned ORDER BY number DESC LIMIT 1 OFFSET ?)",
-                [(path, each.before, path, each.last) for path, wanted in self.prunes.items() for each in wanted],
-            )
+        # Of one slot one after the other, as they came; those of different slots have nothing to do with each other.
+        for turn in range(max(map(len, self.prunes.values()), default=0)):
+            alike: dict[int, list[tuple[str, float]]] = {}
+            for path, wanted in self.prunes.items():
+                if turn < len(wanted):
+                    alike.setdefault(wanted[turn].last, []).append((path, wanted[turn].before))
+            for last, rules in alike.items():
+                for some in parts(rules):
+                    connection.execute(_prune(len(some)), (*chain.from_iterable(some), last))
 
     def _add(self, held: tuple[Any, ...], state: StoredState) -> None:
         number, at, name, description, tags, pinned, epoch, label_sum, path = held
@@ -117,6 +122,17 @@ class Keeping:
     def _must_not_be_pruned(self, path: str, again: Collection[str]) -> None:
         if path in self.prunes and path not in again:
             raise _order_matters(path)
+
+
+@cache
+def _prune(count: int) -> str:
+    """The rules of so many slots, which keep as many each, in one statement (see `together`)."""
+    return (
+        f"WITH rule(slot, before) AS (VALUES {','.join(['(?,?)'] * count)})"
+        " DELETE FROM checkpoints WHERE number IN (SELECT old.number FROM rule CROSS JOIN checkpoints AS old"
+        " ON old.path = rule.slot AND NOT old.pinned AND old.at < rule.before AND old.number <= (SELECT number"
+        " FROM checkpoints WHERE path = rule.slot AND NOT pinned ORDER BY number DESC LIMIT 1 OFFSET ?))"
+    )
 
 
 def text_of_tags(tags: Collection[str]) -> str:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-__all__ = ["delete", "insert"]
+__all__ = ["delete", "insert", "parts"]
 
-_MOST: Final = 64
-"""Rows to a statement: with 14 columns a thirtieth of the variables that SQLite takes."""
+T = TypeVar("T")
+
+_SIZES: Final = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64)
+"""Rows to a statement: so few differ that all of them stay prepared, and two take any number up to the last of these.
+
+With 14 columns the last one is a thirtieth of the variables that SQLite takes."""
 
 
 def insert(connection: sqlite3.Connection, into: str, rows: Sequence[Sequence[Any]], then: str = "") -> None:
@@ -20,13 +25,9 @@ def insert(connection: sqlite3.Connection, into: str, rows: Sequence[Sequence[An
     As `executemany`, which asks for the interpreter again after each row: beside a busy loop every time may take as
     long as the loop is left to run, 5 ms. Raises what SQLite raises.
     """
-    start, count = 0, len(rows)
-    while count - start > 1:
-        some = rows[start : start + _next(count - start)]
-        connection.execute(_insert(into, len(some[0]), len(some), then), tuple(chain.from_iterable(some)))
-        start += len(some)
-    if start < count:
-        connection.execute(_insert(into, len(rows[start]), 1, then), rows[start])
+    for some in parts(rows):
+        values = some[0] if len(some) == 1 else tuple(chain.from_iterable(some))
+        connection.execute(_insert(into, len(some[0]), len(some), then), values)
 
 
 def delete(connection: sqlite3.Connection, where: str, values: Sequence[Any]) -> int:
@@ -34,17 +35,16 @@ def delete(connection: sqlite3.Connection, where: str, values: Sequence[Any]) ->
 
     Returns how many that were. Raises what SQLite raises.
     """
-    deleted = start = 0
-    while start < len(values):
-        some = values[start : start + _next(len(values) - start)]
-        deleted += connection.execute(_delete(where, len(some)), some).rowcount
-        start += len(some)
-    return deleted
+    return sum(connection.execute(_delete(where, len(some)), some).rowcount for some in parts(values))
 
 
-def _next(left: int) -> int:
-    """A power of two: so few statements differ that all of them stay prepared."""
-    return min(_MOST, 1 << (left.bit_length() - 1))
+def parts(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    """`rows` in order, as many at a time as go to a statement together."""
+    start, count = 0, len(rows)
+    while start < count:
+        size = _SIZES[bisect_right(_SIZES, count - start) - 1]
+        yield rows[start : start + size]
+        start += size
 
 
 @cache
