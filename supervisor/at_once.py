@@ -162,7 +162,8 @@ class AtOnce:
         wall = common.clock.wall()
         if ended is not None:
             before, action = common.outcomes, action_name(ended.action)
-            common.outcomes = learn_failed(before, action, ended.kind, ended.confidence, ended.model, wall)
+            failed = incident.failures - 1
+            common.outcomes = learn_failed(before, action, ended.kind, ended.confidence, ended.model, wall, failed)
         reported = self._reported.get(signal.path)
         if reported is None:
             self._reported[signal.path] = {signal.kind}

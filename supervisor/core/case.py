@@ -95,11 +95,15 @@ class Case:
 
     def stated(self, action: str) -> Confidence:
         """P(an action of this name ends the incident): the belief's number, as far as such numbers have come true."""
-        return self.outcomes.stated(self._model(action), action, kind_of(self.signal), pooled=True)
+        return self.outcomes.stated(
+            self._model(action), action, kind_of(self.signal), pooled=True, failed=self.incident.failures
+        )
 
     def numbers(self, action: str) -> tuple[float, float]:
         """`stated`, without what it rests on: the confidence, and what the belief alone says."""
-        return self.outcomes.numbers(self._model(action), action, kind_of(self.signal), pooled=True)
+        return self.outcomes.numbers(
+            self._model(action), action, kind_of(self.signal), pooled=True, failed=self.incident.failures
+        )
 
     def _model(self, action: str) -> float:
         return p_fix(self.belief, action, down=self.down, failed=self.incident.failures_of(action))

@@ -113,6 +113,11 @@ class Incident:
         """How many of the remembered attempts were one of these actions."""
         return sum(action_name(attempt.action) in names for attempt in self.attempts)
 
+    @property
+    def failures(self) -> int:
+        """How many of the remembered attempts did not help."""
+        return len(self.unhelpful) + len(self.unhelpful_down)
+
     def failures_of(self, name: str) -> int:
         """How many of the remembered attempts with this action did not help."""
         return self.unhelpful.count(name) + self.unhelpful_down.count(name)
@@ -259,11 +264,11 @@ def judge(incident: Incident, outcome: Outcome, at: float) -> tuple[Incident, Ou
         unhelpful=lives,
         unhelpful_down=down,
     )
-    return judged, observed(incident, ended, at)
+    return judged, observed(judged, ended, at)
 
 
 def observed(incident: Incident, ended: Attempt, at: float) -> OutcomeObserved:
-    """The fact for the journal that an attempt ended at `at`."""
+    """The fact for the journal that an attempt ended at `at`; the incident is what it was from then on."""
     return OutcomeObserved(
         path=incident.path,
         incident=incident.id,
@@ -273,6 +278,7 @@ def observed(incident: Incident, ended: Attempt, at: float) -> OutcomeObserved:
         confidence=ended.confidence,
         model=ended.model,
         after=max(0.0, at - ended.at),
+        failed=incident.failures - (ended.outcome is Outcome.FAILED),
     )
 
 

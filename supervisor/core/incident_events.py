@@ -149,6 +149,8 @@ class OutcomeObserved:
     model: float = 0.0
     """The belief's own number for that decision; calibration compares it with what happened."""
     after: float = 0.0
+    failed: int = 0
+    """How many attempts of the incident had failed when it was decided."""
 
 
 @frozen(kw_only=True)

@@ -116,7 +116,7 @@ class LetLive(Account):
         from .confidence import p_of_letting_live
 
         model = p_of_letting_live(incident, around.challenger.likelihoods)
-        return self.outcomes.numbers(model, _NAME, Kind.REPORTED, pooled=True)
+        return self.outcomes.numbers(model, _NAME, Kind.REPORTED, pooled=True, failed=incident.failures)
 
     def followed_by(self, signal: Reported) -> tuple[Incident, Attempt | None]:
         """Begin what was decided here, and judge it by the signal that comes next, as `incident.meet` does: the

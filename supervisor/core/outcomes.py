@@ -13,6 +13,7 @@ from treewarden.agents.core.values import frozen
 from .curve import NOTHING, Curve, curve_of, faded, mapped, seen
 from .event import Event, OutcomeObserved
 from .latest import Latest
+from .likelihoods import started
 
 __all__ = ["ENOUGH", "Bin", "Confidence", "Outcomes", "Tally", "as_data", "learn", "learn_failed", "outcomes_of"]
 
@@ -27,6 +28,7 @@ _TRUST_MAPPED: Final = 80.0
 _ANY: Final = ("*", "")
 _NO_LESSON: Final = ("recovered", "operator")
 """Signals after which nothing was left to be fixed, or a person decided: what follows says nothing about a number."""
+_DO_MORE: Final = frozenset({"break", "fall_back", "roll_back", "set_aside"})
 _DAY: Final = 86400.0
 _FADED: Final = 0.01
 """Cases of which no more is left count as none."""
@@ -137,22 +139,27 @@ class Outcomes:
         found = [self._now(key) for key in self.cells if key[:2] == (action, _head(kind))]
         return Tally(sum(cell.cases for cell in found), sum(cell.fixed for cell in found))
 
-    def stated(self, model: float, action: str, kind: str, *, pooled: bool = False) -> Confidence:
+    def stated(self, model: float, action: str, kind: str, *, pooled: bool = False, failed: int = 0) -> Confidence:
         """The model's number, shrunk towards what was observed where it said about the same (beta-binomial).
 
         `evidence` counts the cases of this action against this kind of trouble. With `pooled` it is first mapped to
-        what such numbers have come to, of whatever action: right where one model states all of the numbers.
+        what such numbers have come to, of whatever action, after `failed` attempts of the incident: right where one
+        model states all of the numbers.
         """
         cell = self._now((action, _head(kind), _third(model)))
-        value, model = self.numbers(model, action, kind, pooled=pooled)
+        value, model = self.numbers(model, action, kind, pooled=pooled, failed=failed)
         return Confidence(value, model, cell.cases, self.calibrated)
 
-    def numbers(self, model: float, action: str, kind: str, *, pooled: bool = False) -> tuple[float, float]:
+    def numbers(
+        self, model: float, action: str, kind: str, *, pooled: bool = False, failed: int = 0
+    ) -> tuple[float, float]:
         """What `stated` says, without what it rests on: the number, and the model's own."""
         cell = self.cells.get((action, _head(kind), _third(model)), _NONE)
         if cell.at < self.at:
             cell = self._now((action, _head(kind), _third(model)))
-        value, trust = (mapped(self.curve, model), _TRUST_MAPPED) if pooled else (model, _TRUST)
+        value, trust = model, _TRUST
+        if pooled:
+            value, trust = mapped(self.curve, model, failed, more=_does_more(action, kind)), _TRUST_MAPPED
         value = (trust * value + cell.fixed) / (trust + cell.cases)
         return round(value if value < 1.0 else 1.0, 4), round(model, 4)
 
@@ -169,7 +176,16 @@ class Outcomes:
         known = {key: cell for key, cell in cells.items() if cell.cases}
         return evolve(self, at=at, cells=known, curve=self._curve(at))
 
-    def with_case(self, keys: Iterable[_Cell], model: float, outcome: tuple[float, bool], at: float) -> Outcomes:
+    def with_case(
+        self,
+        keys: Iterable[_Cell],
+        model: float,
+        outcome: tuple[float, bool],
+        at: float,
+        *,
+        failed: int = 0,
+        more: bool = False,
+    ) -> Outcomes:
         """With one more outcome at the wall time `at`, which counts in these cells; `model` was the model's number."""
         at = max(at, self.at)
         cells, fixed, half_life = dict(self.cells), outcome[1], self.half_life
@@ -188,7 +204,7 @@ class Outcomes:
             first = recent.first
             right, error = right - first[1], error - _squared(first)
         curve = self.curve if at == self.at else faded(self.curve, 0.5 ** ((at - self.at) / half_life))
-        curve = seen(curve, model, fixed)
+        curve = seen(curve, model, fixed, failed, more=more)
         return _made(self.half_life, at, cells, curve, recent.followed_by(outcome), (right, error))
 
     def _curve(self, at: float) -> Curve:
@@ -239,20 +255,24 @@ def learn(outcomes: Outcomes, event: Event, at: float) -> Outcomes:
         return outcomes
     if not (0.0 <= event.confidence <= 1.0 and 0.0 <= event.model <= 1.0 and math.isfinite(at)):
         return outcomes
-    return _with(outcomes, event.action, event.kind, event.outcome == "fixed", event.confidence, event.model, at)
+    fixed = event.outcome == "fixed"
+    return _with(outcomes, event.action, event.kind, fixed, event.confidence, event.model, at, event.failed)
 
 
-def learn_failed(outcomes: Outcomes, action: str, kind: str, confidence: float, model: float, at: float) -> Outcomes:
+def learn_failed(
+    outcomes: Outcomes, action: str, kind: str, confidence: float, model: float, at: float, failed: int = 0
+) -> Outcomes:
     """`learn` that an attempt failed, before there is an event of it: with numbers that were stated here, about
-    what was not over."""
-    return _with(outcomes, action, kind, False, confidence, model, at)
+    what was not over, after `failed` attempts that failed before."""
+    return _with(outcomes, action, kind, False, confidence, model, at, failed)
 
 
 def _with(
-    outcomes: Outcomes, action: str, kind: str, fixed: bool, confidence: float, model: float, at: float
+    outcomes: Outcomes, action: str, kind: str, fixed: bool, confidence: float, model: float, at: float, failed: int
 ) -> Outcomes:
     keys = (action, _head(kind), _third(model)), (*_ANY, _tenth(model))
-    return outcomes.with_case(keys, model, (confidence, fixed), at)
+    more = _does_more(action, kind)
+    return outcomes.with_case(keys, model, (confidence, fixed), at, failed=failed, more=more)
 
 
 def as_data(outcomes: Outcomes) -> dict[str, Any]:
@@ -281,6 +301,11 @@ def _squared(outcome: tuple[float, bool]) -> int:
 def _head(kind: str) -> str:
     """`reported:slow` counts as `reported`: the reporters' own words are without number."""
     return kind.partition(":")[0]
+
+
+def _does_more(action: str, kind: str) -> bool:
+    """Whether it does more than start anew what has ended."""
+    return action in _DO_MORE and started(_head(kind))
 
 
 def _third(model: float) -> int:

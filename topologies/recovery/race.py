@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import trio
-import trio.testing
 from attrs import define, evolve, field, frozen
 
 from treewarden.agents.core.lifecycle import SlotState
@@ -18,7 +17,7 @@ from treewarden.supervisor.core.event import Decided, Event, OutcomeObserved
 from treewarden.supervisor.core.guards import Declined, Option
 from treewarden.supervisor.core.spec import Intensity
 
-from ..chaos.determinism import ordered_by
+from ..chaos.determinism import ordered_by, simulated_clock
 from ..child import child
 from ..open import open_tree
 from ..running import Tree
@@ -126,10 +125,9 @@ class _Pager:
 
 def run_race(world: World, seed: int, contender: Contender, *, timer: Callable[[], float] | None = None) -> Race:
     """Run one race. The same arguments give the same result, but for the latencies that a `timer` measures."""
-    clock = trio.testing.MockClock(autojump_threshold=0.0)
     witness = Witness(contender.make(), contender.restarts, keeps=timer is not None)
     with ordered_by(seed):
-        race = trio.run(_run, world, seed, witness, clock=clock)
+        race = trio.run(_run, world, seed, witness, clock=simulated_clock())
     return race if timer is None else evolve(race, latencies=tuple(witness.latencies(timer)))
 
 

@@ -83,7 +83,7 @@ def table(results: Results) -> Iterator[str]:
     yield f"{count}; wasted restarts, pages and wrong rollbacks are for 100 incidents"
     for world, rows in results.worlds:
         yield ""
-        yield f"{world.name}: {world.says}"
+        yield f"{world.name}: {world.says}" if world.says else world.name
         yield from _aligned([_HEAD, *(_cells(row) for row in sorted(rows, key=lambda row: row.cost))])
     if any(row.latency is not None for _, rows in results.worlds for row in rows):
         yield ""

@@ -48,7 +48,11 @@ def test_it_is_shrunk_towards_what_was_observed() -> None:
     assert pooled.value == pytest.approx((80 * seen_everywhere + 2) / (80 + 10), abs=1e-4)
     assert outcomes.stated(0.7, "roll_back", "crash").value == 0.7
     elsewhere = outcomes.stated(0.7, "roll_back", "crash", pooled=True)
-    assert elsewhere.value == round(seen_everywhere, 4)
+    assert elsewhere.value == round(mapped(outcomes.curve, 0.7, more=True), 4) > round(seen_everywhere, 4)
+    lives = outcomes.stated(0.7, "roll_back", "stalled", pooled=True)
+    assert lives.value == round(seen_everywhere, 4), "what lives is not started anew by anything"
+    again = outcomes.stated(0.7, "roll_back", "stalled", pooled=True, failed=2)
+    assert again.value == round(mapped(outcomes.curve, 0.7, 2), 4) < lives.value
     assert outcomes.stated(0.7, "roll_back", "crash").evidence == elsewhere.evidence == 0
     assert outcomes.stated(0.7, "restart", "stalled").evidence == 0
     assert outcomes.stated(0.5, "restart", "crash").evidence == 0
