@@ -182,6 +182,11 @@ class Likelihoods:
         """These numbers with those of registered actions, by what is said of them; for `named`. It bounds it."""
         return {}
 
+    @cached_property
+    def plans(self) -> dict[object, Any]:
+        """The same for `plan`."""
+        return {}
+
 
 def _none_of(rows: Iterable[Row]) -> tuple[float, ...]:
     left = [[1.0 - p for p in row] for row in rows]

@@ -18,6 +18,8 @@ DEPTH: Final = 3
 _BREADTH: Final = 3
 """How many of the promising ones are looked at below the first."""
 _PERSON: Final = "hold"
+_REMEMBERED: Final = 512
+"""Plans that are remembered at most; then it begins anew."""
 NOTHING_FAILED: Final[Mapping[str, int]] = MappingProxyType({})
 
 COSTS: Final[Mapping[str, float]] = MappingProxyType(
@@ -67,8 +69,35 @@ def plan(
     has ended. The numbers are the belief's own: calibration changes what is stated, not what is done.
 
     Not promised: the optimum. Below the first step only the actions with the least cost for each unit of probability
-    are followed.
+    are followed. What was worked out is remembered: the same circumstances come again and again.
     """
+    known = belief.by.plans
+    tried = tuple([failed.get(action, 0) for action in actions])
+    asked = (
+        belief.weights,
+        tuple(actions),
+        tried,
+        down,
+        depth,
+        costs[_PERSON],
+        tuple([costs[each] for each in actions]),
+    )
+    steps: tuple[Step, ...] | None = known.get(asked)
+    if steps is None:
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        steps = known[asked] = _planned(belief, actions, costs, failed, down, depth)
+    return steps
+
+
+def _planned(
+    belief: Belief,
+    actions: Sequence[str],
+    costs: Mapping[str, float],
+    failed: Mapping[str, int],
+    down: bool,
+    depth: int,
+) -> tuple[Step, ...]:
     rows = {action: _after(belief.by.fixes_of(action, down=down), failed.get(action, 0)) for action in actions}
     steps: list[Step] = []
     for action, row in rows.items():

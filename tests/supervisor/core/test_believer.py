@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 from hypothesis import given
+from hypothesis import strategies as st
 
 from treewarden.supervisor.core.action import FallBack, Hold, Restart, RollBack, SetAside, Throttle, action_name
 from treewarden.supervisor.core.believer import JUDGED_FROM, belief, discredited
 from treewarden.supervisor.core.case import Case
-from treewarden.supervisor.core.confidence import PRIOR, Cause
+from treewarden.supervisor.core.confidence import PRIOR, Belief, Cause
 from treewarden.supervisor.core.decision import decide
 from treewarden.supervisor.core.ladder import ladder
+from treewarden.supervisor.core.likelihoods import SHIPPED
 from treewarden.supervisor.core.outcomes import Outcomes
 from treewarden.supervisor.core.plan import COSTS, plan
 from treewarden.supervisor.core.signal import Reported, Stalled
@@ -139,3 +141,20 @@ def test_a_variant_that_is_not_declared_is_never_taken() -> None:
     spec = ChildSpec(id="a", agent=object)
     assert case(spec=spec).variant == ""
     assert case(spec=evolve(spec, variants={"b": object, "a": object})).variant == "b"
+
+
+@given(
+    st.permutations(["restart", "roll_back", "throttle", "break", "hold"]),
+    st.dictionaries(st.sampled_from(["restart", "throttle"]), st.integers(0, 3)),
+    st.booleans(),
+    st.sampled_from([1.0, 20.0]),
+    st.integers(1, 3),
+)
+def test_a_plan_that_is_remembered_is_the_one_that_would_be_made(
+    actions: list[str], failed: dict[str, int], down: bool, dearer: float, depth: int
+) -> None:
+    costs = {**COSTS, "restart": COSTS["restart"] * dearer}
+    belief, new = PRIOR.seeing(Symptom.CRASH), Belief(by=evolve(SHIPPED)).seeing(Symptom.CRASH)
+    expected = plan(new, actions[:3], costs, failed=failed, down=down, depth=depth)
+    for _ in range(2):
+        assert plan(belief, actions[:3], costs, failed=failed, down=down, depth=depth) == expected
