@@ -19,7 +19,7 @@ from . import blobs
 from .batch import Mark, fold
 from .event_codec import decode_event
 from .port import Commit, Seq
-from .reading import JournalFile, uri_to_read
+from .reading import JournalFile
 from .schema import NOW, VERSION, identify, migrate, unusable
 from .taking import meta
 
@@ -67,7 +67,11 @@ def fork(source: pathlib.Path, target: pathlib.Path, *, at: Seq | None = None, n
     Raises `JournalError` if `source` is no journal of this version, has no such event, or `target` exists.
     """
     with JournalFile.open(source) as reading:
-        head, cut = reading.head.seq, reading.cut()
+        return _forked(reading, target, at, new_tree)
+
+
+def _forked(reading: JournalFile, target: pathlib.Path, at: Seq | None, new_tree: Callable[[], str]) -> Fork:
+    source, head, cut = reading.file, reading.head.seq, reading.cut()
     seq = head if at is None else at
     first = 1 if cut is None else cut.through + 1
     if not 0 < seq <= head:
@@ -87,7 +91,8 @@ def fork(source: pathlib.Path, target: pathlib.Path, *, at: Seq | None = None, n
         raise JournalError(f"{partial} exists: remove it if nobody makes a fork there now") from None
     try:
         with closing(sqlite3.connect(partial, isolation_level=None, uri=True)) as connection:
-            made = _copy(connection, source, target, seq, new_tree())
+            made = _copy(connection, reading, target, seq, new_tree())
+        reading.check_still()
         os.link(partial, target)  # unlike a rename it replaces nothing
     except FileExistsError:
         raise JournalError(f"{target} exists; name a file that does not") from None
@@ -107,19 +112,21 @@ def fork(source: pathlib.Path, target: pathlib.Path, *, at: Seq | None = None, n
     return made
 
 
-def _copy(connection: sqlite3.Connection, source: pathlib.Path, target: pathlib.Path, seq: Seq, tree: str) -> Fork:
+def _copy(connection: sqlite3.Connection, reading: JournalFile, target: pathlib.Path, seq: Seq, tree: str) -> Fork:
     connection.execute("PRAGMA synchronous = EXTRA")
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    connection.execute("ATTACH ? AS source", (uri_to_read(source),))
+    connection.execute("ATTACH ? AS source", (reading.uri,))
     connection.execute("BEGIN")
     (version,) = connection.execute("PRAGMA source.user_version").fetchone()
     if version != VERSION:
-        raise JournalError(f"{source} is of schema {version}; start its tree once with this treewarden, then fork it")
+        raise JournalError(
+            f"{reading.file} is of schema {version}; start its tree once with this treewarden, then fork it"
+        )
     migrate(connection, identify(connection, str(target)))
     parent, last_row, epoch, head = connection.execute("SELECT tree, last_row, epoch, seq FROM source.meta").fetchone()
     found = connection.execute("SELECT hash FROM source.events WHERE seq = ?", (seq,)).fetchone()
     if found is None:
-        raise JournalError(f"{source} has no event {seq} any more: those before it were pruned. Give a later one")
+        raise JournalError(f"{reading.file} has no event {seq} any more: those before it were pruned. Give a later one")
     (hash,) = found
     connection.execute("INSERT INTO events SELECT * FROM source.events WHERE seq <= ?", (seq,))
     for table in ("timers", "blobs", "chunks"):

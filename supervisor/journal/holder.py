@@ -73,6 +73,11 @@ class ProcessTable(Protocol):
         """What became of `process`. `GONE` only if it can be proved."""
         ...
 
+    def has_left(self, process: Process, file: pathlib.Path) -> bool:
+        """Whether it can be proved that `process`, which lives, has not `file` open; for this process: not besides the
+        one connection that asks."""
+        ...
+
 
 class ProcfsTable:
     """Linux: `/proc`. Where it is missing or hides other users' processes, nobody is ever `GONE`."""
@@ -104,6 +109,24 @@ class ProcfsTable:
         if state in "ZX" and self._threads(process.pid) <= 1:
             return Fate.GONE  # dead, and not yet collected by its parent
         return Fate.ALIVE
+
+    def has_left(self, process: Process, file: pathlib.Path) -> bool:
+        mine = 1 if process == self.me() else 0
+        folder = self._root / str(process.pid) / "fd"
+        try:
+            about = os.stat(file)
+            names = os.listdir(folder)
+        except OSError:
+            return False
+        for name in names:
+            try:
+                found = os.stat(folder / name)
+            except FileNotFoundError:  # closed since, or a name of what has been removed: that one is not ours
+                continue
+            except OSError:
+                return False
+            mine -= (found.st_dev, found.st_ino) == (about.st_dev, about.st_ino)
+        return mine >= 0
 
     def _stat(self, pid: int) -> tuple[str, str]:
         """State letter and start time of `pid`; empty if it is not there."""

@@ -28,6 +28,7 @@ from .port import START, DeadRow, Kept, MessageRow, Record, Seq, StateRow, Surve
 from .rows import Held, Waiting
 from .schema import identify, unusable
 from .seams import RunSync
+from .still import Still, found_still
 from .taking import meta
 
 __all__ = ["JournalFile", "uri_to_read", "wait_for_records"]
@@ -45,32 +46,47 @@ class JournalFile:
     `JournalDamaged` where it holds something else than was written.
     """
 
-    def __init__(self, file: pathlib.Path, connection: sqlite3.Connection, processes: ProcessTable) -> None:
+    def __init__(
+        self, file: pathlib.Path, connection: sqlite3.Connection, processes: ProcessTable, still: Still | None = None
+    ) -> None:
         self.file = file
         self._connection = connection
         self._processes = processes
+        self._still = still
 
     @classmethod
     def open(cls, file: str | os.PathLike[str], *, processes: ProcessTable | None = None) -> JournalFile:
         """Raises `JournalError` if there is no such file, it is not a journal, or a newer treewarden wrote it."""
         path = pathlib.Path(file)
-        if path.is_dir():
-            raise JournalError(f"{path} is a folder: name the journal in it")
-        if not path.is_file():
-            raise JournalError(f"there is no journal {path}: give the file that a tree was started with")
-        uri = uri_to_read(path)
+        _refuse_unreadable(path)
+        still: Still | None = None
         connection: sqlite3.Connection | None = None
         try:
-            connection = sqlite3.connect(uri, uri=True, timeout=1.0, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA query_only = 1")
-            _check(connection, path)
+            connection = _connect(uri_to_read(path))
+            if not _answers(connection):
+                connection.close()
+                still = found_still(path)
+                connection = _connect(still.uri)
+            if identify(connection, str(path)) == 0:
+                raise JournalError(f"{path} is empty: no tree was ever started with it")
         except BaseException as error:
             if connection is not None:
                 connection.close()
             if isinstance(error, sqlite3.Error):
                 raise unusable(error, str(path)) from error
             raise
-        return cls(path, connection, ProcfsTable() if processes is None else processes)
+        return cls(path, connection, ProcfsTable() if processes is None else processes, still)
+
+    @property
+    def uri(self) -> str:
+        """By what SQLite can open it for reading."""
+        return uri_to_read(self.file) if self._still is None else self._still.uri
+
+    def check_still(self) -> None:
+        """Raise `JournalError` if what was read may not have been of one moment: only where nobody may write beside the
+        file can that be, and all calls look at it by themselves."""
+        if self._still is not None:
+            self._still.check()
 
     def close(self) -> None:
         self._connection.close()
@@ -114,6 +130,9 @@ class JournalFile:
 
     def describe_holder(self) -> str:
         """Whether a tree runs on this file, in a sentence."""
+        return f"{self._describe_holder()}{'' if self._still is None else '; read as it lies there, without a lock'}"
+
+    def _describe_holder(self) -> str:
         holder, now = self._ask(rows.holder)
         if holder is None:
             return "never owned"
@@ -122,6 +141,8 @@ class JournalFile:
         fate = self._processes.fate(holder.process)
         if fate is Fate.GONE:
             return f"left behind by {holder}, which has died"
+        if fate is Fate.ALIVE and self._processes.has_left(holder.process, self.file):
+            return f"left by {holder}, which lives and has it no longer open"
         left = holder.lease_until - now
         if left <= 0:
             return f"left by {holder}, whose lease ran out {-left:.0f} s ago"
@@ -134,12 +155,15 @@ class JournalFile:
         *,
         path: Path | None = None,
         kinds: Collection[str] | None = None,
+        within: Path | None = None,
+        newest: bool = False,
     ) -> Sequence[Record]:
-        """Events after `after`, oldest first; of one slot, or of some kinds (`Decided`), if asked for.
+        """Events after `after`, oldest first; of one slot, of one with all below it, of some kinds (`Decided`), if
+        asked for: the first `limit` of them, or the `newest`.
 
         Raises `UnknownKind` for an event that this version of treewarden cannot read.
         """
-        return self._ask(lambda connection: rows.records(connection, after, limit, path, kinds))
+        return self._ask(lambda connection: rows.records(connection, after, limit, path, kinds, within, newest))
 
     def lineage(self) -> Sequence[TreeForked]:
         """The journals that this one is a fork of, the first one first: each up to the event that it names."""
@@ -196,6 +220,7 @@ class JournalFile:
         self._ask(lambda connection: connection.execute("BEGIN"))
         try:
             yield self._connection
+            self.check_still()
         except sqlite3.DatabaseError as error:
             raise JournalDamaged(f"{self.file} cannot be read: {error}") from error
         finally:
@@ -255,8 +280,11 @@ class JournalFile:
         try:
             return question(self._connection)
         except sqlite3.DatabaseError as error:
+            self.check_still()
             kind = JournalDamaged if type(error) is sqlite3.DatabaseError else JournalError
             raise kind(f"{self.file} cannot be read: {error}") from error
+        finally:
+            self.check_still()
 
 
 async def wait_for_records(
@@ -277,18 +305,35 @@ async def wait_for_records(
         await trio.sleep(every)
 
 
-def _check(connection: sqlite3.Connection, path: pathlib.Path) -> None:
+def _refuse_unreadable(path: pathlib.Path) -> None:
+    try:
+        if path.is_dir():
+            raise JournalError(f"{path} is a folder: name the journal in it")
+        if not path.is_file():
+            raise JournalError(f"there is no journal {path}: give the file that a tree was started with")
+        # Not by opening it: to close it again would take the locks from an owner in this process.
+        readable = os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
+    except OSError as error:
+        raise JournalError(f"{path} cannot be read: {error.strerror}") from error
+    if not readable:
+        raise JournalError(f"{path} may not be read by this user: give it the right to, or read a copy")
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, timeout=1.0, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA query_only = 1")
+    return connection
+
+
+def _answers(connection: sqlite3.Connection) -> bool:
+    """Whether SQLite finds what it needs beside the file, or may make it."""
     try:
         connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN:
-            raise JournalError(
-                f"{path} cannot be read where it is: SQLite has to make {path.name}-shm beside it, and may not write "
-                f"to {path.parent}. Copy {path.name} and, if it is there, {path.name}-wal to a folder of your own"
-            ) from error
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            return False
         raise
-    if identify(connection, str(path)) == 0:
-        raise JournalError(f"{path} is empty: no tree was ever started with it")
+    return True
 
 
 def _beginning(connection: sqlite3.Connection) -> tuple[Head | None, tuple[Head, ...]]:
@@ -336,8 +381,9 @@ def _readable_or_not(text: bytes) -> str | bytes:
 def uri_to_read(file: pathlib.Path) -> str:
     """By what SQLite opens `file` so that nothing of it changes, and nothing new lies beside it afterwards.
 
-    Never immutable=1: it leaves out what is still in the write-ahead log. Where somebody has left such a log it is only
-    read; where there is none, a reader that might not write could not take away its own, empty one.
+    Not immutable=1, which leaves out what is still in the write-ahead log (but see `still.py`). Where somebody has left
+    such a log it is only read; where there is none, a reader that might not write could not take away its own, which is
+    empty.
     """
     mode = "ro" if os.path.exists(f"{os.path.realpath(file)}-wal") else "rw"
     return f"{file.absolute().as_uri()}?mode={mode}"

@@ -208,9 +208,16 @@ def paths(connection: sqlite3.Connection) -> frozenset[Path]:
 
 def checkpoints(connection: sqlite3.Connection, path: Path, limit: int, search: Search) -> list[Checkpoint]:
     """Kept states of a slot, or of all slots below a path, newest first: those that `search` finds. Reads no states."""
-    slot = str(path)
-    below = ("", ()) if path == ROOT else ("WHERE path = ? OR (path > ? AND path < ?)", (slot, f"{slot}/", f"{slot}0"))
-    rows = connection.execute(f"SELECT {_ABOUT} FROM checkpoints {below[0]} ORDER BY number DESC", below[1])
+    slot, where, values = str(path), ["TRUE"], list[Any]()
+    if path != ROOT:
+        where.append("(path = ? OR (path > ? AND path < ?))")
+        values += slot, f"{slot}/", f"{slot}0"
+    for wanted, given in (("name = ?", search.name), ("at >= ?", search.since), ("at < ?", search.until)):
+        if given is not None:
+            where.append(wanted)
+            values.append(given)
+    question = f"SELECT {_ABOUT} FROM checkpoints WHERE {' AND '.join(where)} ORDER BY number DESC"
+    rows = connection.execute(question, values)
     return list(itertools.islice(filter(search.finds, map(_checkpoint, rows)), limit))
 
 
@@ -267,19 +274,30 @@ def records(
     limit: int,
     path: Path | None = None,
     kinds: Collection[str] | None = None,
+    within: Path | None = None,
+    newest: bool = False,
 ) -> Sequence[Record]:
-    """Events after `after`, oldest first; of one slot and of some kinds only, if asked for.
+    """Events after `after`, oldest first; of one slot, of one with all below it, of some kinds only, if asked for. With
+    `newest` those are left out that come first if there are more than `limit`.
 
     Raises `UnknownKind` or `JournalDamaged` naming the event that cannot be read.
     """
     wanted = None if kinds is None else tuple(kinds)
     marks = ",".join("?" * len(wanted or ()))
+    where, values = "", ()
+    if path is not None:
+        where, values = " AND path = ?", (str(path),)
+    elif within is not None and within != ROOT:
+        # In the order of their numbers, which an index by path does not have for more than one of them.
+        where, values = " AND (+path = ? OR (+path > ? AND +path < ?))", (str(within), f"{within}/", f"{within}0")
     rows = connection.execute(
         "SELECT seq, at, kind, version, body, epoch, hash FROM events WHERE seq > ?"
-        f"{'' if path is None else ' AND path = ?'}{'' if wanted is None else f' AND kind IN ({marks})'}"
-        " ORDER BY seq LIMIT ?",
-        (after, *(() if path is None else (str(path),)), *(wanted or ()), limit),
+        f"{where}{'' if wanted is None else f' AND kind IN ({marks})'}"
+        f" ORDER BY seq {'DESC ' if newest else ''}LIMIT ?",
+        (after, *values, *(wanted or ()), limit),
     ).fetchall()
+    if newest:
+        rows.reverse()
     return [
         Record(seq, at, _event(seq, kind, version, body), epoch, hash.hex())
         for seq, at, kind, version, body, epoch, hash in rows

@@ -165,7 +165,11 @@ class _Inbox:
         """The epoch of the process that will see the command. Raises `JournalError` if there is none."""
         with JournalFile.open(self._file, processes=self._processes) as journal:
             holder, now = journal.ownership()
-            lives = holder is not None and self._processes.fate(holder.process) is not Fate.GONE
+            lives = (
+                holder is not None
+                and self._processes.fate(holder.process) is not Fate.GONE
+                and not self._processes.has_left(holder.process, self._file)
+            )
             if holder is not None and lives and not holder.released and holder.lease_until > now:
                 return holder.epoch
             why = journal.describe_holder()

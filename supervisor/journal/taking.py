@@ -122,6 +122,9 @@ def _refuse_if_held(connection: sqlite3.Connection, claim: Claim) -> Holder | No
     fate = claim.processes.fate(holder.process)
     if fate is Fate.GONE or holder.lease_until <= now:
         return holder
+    # It could not write that it has closed the file (a full disk). If it opens it again, its epoch is not current.
+    if fate is Fate.ALIVE and claim.processes.has_left(holder.process, claim.file):
+        return holder
     raise JournalOwned(refusal(str(claim.file), holder, fate, claim.processes.me(), now))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import pathlib
 import sqlite3
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -179,3 +180,6 @@ class Processes:
 
     def fate(self, process: Process) -> Fate:
         return Fate.ALIVE if process == self._me else Fate.GONE
+
+    def has_left(self, process: Process, file: pathlib.Path) -> bool:
+        return False

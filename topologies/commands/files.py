@@ -7,7 +7,7 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path as File
 
-from treewarden.agents.core.path import Path
+from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.journal.port import START, Record, Seq
 from treewarden.supervisor.journal.reading import JournalFile
@@ -16,7 +16,7 @@ from treewarden.supervisor.ops.wording import local
 from treewarden.supervisor.views.pruned import pruned_of
 from treewarden.supervisor.views.tree_status import READS, TreeStatus, fold
 
-__all__ = ["batches", "first_since", "head_of", "pruned_line", "status_of", "unknown_slot", "within"]
+__all__ = ["alone_in", "batches", "first_since", "head_of", "pruned_line", "status_of", "unknown_slot", "within"]
 
 _BATCH = 1000
 
@@ -30,12 +30,19 @@ def head_of(file: str | os.PathLike[str]) -> Seq:
 
 
 def batches(
-    journal: JournalFile, after: Seq = START, kinds: Collection[str] | None = None
+    journal: JournalFile, after: Seq = START, kinds: Collection[str] | None = None, within: Path | None = None
 ) -> Iterator[Sequence[Record]]:
-    """All events after `after`, in parts."""
-    while records := journal.records(after, _BATCH, kinds=kinds):
+    """All events after `after`, in parts; of a slot and what is below it only, and of some kinds, if asked for."""
+    path = None if within is None else alone_in(journal, within)
+    while records := journal.records(after, _BATCH, path=path, kinds=kinds, within=within):
         yield records
         after = records[-1].seq
+
+
+def alone_in(journal: JournalFile, within: Path) -> Path | None:
+    """The only slot at or below a path that events are about, if it is one: of that there is an index."""
+    below = [] if within == ROOT else [each for each in journal.paths() if each.is_within(within)]
+    return below[0] if len(below) == 1 else None
 
 
 def within(records: Sequence[Record], path: Path | None) -> Sequence[Record]:

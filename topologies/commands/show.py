@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import time
 from argparse import Namespace
-from collections import deque
 from collections.abc import Collection, Sequence
 
 import trio
@@ -19,7 +18,7 @@ from treewarden.supervisor.ops.jsonlines import event_line
 from treewarden.supervisor.ops.wording import clip, local
 
 from .exits import ExitCode
-from .files import batches, first_since, pruned_line, unknown_slot, within
+from .files import alone_in, batches, first_since, pruned_line, unknown_slot, within
 from .stdout import Stdout
 
 __all__ = ["show"]
@@ -60,15 +59,16 @@ def _begin(file: JournalFile, arguments: Namespace) -> Seq:
 def _print(file: JournalFile, begin: Seq, arguments: Namespace, out: Stdout) -> Seq:
     """Print what is there; returns the last event that was looked at."""
     head = max(file.head.seq, begin)
-    last: deque[Record] = deque(maxlen=arguments.last)
-    for records in batches(file, begin, arguments.kind):
-        head = max(head, records[-1].seq)
-        chosen = within(records, arguments.path)
-        if arguments.last is None:
-            _put(chosen, arguments, out)
-        else:
-            last.extend(chosen)
-    _put(last, arguments, out)
+    if arguments.last is None:
+        for records in batches(file, begin, arguments.kind, arguments.path):
+            head = max(head, records[-1].seq)
+            _put(records, arguments, out)
+    else:
+        of = arguments.path
+        path = None if of is None else alone_in(file, of)
+        last = file.records(begin, arguments.last, path=path, kinds=arguments.kind, within=of, newest=True)
+        _put(last, arguments, out)
+        head = max([head, *(record.seq for record in last[-1:])])
     return head
 
 

@@ -45,6 +45,9 @@ class Processes:
     def fate(self, process: Process) -> Fate:
         return self.of_others
 
+    def has_left(self, process: Process, file: pathlib.Path) -> bool:
+        return False
+
 
 @frozen
 class Recording:

@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import CommitFailed, JournalDamaged, JournalError
+from treewarden.agents.errors import CommitFailed, JournalDamaged, JournalError, JournalOwned
 from treewarden.supervisor.journal.port import Commit
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.journal.sqlite import SqliteJournal
@@ -239,6 +239,12 @@ async def test_a_release_that_fails_is_no_error(file: pathlib.Path, faults: Faul
         holder = reading.holder()
         assert holder is not None
         assert not holder.released
+        assert reading.describe_holder().endswith("which lives and has it no longer open")
+    async with on_disk(file) as journal:  # at once: the lease lasts for another 10 s, and this process lives
+        assert journal.opened.after_crash
+        with pytest.raises(JournalOwned):
+            await on_disk(file).__aenter__()
+        await journal.commit(settle(2))
 
 
 async def test_a_read_that_fails_says_so(file: pathlib.Path, faults: Faults) -> None:

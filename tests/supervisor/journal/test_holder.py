@@ -129,3 +129,23 @@ def test_a_refusal_names_file_holder_and_remedy() -> None:
     assert "if it has died, its lease ends in 5.0 s; if not, stop it first" in unknown
     mine = refusal("tree.db", evolve(HOLDER, process=ME), Fate.ALIVE, ME, 1_800_000_095.0)
     assert "this process itself has it open: close it there first" in mine
+
+
+def test_a_process_that_has_the_file_open_has_not_left_it(proc: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "tree.db"
+    file.touch()
+    add(proc, OTHER)
+    assert not table(proc).has_left(OTHER, file), "nobody can say: it has no list of files"
+    for process in (ME, OTHER):
+        open_files = proc / str(process.pid) / "fd"
+        open_files.mkdir()
+        (open_files / "0").symlink_to("pipe:[1]")
+        (open_files / "1").symlink_to(proc / "self")
+    assert table(proc).has_left(OTHER, file)
+    (proc / "200/fd/2").symlink_to(file)
+    assert not table(proc).has_left(OTHER, file)
+    (proc / "100/fd/2").symlink_to(file)
+    assert table(proc).has_left(ME, file), "that one is the connection that asks"
+    (proc / "100/fd/3").symlink_to(file)
+    assert not table(proc).has_left(ME, file)
+    assert not table(proc).has_left(OTHER, tmp_path / "missing.db")

@@ -28,12 +28,17 @@ class Machine:
     pid: int
     fates: dict[int, Fate]
     host: str = "box"
+    left: frozenset[int] = frozenset()
+    """Which processes have closed the file."""
 
     def me(self) -> Process:
         return Process(self.host, self.pid, "boot-1", "pid:[1]", str(self.pid))
 
     def fate(self, process: Process) -> Fate:
         return self.fates.get(process.pid, Fate.UNKNOWN)
+
+    def has_left(self, process: Process, file: pathlib.Path) -> bool:
+        return process.pid in self.left
 
 
 @define
@@ -42,7 +47,8 @@ class Disk:
 
     def owner(self, pid: int, *, lease: float = 60.0, **options: Any) -> SqliteJournal:
         fates: dict[int, Fate] = options.pop("fates", {})
-        return on_disk(self.file, processes=Machine(pid, {**fates, pid: Fate.ALIVE}), lease=lease, **options)
+        machine = Machine(pid, {**fates, pid: Fate.ALIVE}, left=frozenset(options.pop("left", ())))
+        return on_disk(self.file, processes=machine, lease=lease, **options)
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.file, isolation_level=None)) as connection:
@@ -87,6 +93,23 @@ async def test_a_second_process_is_refused_by_name(disk: Disk, fate: Fate) -> No
                 pass
         assert disk.sql("SELECT * FROM owner") == before
         await first.commit(settle(1))
+
+
+async def test_who_lives_and_has_closed_the_file_is_replaced_at_once(disk: Disk) -> None:
+    """It could not write that it has: its disk was full, for one. If it was wrong, its epoch is old."""
+
+    async def replaced() -> None:
+        async with disk.owner(1) as first, disk.owner(2, fates={1: Fate.ALIVE}, left=[1]) as second:
+            assert second.opened.after_crash
+            await second.commit(settle(1))
+            with pytest.raises(JournalOwned):
+                await disk.owner(3, fates={2: Fate.UNKNOWN}, left=[2]).__aenter__()
+            await first.commit(settle(2))
+
+    with pytest.raises(EpochLost):
+        await replaced()
+    with JournalFile.open(disk.file) as reading:
+        assert reading.state(DESK) == state(1)
 
 
 async def test_a_second_process_is_refused_while_the_first_one_writes(disk: Disk) -> None:

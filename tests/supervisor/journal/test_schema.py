@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pathlib
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 
 import pytest
 import trio
 
+from treewarden.agents.core.path import Path
 from treewarden.agents.errors import JournalDamaged, JournalError
+from treewarden.supervisor.core.checkpoint import Search
+from treewarden.supervisor.journal import rows
 from treewarden.supervisor.journal.port import Commit
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.journal.schema import APPLICATION, VERSION
@@ -134,3 +138,33 @@ def test_nothing_is_appended_to_a_journal_that_lost_its_end(file: pathlib.Path) 
         opened(file)
     with JournalFile.open(file) as reading:
         assert [str(fault) for fault in reading.verify().faults] == ["3: cut: event 3 is gone from the end"]
+
+
+def test_no_search_sorts_or_reads_what_it_does_not_need(file: pathlib.Path) -> None:
+    """Of a history of a million events: which way each question goes through them."""
+    opened(file)
+    asked: list[str] = []
+    beginning, kinds = "INTEGER PRIMARY KEY (rowid>?)", ["Decided", "ChildExited"]
+    slot = "INDEX events_of_slot (path=? AND rowid>?)"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.set_trace_callback(asked.append)
+        questions: list[tuple[Callable[[], object], str]] = [
+            (lambda: rows.records(connection, 5, 10), beginning),
+            (lambda: rows.records(connection, 5, 10, kinds=kinds), beginning),
+            (lambda: rows.records(connection, 5, 10, within=Path("desk"), newest=True), beginning),
+            (lambda: rows.records(connection, 5, 10, path=Path("desk"), kinds=kinds), slot),
+            (lambda: rows.records(connection, 5, 10, path=Path("desk"), newest=True), slot),
+            (
+                lambda: rows.checkpoints(connection, Path("desk"), 10, Search(name="good", since=1.0)),
+                "INDEX checkpoints_of_slot",
+            ),
+            (lambda: rows.cut(connection), "INDEX cuts"),
+            (lambda: rows.labels(connection), "INDEX events_that_label"),
+        ]
+        for ask, way in questions:
+            asked.clear()
+            ask()
+            question = [each for each in asked if each.startswith("SELECT")][-1]
+            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {question}").fetchall()]
+            assert any(step.startswith("SEARCH") and way in step for step in plan), f"{question}: {plan}"
+            assert "events" not in question or not [step for step in plan if "TEMP B-TREE" in step], question
