@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_standard_streams()
     try:
         arguments = parser().parse_args(argv)
+        arguments.is_the_process = argv is None
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else ExitCode.ORDERLY
     try:

@@ -7,20 +7,24 @@ import json
 import os
 import pathlib
 import shlex
+import sys
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn, cast
+from typing import Any, Final, NoReturn, cast
 
 import pytest
-from attrs import define
+from attrs import define, evolve
 
 from treewarden.agents.errors import ConfigurationError
 
 from .campaign import Campaign, Finding, find, rerun, run_seeds
 from .replaying import Replay, code_of
 from .run import Body, Setting
-from .telling import ANOTHER_ORDER, story
+from .set_order import in_orders, set_order, with_order
+from .telling import story
 
 __all__ = ["Arenas", "TestArena"]
+
+_ANOTHER: Final = "its trace is another one than it was"
 
 
 @define(eq=False)
@@ -32,6 +36,8 @@ class Arenas:
     replay: Replay | None
     file: pathlib.Path
     """Where failing runs are kept."""
+    folder: pathlib.Path
+    """Where this command line was given."""
     named: Callable[[str], str]
     """How a test is to be named on a command line that begins where this one was given."""
 
@@ -51,7 +57,7 @@ class Arenas:
             path, colons, names = test.partition("::")
             return os.path.relpath(config.rootpath / path, here) + colons + names
 
-        return cls(seeds or None, replay, file, named)
+        return cls(seeds or None, replay, file, here, named)
 
     def saved(self, test: str) -> Iterator[Replay]:
         """The runs of this test that have failed before. Those that cannot be read are left where they are."""
@@ -141,7 +147,7 @@ class TestArena:
         wanted = self.arenas.seeds or seeds
         total = run_seeds(body, setting, range(wanted), test=self.test)
         self.tell(_sentence(total))
-        for finding in total.findings:
+        for finding in map(self._ordered, total.findings):
             unkept = self.arenas.save(finding.replay) if finding.replayable else ""
             how = f"seed {finding.run.seed}, after {total.runs} of {wanted}"
             self._fail(finding, f"{how}; {unkept}" if unkept else how)
@@ -155,15 +161,37 @@ class TestArena:
         notes: list[str] = []
         if replay.digest and not run.digest.startswith(replay.digest):
             same = replay.code == code_of(body)
-            notes.append(
-                "its trace is another one than it was: "
-                + (f"something outside of the seed decides ({ANOTHER_ORDER})" if same else "the code has changed since")
-            )
+            notes.append(f"{_ANOTHER}: {self._why(replay, same=same)}")
         if run.failed:
             finding = Finding(run=run, replay=replay, planned=len(run.injections), steady=not notes)
             self._fail(finding, "; ".join(["replayed", *notes]))
+        for note in notes:
+            self.tell(f"replayed; {note}")
+
+    def _why(self, replay: Replay, *, same: bool) -> str:
+        if not same:
+            return "the code has changed since"
+        if replay.order != set_order():
+            return f"it ran under PYTHONHASHSEED={replay.order or 'random'}, and this under {set_order() or 'random'}"
+        return "something outside of the seed decides"
+
+    def _ordered(self, finding: Finding) -> Finding:
+        """As it is; or, if the order of sets decides, with one in which it fails. Other processes are asked."""
+        if not finding.replayable or set_order():
+            return finding
+        command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", self.arenas.named(self.test)]
+        said = in_orders([*command, "--chaos-replay", str(finding.replay)], str(self.arenas.folder))
+        if said is None or any(code > 1 for code, _ in said.values()):  # it has not come to the test
+            return finding
+        failing = [order for order, (code, _) in said.items() if code]
+        if len(failing) == len(said) and not any(_ANOTHER in text for _, text in said.values()):
+            return finding
+        if not failing:
+            return evolve(finding, by_set_order=True, steady=False)
+        return evolve(finding, by_set_order=True, replay=evolve(finding.replay, order=failing[0], digest=""))
 
     def _fail(self, finding: Finding, how: str) -> NoReturn:
         test = shlex.quote(self.arenas.named(self.test))
         command = f"pytest {test} --chaos-replay {shlex.quote(str(finding.replay))}"
+        command = with_order(finding.replay.order, command)
         pytest.fail("\n".join(story(finding, how, command)), pytrace=False)

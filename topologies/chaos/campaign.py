@@ -11,6 +11,7 @@ from ..core.intervals import said
 from ..core.shrinking import Reduced, shrink
 from .replaying import Replay, code_of
 from .run import Body, Run, Setting, collecting_rarely, run_world
+from .set_order import set_order
 
 __all__ = ["Campaign", "Finding", "find", "rerun", "run_seeds"]
 
@@ -27,6 +28,8 @@ class Finding:
     """Runs that making it small took."""
     steady: bool = True
     """Running it again came to the same trace; if not, something outside of the seed decides too."""
+    by_set_order: bool = False
+    """In a process with another order of sets it came to another trace."""
 
     @property
     def replayable(self) -> bool:
@@ -115,7 +118,7 @@ def find(body: Body, run: Run, *, test: str, most: int = 120) -> Finding:
     def replay_of(small: Run) -> Replay:
         return Replay(
             test=test, seed=small.seed, within=small.within, scale=small.scale, injections=small.injections, code=code,
-            digest=small.digest,
+            digest=small.digest, order=set_order(),
         )  # fmt: skip
 
     if again.digest != run.digest or not run.replayable:

@@ -21,17 +21,16 @@ _MOST: Final = 3
 """Failures of one sweep that are told of."""
 
 
-def prove(seeds: int, swept: Sequence[str], say: Callable[[str], None], *, first: int = 0) -> list[Finding]:
-    """Run `seeds` seeds, each with the next of the trees, then sweep those in `swept`. Returns what failed, made small.
+def prove(seeds: int, swept: Sequence[str], say: Callable[[str], None], *, first: int = 0) -> bool:
+    """Run `seeds` seeds, each with the next of the trees, then sweep those in `swept`. Returns whether all is well.
 
     `say` is told how far it is, how fast, and each failure with the command that shows it again.
     """
     progress = _Progress(say)
     with collecting_rarely():
-        findings = _seeds(seeds, first, progress)
-        for name in swept:
-            findings += _swept(name, progress)
-    return findings
+        total = _seeds(seeds, first, progress)
+        found = [total, *[_swept(name, progress) for name in swept]]
+    return not any(each.findings for each in found) and not (total.never and seeds >= len(SUBJECTS))
 
 
 def own_runs(seeds: int, first: int = 0) -> Iterator[tuple[int, str, Run]]:
@@ -42,7 +41,7 @@ def own_runs(seeds: int, first: int = 0) -> Iterator[tuple[int, str, Run]]:
         yield seed, name, run_world(SUBJECTS[name].run, seed, hard())
 
 
-def _seeds(seeds: int, first: int, progress: _Progress) -> list[Finding]:
+def _seeds(seeds: int, first: int, progress: _Progress) -> Campaign:
     total = Campaign()
     for seed, name, run in own_runs(seeds, first):
         total.add(run)
@@ -56,10 +55,10 @@ def _seeds(seeds: int, first: int, progress: _Progress) -> list[Finding]:
     )
     if total.never and seeds >= len(SUBJECTS):
         progress.say(f"never reached: {', '.join(total.never)}")
-    return total.findings
+    return total
 
 
-def _swept(name: str, progress: _Progress) -> list[Finding]:
+def _swept(name: str, progress: _Progress) -> Sweep:
     def done(run: Run) -> None:
         progress.tell(f"sweep of {name}", run)
 
@@ -67,7 +66,7 @@ def _swept(name: str, progress: _Progress) -> list[Finding]:
     for finding in total.findings:
         progress.tell_failure(finding)
     progress.say(f"sweep of {name}: {total.sentence}")
-    return total.findings
+    return total
 
 
 class _Progress:

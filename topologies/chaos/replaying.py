@@ -39,11 +39,14 @@ class Replay:
     """A short hash of the code that it ran; see `code_of`."""
     digest: str = field(default="", eq=False)
     """The beginning of its trace's hash."""
+    order: str = ""
+    """The `PYTHONHASHSEED` that it ran under; nothing if that was drawn."""
 
     def __str__(self) -> str:
         data = [
             *(self.test, self.seed, self.within, self.scale, self.code, self.digest[:12]),
             [_packed(each) for each in self.injections],
+            *([self.order] if self.order else []),
         ]
         text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
         return _MARK + base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode().rstrip("=")
@@ -56,11 +59,11 @@ class Replay:
         body = text.removeprefix(_MARK)
         try:
             data = json.loads(zlib.decompress(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))))
-            test, seed, within, scale, code, digest, injections = cast("list[Any]", data)
+            test, seed, within, scale, code, digest, injections, *order = cast("list[Any]", data)
             read = tuple(_unpacked(each) for each in injections)
             return cls(
                 test=str(test), seed=int(seed), within=float(within), scale=float(scale), code=str(code),
-                digest=str(digest), injections=read,
+                digest=str(digest), injections=read, order="".join(map(str, order)),
             )  # fmt: skip
         except (binascii.Error, zlib.error, ValueError, TypeError, KeyError) as error:
             raise ConfigurationError(f"{text!r} is no run to replay, or not all of it: {error}") from None

@@ -15,10 +15,9 @@ from ..labelling import as_data
 from .campaign import Finding
 from .run import Run
 
-__all__ = ["ANOTHER_ORDER", "labels", "story"]
+__all__ = ["ORDERED", "labels", "story"]
 
-ANOTHER_ORDER: Final = "sets of texts come in another order in each process, unless PYTHONHASHSEED says which"
-"""What is to be said where a trace is another one although the code is the same: no run can see that of itself."""
+ORDERED: Final = "sort it, or say which with PYTHONHASHSEED"
 
 _MARKS: Final = 25
 _AT_ONCE: Final = 1.0
@@ -63,6 +62,8 @@ def story(finding: Finding, how: str, command: str) -> list[str]:
     lines += [f"  not replayable: {escape}" for escape in run.escapes]
     if not finding.steady:
         lines.append("  not replayable: the same seed came to another trace when it ran again")
+    if finding.by_set_order:
+        lines.append(f"  outside of the seed: the order of a set of texts decides too; {ORDERED}")
     lines += [f"  outside of the seed: {reading}" for reading in run.readings]
     if finding.replayable:
         lines += ["to see it again:", f"  {command}"]

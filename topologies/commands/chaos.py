@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from treewarden.agents.errors import ConfigurationError
@@ -20,9 +20,10 @@ from ..chaos.replaying import Replay, code_of
 from ..chaos.reporting import html, summary
 from ..chaos.run import Run, Setting
 from ..chaos.sabotage import is_caught, sabotage
+from ..chaos.set_order import begin_again
 from ..chaos.subjects import SUBJECTS, hard
 from ..chaos.sweep import Sweep, sweep
-from ..chaos.telling import ANOTHER_ORDER, labels, story
+from ..chaos.telling import labels, story
 from ..core.faults import Fault
 from .commanding import command
 from .exits import ExitCode
@@ -34,7 +35,13 @@ _OTHERWISE: Final = 3
 
 
 def chaos(arguments: Namespace) -> int:
-    """Do what the second word says. Raises `ConfigurationError` for what cannot be run."""
+    """Do what the second word says. Raises `ConfigurationError` for what cannot be run.
+
+    As the command of a process it first says for that process in which order sets of texts come, so that it can be
+    said again.
+    """
+    if arguments.is_the_process and arguments.deed != "stop":
+        begin_again(Replay.parse(arguments.string).order if "string" in arguments else "")
     return _DEEDS[arguments.deed](arguments)
 
 
@@ -67,8 +74,8 @@ def _run(arguments: Namespace) -> int:
         _tell(swept.findings)
         _say(f"a crash at every place: {swept.sentence}")
         _report(arguments, total, marked[-1], arms, swept)
-        return _code([*total.findings, *swept.findings])
-    return _code(total.findings)
+        return _code([*total.findings, *swept.findings, *total.never])
+    return _code([*total.findings, *total.never])
 
 
 def _report(arguments: Namespace, total: Campaign, shown: Run, arms: Arms | None, swept: Sweep) -> None:
@@ -98,7 +105,7 @@ def _replay(arguments: Namespace) -> int:
             _say(line)
     if replay.digest and not run.digest.startswith(replay.digest):
         same = replay.code == code_of(body)
-        why = f"something else decides too ({ANOTHER_ORDER})" if same else "the code has changed"
+        why = "something else decides too" if same else "the code has changed"
         _say(f"its trace is another one than it was: {why}")
         return _OTHERWISE if same or not run.failed else ExitCode.TREE_FAILED
     return ExitCode.TREE_FAILED if run.failed else ExitCode.ORDERLY
@@ -136,7 +143,8 @@ def _own(arguments: Namespace) -> int:
             _say(f"{run.digest} {seed} {name}")
         return ExitCode.ORDERLY
     swept = tuple(SUBJECTS) if arguments.sweep == "all" else SMALL if arguments.sweep == "small" else ()
-    return _code(prove(arguments.seeds, swept, _say, first=arguments.first))
+    good = prove(arguments.seeds, swept, _say, first=arguments.first)
+    return ExitCode.ORDERLY if good else ExitCode.TREE_FAILED
 
 
 def _sabotage(arguments: Namespace) -> int:
@@ -173,7 +181,7 @@ def _tell(findings: list[Finding]) -> None:
             _say(line)
 
 
-def _code(findings: list[Finding]) -> int:
+def _code(findings: Sequence[object]) -> int:
     return ExitCode.TREE_FAILED if findings else ExitCode.ORDERLY
 
 

@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Final
 
 import pytest
 
+from treewarden.topologies.chaos.replaying import Replay
 from treewarden.topologies.cli import main
 from treewarden.topologies.labelling import read_lines
+
+SETS: Final = """
+from treewarden.agents import Agent
+from treewarden.topologies import child, tree
+
+
+class Idle(Agent[None]):
+    pass
+
+
+async def test_order(world):
+    await world.start(tree(child(Idle)))
+    world.fail("the order", " ".join({"one", "two", "three", "four", "five", "six", "seven"}))
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +99,31 @@ def test_a_blueprint_in_a_file_is_left_alone(capsys: pytest.CaptureFixture[str],
 def test_what_cannot_be_run_is_refused(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["chaos", *arguments]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_what_was_never_reached_is_not_green(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["chaos", "run", "test_sweep:waits", "--seeds", "1", "--first", "1", "--within", "1"]) == 1
+    assert said(capsys).splitlines()[-1] == "never reached: it <rained>"
+
+
+def test_the_command_says_in_which_order_sets_come(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "test_sets.py").write_text(SETS, "utf-8")
+    run = [sys.executable, "-c", "import sys; from treewarden.topologies.cli import main; sys.exit(main())", "chaos"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONHASHSEED"}
+    environment["PYTHONPATH"] = str(tmp_path)
+
+    def output(*arguments: str, **more: str) -> str:
+        done = subprocess.run(
+            [*run, *arguments], capture_output=True, text=True, env={**environment, **more}, check=False
+        )
+        assert (done.returncode, done.stderr) == (1, "")
+        return done.stdout
+
+    found = output("run", "test_sets:test_order", "--seeds", "1", PYTHONHASHSEED="7")
+    string = found.splitlines()[-2].split()[-1]
+    assert Replay.parse(string).order == "7"
+    told = next(line for line in found.splitlines() if line.startswith("the order: "))
+    assert told in output("replay", string).splitlines()  # which says 7 for itself
+    assert "another" not in output("replay", string, PYTHONHASHSEED="3")
+    found = output("run", "test_sets:test_order", "--seeds", "1")
+    assert Replay.parse(found.splitlines()[-2].split()[-1]).order == "0"

@@ -36,7 +36,8 @@ async def test_till(world):
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> pytest.Pytester:
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.setenv("PYTHONHASHSEED", "0")  # else each failure asks three more processes
     pytester.syspathinsert(HERE)
     pytester.plugins.append(pytest_plugin)  # as its entry point does, where that is installed
     pytester.makeini("[pytest]\nfilterwarnings = error\n")
@@ -57,7 +58,7 @@ def test_a_failing_seed_is_told_small_kept_and_replayed(project: pytest.Pytester
     command = next(line.strip() for line in text.splitlines() if "--chaos-replay" in line)
     kept = json.loads((project.path / ".chaos.json").read_text("utf-8"))
     assert list(kept) == ["test_shop.py::test_till"]
-    replayed = run(project, *shlex.split(command)[1:])
+    replayed = run(project, *shlex.split(command)[2:])
     replayed.assert_outcomes(failed=1)
     assert "(replayed)" in replayed.stdout.str()
     again = run(project)
@@ -202,15 +203,15 @@ def test_the_command_is_for_the_folder_in_which_one_stands(
     monkeypatch.chdir(below)
     result = run(project, "--rootdir", str(project.path), "../test_shop.py")
     result.assert_outcomes(failed=1)
-    (command,) = {line.strip() for line in result.stdout.lines if line.strip().startswith("pytest ")}
-    assert command.startswith("pytest ../test_shop.py::test_till --chaos-replay tw1:")
-    run(project, "--rootdir", str(project.path), *shlex.split(command)[1:]).assert_outcomes(failed=1)
+    (command,) = {line.strip() for line in result.stdout.lines if "--chaos-replay" in line}
+    assert command.startswith("PYTHONHASHSEED=0 pytest ../test_shop.py::test_till --chaos-replay tw1:")
+    run(project, "--rootdir", str(project.path), *shlex.split(command)[2:]).assert_outcomes(failed=1)
 
 
 def test_what_several_processes_keep_at_once_is_kept(tmp_path: Path) -> None:
     file = tmp_path / "kept.json"
     for number in range(3):
-        arenas = Arenas(None, None, file, str)
+        arenas = Arenas(None, None, file, tmp_path, str)
         assert arenas.save(Replay(test="a", seed=number, within=1.0)) == ""
         assert arenas.save(Replay(test="b", seed=number, within=1.0)) == ""
     assert [len(runs) for runs in json.loads(file.read_text("utf-8")).values()] == [3, 3]
@@ -223,3 +224,53 @@ def test_what_was_come_to_is_in_the_report_of_the_test(project: pytest.Pytester)
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["chaos: test_shop.py::test_till: 0 of 2, at most * failed; * faults struck"])
     assert 'name="chaos" value="0 of 2, at most' in (project.path / "results.xml").read_text("utf-8")
+
+
+SETS: Final = """
+import trio
+from treewarden.agents import Agent
+from treewarden.topologies import child, tree
+from treewarden.topologies.chaos import chaos
+
+
+class Idle(Agent[None]):
+    pass
+
+
+@chaos(seeds=1, within=1.0)
+async def test_order(world):
+    await world.start(tree(child(Idle)))
+    texts = {{"one", "two", "three", "four", "five", "six", "seven"}}
+    world.fail("the order", " ".join({order}))
+"""
+
+
+def test_the_order_of_sets_is_told_apart_and_said_in_the_command(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    project.makepyfile(test_shop=SETS.format(order="texts"))
+    text = run(project).stdout.str()
+    assert (
+        "outside of the seed: the order of a set of texts decides too; sort it, or say which with PYTHONHASHSEED"
+        in text
+    )
+    assert re.search(r"^E? *PYTHONHASHSEED=0 pytest test_shop.py::test_order --chaos-replay tw1:", text, re.MULTILINE)
+    project.makepyfile(test_shop=SETS.format(order="sorted(texts)"))
+    (project.path / ".chaos.json").unlink()
+    text = run(project).stdout.str()
+    assert "set of texts" not in text
+    assert re.search(r"^E? *pytest test_shop.py::test_order --chaos-replay tw1:", text, re.MULTILINE)
+
+
+def test_one_that_fails_in_no_other_order_has_no_line_to_replay(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    project.makepyfile(
+        test_shop=SETS.format(order="texts")
+        + "    world.breaches.clear() if __import__('os').environ.get('PYTHONHASHSEED') else None\n"
+    )
+    text = run(project).stdout.str()
+    assert "the order of a set of texts decides too" in text
+    assert "--chaos-replay" not in text
