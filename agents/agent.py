@@ -55,6 +55,8 @@ class Agent(Generic[S]):
     repeated: ClassVar[tuple[Repeated, ...]] = ()
     born_asleep: ClassVar[bool] = True
     """Without `on_start`, body or ticks: it has nothing to do before its first message."""
+    ends_at_once: ClassVar[bool] = True
+    """Without `on_stop`: it has nothing to do at its end."""
 
     life: Life
     """Set before `on_start`, or before the first message of an agent that sleeps until then; absent in `__init__`."""
@@ -66,6 +68,7 @@ class Agent(Generic[S]):
         cls.plain = plain_ones(cls.handlers)
         cls.handled = frozenset(cls.handlers)
         cls.born_asleep = not (cls.repeated or overrides(cls, "on_start") or overrides(cls, "run"))
+        cls.ends_at_once = not overrides(cls, "on_stop")
         _tell_of_attributes(cls)
 
     # -- what a subclass may define

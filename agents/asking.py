@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
+from trio.lowlevel import Abort, Task, reschedule
 
 from .core.message import Envelope, asks_itself
 from .core.path import Path
@@ -32,6 +32,7 @@ class Answer:
         self.known = False
         self.reply: tuple[Any, BaseException | None] = (None, None)
         self.task: Task | None = None
+        """Who is parked until the answer is known, if it is not."""
         if asking is not None:
             if asking.waiting_on is None:
                 asking.waiting_on = []
@@ -66,19 +67,14 @@ class Answer:
             self.asking.waiting_on[self.asking.waiting_on.index(self.slot)] = slot
         self.slot, self.envelope = slot, envelope
 
-    async def wait(self) -> None:
-        """Wait until the answer is known. A checkpoint only if it has to wait."""
-        if not self.known:
-            self.task = current_task()
-            await wait_task_rescheduled(self._abort)
-
     def _wake(self) -> None:
         task = self.task
         self.leave()  # at once: by the time that the task runs, whoever answered may be handling what asks the asker
         if task is not None:
             reschedule(task, WAKE)
 
-    def _abort(self, _: object) -> Abort:
+    def abort(self, _: object) -> Abort:
+        """What trio calls when the task that waits here is cancelled."""
         self.task = None
         return Abort.SUCCEEDED
 

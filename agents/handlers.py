@@ -43,6 +43,7 @@ TAKEN: Final = {  # by every agent; and what for
     "handled": _FOUND,
     "repeated": _FOUND,
     "born_asleep": _FOUND,
+    "ends_at_once": _FOUND,
     "life": "the incarnation that it is",
     "path": "its address",
     "ref": "references to others",

@@ -250,8 +250,7 @@ class Mailbox(Intake):
 
     def forget_orders(self) -> None:
         """Drop control traffic and ticks: they were for an incarnation that has ended."""
-        self._control = None
-        self.drop_due()
+        self._control = self._due = None
 
     def close(self, error: AgentStopped) -> list[object]:
         """End for good: senders that wait get an error like `error`; returns what was left, in order."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import trio
-from trio.lowlevel import checkpoint_if_cancelled
+from trio.lowlevel import checkpoint_if_cancelled, current_task, wait_task_rescheduled
 
 from .asking import Answer, crowd, no_room, refuse_cycle
 from .audience import Audience, Receivers
@@ -217,7 +217,7 @@ class Ref:
                 await traffic.pace()
                 return served[0]
             if served is None:
-                if slot.sure and priority is _NORMAL:
+                if priority is _NORMAL and (slot.sure or slot.look_for_room()):
                     slot.put_plain(envelope)
                 else:
                     await self._put(answer, deadline)
@@ -242,9 +242,11 @@ class Ref:
                 await traffic.pace()
             else:
                 bucket = traffic.limit(answer, answer.envelope.deadline)
-                await answer.wait()
+                answer.task = current_task()
+                await wait_task_rescheduled(answer.abort)  # here: one coroutine more would be a tenth of a wait
         finally:
-            answer.leave()
+            if not answer.known:
+                answer.leave()
             if bucket is not None:
                 bucket.pop(answer, None)
         value, error = answer.reply

@@ -11,14 +11,14 @@ import trio
 from trio.lowlevel import current_task, wait_task_rescheduled
 
 from .agent import overrides
-from .core.exit import Exit, Failed, Failure, Finished, Stopped, alone, describe
+from .core.exit import Exit, Failed, Finished, Stopped, alone, describe, failed_by
 from .core.message import Envelope
 from .errors import Stop
 from .handling import bear, call, finish, handle, unwrap
 from .life import Life, Tick
 from .mailbox import Leave
 from .orders import Begun, BodyEnded, CheckpointDue, Raised, RunAgain, StopAsked, StopOrder
-from .serving import Serve
+from .serving import serve
 from .settle import keep, rate_limit_of, settle_beside, throttle
 from .slice import LOOK_EVERY, Slice
 from .slot import current_turn
@@ -61,8 +61,7 @@ async def run_agent(life: Life) -> Exit:
 def failed(life: Life, error: Exception) -> Failed:
     """The exit of a life that `error` has ended."""
     life.error = error
-    life.turn.drop()
-    return Failed(_failure(life, error))
+    return _failed_by(life, error)
 
 
 async def _wind_up(life: Life) -> None:
@@ -126,7 +125,7 @@ async def handle_messages(life: Life) -> Exit | None:
     leave = Leave(slot, task)
     light, durable = life.light and not life.outlet, slot.durable
     if light and type(agent).plain:
-        slot.serve = Serve(life, task.context)
+        slot.serve = serve
     arrived, next_ones, alone = slot.arrived, slot.next_ones, slot.mail is slot
     share = Slice(life.rounds)
     while True:
@@ -157,6 +156,9 @@ async def handle_messages(life: Life) -> Exit | None:
                         result = handler(agent, item)
                     except Exception as error:
                         if not bear(life, item, error):
+                            if not life.cancellable:
+                                del leave, share  # the traceback holds on to this frame
+                                return failed(life, error)
                             raise
                     else:
                         if (
@@ -359,10 +361,10 @@ async def _let_body_end(life: Life) -> Exit | None:
         slot.resume("stopping")
 
 
-def _failure(life: Life, error: Exception) -> Failure:
+def _failed_by(life: Life, error: Exception) -> Failed:
     busy = life.slot.busy if life.slot.agent is life.agent else None
-    if isinstance(busy, Envelope):
-        return describe(error, message=busy.id or None, message_kind=type(busy.body).__qualname__)
+    if type(busy) is Envelope:
+        return failed_by(error, busy.id or None, type(busy.body).__qualname__)
     if isinstance(busy, Tick):
-        return describe(error, message_kind=busy.kind)
-    return describe(error, message_kind=None if busy is None else type(busy).__qualname__)
+        return failed_by(error, None, busy.kind)
+    return failed_by(error, None, None if busy is None else type(busy).__qualname__)

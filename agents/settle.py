@@ -44,7 +44,8 @@ def settle(life: Life, item: object, result: Any = None, timers: tuple[Due, ...]
         life.warden.recorded(tuple(turn.events))
     slot.handled += 1
     slot.busy = None
-    turn.clear()
+    if turn.events or turn.outgoing or turn.asked:
+        turn.clear()
     if type(item) is Envelope and item.reply is not None:
         item.reply(result, None)
 
@@ -122,7 +123,7 @@ def rate_limit_of(error: BaseException) -> RateLimited | None:
         return error
     try:
         response = getattr(error, "response", None)
-        if getattr(response, "status_code", None) != 429:
+        if response is None or getattr(response, "status_code", None) != 429:
             return None
         from .core.retry_after import retry_after  # with the first 429
 

@@ -68,7 +68,8 @@ class Acting:
         try:
             self._children.account_for(child, crash)
             life.lost = None
-            return self._restarts.begin(child, crash.restart.scope, crash.restart.after)
+            restart = crash.restart
+            return self._restarts.begin(child, restart.scope, restart.after, has_turn=restart.after <= 0)
         finally:
             if begins:
                 common.write_gathered()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from treewarden.agents.core.exit import Failed, Failure
@@ -13,7 +13,7 @@ from .child import Child
 from .common import Common
 from .core import incident as incidents
 from .core.action import action_name
-from .core.decision import Decision, FirstRestart, Policy, attempt_of, is_paced
+from .core.decision import Decision, Policy, attempt_of, is_paced
 from .core.fallback import checked, lets_live
 from .core.first_crash import FirstCrash, folded
 from .core.history import EMPTY, NO_RESTARTS
@@ -50,13 +50,14 @@ class AtOnce:
         self._window = NOTHING_SEEN
         self._crashes: tuple[FirstCrash, ...] = ()
         """Those that neither of the two knows yet."""
-        self.adopt(spec, policy, actions)
         self._common = common
         self._reported: dict[Path, set[str]] = {}
+        self.adopt(spec, policy, actions)
 
     def adopt(self, spec: SupervisorSpec, policy: Policy | None, actions: Mapping[str, NamedAction]) -> None:
         """Go by new flags from now on."""
-        self._fold()  # by the old ones
+        if self._crashes:
+            self._fold()  # by the old ones
         self.spec = spec
         self.policy = checked(ladder() if policy is None else policy)
         self.actions = actions
@@ -74,9 +75,9 @@ class AtOnce:
 
     def first_crash(self, child: Child, life: AgentLife, siblings: tuple[str, ...]) -> FirstCrash | None:
         """The end of this life, answered and remembered, if it is the crash of a healthy child, and nothing else is to
-        be seen. None: `decide` has to look at it, and nothing was done."""
+        be seen; a restart at once has its turn. None: `decide` has to look at it, and nothing was done."""
         common, exit, spec, lost = self._common, life.exit, child.spec, life.lost
-        first, crashes, intensity = self._first, self._crashes, self.spec.restarts
+        first, crashes, intensity, history = self._first, self._crashes, self.spec.restarts, self._history
         if (
             first is None
             or type(exit) is not Failed
@@ -84,7 +85,7 @@ class AtOnce:
             or child.incident is not None
             or child.decision is not None
             or len(crashes) >= _UNFOLDED
-            or self._history.count + len(crashes) >= intensity.max_restarts
+            or (0 if history is NO_RESTARTS else history.count) + len(crashes) >= intensity.max_restarts
             or spec.restarts is not None
             or spec.restart is _TEMPORARY
             or common.deployed
@@ -96,14 +97,20 @@ class AtOnce:
         failure = exit.failure
         if failure.message or failure.after is not None or failure.parts or failure.type in _NO_CRASH:
             return None
-        restart = first(failure)
+        restart = first.first(failure)
+        if restart is None:
+            return None
         now = common.clock.now()
-        if self.is_paced and common.pace.wait(now):
+        wait = common.pace.wait(now)
+        if wait and self.is_paced:
+            return None
+        if (crashes or self._window is not NOTHING_SEEN) and self._seen_lately(failure, child, now):
             return None
         uptime = now - life.started_at
-        if restart is None or self._seen_lately(failure.fingerprint or failure.type, child, now):
-            return None
         spread, strategy = common.random.random(), self.spec.strategy
+        answer = restart(spec, strategy, spread)
+        if answer.after <= 0 and not wait:
+            common.pace.begin(now)
         crash = FirstCrash(
             child.path,
             now,
@@ -119,27 +126,26 @@ class AtOnce:
             self.policy,
             intensity,
             self.actions,
-            self._history,
+            history,
             self._window,
             crashes,
             common.outcomes,
             common.challenger,
             spread,
-            restart(spec, strategy, spread),
+            answer,
             None if lost is None else type(lost.body if type(lost) is Envelope else lost).__qualname__,
         )
         self._crashes = (*crashes, crash)
         child.decision = crash
         return crash
 
-    def _seen_lately(self, trouble: str, child: Child, now: float) -> bool:
+    def _seen_lately(self, failed: Failure, child: Child, now: float) -> bool:
         """Whether somebody else was in this trouble within the window."""
+        trouble = failed.fingerprint or failed.type
         for crash in self._crashes:
             failure = crash.exit.failure
             if (failure.fingerprint or failure.type) == trouble and crash.path != child.path:
                 return True
-        if self._window is NOTHING_SEEN:
-            return False
         return bool(self._window.alike(trouble, now).keys() - {child.spec.id})
 
     def let_live(self, child: Child, signal: Reported, siblings: tuple[str, ...]) -> tuple[LetLive, float] | None:
@@ -214,9 +220,9 @@ class AtOnce:
         return found
 
 
-def _first_of(policy: Policy) -> Callable[[Failure], FirstRestart | None] | None:
-    """What the policy answers first crashes with, if that needs no look at the whole case."""
-    return policy.first if type(policy) is Ladder or type(policy) is Otp else None  # not of classes made from these
+def _first_of(policy: Policy) -> Ladder | Otp | None:
+    """The policy, if it answers first crashes without a look at the whole case."""
+    return policy if type(policy) is Ladder or type(policy) is Otp else None  # not of classes made from these
 
 
 def _says(policy: Policy) -> bool:

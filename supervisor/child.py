@@ -9,7 +9,7 @@ import trio
 from attrs import field
 
 from treewarden.agents.core.exit import Exit, Failure
-from treewarden.agents.core.lifecycle import SlotEvent, SlotState, advance
+from treewarden.agents.core.lifecycle import NEXT, SlotEvent, SlotState, advance
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import define
@@ -121,7 +121,8 @@ class Child:
         return self.incident is not None or self.decision is not None
 
     def move(self, event: SlotEvent) -> None:
-        self.state = advance(self.state, event)
+        state = NEXT.get((self.state, event))
+        self.state = advance(self.state, event) if state is None else state
 
     def lift(self) -> None:
         """A new life is about to begin: it is not held, and intake is closed only as long as somebody will open it."""

@@ -119,15 +119,18 @@ class Children(Roster):
         slot = child.slot
         assert slot is not None
         child.void()
-        if slot.paused:
+        if not slot.simple and slot.paused:
             child.lift()
         child.note = ""
         child.move(_START)
         if slot.closed is not None:
             slot.reopen()
-        life = AgentLife(child, self._parent, child.lives + 1)
-        child.current = life
-        return self._started(child, self._born(child, life, life.start_asleep()), asked=asked)
+        life = child.current = AgentLife(child, self._parent, child.lives + 1)
+        outcome = life.start_asleep()
+        child.error = life.error
+        if outcome is None:
+            child.lives, child.last = life.number, life.serial
+        return self._started(child, outcome, asked=asked)
 
     def _started(self, child: Child, outcome: Failure | Ignore | None, *, asked: bool = False) -> Failure | None:
         if outcome is None:

@@ -105,6 +105,7 @@ class Common:
     over: bool = field(default=False, init=False)
     """The tree has ended: messages that are on disk by now are for the next process."""
     outage: Outage = field(init=False)
+    _epoch: int = field(default=0, init=False)
     _dependencies: Dependencies | None = field(default=None, init=False)
     _outcomes: Outcomes | None = field(default=None, init=False)
     _challenger: Challenger | None = field(default=None, init=False)
@@ -205,7 +206,9 @@ class Common:
         return f"{self.journal.opened.tree}-{row}"
 
     def incident_id(self) -> str:
-        return f"{self.journal.opened.epoch}.{next(self.incidents)}"
+        if not self._epoch:
+            self._epoch = self.journal.opened.epoch
+        return f"{self._epoch}.{next(self.incidents)}"
 
     def note(self, *events: Event) -> None:
         """Append events; they become facts with the next group commit, in this order."""

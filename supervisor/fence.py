@@ -9,7 +9,7 @@ from typing import Any, Final
 import trio
 from attrs import evolve
 
-from treewarden.agents.agent import Agent, is_agent_class, made_by, overrides
+from treewarden.agents.agent import Agent, made_by, overrides
 from treewarden.agents.core.durability import Message
 from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe, leaves
 from treewarden.agents.core.message import Envelope
@@ -47,10 +47,11 @@ class AgentLife(AgentWarden):
 
     def __init__(self, child: Child, parent: Parent, number: int, serial: int = 0) -> None:
         Incarnation.__init__(self, child, parent, number, serial)
-        assert child.slot is not None
-        assert isinstance(child.spec, ChildSpec)
-        self._slot = child.slot
-        self.spec = child.spec
+        slot, spec = child.slot, child.spec
+        assert slot is not None
+        assert isinstance(spec, ChildSpec)
+        self._slot = slot
+        self.spec = spec
         self._helpers = None
         self.gone = False
         """Its task has ended too."""
@@ -60,7 +61,7 @@ class AgentLife(AgentWarden):
         self._life: Life | None = None
         self._last_moment: Alarm | None = None
         self._running = False
-        self.limit = self.spec.progress_within
+        self.limit = spec.progress_within
         self.stalled_on: object = None
         """The work that it was last said to hang on."""
 
@@ -90,17 +91,18 @@ class AgentLife(AgentWarden):
 
     def start_asleep(self) -> Failure | None:
         """Bring an agent to life that has nothing to do before its first message: without a task, unless one waits."""
+        slot, spec = self._slot, self.spec
         try:
-            self._make()
+            self._move_in(made_by(spec.agent, spec.args))
         except BaseException as error:
             if is_for_above(error):
                 raise
             self.error = error
             return evolve(describe(error), unborn=True)
-        if self._slot.has_work:
+        if (slot.simple and slot.arrived) or slot.has_work:
             self._rouse()
         else:
-            self._slot.rouse = self._rouse
+            slot.rouse = self._rouse
         return None
 
     def go_on_asleep(self, agent: Agent[Any], since: float) -> None:
@@ -224,7 +226,7 @@ class AgentLife(AgentWarden):
         life, heir = self._life, None
         assert life is not None
         try:
-            if life.light and not overrides(life.agent, "on_stop"):
+            if life.light and type(life.agent).ends_at_once:
                 life.cancellable = False
                 try:
                     exit = await handle_messages(life)
@@ -339,7 +341,7 @@ class AgentLife(AgentWarden):
         Whoever calls this knows, so it is not told to the parent.
         """
         life = self._life
-        if self._running or (life is not None and overrides(life.agent, "on_stop")) or (drain and self._slot.has_work):
+        if self._running or (life is not None and not type(life.agent).ends_at_once) or (drain and self._slot.has_work):
             return False
         self._finish(Stopped(reason), tell=False)
         return True
@@ -371,4 +373,4 @@ class AgentLife(AgentWarden):
 def is_born_asleep(agent: Callable[..., Any]) -> bool:
     """Whether an agent needs no task before its first message: no `on_start`, body or ticks. A function that makes
     agents may make any."""
-    return is_agent_class(agent) and agent.born_asleep
+    return isinstance(agent, type) and issubclass(agent, Agent) and agent.born_asleep

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
-from treewarden.agents.agent import Agent, is_agent_class, overrides
+from treewarden.agents.agent import Agent, is_agent_class
 from treewarden.agents.core.durability import Volatile
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.values import define
@@ -57,5 +57,5 @@ def may_sleep(spec: Spec) -> bool:
         return False
     plain = not (spec.significant or spec.outlet or spec.uses) and spec.overload is None and spec.intake is None
     plain = plain and not spec.limits
-    at_rest = spec.agent.born_asleep and not overrides(spec.agent, "on_stop")
+    at_rest = spec.agent.born_asleep and spec.agent.ends_at_once
     return plain and at_rest and isinstance(spec.mailbox.durability, Volatile) and isinstance(spec.shutdown, Grace)

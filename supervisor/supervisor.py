@@ -240,15 +240,14 @@ class Supervisor(AtNeed):
 
         The end of an agent, and the start of a dynamic one, are handled at once while the loop has nothing to do.
         """
-        if self.exit is not None and isinstance(item, Call):
+        loop = None if self.busy else self._queue.reader
+        if loop is not None and type(item) is AgentLife:
+            self._handle_at_once(loop, self._account_for, item)
+        elif self.exit is not None and isinstance(item, Call):
             item.refuse(self.path, self.exit)
-        elif self.busy or self._queue.reader is None:
-            self._queue.put(item)
-        elif type(item) is AgentLife:
-            self._handle_at_once(self._queue.reader, self._account_for, item)
-        elif isinstance(item, Call) and item.what == "start_dynamic":
+        elif loop is not None and isinstance(item, Call) and item.what == "start_dynamic":
             self._answering = item
-            self._handle_at_once(self._queue.reader, start_dynamic, self, item)
+            self._handle_at_once(loop, start_dynamic, self, item)
         else:
             self._queue.put(item)
 
@@ -370,11 +369,12 @@ class Supervisor(AtNeed):
         return child.current is life and self.children.get(child.spec.id) is child
 
     def _account_for(self, life: AgentLife | Supervisor) -> Rest:
-        if not self._is_current(life):
-            return None
         child = life.child
-        child.error = life.error
-        self.remember_error(child)
+        if child.current is not life or self.children.entry(child.spec.id) is not child:
+            return None
+        error = child.error = life.error
+        if error is not None:
+            self.errors.append(error)
         if type(life) is AgentLife:
             rest = self.acting.answer_at_once(child, life)
             if rest is not False:

@@ -139,13 +139,20 @@ def fingerprint(kind: str, places: tuple[str, ...]) -> str:
 
 def describe(error: BaseException, *, message: MessageId | None = None, message_kind: str | None = None) -> Failure:
     """Turn an exception into a `Failure`. A group is flattened into `parts`; leaves of one type give it their type."""
+    return failed_by(error, message, message_kind).failure
+
+
+def failed_by(error: BaseException, message: MessageId | None, message_kind: str | None) -> Failed:
+    """The exit of whoever raised this, as `describe` tells it. Whoever fails as before gets the value of before."""
     text = _text(error)
     way = _way_of(error)
     after = _retry_after(error)
     told, last = way.told, way.last
     plain = message is None and error.__cause__ is None and error.__context__ is None and not isinstance(error, _GROUP)
-    if plain and last is not None and last.text == text and last.message_kind == message_kind and last.after == after:
-        return last
+    if plain and last is not None:
+        known = last.failure
+        if known.text == text and known.message_kind == message_kind and known.after == after:
+            return last
     kind, mark = told.kind, told.fingerprint
     parts: tuple[Failure, ...] = ()
     if isinstance(error, _GROUP):
@@ -153,10 +160,10 @@ def describe(error: BaseException, *, message: MessageId | None = None, message_
         kinds = {part.type for part in parts}
         kind, mark = kinds.pop() if len(kinds) == 1 else kind, parts[0].fingerprint
     trace = f"{told.kind}: {text}\n{told.trace}{_causes(error)}"
-    failure = Failure(kind, text, mark, told.where, message, message_kind, trace, after, False, parts)
+    exit = Failed(Failure(kind, text, mark, told.where, message, message_kind, trace, after, False, parts))
     if plain and len(text) <= _SHORT:
-        way.last = failure
-    return failure
+        way.last = exit
+    return exit
 
 
 def leaves(error: BaseException) -> list[BaseException]:
@@ -199,7 +206,7 @@ class _Way:
         self.told = told
         self.codes = codes
         """Held on to, so that no other code gets the id of one of them."""
-        self.last: Failure | None = None
+        self.last: Failed | None = None
         """What came of it last, without a message of its own: what crashes again mostly says the same."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["SlotEvent", "SlotState", "advance"]
+__all__ = ["NEXT", "SlotEvent", "SlotState", "advance"]
 
 
 class SlotState(StrEnum):
@@ -41,7 +41,7 @@ class SlotEvent(StrEnum):
 
 _S: Final = SlotState
 _E: Final = SlotEvent
-_TABLE: Final[dict[tuple[SlotState, SlotEvent], SlotState]] = {
+NEXT: Final[dict[tuple[SlotState, SlotEvent], SlotState]] = {
     (_S.DOWN, _E.START): _S.STARTING,
     (_S.DOWN, _E.DELAY): _S.RESTARTING,
     (_S.DOWN, _E.HOLD): _S.HELD,
@@ -63,11 +63,12 @@ _TABLE: Final[dict[tuple[SlotState, SlotEvent], SlotState]] = {
     (_S.HELD, _E.HOLD): _S.HELD,
     (_S.HELD, _E.DELAY): _S.RESTARTING,
 }
+"""What `advance` goes by."""
 
 
 def advance(state: SlotState, event: SlotEvent) -> SlotState:
     """The state after `event`. Raises `ValueError` for an event that cannot happen there: that is a bug of ours."""
     try:
-        return _TABLE[state, event]
+        return NEXT[state, event]
     except KeyError:
         raise ValueError(f"a slot that is {state.value} cannot see '{event.value}'") from None

@@ -138,6 +138,11 @@ class Pace:
         """Seconds until the next restart may begin; nothing is taken."""
         return 0.0 if self.bucket is None or self.due <= now else self.bucket.wait(self.due, now)
 
+    def begin(self, now: float) -> None:
+        """Take the place of a restart that has not to `wait`, and begins now."""
+        if self.bucket is not None:
+            self.due = self.bucket.taken(self.due, now)
+
     def take(self, now: float, *, bound: bool = True) -> float:
         """Take the place of one restart, and return the seconds until then. One that is not bound begins at once."""
         bucket = self.bucket

@@ -151,11 +151,12 @@ class RestartBucket:
 
     def wait(self, due: float, now: float) -> float:
         """Seconds until the next restart may begin."""
-        return max(0.0, due - (self.holds - 1) * self.every - now)
+        wait = due - (self.holds - 1) * self.every - now
+        return wait if wait > 0.0 else 0.0
 
     def taken(self, due: float, now: float) -> float:
         """`due` after one more that was asked for `now`, and begins when `wait` is over."""
-        return max(due, now) + self.every
+        return (due if due > now else now) + self.every
 
     def describe(self) -> str:
         """`at most 1000 restarts at once in the whole tree, then one every 0.01 s`."""

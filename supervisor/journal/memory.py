@@ -131,8 +131,9 @@ class MemoryJournal:
         self._entered = False
 
     def submit(self, commit: Commit, then: Then) -> None:
-        if type(commit) is Quiet and self._entered:
-            self._append_quiet(commit)
+        if type(commit) is Quiet and self._entered:  # nothing keeps facts alone from being appended
+            account = commit.account
+            self._append(commit.events if account is None else (commit,) * account.count)
             return
         try:
             self._apply(commit)
@@ -310,11 +311,6 @@ class MemoryJournal:
                 del self._replies[id]
         for timer in commit.timers:
             self._slot(timer.path).timers[timer.name] = timer.at
-
-    def _append_quiet(self, commit: Quiet) -> None:
-        """Facts alone, which nothing keeps from being appended, and are not worked out for it."""
-        account = commit.account
-        self._append(commit.events if account is None else (commit,) * account.count)
 
     def _append(self, events: tuple[tuple[float, Event], ...] | tuple[Commit, ...]) -> None:
         if events:

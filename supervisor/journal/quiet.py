@@ -42,6 +42,7 @@ class Quiet(Commit):
     """A commit of `events` and nothing else."""
 
     __setattr__ = object.__setattr__  # filled by the functions below and by nobody else
+    __delattr__ = object.__delattr__  # without which CPython looks the other one up each time
 
     account: Telling | Dated | None
     """What `events` are worked out from, while nobody has looked at them."""
@@ -71,7 +72,7 @@ def facts(events: tuple[tuple[float, Event], ...]) -> Commit:
     """A quiet commit of these."""
     commit = object.__new__(Quiet)
     commit.account = None
-    object.__setattr__(commit, "events", events)
+    commit.events = events  # pyright: ignore[reportAttributeAccessIssue]
     return commit
 
 
@@ -86,5 +87,6 @@ def dated_later(account: Dated) -> Commit:
 def told_later(at: float, account: Telling) -> Commit:
     """A quiet commit of what `account` tells: a journal that has to keep it as it is now looks at its `events`."""
     commit = object.__new__(Quiet)
-    commit.__dict__.update(account=account, at=at)
+    commit.account = account
+    commit.at = at
     return commit

@@ -17,6 +17,7 @@ from treewarden.agents.core.exit import (
     Stopped,
     alone,
     describe,
+    failed_by,
     fingerprint,
     is_clean,
     leaves,
@@ -234,6 +235,7 @@ def test_a_recursion_is_told_and_not_remembered() -> None:
 def test_what_fails_as_it_did_before_is_the_same_value() -> None:
     first = describe(raised(unlucky), message_kind="Add")
     assert describe(raised(unlucky), message_kind="Add") is first
+    assert failed_by(raised(unlucky), None, "Add") is failed_by(raised(unlucky), None, "Add")
 
 
 def test_whatever_differs_is_told_anew() -> None:
@@ -270,4 +272,4 @@ def test_a_long_text_is_not_remembered() -> None:
     text = "x" * 1_000
     made = _made(f"def made():\n    raise ValueError({text!r})\n")
     assert describe(raised(made)) == describe(raised(made))
-    assert all(way.last is None or len(way.last.text) < 1_000 for way in _KNOWN.values())
+    assert all(way.last is None or len(way.last.failure.text) < 1_000 for way in _KNOWN.values())

@@ -119,3 +119,17 @@ def _spec() -> Any:
     from .cases import SPEC, nothing
 
     return evolve(SPEC, variants={"old": object}, actions={"warm_up": NamedAction(nothing)})
+
+
+@given(used=st.integers(0, 3), now=st.floats(0, 100))
+def test_beginning_where_nobody_has_to_wait_is_taking(used: int, now: float) -> None:
+    one, other, none = Pace(RestartBucket(4, 2.0)), Pace(RestartBucket(4, 2.0)), Pace(None)
+    for _ in range(used):
+        one.take(0.0)
+        other.take(0.0)
+    assert one.wait(now) == 0.0
+    one.begin(now)
+    assert other.take(now) == 0.0
+    assert one.due == other.due
+    none.begin(now)
+    assert none.due == EMPTY
