@@ -124,8 +124,14 @@ class Child:
         state = NEXT.get((self.state, event))
         self.state = advance(self.state, event) if state is None else state
 
+    def says(self, note: str) -> None:
+        """What an operator should know, unless that is still the question over which it is held."""
+        if not self.held_over and self.state is not SlotState.HELD:
+            self.note = note
+
     def lift(self) -> None:
         """A new life is about to begin: it is not held, and intake is closed only as long as somebody will open it."""
+        self.held_over = NOTHING
         if self.slot is not None and self.slot.paused:
             self.slot.resume("held")
             if self.throttled is None:

@@ -163,7 +163,7 @@ class Dependencies:
         self._note(name, broken, probe.path, 0.0, "one user tries")
         broken.handled = probe.slot.handled if probe.slot is not None else 0
         self._release(name, broken, probe)
-        probe.note = f"tries {name}"
+        probe.says(f"tries {name}")
         self._look_at(name, broken, self._common.clock.now() + _LOOK_EVERY)
 
     def _close(self, name: str, broken: _Broken, path: Path, why: str) -> None:
@@ -188,7 +188,7 @@ class Dependencies:
             self._delay(child, remaining + PROBE_WITHIN + _LOOK_EVERY)
             broken.delayed[child] = child.token
         if child.current is not None or pending:
-            child.note = _waits(name)
+            child.says(_waits(name))
 
     def _release(self, name: str, broken: _Broken, child: Child) -> None:
         if child.slot is not None:

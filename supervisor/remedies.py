@@ -62,11 +62,11 @@ class Remedies:
             child.throttled.cancel()
         child.throttled_over |= {over_what}
         child.throttled_until = until
-        child.note = f"throttled for {until - now:.3g} s"
+        child.says(f"throttled for {until - now:.3g} s")
 
         def over() -> None:
             self._open(child)
-            child.note = ""
+            child.says("")
 
         child.throttled = self._common.timers.at(until, over)
 
@@ -85,7 +85,7 @@ class Remedies:
         if ended & child.throttled_over:
             child.throttled_over -= ended
             if not child.throttled_over:
-                child.note = ""
+                child.says("")
                 self._open(child)
         if ended & child.held_over:
             child.held_over -= ended
@@ -160,7 +160,7 @@ class Remedies:
             self._supervisor.restarts.delay(child, seconds)
         elif child.current is not None:
             self.throttle(child, signal, seconds)
-        child.note = f"waits for {dependency}"
+        child.says(f"waits for {dependency}")
 
     # -- a variant
 

@@ -18,11 +18,16 @@ RULES = [
     Rule("reported:wet", "throttle"),
     Rule("reported:poor", "hold"),
     Rule("reported:sad", "hold"),
+    Rule("crash", "restart"),
 ]
 
 
 @frozen
 class Call: ...
+
+
+@frozen
+class Fail: ...
 
 
 class Caller(Agent[None]):
@@ -35,6 +40,11 @@ class Caller(Agent[None]):
     def call(self, message: Call) -> None:
         if self.waits:
             raise RateLimited(after=self.waits.pop())
+
+    @handles
+    async def fail(self, message: Fail) -> None:
+        await trio.sleep(5)
+        raise ValueError("told to")
 
 
 def desk(*waits: float) -> Blueprint:
@@ -103,3 +113,39 @@ async def test_a_person_may_at_any_time(autojump_clock: trio.testing.MockClock) 
         running.resume("a")
         await trio.sleep(1)
         assert running.ref("a").statistics().paused == ()
+
+
+async def test_what_a_person_is_asked_stays_to_be_read_until_it_is_answered(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    def note(running: Tree) -> str:
+        return running.snapshot()[0].note
+
+    async with open_tree(desk(5.0)) as running:
+        await say(running, "poor")
+        asked = note(running)
+        assert asked.startswith("held: ")
+        await say(running, "hot")
+        assert note(running) == asked, "that it is throttled as well is not what somebody has to do something about"
+        await trio.sleep(120)
+        assert running.ref("a").statistics().paused == ("held",)
+        assert note(running) == asked, "the throttle is over, and the question is not"
+        running.resume("a")
+        await trio.sleep(1)
+        assert note(running) == ""
+        running.ref("a").tell_nowait(Call())
+        await trio.sleep(1)
+        assert note(running).startswith("throttled for 5 s"), "from then on it says what it did before"
+
+
+async def test_a_new_life_is_not_held_and_says_what_is_to_be_said(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_tree(desk(5.0)) as running:
+        running.ref("a").tell_nowait(Fail())
+        await trio.sleep(1)
+        await say(running, "poor")
+        await trio.sleep(10)
+        assert running.ref("a").statistics().paused == ()
+        assert running.snapshot()[0].note == ""
+        running.ref("a").tell_nowait(Call())
+        await trio.sleep(1)
+        assert running.snapshot()[0].note.startswith("throttled for 5 s")
