@@ -24,7 +24,7 @@ from .canonical import dump, load
 from .large import LIMIT, Large, Place
 from .port import Survey
 
-__all__ = ["LIMIT", "SIZE", "Blobs", "chunks_of", "survey", "sweep", "used", "whole"]
+__all__ = ["LIMIT", "SIZE", "Blobs", "chunks_of", "stored_size", "survey", "sweep", "used", "whole"]
 
 SIZE: Final = "CASE WHEN body >= '@' AND body < 'A' THEN CAST(substr(body, 2) AS INTEGER) ELSE length(body) END"
 """Characters of a whole body, in SQL."""
@@ -175,6 +175,12 @@ def survey(connection: sqlite3.Connection) -> Survey:
             unused += 1
             unused_size += length
     return Survey(count=count, size=size, unused=unused, unused_size=unused_size)
+
+
+def stored_size(connection: sqlite3.Connection) -> int:
+    """Characters of all large values."""
+    (size,) = connection.execute("SELECT ifnull(sum(size), 0) FROM blobs").fetchone()
+    return size
 
 
 def sweep(connection: sqlite3.Connection, most: int) -> Survey:

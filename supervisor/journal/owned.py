@@ -17,7 +17,7 @@ from treewarden.agents.errors import CommitFailed, EpochLost, JournalDamaged, Jo
 from ..core.event import Event, EventsPruned
 from . import rows
 from .batch import Batch, EventRow, fold
-from .blobs import sweep
+from .blobs import stored_size, sweep
 from .place import Place, found_at
 from .port import Commit, Survey
 from .resting import follows, works_of
@@ -63,8 +63,9 @@ class OwnedFile:
         self._claim = claim
         self._name = str(claim.file)
         self._connection: sqlite3.Connection | None = None
-        self._grown = 0
-        """Characters of large values that were stored since it was last looked for what nobody holds."""
+        self._grown: int | None = None
+        """Characters of large values that were stored since it was last looked for what nobody holds; None: owners
+        before this one may have left some, and nobody has looked how many."""
         self._place: Place | None = None
         self.lost: JournalError | None = None
         """Why this process may not write any more. Nothing is written from then on."""
@@ -77,7 +78,7 @@ class OwnedFile:
         except BaseException as error:
             self._roll_back()
             self._disconnect()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, (sqlite3.Error, UnicodeDecodeError)):
                 raise unusable(error, self._name) from error
             raise
 
@@ -95,7 +96,7 @@ class OwnedFile:
             for commit in commits:
                 done.fail(commit, moved)
             return done
-        if self._grown > _SWEEP_AT:
+        if self._grown is not None and self._grown > _SWEEP_AT:
             with suppress(sqlite3.Error, JournalError):  # what is left lying there is no harm; it is tried again
                 self.sweep(_SWEEP_AT * 2)
         return done
@@ -218,10 +219,17 @@ class OwnedFile:
                 self._write_sound(commits[middle:], renew and not done.renewed, done)
         else:
             self._mark = batch.after
-            self._grown += batch.grown
+            if batch.grown:
+                self._grown = batch.grown + (self._left_before() if self._grown is None else self._grown)
             done.renewed |= renew
             done.outcomes.extend(batch.heads)
             done.events.extend(zip(batch.events, batch.facts, strict=True))
+
+    def _left_before(self) -> int:
+        """Characters of all large values, of which those before this owner may have left some that nobody holds."""
+        with suppress(JournalError):
+            return self.read(stored_size)
+        return 0
 
     def _write_sound(self, commits: Sequence[Commit], renew: bool, done: Written) -> None:
         """Write `commits` without those that rest on one that failed."""

@@ -72,7 +72,7 @@ class JournalFile:
         except BaseException as error:
             if connection is not None:
                 connection.close()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, (sqlite3.Error, UnicodeDecodeError)):
                 raise unusable(error, str(path)) from error
             raise
         return cls(path, connection, ProcfsTable() if processes is None else processes, still)

@@ -191,7 +191,7 @@ def identify(connection: sqlite3.Connection, file: str) -> int:
             "SELECT a.application_id, v.user_version, (SELECT count(*) FROM sqlite_schema)"
             " FROM pragma_application_id AS a, pragma_user_version AS v"
         ).fetchone()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise unusable(error, file) from error
     if (application, version, tables) == (0, 0, 0):
         return 0
@@ -205,8 +205,10 @@ def identify(connection: sqlite3.Connection, file: str) -> int:
     return version
 
 
-def unusable(error: sqlite3.Error, file: str) -> JournalError:
-    """What SQLite says about `file` when it cannot be used, for people."""
+def unusable(error: sqlite3.Error | UnicodeDecodeError, file: str) -> JournalError:
+    """What SQLite says about `file` when it cannot be used, for people. It may quote bytes that are no text."""
+    if isinstance(error, UnicodeDecodeError):
+        return JournalDamaged(f"{file} is damaged: {error.object.decode(errors='replace')}. Restore it from a copy")
     if isinstance(error, sqlite3.OperationalError):
         if os.path.isdir(file):
             return JournalError(f"{file} is a folder: name a file in it")

@@ -98,6 +98,18 @@ async def test_what_nobody_holds_goes_by_itself(file: pathlib.Path, monkeypatch:
         assert (await journal.recover(DESK)).state == evolve(state(29), body=body)
 
 
+async def test_what_processes_before_have_left_goes_too(file: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of them wrote as much as is looked for."""
+    monkeypatch.setattr(owned, "_SWEEP_AT", 500_000)
+    for number in range(12):
+        async with on_disk(file) as journal:
+            for document in "ab":
+                body = text({"number": number, "document": f"{document}{number}" * 35_000})
+                await journal.commit(Commit(states=(evolve(state(number), body=body),)))
+    count, unused, _ = sums(file)
+    assert (count - unused, unused < 9) == (1, True), (count, unused)
+
+
 def test_a_sweep_takes_what_nobody_holds_and_nothing_else() -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         migrate(connection, 0)

@@ -104,6 +104,18 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(file: pathlib.Path
     assert file.read_bytes() == before
 
 
+def test_a_damage_that_sqlite_quotes_is_called_damage(file: pathlib.Path) -> None:
+    """With bytes in it that are no text."""
+    opened(file)
+    raw = file.read_bytes()
+    place = raw.index(b") STRICT", raw.index(b"CREATE TABLE chunks")) + 3
+    file.write_bytes(raw[:place] + b"\xd4" + raw[place + 1 :])
+    with pytest.raises(JournalDamaged, match=r"tree\.db is damaged: malformed database schema \(chunks\)"):
+        opened(file)
+    with pytest.raises(JournalDamaged, match=r"tree\.db is damaged: malformed database schema \(chunks\)"):
+        JournalFile.open(file)
+
+
 def test_a_newer_schema_is_refused_and_left_alone(file: pathlib.Path) -> None:
     opened(file)
     with closing(sqlite3.connect(file)) as connection:

@@ -115,3 +115,19 @@ async def test_what_lies_behind_an_agent_does_not_slow_its_start(tmp_path: pathl
             assert held.state.settled == events
     assert steps[0] > 100
     assert steps[1] <= 1.05 * steps[0]
+
+
+@pytest.mark.parametrize("stored", STORED, ids=lambda file: file.name)
+async def test_commands_that_were_left_in_it_are_found(stored: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """The only table of which no stored file has rows: who writes them is never the owner."""
+    file = unpacked(stored, tmp_path)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        row = "VALUES (?, ?, 5.0, ?, ?, 1)"
+        connection.execute(f"INSERT INTO commands {row}", ("c-1", '{"v":1}', "waiting", ""))
+        connection.execute(f"INSERT INTO commands {row}", ("c-2", '{"v":1}', "taken", ""))
+        connection.execute(f"INSERT INTO commands {row}", ("c-3", '{"v":1}', "applied", "done"))
+    async with on_disk(file) as journal:
+        assert [(command.id, command.begun) for command in await journal.commands()] == [("c-1", False), ("c-2", True)]
+    with JournalFile.open(file) as reading:
+        assert reading.answer("c-3") == ("applied", "done")
+        assert not reading.check_rows().faults
