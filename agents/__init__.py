@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .agent import Agent, every, handles
     from .core.diagnosis import Diagnosis
     from .core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Message, Overflow, Volatile
+    from .core.ended import Ended
     from .core.exit import Exit, Failed, Failure, Finished, Stopped
     from .core.limiter import IntakeLimit
     from .core.loops import LoopLimit
@@ -79,6 +80,7 @@ __all__ = [
     "Diagnosis",
     "Durability",
     "DurabilityError",
+    "Ended",
     "EpochLost",
     "Exit",
     "Failed",
@@ -133,6 +135,7 @@ __getattr__ = on_demand(
     agent="Agent every handles",
     core__diagnosis="Diagnosis",
     core__durability="MESSAGE VOLATILE Checkpointed Durability MailboxSpec Message Overflow Volatile",
+    core__ended="Ended",
     core__exit="Exit Failed Failure Finished Stopped",
     core__limiter="IntakeLimit",
     core__loops="LoopLimit",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import typing
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeGuard, TypeVar, cast
 
 import trio
 
 from .core.diagnosis import Diagnosis
+from .core.ended import Ended
 from .core.exit import Exit
 from .core.label import Label
 from .core.message import Request
@@ -233,6 +234,15 @@ class Agent(Generic[S]):
         from .forwarding import forward
 
         await forward(self.life.turn, self.ref(to) if isinstance(to, str) else to, message)
+
+    def watch(self, to: Ref | str) -> AbstractAsyncContextManager[AsyncIterator[Ended]]:
+        """Every end of an incarnation of another slot from now on; of one that is down the last one comes at once.
+
+        For a helper (`start_soon`) or a body: a handler that waits for an end handles nothing else meanwhile. Promises
+        what `Tree.watch` does, for as long as this incarnation lives; a slot need not be told that it is watched, and
+        may be gone. Entering raises `NoSuchSlot`; `ConfigurationError` for text that is no path.
+        """
+        return self.life.watch(self.ref(to).path if isinstance(to, str) else to.path)
 
     def start_soon(self, work: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Run `work` beside the handlers; it is cancelled with the incarnation, and what it raises ends it."""

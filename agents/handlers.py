@@ -62,6 +62,7 @@ TAKEN: Final = {  # by every agent; and what for
     "stash": "putting messages aside",
     "unstash": "bringing them back",
     "forward": "handing on the message in hand",
+    "watch": "the ends of others",
     "start_soon": "work beside the handlers",
     "stop_requested": "the wish that it ends",
 }

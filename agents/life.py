@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
 
 import attrs
@@ -12,6 +13,7 @@ import trio
 
 from .agent import Agent, lookup, own_state
 from .core.durability import Volatile
+from .core.ended import Ended
 from .core.exit import Failure
 from .core.label import Label
 from .core.loops import Cycle, LoopLimit, Loops
@@ -56,6 +58,8 @@ class Warden(Protocol):
     def start_helper(self, work: Callable[..., Awaitable[Any]], *args: Any) -> None: ...
 
     def ref(self, path: Path) -> Ref: ...
+
+    def watch(self, path: Path) -> AbstractAsyncContextManager[AsyncIterator[Ended]]: ...
 
 
 _NO_TOKEN: Final = object()
@@ -260,6 +264,9 @@ class Life:
         if token != self._token and (self.loops is None or self.loops.is_new(token)):
             self._token = token
             self.slot.progress_at = self.clock.now()
+
+    def watch(self, path: Path) -> AbstractAsyncContextManager[AsyncIterator[Ended]]:
+        return self.warden.watch(path)
 
     def start_soon(self, work: Callable[..., Awaitable[Any]], *args: Any) -> None:
         self.warden.start_helper(self._help, work, args)

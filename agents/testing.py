@@ -5,7 +5,8 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, TypeAlias, TypeVar, cast, overload
 
 import trio
@@ -13,11 +14,12 @@ from attrs import define, field, frozen
 
 from .agent import Agent, overrides
 from .core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec, Volatile
+from .core.ended import Ended
 from .core.exit import Exit, Failure, Finished, Stopped
 from .core.loops import Cycle
 from .core.message import Envelope, MessageId, Priority, Request
 from .core.path import Path
-from .errors import NotHandled, Stop
+from .errors import ConfigurationError, NotHandled, Stop
 from .handling import handle
 from .life import Life, Tick
 from .ports import KEEP, Settled, Untouched
@@ -268,6 +270,9 @@ class _Watcher:
 
     def ref(self, path: Path) -> Ref:
         return Ref(path, self._find, self._traffic)
+
+    def watch(self, path: Path) -> AbstractAsyncContextManager[AsyncIterator[Ended]]:
+        raise ConfigurationError(f"{path}: one handler runs here, and no tree in which anybody could end")
 
     def _find(self, path: Path) -> Slot:
         slot = self._slots.get(path)

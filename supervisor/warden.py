@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import trio
 
+from treewarden.agents.core.ended import Ended
 from treewarden.agents.core.exit import Failure, describe, ends_process, leaves
 from treewarden.agents.core.loops import Cycle
 from treewarden.agents.core.message import Envelope
@@ -97,6 +99,11 @@ class AgentWarden(Incarnation):
 
     def ref(self, path: Path) -> Ref:
         return self.parent.common.registry.ref(path)
+
+    def watch(self, path: Path) -> AbstractAsyncContextManager[AsyncIterator[Ended]]:
+        from .watching import watch  # for those who do
+
+        return watch(self.parent.common, path)
 
     async def _help(self, scope: trio.CancelScope, work: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
         try:

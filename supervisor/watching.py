@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from treewarden.agents.core.ended import Ended
 from treewarden.agents.core.exit import KILLED, Exit, Failed, Finished, Stopped
 from treewarden.agents.core.path import Path
-from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import NoSuchSlot
 
 from .common import Common
@@ -21,24 +21,10 @@ from .journal.port import Commit, Journal, Record, Seq
 if TYPE_CHECKING:
     from .child import Child
 
-__all__ = ["Ended", "watch"]
+__all__ = ["watch"]
 
 _LOOKED_AT: Final = 5000
 """Events at the end of the journal in which the end of a slot is looked for that the tree does not have any more."""
-
-
-@frozen(kw_only=True)
-class Ended:
-    """One incarnation of a slot has ended: a committed fact."""
-
-    path: Path
-    incarnation: int
-    exit: Exit
-    """How. The result of a `Finished` is not kept."""
-    expected: bool
-    """Its supervisor had asked for it."""
-    uptime: float
-    """Seconds."""
 
 
 @asynccontextmanager

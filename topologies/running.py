@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
+from treewarden.agents.core.ended import Ended
 from treewarden.agents.core.label import Label
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import ROOT, Path
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from treewarden.supervisor.core.diff import Change
     from treewarden.supervisor.draining import Drained
     from treewarden.supervisor.pruning import CutPlan, Pruning
-    from treewarden.supervisor.watching import Ended
 
 __all__ = ["Tree"]
 
@@ -152,8 +152,8 @@ class Tree:
         """Append facts about the tree to its journal, with the next group commit: for what acts on it from outside."""
         self._common.note(*events)
 
-    def watch(self, path: str) -> AbstractAsyncContextManager[AsyncIterator[Ended]]:
-        """Every end of an incarnation at `path` from now on; of a slot that is down the last one comes at once.
+    def watch(self, to: Ref | str) -> AbstractAsyncContextManager[AsyncIterator[Ended]]:
+        """Every end of an incarnation at a ref or path from now on; of a slot that is down the last one comes at once.
 
         Any number may watch, as slowly as they like: each has a cursor on the journal, and only committed ends are
         told, none of them twice or left out. A supervisor can be watched as well as an agent, and so can a slot that
@@ -162,7 +162,7 @@ class Tree:
         """
         from treewarden.supervisor.watching import watch
 
-        return watch(self._common, _path(path))
+        return watch(self._common, to.path if isinstance(to, Ref) else _path(to))
 
     async def dead_letters(self, path: str | None = None, limit: int = 100) -> tuple[DeadRow, ...]:
         """Messages that were given up, the newest first: those of one slot, or of all.

@@ -75,6 +75,9 @@ class Watcher:
     def ref(self, path: Path) -> Ref:
         raise NotImplementedError
 
+    def watch(self, path: Path) -> Any:
+        raise NotImplementedError
+
 
 def life_of(agent: Agent[Any], clock: ManualClock, slot: Slot | None = None) -> Life:
     if slot is None:

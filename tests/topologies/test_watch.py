@@ -11,11 +11,13 @@ import trio.testing
 from attrs import frozen
 
 from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec
+from treewarden.agents.core.ended import Ended
 from treewarden.agents.core.exit import Failed, Finished, Stopped
 from treewarden.agents.core.message import Request
-from treewarden.agents.errors import NoSuchSlot, Stop
+from treewarden.agents.errors import AgentStopped, NoSuchSlot, Stop
+from treewarden.agents.testing import run_handler
 from treewarden.supervisor.core.spec import Intensity, RestartPolicy, Strategy
-from treewarden.supervisor.watching import Ended
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.running import Tree
@@ -167,3 +169,93 @@ async def test_what_was_never_there_is_refused(autojump_clock: CLOCK) -> None:
             with pytest.raises(NoSuchSlot):
                 async with running.watch(path):
                     raise AssertionError("the block must not begin")
+
+
+# -- by an agent
+
+
+@frozen
+class Mourn:
+    whom: str
+
+
+@frozen
+class Mourned(Request[tuple[str, ...]]):
+    pass
+
+
+@frozen
+class Seen:
+    what: str
+
+
+class Widow(Agent[tuple[str, ...]]):
+    """Watches from a helper, which tells it what it sees."""
+
+    state = ()
+
+    @handles
+    def mourn(self, message: Mourn) -> None:
+        self.start_soon(self.look, message.whom)
+
+    async def look(self, whom: str) -> None:
+        async with self.watch(whom) as watched:
+            async for ended in watched:
+                await self.ref(self.path).tell(Seen(f"{ended.path} {ended.incarnation} {type(ended.exit).__name__}"))
+
+    @handles
+    def seen(self, message: Seen) -> None:
+        self.state = (*self.state, message.what)
+
+    @handles
+    def mourned(self, message: Mourned) -> tuple[str, ...]:
+        return self.state
+
+    @handles
+    async def end(self, message: End) -> None:
+        raise Stop(message.how)
+
+
+@pytest.mark.parametrize("durability", [VOLATILE, MESSAGE], ids=["in memory", "on disk"])
+async def test_an_agent_watches_another(durability: Durability, autojump_clock: CLOCK) -> None:
+    mailbox = MailboxSpec(durability=durability)
+    mortals = [child(Mortal, id=id, restart=restart) for id, restart in KINDS.items()]
+    async with open_tree(tree(child(Widow, mailbox=mailbox), *mortals)) as running:
+        widow = running.ref("widow")
+        await running.ref("gone").tell(End("before anybody looked"))
+        await trio.sleep(1)
+        for whom in ("../lives", "/gone"):
+            await widow.tell(Mourn(whom))
+        await trio.sleep(1)
+        await running.ref("lives").tell(End("finished"))
+        await trio.sleep(1)
+        assert sorted(await widow.ask(Mourned())) == ["gone 1 Failed", "lives 1 Finished"]
+        with pytest.raises(AgentStopped):
+            await widow.ask(End("a new life"))
+        await running.ref("lives").tell(End("finished"))
+        await trio.sleep(1)
+        assert len(await widow.ask(Mourned())) == 2, "who watched is no more"
+
+
+KINDS = {"lives": RestartPolicy.PERMANENT, "gone": RestartPolicy.TEMPORARY}
+
+
+async def test_an_agent_that_watches_nobody_fails(autojump_clock: CLOCK) -> None:
+    async with open_tree(tree(Widow, Mortal)) as running:
+        for whom in ("../nobody", "no path"):
+            await running.ref("widow").tell(Mourn(whom))
+            async with running.watch(running.ref("widow")) as watched:
+                ended = await anext(watched)
+                assert isinstance(ended.exit, Failed)
+                assert ended.exit.failure.type.endswith(("NoSuchSlot", "ConfigurationError"))
+
+
+async def test_one_handler_by_itself_has_nobody_to_watch() -> None:
+    class Alone(Widow):
+        @handles
+        async def mourn(self, message: Mourn) -> None:  # type: ignore[override]
+            async with self.watch(message.whom):
+                raise AssertionError
+
+    run = await run_handler(Alone(), Mourn("../other"))
+    assert "no tree in which anybody could end" in str(run.error)
