@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         DurabilityError,
         EpochLost,
         Ignore,
+        IntakeClosed,
         IsDynamic,
         JournalDamaged,
         JournalError,
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
         NotHandled,
         ProcessDied,
         ProcessError,
+        QuorumMissed,
         RateLimited,
+        ReplayRefused,
         StartFailed,
         Stash,
         StillRestarting,
@@ -87,6 +90,7 @@ __all__ = [
     "Failure",
     "Finished",
     "Ignore",
+    "IntakeClosed",
     "IntakeLimit",
     "IsDynamic",
     "Job",
@@ -109,8 +113,10 @@ __all__ = [
     "ProcessDied",
     "ProcessError",
     "ProcessWorker",
+    "QuorumMissed",
     "RateLimited",
     "Ref",
+    "ReplayRefused",
     "Request",
     "StartFailed",
     "Stash",
@@ -143,10 +149,11 @@ __getattr__ = on_demand(
     core__path="Path",
     errors=(
         "AgentFailed AgentStopped AlreadyPresent AlreadyStarted AskCycle AskTimeout CallFailed "
-        "CheckpointRefused CommitFailed ConfigurationError DeliveryError DurabilityError EpochLost "
-        "Ignore IsDynamic JournalDamaged JournalError JournalOwned MailboxFull NoSuchAction NoSuchSlot "
-        "NotFound NotHandled ProcessDied ProcessError RateLimited StartFailed Stash StillRestarting StillRunning "
-        "Stop SupervisionError SupervisorGone TreeFailed TreewardenError UnknownKind"
+        "CheckpointRefused CommitFailed ConfigurationError DeliveryError DurabilityError EpochLost Ignore "
+        "IntakeClosed IsDynamic JournalDamaged JournalError JournalOwned MailboxFull NoSuchAction NoSuchSlot "
+        "NotFound NotHandled ProcessDied ProcessError QuorumMissed RateLimited ReplayRefused StartFailed "
+        "Stash StillRestarting StillRunning Stop SupervisionError SupervisorGone TreeFailed TreewardenError "
+        "UnknownKind"
     ),
     process="Call ProcessAgent ProcessWorker process",
     ref="Ref",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .partition import partitions
     from .pipeline import pipeline, stage
     from .pool import pool
+    from .portal import Portal, open_portal
     from .running import Tree
     from .slot_status import SlotStatus
     from .toml import Topology, load, loads
@@ -26,6 +27,7 @@ __all__ = [
     "Blueprint",
     "BlueprintError",
     "Gathered",
+    "Portal",
     "SlotStatus",
     "Topology",
     "Tree",
@@ -33,6 +35,7 @@ __all__ = [
     "gather",
     "load",
     "loads",
+    "open_portal",
     "open_tree",
     "partition_of",
     "partitions",
@@ -55,6 +58,7 @@ __getattr__ = on_demand(
     partition="partitions",
     pipeline="pipeline stage",
     pool="pool",
+    portal="Portal open_portal",
     running="Tree",
     slot_status="SlotStatus",
     toml="Topology load loads",
