@@ -143,6 +143,8 @@ def _timed_out(slot: Slot, envelope: Envelope, within: float) -> AskTimeout:
         doing = "its handler is still running"
         if slot.waiting_on:
             doing += f" and is asking {', '.join(each.path for each in slot.waiting_on)}"
+    elif any(each.is_aside(envelope) for each in (slot, *slot.workers)):
+        doing = "it was put aside (Stash), and has not been brought back"
     else:
         doing = "it was taken, and its reply has not left"
     return AskTimeout(f"{slot.path}: no reply to {kind} within {within:g} s: {doing}", path=slot.path, retry_safe=waits)

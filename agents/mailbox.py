@@ -193,6 +193,10 @@ class Mailbox(Intake):
         """How many messages were put aside."""
         return 0 if self._aside is None else len(self._aside.items)
 
+    def is_aside(self, item: object) -> bool:
+        """Whether this very message was put aside."""
+        return self._aside is not None and any(each is item for each in self._aside.items)
+
     def stash(self, item: object) -> None:
         """Put one message aside. One that is too many is dropped; control and ticks are not for this."""
         if self._aside is None:

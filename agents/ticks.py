@@ -60,10 +60,10 @@ class Afters:
         self._silent = False
         """It is being drained or stopped: nothing comes due."""
 
-    def set(self, seconds: float, message: object, key: Hashable, period: float | None) -> None:
+    def set(self, seconds: object, message: object, key: Hashable, period: float | None) -> None:
         """Have `message` handled in `seconds`, in the place of what was set under `key`."""
         where = f"{self._slot.path}: after"
-        if isinstance(seconds, bool) or not 0 <= seconds < math.inf:
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
             raise ConfigurationError(f"{where}: {seconds!r} is no delay; give a finite number of seconds, 0 or more")
         if period is not None:
             period_of(where, period)

@@ -45,9 +45,9 @@ class Drained:
         return not self.left
 
 
-async def drain(common: Common, path: Path, within: float) -> Drained:
+async def drain(common: Common, path: Path, within: object) -> Drained:
     """Drain the slot at `path`, what is below it, or with the root the whole tree (see `Tree.drain`)."""
-    if isinstance(within, bool) or not 0 <= within < math.inf:
+    if isinstance(within, bool) or not isinstance(within, (int, float)) or not 0 <= within < math.inf:
         raise ConfigurationError(f"{path}: within is {within!r}; give a number of seconds, 0 or more and finite")
     scope = _Scope(common, path)
     try:

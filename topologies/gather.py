@@ -106,7 +106,7 @@ class _Gathering(Generic[R]):
         )
 
 
-def _checked(asked: list[Ref], quorum: int | None, within: float) -> list[Ref]:
+def _checked(asked: list[Ref], quorum: int | None, within: object) -> list[Ref]:
     paths = [ref.path for ref in asked]
     if not paths:
         raise ConfigurationError("nobody is asked; give gather the refs of those who are")
@@ -115,6 +115,6 @@ def _checked(asked: list[Ref], quorum: int | None, within: float) -> list[Ref]:
         raise ConfigurationError(f"{twice} is asked twice, and would be one reply; give each ref once")
     if quorum is not None and (isinstance(quorum, bool) or not 1 <= quorum <= len(paths)):
         raise ConfigurationError(f"quorum is {quorum!r}; {len(paths)} are asked, so give a number from 1 to that")
-    if isinstance(within, bool) or not 0 < within < math.inf:
+    if isinstance(within, bool) or not isinstance(within, (int, float)) or not 0 < within < math.inf:
         raise ConfigurationError(f"within is {within!r}; give a positive and finite number of seconds")
     return asked
