@@ -120,7 +120,7 @@ class Process:
         if self.number == 1:
             self.began_at = trio.current_time()
         else:
-            self.world.note(f"process {self.number} is up")
+            self.world.recovered(f"process {self.number} is up")
         self.tree = tree
         self._up.set()
 

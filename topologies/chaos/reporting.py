@@ -15,7 +15,14 @@ from .sweep import Sweep
 __all__ = ["html", "summary"]
 
 _WIDE: Final = 900
-_COLOURS: Final = {"fault": "#c0392b", "failure": "#000000", "note": "#7f8c8d"}
+_COLOURS: Final = {
+    "fault": "#c0392b",
+    "decision": "#2471a3",
+    "recovery": "#1e8449",
+    "failure": "#000000",
+    "note": "#7f8c8d",
+}
+_TICKS: Final = 6
 _STYLE: Final = (
     "body{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}"
     "table{border-collapse:collapse}td,th{border-bottom:1px solid #ddd;padding:.2em .8em;text-align:left}"
@@ -133,7 +140,7 @@ def _picture(timeline: dict[str, Any]) -> str:
     if not marks:
         return ""
     end = max(mark["at"] for mark in marks) or 1.0
-    lanes = list(dict.fromkeys(mark["path"] or mark["kind"] for mark in marks))
+    lanes = list(dict.fromkeys(map(_lane, marks)))
     rows = [
         f'<text x="0" y="{20 * number + 14}" font-size="12">{escape(lane)}</text>'
         f'<line x1="160" x2="{_WIDE}" y1="{20 * number + 10}" y2="{20 * number + 10}" stroke="#eee"/>'
@@ -141,12 +148,25 @@ def _picture(timeline: dict[str, Any]) -> str:
     ]
     for mark in marks:
         x = 160 + (_WIDE - 170) * mark["at"] / end
-        y = 20 * lanes.index(mark["path"] or mark["kind"]) + 10
+        y = 20 * lanes.index(_lane(mark)) + 10
         title = escape(f"{mark['at']:.3f} s {mark['kind']} {mark['path']} {mark['text']}")
-        colour = _COLOURS.get(mark["kind"], "#2471a3")
+        colour = _COLOURS[mark["kind"]]
         rows.append(f'<circle cx="{x:.1f}" cy="{y}" r="5" fill="{colour}"><title>{title}</title></circle>')
-    size = f'width="{_WIDE}" height="{20 * len(lanes) + 10}"'
+    below = 20 * len(lanes) + 14
+    for number in range(_TICKS + 1):
+        x, at = 160 + (_WIDE - 170) * number / _TICKS, end * number / _TICKS
+        rows.append(f'<text x="{x:.1f}" y="{below}" font-size="11" text-anchor="middle">{at:.3g} s</text>')
+    for number, (kind, colour) in enumerate(_COLOURS.items()):
+        x = 165 + 90 * number
+        rows.append(f'<circle cx="{x}" cy="{below + 18}" r="5" fill="{colour}"/>')
+        rows.append(f'<text x="{x + 9}" y="{below + 22}" font-size="12">{kind}</text>')
+    size = f'width="{_WIDE + 20}" height="{below + 30}"'
     return f"<h2>Seed {timeline['seed']}, {end:.1f} s</h2><svg {size} role=img>{''.join(rows)}</svg>"
+
+
+def _lane(mark: dict[str, Any]) -> str:
+    """Whose line it stands on: what has no path happened to the process, or to nobody."""
+    return mark["path"] or ("process" if mark["kind"] in ("fault", "recovery") else mark["kind"])
 
 
 def _table(title: str, rows: dict[str, Any]) -> str:

@@ -46,7 +46,8 @@ _DURABILITIES: Final[dict[str, Durability]] = {
     "volatile": VOLATILE,
 }
 _PATIENT: Final = Intensity(100_000, 1.0)
-_ORDERS: Final = 8
+_JOBS: Final = 8
+"""How many come in each second in which there may be faults: nothing is shown by those that strike when all is done."""
 _READERS: Final = ("one", "two", "three")
 _QUORUM: Final = 2
 
@@ -151,7 +152,7 @@ class Subject:
         for _ in range(self.children):
             await self._start_one(world)
         told: list[int] = []
-        for number in range(world.some(_ORDERS)):
+        for number in range(world.some(round(_JOBS * max(1.0, world.within)))):
             if await world.tell(self.entry, Job(number)):
                 told.append(number)
             await sleep(0.05 + 0.1 * world.draws.share())

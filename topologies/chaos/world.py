@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from treewarden.agents.core.message import Request
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import CommitFailed, TreewardenError
-from treewarden.supervisor.core.event import Decided
+from treewarden.supervisor.core.event import ChildStarted, Decided
 from treewarden.supervisor.journal.port import Commit
 
 from ..core.blueprint import Blueprint
@@ -240,6 +240,10 @@ class World:
         """Put a line into the trace and on the timeline."""
         self.trace.mark(Mark(trio.current_time(), "note", text, path))
 
+    def recovered(self, text: str, path: str = "") -> None:
+        """Somebody is up again."""
+        self.trace.mark(Mark(trio.current_time(), "recovery", text, path))
+
     def struck(self, kind: str, name: str) -> None:
         """A fault has found its victim."""
         self.faults[kind] += 1
@@ -296,6 +300,8 @@ class World:
             for _, event in commit.events:
                 if isinstance(event, Decided):
                     self.trace.mark(Mark(trio.current_time(), "decision", event.action, event.path))
+                elif isinstance(event, ChildStarted) and (event.attempt > 1 or event.incarnation > 1):
+                    self.recovered(f"up again, life {event.incarnation}", event.path)
         self._told.set()
         self.look()
 

@@ -104,3 +104,24 @@ def test_a_report_says_what_was_covered_and_what_was_not() -> None:
     assert "it &lt;rained&gt;" in page
     assert f"treewarden chaos replay {data['findings'][0]['replay']}" in page
     assert "<svg" in page
+
+
+async def recovers(world: World) -> None:
+    tree = await world.start(shop(world))
+    tree.kill("till")
+    await trio.sleep(1.0)
+    world.process.crash(0.5)
+    await trio.sleep(1.0)
+
+
+def test_the_picture_has_faults_and_recoveries_on_the_line_of_whom_they_happened_to() -> None:
+    run = run_world(recovers, 1, Setting(within=3.0))
+    told = [(mark.kind, mark.path, mark.text) for mark in run.marks]
+    assert ("recovery", "till", "up again, life 2") in told
+    assert ("recovery", "", "process 2 is up") in told
+    page = html(summary("recovers", run_seeds(recovers, Setting(within=3.0), range(1), test="recovers"), run))
+    picture = page[page.index("<svg") : page.index("</svg>")]
+    lines = re.findall(r'font-size="12">([^<]*)</text><line', picture)
+    assert lines[:2] == ["till", "process"]
+    assert len(re.findall(r'<circle[^>]* fill="#1e8449"><title>[0-9.]+ s recovery', picture)) >= 2
+    assert re.findall(r"<text[^>]*>([0-9.]+) s<", picture)[0] == "0"
