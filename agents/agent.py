@@ -297,7 +297,7 @@ def own_state(agent: Agent[Any]) -> Any:
     return state
 
 
-def lookup(agent: type[Agent[Any]], kind: type) -> Callable[..., Any] | None:
+def lookup(agent: type[Agent[Any]] | Life, kind: type) -> Callable[..., Any] | None:
     """The handler for messages of type `kind` or of a type that it inherits from."""
     for base in kind.__mro__:
         found = agent.handlers.get(base)

@@ -40,7 +40,7 @@ def unwrap(life: Life, item: object) -> Rest:
             return None
     elif isinstance(item, Tick):
         return _timed(life, item) if isinstance(item, Timed) else _tick(life, item)
-    handler = life.handlers.get(type(body)) or lookup(type(life.agent), type(body))
+    handler = life.handlers.get(type(body)) or lookup(life, type(body))
     if handler is None:
         _refuse(life, item if type(item) is Envelope else Envelope(body))
         return None
@@ -120,7 +120,7 @@ async def _tick(life: Life, tick: Tick) -> None:
 
 def _timed(life: Life, tick: Timed) -> Rest:
     """A message that the agent has set for itself, unless it has called it off since."""
-    handler = lookup(type(life.agent), type(tick.message))
+    handler = lookup(life, type(tick.message))
     if handler is None or not life.afters.take(tick):
         return None
     return call(life, tick, tick.message, handler)

@@ -150,7 +150,7 @@ class Life:
         self.keeps = slot.store is not None and not isinstance(slot.spec.durability, Volatile)
         self.light = slot.store is None
         """Its settles write nothing."""
-        self.handlers = type(agent).handlers
+        self.handlers: Mapping[type, Callable[..., Any]] = type(agent).handlers
         self.turn = Turn(slot, agent)
         agent.state = self.state = own_state(agent)  # in the instance, where it is found much faster than in its class
         """What the last handled message left; a handler that fails goes back to it."""

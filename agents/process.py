@@ -13,19 +13,24 @@ from pathlib import Path as File
 from typing import Any, Final, cast
 
 import trio
+from attrs import asdict, evolve
 
 from .agent import Agent, S, handles
+from .core.diagnosis import Diagnosis
 from .core.exit import Exit
 from .core.message import Request
 from .core.values import frozen
 from .errors import CallFailed, ConfigurationError, ProcessDied
 from .worker import AgentSpec
 
-__all__ = ["Call", "ProcessAgent", "ProcessWorker", "process"]
+__all__ = ["DIAGNOSIS", "Call", "ProcessAgent", "ProcessWorker", "process", "told"]
 
 _LONGEST: Final = 64 * 1024 * 1024
 """Bytes that one answer may have."""
 _PART: Final = 65536
+DIAGNOSIS: Final = "TREEWARDEN_DIAGNOSIS"
+_LONGEST_VARIABLE: Final = 100_000
+"""Linux takes 128 KiB."""
 _GRACE: Final = 1.0
 """Seconds that a process has to end after its agent has hung up."""
 _CHILD: Final = str(File(__file__).with_name("process_child.py"))
@@ -42,7 +47,8 @@ class ProcessAgent(Agent[S]):
 
     Not promised: that a function stopped in the middle of something has undone it; nor anything about a function
     that closes its standard input, leaves its session, or holds the interpreter's lock while this process dies.
-    The process has the parent's environment and `sys.path`. POSIX only.
+    The process has the parent's environment and `sys.path`. One that begins with an earlier state finds why as JSON in
+    the variable `TREEWARDEN_DIAGNOSIS` (the fields of `Diagnosis`), which is empty otherwise. POSIX only.
     """
 
     function: str = ""
@@ -119,7 +125,7 @@ class ProcessAgent(Agent[S]):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
-            env={**os.environ, **self.environment},
+            env={**os.environ, DIAGNOSIS: "", **self.environment, **told(self.diagnosis)},
         )
         try:
             self._ready.set()
@@ -188,6 +194,16 @@ class ProcessAgent(Agent[S]):
         with trio.move_on_after(_GRACE):
             await process.wait()
         return self._death()
+
+
+def told(diagnosis: Diagnosis | None) -> dict[str, str]:
+    """The variable that tells a process why its agent was taken back to an earlier state."""
+    if diagnosis is None:
+        return {}
+    text = json.dumps(asdict(diagnosis))
+    if len(text) > _LONGEST_VARIABLE:
+        text = json.dumps(asdict(evolve(diagnosis, because=(), signal=diagnosis.signal[:1000])))
+    return {DIAGNOSIS: text}
 
 
 def _search_path(beside: Iterable[str]) -> list[str]:

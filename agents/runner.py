@@ -124,7 +124,7 @@ async def handle_messages(life: Life) -> Exit | None:
     task = current_task()
     leave = Leave(slot, task)
     light, durable = life.light and not life.outlet, slot.durable
-    if light and type(agent).plain:
+    if light and type(agent).plain and handlers is type(agent).handlers:  # otherwise they are timed
         slot.serve = serve
     arrived, next_ones, alone = slot.arrived, slot.next_ones, slot.mail is slot
     share = Slice(life.rounds)

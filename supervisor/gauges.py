@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from treewarden.agents.core.exit import describe
 from treewarden.agents.core.path import Path
 
+from .core.event import Spent
 from .core.measures import BudgetGauge, Gauge, MemoryGauge, gauge_of
 from .core.signal import Recovered, Reported
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Gauges", "rss_of"]
 
+_KEPT: Final = 1000
+"""Budgets of paths at which nobody lives that are remembered at most."""
 _FAILED: Final = "meter_failed"
 
 
@@ -30,30 +33,60 @@ class Gauges:
         self._rss = rss if rss is not None else rss_of
         self._lives: dict[AgentWarden, tuple[Gauge, ...]] = {}
         self._budgets: dict[Path, BudgetGauge] = {}
-        """Of all that have ever had one here."""
+        """Of all that live here, and of the last ones that did."""
+        self._recalled: dict[Path, list[tuple[float, float]]] = {}
+        """What was spent in earlier processes, where nobody has lived yet."""
         self._broken = set[Path]()
         """Whose meter failed the last time."""
 
     def begin(self, life: AgentWarden) -> None:
         """A life has begun whose spec has limits."""
-        path = life.slot.path
+        path, now = life.slot.path, self._now()
         gauges = [gauge_of(limit, path) for limit in life.spec.limits]
         for place, gauge in enumerate(gauges):
             if isinstance(gauge, BudgetGauge):
-                before = self._budgets.get(path)
-                if before is not None and before.limit == gauge.limit:
+                before = self._budgets.pop(path, None)
+                if before is None:
+                    gauge.recall(self._recalled.pop(path, ()), now)
+                elif before.limit == gauge.limit:
                     gauges[place] = gauge = before
+                else:
+                    gauge.recall(before.spent(now), now)
                 self._budgets[path] = gauge
         self._lives[life] = tuple(gauges)
 
+    def recall(self, path: Path, at: float, amount: float) -> None:
+        """Of an earlier process: what was spent at `at`, in the clock of the loop. In the order of time."""
+        self._recalled.setdefault(path, []).append((at, amount))
+
     def end(self, life: AgentWarden) -> None:
-        self._lives.pop(life, None)
+        for gauge in self._lives.pop(life, ()):
+            if isinstance(gauge, BudgetGauge):
+                self._journal(life, gauge, all=True)
+        if len(self._budgets) > len(self._lives) + _KEPT:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Budgets where nobody lives: those of which nothing counts any more, and of the others the oldest."""
+        now, alive = self._now(), {life.slot.path for life in self._lives}
+        empty = [path for path in self._budgets if path not in alive]
+        spent = [path for path in empty if self._budgets[path].spent(now)]
+        for path in {*empty}.difference(spent[-_KEPT // 2 :]):
+            del self._budgets[path]
+
+    def _journal(self, life: AgentWarden, gauge: BudgetGauge, *, all: bool = False) -> None:
+        amount = gauge.tell(self._now(), all=all)
+        if amount:
+            life.parent.common.note(Spent(path=life.slot.path, amount=amount))
 
     def measured(self, life: AgentWarden, what: str, value: float) -> None:
         """A reading; one that no limit is about is dropped."""
         for gauge in self._lives.get(life, ()):
             if gauge.what == what:
-                _tell(life, gauge.read(value, self._now()))
+                told = gauge.read(value, self._now())
+                if isinstance(gauge, BudgetGauge):
+                    self._journal(life, gauge)
+                _tell(life, told)
 
     @property
     def interval(self) -> float:
@@ -69,6 +102,8 @@ class Gauges:
                     if gauge.is_due(now):
                         self._read(life, gauge, now)
                 else:
+                    if isinstance(gauge, BudgetGauge):
+                        self._journal(life, gauge)
                     _tell(life, gauge.look(now))
 
     def _read(self, life: AgentWarden, gauge: MemoryGauge, now: float) -> None:

@@ -31,12 +31,15 @@ from treewarden.supervisor.core.event import (
     OutcomeObserved,
     RolledBack,
     SignalNoted,
+    Spent,
     TreeClosed,
     TreeOpened,
 )
+from treewarden.supervisor.core.measures import BudgetLimit
 from treewarden.supervisor.core.signal import Reported
+from treewarden.supervisor.core.spec import ChildSpec, Spec
 from treewarden.supervisor.health import watch_progress
-from treewarden.supervisor.journal.port import Commit, Journal, Seq
+from treewarden.supervisor.journal.port import START, Commit, Journal, Seq
 from treewarden.supervisor.loop_watch import Blocked, LoopWatch, runs_in_real_time
 from treewarden.supervisor.registry import Registry
 from treewarden.supervisor.timers import Timers
@@ -59,6 +62,7 @@ _LESSONS: Final = 5000
 """Events at the end of the journal that are read for outcomes when a tree opens."""
 _TELLING: Final = frozenset({"IncidentClosed", "OutcomeObserved", "RolledBack", "TreeOpened"})
 """Kinds of events of which a tree that opens wants to know."""
+_SPENT: Final = frozenset({"Spent"})
 _LEAVE_WITHIN: Final = 60.0
 """Seconds that a tree has to stop in order when its block was left by an exception."""
 
@@ -109,6 +113,7 @@ async def open_tree(
             rows=itertools.count(store.opened.last_row + 1),
         )
         await _lessons(common, blueprint)
+        await _spent(common, blueprint)
         size = sum(1 for _ in walk(blueprint))
         with collector_at_rest(size):
             _opened(common, blueprint, production=production)
@@ -272,6 +277,32 @@ async def _lessons(common: Common, blueprint: Blueprint) -> None:
         common.challenger = teach_all(common.challenger, [record.event for record in labels])
     if digest and digest != code_digest(blueprint):
         common.deployed[ROOT] = common.clock.now()
+
+
+async def _spent(common: Common, blueprint: Blueprint) -> None:
+    """Take from the journal what agents with budgets have spent, as far as it counts still."""
+    longest = max((_longest_budget(spec) for _, spec in walk(blueprint)), default=0.0)
+    if not longest:
+        return
+    journal, now, wall = common.journal, common.clock.now(), common.clock.wall()
+    before, after = START, journal.head
+    while before < after:  # the last event that is too old
+        middle = (before + after) // 2
+        records = await journal.read(middle, 1)
+        if records and records[0].at < wall - longest:
+            before = max(records[0].seq, middle + 1)
+        else:
+            after = middle
+    while records := await journal.read(before, kinds=_SPENT):
+        for record in records:
+            if isinstance(record.event, Spent):
+                common.gauges.recall(record.event.path, now - max(0.0, wall - record.at), record.event.amount)
+        before = records[-1].seq
+
+
+def _longest_budget(spec: Spec) -> float:
+    limits = spec.limits if isinstance(spec, ChildSpec) else ()
+    return max((limit.within for limit in limits if isinstance(limit, BudgetLimit)), default=0.0)
 
 
 async def _end_with_root(root: Root, scope: trio.CancelScope) -> None:

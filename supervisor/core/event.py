@@ -57,6 +57,7 @@ __all__ = [
     "RejectedOption",
     "RolledBack",
     "SignalNoted",
+    "Spent",
     "SupervisorEnded",
     "SupervisorStarted",
     "TreeClosed",
@@ -287,6 +288,14 @@ class JournalRecovered:
 
 
 @frozen(kw_only=True)
+class Spent:
+    """An agent with a budget has spent something: all since the last of these."""
+
+    path: Path
+    amount: float
+
+
+@frozen(kw_only=True)
 class ChaosBegan:
     """Somebody has asked for faults in this tree, while it runs."""
 
@@ -349,6 +358,7 @@ Event: TypeAlias = (
     | CheckpointKept
     | RolledBack
     | Recorded
+    | Spent
     | ChaosBegan
     | FaultInjected
     | ChaosEnded

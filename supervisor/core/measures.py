@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
 from attrs import Attribute, field
@@ -17,6 +17,7 @@ from treewarden.agents.core.values import frozen
 from .signal import Recovered, Reported
 
 __all__ = [
+    "HANDLING",
     "BudgetGauge",
     "BudgetLimit",
     "Gauge",
@@ -31,6 +32,8 @@ __all__ = [
     "trend",
 ]
 
+HANDLING: Final = "handling"
+"""The readings of how long messages are handled. Nobody but the runner says them."""
 _READINGS: Final = 64
 """Readings of a meter that are kept."""
 _FEWEST: Final = 5
@@ -39,6 +42,8 @@ _STRAIGHT: Final = 0.5
 """How much of the ups and downs a trend has to explain (R squared): a sawtooth is none."""
 _BUCKETS: Final = 60
 """Parts of the time that a budget is for; the oldest is forgotten as a whole."""
+_WORTH: Final = 0.02
+"""Share of a budget from which on what was spent is journaled at once."""
 _BACK: Final = 0.8
 """Share of its limit down to which something that was over it stays so: what is at the mark does not flap."""
 _WORSE: Final = 0.2
@@ -63,6 +68,11 @@ def _share(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
 def _count(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 2 <= value <= 10_000:
         raise ValueError(f"{attribute.name} is {value!r}; give a whole number from 2 to 10000")
+
+
+def _of(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value not in ("handler", "said"):
+        raise ValueError(f"{attribute.name} is {value!r:.80}; say 'handler' or 'said'")
 
 
 def _callable_or_none(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
@@ -92,10 +102,13 @@ class MemoryLimit:
 
 @frozen(kw_only=True)
 class LatencyLimit:
-    """When calls take too long: a share `p` of the last `last` readings of `latency` in seconds lies above `most`."""
+    """When calls take too long: a share `p` of the last `last` readings in seconds lies above `most`."""
 
     most: float = field(validator=_amount)
     """Seconds."""
+    of: str = field(default="handler", validator=_of)
+    """What is read: `handler`, how long each message is handled, which is measured without a word of the agent's; or
+    `said`, what it says itself (`self.measured("latency", seconds)`)."""
     p: float = field(default=0.95, validator=_share)
     last: int = field(default=100, validator=_count)
     """Readings that are looked at; before there are a fifth of them nothing is said."""
@@ -243,10 +256,9 @@ class MemoryGauge(Gauge):
 class LatencyGauge(Gauge):
     """How long the last calls took."""
 
-    what = "latency"
-
     def __init__(self, path: Path, limit: LatencyLimit) -> None:
         super().__init__(path)
+        self.what = "latency" if limit.of == "said" else HANDLING
         self._limit = limit
         self._last = deque[float]()
         self._ordered: list[float] = []
@@ -277,9 +289,32 @@ class BudgetGauge(Gauge):
         self.every = min(5.0, limit.within / _BUCKETS)
         self._spent = deque[tuple[float, float]]()
         """By the beginning of a part of the time, how much was spent in it."""
+        self._untold = 0.0
+        self._untold_since = 0.0
+
+    def recall(self, spent: Iterable[tuple[float, float]], at: float) -> None:
+        """What was spent before it was made: when, and how much, in the order of time."""
+        known = [each for each in spent if at - each[0] < self.limit.within]
+        self._spent.extendleft(reversed(known))
+
+    def spent(self, at: float) -> tuple[tuple[float, float], ...]:
+        """When how much was spent, as far as it counts."""
+        return tuple([each for each in self._spent if at - each[0] < self.limit.within])
+
+    def tell(self, at: float, *, all: bool = False) -> float:
+        """What was spent that nobody was told of, if it is worth telling, or time; 0 if not. With `all` it is."""
+        untold, limit = self._untold, self.limit
+        worth = untold >= _WORTH * limit.most or at - self._untold_since >= limit.within / _BUCKETS
+        if not untold or not (worth or all):
+            return 0.0
+        self._untold = 0.0
+        return untold
 
     def _read(self, value: float, at: float) -> list[Reported | Recovered]:
         spent = self._spent
+        if not self._untold:
+            self._untold_since = at
+        self._untold += value
         if spent and at - spent[-1][0] < self.limit.within / _BUCKETS:
             spent[-1] = spent[-1][0], spent[-1][1] + value
         else:

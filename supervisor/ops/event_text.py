@@ -36,6 +36,7 @@ from ..core.event import (
     Recorded,
     RolledBack,
     SignalNoted,
+    Spent,
     SupervisorEnded,
     SupervisorStarted,
     TreeClosed,
@@ -110,6 +111,8 @@ def _text(event: Event) -> str:
         case IntakeChanged():
             waited = f", the oldest has waited {duration(event.oldest)}" if event.oldest else ""
             return f"{event.admits} of {event.of} messages may wait{waited}" + _after(event.why)
+        case Spent(amount=amount):
+            return f"{amount:.4g} spent"
         case ActionPerformed():
             whose = f"by {event.by}" if event.by else f"incident {event.incident}"
             word = event.outcome.replace("_", " ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import signal
@@ -15,9 +16,10 @@ import trio
 from attrs import frozen
 
 from treewarden.agents.agent import handles
+from treewarden.agents.core.diagnosis import Diagnosis
 from treewarden.agents.core.message import Request
 from treewarden.agents.errors import AgentFailed, ConfigurationError, ProcessDied
-from treewarden.agents.process import Call, ProcessAgent, how_it_ended, process
+from treewarden.agents.process import DIAGNOSIS, Call, ProcessAgent, how_it_ended, process, told
 from treewarden.agents.process_child import __file__ as CHILD
 from treewarden.supervisor.core.event import ChildEnded
 from treewarden.supervisor.core.spec import NO_BACKOFF, ChildSpec, RestartPolicy
@@ -202,3 +204,21 @@ def test_the_other_side_ends_when_this_process_dies_in_the_middle_of_a_call(tmp_
     done = subprocess.run([sys.executable, "-c", program], check=False, timeout=LONG)
     assert done.returncode == -signal.SIGKILL
     trio.run(gone, int(told.read_text("utf-8")))
+
+
+async def test_a_process_finds_why_its_agent_was_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DIAGNOSIS, "somebody else's")
+    async with opened(working("why")) as running:
+        ref = running.ref("worker")
+        assert await ref.ask(Call(), within=LONG) == ""
+        await running.roll_back("worker", to=None, by="anna")
+        said = await ref.ask(Call(), within=LONG)
+        assert (said["because"], said["by"], said["to"]) == (["anna asked for it"], "anna", None)
+
+
+def test_a_long_diagnosis_is_told_in_short() -> None:
+    long = Diagnosis(cause="leak", because=("because of this and that\0",) * 9999, signal="x" * 200_000, by="anna")
+    text = told(long)[DIAGNOSIS]
+    assert len(text) < 2000
+    assert (json.loads(text)["cause"], json.loads(text)["by"]) == ("leak", "anna")
+    assert told(None) == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ import trio.testing
 from attrs import frozen
 
 from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec
 from treewarden.agents.core.message import Request
-from treewarden.agents.errors import ConfigurationError
+from treewarden.agents.errors import AgentFailed, ConfigurationError
 from treewarden.agents.testing import run_handler
 from treewarden.agents.worker import Job, worker
 from treewarden.supervisor.core.event import Decided, SignalNoted
@@ -102,7 +104,7 @@ async def test_a_meter_that_fails_is_told_once_and_harms_nobody(autojump_clock: 
 
 async def test_slow_calls_are_a_signal_when_they_are_measured(autojump_clock: CLOCK) -> None:
     journal = MemoryJournal()
-    limit = LatencyLimit(most=0.5, last=10)
+    limit = LatencyLimit(most=0.5, last=10, of="said")
     async with open_tree(tree_of(limit, rules=(Rule("reported:latency", "throttle"),)), journal=journal) as running:
         desk = running.ref("desk")
         await desk.ask(Measure("latency", 0.1, times=10))
@@ -155,3 +157,63 @@ def test_the_memory_of_a_process_is_read_where_the_system_tells() -> None:
         assert found is not None
         assert found > 1e6
     assert rss_of(2**30) is None
+
+
+# -- how long handlers take
+
+
+@frozen
+class Take(Request[float]):
+    seconds: float
+    raises: bool = False
+
+
+@frozen
+class TakeLonger(Take): ...
+
+
+class Slow(Agent[None]):
+    state = None
+
+    @handles
+    async def take(self, message: Take) -> float:
+        await trio.sleep(message.seconds)
+        if message.raises:
+            raise ValueError("told to")
+        return message.seconds
+
+
+@pytest.mark.parametrize("message", [Take(0.9), TakeLonger(0.9), Take(0.9, raises=True)])
+@pytest.mark.parametrize("durability", [VOLATILE, MESSAGE])
+async def test_how_long_handlers_take_is_measured_without_a_word_of_theirs(
+    message: Take, durability: Durability, autojump_clock: CLOCK
+) -> None:
+    journal = MemoryJournal()
+    slow = child(Slow, limits=(LatencyLimit(most=0.5, last=5),), mailbox=MailboxSpec(durability=durability))
+    async with open_tree(tree(slow), journal=journal) as running:
+        ref = running.ref("slow")
+        for _ in range(3):
+            assert await ref.ask(Take(0.1)) == 0.1
+        assert await told(journal) == ([], [])
+        with suppress(AgentFailed):
+            await ref.ask(message)
+        await running.supervisor().count()
+        assert (await told(journal))[0][0] == "p95 of 4 is 0.9 s (limit 0.5 s)"
+
+
+async def test_what_it_says_itself_counts_where_that_is_wanted(autojump_clock: CLOCK) -> None:
+    journal = MemoryJournal()
+    async with open_tree(tree_of(LatencyLimit(most=0.5, last=5)), journal=journal) as running:
+        await running.ref("desk").ask(Measure("latency", 9.0, times=5))
+        await running.supervisor().count()
+        assert await told(journal) == ([], [])
+
+
+async def test_nobody_else_is_timed(autojump_clock: CLOCK) -> None:
+    async with open_tree(tree(child(Slow, id="a"), child(Slow, id="b", limits=(LatencyLimit(most=1.0),)))) as running:
+        for id, timed in (("a", False), ("b", True)):
+            await running.ref(id).ask(Take(0.0))
+            slot = running._common.registry.get(running.ref(id).path)  # pyright: ignore[reportPrivateUsage]
+            assert slot is not None
+            assert slot.agent is not None
+            assert (slot.agent.life.handlers is Slow.handlers) is not timed

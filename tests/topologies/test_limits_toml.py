@@ -31,8 +31,8 @@ def limits_of(text: str, folder: Path) -> tuple[Limit, ...]:
         ("{}", ()),
         ("{ memory = { grows = 1e6, every = 1 } }", (MemoryLimit(grows=1e6, every=1),)),
         (
-            "{ latency = { most = 0.5, p = 0.9, last = 50 }, budget = { most = 5, within = 60 } }",
-            (LatencyLimit(most=0.5, p=0.9, last=50), BudgetLimit(most=5, within=60)),
+            "{ latency = { most = 0.5, p = 0.9, last = 50, of = 'said' }, budget = { most = 5, within = 60 } }",
+            (LatencyLimit(most=0.5, p=0.9, last=50, of="said"), BudgetLimit(most=5, within=60)),
         ),
     ],
 )
@@ -48,6 +48,7 @@ def test_they_are_read(text: str, found: tuple[Limit, ...], tmp_path: Path) -> N
         ("{ latency = { most = -1 } }", "tree.children[0].limits.latency.most: -1"),
         ("{ latency = { most = true } }", "tree.children[0].limits.latency.most: true"),
         ("{ latency = { most = nan } }", "tree.children[0].limits.latency.most: nan"),
+        ("{ latency = { most = 1, of = 'guess' } }", "tree.children[0].limits.latency.of: 'guess'"),
         ("{ budget = { most = inf } }", "tree.children[0].limits.budget.most: inf"),
         ("{ budget = 5 }", "tree.children[0].limits.budget: 5"),
         ("{ speed = { most = 5 } }", "speed"),

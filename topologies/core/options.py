@@ -159,7 +159,14 @@ _LIMITS: Final[Mapping[str, tuple[Callable[..., Limit], Reader]]] = {
     "latency": (
         LatencyLimit,
         record(
-            dict, {"most": _BEFORE, "p": number(0, most=1, above=True), "last": whole(2, 10_000)}, "a limit of latency"
+            dict,
+            {
+                "most": _BEFORE,
+                "p": number(0, most=1, above=True),
+                "last": whole(2, 10_000),
+                "of": choice([(name, name) for name in ("handler", "said")], "what is read"),
+            },
+            "a limit of latency",
         ),
     ),
     "budget": (BudgetLimit, record(dict, {"most": _BEFORE, "within": _BEFORE}, "a budget")),

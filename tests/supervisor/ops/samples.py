@@ -38,6 +38,7 @@ from treewarden.supervisor.core.event import (
     RejectedOption,
     RolledBack,
     SignalNoted,
+    Spent,
     SupervisorEnded,
     SupervisorStarted,
     TreeClosed,
@@ -111,6 +112,7 @@ TEXTS: tuple[tuple[Event, str], ...] = (
         ActionPerformed(path=WRITER, action="warm_up", outcome="succeeded", after=0.5, by="ada"),
         "warm_up succeeded after 0.5 s (by ada)",
     ),
+    (Spent(path=WRITER, amount=0.4), "0.4 spent"),
     (
         DependencyChanged(
             path=WRITER, dependency="api", passage="half_open", users=(WRITER,), seconds=5.0, why="one user tries"
