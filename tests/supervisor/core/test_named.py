@@ -20,7 +20,7 @@ from treewarden.supervisor.core.event import OutcomeObserved
 from treewarden.supervisor.core.guards import forbids
 from treewarden.supervisor.core.incident import join, judge, open_incident, verdict
 from treewarden.supervisor.core.likelihoods import CAUSES, SHIPPED, UNKNOWN, Cause
-from treewarden.supervisor.core.named import NO_ACTIONS, RESERVED, NamedAction, helps_by_cause, named_actions
+from treewarden.supervisor.core.named import NO_ACTIONS, RESERVED, NamedAction, helps_by_cause, knowing, named_actions
 from treewarden.supervisor.core.outcomes import ENOUGH, Outcomes, learn
 from treewarden.supervisor.core.plan import COSTS
 from treewarden.supervisor.core.rule_table import Rule
@@ -200,3 +200,16 @@ def test_costs_that_are_none_are_refused(cost: float, name: str) -> None:
         return
     with pytest.raises(ValueError, match="costs"):
         belief({**COSTS, name: cost})
+
+
+def test_what_is_believed_with_registered_actions_is_remembered() -> None:
+    def registered(help: float) -> dict[str, NamedAction]:
+        return {"warm_up": NamedAction(run, helps={"overload": help})}
+
+    assert knowing(SHIPPED, registered(0.5)) is knowing(SHIPPED, registered(0.5))
+    assert knowing(SHIPPED, registered(0.5)) != knowing(SHIPPED, registered(0.6))
+    one, other = case(CRASH, registered=registered(0.5)), case(CRASH, registered=registered(0.5))
+    assert one.belief is other.belief
+    for n in range(1000):
+        knowing(SHIPPED, registered(n / 1000))
+    assert len(SHIPPED.knowing) <= 64
