@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ settings.load_profile("steady")
 
 
 def pytest_configure() -> None:
+    # A shell that starts something in the background has it ignore Ctrl-C, and so would all that is started here.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in ("agents", "topologies"):
         found = importlib.util.find_spec(name)
         here = Path(__file__).parent.parent
