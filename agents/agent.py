@@ -48,6 +48,10 @@ class Agent(Generic[S]):
     drains_body: ClassVar[bool] = False
     """Whether `run` watches `stop_requested` and ends by itself within the grace; otherwise it is cancelled at once."""
 
+    keeps_task: ClassVar[bool] = False
+    """Whether what a handler leaves open belongs to the task that it ran in: a `trio.Lock` or a limiter's token that it
+    holds on to until a later message, a cancel scope. Such an agent never hibernates (see `falls_asleep`)."""
+
     handlers: ClassVar[Mapping[type, Callable[..., Any]]] = {}
     plain: ClassVar[Mapping[type, Callable[..., Any]]] = {}
     """Those of the handlers of requests that do not have to be awaited."""
@@ -58,6 +62,10 @@ class Agent(Generic[S]):
     """Without `on_start`, body or ticks: it has nothing to do before its first message."""
     ends_at_once: ClassVar[bool] = True
     """Without `on_stop`: it has nothing to do at its end."""
+
+    falls_asleep: ClassVar[bool] = True
+    """Whether it gives its task back when nothing has come for a while: not one with a body, nor one that does
+    something at its start and at its end, for what is opened there may have to be closed in the same task."""
 
     life: Life
     """Set before `on_start`, or before the first message of an agent that sleeps until then; absent in `__init__`."""
@@ -70,6 +78,8 @@ class Agent(Generic[S]):
         cls.handled = frozenset(cls.handlers)
         cls.born_asleep = not (cls.repeated or overrides(cls, "on_start") or overrides(cls, "run"))
         cls.ends_at_once = not overrides(cls, "on_stop")
+        from_start_to_end = overrides(cls, "on_start") and overrides(cls, "on_stop")
+        cls.falls_asleep = not (cls.keeps_task or overrides(cls, "run") or from_start_to_end)
         _tell_of_attributes(cls)
 
     # -- what a subclass may define

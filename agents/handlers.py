@@ -35,6 +35,7 @@ TO_DEFINE: Final = {  # by a subclass; and what each is
     "on_stop": "what runs at the end",
     "run": "the body that runs beside the handlers",
     "drains_body": "whether the body ends by itself",
+    "keeps_task": "whether it needs the same task for as long as it lives",
 }
 _FOUND: Final = "what is found out about its class"
 TAKEN: Final = {  # by every agent; and what for
@@ -44,6 +45,7 @@ TAKEN: Final = {  # by every agent; and what for
     "repeated": _FOUND,
     "born_asleep": _FOUND,
     "ends_at_once": _FOUND,
+    "falls_asleep": _FOUND,
     "life": "the incarnation that it is",
     "path": "its address",
     "ref": "references to others",

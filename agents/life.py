@@ -6,6 +6,7 @@ import inspect
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from contextvars import Context
 from typing import Any, Final, Protocol
 
 import attrs
@@ -53,6 +54,12 @@ class Warden(Protocol):
 
     def commit_failed(self, error: BaseException) -> None:
         """The settles of this incarnation are not kept any more: end it, without blaming it."""
+        ...
+
+    def hibernates(self, context: Context) -> bool:
+        """The task may end, and the next one begins in this context when something comes. False: it is still needed.
+
+        What lets the task go must not wait for anything any more."""
         ...
 
     def start_helper(self, work: Callable[..., Awaitable[Any]], *args: Any) -> None: ...
@@ -192,6 +199,21 @@ class Life:
     def settled(self) -> int:
         """How often this incarnation has settled something; read it before the next one begins."""
         return self.slot.handled - self.handled_before
+
+    def lets_go(self, task: trio.lowlevel.Task) -> bool:
+        """Whether its task is to end now, because it was sent to sleep and nothing has come, nor needs that task."""
+        slot = self.slot
+        if slot.agent is not self.agent or slot.has_work or slot.inflight or task.child_nurseries:
+            return False
+        if not self.warden.hibernates(task.context):
+            return False
+        slot.serve = None
+        return True
+
+    @property
+    def has_to_end(self) -> bool:
+        """Whether there is something to do at its end, for which it needs its task."""
+        return bool(self.since_checkpoint or self.unkept) or not type(self.agent).ends_at_once
 
     def begin(self) -> None:
         """Note when the work in hand began, if anybody looks at that.

@@ -20,7 +20,7 @@ from .errors import AgentStopped, MailboxFull
 from .intake import Intake
 from .overflow import kind_of
 from .statistics import MailboxStatistics
-from .wake import WAKE
+from .wake import SLEEP, WAKE
 
 __all__ = ["Leave", "Mailbox"]
 
@@ -185,6 +185,12 @@ class Mailbox(Intake):
         reader, self.reader = self.reader, None
         if reader is not None:
             reschedule(reader, WAKE)
+
+    def send_to_sleep(self) -> None:
+        """Wake the reader to give its task back, if nothing has come by then. What comes meanwhile waits for it."""
+        reader, self.reader = self.reader, None
+        if reader is not None:
+            reschedule(reader, SLEEP)
 
     # -- putting aside
 

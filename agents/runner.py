@@ -38,16 +38,19 @@ async def start_agent(life: Life) -> Any:
     return await life.agent.on_start()
 
 
-async def run_agent(life: Life) -> Exit:
-    """Live one incarnation, from its first message to `on_stop`, and say how it ended.
+async def run_agent(life: Life) -> Exit | None:
+    """Live one incarnation, from its first message to `on_stop`, and say how it ended. None: it hibernates, and goes on
+    where this is called again.
 
     After `start_agent`, in the same task. Every `Exception` becomes a `Failed`; `trio.Cancelled`, `KeyboardInterrupt`
     and other bare `BaseException`s pass, and then `on_stop` does not run. Cancelled: what is in hand is not settled.
     """
-    exit: Exit
+    exit: Exit | None
     try:
         settle_beside(life)
         exit = await (_with_body(life) if overrides(life.agent, "run") else _messages(life))
+        if exit is None:
+            return None
         await _wind_up(life)
     except Exception as error:
         life.begin()  # `on_stop` has its own limit
@@ -93,8 +96,8 @@ async def _on_stop(life: Life, exit: Exit) -> Exit:
 # -- the loop
 
 
-async def _messages(life: Life) -> Exit:
-    """Control first, then what the mailbox hands out, until something says how it ends."""
+async def _messages(life: Life) -> Exit | None:
+    """Control first, then what the mailbox hands out, until something says how it ends. None: it hibernates."""
     left, life.left = life.left, None
     try:
         if isinstance(left, CoroutineType):
@@ -106,16 +109,14 @@ async def _messages(life: Life) -> Exit:
                 return exit
     except Stop as stop:
         return _in_order(stop.reason)
-    exit = await handle_messages(life)
-    assert exit is not None
-    return exit
+    return await handle_messages(life)
 
 
 async def handle_messages(life: Life) -> Exit | None:
     """Control first, then what the mailbox hands out, until something says how it ends.
 
-    None, if the task is not `life.cancellable`: its incarnation has ended, or what is `left` has to be waited for,
-    which `run_agent` does.
+    None, if it hibernates; or if the task is not `life.cancellable`: its incarnation has ended, or what is `left` has
+    to be waited for, which `run_agent` does.
     """
     if life.slot.agent is not life.agent and not life.cancellable:
         return None
@@ -141,7 +142,8 @@ async def handle_messages(life: Life) -> Exit | None:
             try:
                 if item is None:
                     slot.reader = task
-                    await wait_task_rescheduled(leave)
+                    if await wait_task_rescheduled(leave) and life.lets_go(task):
+                        return None
                     if slot.agent is not agent or slot.inflight:
                         if not life.cancellable:
                             return None

@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from contextvars import Context
 from typing import Any, Generic, TypeAlias, TypeVar, cast, overload
 
 import trio
@@ -258,6 +259,9 @@ class _Watcher:
 
     def commit_failed(self, error: BaseException) -> None:
         raise AssertionError("what is kept in memory cannot fail") from error
+
+    def hibernates(self, context: Context) -> bool:
+        return False
 
     def start_helper(self, work: Callable[..., Awaitable[Any]], *args: Any) -> None:
         self._nursery.start_soon(self._help, work, args)

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import outcome
 
-__all__ = ["WAKE"]
+__all__ = ["SLEEP", "WAKE"]
 
 
-class _Wake(outcome.Outcome[None]):
-    """Unlike `outcome.Value` it holds nothing, so one instance serves every task for ever."""
+class _Wake(outcome.Outcome[Any]):
+    """Unlike `outcome.Value` it is not used up, so one instance serves every task for ever."""
 
     __slots__ = ()
 
@@ -20,8 +20,17 @@ class _Wake(outcome.Outcome[None]):
     async def asend(self, agen: Any) -> Any:
         return await agen.asend(None)
 
-    def unwrap(self) -> None:
+    def unwrap(self) -> Any:
         return None
 
 
+class _Sleep(_Wake):
+    __slots__ = ()
+
+    def unwrap(self) -> bool:
+        return True
+
+
 WAKE: Final = _Wake()
+SLEEP: Final = _Sleep()
+"""True instead of None: give the task back, if nothing needs it."""

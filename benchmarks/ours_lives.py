@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Final
 
 import trio
 import trio.testing
@@ -19,6 +19,9 @@ from treewarden.agents.errors import TreeFailed
 from treewarden.agents.ref import Ref
 from treewarden.supervisor import Policy, Strategy, ladder, otp
 from treewarden.topologies import Blueprint, Tree, open_tree, tree
+
+_IDLE_WITHIN: Final = 60.0
+"""Seconds, by the clock, in which all agents have to be without a task."""
 
 __all__ = [
     "crash_under_ladder",
@@ -55,18 +58,36 @@ async def spawn_dynamic(run: Run) -> Measured:
 
 
 async def idle_bytes(run: Run) -> Measured:
-    """Bytes per agent that has handled one message and waits for the next, specs included."""
+    """Bytes per agent that has handled one message and waits for the next, specs included.
+
+    All are told at once, so all have a task at the same time; then nothing is done until they have become idle by the
+    ordinary rule and with the ordinary `hibernate_after`. A hundred of them are asked afterwards whether they are still
+    who they were.
+    """
     tally = Tally()
     before = resident_bytes()
     with run.measured() as watch:
         blueprint = tree(*(everything_on(f"n{n}", tally) for n in range(run.size)))
         async with open_tree(blueprint) as opened:
+            tasks = _tasks()
             done = tally.expect(run.size)
             for n in range(run.size):
                 opened.ref(f"/n{n}").tell_nowait(PING)
             await done.wait()
+            awake = resident_bytes() - before
+            with trio.fail_after(_IDLE_WITHIN):
+                while _tasks() > tasks:  # noqa: ASYNC110 (nobody tells: that would be a message)
+                    await trio.sleep(0.5)
             grown = resident_bytes() - before
-    return watch.of(tally.must_be(run.size), value=grown / run.size)
+            for n in range(0, run.size, max(1, run.size // 100)):
+                if await opened.ref(f"/n{n}").ask(COUNT, within=ASK_WITHIN) != 2:
+                    raise Miscounted(f"/n{n} has not counted on from its first message")
+    note = f"{awake / run.size:,.0f} B while all had their tasks"
+    return watch.of(tally.must_be(run.size), value=grown / run.size, note=note)
+
+
+def _tasks() -> int:
+    return trio.lowlevel.current_statistics().tasks_living
 
 
 async def crash_under_otp(run: Run) -> Measured:

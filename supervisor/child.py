@@ -50,6 +50,11 @@ class Parent(Protocol):
     actions: Mapping[str, NamedAction]
     """Those that may be performed by their names below it."""
 
+    @property
+    def exit(self) -> Exit | None:
+        """How it ended, if it has."""
+        ...
+
     def post(self, item: object) -> None:
         """Queue something for the supervisor's loop. Never blocks."""
         ...

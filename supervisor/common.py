@@ -28,6 +28,7 @@ from .core.history import Pace
 from .core.later import Account
 from .core.spec import ChildSpec
 from .gauges import Gauges
+from .hibernation import Hibernation
 from .journal.port import Commit, Journal
 from .journal.quiet import dated_later, facts, told_later
 from .outage import Outage
@@ -84,6 +85,10 @@ class Common:
     """Lives whose mailbox is looked at for overload."""
     intakes: dict[AgentLife, None] = field(factory=dict["AgentLife", None])
     """Lives whose mailbox admits as many as it can serve in time."""
+    hibernation: Hibernation = field(
+        default=Factory(lambda common: Hibernation(common.timers, common.clock), takes_self=True)
+    )
+    """Lives with a task that may be idle."""
     gauges: Gauges = field(default=Factory(lambda common: Gauges(common.clock.now), takes_self=True))
     """What is measured of lives that have limits."""
     zombies: list[AgentLife] = field(factory=list["AgentLife"])

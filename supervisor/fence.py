@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextvars import Context
 from functools import partial
 from typing import Any, Final
 
@@ -37,6 +38,7 @@ class AgentLife(AgentWarden):
     """One incarnation of an agent, with its fence."""
 
     __slots__ = (
+        "_context",
         "_failure",
         "_last_moment",
         "_life",
@@ -63,6 +65,9 @@ class AgentLife(AgentWarden):
         self._life: Life | None = None
         self._last_moment: Alarm | None = None
         self._running = False
+        """It has a task."""
+        self._context: Context | None = None
+        """With which its next task begins, once it has had one."""
         self.limit = spec.progress_within
         self.stalled_on: object = None
         """The work that it was last said to hang on."""
@@ -102,24 +107,52 @@ class AgentLife(AgentWarden):
             self.error = error
             return evolve(describe(error), unborn=True)
         if (slot.simple and slot.arrived) or slot.has_work:
-            self._rouse()
+            self()
         else:
-            slot.rouse = self._rouse
+            slot.rouse = self
         return None
 
     def go_on_asleep(self, agent: Agent[Any], since: float) -> None:
         """Be the life of an agent that was made at `since`, and has not been needed yet."""
         self.started_at = since
         self._move_in(agent)
-        self._slot.rouse = self._rouse
+        self._slot.rouse = self
 
-    def _rouse(self) -> None:
-        if self.exit is None and not self._running:
+    def __call__(self) -> None:
+        """Something has come (`Mailbox.rouse`): it gets a task, if it has none. Not a method of another name, for each
+        idle agent would hold on to a bound one."""
+        if self.exit is None and not self._running and self.parent.exit is None:
             self._running = True
-            if self.limit is not None:
-                self.parent.common.watched[self] = None
-            if not self.parent.common.relay.take(self):
-                self.parent.nursery.start_soon(live_on, self, name=self.slot.path)
+            self._watch()
+            start_soon = self.parent.nursery.start_soon
+            if self._context is not None:
+                self._context.copy().run(start_soon, live_on, self, name=self.slot.path)
+            elif not self.parent.common.relay.take(self):
+                start_soon(live_on, self, name=self.slot.path)
+
+    def _watch(self) -> None:
+        """It has a task from now on."""
+        common, life = self.parent.common, self._life
+        if self.limit is not None:
+            common.watched[self] = None
+        if life is not None and life.agent.falls_asleep:
+            common.hibernation.woke(self)
+
+    def hibernates(self, context: Context) -> bool:
+        if self._scope is not None and self._scope.cancel_called:
+            return False
+        self._running = False
+        self._scope = None
+        self._context = self.parent.common.hibernation.context_like(context)
+        self._unwatch()
+        self._slot.rouse = self
+        return True
+
+    def _unwatch(self) -> None:
+        """It has no task any more."""
+        common = self.parent.common
+        common.watched.pop(self, None)
+        common.hibernation.ended(self)
 
     def _make(self) -> Life:
         return self._move_in(made_by(self.spec.agent, self.spec.args))
@@ -144,11 +177,10 @@ class AgentLife(AgentWarden):
             common.rounds,
             spec.loops,
         )
-        if spec.progress_within is not None:
-            if spec.progress_within < common.shortest_limit:
-                common.has_limit(spec.progress_within)
-            if self._running:
-                common.watched[self] = None
+        if spec.progress_within is not None and spec.progress_within < common.shortest_limit:
+            common.has_limit(spec.progress_within)
+        if self._running:
+            self._watch()
         if spec.overload is not None:
             common.queues[self] = None
         if spec.intake is not None:
@@ -219,9 +251,10 @@ class AgentLife(AgentWarden):
         except BaseException as error:
             self._fence(error)
         finally:
-            self.gone = True
-        self._finish(self._cut_short, tell=self._begun is None)
-        self._begin(self._failure or NOT_STARTED)
+            self.gone = self._running
+        if self._running:
+            self._finish(self._cut_short, tell=self._begun is None)
+            self._begin(self._failure or NOT_STARTED)
 
     async def live_again(self) -> AgentLife | None:
         """A hibernated incarnation wakes: it had begun long ago. Returns the next one, if its task goes on with that.
@@ -240,18 +273,18 @@ class AgentLife(AgentWarden):
                     exit = failed(life, error)
                 if exit is not None:
                     heir = self._hand_over(life, exit)
-            if self.exit is None:
+            if self.exit is None and self._running:
                 life.cancellable = True
                 self._scope = trio.CancelScope()
-                with self._scope:
+                with self._scope as scope:
                     exit = await run_agent(life)
-                    if not self._scope.cancel_called:
+                    if exit is not None and not scope.cancel_called:
                         heir = self._hand_over(life, exit)
         except BaseException as error:
             self._fence(error)
         finally:
-            self.gone = True
-        if self.exit is None:
+            self.gone = self._running
+        if self.exit is None and self._running:
             self._finish(self._cut_short)
         return heir
 
@@ -276,7 +309,7 @@ class AgentLife(AgentWarden):
     async def _run(self) -> None:
         assert self._life is not None
         exit = await run_agent(self._life)
-        if self._scope is not None and not self._scope.cancel_called:
+        if exit is not None and self._scope is not None and not self._scope.cancel_called:
             self._end(self._life, exit)
 
     def _end(self, life: Life, exit: Exit) -> None:
@@ -315,7 +348,8 @@ class AgentLife(AgentWarden):
         if self._last_moment is not None:
             self._last_moment.cancel()
         common = self.parent.common
-        common.watched.pop(self, None)
+        if self._running:
+            self._unwatch()
         if common.queues:
             common.queues.pop(self, None)
         if common.intakes:
@@ -347,7 +381,7 @@ class AgentLife(AgentWarden):
         Whoever calls this knows, so it is not told to the parent.
         """
         life = self._life
-        if self._running or (life is not None and not type(life.agent).ends_at_once) or (drain and self._slot.has_work):
+        if self._running or (life is not None and life.has_to_end) or (drain and self._slot.has_work):
             return False
         self._finish(Stopped(reason), tell=False)
         return True

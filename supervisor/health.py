@@ -39,7 +39,8 @@ async def watch_progress(common: Common) -> None:
         await trio.sleep_until(due)
         if common.clock.now() - due > _LATE * interval:
             continue
-        for life in list(common.watched):
+        watched, common.watched = common.watched, dict(common.watched)  # which is as small as it can be by now
+        for life in watched:
             _look(life, common.clock.now())
         _look_at_queues(common)
         look_at_intakes(common)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .child import Child
     from .fence import AgentLife
 
-__all__ = ["Relay", "live_on"]
+__all__ = ["Relay", "is_alike", "live_on"]
 
 _AT_A_TIME: Final = 16
 """Lives that may follow one another before others get a turn: a slice of the loop is about as long."""
@@ -43,7 +43,7 @@ class Relay:
 
         Not if handlers have set context variables there: those end with the life that set them.
         """
-        if self._child is not life.child or not _untouched(current_task().context, copy_context()):
+        if self._child is not life.child or not is_alike(current_task().context, copy_context()):
             return False
         self._child = None
         self._heir = life
@@ -65,8 +65,8 @@ async def live_on(life: AgentLife | None) -> None:
             await cancel_shielded_checkpoint()
 
 
-def _untouched(context: Context, fresh: Context) -> bool:
-    """Whether a context is as `fresh` is, but for the turn of the agent."""
+def is_alike(context: Context, fresh: Context) -> bool:
+    """Whether a context says what `fresh` says, but for the turn of the agent."""
     if len(context) - (current_turn in context) != len(fresh) - (current_turn in fresh):
         return False
     for variable, value in fresh.items():

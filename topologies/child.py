@@ -55,6 +55,7 @@ class ChildOptions(TypedDict, total=False):
     loops: LoopLimit | None
     overload: QueueLimit | None
     intake: IntakeLimit | None
+    hibernate_after: float
     limits: tuple[Limit, ...]
     stable_after: float
     restarts: Intensity | None

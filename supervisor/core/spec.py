@@ -242,6 +242,9 @@ class ChildSpec:
     intake: IntakeLimit | None = None
     """How long messages may wait: the mailbox admits fewer where they wait longer, and slowly more again. None: it
     admits as many as it holds, and a throttle closes it for a while."""
+    hibernate_after: float = field(default=10.0, validator=_number(0, open_low=True))
+    """Seconds without a message or a tick after which it gives its task back, until the next one; up to twice as long.
+    Infinity keeps the task. See `Agent.keeps_task`."""
     limits: tuple[Limit, ...] = field(default=(), converter=check_limits)
     """Of what is measured of it: memory, latency, and what it spends (`MemoryLimit`, `LatencyLimit`, `BudgetLimit`)."""
     stable_after: float = field(default=10.0, validator=_number(0))

@@ -135,7 +135,15 @@ async def test_nothing_is_lost_but_what_was_in_hand_and_no_reply_goes_astray(
 
     mailbox = MailboxSpec(capacity=chance.randint(1, 6), durability=VOLATILE)
     clerks = [
-        child(Clerk, id=f"clerk-{n}", args={"book": book}, mailbox=mailbox, backoff=NO_BACKOFF, progress_within=60.0)
+        child(
+            Clerk,
+            id=f"clerk-{n}",
+            args={"book": book},
+            mailbox=mailbox,
+            backoff=NO_BACKOFF,
+            progress_within=60.0,
+            hibernate_after=(0.03, 10.0)[seed % 2],
+        )
         for n, book in enumerate(books)
     ]
     with trio.fail_after(10_000):

@@ -70,6 +70,9 @@ class Watcher:
 
     def commit_failed(self, error: BaseException) -> None: ...
 
+    def hibernates(self, context: Any) -> bool:
+        return False
+
     def start_helper(self, work: Any, *args: Any) -> None: ...
 
     def ref(self, path: Path) -> Ref:

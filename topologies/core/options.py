@@ -206,6 +206,7 @@ AGENT: Final[Mapping[str, Reader]] = {
     "backoff": _BACKOFF,
     "start_within": _POSITIVE,
     "progress_within": _POSITIVE,
+    "hibernate_after": _POSITIVE,
     "overload": _overload,
     "loops": _LOOPS,
     "intake": _intake,
