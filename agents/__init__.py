@@ -8,6 +8,7 @@ from .demand import on_demand
 
 if TYPE_CHECKING:
     from .agent import Agent, every, handles
+    from .agent_spec import AgentSpec
     from .core.diagnosis import Diagnosis
     from .core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Message, Overflow, Volatile
     from .core.ended import Ended
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     from .process import Call, ProcessAgent, ProcessWorker, process
     from .ref import Ref
     from .statistics import MailboxStatistics
-    from .worker import AgentSpec, Job, worker
+    from .worker import Job, worker
 
 __all__ = [
     "MESSAGE",
@@ -139,6 +140,7 @@ __all__ = [
 __getattr__ = on_demand(
     __name__,
     agent="Agent every handles",
+    agent_spec="AgentSpec",
     core__diagnosis="Diagnosis",
     core__durability="MESSAGE VOLATILE Checkpointed Durability MailboxSpec Message Overflow Volatile",
     core__ended="Ended",
@@ -158,5 +160,5 @@ __getattr__ = on_demand(
     process="Call ProcessAgent ProcessWorker process",
     ref="Ref",
     statistics="MailboxStatistics",
-    worker="AgentSpec Job worker",
+    worker="Job worker",
 )

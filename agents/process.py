@@ -16,12 +16,12 @@ import trio
 from attrs import asdict, evolve
 
 from .agent import Agent, S, handles
+from .agent_spec import AgentSpec
 from .core.diagnosis import Diagnosis
 from .core.exit import Exit
 from .core.message import Request
 from .core.values import frozen
 from .errors import CallFailed, ConfigurationError, ProcessDied
-from .worker import AgentSpec
 
 __all__ = ["DIAGNOSIS", "Call", "ProcessAgent", "ProcessWorker", "process", "told"]
 

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from attrs import evolve
 
 from .agent import Agent, every
+from .agent_spec import AgentSpec
 from .core.diagnosis import Diagnosis
 from .core.path import Path
 from .core.values import frozen
 from .errors import ConfigurationError
 from .handlers import period_of
 
-__all__ = ["AgentSpec", "Job", "Once", "Periodic", "Work", "worker"]
-
-
-@frozen
-class AgentSpec:
-    """Which agent, made with which arguments; `id` is the slot's name unless the tree gives another."""
-
-    agent: Callable[..., Agent[Any]]
-    args: Mapping[str, Any]
-    id: str
+__all__ = ["Job", "Once", "Periodic", "Work", "worker"]
 
 
 def worker(fn: Callable[..., Awaitable[Any]], *, every: float | None = None) -> AgentSpec:

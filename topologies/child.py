@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict, Unpack, cast
 
 from treewarden.agents.agent import Agent
+from treewarden.agents.agent_spec import AgentSpec
 from treewarden.agents.core.durability import MailboxSpec
 from treewarden.agents.core.limiter import IntakeLimit
 from treewarden.agents.core.loops import LoopLimit
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError
-from treewarden.agents.worker import AgentSpec
 from treewarden.supervisor.core.checkpoint import Retention
 from treewarden.supervisor.core.limits import QueueLimit
 from treewarden.supervisor.core.measures import Limit

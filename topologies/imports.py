@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from treewarden.agents.agent import Agent
-from treewarden.agents.worker import AgentSpec
+from treewarden.agents.agent_spec import AgentSpec
 
 from .core.node import Node, Problems, Refused, text
 from .core.problems import guess, listed

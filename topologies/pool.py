@@ -7,7 +7,7 @@ from typing import Any, Final, Unpack
 from attrs import evolve
 
 from treewarden.agents.agent import Agent
-from treewarden.agents.worker import AgentSpec
+from treewarden.agents.agent_spec import AgentSpec
 from treewarden.supervisor.core.spec import ChildSpec, Strategy, SupervisorSpec
 
 from .child import SupervisorOptions, spec_of, supervisor

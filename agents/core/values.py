@@ -23,7 +23,7 @@ from .written_init import FIELD, written_init
 
 __all__ = ["define", "frozen"]
 
-_OURS: Final = frozenset({"eq", "kw_only", "repr", "weakref_slot"})
+_OURS: Final = frozenset({"eq", "kw_only", "repr", "slots", "weakref_slot"})
 """Options with which a class is made here. With any other one attrs does all of it at once."""
 _NOT_OURS: Final = frozenset(
     {"__eq__", "__getstate__", "__init__", "__match_args__", "__setattr__", "__setstate__", "__slots__"}
@@ -40,6 +40,7 @@ _LATER: Final = tuple(
     or name in {"__getstate__", "__init__", "__match_args__", "__replace__", "__setstate__"}
 )
 """What attrs makes for every class, and nobody needs before the class is used."""
+_OF_SLOTS: Final = frozenset({"__getstate__", "__setstate__"})
 
 
 @recursive_repr("...")
@@ -89,17 +90,16 @@ def _made(make: Any, hashed: Any, always: dict[str, Any], kind: type | None, opt
         # The attrs classes that it inherits from; looking at their fields would have attrs make them.
         bases = [base for base in kind.__mro__[1:-1] if "__attrs_attrs__" in base.__dict__]
         notes: dict[str, Any] = own.get("__annotations__") or get_annotations(kind)
-        if not _slotted(kind, notes, bases):
+        slots = options.get("slots", True)
+        if not (_slotted(kind, notes, bases) if slots else _dressed(kind, notes, bases)):
             return make(kind, **options)
         if options.get("eq", True):
             kind.__eq__ = _eq
             kind.__hash__ = hashed
         if "__repr__" not in own and options.get("repr", True):
             kind.__repr__ = _repr
-        write = partial(make, kind, **options)
-        return _Written(kind, bases, notes, options.get("kw_only", False), write).slots(
-            always, options.get("weakref_slot", True)
-        )
+        written = _Written(kind, bases, notes, options.get("kw_only", False), partial(make, **options))
+        return written.slots(always, options.get("weakref_slot", True)) if slots else written.dict(always)
 
     return decorate if kind is None else decorate(kind)
 
@@ -117,19 +117,27 @@ def _slotted(kind: Any, notes: dict[str, Any], bases: list[Any]) -> bool:
     return True
 
 
+def _dressed(kind: Any, notes: dict[str, Any], bases: list[Any]) -> bool:
+    """Whether a class without slots has no fields but its own annotated ones, and no attrs class above it."""
+    if bases or issubclass(kind, BaseException) or "__slots__" in kind.__dict__:
+        return False
+    return not any(value.__class__ is FIELD and name not in notes for name, value in kind.__dict__.items())
+
+
 class _Written:
     """A class as it was written, and what comes of it."""
 
-    __slots__ = ("bases", "fields", "keyword", "kind", "made", "write")
+    __slots__ = ("bases", "defaults", "fields", "keyword", "kind", "made", "make")
 
     made: Any
 
     def __init__(
-        self, kind: Any, bases: list[Any], notes: dict[str, Any], keyword: bool, write: Callable[[], Any]
+        self, kind: Any, bases: list[Any], notes: dict[str, Any], keyword: bool, make: Callable[[Any], Any]
     ) -> None:
-        """`write` has attrs make all of it."""
-        self.kind, self.bases, self.keyword, self.write = kind, bases, keyword, write
+        """`make` is attrs, which makes all of it."""
+        self.kind, self.bases, self.keyword, self.make = kind, bases, keyword, make
         self.fields = {name: note for name, note in notes.items() if not str(note).startswith(_OF_THE_CLASS)}
+        self.defaults = {name: kind.__dict__[name] for name in self.fields if name in kind.__dict__}
 
     def slots(self, always: dict[str, Any], weakref: bool) -> Any:
         """The class with slots for its fields, as attrs makes it."""
@@ -152,6 +160,28 @@ class _Written:
             _move(value, kind, made)
         return made
 
+    def dict(self, always: dict[str, Any]) -> Any:
+        """The class itself without what only says what its fields are, as attrs leaves one without slots."""
+        self.made = kind = self.kind
+        for name in self.defaults:
+            delattr(kind, name)
+        for name in _LATER:
+            if name not in _OF_SLOTS:
+                setattr(kind, name, _Later(name, self))
+        for name, value in always.items():
+            setattr(kind, name, value)
+        return kind
+
+    def write(self) -> Any:
+        """What attrs makes of the class as it was written. Where that is in use already, of another one like it: nobody
+        sees it half made."""
+        kind = self.kind
+        if kind is not self.made:
+            return self.make(kind)
+        gone = {"__dict__", "__weakref__", *_LATER, *_FROZEN}
+        namespace = {name: value for name, value in kind.__dict__.items() if name not in gone}
+        return self.make(type(kind)(kind.__name__, kind.__bases__, {**namespace, **self.defaults}))
+
     def finish(self, name: str) -> None:
         """Give the class what it has none of yet under `name`, and whatever else attrs makes with it."""
         made = self.made
@@ -160,8 +190,9 @@ class _Written:
             made.__init__ = init
             return
         written = self.write()
+        unset = written.__dict__.get("__slots__", ())
         for each, value in written.__dict__.items():
-            if each not in written.__slots__ and (each not in made.__dict__ or made.__dict__[each].__class__ is _Later):
+            if each not in unset and (each not in made.__dict__ or made.__dict__[each].__class__ is _Later):
                 setattr(made, each, value)
 
     def _init(self) -> Any:
@@ -170,7 +201,7 @@ class _Written:
             if above.written.fields if above.__class__ is _Later else above:
                 return None
         frozen = self.made.__setattr__ is _FROZEN["__setattr__"]
-        return written_init(self.kind, self.fields, self.keyword, frozen)
+        return written_init(self.made, self.fields, self.defaults, self.keyword, frozen)
 
 
 def _move(value: Any, kind: type, made: type) -> None:

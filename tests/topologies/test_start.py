@@ -42,6 +42,7 @@ MOST = 136
 NOT_FOR_A_START = {
     "cattrs", "dataclasses", "decimal", "difflib", "trio_util", "uuid",
     "treewarden.agents.core.retry_after", "treewarden.agents.forwarding", "treewarden.agents.process",
+    "treewarden.agents.worker",
     "treewarden.supervisor.judge", "treewarden.topologies.core.flow",
     "treewarden.supervisor.keeping", "treewarden.supervisor.performing", "treewarden.supervisor.topics",
     "treewarden.supervisor.views", "treewarden.supervisor.core.believer", "treewarden.supervisor.core.case",

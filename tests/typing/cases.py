@@ -7,8 +7,8 @@ from typing import Any, assert_type
 from attrs import frozen
 
 from treewarden.agents import Agent, Job, Ref, Request, handles, worker
+from treewarden.agents.agent_spec import AgentSpec
 from treewarden.agents.testing import run_handler
-from treewarden.agents.worker import AgentSpec
 
 
 @frozen

@@ -282,6 +282,69 @@ def test_what_a_field_asks_for_besides_is_done(maker: Any) -> None:
         Many("3", 4, 5, 6)
 
 
+def test_validators_and_converters_hear_and_say_what_they_do_with_attrs() -> None:
+    def asked(instance: Any, attribute: Any, value: Any) -> None:
+        heard.append((attribute.name, attribute.default, attribute.kw_only, value, hasattr(instance, "__dict__")))
+
+    def halved(value: int) -> float:
+        return value / 2
+
+    def made(make: Any) -> Any:
+        @make
+        class Checked:
+            first: Any = field(default=3, validator=asked)
+            half: Any = field(default=4, converter=halved, validator=attrs.validators.le(5))
+            kind: Any = field(factory=int, validator=attrs.validators.instance_of(int))
+
+            def __attrs_post_init__(self) -> None:
+                heard.append(self.half)
+
+        return Checked
+
+    told: list[Any] = []
+    for make in (values.frozen, attrs.frozen):
+        heard: list[Any] = []
+        kind = made(make)
+        for arguments in ({}, {"half": 12}, {"kind": "x"}, {"first": None, "half": 10}):
+            try:
+                kind(**arguments)
+            except (TypeError, ValueError) as error:
+                heard.append([type(error), str(error).replace("_Named", "Attribute")])
+        with attrs.validators.disabled():
+            kind(kind="x")
+        told.append([heard, kind.__init__.__annotations__, str(inspect.signature(kind))])
+    assert told[0] == told[1]
+
+
+def test_a_class_without_slots_is_as_attrs_makes_it() -> None:
+    def made(make: Any) -> Any:
+        @make(kw_only=True, slots=False)
+        class Plain:
+            x: int
+            y: list[int] = field(factory=list[int])
+            z: int = 3
+
+            def twice(self) -> int:
+                return self.x * 2
+
+        return Plain
+
+    told: list[Any] = []
+    for make in (values.frozen, attrs.frozen, values.define, attrs.define):
+        kind = made(make)
+        one, again = kind(x=1), kind(x=1)
+        found: list[Any] = [vars(one), one == again, one.twice(), "z" in kind.__dict__, one.y is again.y]
+        try:
+            one.x = 2
+        except AttributeError as error:
+            found.append(type(error))
+        found += [repr(one), copy.copy(one) == one, str(inspect.signature(kind)), repr(evolve(one, z=4))]
+        found += [[each.name for each in attrs.fields(kind)], kind.__match_args__, kind(x=5).x, "z" in kind.__dict__]
+        told.append(found)
+    assert told[0] == told[1]
+    assert told[2] == told[3]
+
+
 def test_a_slot_takes_another_default_below() -> None:
     define: Any = values.define
 
@@ -306,7 +369,8 @@ def test_every_class_of_ours_can_be_made() -> None:
         "import treewarden.topologies as last\n"
         "from treewarden.agents.core.values import _Later\n"
         "def told(kind, *names):\n"
-        "    made = kind(**{name: name for name in names})\n"
+        "    try: made = kind(**{name: name for name in names})\n"
+        "    except Exception as error: return type(error), str(error)\n"
         "    values = [getattr(made, each.name) for each in attrs.fields(kind)]\n"
         "    return [(type(value), value if type(value) is str else None) for value in values]\n"
         "found, written, top = 0, 0, pathlib.Path(last.__file__).parent.parent\n"
