@@ -37,6 +37,9 @@ _TELLING: Final = 3
 _CAUSES: Final = 4
 """How far the chain of causes is followed."""
 _STANDARD_LIBRARY: Final = traceback.__file__.removesuffix("traceback.py")
+_OURS: Final = tuple(
+    __file__.removesuffix("agents/core/exit.py") + folder for folder in ("agents/", "supervisor/", "topologies/")
+)
 _DEEPEST: Final = 3 * 64
 """Of so many frames three facts are looked at: all that can be told of a recursion."""
 _LONGEST_WAY: Final = 64
@@ -60,6 +63,8 @@ class _Place:
     what a crash costs."""
     standard: bool
     """It is in the standard library."""
+    ours: bool
+    """It is treewarden's."""
 
 
 @frozen
@@ -254,9 +259,11 @@ def _told(error: type[BaseException], spots: tuple[Any, ...]) -> _Told:
     kind = _name(error)
     places = [_place(*spots[at : at + 3]) for at in range(0, len(spots), 3)]
     where = next((place.where for place in reversed(places) if not place.standard), places[-1].where if places else "")
+    # Which way of ours led to the code that failed tells nothing: a handler is called in more than one place.
+    begin = next((at for at, place in enumerate(places) if not place.ours), -1)
     return _Told(
         kind,
-        fingerprint(kind, tuple([place.short for place in places[-_TELLING:]])),
+        fingerprint(kind, tuple([place.short for place in places[begin:][-_TELLING:]])),
         where,
         "".join([place.trace for place in places[-_FRAMES:]]),
     )
@@ -271,6 +278,7 @@ def _place(filename: str, line: int, function: str) -> _Place:
         where=f"{_short(filename)}:{line} in {function}",
         trace=f"{told}    {source}\n" if source else told,
         standard=is_standard(filename),
+        ours=filename.startswith(_OURS),
     )
 
 

@@ -26,8 +26,8 @@ from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.topologies import Tree, child, open_tree, tree
 
 AFTER = 0.75
-WAY = re.compile(r"""(trace|fingerprint)=(['"])(\\.|(?!\2).)*\2""")
-"""They say through which functions of ours a handler was called."""
+WAY = re.compile(r"""trace=(['"])(\\.|(?!\1).)*\1""")
+"""It says through which functions of ours a handler was called."""
 LOG: list[Any] = []
 """What the agents did, and when; none of it is settled or undone."""
 MARK: contextvars.ContextVar[int] = contextvars.ContextVar("mark", default=0)

@@ -160,7 +160,7 @@ async def story(asleep: bool, strategy: Strategy, steps: list[Step]) -> list[Any
 def told(event: Any) -> Any:
     """What an agent raises while it is made comes by other lines of ours."""
     if isinstance(event, ChildStartFailed):
-        return evolve(event, failure=evolve(event.failure, trace="", fingerprint=""))
+        return evolve(event, failure=evolve(event.failure, trace=""))
     return event
 
 
