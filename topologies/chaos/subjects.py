@@ -138,6 +138,8 @@ class Subject:
     """Whether jobs of one sender are done in their order; not by workers that share a queue."""
     children: int = 0
     """Children to be started at run time."""
+    leaves_out: bool = False
+    """Whether who is stopped or being drained gets nothing of what is told meanwhile, as with topics and broadcasts."""
     check: Check = lambda world: None
     """What else holds, always."""
 
@@ -165,10 +167,10 @@ class Subject:
         world.sometimes("the process died", world.process.crashes > 0)
 
     def _excused(self, world: World) -> bool:
-        """Whether jobs may be missing: what was settled since a checkpoint is undone by going back to it, and a topic
-        does not promise that a subscriber who is stopped or being drained gets what is published."""
+        """Whether jobs may be missing: what was settled since a checkpoint is undone by going back to it, and topics
+        and broadcasts leave out who is stopped or being drained."""
         undone = any(isinstance(event, RolledBack) for _, event in world.history.events)
-        return undone or (self.entry == "news" and any(world.faults[kind] for kind in ("drain", "cancel")))
+        return undone or (self.leaves_out and any(world.faults[kind] for kind in ("drain", "cancel")))
 
     async def _start_one(self, world: World) -> None:
         try:
@@ -267,7 +269,8 @@ def _pooled(name: str, durability: Durability, route: Route) -> Subject:
     exits = (("pool",),) if route == "shared" else (workers,)
     if route == "broadcast":
         exits = tuple((worker,) for worker in workers)
-    return Subject(name, make, "pool", exits, durability, ordered=route != "shared")
+    ordered, leaves_out = route != "shared", route == "broadcast"
+    return Subject(name, make, "pool", exits, durability, ordered=ordered, leaves_out=leaves_out)
 
 
 def _partitioned(name: str, durability: Durability) -> Subject:
@@ -312,7 +315,7 @@ def _published(name: str, durability: Durability) -> Subject:
         news = topic(_clerk(world, durability, "one"), _clerk(world, durability, "two"), id="news", restarts=_PATIENT)
         return tree(news, restarts=_PATIENT)
 
-    return Subject(name, make, "news", (("news/one",), ("news/two",)), durability)
+    return Subject(name, make, "news", (("news/one",), ("news/two",)), durability, leaves_out=True)
 
 
 def _dynamic(name: str, durability: Durability) -> Subject:

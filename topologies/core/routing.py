@@ -83,7 +83,7 @@ class ByKey:
 
 @frozen
 class Broadcast:
-    """Every worker that can take messages."""
+    """Every worker that can take messages: who has ended or is being drained is left out, as by a topic."""
 
     def choose(self, depths: Sequence[int | None], message: object) -> tuple[tuple[int, ...], Broadcast]:
         return tuple(place for place, depth in enumerate(depths) if depth is not None), self

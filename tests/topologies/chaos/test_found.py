@@ -100,3 +100,12 @@ class Clerk(Agent[None]):
 def test_a_call_to_a_supervisor_that_does_not_begin_is_answered() -> None:
     """Seed 2038, pipeline/checkpoint: a call that came while a supervisor started, and failed to, waited for ever."""
     assert run_world(calls_who_does_not_begin, 1, Setting(within=1.0)).failures == ()
+
+
+@pytest.mark.parametrize("fault", ["drain", "cancel"])
+def test_a_broadcast_leaves_out_who_is_stopped_or_being_drained(fault: str) -> None:
+    """Sixteen of 10,000 seeds of pool/broadcast/message: what was told meanwhile was missed where nobody had promised
+    it. The worker does all that comes once it is back."""
+    faults = (evolve(SLOW, target="pool/0"), Injection(fault, "pool/0", 0.0))
+    run = run_world(SUBJECTS["pool/broadcast/message"].run, 3, Setting(within=2.0), injections=faults)
+    assert (run.failures, run.faults.get(fault)) == ((), 1)
