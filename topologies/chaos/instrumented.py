@@ -16,9 +16,10 @@ from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import MailboxFull
 from treewarden.agents.slot import Slot
+from treewarden.supervisor.core.around import Around
 from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.decision import Policy
-from treewarden.supervisor.core.guards import Declined, Option
+from treewarden.supervisor.core.guards import Option
 from treewarden.supervisor.core.ladder import ladder
 from treewarden.supervisor.core.signal import ChildExited, RestartFailed, Stalled
 from treewarden.supervisor.core.spec import Spec, SupervisorSpec
@@ -278,28 +279,12 @@ _OTHERWISE: Final[Mapping[str, Callable[[Slot, Any, Mapping[str, Knob]], bool]]]
 
 
 @frozen
-class _Gated:
+class _Gated(Around):
     """A policy that may fail in the middle of a decision."""
 
     policy: Policy
     gate: Gate
     path: Path
-
-    @property
-    def name(self) -> str:
-        return self.policy.name
-
-    @property
-    def counts_alike(self) -> bool:
-        return self.policy.counts_alike
-
-    @property
-    def escalates(self) -> bool:
-        return self.policy.escalates
-
-    @property
-    def stable_after(self) -> float | None:
-        return self.policy.stable_after
 
     def propose(self, case: Case) -> tuple[Option, ...]:
         if self.gate.take("decision_crash", self.path) is not None:
@@ -308,7 +293,4 @@ class _Gated:
         restarts = isinstance(case.signal, _RESTARTED) and above != ROOT
         if restarts and self.gate.take("kill_in_mid_restart", above) is not None:
             self.gate.mid_restart(str(above))
-        return self.policy.propose(case)
-
-    def declined(self, case: Case) -> tuple[Declined, ...]:
-        return self.policy.declined(case)
+        return super().propose(case)

@@ -8,10 +8,11 @@ from typing import Final
 from attrs import define, evolve, field
 
 from treewarden.agents.core.path import Path
+from treewarden.supervisor.core.around import Around
 from treewarden.supervisor.core.case import Case
-from treewarden.supervisor.core.decision import Policy, attempted, decide, is_paced, to_event
+from treewarden.supervisor.core.decision import Policy, attempted, decide, to_event
 from treewarden.supervisor.core.event import Decided
-from treewarden.supervisor.core.guards import Declined, Option
+from treewarden.supervisor.core.guards import Option
 from treewarden.supervisor.core.signal import ChildExited, RateLimitReached, RestartFailed
 from treewarden.supervisor.core.spec import Intensity
 from treewarden.supervisor.core.symptom import describe
@@ -24,7 +25,7 @@ _IN_TURN: Final = frozenset({"restart", "roll_back", "set_aside", "fall_back"})
 
 
 @define(eq=False)
-class Witness:
+class Witness(Around):
     """Proposes what `policy` proposes, and remembers in which case."""
 
     policy: Policy
@@ -36,34 +37,11 @@ class Witness:
     _asked: dict[Path, list[Case]] = field(factory=dict[Path, list[Case]])
     """What was proposed for and is not journaled yet."""
 
-    @property
-    def name(self) -> str:
-        return self.policy.name
-
-    @property
-    def counts_alike(self) -> bool:
-        return self.policy.counts_alike
-
-    @property
-    def escalates(self) -> bool:
-        return self.policy.escalates
-
-    @property
-    def paced(self) -> bool:
-        return is_paced(self.policy)
-
-    @property
-    def stable_after(self) -> float | None:
-        return self.policy.stable_after
-
     def propose(self, case: Case) -> tuple[Option, ...]:
         self._asked.setdefault(case.signal.path, []).append(case)
         if self.keeps:
             self.cases.append(case)
-        return self.policy.propose(case)
-
-    def declined(self, case: Case) -> tuple[Declined, ...]:
-        return self.policy.declined(case)
+        return super().propose(case)
 
     def saw(self, decided: Decided) -> bool:
         """A decision was journaled: count what no policy may do. Returns whether the child had ended.

@@ -9,8 +9,14 @@ from attrs import evolve
 from treewarden.agents import Agent
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import SupervisionError
+from treewarden.supervisor.core.believer import belief
+from treewarden.supervisor.core.decision import Policy, is_paced
+from treewarden.supervisor.core.ladder import ladder
+from treewarden.supervisor.core.policies import kubernetes, otp
 from treewarden.supervisor.core.spec import Intensity
 from treewarden.topologies import tree
+from treewarden.topologies.chaos.gate import Gate
+from treewarden.topologies.chaos.instrumented import instrumented
 from treewarden.topologies.chaos.run import Setting, run_world
 from treewarden.topologies.chaos.subjects import SUBJECTS
 from treewarden.topologies.chaos.world import World
@@ -109,3 +115,13 @@ def test_a_broadcast_leaves_out_who_is_stopped_or_being_drained(fault: str) -> N
     faults = (evolve(SLOW, target="pool/0"), Injection(fault, "pool/0", 0.0))
     run = run_world(SUBJECTS["pool/broadcast/message"].run, 3, Setting(within=2.0), injections=faults)
     assert (run.failures, run.faults.get(fault)) == ((), 1)
+
+
+@pytest.mark.parametrize("policy", [otp(), kubernetes(), ladder(), belief()])
+def test_a_tree_under_faults_goes_at_the_pace_of_its_own_policy(policy: Policy) -> None:
+    """Under faults the restarts of `otp()` waited for the tree's bucket, which it knows nothing of."""
+    gate = Gate(lambda: 0.0, lambda kind, name: None)
+    policed = instrumented(tree(policy=policy), gate).policy
+    assert policed is not None
+    assert policed is not policy
+    assert is_paced(policed) == is_paced(policy)
