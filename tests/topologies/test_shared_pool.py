@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path as File
-from typing import Any
 
 import pytest
 import trio
 import trio.testing
-from attrs import evolve, frozen
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from treewarden.agents.agent import Agent, every, handles
+from treewarden.agents.agent import every, handles
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec, Overflow
-from treewarden.agents.core.message import Priority, Request
-from treewarden.agents.core.path import Path
+from treewarden.agents.core.message import Priority
 from treewarden.agents.errors import (
     AgentFailed,
     AgentStopped,
@@ -26,11 +23,9 @@ from treewarden.agents.errors import (
     NotHandled,
     RateLimited,
 )
-from treewarden.agents.shared import SharedQueue, SharedWorker
 from treewarden.supervisor.core.policies import otp
-from treewarden.supervisor.core.spec import NO_BACKOFF, ChildSpec, Intensity
+from treewarden.supervisor.core.spec import Intensity
 from treewarden.topologies.child import child
-from treewarden.topologies.core.blueprint import Blueprint
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.pool import pool
 from treewarden.topologies.running import Tree
@@ -38,83 +33,7 @@ from treewarden.topologies.toml import loads
 from treewarden.topologies.tree import tree
 
 from ..journals import on_disk
-
-CLOCK = trio.testing.MockClock
-MEMORY = MailboxSpec(durability=VOLATILE)
-
-
-@frozen
-class Job:
-    n: int
-    seconds: float = 0.0
-    fails: bool = False
-
-
-@frozen
-class Who(Request[str]):
-    seconds: float = 0.0
-    fails: bool = False
-
-
-@frozen
-class More:
-    n: int
-
-
-class Log:
-    """What was begun and what was done, by whom."""
-
-    def __init__(self) -> None:
-        self.begun: list[tuple[str, int]] = []
-        self.done: list[tuple[str, int]] = []
-
-    @property
-    def numbers(self) -> list[int]:
-        return [n for _, n in self.done]
-
-
-class Hand(Agent[int]):
-    """Takes its time over a job, and may fail at it."""
-
-    state = 0
-
-    def __init__(self, log: Log) -> None:
-        self.log = log
-
-    @handles
-    async def job(self, message: Job) -> None:
-        self.log.begun.append((self.path.name, message.n))
-        await trio.sleep(message.seconds)
-        if message.fails:
-            raise RuntimeError("no")
-        self.state += 1
-        self.log.done.append((self.path.name, message.n))
-
-    @handles
-    async def who(self, message: Who) -> str:
-        await trio.sleep(message.seconds)
-        if message.fails:
-            raise RuntimeError("no")
-        return self.path.name
-
-    @handles
-    async def more(self, message: More) -> None:
-        for n in range(message.n):
-            await self.ref("..").tell(Job(n))
-
-
-def hands(log: Log, size: int = 3, mailbox: MailboxSpec = MEMORY, **options: Any) -> Blueprint:
-    limits = {"restarts": Intensity(1000, 1), "policy": otp()}
-    return tree(pool(worker(log, mailbox), size=size, route="shared", **{**limits, **options}), **limits)  # type: ignore[arg-type]
-
-
-def worker(log: Log, mailbox: MailboxSpec = MEMORY) -> ChildSpec:
-    return child(Hand, args={"log": log}, mailbox=mailbox, backoff=NO_BACKOFF)
-
-
-async def tell(running: Tree, *jobs: Job) -> None:
-    for job in jobs:
-        await running.ref("hand").tell(job)
+from .hands import CLOCK, MEMORY, Hand, Job, Log, More, Who, hands, tell, worker
 
 
 @pytest.mark.parametrize("mailbox", [MEMORY, MailboxSpec()])
@@ -182,49 +101,6 @@ async def test_what_a_worker_had_in_hand_is_the_first_in_the_queue_again(autojum
         (dead,) = await running.dead_letters()
         assert dead.path == "hand", "given up where it waited, so that it can be put back there"
         assert await running.replay(dead.id)
-
-
-def woken(size: int = 2) -> tuple[SharedQueue, list[SharedWorker], list[str]]:
-    """A queue, its workers, all of them asleep, and the names of those that are woken."""
-    queue = SharedQueue(Path("hand"), MEMORY, lambda: 0.0, None)
-    workers = [SharedWorker(Path(f"hand/{n}"), MEMORY, lambda: 0.0, None, queue) for n in range(size)]
-    names: list[str] = []
-    for each in workers:
-        each.rouse = partial(names.append, each.path.name)
-    return queue, workers, names
-
-
-@pytest.mark.parametrize("leave", ["forget_orders", "pause"])
-def test_what_a_worker_was_woken_for_and_does_not_take_is_for_another(leave: str) -> None:
-    queue, workers, names = woken()
-    queue.put_nowait(Job(0))
-    assert names == ["0"]
-    workers[0].pause("held") if leave == "pause" else workers[0].forget_orders()
-    assert names == ["0", "1"]
-    assert workers[1].take() == Job(0)
-
-
-def test_nobody_is_woken_for_a_paused_queue_and_all_that_are_needed_when_it_goes_on() -> None:
-    queue, workers, names = woken(4)
-    queue.pause("drained")
-    for n in range(3):
-        queue.put_nowait(Job(n))
-    assert names == []
-    assert [each.take() for each in workers] == [None] * 4
-    queue.resume("drained")
-    assert names == ["0", "1", "2"]
-    assert [each.take() for each in workers] == [Job(0), Job(1), Job(2), None]
-
-
-def test_a_paused_worker_takes_nothing() -> None:
-    queue, workers, names = woken()
-    workers[0].pause("throttled")
-    queue.put_nowait(Job(0))
-    assert names == ["1"]
-    assert workers[0].take() is None
-    assert not workers[0].has_work
-    workers[0].resume("throttled")
-    assert names == ["1", "0"]
 
 
 async def test_a_killed_worker_of_a_mailbox_in_memory_loses_what_it_had_in_hand(autojump_clock: CLOCK) -> None:

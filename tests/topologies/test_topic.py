@@ -7,123 +7,34 @@ from pathlib import Path as File
 import pytest
 import trio
 import trio.testing
-from attrs import frozen
 
-from treewarden.agents.agent import Agent, handles
-from treewarden.agents.core.durability import VOLATILE, MailboxSpec, Overflow
-from treewarden.agents.core.message import Request
+from treewarden.agents.agent import handles
+from treewarden.agents.core.durability import MailboxSpec, Overflow
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import (
     AgentStopped,
     CommitFailed,
-    ConfigurationError,
     DeliveryError,
     DurabilityError,
     MailboxFull,
     NotHandled,
 )
-from treewarden.supervisor.core.event import DeadLettered
-from treewarden.supervisor.core.spec import Intensity, Subscriber
+from treewarden.supervisor.core.spec import Intensity
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.supervisor.journal.port import Commit
 from treewarden.topologies.child import child
-from treewarden.topologies.errors import BlueprintError
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.pool import pool
-from treewarden.topologies.running import Tree
-from treewarden.topologies.toml import loads
-from treewarden.topologies.topic import Subscription, subscriber, topic
+from treewarden.topologies.topic import subscriber, topic
 from treewarden.topologies.tree import tree
 
 from ..journals import on_disk
-
-CLOCK = trio.testing.MockClock
-SMALL = MailboxSpec(capacity=2, durability=VOLATILE)
-
-
-@frozen
-class Price:
-    n: int
-
-
-@frozen
-class News:
-    text: str = ""
-
-
-@frozen
-class Got(Request[tuple[int, ...]]):
-    pass
-
-
-@frozen
-class Publish:
-    first: int
-    fail: bool = False
-
-
-class Reader(Agent[tuple[int, ...]]):
-    """Keeps the prices that it is told; 13 is its death."""
-
-    state = ()
-
-    @handles
-    async def price(self, message: Price) -> None:
-        if message.n == 13:
-            raise RuntimeError("thirteen")
-        self.state = (*self.state, message.n)
-
-    @handles
-    def got(self, message: Got) -> tuple[int, ...]:
-        return self.state
-
-
-class Slow(Reader):
-    """Takes nothing until it is let go."""
-
-    gate: trio.Event
-
-    @handles
-    async def price(self, message: Price) -> None:
-        await Slow.gate.wait()
-        self.state = (*self.state, message.n)
-
-
-class Market(Agent[None]):
-    """Publishes from a handler, twice; one that fails has published nothing if it is durable."""
-
-    def __init__(self, at: str) -> None:
-        self.at = at
-
-    @handles
-    async def publish(self, message: Publish) -> None:
-        await self.ref(self.at).tell(Price(message.first))
-        await self.ref(self.at).tell(Price(message.first + 1))
-        if message.fail:
-            raise RuntimeError("no market today")
-
-
-class Joiner(Reader):
-    async def on_start(self) -> None:
-        self.ref("../prices").subscribe(self.path)
+from .readers import CLOCK, SMALL, Got, Joiner, Market, News, Price, Publish, Reader, Slow, dead, got, volatile
 
 
 @pytest.fixture(autouse=True)
 def _gate() -> None:
     Slow.gate = trio.Event()
-
-
-def volatile(agent: type[Agent[tuple[int, ...]]], id: str, capacity: int = 64) -> object:
-    return child(agent, id=id, mailbox=MailboxSpec(capacity=capacity, durability=VOLATILE))
-
-
-async def got(running: Tree, path: str) -> tuple[int, ...]:
-    return await running.ref(path).ask(Got())
-
-
-async def dead(journal: MemoryJournal) -> list[str]:
-    records = await journal.read(0)
-    return [record.event.path for record in records if isinstance(record.event, DeadLettered)]
 
 
 async def test_everybody_who_has_subscribed_is_told_in_order(autojump_clock: CLOCK) -> None:
@@ -357,89 +268,6 @@ async def test_what_was_published_survives_the_process(autojump_clock: CLOCK, tm
     Slow.gate.set()
     async with open_tree(spec, journal=on_disk(file)) as running:
         assert await got(running, "prices/slow") == (0, 1, 2)
-
-
-async def test_only_a_topic_can_be_subscribed_to(autojump_clock: CLOCK) -> None:
-    async with open_tree(tree(Reader)) as running:
-        with pytest.raises(ConfigurationError, match="it is no topic"):
-            running.ref("reader").subscribe(Path("reader"))
-
-
-def test_what_cannot_be_a_topic_is_refused_at_once() -> None:
-    with pytest.raises(BlueprintError) as caught:
-        topic(tree(Reader, id="desk"), Subscription(None, "../x", "never"), "../y", "../y", ".", "../!", id="prices")  # type: ignore[arg-type]
-    text = str(caught.value)
-    for part in (
-        "prices.subscribers[0]: 'desk' has no mailbox of its own",
-        "prices.subscribers[1].overflow: 'never' is no overflow policy",
-        "prices.subscribers[3]: '../y' has subscribed as prices.subscribers[2] too",
-        "prices.subscribers[4].path: '.' is the topic itself",
-        "prices.subscribers[5].path: '../!' is no path",
-    ):
-        assert part in text
-
-
-async def test_a_subscriber_that_the_tree_does_not_have_is_refused(autojump_clock: CLOCK) -> None:
-    with pytest.raises(BlueprintError, match="points nowhere"):
-        async with open_tree(tree(topic("../nobody", id="prices"))):
-            pass
-
-
-async def test_a_reload_changes_who_is_told(autojump_clock: CLOCK) -> None:
-    def spec(*paths: str) -> object:
-        return tree(topic(*paths, id="prices"), child(Reader, id="a"), child(Reader, id="b"))
-
-    async with open_tree(spec("../a")) as running:  # type: ignore[arg-type]
-        await running.ref("prices").tell(Price(1))
-        await running.reload(spec("../b"))  # type: ignore[arg-type]
-        await running.ref("prices").tell(Price(2))
-        assert await got(running, "a") == (1,)
-        assert await got(running, "b") == (2,)
-
-
-TOML = """
-[[children]]
-id = "log"
-agent = "readers:Reader"
-
-[[children]]
-id = "prices"
-restarts = { max_restarts = 9, within = 1 }
-topic = [
-  { id = "a", agent = "readers:Reader", overflow = "wait" },
-  { id = "desk", pool = { agent = "readers:Reader", size = 2 } },
-  { path = "../log", overflow = "drop_oldest" },
-]
-"""
-
-
-def test_toml_gives_the_same_blueprint(tmp_path: File) -> None:
-    (tmp_path / "readers.py").write_text("from tests.topologies.test_topic import Reader\n", "utf-8")
-    wait = subscriber(child(Reader, id="a"), overflow=Overflow.WAIT)
-    log = subscriber("../log", overflow=Overflow.DROP_OLDEST)
-    prices = topic(wait, pool(child(Reader), size=2, id="desk"), log, id="prices", restarts=Intensity(9, 1))
-    read = loads(TOML, tmp_path).blueprint
-    assert read.children[1].topic == prices.topic  # type: ignore[union-attr]
-    assert read.children[1].topic[2] == Subscriber("../log", Overflow.DROP_OLDEST)  # type: ignore[union-attr,index]
-    assert [each.id for each in read.children[1].children] == ["a", "desk"]  # type: ignore[union-attr]
-
-
-@pytest.mark.parametrize(
-    ("written", "said"),
-    [
-        ("topic = 3", "tree.children[0].topic: 3 is no list of subscribers"),
-        ("topic = [{ path = '../x', agent = 'a:B' }]", "a subscriber has either a path, or an agent of its own"),
-        ("topic = [{ path = '../x', overflow = 'often' }]", "'often' is not an overflow policy"),
-        ("topic = [{ path = '../nobody' }]", "points nowhere, there is no nobody"),
-        ("topic = []\noverflow = 'wait'", "each of its subscribers has one"),
-        ("topic = [{ path = '.' }]", "is the topic itself"),
-        ("topic = [7]", "tree.children[0].topic[0]"),
-    ],
-)
-def test_a_bad_topic_in_toml_is_refused(tmp_path: File, written: str, said: str) -> None:
-    with pytest.raises(BlueprintError) as caught:
-        loads(f"[[children]]\nid = 'prices'\n{written}\n", tmp_path)
-    assert said in str(caught.value)
 
 
 async def test_a_full_subscriber_that_refuses_is_told_of(autojump_clock: CLOCK) -> None:
