@@ -46,12 +46,19 @@ from ..core.event import (
 )
 from .wording import clean, duration, number, plural
 
-__all__ = ["action_text", "event_style", "event_text", "failure_text", "path_of"]
+__all__ = ["action_text", "event_style", "event_text", "failure_text", "path_of", "stated"]
 
 
 def path_of(event: Event) -> Path:
     """The slot that an event is about; what is about the whole tree is about its root."""
     return getattr(event, "path", ROOT)
+
+
+def stated(decided: Decided, was: float | None = None) -> str:
+    """The confidence of a decision, and that it is none that has proven right, where that is so; `was` it before."""
+    said = number(decided.confidence)
+    said = said if was is None or number(was) == said else f"{number(was)} to {said}"
+    return f"confidence {said}" if decided.calibrated else f"{said} (confidence not calibrated)"
 
 
 def event_text(event: Event) -> str:
@@ -101,7 +108,7 @@ def _text(event: Event) -> str:
             return f"incident {event.incident}, {event.kind}" + _after(event.text)
         case Decided():
             return (
-                f"{action_text(event.action, event.details)}, confidence {number(event.confidence)}, "
+                f"{action_text(event.action, event.details)}, {stated(event)}, "
                 f"{event.policy}: {event.rule} (incident {event.incident})"
             )
         case DependencyChanged():

@@ -31,8 +31,9 @@ from ..core.explain import explain
 from ..journal.port import Record
 from ..views.grounds import Ground, ground_lines
 from ..views.incidents import Story, StoryLine
-from .event_text import action_text, event_style, event_text, path_of
-from .wording import PLAIN, Paint, clean, clip, duration, folded, listing, local, number
+from ..views.repeats import Repeats
+from .event_text import action_text, event_style, event_text, path_of, stated
+from .wording import PLAIN, Paint, clean, clip, duration, folded, listing, local, number, plural
 
 __all__ = ["Teller", "decision_lines", "story_lines"]
 
@@ -87,18 +88,33 @@ def story_lines(
     kind = f"  {story.kind}" if story.kind else ""
     head = f"{local(story.opened_at)}  {story.path}  incident {story.id}{kind}: "
     lines = [paint(clean(head.rstrip()[:-1]) + ": ", "strong") + paint(end, style)]
-    if story.skipped:
-        lines.append(f"  ({story.skipped} earlier lines of it are not shown)")
+    if story.untold:
+        lines.append(f"  ({plural(story.untold, 'earlier line')} of it not shown)")
     before: Decided | None = None
-    for line in story.lines:
-        lines += _story_line(line, before, width, paint)
-        before = line.event if isinstance(line.event, Decided) else before
+    for line in story.told:
+        if isinstance(line, Repeats):
+            lines += _fold(f"  {local(line.first)}  {clean(_repeats_text(line))}", width)
+        else:
+            lines += _story_line(line, before, width, paint)
+            before = line.event if isinstance(line.event, Decided) else before
         if ground is not None and ground.seq == line.seq:
             for label, text in ground_lines(ground):
                 lines += _fold(clean_line(f"  {label:{_COLUMN - 2}}{text}"), width)
     if story.label is not None:
         lines.append(paint(clip(f"  labelled    {event_text(story.label)}", width), "good"))
     return lines
+
+
+def _repeats_text(again: Repeats) -> str:
+    """`slow 0.10 to 0.21, 11 times more until 2026-11-21 15:21:17, the last: took 11 s -> resume, 0.50 to 0.10 (…)`."""
+    severe = number(again.mildest)
+    severe += f" to {number(again.worst)}" if number(again.worst) != severe else ""
+    times = "once more" if again.count == 1 else f"{again.count} times more until {local(again.last)}"
+    said = f", {'' if again.count == 1 else 'the last: '}{again.text}" if again.text else ""
+    if again.decided is None:
+        return f"again: {again.kind} {severe}, {times}{said}"
+    did = action_text(again.decided.action, again.decided.details)
+    return f"again: {again.kind} {severe}, {times}{said} -> {did}, {stated(again.decided, again.stated)}"
 
 
 _TOLD: Final[dict[type[Event], str]] = {
@@ -125,7 +141,7 @@ def alike(one: Decided, other: Decided) -> bool:
 
 
 def again(decided: Decided) -> str:
-    return f"{action_text(decided.action, decided.details)}, confidence {number(decided.confidence)}"
+    return f"{action_text(decided.action, decided.details)}, {stated(decided)}"
 
 
 class Teller:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final, TypeAlias
+from typing import Final
 
 from attrs import evolve, field
 
@@ -15,6 +15,7 @@ from ..core.event import (
     DeadLettered,
     Decided,
     DependencyChanged,
+    Event,
     FaultInjected,
     IncidentClosed,
     IncidentLabelled,
@@ -27,8 +28,9 @@ from ..core.event import (
     TreeOpened,
 )
 from .committed import Committed
+from .repeats import StoryLine, Told, followed_by
 
-__all__ = ["READS", "Incidents", "Story", "StoryEvent", "StoryLine", "fold"]
+__all__ = ["READS", "Incidents", "Story", "StoryLine", "fold"]
 
 READS: Final = frozenset(
     kind.__name__
@@ -41,28 +43,6 @@ READS: Final = frozenset(
 _LINES: Final = 200
 _RECENT: Final = 60.0
 """Seconds within which an incident that follows an injected fault may come of it."""
-
-StoryEvent: TypeAlias = (
-    SignalNoted
-    | Decided
-    | ActionPerformed
-    | IntakeChanged
-    | DependencyChanged
-    | OutcomeObserved
-    | DeadLettered
-    | RolledBack
-    | FaultInjected
-)
-"""What may happen in an incident."""
-
-
-@frozen
-class StoryLine:
-    """One event of an incident."""
-
-    seq: int
-    at: float
-    event: StoryEvent
 
 
 @frozen(kw_only=True)
@@ -77,6 +57,10 @@ class Story:
     lines: tuple[StoryLine, ...] = ()
     """Its latest 200 events."""
     skipped: int = 0
+    """How many there were before those."""
+    told: tuple[Told, ...] = ()
+    """The latest 200 lines that it is told in: reports that were let live again and again are one."""
+    untold: int = 0
     """How many there were before those."""
     closed_at: float | None = None
     outcome: str = ""
@@ -118,7 +102,8 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
             case IncidentOpened(path=path, incident=id, kind=kind, text=text):
                 fault = injected.pop(path, None)
                 lines = (fault,) if fault is not None and record.at - fault.at <= _RECENT else ()
-                stories[id] = Story(id=id, path=path, kind=kind, text=text, opened_at=record.at, lines=lines)
+                story = Story(id=id, path=path, kind=kind, text=text, opened_at=record.at, lines=lines, told=lines)
+                stories[id] = story
                 current[path] = id
             case FaultInjected(path=path) as event if path not in current:
                 injected[path] = StoryLine(record.seq, record.at, event)
@@ -155,7 +140,14 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
     return evolve(incidents, stories=stories, current=current, forgotten=forgotten, injected=injected)
 
 
-def _with(story: Story, record: Committed, event: StoryEvent) -> Story:
-    more = len(story.lines) >= _LINES
-    lines = (*story.lines[more:], StoryLine(record.seq, record.at, event))
-    return evolve(story, lines=lines, skipped=story.skipped + more)
+def _with(story: Story, record: Committed, event: Event) -> Story:
+    more, line = len(story.lines) >= _LINES, StoryLine(record.seq, record.at, event)
+    told = followed_by(story.told, line)
+    over = len(told) > _LINES
+    return evolve(
+        story,
+        lines=(*story.lines[more:], line),
+        skipped=story.skipped + more,
+        told=told[over:],
+        untold=story.untold + over,
+    )

@@ -76,4 +76,5 @@ def _object(story: Story, ground: Ground | None) -> dict[str, Any]:
         for line in story.lines
     ]
     found = None if ground is None else grounds.as_data(ground)
-    return {**asdict(story, recurse=False), "open": story.open, "lines": lines, "rests_on": found}
+    said = asdict(story, recurse=False, filter=lambda attribute, _: attribute.name not in ("told", "untold"))
+    return {**said, "open": story.open, "lines": lines, "rests_on": found}

@@ -103,7 +103,7 @@ TEXTS: tuple[tuple[Event, str], ...] = (
         "slow 0.60: 2 s limit=1.5",
     ),
     (INCIDENT, "incident 1.1, crash: crashed: ValueError: unlucky"),
-    (RESTART, "restart in 0.4 s, confidence 0.82, ladder: crash (incident 1.1)"),
+    (RESTART, "restart in 0.4 s, 0.82 (confidence not calibrated), ladder: crash (incident 1.1)"),
     (
         ActionPerformed(path=WRITER, action="warm_up", outcome="timed_out", after=3.0, text="too long", incident="1.1"),
         "warm_up timed out after 3 s (incident 1.1): too long",

@@ -54,7 +54,7 @@ def test_a_decision_that_repeats_itself_takes_one_line() -> None:
     other = evolve(RESTART, signal="crashed: OSError")
     lines = Teller().tell(history(RESTART, later, other))
     assert lines[len(CHAIN) + 1] == (
-        "2026-11-21 00:00:01  desk/writer  incident 1.1  again: restart in 0.8 s, confidence 0.70"
+        "2026-11-21 00:00:01  desk/writer  incident 1.1  again: restart in 0.8 s, 0.70 (confidence not calibrated)"
     )
     assert len(lines) == 2 * (len(CHAIN) + 1) + 1
 
@@ -127,12 +127,12 @@ def test_a_story_without_its_end() -> None:
     assert story_lines(story)[0].endswith("crash: open")
     (story,) = fold(Incidents(), [*RUN[:5], *history(OPENED)]).stories.values()
     assert story_lines(story)[0].endswith("crash: the tree ended before its outcome was seen")
-    assert "earlier lines" in story_lines(evolve(story, skipped=3))[1]
+    assert "3 earlier lines" in story_lines(evolve(story, untold=3))[1]
 
 
 def test_a_story_that_repeats_itself() -> None:
     (story,) = fold(Incidents(), history(INCIDENT, RESTART, RESTART)).stories.values()
-    assert story_lines(story)[-1] == "  2026-11-21 00:00:02  again: restart in 0.4 s, confidence 0.82"
+    assert story_lines(story)[-1] == "  2026-11-21 00:00:02  again: restart in 0.4 s, 0.82 (confidence not calibrated)"
 
 
 def test_colours_change_nothing_else() -> None:
