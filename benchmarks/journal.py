@@ -100,12 +100,37 @@ def _start(bench: Bench, size: int, _floor: float) -> Figures:
     Modules are compiled when it runs for the first time, as an installation compiles them.
     """
     begin = [sys.executable, str(HERE / "journal_start.py"), str(bench.file())]
-    compiled = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     took: list[float] = []
     for count in (size, 1, 1, 1, 1, 1):
-        ended = subprocess.run([*begin, str(count)], capture_output=True, text=True, check=True, env=compiled)
+        ended = subprocess.run([*begin, str(count)], capture_output=True, text=True, check=True, env=_compiled())
         took.append(float(ended.stdout))
     return Figures(min(took[1:]))
+
+
+def _refused(bench: Bench, size: int, _floor: float) -> Figures:
+    """From the call that opens a journal to the refusal, while another process owns it that has settled `size` messages
+    and lives: the median of five processes.
+    """
+    file = str(bench.file())
+    own = [sys.executable, str(HERE / "journal_start.py"), file, str(size), "hold"]
+    ask = [sys.executable, str(HERE / "journal_refused.py"), file]
+    took: list[float] = []
+    with subprocess.Popen(own, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_compiled()) as owner:
+        assert owner.stdin is not None
+        assert owner.stdout is not None
+        assert [line.strip() for line in (owner.stdout.readline(), owner.stdout.readline())][1] == "holds"
+        for _ in range(6):
+            ended = subprocess.run(ask, capture_output=True, text=True, check=True, env=_compiled())
+            milliseconds, said = ended.stdout.split(maxsplit=1)
+            assert f"is owned by process {owner.pid} " in said
+            took.append(float(milliseconds))
+        owner.stdin.close()
+    return Figures(statistics.median(took[1:]))
+
+
+def _compiled() -> dict[str, str]:
+    """The environment for a process that uses compiled modules, and leaves them to the next one."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _syncs(bench: Bench, size: int, _floor: float) -> Figures:
@@ -147,6 +172,7 @@ ROWS: Final = (
     Row(
         "start-100000", "the same, 100,000 behind", _start, 100_000, Bar(1.3, "start-1000", low=True), 20_000
     ),
+    Row("refused", "a second process refused, 100,000 behind", _refused, 100_000, Bar(50.0, "ms", low=True), 20_000),
     Row(
         "bytes", "bytes in the file for each settle, a fact of 300 B", _run(partial(bytes_each, unchanged=False)),
         5000, Bar(700, "B", low=True), 2000,

@@ -40,6 +40,12 @@ async def test_the_same_duty_without_treewarden(file: Path) -> None:
     assert "plain 7.5 ms" in as_text([row], facts)
 
 
+def test_who_is_refused_is_told_by_whom(tmp_path: Path) -> None:
+    """The measure itself holds what the second process is told against the owner's number."""
+    (row,) = [row for row in journal.ROWS if row.name == "refused"]
+    assert row.measure(journal.Bench(tmp_path, quick=True), 3, 100.0).value > 0
+
+
 async def test_bytes_are_those_of_the_settles(tmp_path: Path) -> None:
     assert (await bytes_each(tmp_path / "1.db", 300, unchanged=False)).value > 300
     assert (await bytes_each(tmp_path / "2.db", 50, unchanged=True)).value < 1000

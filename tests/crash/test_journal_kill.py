@@ -175,19 +175,15 @@ def take_when_the_lease_ends(file: pathlib.Path) -> int:
     raise AssertionError("the lease never ended")
 
 
-def test_a_second_process_is_refused_in_50_ms(tmp_path: pathlib.Path) -> None:
+def test_a_second_process_is_refused_by_name(tmp_path: pathlib.Path) -> None:
+    """How fast, says the row `refused` of `make bench-journal`."""
     file, said = tmp_path / "tree.db", Acknowledged()
-    took: list[float] = []
     with child(file) as process:
         listen(process, said, 10)
-        for _ in range(10):
-            begin = time.perf_counter()
-            sentence = refused(file)
-            took.append(time.perf_counter() - begin)
-            holder = f"process {process.pid} on {ProcfsTable().me().host} (epoch 1, since 2"
-            assert sentence.startswith(f"{file} is owned by {holder}")
-            assert sentence.endswith("it exists: stop it first. Reading it works beside its owner")
-    assert sorted(took)[len(took) // 2] < 0.05, took
+        sentence = refused(file)
+    holder = f"process {process.pid} on {ProcfsTable().me().host} (epoch 1, since 2"
+    assert sentence.startswith(f"{file} is owned by {holder}")
+    assert sentence.endswith("it exists: stop it first. Reading it works beside its owner")
 
 
 def refused(file: pathlib.Path) -> str:
