@@ -7,25 +7,39 @@ from inspect import iscoroutinefunction
 from types import CoroutineType
 from typing import Any, cast
 
-__all__ = ["clocked"]
+from .core.message import Envelope
+from .slot import Slot
+
+__all__ = ["clocked", "sent_at"]
 
 
 def clocked(
-    handlers: Mapping[type, Callable[..., Any]], now: Callable[[], float], say: Callable[[float], None]
+    handlers: Mapping[type, Callable[..., Any]],
+    now: Callable[[], float],
+    say: Callable[[float], None],
+    sent: Callable[[], float] | None = None,
 ) -> Mapping[type, Callable[..., Any]]:
     """The same handlers; of each call that returns, or raises an exception, `say` is told how many seconds it took.
 
-    Counted is all from the call to its end, also the time in which it waited and others ran. A call that is cancelled
-    says nothing.
+    Counted is all from the call to its end, also the time in which it waited and others ran; or from what `sent` says
+    at the call, if that is given. A call that is cancelled says nothing.
     """
-    return {kind: _clocked(handler, now, say) for kind, handler in handlers.items()}
+    return {kind: _clocked(handler, now, say, sent or now) for kind, handler in handlers.items()}
 
 
-def _clocked(handler: Callable[..., Any], now: Callable[[], float], say: Callable[[float], None]) -> Callable[..., Any]:
+def sent_at(slot: Slot) -> float:
+    """When the message in hand was sent; now, where that is not known, as for a tick."""
+    busy = slot.busy
+    return busy.since if type(busy) is Envelope and busy.since is not None else slot.now()
+
+
+def _clocked(
+    handler: Callable[..., Any], now: Callable[[], float], say: Callable[[float], None], sent: Callable[[], float]
+) -> Callable[..., Any]:
     if iscoroutinefunction(handler):
 
         async def awaited(agent: Any, message: Any) -> Any:
-            begun = now()
+            begun = sent()
             try:
                 result = await handler(agent, message)
             except Exception:
@@ -37,7 +51,7 @@ def _clocked(handler: Callable[..., Any], now: Callable[[], float], say: Callabl
         return awaited
 
     def called(agent: Any, message: Any) -> Any:
-        begun = now()
+        begun = sent()
         try:
             result = handler(agent, message)
         except Exception:

@@ -40,6 +40,7 @@ async def forward(turn: Turn, to: Ref, message: object = None) -> None:
         reply=asked.reply,
         deadline=asked.deadline,
         priority=asked.priority,
+        since=slot.now() if slot.timed else None,
     )
     await _reserve(slot, passed, turn)
     if turn.void:

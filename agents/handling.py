@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, cast
 from .agent import lookup
 from .core.exit import alone
 from .core.message import Due, Envelope
+from .core.said import DELIVERY
 from .errors import AgentStopped, AskTimeout, NotHandled, Stash, Stop
 from .life import Life, Tick
 from .settle import put_aside, rate_limit_of, settle, throttle
@@ -154,6 +155,8 @@ def _answer_with_the_end(life: Life, envelope: Envelope) -> None:
 
 def _expire(life: Life, envelope: Envelope) -> None:
     """Nobody waits for this any more."""
+    if envelope.since is not None:
+        life.warden.measured(DELIVERY, life.clock.now() - envelope.since)
     if envelope.reply is not None:
         path, kind = life.slot.path, type(envelope.body).__qualname__
         text = f"{path}: {kind} came to its turn after its limit had passed, and was not handled"

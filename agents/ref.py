@@ -23,7 +23,7 @@ from .sending import (
     reserve_own,
     tell_one_nowait,
 )
-from .slot import Slot, Turn, current_turn
+from .slot import TIMED, Slot, Turn, current_turn
 from .statistics import MailboxStatistics, together
 from .traffic import SECONDS_PER_CHECKPOINT, SENT_PER_CHECKPOINT, Traffic, deadline_of
 
@@ -201,6 +201,8 @@ class Ref:
         envelope = Envelope(message)
         deadline = envelope.deadline = deadline_of(now, within, slot.path)
         envelope.priority = priority
+        if slot.plain is TIMED:
+            envelope.since = now
         asking: Slot | None = None
         if turn is not None:
             envelope.sender = turn.path

@@ -8,7 +8,7 @@ from .core.durability import Overflow
 from .core.message import Envelope, Request
 from .errors import AgentStopped, ConfigurationError, DurabilityError, NotHandled
 from .ports import Outgoing
-from .slot import NOT_KNOWN, Slot, Turn
+from .slot import NOT_KNOWN, TIMED, Slot, Turn
 
 __all__ = [
     "checked",
@@ -47,9 +47,10 @@ def tell_one_nowait(slot: Slot, message: object, turn: Turn | None, priority: in
 
 def item_for(slot: Slot, message: object, turn: Turn | None, priority: int) -> object:
     """What goes into the mailbox: the message itself, if nothing has to be known about it."""
-    if turn is None and not slot.durable:
+    since = slot.now() if slot.plain is TIMED else None
+    if turn is None and not slot.durable and since is None:
         return message
-    return Envelope(message, sender=turn.path if turn is not None else None, priority=priority)
+    return Envelope(message, sender=turn.path if turn is not None else None, priority=priority, since=since)
 
 
 def reserve_own(slot: Slot, item: object, priority: int) -> bool:

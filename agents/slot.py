@@ -21,12 +21,17 @@ if TYPE_CHECKING:
     from .agent import Agent
     from .asking import Answer
 
-__all__ = ["NOT_KNOWN", "Slot", "Turn", "current_turn"]
+__all__ = ["NOT_KNOWN", "TIMED", "Slot", "Turn", "current_turn"]
 
 T = TypeVar("T")
 
 NOT_KNOWN: Final[frozenset[type]] = frozenset({Untouched})
 """What a slot handles in which nobody has lived yet: no message is of this type, and none is refused."""
+
+
+TIMED: Final[frozenset[type]] = frozenset({Untouched})
+"""What a slot takes as it is, `plain`, where it matters when a message was sent: nothing, for that stands on its
+envelope. Known by its identity."""
 
 
 class Slot(Mailbox):
@@ -111,11 +116,20 @@ class Slot(Mailbox):
         """Whether somebody lives here who would handle a message."""
         return self.agent is not None
 
+    @property
+    def timed(self) -> bool:
+        """Whether each message says when it was sent."""
+        return self.mail.plain is TIMED
+
     def move_in(self, agent: Agent[Any]) -> None:
         """From now on `agent` is who lives here."""
         self.agent = agent
         self.handles = type(agent).handled
         self.plain = NOT_KNOWN if self.durable else self.handles
+
+    def time_messages(self) -> None:
+        """Whoever has moved in wants to know how long each message takes, from when it was sent."""
+        self.mail.plain = TIMED
 
     def close(self, error: AgentStopped) -> list[object]:
         self.handles = self.plain = NOT_KNOWN  # a `Ref` that holds on to it looks twice, and finds the next one

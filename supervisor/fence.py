@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextvars import Context
-from functools import partial
 from typing import Any, Final
 
 import trio
@@ -22,7 +21,6 @@ from treewarden.agents.ports import KEEP, Alarm
 from treewarden.agents.runner import failed, handle_messages, run_agent, start_agent
 
 from .child import KILL_WITHIN, NOT_STARTED, Child, Incarnation, Parent
-from .core.measures import HANDLING, LatencyLimit
 from .core.spec import ChildSpec, Grace, Restore
 from .recovery import blame_in_hand, is_at_rest, restore_slot
 from .relay import live_on
@@ -186,11 +184,7 @@ class AgentLife(AgentWarden):
         if spec.intake is not None:
             common.intakes[self] = None
         if spec.limits:
-            common.gauges.begin(self)
-            if any(isinstance(limit, LatencyLimit) and limit.of == "handler" for limit in spec.limits):
-                from treewarden.agents.clocked import clocked  # few want to know
-
-                self._life.handlers = clocked(self._life.handlers, common.clock.now, partial(self.measured, HANDLING))
+            self._life.handlers = common.gauges.begin(self, self._life.handlers)
         return self._life
 
     async def _prepare(self) -> Failure | Ignore | None:

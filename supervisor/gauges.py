@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from treewarden.agents.core.exit import describe
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.said import DELIVERY
 
 from .core.event import Spent
-from .core.measures import BudgetGauge, Gauge, MemoryGauge, gauge_of
+from .core.measures import HANDLING, BudgetGauge, Gauge, LatencyLimit, MemoryGauge, gauge_of
 from .core.signal import Recovered, Reported
 
 if TYPE_CHECKING:
     from .warden import AgentWarden
 
 __all__ = ["Gauges", "rss_of"]
+
+Handlers: TypeAlias = Mapping[type, Callable[..., Any]]
 
 _KEPT: Final = 1000
 """Budgets of paths at which nobody lives that are remembered at most."""
@@ -39,8 +43,9 @@ class Gauges:
         self._broken = set[Path]()
         """Whose meter failed the last time."""
 
-    def begin(self, life: AgentWarden) -> None:
-        """A life has begun whose spec has limits."""
+    def begin(self, life: AgentWarden, handlers: Handlers) -> Handlers:
+        """A life has begun whose spec has limits. Returns what is to handle its messages: `handlers`, timed if one of
+        the limits is of how long that takes."""
         path, now = life.slot.path, self._now()
         gauges = [gauge_of(limit, path) for limit in life.spec.limits]
         for place, gauge in enumerate(gauges):
@@ -54,6 +59,15 @@ class Gauges:
                     gauge.recall(before.spent(now), now)
                 self._budgets[path] = gauge
         self._lives[life] = tuple(gauges)
+        timed = next((limit for limit in life.spec.limits if isinstance(limit, LatencyLimit)), None)
+        if timed is None or timed.of == "said":
+            return handlers
+        from treewarden.agents.clocked import clocked, sent_at  # few want to know
+
+        if timed.of == "handler":
+            return clocked(handlers, self._now, partial(life.measured, HANDLING))
+        life.slot.time_messages()
+        return clocked(handlers, self._now, partial(life.measured, DELIVERY), partial(sent_at, life.slot))
 
     def recall(self, path: Path, at: float, amount: float) -> None:
         """Of an earlier process: what was spent at `at`, in the clock of the loop. In the order of time."""

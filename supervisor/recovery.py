@@ -262,6 +262,7 @@ def _restock(slot: Slot, row: MessageRow, body: Any, common: Common, *, head: bo
         deaths=deaths,
         row=row.row,
         priority=row.priority,
+        since=common.clock.now() - max(0.0, common.clock.wall() - row.at) if row.at > 0.0 else None,
     )
     if deaths >= DEATHS:
         give_up(slot, envelope, f"the process died {deaths} times while it was first in its mailbox", common)

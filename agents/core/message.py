@@ -53,6 +53,8 @@ class Envelope:
     """Process deaths while this message was at the head of its mailbox."""
     row: int | None = None
     """The journal's mailbox row; None for a message that is only in memory."""
+    since: float | None = None
+    """When it was sent, in the clock of the loop; None where nobody wants to know how long messages take."""
 
 
 def asks_itself(target: Path, askers: tuple[Path, ...]) -> tuple[Path, ...] | None:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, Final, cast
 
 __all__ = [
+    "DELIVERY",
     "MEASURES",
     "check_amount",
     "check_facts",
@@ -29,6 +30,9 @@ _LARGE: Final = 2**63
 """Whole numbers from here on are nothing that was counted."""
 
 _MOST: Final = 1e300
+
+DELIVERY: Final = "delivery"
+"""The readings of how long it took from when a message was sent until it was handled. Only the runner says them."""
 
 MEASURES: Final[Mapping[str, tuple[float, float, str]]] = {
     "cpu": (0.0, 100.0, "percent"),

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from attrs import Attribute, field
 
 from treewarden.agents.core.path import Path
-from treewarden.agents.core.said import check_reading
+from treewarden.agents.core.said import DELIVERY, check_reading
 from treewarden.agents.core.values import frozen
 
 from .signal import Recovered, Reported
@@ -34,6 +34,12 @@ __all__ = [
 
 HANDLING: Final = "handling"
 """The readings of how long messages are handled. Nobody but the runner says them."""
+_READ: Final = {
+    "message": (DELIVERY, "from sent to handled"),
+    "handler": (HANDLING, "in its handler"),
+    "said": ("latency", "as it says"),
+}
+"""By what a `LatencyLimit` is of: its readings, and how they are called."""
 _READINGS: Final = 64
 """Readings of a meter that are kept."""
 _FEWEST: Final = 5
@@ -71,8 +77,8 @@ def _count(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 
 def _of(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if value not in ("handler", "said"):
-        raise ValueError(f"{attribute.name} is {value!r:.80}; say 'handler' or 'said'")
+    if value not in _READ:
+        raise ValueError(f"{attribute.name} is {value!r:.80}; say 'message', 'handler' or 'said'")
 
 
 def _callable_or_none(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
@@ -106,9 +112,10 @@ class LatencyLimit:
 
     most: float = field(validator=_amount)
     """Seconds."""
-    of: str = field(default="handler", validator=_of)
-    """What is read: `handler`, how long each message is handled, which is measured without a word of the agent's; or
-    `said`, what it says itself (`self.measured("latency", seconds)`)."""
+    of: str = field(default="message", validator=_of)
+    """What is read: `message`, how long it takes from when a message was sent until it was handled; `handler`, only
+    while it is handled; or `said`, what the agent says itself (`self.measured("latency", seconds)`). The first two are
+    measured without a word of the agent's."""
     p: float = field(default=0.95, validator=_share)
     last: int = field(default=100, validator=_count)
     """Readings that are looked at; before there are a fifth of them nothing is said."""
@@ -258,7 +265,7 @@ class LatencyGauge(Gauge):
 
     def __init__(self, path: Path, limit: LatencyLimit) -> None:
         super().__init__(path)
-        self.what = "latency" if limit.of == "said" else HANDLING
+        self.what, self._span = _READ[limit.of]
         self._limit = limit
         self._last = deque[float]()
         self._ordered: list[float] = []
@@ -274,7 +281,7 @@ class LatencyGauge(Gauge):
         slow = quantile(ordered, limit.p)
         if not self._said and slow <= limit.most:
             return []
-        text = f"p{100 * limit.p:g} of {len(ordered)} is {slow:.3g} s (limit {limit.most:g} s)"
+        text = f"p{100 * limit.p:g} of {len(ordered)} is {slow:.3g} s {self._span} (limit {limit.most:g} s)"
         return self._judge("latency", slow, limit.most, at, text, latency_ms=1000 * slow)
 
 

@@ -113,7 +113,7 @@ async def test_slow_calls_are_a_signal_when_they_are_measured(autojump_clock: CL
         assert await told(journal) == ([], []), "no limit is about the other one"
         await desk.ask(Measure("latency", 0.9, times=3))
         await running.supervisor().count()
-        assert await told(journal) == (["p95 of 10 is 0.9 s (limit 0.5 s)"], ["throttle"])
+        assert await told(journal) == (["p95 of 10 is 0.9 s as it says (limit 0.5 s)"], ["throttle"])
 
 
 async def test_what_was_spent_outlives_a_life(autojump_clock: CLOCK) -> None:
@@ -189,7 +189,8 @@ async def test_how_long_handlers_take_is_measured_without_a_word_of_theirs(
     message: Take, durability: Durability, autojump_clock: CLOCK
 ) -> None:
     journal = MemoryJournal()
-    slow = child(Slow, limits=(LatencyLimit(most=0.5, last=5),), mailbox=MailboxSpec(durability=durability))
+    limit = LatencyLimit(most=0.5, last=5, of="handler")
+    slow = child(Slow, limits=(limit,), mailbox=MailboxSpec(durability=durability))
     async with open_tree(tree(slow), journal=journal) as running:
         ref = running.ref("slow")
         for _ in range(3):
@@ -198,7 +199,7 @@ async def test_how_long_handlers_take_is_measured_without_a_word_of_theirs(
         with suppress(AgentFailed):
             await ref.ask(message)
         await running.supervisor().count()
-        assert (await told(journal))[0][0] == "p95 of 4 is 0.9 s (limit 0.5 s)"
+        assert (await told(journal))[0][0] == "p95 of 4 is 0.9 s in its handler (limit 0.5 s)"
 
 
 async def test_what_it_says_itself_counts_where_that_is_wanted(autojump_clock: CLOCK) -> None:

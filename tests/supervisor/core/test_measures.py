@@ -129,7 +129,7 @@ def test_latency_says_in_milliseconds_what_it_found() -> None:
     (signal,) = [signal for at in range(4) for signal in gauge.read(0.75, float(at))]
     assert isinstance(signal, Reported)
     assert (signal.kind, signal.severity, signal.facts) == ("latency", 0.75, {"latency_ms": 750.0})
-    assert signal.text == "p50 of 2 is 0.75 s (limit 0.5 s)"
+    assert signal.text == "p50 of 2 is 0.75 s from sent to handled (limit 0.5 s)"
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.floats(0, 5)), max_size=60))
