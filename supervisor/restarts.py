@@ -21,20 +21,28 @@ if TYPE_CHECKING:
 
 __all__ = ["Restarts"]
 
+_SHORTEST: Final = 1.0
+"""Seconds between two looks at somebody who is handed no messages, at least."""
 _ONE: Final = Scope.ONE
 """To look up a member of an enumeration takes as long as a call."""
 
 
 class _Calm:
-    """The end of a child's incident, if the same life goes on until it comes due. One for each that has crashed."""
+    """The end of a child's incident, if the same life goes on until it comes due. One for each that has crashed.
 
-    __slots__ = ("_child", "_common", "_judge", "_life")
+    Whoever is handed no messages (held, throttled, waiting for a dependency) proves nothing by being quiet: it is
+    looked at again, until it has worked for as long as that.
+    """
+
+    __slots__ = ("_child", "_common", "_idle", "_judge", "_life")
 
     def __init__(self, common: Common, judge: Judge, child: Child) -> None:
         self._common = common
         self._judge = judge
         self._child = child
         self._life = child.current
+        self._idle = False
+        """It was handed no messages when it was looked at last."""
 
     def cancel(self) -> None:
         self._life = None
@@ -44,7 +52,15 @@ class _Calm:
         if life is None:
             return
         child.calm = None
-        if child.current is life and life.exit is None:
+        if child.current is not life or life.exit is not None:
+            return
+        idle = child.slot is not None and child.slot.paused
+        if idle or self._idle:
+            self._idle = idle
+            child.calm = self
+            after = max(_SHORTEST, self._judge.stable_after(child))
+            self._common.timers.put(self._common.clock.now() + after, self)
+        else:
             self._common.note(*self._judge.close(child, Outcome.FIXED))
 
 
