@@ -11,7 +11,7 @@ from treewarden.agents.core.exit import Failure, describe
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import define, frozen
-from treewarden.agents.errors import NoSuchAction
+from treewarden.agents.errors import CommitFailed, NoSuchAction
 from treewarden.agents.ref import Ref
 
 from .child import Child
@@ -21,11 +21,13 @@ from .core.named import NamedAction
 from .core.signal import ActionFailed, Signal
 from .core.symptom import describe as in_words
 from .fence import AgentLife
+from .journal.port import Commit
 from .orders import Performed
 from .warden import is_for_above
 
 if TYPE_CHECKING:
     from .acting import Rest
+    from .common import Common
     from .registry import Registry
     from .supervisor import Supervisor
 
@@ -154,7 +156,7 @@ class Performing:
         outcome, text, failure = CANCELLED, "its supervisor ended", None
         try:
             with running.scope:
-                outcome, text = await _within(running)
+                outcome, text = await _within(running, self._common)
         except BaseException as error:
             if is_for_above(error):
                 raise
@@ -181,10 +183,30 @@ class Performing:
         self._supervisor.post(Performed(running))
 
 
-async def _within(running: UnderWay) -> tuple[str, str]:
+async def _within(running: UnderWay, common: Common) -> tuple[str, str]:
     limit = running.named.within
     with trio.move_on_after(limit) as late:
+        await _decided(running.named, common)
         result = await running.named.run(running.occasion)
         return SUCCEEDED, result if isinstance(result, str) else ""
     assert late.cancelled_caught
     return TIMED_OUT, f"it took longer than {limit:g} s"
+
+
+async def _decided(named: NamedAction, common: Common) -> None:
+    """Wait until the decision is on disk: what it does outside must not be all that a killed process leaves of it.
+
+    While the journal cannot commit, decisions are executed from memory, but what cannot be taken back waits.
+    """
+    while True:
+        if named.needs:
+            await common.outage.over()
+        elif common.outage.since is not None:
+            return
+        try:
+            await common.journal.commit(Commit())
+        except CommitFailed as error:
+            common.heard(error)
+            if common.outage.since is not None:
+                continue
+        return

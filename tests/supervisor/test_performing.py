@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -12,12 +13,14 @@ from attrs import frozen
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.message import Request
-from treewarden.agents.errors import AgentFailed, NoSuchAction
+from treewarden.agents.errors import AgentFailed, CommitFailed, NoSuchAction
 from treewarden.supervisor.core.event import ActionPerformed, Decided, Event, IncidentClosed, OutcomeObserved
 from treewarden.supervisor.core.named import NamedAction
 from treewarden.supervisor.core.rule_table import Rule
 from treewarden.supervisor.core.spec import ChildSpec
 from treewarden.supervisor.core.table import table
+from treewarden.supervisor.journal.memory import MemoryJournal
+from treewarden.supervisor.journal.port import Commit
 from treewarden.supervisor.performing import Occasion
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
@@ -223,3 +226,56 @@ async def test_a_person_need_not_wait_for_it(autojump_clock: trio.testing.MockCl
         await trio.sleep(1)
         (slot,) = running.snapshot()
         assert slot.incarnation == 2, "its end starts nobody who lives already"
+
+
+class Disk(MemoryJournal):
+    """Takes nothing while it is full."""
+
+    full = False
+
+    def submit(self, commit: Commit, then: Callable[[BaseException | None], None]) -> None:
+        if not self.full:
+            super().submit(commit, then)
+            return
+        error = CommitFailed("the disk is full")
+        error.refuses_all = True
+        trio.lowlevel.current_trio_token().run_sync_soon(then, error)
+
+    async def commit(self, commit: Commit) -> int:
+        if self.full:
+            await trio.lowlevel.checkpoint()
+            error = CommitFailed("the disk is full")
+            error.refuses_all = True
+            raise error
+        return await super().commit(commit)
+
+
+@pytest.mark.parametrize("needs", [0.0, 1.0])
+async def test_what_can_be_taken_back_does_not_wait_for_a_full_disk(
+    needs: float, autojump_clock: trio.testing.MockClock
+) -> None:
+    calls, disk = Calls(), Disk()
+    warm = NamedAction(calls.warm_up, needs=needs, within=60)
+    async with open_tree(tree(child(Till, actions={"warm_up": warm})), journal=disk) as running:
+        disk.full = True
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(running.perform, "till", "warm_up")
+            await trio.sleep(10)
+            assert len(calls.seen) == (0 if needs else 1)
+            disk.full = False
+        assert len(calls.seen) == 1
+
+
+async def test_an_action_begins_when_its_decision_is_on_disk(autojump_clock: trio.testing.MockClock) -> None:
+    """Else a process that is killed leaves what it has done, and no word of why."""
+    journal, kept = MemoryJournal(), list[str]()
+
+    async def look(occasion: Occasion) -> None:
+        kept.extend(type(record.event).__name__ for record in await journal.read(limit=1000))
+
+    till = child(Till, actions={"warm_up": NamedAction(look)})
+    async with open_tree(tree(till, policy=CRASHES), journal=journal) as running:
+        with pytest.raises(AgentFailed):
+            await running.ref("till").ask(Work(good=False))
+        await running.ref("till").ask(Work())
+    assert "Decided" in kept

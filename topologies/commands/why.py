@@ -38,7 +38,7 @@ def why(arguments: Namespace) -> int:
     told, known = Incidents(keep=max(_KEPT, arguments.last)), {ROOT}
     rests = Grounds(keep=max(_KEPT, arguments.last))
     with JournalFile.open(arguments.file) as journal:
-        gone = pruned_line(journal)
+        gone, lives = pruned_line(journal), journal.describe_holder().startswith("owned by")
         pruned = pruned_of(journal.cut())
         known.update(pruned.status.slots)
         rests = evolve(rests, outcomes=pruned.outcomes)
@@ -49,6 +49,8 @@ def why(arguments: Namespace) -> int:
     if not any(path.is_within(arguments.path) for path in known):
         raise unknown_slot(arguments.file, arguments.path, known)
     stories = list(told.stories.values())[-arguments.last :]
+    if not lives:  # nobody will see what comes of it
+        stories = [evolve(story, cut=story.cut or story.open) for story in stories]
     earlier = told.forgotten + len(told.stories) - len(stories)
     if arguments.json:
         objects = [_object(story, rests.last.get(story.id)) for story in stories]
