@@ -23,6 +23,7 @@ from .core.spec import ChildSpec
 from .journal.comparing import compare
 from .journal.port import Commit, KeepRow, Kept, RestoreRow
 from .settling import SlotStore
+from .unhurried import unhurried
 
 if TYPE_CHECKING:
     from .supervisor import Supervisor
@@ -116,7 +117,7 @@ async def _target(child: Child, to: int | str | None, common: Common) -> Checkpo
     if kept is None or kept.about.path != path or not isinstance(slot.store, SlotStore):
         text = f"{path}: there is no checkpoint {to!r}; {_known(await journal.checkpoints(path, 5))}"
         raise CheckpointRefused(text, path=path)
-    _decoded(slot.store, kept)
+    await _decoded(slot.store, kept)
     return kept.about
 
 
@@ -165,7 +166,7 @@ async def go_back(
         kept = await common.journal.checkpoint(to.number)
         if kept is None:
             raise _pruned(path, to)
-        state = _decoded(store, kept)
+        state = await _decoded(store, kept)
         undone = max(0, store.state_settled - to.settled)
         told = evolve(told, to=to.number, name=to.label.name, undone=undone)
         event = RolledBack(path=path, to=to.seq, checkpoint=to.number, name=to.label.name, by=by, diagnosis=told)
@@ -191,8 +192,8 @@ def declared_state(child: Child) -> object:
     return child.spec.agent(**child.spec.args).state
 
 
-def _decoded(store: SlotStore, kept: Kept) -> object:
-    return store.codec.decode(kept.state.kind, kept.state.version, kept.state.body)
+async def _decoded(store: SlotStore, kept: Kept) -> object:
+    return await unhurried(store.codec.decoding(kept.state.kind, kept.state.version, kept.state.body))
 
 
 def _pruned(path: Path, to: Checkpoint) -> CheckpointRefused:

@@ -19,8 +19,10 @@ from .common import Common
 from .core.action import Action, SetAside
 from .core.event import DeadLettered, Event, MessageReturned
 from .core.spec import ChildSpec
+from .journal.large import LIMIT
 from .journal.port import Commit, MessageRow, Recovered, ReplyRow, ReturnedRow, StateRow
 from .settling import SlotStore
+from .unhurried import unhurried
 
 if TYPE_CHECKING:
     from .child import Incarnation
@@ -207,7 +209,7 @@ async def restore_slot(slot: Slot, common: Common) -> int | None:
         store.mend()
         return None
     held = await common.journal.recover(slot.path)
-    read = _read(held, store.codec, common)
+    read = await _read(held, store.codec, common)
     fresh = slot.clear()  # siblings that started earlier may have told it something: that comes after what it had
     if held.state is not None:
         slot.state = read.state
@@ -231,21 +233,23 @@ class _Read:
     messages: tuple[tuple[MessageRow, Any], ...]
 
 
-def _read(held: Recovered, codec: Codec, common: Common) -> _Read:
+async def _read(held: Recovered, codec: Codec, common: Common) -> _Read:
     """Decode all of it, before anything is changed. Raises `UnknownKind` saying what cannot be read."""
     unread: list[UnknownKind] = []
 
-    def decode(what: str, row: StateRow | ReplyRow | MessageRow) -> object:
+    async def decode(what: str, row: StateRow | ReplyRow | MessageRow) -> object:
         try:
+            if len(row.body) > LIMIT:
+                return await unhurried(codec.decoding(row.kind, row.version, row.body))
             return codec.decode(row.kind, row.version, row.body)
         except UnknownKind as error:
             unread.append(UnknownKind(f"{what}: {error}"))
             return None
 
-    state = None if held.state is None else decode("its state", held.state)
-    replies = tuple((row.id, decode(f"the reply to {row.id}", row)) for row in held.replies)
+    state = None if held.state is None else await decode("its state", held.state)
+    replies = tuple([(row.id, await decode(f"the reply to {row.id}", row)) for row in held.replies])
     stored = [row for row in held.messages if row.row <= common.journal.opened.last_row]
-    messages = tuple((row, decode(f"message {row.id}", row)) for row in stored)
+    messages = tuple([(row, await decode(f"message {row.id}", row)) for row in stored])
     if unread:
         more = f" ({len(unread) - 1} more of what it holds cannot be read either)" if len(unread) > 1 else ""
         raise UnknownKind(f"{unread[0]}{more}")

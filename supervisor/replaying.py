@@ -16,6 +16,7 @@ from .common import Common
 from .core.event import MessageReplayed
 from .journal.port import DeadRow
 from .settling import SlotStore
+from .unhurried import unhurried
 
 __all__ = ["replay"]
 
@@ -29,7 +30,7 @@ async def replay(common: Common, message: MessageId, within: float) -> MessageId
     if dead is None:
         raise await _unknown(common, message)
     slot, store = _place(common, dead)
-    body: Any = store.codec.decode(dead.kind, dead.version, dead.body)
+    body: Any = await unhurried(store.codec.decoding(dead.kind, dead.version, dead.body))
     if slot.handles is not NOT_KNOWN and slot.handles.isdisjoint(type(body).__mro__):
         text = f"{slot.path}: it does not handle {type(body).__qualname__} any more; {message} stays a dead letter"
         raise NotHandled(text, path=slot.path)

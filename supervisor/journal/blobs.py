@@ -18,6 +18,7 @@ from typing import Any, Final
 from attrs import field
 
 from treewarden.agents.core.values import define
+from treewarden.agents.demand import collector_at_rest
 from treewarden.agents.errors import JournalDamaged
 
 from .canonical import dump, load
@@ -127,11 +128,14 @@ def _put_in(
     if not outer:
         yield from text
         return
+    from .slices import at_once, loaded  # with the first one of a process
+
     joined = "".join(text)
     mark = "part"
     while mark in joined:
         mark += "-"
-    root: dict[str, Any] = {"": load(joined)}
+    with collector_at_rest():
+        root: dict[str, Any] = {"": at_once(loaded(joined))}
     for number, place in enumerate(outer):
         holder: Any = root
         *way, last = "", *place[len(at) :]
@@ -139,12 +143,13 @@ def _put_in(
             holder = holder[key]
         holder[last] = f"{mark}{number}"
     places = list(outer)
-    for number, piece in enumerate(re.split(f'"{mark}([0-9]+)"', dump(root[""]))):
-        if number % 2:
-            place = places[int(piece)]
-            yield from _filled(connection, place, outer[place])
-        else:
-            yield piece
+    for text in Large(root[""]).pieces():
+        for number, piece in enumerate(re.split(f'"{mark}([0-9]+)"', text)):
+            if number % 2:
+                place = places[int(piece)]
+                yield from _filled(connection, place, outer[place])
+            else:
+                yield piece
 
 
 def _text(connection: sqlite3.Connection, hash: str) -> Iterator[str]:

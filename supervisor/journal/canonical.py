@@ -7,7 +7,7 @@ import json.encoder
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-__all__ = ["dump", "dump_sorted", "load"]
+__all__ = ["dump", "dump_sorted", "load", "load_at"]
 
 _make: Final[Callable[..., Any] | None] = vars(json.encoder).get("c_make_encoder")
 """What `json` encodes with where it is built with its C part."""
@@ -46,6 +46,11 @@ def dump_sorted(data: object) -> str:
 def load(text: str) -> Any:
     """What `dump` was given. Raises `ValueError` for anything that is not JSON."""
     return _decoder.decode(text)
+
+
+def load_at(text: str, place: int) -> tuple[Any, int]:
+    """The value that begins at `place`, and where it ends. Raises `ValueError` if none does."""
+    return _decoder.raw_decode(text, place)
 
 
 def _storable(text: str) -> str:

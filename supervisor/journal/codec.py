@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError, JournalDamaged, UnknownKind
@@ -12,6 +13,10 @@ from .canonical import dump, load
 from .declared import Declared, OtherVersion, Versions, kind_of
 from .large import LIMIT, Large, is_long
 from .scalars import Mismatch, Shape
+from .shapes import decoded
+
+if TYPE_CHECKING:
+    from .slices import Slices
 
 __all__ = ["Codec"]
 
@@ -109,25 +114,57 @@ class Codec:
     def decode(self, kind: str, version: int, body: str) -> Any:
         """The value that was stored. Raises `UnknownKind` for a kind, version or body that these classes cannot read,
         `JournalDamaged` for a body that is not JSON."""
+        root = self._root(kind, version)
+        try:
+            data = load(body)
+        except ValueError as error:
+            raise _not_json(kind, error) from error
+        try:
+            return root.shape.decode(root.versions.bring_up(data, version))
+        except Mismatch as error:
+            raise _misfit(kind, version, error) from error
+
+    def decoding(self, kind: str, version: int, body: str) -> Slices[Any]:
+        """As `decode`, in slices of some milliseconds where the body is long.
+
+        Not parted are an upcast, and the making of one value from what it holds: of a text, of a set.
+        """
+        if len(body) <= LIMIT:
+            return self.decode(kind, version, body)
+        from .slices import loaded  # with the first long one of a process
+
+        root = self._root(kind, version)
+        try:
+            data = yield from loaded(body)
+        except ValueError as error:
+            raise _not_json(kind, error) from error
+        try:
+            data = root.versions.bring_up(data, version)
+            with suppress(Mismatch):
+                return (yield from decoded(root.shape, data))
+            return root.shape.decode(data)  # which says where it does not fit
+        except Mismatch as error:
+            raise _misfit(kind, version, error) from error
+
+    def _root(self, kind: str, version: int) -> _Root:
         root = self._by_kind.get(kind)
         if root is None:
             raise UnknownKind(
                 f"no class at hand is stored as {kind} (version {version}); known are "
                 f"{', '.join(sorted(self._by_kind))}. Start the code that has it, or give this agent such a class"
             )
-        try:
-            data = load(body)
-        except ValueError as error:
-            raise JournalDamaged(f"the body of a stored {kind} is not JSON: {error}") from error
-        try:
-            return root.shape.decode(root.versions.bring_up(data, version))
-        except Mismatch as error:
-            remedy = f"give the class a new __version__ and an upcast from {version}"
-            if isinstance(error, OtherVersion):
-                remedy = error.remedy
-            raise UnknownKind(
-                f"a stored {kind} (version {version}) does not fit the class at hand: {error}; {remedy}"
-            ) from error
+        return root
+
+
+def _not_json(kind: str, error: ValueError) -> JournalDamaged:
+    return JournalDamaged(f"the body of a stored {kind} is not JSON: {error}")
+
+
+def _misfit(kind: str, version: int, error: Mismatch) -> UnknownKind:
+    remedy = f"give the class a new __version__ and an upcast from {version}"
+    if isinstance(error, OtherVersion):
+        remedy = error.remedy
+    return UnknownKind(f"a stored {kind} (version {version}) does not fit the class at hand: {error}; {remedy}")
 
 
 def _unfit(root: _Root, error: Exception) -> ConfigurationError:

@@ -27,9 +27,10 @@ from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError
 
 from .scalars import NONE, SCALARS, Mismatch, Shape, mismatch
-from .shapes import PLAIN, enum_shape, items_shape, literal_shape, mapping_shape, record_shape, union_shape
+from .shapes import PLAIN, decoded, enum_shape, items_shape, literal_shape, mapping_shape, record_shape, union_shape
 
 if TYPE_CHECKING:
+    from .slices import Slices
     from .structuring import Structuring
 
 __all__ = ["Declared", "OtherVersion", "Versions", "kind_of", "version_of"]
@@ -195,22 +196,39 @@ class Declared:
                     return kind(**{named[field_name]: read(data[field_name]) for field_name, read in reads})
             return self._structured(kind, name, declared.values(), _check_fields(name, data))
 
+        def slices(data: Any) -> Slices[Any]:
+            given: dict[str, Any] = {}
+            for field_name, value in _check_fields(name, data).items():
+                if field_name not in fields:
+                    raise mismatch(name, data)
+                given[named[field_name]] = yield from decoded(fields[field_name], value)
+            try:
+                return kind(**given)
+            except Exception as error:
+                raise mismatch(name, data) from error
+
         def encode_inner(value: Any) -> Any:
             return {**encode(value), _VERSION_KEY: versions.now}
 
-        def decode_inner(data: Any) -> Any:
-            fields = _check_fields(name, data)
-            version = fields.get(_VERSION_KEY, 1)
+        def today(data: Any) -> Any:
+            stored = _check_fields(name, data)
+            version = stored.get(_VERSION_KEY, 1)
             if type(version) is not int:
                 raise mismatch("a version", version)
-            rest = {key: item for key, item in fields.items() if key != _VERSION_KEY}
-            return decode(versions.bring_up(rest, version))
+            return versions.bring_up({key: item for key, item in stored.items() if key != _VERSION_KEY}, version)
 
-        body = Shape(name, (kind,), encode, decode)
+        def decode_inner(data: Any) -> Any:
+            return decode(today(data))
+
+        def inner_slices(data: Any) -> Slices[Any]:
+            return slices(today(data))
+
+        body = Shape(name, (kind,), encode, decode, slices=slices)
         self._bodies[kind] = body
         self._versions[kind] = versions
         # Known before its fields are looked at: they may hold the class itself.
-        self._shapes[kind] = Shape(name, (kind,), encode_inner if versions.now > 1 else encode, decode_inner)
+        writes_inner = encode_inner if versions.now > 1 else encode
+        self._shapes[kind] = Shape(name, (kind,), writes_inner, decode_inner, slices=inner_slices)
         fields = self._fields(name, declared)
         writes = tuple((field_name, shape.encode) for field_name, shape in fields.items())
         reads = tuple((field_name, shape.decode) for field_name, shape in fields.items())

@@ -38,7 +38,11 @@ class Large:
 
     def text(self) -> str:
         """All of it, as `dump` writes it."""
-        return "".join(self.cut(None, _PIECE)[0])
+        return "".join(self.pieces())
+
+    def pieces(self) -> list[str]:
+        """Its text in pieces, each of whole strings unless one is long by itself."""
+        return self.cut(None, _PIECE)[0]
 
     def cut(self, keep: Callable[[list[str]], str] | None, limit: int) -> tuple[list[str], list[Part]]:
         """Its text in pieces, and the parts that were left out of it: there stands null.

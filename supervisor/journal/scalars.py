@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import binascii
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import date, datetime, time, timedelta
 from math import inf
 from typing import Any, Final, TypeAlias
@@ -53,6 +53,8 @@ class Shape:
     """Its JSON data is recognized among those of other bare shapes, so that a union needs no tag for it."""
     text: bool = False
     """Its JSON data is always a string: it can be the key of an object."""
+    slices: Callable[[Any], Generator[None, None, Any]] | None = None
+    """As `decode`, with pauses for data that is long. Where it raises `Mismatch`, `decode` has the words for it."""
 
 
 def mismatch(name: str, value: object) -> Mismatch:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from enum import Enum, Flag
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .canonical import dump
+from .large import is_long
 from .scalars import Encode, Mismatch, Shape, encode_int, mismatch, storable
+
+if TYPE_CHECKING:
+    from .slices import Slices
 
 __all__ = [
     "PLAIN",
+    "decoded",
     "each",
     "enum_shape",
     "items_shape",
@@ -19,6 +24,49 @@ __all__ = [
     "record_shape",
     "union_shape",
 ]
+
+
+_SLICE: Final = 8192
+"""Characters of JSON whose values are made at a time: in two milliseconds, if they are many."""
+_RUN: Final = 1024
+"""Items that are made at a time, at most."""
+
+
+def decoded(shape: Shape, data: Any) -> Slices[Any]:
+    """As `shape.decode`, with pauses if that takes long. Raises `Mismatch`; `decode` knows where and why."""
+    if shape.slices is None or not is_long(data, _SLICE):
+        return shape.decode(data)
+    return (yield from shape.slices(data))
+
+
+def _items_decoded(shape: Shape, items: list[Any]) -> Slices[list[Any]]:
+    """All of `items`, of which one may be long, or all together."""
+    done: list[Any] = []
+    waiting = [items[start : start + _RUN] for start in range(0, len(items), _RUN)]
+    waiting.reverse()
+    while waiting:
+        run = waiting.pop()
+        if not is_long(run, _SLICE):
+            done += map(shape.decode, run)
+        elif len(run) == 1:
+            done.append((yield from decoded(shape, run[0])))
+        else:
+            middle = len(run) // 2
+            waiting += run[middle:], run[:middle]
+            continue
+        yield
+    return done
+
+
+def _table_decoded(key: Callable[[Any], Any], value: Shape, table: dict[Any, Any]) -> Slices[dict[Any, Any]]:
+    """All of `table`, in its order."""
+    done: dict[Any, Any] = {}
+    keys = list(table)
+    for start in range(0, len(keys), _RUN):
+        run = keys[start : start + _RUN]
+        values = yield from _items_decoded(value, [table[name] for name in run])
+        done.update(zip(map(key, run), values, strict=True))
+    return done
 
 
 def each(values: Iterable[Any], function: Callable[[Any], Any], labels: tuple[Any, ...] | None = None) -> list[Any]:
@@ -60,7 +108,16 @@ def _plain(value: Any) -> Any:
     )
 
 
-PLAIN: Final = Shape("Any", (str, int, float, bool, type(None), list, dict), _plain, _plain)
+def _plain_in_slices(data: Any) -> Slices[Any]:
+    kind = data.__class__
+    if kind is list:
+        return (yield from _items_decoded(PLAIN, data))
+    if kind is dict:
+        return (yield from _table_decoded(storable, PLAIN, data))
+    return _plain(data)
+
+
+PLAIN: Final = Shape("Any", (str, int, float, bool, type(None), list, dict), _plain, _plain, slices=_plain_in_slices)
 
 
 def enum_shape(kind: type[Enum], name: str) -> Shape:
@@ -112,7 +169,12 @@ def items_shape(name: str, kind: type, item: Shape) -> Shape:
             raise mismatch(name, data)
         return kind(each(data, decode_item))
 
-    return Shape(name, (kind,), encode, decode)
+    def slices(data: Any) -> Slices[Any]:
+        if data.__class__ is not list:
+            raise mismatch(name, data)
+        return kind((yield from _items_decoded(item, data)))
+
+    return Shape(name, (kind,), encode, decode, slices=slices)
 
 
 def record_shape(name: str, items: tuple[Shape, ...]) -> Shape:
@@ -131,8 +193,20 @@ def record_shape(name: str, items: tuple[Shape, ...]) -> Shape:
                 raise found.within(f"[{position}]") from None
         return done
 
+    def slices(data: Any) -> Slices[Any]:
+        if data.__class__ is not list or len(data) != len(items):
+            raise mismatch(name, data)
+        done: list[Any] = []
+        for item, value in zip(items, data, strict=True):
+            done.append((yield from decoded(item, value)))
+        return tuple(done)
+
     return Shape(
-        name, (tuple,), lambda value: through(encoders, value, tuple), lambda data: tuple(through(decoders, data, list))
+        name,
+        (tuple,),
+        lambda value: through(encoders, value, tuple),
+        lambda data: tuple(through(decoders, data, list)),
+        slices=slices,
     )
 
 
@@ -159,8 +233,13 @@ def mapping_shape(name: str, key: Shape, value: Shape) -> Shape:
             raise mismatch(name, data)
         return dict(each(data, pair.decode))
 
+    def pairs_in_slices(data: Any) -> Slices[Any]:
+        if data.__class__ is not list:
+            raise mismatch(name, data)
+        return dict((yield from _items_decoded(pair, data)))
+
     if not key.text:
-        return Shape(name, (dict,), encode_pairs, decode_pairs)
+        return Shape(name, (dict,), encode_pairs, decode_pairs, slices=pairs_in_slices)
 
     def encode(given: Any) -> Any:
         return through(given, key.encode, value.encode)
@@ -168,7 +247,12 @@ def mapping_shape(name: str, key: Shape, value: Shape) -> Shape:
     def decode(data: Any) -> Any:
         return through(data, key.decode, value.decode)
 
-    return Shape(name, (dict,), encode, decode)
+    def slices(data: Any) -> Slices[Any]:
+        if data.__class__ is not dict:
+            raise mismatch(name, data)
+        return (yield from _table_decoded(key.decode, value, data))
+
+    return Shape(name, (dict,), encode, decode, slices=slices)
 
 
 def union_shape(name: str, members: tuple[Shape, ...]) -> Shape:
@@ -216,5 +300,12 @@ def union_shape(name: str, members: tuple[Shape, ...]) -> Shape:
             raise mismatch(name, data)
         return member.decode(data)
 
-    holds = tuple(by_type)
-    return Shape(name, holds, encode, decode)
+    def slices(data: Any) -> Slices[Any]:
+        kind = data.__class__
+        if lone is not None and kind is not type(None):
+            return (yield from decoded(lone, data))
+        if kind is list and len(data) == 2 and type(data[0]) is str and data[0] in tagged:
+            return (yield from decoded(tagged[data[0]], data[1]))
+        return decode(data)
+
+    return Shape(name, tuple(by_type), encode, decode, slices=slices)

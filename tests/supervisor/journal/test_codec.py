@@ -22,6 +22,8 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError, JournalDamaged, UnknownKind
 from treewarden.supervisor.journal.codec import Codec
 
+from .both_ways import decoded
+
 HERE = __name__
 
 
@@ -117,7 +119,7 @@ class Everything:
 
 
 def back(codec: Codec, value: object) -> Any:
-    return codec.decode(*codec.encode(value))
+    return decoded(codec, *codec.encode(value))
 
 
 def test_what_is_stored_is_readable() -> None:
@@ -215,19 +217,19 @@ def test_a_subclass_is_another_class() -> None:
 )
 def test_nothing_is_coerced_on_the_way_back(kind: str, body: str) -> None:
     with pytest.raises(UnknownKind, match=f"{HERE}:{kind}.*give the class a new __version__"):
-        Codec([Add, Point, Tree]).decode(f"{HERE}:{kind}", 1, body)
+        decoded(Codec([Add, Point, Tree]), f"{HERE}:{kind}", 1, body)
 
 
 def test_the_place_of_what_does_not_fit_is_named() -> None:
     body = '{"name":"a","children":[{"name":"b","children":[],"parent":null},{"name":4}],"parent":null}'
     with pytest.raises(UnknownKind, match=r"4 \(int\) is not str @ .*:Tree\.name.*Tree\.children"):
-        Codec([Tree]).decode(f"{HERE}:Tree", 1, body)
+        decoded(Codec([Tree]), f"{HERE}:Tree", 1, body)
 
 
 def test_a_body_that_is_not_json_is_damage() -> None:
     for body in ("", "{", '{"amount":NaN}', "\x00"):
         with pytest.raises(JournalDamaged):
-            Codec([Add]).decode(f"{HERE}:Add", 1, body)
+            decoded(Codec([Add]), f"{HERE}:Add", 1, body)
 
 
 def test_a_class_that_was_not_named_is_never_made() -> None:
@@ -235,7 +237,7 @@ def test_a_class_that_was_not_named_is_never_made() -> None:
     sys.modules.pop("antigravity", None)
     for kind in (f"{HERE}:Point", "antigravity:geohash", "builtins:eval", "", "Add"):
         with pytest.raises(UnknownKind, match="no class at hand"):
-            codec.decode(kind, 1, "{}")
+            decoded(codec, kind, 1, "{}")
     assert "antigravity" not in sys.modules
 
 
@@ -331,9 +333,9 @@ class Bill:
 def test_older_data_is_brought_up_step_by_step() -> None:
     codec = Codec([Paid])
     assert codec.encode(Paid(1)) == (f"{HERE}:Paid", 3, '{"amount":1,"unit":"euro"}')
-    assert codec.decode(f"{HERE}:Paid", 3, '{"amount":1,"unit":"euro"}') == Paid(1)
-    assert codec.decode(f"{HERE}:Paid", 2, '{"amount":1}') == Paid(2, "cent")
-    assert codec.decode(f"{HERE}:Paid", 1, '{"sum":1}') == Paid(2, "cent")
+    assert decoded(codec, f"{HERE}:Paid", 3, '{"amount":1,"unit":"euro"}') == Paid(1)
+    assert decoded(codec, f"{HERE}:Paid", 2, '{"amount":1}') == Paid(2, "cent")
+    assert decoded(codec, f"{HERE}:Paid", 1, '{"sum":1}') == Paid(2, "cent")
 
 
 def test_an_inner_value_carries_the_version_of_its_class() -> None:
@@ -341,7 +343,7 @@ def test_an_inner_value_carries_the_version_of_its_class() -> None:
     value = Bill((Paid(1),))
     assert codec.encode(value)[2] == '{"paid":[{"amount":1,"unit":"euro","$v":3}]}'
     assert back(codec, value) == value
-    assert codec.decode(f"{HERE}:Bill", 1, '{"paid":[{"sum":2},{"amount":3,"$v":2}]}') == Bill(
+    assert decoded(codec, f"{HERE}:Bill", 1, '{"paid":[{"sum":2},{"amount":3,"$v":2}]}') == Bill(
         (Paid(4, "cent"), Paid(6, "cent"))
     )
 
@@ -360,13 +362,13 @@ def test_an_inner_value_carries_the_version_of_its_class() -> None:
 )
 def test_a_version_without_a_way_here_is_unknown(kind: str, version: int, body: str) -> None:
     with pytest.raises(UnknownKind, match=kind):
-        Codec([Paid, Add, Bill]).decode(f"{HERE}:{kind}", version, body)
+        decoded(Codec([Paid, Add, Bill]), f"{HERE}:{kind}", version, body)
 
 
 def test_a_missing_step_is_unknown() -> None:
     kind = attrs.make_class("Old", {"x": field(type=int)}, class_body={"__version__": 3, "__upcasts__": {2: dict}})
     with pytest.raises(UnknownKind, match="no upcast from version 1"):
-        Codec([kind]).decode(Codec([kind]).encode(kind(1))[0], 1, "{}")
+        decoded(Codec([kind]), Codec([kind]).encode(kind(1))[0], 1, "{}")
 
 
 @pytest.mark.parametrize(
