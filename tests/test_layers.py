@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from pathlib import Path
@@ -130,10 +131,11 @@ def load(sources: Mapping[str, str]) -> Modules:
     return modules
 
 
-def the_tree() -> dict[str, str]:
+@cache
+def the_tree() -> Modules:
     folders = [ROOT / folder for folder in (*LAYERS, *OUTSIDE)]
     files = sorted(file for folder in folders for file in folder.rglob("*.py"))
-    return {file.relative_to(ROOT).as_posix(): file.read_text("utf-8") for file in files}
+    return load({file.relative_to(ROOT).as_posix(): file.read_text("utf-8") for file in files})
 
 
 def never_up(modules: Modules) -> Iterator[str]:
@@ -250,12 +252,12 @@ RULES: tuple[Rule, ...] = (
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_the_tree_keeps(rule: Rule) -> None:
-    broken = list(rule(load(the_tree())))
+    broken = list(rule(the_tree()))
     assert not broken, "\n".join(broken)
 
 
 def test_the_walk_sees_the_whole_tree() -> None:
-    seen = load(the_tree())
+    seen = the_tree()
     assert {"treewarden.agents", "treewarden.agents.core", "treewarden.topologies.core", "tests.test_layers"} <= set(
         seen
     )
