@@ -125,12 +125,9 @@ def test_nothing_acknowledged_is_lost_by_a_kill(tmp_path: pathlib.Path) -> None:
 
 def test_a_stopped_process_that_goes_on_appends_nothing(tmp_path: pathlib.Path) -> None:
     file, said = tmp_path / "tree.db", Acknowledged()
-    with child(file, lease=0.3) as process:
+    with child(file, lease=1.0) as process:
         listen(process, said, 20)
-        while not stopped_between_two_commits(process, file):
-            process.send_signal(signal.SIGCONT)
-        with pytest.raises(JournalOwned, match=f"process {process.pid} .*it exists: stop it first"):
-            trio.run(take, file)
+        stop_between_two_commits(process, file)
         assert take_when_the_lease_ends(file) == 2
         process.send_signal(signal.SIGCONT)
         out, _ = process.communicate(timeout=30)
@@ -145,8 +142,22 @@ def test_a_stopped_process_that_goes_on_appends_nothing(tmp_path: pathlib.Path) 
         assert {record.epoch for record in before} == {1}
 
 
-def stopped_between_two_commits(process: subprocess.Popen[bytes], file: pathlib.Path) -> bool:
-    """Stop it; one that is stopped in a transaction keeps the file locked, and nobody can take it over."""
+def test_a_stopped_process_is_the_owner_until_its_lease_ends(tmp_path: pathlib.Path) -> None:
+    file, said = tmp_path / "tree.db", Acknowledged()
+    with child(file, lease=3600.0) as process:
+        listen(process, said, 20)
+        stop_between_two_commits(process, file)
+        with pytest.raises(JournalOwned, match=f"process {process.pid} .*it exists: stop it first"):
+            trio.run(take, file)
+
+
+def stop_between_two_commits(process: subprocess.Popen[bytes], file: pathlib.Path) -> None:
+    """One that is stopped in a transaction keeps the file locked, and nobody can take it over."""
+    while not stopped_and_the_file_is_free(process, file):
+        process.send_signal(signal.SIGCONT)
+
+
+def stopped_and_the_file_is_free(process: subprocess.Popen[bytes], file: pathlib.Path) -> bool:
     process.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, process.pid, os.WSTOPPED)
     with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as connection:
