@@ -52,6 +52,10 @@ class Advice:
     persisted: bool = False
     """Whether it is on disk. Never said before it is so."""
 
+    def __str__(self) -> str:
+        honest = "" if self.calibrated else " (confidence not calibrated)"
+        return f"{self.action} {self.confidence:.2f}{honest}: {self.reason}"
+
 
 @frozen
 class _Open:
@@ -77,6 +81,12 @@ class Mind:
         self.trouble = ""
         """Why the last write was not kept, if it was not."""
         self._open: OrderedDict[str, _Open] = OrderedDict()
+        self._judged = set[str]()
+        """Of earlier processes, among those that were read."""
+        self._forgotten: OrderedDict[str, None] = OrderedDict()
+        """The last of those that were given up."""
+        self._unread = False
+        """There are older advices than those that were read when the journal was opened."""
         self._number = 0
         self._prefix = "0"
         self._actions: Counter[str] = Counter()
@@ -91,6 +101,7 @@ class Mind:
         if cut is not None and isinstance(cut.event, EventsPruned):
             self.outcomes = pruned_of(cut.event).lessons.get(str(self.agent), self.outcomes)
             cursor = max(cursor, cut.event.through)
+        self._unread = cursor > 0
         while records := await journal.read(cursor):
             for record in records:
                 self._remember(record)
@@ -109,7 +120,8 @@ class Mind:
             )
             self._actions[event.action] += 1
         elif isinstance(event, OutcomeObserved) and event.path == self.agent:
-            self._open.pop(event.incident, None)
+            if self._open.pop(event.incident, None) is not None:
+                self._judged.add(event.incident)
             self._results[event.outcome] += 1
             self.outcomes = learn(self.outcomes, event, record.at)
 
@@ -133,6 +145,9 @@ class Mind:
         Raises `ConfigurationError` if no advice of this name waits for its outcome.
         """
         waits = self._open.pop(id, None)
+        if waits is None and (id in self._forgotten or (self._unread and self._is_older(id))):
+            done(False)
+            return
         if waits is None:
             raise ConfigurationError(
                 f"{self.agent}: no advice {id!r} waits for its outcome; give the id of one, and once"
@@ -152,6 +167,11 @@ class Mind:
         self.outcomes = learn(self.outcomes, observed, at)
         self._write(Commit(events=((at, observed),)), done)
 
+    def _is_older(self, id: str) -> bool:
+        """Whether this may be an advice of an earlier process that was not read, for all that is known."""
+        epoch, _, number = id.partition(".")
+        return id not in self._judged and number.isdecimal() and epoch.isalnum() and epoch != self._prefix
+
     def metrics(self) -> Mapping[str, Any]:
         """Counts of advices by action and of outcomes, and how far the confidences have proven right."""
         return {
@@ -166,7 +186,10 @@ class Mind:
     def _wait_for_outcome(self, id: str, waits: _Open) -> None:
         self._open[id] = waits
         if len(self._open) > _OPEN:
-            self._open.popitem(last=False)
+            gone, _ = self._open.popitem(last=False)
+            self._forgotten[gone] = None
+            if len(self._forgotten) > _OPEN:
+                self._forgotten.popitem(last=False)
 
     def _write(self, commit: Commit, done: Callable[[bool], None]) -> None:
         if self._journal is None:

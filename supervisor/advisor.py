@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 import threading
 import time
@@ -16,7 +15,9 @@ from typing import Any, Final, Self, TypeVar
 
 import trio
 
+from treewarden.agents.core.exit import describe
 from treewarden.agents.core.path import Path, check_id
+from treewarden.agents.core.said import shown
 from treewarden.agents.errors import ConfigurationError
 
 from .advising import Advice, Mind
@@ -60,14 +61,30 @@ class Advisor:
         profile: Profile | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`profile` is `adaptive_runtime()` unless given. Raises `ConfigurationError` for a name that cannot be one."""
+        """`profile` is `adaptive_runtime()` unless given. A journal belongs to one advisor at a time: several in one
+        process have a file each.
+
+        Raises `ConfigurationError` for a name that cannot be one, and for what is no file name or no profile.
+        """
         try:
-            self._mind = Mind(Path(check_id(agent_id)), profile or adaptive_runtime(), wall)
+            self._agent = Path(check_id(agent_id))
         except ValueError as error:
             raise ConfigurationError(str(error)) from None
-        self._trouble = ""
-        self._file = None if journal is None else os.fspath(journal)
+        self._profile = adaptive_runtime() if profile is None else profile
+        if not isinstance(self._profile, Profile):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"profile is {shown(profile)}; give a Profile, as adaptive_runtime() returns")
+        try:
+            self._file = None if journal is None else os.fsdecode(journal)
+        except TypeError:
+            raise ConfigurationError(f"journal is {shown(journal)}; give the name of a file, or None") from None
         self._wall = wall
+        self._begin()
+
+    def _begin(self) -> None:
+        """Know nothing, and have no thread: at first, and in the child of a process that has forked."""
+        self._process = os.getpid()
+        self._mind = Mind(self._agent, self._profile, self._wall)
+        self._trouble = ""
         self._lock = threading.Lock()
         self._jobs: deque[tuple[Callable[[], None], Future[Any]]] = deque()
         self._thread: threading.Thread | None = None
@@ -83,7 +100,7 @@ class Advisor:
         From trio or asyncio; waits at most `within` seconds of its loop. Cancelled: the advice may still be journaled.
         Raises `ConfigurationError` naming the field that is missing or out of range.
         """
-        said = _checked(event)
+        said = _checked(event, within)
         try:
             return await _arrived(self._ask(said), within)
         except TimeoutError:
@@ -91,17 +108,20 @@ class Advisor:
 
     def process_sync(self, event: Mapping[str, Any], *, within: float = 5.0) -> Advice:
         """As `process`, for plain code; it blocks its thread. Raises `ConfigurationError`."""
-        said = _checked(event)
+        said = _checked(event, within)
         try:
-            return self._ask(said).result(within)
+            return self._ask(said).result(_seconds(within))
         except TimeoutError:
             return self._fallback(said.type, f"the advisor did not answer within {within:g} s")
 
     async def record_outcome(self, advice: Advice | str, *, fixed: bool, within: float = 5.0) -> bool:
         """Tell whether the action of an advice (or its id) closed the incident. Returns whether that is on disk.
 
-        Counts once. Raises `ConfigurationError` for an id that is none, or whose outcome is known already.
+        Counts once, however late; of an advice that the advisor could not make (`confidence` 0, no id), and of one that
+        it has forgotten (10,000 later ones wait for theirs), nothing is learned, and this is False. Raises
+        `ConfigurationError` for an id that is none, or whose outcome is known already.
         """
+        _check_within(within)
         try:
             return await _arrived(self._label(advice, fixed), within)
         except TimeoutError:
@@ -109,8 +129,9 @@ class Advisor:
 
     def record_outcome_sync(self, advice: Advice | str, *, fixed: bool, within: float = 5.0) -> bool:
         """As `record_outcome`, for plain code."""
+        _check_within(within)
         try:
-            return self._label(advice, fixed).result(within)
+            return self._label(advice, fixed).result(_seconds(within))
         except TimeoutError:
             return False
 
@@ -127,6 +148,8 @@ class Advisor:
 
     def close(self) -> None:
         """Finish what is under way, close the journal and end the thread. Later calls are answered by the fallback."""
+        if self._process != os.getpid():
+            self._begin()
         with self._lock:
             self._closed = True
             wake, thread = self._wake, self._thread
@@ -164,6 +187,13 @@ class Advisor:
     def _label(self, advice: Advice | str, fixed: bool) -> Future[bool]:
         future: Future[bool] = Future()
         id = advice.id if isinstance(advice, Advice) else advice
+        if not isinstance(id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"advice is {shown(advice)}; give an advice, or its id")
+        if not isinstance(fixed, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"fixed is {shown(fixed)}; say True or False")
+        if isinstance(advice, Advice) and not id:
+            _answer(future, False)
+            return future
 
         def label() -> None:
             self._mind.label(id, fixed=fixed, done=lambda kept: _answer(future, kept))
@@ -183,6 +213,8 @@ class Advisor:
                 _log.exception("the advisor failed")
                 _answer(future, otherwise(f"the advisor failed: {error!r}"))
 
+        if self._process != os.getpid():
+            self._begin()
         with self._lock:
             if self._closed:
                 _answer(future, otherwise("the advisor is closed"))
@@ -253,11 +285,24 @@ class Advisor:
                 job()
 
 
-def _checked(event: Mapping[str, Any]) -> Circumstances:
+def _checked(event: Mapping[str, Any], within: float) -> Circumstances:
+    _check_within(within)
     try:
         return Circumstances.of(event)
     except ValueError as error:
         raise ConfigurationError(f"the event cannot be judged: {error}") from None
+    except Exception as error:  # a mapping of somebody's own
+        raise ConfigurationError(f"the event cannot be read: {describe(error)}") from error
+
+
+def _check_within(within: object) -> None:
+    if isinstance(within, bool) or not isinstance(within, (int, float)) or not within >= 0:
+        raise ConfigurationError(f"within is {shown(within)}; give seconds, 0 or more")
+
+
+def _seconds(within: float) -> float | None:
+    """As threads wait: they cannot for more than some hundred years."""
+    return within if within <= threading.TIMEOUT_MAX else None
 
 
 def _answer(future: Future[R], value: R) -> None:
@@ -268,7 +313,7 @@ def _answer(future: Future[R], value: R) -> None:
 async def _arrived(future: Future[R], within: float) -> R:
     """The result of a future of another thread, in trio or asyncio. Raises `TimeoutError`."""
     if not trio.lowlevel.in_trio_task():
-        return await asyncio.wait_for(asyncio.wrap_future(future), None if within == math.inf else within)
+        return await asyncio.wait_for(asyncio.wrap_future(future), _seconds(within))
     token, done = trio.lowlevel.current_trio_token(), trio.Event()
 
     def tell(_: object) -> None:
