@@ -138,7 +138,7 @@ def bear(life: Life, item: object, error: Exception, timers: tuple[Due, ...] = (
     if isinstance(cause, Stash):
         put_aside(life, item)
         return True
-    limited = rate_limit_of(cause)
+    limited = rate_limit_of(cause, life.clock.wall)
     if limited is None:
         return False
     throttle(life, item, limited)

@@ -329,7 +329,7 @@ async def _body(life: Life) -> None:
             if isinstance(cause, Stop):
                 life.slot.put_control(StopAsked(cause.reason))
                 return
-            limited = rate_limit_of(cause)
+            limited = rate_limit_of(cause, life.clock.wall)
             if limited is None:
                 raise
             life.again = trio.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -117,8 +118,9 @@ def put_aside(life: Life, item: object) -> None:
     slot.stash(item)
 
 
-def rate_limit_of(error: BaseException) -> RateLimited | None:
-    """`error` as a rate limit, if it is one: ours, or any exception whose `response.status_code` is 429."""
+def rate_limit_of(error: BaseException, now: Callable[[], float] | None = None) -> RateLimited | None:
+    """`error` as a rate limit, if it is one: ours, or any exception whose `response.status_code` is 429. `now` is the
+    wall clock, for a date of which it does not say from when it counts."""
     if isinstance(error, RateLimited):
         return error
     try:
@@ -127,7 +129,8 @@ def rate_limit_of(error: BaseException) -> RateLimited | None:
             return None
         from .core.retry_after import retry_after  # with the first 429
 
-        limited = RateLimited(retry_after(getattr(response, "headers", None) or {}), str(error))
+        headers: Any = getattr(response, "headers", None) or {}
+        limited = RateLimited(retry_after(headers, None if now is None else now()), str(error))
     except Exception:  # what cannot be read must not hide the failure that it belongs to
         return None
     limited.__traceback__ = error.__traceback__

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .core.diff import Change
     from .core.event import Event
     from .core.ladder import ladder
+    from .core.limits import QueueLimit
     from .core.measures import BudgetLimit, LatencyLimit, MemoryLimit
     from .core.named import NamedAction
     from .core.policies import akka, kubernetes, otp
@@ -67,6 +68,7 @@ __all__ = [
     "NamedAction",
     "Occasion",
     "Policy",
+    "QueueLimit",
     "Record",
     "RestartBucket",
     "RestartPolicy",
@@ -100,6 +102,7 @@ __getattr__ = on_demand(
     core__diff="Change",
     core__event="Event",
     core__ladder="ladder",
+    core__limits="QueueLimit",
     core__measures="BudgetLimit LatencyLimit MemoryLimit",
     core__named="NamedAction",
     core__policies="akka kubernetes otp",

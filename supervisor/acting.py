@@ -74,6 +74,21 @@ class Acting:
             if begins:
                 common.write_gathered()
 
+    def answer(self, child: Child, report: Reported) -> Rest:
+        """`decide` about a report. Of somebody who is down it is noted, for whoever asks why."""
+        if child.current is not None:
+            return self.decide(child, report)
+        self.note_of_one_down(child, report)
+        return None
+
+    def note_of_one_down(self, child: Child, signal: Reported | Recovered) -> None:
+        """Nothing is decided, and no attempt is judged: whatever is being tried has not begun, or somebody ended it."""
+        from .judge import noted  # most trees start and end without it
+
+        if isinstance(signal, Recovered):
+            self._supervisor.judge.recovered(child, signal)
+        self._common.note(noted(signal))
+
     def decide(self, child: Child, signal: Signal, life: AgentLife | Supervisor | None = None) -> Rest:
         """Decide what to do about a signal and do it; `life` has ended with it. Returns what is left to wait for."""
         if child.calm is not None:

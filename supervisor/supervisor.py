@@ -301,7 +301,7 @@ class Supervisor(AtNeed):
         try:
             while isinstance(report, Reported):
                 child = self.children.get(report.path.name)
-                rest = None if child is None or child.current is None else self.acting.decide(child, report)
+                rest = None if child is None else self.acting.answer(child, report)
                 handled += 1
                 if rest is not None or handled >= _AT_ONCE or self.common.clock.now() > until:
                     return rest
@@ -347,6 +347,8 @@ class Supervisor(AtNeed):
         if child.current is None:
             if isinstance(signal, RateLimitReached):
                 self.remedies.throttle(child, signal, signal.after or 1.0)
+            elif isinstance(signal, Recovered):
+                self.acting.note_of_one_down(child, signal)
             return None
         exit = await wait_for(self.acting.decide(child, signal))
         if isinstance(signal, Recovered) and self.judge.recovered(child, signal):

@@ -12,13 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.errors import TreewardenError
 from treewarden.supervisor.core.action import Recycle, Resume
 from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.decision import Declined, Option, Policy
 from treewarden.supervisor.core.event import Decided, Event, SignalNoted
 from treewarden.supervisor.core.ladder import ladder
+from treewarden.supervisor.core.rule_table import Rule
 from treewarden.supervisor.core.signal import Reported
+from treewarden.supervisor.core.spec import Backoff
+from treewarden.supervisor.core.table import table
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.supervisor.journal.port import Commit, Seq
 from treewarden.topologies.child import child
@@ -34,12 +38,21 @@ class Ping:
     pass
 
 
+@frozen
+class Die:
+    pass
+
+
 class Desk(Agent[None]):
     state = None
 
     @handles
     async def ping(self, message: Ping) -> None:
         pass
+
+    @handles
+    def die(self, message: Die) -> None:
+        raise ValueError("told to")
 
 
 @frozen
@@ -166,3 +179,26 @@ async def test_a_report_about_somebody_who_is_gone_is_about_nothing(autojump_clo
         assert [event.path for event in decided] == ["a", "a"]
         with pytest.raises(TreewardenError, match="no such slot"):
             running.signal("c", {"kind": "slow", "severity": 0.1})
+
+
+@pytest.mark.parametrize("held", [False, True])
+async def test_what_is_said_of_somebody_who_is_down_is_noted_and_nothing_is_decided(
+    held: bool, autojump_clock: CLOCK
+) -> None:
+    journal = MemoryJournal()
+    policy = table([Rule("crash", "hold")]) if held else None
+    desk = child(Desk, backoff=Backoff(first=5.0))
+    async with open_tree(tree(desk, policy=policy), journal=journal, seed=1) as running:
+        await running.ref("desk").tell(Die())
+        await trio.testing.wait_all_tasks_blocked()
+        assert running.snapshot()[0].state is (SlotState.HELD if held else SlotState.RESTARTING)
+        before = len(await journal.read(limit=1000))
+        running.signal("desk", {"kind": "slow", "severity": 0.9, "text": "nobody answers"})
+        running.recovered("desk", "slow")
+        await running.supervisor().count()
+        said = [record.event for record in (await journal.read(limit=1000))[before:]]
+        assert [(type(event).__name__, event.kind) for event in said if isinstance(event, SignalNoted)] == [
+            ("SignalNoted", "slow"),
+            ("SignalNoted", "Recovered"),
+        ]
+        assert len(said) == 2

@@ -29,3 +29,12 @@ NOW = "Fri, 20 Nov 2026 10:00:00 GMT"
 )
 def test_what_is_said(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers) == seconds
+
+
+@pytest.mark.parametrize("date", [{}, {"Date": "today"}])
+def test_a_date_counts_from_now_where_the_answer_has_none(date: dict[str, str]) -> None:
+    headers = {"Retry-After": "Fri, 20 Nov 2026 10:01:30 GMT", **date}
+    assert retry_after(headers, 1795168800.0) == 90.0
+    assert retry_after(headers, 1795168800.0 + 1000) == 0.0
+    assert retry_after({"Retry-After": "soon", **date}, 1795168800.0) is None
+    assert retry_after({"Retry-After": "Fri, 20 Nov 99999 10:01:30 GMT", **date}, 1795168800.0) is None
