@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 import trio
@@ -25,6 +24,7 @@ from treewarden.supervisor.core.challenger import teach_all
 from treewarden.supervisor.core.command import Command, parse_command
 from treewarden.supervisor.core.event import CommandAnswered, Event
 from treewarden.supervisor.core.spec import ChildSpec, Spec, Strategy, SupervisorSpec
+from treewarden.supervisor.journal.canonical import load
 from treewarden.supervisor.journal.port import AnswerRow, CommandRow, Commit
 from treewarden.supervisor.registry import Pool
 from treewarden.supervisor.settling import SlotStore
@@ -54,7 +54,7 @@ class Order:
             if self._row.epoch != epoch and not self._row.begun:
                 raise ConfigurationError(f"it was meant for the owner of epoch {self._row.epoch}, which has gone")
             try:
-                self._command = parse_command(json.loads(self._row.body))
+                self._command = parse_command(load(self._row.body))
             except ValueError as error:
                 raise ConfigurationError(str(error)) from None
             if self._row.begun:

@@ -56,7 +56,7 @@ def _in_line(line: str, where: str) -> IncidentLabelled | None:
     """The label in a line; None if it names no cause."""
     try:
         data: object = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{where} is not JSON: {error}") from None
     if isinstance(data, dict) and cast("dict[object, Any]", data).get("cause", "") is None:
         return None

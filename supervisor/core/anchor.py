@@ -109,7 +109,7 @@ def read_anchors(lines: Iterable[str], check: Check | None = None) -> Anchors:
 def _read(line: str) -> tuple[Anchor, str] | None:
     try:
         data: Any = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(data, dict):
         return None

@@ -68,7 +68,7 @@ def _seal(before: str, record: dict[str, Any]) -> tuple[str, str]:
 def _record(line: str, number: int) -> dict[str, Any]:
     try:
         data: Any = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         data = None
     if not isinstance(data, dict):
         raise BundleDamage(number, "it is no object of JSON")

@@ -44,13 +44,19 @@ def dump_sorted(data: object) -> str:
 
 
 def load(text: str) -> Any:
-    """What `dump` was given. Raises `ValueError` for anything that is not JSON."""
-    return _decoder.decode(text)
+    """What `dump` was given. Raises `ValueError` for anything that is not JSON, or is nested too deeply to be read."""
+    try:
+        return _decoder.decode(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def load_at(text: str, place: int) -> tuple[Any, int]:
     """The value that begins at `place`, and where it ends. Raises `ValueError` if none does."""
-    return _decoder.raw_decode(text, place)
+    try:
+        return _decoder.raw_decode(text, place)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _storable(text: str) -> str:

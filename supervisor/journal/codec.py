@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Codec"]
 
+_TOO_DEEP: Final = "nested too deeply"
 _MAY_BE_LONG: Final = (dict, list, str)
 
 
@@ -80,6 +81,8 @@ class Codec:
             return root.shape.decode(data)
         except Mismatch as error:
             raise ConfigurationError(f"this is no {kind}: {error}") from error
+        except RecursionError:
+            raise ConfigurationError(f"this is no {kind}: {_TOO_DEEP}") from None
 
     def encode(self, value: object) -> tuple[str, int, str]:
         """`(kind, version, body)` of `value`; the body is JSON with the fields in their declared order.
@@ -106,7 +109,7 @@ class Codec:
                 if data.__class__ in _MAY_BE_LONG and is_long(data, LIMIT):
                     return root.kind, root.versions.now, "", Large(data)
                 return root.kind, root.versions.now, dump(data), None
-            except (Mismatch, ValueError, OverflowError) as error:
+            except (Mismatch, ValueError, OverflowError, RecursionError) as error:
                 if position == last:
                     raise _unfit(root, error) from error
         raise AssertionError("there is a root for every type that is known")
@@ -123,6 +126,8 @@ class Codec:
             return root.shape.decode(root.versions.bring_up(data, version))
         except Mismatch as error:
             raise _misfit(kind, version, error) from error
+        except RecursionError:
+            raise JournalDamaged(f"the body of a stored {kind} is {_TOO_DEEP}") from None
 
     def decoding(self, kind: str, version: int, body: str) -> Slices[Any]:
         """As `decode`, in slices of some milliseconds where the body is long.
@@ -145,6 +150,8 @@ class Codec:
             return root.shape.decode(data)  # which says where it does not fit
         except Mismatch as error:
             raise _misfit(kind, version, error) from error
+        except RecursionError:
+            raise JournalDamaged(f"the body of a stored {kind} is {_TOO_DEEP}") from None
 
     def _root(self, kind: str, version: int) -> _Root:
         root = self._by_kind.get(kind)
@@ -170,4 +177,6 @@ def _misfit(kind: str, version: int, error: Mismatch) -> UnknownKind:
 def _unfit(root: _Root, error: Exception) -> ConfigurationError:
     where = error.where if isinstance(error, Mismatch) else ""
     text = error.text if isinstance(error, Mismatch) else str(error)
+    if isinstance(error, RecursionError):
+        text = f"it is {_TOO_DEEP}"
     return ConfigurationError(f"{root.kind}{where} cannot be stored: {text}")

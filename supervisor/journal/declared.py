@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from enum import Enum
 from typing import (
     TYPE_CHECKING,
@@ -26,7 +25,7 @@ from attrs import field
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError
 
-from .scalars import NONE, SCALARS, Mismatch, Shape, mismatch
+from .scalars import NONE, SCALARS, Mismatch, Refused, Shape, mismatch
 from .shapes import PLAIN, decoded, enum_shape, items_shape, literal_shape, mapping_shape, record_shape, union_shape
 
 if TYPE_CHECKING:
@@ -185,15 +184,29 @@ class Declared:
         def encode(value: Any) -> Any:
             if type(value) is not kind:
                 raise mismatch(name, value)
+            data: dict[str, Any] = {}
+            field_name = ""
             try:
-                return {field_name: write(getattr(value, field_name)) for field_name, write in writes}
-            except Mismatch:
-                raise self._field_at_fault(value, fields) from None
+                for field_name, write in writes:
+                    data[field_name] = write(getattr(value, field_name))
+            except Mismatch as found:
+                raise found.within(f".{field_name}") from None
+            return data
 
         def decode(data: Any) -> Any:
             if data.__class__ is dict and data.keys() == fields.keys():
-                with suppress(Exception):  # what is wrong is said below
-                    return kind(**{named[field_name]: read(data[field_name]) for field_name, read in reads})
+                values: dict[str, Any] = {}
+                field_name = ""
+                try:
+                    for field_name, read in reads:
+                        values[named[field_name]] = read(data[field_name])
+                    return kind(**values)
+                except RecursionError:
+                    raise
+                except Mismatch as found:  # not looked at again: at each depth that would double what it costs
+                    data = {**data, field_name: Refused(found)}
+                except Exception:
+                    pass  # what is wrong is said below
             return self._structured(kind, name, declared.values(), _check_fields(name, data))
 
         def slices(data: Any) -> Slices[Any]:
@@ -244,14 +257,6 @@ class Declared:
             except ConfigurationError as error:
                 raise ConfigurationError(f"{name}.{field_name}: {error}") from error
         return shapes
-
-    def _field_at_fault(self, value: object, fields: Mapping[str, Shape]) -> Mismatch:
-        for name, shape in fields.items():
-            try:
-                shape.encode(getattr(value, name))
-            except Mismatch as found:
-                return found.within(f".{name}")
-        return mismatch(kind_of(type(value)), value)
 
     def _structured(self, kind: type[Any], name: str, types: Iterable[Any], data: dict[str, Any]) -> Any:
         """What `data` says of `kind`, if it has not exactly its fields, or something is wrong with one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from treewarden.agents.core.label import Label
@@ -157,13 +158,14 @@ def waiting(connection: sqlite3.Connection) -> list[Waiting]:
 def commands(connection: sqlite3.Connection) -> list[CommandRow]:
     """What other processes ask for and nobody has answered nor will, oldest first."""
     waiting = (
-        "SELECT id, body, at, epoch, state = 'taken' FROM commands WHERE state = 'waiting'"
+        "SELECT CAST(id AS BLOB), CAST(body AS BLOB), at, epoch, state = 'taken' FROM commands WHERE state = 'waiting'"
         " OR (state = 'taken' AND epoch < (SELECT epoch FROM meta)) ORDER BY rowid"
     )
-    return [
-        CommandRow(id, body, at, epoch, bool(begun))
-        for id, body, at, epoch, begun in connection.execute(waiting).fetchall()
-    ]
+    found: list[CommandRow] = []
+    for id, body, at, epoch, begun in connection.execute(waiting).fetchall():
+        with suppress(UnicodeDecodeError):  # of an id that is no text: nobody could be answered by it
+            found.append(CommandRow(id.decode(), body.decode(errors="replace"), at, epoch, bool(begun)))
+    return found
 
 
 def answer(connection: sqlite3.Connection, command: str) -> tuple[str, str] | None:
@@ -335,7 +337,9 @@ def cut(connection: sqlite3.Connection) -> Record | None:
 
 def first(connection: sqlite3.Connection) -> tuple[Seq, bytes] | None:
     """The number of the first event that is there, and what it is chained to."""
-    found: tuple[Seq, bytes] | None = connection.execute("SELECT seq, prev FROM events ORDER BY seq LIMIT 1").fetchone()
+    found: tuple[Seq, bytes] | None = connection.execute(
+        "SELECT seq, prev FROM events WHERE seq > 0 ORDER BY seq LIMIT 1"
+    ).fetchone()
     return found
 
 

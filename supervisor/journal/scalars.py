@@ -18,7 +18,19 @@ from attrs import evolve
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 
-__all__ = ["NONE", "SCALARS", "Decode", "Encode", "Mismatch", "Shape", "as_text", "encode_int", "mismatch", "storable"]
+__all__ = [
+    "NONE",
+    "SCALARS",
+    "Decode",
+    "Encode",
+    "Mismatch",
+    "Refused",
+    "Shape",
+    "as_text",
+    "encode_int",
+    "mismatch",
+    "storable",
+]
 
 _MOST: Final = 2**2000
 """Whole numbers up to here have a text whatever the interpreter is told about long ones."""
@@ -38,6 +50,13 @@ class Mismatch(Exception):
 
     def within(self, outer: str) -> Mismatch:
         return Mismatch(self.text, outer + self.where)
+
+
+@frozen(eq=False)
+class Refused:
+    """In the place of data that was read and found wrong already."""
+
+    found: Mismatch
 
 
 @frozen

@@ -70,16 +70,15 @@ def _table_decoded(key: Callable[[Any], Any], value: Shape, table: dict[Any, Any
 
 
 def each(values: Iterable[Any], function: Callable[[Any], Any], labels: tuple[Any, ...] | None = None) -> list[Any]:
-    """`function` over `values`; only where it fails is it asked again, to say at which one."""
+    """`function` over `values`; where it fails it says at which one. None is asked twice: what is nested would be asked
+    twice as often at each depth."""
+    done: list[Any] = []
     try:
-        return [function(value) for value in values]
-    except Mismatch:
-        for position, value in enumerate(values):
-            try:
-                function(value)
-            except Mismatch as found:
-                raise found.within(f"[{position if labels is None else labels[position]!r}]") from None
-        raise
+        done.extend(map(function, values))
+    except Mismatch as found:
+        position = len(done)
+        raise found.within(f"[{position if labels is None else labels[position]!r}]") from None
+    return done
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ import cattrs
 from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_structure_fn
 
-from .scalars import Mismatch, Shape
+from .scalars import Mismatch, Refused, Shape
 
 __all__ = ["Structuring"]
 
@@ -41,7 +41,13 @@ class Structuring:
 
     def _hook(self, declared: Any) -> Callable[[Any, Any], Any]:
         decode = self._shape(declared).decode
-        return lambda data, _: decode(data)
+
+        def read(data: Any, _declared: Any) -> Any:
+            if data.__class__ is Refused:
+                raise data.found
+            return decode(data)
+
+        return read
 
 
 def _always(_declared: Any) -> bool:

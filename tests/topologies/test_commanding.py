@@ -283,12 +283,17 @@ async def test_a_command_for_an_owner_that_has_gone_is_refused(file: Path, autoj
         ("[]", "a command is an object"),
         ('{"v":2}', "this command is of version 2, and this treewarden reads 1"),
         ('{"v":1,"what":"fly"}', "there is no command 'fly'; there is tell, signal, stop"),
+        ("[" * 100_000, "it is nested too deeply"),
+        (b'"\xff"', "a command is an object"),
     ],
+    ids=range(6),
 )
-async def test_what_is_no_command_is_refused(body: str, why: str, file: Path, autojump_clock: CLOCK) -> None:
+async def test_what_is_no_command_is_refused(body: str | bytes, why: str, file: Path, autojump_clock: CLOCK) -> None:
     async with open_tree(SHAPE, journal=on_disk(file)) as running:
         with closing(sqlite3.connect(file)) as connection:
-            connection.execute("INSERT INTO commands VALUES ('c1', ?, 0.0, 'waiting', '', 1)", (body,))
+            # Of whoever has no text for an id nobody is answered, and nobody is disturbed.
+            connection.execute("INSERT INTO commands VALUES (CAST(X'FF' AS TEXT), '{}', 0.0, 'waiting', '', 1)")
+            connection.execute("INSERT INTO commands VALUES ('c1', CAST(? AS TEXT), 0.0, 'waiting', '', 1)", (body,))
             connection.commit()
         await trio.sleep(30)
         (event,) = await events(running, CommandAnswered)

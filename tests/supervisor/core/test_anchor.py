@@ -81,7 +81,9 @@ GOOD = json.loads(anchor_line(ANCHOR))
         json.dumps(GOOD | {"tree": None}),
         json.dumps(GOOD | {"mac": 5}),
         json.dumps(GOOD | {"mac": "ä"}),
+        "[" * 100_000,
     ],
+    ids=lambda line: line[-40:],
 )
 def test_a_line_that_is_none(line: str) -> None:
     found = read_anchors([line + "\n", anchor_line(ANCHOR)], check_by(KEY) if "mac" in line else None)

@@ -49,7 +49,7 @@ def test_the_line_at_fault_is_named(given: list[dict[str, Any]], draw: st.DataOb
     assert caught.value.line == expected
 
 
-@pytest.mark.parametrize("line", ["", "nonsense\n", "[]\n", '"x"\n', "{\n"])
+@pytest.mark.parametrize("line", ["", "nonsense\n", "[]\n", '"x"\n', "{\n", "[" * 100_000 + "\n"], ids=repr)
 def test_a_line_that_is_none(line: str) -> None:
     with pytest.raises(BundleDamage, match="line 1: it is no object of JSON"):
         list(unsealed([line]))
