@@ -48,7 +48,10 @@ class Holder:
     """It closed the journal in order."""
 
     def __str__(self) -> str:
-        since = datetime.fromtimestamp(self.since, UTC).isoformat(" ", "seconds")
+        try:
+            since = datetime.fromtimestamp(self.since, UTC).isoformat(" ", "seconds")
+        except (OverflowError, ValueError, OSError):  # a bit of it has flipped
+            since = f"{self.since:g}"
         return f"{self.process} (epoch {self.epoch}, since {since})"
 
 
@@ -155,10 +158,11 @@ class ProcfsTable:
 def refusal(file: str, holder: Holder, fate: Fate, me: Process, now: float) -> str:
     """Why `file` cannot be taken, and what to do about it."""
     left = max(holder.lease_until - now, 0.0)
+    ends = f"{left:.1f}" if left < 1e7 else f"{left:g}"  # of which a bit may have flipped
     if holder.process == me:
         remedy = "this process itself has it open: close it there first"
     elif fate is Fate.ALIVE:
         remedy = "it exists: stop it first"
     else:
-        remedy = f"if it has died, its lease ends in {left:.1f} s; if not, stop it first"
+        remedy = f"if it has died, its lease ends in {ends} s; if not, stop it first"
     return f"{file} is owned by {holder}: {remedy}. Reading it works beside its owner"

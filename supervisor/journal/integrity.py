@@ -19,10 +19,11 @@ from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import JournalDamaged
 
 from .blobs import SIZE, chunks_of, used
-from .schema import VERSION, migrate
+from .schema import migrate
 
 __all__ = [
     "CHECKSUMS",
+    "NUMBERED",
     "SINCE",
     "RowFault",
     "Rows",
@@ -30,6 +31,7 @@ __all__ = [
     "check_all",
     "checksum",
     "counters_sum",
+    "counts_on",
     "refuse_damaged",
     "refuse_damaged_checkpoint",
     "with_sums",
@@ -37,6 +39,10 @@ __all__ = [
 
 SINCE: Final = 3
 """The schema from which rows have checksums."""
+_WITH_LABELS: Final = 3
+"""The schema from which every file has the index of labels: the first ones were made without it."""
+NUMBERED: Final = (("mailbox", "row"), ("checkpoints", "number"))
+"""What is numbered from one count, `last_row`, and is a primary key."""
 CHECKSUMS: Final = ("checksum", "label_checksum", "counters_checksum")
 """Columns that are computed from the others of their row."""
 
@@ -139,6 +145,11 @@ class Rows:
     unlisted: int = 0
 
 
+def counts_on(value: object) -> bool:
+    """Whether it is a number that can be counted on from."""
+    return type(value) is int and 0 <= value < 2**62
+
+
 def with_sums(table: str, row: Row) -> Row:
     """`row`, whose columns are all there, with its checksums."""
     of = _TABLES.get(table)
@@ -211,14 +222,15 @@ def _as_stored(value: Any) -> Any:
 def check_all(connection: sqlite3.Connection, version: int) -> Rows:
     """Check every row that has a checksum, every large value, and the structure of the file, whatever is found.
 
-    In a file of an older schema only the latter two; in one of this schema that its tables are declared so as well.
+    In a file of an older schema not the rows; in each, that its tables are declared as its schema declares them, and
+    that what the journal counts is not behind what it holds.
     """
     faults: list[RowFault] = []
     counts = [0, 0]
     for table in _TABLES.values() if version >= SINCE else ():
         faults.extend(_guarded(table.name, lambda table=table: _check_table(connection, table, counts)))
-    if version == VERSION:
-        faults.extend(_guarded("sqlite_schema", lambda: _check_schema(connection)))
+    faults.extend(_guarded("sqlite_schema", lambda: _check_schema(connection, version)))
+    faults.extend(_guarded("meta", lambda: _check_meta(connection)))
     faults.extend(_guarded("checkpoints", lambda: _check_sizes(connection)))
     faults.extend(_guarded("blobs", lambda: _check_blobs(connection)))
     faults.extend(_guarded("", lambda: _check_structure(connection)))
@@ -267,12 +279,33 @@ def _check_blobs(connection: sqlite3.Connection) -> Iterator[RowFault]:
         yield RowFault("blobs", hash.hex(), "missing", "a row holds it, and it is not there")
 
 
-def _check_schema(connection: sqlite3.Connection) -> Iterator[RowFault]:
+def _check_meta(connection: sqlite3.Connection) -> Iterator[RowFault]:
+    found = connection.execute("SELECT seq, commits, last_row, epoch FROM meta").fetchone()
+    if found is None:
+        yield RowFault("meta", "", "missing", "nothing says where the journal stands")
+        return
+    for name, value in zip(("seq", "commits", "last_row", "epoch"), found, strict=True):
+        if not counts_on(value):
+            yield RowFault("meta", name, "changed", f"it is {value!r}, which nothing can be counted on from")
+            return
+    _, _, last_row, epoch = found
+    for table, column in (*NUMBERED, ("dead_letters", "row")):
+        (last,) = connection.execute(f"SELECT max({column}) FROM {table}").fetchone()
+        if isinstance(last, int) and last > last_row:
+            yield RowFault("meta", "last_row", "changed", f"it is {last_row}, and {table} has {column} {last}")
+    owner = connection.execute("SELECT epoch FROM owner").fetchone()
+    if owner is not None and owner[0] != epoch:
+        yield RowFault("meta", "epoch", "changed", f"it is {epoch}, and that of the owner is {owner[0]}")
+
+
+def _check_schema(connection: sqlite3.Connection, version: int) -> Iterator[RowFault]:
     question = "SELECT name, sql FROM sqlite_schema WHERE sql NOT NULL ORDER BY name"
     with closing(sqlite3.connect(":memory:")) as fresh:
-        migrate(fresh, 0)
+        migrate(fresh, 0, version)
         wanted = dict(fresh.execute(question).fetchall())
     there = dict(connection.execute(question).fetchall())
+    if version < _WITH_LABELS and "events_that_label" not in there:
+        del wanted["events_that_label"]
     for name in sorted(wanted.keys() | there.keys(), key=str):
         if wanted.get(name) != there.get(name):
             yield RowFault("sqlite_schema", str(name), "changed", "it is not declared as this version declares it")

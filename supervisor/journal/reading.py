@@ -35,7 +35,9 @@ __all__ = ["JournalFile", "uri_to_read", "wait_for_records"]
 
 T = TypeVar("T")
 
-_EVENTS: Final = "SELECT seq, at, epoch, path, kind, version, body, prev, hash FROM events WHERE seq > ? ORDER BY seq"
+_EVENTS: Final = "SELECT seq, at, epoch, path, kind, version, body, prev, hash FROM events WHERE seq >= ? ORDER BY seq"
+_LOWEST: Final = -(2**63)
+"""No number of a row is lower: one that is before the first event was put there."""
 
 
 class JournalFile:
@@ -146,7 +148,7 @@ class JournalFile:
         left = holder.lease_until - now
         if left <= 0:
             return f"left by {holder}, whose lease ran out {-left:.0f} s ago"
-        return f"owned by {holder}, lease for another {left:.0f} s"
+        return f"owned by {holder}, lease for another {left:.4g} s"
 
     def records(
         self,
@@ -354,15 +356,16 @@ def _beginning(connection: sqlite3.Connection) -> tuple[Head | None, tuple[Head,
 
 def _stored(connection: sqlite3.Connection, last: Seq) -> Iterator[StoredRow]:
     """Every event as it is stored, in order. Where SQLite gives up, one row without fields, then those behind it."""
-    after, skip = START, 1
+    after, skip = _LOWEST - 1, 1
     while True:
         try:
-            for row in connection.execute(_EVENTS, (after,)):
+            for row in connection.execute(_EVENTS, (after + 1,)):
                 after, skip = row[0], 1
                 yield row
         except sqlite3.DatabaseError as error:
             if type(error) is not sqlite3.DatabaseError:  # it is busy, or gone: that says nothing about the row
                 raise
+            after = max(after, START)
             yield after + 1, None, None, None, None, None, None, None, None
             after, skip = after + skip, 2 * skip
             if after < last:

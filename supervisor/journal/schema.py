@@ -223,11 +223,11 @@ def unusable(error: sqlite3.Error | UnicodeDecodeError, file: str) -> JournalErr
     return JournalDamaged(f"{file} is damaged: {error}. Restore it from a copy")
 
 
-def migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Bring the tables from `version` to `VERSION`, within the transaction that is open."""
-    for statements in _MIGRATIONS[version:]:
+def migrate(connection: sqlite3.Connection, version: int, to: int = VERSION) -> None:
+    """Bring the tables from `version` to the version `to`, within the transaction that is open."""
+    for statements in _MIGRATIONS[version:to]:
         for statement in statements:
             connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute(f"PRAGMA user_version = {to}")
     if version == 0:
         connection.execute(f"PRAGMA application_id = {APPLICATION}")

@@ -13,6 +13,7 @@ from ..core.chain import GENESIS
 from . import rows
 from .batch import Mark
 from .holder import Fate, Holder, ProcessTable, refusal
+from .integrity import NUMBERED, counts_on
 from .port import Opened
 from .schema import NOW, VERSION, identify, migrate
 from .seams import Connect
@@ -59,9 +60,12 @@ def take(connection: sqlite3.Connection, claim: Claim) -> tuple[Opened, Mark]:
         if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
             raise JournalOwned(_locked(connection, name)) from error
         raise
-    migrate(connection, identify(connection, name))
+    version = identify(connection, name)
+    migrate(connection, version)
     before = _refuse_if_held(connection, claim)
     found = meta(connection)
+    if found is None and version:
+        raise JournalDamaged(_unsound(name, "nothing in table meta says where it stands"))
     tree, mark, epoch = found or (claim.new_tree(), Mark(), 0)
     epoch += 1
     if found is None:
@@ -70,7 +74,7 @@ def take(connection: sqlite3.Connection, claim: Claim) -> tuple[Opened, Mark]:
             (tree, mark.seq, mark.hash, mark.commits, mark.last_row, epoch),
         )
     else:
-        _check_head(connection, name, mark)
+        _check_head(connection, name, mark, found[2])
         connection.execute("UPDATE meta SET epoch = ?", (epoch,))
     me = claim.processes.me()
     connection.execute(
@@ -128,11 +132,22 @@ def _refuse_if_held(connection: sqlite3.Connection, claim: Claim) -> Holder | No
     raise JournalOwned(refusal(str(claim.file), holder, fate, claim.processes.me(), now))
 
 
-def _check_head(connection: sqlite3.Connection, name: str, mark: Mark) -> None:
-    """Nothing is appended to a journal whose end is not where it was."""
+def _check_head(connection: sqlite3.Connection, name: str, mark: Mark, epoch: int) -> None:
+    """Nothing is appended to a journal whose end is not where it was, nor under a number that is taken."""
+    for number in (mark.seq, mark.commits, mark.last_row, epoch):
+        if not counts_on(number):
+            raise JournalDamaged(_unsound(name, f"table meta counts {number!r}"))
+    for table, column in NUMBERED:
+        (taken,) = connection.execute(f"SELECT max({column}) FROM {table}").fetchone()
+        if taken is not None and taken > mark.last_row:
+            raise JournalDamaged(
+                _unsound(name, f"table {table} has {column} {taken}, and {mark.last_row} was the last")
+            )
     last = connection.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
     if (last or (0, GENESIS)) != (mark.seq, mark.hash):
-        raise JournalDamaged(
-            f"{name} does not hold what was written: its head is event {mark.seq}, its last event is "
-            f"{last[0] if last else 'missing'}. Restore it from a copy; nothing was changed"
-        )
+        found = last[0] if last else "missing"
+        raise JournalDamaged(_unsound(name, f"its head is event {mark.seq}, its last event is {found}"))
+
+
+def _unsound(name: str, what: str) -> str:
+    return f"{name} does not hold what was written: {what}. Restore it from a copy; nothing was changed"

@@ -152,6 +152,13 @@ def swapped(file: Path) -> None:
     )
 
 
+def inserted(file: Path, seq: int) -> None:
+    """A row before all others, which is that of no event."""
+    damaged(
+        file, f"INSERT INTO events SELECT {seq}, at, path, kind, version, body, prev, hash, epoch FROM events LIMIT 1"
+    )
+
+
 def unparsable(file: Path) -> None:
     """Text that is none, and behind it a row that says something else."""
     damaged(
@@ -168,6 +175,8 @@ DAMAGES: Final[tuple[tuple[Damage, Found], ...]] = (
     (lambda file: damaged(file, "UPDATE events SET hash = zeroblob(32) WHERE seq = 40"), [(40, "changed")]),
     (lambda file: damaged(file, "DELETE FROM events WHERE seq = 1"), [(1, "missing")]),
     (lambda file: damaged(file, "DELETE FROM events WHERE seq = 17"), [(17, "missing")]),
+    (lambda file: inserted(file, 0), [(0, "disordered")]),
+    (lambda file: inserted(file, -(2**63)), [(-(2**63), "disordered")]),
     (swapped, [(7, "swapped")]),
     (cut, [(34, "cut")]),
     (emptied, [(1, "empty")]),
@@ -214,6 +223,51 @@ def test_a_page_that_sqlite_cannot_read_hides_no_other(tmp_path: Path, capsys: p
     assert faults[0][1] == "unreadable"
     assert faults[0][0] > 1
     assert faults[-1] == (395, "changed")
+
+
+def test_rows_before_the_first_hide_no_page_that_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = stored(tmp_path)
+    inserted(file, -3)
+    damaged(file, "UPDATE events SET body = CAST(X'FF' AS TEXT) WHERE seq = 1")
+    assert found(capsys, file) == [(-3, "disordered"), (1, "unreadable")]
+
+
+@pytest.mark.parametrize("size", [100, 20_000])
+def test_a_file_that_is_cut_off_is_damaged(size: int, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_bytes(file.read_bytes()[:size])
+    code, said = checked(capsys, file, *with_heads(file))
+    assert (code, said["sound"]) == (1, False)
+    assert [fault["kind"] for fault in said["rows"]["faults"]] == ["structure"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "table", "key"),
+    [
+        ("PRAGMA user_version = 2", "sqlite_schema", "states"),
+        ("DELETE FROM meta", "meta", ""),
+        ("UPDATE meta SET last_row = -1", "meta", "last_row"),
+        ("UPDATE meta SET commits = 9223372036854775807", "meta", "commits"),
+        ("UPDATE meta SET last_row = 6", "meta", "last_row"),
+        ("UPDATE meta SET epoch = 9", "meta", "epoch"),
+    ],
+)
+def test_what_the_file_counts_is_checked(
+    sql: str, table: str, key: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged(
+        file,
+        "INSERT INTO dead_letters VALUES (1, 'desk', 'ab-7', 'k', 1, '1', 'why', 1.0, 7, NULL, 1, NULL)",
+        "INSERT INTO owner VALUES (1, 1, 'here', 1, '', '', '', 0.0, 0.0, 1)",
+        "UPDATE meta SET last_row = 7",
+    )
+    assert main(["journal", "verify", str(file)]) == 0
+    assert "1 row is from before rows had checksums" in capsys.readouterr().out
+    damaged(file, sql)
+    code, said = checked(capsys, file)
+    assert code == 1
+    assert (table, key) in [(fault["table"], fault["key"]) for fault in said["rows"]["faults"]]
 
 
 def test_a_byte_anywhere_in_an_event(original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -281,6 +335,8 @@ def test_what_cannot_be_checked(
     assert "there is no journal none.db" in refused("journal verify none.db")
     assert "treewarden: . is a folder: name the journal in it" in refused("journal verify .")
     assert "text is not a treewarden journal" in refused("journal verify text")
+    (folder / "empty").touch()
+    assert "empty holds no head, so nothing outside of desk.db" in refused("journal verify desk.db --head empty")
     assert "the heads in none cannot be read" in refused("journal verify desk.db --head none")
     assert "give that too, with --head" in refused("journal verify desk.db --key key")
     other = "other holds the heads of another journal (cd); that of desk.db is ab"

@@ -7,13 +7,13 @@ from typing import Any
 
 from attrs import frozen
 
-from treewarden.agents.errors import ConfigurationError
+from treewarden.agents.errors import ConfigurationError, JournalDamaged
 from treewarden.supervisor.core.anchor import Anchors, Sign, check_by
-from treewarden.supervisor.core.chain import Fault, Verdict
+from treewarden.supervisor.core.chain import Fault, Head, Verdict
 from treewarden.supervisor.core.event import EventsPruned
 from treewarden.supervisor.core.retention import boundary_faults, boundary_text
 from treewarden.supervisor.journal.anchoring import key_from, load_anchors, public_key_from
-from treewarden.supervisor.journal.integrity import Rows
+from treewarden.supervisor.journal.integrity import RowFault, Rows
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.wording import clean, plural
 
@@ -40,7 +40,10 @@ class Checked:
 
 
 def check(arguments: Namespace) -> Checked:
-    """Check the events of a file, with the heads and the key that the command line gives. Reads only."""
+    """Check the events of a file, with the heads and the key that the command line gives. Reads only.
+
+    Raises `ConfigurationError` for what cannot be checked as it was asked for, `JournalError` for what is no journal.
+    """
     if arguments.key is not None and arguments.head is None:
         raise ConfigurationError("--key checks the heads in a file: give that too, with --head")
     if arguments.public_key is not None and (arguments.head is None or arguments.key is not None):
@@ -50,12 +53,21 @@ def check(arguments: Namespace) -> Checked:
     if arguments.public_key is not None:
         by = public_key_from(arguments.public_key)
     kept = Anchors() if arguments.head is None else load_anchors(arguments.head, check=by)
-    with JournalFile.open(arguments.file) as journal:
-        _same_tree(journal.tree, kept, arguments)
-        heads = tuple(anchor.head for anchor in kept.anchors)
-        verdict = journal.verify(anchors=heads)
-        cut = journal.cut() if verdict.sound else None
-        rows = journal.check_rows()
+    if arguments.head is not None and not kept.anchors and not kept.faults:
+        raise ConfigurationError(
+            f"{arguments.head} holds no head, so nothing outside of {arguments.file} says where that ends: give the"
+            " file that heads were kept in, or leave out --head to check the journal by itself"
+        )
+    heads, cut = tuple(anchor.head for anchor in kept.anchors), None
+    try:
+        with JournalFile.open(arguments.file) as journal:
+            _same_tree(journal.tree, kept, arguments)
+            verdict = journal.verify(anchors=heads)
+            cut = journal.cut() if verdict.sound else None
+            rows = journal.check_rows()
+    except JournalDamaged as error:  # so much that it cannot be asked
+        verdict = Verdict(0, Head(), ())
+        rows = Rows(checked=0, unchecked=0, faults=(RowFault("", "", "structure", str(error)),))
     signed = None
     if cut is not None and by is not None and cut.mac:
         signed = by(boundary_text(cut.tree, cut.through, cut.hash, cut.count), cut.mac)
@@ -102,6 +114,9 @@ def _lines(arguments: Namespace, checked: Checked, out: Stdout) -> list[str]:
         if kept.unsigned:
             proof += "; their signatures were not checked (--key, --public-key)"
     lines.append(clean(f"  {proof}"))
+    if rows.unchecked:
+        are = "is" if rows.unchecked == 1 else "are"
+        lines.append(clean(f"  {plural(rows.unchecked, 'row')} {are} from before rows had checksums"))
     if checked.cut is not None and checked.cut.through:
         text = f"events up to {checked.cut.through} were pruned by {checked.cut.by}, and the rest continues them"
         lines.append(clean(f"  {text}"))

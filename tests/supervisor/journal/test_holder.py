@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pathlib
 import shutil
@@ -129,6 +130,15 @@ def test_a_refusal_names_file_holder_and_remedy() -> None:
     assert "if it has died, its lease ends in 5.0 s; if not, stop it first" in unknown
     mine = refusal("tree.db", evolve(HOLDER, process=ME), Fate.ALIVE, ME, 1_800_000_095.0)
     assert "this process itself has it open: close it there first" in mine
+
+
+@pytest.mark.parametrize("since", [1e300, -1e300, math.inf, math.nan])
+def test_a_time_that_is_none_is_told_all_the_same(since: float) -> None:
+    """A bit of the row may have flipped."""
+    holder = evolve(HOLDER, since=since, lease_until=since)
+    text = refusal("tree.db", holder, Fate.UNKNOWN, ME, 1_800_000_095.0)
+    assert f"is owned by process 200 on here (epoch 7, since {since:g})" in text
+    assert len(text) < 300
 
 
 def test_a_process_that_has_the_file_open_has_not_left_it(proc: pathlib.Path, tmp_path: pathlib.Path) -> None:
