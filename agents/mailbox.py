@@ -105,7 +105,7 @@ class Mailbox(Intake):
         """Queue a message of normal priority, for which there is room for sure."""
         self.sure -= 1
         if not self.arrived:
-            self._since_in = self.now()
+            self.since_in = self.now()
         self.arrived.append(item)
         reader = self.reader
         if reader is not None and self.simple:
@@ -147,7 +147,7 @@ class Mailbox(Intake):
                 arrived = self.arrived
                 if len(arrived) < 2:
                     return arrived.pop() if arrived else None
-                self._since = self._since_in
+                self.since = self.since_in
                 next_ones.extend(arrived)
                 next_ones.reverse()
                 arrived.clear()
@@ -288,7 +288,7 @@ class Mailbox(Intake):
         self._look_again()
         if priority == Priority.NORMAL:
             if not self.arrived:
-                self._since_in = self.now()
+                self.since_in = self.now()
             self.arrived.append(item)
         else:
             self.append(item, priority)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import trio
-from trio.lowlevel import checkpoint_if_cancelled, current_task, wait_task_rescheduled
+from trio.lowlevel import checkpoint_if_cancelled, current_task, reschedule, wait_task_rescheduled
 
 from .asking import Answer, crowd, no_room, refuse_cycle
 from .audience import Audience, Receivers
@@ -26,6 +26,7 @@ from .sending import (
 from .slot import TIMED, Slot, Turn, current_turn
 from .statistics import MailboxStatistics, together
 from .traffic import SECONDS_PER_CHECKPOINT, SENT_PER_CHECKPOINT, Traffic, deadline_of
+from .wake import WAKE
 
 __all__ = ["Ref"]
 
@@ -99,7 +100,7 @@ class Ref:
                 slot.put_plain(message)
             traffic = self._traffic
             traffic.sent += 1
-            if traffic.sent >= SENT_PER_CHECKPOINT or traffic.now() - traffic.since > SECONDS_PER_CHECKPOINT:
+            if traffic.sent >= SENT_PER_CHECKPOINT or traffic.stopwatch() - traffic.since > SECONDS_PER_CHECKPOINT:
                 await traffic.give_way_once_sent()
             return
         audience = self._audience(turn, priority)
@@ -137,6 +138,12 @@ class Ref:
             elif slot.arrived and slot.rouse is None:
                 slot.sure -= 1
                 slot.arrived.append(message)  # whoever reads has been woken for those before it
+            elif (reader := slot.reader) is not None and slot.simple:  # `put_plain`, for the most common case
+                slot.sure -= 1
+                slot.since_in = slot.now()
+                slot.arrived.append(message)
+                slot.reader = None
+                reschedule(reader, WAKE)
             else:
                 slot.put_plain(message)
             return
@@ -185,7 +192,7 @@ class Ref:
             if served:
                 traffic.put_back(answer)
                 traffic.sent += 1
-                if traffic.sent >= SENT_PER_CHECKPOINT or now - traffic.since > SECONDS_PER_CHECKPOINT:
+                if traffic.sent >= SENT_PER_CHECKPOINT or traffic.stopwatch() - traffic.since > SECONDS_PER_CHECKPOINT:
                     await traffic.give_way()
                 else:
                     await checkpoint_if_cancelled()

@@ -136,7 +136,15 @@ async def handle_messages(life: Life) -> Exit | None:
             elif next_ones:
                 item = next_ones.pop()
             elif arrived:
-                item = slot.take() if len(arrived) > 1 else arrived.pop()
+                waiting = len(arrived)
+                if waiting == 1:
+                    item = arrived.pop()
+                elif waiting == 2:  # `take` has more to do than there is to handle
+                    slot.since = slot.since_in
+                    next_ones.append(arrived.pop())
+                    item = arrived.pop()
+                else:
+                    item = slot.take()
             else:
                 item = None
             try:

@@ -15,6 +15,7 @@ from .errors import ConfigurationError
 from .ports import Alarms
 from .room import Place
 from .slot import Slot
+from .stopwatch import stopwatch
 
 __all__ = ["SECONDS_PER_CHECKPOINT", "SENT_PER_CHECKPOINT", "Limited", "Traffic", "deadline_of"]
 
@@ -48,10 +49,11 @@ def deadline_of(now: float, within: float, path: Path) -> float:
 class Traffic:
     """One per tree."""
 
-    __slots__ = ("_alarms", "_buckets", "_form", "now", "sent", "since")
+    __slots__ = ("_alarms", "_buckets", "_form", "now", "sent", "since", "stopwatch")
 
     def __init__(self, alarms: Alarms) -> None:
         self.now = current_clock().current_time
+        self.stopwatch = stopwatch(self.now)
         self._alarms = alarms
         self._buckets: dict[int, Bucket] = {}
         self._form: Answer | None = None
@@ -59,13 +61,13 @@ class Traffic:
         """Messages since the last checkpoint that a sender made, of all senders together: between two of one sender
         that run without a checkpoint nobody else can have sent anything."""
         self.since = 0.0
-        """When that was."""
+        """When that was, by the stopwatch."""
 
     async def pace(self) -> None:
         """After an ask that did not wait: a checkpoint after every 32nd and when a millisecond has passed, else a look
         at whether the asker was cancelled."""
         self.sent += 1
-        if self.sent >= SENT_PER_CHECKPOINT or self.now() - self.since > SECONDS_PER_CHECKPOINT:
+        if self.sent >= SENT_PER_CHECKPOINT or self.stopwatch() - self.since > SECONDS_PER_CHECKPOINT:
             await self.give_way()
         else:
             await checkpoint_if_cancelled()
@@ -73,20 +75,20 @@ class Traffic:
     async def pace_once_sent(self) -> None:
         """After a tell that did not wait: lets others run as often as `pace`, but is no place to be cancelled."""
         self.sent += 1
-        if self.sent >= SENT_PER_CHECKPOINT or self.now() - self.since > SECONDS_PER_CHECKPOINT:
+        if self.sent >= SENT_PER_CHECKPOINT or self.stopwatch() - self.since > SECONDS_PER_CHECKPOINT:
             await self.give_way_once_sent()
 
     async def give_way(self) -> None:
         """A checkpoint."""
         self.sent = 0
         await checkpoint()
-        self.since = self.now()
+        self.since = self.stopwatch()
 
     async def give_way_once_sent(self) -> None:
         """Let others run, but be no place to be cancelled: what was sent cannot be taken back."""
         self.sent = 0
         await cancel_shielded_checkpoint()
-        self.since = self.now()
+        self.since = self.stopwatch()
 
     def form(self, slot: Slot, message: object, now: float, within: float) -> Answer:
         """A place for the answer to an ask that nobody else waits for; one that was put back, if there is one."""
@@ -127,7 +129,7 @@ class Traffic:
         try:
             return await place.wait()
         finally:
-            self.sent, self.since = 0, self.now()  # it has waited, and so has everybody else who sends from now on
+            self.sent, self.since = 0, self.stopwatch()  # it has waited, and so has everybody who sends from now on
             if bucket is not None:
                 bucket.pop(place, None)
 

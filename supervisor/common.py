@@ -21,6 +21,7 @@ from treewarden.agents.errors import ConfigurationError
 from treewarden.agents.ports import Clock
 from treewarden.agents.slice import Rounds
 from treewarden.agents.slot import Slot
+from treewarden.agents.stopwatch import stopwatch
 
 from .core.event import Event
 from .core.first_crash import FirstCrash
@@ -69,7 +70,9 @@ class Common:
     registry: Registry
     journal: Journal
     random: random.Random
-    rounds: Rounds = field(default=Factory(lambda common: Rounds(common.clock.now), takes_self=True))
+    stopwatch: Callable[[], float] = field(default=Factory(lambda common: stopwatch(common.clock.now), takes_self=True))
+    """For how long something takes or waits."""
+    rounds: Rounds = field(default=Factory(lambda common: Rounds(common.stopwatch), takes_self=True))
     """How busy agents share the loop."""
     rows: Iterator[int] = field(factory=lambda: itertools.count(1))
     incidents: Iterator[int] = field(factory=lambda: itertools.count(1))

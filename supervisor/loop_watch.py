@@ -17,6 +17,7 @@ from treewarden.agents.core.exit import is_standard
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 from treewarden.agents.life import Life
+from treewarden.agents.stopwatch import is_mocked
 
 from .child import Child, Incarnation
 
@@ -184,5 +185,4 @@ def queued_for_cpu() -> float:
 
 def runs_in_real_time() -> bool:
     """Whether trio's clock is the real one: a thread has nothing to say about simulated time."""
-    testing = sys.modules.get("trio.testing")
-    return testing is None or not isinstance(trio.lowlevel.current_clock(), testing.MockClock)
+    return not is_mocked(trio.lowlevel.current_clock())

@@ -61,7 +61,7 @@ def make_slot(path: Path, spec: ChildSpec, common: Common, make: Callable[..., S
     if spec.mailbox.durability != VOLATILE:
         ahead = isinstance(spec.mailbox.durability, Message)
         store = SlotStore(path, common.codec_for(spec), common, spec.retention, runs_ahead=ahead)
-    slot = make(path, spec.mailbox, common.clock.now, store)
+    slot = make(path, spec.mailbox, common.stopwatch, store)
     slot.on_drop = _Drop(slot, common)
     if common.diagnoses:
         slot.diagnosis = common.diagnoses.pop(path, None)

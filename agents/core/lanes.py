@@ -20,7 +20,7 @@ class Lanes:
     or a pop. The other lanes hold `(arrived, item)` and exist once something came.
     """
 
-    __slots__ = ("_beside", "_due", "_high", "_low", "_since", "_since_in", "arrived", "next_ones", "now")
+    __slots__ = ("_beside", "_due", "_high", "_low", "arrived", "next_ones", "now", "since", "since_in")
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
@@ -29,9 +29,9 @@ class Lanes:
         them; they may be taken from directly only while nothing waits that goes before."""
         self.next_ones: list[object] = []
         """What came before all of `arrived`, the next one last."""
-        self._since_in = 0.0
+        self.since_in = 0.0
         """When the first of `arrived` came."""
-        self._since = 0.0
+        self.since = 0.0
         """When the oldest that was put into `next_ones` arrived, or earlier."""
         self._due: list[object] | None = None
         self._high: Lane | None = None
@@ -64,16 +64,16 @@ class Lanes:
         only by the time over which the messages came that were taken together with it."""
         arrivals: list[float] = [lane[0][0] for lane in (self._high, self._low) if lane]
         if self.next_ones:
-            arrivals.append(self._since)
+            arrivals.append(self.since)
         elif self.arrived:
-            arrivals.append(self._since_in)
+            arrivals.append(self.since_in)
         return max(0.0, self.now() - min(arrivals)) if arrivals else 0.0
 
     def append(self, item: object, priority: int = Priority.NORMAL) -> None:
         """Put a message behind those of its priority."""
         if priority == Priority.NORMAL:
             if not self.arrived:
-                self._since_in = self.now()
+                self.since_in = self.now()
             self.arrived.append(item)
         elif priority < Priority.NORMAL:
             if self._high is None:
@@ -96,7 +96,7 @@ class Lanes:
         """Put messages before all others of normal priority, in their order."""
         self._turn_over()
         if not self.next_ones:
-            self._since = self.now()
+            self.since = self.now()
         self.next_ones.extend(reversed(items))
 
     def pop(self) -> object | None:
@@ -161,7 +161,7 @@ class Lanes:
         """Move what was filled behind what is being emptied."""
         arrived, next_ones = self.arrived, self.next_ones
         if not next_ones:  # the usual case: no slice, which costs more than all of this
-            self._since = self._since_in
+            self.since = self.since_in
             next_ones.extend(arrived)
             next_ones.reverse()
             arrived.clear()
