@@ -167,7 +167,8 @@ async def handle_messages(life: Life) -> Exit | None:
                     except Exception as error:
                         if not bear(life, item, error):
                             if not life.cancellable:
-                                del leave, share  # the traceback holds on to this frame
+                                _leave_out(error)
+                                del leave, share  # the frame of the handler leads to this one, and is kept
                                 return failed(life, error)
                             raise
                     else:
@@ -216,6 +217,13 @@ async def handle_messages(life: Life) -> Exit | None:
                 await share.give_way()
                 if slot.agent is not agent and not life.cancellable:
                     return None
+
+
+def _leave_out(error: Exception) -> None:
+    """Take the caller's frame off a traceback that begins with it."""
+    began = error.__traceback__
+    if began is not None and began.tb_next is not None:  # otherwise the handler was not even entered
+        error.__traceback__ = began.tb_next
 
 
 async def _stay(life: Life) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextvars
+import traceback
 
+import pytest
 import trio
 import trio.testing
 from attrs import frozen
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec
+from treewarden.agents.core.exit import leaves
 from treewarden.agents.core.message import Request
+from treewarden.agents.errors import TreeFailed
 from treewarden.supervisor import NO_BACKOFF, ChildSpec, Intensity, Strategy, otp
 from treewarden.topologies import Blueprint, child, open_tree, tree
 
@@ -119,3 +123,20 @@ async def test_leaving_while_lives_follow_one_another(autojump_clock: trio.testi
             for _ in range(100):
                 running.ref("a").tell_nowait(Crash())
             await trio.lowlevel.checkpoint()
+
+
+async def crash_once_too_often() -> None:
+    once = tree(fragile(), policy=otp(), restarts=Intensity(0, 5.0))
+    async with open_tree(once) as running:
+        await running.ref("/a").tell(Crash())
+        await trio.sleep_forever()
+
+
+async def test_the_traceback_of_what_is_kept_begins_where_the_agent_does(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    with pytest.raises(TreeFailed) as failed:
+        await crash_once_too_often()
+    assert failed.value.group is not None
+    (leaf,) = leaves(failed.value.group)
+    assert [frame.name for frame in traceback.extract_tb(leaf.__traceback__)] == ["crash"]
