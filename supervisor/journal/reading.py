@@ -187,6 +187,10 @@ class JournalFile:
         """The current state of every slot, by path."""
         return self._ask(rows.states)
 
+    def settled(self) -> dict[Path, int]:
+        """How many messages every slot with a state had settled when that was written, by path. Reads no states."""
+        return self._ask(rows.settled)
+
     def paths(self) -> frozenset[Path]:
         """Every slot that an event is about."""
         return self._ask(rows.paths)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
@@ -43,6 +42,7 @@ __all__ = [
     "paths",
     "records",
     "recovered",
+    "settled",
     "slots",
     "state",
     "states",
@@ -116,6 +116,11 @@ def state(connection: sqlite3.Connection, path: Path) -> StateRow | None:
         "SELECT kind, body, version, settled FROM states WHERE path = ?", (str(path),)
     ).fetchone()
     return None if found is None else StateRow(path, found[0], whole(connection, found[1]), *found[2:])
+
+
+def settled(connection: sqlite3.Connection) -> dict[Path, int]:
+    """How many messages every slot with a state had settled when that was written, by path. Reads no states."""
+    return {Path(path): count for path, count in connection.execute("SELECT path, settled FROM states ORDER BY path")}
 
 
 def states(connection: sqlite3.Connection) -> list[StateRow]:
@@ -218,9 +223,15 @@ def checkpoints(connection: sqlite3.Connection, path: Path, limit: int, search: 
         if given is not None:
             where.append(wanted)
             values.append(given)
-    question = f"SELECT {_ABOUT} FROM checkpoints WHERE {' AND '.join(where)} ORDER BY number DESC"
-    rows = connection.execute(question, values)
-    return list(itertools.islice(filter(search.finds, map(_checkpoint, rows)), limit))
+    if search.text:
+        connection.create_function("casefold", 1, str.casefold, deterministic=True)  # SQL's lower() knows ASCII only
+        where.append("(instr(casefold(name), ?) OR (description > '' AND instr(casefold(description), ?)))")
+        values += [search.text.casefold()] * 2
+    for tag in search.tags:
+        where.append("instr(char(10) || tags || char(10), char(10) || ? || char(10))")
+        values.append(tag)
+    question = f"SELECT {_ABOUT} FROM checkpoints WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT ?"
+    return [_checkpoint(row) for row in connection.execute(question, (*values, limit))]
 
 
 def checkpoint(connection: sqlite3.Connection, number: int) -> Kept | None:

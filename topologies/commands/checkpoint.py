@@ -18,12 +18,17 @@ from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.wording import clean, clip, columns, local, plural
 
 from .commanding import command
+from .excerpt import ALL, brief, excerpt, is_brief
 from .exits import ExitCode
 from .stdout import Stdout
 
 __all__ = ["checkpoint"]
 
 _CURRENT: Final = "current"
+_LONG: Final = 20_000
+"""Characters of a state of which no more than an excerpt is printed, unless all of it is asked for."""
+_CHANGES: Final = 100
+"""Differences that are printed, unless all of them are asked for."""
 
 
 def checkpoint(arguments: Namespace) -> int:
@@ -57,7 +62,10 @@ def _show(journal: JournalFile, arguments: Namespace, out: Stdout) -> None:
     if about is not None and about.label.description:
         lines.append(clean(f"  {about.label.description}"))
     lines.append(clean(f"  {state.kind} version {state.version}, after {plural(state.settled, 'settle')}"))
-    lines += [clip(f"  {clean(line)}", out.width) for line in _pretty(data)]
+    whole = arguments.all or len(state.body) <= _LONG
+    lines += [clip(f"  {clean(line)}", out.width) for line in (_pretty(data) if whole else excerpt(data))]
+    if not whole:
+        lines.append(f"this is an excerpt of {len(state.body)} B; {ALL}")
     out.lines(lines)
 
 
@@ -67,12 +75,15 @@ def _diff(journal: JournalFile, arguments: Namespace, out: Stdout) -> None:
     changes = compare(before, after)
     if arguments.json:
         out.json([_change(change) for change in changes])
-    elif changes:
-        out.lines(
-            [out.paint(clip(clean(text), out.width), style) for change in changes for text, style in _told(change)]
-        )
-    else:
-        out.lines(["they are the same"])
+        return
+    shown = changes if arguments.all else changes[:_CHANGES]
+    short = _short if arguments.all else brief
+    lines = [out.paint(clip(clean(text), out.width), style) for change in shown for text, style in _told(change, short)]
+    if len(shown) < len(changes):
+        lines.append(f"and {len(changes) - len(shown)} more differences; {ALL}")
+    elif short is brief and not all(is_brief(value) for change in shown for _, value, _ in _sides(change)):
+        lines.append(f"these are excerpts; {ALL}")
+    out.lines(lines or ["they are the same"])
 
 
 def _state(journal: JournalFile, path: Path, which: str) -> tuple[Checkpoint | None, StateRow]:
@@ -145,10 +156,14 @@ def _change(change: Change) -> dict[str, Any]:
     return {"at": change.at, **{side: value for side, value in sides.items() if value is not ABSENT}}
 
 
-def _told(change: Change) -> list[tuple[str, str]]:
+def _told(change: Change, short: Callable[[Any], str]) -> list[tuple[str, str]]:
     at = change.at or "/"
+    return [(f"{sign} {at}  {short(value)}", style) for sign, value, style in _sides(change)]
+
+
+def _sides(change: Change) -> list[tuple[str, Any, str]]:
     sides = (("-", change.before, "bad"), ("+", change.after, "good"))
-    return [(f"{sign} {at}  {_short(value)}", style) for sign, value, style in sides if value is not ABSENT]
+    return [side for side in sides if side[1] is not ABSENT]
 
 
 def _short(value: Any) -> str:

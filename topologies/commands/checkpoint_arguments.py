@@ -51,6 +51,7 @@ def _show(deeds: Words) -> None:
     word = _deed(deeds, "show", "print a state that is kept", "show desk.db writer 'before the move'", _WHICH)
     word.add_argument("path", metavar="PATH", type=path)
     word.add_argument("checkpoint", metavar="CHECKPOINT")
+    _all(word, "states")
     add_json(word)
 
 
@@ -59,7 +60,12 @@ def _diff(deeds: Words) -> None:
     word.add_argument("path", metavar="PATH", type=path)
     word.add_argument("before", metavar="CHECKPOINT")
     word.add_argument("after", metavar="CHECKPOINT", nargs="?", default="current", help="without it, the current state")
+    _all(word, "differences")
     add_json(word)
+
+
+def _all(word: argparse.ArgumentParser, what: str) -> None:
+    word.add_argument("--all", action="store_true", help=f"print long {what} to their end, as --json does")
 
 
 def _deed(deeds: Words, name: str, help: str, example: str, text: str = "") -> argparse.ArgumentParser:

@@ -31,7 +31,7 @@ def export(arguments: Namespace) -> int:
     secrets = _secrets(arguments)
     known = _topology(arguments.topology)
     with JournalFile.open(arguments.file) as journal:
-        slots = {ROOT, *journal.paths(), *(state.path for state in journal.states())}
+        slots = {ROOT, *journal.paths(), *journal.settled()}
         if not any(path.is_within(arguments.path) for path in slots):
             raise unknown_slot(arguments.file, arguments.path, slots)
         with closing(sealed(bundle_of(journal, arguments.path, secrets, known=known, say=_say))) as lines:

@@ -6,6 +6,7 @@ import signal
 import time
 from argparse import Namespace
 from collections.abc import Collection, Sequence
+from typing import Final
 
 import trio
 
@@ -17,11 +18,15 @@ from treewarden.supervisor.ops.event_text import event_style, event_text, path_o
 from treewarden.supervisor.ops.jsonlines import event_line
 from treewarden.supervisor.ops.wording import clip, local
 
+from .excerpt import cut
 from .exits import ExitCode
 from .files import alone_in, batches, first_since, pruned_line, unknown_slot, within
 from .stdout import Stdout
 
 __all__ = ["show"]
+
+_LONG: Final = 4_000
+"""Characters of a line that are printed."""
 
 
 def show(arguments: Namespace) -> int:
@@ -110,4 +115,6 @@ def _line(record: Record, out: Stdout) -> str:
     event = record.event
     kind = type(event).__name__
     line = f"{record.seq:>7}  {local(record.at)}  {kind:<17}  {path_of(event):<16}  {event_text(event)}".rstrip()
+    if len(line) > _LONG:
+        line = f"{cut(line, _LONG)}; --json prints everything"
     return out.paint(clip(line, out.width), event_style(event))

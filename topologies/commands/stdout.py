@@ -6,7 +6,8 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from attrs import frozen
 
@@ -16,6 +17,9 @@ from treewarden.supervisor.ops.output import paint_for, width_of, writer
 from treewarden.supervisor.ops.wording import Paint
 
 __all__ = ["OutputError", "Stdout"]
+
+_PIECES: Final = 10_000
+"""Pieces of JSON that are written at a time."""
 
 
 class OutputError(TreewardenError):
@@ -43,8 +47,12 @@ class Stdout:
         self.write("".join(f"{line}\n" for line in lines))
 
     def json(self, data: Any) -> None:
-        """One JSON value, indented."""
-        self.write(json.dumps(plain_data(data), ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+        """One JSON value, indented. Its text is written as it is made: it may be many times as long as the value."""
+        encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=2)
+        pieces = encoder.iterencode(plain_data(data))
+        while some := "".join(islice(pieces, _PIECES)):
+            self.write(some)
+        self.write("\n")
 
 
 def _telling(write: Callable[[str], None]) -> Callable[[str], None]:

@@ -54,7 +54,7 @@ def tree(arguments: Namespace) -> int:
 def _find(journal: JournalFile) -> _Found:
     status = status_of(journal)
     waiting = {each.path: each.messages for each in journal.mailboxes()}
-    settled = {each.path: each.settled for each in journal.states()}
+    settled = journal.settled()
     kept = {
         path: Kept(
             settled=settled.get(path),
