@@ -21,12 +21,19 @@ class Ground:
 
     seq: int
     decided: Decided
-    bin: Bin
-    """Of the belief's own number, as of then."""
+    at: float
+    """Wall seconds."""
+    outcomes: Outcomes
+    """All that had been observed by then."""
     failed: Mapping[str, int]
     """How often each action had been tried in vain in its incident."""
     first: bool = False
     """It was the first decision of its incident."""
+
+    @property
+    def bin(self) -> Bin:
+        """Of the belief's own number, as of then."""
+        return self.outcomes.aged(self.at).bin(self.decided.model)
 
     @property
     def turns(self) -> tuple[Turn, ...]:
@@ -55,7 +62,7 @@ def fold(grounds: Grounds, records: Iterable[Committed]) -> Grounds:
         if isinstance(event, Decided):
             first = last.pop(event.incident, None) is None
             tried = failed.get(event.incident, {})
-            last[event.incident] = Ground(record.seq, event, outcomes.aged(record.at).bin(event.model), tried, first)
+            last[event.incident] = Ground(record.seq, event, record.at, outcomes, tried, first)
         elif isinstance(event, OutcomeObserved):
             outcomes = learn(outcomes, event, record.at)
             if event.outcome == "failed":

@@ -30,7 +30,7 @@ from ..core.event import (
 from .committed import Committed
 from .repeats import StoryLine, Told, followed_by
 
-__all__ = ["READS", "Incidents", "Story", "StoryLine", "fold"]
+__all__ = ["READS", "RECENT", "Incidents", "Story", "StoryLine", "fold"]
 
 READS: Final = frozenset(
     kind.__name__
@@ -41,7 +41,7 @@ READS: Final = frozenset(
 )  # fmt: skip
 """The events that it is made of."""
 _LINES: Final = 200
-_RECENT: Final = 60.0
+RECENT: Final = 60.0
 """Seconds within which an incident that follows an injected fault may come of it."""
 
 
@@ -101,7 +101,7 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
                 injected.clear()
             case IncidentOpened(path=path, incident=id, kind=kind, text=text):
                 fault = injected.pop(path, None)
-                lines = (fault,) if fault is not None and record.at - fault.at <= _RECENT else ()
+                lines = (fault,) if fault is not None and record.at - fault.at <= RECENT else ()
                 story = Story(id=id, path=path, kind=kind, text=text, opened_at=record.at, lines=lines, told=lines)
                 stories[id] = story
                 current[path] = id

@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Collection, Iterator
+from heapq import merge
+from itertools import chain, islice, takewhile
+from operator import attrgetter
 from typing import Any, Final
 
 from attrs import asdict, evolve
 
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.supervisor.core.event import TreeClosed, TreeOpened
-from treewarden.supervisor.journal.port import Record
+from treewarden.supervisor.core.event import IncidentOpened, TreeClosed, TreeOpened
+from treewarden.supervisor.journal.port import START, Record, Seq
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.event_text import path_of
 from treewarden.supervisor.ops.telling import story_lines
 from treewarden.supervisor.ops.wording import plural
-from treewarden.supervisor.views import grounds, incidents, tree_status
+from treewarden.supervisor.views import grounds, incidents
 from treewarden.supervisor.views.grounds import Ground, Grounds
 from treewarden.supervisor.views.incidents import Incidents, Story
 from treewarden.supervisor.views.pruned import pruned_of
 
 from .exits import ExitCode
-from .files import batches, pruned_line, unknown_slot
+from .files import batches, first_since, pruned_line, unknown_slot
 from .stdout import Stdout
 
 __all__ = ["why"]
 
+_OF_ALL: Final = frozenset({"OutcomeObserved", "TreeClosed", "TreeOpened"})
+_BEGINNINGS: Final = frozenset({"IncidentOpened"})
+_FAULTS: Final = frozenset({"FaultInjected"})
+_AT_ONCE: Final = 1000
+_FEWEST: Final = 10
+"""Incidents that are read in any case."""
 _KEPT: Final = 1000
 """Incidents that are held while the file is read: one that is still open needs its beginning."""
 
@@ -35,23 +45,24 @@ def why(arguments: Namespace) -> int:
     Raises `ConfigurationError` for a path that the journal does not know.
     """
     out = Stdout.here()
-    told, known = Incidents(keep=max(_KEPT, arguments.last)), {ROOT}
+    told = Incidents(keep=max(_KEPT, arguments.last))
     rests = Grounds(keep=max(_KEPT, arguments.last))
     with JournalFile.open(arguments.file) as journal:
         gone, lives = pruned_line(journal), journal.describe_holder().startswith("owned by")
         pruned = pruned_of(journal.cut())
-        known.update(pruned.status.slots)
+        known = {ROOT, *journal.paths(), *pruned.status.slots}
+        if not any(path.is_within(arguments.path) for path in known):
+            raise unknown_slot(arguments.file, arguments.path, known)
         rests = evolve(rests, outcomes=pruned.outcomes)
-        for records in batches(journal, kinds=incidents.READS | tree_status.READS):
-            known.update(path_of(record.event) for record in records)
-            told = incidents.fold(told, [record for record in records if _concerns(record, arguments.path)])
+        begin, older = _older(journal, arguments.path, max(_FEWEST, arguments.last))
+        found = _records(journal, arguments.path, begin)
+        while records := list(islice(found, _AT_ONCE)):
+            told = incidents.fold(told, [record for record in records if _concerns(record, arguments.path, older)])
             rests = grounds.fold(rests, records)
-    if not any(path.is_within(arguments.path) for path in known):
-        raise unknown_slot(arguments.file, arguments.path, known)
     stories = list(told.stories.values())[-arguments.last :]
     if not lives:  # nobody will see what comes of it
         stories = [evolve(story, cut=story.cut or story.open) for story in stories]
-    earlier = told.forgotten + len(told.stories) - len(stories)
+    earlier = len(older) + told.forgotten + len(told.stories) - len(stories)
     if arguments.json:
         objects = [_object(story, rests.last.get(story.id)) for story in stories]
         out.json({"file": arguments.file, "path": arguments.path, "earlier": earlier,
@@ -67,9 +78,45 @@ def why(arguments: Namespace) -> int:
     return ExitCode.ORDERLY
 
 
-def _concerns(record: Record, path: Path) -> bool:
-    """Whether an event is about the path or what is below it; that of the whole tree is about everybody."""
-    return isinstance(record.event, (TreeOpened, TreeClosed)) or path_of(record.event).is_within(path)
+def _older(journal: JournalFile, path: Path, last: int) -> tuple[Seq, frozenset[str]]:
+    """After which event the last incidents of a slot and of what is below it began, and which ones before that."""
+    opened = [
+        record
+        for records in batches(journal, kinds=_BEGINNINGS, within=None if path == ROOT else path)
+        for record in records
+    ]
+    if len(opened) <= last:
+        return START, frozenset()
+    older = (record.event for record in opened[:-last])
+    return opened[-last].seq - 1, frozenset(event.incident for event in older if isinstance(event, IncidentOpened))
+
+
+def _records(journal: JournalFile, path: Path, begin: Seq) -> Iterator[Record]:
+    """What is to be known about a slot and what is below it, in order, from an event on; of before that only faults
+    that may have led to it, and of all others only what decisions came to."""
+    whole, faults = None if path == ROOT else path, START
+    if begin:
+        faults = first_since(journal, journal.records(begin, 1)[0].at - incidents.RECENT)
+    before = chain.from_iterable(batches(journal, faults, kinds=_FAULTS, within=whole))
+    own = chain(
+        takewhile(lambda record: record.seq <= begin, before),
+        chain.from_iterable(batches(journal, begin, kinds=incidents.READS, within=whole)),
+    )
+    others = chain.from_iterable(batches(journal, kinds=_OF_ALL))
+    last = START
+    for record in merge(own, others, key=attrgetter("seq")):
+        if record.seq != last:
+            last = record.seq
+            yield record
+
+
+def _concerns(record: Record, path: Path, older: Collection[str]) -> bool:
+    """Whether an event is about the path or what is below it, and not about an older incident; that of the whole tree
+    is about everybody."""
+    event = record.event
+    if isinstance(event, (TreeOpened, TreeClosed)):
+        return True
+    return path_of(event).is_within(path) and getattr(event, "incident", "") not in older
 
 
 def _object(story: Story, ground: Ground | None) -> dict[str, Any]:
