@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import signal
 import sqlite3
@@ -13,9 +14,12 @@ from typing import Any
 
 import pytest
 
+from treewarden.supervisor.core.event import IncidentLabelled
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.topologies.cli import main
+from treewarden.topologies.labelling import as_data
 
+from ..supervisor.core.test_challenger import surprise, usual
 from .cli_desk import Running, begin, desk
 
 FLAKY = '{ id = "flaky", agent = "cli_agents:Flaky" }'
@@ -132,3 +136,40 @@ def test_the_list_as_data(dead: Path, capsys: pytest.CaptureFixture[str]) -> Non
     (incident,) = json.loads(said(capsys, "--json")[1])["incidents"]
     assert (incident["incident"], incident["path"], incident["kind"]) == ("1.1", "flaky", "crash")
     assert max(incident["causes"].values()) > 0.5
+
+
+# -- over processes that were killed
+
+
+def standing_of(capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(["tree", "desk.db"]) == 0
+    return next(line for line in capsys.readouterr().out.splitlines() if " taught " in line)
+
+
+def killed_after(folder: Path, told: list[IncidentLabelled], capsys: pytest.CaptureFixture[str]) -> str:
+    """What a tree says of the challenger once it has been told these labels; then it is killed."""
+    (folder / "labels.jsonl").write_text("\n".join(json.dumps(as_data(each)) for each in told))
+    for process in begun(folder):
+        if told:
+            assert said(capsys, "--from", "labels.jsonl")[0] == 0
+        text = standing_of(capsys)
+        process.signal(signal.SIGKILL)
+        process.process.wait(30)
+        return text
+    raise AssertionError("it did not begin")
+
+
+def test_a_challenger_decides_and_is_silent_again_over_processes_that_are_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    odd = [surprise(number) for number in range(14)]
+    assert "what 7 labels taught is silent" in killed_after(tmp_path, odd[:7], capsys)
+    promoted = killed_after(tmp_path, odd[7:], capsys)
+    assert "what 14 labels taught decides" in promoted
+    assert killed_after(tmp_path, [], capsys) == promoted, "the same in the next process"
+    as_shipped = [usual(random.Random(number), number) for number in range(1000, 1280)]
+    demoted = killed_after(tmp_path, as_shipped, capsys)
+    assert "what 294 labels taught is silent" in demoted
+    assert killed_after(tmp_path, [], capsys) == demoted
+    assert main(["journal", "verify", "desk.db"]) == 0
