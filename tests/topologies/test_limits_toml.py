@@ -34,6 +34,9 @@ def limits_of(text: str, folder: Path) -> tuple[Limit, ...]:
             "{ latency = { most = 0.5, p = 0.9, last = 50, of = 'said' }, budget = { most = 5, within = 60 } }",
             (LatencyLimit(most=0.5, p=0.9, last=50, of="said"), BudgetLimit(most=5, within=60)),
         ),
+        ("{ latency = { most = 0.5 } }", (LatencyLimit(most=0.5, of="message"),)),
+        ("{ latency = { most = 0.5, of = 'message' } }", (LatencyLimit(most=0.5),)),
+        ("{ latency = { most = 0.5, of = 'handler' } }", (LatencyLimit(most=0.5, of="handler"),)),
     ],
 )
 def test_they_are_read(text: str, found: tuple[Limit, ...], tmp_path: Path) -> None:

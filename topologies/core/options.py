@@ -164,7 +164,7 @@ _LIMITS: Final[Mapping[str, tuple[Callable[..., Limit], Reader]]] = {
                 "most": _BEFORE,
                 "p": number(0, most=1, above=True),
                 "last": whole(2, 10_000),
-                "of": choice([(name, name) for name in ("handler", "said")], "what is read"),
+                "of": choice([(name, name) for name in ("message", "handler", "said")], "what is read"),
             },
             "a limit of latency",
         ),
