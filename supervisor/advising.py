@@ -12,7 +12,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError
 
 from .core.advice import Circumstances, Profile, Proposal, propose
-from .core.event import Decided, EventsPruned, OutcomeObserved, RejectedOption, SignalNoted
+from .core.event import Decided, EventsPruned, IncidentClosed, OutcomeObserved, RejectedOption, SignalNoted
 from .core.outcomes import Outcomes, learn
 from .journal.port import Commit, Journal, Record
 from .views.pruned import pruned_of
@@ -165,7 +165,8 @@ class Mind:
         )
         self._results[observed.outcome] += 1
         self.outcomes = learn(self.outcomes, observed, at)
-        self._write(Commit(events=((at, observed),)), done)
+        closed = IncidentClosed(path=self.agent, incident=id, outcome=observed.outcome, after=observed.after)
+        self._write(Commit(events=((at, observed), (at, closed))), done)
 
     def _is_older(self, id: str) -> bool:
         """Whether this may be an advice of an earlier process that was not read, for all that is known."""

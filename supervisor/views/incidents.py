@@ -41,6 +41,8 @@ READS: Final = frozenset(
 )  # fmt: skip
 """The events that it is made of."""
 _LINES: Final = 200
+_ADVISED: Final = "priority"
+"""What an advisor says of its decisions, and nobody else."""
 RECENT: Final = 60.0
 """Seconds within which an incident that follows an injected fault may come of it."""
 
@@ -84,6 +86,8 @@ class Incidents:
     current: Mapping[Path, str] = field(factory=dict[Path, str])
     """The open incident of each slot that has one."""
     forgotten: int = 0
+    said: Mapping[Path, StoryLine] = field(factory=dict[Path, StoryLine])
+    """The last signal of each slot."""
     injected: Mapping[Path, StoryLine] = field(factory=dict[Path, StoryLine])
     """The last fault that was injected into each slot without an incident: the next one may come of it."""
 
@@ -91,7 +95,7 @@ class Incidents:
 def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
     """`incidents` with further events. Folding in two parts gives the same as folding at once."""
     stories, current, injected = dict(incidents.stories), dict(incidents.current), dict(incidents.injected)
-    forgotten = incidents.forgotten
+    forgotten, said = incidents.forgotten, dict(incidents.said)
     for record in records:
         match record.event:
             case TreeOpened() | TreeClosed():
@@ -108,8 +112,8 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
             case FaultInjected(path=path) as event if path not in current:
                 injected[path] = StoryLine(record.seq, record.at, event)
             case Decided(path=path, incident=id) | OutcomeObserved(path=path, incident=id) if id:
-                if id not in stories:  # its beginning was not among the events
-                    stories[id] = Story(id=id, path=path, kind="", opened_at=record.at)
+                if id not in stories:  # an advisor's, or its beginning was not among the events
+                    stories[id] = _begun(id, path, record, said.pop(path, None))
                     current[path] = id
                 stories[id] = _with(stories[id], record, record.event)
             case (
@@ -121,7 +125,9 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
                 | IntakeChanged(path=path)
                 | DependencyChanged(path=path)
             ):
-                if path in current:
+                if isinstance(record.event, SignalNoted):
+                    said[path] = StoryLine(record.seq, record.at, record.event)
+                if path in current and not _is_advice(stories[current[path]]):
                     stories[current[path]] = _with(stories[current[path]], record, record.event)
             case IncidentClosed(path=path, incident=id, outcome=outcome):
                 if id in stories:
@@ -137,7 +143,20 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
             for path in [path for path, id in current.items() if id == oldest.id]:  # a file may say so of several
                 del current[path]
             forgotten += 1
-    return evolve(incidents, stories=stories, current=current, forgotten=forgotten, injected=injected)
+    return evolve(incidents, stories=stories, current=current, forgotten=forgotten, injected=injected, said=said)
+
+
+def _begun(id: str, path: Path, record: Committed, said: StoryLine | None) -> Story:
+    """One that begins with its decision: with what was noted right before that, in the same commit."""
+    lines = (said,) if said is not None and said.seq == record.seq - 1 else ()
+    return Story(id=id, path=path, kind="", opened_at=record.at, lines=lines, told=lines)
+
+
+def _is_advice(story: Story) -> bool:
+    """Whether it is one of an advisor's, which ends with its outcome and which nothing joins."""
+    return not story.kind and any(
+        isinstance(line.event, Decided) and _ADVISED in line.event.details for line in story.lines
+    )
 
 
 def _with(story: Story, record: Committed, event: Event) -> Story:

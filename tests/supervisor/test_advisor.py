@@ -14,7 +14,7 @@ from outcome import Outcome
 from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.advisor import Advice, Advisor
 from treewarden.supervisor.core.adaptive_runtime import ACTIONS, adaptive_runtime
-from treewarden.supervisor.core.event import Decided, OutcomeObserved, SignalNoted
+from treewarden.supervisor.core.event import Decided, IncidentClosed, OutcomeObserved, SignalNoted
 from treewarden.supervisor.core.rule_table import Rule
 from treewarden.supervisor.core.symptom import Risk
 from treewarden.supervisor.journal.reading import JournalFile
@@ -118,7 +118,7 @@ def test_the_journal_holds_the_reasons(file: Path) -> None:
         advice = advisor.process_sync({**EVENT, "region": "eu", "deep": {"er": [1, None]}}, within=PATIENCE)
         advisor.record_outcome_sync(advice, fixed=True, within=PATIENCE)
     with JournalFile.open(file) as journal:
-        noted, decided, observed = [record.event for record in journal.records()]
+        noted, decided, observed, closed = [record.event for record in journal.records()]
     assert isinstance(noted, SignalNoted)
     assert noted.facts["region"] == "eu"
     assert noted.facts["deep"] == {"er": [1, None]}
@@ -127,6 +127,8 @@ def test_the_journal_holds_the_reasons(file: Path) -> None:
     assert [one.action for one in decided.rejected] == [one.action for one in advice.rejected]
     assert isinstance(observed, OutcomeObserved)
     assert (observed.kind, observed.outcome) == ("resource_pressure", "fixed")
+    assert isinstance(closed, IncidentClosed)
+    assert (closed.incident, closed.outcome) == (advice.id, "fixed")
 
 
 @pytest.mark.parametrize("event", [{}, {"type": "timeout", "severity": -1}, {"type": "timeout", "cpu": 900}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.message import Request
 from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.advisor import Advice, Advisor
+from treewarden.topologies.cli import main as treewarden
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.tree import tree
 
@@ -131,6 +133,28 @@ def test_an_advice_in_words_says_what_it_is_worth() -> None:
     with Advisor() as advisor:
         said = str(advisor.process_sync(EVENT, within=PATIENCE))
     assert said == "restart_service 0.78 (confidence not calibrated): a fresh service gives resources back"
+
+
+def test_each_advice_is_told_with_its_own_signal_and_its_end(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Advisor("api", journal=file) as advisor:
+        advices = [
+            advisor.process_sync({"type": kind, "severity": 0.1}, within=PATIENCE)
+            for kind in ("timeout", "auth_failure", "degraded_service")
+        ]
+        assert advisor.record_outcome_sync(advices[0], fixed=True, within=PATIENCE)
+        assert advisor.record_outcome_sync(advices[1], fixed=False, within=PATIENCE)
+    assert treewarden(["why", str(file), "api", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["incidents"]
+    assert [each["lines"][0]["data"]["kind"] for each in told] == [
+        "timeout", "auth_failure", "degraded_service"
+    ]  # fmt: skip
+    assert [[line["kind"] for line in each["lines"]] for each in told] == [
+        ["SignalNoted", "Decided", "OutcomeObserved"], ["SignalNoted", "Decided", "OutcomeObserved"],
+        ["SignalNoted", "Decided"],
+    ]  # fmt: skip
+    assert [(each["outcome"], each["open"]) for each in told] == [("fixed", False), ("failed", False), ("", True)]
+    assert treewarden(["why", str(file), "api"]) == 0
+    assert ": open" in capsys.readouterr().out, "its outcome may still be told, also to the next process"
 
 
 # -- in other loops and processes

@@ -56,11 +56,13 @@ def why(arguments: Namespace) -> int:
         rests = evolve(rests, outcomes=pruned.outcomes)
         begin, older = _older(journal, arguments.path, max(_FEWEST, arguments.last))
         found = _records(journal, arguments.path, begin)
+        is_tree = bool(pruned.status.processes)
         while records := list(islice(found, _AT_ONCE)):
+            is_tree = is_tree or any(isinstance(record.event, TreeOpened) for record in records)
             told = incidents.fold(told, [record for record in records if _concerns(record, arguments.path, older)])
             rests = grounds.fold(rests, records)
     stories = list(told.stories.values())[-arguments.last :]
-    if not lives:  # nobody will see what comes of it
+    if not lives and is_tree:  # nobody will see what comes of it; of an advice that may still be told
         stories = [evolve(story, cut=story.cut or story.open) for story in stories]
     earlier = len(older) + told.forgotten + len(told.stories) - len(stories)
     if arguments.json:
