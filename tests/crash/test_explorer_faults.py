@@ -59,6 +59,15 @@ def test_the_nth_call_fails(vfs: Vfs, errors: Mapping[str, int], count: int) -> 
         assert given_up
 
 
+@pytest.mark.parametrize("first", [102, 142, 217])
+def test_the_next_process_finds_what_nobody_could_say(vfs: Vfs, first: int) -> None:
+    """A disk that refuses everything from the nth call on ends one life after the other, in the middle of a commit: the
+    next one goes on with it or without it, and never with half of it."""
+    lives = next(workload for workload in workloads(0) if workload.name == "killed")
+    _, given_up = explore(vfs, evolve(lives, fault=Fault(ERRORS, first=first, count=FOREVER)), first)
+    assert given_up
+
+
 # What a commit that failed has left behind
 
 

@@ -21,7 +21,7 @@ from ...journals import WALL, WallClock
 from .adapter import Connection, Database
 from .scribe import Batch, Fault, Session, Step, Workload
 from .vfs import Disk, Op, Vfs, seed_sqlite
-from .world import Expected, World
+from .world import QUERIES, Expected, World
 
 __all__ = ["FILE", "LEASE", "Processes", "Recording", "journal_on", "record"]
 
@@ -182,6 +182,20 @@ class _Recorder:
             self.problems.append(f"owner {self.owners} was given epoch {epoch}")
         self.owners = epoch  # of those before it, some may have failed before they had the file
         self._expect(epochs=(epoch, epoch))
+        if len(self.expected.worlds) > 1:  # the one before gave up, because it could not say which of them it is
+            self.now = self._standing()
+            self._expect(worlds=(self.now,))
+
+    def _standing(self) -> int:
+        """The number of the world that the file holds, of those that it may."""
+        fault, self.disk.fault = self.disk.fault, None
+        ask = self.database.shared.inner.execute
+        found = {name: ask(query).fetchall() for name, query in QUERIES.items()}
+        self.disk.fault = fault
+        standing = [number for number in self.expected.worlds if self.worlds[number].tables() == found]
+        if not standing:
+            self.problems.append("what nobody could say of a commit is neither that it was kept nor that it was not")
+        return standing[0] if standing else self.now
 
     async def _steps(self, journal: SqliteJournal, steps: Sequence[Step]) -> None:
         for step in steps:
