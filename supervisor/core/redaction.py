@@ -29,6 +29,7 @@ class Redaction:
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._keys = frozenset(key.lower() for key in keys if key)
+        self._met: set[str] = set()
         self._known: dict[str, list[str]] = {}
         """By their beginning, the longest first."""
         names = "|".join(re.escape(key) for key in sorted(self._keys, key=len, reverse=True))
@@ -40,10 +41,16 @@ class Redaction:
     def __bool__(self) -> bool:
         return bool(self._keys)
 
+    @property
+    def unmet(self) -> list[str]:
+        """Keys under which nothing was learned, in small letters."""
+        return sorted(self._keys - self._met)
+
     def learn(self, data: Any) -> None:
         """Remember every value that stands under one of the keys in this JSON data."""
         for key, value in _entries(data):
             if key.lower() in self._keys:
+                self._met.add(key.lower())
                 for text in _texts(value):
                     self._remember(text)
             else:
@@ -107,7 +114,8 @@ class Redaction:
         lines = [line for line in value.splitlines() if len(line) >= _LINE]
         for text in (value, *(lines if len(lines) > 1 else ())):
             written = {text, repr(text)[1:-1], json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-            for form in (*written, _in_url(text, "/"), _in_url(text)):
+            written.add(repr(text.encode(errors="replace"))[2:-1])
+            for form in (*written, *_in_urls(text)):
                 if len(form) >= _SHORTEST:
                     like = self._known.setdefault(form[:_SHORTEST], [])
                     if form not in like:
@@ -142,7 +150,14 @@ def _texts(data: Any) -> Iterator[str]:
         yield json.dumps(data)
 
 
-def _in_url(text: str, more: str = "") -> str:
-    return "".join(
-        each if each in _PLAIN or each in more else "".join(f"%{byte:02X}" for byte in each.encode()) for each in text
-    )
+def _in_urls(text: str) -> set[str]:
+    """As it stands in a path, or in a query, where a form has its spaces as `+`; in capital digits or small ones."""
+    forms: set[str] = set()
+    for more in "", "/":
+        for digits in "02X", "02x":
+            form = "".join(
+                each if each in _PLAIN or each in more else "".join(f"%{byte:{digits}}" for byte in each.encode())
+                for each in text
+            )
+            forms |= {form, form.replace("%20", "+")}
+    return forms

@@ -52,7 +52,7 @@ class Imported:
 def bundle_of(
     journal: JournalFile,
     path: Path = ROOT,
-    secrets: Collection[str] = (),
+    secrets: Collection[str] | Redaction = (),
     *,
     known: Any = None,
     say: Callable[[str, int, str], str] | None = None,
@@ -63,7 +63,7 @@ def bundle_of(
     in the bundle the same values stand, whoever in the journal they were a secret of; or in `known`, which is data
     of the same kind from elsewhere. `say` puts an event (kind, version, body) into words. Raises `JournalDamaged`.
     """
-    hidden = Redaction(secrets)
+    hidden = secrets if isinstance(secrets, Redaction) else Redaction(secrets)
     hidden.learn(known)
     with journal.moment() as connection:
         if hidden:

@@ -196,6 +196,24 @@ def test_what_cannot_be_exported_or_imported(file: Path, capsys: pytest.CaptureF
     assert not list(Path().glob("new.db*"))
 
 
+def test_a_key_that_hides_nothing_is_told_of(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("none").touch()
+    Path("bytes").write_bytes(b"\xff")
+    for words, why in (
+        (("--secret", "password,token"), "'password,token' is no key: give one, and --secret again for each other"),
+        (("--secret", ""), "'' is no key"),
+        (("--secrets", "none"), "none names no key, so nothing would be left out"),
+        (("--secrets", "bytes"), "bytes cannot be read: it is no text in UTF-8"),
+    ):
+        assert main(["journal", "export", "desk.db", "-o", "x", *words]) == 2
+        assert why in capsys.readouterr().err
+    assert not Path("x").exists()
+    for output in ("x", "-"):
+        assert main(["journal", "export", "desk.db", "-o", output, "--secret", "amuont", "--secret", "AMOUNT"]) == 0
+        told = capsys.readouterr().err
+        assert told == "treewarden: nothing stands under 'amuont' anywhere in desk.db: look whether it is spelled so\n"
+
+
 paths = st.sampled_from([DESK, SHOP, DESK_LAMP, DESKTOP])
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import sys
 import tomllib
 from argparse import Namespace
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from typing import Any
 from treewarden.agents.core.path import ROOT
 from treewarden.agents.errors import ConfigurationError, JournalError
 from treewarden.supervisor.core.bundle import sealed
+from treewarden.supervisor.core.redaction import Redaction
 from treewarden.supervisor.journal.event_codec import decode_event
 from treewarden.supervisor.journal.exporting import bundle_of, read_bundle
 from treewarden.supervisor.journal.reading import JournalFile
@@ -29,20 +31,23 @@ def export(arguments: Namespace) -> int:
     """Write a bundle. The journal is read only. Raises `ConfigurationError` for a path that it does not know."""
     out = Stdout.here()
     secrets = _secrets(arguments)
+    hidden = Redaction(secrets)
     known = _topology(arguments.topology)
     with JournalFile.open(arguments.file) as journal:
         slots = {ROOT, *journal.paths(), *journal.settled()}
         if not any(path.is_within(arguments.path) for path in slots):
             raise unknown_slot(arguments.file, arguments.path, slots)
-        with closing(sealed(bundle_of(journal, arguments.path, secrets, known=known, say=_say))) as lines:
+        with closing(sealed(bundle_of(journal, arguments.path, hidden, known=known, say=_say))) as lines:
             if arguments.output == "-":
                 for line in lines:
                     out.write(line)
+                _tell_of_unmet(hidden, arguments)
                 return ExitCode.ORDERLY
             count = _write(arguments.output, lines)
         gone = pruned_line(journal)
     text = f"{arguments.output}: {plural(count, 'line')} of {arguments.path} in {arguments.file}"
     out.lines([clean(text + (f", without values under {', '.join(secrets)}" if secrets else "")), *gone])
+    _tell_of_unmet(hidden, arguments)
     return ExitCode.ORDERLY
 
 
@@ -60,6 +65,14 @@ def import_bundle(arguments: Namespace) -> int:
     return ExitCode.ORDERLY
 
 
+def _tell_of_unmet(hidden: Redaction, arguments: Namespace) -> None:
+    if hidden.unmet:
+        keys = ", ".join(map(repr, hidden.unmet))
+        text = f"nothing stands under {keys} anywhere in {arguments.file}: look whether it is spelled so"
+        with suppress(OSError):
+            sys.stderr.write(clean(f"treewarden: {text}") + "\n")
+
+
 def _say(kind: str, version: int, body: str) -> str:
     try:
         return event_text(decode_event(kind, version, body))
@@ -71,9 +84,16 @@ def _secrets(arguments: Namespace) -> list[str]:
     found: list[str] = [*(arguments.secret or ())]
     if arguments.secrets is not None:
         try:
-            found += pathlib.Path(arguments.secrets).read_text("utf-8").split()
-        except OSError as error:
-            raise ConfigurationError(f"{arguments.secrets} cannot be read: {error.strerror}") from error
+            listed = pathlib.Path(arguments.secrets).read_text("utf-8").split()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+            raise ConfigurationError(f"{arguments.secrets} cannot be read: {why}") from error
+        if not listed:
+            raise ConfigurationError(f"{arguments.secrets} names no key, so nothing would be left out")
+        found += listed
+    for key in found:
+        if not key.strip() or "," in key:
+            raise ConfigurationError(f"{key!r} is no key: give one, and --secret again for each other")
     return found
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -48,7 +49,13 @@ def test_data_without_secrets_is_as_it_was(value: Any) -> None:
 @given(secrets, around, around)
 def test_a_secret_is_found_wherever_it_is_quoted(secret: str, before: str, behind: str) -> None:
     redaction = learned(secret)
-    for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret), quote(secret, safe="")):
+    in_urls = (
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        re.sub("%..", lambda found: found[0].lower(), quote(secret)),
+    )
+    for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], repr(secret.encode())[2:-1], *in_urls):
         clean, gone = redaction.clean({"text": [f"{before}{form}{behind}"], f"in a key {form}": 1})
         assert gone >= 2
         assert form not in json.dumps(clean, ensure_ascii=False)
