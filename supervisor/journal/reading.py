@@ -36,6 +36,8 @@ __all__ = ["JournalFile", "uri_to_read", "wait_for_records"]
 T = TypeVar("T")
 
 _EVENTS: Final = "SELECT seq, at, epoch, path, kind, version, body, prev, hash FROM events WHERE seq >= ? ORDER BY seq"
+_CANNOT_MAKE: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
+"""What SQLite says where it may not make files beside this one, or has no room for them."""
 _LOWEST: Final = -(2**63)
 """No number of a row is lower: one that is before the first event was put there."""
 
@@ -146,9 +148,11 @@ class JournalFile:
         if fate is Fate.ALIVE and self._processes.has_left(holder.process, self.file):
             return f"left by {holder}, which lives and has it no longer open"
         left = holder.lease_until - now
+        if left <= 0 and fate is Fate.ALIVE:
+            return f"held by {holder}, which lives and could not renew its lease: it ran out {-left:.0f} s ago"
         if left <= 0:
             return f"left by {holder}, whose lease ran out {-left:.0f} s ago"
-        return f"owned by {holder}, lease for another {left:.4g} s"
+        return f"owned by {holder}, lease for another {left:{'.0f' if left < 1e7 else 'g'}} s"
 
     def records(
         self,
@@ -336,7 +340,7 @@ def _answers(connection: sqlite3.Connection) -> bool:
     try:
         connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+        if error.sqlite_errorcode & 0xFF in _CANNOT_MAKE:
             return False
         raise
     return True

@@ -217,6 +217,11 @@ def unusable(error: sqlite3.Error | UnicodeDecodeError, file: str) -> JournalErr
                 f"{file} cannot be written ({error}): its owner writes it and makes files beside it. Give this user "
                 "the right to do both, or name a file on a disk that is not mounted read-only"
             )
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            return JournalError(
+                f"{file} cannot be opened ({error}): its disk is full, or broken. Make room, or mend it, and start"
+                " again"
+            )
         return JournalError(f"{file} cannot be opened: {error}")
     if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
         return JournalError(f"{file} is not a treewarden journal: it is no SQLite database. Name another file")

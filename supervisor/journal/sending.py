@@ -12,7 +12,7 @@ from typing import Final, TypeVar, cast
 import trio
 from attrs import frozen
 
-from treewarden.agents.errors import JournalError
+from treewarden.agents.errors import ConfigurationError, JournalError
 
 from ..core.command import Command
 from .canonical import dump
@@ -58,9 +58,16 @@ async def send(
     """Have the owner of `file` carry out `command`, under an id of the sender's: the same one counts once.
 
     Waits `within` seconds for the answer; then the command is taken back, unless the owner has begun with it. Cancelled
-    while it waits: likewise. Raises `JournalError` if nobody owns the file, or if the id belongs to another command.
+    while it waits: likewise. Raises `ConfigurationError` for an id that is not one line of text and for fields that are
+    no JSON, `JournalError` if nobody owns the file, or if the id belongs to another command.
     """
-    inbox = _Inbox(pathlib.Path(file), dump(command.as_data()), id, processes or ProcfsTable(), connect)
+    if not id or not id.isprintable():
+        raise ConfigurationError(f"the id of a command is {id!r}; give one line of text")
+    try:
+        body = dump(command.as_data())
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ConfigurationError(f"the command {id} cannot be written as JSON: {error}") from error
+    inbox = _Inbox(pathlib.Path(file), body, id, processes or ProcfsTable(), connect)
     new = await run_sync(inbox.put)
     found = None
     left = "", ""

@@ -42,8 +42,8 @@ def found_still(file: pathlib.Path) -> Still:
     if _log_of(file):
         raise JournalError(
             f"{file} cannot be read where it is: SQLite has to make {file.name}-shm beside it, for what lies in"
-            f" {file.name}-wal, and may not write to {file.parent}. Copy {file.name} and {file.name}-wal to a folder"
-            " of your own, and read the copy"
+            f" {file.name}-wal, and may not write to {file.parent}, or finds no room there. Copy {file.name} and"
+            f" {file.name}-wal to a folder of your own, and read the copy"
         )
     return Still(file, _look(file))
 

@@ -93,11 +93,15 @@ def test_a_process_that_was_killed_is_spoken_to_no_more(running: Running, capsys
     ("words", "complaint"),
     [
         ("send desk.db writer Letter {", "'{' is not JSON"),
+        ("send desk.db writer Letter NaN", "'NaN' is not JSON (NaN is not JSON)"),
+        (f"send desk.db writer Letter {'[' * 50_000}", f"'{'[' * 200}...' is not JSON (it is nested too deeply)"),
         ("send none.db writer Letter", "there is no journal none.db"),
         ("stop desk.db --within 1e9", "give a number of seconds, at most 86400"),
         ("roll-back desk.db writer", "one of the arguments --to --declared is required"),
         ("resume desk.db /", "resume concerns one slot; name its path, not /"),
+        ("resume desk.db writer --id \x07", "the id of a command is '\\x07'; give one line of text"),
     ],
+    ids=range(8),
 )
 def test_what_cannot_be_asked(
     words: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import secrets
 from argparse import Namespace
@@ -14,6 +13,7 @@ import trio
 
 from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.core.command import Command, parse_command
+from treewarden.supervisor.journal.canonical import load
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.journal.sending import Outcome, send
 
@@ -22,6 +22,8 @@ from .stdout import Stdout
 
 __all__ = ["command", "target", "user"]
 
+_SHOWN: Final = 200
+"""Characters that are quoted of what cannot be read."""
 _LOOK_EVERY: Final = 0.05
 """Seconds between two looks at whether a tree that stops has gone."""
 _GRACE: Final = 1.0
@@ -89,10 +91,11 @@ def user() -> str:
 
 def _message(arguments: Namespace) -> dict[str, Any]:
     try:
-        data = json.loads(arguments.data)
+        data = load(arguments.data)
     except ValueError as error:
+        shown = arguments.data if len(arguments.data) <= _SHOWN else f"{arguments.data[:_SHOWN]}..."
         raise ConfigurationError(
-            f"{arguments.data!r} is not JSON ({error}); give the fields as in '{{\"amount\": 2}}'"
+            f"{shown!r} is not JSON ({error}); give the fields as in '{{\"amount\": 2}}'"
         ) from None
     return {"kind": arguments.kind, "data": data}
 

@@ -75,6 +75,11 @@ async def test_the_owner_is_named_in_the_file(disk: Disk) -> None:
         with JournalFile.open(disk.file, processes=Machine(9, {1: Fate.ALIVE})) as reading:
             assert reading.describe_holder().startswith("owned by process 1 on box (epoch 1, since ")
             assert reading.describe_holder().endswith("), lease for another 60 s")
+            disk.end_lease()
+            assert reading.describe_holder().startswith("held by process 1 on box (epoch 1, since ")
+            assert "which lives and could not renew its lease: it ran out " in reading.describe_holder()
+        with JournalFile.open(disk.file, processes=Machine(9, {})) as reading:
+            assert reading.describe_holder().startswith("left by process 1 on box (epoch 1, since ")
     with JournalFile.open(disk.file) as reading:
         assert reading.describe_holder().startswith("closed in order by process 1 on box (epoch 1, since ")
         holder = reading.holder()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import resource
 import shutil
 import tempfile
 from collections.abc import Generator
@@ -67,6 +68,33 @@ async def test_one_that_was_closed_is_read_as_it_lies(folder: pathlib.Path, tmp_
         fork(file, copy, new_tree=lambda: "copy")
     assert os.listdir(folder) == ["tree.db"]
     assert file.read_bytes() == before
+
+
+@contextmanager
+def no_room() -> Generator[None]:
+    """Where no file may grow, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_one_that_was_closed_is_read_on_a_disk_that_is_full(folder: pathlib.Path) -> None:
+    file = await closed(folder)
+    with no_room(), JournalFile.open(file) as reading:
+        found, sound = reading.records(), reading.verify().sound
+    assert [record.event for record in found] == [fact(1), fact(2), fact(3)]
+    assert sound
+    refused = ""
+    with no_room():
+        try:
+            async with on_disk(file):
+                refused = "it was not"
+        except JournalError as error:
+            refused = str(error)
+    assert "its disk is full, or broken. Make room, or mend it, and start again" in refused
 
 
 async def test_what_changes_meanwhile_is_not_taken_for_an_answer(folder: pathlib.Path) -> None:
