@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from treewarden.agents.core.path import Path
@@ -25,7 +26,7 @@ from .symptom import (
 if TYPE_CHECKING:
     from .case import Case
 
-__all__ = ["Context", "read_context", "read_symptoms"]
+__all__ = ["Context", "read_context", "read_symptoms", "risks_of"]
 
 MANY: Final = 10
 """So many siblings in the same trouble are one trouble."""
@@ -54,6 +55,12 @@ _SEVERITY: Final = {
     Kind.OPERATOR: 0.0,
     Kind.ACTION_FAILED: 0.4,
 }
+_SEVERITIES: Final[Mapping[Kind, tuple[float, float]]] = {Kind.OVERLOADED: (0.0, 0.5), Kind.REPORTED: (0.0, 1.0)}
+"""From and to, where the signal says it."""
+_ALONE: Final = frozenset({Kind.KILLED, Kind.FINISHED, Kind.STOPPED, Kind.GAVE_UP, Kind.ACTION_FAILED})
+"""Troubles that siblings are not compared by (`trouble_in`)."""
+_NEARLY_ALL: Final = 0.999
+"""Of the allowed restarts."""
 _NATURE: Final = {
     Kind.KILLED: Symptom.KILLED,
     Kind.FINISHED: Symptom.ENDED,
@@ -259,6 +266,15 @@ def _alike(case: Case, trouble: str, uses: tuple[str, ...]) -> tuple[int, str]:
 
 def _pressure(severity: float, budget: float, tried: float, alike: float) -> float:
     return 1.0 - (1.0 - 0.9 * severity) * (1.0 - 0.6 * budget) * (1.0 - 0.6 * tried) * (1.0 - 0.5 * alike)
+
+
+def risks_of(kind: Kind) -> tuple[Risk, ...]:
+    """The risks that this kind of trouble can come with, the lowest first: alone and at the first attempt, up to where
+    everything that presses does. Its restarts are never used up: what is over the limit is no policy's to answer."""
+    low, high = _SEVERITIES.get(kind) or (_SEVERITY[kind],) * 2
+    alike = float(kind not in _ALONE)
+    lowest, highest = Risk.of(_pressure(low, 0.0, 0.0, 0.0)), Risk.of(_pressure(high, _NEARLY_ALL, 1.0, alike))
+    return tuple(risk for risk in Risk if lowest <= risk <= highest)
 
 
 def _s(count: int, noun: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import product
 from typing import Final
 
@@ -12,7 +13,8 @@ from treewarden.agents.core.exit import KILLED, Failed, Failure, Finished, Stopp
 from treewarden.agents.core.path import Path
 
 from .action import Action, Break, Restart, Resume, RollBack, SetAside, Throttle
-from .case import Case
+from .case import Case, counts
+from .history import NO_RESTARTS, RestartHistory
 from .incident import Incident, join, judge, note, open_incident, verdict
 from .incident_events import Outcome
 from .signal import (
@@ -25,11 +27,11 @@ from .signal import (
     Signal,
     Stalled,
 )
-from .spec import ChildSpec, Spec, SupervisorSpec
+from .spec import ChildSpec, Intensity, Spec, SupervisorSpec
 from .symptom import label_of
 from .window import Window
 
-__all__ = ["grid"]
+__all__ = ["grid", "pressed"]
 
 _PATH: Final = Path("desk/a")
 _CHILD: Final = ChildSpec(id="a", agent=object, variants={"before": object})
@@ -49,16 +51,21 @@ _TRIED: Final[tuple[tuple[Action, ...], ...]] = (
 _NEIGHBOURS: Final = ((1, 5, False), (1, 5, True), (3, 5, False), (12, 50, False))
 """So many of so many siblings show the same; whether the code changed lately."""
 _LATELY: Final = 60.0
+_WORD: Final = "slow"
+_INTENSITY: Final = Intensity(1000, 3600.0)
+_FAILED: Final = (0, 1, 2, 4, 6)
+_USED: Final = (0, 500, 999)
+_BESIDE: Final = (1, 3, 5)
 
 
-def grid(wanted: Callable[[Signal], bool] = lambda _: True) -> Iterator[Case]:
+def grid(wanted: Callable[[Signal], bool] = lambda _: True, word: str = _WORD) -> Iterator[Case]:
     """Some thousand cases: each kind of signal that is wanted, after each history of attempts, beside siblings, with
-    checkpoints.
+    checkpoints. `word` is that of reports, and of actions that did not succeed.
 
     Their incidents are grown by the functions that grow real ones, so a row that answers none of them is not only
     unlikely. Risk is as read; `check_rules` varies it.
     """
-    signals = [(signal, spec) for signal, spec in _signals() if wanted(signal)]
+    signals = [(signal, spec) for signal, spec in _signals(word) if wanted(signal)]
     for (signal, spec), tried, one_message in product(signals, _TRIED, (True, False)):
         incident = _grown(signal, tried, one_message=one_message)
         for (alike, of, changed), checkpoints in product(_NEIGHBOURS, (0, 2)):
@@ -75,7 +82,50 @@ def grid(wanted: Callable[[Signal], bool] = lambda _: True) -> Iterator[Case]:
             )
 
 
-def _signals() -> Iterator[tuple[Signal, Spec]]:
+def pressed(wanted: Callable[[Signal], bool], word: str = _WORD) -> Iterator[Case]:
+    """Cases under all kinds of pressure, so that each risk is met that the wanted signals can come with (`risks_of`):
+    after crashes that nothing helped against, with restarts nearly used up, beside siblings in the same trouble. Of
+    each signal the least pressed come first.
+    """
+    signals = [(signal, spec) for signal, spec in _signals(word) if wanted(signal)]
+    for (signal, spec), failed, used, alike in product(signals, _FAILED, _USED, _BESIDE):
+        siblings = ("a", *(f"s{place}" for place in range(1, max(_BESIDE))))
+        yield Case(
+            signal=signal,
+            spec=spec,
+            siblings=siblings,
+            incident=_after_crashes(signal, failed),
+            window=_window(signal, siblings[:alike]),
+            history=_restarts(used + counts(signal, spec)),
+            intensity=_INTENSITY,
+            checkpoints=2,
+            now=signal.at,
+        )
+
+
+def _after_crashes(signal: Signal, times: int) -> Incident:
+    """The incident in which so many restarts were followed by a crash before `signal` came."""
+    if not times:
+        return open_incident("i", signal)
+    crash = _exited(Failed(Failure("ValueError", fingerprint="other")), 5, 0)
+    first = signal.at - times - 1
+    incident = open_incident("i", evolve(crash, at=first))
+    for turn, again in enumerate([*(evolve(crash, at=first + turn) for turn in range(1, times + 1)), signal]):
+        incident = note(incident, Restart(), first + turn + 0.5, kind=label_of(crash))
+        incident, _ = judge(incident, verdict(incident, again) or Outcome.UNOBSERVED, again.at)
+        incident = join(incident, again)
+    return incident
+
+
+@cache
+def _restarts(count: int) -> RestartHistory:
+    history = NO_RESTARTS
+    for _ in range(count):
+        history = history.noted(100.0, _INTENSITY)
+    return history
+
+
+def _signals(word: str) -> Iterator[tuple[Signal, Spec]]:
     for kind, message, settled in product(_TYPES, ("m", None), (0, 5)):
         failure = Failure(kind, fingerprint=kind, message=message)
         for deliveries in (1, 2) if message else (0,):
@@ -87,12 +137,12 @@ def _signals() -> Iterator[tuple[Signal, Spec]]:
     yield RateLimitReached(path=_PATH, at=100.0), _CHILD
     yield RateLimitReached(path=_PATH, at=100.0, after=7.0), _CHILD
     yield Stalled(path=_PATH, at=100.0, idle=60.0, limit=30.0), _CHILD
-    for depth in (60, 64):
+    for depth in (4, 60, 64):
         yield Overloaded(path=_PATH, at=100.0, depth=depth, capacity=64), _CHILD
     for down in (False, True):
-        yield ActionFailed(path=_PATH, at=100.0, action="warm_up", down=down), _CHILD
+        yield ActionFailed(path=_PATH, at=100.0, action=word, down=down), _CHILD
     for severity in (0.0, 0.3, 0.5, 0.7, 0.9, 1.0):
-        yield Reported(path=_PATH, at=100.0, kind="slow", severity=severity), _CHILD
+        yield Reported(path=_PATH, at=100.0, kind=word, severity=severity), _CHILD
 
 
 def _exited(exit: Failed | Finished | Stopped, settled: int, deliveries: int) -> ChildExited:

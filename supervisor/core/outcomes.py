@@ -15,11 +15,23 @@ from .event import Event, OutcomeObserved
 from .latest import Latest
 from .likelihoods import started
 
-__all__ = ["ENOUGH", "Bin", "Confidence", "Outcomes", "Tally", "as_data", "learn", "learn_failed", "outcomes_of"]
+__all__ = [
+    "BANDS",
+    "ENOUGH",
+    "Bin",
+    "Confidence",
+    "Outcomes",
+    "Tally",
+    "as_data",
+    "learn",
+    "learn_failed",
+    "outcomes_of",
+]
 
 ENOUGH: Final = 200
 """Outcomes that have to be observed before a confidence may be called calibrated; so many are judged at a time."""
-_THIRDS: Final = 3
+BANDS: Final = 3
+"""Parts of the numbers from 0 to 1 in which cases are counted for themselves."""
 _BINS: Final = 10
 _TRUST: Final = 10.0
 """How many observed cases of an action against a kind of trouble weigh as much as a number that somebody wrote down,"""
@@ -309,7 +321,7 @@ def _does_more(action: str, kind: str) -> bool:
 
 
 def _third(model: float) -> int:
-    return min(_THIRDS - 1, int(model * _THIRDS))
+    return min(BANDS - 1, int(model * BANDS))
 
 
 def _tenth(model: float) -> int:

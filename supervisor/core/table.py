@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any, Final, TypeAlias
 
 from attrs import Attribute, evolve, field, frozen
@@ -11,14 +11,12 @@ from .action import Action, Escalate, Hold, Perform, Recycle, Restart, Scope, St
 from .case import Case
 from .context import Context
 from .decision import Policy, backoff_of, looks_back
-from .grid import grid
-from .guards import Declined, Option, forbids, forced
+from .guards import Declined, Option
 from .history import delay
 from .ladder import ROWS, ladder
-from .named import NamedAction
+from .reached import CONTEXTS, GROUND, PERFORM, WITH_WORD, Reached, counted_as, possible, reached
 from .rule_table import ANY, Rule, answers, faults
 from .signal import Signal
-from .symptom import Kind, kind_of
 
 __all__ = ["ACTIONS", "Table", "table"]
 
@@ -59,24 +57,14 @@ _MAKERS: Final[Mapping[str, _Make]] = {
 }
 ACTIONS: Final = tuple(_MAKERS)
 """What a rule may do, the mildest first. Waiting times, scopes and steps are worked out as in the ladder."""
-PERFORM: Final = "perform:"
-"""What stands before the name of an action that is registered; how far it goes is taken to be just above `resume`."""
-_WITH_WORD: Final = (Kind.REPORTED, Kind.ACTION_FAILED)
-_CONTEXTS: Final = tuple(str(kind) for kind in Kind if kind not in (Kind.RECOVERED, Kind.OPERATOR))
-
-
-async def _nothing(_occasion: object) -> None:
-    """Stands for an action that is registered where the rules are used."""
-
-
-_ANY_ACTION: Final = NamedAction(_nothing)
 
 
 def _sound(_instance: Any, _attribute: Attribute[Any], rules: tuple[Rule, ...]) -> None:
     found = [*_unknown(rules)]
     if not found:
-        found += [str(fault) for fault in faults(rules, _strengths(rules))]
-        found += _impossible(rules)
+        unsound = faults(rules, _strengths(rules), GROUND)
+        found += [str(fault) for fault in unsound]
+        found += _impossible(rules, {fault.index for fault in unsound})
     if found:
         raise ValueError(f"the rules are refused: {'; '.join(found)}")
 
@@ -87,6 +75,7 @@ def performed(rule: Rule) -> str:
 
 
 def _strengths(rules: Sequence[Rule]) -> dict[str, float]:
+    """How far each action goes; one that is registered just a little further than letting live."""
     above_resume = {rule.action: 0.5 for rule in rules if performed(rule)}
     return {**above_resume, **{action: float(n) for n, action in enumerate(ACTIONS)}}
 
@@ -106,30 +95,18 @@ def _unknown(rules: Sequence[Rule]) -> list[str]:
             known = f"{', '.join(ACTIONS)} or {PERFORM}<name>"
             found.append(f"rule {index} has the action {rule.action!r}; use {known}")
         head = rule.context.partition(":")[0]
-        if rule.context != ANY and (head not in _CONTEXTS or (head != rule.context and head not in _WITH_WORD)):
-            known = f"{', '.join(_CONTEXTS)}, reported:<kind>, action_failed:<name> or {ANY}"
+        if rule.context != ANY and (head not in CONTEXTS or (head != rule.context and head not in WITH_WORD)):
+            known = f"{', '.join(CONTEXTS)}, reported:<kind>, action_failed:<name> or {ANY}"
             found.append(f"rule {index} has the context {rule.context!r}; use {known}")
     return found
 
 
-def _impossible(rules: Sequence[Rule]) -> list[str]:
-    """Rules whose action no case of their context admits: hard rules come first."""
-    return [
-        f"rule {index} can never {rule.action} after {rule.context}: hard rules forbid it"
-        for index, rule in enumerate(rules)
-        if not any(_may(rule, case) for case in grid(lambda signal: _starts(rule, signal)))  # noqa: B023
-    ]
-
-
-def _may(rule: Rule, case: Case) -> bool:
-    if performed(rule):
-        case = evolve(case, registered={performed(rule): _ANY_ACTION})
-    return forced(case, escalates=True) is None and not forbids(case, _made(rule, case))
-
-
-def _starts(rule: Rule, signal: Signal) -> bool:
-    """Whether a case about this rule's context may begin with such a signal, whatever the word of a report."""
-    return rule.context == ANY or kind_of(signal) == rule.context.partition(":")[0]
+def _impossible(rules: Sequence[Rule], but: Set[int]) -> Iterator[str]:
+    """Rules whose action no case in which they answer admits: hard rules come first."""
+    for index, rule in enumerate(rules):
+        if index not in but and reached(rules, index, _made) is None:
+            admitted = ", ".join(possible(rule.context, ACTIONS, _made))
+            yield f"rule {index} can never {rule.action} after {rule.context}: hard rules forbid it; use {admitted}"
 
 
 @frozen
@@ -151,6 +128,12 @@ class Table:
     def performs(self) -> frozenset[str]:
         """The names of the registered actions that its rules are about."""
         return frozenset(name for rule in self.rules if (name := performed(rule)))
+
+    def reached_by(self, index: int) -> Reached:
+        """A case in which the rule at `index` answers: `decide(table, case)` does so by that rule."""
+        found = reached(self.rules, index, _made)
+        assert found is not None, "a table with a rule that nothing reaches cannot be made"
+        return found
 
     def propose(self, case: Case) -> tuple[Option, ...]:
         context = case.context
@@ -181,8 +164,7 @@ class Table:
 
 def _p(case: Case, action: str) -> float:
     """P(an action of this name closes the case's incident), as it would be stated."""
-    name = action_name(Restart) if action.startswith("restart") else action.removeprefix(PERFORM)
-    return case.stated(name).value
+    return case.stated(counted_as(action)).value
 
 
 def _why_not(rule: Rule, case: Case) -> str:

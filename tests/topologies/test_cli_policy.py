@@ -47,7 +47,13 @@ def test_the_tables_of_a_tree_as_json(file: Path, capsys: pytest.CaptureFixture[
             "min_confidence": 0.0,
             "action": "restart",
             "reason": "",
-            "reached_by": {"context": "stalled", "risk": "low", "confidence": 0.0},
+            "reached_by": {
+                "context": "stalled",
+                "risk": "medium",
+                "confidence": 0.0,
+                "signal": "nothing new for 60 s (limit 30 s)",
+                "because": [],
+            },
         }
     ]
 

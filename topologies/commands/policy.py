@@ -9,8 +9,10 @@ from typing import Any
 from attrs import frozen
 
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.supervisor.core.rule_table import Rule, Witness, reached_by
+from treewarden.supervisor.core.reached import Reached
+from treewarden.supervisor.core.rule_table import Rule
 from treewarden.supervisor.core.spec import SupervisorSpec
+from treewarden.supervisor.core.symptom import describe
 from treewarden.supervisor.core.table import Table
 from treewarden.supervisor.ops.wording import clean, columns, plural
 
@@ -30,11 +32,9 @@ class _Checked:
     path: Path
     table: Table
 
-    def rows(self) -> Iterator[tuple[int, Rule, Witness]]:
+    def rows(self) -> Iterator[tuple[int, Rule, Reached]]:
         for index, rule in enumerate(self.table.rules):
-            witness = reached_by(self.table.rules, index)
-            assert witness is not None, "a table with a rule that nothing reaches cannot be made"
-            yield index, rule, witness
+            yield index, rule, self.table.reached_by(index)
 
 
 def policy(arguments: Namespace) -> int:
@@ -107,6 +107,8 @@ def _object(found: _Checked) -> dict[str, Any]:
                     "context": witness.context,
                     "risk": str(witness.risk),
                     "confidence": witness.confidence,
+                    "signal": describe(witness.case.signal),
+                    "because": list(witness.case.context.because),
                 },
             }
             for index, rule, witness in found.rows()

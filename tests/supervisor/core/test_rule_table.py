@@ -8,9 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treewarden.supervisor.core.rule_table import ANY, Fault, Rule, answers, faults, reached_by
+from treewarden.supervisor.core.rule_table import ANY, Fault, Ground, Rule, answers, faults, reached_by
 from treewarden.supervisor.core.symptom import Risk
 
+MEND = "; answer the higher risk with as much, or the lower one with less"
+LESS = "which is less than the "
+THAT, THEM = "; put it before that, or leave it out", "; put it before them, or leave it out"
 STRENGTH = {"wait": 0, "throttle": 1, "restart": 2, "stop": 3}
 
 
@@ -42,23 +45,23 @@ def test_the_first_rule_that_fits_answers() -> None:
     [
         (
             [Rule("crash", "restart"), Rule("crash", "stop", Risk.HIGH)],
-            ["rule 1 (crash -> stop) is never reached: rule 0 before it answers all of it"],
+            ["rule 1 (crash -> stop) is never reached: rule 0 before it answers all of it" + THAT],
         ),
         (
             [Rule("a", "wait"), Rule(ANY, "wait", min_confidence=0.5), Rule(ANY, "wait"), Rule(ANY, "wait", Risk.HIGH)],
-            ["rule 3 (any -> wait) is never reached: rules 0, 2 before it answer all of it"],
+            ["rule 3 (any -> wait) is never reached: rules 0, 2 before it answer all of it" + THEM],
         ),
         (
             [Rule("a", "restart", min_confidence=0.4), Rule("a", "restart", min_confidence=0.6)],
-            ["rule 1 (a -> restart) is never reached: rule 0 before it answers all of it"],
+            ["rule 1 (a -> restart) is never reached: rule 0 before it answers all of it" + THAT],
         ),
         (
             [Rule("a", "wait", Risk.CRITICAL), Rule("a", "restart")],
-            ["rule 0 answers a at risk critical with wait, which is less than the restart of rule 1 at risk high"],
+            ["rule 0 answers a at risk critical with wait, " + LESS + "restart of rule 1 at risk high" + MEND],
         ),
         (
             [Rule("a", "throttle", Risk.HIGH, 0.5), Rule("a", "restart")],
-            ["rule 0 answers a at risk high with throttle, which is less than the restart of rule 1 at risk medium"],
+            ["rule 0 answers a at risk high with throttle, " + LESS + "restart of rule 1 at risk medium" + MEND],
         ),
         ([Rule("a", "dance")], ["rule 0 has the action 'dance', of which nobody says how far it goes"]),
     ],
@@ -92,6 +95,40 @@ def test_too_many_thresholds_are_refused_and_not_guessed_at() -> None:
     assert fault == Fault(19, "makes too many minimum confidences for a to be proven sound; merge some")
 
 
+NARROW = Ground(("a", "b", "c"), lambda context: RISKS[context], lambda action: "wait" if action == "stop" else action)
+RISKS = {"a": (Risk.MEDIUM, Risk.HIGH), "b": tuple(Risk), "c": (Risk.LOW,)}
+"""Two actions are always equally sure here, and not every risk comes with every context."""
+
+
+@pytest.mark.parametrize(
+    ("rules", "found"),
+    [
+        (
+            [Rule("a", "restart", Risk.MEDIUM), Rule("a", "wait")],
+            "rule 1 (a -> wait) is never reached: rule 0 before it answers all of it; put it before that, or",
+        ),
+        (
+            [Rule("a", "stop", Risk.CRITICAL)],
+            "rule 0 (a -> stop) is never reached: a comes with risk high at most; lower its risk, or leave it out",
+        ),
+        (
+            [Rule("b", "wait", min_confidence=0.3), Rule("b", "stop", min_confidence=0.5)],
+            "rule 1 (b -> stop) is never reached: rule 0 before it answers all of it",
+        ),
+        (
+            [Rule("a", "wait"), Rule("b", "wait"), Rule("c", "wait"), Rule(ANY, "stop")],
+            "rule 3 (any -> stop) is never reached: rules 0, 1, 2 before it answer all of it",
+        ),
+        (
+            [Rule("c", "stop"), Rule(ANY, "stop", Risk.CRITICAL), Rule("b", "restart", Risk.HIGH), Rule("b", "stop")],
+            "rule 2 answers b at risk high with restart, which is less than the stop of rule 3 at risk medium",
+        ),
+    ],
+)
+def test_what_a_table_is_refused_for_where_not_everything_can_come(rules: list[Rule], found: str) -> None:
+    assert [str(fault).startswith(found) for fault in faults(rules, STRENGTH, NARROW)] == [True]
+
+
 LEVELS = (0.0, 0.3, 0.6)
 RULES = st.lists(
     st.builds(
@@ -106,13 +143,15 @@ RULES = st.lists(
 )
 
 
-@given(RULES)
-def test_the_proof_agrees_with_trying_everything(rules: list[Rule]) -> None:
+@given(RULES, st.sampled_from([Ground(), NARROW]))
+def test_the_proof_agrees_with_trying_everything(rules: list[Rule], ground: Ground) -> None:
     reached: set[int] = set()
     weaker: set[int] = set()
-    for context, levels in itertools.product("abc", itertools.product((0.0, 0.3, 0.6, 0.9), repeat=len(STRENGTH))):
-        known = dict(zip(STRENGTH, levels, strict=True))
-        given = [answer(rules, context, risk, **known) for risk in Risk]
+    names = sorted({ground.counted_as(action) for action in STRENGTH})
+    for context, levels in itertools.product("abc", itertools.product((0.0, 0.3, 0.6, 0.9), repeat=len(names))):
+        sure = dict(zip(names, levels, strict=True))
+        known = {action: sure[ground.counted_as(action)] for action in STRENGTH}
+        given = [answer(rules, context, risk, **known) for risk in ground.risks(context)]
         reached |= {one for one in given if one is not None}
         weaker |= {
             higher
@@ -121,6 +160,6 @@ def test_the_proof_agrees_with_trying_everything(rules: list[Rule]) -> None:
             and higher is not None
             and STRENGTH[rules[higher].action] < STRENGTH[rules[lower].action]
         }
-    assert {index for index in range(len(rules)) if reached_by(rules, index)} == reached
+    assert {index for index in range(len(rules)) if reached_by(rules, index, ground)} == reached
     unreached = set(range(len(rules))) - reached
-    assert {fault.index for fault in faults(rules, STRENGTH)} == unreached | weaker
+    assert {fault.index for fault in faults(rules, STRENGTH, ground)} == unreached | weaker
