@@ -162,14 +162,14 @@ class AtOnce:
             if isinstance(decision.case.signal, Recovered):
                 return None
             tried = attempt_of(decision, decision.case.signal.at)
-            incident, ended = incidents.met(
-                decision.case.incident, tried.action, tried.at, tried.kind, tried.confidence, tried.model, signal
-            )
+            incident, ended = incidents.met(decision.case.incident, tried, signal)
         wall = common.clock.wall()
         if ended is not None:
             before, action = common.outcomes, action_name(ended.action)
             failed = incident.failures - 1
-            common.outcomes = learn_failed(before, action, ended.kind, ended.confidence, ended.model, wall, failed)
+            common.outcomes = learn_failed(
+                before, action, ended.kind, ended.confidence, ended.model, wall, failed, ended.symptom
+            )
         reported = self._reported.get(signal.path)
         if reported is None:
             self._reported[signal.path] = {signal.kind}

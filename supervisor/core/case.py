@@ -80,6 +80,11 @@ class Case:
         return read_symptoms(self)
 
     @property
+    def symptom(self) -> str:
+        """The one that the trouble shows as; empty where there is none."""
+        return next(iter(self.symptoms), "")
+
+    @property
     def belief(self) -> Belief:
         found = self._belief
         if found is None:
@@ -95,14 +100,14 @@ class Case:
 
     def stated(self, action: str) -> Confidence:
         """P(an action of this name ends the incident): the belief's number, as far as such numbers have come true."""
-        return self.outcomes.stated(
-            self._model(action), action, kind_of(self.signal), pooled=True, failed=self.incident.failures
-        )
+        kind, failed = kind_of(self.signal), self.incident.failures
+        return self.outcomes.stated(self._model(action), action, kind, pooled=True, failed=failed, symptom=self.symptom)
 
     def numbers(self, action: str) -> tuple[float, float]:
         """`stated`, without what it rests on: the confidence, and what the belief alone says."""
+        kind, failed = kind_of(self.signal), self.incident.failures
         return self.outcomes.numbers(
-            self._model(action), action, kind_of(self.signal), pooled=True, failed=self.incident.failures
+            self._model(action), action, kind, pooled=True, failed=failed, symptom=self.symptom
         )
 
     def _model(self, action: str) -> float:

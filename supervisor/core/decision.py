@@ -290,7 +290,7 @@ def attempt_of(decision: Decision, at: float) -> Attempt:
     """What is tried with this decision from `at` on."""
     case, action = decision.case, decision.action
     value, model = (1.0, 1.0) if decision.chosen.certain else case.numbers(action_name(action))
-    return Attempt(action, at, label_of(case.signal), value, model)
+    return Attempt(action, at, label_of(case.signal), value, model, symptom=case.symptom)
 
 
 def attempted(decision: Decision, at: float) -> Incident:
@@ -302,7 +302,13 @@ def attempted(decision: Decision, at: float) -> Incident:
         return decision.case.incident
     tried = attempt_of(decision, at)
     return note(
-        decision.case.incident, tried.action, at, kind=tried.kind, confidence=tried.confidence, model=tried.model
+        decision.case.incident,
+        tried.action,
+        at,
+        kind=tried.kind,
+        confidence=tried.confidence,
+        model=tried.model,
+        symptom=tried.symptom,
     )
 
 

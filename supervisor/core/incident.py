@@ -56,6 +56,8 @@ class Attempt:
     model: float = 0.0
     """What the belief alone had said, before calibration."""
     outcome: Outcome | None = None
+    symptom: str = ""
+    """The one that the trouble showed as."""
 
 
 @frozen
@@ -166,7 +168,14 @@ def join(incident: Incident, signal: Signal) -> Incident:
 
 
 def note(
-    incident: Incident, action: Action, at: float, *, kind: str, confidence: float = 0.0, model: float = 0.0
+    incident: Incident,
+    action: Action,
+    at: float,
+    *,
+    kind: str,
+    confidence: float = 0.0,
+    model: float = 0.0,
+    symptom: str = "",
 ) -> Incident:
     """With an attempt that begins now, at the trouble `kind` (its `Context.label`).
 
@@ -175,7 +184,7 @@ def note(
     before = judge(incident, Outcome.UNOBSERVED, at)[0]
     steps = action.steps if isinstance(action, RollBack) else before.rolled_back
     lives, down = _with_room(before)
-    attempt = Attempt(action, at, kind, confidence, model)
+    attempt = Attempt(action, at, kind, confidence, model, symptom=symptom)
     return evolve(before, pending=attempt, rolled_back=steps, unhelpful=lives, unhelpful_down=down)
 
 
@@ -184,19 +193,18 @@ def meet(incident: Incident, attempt: Attempt, signal: Signal) -> tuple[Incident
 
     Returns the fact for the journal as well, if the attempt has ended.
     """
-    joined, ended = met(incident, attempt.action, attempt.at, attempt.kind, attempt.confidence, attempt.model, signal)
+    joined, ended = met(incident, attempt, signal)
     return joined, None if ended is None else observed(joined, ended, signal.at)
 
 
-def met(
-    incident: Incident, action: Action, at: float, kind: str, confidence: float, model: float, signal: Signal
-) -> tuple[Incident, Attempt | None]:
-    """`meet` with the attempt in its parts; returns the attempt, if it has ended, without the fact about it."""
+def met(incident: Incident, attempt: Attempt, signal: Signal) -> tuple[Incident, Attempt | None]:
+    """`meet` that returns the attempt, if it has ended, without the fact about it."""
+    action, at, kind = attempt.action, attempt.at, attempt.kind
     if incident.pending is not None:
         incident, _ = judge(incident, Outcome.UNOBSERVED, at)
     outcome = _says_of(action, kind, signal)
     judged, (lives, down) = incident.judged, _with_room(incident)
-    tried = Attempt(action, at, kind, confidence, model, outcome)
+    tried = Attempt(action, at, kind, attempt.confidence, attempt.model, outcome, attempt.symptom)
     if outcome is not None:
         judged = judged.followed_by(tried)
         if outcome is Outcome.FAILED:
@@ -279,6 +287,7 @@ def observed(incident: Incident, ended: Attempt, at: float) -> OutcomeObserved:
         model=ended.model,
         after=max(0.0, at - ended.at),
         failed=incident.failures - (ended.outcome is Outcome.FAILED),
+        symptom=ended.symptom,
     )
 
 

@@ -151,6 +151,8 @@ class OutcomeObserved:
     after: float = 0.0
     failed: int = 0
     """How many attempts of the incident had failed when it was decided."""
+    symptom: str = ""
+    """The symptom that the trouble showed as when it was decided, such as `timeout`."""
 
 
 @frozen(kw_only=True)

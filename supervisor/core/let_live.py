@@ -19,7 +19,7 @@ from .action import Resume
 from .event import Decided, Event, SignalNoted
 from .incident import Attempt, Incident, met, observed
 from .later import Account
-from .symptom import Kind, label_of
+from .symptom import Kind, Symptom, label_of
 
 if TYPE_CHECKING:
     from .challenger import Challenger
@@ -35,6 +35,7 @@ __all__ = ["LET_LIVE", "LetLive", "Surroundings"]
 
 LET_LIVE: Final = Resume()
 _NAME: Final = "resume"
+_SYMPTOM: Final = Symptom.REPORTED
 
 
 @define(eq=False)
@@ -116,13 +117,15 @@ class LetLive(Account):
         from .confidence import p_of_letting_live
 
         model = p_of_letting_live(incident, around.challenger.likelihoods)
-        return self.outcomes.numbers(model, _NAME, Kind.REPORTED, pooled=True, failed=incident.failures)
+        failed = incident.failures
+        return self.outcomes.numbers(model, _NAME, Kind.REPORTED, pooled=True, failed=failed, symptom=_SYMPTOM)
 
     def followed_by(self, signal: Reported) -> tuple[Incident, Attempt | None]:
         """Begin what was decided here, and judge it by the signal that comes next, as `incident.meet` does: the
         incident with that, and the attempt if it has ended."""
         value, model = self.numbers
-        return met(self.incident, LET_LIVE, self.signal.at, label_of(self.signal), value, model, signal)
+        tried = Attempt(LET_LIVE, self.signal.at, label_of(self.signal), value, model, symptom=_SYMPTOM)
+        return met(self.incident, tried, signal)
 
     @property
     def count(self) -> int:

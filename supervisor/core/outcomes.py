@@ -10,16 +10,17 @@ from attrs import Attribute, evolve, field
 
 from treewarden.agents.core.values import frozen
 
-from .curve import NOTHING, Curve, curve_of, faded, mapped, seen
+from .curve import NOTHING, UNSEEN, Curve, Ease, curve_of, faded, mapped, seen
 from .event import Event, OutcomeObserved
+from .head_start import head_start
 from .latest import Latest
-from .likelihoods import started
 
 __all__ = [
     "BANDS",
     "ENOUGH",
     "Bin",
     "Confidence",
+    "Eased",
     "Outcomes",
     "Tally",
     "as_data",
@@ -40,7 +41,6 @@ _TRUST_MAPPED: Final = 80.0
 _ANY: Final = ("*", "")
 _NO_LESSON: Final = ("recovered", "operator")
 """Signals after which nothing was left to be fixed, or a person decided: what follows says nothing about a number."""
-_DO_MORE: Final = frozenset({"break", "fall_back", "roll_back", "set_aside"})
 _DAY: Final = 86400.0
 _FADED: Final = 0.01
 """Cases of which no more is left count as none."""
@@ -78,6 +78,23 @@ class Tally:
 
 
 @frozen
+class Eased:
+    """How much easier one kind of attempt has been than the belief and the curve say."""
+
+    ease: Ease = UNSEEN
+    at: float = field(default=0.0, eq=False, repr=False)
+    """As of when."""
+
+    def as_of(self, at: float, half_life: float) -> Eased:
+        """Faded; as it is if that was earlier."""
+        if self.at >= at:
+            return self
+        share = 0.5 ** ((at - self.at) / half_life)
+        precision, pull = self.ease
+        return Eased((precision * share, pull * share), at)
+
+
+@frozen
 class Bin:
     """Numbers from `low` to `high`, and how many of the observed cases ended well, both faded."""
 
@@ -93,6 +110,7 @@ class Bin:
 
 
 _NONE: Final = Tally()
+_AS_ANY: Final = Eased()
 _NONE_YET: Final = Latest[tuple[float, bool]](ENOUGH)
 
 
@@ -115,6 +133,8 @@ class Outcomes:
     """By action, kind of trouble, and the third that the belief's own number was in; and of all by the tenth."""
     curve: Curve = NOTHING
     """What numbers of the belief's have come to, of whatever action."""
+    eases: Mapping[tuple[str, str], Eased] = field(factory=dict[tuple[str, str], Eased])
+    """By action and the symptom that the trouble shows as: how much easier than that it has been."""
     recent: Latest[tuple[float, bool]] = field(default=_NONE_YET, converter=_latest)
     """The last `ENOUGH` outcomes: the confidence that was stated, and whether it was right."""
     _sums: tuple[int, int] | None = field(default=None, eq=False, repr=False)
@@ -151,19 +171,21 @@ class Outcomes:
         found = [self._now(key) for key in self.cells if key[:2] == (action, _head(kind))]
         return Tally(sum(cell.cases for cell in found), sum(cell.fixed for cell in found))
 
-    def stated(self, model: float, action: str, kind: str, *, pooled: bool = False, failed: int = 0) -> Confidence:
+    def stated(
+        self, model: float, action: str, kind: str, *, pooled: bool = False, failed: int = 0, symptom: str = ""
+    ) -> Confidence:
         """The model's number, shrunk towards what was observed where it said about the same (beta-binomial).
 
         `evidence` counts the cases of this action against this kind of trouble. With `pooled` it is first mapped to
-        what such numbers have come to, of whatever action, after `failed` attempts of the incident: right where one
-        model states all of the numbers.
+        what such numbers have come to, after `failed` attempts of the incident: those of whatever action, and those of
+        this action where the trouble has shown as this `symptom`. Right where one model states all of the numbers.
         """
         cell = self._now((action, _head(kind), _third(model)))
-        value, model = self.numbers(model, action, kind, pooled=pooled, failed=failed)
+        value, model = self.numbers(model, action, kind, pooled=pooled, failed=failed, symptom=symptom)
         return Confidence(value, model, cell.cases, self.calibrated)
 
     def numbers(
-        self, model: float, action: str, kind: str, *, pooled: bool = False, failed: int = 0
+        self, model: float, action: str, kind: str, *, pooled: bool = False, failed: int = 0, symptom: str = ""
     ) -> tuple[float, float]:
         """What `stated` says, without what it rests on: the number, and the model's own."""
         cell = self.cells.get((action, _head(kind), _third(model)), _NONE)
@@ -171,7 +193,12 @@ class Outcomes:
             cell = self._now((action, _head(kind), _third(model)))
         value, trust = model, _TRUST
         if pooled:
-            value, trust = mapped(self.curve, model, failed, more=_does_more(action, kind)), _TRUST_MAPPED
+            head = _head(kind)
+            eased = self.eases.get((action, symptom or head), _AS_ANY)
+            if eased.at < self.at:
+                eased = eased.as_of(self.at, self.half_life)
+            start = head_start(action, symptom or head, head)
+            value, trust = mapped(self.curve, model, failed, start=start, ease=eased.ease), _TRUST_MAPPED
         value = (trust * value + cell.fixed) / (trust + cell.cases)
         return round(value if value < 1.0 else 1.0, 4), round(model, 4)
 
@@ -186,7 +213,9 @@ class Outcomes:
         at = max(at, self.at)
         cells = {key: self._as_of(at, key) for key in self.cells}
         known = {key: cell for key, cell in cells.items() if cell.cases}
-        return evolve(self, at=at, cells=known, curve=self._curve(at))
+        eases = {key: eased.as_of(at, self.half_life) for key, eased in self.eases.items()}
+        left = {key: eased for key, eased in eases.items() if eased.ease[0] > _FADED}
+        return evolve(self, at=at, cells=known, curve=self._curve(at), eases=left)
 
     def with_case(
         self,
@@ -196,9 +225,11 @@ class Outcomes:
         at: float,
         *,
         failed: int = 0,
-        more: bool = False,
+        of: tuple[str, str],
+        start: float = 0.0,
     ) -> Outcomes:
-        """With one more outcome at the wall time `at`, which counts in these cells; `model` was the model's number."""
+        """With one more outcome at the wall time `at`, which counts in these cells; `model` was the model's number, and
+        the attempt was `of` this kind, with this head start."""
         at = max(at, self.at)
         cells, fixed, half_life = dict(self.cells), outcome[1], self.half_life
         for key in keys:
@@ -216,8 +247,10 @@ class Outcomes:
             first = recent.first
             right, error = right - first[1], error - _squared(first)
         curve = self.curve if at == self.at else faded(self.curve, 0.5 ** ((at - self.at) / half_life))
-        curve = seen(curve, model, fixed, failed, more=more)
-        return _made(self.half_life, at, cells, curve, recent.followed_by(outcome), (right, error))
+        eases, before_it = dict(self.eases), self.eases.get(of, _AS_ANY).as_of(at, half_life)
+        curve, ease = seen(curve, model, fixed, failed, start=start, ease=before_it.ease)
+        eases[of] = Eased(ease, at)
+        return _made(self.half_life, at, cells, curve, eases, recent.followed_by(outcome), (right, error))
 
     def _curve(self, at: float) -> Curve:
         return self.curve if at == self.at else faded(self.curve, 0.5 ** ((at - self.at) / self.half_life))
@@ -242,6 +275,7 @@ def _made(
     at: float,
     cells: dict[_Cell, Tally],
     curve: Curve,
+    eases: dict[tuple[str, str], Eased],
     recent: Latest[tuple[float, bool]],
     sums: tuple[int, int],
 ) -> Outcomes:
@@ -251,6 +285,7 @@ def _made(
     _put(made, "at", at)
     _put(made, "cells", cells)
     _put(made, "curve", curve)
+    _put(made, "eases", eases)
     _put(made, "recent", recent)
     _put(made, "_sums", sums)
     return made
@@ -268,30 +303,52 @@ def learn(outcomes: Outcomes, event: Event, at: float) -> Outcomes:
     if not (0.0 <= event.confidence <= 1.0 and 0.0 <= event.model <= 1.0 and math.isfinite(at)):
         return outcomes
     fixed = event.outcome == "fixed"
-    return _with(outcomes, event.action, event.kind, fixed, event.confidence, event.model, at, event.failed)
+    symptom = event.symptom
+    return _with(outcomes, event.action, event.kind, fixed, event.confidence, event.model, at, event.failed, symptom)
 
 
 def learn_failed(
-    outcomes: Outcomes, action: str, kind: str, confidence: float, model: float, at: float, failed: int = 0
+    outcomes: Outcomes,
+    action: str,
+    kind: str,
+    confidence: float,
+    model: float,
+    at: float,
+    failed: int = 0,
+    symptom: str = "",
 ) -> Outcomes:
     """`learn` that an attempt failed, before there is an event of it: with numbers that were stated here, about
     what was not over, after `failed` attempts that failed before."""
-    return _with(outcomes, action, kind, False, confidence, model, at, failed)
+    return _with(outcomes, action, kind, False, confidence, model, at, failed, symptom)
 
 
 def _with(
-    outcomes: Outcomes, action: str, kind: str, fixed: bool, confidence: float, model: float, at: float, failed: int
+    outcomes: Outcomes,
+    action: str,
+    kind: str,
+    fixed: bool,
+    confidence: float,
+    model: float,
+    at: float,
+    failed: int,
+    symptom: str,
 ) -> Outcomes:
-    keys = (action, _head(kind), _third(model)), (*_ANY, _tenth(model))
-    more = _does_more(action, kind)
-    return outcomes.with_case(keys, model, (confidence, fixed), at, failed=failed, more=more)
+    head = _head(kind)
+    keys = (action, head, _third(model)), (*_ANY, _tenth(model))
+    of = (action, symptom or head)
+    return outcomes.with_case(keys, model, (confidence, fixed), at, failed=failed, of=of, start=head_start(*of, head))
 
 
 def as_data(outcomes: Outcomes) -> dict[str, Any]:
     """As JSON can hold it, for `outcomes_of`."""
-    cells = [[*key, tally.cases, tally.fixed] for key, tally in outcomes.aged(outcomes.at).cells.items()]
-    recent = [list(each) for each in outcomes.recent]
-    return {"at": outcomes.at, "cells": cells, "curve": list(outcomes.curve), "recent": recent}
+    aged = outcomes.aged(outcomes.at)
+    return {
+        "at": outcomes.at,
+        "cells": [[*key, tally.cases, tally.fixed] for key, tally in aged.cells.items()],
+        "curve": list(outcomes.curve),
+        "eases": [[*key, *eased.ease] for key, eased in aged.eases.items()],
+        "recent": [list(each) for each in outcomes.recent],
+    }
 
 
 def outcomes_of(data: Mapping[str, Any]) -> Outcomes:
@@ -301,6 +358,7 @@ def outcomes_of(data: Mapping[str, Any]) -> Outcomes:
         at=at,
         cells={(what, kind, band): Tally(cases, fixed, at) for what, kind, band, cases, fixed in data.get("cells", ())},
         curve=curve_of(data.get("curve", ())),
+        eases={(what, as_): Eased((more, pull), at) for what, as_, more, pull in data.get("eases", ())},
         recent=tuple((float(stated), bool(fixed)) for stated, fixed in data.get("recent", ())),
     )
 
@@ -313,11 +371,6 @@ def _squared(outcome: tuple[float, bool]) -> int:
 def _head(kind: str) -> str:
     """`reported:slow` counts as `reported`: the reporters' own words are without number."""
     return kind.partition(":")[0]
-
-
-def _does_more(action: str, kind: str) -> bool:
-    """Whether it does more than start anew what has ended."""
-    return action in _DO_MORE and started(_head(kind))
 
 
 def _third(model: float) -> int:

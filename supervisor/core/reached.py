@@ -120,8 +120,8 @@ def _cases(kind: Kind, word: str) -> Iterator[Case]:
     def wanted(signal: Signal) -> bool:
         return kind_of(signal) is kind
 
-    given = (wanted, word) if word else (wanted,)
-    return chain(pressed(*given), grid(*given))
+    word = word or _WORDS[0]
+    return chain(pressed(wanted, word), grid(wanted, word))
 
 
 def _label(rules: Sequence[Rule], context: str) -> tuple[Kind, str]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from treewarden.supervisor.core.curve import NOTHING, mapped
 from treewarden.supervisor.core.event import Event, OutcomeObserved, TreeClosed
+from treewarden.supervisor.core.head_start import head_start
 from treewarden.supervisor.core.outcomes import ENOUGH, Outcomes, Tally, as_data, learn, outcomes_of
 
 from .cases import PATH
@@ -34,7 +35,8 @@ def test_a_number_without_cases_is_the_models_own() -> None:
     stated = Outcomes().stated(0.62, "restart", "crash")
     assert (stated.value, stated.model, stated.evidence, stated.calibrated) == (0.62, 0.62, 0.0, False)
     mapped_only = Outcomes().stated(0.62, "restart", "crash", pooled=True)
-    assert (mapped_only.value, mapped_only.model) == (round(mapped(NOTHING, 0.62), 4), 0.62)
+    start = head_start("restart", "crash", "crash")
+    assert (mapped_only.value, mapped_only.model) == (round(mapped(NOTHING, 0.62, start=start), 4), 0.62)
 
 
 def test_it_is_shrunk_towards_what_was_observed() -> None:
@@ -42,21 +44,57 @@ def test_it_is_shrunk_towards_what_was_observed() -> None:
     stated = outcomes.stated(0.7, "restart", "crash")
     assert stated.value == pytest.approx((10 * 0.7 + 2) / (10 + 10))
     assert stated.evidence == 10
-    seen_everywhere = mapped(outcomes.curve, 0.7)
-    assert seen_everywhere < mapped(NOTHING, 0.7) - 0.1
+    start, ease = head_start("restart", "crash", "crash"), outcomes.eases["restart", "crash"].ease
+    mapped_here = mapped(outcomes.curve, 0.7, start=start, ease=ease)
+    assert mapped_here < mapped(outcomes.curve, 0.7, start=start) < mapped(NOTHING, 0.7, start=start)
     pooled = outcomes.stated(0.7, "restart", "crash", pooled=True)
-    assert pooled.value == pytest.approx((80 * seen_everywhere + 2) / (80 + 10), abs=1e-4)
+    assert pooled.value == pytest.approx((80 * mapped_here + 2) / (80 + 10), abs=1e-4)
     assert outcomes.stated(0.7, "roll_back", "crash").value == 0.7
     elsewhere = outcomes.stated(0.7, "roll_back", "crash", pooled=True)
-    assert elsewhere.value == round(mapped(outcomes.curve, 0.7, more=True), 4) > round(seen_everywhere, 4)
-    lives = outcomes.stated(0.7, "roll_back", "stalled", pooled=True)
-    assert lives.value == round(seen_everywhere, 4), "what lives is not started anew by anything"
-    again = outcomes.stated(0.7, "roll_back", "stalled", pooled=True, failed=2)
-    assert again.value == round(mapped(outcomes.curve, 0.7, 2), 4) < lives.value
+    more = head_start("roll_back", "crash", "crash")
+    assert elsewhere.value == round(mapped(outcomes.curve, 0.7, start=more), 4) > pooled.value
+    again = outcomes.stated(0.7, "roll_back", "crash", pooled=True, failed=2)
+    assert again.value == round(mapped(outcomes.curve, 0.7, 2, start=more), 4) < elsewhere.value
     assert outcomes.stated(0.7, "roll_back", "crash").evidence == elsewhere.evidence == 0
     assert outcomes.stated(0.7, "restart", "stalled").evidence == 0
     assert outcomes.stated(0.5, "restart", "crash").evidence == 0
     assert outcomes.tally("restart", "crash") == Tally(10, 2)
+
+
+def test_what_an_action_comes_to_is_kept_for_each_symptom() -> None:
+    code = [seen("failed", symptom="code_error")] * 6
+    outcomes = learned(*code, *[seen("fixed", symptom="timeout")] * 6)
+    assert set(outcomes.eases) == {("restart", "code_error"), ("restart", "timeout")}
+
+    def stated(symptom: str) -> float:
+        return outcomes.stated(0.5, "restart", "crash", pooled=True, symptom=symptom).value
+
+    assert stated("code_error") < Outcomes().stated(0.5, "restart", "crash", pooled=True, symptom="code_error").value
+    assert stated("code_error") + 0.2 < stated("connection") < stated("timeout")
+
+
+@pytest.mark.parametrize(
+    ("action", "symptom", "kind", "sign"),
+    [
+        ("restart", "code_error", "crash", -1),
+        ("throttle", "bad_state", "start_failed", -1),
+        ("restart", "crash", "crash", -1),
+        ("restart", "timeout", "crash", 0),
+        ("restart", "stalled", "stalled", 0),
+        ("throttle", "rate_limited", "rate_limited", 1),
+        ("throttle", "reported", "reported", 0),
+        ("roll_back", "bad_state", "crash", 1),
+        ("roll_back", "stalled", "stalled", 1),
+        ("break", "connection", "crash", 1),
+        ("break", "rate_limited", "rate_limited", 0),
+        ("resume", "reported", "reported", -1),
+        ("hold", "stalled", "stalled", 1),
+        ("cache_warmup", "crash", "crash", 0),
+    ],
+)
+def test_where_attempts_begin(action: str, symptom: str, kind: str, sign: int) -> None:
+    start = head_start(action, symptom, kind)
+    assert (start > 0) - (start < 0) == sign
 
 
 def test_certainty_is_no_band_of_its_own() -> None:
@@ -99,7 +137,7 @@ def test_evidence_fades_with_time_and_not_with_calls() -> None:
     later = learn(outcomes, seen("failed", action="hold"), 60 * DAY)
     assert later.stated(0.7, "restart", "crash").evidence == pytest.approx(25)
     assert outcomes.aged(-DAY) == outcomes
-    assert outcomes.aged(10_000 * DAY).cells == {}
+    assert outcomes.aged(10_000 * DAY).cells == outcomes.aged(10_000 * DAY).eases == {}
     forgotten = outcomes.aged(10_000 * DAY).stated(0.7, "restart", "crash", pooled=True).value
     assert forgotten == Outcomes().stated(0.7, "restart", "crash", pooled=True).value
     for _ in range(1000):
@@ -153,6 +191,7 @@ def test_what_is_stored_states_the_same() -> None:
             model, "restart", "crash", pooled=True
         )
         assert again.bin(model) == outcomes.bin(model)
+    assert again.eases == outcomes.eases
 
 
 @pytest.mark.parametrize("half_life", [0.0, -1.0, math.nan, math.inf])
