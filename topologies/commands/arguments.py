@@ -153,7 +153,10 @@ def _recovery(words: Words) -> None:
     word.add_argument("--worlds", metavar="FILE.toml", help="worlds of your own, not those that are shipped")
     word.add_argument("--world", action="append", metavar="NAME", help="only this one; may be repeated")
     word.add_argument("--seeds", type=seeds, default=seeds("0-3"), metavar="0-29", help="which seeds (0-3)")
-    word.add_argument("--policies", type=names, default=(), metavar="A,B", help="only these policies")
+    word.add_argument(
+        "--policies", type=names, default=(), metavar="A,B", help="only these; also rules.toml, or module:name of yours"
+    )
+    word.add_argument("--jobs", type=count, metavar="N", help="races at a time (one for each core; 1 with --timing)")
     word.add_argument("--timing", action="store_true", help="measure how long decisions take, too")
     word.add_argument("--plot", metavar="FILE.svg", help="draw the reliability diagram")
     add_json(word)

@@ -23,11 +23,13 @@ _WIDTH: Final = 24
 def recovery(arguments: Namespace) -> int:
     """Race the policies and print the table, or JSON.
 
-    Raises `ConfigurationError` for a file of worlds that cannot work, an unknown policy or world, and a plot that
-    cannot be written.
+    Interrupted, it prints the worlds that are done and says so. Raises `ConfigurationError` for a file of worlds that
+    cannot work, an unknown policy or world, and a plot that cannot be written.
     """
     from ..recovery.contenders import chosen
     from ..recovery.diagram import as_svg
+    from ..recovery.jobs import cores
+    from ..recovery.own import own
     from ..recovery.results import as_data, race_all, table
     from ..recovery.world import load_worlds
 
@@ -38,21 +40,27 @@ def recovery(arguments: Namespace) -> int:
             if name not in known:
                 raise ConfigurationError(f"there is no world {name!r}; there is {', '.join(known)}")
         worlds = tuple(world for world in worlds if world.name in arguments.world)
-    contenders = chosen(arguments.policies)
+    contenders = chosen(arguments.policies, own)
     if arguments.plot:
         _refuse_what_cannot_be_drawn_to(File(arguments.plot))
     bar = _Bar(len(worlds) * len(contenders) * len(arguments.seeds), shown=sys.stderr.isatty())
     timer = time.perf_counter if arguments.timing else None
-    results = race_all(worlds, arguments.seeds, contenders, timer=timer, told=bar.step)
-    bar.clear()
-    if arguments.plot:
+    processes = arguments.jobs or (1 if arguments.timing else cores())
+    try:
+        results = race_all(worlds, arguments.seeds, contenders, timer=timer, told=bar.step, processes=processes)
+    finally:
+        bar.clear()
+    if arguments.plot and results.worlds:
         _write(arguments.plot, as_svg(results))
     out = Stdout.here()
     if arguments.json:
         out.json(as_data(results))
-    else:
+    elif results.worlds:
         out.lines(list(table(results)))
-    return ExitCode.ORDERLY
+    if results.complete:
+        return ExitCode.ORDERLY
+    sys.stderr.write(f"treewarden: interrupted; {len(results.worlds)} of {len(worlds)} worlds were done\n")
+    return ExitCode.FORCED
 
 
 def _refuse_what_cannot_be_drawn_to(file: File) -> None:

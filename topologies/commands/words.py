@@ -86,8 +86,8 @@ def seeds(text: str) -> tuple[int, ...]:
     """`0-3,7` is 0, 1, 2, 3 and 7."""
     found: list[int] = []
     for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        if not first.isdecimal() or (last and not last.isdecimal()) or len(first + last) > 12:
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or len(first + last) > 12:
             _refuse(f"{text!r} is no list of seeds; write 0-29 or 0,3,7")
         low, high = int(first), int(last or first)
         if low > high or high - low >= _MOST_SEEDS:
@@ -95,4 +95,6 @@ def seeds(text: str) -> tuple[int, ...]:
                 f"{part.strip()!r} is no range of seeds; the first comes first, and there are {_MOST_SEEDS} at most"
             )
         found += range(low, high + 1)
+        if len(found) > _MOST_SEEDS:
+            _refuse(f"{text!r} is too many seeds; there are {_MOST_SEEDS} at most")
     return tuple(dict.fromkeys(found))

@@ -41,9 +41,16 @@ CONTENDERS: Final[Mapping[str, Contender]] = {
 }
 
 
-def chosen(names: Sequence[str]) -> tuple[Contender, ...]:
-    """The contenders of these names; all of them without any. Raises `ConfigurationError` for one that is not there."""
-    for name in names:
-        if name not in CONTENDERS:
-            raise ConfigurationError(f"no policy {name!r} races; there is {', '.join(CONTENDERS)}")
-    return tuple(CONTENDERS[name] for name in dict.fromkeys(names or CONTENDERS))
+def chosen(names: Sequence[str], own: Callable[[str], Contender | None] = lambda _: None) -> tuple[Contender, ...]:
+    """The contenders of these names; all of them without any. `own` knows those that are the user's.
+
+    Raises `ConfigurationError` for one that is not there.
+    """
+    found: list[Contender] = []
+    for name in dict.fromkeys(names or CONTENDERS):
+        contender = CONTENDERS.get(name) or own(name)
+        if contender is None:
+            known = f"{', '.join(CONTENDERS)}; or write rules.toml or module:name for one of yours"
+            raise ConfigurationError(f"no policy {name!r} races; there is {known}")
+        found.append(contender)
+    return tuple(found)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from typing import Any, Final, cast
 
 from attrs import asdict, frozen
 
 from .contenders import Contender
-from .race import Race, run_race
+from .jobs import Job, races, worth
+from .race import Race
 from .score import Score, score
 from .world import World
 
@@ -24,6 +26,8 @@ class Results:
 
     seeds: tuple[int, ...]
     worlds: tuple[tuple[World, tuple[Score, ...]], ...]
+    complete: bool = True
+    """False: it was interrupted, and some worlds are missing."""
 
 
 def race_all(
@@ -33,18 +37,30 @@ def race_all(
     *,
     timer: Callable[[], float] | None = None,
     told: Callable[[str], None] = lambda _: None,
+    processes: int = 1,
 ) -> Results:
-    """Run every policy in every world under every seed; `told` hears of each race before it begins."""
+    """Run every policy in every world under every seed; `told` hears of each race before what came of it is there.
+
+    Blocks. Where it is interrupted (`KeyboardInterrupt`), the worlds that are done are the result; `Results.complete`
+    says so.
+    """
     found: list[tuple[World, tuple[Score, ...]]] = []
-    for world in worlds:
-        races: dict[str, list[Race]] = {}
-        for contender in contenders:
-            for seed in seeds:
-                told(f"{world.name} · {contender.name} · seed {seed}")
-                races.setdefault(contender.name, []).append(run_race(world, seed, contender, timer=timer))
-        against = (REFERENCE, races[REFERENCE]) if REFERENCE in races else None
-        scores = tuple(score(name, run, against if name != REFERENCE else None) for name, run in races.items())
-        found.append((world, scores))
+    jobs = [Job(world, seed, each, timer) for world in worlds for each in contenders for seed in seeds]
+    try:
+        with closing(races(jobs, worth(processes, len(jobs)))) as running:
+            for world in worlds:
+                by_policy: dict[str, list[Race]] = {}
+                for contender in contenders:
+                    for seed in seeds:
+                        told(f"{world.name} · {contender.name} · seed {seed}")
+                        by_policy.setdefault(contender.name, []).append(next(running))
+                against = (REFERENCE, by_policy[REFERENCE]) if REFERENCE in by_policy else None
+                scores = [score(name, run, against if name != REFERENCE else None) for name, run in by_policy.items()]
+                found.append((world, tuple(scores)))
+    except (KeyboardInterrupt, BaseExceptionGroup) as error:
+        if isinstance(error, BaseExceptionGroup) and error.subgroup(KeyboardInterrupt) is None:
+            raise
+        return Results(tuple(seeds), tuple(found), complete=False)
     return Results(tuple(seeds), tuple(found))
 
 
@@ -53,6 +69,7 @@ def as_data(results: Results) -> dict[str, Any]:
     return {
         "seeds": list(results.seeds),
         "reference": REFERENCE,
+        **({} if results.complete else {"complete": False}),
         "worlds": [
             {"name": world.name, "says": world.says, "policies": [_rounded(asdict(row)) for row in rows]}
             for world, rows in results.worlds
