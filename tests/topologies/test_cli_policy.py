@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,34 @@ def test_rules_that_are_not_sound(file: Path, capsys: pytest.CaptureFixture[str]
 def test_a_file_that_is_not_there(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["policy", "check", str(file)]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+PYTHON = """
+from treewarden.supervisor import Rule, otp, table
+
+GOOD = table([Rule("crash", "restart"), Rule("stalled", "hold")], otherwise=otp())
+
+def bad():
+    return table([Rule("crash", "restart", min_confidence=0.3), Rule("crash", "restart_all", min_confidence=0.6)])
+"""
+
+
+def test_a_table_in_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "till_rules", raising=False)
+    (tmp_path / "till_rules.py").write_text(PYTHON)
+    assert main(["policy", "check", "till_rules:GOOD"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == "till_rules:GOOD: 2 rules, all sound; the first that fits answers"
+    assert lines[-2:] == ["0 crash low 0 restart crash, risk low", "1 stalled low 0 hold stalled, risk medium"]
+    assert main(["policy", "check", "till_rules:bad"]) == 2
+    assert "rule 1 (crash -> restart_all) is never reached: rule 0 before it answers" in capsys.readouterr().err
+
+
+def test_whatever_is_printed_for_a_rule_has_a_case(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text('rules = [{ context = "any", risk = "critical", action = "hold" }]\n')
+    assert main(["policy", "check", str(file), "--json"]) == 0
+    (rule,) = json.loads(capsys.readouterr().out)["tables"][0]["rules"]
+    found = rule["reached_by"]
+    assert (found["context"], found["risk"], found["signal"][:8]) == ("crash", "critical", "crashed:")
+    assert found["because"]

@@ -137,7 +137,7 @@ def _policy(words: Words) -> None:
         "a\nhigher risk with less, is refused. Agents are imported, not started.",
     )
     check.set_defaults(word="policy")
-    check.add_argument("file", metavar="FILE.toml")
+    check.add_argument("file", metavar="FILE.toml", help="or module:name of a table in Python")
     add_json(check)
 
 

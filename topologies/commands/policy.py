@@ -18,6 +18,7 @@ from treewarden.supervisor.ops.wording import clean, columns, plural
 
 from ..core.blueprint import walk
 from ..errors import BlueprintError
+from ..own_policy import names_own, policy_of
 from ..toml import load, load_policy
 from .exits import ExitCode
 from .stdout import Stdout
@@ -56,8 +57,8 @@ def policy(arguments: Namespace) -> int:
 
 
 def _tables(file: str) -> list[_Checked]:
-    """The tables of a topology's supervisors; or the one of a file that holds nothing but rules."""
-    alone = load_policy(file)
+    """The tables of a topology's supervisors; or the one of a file that holds nothing but rules, or of Python."""
+    alone = load_policy(file) if file.endswith(".toml") or not names_own(file) else policy_of(file)
     if alone is not None:
         return [_Checked(ROOT, alone)] if isinstance(alone, Table) else []
     return [
