@@ -8,7 +8,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Final, NoReturn, TextIO
 
 from attrs import asdict, frozen
@@ -69,7 +69,8 @@ def races(jobs: Sequence[Job], processes: int) -> Generator[Race]:
     running: list[_Forked] = []
     try:
         for place in range(processes):
-            running.append(_Forked.begun(jobs[place::processes], running))
+            with _nobody_interrupts():  # between a fork and the note of it
+                running.append(_Forked.begun(jobs[place::processes], running))
         for number, job in enumerate(jobs):
             yield running[number % processes].next(job)
     finally:
@@ -111,6 +112,16 @@ class _Forked:
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
+
+
+@contextmanager
+def _nobody_interrupts() -> Generator[None]:
+    """Put Ctrl-C off."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _run(jobs: Sequence[Job], writes: int) -> NoReturn:
