@@ -41,7 +41,7 @@ def policy_of(name: str) -> Policy:
     if isinstance(found, Refused):
         raise BlueprintError(problems, name)
     if not _is_policy(found) and callable(found):
-        found = _called(name, cast("Callable[..., object]", found))
+        found = _called(name, found)
     missing = [each for each in _NEEDED if not hasattr(found, each)]
     if missing:
         raise ConfigurationError(

@@ -148,7 +148,15 @@ def _told(job: Job) -> dict[str, Any]:
 
 
 def _race(told: dict[str, Any]) -> Race:
-    incidents = [Incident(**{**each, "actions": tuple(each["actions"])}) for each in told["incidents"]]
-    outcomes = [Outcome(**each) for each in told["outcomes"]]
-    rest = {**told, "incidents": tuple(incidents), "outcomes": tuple(outcomes), "latencies": tuple(told["latencies"])}
-    return Race(**rest)
+    return Race(
+        incidents=tuple(_incident(each) for each in told["incidents"]),
+        outcomes=tuple(Outcome(**each) for each in told["outcomes"]),
+        seconds=told["seconds"],
+        violations=told["violations"],
+        latencies=tuple(told["latencies"]),
+    )
+
+
+def _incident(told: dict[str, Any]) -> Incident:
+    actions: list[str] = told.pop("actions")
+    return Incident(**told, actions=tuple(actions))
