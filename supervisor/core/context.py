@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 
-from .signal import ChildExited, Overloaded, Reported
+from .signal import ChildExited, Overloaded, Reported, Signal
 from .spec import ChildSpec
 from .symptom import (
     SEVERE,
@@ -260,8 +260,15 @@ def _alike(case: Case, trouble: str, uses: tuple[str, ...]) -> tuple[int, str]:
         return 0, ""
     found = case.window.alike(trouble, case.now)
     found.pop(case.signal.path.name, None)
-    shared = next((name for name in uses if all(name in glimpse.uses for glimpse in found.values())), trouble)
-    return len(found) + 1, shared
+    declared = (name for name in uses if all(name in glimpse.uses for glimpse in found.values()))
+    return len(found) + 1, next(declared, "") or _named(case.signal, trouble)
+
+
+def _named(signal: Signal, trouble: str) -> str:
+    """A trouble as people read it: a fingerprint alone says nothing to them."""
+    failure = failure_in(signal)
+    known = failure is not None and trouble == failure.fingerprint != failure.type
+    return f"{failure.type} {trouble}" if failure is not None and known else trouble
 
 
 def _pressure(severity: float, budget: float, tried: float, alike: float) -> float:

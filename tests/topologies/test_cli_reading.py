@@ -258,7 +258,8 @@ def test_an_incident_that_the_end_of_the_tree_has_cut(tmp_path: Path, capsys: py
 
 
 @pytest.mark.parametrize(
-    ("path", "near"), [("below/flakey", "below/flaky"), ("flaky", "below/flaky"), ("stedy", "steady")]
+    ("path", "near"),
+    [("below/flakey", "below/flaky"), ("flaky", "below/flaky"), ("stedy", "steady"), ("STEADY", "steady")],
 )
 def test_a_slot_that_never_was(path: str, near: str, closed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["why", str(closed), path]) == 2

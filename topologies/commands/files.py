@@ -52,7 +52,9 @@ def within(records: Sequence[Record], path: Path | None) -> Sequence[Record]:
 
 def unknown_slot(file: str, path: Path, known: Collection[Path]) -> ConfigurationError:
     """What is said of a slot that no event is about."""
-    near = difflib.get_close_matches(path, known, n=5, cutoff=0.6)
+    folded = {str(each).casefold(): each for each in known}
+    found = difflib.get_close_matches(str(path).casefold(), folded, n=5, cutoff=0.6)
+    near = [folded[each] for each in found]
     near += sorted(each for each in known if each.name == path.name and each not in near)[:5]
     listed = f"did you mean {' or '.join(near)}?" if near else f"`treewarden tree {file}` shows all slots"
     return ConfigurationError(f"{file}: no slot {path} was ever in this tree; {listed}")

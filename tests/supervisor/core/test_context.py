@@ -8,13 +8,20 @@ import pytest
 from attrs import evolve
 from hypothesis import given
 
-from treewarden.agents.core.exit import KILLED, Finished, Stopped
+from treewarden.agents.core.exit import KILLED, Failed, Failure, Finished, Stopped
 from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.action import RollBack
 from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.context import Context, read_context
 from treewarden.supervisor.core.history import RestartHistory
-from treewarden.supervisor.core.signal import Overloaded, Recovered, Reported, RestartFailed, Signal
+from treewarden.supervisor.core.signal import (
+    Overloaded,
+    RateLimitReached,
+    Recovered,
+    Reported,
+    RestartFailed,
+    Signal,
+)
 from treewarden.supervisor.core.spec import ChildSpec, Intensity, Restore, SupervisorSpec
 from treewarden.supervisor.core.symptom import Kind, Risk, Symptom
 
@@ -70,13 +77,21 @@ def test_when_siblings_are_alike(alike: int, of: int, shown: bool) -> None:
     assert (context.alike, context.shows(S.SIBLINGS_ALIKE)) == (alike, shown)
 
 
+def test_a_trouble_that_has_a_name_of_its_own_is_called_by_it() -> None:
+    limited = RateLimitReached(path=PATH, at=5.0, failure=Failure("HTTPError", fingerprint="f"))
+    assert case(limited).context.shared == "rate_limited"
+    assert case(Reported(path=PATH, at=5.0, kind="slow", severity=0.9)).context.shared == "reported:slow"
+    plain = evolve(exited(), exit=Failed(Failure("ValueError")))
+    assert case(plain).context.shared == "ValueError"
+
+
 def test_what_siblings_share_is_a_dependency_that_all_of_them_use() -> None:
     uses = {"b": ("db", "api"), "c": ("api",), "a": ("cache", "api", "db")}
     window = case().window
     for name, names in uses.items():
         window = window.add(evolve(exited(), path=Path("desk") / name), names)
     assert case(window=window, spec=evolve(SPEC, uses=uses["a"])).context.shared == "api"
-    assert case(window=window, spec=evolve(SPEC, uses=("other",))).context.shared == "valueerror"
+    assert case(window=window, spec=evolve(SPEC, uses=("other",))).context.shared == "ValueError valueerror"
     assert case(spec=evolve(SPEC, uses=uses["a"])).context.shared == "cache"
 
 
@@ -136,7 +151,7 @@ def test_because_says_it_in_words() -> None:
         "2 lives in a row settled nothing, always with the same message",
         "its code changed less than 10 minutes ago",
     )
-    assert case(*beside(exited(), "bcd")).context.because == ("4 of 5 siblings show the same: valueerror",)
+    assert case(*beside(exited(), "bcd")).context.because == ("4 of 5 siblings show the same: ValueError valueerror",)
     assert case(exited(), exited(settled=1)).context.because[-1] == "it died again soon after its start"
 
 

@@ -45,6 +45,8 @@ DIES = exited()
 NEW = exited(failed("TypeError"))
 VARIED = evolve(SPEC, variants={"before": object})
 
+BUG, REFUSED = "ValueError valueerror", "ConnectionError connectionerror"
+
 
 def report(severity: float, kind: str = "down") -> Reported:
     return Reported(path=PATH, at=100.0, kind=kind, severity=severity)
@@ -96,10 +98,10 @@ ANSWERS: dict[str, list[tuple[Case, Action]]] = {
               actions=(Throttle(1.0), Throttle(2.0))), Throttle(4.0)),
     ],
     "siblings alike": [
-        (case(*beside(DOWN, 9), siblings=many(50)), Break("connectionerror", 5.0)),
-        (case(*beside(DIES, 2), siblings=many(5)), Break("valueerror", 5.0)),
-        (case(*beside(exited(failed(message="m1"), deliveries=2), 9)), Break("valueerror", 5.0)),
-        (case(*beside(CRASH, 9), CRASH, CRASH, actions=(Break("valueerror", 5.0),) * 2), Break("valueerror", 20.0)),
+        (case(*beside(DOWN, 9), siblings=many(50)), Break(REFUSED, 5.0)),
+        (case(*beside(DIES, 2), siblings=many(5)), Break(BUG, 5.0)),
+        (case(*beside(exited(failed(message="m1"), deliveries=2), 9)), Break(BUG, 5.0)),
+        (case(*beside(CRASH, 9), CRASH, CRASH, actions=(Break(BUG, 5.0),) * 2), Break(BUG, 20.0)),
     ],
     "poison message": [
         (case(exited(failed(message="m1"), deliveries=2)), SetAside("m1", 1.0)),
@@ -107,7 +109,7 @@ ANSWERS: dict[str, list[tuple[Case, Action]]] = {
         (case(exited(failed("ConnectionError", message="m1"), deliveries=2)), SetAside("m1", 1.0)),
         (
             case(*beside(CRASH, 9), *[exited(failed(message="m1"), deliveries=n) for n in (1, 2, 3)],
-                 actions=(Break("valueerror", 5.0),) * 3),
+                 actions=(Break(BUG, 5.0),) * 3),
             SetAside("m1", 8.0),
         ),
     ],
@@ -128,8 +130,8 @@ ANSWERS: dict[str, list[tuple[Case, Action]]] = {
         )
     ],
     "outside again": [
-        (case(*[DOWN] * 4), Break("connectionerror", 5.0)),
-        (case(*[DOWN] * 7, actions=(*[Restart()] * 3, *[Break("it", 5.0)] * 3)), Break("connectionerror", 40.0)),
+        (case(*[DOWN] * 4), Break(REFUSED, 5.0)),
+        (case(*[DOWN] * 7, actions=(*[Restart()] * 3, *[Break("it", 5.0)] * 3)), Break(REFUSED, 40.0)),
         (case(*[DOWN] * 4, spec=evolve(SPEC, uses=("api", "db"))), Break("api", 5.0)),
     ],
     "outside": [
