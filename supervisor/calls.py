@@ -11,8 +11,9 @@ import trio
 from treewarden.agents.core.exit import Exit, Stopped
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.said import check_text
 from treewarden.agents.core.values import frozen
-from treewarden.agents.errors import SupervisorGone
+from treewarden.agents.errors import ConfigurationError, SupervisorGone
 
 from .core.spec import Spec, SupervisorSpec
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .reload import Changes
     from .supervisor import Supervisor
 
-__all__ = ["Call", "ChildView", "Counts", "Started", "SupervisorRef"]
+__all__ = ["Call", "ChildView", "Counts", "Started", "SupervisorRef", "must_be_text"]
 
 
 @frozen
@@ -144,6 +145,7 @@ class SupervisorRef:
         Raises `NotFound`, `CheckpointRefused`, `UnknownKind`, `CommitFailed`, and `StartFailed` for one that does not
         start with the state that it has now.
         """
+        must_be_text("by", by)
         return await self._call("roll_back", (id, to, by))
 
     async def perform(self, id: str, name: str, by: str = "operator") -> ActionPerformed:
@@ -151,6 +153,7 @@ class SupervisorRef:
 
         Cancelled: it goes on. Raises `NotFound` for a child that there is not, `NoSuchAction`.
         """
+        must_be_text("by", by)
         running: UnderWay = await self._call("perform", (id, name, by))
         return await running.wait()
 
@@ -254,3 +257,12 @@ class SupervisorRef:
         call = Call(what, argument)
         self._running().post(call)
         return await call.wait()
+
+
+def must_be_text(name: str, value: object) -> None:
+    """Raise `ConfigurationError` unless this is a text that an event can hold: one with anything else in its place is
+    written, and can never be read again."""
+    try:
+        check_text(name, value)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None

@@ -15,6 +15,7 @@ from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import ConfigurationError, NoSuchSlot
 from treewarden.agents.ref import Ref
+from treewarden.supervisor.calls import must_be_text
 from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.checkpoint import Checkpoint, Search
 from treewarden.supervisor.core.event import ActionPerformed, Event, SignalNoted, TreeReloaded
@@ -102,9 +103,10 @@ class Tree:
         """Say that the code at `path`, or of everything below it, has changed: failures after that are seen in its
         light. A reload says so by itself of what it changed, and opening a tree of its whole blueprint.
 
-        Raises `NoSuchSlot`.
+        Raises `NoSuchSlot`, and `ConfigurationError` for what is no path or no text.
         """
-        subject = Path.parse(path)
+        subject = _path(path)
+        must_be_text("version", version)
         if subject != ROOT:
             self._supervisor_of(subject)
         self._common.deployed[subject] = self._common.clock.now()
@@ -113,6 +115,7 @@ class Tree:
     def resume(self, path: str, by: str = "operator") -> None:
         """A person has decided: a held slot may start again."""
         subject = _path(path)
+        must_be_text("by", by)
         signal = OperatorAsked(path=subject, at=self._common.clock.now(), what="resume", by=by)
         self._supervisor_of(subject).post(signal)
 
@@ -254,7 +257,7 @@ class Tree:
         hand cannot read it, `CommitFailed`: nothing has changed then, though the agent may have been started anew;
         `StartFailed` if it does not start with that state; `SupervisorGone`. Cancelled: it is carried out all the same.
         """
-        subject = Path.parse(path)
+        subject = _path(path)
         self._supervisor_of(subject)
         return await self.supervisor(subject.parent).roll_back(subject.name, to, by)
 
@@ -288,6 +291,7 @@ class Tree:
             retention = EventRetention(last=last, within=within, past_checkpoints=past_checkpoints)
         except ValueError as error:
             raise ConfigurationError(str(error)) from None
+        must_be_text("by", by)
         pruning = self._pruning()
         if dry_run:
             return evolve(await pruning.plan(retention), dry=True)
@@ -319,6 +323,7 @@ class Tree:
 
     def stop(self, reason: str = "shutdown") -> None:
         """Begin to stop in order: handle what is in hand, keep the state, stop the children in reverse order."""
+        must_be_text("reason", reason)
         if not self._root.asked:
             self._root.asked = True
             self._root.supervisor.order_stop(reason, drain=True)
