@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,7 @@ __all__ = [
     "ask_alone",
     "ask_at_a_rate",
     "ask_many",
+    "at_a_rate",
     "bytes_each",
     "chain",
     "floor",
@@ -237,21 +239,50 @@ def ask_at_a_rate(agents: int, share: float) -> Callable[[Path, int, float], Awa
             refs = [running.ref(f"k{number}") for number in range(agents)]
             await together([lambda ref=ref: _ask(ref) for ref in refs])
             watch, chance = Watch(), random.Random(0)
-            gap = ASKERS / (share * floor)
-            begin = trio.current_time() + 0.01
 
-            async def asker(number: int) -> None:
-                for turn in range(size // ASKERS):
-                    due = begin + gap * (turn + number / ASKERS)
-                    await trio.sleep_until(due)
-                    await refs[chance.randrange(agents)].ask(Put(TEXT), within=60)
-                    watch.times.append(trio.current_time() - due)
+            async def ask() -> None:
+                await refs[chance.randrange(agents)].ask(Put(TEXT), within=60)
 
             async with watch.looking():
-                await together([lambda number=number: asker(number) for number in range(ASKERS)])
+                await at_a_rate(ask, share * floor, size, watch.times)
             return watch.figures(size // ASKERS * ASKERS, 0, of=watch.p99)
 
     return case
+
+
+async def at_a_rate(work: Callable[[], Awaitable[None]], rate: float, size: int, times: list[float]) -> None:
+    """`size` times `work`, due `rate` times a second, in turn by as many tasks as there are `ASKERS`.
+
+    Into `times` goes how long after it was due each was done. One task wakes whoever is due, and who is late does not
+    sleep: with a timer for each of them a third of the loop's time would go to the question what time it is.
+    """
+    begin, count = trio.current_time() + 0.01, size // ASKERS * ASKERS
+    asleep: dict[int, trio.lowlevel.Task] = {}
+
+    def due(turn: int) -> float:
+        return begin + turn / rate
+
+    def abort(turn: int, _: object) -> trio.lowlevel.Abort:
+        del asleep[turn]
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    async def asker(number: int) -> None:
+        for turn in range(number, count, ASKERS):
+            if due(turn) > trio.current_time():
+                asleep[turn] = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(partial(abort, turn))
+            await work()
+            times.append(trio.current_time() - due(turn))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(ASKERS):
+            nursery.start_soon(asker, number)
+        for turn in range(count):
+            if due(turn) > trio.current_time():
+                await trio.sleep_until(due(turn))
+            sleeper = asleep.pop(turn, None)
+            if sleeper is not None:
+                trio.lowlevel.reschedule(sleeper)
 
 
 async def _ask(ref: Ref) -> None:

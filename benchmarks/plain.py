@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import trio
-from durable import ASKERS, TEXT, Watch, together
+from durable import TEXT, Watch, at_a_rate
 
 __all__ = ["PlainStore", "plain_at_a_rate"]
 
@@ -60,18 +60,12 @@ async def plain_at_a_rate(file: Path, rows: int, rate: float, size: int) -> floa
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, body TEXT)")
         store, watch, chance = PlainStore(connection), Watch(), random.Random(0)
-        gap = ASKERS / rate
-        begin = trio.current_time() + 0.01
 
-        async def asker(number: int) -> None:
-            for turn in range(size // ASKERS):
-                due = begin + gap * (turn + number / ASKERS)
-                await trio.sleep_until(due)
-                await store.put(chance.randrange(rows))
-                watch.times.append(trio.current_time() - due)
+        async def put() -> None:
+            await store.put(chance.randrange(rows))
 
         async with watch.looking(), trio.open_nursery() as nursery:
             nursery.start_soon(store.run)
-            await together([lambda number=number: asker(number) for number in range(ASKERS)])
+            await at_a_rate(put, rate, size, watch.times)
             nursery.cancel_scope.cancel()
         return watch.p99
