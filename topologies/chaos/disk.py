@@ -25,7 +25,7 @@ _ERRORS: Final = {
 }
 
 
-_OF_FILES: Final = ("PRAGMA journal_mode = ", "PRAGMA synchronous = ", "PRAGMA wal_checkpoint")
+_OF_FILES: Final = ("PRAGMA journal_mode = ", "PRAGMA synchronous = ", "PRAGMA wal_")
 """What is said of files, and means nothing in memory."""
 
 

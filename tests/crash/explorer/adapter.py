@@ -93,6 +93,8 @@ class Connection:
         return self._inner.in_transaction
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+        if sql.startswith("PRAGMA wal_autocheckpoint"):
+            return Rows([], 0)  # `Database` says how soon: thousands of pages would be more than a workload writes
         try:
             before = self._inner.total_changes()
             rows = self._inner.execute(sql, parameters).fetchall()

@@ -74,6 +74,25 @@ async def test_extra_comes_before_the_write_ahead_log(file: pathlib.Path) -> Non
     assert pragmas == ["PRAGMA synchronous = EXTRA", "PRAGMA journal_mode = WAL"]
 
 
+async def test_the_log_is_copied_into_the_file_after_four_thousand_pages(file: pathlib.Path) -> None:
+    """Each copy holds up whoever commits; SQLite's own thousand would have come after the first five of these."""
+
+    async def commit(times: int) -> None:
+        for _ in range(times):
+            facts = [Recorded(path=DESK, kind="long", facts={"text": "x" * 40_000}) for _ in range(20)]
+            await journal.commit(Commit(events=tuple((WALL, each) for each in facts)))
+
+    def size() -> int:
+        return file.stat().st_size
+
+    async with on_disk(file) as journal:
+        before = size()
+        await commit(18)
+        assert size() == before
+        await commit(6)
+        assert size() > before + 18 * 20 * 40_000
+
+
 async def test_what_gathers_during_a_sync_is_the_next_transaction(file: pathlib.Path) -> None:
     gate, traced, told = Gate(), Traced(), Told()
     async with on_disk(file, run_sync=gate.run_sync, connect=traced.connect) as journal:
