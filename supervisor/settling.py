@@ -240,11 +240,15 @@ class SlotStore:
     def _commit(self, done: Settled) -> Commit:
         """Raises what the codec raises; then nothing has changed."""
         wall = self._common.clock.wall()
-        events: list[tuple[float, Event]] = [(wall, recorded(self.path, fact, self._common)) for fact in done.events]
+        events = tuple([(wall, recorded(self.path, fact, self._common)) for fact in done.events])
         accepted = tuple(
-            message.target.store.row_for(message.envelope)
-            for message in done.outgoing
-            if message.target.durable and message.envelope.reply is None and isinstance(message.target.store, SlotStore)
+            [
+                message.target.store.row_for(message.envelope)
+                for message in done.outgoing
+                if message.target.durable
+                and message.envelope.reply is None
+                and isinstance(message.target.store, SlotStore)
+            ]
         )
         settles = self.settles + 1
         states: tuple[StateRow, ...] = ()
@@ -259,12 +263,12 @@ class SlotStore:
         if states and (done.checkpoint is not None or self.retention.is_due(settles)):
             label = done.checkpoint or Label()
             checkpoints = (self.checkpoint_row(self._common.next_row(), states[0], label, wall),)
-            events += self.told_of(checkpoints[0].number, checkpoints[0].label, wall)
+            events += tuple(self.told_of(checkpoints[0].number, checkpoints[0].label, wall))
         self.settles = settles
         envelope = done.envelope
         return Commit(
             by=self.path,
-            events=tuple(events),
+            events=events,
             states=states,
             checkpoints=checkpoints,
             prunes=(self.prune(wall),) if checkpoints else (),
@@ -272,7 +276,7 @@ class SlotStore:
             acked=(envelope.row,) if envelope is not None and envelope.row is not None else (),
             replies=replies,
             forget_replies=asked,
-            timers=tuple(TimerRow(self.path, due.name, due.at) for due in done.timers),
+            timers=tuple([TimerRow(self.path, due.name, due.at) for due in done.timers]),
         )
 
     def checkpoint_row(self, number: int, state: StateRow, label: Label, wall: float) -> CheckpointRow:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
-from attrs import evolve, field
+from attrs import field
 
 from treewarden.agents.core.values import define, frozen
 from treewarden.agents.errors import CommitFailed
@@ -163,6 +163,12 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
         for state in commit.states:
             path = str(state.path)
             batch.states[path] = stored_state(path, state, short(state.body, state.large), seq, epoch)
+        if not (
+            commit.accepted or commit.acked or commit.returned or commit.dead or commit.revived or commit.replies
+            or commit.forget_replies or commit.timers or commit.answers
+        ):  # fmt: skip
+            heads.append(seq)  # as with most answers to asks: to find nine times that there is nothing takes longer
+            continue
         for row in commit.accepted:
             last_row = max(last_row, row.row)
             if row.row in touched:
@@ -206,7 +212,7 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
             batch.timers[path, timer.name] = (path, timer.name, at, epoch, checksum(path, timer.name, at))
         batch.answers.extend((answer.state, answer.text, epoch, answer.id) for answer in commit.answers)
         heads.append(seq)
-    batch.after = evolve(mark, seq=seq, hash=prev, commits=mark.commits + 1, last_row=last_row)
+    batch.after = Mark(seq, prev, mark.commits + 1, last_row)
     return batch
 
 
