@@ -19,7 +19,6 @@ from treewarden.agents.errors import Ignore
 
 from .acting import Acting, Rest, wait_for
 from .address import share_queue, take_address
-from .answers import answer, start_dynamic
 from .at_need import AtNeed
 from .calls import Call
 from .child import NOT_STARTED, Child, Parent
@@ -246,6 +245,8 @@ class Supervisor(AtNeed):
         elif self.exit is not None and isinstance(item, Call):
             item.refuse(self.path, self.exit)
         elif loop is not None and isinstance(item, Call) and item.what == "start_dynamic":
+            from .answers import start_dynamic
+
             self._answering = item
             self._handle_at_once(loop, start_dynamic, self, item)
         else:
@@ -331,6 +332,8 @@ class Supervisor(AtNeed):
                     return await wait_for(self.acting.decide(child, item))
                 return None
             case Call():
+                from .answers import answer  # with the first call
+
                 self._answering = item
                 await answer(self, item)
                 self._answering = None

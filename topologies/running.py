@@ -26,13 +26,14 @@ from treewarden.supervisor.supervisor import Supervisor
 from .core.blueprint import Blueprint
 from .errors import checked
 from .root import Root
-from .slot_status import SlotStatus, statuses
 
 if TYPE_CHECKING:
     from treewarden.supervisor.calls import SupervisorRef
     from treewarden.supervisor.core.diff import Change
     from treewarden.supervisor.draining import Drained
     from treewarden.supervisor.pruning import CutPlan, Pruning
+
+    from .slot_status import SlotStatus
 
 __all__ = ["Tree"]
 
@@ -351,6 +352,8 @@ class Tree:
 
     def snapshot(self) -> tuple[SlotStatus, ...]:
         """Every slot, supervisors before what is below them, children in start order."""
+        from .slot_status import statuses
+
         return tuple(statuses(self._root.supervisor, 0))
 
     @property

@@ -109,8 +109,9 @@ def is_open_ended(event: type[Event]) -> bool:
 def _writer(event: type[Event]) -> tuple[str, int, Writer]:
     if EVENTS.get(event.__name__) is not event:
         raise TypeError(f"{event.__name__} is not an event of the journal")
-    names = tuple(attribute.name for attribute in attrs.fields(event) if attribute.init)
+    # By what is written and not by `attrs.fields`, for which attrs would have to make all of the class (see `values`).
     notes = {name: note for base in reversed(event.__mro__) for name, note in get_annotations(base).items()}
+    names = tuple(name for name, note in notes.items() if not note.startswith("ClassVar"))
     others = tuple(name for name in names if notes[name] not in _AS_THEY_ARE)
 
     def write(value: Event) -> dict[str, Any]:

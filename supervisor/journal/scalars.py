@@ -13,8 +13,6 @@ from datetime import date, datetime, time, timedelta
 from math import inf
 from typing import Any, Final, TypeAlias
 
-from attrs import evolve
-
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 
@@ -81,13 +79,13 @@ def mismatch(name: str, value: object) -> Mismatch:
     return Mismatch(f"{shown if len(shown) <= 80 else shown[:77] + '...'} ({type(value).__name__}) is not {name}")
 
 
-def _same(kind: type, *, text: bool = False) -> Shape:
+def _same(kind: type, encode: Encode | None = None, *, text: bool = False) -> Shape:
     def same(value: Any) -> Any:
         if type(value) is kind:
             return value
         raise mismatch(kind.__name__, value)
 
-    return Shape(kind.__name__, (kind,), same, same, bare=True, text=text)
+    return Shape(kind.__name__, (kind,), encode or same, same, bare=True, text=text)
 
 
 def storable(text: str) -> str:
@@ -185,8 +183,8 @@ def _decode_timedelta(data: Any) -> timedelta:
 NONE: Final = Shape("None", (type(None),), _none, _none, bare=True)
 SCALARS: Final[dict[type, Shape]] = {
     bool: _same(bool),
-    int: evolve(_same(int), encode=encode_int),
-    str: evolve(_same(str, text=True), encode=_encode_str),
+    int: _same(int, encode_int),
+    str: _same(str, _encode_str, text=True),
     float: Shape("float", (float,), _encode_float, _decode_float, bare=True),
     bytes: as_text(
         bytes,

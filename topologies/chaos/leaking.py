@@ -8,7 +8,8 @@ import trio
 
 from treewarden.agents.errors import TreewardenError
 
-from ..running import SlotStatus, Tree
+from ..running import Tree
+from ..slot_status import SlotStatus
 
 if TYPE_CHECKING:
     from .world import World
