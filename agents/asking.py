@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from trio.lowlevel import Abort, Task, reschedule
 
-from .core.message import Envelope, asks_itself
+from .core.message import Envelope, Reply, asks_itself
 from .core.path import Path
 from .errors import AskCycle, AskTimeout
 from .slot import Slot
@@ -14,7 +14,7 @@ from .wake import WAKE
 
 _ANSWERED: Final = Envelope(None)
 
-__all__ = ["Answer", "crowd", "no_room", "refuse_cycle"]
+__all__ = ["Answer", "answer_of", "askers_of", "crowd", "no_room", "refuse_cycle"]
 
 
 class Answer:
@@ -79,31 +79,95 @@ class Answer:
         return Abort.SUCCEEDED
 
 
+def askers_of(slot: Slot, now: float) -> tuple[Path, ...]:
+    """Who waits for the message that `slot` has in hand, directly or through others, and still does; `slot` last.
+
+    Whoever has given up, or was ended, waits for nobody: to ask it closes no cycle.
+    """
+    waiting = [slot.path]
+    busy = slot.busy
+    while type(busy) is Envelope and (busy.deadline is None or busy.deadline > now):
+        answer = answer_of(busy.reply)
+        if answer is None:
+            return (*busy.askers, *waiting)
+        if answer.asking is None or answer.asking.path in waiting:
+            break
+        waiting.insert(0, answer.asking.path)
+        busy = answer.asking.busy
+    return tuple(waiting)
+
+
+def answer_of(reply: Reply | None) -> Answer | None:
+    """Where the asker of a message waits, if that is known."""
+    waiting = getattr(reply, "__self__", None)
+    return waiting if isinstance(waiting, Answer) else None
+
+
 def refuse_cycle(target: Slot, asking: Slot, askers: tuple[Path, ...]) -> None:
     """Raise `AskCycle` if `asking` would wait for itself: because `target` waits for it through the chain of this
     message's askers, or through asks that have nothing to do with this message."""
     cycle = asks_itself(target.path, askers) or _way(target, asking)
     if cycle is not None:
         text = f"asking would wait for itself: {' asks '.join(cycle)}; tell instead of ask somewhere along this cycle"
-    elif target.workers and _is_stuck(target, asking, set()):
+    elif (pool := _stuck_pool(target, asking)) is not None:
+        through = "" if pool is target else f", which waits for {pool.path}"
         text = (
-            f"asking would wait for itself: {asking.path} asks {target.path}, and each of its {len(target.workers)} "
-            "workers waits for a reply that only they could give; tell instead of ask, or ask another pool"
+            f"asking would wait for itself: {asking.path} asks {target.path}{through}, and each of its "
+            f"{len(pool.workers)} workers waits for a reply that only they could give; tell instead of ask, or ask "
+            "another pool"
         )
     else:
         return
     raise AskCycle(text, path=target.path, retry_safe=True)
 
 
-def _is_stuck(slot: Slot, asking: Slot, seen: set[Path]) -> bool:
-    """Whether `slot` cannot reply before `asking` goes on, which waits for it: every one of its workers is stuck, or
-    somebody whom it is asking is. Who has been `seen` is on the way here, and waits for itself."""
-    if slot is asking or slot.path in seen:
-        return True
-    seen = {*seen, slot.path}
-    if slot.workers:
-        return all(_is_stuck(each, asking, seen) for each in slot.workers)
-    return any(_is_stuck(each, asking, seen) for each in slot.waiting_on or ())
+def _asked_by(slot: Slot) -> list[Slot]:
+    """Who has to reply before `slot` goes on: of a pool the worker that has the message in hand, once one has."""
+    asked: list[Slot] = []
+    for each in slot.waiting_on or ():
+        workers = each.workers
+        holding = [worker for worker in workers if _asker_of(worker.busy) is slot] if workers else []
+        asked += [worker for worker in holding if worker not in asked]
+        if len(holding) < (slot.waiting_on or []).count(each):
+            asked.append(each)
+    return asked
+
+
+def _asker_of(busy: object) -> Slot | None:
+    """Whose handler waits for the reply to a message in hand."""
+    answer = answer_of(busy.reply) if type(busy) is Envelope else None
+    return None if answer is None else answer.asking
+
+
+def _stuck_pool(target: Slot, asking: Slot) -> Slot | None:
+    """A pool because of which `target` cannot reply before `asking` goes on: each of its workers waits for a reply that
+    needs `asking`, or this pool. None if there is none, or if `target` can.
+
+    Who can reply is worked out from those that wait for nobody: a pool can if one of its workers can, whoever else
+    asks if all can that it asks.
+    """
+    reached, ahead, asked = {target.path: target}, [target], dict[Path, list[Slot]]()
+    while ahead:
+        slot = ahead.pop()
+        asked[slot.path] = _asked_by(slot)
+        for each in (*slot.workers, *asked[slot.path]):
+            if each.path not in reached:
+                reached[each.path] = each
+                ahead.append(each)
+    pools = [slot for slot in reached.values() if slot.workers]
+    able, before = set[Path](), -1
+    while pools and len(able) > before:
+        before = len(able)
+        for path, slot in reached.items():
+            if slot is not asking and (
+                any(each.path in able for each in slot.workers)
+                if slot.workers
+                else all(each.path in able for each in asked[path])
+            ):
+                able.add(path)
+    if target.path in able:
+        return None
+    return next((pool for pool in pools if pool.path not in able), None)
 
 
 def _way(target: Slot, asking: Slot) -> tuple[Path, ...] | None:
@@ -112,7 +176,7 @@ def _way(target: Slot, asking: Slot) -> tuple[Path, ...] | None:
     here = [target]
     while here:
         slot = here.pop()
-        for asked in slot.waiting_on or ():
+        for asked in _asked_by(slot):
             if asked is asking:
                 way = [asking.path]
                 while slot is not asking:

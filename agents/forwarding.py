@@ -6,7 +6,7 @@ from typing import Any
 
 import trio
 
-from .asking import Answer, no_room, refuse_cycle
+from .asking import answer_of, askers_of, no_room, refuse_cycle
 from .core.message import Envelope, Reply, asks_itself
 from .errors import AgentStopped, AskCycle, ConfigurationError
 from .ports import Outgoing
@@ -83,23 +83,17 @@ class _Handed:
             text = f"{slot.path}: the slot ended before the ask that was handed on to it arrived"
             self._reply(None, AgentStopped(text, path=slot.path, retry_safe=False))  # whoever handed it on has settled
             return
-        answer = _answer(self._reply)
+        answer = answer_of(self._reply)
         if answer is not None:
             answer.move_to(slot, self._envelope)
         slot.fill(self._envelope, self._envelope.priority)
 
 
-def _answer(reply: Reply | None) -> Answer | None:
-    """Where the asker of a message waits, if that is known."""
-    waiting = getattr(reply, "__self__", None)
-    return waiting if isinstance(waiting, Answer) else None
-
-
 def _refuse_cycle(slot: Slot, asked: Envelope) -> None:
     """Raise `AskCycle` if the asker would wait for itself once `slot` is to answer."""
-    answer = _answer(asked.reply)
+    answer = answer_of(asked.reply)
     if answer is not None and answer.asking is not None:
-        refuse_cycle(slot, answer.asking, asked.askers)
+        refuse_cycle(slot, answer.asking, askers_of(answer.asking, trio.current_time()))
         return
     cycle = asks_itself(slot.path, asked.askers)
     if cycle is not None:

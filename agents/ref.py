@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import trio
 from trio.lowlevel import checkpoint_if_cancelled, current_task, reschedule, wait_task_rescheduled
 
-from .asking import Answer, crowd, no_room, refuse_cycle
+from .asking import Answer, askers_of, crowd, no_room, refuse_cycle
 from .audience import Audience, Receivers
 from .core.durability import Overflow
 from .core.message import Envelope, Priority, Request
@@ -391,5 +391,5 @@ async def _prepare(envelope: Envelope, slot: Slot, turn: Turn) -> None:
             raise ended_by(turn)
         if turn.message and slot.durable and slot.store is not None:
             envelope.id = turn.step(f"{slot.path}:{slot.store.name_of(envelope.body)}")
-    envelope.askers = turn.askers(trio.current_time())
+    envelope.askers = askers_of(asking, trio.current_time())
     refuse_cycle(slot, asking, envelope.askers)

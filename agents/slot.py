@@ -180,13 +180,6 @@ class Turn:
         busy = self.slot.busy
         return busy.id if type(busy) is Envelope and not self.beside else ""
 
-    def askers(self, now: float) -> tuple[Path, ...]:
-        """Who waits for the message in hand, and this slot last."""
-        busy = self.slot.busy
-        if type(busy) is Envelope and (busy.deadline is None or busy.deadline > now):
-            return (*busy.askers, self.slot.path)
-        return (self.slot.path,)
-
     def step(self, name: str) -> MessageId:
         """The id of the next ask called `name`: the same one, when the message in hand is handled again."""
         if self.asked is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from functools import partial
 from typing import Any
 
 import pytest
@@ -272,3 +273,34 @@ async def test_an_ask_leaves_nothing_for_the_collector(autojump_clock: MockClock
         finally:
             gc.enable()
         assert len(left) <= 1  # the one that is used again for whoever asks an idle agent
+
+
+@frozen
+class Impatient(Request[str]):
+    """Ask the first of `route`, wait for the reply for a second, and stay busy."""
+
+    route: tuple[str, ...]
+
+
+class Hasty(Walker):
+    @handles
+    async def hasty(self, message: Impatient) -> str:
+        with trio.move_on_after(1):
+            await self.ref(message.route[0]).ask(Visit(message.route[1:], message.route[0], 1000), within=1000)
+        await trio.sleep(5)
+        return "went on"
+
+
+async def test_whoever_has_given_up_waits_for_nobody(autojump_clock: MockClock) -> None:
+    """To ask it takes until it has time; that is no cycle."""
+    gates = {"b": Gate(shut=True)}
+    hasty, patient = (kept(each, VOLATILE, id=id, args={"gates": gates}) for each, id in ((Hasty, "a"), (Walker, "b")))
+    async with opened(hasty, patient) as running, trio.open_nursery() as nursery:
+        nursery.start_soon(partial(running.ref("a").ask, Impatient(("/b", "/a")), within=1000))
+        await trio.sleep(2)
+        gates["b"].open()
+        await trio.sleep(10)
+        (walker,) = [slot_of(running, "b").agent]
+        assert isinstance(walker, Walker)
+        assert walker.errors == []
+        assert trio.current_time() == 12

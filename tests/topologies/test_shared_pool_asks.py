@@ -88,3 +88,34 @@ async def test_the_last_one_of_all_that_ask_is_refused_and_the_others_get_their_
         assert trio.current_time() == 3
     assert said[1:] == ["there", "there"]
     assert "each of its 3 workers waits" in said[0]
+
+
+async def test_two_pools_that_wait_for_each_other_are_a_cycle_though_one_worker_is_free(
+    durability: Any, autojump_clock: MockClock
+) -> None:
+    """It could answer anything but what the other one of its pool has in hand."""
+    mailbox = MailboxSpec(durability=durability)
+    walker = child(Walker, id="walker", mailbox=mailbox)
+    pools = [pool(walker, size=2, route="shared", id="left"), pool(walker, size=1, route="shared", id="right")]
+    async with open_tree(tree(*pools)) as running:
+        said = await running.ref("right").ask(Visit(("/left", "/right")), within=1000)
+        assert trio.current_time() == 0
+        assert "left/0 asks right, and each of its 1 workers waits" in said
+
+
+async def test_an_agent_is_stuck_with_the_pool_that_it_asks(durability: Any, autojump_clock: MockClock) -> None:
+    said: list[str] = []
+
+    async with open_tree(shape(2, durability)) as running:
+
+        async def ask(place: str, route: tuple[str, ...], after: float) -> None:
+            said.append(await running.ref(place).ask(Visit(route, after), within=1000))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, "pool", ("/beside",), 3)
+            nursery.start_soon(ask, "pool", ("/beside",), 4)
+            await wait_all_tasks_blocked()
+            nursery.start_soon(ask, "beside", ("/pool",), 1)
+        assert trio.current_time() == 4
+    (refused,) = [text for text in said if "asking" in text]
+    assert "asks beside, which waits for pool, and each of its 2 workers waits" in refused
