@@ -54,7 +54,8 @@ class Bounded(Lanes):
         return not _is_ask(item) and any(like(waiting) for waiting in self.of_priority(priority))
 
     def _merge(self, item: object, priority: int) -> bool:
-        """Replace the first waiting message of the same kind and priority. False: there is none."""
+        """Replace the last waiting message of the same kind and priority, so that none overtakes an older one of it.
+        False: there is none."""
         if _is_ask(item):
             return False
         victim = self.replace(priority, _like(item), item)

@@ -54,7 +54,8 @@ class Overflow(StrEnum):
     DROP_NEWEST = "drop_newest"
     """The new message becomes a dead letter; an ask gets `MailboxFull`."""
     COALESCE = "coalesce"
-    """A waiting message of the same type is replaced by the new one, at its place; else as `wait`."""
+    """The last waiting message of the same type and priority is replaced by the new one, at its place; else as `wait`.
+    So the messages of one type are handled in their order, and may come before older ones of another."""
     REFUSE = "refuse"
     """`MailboxFull` at once, for `tell` too."""
 

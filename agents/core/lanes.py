@@ -128,18 +128,18 @@ class Lanes:
         return found
 
     def replace(self, priority: int, wanted: Callable[[object], bool], item: object) -> object | None:
-        """Put `item` at the place of the first message of its priority that is `wanted`; returns that one, or None."""
+        """Put `item` at the place of the last message of its priority that is `wanted`; returns that one, or None."""
         if priority == Priority.NORMAL:
             self._turn_over()
-            for place in range(len(self.next_ones) - 1, -1, -1):
-                victim = self.next_ones[place]
+            for place, victim in enumerate(self.next_ones):
                 if wanted(victim):
                     self.next_ones[place] = item
                     return victim
             return None
         lane = self._high if priority < Priority.NORMAL else self._low
-        for place, (arrived, victim) in enumerate(lane or ()):
-            if lane is not None and wanted(victim):
+        for place in range(len(lane or ()) - 1, -1, -1):
+            if lane is not None and wanted(lane[place][1]):
+                arrived, victim = lane[place]
                 lane[place] = (arrived, item)
                 return victim
         return None

@@ -66,10 +66,10 @@ class Model:
         return None
 
     def like(self, item: object, priority: int) -> int | None:
-        """The place of the first waiting tell of its kind and priority."""
+        """The place of the last waiting tell of its kind and priority."""
         if is_ask(item):
             return None
-        for place, waiting in enumerate(self.lanes[priority]):
+        for place, waiting in reversed(list(enumerate(self.lanes[priority]))):
             if not is_ask(waiting) and type(body(waiting)) is type(body(item)):
                 return place
         return None
