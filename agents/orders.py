@@ -10,7 +10,7 @@ import trio
 
 from .core.values import frozen
 
-__all__ = ["Begun", "BodyEnded", "CheckpointDue", "Raised", "RunAgain", "StopAsked", "StopOrder"]
+__all__ = ["Begun", "BodyEnded", "CheckpointDue", "Killed", "Raised", "RunAgain", "StopAsked", "StopOrder"]
 
 
 @frozen
@@ -19,6 +19,11 @@ class StopOrder:
 
     reason: str = "shutdown"
     drain: bool = False
+
+
+@frozen
+class Killed:
+    """Control: it is cancelled, and is to notice before it begins anything else."""
 
 
 @frozen

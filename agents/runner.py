@@ -8,7 +8,7 @@ from types import CoroutineType
 from typing import Any, Final, TypeVar, cast
 
 import trio
-from trio.lowlevel import current_task, wait_task_rescheduled
+from trio.lowlevel import checkpoint, current_task, wait_task_rescheduled
 
 from .agent import overrides
 from .core.exit import Exit, Failed, Finished, Stopped, alone, describe, failed_by
@@ -17,7 +17,7 @@ from .errors import Stop
 from .handling import bear, call, finish, handle, unwrap
 from .life import Life, Tick
 from .mailbox import Leave
-from .orders import Begun, BodyEnded, CheckpointDue, Raised, RunAgain, StopAsked, StopOrder
+from .orders import Begun, BodyEnded, CheckpointDue, Killed, Raised, RunAgain, StopAsked, StopOrder
 from .serving import serve
 from .settle import keep, rate_limit_of, settle_beside, throttle
 from .slice import LOOK_EVERY, Slice
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 _SETTLES_IN_FLIGHT: Final = 256
 _BETWEEN_LOOKS: Final = range(LOOK_EVERY)
-_ORDERS: Final = frozenset({StopOrder, BodyEnded, StopAsked, CheckpointDue, RunAgain, Raised, Begun})
+_ORDERS: Final = frozenset({StopOrder, BodyEnded, StopAsked, CheckpointDue, RunAgain, Raised, Begun, Killed})
 
 
 async def start_agent(life: Life) -> Any:
@@ -128,7 +128,7 @@ async def handle_messages(life: Life) -> Exit | None:
     if light and type(agent).plain and handlers is type(agent).handlers:  # otherwise they are timed
         slot.serve = serve
     arrived, next_ones, alone = slot.arrived, slot.next_ones, slot.mail is slot
-    share = Slice(life.rounds)
+    share = life.rounds.slice()
     while True:
         for _ in _BETWEEN_LOOKS:
             if not slot.simple or not alone:
@@ -168,7 +168,8 @@ async def handle_messages(life: Life) -> Exit | None:
                         if not bear(life, item, error):
                             if not life.cancellable:
                                 _leave_out(error)
-                                del leave, share  # the frame of the handler leads to this one, and is kept
+                                share.leave()
+                                del leave  # the frame of the handler leads to this one, and is kept
                                 return failed(life, error)
                             raise
                     else:
@@ -212,6 +213,9 @@ async def handle_messages(life: Life) -> Exit | None:
                     await _stay(life)
             except Stop as stop:
                 return _in_order(stop.reason)
+            except Exception:
+                share.leave()
+                raise
         else:
             if share.is_over():
                 await share.give_way()
@@ -255,6 +259,8 @@ async def _obey(life: Life, order: object) -> Exit | None:
             body.set()
         case Raised(error):
             raise error
+        case Killed():
+            await checkpoint()
         case Begun(rest):
             life.begun = None
             await rest

@@ -24,7 +24,7 @@ class Rounds:
     A round is over when an agent comes to its turn again that has had one. As many as there were in it share the next.
     """
 
-    __slots__ = ("length", "now", "number", "spent", "turns")
+    __slots__ = ("left", "length", "now", "number", "spent", "turns")
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
@@ -35,6 +35,14 @@ class Rounds:
         """Seconds that they have taken."""
         self.length = _LONGEST
         """Seconds that a slice of this round may take."""
+        self.left: Slice | None = None
+        """What is left of the slice of a life that a handler has just ended: the next one that begins goes on with it,
+        for it may begin in the same task, without a turn of anybody else in between."""
+
+    def slice(self) -> Slice:
+        """For a loop that begins."""
+        left, self.left = self.left, None
+        return left if left is not None else Slice(self)
 
     def begin(self) -> None:
         """The next round."""
@@ -68,6 +76,11 @@ class Slice:
             return rounds.spent > _ROUND  # many woke at once, and those before it have used this round up
         self._looks += 1
         return now - self._began > rounds.length or self._looks * LOOK_EVERY >= _MOST_MESSAGES
+
+    def leave(self) -> None:
+        """Its life ends, and the time that it has taken counts."""
+        if not self.rested:
+            self._rounds.left = self
 
     async def give_way(self) -> None:
         """Let the others run, and begin the next slice. A checkpoint."""

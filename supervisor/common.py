@@ -6,6 +6,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
@@ -109,6 +110,8 @@ class Common:
     """The class of the agents that a function makes."""
     codecs: dict[object, Codec] = field(factory=dict[object, "Codec"])
     relay: Relay = field(factory=Relay)
+    context: Context = field(factory=copy_context)
+    """With the variables of whoever opened the tree: each agent begins with a copy."""
     pace: Pace = field(factory=Pace)
     over: bool = field(default=False, init=False)
     """The tree has ended: messages that are on disk by now are for the next process."""

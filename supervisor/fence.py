@@ -16,7 +16,7 @@ from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, 
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.errors import AgentFailed, AgentStopped, Ignore, failure_of
 from treewarden.agents.life import Life, Tick
-from treewarden.agents.orders import StopOrder
+from treewarden.agents.orders import Killed, StopOrder
 from treewarden.agents.ports import KEEP, Alarm
 from treewarden.agents.runner import failed, handle_messages, run_agent, start_agent
 
@@ -125,8 +125,8 @@ class AgentLife(AgentWarden):
             start_soon = self.parent.nursery.start_soon
             if self._context is not None:
                 self._context.copy().run(start_soon, live_on, self, name=self.slot.path)
-            elif not self.parent.common.relay.take(self):
-                start_soon(live_on, self, name=self.slot.path)
+            elif not self.parent.common.relay.take(self):  # whoever has sent something has variables of its own
+                self.parent.common.context.run(start_soon, live_on, self, name=self.slot.path)
 
     def _watch(self) -> None:
         """It has a task from now on."""
@@ -392,6 +392,7 @@ class AgentLife(AgentWarden):
             self._finish(self._cut_short)
         self._scope.cancel()
         if self.exit is None and self._last_moment is None:
+            self._slot.put_control(Killed())
             common = self.parent.common
             self._last_moment = common.timers.at(common.clock.now() + KILL_WITHIN, self.fence_off)
 

@@ -18,6 +18,8 @@ from treewarden.agents.errors import TreeFailed
 from treewarden.supervisor import NO_BACKOFF, ChildSpec, Intensity, Strategy, otp
 from treewarden.topologies import Blueprint, child, open_tree, tree
 
+from ..agents.trees import slot_of
+
 MARK: contextvars.ContextVar[str] = contextvars.ContextVar("mark", default="")
 OFTEN = Intensity(1_000, 5.0)
 
@@ -115,6 +117,38 @@ async def test_who_is_killed_before_its_turn_handles_nothing(autojump_clock: tri
         await trio.testing.wait_all_tasks_blocked()
         assert running.snapshot()[0].incarnation == begun
         assert running.snapshot()[0].state == "down"
+
+
+async def test_who_is_killed_when_it_has_just_been_woken_begins_nothing(autojump_clock: trio.testing.MockClock) -> None:
+    """Its wake is on its way, so the cancellation reaches it only at its next wait."""
+    async with open_tree(fragiles("a")) as running:
+        ref = running.ref("a")
+        first, _ = await ref.ask(Where())
+        seen: list[tuple[trio.lowlevel.Task, str]] = []
+
+        async def ask() -> None:
+            seen.append(await ref.ask(Where()))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            while not slot_of(running, "a").arrived:
+                await trio.lowlevel.checkpoint()
+            assert running.kill("a")
+        assert [task is first for task, _ in seen] == [False]
+
+
+async def test_an_agent_has_not_the_context_variables_of_who_sends_first(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """It begins with those of whoever opened the tree, also if it needs no task before its first message."""
+    MARK.set("opened")
+    async with open_tree(fragiles("a", "b")) as running:
+        MARK.set("a request's")
+        assert (await running.ref("a").ask(Where()))[1] == "opened"
+        running.kill("a")
+        assert (await running.ref("a").ask(Where()))[1] == "opened"
+        running.ref("b").tell_nowait(Crash())
+        assert (await running.ref("b").ask(Where()))[1] == "opened"
 
 
 async def test_leaving_while_lives_follow_one_another(autojump_clock: trio.testing.MockClock) -> None:
