@@ -299,7 +299,10 @@ class Stop(Exception):
 
 
 class Ignore(Exception):
-    """Raised in `on_start`: there is nothing to do here, do not start me and do not call it a failure."""
+    """Raised in `on_start`: there is nothing to do here, do not start me and do not call it a failure.
+
+    Until somebody starts it again (`restart_child`, or its group), its slot is down as after an end: tells and asks raise
+    `AgentStopped`, and what waited becomes dead letters, which `replay` puts back."""
 
 
 class Stash(Exception):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Children", "describe_exit", "exit_name"]
 
+_IGNORED: Final = "it had nothing to do and was not started (Ignore)"
 _START: Final = SlotEvent.START
 _STARTED: Final = SlotEvent.STARTED
 _EXITED: Final = SlotEvent.EXITED
@@ -143,7 +144,9 @@ class Children(Roster):
             child.move(SlotEvent.IGNORED)
             self._common.note(ChildIgnored(path=child.path))
             if child.spec.restart is RestartPolicy.TEMPORARY or self.strategy is Strategy.DYNAMIC:
-                self.drop(child, "it had nothing to do")
+                self.drop(child, _IGNORED)
+            else:
+                self.close(child, _IGNORED)
             return None
         child.move(SlotEvent.START_FAILED)
         self._common.note(ChildStartFailed(path=child.path, failure=outcome, asked=asked))
