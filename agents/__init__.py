@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         DeliveryError,
         DurabilityError,
         EpochLost,
+        ForwardCycle,
         Ignore,
         IntakeClosed,
         IsDynamic,
@@ -90,6 +91,7 @@ __all__ = [
     "Failed",
     "Failure",
     "Finished",
+    "ForwardCycle",
     "Ignore",
     "IntakeClosed",
     "IntakeLimit",
@@ -151,11 +153,11 @@ __getattr__ = on_demand(
     core__path="Path",
     errors=(
         "AgentFailed AgentStopped AlreadyPresent AlreadyStarted AskCycle AskTimeout CallFailed "
-        "CheckpointRefused CommitFailed ConfigurationError DeliveryError DurabilityError EpochLost Ignore "
-        "IntakeClosed IsDynamic JournalDamaged JournalError JournalOwned MailboxFull NoSuchAction NoSuchSlot "
-        "NotFound NotHandled ProcessDied ProcessError QuorumMissed RateLimited ReplayRefused StartFailed "
-        "Stash StillRestarting StillRunning Stop SupervisionError SupervisorGone TreeFailed TreewardenError "
-        "UnknownKind"
+        "CheckpointRefused CommitFailed ConfigurationError DeliveryError DurabilityError EpochLost "
+        "ForwardCycle Ignore IntakeClosed IsDynamic JournalDamaged JournalError JournalOwned MailboxFull "
+        "NoSuchAction NoSuchSlot NotFound NotHandled ProcessDied ProcessError QuorumMissed RateLimited "
+        "ReplayRefused StartFailed Stash StillRestarting StillRunning Stop SupervisionError SupervisorGone TreeFailed "
+        "TreewardenError UnknownKind"
     ),
     process="Call ProcessAgent ProcessWorker process",
     ref="Ref",

@@ -238,6 +238,9 @@ class Agent(Generic[S]):
         that the asker gave. Waits for room there, not for the reply. From a durable agent it leaves in the commit that
         settles the handler, and not at all if that raises. Asks that would wait for themselves are refused as ever.
 
+        A message that goes round in a circle ends where an agent would hand it on for the ninth time: it becomes a dead
+        letter there, or its asker gets `ForwardCycle`, and this returns.
+
         Raises `ConfigurationError` where no message is in hand, and what `ref.tell` and `ref.ask` raise before
         anything is sent; the message is still this handler's then.
         """

@@ -20,7 +20,7 @@ __all__ = ["Answer", "answer_of", "askers_of", "crowd", "no_room", "refuse_cycle
 class Answer:
     """Where one asker waits. Answering it after it has left, or again, does nothing."""
 
-    __slots__ = ("asking", "envelope", "known", "reply", "slot", "task", "within")
+    __slots__ = ("_way", "asking", "envelope", "known", "reply", "slot", "task", "within")
 
     def __init__(self, slot: Slot, envelope: Envelope, within: float, asking: Slot | None) -> None:
         self.slot = slot
@@ -59,6 +59,15 @@ class Answer:
         if asking is not None and asking.waiting_on is not None:
             asking.waiting_on.remove(self.slot)
 
+    @property
+    def way(self) -> tuple[Path, ...]:
+        """Who has handed it on, each time; nothing is kept for an ask that nobody does."""
+        return getattr(self, "_way", ())
+
+    @way.setter
+    def way(self, way: tuple[Path, ...]) -> None:
+        self._way = way
+
     def move_to(self, slot: Slot, envelope: Envelope) -> None:
         """Another slot is to answer now: its asker waits for that one."""
         if self.known:
@@ -89,7 +98,7 @@ def askers_of(slot: Slot, now: float) -> tuple[Path, ...]:
     while type(busy) is Envelope and (busy.deadline is None or busy.deadline > now):
         answer = answer_of(busy.reply)
         if answer is None:
-            return (*busy.askers, *waiting)
+            return tuple(waiting) if busy.reply is None else (*busy.askers, *waiting)
         if answer.asking is None or answer.asking.path in waiting:
             break
         waiting.insert(0, answer.asking.path)

@@ -9,6 +9,7 @@ TreewardenError
 │   ├── AgentFailed                      the handler raised, or its incarnation ended
 │   ├── AskTimeout (TimeoutError)        no reply within the limit
 │   ├── AskCycle                         the chain of asks came back on itself
+│   ├── ForwardCycle                     an ask was handed on in a circle
 │   ├── MailboxFull                      refused, or no room for a call that cannot wait
 │   ├── NotHandled (TypeError)           the agent has no handler for this type
 │   ├── DurabilityError                  a synchronous tell to an agent that must wait for the disk
@@ -58,6 +59,7 @@ __all__ = [
     "DeliveryError",
     "DurabilityError",
     "EpochLost",
+    "ForwardCycle",
     "Ignore",
     "IntakeClosed",
     "IsDynamic",
@@ -134,6 +136,10 @@ class AskTimeout(DeliveryError, TimeoutError):
 
 class AskCycle(DeliveryError):
     """Asking would wait for itself: the text names every slot of the cycle."""
+
+
+class ForwardCycle(DeliveryError):
+    """An ask was handed on in a circle again and again (`Agent.forward`): the text names every agent of it."""
 
 
 class MailboxFull(DeliveryError):
@@ -301,8 +307,8 @@ class Stop(Exception):
 class Ignore(Exception):
     """Raised in `on_start`: there is nothing to do here, do not start me and do not call it a failure.
 
-    Until somebody starts it again (`restart_child`, or its group), its slot is down as after an end: tells and asks raise
-    `AgentStopped`, and what waited becomes dead letters, which `replay` puts back."""
+    Until somebody starts it again (`restart_child`, or its group), its slot is down as after an end: tells and asks
+    raise `AgentStopped`, and what waited becomes dead letters, which `replay` puts back."""
 
 
 class Stash(Exception):

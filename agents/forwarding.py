@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import trio
 
 from .asking import answer_of, askers_of, no_room, refuse_cycle
 from .core.message import Envelope, Reply, asks_itself
-from .errors import AgentStopped, AskCycle, ConfigurationError
+from .core.path import Path
+from .errors import AgentStopped, AskCycle, ConfigurationError, ForwardCycle
 from .ports import Outgoing
 from .ref import Ref
 from .sending import ended_by
@@ -16,6 +17,9 @@ from .slot import Slot, Turn, current_turn
 from .ticks import Tick, Timed
 
 __all__ = ["forward"]
+
+_ROUNDS: Final = 8
+"""How often an agent may hand on one message: who is busy may get it back, but nobody needs it a ninth time."""
 
 
 async def forward(turn: Turn, to: Ref, message: object = None) -> None:
@@ -26,10 +30,21 @@ async def forward(turn: Turn, to: Ref, message: object = None) -> None:
     asked = busy if isinstance(busy, Envelope) else None
     body = _body(busy) if message is None else message
     if asked is None or asked.reply is None:
-        await to.tell(body)
+        way = (*(() if asked is None else asked.askers), turn.path)
+        if way.count(turn.path) > _ROUNDS:
+            _end_told(turn, body, way)
+        else:
+            await to.hand_on(body, turn, way)
         return
     if isinstance(asked.reply, _Handed):
         raise ConfigurationError(f"{turn.path}: this ask was handed on before, and can have one reply only")
+    answer = answer_of(asked.reply)
+    if answer is not None:
+        way = answer.way = (*answer.way, turn.path)
+        if way.count(turn.path) > _ROUNDS:
+            asked.id = ""
+            asked.reply(None, ForwardCycle(_words(turn, body, way), path=turn.path))
+            return
     slot = to.receiver(body, turn, asked.priority)
     _refuse_cycle(slot, asked)
     passed = Envelope(
@@ -52,6 +67,23 @@ async def forward(turn: Turn, to: Ref, message: object = None) -> None:
         turn.tell(Outgoing(target=slot, envelope=passed, release=handed.leave, cancel=slot.release))
     else:
         handed.leave()
+
+
+def _words(turn: Turn, body: object, way: tuple[Path, ...]) -> str:
+    """What is said of a message that goes round: the last round, and how many there were."""
+    rounds = way.count(turn.path) - 1
+    last = len(way) - 2 - way[-2::-1].index(turn.path)
+    circle = " hands it to ".join(way[last:])
+    return (
+        f"{turn.path}: {type(body).__qualname__} goes round in a circle, {circle}, and has done so {rounds} times; "
+        "one of them has to handle it"
+    )
+
+
+def _end_told(turn: Turn, body: object, way: tuple[Path, ...]) -> None:
+    mail = turn.slot.mail
+    if mail.on_drop is not None:
+        mail.on_drop(Envelope(body, sender=turn.path), _words(turn, body, way))
 
 
 def _body(busy: object) -> object:

@@ -109,16 +109,7 @@ class Ref:
             await audience.publish(message, turn, priority, deadline_of(self._traffic.now(), within, self.path))
             await self._traffic.pace_once_sent()
             return
-        receivers = self._receivers(message, turn, priority)
-        await checkpoint_if_cancelled()  # as above; from here on only a wait for room or for the disk is
-        deadline = deadline_of(self._traffic.now(), within, self.path)
-        errors: list[DeliveryError] = []
-        for slot in receivers:
-            try:
-                await self._tell_one(slot, message, turn, priority, deadline)
-            except DeliveryError as error:
-                errors.append(error)
-        self._report(errors, receivers)
+        await self._tell_each(message, turn, priority, within)
 
     def tell_nowait(self, message: object, *, priority: int = _NORMAL) -> None:
         """Send `message` without waiting for anything.
@@ -235,6 +226,13 @@ class Ref:
             raise
         return await self._reply(answer)
 
+    async def hand_on(self, message: object, turn: Turn, way: tuple[Path, ...]) -> None:
+        """`tell`, of what was told the agent of `turn`, on its `way`. A topic begins a new one."""
+        if self._audience(turn, _NORMAL) is not None:
+            await self.tell(message)
+        else:
+            await self._tell_each(message, turn, _NORMAL, 30.0, way)
+
     async def _put(self, answer: Answer, deadline: float) -> None:
         slot, envelope = answer.slot, answer.envelope
         if not slot.has_to_wait(envelope, envelope.priority):
@@ -336,8 +334,24 @@ class Ref:
             slot = self._slot = found
         return (checked(slot, message),)
 
-    async def _tell_one(self, slot: Slot, message: object, turn: Turn | None, priority: int, deadline: float) -> None:
-        item = item_for(slot, message, turn, priority)
+    async def _tell_each(
+        self, message: object, turn: Turn | None, priority: int, within: float, way: tuple[Path, ...] = ()
+    ) -> None:
+        receivers = self._receivers(message, turn, priority)
+        await checkpoint_if_cancelled()  # from here on only a wait for room or for the disk is a place to be cancelled
+        deadline = deadline_of(self._traffic.now(), within, self.path)
+        errors: list[DeliveryError] = []
+        for slot in receivers:
+            item = item_for(slot, message, turn, priority)
+            if way and type(item) is Envelope:
+                item.askers = way
+            try:
+                await self._tell_one(slot, item, turn, priority, deadline)
+            except DeliveryError as error:
+                errors.append(error)
+        self._report(errors, receivers)
+
+    async def _tell_one(self, slot: Slot, item: object, turn: Turn | None, priority: int, deadline: float) -> None:
         if turn is not None and turn.in_handler and turn.slot.mail is slot:
             accepted = reserve_own(slot, item, priority)
         else:

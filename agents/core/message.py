@@ -42,7 +42,8 @@ class Envelope:
     """Empty for an ask from outside a handler, and for a message that is only in memory."""
     sender: Path | None = None
     askers: tuple[Path, ...] = ()
-    """Who waits, directly or through others, for the reply: the slot itself among them is a cycle."""
+    """Who waits, directly or through others, for the reply: the slot itself among them is a cycle. Of a message that
+    nobody waits for: who has handed it on (`Agent.forward`), each time."""
     reply: Reply | None = None
     deadline: float | None = None
     """In the clock of the loop (seconds); a message taken after it is dropped, for its asker has gone."""
