@@ -153,8 +153,9 @@ class World:
         chance, course = self.chance, self.course
         for _ in range(12):
             await self.nap()
+            for worker in mail.workers:
+                self.note_drops(worker)
             slot = chance.choice(mail.workers or (mail,))
-            self.note_drops(slot)
             life = course.life_at(slot)
             match chance.randrange(6):
                 case 0 | 1:
@@ -192,6 +193,8 @@ class World:
     async def end(self, running: Tree) -> None:
         for _ in range(self.chance.randint(0, 25)):
             await trio.lowlevel.checkpoint()
+        for worker in self.mail.workers:
+            self.note_drops(worker)
         if self.ends == "is terminated":
             await running.supervisor().terminate_child("a")
         else:

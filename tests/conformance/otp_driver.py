@@ -183,7 +183,7 @@ class Driver:
 
     async def _start(self) -> Any:
         try:
-            spec = supervisor_spec({"id": "root", **self.scenario["tree"]}, self.world)
+            spec = supervisor_spec({"id": "root", **self.scenario["tree"], "type": "supervisor"}, self.world)
         except (TypeError, ValueError):
             return self._not_started(INVALID)
         self.root = Root(self.common, self.nursery, otp(), spec)

@@ -132,6 +132,14 @@ def test_what_is_wrong_far_down_is_found_when_that_supervisor_starts(below: dict
     assert step["result"][1][1][:2] == ["failed_to_start_child", "s"]
 
 
+def test_the_root_is_a_supervisor_also_if_nobody_says_so() -> None:
+    template = {"id": "x", "starts": ["error"], "by_tag": {"t1": {"starts": ["ok"]}}}
+    tree = {"flags": {"strategy": "simple_one_for_one"}, "children": [template]}
+    call = {"op": "call", "sup": "root", "fn": "start_child", "args": ["t1"]}
+    _, step = run(Vector("made up", (), {"tree": tree, "steps": [{"op": "start"}, call]}, []))
+    assert step["result"] == ["ok", "root/t1#1"]
+
+
 # -- what the comparison notices
 
 Change: TypeAlias = "Callable[[list[dict[str, Any]]], object]"
