@@ -64,7 +64,7 @@ def take(connection: sqlite3.Connection, claim: Claim) -> tuple[Opened, Mark]:
     migrate(connection, version)
     before = _refuse_if_held(connection, claim)
     found = meta(connection)
-    if found is None and version:
+    if found is None and version and (before is not None or _holds_events(connection)):
         raise JournalDamaged(_unsound(name, "nothing in table meta says where it stands"))
     tree, mark, epoch = found or (claim.new_tree(), Mark(), 0)
     epoch += 1
@@ -101,6 +101,11 @@ def take(connection: sqlite3.Connection, claim: Claim) -> tuple[Opened, Mark]:
         tree=tree,
     )
     return opened, mark
+
+
+def _holds_events(connection: sqlite3.Connection) -> bool:
+    """Whether anybody has written there; tables in which nothing stands are as good as none."""
+    return bool(connection.execute("SELECT EXISTS (SELECT 1 FROM events)").fetchone()[0])
 
 
 def meta(connection: sqlite3.Connection) -> tuple[str, Mark, int] | None:
