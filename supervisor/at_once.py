@@ -14,7 +14,7 @@ from .common import Common
 from .core import incident as incidents
 from .core.action import action_name
 from .core.decision import Decision, Policy, attempt_of, is_paced
-from .core.fallback import checked, lets_live
+from .core.fallback import checked, is_foreign, lets_live
 from .core.first_crash import FirstCrash, folded
 from .core.history import EMPTY, NO_RESTARTS
 from .core.ladder import Ladder, ladder
@@ -30,7 +30,7 @@ from .core.window import NOTHING_SEEN
 if TYPE_CHECKING:
     from .fence import AgentLife
 
-__all__ = ["AtOnce"]
+__all__ = ["AtOnce", "Manners"]
 
 _UNFOLDED: Final = 8
 """First crashes that wait to be sorted into what is remembered; each holds on to those before it."""
@@ -48,44 +48,53 @@ class AtOnce:
         """Where nobody has named a policy, `ladder()` decides."""
         self._history = NO_RESTARTS
         self._window = NOTHING_SEEN
-        self._crashes: tuple[FirstCrash, ...] = ()
-        """Those that neither of the two knows yet."""
+        self._crashes: FirstCrash | None = None
+        """The last one that neither of the two knows yet; it leads to those before it."""
         self._common = common
-        self._reported: dict[Path, set[str]] = {}
+        self._reported: dict[Path, set[str]] | None = None
         self.adopt(spec, policy, actions)
 
     def adopt(self, spec: SupervisorSpec, policy: Policy | None, actions: Mapping[str, NamedAction]) -> None:
         """Go by new flags from now on."""
-        if self._crashes:
+        if self._crashes is not None:
             self._fold()  # by the old ones
         self.spec = spec
-        self.policy = checked(ladder() if policy is None else policy)
         self.actions = actions
         """Those that are registered for all its children, here or above."""
-        self._first = _first_of(self.policy)
-        self._lets_live = lets_live(self.policy)
         self._around: Surroundings | None = None
-        self.is_paced = _says(self.policy)
+        common = self._common
+        known = common.manners
+        if known is None or known.of is not policy:
+            known = Manners(policy)
+            if not is_foreign(known.policy):  # ours are values: what one of them says does not change
+                common.manners = known
+        self._manners = known
+        self.policy = known.policy
+
+    @property
+    def is_paced(self) -> bool:
         """Whether restarts wait for the tree's bucket."""
+        return self._manners.is_paced
 
     def _fold(self) -> None:
-        if self._crashes:
-            self._history, self._window = folded(self._history, self._window, self._crashes)
-            self._crashes = ()
+        if self._crashes is not None:
+            self._history, self._window = folded(self._history, self._window, self._crashes.chain)
+            self._crashes = None
 
     def first_crash(self, child: Child, life: AgentLife, siblings: tuple[str, ...]) -> FirstCrash | None:
         """The end of this life, answered and remembered, if it is the crash of a healthy child, and nothing else is to
         be seen; a restart at once has its turn. None: `decide` has to look at it, and nothing was done."""
         common, exit, spec, lost = self._common, life.exit, child.spec, life.lost
-        first, crashes, intensity, history = self._first, self._crashes, self.spec.restarts, self._history
+        manners, last, intensity, history = self._manners, self._crashes, self.spec.restarts, self._history
+        first, unfolded = manners.first, 0 if last is None else last.number
         if (
             first is None
             or type(exit) is not Failed
             or type(spec) is not ChildSpec
             or child.incident is not None
             or child.decision is not None
-            or len(crashes) >= _UNFOLDED
-            or (0 if history is NO_RESTARTS else history.count) + len(crashes) >= intensity.max_restarts
+            or unfolded >= _UNFOLDED
+            or (0 if history is NO_RESTARTS else history.count) + unfolded >= intensity.max_restarts
             or spec.restarts is not None
             or spec.restart is _TEMPORARY
             or common.deployed
@@ -102,9 +111,9 @@ class AtOnce:
             return None
         now = common.clock.now()
         wait = common.pace.wait(now)
-        if wait and self.is_paced:
+        if wait and manners.is_paced:
             return None
-        if (crashes or self._window is not NOTHING_SEEN) and self._seen_lately(failure, child, now):
+        if (unfolded or self._window is not NOTHING_SEEN) and self._seen_lately(failure, child, now):
             return None
         uptime = now - life.started_at
         spread, strategy = common.random.random(), self.spec.strategy
@@ -128,21 +137,22 @@ class AtOnce:
             self.actions,
             history,
             self._window,
-            crashes,
+            last,
+            unfolded + 1,
             common.outcomes,
             common.challenger,
             spread,
             answer,
             None if lost is None else type(lost.body if type(lost) is Envelope else lost).__qualname__,
         )
-        self._crashes = (*crashes, crash)
+        self._crashes = crash
         child.decision = crash
         return crash
 
     def _seen_lately(self, failed: Failure, child: Child, now: float) -> bool:
         """Whether somebody else was in this trouble within the window."""
         trouble = failed.fingerprint or failed.type
-        for crash in self._crashes:
+        for crash in () if self._crashes is None else self._crashes.chain:
             failure = crash.exit.failure
             if (failure.fingerprint or failure.type) == trouble and crash.path != child.path:
                 return True
@@ -153,7 +163,7 @@ class AtOnce:
         child live whatever else is to be seen; and the wall time of that. None: `decide` has to look at it, and nothing
         was done."""
         latest, common = child.decision, self._common
-        if not self._lets_live or latest is None or signal.severity >= SEVERE:
+        if not self._manners.lets_live or latest is None or signal.severity >= SEVERE:
             return None
         if type(latest) is LetLive:
             incident, ended = latest.followed_by(signal)
@@ -170,11 +180,7 @@ class AtOnce:
             common.outcomes = learn_failed(
                 before, action, ended.kind, ended.confidence, ended.model, wall, failed, ended.symptom
             )
-        reported = self._reported.get(signal.path)
-        if reported is None:
-            self._reported[signal.path] = {signal.kind}
-        else:
-            reported.add(signal.kind)
+        self._report_is_open(signal.path, signal.kind)
         child.incident = incident
         child.decision = answer = LetLive(
             signal,
@@ -184,18 +190,28 @@ class AtOnce:
             child.history,
             common.outcomes,
             common.random.random(),
-            common.pace.wait(common.clock.now()) if self.is_paced and common.pace.due != EMPTY else 0.0,
+            common.pace.wait(common.clock.now()) if self._manners.is_paced and common.pace.due != EMPTY else 0.0,
             common.changed_at(signal.path, child.changed_at),
             0,
             ended,
         )
         return answer, wall
 
+    def _report_is_open(self, path: Path, kind: str) -> None:
+        """Something of this kind has been reported, and is not over."""
+        if self._reported is None:
+            self._reported = {}
+        kinds = self._reported.get(path)
+        if kinds is None:
+            self._reported[path] = {kind}
+        else:
+            kinds.add(kind)
+
     def _surroundings(self, siblings: tuple[str, ...]) -> Surroundings:
         """Those of now; the same value as long as nothing of it has changed."""
         self._fold()
         common, found = self._common, self._around
-        journal_ok, bucket = common.outage.since is None, common.pace.bucket if self.is_paced else None
+        journal_ok, bucket = common.outage.since is None, common.pace.bucket if self._manners.is_paced else None
         if (
             found is None
             or found.window is not self._window
@@ -218,6 +234,22 @@ class AtOnce:
                 self.actions,
             )
         return found
+
+
+class Manners:
+    """What a supervisor has to know of its policy for each decision, found out once."""
+
+    __slots__ = ("first", "is_paced", "lets_live", "of", "policy")
+
+    def __init__(self, policy: Policy | None) -> None:
+        """Where nobody has named a policy, `ladder()` decides."""
+        self.of = policy
+        self.policy = checked(ladder() if policy is None else policy)
+        self.first = _first_of(self.policy)
+        """The policy, if it answers first crashes without a look at the whole case."""
+        self.lets_live = lets_live(self.policy)
+        self.is_paced = _says(self.policy)
+        """Whether restarts wait for the tree's bucket."""
 
 
 def _first_of(policy: Policy) -> Ladder | Otp | None:

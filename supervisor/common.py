@@ -40,6 +40,7 @@ from .replies import Replies
 from .timers import Timers
 
 if TYPE_CHECKING:
+    from .at_once import Manners
     from .core.challenger import Challenger
     from .core.outcomes import Outcomes
     from .dependencies import Dependencies
@@ -117,6 +118,8 @@ class Common:
     """The tree has ended: messages that are on disk by now are for the next process."""
     outage: Outage = field(init=False)
     _epoch: int = field(default=0, init=False)
+    manners: Manners | None = field(default=None, init=False)
+    """Of the policy that was looked at last: most supervisors of a tree have the same."""
     _dependencies: Dependencies | None = field(default=None, init=False)
     _outcomes: Outcomes | None = field(default=None, init=False)
     _challenger: Challenger | None = field(default=None, init=False)

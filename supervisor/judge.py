@@ -170,9 +170,9 @@ class Judge(AtOnce):
         if not isinstance(signal, (ChildExited, RestartFailed, ActionFailed)):
             events.append(noted(signal))
         if isinstance(signal, Reported):
-            self._reported.setdefault(signal.path, set()).add(signal.kind)
+            self._report_is_open(signal.path, signal.kind)
         if isinstance(signal, Overloaded):
-            self._reported.setdefault(signal.path, set()).add("overloaded")
+            self._report_is_open(signal.path, "overloaded")
         uses = child.spec.uses if isinstance(child.spec, ChildSpec) else ()
         self._fold()
         self._window = self._window.add(signal, uses)
@@ -184,7 +184,7 @@ class Judge(AtOnce):
 
     def recovered(self, child: Child, signal: Recovered) -> bool:
         """Take note of a recovery; whether nothing is left that was reported about this child, or is being tried."""
-        open_kinds = self._reported.get(signal.path, set())
+        open_kinds = set[str]() if self._reported is None else self._reported.get(signal.path, set[str]())
         open_kinds.discard(signal.kind)
         incident = _incident(child)
         return not open_kinds and (incident is None or incident.pending is None)

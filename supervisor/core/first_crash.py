@@ -56,8 +56,10 @@ class FirstCrash(Account):
     registered: Mapping[str, NamedAction]
     history: RestartHistory
     window: Window
-    before: tuple[FirstCrash, ...]
-    """Those that neither `history` nor `window` knows."""
+    before: FirstCrash | None
+    """The last one before it that neither `history` nor `window` knows."""
+    number: int
+    """How many they do not know, with this one."""
     outcomes: Outcomes
     challenger: Challenger
     spread: float
@@ -84,6 +86,17 @@ class FirstCrash(Account):
         )
 
     @property
+    def chain(self) -> list[FirstCrash]:
+        """Those that `history` and `window` do not know, in order; this one is the last."""
+        found = list[FirstCrash]()
+        crash: FirstCrash | None = self
+        while crash is not None:
+            found.append(crash)
+            crash = crash.before
+        found.reverse()
+        return found
+
+    @property
     def decision(self) -> Decision:
         """The decision with its grounds."""
         if self._decision is None:
@@ -91,7 +104,7 @@ class FirstCrash(Account):
             from .decision import decide
             from .incident import open_incident
 
-            history, window = folded(self.history, self.window, (*self.before, self))
+            history, window = folded(self.history, self.window, self.chain)
             signal = self.signal
             case = Case(
                 signal=signal,

@@ -38,16 +38,17 @@ def crash(
     spread: float = 0.5,
     settled: int = 0,
     given_up: str | None = None,
-    before: tuple[FirstCrash, ...] = (),
+    before: FirstCrash | None = None,
     id: str = "a",
     at: float = 100.0,
 ) -> FirstCrash | None:
     first = policy.first(failure)
     if first is None:
         return None
+    number = 1 if before is None else before.number + 1
     return FirstCrash(
         Path("desk") / id, at, 1, Failed(failure), 5.0, settled, 1, f"1.{id}", spec, strategy, ("a", "b", "c"), policy,
-        Intensity(10, 5.0), NO_ACTIONS, RestartHistory(), Window(), before, Outcomes(), Challenger(), spread,
+        Intensity(10, 5.0), NO_ACTIONS, RestartHistory(), Window(), before, number, Outcomes(), Challenger(), spread,
         first(spec, strategy, spread), given_up,
     )  # fmt: skip
 
@@ -105,7 +106,7 @@ def test_those_before_it_count_and_are_seen() -> None:
     failure = Failure("ValueError", "unlucky", "f1")
     one = crash(ladder(), failure, id="a", at=100.0)
     assert one is not None
-    other = crash(ladder(), Failure("TypeError", "x", "f2"), id="b", at=101.0, before=(one,))
+    other = crash(ladder(), Failure("TypeError", "x", "f2"), id="b", at=101.0, before=one)
     assert other is not None
     assert other.decision.case.history.times == (100.0, 101.0)
     assert list(other.decision.case.window.seen) == ["f1", "f2"]
