@@ -20,11 +20,11 @@ from .core.label import Label
 from .core.loops import Cycle, LoopLimit, Loops
 from .core.message import Envelope
 from .core.path import Path
-from .core.values import define
 from .errors import ConfigurationError, NotHandled, Stop
 from .orders import Begun, CheckpointDue, StopAsked
 from .ports import Alarm, Alarms, Clock
 from .ref import Ref
+from .repeats import Repeats
 from .sending import ended_by
 from .slice import Rounds
 from .slot import Slot, Turn, current_turn
@@ -73,18 +73,6 @@ _NO_TOKEN: Final = object()
 _MOST_REFS: Final = 64
 
 
-@define(eq=False)
-class _Timer:
-    """One `@every` method of this incarnation."""
-
-    period: float
-    due: float
-    """On its grid, in the clock of the loop."""
-    alarm: Alarm | None = None
-    waits: bool = False
-    """Its tick has not been taken yet: what comes due meanwhile becomes one with it."""
-
-
 class Life:
     """One incarnation. `run_agent` drives it; the agent's own methods end here."""
 
@@ -93,8 +81,8 @@ class Life:
         "_beside",
         "_in_flight",
         "_refs",
+        "_repeats",
         "_stop_requested",
-        "_timers",
         "_token",
         "again",
         "agent",
@@ -183,7 +171,7 @@ class Life:
         """What it has called lately, if that is looked at."""
         self.handled_before = slot.handled
         """What earlier incarnations have settled in this process."""
-        self._timers: dict[str, _Timer] | None = None
+        self._repeats: Repeats | None = None
         self._afters: Afters | None = None
         self._token: object = _NO_TOKEN
         self._stop_requested: trio.Event | None = None
@@ -337,31 +325,17 @@ class Life:
             raise ConfigurationError(text) from None
 
     def arm_timers(self) -> None:
-        """Go on with the grids of the agent's `@every` methods where the last incarnation left them.
-
-        A due time that has passed comes now. One that is further away than a period was set by a wrong clock, or with
-        another period: it is moved to one period from now. Raises `ConfigurationError` for a period that is none.
-        """
+        """Go on with what was to come at its times: as `Repeats`, whose errors it raises."""
         if self._afters is not None:
             self._afters.go_on()
-        repeated = type(self.agent).repeated
-        if not repeated:
-            return
-        now, wall = self.clock.now(), self.clock.wall()
-        timers = self._timers = {}
-        for each in repeated:
-            period = each.seconds(self.agent)
-            due = min(self.slot.due.get(each.name, wall), wall + period)
-            self.slot.due[each.name] = due
-            timers[each.name] = _Timer(period, now + (due - wall))
-            self._arm(each.name, timers[each.name])
+        if type(self.agent).repeated:
+            self._repeats = Repeats(self.agent, self.slot, self.clock, self.alarms)
 
     def disarm(self) -> None:
         """Cancel all ticks, also one that waits."""
-        for timer in self._timers.values() if self._timers is not None else ():
-            if timer.alarm is not None:
-                timer.alarm.cancel()
-        self._timers = None
+        if self._repeats is not None:
+            self._repeats.silence()
+            self._repeats = None
         if self._afters is not None:
             self._afters.silence()
         self.slot.drop_due()
@@ -372,7 +346,7 @@ class Life:
     def end(self) -> None:
         """Move out: whatever would still come to this incarnation does not, and what it had begun is dropped."""
         slot = self.slot
-        if self._timers is not None or self._afters is not None or self.checkpoint_alarm is not None:
+        if self._repeats is not None or self._afters is not None or self.checkpoint_alarm is not None:
             self.disarm()
         slot.forget_orders()
         self.turn.drop()
@@ -387,18 +361,5 @@ class Life:
 
     def take_tick(self, name: str) -> None:
         """The tick of `name` is in hand: the next one that comes due is another one."""
-        timer = self._timers.get(name) if self._timers is not None else None
-        if timer is not None:
-            timer.waits = False
-
-    def _arm(self, name: str, timer: _Timer) -> None:
-        timer.alarm = self.alarms.at(max(timer.due, self.clock.now()), lambda: self._fire(name, timer))
-
-    def _fire(self, name: str, timer: _Timer) -> None:
-        now = self.clock.now()
-        timer.due += timer.period * max(1, int((now - timer.due) / timer.period) + 1)
-        self.slot.due[name] = self.clock.wall() + (timer.due - now)
-        self._arm(name, timer)
-        if not timer.waits:
-            timer.waits = True
-            self.slot.put_due(Tick(name))
+        if self._repeats is not None:
+            self._repeats.take(name)

@@ -1,0 +1,71 @@
+"""The `@every` methods of one incarnation: when each is due next, on its grid."""
+
+from __future__ import annotations
+
+from .agent import Agent
+from .core.values import define
+from .ports import Alarm, Alarms, Clock
+from .slot import Slot
+from .ticks import Tick
+
+__all__ = ["Repeats"]
+
+
+@define(eq=False)
+class _Timer:
+    """One `@every` method."""
+
+    period: float
+    due: float
+    """On its grid, in the clock of the loop."""
+    alarm: Alarm | None = None
+    waits: bool = False
+    """Its tick has not been taken yet: what comes due meanwhile becomes one with it."""
+
+
+class Repeats:
+    """Goes on with the grids where the last incarnation left them, until it is silenced.
+
+    A due time that has passed comes now. One that is further away than a period was set by a wrong clock, or with
+    another period: it is moved to one period from now.
+    """
+
+    __slots__ = ("_alarms", "_clock", "_slot", "_timers")
+
+    def __init__(self, agent: Agent[object], slot: Slot, clock: Clock, alarms: Alarms) -> None:
+        """Arm all. Raises `ConfigurationError` for a period that is none; then nothing is armed."""
+        periods = [(each.name, each.seconds(agent)) for each in type(agent).repeated]
+        self._slot = slot
+        self._clock = clock
+        self._alarms = alarms
+        self._timers: dict[str, _Timer] = {}
+        now, wall = clock.now(), clock.wall()
+        for name, period in periods:
+            due = min(slot.due.get(name, wall), wall + period)
+            slot.due[name] = due
+            timer = self._timers[name] = _Timer(period, now + (due - wall))
+            self._arm(name, timer)
+
+    def silence(self) -> None:
+        """Cancel all ticks, but for one that waits in the mailbox."""
+        for timer in self._timers.values():
+            if timer.alarm is not None:
+                timer.alarm.cancel()
+
+    def take(self, name: str) -> None:
+        """The tick of `name` is in hand: the next one that comes due is another one."""
+        timer = self._timers.get(name)
+        if timer is not None:
+            timer.waits = False
+
+    def _arm(self, name: str, timer: _Timer) -> None:
+        timer.alarm = self._alarms.at(max(timer.due, self._clock.now()), lambda: self._fire(name, timer))
+
+    def _fire(self, name: str, timer: _Timer) -> None:
+        now = self._clock.now()
+        timer.due += timer.period * max(1, int((now - timer.due) / timer.period) + 1)
+        self._slot.due[name] = self._clock.wall() + (timer.due - now)
+        self._arm(name, timer)
+        if not timer.waits:
+            timer.waits = True
+            self._slot.put_due(Tick(name))
