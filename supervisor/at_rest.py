@@ -24,7 +24,7 @@ async def roll_back_at_rest(journal: Journal, clock: Clock, path: Path, to: int 
     checkpoint, and `CommitFailed`: nothing has changed then.
     """
     if isinstance(to, str):
-        named = await journal.checkpoints(path, 1, Search(name=to))
+        named = await journal.checkpoints(path, 1, Search(name=to)) if to else ()
         number = named[0].number if named else None
     else:
         number = to

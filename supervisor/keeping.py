@@ -110,7 +110,7 @@ async def _target(child: Child, to: int | str | None, common: Common) -> Checkpo
     journal, kept = common.journal, None
     if isinstance(slot.store, SlotStore):
         if isinstance(to, str):
-            named = await journal.checkpoints(path, 1, Search(name=to))
+            named = await journal.checkpoints(path, 1, Search(name=to)) if to else ()
             kept = await journal.checkpoint(named[0].number) if named else None
         else:
             kept = await journal.checkpoint(to)

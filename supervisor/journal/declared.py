@@ -86,7 +86,7 @@ class Versions:
                 )
             try:
                 fields = upcast(fields)
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # to end the process is nothing that an upcast is asked for
                 raise OtherVersion(
                     f"the upcast of {self.kind} from version {step} failed: {error!r}", "mend it"
                 ) from error

@@ -34,6 +34,9 @@ _COPY_AT: Final = 4000
 
 With SQLite's 1,000 one transaction in twenty did, where a thousand agents settle: all in it, and behind it, wait.
 So many are looked up as fast, and a process that opens the file after a kill reads them in 7 ms."""
+_LOG: Final = 32_000_000
+"""Bytes of the write-ahead log that stay when it begins anew, more than it needs by itself: a reader that takes its
+time makes it grow."""
 _SWEEP_AT: Final = 32_000_000
 """Characters of new large values after which those that nobody holds any more are looked for."""
 
@@ -173,7 +176,8 @@ class OwnedFile:
     def shrink(self, most: int) -> int:
         """Give at most `most` free pages back to the disk. Returns how many are left to give.
 
-        What is in the write-ahead log then is moved to its place, as far as no reader needs it.
+        What is in the write-ahead log then is moved to its place, as far as no reader needs it, and the log is given
+        back too.
         """
         if self.lost is not None:
             raise self.lost
@@ -183,8 +187,22 @@ class OwnedFile:
         (kind,) = connection.execute("PRAGMA auto_vacuum").fetchone()
         left: int = free if kind == 2 else 0
         if not left:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self._empty_log(connection)
         return left
+
+    def _empty_log(self, connection: sqlite3.Connection) -> None:
+        """Move what is in the write-ahead log to its place, and cut it off unless somebody reads in it now."""
+        connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {round(1000 * self._claim.patience)}")
+
+    def _make_room(self, error: BaseException) -> None:
+        """On a disk that is full the log is room that nobody else can take: what is in it has a place in the file."""
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL and self.lost is None:
+            with suppress(sqlite3.Error):
+                self._empty_log(self._connected())
 
     def close(self) -> None:
         """Give ownership back and close. If that cannot be written, the file names this owner until its lease ends."""
@@ -212,6 +230,7 @@ class OwnedFile:
                 failed = CommitFailed(f"{self._name}: nothing of it was kept: {error}")
                 failed.__cause__ = error
             for_all = self.lost is not None or _refuses_all(error)
+            self._make_room(error)
             if isinstance(failed, CommitFailed):
                 failed.refuses_all = for_all
             if for_all or len(commits) <= 1:
@@ -342,6 +361,7 @@ class OwnedFile:
             # life over the write-ahead log, and with it lose every commit.
             self._connection.execute("PRAGMA synchronous = EXTRA")
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {_COPY_AT}")
+            self._connection.execute(f"PRAGMA journal_size_limit = {_LOG}")
         return self._connection
 
     def _roll_back(self) -> None:

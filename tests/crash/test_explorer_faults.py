@@ -182,3 +182,20 @@ async def test_work_goes_on_when_space_returns(vfs: Vfs) -> None:
         disk.fault = None
         await journal.commit(settle(2))
     assert settled(killed(disk.files)) == [2]
+
+
+async def test_the_log_is_room_on_a_disk_that_is_full(vfs: Vfs) -> None:
+    """What is in it has a place in the file: nobody has to make room for a journal whose log has taken it."""
+    disk, refused = in_memory(vfs), 0
+    async with journal_on(Database(vfs=vfs.name), Processes(1)) as journal:
+        await journal.commit(settle(1))
+        await journal.compact()
+        disk.room = sum(map(len, disk.files.values())) + 100_000
+        for number in range(2, 200):
+            try:
+                await journal.commit(settle(number))
+            except CommitFailed:
+                refused += 1
+                await journal.commit(settle(number))
+        assert settled(killed(disk.files)) == [199]
+    assert refused > 1, "the disk was never full"

@@ -180,6 +180,17 @@ async def test_one_that_is_down_stays_down(autojump_clock: MockClock) -> None:
         assert await running.ref("counter").ask(Total()) == 1
 
 
+async def test_one_without_a_name_is_not_called_by_none(autojump_clock: MockClock) -> None:
+    """As by a variable of the shell that was not set."""
+    async with opened(child(Counter)) as running:
+        await add(running, 1)
+        await running.checkpoint("counter")
+        await add(running, 1)
+        with pytest.raises(CheckpointRefused, match="there is no checkpoint ''; the newest are"):
+            await running.roll_back("counter", to="")
+        assert await running.ref("counter").ask(Total()) == 2
+
+
 async def test_a_state_that_the_code_cannot_read_is_no_target(autojump_clock: MockClock) -> None:
     journal = MemoryJournal()
     async with opened(child(Counter), journal=journal) as running:

@@ -95,7 +95,7 @@ def _state(journal: JournalFile, path: Path, which: str) -> tuple[Checkpoint | N
         return None, state
     kept = journal.checkpoint(int(which)) if which.isdecimal() and which.isascii() and len(which) < 19 else None
     if kept is None or kept.about.path != path:
-        named = journal.checkpoints(path, 1, Search(name=which))
+        named = journal.checkpoints(path, 1, Search(name=which)) if which else ()
         kept = journal.checkpoint(named[0].number) if named else None
     if kept is None or kept.about.path != path:
         listing = f"treewarden checkpoint list {journal.file} {path}"

@@ -107,6 +107,8 @@ class Disk:
         """The process was killed: what its connection still does reaches nothing."""
         self.fault: Callable[[str], int] | None = None
         """Asked before each call by its name; anything but 0 is the error of SQLite's with which the call ends."""
+        self.room: int | None = None
+        """Bytes that all files together may have; None: as many as they like."""
         self.lies: Callable[[str], bool] = _honest
         """Which files' syncs do nothing; the folder is ``."""
         self._inodes = 0
@@ -129,6 +131,14 @@ class Disk:
             code = self.fault(call)
             if code:
                 raise apsw.exception_for(code)
+
+    def grow(self, inode: _Inode, size: int) -> None:
+        """Raise SQLite's error for a full disk if there is no room for a file of this size."""
+        more = size - len(inode.data)
+        if self.room is None or more <= 0:
+            return
+        if more + sum(len(each.data) for each in self._names.values()) > self.room:
+            raise apsw.exception_for(apsw.SQLITE_FULL)
 
     def exists(self, name: str) -> bool:
         return name in self._names
@@ -178,6 +188,7 @@ class _File:
 
     def xWrite(self, data: bytes, offset: int) -> None:
         self._disk.ask("write")
+        self._disk.grow(self._inode, offset + len(data))
         held = self._changeable()
         if held is not None:
             if offset > len(held):

@@ -152,6 +152,28 @@ async def test_compacting_gives_room_back(file: pathlib.Path) -> None:
         assert (await journal.blobs()).unused == 19
         await journal.commit(settle(21))
         await journal.compact()
+        assert os.stat(f"{file}-wal").st_size == 0
     assert os.stat(file).st_size < 300_000
     async with on_disk(file) as journal:
         assert (await journal.recover(DESK)).state == state(21)
+
+
+async def test_the_log_that_a_reader_has_made_long_is_given_back(
+    file: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, long = f"{file}-wal", 2_000_000
+    monkeypatch.setattr(owned, "_LOG", long // 2)
+    async with on_disk(file) as journal:
+        await journal.commit(settle(1))
+        with closing(sqlite3.connect(file, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            assert reader.execute("SELECT settled FROM states").fetchall() == [(1,)]
+            for number in range(2, 27):
+                await journal.commit(Commit(states=(evolve(state(number), body=f'"{number}{"x" * 100_000}"'),)))
+            assert os.stat(log).st_size > long
+            await journal.compact()
+            assert os.stat(log).st_size > long, "it is still read from"
+            reader.execute("ROLLBACK")
+        await journal.compact()
+        assert os.stat(log).st_size == 0
+        assert (await journal.recover(DESK)).state == evolve(state(26), body=f'"26{"x" * 100_000}"')
