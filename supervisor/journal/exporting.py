@@ -18,14 +18,14 @@ from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import JournalDamaged, JournalError
 
 from ..core.bundle import FORMAT, BundleDamage, unsealed
-from ..core.chain import Head, StoredRow, link, verify
+from ..core.chain import GENESIS, Head, StoredRow, link, verify
 from ..core.event import EventsPruned
 from ..core.redaction import Redaction
 from ..core.retention import chain_start
 from . import rows as stored
 from .blobs import Blobs, whole
 from .canonical import dump, dump_sorted, load
-from .integrity import CHECKSUMS, with_sums
+from .integrity import CHECKSUMS, check_counts, counts_on, with_sums
 from .reading import JournalFile
 from .schema import NOW, VERSION, migrate
 
@@ -192,7 +192,9 @@ class _Import:
         for line, record in records:
             try:
                 self._put(record, line, same)
-            except (KeyError, TypeError, ValueError, AttributeError, sqlite3.Error) as error:
+            except sqlite3.OperationalError:  # it says nothing about the line
+                raise
+            except (LookupError, TypeError, ValueError, AttributeError, OverflowError, sqlite3.Error) as error:
                 raise BundleDamage(line, f"it is no row of a journal ({error!r})") from error
         if same:
             self._check_chain(Head(header["head"]["seq"], bytes.fromhex(header["head"]["hash"])))
@@ -200,6 +202,8 @@ class _Import:
             f"INSERT INTO meta VALUES (1, ?, {NOW}, ?, ?, 0, ?, ?)",
             (header["tree"], self._head.seq, self._head.hash, header["last_row"], header["epoch"]),
         )
+        for fault in check_counts(self._connection):
+            raise BundleDamage(1, f"what it counts is not what the lines hold: {fault.key} {fault.text}")
         return Imported(header["tree"], Path(header["path"]), self._rows, len(self._lines), self._head, same)
 
     def _put(self, record: dict[str, Any], line: int, same: bool) -> None:
@@ -257,6 +261,16 @@ def _value(value: Any) -> Any:
     return value
 
 
+_HEADER: Final[dict[str, Callable[[Any], bool]]] = {
+    "tree": lambda tree: isinstance(tree, str) and tree.isalnum(),
+    "path": lambda path: isinstance(path, str) and str(Path.parse(path)) == path,
+    "epoch": counts_on,
+    "last_row": counts_on,
+    "head": lambda head: counts_on(head["seq"]) and len(bytes.fromhex(head["hash"])) == len(GENESIS),
+    "same_chain": lambda same: isinstance(same, bool),
+}
+
+
 def _check_header(header: dict[str, Any]) -> None:
     if header.get("type") != "bundle":
         raise BundleDamage(1, "it is no header of a bundle")
@@ -265,3 +279,10 @@ def _check_header(header: dict[str, Any]) -> None:
             f"this bundle is of format {header.get('v')} and schema {header.get('schema')}; this treewarden reads "
             f"{FORMAT} and up to {VERSION}. Import it with the version that wrote it"
         )
+    for name, fits in _HEADER.items():
+        try:
+            right = fits(header[name])
+        except (LookupError, TypeError, ValueError):
+            right = False
+        if not right:
+            raise BundleDamage(1, f"its header has {header.get(name)!r} under {name}")

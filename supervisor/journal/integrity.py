@@ -29,6 +29,7 @@ __all__ = [
     "Rows",
     "about_sum",
     "check_all",
+    "check_counts",
     "checksum",
     "counters_sum",
     "counts_on",
@@ -230,7 +231,7 @@ def check_all(connection: sqlite3.Connection, version: int) -> Rows:
     for table in _TABLES.values() if version >= SINCE else ():
         faults.extend(_guarded(table.name, lambda table=table: _check_table(connection, table, counts)))
     faults.extend(_guarded("sqlite_schema", lambda: _check_schema(connection, version)))
-    faults.extend(_guarded("meta", lambda: _check_meta(connection)))
+    faults.extend(_guarded("meta", lambda: check_counts(connection)))
     faults.extend(_guarded("checkpoints", lambda: _check_sizes(connection)))
     faults.extend(_guarded("blobs", lambda: _check_blobs(connection)))
     faults.extend(_guarded("", lambda: _check_structure(connection)))
@@ -279,7 +280,8 @@ def _check_blobs(connection: sqlite3.Connection) -> Iterator[RowFault]:
         yield RowFault("blobs", hash.hex(), "missing", "a row holds it, and it is not there")
 
 
-def _check_meta(connection: sqlite3.Connection) -> Iterator[RowFault]:
+def check_counts(connection: sqlite3.Connection) -> Iterator[RowFault]:
+    """What is wrong with the numbers that the journal counts on from."""
     found = connection.execute("SELECT seq, commits, last_row, epoch FROM meta").fetchone()
     if found is None:
         yield RowFault("meta", "", "missing", "nothing says where the journal stands")

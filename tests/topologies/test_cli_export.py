@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from treewarden.agents.core.path import Path as Slot
+from treewarden.agents.errors import JournalDamaged
 from treewarden.supervisor.core.bundle import sealed
 from treewarden.supervisor.core.event import Recorded
 from treewarden.supervisor.journal.exporting import bundle_of, read_bundle
@@ -166,6 +167,7 @@ def test_events_that_were_forged_and_sealed_anew_break_the_chain(file: Path) -> 
         ({"type": "row", "table": "owner", "row": {}}, "it is no row of a journal"),
         ({"type": "row", "table": "timers", "row": {"path": "a"}}, "timers has the columns path, name, at, epoch"),
         ({"type": "row", "table": "timers", "row": {"path": "a", "name": "b", "at": "x", "epoch": 1}}, "REAL"),
+        ({"type": "row", "table": "timers", "row": {"path": "a", "name": "b", "at": 1, "epoch": 2**80}}, "too large"),
         ({"type": "else"}, "it is no row of a journal"),
     ],
 )
@@ -174,6 +176,38 @@ def test_what_is_no_row(record: dict[str, Any], why: str, file: Path) -> None:
         records = [*bundle_of(journal), record]
     with pytest.raises(Exception, match=f"line {len(records)}: .*{why}"):
         read_bundle(sealed(records), "new.db")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tree", 5),
+        ("tree", "../x"),
+        ("path", "a//b"),
+        ("epoch", -1),
+        ("epoch", 2**63 - 1),
+        ("last_row", "x"),
+        ("last_row", None),
+        ("head", 5),
+        ("head", {"seq": 1, "hash": "zz"}),
+        ("same_chain", 1),
+    ],
+)
+def test_a_header_that_says_what_cannot_be_is_refused(name: str, value: Any, file: Path) -> None:
+    with JournalFile.open(file) as journal:
+        header, *records = bundle_of(journal)
+    with pytest.raises(JournalDamaged, match=f"line 1: its header has .* under {name}; nothing was imported"):
+        read_bundle(sealed([header | {name: value}, *records]), "new.db")
+    assert not list(Path().glob("new.db*"))
+
+
+def test_a_bundle_counts_on_from_what_its_lines_hold(file: Path) -> None:
+    with JournalFile.open(file) as journal:
+        header, *records = bundle_of(journal)
+    with pytest.raises(
+        JournalDamaged, match="line 1: what it counts is not what the lines hold: last_row it is 1, and"
+    ):
+        read_bundle(sealed([header | {"last_row": 1}, *records]), "new.db")
 
 
 def test_what_cannot_be_exported_or_imported(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
