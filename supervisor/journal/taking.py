@@ -89,7 +89,7 @@ def take(connection: sqlite3.Connection, claim: Claim) -> tuple[Opened, Mark]:
         # by themselves. Not by the epoch alone: somebody else may have taken the next one since.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        if rows.holder(connection)[0] != taken:
+        if _holder(connection) != taken:
             raise
     opened = Opened(
         epoch=epoch,
@@ -112,6 +112,14 @@ def meta(connection: sqlite3.Connection) -> tuple[str, Mark, int] | None:
     """The id of the journal, where it stands, and the epoch that may write."""
     row = connection.execute("SELECT tree, seq, hash, commits, last_row, epoch FROM meta").fetchone()
     return None if row is None else (row[0], Mark(*row[1:5]), row[5])
+
+
+def _holder(connection: sqlite3.Connection) -> Holder | None:
+    """Who holds the file, as far as it says: one that was to be made now may not even have tables."""
+    try:
+        return rows.holder(connection)[0]
+    except sqlite3.Error:
+        return None
 
 
 def _locked(connection: sqlite3.Connection, name: str) -> str:
