@@ -14,7 +14,8 @@ from typing import Any, Final, cast
 
 __all__ = ["FORMAT", "BundleDamage", "sealed", "unsealed"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""1 had large values in full in each row that held them."""
 
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 

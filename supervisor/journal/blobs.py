@@ -25,7 +25,19 @@ from .canonical import dump, load
 from .large import LIMIT, Large, Place
 from .port import Survey
 
-__all__ = ["LIMIT", "SIZE", "Blobs", "chunks_of", "stored_size", "survey", "sweep", "used", "whole"]
+__all__ = [
+    "LIMIT",
+    "SIZE",
+    "Blobs",
+    "chunks_of",
+    "parts_of",
+    "stored_size",
+    "survey",
+    "sweep",
+    "text_of",
+    "used",
+    "whole",
+]
 
 SIZE: Final = "CASE WHEN body >= '@' AND body < 'A' THEN CAST(substr(body, 2) AS INTEGER) ELSE length(body) END"
 """Characters of a whole body, in SQL."""
@@ -104,17 +116,22 @@ def whole(connection: sqlite3.Connection, body: str) -> str:
     """A stored body with all of its parts. Raises `JournalDamaged` if one is not there, or is another than it was."""
     if not body.startswith("@"):
         return body
-    head, _, rest = body.partition("\n")
-    parts = {tuple(place): hash for hash, place in json.loads(head.partition(" ")[2])}
+    parts = {tuple(place): hash for hash, place in parts_of(body)}
+    rest = body.partition("\n")[2]
     if () in parts:
         return "".join(_filled(connection, (), parts))
     return "".join(_put_in(connection, (), [rest], parts))
 
 
+def parts_of(body: str) -> list[tuple[str, list[str | int]]]:
+    """The hashes of what a stored body holds elsewhere, and where each belongs."""
+    return json.loads(body.partition("\n")[0].partition(" ")[2]) if body.startswith("@") else []
+
+
 def _filled(connection: sqlite3.Connection, at: Place, parts: Mapping[Place, str]) -> Iterator[str]:
     """The text of the part that belongs at `at`, with those of `parts` that belong inside of it."""
     inside = {place: hash for place, hash in parts.items() if place[: len(at)] == at and place != at}
-    return _put_in(connection, at, _text(connection, parts[at]), inside)
+    return _put_in(connection, at, text_of(connection, parts[at]), inside)
 
 
 def _put_in(
@@ -152,7 +169,7 @@ def _put_in(
                 yield piece
 
 
-def _text(connection: sqlite3.Connection, hash: str) -> Iterator[str]:
+def text_of(connection: sqlite3.Connection, hash: str) -> Iterator[str]:
     """A large value as text, in pieces. Whether it is what was written is known at the end: then it raises."""
     found, decoder = sha256(), codecs.getincrementaldecoder("utf-8")("replace")
     for chunk in chunks_of(connection, bytes.fromhex(hash)):

@@ -25,6 +25,7 @@ from ..core.retention import chain_start
 from . import rows as stored
 from .blobs import Blobs, whole
 from .canonical import dump, dump_sorted, load
+from .carrying import BLOB, Arriving, blob_records
 from .integrity import CHECKSUMS, check_counts, counts_on, with_sums
 from .reading import JournalFile
 from .schema import NOW, VERSION, migrate
@@ -34,6 +35,7 @@ __all__ = ["Imported", "bundle_of", "read_bundle"]
 _TABLES: Final = ("events", "states", "checkpoints", "mailbox", "dead_letters", "replies", "timers")
 """What is taken along, in this order. Who owned the file, and what was asked of it, stays."""
 _BYTES: Final = "$bytes"
+_PARTIAL: Final = ".importing"
 
 
 @frozen
@@ -61,7 +63,8 @@ def bundle_of(
 
     Values under keys in `secrets` are left out, at any depth of events, states, messages and replies, and wherever else
     in the bundle the same values stand, whoever in the journal they were a secret of; or in `known`, which is data
-    of the same kind from elsewhere. `say` puts an event (kind, version, body) into words. Raises `JournalDamaged`.
+    of the same kind from elsewhere. `say` puts an event (kind, version, body) into words. Without secrets no more of a
+    large value is in memory than a piece of 64 kB; with some, all of a row. Raises `JournalDamaged`.
     """
     hidden = secrets if isinstance(secrets, Redaction) else Redaction(secrets)
     hidden.learn(known)
@@ -85,6 +88,7 @@ def bundle_of(
             "head": {"seq": seq, "hash": hash.hex()},
             "same_chain": path == ROOT and not hidden,
         }
+        sent: set[str] = set()
         for table in _TABLES:
             order = "rowid" if table != "timers" else "path, name"
             rows = connection.execute(f"SELECT * FROM {table}{where} ORDER BY {order}", given)
@@ -92,6 +96,8 @@ def bundle_of(
             for values in rows:
                 row = {name: value for name, value in zip(names, values, strict=True) if name not in CHECKSUMS}
                 gone = _open(connection, row, hidden)
+                if table != "events" and "body" in row:
+                    yield from blob_records(connection, row["body"], sent)
                 record: dict[str, Any] = {"type": "row", "table": table, "row": _plain(row)}
                 if gone:
                     record["redacted"] = gone
@@ -111,16 +117,17 @@ def _learn(connection: sqlite3.Connection, hidden: Redaction) -> None:
 
 
 def _open(connection: sqlite3.Connection, row: dict[str, Any], hidden: Redaction) -> int:
-    """Put the whole body in its place, and take secrets out of the row. Returns how many those were."""
+    """Take secrets out of the row, which has its whole body then. Returns how many those were."""
     count = 0
+    if not hidden:
+        return count
     for name, value in row.items():
         if name == "body":
             row[name] = whole(connection, value)
-            if hidden:
-                data, gone = hidden.clean(load(row[name]))
-                count += gone
-                if gone:
-                    row[name] = dump(data)
+            data, gone = hidden.clean(load(row[name]))
+            count += gone
+            if gone:
+                row[name] = dump(data)
         elif isinstance(value, str):
             row[name], gone = hidden.clean_text(value)
             count += gone
@@ -136,36 +143,49 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_bundle(lines: Iterable[str], file: str | os.PathLike[str]) -> Imported:
-    """Make a journal of a bundle's lines. Blocks.
+    """Make a journal of a bundle's lines, of which each is forgotten when it is read. Blocks.
 
     The events keep their chain if all of them are there as they were written, and it is checked; else they are numbered
     and chained anew. Raises `JournalError` if `file` exists, and for a bundle of a newer treewarden; `JournalDamaged`
-    with the number of the line at fault. Then no file is left.
+    with the number of the line at fault. Then no file is left; a process that is killed leaves one of another name.
     """
     path = pathlib.Path(file)
+    partial = path.with_name(path.name + _PARTIAL)
     try:
-        path.touch(exist_ok=False)
+        if path.exists():
+            raise FileExistsError
+        partial.touch(exist_ok=False)
     except FileExistsError:
-        raise JournalError(f"{path} is there already: name a new file") from None
+        there = f"{path} is there already: name a new file"
+        if not path.exists():
+            there = f"{partial} is there already: remove it if nobody imports a bundle there now"
+        raise JournalError(there) from None
     except OSError as error:
         raise JournalError(f"{path} cannot be made: {error.strerror}") from error
     try:
-        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        with closing(sqlite3.connect(partial, isolation_level=None)) as connection:
             connection.execute("PRAGMA synchronous = EXTRA")
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("BEGIN")
             migrate(connection, 0)
             imported = _Import(connection).read(lines)
             connection.execute("COMMIT")
+        os.link(partial, path)  # whole or not at all, and unlike a rename it replaces nothing
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
         return imported
-    except BaseException as error:
-        for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+    except FileExistsError:
+        raise JournalError(f"{path} is there already: name a new file") from None
+    except BundleDamage as error:
+        raise JournalDamaged(f"the bundle is damaged: {error}; nothing was imported") from error
+    except sqlite3.OperationalError as error:
+        raise JournalError(f"{path} cannot be made: {error}; nothing was imported") from error
+    finally:
+        for name in (partial, partial.with_name(f"{partial.name}-journal")):
             name.unlink(missing_ok=True)
-        if isinstance(error, BundleDamage):
-            raise JournalDamaged(f"the bundle is damaged: {error}; nothing was imported") from error
-        if isinstance(error, sqlite3.OperationalError):
-            raise JournalError(f"{path} cannot be made: {error}; nothing was imported") from error
-        raise
 
 
 class _Import:
@@ -182,6 +202,7 @@ class _Import:
         """The line of each event."""
         self._head = Head()
         self._rows = 0
+        self._arriving = Arriving(connection, 0)
 
     def read(self, lines: Iterable[str]) -> Imported:
         records = unsealed(lines)
@@ -189,6 +210,7 @@ class _Import:
         _check_header(header)
         same = bool(header["same_chain"])
         self._epoch = header["epoch"]
+        self._arriving = Arriving(self._connection, self._epoch)
         for line, record in records:
             try:
                 self._put(record, line, same)
@@ -207,6 +229,9 @@ class _Import:
         return Imported(header["tree"], Path(header["path"]), self._rows, len(self._lines), self._head, same)
 
     def _put(self, record: dict[str, Any], line: int, same: bool) -> None:
+        if record["type"] == BLOB:
+            self._arriving.take(record)
+            return
         table, row = record["table"], {name: _value(value) for name, value in record["row"].items()}
         if sorted(row) != sorted(self._columns[table]):
             raise ValueError(f"{table} has the columns {', '.join(self._columns[table])}")
@@ -215,6 +240,8 @@ class _Import:
             if not same:
                 self._chain_anew(row)
             self._head = Head(row["seq"], row["hash"])
+        elif "body" in row and row["body"].startswith("@"):
+            self._arriving.check(row["body"])
         elif "body" in row:
             load(row["body"])
             blobs = Blobs()
@@ -274,10 +301,10 @@ _HEADER: Final[dict[str, Callable[[Any], bool]]] = {
 def _check_header(header: dict[str, Any]) -> None:
     if header.get("type") != "bundle":
         raise BundleDamage(1, "it is no header of a bundle")
-    if header.get("v") != FORMAT or header.get("schema") not in range(1, VERSION + 1):
+    if header.get("v") not in range(1, FORMAT + 1) or header.get("schema") not in range(1, VERSION + 1):
         raise JournalError(
             f"this bundle is of format {header.get('v')} and schema {header.get('schema')}; this treewarden reads "
-            f"{FORMAT} and up to {VERSION}. Import it with the version that wrote it"
+            f"up to {FORMAT} and {VERSION}. Import it with the version that wrote it"
         )
     for name, fits in _HEADER.items():
         try:

@@ -80,7 +80,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_whole_tree_comes_back(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["journal", "export", "desk.db", "-o", "desk.jsonl"]) == 0
-    assert capsys.readouterr().out == "desk.jsonl: 16 lines of / in desk.db\n"
+    assert capsys.readouterr().out == "desk.jsonl: 19 lines of / in desk.db\n"
     assert main(["journal", "import", "desk.jsonl", "copy.db"]) == 0
     assert capsys.readouterr().out == "copy.db: 14 rows of /, 5 events as they were chained\n"
     assert content(Path("copy.db")) == content(file)
@@ -212,7 +212,7 @@ def test_a_bundle_counts_on_from_what_its_lines_hold(file: Path) -> None:
 
 def test_what_cannot_be_exported_or_imported(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("there").touch()
-    header = {"type": "bundle", "v": 2, "schema": 1}
+    header = {"type": "bundle", "v": 3, "schema": 1}
     Path("newer.jsonl").write_text("".join(sealed([header])))
     Path("other.jsonl").write_text("".join(sealed([{"type": "row"}])))
     for words, why in (
@@ -222,7 +222,7 @@ def test_what_cannot_be_exported_or_imported(file: Path, capsys: pytest.CaptureF
         ("import none new.db", "none cannot be read: No such file"),
         ("import desk.jsonl there", "cannot be read"),
         ("import newer.jsonl there", "there is there already"),
-        ("import newer.jsonl new.db", "this bundle is of format 2 and schema 1; this treewarden reads 1 and up to"),
+        ("import newer.jsonl new.db", "this bundle is of format 3 and schema 1; this treewarden reads up to 2 and"),
         ("import other.jsonl new.db", "line 1: it is no header of a bundle"),
     ):
         assert main(["journal", *words.split()]) == 2
