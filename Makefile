@@ -5,6 +5,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTHONS := 3.11 3.12 3.13
 PACKAGES := agents supervisor topologies
+SPREAD := --numprocesses=auto --maxprocesses=8 --dist=worksteal
 export PYTHON
 
 .PHONY: help
@@ -22,12 +23,12 @@ env: ## make .venv, or bring it up to date; PYTHON=/path/to/python chooses
 	@tools/venv .venv dev
 
 .PHONY: test
-test: env ## run the tests; ARGS="-k mailbox -x" goes to pytest
-	@$(BIN)/pytest $(ARGS)
+test: env ## run the tests on all cores; ARGS="-k mailbox -x" goes to pytest, "-n 0 --pdb" to debug one
+	@$(BIN)/pytest $(SPREAD) $(ARGS)
 
 .PHONY: search
 search: env ## run the tests with a new random search of Hypothesis's each time
-	@$(BIN)/pytest --hypothesis-profile=search $(ARGS)
+	@$(BIN)/pytest $(SPREAD) --hypothesis-profile=search $(ARGS)
 
 .PHONY: test-all
 test-all: ## run the tests on every CPython of 3.11, 3.12, 3.13 that this machine has
@@ -35,7 +36,7 @@ test-all: ## run the tests on every CPython of 3.11, 3.12, 3.13 that this machin
 	for version in $(PYTHONS); do \
 		if ! tools/find-python $$version >/dev/null 2>&1; then missing="$$missing $$version"; continue; fi; \
 		echo "== Python $$version"; \
-		if tools/venv build/venv-$$version dev $$version && build/venv-$$version/bin/pytest $(ARGS); \
+		if tools/venv build/venv-$$version dev $$version && build/venv-$$version/bin/pytest $(SPREAD) $(ARGS); \
 		then found="$$found $$version"; else failed="$$failed $$version"; fi; \
 	done; \
 	$(MAKE) --no-print-directory traces || failed="$$failed traces"; \
