@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import Context
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 import trio
@@ -24,11 +24,13 @@ from .errors import ConfigurationError, NotHandled, Stop
 from .orders import Begun, CheckpointDue, StopAsked
 from .ports import Alarm, Alarms, Clock
 from .ref import Ref
-from .repeats import Repeats
 from .sending import ended_by
 from .slice import Rounds
 from .slot import Slot, Turn, current_turn
 from .ticks import Afters, Tick
+
+if TYPE_CHECKING:
+    from .repeats import Repeats
 
 __all__ = ["Life", "Tick", "Warden"]
 
@@ -329,6 +331,8 @@ class Life:
         if self._afters is not None:
             self._afters.go_on()
         if type(self.agent).repeated:
+            from .repeats import Repeats  # with the first of a process that repeats something
+
             self._repeats = Repeats(self.agent, self.slot, self.clock, self.alarms)
 
     def disarm(self) -> None:
