@@ -29,6 +29,7 @@ __all__ = [
     "judge",
     "meet",
     "met",
+    "met_by",
     "note",
     "observed",
     "open_incident",
@@ -199,12 +200,32 @@ def meet(incident: Incident, attempt: Attempt, signal: Signal) -> tuple[Incident
 
 def met(incident: Incident, attempt: Attempt, signal: Signal) -> tuple[Incident, Attempt | None]:
     """`meet` that returns the attempt, if it has ended, without the fact about it."""
-    action, at, kind = attempt.action, attempt.at, attempt.kind
+    return met_by(
+        incident,
+        attempt.action,
+        attempt.at,
+        attempt.kind,
+        (attempt.confidence, attempt.model),
+        attempt.symptom,
+        signal,
+    )
+
+
+def met_by(
+    incident: Incident,
+    action: Action,
+    at: float,
+    kind: str,
+    stated: tuple[float, float],
+    symptom: str,
+    signal: Signal,
+) -> tuple[Incident, Attempt | None]:
+    """`met` for an attempt that is not made yet: its confidence as `stated`, and what the belief alone said."""
     if incident.pending is not None:
         incident, _ = judge(incident, Outcome.UNOBSERVED, at)
     outcome = _says_of(action, kind, signal)
     judged, (lives, down) = incident.judged, _with_room(incident)
-    tried = Attempt(action, at, kind, attempt.confidence, attempt.model, outcome, attempt.symptom)
+    tried = Attempt(action, at, kind, *stated, outcome, symptom)
     if outcome is not None:
         judged = judged.followed_by(tried)
         if outcome is Outcome.FAILED:

@@ -17,7 +17,7 @@ from treewarden.agents.core.values import define
 
 from .action import Resume
 from .event import Decided, Event, SignalNoted
-from .incident import Attempt, Incident, met, observed
+from .incident import Attempt, Incident, met_by, observed
 from .later import Account
 from .symptom import Kind, Symptom, label_of
 
@@ -123,9 +123,8 @@ class LetLive(Account):
     def followed_by(self, signal: Reported) -> tuple[Incident, Attempt | None]:
         """Begin what was decided here, and judge it by the signal that comes next, as `incident.meet` does: the
         incident with that, and the attempt if it has ended."""
-        value, model = self.numbers
-        tried = Attempt(LET_LIVE, self.signal.at, label_of(self.signal), value, model, symptom=_SYMPTOM)
-        return met(self.incident, tried, signal)
+        latest = self.signal
+        return met_by(self.incident, LET_LIVE, latest.at, label_of(latest), self.numbers, _SYMPTOM, signal)
 
     @property
     def count(self) -> int:

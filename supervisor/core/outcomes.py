@@ -188,16 +188,17 @@ class Outcomes:
         self, model: float, action: str, kind: str, *, pooled: bool = False, failed: int = 0, symptom: str = ""
     ) -> tuple[float, float]:
         """What `stated` says, without what it rests on: the number, and the model's own."""
-        cell = self.cells.get((action, _head(kind), _third(model)), _NONE)
+        head = _head(kind)
+        cell = self.cells.get(key := (action, head, _third(model)), _NONE)
         if cell.at < self.at:
-            cell = self._now((action, _head(kind), _third(model)))
+            cell = self._now(key)
         value, trust = model, _TRUST
         if pooled:
-            head = _head(kind)
-            eased = self.eases.get((action, symptom or head), _AS_ANY)
+            symptom = symptom or head
+            eased = self.eases.get((action, symptom), _AS_ANY)
             if eased.at < self.at:
                 eased = eased.as_of(self.at, self.half_life)
-            start = head_start(action, symptom or head, head)
+            start = head_start(action, symptom, head)
             value, trust = mapped(self.curve, model, failed, start=start, ease=eased.ease), _TRUST_MAPPED
         value = (trust * value + cell.fixed) / (trust + cell.cases)
         return round(value if value < 1.0 else 1.0, 4), round(model, 4)
@@ -247,8 +248,11 @@ class Outcomes:
             first = recent.first
             right, error = right - first[1], error - _squared(first)
         curve = self.curve if at == self.at else faded(self.curve, 0.5 ** ((at - self.at) / half_life))
-        eases, before_it = dict(self.eases), self.eases.get(of, _AS_ANY).as_of(at, half_life)
-        curve, ease = seen(curve, model, fixed, failed, start=start, ease=before_it.ease)
+        known, ease = self.eases.get(of), UNSEEN
+        if known is not None:
+            ease = known.ease if known.at >= at else known.as_of(at, half_life).ease
+        curve, ease = seen(curve, model, fixed, failed, start=start, ease=ease)
+        eases = dict(self.eases)
         eases[of] = Eased(ease, at)
         return _made(self.half_life, at, cells, curve, eases, recent.followed_by(outcome), (right, error))
 
