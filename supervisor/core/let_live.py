@@ -8,7 +8,8 @@ everything else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from attrs import field
@@ -22,9 +23,11 @@ from .later import Account
 from .symptom import Kind, Symptom, label_of
 
 if TYPE_CHECKING:
+    from .case import Case
     from .challenger import Challenger
     from .decision import Decision, Policy
     from .history import RestartHistory
+    from .likelihoods import Likelihoods
     from .named import NamedAction
     from .outcomes import Outcomes
     from .signal import Reported
@@ -79,11 +82,9 @@ class LetLive(Account):
     def decision(self) -> Decision:
         """The decision with its grounds."""
         if self._decision is None:
-            from .case import Case  # here and below: only who reads it needs them
-            from .decision import decide
-
             around = self.around
-            case = Case(
+            whole, decide, _ = _deciding()
+            case = whole(
                 signal=self.signal,
                 spec=self.spec,
                 strategy=around.strategy,
@@ -114,9 +115,7 @@ class LetLive(Account):
         plain = self._decision is None and not incident.growths and self.code_changed_at is None
         if not plain or around.registered or self.spec.actions:
             return self.decision.case.numbers(_NAME)
-        from .confidence import p_of_letting_live
-
-        model = p_of_letting_live(incident, around.challenger.likelihoods)
+        model = _believing()(incident, around.challenger.likelihoods)
         failed = incident.failures
         return self.outcomes.numbers(model, _NAME, Kind.REPORTED, pooled=True, failed=failed, symptom=_SYMPTOM)
 
@@ -135,9 +134,7 @@ class LetLive(Account):
     def facts(self) -> tuple[Event, ...]:
         """What is to be journaled of it, in this order; each comes to the same whenever it is asked for."""
         if not self._facts:
-            from .decision import to_event
-
-            signal, ended = self.signal, self.before
+            signal, ended, to_event = self.signal, self.before, _deciding()[2]
             first = () if ended is None else (observed(self.incident, ended, signal.at),)
             self._facts = (
                 *first,
@@ -147,3 +144,22 @@ class LetLive(Account):
                 Decided.later(to_event, self.decision),
             )
         return self._facts
+
+
+# Modules that only those who read a decision need, and one that a start does without. An import within a function looks
+# for the name of its package each time, which is half a microsecond.
+
+
+@cache
+def _deciding() -> tuple[type[Case], Callable[[Policy, Case], Decision], Callable[[Decision], Decided]]:
+    from .case import Case
+    from .decision import decide, to_event
+
+    return Case, decide, to_event
+
+
+@cache
+def _believing() -> Callable[[Incident, Likelihoods], float]:
+    from .confidence import p_of_letting_live
+
+    return p_of_letting_live

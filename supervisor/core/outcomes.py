@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from attrs import Attribute, evolve, field
@@ -188,17 +189,15 @@ class Outcomes:
         self, model: float, action: str, kind: str, *, pooled: bool = False, failed: int = 0, symptom: str = ""
     ) -> tuple[float, float]:
         """What `stated` says, without what it rests on: the number, and the model's own."""
-        head = _head(kind)
+        head, of, start = _placed(action, kind, symptom)
         cell = self.cells.get(key := (action, head, _third(model)), _NONE)
         if cell.at < self.at:
             cell = self._now(key)
         value, trust = model, _TRUST
         if pooled:
-            symptom = symptom or head
-            eased = self.eases.get((action, symptom), _AS_ANY)
+            eased = self.eases.get(of, _AS_ANY)
             if eased.at < self.at:
                 eased = eased.as_of(self.at, self.half_life)
-            start = head_start(action, symptom, head)
             value, trust = mapped(self.curve, model, failed, start=start, ease=eased.ease), _TRUST_MAPPED
         value = (trust * value + cell.fixed) / (trust + cell.cases)
         return round(value if value < 1.0 else 1.0, 4), round(model, 4)
@@ -233,12 +232,14 @@ class Outcomes:
         the attempt was `of` this kind, with this head start."""
         at = max(at, self.at)
         cells, fixed, half_life = dict(self.cells), outcome[1], self.half_life
+        since = self.at
+        share = 1.0 if at == since else 0.5 ** ((at - since) / half_life)
         for key in keys:
             before = cells.get(key, _NONE)
             cases, good = before.cases, before.fixed
             if before.at < at:  # as in `_as_of`
-                share = 0.5 ** ((at - before.at) / half_life)
-                cases, good = cases * share, good * share
+                left = share if before.at == since else 0.5 ** ((at - before.at) / half_life)
+                cases, good = cases * left, good * left
                 if cases <= _FADED:
                     cases = good = 0.0
             cells[key] = Tally(cases + 1, good + fixed, at)
@@ -247,7 +248,7 @@ class Outcomes:
         if len(recent) == ENOUGH:
             first = recent.first
             right, error = right - first[1], error - _squared(first)
-        curve = self.curve if at == self.at else faded(self.curve, 0.5 ** ((at - self.at) / half_life))
+        curve = self.curve if at == since else faded(self.curve, share)
         known, ease = self.eases.get(of), UNSEEN
         if known is not None:
             ease = known.ease if known.at >= at else known.as_of(at, half_life).ease
@@ -337,10 +338,17 @@ def _with(
     failed: int,
     symptom: str,
 ) -> Outcomes:
-    head = _head(kind)
+    head, of, start = _placed(action, kind, symptom)
     keys = (action, head, _third(model)), (*_ANY, _tenth(model))
+    return outcomes.with_case(keys, model, (confidence, fixed), at, failed=failed, of=of, start=start)
+
+
+@lru_cache(1024)
+def _placed(action: str, kind: str, symptom: str) -> tuple[str, tuple[str, str], float]:
+    """Where an attempt counts: the head of its kind, the key of its ease, and with which head start it begins."""
+    head = _head(kind)
     of = (action, symptom or head)
-    return outcomes.with_case(keys, model, (confidence, fixed), at, failed=failed, of=of, start=head_start(*of, head))
+    return head, of, head_start(*of, head)
 
 
 def as_data(outcomes: Outcomes) -> dict[str, Any]:
