@@ -107,8 +107,9 @@ def _read(curve: Curve, p: float, failed: int, start: float) -> tuple[float, flo
     """The logit that `p` is mapped to, the variance of what is not known of it, the logit of `p` with its head start,
     and how much `failed` failures weigh."""
     aa, ab, av, bb, bv, vv, to_up, to_slope, to_vain = curve
-    p = min(_SURE[1], max(_SURE[0], p))
-    x, vain = math.log(p / (1.0 - p)) + start, 0.5 * min(_MOST, failed)
+    low, high = _SURE
+    p = p if low < p < high else high if p >= high else low
+    x, vain = math.log(p / (1.0 - p)) + start, 0.5 * (failed if failed < _MOST else _MOST)
     with_up, with_vain, between = av * bv - ab * vv, ab * av - aa * bv, ab * bv - av * bb
     first = bb * vv - bv * bv
     whole = aa * first + ab * with_up + av * between

@@ -230,9 +230,8 @@ class Outcomes:
     ) -> Outcomes:
         """With one more outcome at the wall time `at`, which counts in these cells; `model` was the model's number, and
         the attempt was `of` this kind, with this head start."""
-        at = max(at, self.at)
-        cells, fixed, half_life = dict(self.cells), outcome[1], self.half_life
-        since = self.at
+        since, half_life, cells, fixed = self.at, self.half_life, dict(self.cells), outcome[1]
+        at = at if at > since else since
         share = 1.0 if at == since else 0.5 ** ((at - since) / half_life)
         for key in keys:
             before = cells.get(key, _NONE)
@@ -249,11 +248,16 @@ class Outcomes:
             first = recent.first
             right, error = right - first[1], error - _squared(first)
         curve = self.curve if at == since else faded(self.curve, share)
-        known, ease = self.eases.get(of), UNSEEN
-        if known is not None:
-            ease = known.ease if known.at >= at else known.as_of(at, half_life).ease
-        curve, ease = seen(curve, model, fixed, failed, start=start, ease=ease)
         eases = dict(self.eases)
+        known = eases.get(of)
+        if known is None:
+            ease = UNSEEN
+        elif known.at == since:  # as in `Eased.as_of`
+            precision, pull = known.ease
+            ease = (precision * share, pull * share)
+        else:
+            ease = known.as_of(at, half_life).ease
+        curve, ease = seen(curve, model, fixed, failed, start=start, ease=ease)
         eases[of] = Eased(ease, at)
         return _made(self.half_life, at, cells, curve, eases, recent.followed_by(outcome), (right, error))
 
@@ -272,7 +276,7 @@ class Outcomes:
         return Tally(cases, cell.fixed * share, at) if cases > _FADED else _NONE
 
 
-_put: Final = object.__setattr__
+_PUT: Final = object.__setattr__.__get__
 
 
 def _made(
@@ -286,13 +290,14 @@ def _made(
 ) -> Outcomes:
     """As the class makes them, of what was checked when it was put in: one is made for each outcome."""
     made = object.__new__(Outcomes)
-    _put(made, "half_life", half_life)
-    _put(made, "at", at)
-    _put(made, "cells", cells)
-    _put(made, "curve", curve)
-    _put(made, "eases", eases)
-    _put(made, "recent", recent)
-    _put(made, "_sums", sums)
+    put = _PUT(made)
+    put("half_life", half_life)
+    put("at", at)
+    put("cells", cells)
+    put("curve", curve)
+    put("eases", eases)
+    put("recent", recent)
+    put("_sums", sums)
     return made
 
 
@@ -386,8 +391,8 @@ def _head(kind: str) -> str:
 
 
 def _third(model: float) -> int:
-    return min(BANDS - 1, int(model * BANDS))
+    return int(model * BANDS) if model < 1.0 else BANDS - 1
 
 
 def _tenth(model: float) -> int:
-    return min(_BINS - 1, int(model * _BINS))
+    return int(model * _BINS) if model < 1.0 else _BINS - 1
