@@ -27,7 +27,6 @@ from typing import Final
 import trio
 from attrs import asdict, define, evolve, field, frozen
 from durable import (
-    Figures,
     ask_alone,
     ask_at_a_rate,
     ask_many,
@@ -37,6 +36,7 @@ from durable import (
     tell_many,
     verify,
 )
+from figures import Figures
 from journal_report import Bar, Found, as_svg, as_text, verdict
 from machine import busy_seconds
 from plain import plain_at_a_rate

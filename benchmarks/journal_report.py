@@ -9,7 +9,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from attrs import define, field, frozen
-from durable import Figures
+from figures import Figures
 
 __all__ = ["Bar", "Found", "as_svg", "as_text", "verdict"]
 

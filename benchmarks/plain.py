@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 import trio
-from durable import TEXT, Watch, at_a_rate
+from durable import TEXT, at_a_rate
+from figures import Watch
 
 __all__ = ["PlainStore", "plain_at_a_rate"]
 

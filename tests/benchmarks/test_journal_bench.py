@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 
 import journal
 import pytest
-from durable import TEXT, Figures, ask_alone, ask_at_a_rate, ask_many, bytes_each, chain, floor, tell_many, verify
+from durable import TEXT, ask_alone, ask_at_a_rate, ask_many, bytes_each, chain, floor, tell_many, verify
+from figures import Figures
 from journal_report import Bar, Found, as_svg, as_text, verdict
 from plain import plain_at_a_rate
 
