@@ -1,81 +1,25 @@
-"""What runs beside the handlers: bodies (`run`) and helpers (`start_soon`)."""
+"""What runs beside the handlers: bodies (`run`)."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 import trio
-from attrs import evolve, frozen
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from treewarden.agents.agent import Agent, handles
-from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability
-from treewarden.agents.core.exit import Exit, Failed, Finished, Stopped
+from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability
+from treewarden.agents.core.exit import Failed, Finished, Stopped
 from treewarden.agents.errors import RateLimited, Stop
 from treewarden.supervisor.core.event import ChildEnded, DeadLettered, Decided, Recorded
 from treewarden.supervisor.core.spec import NO_BACKOFF, Grace, RestartPolicy
 from treewarden.supervisor.journal.memory import MemoryJournal
 
+from .bodies import LEVELS, Body, Draining, Fact
 from .trees import Add, Bad, Counter, Disk, Gate, Held, Tally, Total, events, happened, kept, opened, slot_of
 
-Work: TypeAlias = Callable[["Body"], Awaitable[Any]]
 
-
-@frozen
-class Fact:
-    number: int
-
-
-@frozen
-class Start:
-    """Start a helper."""
-
-
-class Body(Agent[Tally]):
-    """Runs `work` beside its handlers."""
-
-    state = Tally()
-
-    def __init__(self, work: Work, log: list[Any], gate: Gate | None = None) -> None:
-        self.work = work
-        self.log = log
-        self.gate = gate
-
-    async def run(self) -> Any:
-        return await self.work(self)
-
-    @handles
-    def add(self, message: Add) -> None:
-        self.state = evolve(self.state, total=self.state.total + message.amount)
-
-    @handles
-    def total(self, message: Total) -> int:
-        return self.state.total
-
-    @handles
-    async def held(self, message: Held) -> str:
-        assert self.gate is not None
-        await self.gate.pass_by(message.text)
-        return message.text
-
-    @handles
-    async def bad(self, message: Bad) -> None:
-        assert self.gate is not None
-        await self.ref("counter").tell(Add(100))
-        await self.gate.pass_by("bad")
-        raise ValueError
-
-    async def on_stop(self, exit: Exit) -> None:
-        self.log.append(exit)
-
-
-class Draining(Body):
-    drains_body = True
-
-
-@pytest.fixture(params=[MESSAGE, VOLATILE, Checkpointed(messages=2)], ids=["message", "volatile", "checkpointed"])
+@pytest.fixture(params=list(LEVELS.values()), ids=list(LEVELS))
 def durability(request: pytest.FixtureRequest) -> Durability:
     return request.param
 
@@ -334,75 +278,3 @@ async def test_an_order_for_one_life_never_reaches_the_next(autojump_clock: Mock
         await trio.sleep(1)
         assert len(rounds) == 2
         assert [each.incarnation for each in running.snapshot()] == [1, 2]
-
-
-# -- helpers
-
-
-class Helped(Body):
-    async def run(self) -> None:
-        await trio.sleep_forever()
-
-    @handles
-    async def start(self, message: Start) -> None:
-        self.start_soon(self.work, self)
-
-
-@pytest.mark.parametrize("with_body", [True, False])
-async def test_a_helper_runs_beside_and_ends_with_the_life(with_body: bool, autojump_clock: MockClock) -> None:
-    log: list[Any] = []
-
-    async def work(body: Body) -> None:
-        try:
-            await body.ref("counter").tell(Add(1))
-            body.state = Tally(5)
-            body.keep()
-            await trio.sleep_forever()
-        finally:
-            log.append("helper ended")
-
-    agent = Helped if with_body else without_body()
-    spec = kept(agent, MESSAGE, id="helped", args={"work": work, "log": log, "gate": Gate()}, backoff=NO_BACKOFF)
-    async with opened(kept(Counter, MESSAGE), spec) as running:
-        await running.ref("helped").tell(Start())
-        await wait_all_tasks_blocked()
-        assert slot_of(running, "helped").state == Tally(5)
-        assert await running.ref("counter").ask(Total()) == 1
-        await running.ref("helped").tell(Bad())
-        await happened(running, ChildEnded)
-        await wait_all_tasks_blocked()
-        assert log.count("helper ended") == 1
-
-
-def without_body() -> type[Agent[Tally]]:
-    class Plain(Helped):
-        run = Agent[Tally].run
-
-    return Plain
-
-
-async def test_a_helper_that_raises_ends_the_life(autojump_clock: MockClock) -> None:
-    async def work(_: Body) -> None:
-        raise ValueError("helper")
-
-    spec = kept(without_body(), VOLATILE, id="helped", args={"work": work, "log": list[Any]()})
-    async with opened(spec) as running:
-        await running.ref("helped").tell(Start())
-        (ended,) = await happened(running, ChildEnded)
-        assert ended.failure is not None
-        assert (ended.failure.type, ended.failure.text) == ("ValueError", "helper")
-
-
-async def test_a_helper_may_end_the_life_in_order(durability: Durability, autojump_clock: MockClock) -> None:
-    async def work(body: Body) -> None:
-        body.state = Tally(9)
-        raise Stop("seen enough")
-
-    args = {"work": work, "log": list[Any]()}
-    spec = kept(without_body(), durability, id="helped", args=args, restart=RestartPolicy.TRANSIENT)
-    async with opened(spec) as running:
-        slot = slot_of(running, "helped")
-        await running.ref("helped").tell(Start())
-        (ended,) = await happened(running, ChildEnded)
-        assert (ended.exit, ended.reason) == ("stopped", "seen enough")
-        assert slot.state == Tally(9)

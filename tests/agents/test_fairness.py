@@ -17,6 +17,7 @@ from treewarden.agents.slice import Rounds, Slice
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.tree import tree
 
+from .steps import Steps
 from .trees import Total, kept, opened, slot_of, volatile
 
 
@@ -78,21 +79,6 @@ async def test_agents_that_never_run_dry_do_not_starve_the_others() -> None:
         assert min(counts) > 0
         begun = time.perf_counter()
     assert time.perf_counter() - begun < 5
-
-
-class Steps:
-    """A clock that goes on by itself, a little with every look at it."""
-
-    def __init__(self, step: float) -> None:
-        self.step = step
-        self.looks = 0
-
-    def now(self) -> float:
-        self.looks += 1
-        return trio.current_time() + self.looks * self.step
-
-    def wall(self) -> float:
-        return self.now()
 
 
 async def test_an_agent_yields_when_its_slice_is_over(autojump_clock: MockClock) -> None:

@@ -26,6 +26,7 @@ from treewarden.topologies.open import open_tree
 from treewarden.topologies.pool import pool
 from treewarden.topologies.tree import tree
 
+from .steps import Steps
 from .trees import slot_of
 
 LOOK = 16
@@ -36,21 +37,6 @@ OFTEN = Intensity(1_000_000, 1.0)
 @frozen
 class Again:
     left: int
-
-
-class Steps:
-    """A clock that goes on a little with every look at it, as if work took its time."""
-
-    def __init__(self, step: float) -> None:
-        self.step = step
-        self.looks = 0
-
-    def now(self) -> float:
-        self.looks += 1
-        return trio.current_time() + self.looks * self.step
-
-    def wall(self) -> float:
-        return self.now()
 
 
 @define(eq=False)
