@@ -30,8 +30,8 @@ class Redaction:
     def __init__(self, keys: Iterable[str]) -> None:
         self._keys = frozenset(key.lower() for key in keys if key)
         self._met: set[str] = set()
-        self._known: dict[str, list[str]] = {}
-        """By their beginning, the longest first."""
+        self._known: dict[str, dict[int, set[str]]] = {}
+        """By their beginning and their length, the longest first: thousands of tokens begin alike."""
         names = "|".join(re.escape(key) for key in sorted(self._keys, key=len, reverse=True))
         self._said = re.compile(
             rf"(?i)(?<!\w)((?:{names})\\*['\"]?\s*(?:=>|[=:])\s*(?:(?:bearer|basic|token)\s+)?)"
@@ -75,7 +75,7 @@ class Redaction:
             parts = [self.clean(value) for value in items]
             return [value for value, _ in parts], sum(gone for _, gone in parts)
         number = json.dumps(data) if data is not None else ""
-        return (REDACTED, 1) if number in self._known.get(number[:_SHORTEST], ()) else (data, 0)
+        return (REDACTED, 1) if number and self._known_at(number, 0) == len(number) else (data, 0)
 
     def clean_text(self, text: str) -> tuple[str, int]:
         """A text without the values that were learned, and without what it says itself to be the value of a key."""
@@ -101,14 +101,20 @@ class Redaction:
         parts: list[str] = []
         at = done = 0
         while at <= len(text) - _SHORTEST:
-            for secret in known.get(text[at : at + _SHORTEST], ()):
-                if text.startswith(secret, at):
-                    parts += [text[done:at], REDACTED]
-                    at = done = at + len(secret)
-                    break
+            length = self._known_at(text, at) if text[at : at + _SHORTEST] in known else 0
+            if length:
+                parts += [text[done:at], REDACTED]
+                at = done = at + length
             else:
                 at += 1
         return ("".join([*parts, text[done:]]), len(parts) // 2) if parts else (text, 0)
+
+    def _known_at(self, text: str, at: int) -> int:
+        """Characters of the longest value that stands there; 0 if none does."""
+        for length, values in self._known.get(text[at : at + _SHORTEST], {}).items():
+            if text[at : at + length] in values:
+                return length
+        return 0
 
     def _remember(self, value: str) -> None:
         lines = [line for line in value.splitlines() if len(line) >= _LINE]
@@ -117,10 +123,15 @@ class Redaction:
             written.add(repr(text.encode(errors="replace"))[2:-1])
             for form in (*written, *_in_urls(text)):
                 if len(form) >= _SHORTEST:
-                    like = self._known.setdefault(form[:_SHORTEST], [])
-                    if form not in like:
-                        like.append(form)
-                        like.sort(key=len, reverse=True)
+                    self._add(form)
+
+    def _add(self, form: str) -> None:
+        alike = self._known.setdefault(form[:_SHORTEST], {})
+        if len(form) in alike:
+            alike[len(form)].add(form)
+        else:
+            longest_first = sorted([*alike.items(), (len(form), {form})], reverse=True)
+            self._known[form[:_SHORTEST]] = dict(longest_first)
 
 
 def _entries(data: Any) -> Iterator[tuple[str, Any]]:

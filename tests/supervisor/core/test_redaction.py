@@ -103,3 +103,25 @@ def test_a_line_of_a_key_of_several_lines() -> None:
 
 def test_a_short_one_is_hidden_under_its_key_only() -> None:
     assert learned("no").clean({"api_key": "no", "text": "nobody"}) == ({"api_key": REDACTED, "text": "nobody"}, 1)
+
+
+def test_values_that_begin_alike_are_not_compared_each_with_each() -> None:
+    asked = 0
+
+    class Token(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal asked
+            asked += 1
+            return super().__eq__(other)
+
+    count = 400
+    redaction = learned(*(Token(f"sk-live-{number:04}") for number in range(count)))
+    assert asked < 40 * count
+    said = ", ".join(f"sk-live-{number:04}" for number in range(2 * count))
+    clean, gone = redaction.clean_text(said)
+    assert gone == clean.count(REDACTED) == count
+    assert f"sk-live-{count - 1:04}" not in clean
+    assert clean.endswith(f"sk-live-{2 * count - 1:04}")
