@@ -113,14 +113,20 @@ def _chunks(pieces: list[bytes]) -> Iterator[bytes]:
 
 
 def whole(connection: sqlite3.Connection, body: str) -> str:
-    """A stored body with all of its parts. Raises `JournalDamaged` if one is not there, or is another than it was."""
+    """A stored body with all of its parts. Raises `JournalDamaged` if one is not there, or is another than it was, or
+    belongs where there is no place for it."""
     if not body.startswith("@"):
         return body
-    parts = {tuple(place): hash for hash, place in parts_of(body)}
-    rest = body.partition("\n")[2]
-    if () in parts:
-        return "".join(_filled(connection, (), parts))
-    return "".join(_put_in(connection, (), [rest], parts))
+    try:
+        parts = {tuple(place): hash for hash, place in parts_of(body)}
+        rest = body.partition("\n")[2]
+        if () in parts:
+            return "".join(_filled(connection, (), parts))
+        return "".join(_put_in(connection, (), [rest], parts))
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
+        raise JournalDamaged(
+            f"a stored value does not hold its parts where it says so ({error!r}). Restore the file from a copy"
+        ) from error
 
 
 def parts_of(body: str) -> list[tuple[str, list[str | int]]]:

@@ -104,7 +104,7 @@ def bundle_of(
                 if table == "events" and say is not None:
                     record["text"] = say(row["kind"], row["version"], row["body"])
                 if table == "events":
-                    record["when"] = datetime.fromtimestamp(row["at"], UTC).isoformat(" ", "milliseconds")
+                    record["when"] = _when(row["at"])
                 yield record
 
 
@@ -134,6 +134,13 @@ def _open(connection: sqlite3.Connection, row: dict[str, Any], hidden: Redaction
     if "size" in row:
         row["size"] = len(row["body"])
     return count
+
+
+def _when(at: float) -> str:
+    try:
+        return datetime.fromtimestamp(at, UTC).isoformat(" ", "milliseconds")
+    except (OverflowError, ValueError, OSError):  # a file may hold any number
+        return f"{at:g}"
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 import trio
 
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import JournalDamaged, JournalError
+from treewarden.agents.errors import JournalDamaged, JournalError, TreewardenError
 
 from ..core.chain import Head, StoredRow, Verdict, verify
 from ..core.checkpoint import EVERYTHING, Checkpoint, Search
@@ -38,6 +38,8 @@ T = TypeVar("T")
 _EVENTS: Final = "SELECT seq, at, epoch, path, kind, version, body, prev, hash FROM events WHERE seq >= ? ORDER BY seq"
 _CANNOT_MAKE: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
 """What SQLite says where it may not make files beside this one, or has no room for them."""
+_NO_VALUE: Final = (ValueError, LookupError, TypeError, AttributeError)
+"""What is raised over a row that holds no such value as was written there: a bit of it has flipped."""
 _LOWEST: Final = -(2**63)
 """No number of a row is lower: one that is before the first event was put there."""
 
@@ -233,8 +235,13 @@ class JournalFile:
             self.check_still()
         except sqlite3.DatabaseError as error:
             raise JournalDamaged(f"{self.file} cannot be read: {error}") from error
+        except TreewardenError:  # some are a `ValueError` as well
+            raise
+        except _NO_VALUE as error:
+            raise self._damaged(error) from error
         finally:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # SQLite may have ended it where it cannot read
+                self._connection.execute("ROLLBACK")
 
     def messages(self, path: Path, limit: int = 100) -> Sequence[MessageRow]:
         """What waits in one mailbox, in the order in which it is to be handled."""
@@ -293,8 +300,18 @@ class JournalFile:
             self.check_still()
             kind = JournalDamaged if type(error) is sqlite3.DatabaseError else JournalError
             raise kind(f"{self.file} cannot be read: {error}") from error
+        except TreewardenError:  # some are a `ValueError` as well
+            raise
+        except _NO_VALUE as error:
+            raise self._damaged(error) from error
         finally:
             self.check_still()
+
+    def _damaged(self, error: Exception) -> JournalDamaged:
+        return JournalDamaged(
+            f"{self.file} does not hold what was written ({error!r}): `treewarden journal verify` lists all that is"
+            " damaged"
+        )
 
 
 async def wait_for_records(

@@ -12,7 +12,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.errors import CheckpointRefused
 from treewarden.supervisor.core.checkpoint import Checkpoint, Search
 from treewarden.supervisor.core.diff import ABSENT, Change
-from treewarden.supervisor.journal.comparing import compare
+from treewarden.supervisor.journal.comparing import compare, data_of
 from treewarden.supervisor.journal.port import StateRow
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.wording import clean, clip, columns, local, plural
@@ -53,7 +53,7 @@ def _search(journal: JournalFile, arguments: Namespace, out: Stdout) -> None:
 
 def _show(journal: JournalFile, arguments: Namespace, out: Stdout) -> None:
     about, state = _state(journal, arguments.path, arguments.checkpoint)
-    data = json.loads(state.body)
+    data = data_of(state)
     if arguments.json:
         found = {"path": state.path} if about is None else _object(about)
         out.json({**found, "kind": state.kind, "version": state.version, "settled": state.settled, "state": data})
