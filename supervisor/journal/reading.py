@@ -39,7 +39,10 @@ _EVENTS: Final = "SELECT seq, at, epoch, path, kind, version, body, prev, hash F
 _CANNOT_MAKE: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
 """What SQLite says where it may not make files beside this one, or has no room for them."""
 _NO_VALUE: Final = (ValueError, LookupError, TypeError, AttributeError)
-"""What is raised over a row that holds no such value as was written there: a bit of it has flipped."""
+"""What is raised over a row that holds no such value as was written there: a bit of it has flipped.
+
+A fault of treewarden's own would look like that too. It is told apart by `verify`, which then finds nothing, and stays
+attached as the cause."""
 _LOWEST: Final = -(2**63)
 """No number of a row is lower: one that is before the first event was put there."""
 
