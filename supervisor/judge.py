@@ -199,8 +199,10 @@ class Judge(AtOnce):
         return set(self._window.alike(trouble_in(signal), signal.at))
 
     def close(self, child: Child, outcome: Outcome) -> list[Event]:
-        """The incident of this child is over; returns what to journal."""
+        """The incident of this child is over, with all that was reported in it; returns what to journal."""
         incident, child.incident = _incident(child), None
+        if self._reported is not None:
+            self._reported.pop(child.path, None)
         child.attempt = 0
         child.bad_from = None
         if child.slot is not None:

@@ -92,3 +92,22 @@ async def test_a_mailbox_that_has_emptied_was_helped(autojump_clock: CLOCK) -> N
         await tell(tree, "a", nothing)
         await trio.sleep(60)
         assert await told(journal) == [("overloaded", "resume", "fixed"), ("closed", "fixed")]
+
+
+async def test_what_was_reported_of_somebody_who_was_ended_does_not_stand_for_the_next_one(
+    autojump_clock: CLOCK,
+) -> None:
+    journal = MemoryJournal()
+    async with running(under(puppet("a"), policy=ladder()), journal) as tree:
+        slow(tree, "latency")
+        await quiet()
+        await tree.supervisor().terminate_child("a")
+        await tree.supervisor().restart_child("a")
+        await crash(tree, "a")
+        await trio.sleep(60)
+        assert await told(journal) == [
+            ("reported:latency", "resume", "unobserved"),
+            ("closed", "unobserved"),
+            ("crash", "restart", "fixed"),
+            ("closed", "fixed"),
+        ]
