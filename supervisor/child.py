@@ -21,6 +21,7 @@ from .common import Common
 from .core.event import ChildEnded
 from .core.first_crash import FirstCrash
 from .core.history import NO_RESTARTS, RestartHistory
+from .core.measures import NOTHING_EXCEEDED
 from .core.spec import Spec
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ class Child:
     """When a reload gave it another spec: another version of what lives there."""
     note: str = ""
     """What an operator should know: why it is held, until when it is throttled."""
+    exceeded: Mapping[type, frozenset[str]] = NOTHING_EXCEEDED
+    """What its last life had reported of limits that were exceeded to the end, by the gauge."""
     error: BaseException | None = None
     """The exception that ended the last life, or kept it from beginning."""
     bad_from: int | None = None

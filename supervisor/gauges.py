@@ -13,7 +13,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.core.said import DELIVERY
 
 from .core.event import Spent
-from .core.measures import HANDLING, BudgetGauge, Gauge, LatencyLimit, MemoryGauge, gauge_of
+from .core.measures import HANDLING, NOTHING_EXCEEDED, BudgetGauge, Gauge, LatencyLimit, MemoryGauge, gauge_of
 from .core.signal import Recovered, Reported
 
 if TYPE_CHECKING:
@@ -58,6 +58,9 @@ class Gauges:
                 else:
                     gauge.recall(before.spent(now), now)
                 self._budgets[path] = gauge
+            if not gauge.exceeded:
+                gauge.follow(life.child.exceeded.get(type(gauge), ()))
+        life.child.exceeded = NOTHING_EXCEEDED
         self._lives[life] = tuple(gauges)
         timed = next((limit for limit in life.spec.limits if isinstance(limit, LatencyLimit)), None)
         if timed is None or timed.of == "said":
@@ -74,7 +77,9 @@ class Gauges:
         self._recalled.setdefault(path, []).append((at, amount))
 
     def end(self, life: AgentWarden) -> None:
-        for gauge in self._lives.pop(life, ()):
+        gauges = self._lives.pop(life, ())
+        life.child.exceeded = {type(gauge): gauge.exceeded for gauge in gauges if gauge.exceeded}
+        for gauge in gauges:
             if isinstance(gauge, BudgetGauge):
                 self._journal(life, gauge, all=True)
         if len(self._budgets) > len(self._lives) + _KEPT:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from attrs import Attribute, field
@@ -18,6 +19,7 @@ from .signal import Recovered, Reported
 
 __all__ = [
     "HANDLING",
+    "NOTHING_EXCEEDED",
     "BudgetGauge",
     "BudgetLimit",
     "Gauge",
@@ -52,6 +54,10 @@ _WORTH: Final = 0.02
 """Share of a budget from which on what was spent is journaled at once."""
 _BACK: Final = 0.8
 """Share of its limit down to which something that was over it stays so: what is at the mark does not flap."""
+NOTHING_EXCEEDED: Final[Mapping[type, frozenset[str]]] = MappingProxyType({})
+"""No limit is, by the gauge."""
+_OF_ANOTHER: Final = -1.0
+"""How bad it was in an earlier life: whatever is read now is worse by more than `_WORSE`."""
 _WORSE: Final = 0.2
 """How much worse it has to become to be said again."""
 
@@ -197,6 +203,15 @@ class Gauge:
         self._path = path
         self._said: dict[str, float] = {}
         """How bad it was when it was said last, by kind; empty while all is well."""
+
+    @property
+    def exceeded(self) -> frozenset[str]:
+        """The kinds that were said, and that are not over."""
+        return frozenset(self._said)
+
+    def follow(self, exceeded: Iterable[str]) -> None:
+        """What had been `exceeded` in an earlier life: if it still is, that is said anew; if not, that it is over."""
+        self._said = dict.fromkeys(exceeded, _OF_ANOTHER)
 
     def read(self, value: float, at: float) -> list[Reported | Recovered]:
         """One more reading; what is to be told of it. Raises `ValueError` for a value that cannot have been read."""

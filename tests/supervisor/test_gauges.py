@@ -17,7 +17,7 @@ from treewarden.agents.core.message import Request
 from treewarden.agents.errors import AgentFailed, ConfigurationError
 from treewarden.agents.testing import run_handler
 from treewarden.agents.worker import Job, worker
-from treewarden.supervisor.core.event import Decided, SignalNoted
+from treewarden.supervisor.core.event import Decided, IncidentClosed, SignalNoted
 from treewarden.supervisor.core.measures import BudgetLimit, LatencyLimit, Limit, MemoryLimit
 from treewarden.supervisor.core.rule_table import Rule
 from treewarden.supervisor.core.table import table
@@ -80,6 +80,22 @@ async def test_a_leak_is_recycled_and_the_next_life_begins_anew(autojump_clock: 
         assert status.incarnation == 2
         await trio.sleep(9)
         assert len((await told(journal))[0]) == 1, "it measures the new life, not the one before"
+
+
+async def test_the_next_life_says_that_what_the_one_before_exceeded_is_over(autojump_clock: CLOCK) -> None:
+    """Else the incident is open for ever, and nothing is learned of what has helped."""
+    journal, in_use = MemoryJournal(), iter([500.0, 500.0, 90.0])
+    limit = MemoryLimit(most=100.0, meter=lambda: next(in_use, 50.0), every=1.0)
+    async with open_tree(tree_of(limit, rules=(Rule("reported:memory", "recycle"),)), journal=journal) as running:
+        await trio.sleep(20)
+        assert await told(journal) == (
+            ["500 bytes", "500 bytes", "recovered from memory: 50 bytes"],
+            ["recycle", "recycle", "resume"],
+        )
+        (status,) = running.snapshot()
+        assert status.incarnation == 3
+    ends = [event for record in await journal.read(limit=10_000) if isinstance(event := record.event, IncidentClosed)]
+    assert [event.outcome for event in ends] == ["fixed"]
 
 
 async def test_a_meter_that_fails_is_told_once_and_harms_nobody(autojump_clock: CLOCK) -> None:
