@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
-from typing import Any, Final, Self, TypeVar
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any, Self, TypeVar
 
 import trio
 
@@ -21,6 +19,7 @@ from treewarden.agents.core.said import shown
 from treewarden.agents.errors import ConfigurationError
 
 from .advising import Advice, Mind
+from .advisor_thread import AdvisorThread, answer
 from .common import LoopClock
 from .core.adaptive_runtime import adaptive_runtime
 from .core.advice import Circumstances, Profile
@@ -31,10 +30,6 @@ from .journal.sqlite import SqliteJournal
 __all__ = ["Advice", "Advisor"]
 
 R = TypeVar("R")
-
-_log: Final = logging.getLogger("treewarden.advisor")
-_LEAVE_WITHIN: Final = 10.0
-"""Seconds that `close` waits for what is under way."""
 
 
 class Advisor:
@@ -78,18 +73,25 @@ class Advisor:
         except TypeError:
             raise ConfigurationError(f"journal is {shown(journal)}; give the name of a file, or None") from None
         self._wall = wall
-        self._begin()
+        self._threads: dict[int, AdvisorThread] = {}
+        """By process: the child of one that has forked has a thread of its own, and cannot use its parent's."""
+        self._here()
 
-    def _begin(self) -> None:
-        """Know nothing, and have no thread: at first, and in the child of a process that has forked."""
-        self._process = os.getpid()
-        self._mind = Mind(self._agent, self._profile, self._wall)
-        self._trouble = ""
-        self._lock = threading.Lock()
-        self._jobs: deque[tuple[Callable[[], None], Future[Any]]] = deque()
-        self._thread: threading.Thread | None = None
-        self._wake: Callable[[], None] | None = None
-        self._closed = False
+    def _here(self) -> AdvisorThread:
+        """That of this process, which all of its threads share."""
+        process = os.getpid()
+        found = self._threads.get(process)
+        if found is None:
+            # Whoever comes at the same time gets the same one. A lock may have been held while the process forked.
+            found = self._threads.setdefault(process, self._new())
+        return found
+
+    def _new(self) -> AdvisorThread:
+        journals: list[tuple[bool, Callable[[], AbstractAsyncContextManager[Journal]]]] = [(False, MemoryJournal)]
+        if self._file is not None:
+            file, wall = self._file, self._wall
+            journals.insert(0, (True, lambda: SqliteJournal(file, clock=LoopClock(wall))))
+        return AdvisorThread(Mind(self._agent, self._profile, self._wall), journals)
 
     # -- asking
 
@@ -137,26 +139,18 @@ class Advisor:
 
     def metrics(self) -> Mapping[str, Any]:
         """Counts of advices and outcomes, and the Brier skill of what was stated; read without waiting for anything."""
-        return self._mind.metrics()
+        return self._here().mind.metrics()
 
     @property
     def trouble(self) -> str:
         """What kept the last advices from being persisted, if anything did."""
-        return self._trouble or self._mind.trouble
+        return self._here().trouble
 
     # -- its life
 
     def close(self) -> None:
         """Finish what is under way, close the journal and end the thread. Later calls are answered by the fallback."""
-        if self._process != os.getpid():
-            self._begin()
-        with self._lock:
-            self._closed = True
-            wake, thread = self._wake, self._thread
-        if wake is not None:
-            wake()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(_LEAVE_WITHIN)
+        self._here().close()
 
     def __enter__(self) -> Self:
         return self
@@ -177,112 +171,32 @@ class Advisor:
     # -- from the caller's thread
 
     def _ask(self, said: Circumstances) -> Future[Advice]:
-        future: Future[Advice] = Future()
+        here, future = self._here(), Future[Advice]()
 
         def advise() -> None:
-            self._mind.advise(said, lambda advice: _answer(future, advice))
+            here.mind.advise(said, lambda advice: answer(future, advice))
 
-        return self._submit(advise, future, lambda fault: self._fallback(said.type, fault))
+        return here.submit(advise, future, lambda fault: self._fallback(said.type, fault))
 
     def _label(self, advice: Advice | str, fixed: bool) -> Future[bool]:
-        future: Future[bool] = Future()
+        here, future = self._here(), Future[bool]()
         id = advice.id if isinstance(advice, Advice) else advice
         if not isinstance(id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"advice is {shown(advice)}; give an advice, or its id")
         if not isinstance(fixed, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"fixed is {shown(fixed)}; say True or False")
         if isinstance(advice, Advice) and not id:
-            _answer(future, False)
+            answer(future, False)
             return future
 
         def label() -> None:
-            self._mind.label(id, fixed=fixed, done=lambda kept: _answer(future, kept))
+            here.mind.label(id, fixed=fixed, done=lambda kept: answer(future, kept))
 
-        return self._submit(label, future, lambda _: False)
-
-    def _submit(self, job: Callable[[], None], future: Future[R], otherwise: Callable[[str], R]) -> Future[R]:
-        """Have `job` done in the loop; if it raises, or is never done, the future gets what `otherwise` says."""
-
-        def guarded() -> None:
-            try:
-                job()
-            except ConfigurationError as error:
-                if not future.done():
-                    future.set_exception(error)
-            except Exception as error:
-                _log.exception("the advisor failed")
-                _answer(future, otherwise(f"the advisor failed: {error!r}"))
-
-        if self._process != os.getpid():
-            self._begin()
-        with self._lock:
-            if self._closed:
-                _answer(future, otherwise("the advisor is closed"))
-                return future
-            self._jobs.append((guarded, future))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name="treewarden advisor", daemon=True)
-                self._thread.start()
-            wake = self._wake
-        if wake is not None:
-            wake()
-        return future
+        return here.submit(label, future, lambda _: False)
 
     def _fallback(self, type: str, fault: str) -> Advice:
         reason = f"{fault}; confidence 0"
-        return Advice(id="", event_type=type, action=self._mind.profile.default, confidence=0.0, reason=reason)
-
-    # -- in its own thread
-
-    def _serve(self) -> None:
-        try:
-            trio.run(self._main)
-        except Exception as error:
-            _log.exception("the advisor ended")
-            self._trouble = str(error)
-        finally:
-            with self._lock:
-                self._closed, self._wake = True, None
-            self._do_jobs()
-
-    async def _main(self) -> None:
-        if self._file is not None:
-            try:
-                async with SqliteJournal(self._file, clock=LoopClock(self._wall)) as journal:
-                    await self._answer_all(journal, on_disk=True)
-                return
-            except Exception as error:
-                self._mind.let_go()
-                self._trouble = str(error)
-                _log.warning("advices are not persisted: %s", error)
-        async with MemoryJournal() as journal:
-            await self._answer_all(journal, on_disk=False)
-
-    async def _answer_all(self, journal: Journal, *, on_disk: bool) -> None:
-        await self._mind.take(journal, on_disk=on_disk)
-        token, work = trio.lowlevel.current_trio_token(), trio.Event()
-
-        def rouse() -> None:
-            work.set()
-
-        def wake() -> None:
-            with suppress(trio.RunFinishedError):
-                token.run_sync_soon(lambda: rouse())
-
-        with self._lock:
-            self._wake = wake
-        while True:
-            self._do_jobs()
-            if self._closed and not self._jobs:
-                return
-            await work.wait()
-            work = trio.Event()
-
-    def _do_jobs(self) -> None:
-        while self._jobs:
-            job, future = self._jobs.popleft()
-            if not future.cancelled():
-                job()
+        return Advice(id="", event_type=type, action=self._profile.default, confidence=0.0, reason=reason)
 
 
 def _checked(event: Mapping[str, Any], within: float) -> Circumstances:
@@ -303,11 +217,6 @@ def _check_within(within: object) -> None:
 def _seconds(within: float) -> float | None:
     """As threads wait: they cannot for more than some hundred years."""
     return within if within <= threading.TIMEOUT_MAX else None
-
-
-def _answer(future: Future[R], value: R) -> None:
-    if not future.done():  # its asker may have gone
-        future.set_result(value)
 
 
 async def _arrived(future: Future[R], within: float) -> R:

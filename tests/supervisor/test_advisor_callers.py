@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
+import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,12 +21,15 @@ from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.message import Request
 from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.advisor import Advice, Advisor
+from treewarden.supervisor.advisor_thread import answer
 from treewarden.topologies.cli import main as treewarden
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.tree import tree
 
 EVENT: Final = {"type": "service_overload", "severity": 0.82, "cpu": 94, "memory": 88}
 PATIENCE: Final = 60.0
+FORKS: Final = 20
+ASKERS: Final = 8
 NOT_SECONDS: Final = (-1, float("nan"), "3", None, True)
 
 
@@ -228,3 +234,63 @@ def test_the_child_of_a_fork_is_advised_at_once_and_not_persisted(file: Path) ->
                 os._exit(found)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert advisor.process_sync(EVENT, within=PATIENCE).persisted
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_threads_of_a_child_that_ask_at_once_are_all_advised() -> None:
+    """One that came while another one began anew met what was left of the parent's thread, and was never answered."""
+    with Advisor("api") as advisor:
+        advisor.process_sync(EVENT, within=PATIENCE)
+        for _ in range(FORKS):
+            child = os.fork()
+            if not child:
+                found = 1
+                try:
+                    found = 0 if _asked_at_once(advisor) == ["restart_service"] * ASKERS else 2
+                finally:
+                    os._exit(found)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def _asked_at_once(advisor: Advisor) -> list[str]:
+    """What as many threads are advised that have come as far as their own event, all of them, before one goes on."""
+    met = threading.Barrier(ASKERS)
+    found: list[str] = []
+
+    class Event(dict[str, Any]):
+        def items(self) -> Any:
+            met.wait()
+            return super().items()
+
+    def ask() -> None:
+        advice = advisor.process_sync(Event(EVENT), within=PATIENCE)
+        if advice.id:
+            found.append(advice.action)
+
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(ASKERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    return found
+
+
+class Leaving(Future[int]):
+    """Its asker goes when it has been found waiting: in the worst moment."""
+
+    def done(self) -> bool:
+        done = super().done()
+        self.cancel()
+        return done
+
+    def set_result(self, result: int) -> None:
+        self.cancel()
+        super().set_result(result)
+
+
+def test_an_asker_that_goes_while_it_is_answered_harms_nobody() -> None:
+    """The loop of the advisor's journal ended with that, and nothing was persisted any more."""
+    future = Leaving()
+    answer(future, 7)
+    assert future.cancelled()
