@@ -20,14 +20,15 @@ __all__ = ["Answer", "answer_of", "askers_of", "crowd", "no_room", "refuse_cycle
 class Answer:
     """Where one asker waits. Answering it after it has left, or again, does nothing."""
 
-    __slots__ = ("_way", "asking", "envelope", "known", "reply", "slot", "task", "within")
+    __slots__ = ("_among", "_asking", "_way", "envelope", "known", "reply", "slot", "task", "within")
 
     def __init__(self, slot: Slot, envelope: Envelope, within: float, asking: Slot | None) -> None:
         self.slot = slot
         self.envelope = envelope
         self.within = within
-        self.asking = asking
-        """The slot whose handler asks; it waits for `slot` until the answer is known."""
+        self._asking = asking
+        self._among: list[Slot] | None = None
+        """What the life that asks is asking: the next one in its slot has a list of its own."""
         envelope.reply = self.resolve
         self.known = False
         self.reply: tuple[Any, BaseException | None] = (None, None)
@@ -36,7 +37,14 @@ class Answer:
         if asking is not None:
             if asking.waiting_on is None:
                 asking.waiting_on = []
+            self._among = asking.waiting_on
             asking.waiting_on.append(slot)
+
+    @property
+    def asking(self) -> Slot | None:
+        """The slot whose handler asks; it waits for `slot` until the answer is known, or its life ends."""
+        asking = self._asking
+        return asking if asking is not None and asking.waiting_on is self._among else None
 
     def resolve(self, value: Any, error: BaseException | None) -> None:
         """The reply, or why there is none."""
@@ -55,9 +63,10 @@ class Answer:
         self.known = True
         self.task = None
         self.envelope = _ANSWERED  # or the two would hold on to each other until the collector comes
-        asking, self.asking = self.asking, None
-        if asking is not None and asking.waiting_on is not None:
-            asking.waiting_on.remove(self.slot)
+        self._asking = None
+        if self._among is not None:
+            self._among.remove(self.slot)
+            self._among = None
 
     @property
     def way(self) -> tuple[Path, ...]:
@@ -72,8 +81,8 @@ class Answer:
         """Another slot is to answer now: its asker waits for that one."""
         if self.known:
             return
-        if self.asking is not None and self.asking.waiting_on is not None:
-            self.asking.waiting_on[self.asking.waiting_on.index(self.slot)] = slot
+        if self._among is not None:
+            self._among[self._among.index(self.slot)] = slot
         self.slot, self.envelope = slot, envelope
 
     def _wake(self) -> None:
@@ -99,10 +108,11 @@ def askers_of(slot: Slot, now: float) -> tuple[Path, ...]:
         answer = answer_of(busy.reply)
         if answer is None:
             return tuple(waiting) if busy.reply is None else (*busy.askers, *waiting)
-        if answer.asking is None or answer.asking.path in waiting:
+        asker = answer.asking
+        if asker is None or asker.path in waiting:
             break
-        waiting.insert(0, answer.asking.path)
-        busy = answer.asking.busy
+        waiting.insert(0, asker.path)
+        busy = asker.busy
     return tuple(waiting)
 
 

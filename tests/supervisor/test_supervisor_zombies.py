@@ -50,6 +50,37 @@ class Stubborn(Puppet):
         return "late"
 
 
+@frozen
+class Call(Request[str]):
+    """Ask `to` something that takes it so long, and do not be cancelled meanwhile."""
+
+    to: str
+    seconds: float
+    back: str = ""
+    """Whom `to` is to ask after that."""
+
+
+class Caller(Stubborn):
+    @handles
+    async def call(self, message: Call) -> str:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 50):
+            return await self.ref(message.to).ask(Wait(message.seconds, message.back), within=100)
+        return "not told"
+
+
+@frozen
+class Wait(Request[str]):
+    seconds: float
+    then: str
+
+
+class Slow(Puppet):
+    @handles
+    async def wait(self, message: Wait) -> str:
+        await trio.sleep(message.seconds)
+        return str(await self.ref(message.then).ask(Total())) if message.then else "waited"
+
+
 def stubborn(id: str, log: list[str] | None = None, **fields: object) -> ChildSpec:
     given = {"mailbox": IN_MEMORY, "shutdown": Grace(2), **fields}
     return ChildSpec(id=id, agent=Stubborn, args={"log": [] if log is None else log}, **given)  # type: ignore[arg-type]
@@ -225,3 +256,30 @@ async def test_who_was_added_is_gone_after_a_restart_of_the_supervisor(autojump_
 
 async def _nothing(_: object) -> None:
     """Still there."""
+
+
+async def test_what_a_zombie_asks_is_not_what_the_next_life_waits_for(autojump_clock: trio.testing.MockClock) -> None:
+    caller = ChildSpec(id="a", agent=Caller, args={"log": []}, mailbox=IN_MEMORY, shutdown=Grace(1))
+    slow = [ChildSpec(id=id, agent=Slow, args={"log": []}, mailbox=IN_MEMORY) for id in ("x", "y")]
+    async with running(under(caller, *slow, restarts=OFTEN)) as tree:
+        ref, said = tree.ref("a"), list[str]()
+        async with trio.open_nursery() as nursery:
+
+            async def first() -> None:
+                with pytest.raises(AgentFailed, match="killed"):
+                    await ref.ask(Call("/x", 10, back="/a"), within=100)
+
+            async def next_one() -> None:
+                said.append(await ref.ask(Call("/y", 5), within=100))
+
+            nursery.start_soon(first)
+            await trio.sleep(1)
+            assert tree.kill("a")
+            await trio.sleep(1.5)
+            assert tree.zombies == ("a",)
+            await trio.sleep(5)
+            nursery.start_soon(next_one)  # and x replies to the zombie while this one waits for y
+            await trio.sleep(20)
+        assert said == ["waited"]
+        assert not tree.zombies
+        assert lives(tree) == {"a": 2, "x": 1, "y": 1}
