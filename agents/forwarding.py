@@ -39,12 +39,11 @@ async def forward(turn: Turn, to: Ref, message: object = None) -> None:
     if isinstance(asked.reply, _Handed):
         raise ConfigurationError(f"{turn.path}: this ask was handed on before, and can have one reply only")
     answer = answer_of(asked.reply)
-    if answer is not None:
-        way = answer.way = (*answer.way, turn.path)
-        if way.count(turn.path) > _ROUNDS:
-            asked.id = ""
-            asked.reply(None, ForwardCycle(_words(turn, body, way), path=turn.path))
-            return
+    way = () if answer is None else (*answer.way, turn.path)
+    if way.count(turn.path) > _ROUNDS:
+        asked.id = ""
+        asked.reply(None, ForwardCycle(_words(turn, body, way), path=turn.path))
+        return
     slot = to.receiver(body, turn, asked.priority)
     _refuse_cycle(slot, asked)
     passed = Envelope(
@@ -61,12 +60,15 @@ async def forward(turn: Turn, to: Ref, message: object = None) -> None:
     if turn.void:
         slot.release()
         raise ended_by(turn)
+    if answer is not None:
+        answer.way = way
     handed = asked.reply = _Handed(asked.reply, slot, passed)
     asked.id = ""  # its reply is to be kept, if at all, by the one who gives it
     if turn.waits_for_commit:
         turn.tell(Outgoing(target=slot, envelope=passed, release=handed.leave, cancel=slot.release))
     else:
         handed.leave()
+        asked.askers = ()  # they wait for that one now, and no more for whoever handed it on
 
 
 def _words(turn: Turn, body: object, way: tuple[Path, ...]) -> str:

@@ -210,6 +210,42 @@ async def test_the_asker_waits_for_the_one_it_was_handed_to(autojump_clock: CLOC
         assert found == {"back": "treewarden.agents.errors.AskCycle", "asker": "back: x"}
 
 
+class AskingBack(Agent[str]):
+    """Hands on what it is asked, and has a question for whoever asked."""
+
+    state = ""
+
+    @handles
+    async def what(self, message: What) -> str:
+        await self.forward("../back")
+        self.state = str(await self.ref("../asker").ask(Notes()))
+        return "nobody gets this"
+
+    @handles
+    def notes(self, message: Notes) -> tuple[str, ...]:
+        return (self.state,)
+
+
+class Asker(Front):
+    @handles
+    def notes(self, message: Notes) -> tuple[str, ...]:
+        return ("asked",)
+
+
+async def test_whoever_handed_an_ask_on_may_ask_its_asker(autojump_clock: CLOCK) -> None:
+    """In memory it has left by then, so the asker waits for `back` alone. From a durable agent it leaves later."""
+    for durability, answer in (VOLATILE, "('asked',)"), (MESSAGE, ""):
+        front = at(AskingBack, durability, "front")
+        async with opened(at(Back, VOLATILE, "back"), front, at(Asker, VOLATILE, "asker")) as tree:
+            asked = tree.ref("asker").ask(Through("../front"))
+            if answer:
+                assert await asked == "back: x"
+            else:
+                with pytest.raises(AgentFailed, match="AskCycle"):
+                    await asked
+            assert await notes(tree, "front") == (answer,)
+
+
 async def test_what_cannot_be_handed_on_stays_with_its_handler(autojump_clock: CLOCK) -> None:
     full = MailboxSpec(capacity=1, overflow=Overflow.REFUSE, durability=VOLATILE)
     async with opened(

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from attrs import frozen
 from trio.testing import MockClock
 
 from treewarden.agents.agent import Agent, handles
-from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec
+from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec, Overflow
 from treewarden.agents.core.message import Request
-from treewarden.agents.errors import ForwardCycle
+from treewarden.agents.errors import ForwardCycle, MailboxFull
 from treewarden.supervisor.core.event import DeadLettered
 from treewarden.topologies.child import child
 from treewarden.topologies.pool import pool
@@ -111,3 +112,42 @@ async def test_a_pool_hands_on_in_a_circle(autojump_clock: MockClock) -> None:
     async with opened(pool(worker, size=2, route="round_robin", id="p")) as running:
         with pytest.raises(ForwardCycle, match="p/0 hands it to p/1 hands it to p/0"):
             await running.ref("p").ask(What(), within=1000)
+
+
+class Persistent(Agent[int]):
+    """Hands on what is asked as soon as there is room."""
+
+    state = 0
+
+    @handles
+    async def what(self, message: What) -> str:
+        for _ in range(20):
+            try:
+                return str(await self.forward("/busy"))
+            except MailboxFull:
+                await trio.sleep(1)
+        return "never"
+
+
+class Busy(Agent[int]):
+    state = 0
+
+    @handles
+    async def note(self, message: Note) -> None:
+        await trio.sleep(float(message.text))
+
+    @handles
+    def what(self, message: What) -> str:
+        return "done"
+
+
+@LEVELS
+async def test_what_could_not_be_handed_on_has_not_gone_round(durability: Any, autojump_clock: MockClock) -> None:
+    full = MailboxSpec(capacity=1, overflow=Overflow.REFUSE, durability=VOLATILE)
+    front = child(Persistent, id="front", mailbox=MailboxSpec(durability=durability))
+    async with opened(child(Busy, id="busy", mailbox=full), front) as running:
+        busy = running.ref("busy")
+        await busy.tell(Note("14.5"))
+        await trio.testing.wait_all_tasks_blocked()
+        await busy.tell(Note("0"))
+        assert await running.ref("front").ask(What(), within=60) == "done"
