@@ -22,6 +22,9 @@ __all__ = ["SECONDS_PER_CHECKPOINT", "SENT_PER_CHECKPOINT", "Limited", "Traffic"
 SENT_PER_CHECKPOINT: Final = 32
 SECONDS_PER_CHECKPOINT: Final = 0.001
 _BUCKETS_PER_SECOND: Final = 64
+_NEVER: Final = 1e300
+"""A deadline as good as infinite: what is counted in buckets has to stay finite."""
+_ALWAYS_OVER: Final = -_NEVER
 
 
 class Limited(Protocol):
@@ -39,9 +42,9 @@ def deadline_of(now: float, within: float, path: Path) -> float:
     """`within` seconds from `now`. Raises `ConfigurationError` for what is no number of seconds."""
     try:
         deadline = now + within
-        if deadline == deadline:
+        if deadline > _ALWAYS_OVER:
             return deadline
-    except TypeError:
+    except (TypeError, OverflowError):
         pass
     raise ConfigurationError(f"{path}: within is {within!r}; give seconds, or math.inf to wait as long as it takes")
 
@@ -113,7 +116,7 @@ class Traffic:
         Take it out of the bucket that is returned to call it off; so a limit that is not reached costs one entry of a
         dict and no timer. None: the limit never comes.
         """
-        if deadline is None or deadline == math.inf:
+        if deadline is None or deadline >= _NEVER:
             return None
         number = math.ceil(deadline * _BUCKETS_PER_SECOND)
         bucket = self._buckets.get(number)

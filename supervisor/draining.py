@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -47,7 +47,7 @@ class Drained:
 
 async def drain(common: Common, path: Path, within: object) -> Drained:
     """Drain the slot at `path`, what is below it, or with the root the whole tree (see `Tree.drain`)."""
-    if isinstance(within, bool) or not isinstance(within, (int, float)) or not 0 <= within < math.inf:
+    if isinstance(within, bool) or not isinstance(within, (int, float)) or not 0 <= within <= sys.float_info.max:
         raise ConfigurationError(f"{path}: within is {within!r}; give a number of seconds, 0 or more and finite")
     scope = _Scope(common, path)
     try:

@@ -11,6 +11,7 @@ from treewarden.agents.core.message import Envelope, MessageId
 from treewarden.agents.core.path import ROOT
 from treewarden.agents.errors import AgentStopped, CommitFailed, IntakeClosed, MailboxFull, NotHandled, ReplayRefused
 from treewarden.agents.slot import NOT_KNOWN, Slot
+from treewarden.agents.traffic import deadline_of
 
 from .common import Common
 from .core.event import MessageReplayed
@@ -64,7 +65,7 @@ async def _room(slot: Slot, envelope: Envelope, within: float) -> None:
     waits = slot.spec.overflow in (Overflow.WAIT, Overflow.COALESCE)
     try:
         if waits or slot.has_room:
-            with trio.move_on_after(within):
+            with trio.move_on_at(deadline_of(trio.current_time(), within, slot.path)):
                 await slot.reserve(envelope)
                 return
     except AgentStopped as error:  # it ended while this waited for room

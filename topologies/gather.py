@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Generic, TypeVar
 
@@ -115,6 +115,6 @@ def _checked(asked: list[Ref], quorum: int | None, within: object) -> list[Ref]:
         raise ConfigurationError(f"{twice} is asked twice, and would be one reply; give each ref once")
     if quorum is not None and (isinstance(quorum, bool) or not 1 <= quorum <= len(paths)):
         raise ConfigurationError(f"quorum is {quorum!r}; {len(paths)} are asked, so give a number from 1 to that")
-    if isinstance(within, bool) or not isinstance(within, (int, float)) or not 0 < within < math.inf:
+    if isinstance(within, bool) or not isinstance(within, (int, float)) or not 0 < within <= sys.float_info.max:
         raise ConfigurationError(f"within is {within!r}; give a positive and finite number of seconds")
     return asked

@@ -69,8 +69,12 @@ class All(Keyed):
 # -- limits that are none
 
 
+def repr_of(within: object) -> str:
+    return repr(within)[:20]
+
+
 @pytest.mark.parametrize("durability", [VOLATILE, MESSAGE], ids=["in memory", "on disk"])
-@pytest.mark.parametrize("within", [None, "5", math.nan])
+@pytest.mark.parametrize("within", [None, "5", math.nan, -math.inf, 1j, 10**400], ids=repr_of)
 async def test_a_limit_that_is_no_number_of_seconds(
     durability: Durability, within: Any, autojump_clock: MockClock
 ) -> None:
@@ -112,6 +116,26 @@ class Setting(Agent[None]):
         except ConfigurationError as error:
             return str(error)
         return ""
+
+
+@pytest.mark.parametrize("within", [1e300, 1e307, 1.7e308, math.inf])
+async def test_a_limit_that_never_comes(within: float, autojump_clock: MockClock) -> None:
+    gate = Gate(shut=True)
+    mailbox = MailboxSpec(capacity=1, durability=VOLATILE)
+    async with opened(child(Counter, mailbox=mailbox, args={"gate": gate})) as running, trio.open_nursery() as nursery:
+        ref = running.ref("counter")
+        await ref.tell(Held())
+        await trio.testing.wait_all_tasks_blocked()
+        await ref.tell(Add(2))
+        nursery.start_soon(lambda: ref.tell(Add(3), within=within))
+        await trio.testing.wait_all_tasks_blocked()
+
+        async def open_late() -> None:
+            await trio.sleep(1_000)
+            gate.open()
+
+        nursery.start_soon(open_late)
+        assert await ref.ask(Total(), within=within) == 5
 
 
 @pytest.mark.parametrize("seconds", [None, "5", math.nan, -1, True])

@@ -108,6 +108,8 @@ async def test_a_dead_letter_is_handled_again_and_is_one_no_more(autojump_clock:
     async with open_tree(tree(Keeper), journal=journal) as running:
         first, second = await dead(running, Item(1), Item(2), Item(3))
         letters = await running.dead_letters()
+        with pytest.raises(ConfigurationError, match="keeper: within is None; give seconds"):
+            await running.replay(first, within=None)  # pyright: ignore[reportArgumentType]
         assert [(row.id, row.path, row.body) for row in letters] == [
             (second, "keeper", '{"n":3}'),
             (first, "keeper", '{"n":1}'),
