@@ -4,7 +4,7 @@
   each class; they are as attrs makes them, and half a microsecond slower.
 - What else attrs makes for a class (its `__init__`, its fields) it makes when somebody first asks for it: from the
   class as it was written, so it is what attrs would have made at once. The `__init__` of a class with plain fields is
-  written here (`written_init`): most classes are never asked for anything else.
+  done here (`written_init`), and written when it is called often: most classes are never asked for anything else.
 """
 
 from __future__ import annotations
@@ -19,16 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from .written_init import FIELD, written_init
+from .written_init import FIELD, Init, init_of
 
 __all__ = ["define", "frozen"]
 
 _OURS: Final = frozenset({"eq", "kw_only", "repr", "slots", "weakref_slot"})
 """Options with which a class is made here. With any other one attrs does all of it at once."""
-_NOT_OURS: Final = frozenset(
-    {"__eq__", "__getstate__", "__init__", "__match_args__", "__setattr__", "__setstate__", "__slots__"}
-)
-"""And so it does for a class that says one of these itself."""
+_NOT_OURS: Final = frozenset({"__getstate__", "__init__", "__match_args__", "__setattr__", "__setstate__", "__slots__"})
+"""And so it does for a class that says one of these itself, or how to compare although attrs is to do that."""
 _OF_THE_CLASS: Final = ("ClassVar", "typing.ClassVar")
 _EMPTY: Final[Any] = attrs.make_class("Empty", (), frozen=True, slots=True)
 _FROZEN: Final = {name: _EMPTY.__dict__[name] for name in ("__setattr__", "__delattr__")}
@@ -41,6 +39,8 @@ _LATER: Final = tuple(
 )
 """What attrs makes for every class, and nobody needs before the class is used."""
 _OF_SLOTS: Final = frozenset({"__getstate__", "__setstate__"})
+_FEW: Final = 4
+"""Instances that are made of a class before its `__init__` is compiled, which takes as long as some ten of them."""
 
 
 @recursive_repr("...")
@@ -66,7 +66,13 @@ def _hash(self: Any) -> int:
 
 @cache
 def _compared(kind: Any) -> tuple[str, ...]:
-    return tuple(each.name for each in attrs.fields(kind) if each.eq)
+    later = kind.__dict__.get("__attrs_attrs__")
+    if later.__class__ is not _Later or later.written.bases:
+        return tuple(each.name for each in attrs.fields(kind) if each.eq)
+    defaults = later.written.defaults
+    return tuple(
+        name for name in later.written.fields if (default := defaults.get(name)).__class__ is not FIELD or default.eq
+    )
 
 
 if TYPE_CHECKING:
@@ -87,18 +93,20 @@ def _made(make: Any, hashed: Any, always: dict[str, Any], kind: type | None, opt
         own = kind.__dict__
         if not _OURS.issuperset(options) or not _NOT_OURS.isdisjoint(own):
             return make(kind, **options)
+        if "__eq__" in own and options.get("eq", True):
+            return make(kind, **options)
         # The attrs classes that it inherits from; looking at their fields would have attrs make them.
         bases = [base for base in kind.__mro__[1:-1] if "__attrs_attrs__" in base.__dict__]
         notes: dict[str, Any] = own.get("__annotations__") or get_annotations(kind)
         slots = options.get("slots", True)
         if not (_slotted(kind, notes, bases) if slots else _dressed(kind, notes, bases)):
             return make(kind, **options)
+        shared = dict[str, Any]()
         if options.get("eq", True):
-            kind.__eq__ = _eq
-            kind.__hash__ = hashed
+            shared["__eq__"], shared["__hash__"] = _eq, hashed
         if "__repr__" not in own and options.get("repr", True):
-            kind.__repr__ = _repr
-        written = _Written(kind, bases, notes, options.get("kw_only", False), partial(make, **options))
+            shared["__repr__"] = _repr
+        written = _Written(kind, bases, notes, options.get("kw_only", False), shared, partial(make, **options))
         return written.slots(always, options.get("weakref_slot", True)) if slots else written.dict(always)
 
     return decorate if kind is None else decorate(kind)
@@ -127,15 +135,23 @@ def _dressed(kind: Any, notes: dict[str, Any], bases: list[Any]) -> bool:
 class _Written:
     """A class as it was written, and what comes of it."""
 
-    __slots__ = ("bases", "defaults", "fields", "keyword", "kind", "made", "make")
+    __slots__ = ("bases", "calls", "defaults", "fields", "init", "keyword", "kind", "made", "make", "shared")
 
     made: Any
+    init: Init | None
 
     def __init__(
-        self, kind: Any, bases: list[Any], notes: dict[str, Any], keyword: bool, make: Callable[[Any], Any]
+        self,
+        kind: Any,
+        bases: list[Any],
+        notes: dict[str, Any],
+        keyword: bool,
+        shared: dict[str, Any],
+        make: Callable[[Any], Any],
     ) -> None:
-        """`make` is attrs, which makes all of it."""
-        self.kind, self.bases, self.keyword, self.make = kind, bases, keyword, make
+        """`shared` are its methods that many classes have; `make` is attrs, which makes all of it."""
+        self.kind, self.bases, self.keyword, self.shared, self.make = kind, bases, keyword, shared, make
+        self.calls = 0
         self.fields = {name: note for name, note in notes.items() if not str(note).startswith(_OF_THE_CLASS)}
         self.defaults = {name: kind.__dict__[name] for name in self.fields if name in kind.__dict__}
 
@@ -154,6 +170,7 @@ class _Written:
                 namespace[name] = slotted[name]
         for name in _LATER:
             namespace[name] = _Later(name, self)
+        namespace.update(self.shared)
         namespace.update(always, __slots__=tuple(slots), __qualname__=kind.__qualname__)
         self.made = made = type(kind)(kind.__name__, kind.__bases__, namespace)
         for value in kind.__dict__.values():
@@ -170,13 +187,19 @@ class _Written:
                 setattr(kind, name, _Later(name, self))
         for name, value in always.items():
             setattr(kind, name, value)
+        self.share()
         return kind
+
+    def share(self) -> None:
+        for name, value in self.shared.items():
+            setattr(self.kind, name, value)
 
     def write(self) -> Any:
         """What attrs makes of the class as it was written. Where that is in use already, of another one like it: nobody
         sees it half made."""
         kind = self.kind
         if kind is not self.made:
+            self.share()
             return self.make(kind)
         gone = {"__dict__", "__weakref__", *_LATER, *_FROZEN}
         namespace = {name: value for name, value in kind.__dict__.items() if name not in gone}
@@ -185,9 +208,9 @@ class _Written:
     def finish(self, name: str) -> None:
         """Give the class what it has none of yet under `name`, and whatever else attrs makes with it."""
         made = self.made
-        init = self._init() if name == "__init__" else None
+        init = self.planned() if name == "__init__" else None
         if init is not None:
-            made.__init__ = init
+            made.__init__ = init.write()
             return
         written = self.write()
         unset = written.__dict__.get("__slots__", ())
@@ -195,13 +218,27 @@ class _Written:
             if each not in unset and (each not in made.__dict__ or made.__dict__[each].__class__ is _Later):
                 setattr(made, each, value)
 
-    def _init(self) -> Any:
+    def planned(self) -> Init | None:
+        """Its `__init__`, if attrs is not needed for it."""
+        try:
+            return self.init
+        except AttributeError:
+            self.init = self._init()
+        return self.init
+
+    def _init(self) -> Init | None:
         for base in self.bases:
             above = base.__dict__["__attrs_attrs__"]
             if above.written.fields if above.__class__ is _Later else above:
                 return None
         frozen = self.made.__setattr__ is _FROZEN["__setattr__"]
-        return written_init(self.made, self.fields, self.defaults, self.keyword, frozen)
+        return init_of(self.made, self.fields, self.defaults, self.keyword, frozen)
+
+    def begin(self, instance: Any, *given: Any, **named: Any) -> None:
+        """The `__init__` of one of the first instances."""
+        init = self.planned()
+        if init is None or not init.fill(instance, given, named):
+            self.made.__init__(instance, *given, **named)
 
 
 def _move(value: Any, kind: type, made: type) -> None:
@@ -224,6 +261,9 @@ class _Later:
 
     def __get__(self, instance: object, owner: type) -> Any:
         written = self.written
+        if instance is not None and self.name == "__init__" and written.calls < _FEW:
+            written.calls += 1
+            return partial(written.begin, instance)
         written.finish(self.name)
         value: Any = written.made.__dict__[self.name]
         bound: Any = getattr(value.__class__, "__get__", None)
