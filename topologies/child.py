@@ -3,84 +3,23 @@
 from __future__ import annotations
 
 import inspect
-import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict, Unpack, cast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from treewarden.agents.agent import Agent
 from treewarden.agents.agent_spec import AgentSpec
-from treewarden.agents.core.durability import MailboxSpec
-from treewarden.agents.core.limiter import IntakeLimit
-from treewarden.agents.core.loops import LoopLimit
-from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError
-from treewarden.supervisor.core.checkpoint import Retention
-from treewarden.supervisor.core.limits import QueueLimit
-from treewarden.supervisor.core.measures import Limit
-from treewarden.supervisor.core.named import NamedAction
-from treewarden.supervisor.core.spec import (
-    AutoShutdown,
-    Backoff,
-    ChildSpec,
-    Intensity,
-    RestartBucket,
-    RestartPolicy,
-    Restore,
-    Shutdown,
-    Spec,
-    SupervisorSpec,
-)
+from treewarden.supervisor.core.spec import ChildSpec, Spec, SupervisorSpec
 
 if TYPE_CHECKING:
-    from treewarden.supervisor.core.decision import Policy
+    from typing import Unpack
 
-__all__ = ["Child", "ChildOptions", "SupervisorOptions", "child", "slot_name", "spec_of", "supervisor"]
+    from .child_options import ChildOptions
+
+__all__ = ["Child", "child", "slot_name", "spec_of", "supervisor"]
 
 Child: TypeAlias = type[Agent[Any]] | AgentSpec | ChildSpec | SupervisorSpec
 """What a tree is made of: a class, `worker(function)`, `child(...)`, or another tree, pool or pipeline."""
-
-_WORDS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-
-
-class ChildOptions(TypedDict, total=False):
-    """The fields of a `ChildSpec` that every agent may set; those left out keep the defaults there."""
-
-    restart: RestartPolicy
-    shutdown: Shutdown
-    significant: bool
-    mailbox: MailboxSpec
-    backoff: Backoff
-    start_within: float
-    progress_within: float | None
-    loops: LoopLimit | None
-    overload: QueueLimit | None
-    intake: IntakeLimit | None
-    hibernate_after: float
-    limits: tuple[Limit, ...]
-    stable_after: float
-    restarts: Intensity | None
-    restore: Restore
-    retention: Retention
-    variants: Mapping[str, Callable[..., Any]]
-    actions: Mapping[str, NamedAction | Callable[..., Awaitable[object]]]
-    uses: tuple[str, ...]
-    outlet: tuple[str, ...]
-
-
-class SupervisorOptions(TypedDict, total=False):
-    """The fields of a `SupervisorSpec` that every shape may set; those left out keep the defaults there."""
-
-    restarts: Intensity
-    restart_bucket: RestartBucket | None
-    policy: Policy | None
-    actions: Mapping[str, NamedAction | Callable[..., Awaitable[object]]]
-    auto_shutdown: AutoShutdown
-    restart: RestartPolicy
-    shutdown: Shutdown
-    significant: bool
-    stable_after: float
-    on_start: Callable[[Path], Awaitable[object]] | None
-    start_within: float
 
 
 def child(
@@ -122,7 +61,14 @@ def spec_of(item: Child) -> Spec:
 
 def slot_name(name: str) -> str:
     """A class's name as a slot's: `HTTPPoller` is `http_poller`."""
-    return _WORDS.sub("_", name).lower()
+    parts = list[str]()
+    for place, letter in enumerate(name):
+        if place and "A" <= letter <= "Z":
+            before, behind = name[place - 1], name[place + 1 : place + 2]
+            if "a" <= before <= "z" or "0" <= before <= "9" or ("A" <= before <= "Z" and "a" <= behind <= "z"):
+                parts.append("_")
+        parts.append(letter)
+    return "".join(parts).lower()
 
 
 def _agent(item: object) -> tuple[Callable[..., Any], Mapping[str, Any], str]:

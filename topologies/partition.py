@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
 from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.spec import Strategy
 
-from .child import Child, SupervisorOptions, spec_of, supervisor
+from .child import Child, spec_of, supervisor
 from .core.blueprint import Blueprint
 from .core.problems import Problem, shown
 from .core.routing import ByKey
 from .errors import BlueprintError
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from .child_options import SupervisorOptions
 
 __all__ = ["partition_problems", "partitions"]
 

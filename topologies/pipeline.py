@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
 from treewarden.supervisor.core.spec import ChildSpec, Spec, Strategy
 
-from .child import Child, SupervisorOptions, spec_of, supervisor
+from .child import Child, spec_of, supervisor
 from .core.blueprint import Blueprint
 from .core.flow import Flow, flow_problems
 from .core.problems import Problem
 from .errors import BlueprintError
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from .child_options import SupervisorOptions
 
 __all__ = ["Stage", "connected", "pipeline", "stage", "stage_problems"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
@@ -10,11 +10,16 @@ from treewarden.agents.agent import Agent
 from treewarden.agents.agent_spec import AgentSpec
 from treewarden.supervisor.core.spec import ChildSpec, Strategy, SupervisorSpec
 
-from .child import SupervisorOptions, spec_of, supervisor
+from .child import spec_of, supervisor
 from .core.blueprint import Blueprint
 from .core.problems import Problem, choose, shown
 from .core.routing import ROUTES, Route
 from .errors import BlueprintError
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from .child_options import SupervisorOptions
 
 __all__ = ["pool"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
@@ -11,10 +11,15 @@ from treewarden.agents.core.durability import Overflow
 from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.spec import ChildSpec, Spec, Strategy, Subscriber
 
-from .child import Child, SupervisorOptions, spec_of, supervisor
+from .child import Child, spec_of, supervisor
 from .core.blueprint import Blueprint
 from .core.problems import Problem, either, shown
 from .errors import BlueprintError
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from .child_options import SupervisorOptions
 
 __all__ = ["Subscription", "subscriber", "subscription_problems", "topic"]
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import TYPE_CHECKING
 
 from treewarden.supervisor.core.spec import Strategy
 
-from .child import Child, SupervisorOptions, spec_of, supervisor
+from .child import Child, spec_of, supervisor
 from .core.blueprint import Blueprint
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from .child_options import SupervisorOptions
 
 __all__ = ["tree"]
 
