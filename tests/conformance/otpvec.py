@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 
 from attrs import define, field, frozen
+from otp_shape import briefly, fault_of
 
 __all__ = ["Json", "Nodes", "Vector", "canonical", "compare", "load", "parent_of"]
 
@@ -48,46 +49,21 @@ def load(file: Path) -> list[Vector]:
         raise ValueError(f'{file}: its format is not 1; a vector file begins {{"format": 1, "vectors": [...]}}')
     vectors: Any = cast("Json", content).get("vectors")
     if not isinstance(vectors, list):
-        raise ValueError(f"{file}: vectors is {_briefly(vectors)}; it must be a list")
+        raise ValueError(f"{file}: vectors is {briefly(vectors)}; it must be a list")
     return [_vector(number, each) for number, each in enumerate(cast("list[Any]", vectors))]
 
 
 def _vector(number: int, each: Any) -> Vector:
     if not isinstance(each, dict):
-        return Vector(f"vectors[{number}]", (), {}, [], f"it is {_briefly(each)}; it must be an object")
+        return Vector(f"vectors[{number}]", (), {}, [], f"it is {briefly(each)}; it must be an object")
     given = cast("Json", each)
     name, tags = given.get("name"), given.get("tags", [])
     scenario, trace = given.get("scenario"), given.get("trace")
     known = name if isinstance(name, str) else f"vectors[{number}]"
-    fault = _fault(name, tags, scenario, trace)
+    fault = fault_of(name, tags, scenario, trace)
     return (
         Vector(known, (), {}, [], fault) if fault else Vector(known, tuple(tags), cast("Json", scenario), trace or [])
     )
-
-
-def _fault(name: Any, tags: Any, scenario: Any, trace: Any) -> str:
-    """Why this is no vector; nothing if it is one."""
-    wanted = {"name": (name, str), "tags": (tags, list), "scenario": (scenario, dict), "trace": (trace, list)}
-    if isinstance(scenario, dict):
-        inside = cast("Json", scenario)
-        wanted |= {"scenario.tree": (inside.get("tree"), dict), "scenario.steps": (inside.get("steps"), list)}
-    for where, (value, kind) in wanted.items():
-        if not isinstance(value, kind):
-            words = {str: "a text", list: "a list", dict: "an object"}
-            return f"its {where} is {_briefly(value)}; it must be {words[kind]}"
-    steps, records = cast("list[Any]", scenario["steps"]), cast("list[Any]", trace)
-    for where, values, key in (("scenario.steps", steps, "op"), ("trace", records, "state")):
-        bad = next(
-            (place for place, value in enumerate(values) if not isinstance(value, dict) or key not in value), None
-        )
-        if bad is not None:
-            return f"its {where}[{bad}] is {_briefly(values[bad])}; it must be an object with {key!r}"
-    return ""
-
-
-def _briefly(value: Any) -> str:
-    text = "missing" if value is None else json.dumps(value)
-    return text if len(text) < 80 else f"{text[:77]}..."
 
 
 def parent_of(path: str) -> str | None:

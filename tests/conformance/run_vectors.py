@@ -11,29 +11,37 @@ import json
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from otp_driver import run
 from otpvec import Vector, canonical, compare, load
 
+from treewarden.agents.core.exit import alone
+
 __all__ = ["differences", "main"]
 
 
-def differences(vector: Vector, seed: int = 0) -> list[str]:
+def differences(vector: Vector, seed: int = 0, *, traced: bool = True) -> list[str]:
     """What is different from OTP when this vector is run; a run that breaks down is one difference."""
     if vector.fault:
-        return [vector.fault]
+        return [f"{vector.fault} (FORMAT.md says what each field is)"]
     try:
         return compare(vector, run(vector, seed))
     except Exception as error:
-        return [f"the run broke down: {error!r}\n{''.join(traceback.format_exception(error))}"]
+        cause = alone(error)
+        place = "".join(f" {note}" for note in getattr(cause, "__notes__", ()))
+        shown = f"\n{''.join(traceback.format_exception(error))}" if traced else "; --verbose shows where"
+        return [f"the run broke down{place}: {type(cause).__name__}: {cause}{shown}"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="run_vectors.py", description=__doc__)
     parser.add_argument("file", type=Path, metavar="FILE.json", help="the vectors, format 1")
     parser.add_argument("--only", action="append", metavar="NAME", help="only this vector; may be repeated")
-    parser.add_argument("--verbose", action="store_true", help="print every name, and with --only the trace")
+    parser.add_argument(
+        "--verbose", action="store_true", help="print every name, where a run broke down, and with --only the trace"
+    )
     parser.add_argument("--seed", type=int, default=0, help="for the spread of delays (0)")
     options = parser.parse_args(arguments)
     try:
@@ -47,14 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         vectors = [vector for vector in vectors if vector.name in options.only]
     failed = 0
     for vector in vectors:
-        found = differences(vector, options.seed)
+        found = differences(vector, options.seed, traced=options.verbose)
         failed += bool(found)
         if found or options.verbose:
             print(f"{'FAILED' if found else 'passed'} {vector.name} [{' '.join(vector.tags)}]")
         for difference in found:
             print(f"  {difference}")
         if options.verbose and options.only and not vector.fault:
-            _show(vector, options.seed)
+            with suppress(Exception):  # told above
+                _show(vector, options.seed)
     print(f"{len(vectors) - failed} passed, {failed} failed")
     return 1 if failed or not vectors else 0
 

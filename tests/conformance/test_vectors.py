@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -87,16 +88,50 @@ def test_it_refuses_what_is_no_file_of_vectors(
 
 GOOD: dict[str, Any] = {"name": "good", "scenario": {"tree": {"id": "root"}, "steps": [{"op": "stop"}]}}
 GOOD["trace"] = [{"events": [], "result": "not_running", "state": {}}]
+STEPS: list[tuple[Any, str]] = [
+    ({}, ".op is missing; it must be one of start, stop, exit,"),
+    ({"op": "jump"}, '.op is "jump"; it must be one of start, stop, exit,'),
+    ({"op": "exit"}, ".target is missing; it must be a text"),
+    ({"op": "exit", "target": "root/a"}, ".reason is missing; it must be a reason: a text, or a list"),
+    ({"op": "sleep", "ms": math.nan}, ".ms is NaN; it must be milliseconds, 0 or more"),
+    ({"op": "exit_many", "targets": []}, ".targets is []; it must be a list with at least one pair"),
+    ({"op": "exit_many", "targets": [["root/a"]]}, '.targets[0] is ["root/a"]; it must be a pair of a path'),
+    ({"op": "call", "sup": "root"}, ".fn is missing; it must be one of start_child, terminate_child,"),
+    ({"op": "call", "sup": "root", "fn": "delete_child", "id": [1]}, ".id is [1]; it must be a text"),
+    ({"op": "call", "sup": "root", "fn": "get_childspec"}, ' is {"op": "call", "sup": "root",'),
+    (
+        {"op": "call", "sup": "root", "fn": "start_child", "args": []},
+        ".args is []; it must be a list of one tag",
+    ),
+    ({"op": "code_change", "sup": "root", "children": 5}, ".children is 5; it must be a list"),
+]
+TREES: list[tuple[Any, str]] = [
+    ({"children": 5}, " is 5; it must be a list"),
+    (
+        {"children": [{"id": "a", "starts": ["ok", "no"]}]},
+        '[0].starts[1] is "no"; it must be one of ok, ok_info,',
+    ),
+    ({"children": [{"on_stop": {"delay_ms": "5"}}]}, '[0].on_stop.delay_ms is "5"; it must be milliseconds'),
+    ({"children": [{"on_stop": "wait"}]}, '[0].on_stop is "wait"; it must be one of exit, ignore, hold, or'),
+    ({"flags": {"strategy": "simple_one_for_one"}, "children": ["x"]}, '[0] is "x"; it must be an object'),
+    ({"children": [{"by_tag": {"t": {"then": 1}}}]}, "[0].by_tag.t.then is 1; it must be one of ok,"),
+]
 BROKEN: list[tuple[Any, str]] = [
     ("text", 'vectors[0] []\n  it is "text"; it must be an object'),
     ({**GOOD, "name": 7}, "vectors[0] []\n  its name is 7; it must be a text"),
     ({**GOOD, "trace": None}, "its trace is missing; it must be a list"),
     ({**GOOD, "tags": "suite"}, 'its tags is "suite"; it must be a list'),
     ({**GOOD, "scenario": {"steps": []}}, "its scenario.tree is missing; it must be an object"),
-    ({**GOOD, "scenario": {"tree": {}, "steps": [{}]}}, "its scenario.steps[0] is {}; it must be an object with 'op'"),
-    ({**GOOD, "trace": [3]}, "its trace[0] is 3; it must be an object with 'state'"),
-    ({**GOOD, "scenario": {"tree": {}, "steps": [{"op": "jump"}]}}, "no step is called 'jump'"),
-    ({**GOOD, "scenario": {"tree": {}, "steps": [{"op": "exit"}]}}, 'in step 0 {"op": "exit"}'),
+    ({**GOOD, "trace": [3]}, "its trace[0] is 3; it must be an object"),
+    ({**GOOD, "trace": [{"events": []}]}, "its trace[0].state is missing; it must be an object"),
+    ({**GOOD, "trace": [{"state": {}, "async": [5]}]}, "its trace[0].async[0] is 5; it must be a list"),
+    ({**GOOD, "trace": [{"state": {}, "events": [["start"]]}]}, 'is ["start"]; it must be an event such as'),
+    ({**GOOD, "trace": [{"state": {}, "reports": {"root": 1}}]}, "its trace[0].reports.root is 1; it must be a list"),
+    *(
+        ({**GOOD, "scenario": {"tree": {}, "steps": [step]}}, f"good []\n  its scenario.steps[0]{why}")
+        for step, why in STEPS
+    ),
+    *(({**GOOD, "scenario": {"tree": tree, "steps": []}}, f"its scenario.tree.children{why}") for tree, why in TREES),
 ]
 
 
@@ -109,7 +144,18 @@ def test_a_vector_that_is_none_has_failed(
     assert main([str(file)]) == 1
     said = capsys.readouterr().out
     assert why in said
+    assert "Traceback" not in said
     assert said.splitlines()[-1] == "1 passed, 1 failed"
+
+
+def test_a_run_that_breaks_down_is_told_in_a_line_or_with_its_traceback() -> None:
+    vector = Vector("made up", (), {"tree": {}, "steps": [{"op": "jump"}]}, [])
+    (line,) = differences(vector, traced=False)
+    assert line == (
+        'the run broke down in step 0 {"op": "jump"}: ValueError: no step is called \'jump\'; --verbose shows where'
+    )
+    (text,) = differences(vector)
+    assert "Traceback" in text
 
 
 @pytest.mark.parametrize(
