@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pathlib
 import sqlite3
+import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -76,10 +77,12 @@ class SqliteJournal:
         connect: Connect = sqlite3.connect,
         new_tree: Callable[[], str] = _new_tree,
         visits: bool = False,
+        rest: Callable[[float], object] = time.sleep,
     ) -> None:
         """`lease` is in seconds of the database's clock, renewed three times as often; `patience` is how many seconds
         to wait while another process writes. One that `visits` writes something and goes: where the owner before it
-        died, the next one still learns so.
+        died, the next one still learns so. `rest` keeps a loop that is never idle for some µs, so that the writer's
+        thread gets the interpreter.
 
         Raises `ConfigurationError` for numbers that cannot work. The file is opened on entering.
         """
@@ -98,6 +101,7 @@ class SqliteJournal:
         )
         self._clock = clock
         self._run_sync = run_sync
+        self._rest = rest
         self._level = Level()
         """The head, for those who wait for it to move."""
         self._file: OwnedFile | None = None
@@ -141,6 +145,7 @@ class SqliteJournal:
             recent=self._recent,
             level=self._level,
             lost=nursery.cancel_scope.cancel,
+            rest=self._rest,
         )
         nursery.start_soon(self._writer.run, name="journal writer")
         return self

@@ -18,6 +18,7 @@ from treewarden.agents.ports import Clock
 from treewarden.agents.waiting import Level
 from treewarden.agents.wake import WAKE
 
+from .give_way import GiveWay
 from .owned import OwnedFile, Written
 from .port import START, Commit, Seq
 from .recent import Recent
@@ -99,8 +100,9 @@ class Writer:
         recent: Recent,
         level: Level,
         lost: Callable[[], object],
+        rest: Callable[[float], object],
     ) -> None:
-        """`lost` is called when this process may not write any more."""
+        """`lost` is called when this process may not write any more; `rest` is what a loop that gives way does."""
         self._file = file
         self._name = name
         self._clock = clock
@@ -120,6 +122,7 @@ class Writer:
         """Its task, while that has nothing to do."""
         self._away: _Batch | None = None
         """What is on its way to the disk."""
+        self._give_way = GiveWay(clock.now, rest)
         self._failed: BaseException | None = None
         """What somebody raised who was told an answer."""
         self._lone = False
@@ -146,11 +149,15 @@ class Writer:
     async def run(self) -> None:
         """Write what is queued, answer, and keep the lease, until it is closed. Cancellation has to wait for that."""
         self._task = trio.lowlevel.current_task()
+        if self._run_sync is in_thread:
+            trio.lowlevel.add_instrument(self._give_way)
         try:
             with trio.CancelScope(shield=True):
                 while self._away is not None or self._queue or not self._closing:
                     await self._turn()
         finally:
+            if self._run_sync is in_thread:
+                trio.lowlevel.remove_instrument(self._give_way)
             self.ended = True
             self._give_up()
 
@@ -202,6 +209,7 @@ class Writer:
     def _send(self, batch: _Batch) -> None:
         self._away = batch
         file = self._file
+        self._give_way.begin()
         begin_in_thread(lambda: batch.work(file), self._back)
 
     def _back(self, result: Outcome[Written]) -> None:
@@ -216,6 +224,7 @@ class Writer:
     def _answer_and_go_on(self, result: Outcome[Written]) -> None:
         batch = self._away
         assert batch is not None
+        self._give_way.end()
         self._lone = len(batch.pending) <= 1
         try:
             self._answer(batch, result.unwrap())

@@ -1,0 +1,112 @@
+"""A loop that is never idle, and a call in another thread that wants the interpreter back now and then."""
+
+from __future__ import annotations
+
+import gc
+import pathlib
+
+import pytest
+import trio
+from attrs import define, field
+from hypothesis import given
+from hypothesis import strategies as st
+
+from treewarden.supervisor.journal.give_way import GiveWay
+from treewarden.supervisor.journal.seams import in_thread
+from treewarden.supervisor.testing import inline_run_sync
+
+from ...journals import Told, WallClock, on_disk, settle
+
+
+@define
+class Seconds:
+    """A clock that only pauses and rounds move."""
+
+    at: float = 100.0
+    paused: list[float] = field(factory=list[float])
+
+    def now(self) -> float:
+        return self.at
+
+    def rest(self, seconds: float) -> None:
+        self.paused.append(self.at)
+        self.at += seconds
+
+
+@define
+class Running(WallClock):
+    """Each look at it takes a millisecond."""
+
+    looks: int = 0
+
+    def now(self) -> float:
+        self.looks += 1
+        return self.looks / 1000
+
+
+def rounds(give_way: GiveWay, seconds: Seconds, count: int, each: float, timeout: float = 0.0) -> int:
+    """How many pauses so many rounds have."""
+    before = len(seconds.paused)
+    for _ in range(count):
+        give_way.before_io_wait(timeout)
+        seconds.at += each
+    return len(seconds.paused) - before
+
+
+def test_it_pauses_only_while_a_call_is_away() -> None:
+    seconds = Seconds()
+    give_way = GiveWay(seconds.now, seconds.rest)
+    assert rounds(give_way, seconds, 100, 0.01) == 0
+    give_way.begin()
+    assert rounds(give_way, seconds, 1, 0.01) == 1
+    give_way.end()
+    assert rounds(give_way, seconds, 100, 0.01) == 0
+
+
+def test_a_loop_that_waits_itself_is_not_paused() -> None:
+    seconds = Seconds()
+    give_way = GiveWay(seconds.now, seconds.rest)
+    give_way.begin()
+    assert rounds(give_way, seconds, 100, 0.01, timeout=0.001) == 0
+
+
+def test_a_call_that_waits_for_the_disk_gets_ever_fewer_pauses() -> None:
+    seconds = Seconds()
+    give_way = GiveWay(seconds.now, seconds.rest)
+    give_way.begin()
+    first, _, third = (rounds(give_way, seconds, 1000, 1e-5) for _ in range(3))
+    assert 20 <= first <= 40
+    assert third <= first / 3
+
+
+@given(st.floats(1e-6, 1e-3), st.integers(100, 2000))
+def test_most_of_the_time_stays_with_the_loop(each: float, count: int) -> None:
+    seconds = Seconds()
+    give_way = GiveWay(seconds.now, seconds.rest)
+    give_way.begin()
+    begin, pauses = seconds.at, rounds(give_way, seconds, count, each)
+    assert pauses * 200e-6 <= seconds.at - begin + 250e-6, "one in 0.2 ms, whatever a round takes"
+
+
+@pytest.mark.parametrize(("run_sync", "gives"), [(in_thread, True), (inline_run_sync, False)])
+async def test_a_journal_asks_a_busy_loop_for_way(run_sync: object, gives: bool, tmp_path: pathlib.Path) -> None:
+    paused, told = list[float](), Told()
+    options = {"run_sync": run_sync, "rest": paused.append, "clock": Running()}
+    async with on_disk(tmp_path / "tree.db", **options) as journal:
+        journal.submit(settle(1), told.of("1"))
+        while not told.news:
+            await trio.lowlevel.checkpoint()
+        assert bool(paused) is gives
+        paused.clear()
+        await some_rounds()
+        assert not paused, "nothing is away"
+        journal.submit(settle(2), told.of("2"))
+    assert told.kept == ["1", "2"]
+    del journal
+    gc.collect()
+    assert not any(isinstance(each, GiveWay) for each in gc.get_objects()), "trio still has it"
+
+
+async def some_rounds() -> None:
+    for _ in range(10):
+        await trio.lowlevel.checkpoint()
