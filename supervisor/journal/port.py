@@ -358,7 +358,8 @@ class Journal(Protocol):
         ...
 
     async def checkpoints(self, path: Path, limit: int = 20, search: Search = EVERYTHING) -> Sequence[Checkpoint]:
-        """Kept states of a slot, or of all slots below a path, newest first: those that `search` finds."""
+        """Kept states of a slot, or of all slots below a path, newest first: those that `search` finds. One of which
+        nobody can read what it is called is passed over."""
         ...
 
     async def checkpoint(self, number: int) -> Kept | None:

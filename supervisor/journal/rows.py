@@ -11,7 +11,7 @@ from treewarden.agents.core.label import Label
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.values import frozen
-from treewarden.agents.errors import JournalError
+from treewarden.agents.errors import JournalDamaged, JournalError
 
 from ..core.checkpoint import Checkpoint, Search
 from ..core.event import EventsPruned
@@ -19,6 +19,7 @@ from .blobs import whole
 from .canonical import dump
 from .event_codec import decode_event
 from .holder import Holder, Process
+from .integrity import refuse_damaged_checkpoint
 from .keeping import tags_of
 from .port import START, CommandRow, DeadRow, Kept, MessageRow, Record, Recovered, ReplyRow, Seq, StateRow
 from .schema import NOW
@@ -44,6 +45,7 @@ __all__ = [
     "recovered",
     "settled",
     "slots",
+    "sound_checkpoints",
     "state",
     "states",
     "timers",
@@ -215,6 +217,32 @@ def paths(connection: sqlite3.Connection) -> frozenset[Path]:
 
 def checkpoints(connection: sqlite3.Connection, path: Path, limit: int, search: Search) -> list[Checkpoint]:
     """Kept states of a slot, or of all slots below a path, newest first: those that `search` finds. Reads no states."""
+    where, values = _found_by(connection, path, search)
+    question = f"SELECT {_ABOUT} FROM checkpoints WHERE {where} ORDER BY number DESC LIMIT ?"
+    return [_checkpoint(row) for row in connection.execute(question, (*values, limit))]
+
+
+def sound_checkpoints(connection: sqlite3.Connection, path: Path, limit: int, search: Search) -> list[Checkpoint]:
+    """As `checkpoints`, and where that cannot read one of them, all that are what was written: a label that a disk has
+    changed keeps nobody from the others."""
+    try:
+        return checkpoints(connection, path, limit, search)
+    except (sqlite3.OperationalError, ValueError, TypeError):  # which one it is, or that it is none, is found here
+        found: list[Checkpoint] = []
+        where, values = _found_by(connection, path, search)
+        question = f"SELECT number FROM checkpoints WHERE {where} ORDER BY number DESC"
+        for (number,) in connection.execute(question, values).fetchall():
+            with suppress(JournalDamaged):
+                refuse_damaged_checkpoint(connection, number, "")
+                row = connection.execute(f"SELECT {_ABOUT} FROM checkpoints WHERE number = ?", (number,)).fetchone()
+                found.append(_checkpoint(row))
+            if len(found) == limit:
+                break
+        return found
+
+
+def _found_by(connection: sqlite3.Connection, path: Path, search: Search) -> tuple[str, list[Any]]:
+    """What SQL asks of a row that is meant, and the values of that."""
     slot, where, values = str(path), ["TRUE"], list[Any]()
     if path != ROOT:
         where.append("(path = ? OR (path > ? AND path < ?))")
@@ -230,8 +258,7 @@ def checkpoints(connection: sqlite3.Connection, path: Path, limit: int, search: 
     for tag in search.tags:
         where.append("instr(char(10) || tags || char(10), char(10) || ? || char(10))")
         values.append(tag)
-    question = f"SELECT {_ABOUT} FROM checkpoints WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT ?"
-    return [_checkpoint(row) for row in connection.execute(question, (*values, limit))]
+    return " AND ".join(where), values
 
 
 def checkpoint(connection: sqlite3.Connection, number: int) -> Kept | None:

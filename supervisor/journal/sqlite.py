@@ -200,7 +200,7 @@ class SqliteJournal:
         return await self._ask(recovered)
 
     async def checkpoints(self, path: Path, limit: int = 20, search: Search = EVERYTHING) -> Sequence[Checkpoint]:
-        return await self._ask(lambda connection: rows.checkpoints(connection, path, limit, search))
+        return await self._ask(lambda connection: rows.sound_checkpoints(connection, path, limit, search))
 
     async def checkpoint(self, number: int) -> Kept | None:
         name = str(self._claim.file)
