@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,8 +17,9 @@ from ..core.event import Event, EventsPruned
 from . import rows
 from .batch import Batch, EventRow, fold
 from .blobs import stored_size, sweep
-from .place import Place, found_at
+from .place import Place, found_at, refuse_second_name
 from .port import Commit, Survey
+from .raised import is_of_a_sync, refuses_all, was_cut_short
 from .resting import follows, works_of
 from .schema import NOW, unusable
 from .taking import Claim, meta, take
@@ -79,7 +79,7 @@ class OwnedFile:
         """Why this process may not write any more. Nothing is written from then on."""
         if not claim.file.parent.is_dir():
             raise JournalError(f"{self._name} cannot be made: there is no folder {claim.file.parent}")
-        _refuse_second_name(claim.file)
+        refuse_second_name(claim.file)
         try:
             self.opened, self._mark = take(self._connected(), claim)
             self._place = found_at(claim.file)
@@ -160,7 +160,7 @@ class OwnedFile:
             connection.execute("COMMIT")
         except BaseException as error:
             self._roll_back()
-            if _is_of_a_sync(error) and self._connection is None:
+            if is_of_a_sync(error) and self._connection is None:
                 raise self._doubt(error, error) from error
             raise
         return done
@@ -229,7 +229,7 @@ class OwnedFile:
             if failed is None:
                 failed = CommitFailed(f"{self._name}: nothing of it was kept: {error}")
                 failed.__cause__ = error
-            for_all = self.lost is not None or _refuses_all(error)
+            for_all = self.lost is not None or refuses_all(error)
             self._make_room(error)
             if isinstance(failed, CommitFailed):
                 failed.refuses_all = for_all
@@ -302,7 +302,7 @@ class OwnedFile:
         sync it may have dropped it (https://wiki.postgresql.org/wiki/Fsync_Errors).
         """
         failed = cause
-        unsynced = _is_of_a_sync(cause)
+        unsynced = is_of_a_sync(cause)
         standing = {batch.after.commits: True}
         for attempt in range(1, _ATTEMPTS + 1):
             if unsynced and self._connection is None:
@@ -313,7 +313,7 @@ class OwnedFile:
                 if found is None or found[2] != batch.epoch:
                     self._lose(connection)
                 stands = standing.get(found[1].commits, False)
-                if failed is cause and (stands or _was_cut_short(cause)):
+                if failed is cause and (stands or was_cut_short(cause)):
                     return stands
                 sealed = batch.after.commits + attempt
                 standing[sealed] = stands
@@ -322,7 +322,7 @@ class OwnedFile:
                 connection.execute("COMMIT")
             except sqlite3.Error as error:
                 failed = error
-                unsynced |= _is_of_a_sync(error)
+                unsynced |= is_of_a_sync(error)
                 self._roll_back()
                 if not unsynced:
                     self._disconnect()
@@ -376,28 +376,3 @@ class OwnedFile:
             connection, self._connection = self._connection, None
             self._place = None
             connection.close()
-
-
-def _refuse_second_name(file: pathlib.Path) -> None:
-    """The write-ahead log, its locks and so its owner are found by the name: under another one nobody sees them."""
-    with suppress(OSError):
-        names = file.stat().st_nlink
-        if names > 1 and file.is_file():
-            raise JournalError(
-                f"{file} is one of {names} hard links to the same file, which may be owned under another of them: its"
-                " log lies beside one name only. Remove the others (find -samefile tells them), or make a copy"
-            )
-
-
-def _was_cut_short(error: BaseException) -> bool:
-    """Whether a COMMIT that raised this cannot have written the end of its transaction: a write failed, not a sync."""
-    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
-
-
-def _is_of_a_sync(error: BaseException) -> bool:
-    """Whether something that was written may be gone without another error."""
-    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC)
-
-
-def _refuses_all(error: Exception) -> bool:
-    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError

@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, TypeAlias
 
-__all__ = ["Place", "found_at"]
+from treewarden.agents.errors import JournalError
+
+__all__ = ["Place", "found_at", "refuse_second_name"]
 
 _BESIDE: Final = ("", "-wal", "-shm")
 _Identity: TypeAlias = tuple[int, int] | None
@@ -40,6 +43,17 @@ class Place:
             if _identity(name) != identity:
                 return name
         return "" if _identity(self._file) == self._identities[0] else self._file
+
+
+def refuse_second_name(file: pathlib.Path) -> None:
+    """The write-ahead log, its locks and so its owner are found by the name: under another one nobody sees them."""
+    with suppress(OSError):
+        names = file.stat().st_nlink
+        if names > 1 and file.is_file():
+            raise JournalError(
+                f"{file} is one of {names} hard links to the same file, which may be owned under another of them: its"
+                " log lies beside one name only. Remove the others (find -samefile tells them), or make a copy"
+            )
 
 
 def _identity(name: str) -> _Identity:

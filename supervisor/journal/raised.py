@@ -1,0 +1,22 @@
+"""What an error that SQLite has raised says about what was being written."""
+
+from __future__ import annotations
+
+import sqlite3
+
+__all__ = ["is_of_a_sync", "refuses_all", "was_cut_short"]
+
+
+def was_cut_short(error: BaseException) -> bool:
+    """Whether a COMMIT that raised this cannot have written the end of its transaction: a write failed, not a sync."""
+    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
+
+
+def is_of_a_sync(error: BaseException) -> bool:
+    """Whether something that was written may be gone without another error."""
+    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC)
+
+
+def refuses_all(error: Exception) -> bool:
+    """Whether the disk or the database refused, and not one row."""
+    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
