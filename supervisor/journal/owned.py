@@ -17,6 +17,7 @@ from ..core.event import Event, EventsPruned
 from . import rows
 from .batch import Batch, EventRow, fold
 from .blobs import stored_size, sweep
+from .log import forget_index
 from .place import Place, found_at, refuse_second_name
 from .port import Commit, Survey
 from .raised import is_of_a_sync, refuses_all, was_cut_short
@@ -39,6 +40,10 @@ _LOG: Final = 32_000_000
 time makes it grow."""
 _SWEEP_AT: Final = 32_000_000
 """Characters of new large values after which those that nobody holds any more are looked for."""
+_BUSY: Final = 8
+"""Commits to a transaction beside which the log is looked at every `_LOOKS` times only: each of the three calls of the
+system may have to wait until the loop, which is busy then, lets go of the interpreter."""
+_LOOKS: Final = 4
 
 
 @define
@@ -75,6 +80,10 @@ class OwnedFile:
         """Characters of large values that were stored since it was last looked for what nobody holds; None: owners
         before this one may have left some, and nobody has looked how many."""
         self._place: Place | None = None
+        self._unlooked = 0
+        """Looks at the place of the file since one at its log."""
+        self._spoilt = False
+        """What SQLite takes for the log is none: it must not copy that into the file."""
         self.lost: JournalError | None = None
         """Why this process may not write any more. Nothing is written from then on."""
         if not claim.file.parent.is_dir():
@@ -98,7 +107,7 @@ class OwnedFile:
         """
         done = Written()
         self._write(commits, renew, done)
-        moved = self._moved() if look and self.lost is None else None
+        moved = self._moved(len(commits)) if look and self.lost is None else None
         if moved is not None:
             self.lost, done = moved, Written(for_all=True)
             for commit in commits:
@@ -109,17 +118,41 @@ class OwnedFile:
                 self.sweep(_SWEEP_AT * 2)
         return done
 
-    def _moved(self) -> JournalError | None:
+    def _moved(self, commits: int) -> JournalError | None:
         """Why nobody will find what was written just now: it is not acknowledged then."""
         if self._place is None:
             self._place = found_at(self._claim.file)  # anew for each connection: the last one takes the log along
         name = self._place.gone() if self._place is not None else ""
-        if not name:
-            return None
+        if name:
+            return JournalError(
+                f"{name} was moved, replaced or removed while {self._name} was in use, so nobody would find what is"
+                " written now: put back what lay there, before anybody opens it, and start again"
+            )
+        self._spoilt = self._is_log_spoilt(commits)
+        if not self._spoilt:
+            return self.lost
         return JournalError(
-            f"{name} was moved, replaced or removed while {self._name} was in use, so nobody would find what is written"
-            " now: put back what lay there, before anybody opens it, and start again"
+            f"{self._name}-wal was cut off or overwritten while it was in use: what is written now would not be found,"
+            " and some of what was written before may be gone. Restore the file from a copy, or start again with what"
+            " it holds"
         )
+
+    def _is_log_spoilt(self, commits: int) -> bool:
+        self._unlooked += 1
+        if self._place is None or (commits >= _BUSY and self._unlooked < _LOOKS):
+            return False
+        self._unlooked = 0
+        try:
+            return not self._place.log.is_as_written(self._renew)
+        except (OSError, JournalError, sqlite3.OperationalError):  # it was not found out: the next look will
+            return False
+        except sqlite3.DatabaseError:  # and it is read as what it is not
+            return True
+
+    def _renew(self) -> None:
+        """The shortest commit."""
+        prolonged = f"UPDATE owner SET lease_until = {NOW} + ? WHERE epoch = ?"
+        self._by_itself(lambda connection: connection.execute(prolonged, (self._claim.lease, self.opened.epoch)))
 
     def sweep(self, most: int = -1) -> Survey:
         """Delete large values that no row holds any more, until more than `most` characters have gone; all without it.
@@ -374,5 +407,9 @@ class OwnedFile:
     def _disconnect(self) -> None:
         if self._connection is not None:
             connection, self._connection = self._connection, None
-            self._place = None
+            place, self._place = self._place, None
+            if place is not None:
+                place.close()
+            if self._spoilt:
+                forget_index(self._name)
             connection.close()

@@ -14,6 +14,8 @@ from typing import Final, TypeAlias
 
 from treewarden.agents.errors import JournalError
 
+from .log import Log
+
 __all__ = ["Place", "found_at", "refuse_second_name"]
 
 _BESIDE: Final = ("", "-wal", "-shm")
@@ -26,23 +28,34 @@ def found_at(file: pathlib.Path) -> Place | None:
         return None
     names = [os.path.realpath(file) + beside for beside in _BESIDE]
     identities = [_identity(name) for name in names]
-    return None if None in identities else Place(os.path.abspath(file), names, identities)
+    if None in identities:
+        return None
+    try:
+        log = Log(names[1])
+    except OSError:  # it has gone since, or nobody may read it: then neither is looked after
+        return None
+    return Place(os.path.abspath(file), names, identities, log)
 
 
 class Place:
-    """Where three files were."""
+    """Where three files were. `close` it before the connection that has them open."""
 
-    def __init__(self, file: str, names: Sequence[str], identities: Sequence[_Identity]) -> None:
+    def __init__(self, file: str, names: Sequence[str], identities: Sequence[_Identity], log: Log) -> None:
         self._file = file
         self._names = names
         self._identities = identities
+        self.log = log
+
+    def close(self) -> None:
+        self.log.close()
 
     def gone(self) -> str:
         """The name at which something else is, or nothing; empty if all are where they were. Blocks."""
         for name, identity in zip(self._names, self._identities, strict=True):
             if _identity(name) != identity:
                 return name
-        return "" if _identity(self._file) == self._identities[0] else self._file
+        same = self._file == self._names[0] or _identity(self._file) == self._identities[0]
+        return "" if same else self._file
 
 
 def refuse_second_name(file: pathlib.Path) -> None:

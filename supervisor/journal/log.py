@@ -1,0 +1,129 @@
+"""Whether a write-ahead log that is in use still is what was written to it: somebody may cut it off, or copy an older
+one over it, under a connection that goes on behind its end.
+
+SQLite notices nothing then. Whoever opens the file after a kill reads the log from its beginning, and finds nothing of
+what is committed behind the hole; and the connection itself copies the hole into the file, at the latest when it is
+closed. So the beginning of the log and a mark in it are read now and then (https://sqlite.org/fileformat2.html#walformat).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+from typing import Final
+
+__all__ = ["Log", "forget_index"]
+
+_HEADER: Final = struct.Struct(">8I")
+"""Magic number, format, size of a page, count of copies, two salts, two checksums."""
+_MAGIC: Final = {0x377F0682: "<6I", 0x377F0683: ">6I"}
+"""With the order of bytes in which its checksums count."""
+_FRAME: Final = 24
+_SALTS: Final = slice(16, 24)
+_ANEW: Final = 10_000
+"""So often it may have begun anew between two looks: the first salt counts that."""
+_TRIES: Final = 3
+_INDEX_HEADERS: Final = 136
+
+
+class Log:
+    """One log, from when it is found; `close` it before its connection. All calls block."""
+
+    def __init__(self, name: str) -> None:
+        """Raises `OSError`. Nobody locks a log, so that to close it again takes no lock from anybody."""
+        self._fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+        self._head = self._header()
+        self._mark = 0
+        """A frame that was seen in it; 0 before the first one."""
+        self._step = 1
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def is_as_written(self, commit: Callable[[], object]) -> bool:
+        """Whether who opens it next finds in it what was committed.
+
+        Where that is not plain, as when others have emptied it, `commit` is called, which has to write something: a log
+        that is sound has that behind its end. Raises what it raises.
+        """
+        if self._goes_on():
+            return True
+        for _ in range(_TRIES):
+            head = self._header()
+            if head and head == self._head:  # before and after the mark was looked for: that has not begun anew
+                return False
+            end = self._end(head) if head else 0
+            commit()
+            if head and self._header() == head and self._has(head, end + 1):
+                self._head, self._mark, self._step = head, end + 1, 1
+                return True
+        return False
+
+    def _goes_on(self) -> bool:
+        """Whether it is the one that it was, with the mark in it, or was begun anew. Moves the mark on, in steps that
+        double until one is too long: where as much is written between two looks, that is the second or third."""
+        head = self._header()
+        if not head:
+            return False
+        if head != self._head:
+            if self._head and not 0 < _salt(head) - _salt(self._head) & 0xFFFFFFFF <= _ANEW:
+                return False
+            self._head, self._mark = head, 0
+        elif self._mark and not self._has(head, self._mark):
+            return False
+        while self._has(head, self._mark + self._step):
+            self._mark += self._step
+            self._step *= 2
+        self._step = max(1, self._step // 2)
+        return True
+
+    def _header(self) -> bytes:
+        """Its first bytes; none if they are not those of a log."""
+        found = os.pread(self._fd, _HEADER.size, 0)
+        if len(found) < _HEADER.size:
+            return b""
+        magic, *_, first, second = _HEADER.unpack(found)
+        return found if _MAGIC.get(magic) and _sums(_MAGIC[magic], found[:24]) == (first, second) else b""
+
+    def _has(self, head: bytes, number: int) -> bool:
+        """Whether frame `number`, from 1, is of the log that begins with `head`."""
+        place = _HEADER.size + (number - 1) * (_FRAME + _HEADER.unpack(head)[2])
+        return os.pread(self._fd, 8, place + 8) == head[_SALTS]
+
+    def _end(self, head: bytes) -> int:
+        """The last frame of those that are of the log that begins with `head`, from the first one on; 0 if none is."""
+        low, high = 0, os.fstat(self._fd).st_size // (_FRAME + _HEADER.unpack(head)[2])
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._has(head, middle):
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+
+def forget_index(name: str) -> None:
+    """Make all who have `name` open read its log anew, as whoever opens it after a crash: to be called before a
+    connection is closed that would copy what it takes for the log into the file. It holds no lock any more then."""
+    try:
+        index = os.open(f"{os.path.realpath(name)}-shm", os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:  # there is none
+        return
+    try:
+        os.pwrite(index, bytes(_INDEX_HEADERS), 0)
+    finally:
+        os.close(index)
+
+
+def _salt(head: bytes) -> int:
+    return _HEADER.unpack(head)[4]
+
+
+def _sums(order: str, data: bytes) -> tuple[int, int]:
+    words = struct.unpack(order, data)
+    first = second = 0
+    for even, odd in zip(words[::2], words[1::2], strict=True):
+        first = first + even + second & 0xFFFFFFFF
+        second = second + odd + first & 0xFFFFFFFF
+    return first, second

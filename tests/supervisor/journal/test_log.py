@@ -1,0 +1,156 @@
+"""A write-ahead log that somebody cuts off or overwrites while it is in use: it is noticed, and goes no further."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from treewarden.agents.errors import JournalError
+from treewarden.supervisor.journal import log
+from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.journal.sqlite import SqliteJournal
+
+from ...journals import DESK, WALL, Told, on_disk, settle, state
+
+
+def cut_off(_: pathlib.Path, now: pathlib.Path) -> None:
+    os.truncate(now, 0)
+
+
+def cut_short(_: pathlib.Path, now: pathlib.Path) -> None:
+    os.truncate(now, now.stat().st_size // 2)
+
+
+def overwrite(earlier: pathlib.Path, now: pathlib.Path) -> None:
+    inode = now.stat().st_ino
+    shutil.copyfile(earlier, now)
+    assert now.stat().st_ino == inode
+
+
+def flip_a_bit(_: pathlib.Path, now: pathlib.Path) -> None:
+    with now.open("r+b") as file:
+        file.seek(17)
+        file.write(b"!")
+
+
+HARM: dict[str, tuple[Callable[[pathlib.Path, pathlib.Path], None], bool, tuple[int, ...]]] = {
+    "cut off": (cut_off, False, (10,)),
+    "cut short": (cut_short, False, (19, 20, 21, 22, 23, 24, 25)),
+    "an older one over it": (overwrite, False, (20,)),
+    "an older one over it, which had begun anew since": (overwrite, True, (20, 30)),
+    "its beginning flipped": (flip_a_bit, False, (10,)),
+}
+
+
+async def settle_each(journal: SqliteJournal, first: int, last: int) -> None:
+    """One look at the log, and more, between any two of them."""
+    for number in range(first, last + 1):
+        await journal.commit(settle(number))
+        await trio.sleep(1)
+
+
+@pytest.mark.parametrize("harm", HARM)
+async def test_nothing_more_is_acknowledged_and_the_file_stays_whole(
+    harm: str, tmp_path: pathlib.Path, autojump_clock: MockClock
+) -> None:
+    """It holds what is left of the log, as after a power cut, and nothing of what is there now."""
+    file, now, earlier = (tmp_path / name for name in ("tree.db", "tree.db-wal", "earlier"))
+    do, anew, held = HARM[harm]
+    told = Told()
+
+    async def work() -> None:
+        async with on_disk(file, lease=1000.0) as journal:
+            await settle_each(journal, 1, 10)
+            await journal.compact()
+            await settle_each(journal, 11, 20)
+            shutil.copyfile(now, earlier)
+            if anew:
+                await journal.compact()
+            await settle_each(journal, 21, 30)
+            do(earlier, now)
+            await trio.sleep(0.25)
+            journal.submit(settle(31), told.of("31"))
+            await trio.sleep(1)
+
+    with pytest.raises(JournalError, match=r"tree\.db-wal was cut off or overwritten while it was in use"):
+        await work()
+    assert told.failed == ["31"]
+    with JournalFile.open(file) as reading:
+        assert not reading.check_rows().faults
+    async with on_disk(file) as journal:
+        found = (await journal.recover(DESK)).state
+        assert found in [state(number) for number in held]
+        await journal.commit(settle(32))
+
+
+def connected(file: pathlib.Path) -> sqlite3.Connection:
+    return sqlite3.connect(file, isolation_level=None)
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_what_others_may_do_with_it_is_no_harm(
+    seed: int, tmp_path: pathlib.Path, autojump_clock: MockClock
+) -> None:
+    """They read, write commands, copy the log into the file, and empty it or have it begun anew."""
+    file, rng = tmp_path / "tree.db", random.Random(seed)
+    modes = ("PASSIVE", "FULL", "RESTART", "TRUNCATE")
+    async with on_disk(file) as journal:
+        with closing(connected(file)) as same:
+            for number in range(1, 60):
+                await journal.commit(settle(number))
+                await trio.sleep(rng.choice([0, 0.1, 0.3]))
+                with closing(connected(file)) as new:
+                    other = rng.choice([same, new])
+                    match rng.randrange(6):
+                        case 0:
+                            other.execute(f"PRAGMA wal_checkpoint({rng.choice(modes)})").fetchall()
+                        case 1:
+                            command = (f"c{number}", WALL)
+                            other.execute("INSERT INTO commands VALUES (?, '{}', ?, 'applied', '', 1)", command)
+                        case 2:
+                            await journal.compact()
+                        case _:
+                            pass
+        assert (await journal.recover(DESK)).state == state(59)
+
+
+async def test_one_empties_it_and_another_begins_it(tmp_path: pathlib.Path, autojump_clock: MockClock) -> None:
+    """Whoever begins it has not counted how often that was done, and takes any salts."""
+    file = tmp_path / "tree.db"
+    async with on_disk(file) as journal:
+        for number in range(1, 20):
+            await journal.commit(settle(number))
+            with closing(connected(file)) as one:
+                one.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            with closing(connected(file)) as another:
+                another.execute("INSERT INTO commands VALUES (?, '{}', 0, 'applied', '', 1)", (f"c{number}",))
+            await trio.sleep(0.3)
+        assert (await journal.recover(DESK)).state == state(19)
+
+
+async def test_a_full_disk_says_nothing_about_it(
+    tmp_path: pathlib.Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be found out now is looked at again."""
+    refusing = True
+
+    def renew(looked: log.Log, commit: Callable[[], object]) -> bool:
+        if refusing:
+            raise sqlite3.OperationalError("database or disk is full")
+        return looks(looked, commit)
+
+    looks = log.Log.is_as_written
+    monkeypatch.setattr(log.Log, "is_as_written", renew)
+    async with on_disk(tmp_path / "tree.db") as journal:
+        await settle_each(journal, 1, 3)
+        refusing = False
+        await settle_each(journal, 4, 5)
