@@ -16,6 +16,7 @@ __all__ = [
     "check_reading",
     "check_share",
     "check_text",
+    "is_kind",
     "named",
     "shown",
 ]
@@ -60,13 +61,14 @@ def named(said: Mapping[Any, object]) -> str:
 
 def check_kind(name: str, value: object) -> None:
     """Raise `ValueError` unless this may name what was noticed: a word of at most 100 characters on one line."""
-    if not isinstance(value, str) or not _names(str(value)):
+    if not isinstance(value, str) or not is_kind(str(value)):
         why = f"; give at most {_KIND} characters" if isinstance(value, str) and len(value) > _KIND else ""
         raise ValueError(f"{name} is {shown(value)}; it must name what was noticed, as in 'slow'{why}")
 
 
 @lru_cache(4096)
-def _names(kind: str) -> bool:
+def is_kind(kind: str) -> bool:
+    """Whether this may name what was noticed."""
     return 0 < len(kind) <= _KIND and kind.isprintable() and kind == kind.strip()
 
 
@@ -114,7 +116,7 @@ def check_facts(facts: object, name: str = "") -> None:
 
 
 def _check_fact(key: object, value: object, above: str, left: int) -> int:
-    if not isinstance(key, str) or not _names(str(key)):
+    if not isinstance(key, str) or not is_kind(str(key)):
         which = f"a field of {above}" if above else "a field"
         raise ValueError(f"{which} has the name {shown(key)}; it must be a word of at most {_KIND} characters")
     name = f"{above}.{key}" if above else key

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final, TypeAlias
 
 from attrs import Attribute, field
 
 from treewarden.agents.core.exit import Exit, Failure
+from treewarden.agents.core.filling import filled
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
-from treewarden.agents.core.said import check_facts, check_kind, check_share, check_text, named, shown
+from treewarden.agents.core.said import check_facts, check_kind, check_share, check_text, is_kind, named, shown
 from treewarden.agents.core.values import frozen
 
 __all__ = [
@@ -152,10 +154,27 @@ def report_of(path: Path, at: float, said: Mapping[str, Any]) -> Reported:
     for name in ("kind", "severity"):
         if name not in said:
             raise ValueError(f"a signal needs {name!r}; it has {named(said)}")
-    rest = {} if len(said) == 2 else {key: value for key, value in said.items() if key not in _OWN}
+    if len(said) == 2:
+        kind, severity = said["kind"], said["severity"]
+        if (
+            type(kind) is str
+            and is_kind(kind)
+            and type(severity) is float
+            and 0.0 <= severity <= 1.0
+            and type(at) is float
+            and -math.inf < at < math.inf
+        ):
+            return _filled()(path, at, kind, severity, "", {})  # as most are
+    rest = {key: value for key, value in said.items() if key not in _OWN}
     return Reported(
         path=path, at=at, kind=said["kind"], severity=said["severity"], text=said.get("text", ""), facts=rest
     )
+
+
+@cache
+def _filled() -> Callable[..., Reported]:
+    """Made with the first report: most trees start and end without one."""
+    return filled(Reported)
 
 
 @frozen(kw_only=True)
