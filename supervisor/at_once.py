@@ -18,7 +18,7 @@ from .core.fallback import checked, is_foreign, lets_live
 from .core.first_crash import FirstCrash, folded
 from .core.history import EMPTY, NO_RESTARTS
 from .core.ladder import Ladder, ladder
-from .core.let_live import LetLive, Surroundings
+from .core.let_live import LetLive, Surroundings, stated
 from .core.named import NamedAction
 from .core.outcomes import learn_failed
 from .core.policies import Otp
@@ -173,27 +173,35 @@ class AtOnce:
                 return None
             tried = attempt_of(decision, decision.case.signal.at)
             incident, ended = incidents.met(decision.case.incident, tried, signal)
-        wall = common.clock.wall()
+        wall, counting = common.clock.wall(), common.counting
         if ended is not None:
-            before, action = common.outcomes, action_name(ended.action)
             failed = incident.failures - 1
-            common.outcomes = learn_failed(
-                before, action, ended.kind, ended.confidence, ended.model, wall, failed, ended.symptom
-            )
+            if type(latest) is LetLive:
+                counting.failed(ended.confidence, ended.model, wall, failed)
+            else:
+                before, action = common.outcomes, action_name(ended.action)
+                common.outcomes = learn_failed(
+                    before, action, ended.kind, ended.confidence, ended.model, wall, failed, ended.symptom
+                )
+                counting = common.counting
         self._report_is_open(signal.path, signal.kind)
+        around, spec = self._surroundings(siblings), child.spec
+        changed_at = common.changed_at(signal.path, child.changed_at)
         child.incident = incident
         child.decision = answer = LetLive(
             signal,
             incident,
-            self._surroundings(siblings),
-            child.spec,
+            around,
+            spec,
             child.history,
-            common.outcomes,
+            counting,
+            counting.count,
             common.random.random(),
             common.pace.wait(common.clock.now()) if self._manners.is_paced and common.pace.due != EMPTY else 0.0,
-            common.changed_at(signal.path, child.changed_at),
+            changed_at,
             0,
             ended,
+            stated(incident, counting, around, spec, changed_at),
         )
         return answer, wall
 

@@ -42,6 +42,7 @@ from .timers import Timers
 if TYPE_CHECKING:
     from .at_once import Manners
     from .core.challenger import Challenger
+    from .core.counting import Counting
     from .core.outcomes import Outcomes
     from .dependencies import Dependencies
     from .fence import AgentLife
@@ -122,6 +123,8 @@ class Common:
     """Of the policy that was looked at last: most supervisors of a tree have the same."""
     _dependencies: Dependencies | None = field(default=None, init=False)
     _outcomes: Outcomes | None = field(default=None, init=False)
+    _counting: Counting | None = field(default=None, init=False)
+    """What the outcomes have become since, where that is not None."""
     _challenger: Challenger | None = field(default=None, init=False)
     _gathered: list[tuple[float, Event | Account]] | None = field(default=None, init=False)
     """What is noted for one commit."""
@@ -148,6 +151,8 @@ class Common:
     @property
     def outcomes(self) -> Outcomes:
         """What decisions came to."""
+        if self._counting is not None:
+            return self._counting.outcomes
         if self._outcomes is None:
             from .core.outcomes import Outcomes
 
@@ -156,7 +161,17 @@ class Common:
 
     @outcomes.setter
     def outcomes(self, outcomes: Outcomes) -> None:
-        self._outcomes = outcomes
+        self._outcomes, self._counting = outcomes, None
+
+    @property
+    def counting(self) -> Counting:
+        """The same, to be counted on in place."""
+        found = self._counting
+        if found is None or found.full:
+            from .core.counting import Counting
+
+            found = self._counting = Counting(self.outcomes)
+        return found
 
     @property
     def challenger(self) -> Challenger:

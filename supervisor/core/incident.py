@@ -7,11 +7,12 @@ from typing import Final, TypeAlias
 from attrs import evolve
 
 from treewarden.agents.core.exit import Failure
+from treewarden.agents.core.filling import filled
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 
-from .action import Action, Break, FallBack, Perform, Recycle, Restart, RollBack, SetAside, action_name
+from .action import Action, Break, FallBack, Perform, Recycle, Restart, Resume, RollBack, SetAside, action_name
 from .event import IncidentClosed, IncidentOpened, OutcomeObserved
 from .incident_events import Outcome
 from .latest import Latest
@@ -27,6 +28,7 @@ __all__ = [
     "close",
     "join",
     "judge",
+    "lived_on",
     "meet",
     "met",
     "met_by",
@@ -72,6 +74,7 @@ class Growth:
     queue: bool
 
 
+_attempt: Final = filled(Attempt)
 _NO_SIGNALS: Final = Latest[Signal](KEPT - 1)
 _NO_ATTEMPTS: Final = Latest[Attempt](KEPT)
 
@@ -143,6 +146,7 @@ class Incident:
         return count, len(messages) == 1 and None not in messages
 
 
+_incident: Final = filled(Incident)
 _IN_ORDER: Final = frozenset({Kind.FINISHED, Kind.STOPPED})
 _REPAIRS: Final = (Restart, RollBack, SetAside, FallBack, Perform, Break, Recycle)
 
@@ -225,13 +229,14 @@ def met_by(
         incident, _ = judge(incident, Outcome.UNOBSERVED, at)
     outcome = _says_of(action, kind, signal)
     judged, (lives, down) = incident.judged, _with_room(incident)
-    tried = Attempt(action, at, kind, *stated, outcome, symptom)
+    confidence, model = stated
+    tried = _attempt(action, at, kind, confidence, model, outcome, symptom)
     if outcome is not None:
         judged = judged.followed_by(tried)
         if outcome is Outcome.FAILED:
             lives, down = _and_one_more(lives, down, tried)
     number = incident.signals + 1
-    joined = Incident(
+    joined = _incident(
         incident.id,
         signal,
         incident.opened,
@@ -246,6 +251,32 @@ def met_by(
         down,
     )
     return joined, None if outcome is None else tried
+
+
+def lived_on(
+    incident: Incident, action: Resume, stated: tuple[float, float], symptom: str, signal: Reported
+) -> tuple[Incident, Attempt | None]:
+    """`met_by` of letting it live at the report that joined last."""
+    latest = incident.latest
+    if incident.pending is not None or not isinstance(latest, Reported) or latest.kind != signal.kind:
+        return met_by(incident, action, latest.at, label_of(latest), stated, symptom, signal)
+    lives, down = _with_room(incident)
+    number, growths, (confidence, model) = incident.signals + 1, incident.growths, stated
+    tried = _attempt(action, latest.at, "reported:" + signal.kind, confidence, model, Outcome.FAILED, symptom)
+    return _incident(
+        incident.id,
+        signal,
+        incident.opened,
+        number,
+        incident.before.followed_by(latest),
+        incident.judged.followed_by(tried),
+        None,
+        incident.failed,
+        incident.rolled_back,
+        _grown(growths, signal, number) if growths else growths,  # what would make some has made one before
+        (*lives, "resume"),
+        down,
+    ), tried
 
 
 def verdict(incident: Incident, signal: Signal) -> Outcome | None:

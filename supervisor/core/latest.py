@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Generic, TypeVar, cast, final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Generic, TypeVar, cast, final
 
 __all__ = ["Latest"]
 
 T = TypeVar("T")
+_new: Final = object.__new__
 
 
 @final
@@ -32,7 +33,17 @@ class Latest(Generic[T]):
         if not stop or len(items) != stop or stop >= 2 * most:  # another one has gone on, or too many are out of sight
             items = items[max(0, stop + 1 - most) : stop]
         items.append(item)
-        return Latest(most, items)
+        made = cast("Latest[T]", _new(Latest))
+        made._items, made._most, made._stop = items, most, len(items)
+        return made
+
+    def followed_by_all(self, items: Sequence[T]) -> Latest[T]:
+        """With these, one after the other."""
+        mine, most = self._items, self._most
+        if not mine or len(mine) != self._stop or self._stop >= 2 * most:
+            mine = list(self)
+        mine.extend(items)
+        return Latest(most, mine)
 
     @property
     def first(self) -> T:
@@ -42,7 +53,8 @@ class Latest(Generic[T]):
         return self._items[max(0, self._stop - self._most)]
 
     def __len__(self) -> int:
-        return min(self._stop, self._most)
+        stop, most = self._stop, self._most
+        return stop if stop < most else most
 
     def __iter__(self) -> Iterator[T]:
         return iter(self._items[max(0, self._stop - self._most) : self._stop])

@@ -18,23 +18,23 @@ from treewarden.agents.core.values import define
 
 from .action import Resume
 from .event import Decided, Event, SignalNoted
-from .incident import Attempt, Incident, met_by, observed
+from .incident import Attempt, Incident, lived_on, observed
 from .later import Account
-from .symptom import Kind, Symptom, label_of
+from .symptom import Symptom
 
 if TYPE_CHECKING:
     from .case import Case
     from .challenger import Challenger
+    from .counting import Counting
     from .decision import Decision, Policy
     from .history import RestartHistory
     from .likelihoods import Likelihoods
     from .named import NamedAction
-    from .outcomes import Outcomes
     from .signal import Reported
     from .spec import Intensity, RestartBucket, Spec, Strategy
     from .window import Window
 
-__all__ = ["LET_LIVE", "LetLive", "Surroundings"]
+__all__ = ["LET_LIVE", "LetLive", "Surroundings", "stated"]
 
 LET_LIVE: Final = Resume()
 _NAME: Final = "resume"
@@ -57,6 +57,15 @@ class Surroundings:
     registered: Mapping[str, NamedAction]
 
 
+def stated(
+    incident: Incident, counting: Counting, around: Surroundings, spec: Spec, code_changed_at: float | None
+) -> tuple[float, float] | None:
+    """`LetLive.stated` of an incident as it is now."""
+    if incident.growths or code_changed_at is not None or around.registered or spec.actions:
+        return None
+    return counting.numbers(_believing()(incident, around.challenger.likelihoods), incident.failures)
+
+
 @define(eq=False)
 class LetLive(Account):
     """All that a decision about one mild report looked at, or would have. Nothing changes but what is worked out."""
@@ -67,7 +76,10 @@ class LetLive(Account):
     around: Surroundings
     spec: Spec
     child_history: RestartHistory
-    outcomes: Outcomes
+    counting: Counting
+    """What is known of outcomes,"""
+    counted: int
+    """after so many lessons of its."""
     spread: float
     turn: float
     """Seconds until the tree's bucket has room for a restart."""
@@ -75,6 +87,8 @@ class LetLive(Account):
     checkpoints: int
     before: Attempt | None
     """The attempt that the signal has ended."""
+    stated: tuple[float, float] | None
+    """The confidence, and what the belief alone says; None where more has to be looked at for that."""
     _decision: Decision | None = field(default=None, init=False)
     _facts: tuple[Event, ...] = field(default=(), init=False)
 
@@ -97,7 +111,7 @@ class LetLive(Account):
                 bucket=around.bucket,
                 turn=self.turn,
                 checkpoints=self.checkpoints,
-                outcomes=self.outcomes,
+                outcomes=self.counting.as_of(self.counted),
                 challenger=around.challenger,
                 now=self.signal.at,
                 spread=self.spread,
@@ -108,22 +122,11 @@ class LetLive(Account):
             self._decision = decide(around.policy, case)
         return self._decision
 
-    @property
-    def numbers(self) -> tuple[float, float]:
-        """What was stated: the confidence, and what the belief alone says."""
-        around, incident = self.around, self.incident
-        plain = self._decision is None and not incident.growths and self.code_changed_at is None
-        if not plain or around.registered or self.spec.actions:
-            return self.decision.case.numbers(_NAME)
-        model = _believing()(incident, around.challenger.likelihoods)
-        failed = incident.failures
-        return self.outcomes.numbers(model, _NAME, Kind.REPORTED, pooled=True, failed=failed, symptom=_SYMPTOM)
-
     def followed_by(self, signal: Reported) -> tuple[Incident, Attempt | None]:
         """Begin what was decided here, and judge it by the signal that comes next, as `incident.meet` does: the
         incident with that, and the attempt if it has ended."""
-        latest = self.signal
-        return met_by(self.incident, LET_LIVE, latest.at, label_of(latest), self.numbers, _SYMPTOM, signal)
+        stated = self.decision.case.numbers(_NAME) if self.stated is None else self.stated
+        return lived_on(self.incident, LET_LIVE, stated, _SYMPTOM, signal)
 
     @property
     def count(self) -> int:

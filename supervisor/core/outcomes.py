@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from attrs import Attribute, evolve, field
 
+from treewarden.agents.core.filling import filled
 from treewarden.agents.core.values import frozen
 
-from .curve import NOTHING, UNSEEN, Curve, Ease, curve_of, faded, mapped, seen
+from .curve import NOTHING, UNSEEN, Curve, Ease, faded, mapped, seen
 from .event import Event, OutcomeObserved
 from .head_start import head_start
 from .latest import Latest
@@ -24,10 +25,8 @@ __all__ = [
     "Eased",
     "Outcomes",
     "Tally",
-    "as_data",
     "learn",
     "learn_failed",
-    "outcomes_of",
 ]
 
 ENOUGH: Final = 200
@@ -37,18 +36,18 @@ BANDS: Final = 3
 _BINS: Final = 10
 _TRUST: Final = 10.0
 """How many observed cases of an action against a kind of trouble weigh as much as a number that somebody wrote down,"""
-_TRUST_MAPPED: Final = 80.0
+TRUST_MAPPED: Final = 80.0
 """and as one that all cases have had their say about."""
 _ANY: Final = ("*", "")
 _NO_LESSON: Final = ("recovered", "operator")
 """Signals after which nothing was left to be fixed, or a person decided: what follows says nothing about a number."""
 _DAY: Final = 86400.0
-_FADED: Final = 0.01
+FADED: Final = 0.01
 """Cases of which no more is left count as none."""
 _ONE: Final = 2**52
 """A confidence of 1 as a whole number, so that squared errors can be added and taken away without rounding."""
 
-_Cell: TypeAlias = tuple[str, str, int]
+Cell: TypeAlias = tuple[str, str, int]
 
 
 def _positive(_instance: Any, attribute: Attribute[Any], value: float) -> None:
@@ -110,7 +109,9 @@ class Bin:
         return self.fixed / self.cases if self.cases else 0.0
 
 
-_NONE: Final = Tally()
+_tally: Final = filled(Tally)
+_eased: Final = filled(Eased)
+NO_CASES: Final = Tally()
 _AS_ANY: Final = Eased()
 _NONE_YET: Final = Latest[tuple[float, bool]](ENOUGH)
 
@@ -130,7 +131,7 @@ class Outcomes:
     half_life: float = field(default=30 * _DAY, validator=_positive)
     at: float = 0.0
     """The wall time as of which the counts are."""
-    cells: Mapping[_Cell, Tally] = field(factory=dict[_Cell, Tally])
+    cells: Mapping[Cell, Tally] = field(factory=dict[Cell, Tally])
     """By action, kind of trouble, and the third that the belief's own number was in; and of all by the tenth."""
     curve: Curve = NOTHING
     """What numbers of the belief's have come to, of whatever action."""
@@ -189,8 +190,8 @@ class Outcomes:
         self, model: float, action: str, kind: str, *, pooled: bool = False, failed: int = 0, symptom: str = ""
     ) -> tuple[float, float]:
         """What `stated` says, without what it rests on: the number, and the model's own."""
-        head, of, start = _placed(action, kind, symptom)
-        cell = self.cells.get(key := (action, head, _third(model)), _NONE)
+        head, of, start = placed(action, kind, symptom)
+        cell = self.cells.get(key := (action, head, _third(model)), NO_CASES)
         if cell.at < self.at:
             cell = self._now(key)
         value, trust = model, _TRUST
@@ -198,7 +199,7 @@ class Outcomes:
             eased = self.eases.get(of, _AS_ANY)
             if eased.at < self.at:
                 eased = eased.as_of(self.at, self.half_life)
-            value, trust = mapped(self.curve, model, failed, start=start, ease=eased.ease), _TRUST_MAPPED
+            value, trust = mapped(self.curve, model, failed, start=start, ease=eased.ease), TRUST_MAPPED
         value = (trust * value + cell.fixed) / (trust + cell.cases)
         return round(value if value < 1.0 else 1.0, 4), round(model, 4)
 
@@ -214,12 +215,12 @@ class Outcomes:
         cells = {key: self._as_of(at, key) for key in self.cells}
         known = {key: cell for key, cell in cells.items() if cell.cases}
         eases = {key: eased.as_of(at, self.half_life) for key, eased in self.eases.items()}
-        left = {key: eased for key, eased in eases.items() if eased.ease[0] > _FADED}
+        left = {key: eased for key, eased in eases.items() if eased.ease[0] > FADED}
         return evolve(self, at=at, cells=known, curve=self._curve(at), eases=left)
 
     def with_case(
         self,
-        keys: Iterable[_Cell],
+        keys: Iterable[Cell],
         model: float,
         outcome: tuple[float, bool],
         at: float,
@@ -234,14 +235,14 @@ class Outcomes:
         at = at if at > since else since
         share = 1.0 if at == since else 0.5 ** ((at - since) / half_life)
         for key in keys:
-            before = cells.get(key, _NONE)
+            before = cells.get(key, NO_CASES)
             cases, good = before.cases, before.fixed
             if before.at < at:  # as in `_as_of`
                 left = share if before.at == since else 0.5 ** ((at - before.at) / half_life)
                 cases, good = cases * left, good * left
-                if cases <= _FADED:
+                if cases <= FADED:
                     cases = good = 0.0
-            cells[key] = Tally(cases + 1, good + fixed, at)
+            cells[key] = _tally(cases + 1, good + fixed, at)
         (right, error), recent = self._sums or self._added_up(), self.recent
         right, error = right + fixed, error + _squared(outcome)
         if len(recent) == ENOUGH:
@@ -258,47 +259,50 @@ class Outcomes:
         else:
             ease = known.as_of(at, half_life).ease
         curve, ease = seen(curve, model, fixed, failed, start=start, ease=ease)
-        eases[of] = Eased(ease, at)
-        return _made(self.half_life, at, cells, curve, eases, recent.followed_by(outcome), (right, error))
+        eases[of] = _eased(ease, at)
+        return _outcomes(half_life, at, cells, curve, eases, recent.followed_by(outcome), (right, error))
+
+    def counted_on(
+        self,
+        at: float,
+        cells: Mapping[Cell, tuple[float, float, float]],
+        curve: Curve,
+        eases: Mapping[tuple[str, str], tuple[Ease, float]],
+        outcomes: Sequence[tuple[float, bool]],
+    ) -> Outcomes:
+        """With these outcomes, of which somebody else has kept count: what the cells and eases that they change have
+        come to, and the curve."""
+        (right, error), recent = self._sums or self._added_up(), self.recent.followed_by_all(outcomes)
+        gone = list(self.recent)[: max(0, len(self.recent) + len(outcomes) - ENOUGH)]
+        gone += outcomes[: max(0, len(outcomes) - ENOUGH)]
+        right += sum([fixed for _, fixed in outcomes]) - sum([fixed for _, fixed in gone])
+        error += sum(map(_squared, outcomes)) - sum(map(_squared, gone))
+        return _outcomes(
+            self.half_life,
+            at,
+            {**self.cells, **{key: Tally(*counts) for key, counts in cells.items()}},
+            curve,
+            {**self.eases, **{key: Eased(*eased) for key, eased in eases.items()}},
+            recent,
+            (right, error),
+        )
 
     def _curve(self, at: float) -> Curve:
         return self.curve if at == self.at else faded(self.curve, 0.5 ** ((at - self.at) / self.half_life))
 
-    def _now(self, key: _Cell) -> Tally:
+    def _now(self, key: Cell) -> Tally:
         return self._as_of(self.at, key)
 
-    def _as_of(self, at: float, key: _Cell) -> Tally:
-        cell = self.cells.get(key, _NONE)
+    def _as_of(self, at: float, key: Cell) -> Tally:
+        cell = self.cells.get(key, NO_CASES)
         if cell.at >= at:
             return cell
         share = 0.5 ** ((at - cell.at) / self.half_life)
         cases = cell.cases * share
-        return Tally(cases, cell.fixed * share, at) if cases > _FADED else _NONE
+        return Tally(cases, cell.fixed * share, at) if cases > FADED else NO_CASES
 
 
-_PUT: Final = object.__setattr__.__get__
-
-
-def _made(
-    half_life: float,
-    at: float,
-    cells: dict[_Cell, Tally],
-    curve: Curve,
-    eases: dict[tuple[str, str], Eased],
-    recent: Latest[tuple[float, bool]],
-    sums: tuple[int, int],
-) -> Outcomes:
-    """As the class makes them, of what was checked when it was put in: one is made for each outcome."""
-    made = object.__new__(Outcomes)
-    put = _PUT(made)
-    put("half_life", half_life)
-    put("at", at)
-    put("cells", cells)
-    put("curve", curve)
-    put("eases", eases)
-    put("recent", recent)
-    put("_sums", sums)
-    return made
+_outcomes: Final = filled(Outcomes)
 
 
 def learn(outcomes: Outcomes, event: Event, at: float) -> Outcomes:
@@ -343,46 +347,28 @@ def _with(
     failed: int,
     symptom: str,
 ) -> Outcomes:
-    head, of, start = _placed(action, kind, symptom)
-    keys = (action, head, _third(model)), (*_ANY, _tenth(model))
+    head, of, start = placed(action, kind, symptom)
+    keys = cells_of(action, head, model)
     return outcomes.with_case(keys, model, (confidence, fixed), at, failed=failed, of=of, start=start)
 
 
 @lru_cache(1024)
-def _placed(action: str, kind: str, symptom: str) -> tuple[str, tuple[str, str], float]:
+def placed(action: str, kind: str, symptom: str) -> tuple[str, tuple[str, str], float]:
     """Where an attempt counts: the head of its kind, the key of its ease, and with which head start it begins."""
     head = _head(kind)
     of = (action, symptom or head)
     return head, of, head_start(*of, head)
 
 
-def as_data(outcomes: Outcomes) -> dict[str, Any]:
-    """As JSON can hold it, for `outcomes_of`."""
-    aged = outcomes.aged(outcomes.at)
-    return {
-        "at": outcomes.at,
-        "cells": [[*key, tally.cases, tally.fixed] for key, tally in aged.cells.items()],
-        "curve": list(outcomes.curve),
-        "eases": [[*key, *eased.ease] for key, eased in aged.eases.items()],
-        "recent": [list(each) for each in outcomes.recent],
-    }
-
-
-def outcomes_of(data: Mapping[str, Any]) -> Outcomes:
-    """What `as_data` was given, as far as `data` holds it."""
-    at = float(data.get("at", 0.0))
-    return Outcomes(
-        at=at,
-        cells={(what, kind, band): Tally(cases, fixed, at) for what, kind, band, cases, fixed in data.get("cells", ())},
-        curve=curve_of(data.get("curve", ())),
-        eases={(what, as_): Eased((more, pull), at) for what, as_, more, pull in data.get("eases", ())},
-        recent=tuple((float(stated), bool(fixed)) for stated, fixed in data.get("recent", ())),
-    )
+def cells_of(action: str, head: str, model: float) -> tuple[Cell, Cell]:
+    """The cells in which it counts, by the number that the belief had stated."""
+    return (action, head, _third(model)), (*_ANY, _tenth(model))
 
 
 def _squared(outcome: tuple[float, bool]) -> int:
     stated, fixed = outcome
-    return (int(stated * _ONE) - fixed * _ONE) ** 2
+    off = int(stated * _ONE) - _ONE if fixed else int(stated * _ONE)
+    return off * off
 
 
 def _head(kind: str) -> str:

@@ -12,7 +12,8 @@ from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import Path
 
 from ..core.event import EventsPruned, IncidentLabelled, TreeForked, TreeOpened
-from ..core.outcomes import Outcomes, as_data, learn, outcomes_of
+from ..core.outcomes import Outcomes, learn
+from ..core.outcomes_data import as_data, outcomes_of
 from . import tree_status
 from .committed import Committed
 from .tree_status import SlotView, TreeStatus

@@ -7,7 +7,7 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from treewarden.supervisor.core.action import Action, action_name
+from treewarden.supervisor.core.action import Action, Restart, action_name
 from treewarden.supervisor.core.believer import belief
 from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.confidence import PRIOR, believe
@@ -21,13 +21,16 @@ from treewarden.supervisor.core.incident import (
     Outcome,
     join,
     judge,
+    lived_on,
     meet,
+    met_by,
     note,
     open_incident,
     verdict,
 )
 from treewarden.supervisor.core.ladder import ROWS, Ladder, ladder
 from treewarden.supervisor.core.latest import Latest
+from treewarden.supervisor.core.let_live import LET_LIVE
 from treewarden.supervisor.core.likelihoods import started
 from treewarden.supervisor.core.outcomes import ENOUGH, Outcomes, learn
 from treewarden.supervisor.core.rules import options
@@ -91,6 +94,32 @@ def test_one_step_is_note_verdict_judge_and_join(history: list[tuple[Signal, Act
         assert incident.unhelpful == tuple(action_name(each.action) for each in failed if not started(each.kind))
         assert incident.unhelpful_down == tuple(action_name(each.action) for each in failed if started(each.kind))
         assert len(attempts) <= KEPT
+
+
+@settings(max_examples=50)
+@given(steps(), reports, st.booleans())
+def test_letting_it_live_at_a_report_is_one_of_these_steps(
+    history: list[tuple[Signal, Action]], signal: Reported, again: bool
+) -> None:
+    for incident in walked(history)[0]:
+        latest, stated = incident.latest, (0.4, 0.3)
+        following = evolve(signal, kind=latest.kind) if again and isinstance(latest, Reported) else signal
+        plainly = met_by(incident, LET_LIVE, latest.at, label_of(latest), stated, Symptom.REPORTED, following)
+        assert lived_on(incident, LET_LIVE, stated, Symptom.REPORTED, following) == plainly
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_letting_it_live_longer_than_is_remembered(word: str) -> None:
+    signal = Reported(path=PATH, at=0.0, kind=word, severity=0.1)
+    started_with = note(open_incident("i", signal), Restart(), 0.0, kind="crash")
+    incident, _ = judge(started_with, Outcome.FAILED, 0.0)
+    for n in range(2 * KEPT + 3):
+        latest, stated = incident.latest, (n / 100, 0.3)
+        following = evolve(signal, at=float(n), kind="odd" if n % 40 == 39 else word)
+        plainly = met_by(incident, LET_LIVE, latest.at, label_of(latest), stated, Symptom.REPORTED, following)
+        assert lived_on(incident, LET_LIVE, stated, Symptom.REPORTED, following) == plainly
+        incident, _ = plainly
+    assert 0 < incident.failures <= len(incident.judged) == KEPT
 
 
 @settings(max_examples=50)
@@ -204,14 +233,14 @@ def test_cells_that_age_when_they_are_looked_at_are_cells_that_age_with_each_out
         assert quick.bin(model).rate == pytest.approx(slow.bin(model).rate)
 
 
-@given(st.integers(1, 4), st.lists(st.tuples(st.integers(0, 9), st.integers(0, 20)), max_size=40))
-def test_the_latest_of_a_line_that_forks(most: int, added: list[tuple[int, int]]) -> None:
-    """Any value may be gone on from, also one that has been gone on from already."""
+@given(st.integers(1, 4), st.lists(st.tuples(st.integers(0, 9), st.integers(0, 20), st.integers(0, 6)), max_size=40))
+def test_the_latest_of_a_line_that_forks(most: int, added: list[tuple[int, int, int]]) -> None:
+    """Any value may be gone on from, by one or by some, also one that has been gone on from already."""
     values, expected = [Latest[int](most)], [list[int]()]
-    for item, which in added:
-        place = which % len(values)
-        values.append(values[place].followed_by(item))
-        expected.append([*expected[place], item][-most:])
+    for item, which, many in added:
+        place, items = which % len(values), [item] * many
+        values.append(values[place].followed_by_all(items) if many > 1 else values[place].followed_by(item))
+        expected.append([*expected[place], *(items if many > 1 else [item])][-most:])
     assert [list(value) for value in values] == expected
     assert [len(value) for value in values] == [len(each) for each in expected]
     for value, each in zip(values, expected, strict=True):

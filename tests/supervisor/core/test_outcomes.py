@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from treewarden.supervisor.core.curve import NOTHING, mapped
 from treewarden.supervisor.core.event import Event, OutcomeObserved, TreeClosed
 from treewarden.supervisor.core.head_start import head_start
-from treewarden.supervisor.core.outcomes import ENOUGH, Outcomes, Tally, as_data, learn, outcomes_of
+from treewarden.supervisor.core.outcomes import ENOUGH, Outcomes, Tally, learn
+from treewarden.supervisor.core.outcomes_data import as_data, outcomes_of
 
 from .cases import PATH
 
