@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Coroutine
 from types import CoroutineType
 from typing import Any, TypeAlias, cast
@@ -13,6 +12,7 @@ from .core.message import Due, Envelope
 from .core.said import DELIVERY
 from .errors import AgentStopped, AskTimeout, NotHandled, Stash, Stop
 from .life import Life, Tick
+from .outlets import hand_on
 from .settle import put_aside, rate_limit_of, settle, throttle
 from .ticks import Timed
 
@@ -78,8 +78,7 @@ async def _await(life: Life, item: object, result: Any) -> None:
         if type(result) is CoroutineType:
             result = await cast("Coroutine[Any, Any, Any]", result)
         if result is not None and life.outlet and not (type(item) is Envelope and item.reply is not None):
-            for ref in life.outlet:
-                await ref.tell(result, within=math.inf)
+            await hand_on(life, result)
     except Exception as error:
         if not bear(life, item, error):
             raise

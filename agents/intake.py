@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from attrs import evolve
+from trio.lowlevel import Task
 
 from .core.durability import MailboxSpec, Overflow
 from .core.message import Envelope, Priority
@@ -122,6 +123,31 @@ class Intake(Bounded):
             return
         self.come += 1
         self._put(item, priority)
+
+    def takes_beyond(self, sender: Path) -> bool:
+        """Whether a full mailbox takes one message more, the last of a sender that is to stop: one from each.
+
+        So a sender that is stopped again and again while nothing is taken here does not fill it without end. What was
+        returned here because its handler failed takes no room from anybody.
+        """
+        returned = sum(type(each) is Envelope and each.deliveries > 0 for each in self)
+        excess = len(self) - returned - self.spec.capacity
+        newest = [*reversed(self.next_ones), *self.arrived][-excess:] if excess > 0 else ()
+        return not any(type(each) is Envelope and each.sender == sender for each in newest)
+
+    def promise_beyond(self) -> None:
+        """Promise room that there is not; for `fill` or `release`."""
+        self.reserved += 1
+        self._look_again()
+
+    def let_in(self, sender: Path, is_it: Callable[[Task], bool]) -> None:
+        """`promise_beyond`, if this is taken, to whoever `is_it` that waits in line."""
+        for place in self._room or ():
+            if place.task is not None and is_it(place.task):
+                if self.takes_beyond(sender):
+                    self.promise_beyond()
+                    place.jump()
+                return
 
     def release(self) -> None:
         """Give back room that was reserved."""

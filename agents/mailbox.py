@@ -64,6 +64,16 @@ class Mailbox(Intake):
         return bool(self._control)
 
     @property
+    def has_control(self) -> bool:
+        """Whether control traffic waits."""
+        return bool(self._control)
+
+    @property
+    def orders(self) -> tuple[object, ...]:
+        """The control traffic that waits."""
+        return tuple(self._control or ())
+
+    @property
     def is_idle(self) -> bool:
         """Whether its reader is parked, and nothing keeps it from taking whatever would come next."""
         waits = self.arrived or self.next_ones

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -233,6 +234,13 @@ class Ref:
         else:
             await self._tell_each(message, turn, _NORMAL, 30.0, way)
 
+    async def hand_over(self, message: object, turn: Turn) -> None:
+        """`tell`, of the last result of a stage that is to stop: it does not wait for room that it can do without."""
+        if self._audience(turn, _NORMAL) is not None:
+            await self.tell(message, within=math.inf)
+        else:
+            await self._tell_each(message, turn, _NORMAL, math.inf, last_of=turn.path)
+
     async def _put(self, answer: Answer, deadline: float) -> None:
         slot, envelope = answer.slot, answer.envelope
         if not slot.has_to_wait(envelope, envelope.priority):
@@ -260,6 +268,12 @@ class Ref:
         if error is not None:
             raise error
         return value
+
+    @property
+    def slots(self) -> Sequence[Slot]:
+        """Who may get what is sent here. Raises `NoSuchSlot`, `AgentStopped`."""
+        found = self._find(self.path)
+        return (found,) if isinstance(found, Slot) else found.slots
 
     def receiver(self, message: object, turn: Turn | None, priority: int = _NORMAL) -> Slot:
         """Whose mailbox a message that only one may answer goes into. Raises what `ask` raises about it."""
@@ -335,7 +349,13 @@ class Ref:
         return (checked(slot, message),)
 
     async def _tell_each(
-        self, message: object, turn: Turn | None, priority: int, within: float, way: tuple[Path, ...] = ()
+        self,
+        message: object,
+        turn: Turn | None,
+        priority: int,
+        within: float,
+        way: tuple[Path, ...] = (),
+        last_of: Path | None = None,
     ) -> None:
         receivers = self._receivers(message, turn, priority)
         await checkpoint_if_cancelled()  # from here on only a wait for room or for the disk is a place to be cancelled
@@ -346,16 +366,18 @@ class Ref:
             if way and type(item) is Envelope:
                 item.askers = way
             try:
-                await self._tell_one(slot, item, turn, priority, deadline)
+                await self._tell_one(slot, item, turn, priority, deadline, last_of)
             except DeliveryError as error:
                 errors.append(error)
         self._report(errors, receivers)
 
-    async def _tell_one(self, slot: Slot, item: object, turn: Turn | None, priority: int, deadline: float) -> None:
+    async def _tell_one(
+        self, slot: Slot, item: object, turn: Turn | None, priority: int, deadline: float, last_of: Path | None
+    ) -> None:
         if turn is not None and turn.in_handler and turn.slot.mail is slot:
             accepted = reserve_own(slot, item, priority)
         else:
-            accepted = await self._reserve(slot, item, priority, deadline)
+            accepted = await self._reserve(slot, item, priority, deadline, last_of)
             if accepted and turn is not None and turn.void:
                 slot.release()
                 raise ended_by(turn)
@@ -369,9 +391,12 @@ class Ref:
             slot.fill(item, priority)
         await self._traffic.pace_once_sent()
 
-    async def _reserve(self, slot: Slot, item: object, priority: int, deadline: float) -> bool:
+    async def _reserve(self, slot: Slot, item: object, priority: int, deadline: float, last_of: Path | None) -> bool:
         if not slot.has_to_wait(item, priority):
             return slot.reserve_nowait(item, priority)
+        if last_of is not None and slot.takes_beyond(last_of):
+            slot.promise_beyond()
+            return True
         await self._line_up(slot, deadline)
         return True
 

@@ -24,6 +24,11 @@ class Place:
         self.got = False
         """Whether room is kept for it."""
 
+    @property
+    def task(self) -> Task | None:
+        """Who waits in it."""
+        return self._task
+
     async def wait(self) -> bool:
         """Wait in line; whether there is room now. Cancelled: it has left the line, and no room is kept."""
         self._task = current_task()
@@ -35,6 +40,11 @@ class Place:
         """There is room, and it has been taken out of the line."""
         self.got = True
         self._end(WAKE)
+
+    def jump(self) -> None:
+        """There is room for it before its turn: out of the line with it."""
+        self._line.remove(self)
+        self.give()
 
     def fail(self, error: Exception) -> None:
         """There will be no room, and it has been taken out of the line."""

@@ -17,6 +17,7 @@ from treewarden.agents.core.message import Envelope
 from treewarden.agents.errors import AgentFailed, AgentStopped, Ignore, failure_of
 from treewarden.agents.life import Life, Tick
 from treewarden.agents.orders import Killed, StopOrder
+from treewarden.agents.outlets import hurry
 from treewarden.agents.ports import KEEP, Alarm
 from treewarden.agents.runner import failed, handle_messages, run_agent, start_agent
 
@@ -368,6 +369,8 @@ class AgentLife(AgentWarden):
     def order_stop(self, reason: str, *, drain: bool = False) -> None:
         if not self.stop_asleep(reason, drain=drain):
             self.slot.put_control(StopOrder(reason, drain))
+            if self._life is not None and self._life.outlet:
+                hurry(self._life)
 
     def stop_asleep(self, reason: str, *, drain: bool = False) -> bool:
         """End it in order at once, if it has no task and nothing to do before its end. False: it has to be asked.

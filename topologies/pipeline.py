@@ -45,9 +45,11 @@ def pipeline(*stages: Child | Stage, id: str = "pipeline", **options: Unpack[Sup
 
     Declared from source to sink, started from sink to source: a stage starts when all that it sends to are ready, and
     is stopped before them. With `rest_for_one` a failing stage takes along those started after it, the ones that
-    feed it; what waits in their mailboxes waits on. One of those that waits for room in the failed stage cannot finish
-    what it has in hand: it is stopped when its grace (`shutdown`, 5 s) is over, and in memory that message is lost. So
-    give the stages of a line that runs full a short grace. Raises `BlueprintError` with everything that cannot work.
+    feed it; what waits in their mailboxes waits on. A stage that is stopped while it waits for room hands its result on
+    at once and has finished: a full mailbox takes one message more from each of those that feed it. (If that one is
+    still there when the stage is stopped again, it waits until its grace, `shutdown`, is over.)
+
+    Raises `BlueprintError` with everything that cannot work.
     """
     members = [each if isinstance(each, Stage) else Stage(spec_of(each)) for each in stages]
     flow = Flow(tuple(each.spec.id for each in members), tuple(each.to for each in members))
