@@ -17,7 +17,6 @@ from .core.durability import Volatile
 from .core.ended import Ended
 from .core.exit import Failure
 from .core.label import Label
-from .core.loops import Cycle, LoopLimit, Loops
 from .core.message import Envelope
 from .core.path import Path
 from .errors import ConfigurationError, NotHandled, Stop
@@ -30,6 +29,7 @@ from .slot import Slot, Turn, current_turn
 from .ticks import Afters, Tick
 
 if TYPE_CHECKING:
+    from .core.loops import Cycle, LoopLimit, Loops
     from .repeats import Repeats
 
 __all__ = ["Life", "Tick", "Warden"]
@@ -169,7 +169,7 @@ class Life:
         """What has been called and not been awaited yet."""
         self.again: trio.Event | None = None
         """Set while the body waits to begin again."""
-        self.loops = Loops(loops) if loops is not None else None
+        self.loops = None if loops is None else _loops(loops)
         """What it has called lately, if that is looked at."""
         self.handled_before = slot.handled
         """What earlier incarnations have settled in this process."""
@@ -367,3 +367,9 @@ class Life:
         """The tick of `name` is in hand: the next one that comes due is another one."""
         if self._repeats is not None:
             self._repeats.take(name)
+
+
+def _loops(limit: LoopLimit) -> Loops:
+    from .core.loops import Loops  # few agents have their calls looked at
+
+    return Loops(limit)

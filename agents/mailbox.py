@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from trio.lowlevel import Abort, Task, checkpoint, current_task, reschedule, wait_task_rescheduled
 
@@ -19,8 +19,10 @@ from .core.path import Path
 from .errors import AgentStopped, MailboxFull
 from .intake import Intake
 from .overflow import kind_of
-from .statistics import MailboxStatistics
 from .wake import SLEEP, WAKE
+
+if TYPE_CHECKING:
+    from .statistics import MailboxStatistics
 
 __all__ = ["Leave", "Mailbox"]
 
@@ -81,6 +83,8 @@ class Mailbox(Intake):
 
     def statistics(self) -> MailboxStatistics:
         """Counts as they are now; costs nothing that the mailbox would not have kept anyway."""
+        from .statistics import MailboxStatistics  # when somebody asks
+
         return MailboxStatistics(
             depth=len(self),
             capacity=self.spec.capacity,

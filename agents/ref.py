@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import trio
 from trio.lowlevel import checkpoint_if_cancelled, current_task, reschedule, wait_task_rescheduled
@@ -25,9 +25,11 @@ from .sending import (
     tell_one_nowait,
 )
 from .slot import TIMED, Slot, Turn, current_turn
-from .statistics import MailboxStatistics, together
 from .traffic import SECONDS_PER_CHECKPOINT, SENT_PER_CHECKPOINT, Traffic, deadline_of
 from .wake import WAKE
+
+if TYPE_CHECKING:
+    from .statistics import MailboxStatistics
 
 __all__ = ["Ref"]
 
@@ -285,7 +287,11 @@ class Ref:
         Raises `NoSuchSlot`, `AgentStopped`.
         """
         found = self._find(self.path)
-        return found.statistics() if isinstance(found, Slot) else together([slot.statistics() for slot in found.slots])
+        if isinstance(found, Slot):
+            return found.statistics()
+        from .statistics import together
+
+        return together([slot.statistics() for slot in found.slots])
 
     def subscribe(self, subscriber: Ref | str, *, overflow: Overflow = Overflow.DROP_NEWEST) -> None:
         """Let a topic tell `subscriber`, an agent or a pool, what it is told from now on; again changes the policy.

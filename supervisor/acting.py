@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal
 
 from treewarden.agents.core.exit import Exit, Failure, Stopped
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
@@ -26,21 +25,18 @@ from .core.action import (
     Throttle,
 )
 from .core.signal import OperatorAsked, Recovered, Reported, Signal
+from .orders import wait_for
 from .recovery import return_in_hand
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
     from .fence import AgentLife
+    from .orders import Rest
     from .supervisor import Supervisor
 
-__all__ = ["Acting", "Rest", "wait_for"]
-
-Rest: TypeAlias = Coroutine[Any, Any, Exit | None] | None
-"""What is left to wait for, which nobody has begun; it returns how the supervisor ends, if it does. None: nothing."""
-
-
-async def wait_for(rest: Rest) -> Exit | None:
-    """Do what is left."""
-    return None if rest is None else await rest
+__all__ = ["Acting"]
 
 
 class Acting:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, cast
 
 from treewarden.agents.core.path import ROOT
@@ -14,17 +14,20 @@ from .core.spec import SupervisorSpec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .acting import Acting
     from .core.decision import Policy
     from .core.named import NamedAction
     from .judge import Judge
     from .performing import Performing
+    from .remedies import Remedies
+    from .restarts import Restarts
     from .supervisor import Supervisor
 
 __all__ = ["AtNeed"]
 
 
 class AtNeed(Incarnation):
-    """The part of a `Supervisor` that judges failures."""
+    """The part of a `Supervisor` that judges failures, and what it does about them."""
 
     def __init__(self, child: Child, parent: Parent, number: int) -> None:
         super().__init__(child, parent, number)
@@ -52,6 +55,30 @@ class AtNeed(Incarnation):
 
             self._performing = Performing(cast("Supervisor", self))
         return self._performing
+
+    @cached_property
+    def acting(self) -> Acting:
+        """As `judge`, and those below."""
+        from .acting import Acting
+
+        return Acting(cast("Supervisor", self))
+
+    @cached_property
+    def remedies(self) -> Remedies:
+        from .remedies import Remedies
+
+        return Remedies(cast("Supervisor", self))
+
+    @cached_property
+    def restarts(self) -> Restarts:
+        from .restarts import Restarts
+
+        return Restarts(cast("Supervisor", self))
+
+    def abandon_decision(self) -> None:
+        """It was killed: nothing more is decided."""
+        if "acting" in self.__dict__:
+            self.acting.abandon()
 
     def runs_for(self, child: Child) -> bool:
         """Whether an action that may help this child is under way."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
@@ -19,24 +20,25 @@ from treewarden.agents.slot import Slot
 
 from .common import Common
 from .core.event import ChildEnded
-from .core.first_crash import FirstCrash
 from .core.history import NO_RESTARTS, RestartHistory
-from .core.measures import NOTHING_EXCEEDED
 from .core.spec import Spec
 
 if TYPE_CHECKING:
     from treewarden.agents.core.limiter import Limiter
 
     from .core.decision import Decision, Policy
+    from .core.first_crash import FirstCrash
     from .core.incident import Incident
     from .core.let_live import LetLive
     from .core.named import NamedAction
     from .fence import AgentLife
     from .supervisor import Supervisor
 
-__all__ = ["KILL_WITHIN", "NOTHING", "NOT_STARTED", "Child", "Incarnation", "Parent"]
+__all__ = ["KILL_WITHIN", "NOTHING", "NOTHING_EXCEEDED", "NOT_STARTED", "Child", "Incarnation", "Parent"]
 
 NOTHING: Final = frozenset[str]()
+NOTHING_EXCEEDED: Final[Mapping[type, frozenset[str]]] = MappingProxyType({})
+"""No limit is, by the gauge."""
 KILL_WITHIN: Final = 1.0
 """Seconds that a cancelled incarnation has to end before it is fenced off as a zombie."""
 NOT_STARTED: Final = Failure("NotStarted", "it was killed while it started", fingerprint="killed")
@@ -121,7 +123,8 @@ class Child:
     @property
     def last_end(self) -> ChildEnded | None:
         """How its last life ended."""
-        return self.ended.ended if isinstance(self.ended, FirstCrash) else self.ended
+        ended = self.ended
+        return ended if ended is None or isinstance(ended, ChildEnded) else ended.ended
 
     @property
     def in_trouble(self) -> bool:

@@ -24,12 +24,10 @@ from treewarden.agents.slice import Rounds
 from treewarden.agents.slot import Slot
 from treewarden.agents.stopwatch import stopwatch
 
-from .core.event import Event
-from .core.first_crash import FirstCrash
+from .core.event import ChildEnded, Event
 from .core.history import Pace
 from .core.later import Account
 from .core.spec import ChildSpec
-from .gauges import Gauges
 from .hibernation import Hibernation
 from .journal.port import Commit, Journal
 from .journal.quiet import dated_later, facts, told_later
@@ -43,9 +41,11 @@ if TYPE_CHECKING:
     from .at_once import Manners
     from .core.challenger import Challenger
     from .core.counting import Counting
+    from .core.first_crash import FirstCrash
     from .core.outcomes import Outcomes
     from .dependencies import Dependencies
     from .fence import AgentLife
+    from .gauges import Gauges
     from .journal.codec import Codec
     from .roster import Roster
     from .supervisor import Supervisor
@@ -95,8 +95,6 @@ class Common:
         default=Factory(lambda common: Hibernation(common.timers, common.clock), takes_self=True)
     )
     """Lives with a task that may be idle."""
-    gauges: Gauges = field(default=Factory(lambda common: Gauges(common.clock.now), takes_self=True))
-    """What is measured of lives that have limits."""
     zombies: list[AgentLife] = field(factory=list["AgentLife"])
     """Lives that were fenced off; those that have ended since are dropped when somebody looks."""
     left: dict[Path, Roster] = field(factory=dict[Path, "Roster"])
@@ -122,6 +120,7 @@ class Common:
     manners: Manners | None = field(default=None, init=False)
     """Of the policy that was looked at last: most supervisors of a tree have the same."""
     _dependencies: Dependencies | None = field(default=None, init=False)
+    _gauges: Gauges | None = field(default=None, init=False)
     _outcomes: Outcomes | None = field(default=None, init=False)
     _counting: Counting | None = field(default=None, init=False)
     """What the outcomes have become since, where that is not None."""
@@ -147,6 +146,20 @@ class Common:
     def any_broken(self) -> bool:
         """Whether a dependency is broken."""
         return self._dependencies is not None and self._dependencies.any_broken
+
+    @property
+    def gauges(self) -> Gauges:
+        """What is measured of lives that have limits."""
+        if self._gauges is None:
+            from .gauges import Gauges
+
+            self._gauges = Gauges(self.clock.now)
+        return self._gauges
+
+    @property
+    def measures(self) -> bool:
+        """Whether anything is, or was."""
+        return self._gauges is not None
 
     @property
     def outcomes(self) -> Outcomes:
@@ -259,10 +272,10 @@ class Common:
         self._accounts = True
         return begins
 
-    def begins_anew(self, ended: object, incarnation: int, attempt: int) -> bool:
+    def begins_anew(self, ended: ChildEnded | FirstCrash | None, incarnation: int, attempt: int) -> bool:
         """Note that the next life has begun together with how the last one `ended`, if that was noted right before."""
         gathered = self._gathered
-        if not gathered or gathered[-1][1] is not ended or not isinstance(ended, FirstCrash):
+        if not gathered or gathered[-1][1] is not ended or ended is None or isinstance(ended, ChildEnded):
             return False
         ended.next, ended.attempt = incarnation, attempt
         return True

@@ -12,8 +12,9 @@ from treewarden.agents.core.exit import describe
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.said import DELIVERY
 
+from .child import NOTHING_EXCEEDED
 from .core.event import Spent
-from .core.measures import HANDLING, NOTHING_EXCEEDED, BudgetGauge, Gauge, LatencyLimit, MemoryGauge, gauge_of
+from .core.measures import HANDLING, BudgetGauge, Gauge, LatencyLimit, MemoryGauge, gauge_of
 from .core.signal import Recovered, Reported
 
 if TYPE_CHECKING:

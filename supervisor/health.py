@@ -10,9 +10,7 @@ import trio
 from treewarden.agents.slot import Slot
 
 from .common import Common
-from .core.limits import check_progress, check_queue
 from .fence import AgentLife
-from .intake import look_at_intakes
 
 __all__ = ["watch_progress"]
 
@@ -42,14 +40,19 @@ async def watch_progress(common: Common) -> None:
         watched, common.watched = common.watched, dict(common.watched)  # which is as small as it can be by now
         for life in watched:
             _look(life, common.clock.now())
-        _look_at_queues(common)
-        look_at_intakes(common)
-        common.gauges.look()
+        if common.queues:
+            _look_at_queues(common)
+        if common.intakes:
+            from .intake import look_at_intakes  # here and below: few agents have limits of these kinds
+
+            look_at_intakes(common)
+        if common.measures:
+            common.gauges.look()
 
 
 def _interval(common: Common) -> float:
     limits = [common.shortest_limit] if common.shortest_limit < math.inf else []
-    limits += [4 * common.gauges.interval] if common.gauges.interval < math.inf else []
+    limits += [4 * common.gauges.interval] if common.measures and common.gauges.interval < math.inf else []
     limits += [_QUEUE if life.spec.overload is None else life.spec.overload.oldest or _QUEUE for life in common.queues]
     limits += [
         4 * min(intake.every, intake.oldest) for intake in (life.spec.intake for life in common.intakes) if intake
@@ -61,6 +64,8 @@ def _look(life: AgentLife, now: float) -> None:
     slot = life.slot
     if slot.busy is None or slot.busy is life.stalled_on or life.exit is not None:
         return
+    from .core.limits import check_progress
+
     signal = check_progress(
         slot.path, now, since=slot.busy_since, last_new=slot.progress_at, limit=life.limit, doing=life.doing
     )
@@ -72,6 +77,8 @@ def _look(life: AgentLife, now: float) -> None:
 def _look_at_queues(common: Common) -> None:
     """One signal when a mailbox becomes overloaded, and one when it is no longer. Workers that share a queue speak
     through the first of them."""
+    from .core.limits import check_queue
+
     now, seen = common.clock.now(), set[Slot]()
     for life in list(common.queues):
         mail, limit = life.slot.mail, life.spec.overload

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from treewarden.agents.core.exit import Exit, Stopped
 from treewarden.agents.core.values import frozen
 
-from .core.action import Scope
-
 if TYPE_CHECKING:
+    from .core.action import Scope
     from .performing import UnderWay
 
-__all__ = ["Performed", "RetryDue", "StopSupervisor"]
+__all__ = ["Performed", "Rest", "RetryDue", "StopSupervisor", "wait_for"]
+
+Rest: TypeAlias = Coroutine[Any, Any, Exit | None] | None
+"""What is left to wait for, which nobody has begun; it returns how the supervisor ends, if it does. None: nothing."""
+
+
+async def wait_for(rest: Rest) -> Exit | None:
+    """Do what is left."""
+    return None if rest is None else await rest
 
 
 @frozen

@@ -26,8 +26,8 @@ from .orders import Performed
 from .warden import is_for_above
 
 if TYPE_CHECKING:
-    from .acting import Rest
     from .common import Common
+    from .orders import Rest
     from .registry import Registry
     from .supervisor import Supervisor
 

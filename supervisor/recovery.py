@@ -16,7 +16,6 @@ from treewarden.agents.shared import SharedQueue
 from treewarden.agents.slot import Slot
 
 from .common import Common
-from .core.action import Action, SetAside
 from .core.event import DeadLettered, Event, MessageReturned
 from .core.spec import ChildSpec
 from .journal.large import LIMIT
@@ -26,6 +25,7 @@ from .unhurried import unhurried
 
 if TYPE_CHECKING:
     from .child import Incarnation
+    from .core.action import Action
     from .journal.codec import Codec
 
 __all__ = [
@@ -154,10 +154,16 @@ def return_in_hand(life: Incarnation, action: Action, common: Common) -> None:
     why = f"{life.exit.failure}" if isinstance(life.exit, Failed) else "its agent ended"
     if not life.redelivers:
         give_up(life.slot, envelope, f"its handler did not finish ({why}), and its mailbox is in memory", common)
-    elif deliveries >= spec.deliveries or (isinstance(action, SetAside) and action.message == envelope.id):
+    elif deliveries >= spec.deliveries or _sets_aside(action, envelope.id):
         give_up(life.slot, envelope, f"its handler failed {deliveries} times; the last time: {why}", common)
     else:
         give_back(life.slot, envelope, deliveries, common)
+
+
+def _sets_aside(action: Action, message: MessageId) -> bool:
+    from .core.action import SetAside  # with the first decision
+
+    return isinstance(action, SetAside) and action.message == message
 
 
 def keep_in_hand(life: Incarnation, common: Common) -> None:

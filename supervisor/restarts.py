@@ -14,9 +14,9 @@ from .core.signal import RestartFailed
 from .orders import RetryDue
 
 if TYPE_CHECKING:
-    from .acting import Rest
     from .common import Common
     from .judge import Judge
+    from .orders import Rest
     from .supervisor import Supervisor
 
 __all__ = ["Restarts"]

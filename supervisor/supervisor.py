@@ -17,7 +17,6 @@ from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, 
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.errors import Ignore
 
-from .acting import Acting, Rest, wait_for
 from .address import share_queue, take_address
 from .at_need import AtNeed
 from .calls import Call
@@ -30,14 +29,13 @@ from .core.incident_events import Outcome
 from .core.signal import ChildExited, OperatorAsked, RateLimitReached, Recovered, Reported, RestartFailed, Signal
 from .core.spec import AutoShutdown, RestartPolicy, Shared, Strategy, SupervisorSpec
 from .fence import AgentLife
-from .orders import Performed, RetryDue, StopSupervisor
+from .orders import Performed, RetryDue, StopSupervisor, wait_for
 from .queue import Queue
 from .recovery import give_up, keep_in_hand
-from .remedies import Remedies
-from .restarts import Restarts
 from .warden import is_for_above
 
 if TYPE_CHECKING:
+    from .orders import Rest
     from .reload import Changes
 
 __all__ = ["Supervisor"]
@@ -59,9 +57,6 @@ class Supervisor(AtNeed):
         super().__init__(child, parent, number)
         self.path = child.path
         self.children = Children(self.path, self, self.spec.strategy, Supervisor)
-        self.remedies = Remedies(self)
-        self.restarts = Restarts(self)
-        self.acting = Acting(self)
         self.busy = True
         """A start or stop is in progress: what arrives waits."""
         self.gave_up = ""
@@ -203,7 +198,7 @@ class Supervisor(AtNeed):
 
     async def _abandon(self) -> None:
         """It was killed: workers go with it at once, supervisors below it end in order, as in OTP."""
-        self.acting.abandon()
+        self.abandon_decision()
         self.children.leave_asleep()
         lives = [child.current for child in self.children.awake if child.current is not None]
         for life in lives:

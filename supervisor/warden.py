@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from treewarden.agents.core.ended import Ended
 from treewarden.agents.core.exit import Failure, describe, ends_process, leaves
-from treewarden.agents.core.loops import Cycle
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import Path
 from treewarden.agents.life import Tick
@@ -22,6 +21,9 @@ from .child import Incarnation
 from .core.signal import RateLimitReached, Recovered, Reported, Stalled
 from .core.spec import ChildSpec
 from .settling import recorded
+
+if TYPE_CHECKING:
+    from treewarden.agents.core.loops import Cycle
 
 __all__ = ["AgentWarden", "is_for_above"]
 

@@ -35,7 +35,6 @@ from treewarden.supervisor.core.event import (
     TreeClosed,
     TreeOpened,
 )
-from treewarden.supervisor.core.measures import BudgetLimit
 from treewarden.supervisor.core.signal import Reported
 from treewarden.supervisor.core.spec import ChildSpec, Spec
 from treewarden.supervisor.health import watch_progress
@@ -301,8 +300,11 @@ async def _spent(common: Common, blueprint: Blueprint) -> None:
 
 
 def _longest_budget(spec: Spec) -> float:
-    limits = spec.limits if isinstance(spec, ChildSpec) else ()
-    return max((limit.within for limit in limits if isinstance(limit, BudgetLimit)), default=0.0)
+    if not isinstance(spec, ChildSpec) or not spec.limits:
+        return 0.0
+    from treewarden.supervisor.core.measures import BudgetLimit
+
+    return max((limit.within for limit in spec.limits if isinstance(limit, BudgetLimit)), default=0.0)
 
 
 async def _end_with_root(root: Root, scope: trio.CancelScope) -> None:

@@ -9,33 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from hashlib import sha256
 from math import inf
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from attrs import field
 
 from treewarden.agents.core.values import define, frozen
 
-__all__ = ["GENESIS", "Fault", "FaultKind", "Head", "StoredRow", "Verdict", "link", "verify"]
+from .link import GENESIS, link
 
-GENESIS: Final = bytes(32)
-"""What the first link of a journal is chained to."""
+__all__ = ["GENESIS", "Fault", "FaultKind", "Head", "StoredRow", "Verdict", "link", "verify"]
 
 StoredRow: TypeAlias = tuple[object, object, object, object, object, object, object, object, object]
 """A row as it was found, whatever is in it: seq, at, epoch, path, kind, version, body, prev, hash."""
-
-
-def link(prev: bytes, seq: int, at: float, epoch: int, path: str, kind: str, version: int, body: str) -> bytes:
-    """The hash of one event, chained to `prev`, the hash of the event before it.
-
-    SHA-256 over `prev` and the UTF-8 text `{seq} {epoch} {version} {at} {len(kind)} {len(path)}`, a newline,
-    `{kind}{path}{body}`; `at` is the shortest decimal that reads back as the same double, and lengths count characters,
-    so no two events have the same text. `body` is hashed as it is stored: nothing has to be encoded again to check it.
-    Raises `UnicodeEncodeError` for text that UTF-8 cannot hold.
-    """
-    text = f"{seq} {epoch} {version} {at + 0.0!r} {len(kind)} {len(path)}\n{kind}{path}{body}"
-    return sha256(prev + text.encode()).digest()
 
 
 @frozen

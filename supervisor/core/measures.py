@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
 from attrs import Attribute, field
@@ -19,7 +18,6 @@ from .signal import Recovered, Reported
 
 __all__ = [
     "HANDLING",
-    "NOTHING_EXCEEDED",
     "BudgetGauge",
     "BudgetLimit",
     "Gauge",
@@ -54,8 +52,6 @@ _WORTH: Final = 0.02
 """Share of a budget from which on what was spent is journaled at once."""
 _BACK: Final = 0.8
 """Share of its limit down to which something that was over it stays so: what is at the mark does not flap."""
-NOTHING_EXCEEDED: Final[Mapping[type, frozenset[str]]] = MappingProxyType({})
-"""No limit is, by the gauge."""
 _OF_ANOTHER: Final = -1.0
 """How bad it was in an earlier life: whatever is read now is worse by more than `_WORSE`."""
 _WORSE: Final = 0.2

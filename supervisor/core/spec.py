@@ -12,18 +12,19 @@ from attrs import Attribute, evolve, field
 from attrs.validators import optional
 
 from treewarden.agents.core.durability import MailboxSpec, Overflow
-from treewarden.agents.core.limiter import IntakeLimit
-from treewarden.agents.core.loops import LoopLimit
 from treewarden.agents.core.path import Path, check_id
 from treewarden.agents.core.values import frozen
 
 from .checkpoint import Retention
-from .limits import QueueLimit
-from .measures import Limit, check_limits
 from .named import NO_ACTIONS, NamedAction, named_actions
 
 if TYPE_CHECKING:
+    from treewarden.agents.core.limiter import IntakeLimit
+    from treewarden.agents.core.loops import LoopLimit
+
     from .decision import Policy
+    from .limits import QueueLimit
+    from .measures import Limit
 
 __all__ = [
     "BRUTAL_KILL",
@@ -107,6 +108,14 @@ def _whole(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
 def _whole_from_1(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{attribute.name} is {value!r}; it must be a whole number, 1 or more")
+
+
+def _limits(limits: object) -> tuple[Limit, ...]:
+    if limits == ():
+        return ()
+    from .measures import check_limits  # few agents are measured
+
+    return check_limits(limits)
 
 
 def _id(_instance: Any, _attribute: Attribute[Any], value: str) -> None:
@@ -245,7 +254,7 @@ class ChildSpec:
     hibernate_after: float = field(default=10.0, validator=_number(0, open_low=True))
     """Seconds without a message or a tick after which it gives its task back, until the next one; up to twice as long.
     Infinity keeps the task. See `Agent.keeps_task`."""
-    limits: tuple[Limit, ...] = field(default=(), converter=check_limits)
+    limits: tuple[Limit, ...] = field(default=(), converter=_limits)
     """Of what is measured of it: memory, latency, and what it spends (`MemoryLimit`, `LatencyLimit`, `BudgetLimit`)."""
     stable_after: float = field(default=10.0, validator=_number(0))
     """Seconds of life after which an incident is over and the backoff begins anew."""

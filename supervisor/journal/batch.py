@@ -11,8 +11,8 @@ from attrs import field
 from treewarden.agents.core.values import define, frozen
 from treewarden.agents.errors import CommitFailed
 
-from ..core.chain import GENESIS, link
 from ..core.event import Event
+from ..core.link import GENESIS, link
 from .blobs import Blobs
 from .event_codec import encode_event
 from .integrity import checksum, counters_sum

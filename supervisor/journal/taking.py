@@ -9,7 +9,7 @@ from collections.abc import Callable
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import JournalDamaged, JournalError, JournalOwned
 
-from ..core.chain import GENESIS
+from ..core.link import GENESIS
 from . import rows
 from .batch import Mark
 from .holder import Fate, Holder, ProcessTable, refusal

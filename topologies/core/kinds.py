@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import Any, Final, TypeAlias, cast
 
 from treewarden.agents.core.durability import Checkpointed, MailboxSpec, Message, Overflow, Volatile
-from treewarden.agents.core.limiter import IntakeLimit
-from treewarden.agents.core.loops import LoopLimit
 from treewarden.agents.core.values import frozen
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
@@ -44,6 +43,15 @@ def _instance(*types: type, remedy: str, none: bool = False) -> _Kind:
         return isinstance(value, types) or (none and value is None)
 
     return _Kind(fits, f"is not {names}", f"give {remedy}")
+
+
+def _limit(name: str, module: str, *, remedy: str) -> _Kind:
+    """As `_instance`, of a class that few specs have one of: it is imported with the first."""
+
+    def fits(value: object) -> bool:
+        return value is None or isinstance(value, getattr(import_module(f"treewarden.agents.core.{module}"), name))
+
+    return _Kind(fits, f"is not {_article(name)} {name} or None", f"give {remedy}")
 
 
 def _choice(choices: type) -> _Kind:
@@ -91,8 +99,8 @@ _AGENT: Final[_Fields] = {
     "backoff": _instance(Backoff, remedy="Backoff(first=...)"),
     "restarts": _instance(Intensity, none=True, remedy="Intensity(max_restarts, within)"),
     "restore": _choice(Restore),
-    "loops": _instance(LoopLimit, none=True, remedy="LoopLimit(times=...)"),
-    "intake": _instance(IntakeLimit, none=True, remedy="IntakeLimit(oldest=...)"),
+    "loops": _limit("LoopLimit", "loops", remedy="LoopLimit(times=...)"),
+    "intake": _limit("IntakeLimit", "limiter", remedy="IntakeLimit(oldest=...)"),
     "variants": _Kind(_are_makers, "is no mapping of names to agents", "give {'name': AnAgentClass}"),
     "uses": _Kind(are_texts, "is not a tuple of texts", "give ('name',)"),
     "outlet": _Kind(are_texts, "is not a tuple of texts", "give ('../sibling',)"),
