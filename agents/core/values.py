@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache, cached_property, partial
 from inspect import get_annotations
@@ -157,25 +157,34 @@ class _Written:
 
     def slots(self, always: dict[str, Any], weakref: bool) -> Any:
         """The class with slots for its fields, as attrs makes it."""
-        kind, fields = self.kind, self.fields
+        kind, slots = self.kind, list(self.fields)
+        namespace = {**kind.__dict__}
+        for name in ("__dict__", "__weakref__", *slots):
+            namespace.pop(name, None)
         above = kind.__mro__[1:-1]
-        slotted = {name: base.__dict__[name] for base in reversed(above) for name in base.__dict__.get("__slots__", ())}
-        slots = [name for name in fields if name not in slotted]
+        if above:
+            slots = self._inherit(above, namespace)
         if weakref and not any("__weakref__" in base.__dict__ for base in above):
             slots.append("__weakref__")
-        gone = {"__dict__", "__weakref__", *fields, *chain(*(base.__slots__ for base in self.bases))}
-        namespace = {name: value for name, value in kind.__dict__.items() if name not in gone}
-        for name in fields:
-            if name in slotted:
-                namespace[name] = slotted[name]
         for name in _LATER:
             namespace[name] = _Later(name, self)
         namespace.update(self.shared)
         namespace.update(always, __slots__=tuple(slots), __qualname__=kind.__qualname__)
         self.made = made = type(kind)(kind.__name__, kind.__bases__, namespace)
         for value in kind.__dict__.values():
-            _move(value, kind, made)
+            if value.__class__ is not str and getattr(value, "__closure__", ()) is not None:
+                _move(value, kind, made)
         return made
+
+    def _inherit(self, above: Sequence[type], namespace: dict[str, Any]) -> list[str]:
+        """The slots that the classes above it do not have."""
+        slotted = {name: base.__dict__[name] for base in reversed(above) for name in base.__dict__.get("__slots__", ())}
+        for name in chain(*(base.__slots__ for base in self.bases)):
+            namespace.pop(name, None)
+        for name in self.fields:
+            if name in slotted:
+                namespace[name] = slotted[name]
+        return [name for name in self.fields if name not in slotted]
 
     def dict(self, always: dict[str, Any]) -> Any:
         """The class itself without what only says what its fields are, as attrs leaves one without slots."""
