@@ -22,7 +22,7 @@ from treewarden.agents.errors import (
     SupervisionError,
 )
 
-from .calls import Call, ChildView, Counts, Started
+from .calls import ChildView, Counts, Started
 from .child import Child
 from .core.check import check_child, check_supervisor, check_tree
 from .core.incident_events import Outcome
@@ -30,6 +30,7 @@ from .core.spec import RestartPolicy, Spec, Strategy, SupervisorSpec, made_from
 
 if TYPE_CHECKING:
     from .core.checkpoint import Checkpoint
+    from .orders import Call
     from .performing import UnderWay
     from .reload import Changes
     from .supervisor import Supervisor

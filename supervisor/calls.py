@@ -16,6 +16,7 @@ from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError, SupervisorGone
 
 from .core.spec import Spec, SupervisorSpec
+from .orders import Call
 
 if TYPE_CHECKING:
     from .core.checkpoint import Checkpoint
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from .reload import Changes
     from .supervisor import Supervisor
 
-__all__ = ["Call", "ChildView", "Counts", "Started", "SupervisorRef", "must_be_text"]
+__all__ = ["ChildView", "Counts", "Started", "SupervisorRef", "must_be_text"]
 
 
 @frozen
@@ -63,37 +64,6 @@ class Counts:
     active: int
     supervisors: int
     workers: int
-
-
-class Call:
-    """One call in a supervisor's queue, and where its caller waits."""
-
-    def __init__(self, what: str, argument: Any = None) -> None:
-        self.what = what
-        self.argument = argument
-        self._done = trio.Event()
-        self._value: Any = None
-        self._error: Exception | None = None
-
-    def resolve(self, value: Any) -> None:
-        self._value = value
-        self._done.set()
-
-    def fail(self, error: Exception) -> None:
-        self._error = error
-        self._done.set()
-
-    def refuse(self, path: Path, exit: Exit) -> None:
-        """The supervisor has ended. Nothing happens if it has answered."""
-        if not self._done.is_set():
-            text = f"{path}: the supervisor ended before it answered {self.what}"
-            self.fail(SupervisorGone(text, path=path, exit=exit))
-
-    async def wait(self) -> Any:
-        await self._done.wait()
-        if self._error is not None:
-            raise self._error
-        return self._value
 
 
 class SupervisorRef:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import trio
+
 from treewarden.agents.core.exit import Exit, Stopped
+from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
+from treewarden.agents.errors import SupervisorGone
 
 if TYPE_CHECKING:
     from .core.action import Scope
     from .performing import UnderWay
 
-__all__ = ["Performed", "Rest", "RetryDue", "StopSupervisor", "wait_for"]
+__all__ = ["Call", "Performed", "Rest", "RetryDue", "StopSupervisor", "wait_for"]
 
 Rest: TypeAlias = Coroutine[Any, Any, Exit | None] | None
 """What is left to wait for, which nobody has begun; it returns how the supervisor ends, if it does. None: nothing."""
@@ -47,3 +51,34 @@ class Performed:
     """A registered action has ended."""
 
     running: UnderWay
+
+
+class Call:
+    """One call in a supervisor's queue, and where its caller waits."""
+
+    def __init__(self, what: str, argument: Any = None) -> None:
+        self.what = what
+        self.argument = argument
+        self._done = trio.Event()
+        self._value: Any = None
+        self._error: Exception | None = None
+
+    def resolve(self, value: Any) -> None:
+        self._value = value
+        self._done.set()
+
+    def fail(self, error: Exception) -> None:
+        self._error = error
+        self._done.set()
+
+    def refuse(self, path: Path, exit: Exit) -> None:
+        """The supervisor has ended. Nothing happens if it has answered."""
+        if not self._done.is_set():
+            text = f"{path}: the supervisor ended before it answered {self.what}"
+            self.fail(SupervisorGone(text, path=path, exit=exit))
+
+    async def wait(self) -> Any:
+        await self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._value

@@ -19,7 +19,6 @@ from treewarden.agents.errors import Ignore
 
 from .address import share_queue, take_address
 from .at_need import AtNeed
-from .calls import Call
 from .child import NOT_STARTED, Child, Parent
 from .children import Children, describe_exit, exit_name
 from .core.check import check_supervisor
@@ -29,7 +28,7 @@ from .core.incident_events import Outcome
 from .core.signal import ChildExited, OperatorAsked, RateLimitReached, Recovered, Reported, RestartFailed, Signal
 from .core.spec import AutoShutdown, RestartPolicy, Shared, Strategy, SupervisorSpec
 from .fence import AgentLife
-from .orders import Performed, RetryDue, StopSupervisor, wait_for
+from .orders import Call, Performed, RetryDue, StopSupervisor, wait_for
 from .queue import Queue
 from .recovery import give_up, keep_in_hand
 from .warden import is_for_above

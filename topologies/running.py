@@ -15,7 +15,6 @@ from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import ConfigurationError, NoSuchSlot
 from treewarden.agents.ref import Ref
-from treewarden.supervisor.calls import must_be_text
 from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.checkpoint import Checkpoint, Search
 from treewarden.supervisor.core.event import ActionPerformed, Event, SignalNoted, TreeReloaded
@@ -107,7 +106,7 @@ class Tree:
         Raises `NoSuchSlot`, and `ConfigurationError` for what is no path or no text.
         """
         subject = _path(path)
-        must_be_text("version", version)
+        _must_be_text("version", version)
         if subject != ROOT:
             self._supervisor_of(subject)
         self._common.deployed[subject] = self._common.clock.now()
@@ -116,7 +115,7 @@ class Tree:
     def resume(self, path: str, by: str = "operator") -> None:
         """A person has decided: a held slot may start again."""
         subject = _path(path)
-        must_be_text("by", by)
+        _must_be_text("by", by)
         signal = OperatorAsked(path=subject, at=self._common.clock.now(), what="resume", by=by)
         self._supervisor_of(subject).post(signal)
 
@@ -292,7 +291,7 @@ class Tree:
             retention = EventRetention(last=last, within=within, past_checkpoints=past_checkpoints)
         except ValueError as error:
             raise ConfigurationError(str(error)) from None
-        must_be_text("by", by)
+        _must_be_text("by", by)
         pruning = self._pruning()
         if dry_run:
             return evolve(await pruning.plan(retention), dry=True)
@@ -324,7 +323,7 @@ class Tree:
 
     def stop(self, reason: str = "shutdown") -> None:
         """Begin to stop in order: handle what is in hand, keep the state, stop the children in reverse order."""
-        must_be_text("reason", reason)
+        _must_be_text("reason", reason)
         if not self._root.asked:
             self._root.asked = True
             self._root.supervisor.order_stop(reason, drain=True)
@@ -390,3 +389,9 @@ def _path(text: str) -> Path:
 @lru_cache(4096)
 def _parsed(text: str) -> Path:
     return Path.parse(text)
+
+
+def _must_be_text(name: str, value: object) -> None:
+    from treewarden.supervisor.calls import must_be_text  # with the first call
+
+    must_be_text(name, value)
