@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from .fence import AgentLife
     from .supervisor import Supervisor
 
-__all__ = ["KILL_WITHIN", "NOTHING", "NOTHING_EXCEEDED", "NOT_STARTED", "Child", "Incarnation", "Parent"]
+__all__ = ["KILL_WITHIN", "NOTHING", "NOT_STARTED", "Child", "Incarnation", "Parent"]
 
 NOTHING: Final = frozenset[str]()
-NOTHING_EXCEEDED: Final[Mapping[type, frozenset[str]]] = MappingProxyType({})
+_NONE_EXCEEDED: Final[Mapping[type, frozenset[str]]] = MappingProxyType({})
 """No limit is, by the gauge."""
 KILL_WITHIN: Final = 1.0
 """Seconds that a cancelled incarnation has to end before it is fenced off as a zombie."""
@@ -113,7 +113,7 @@ class Child:
     """When a reload gave it another spec: another version of what lives there."""
     note: str = ""
     """What an operator should know: why it is held, until when it is throttled."""
-    exceeded: Mapping[type, frozenset[str]] = NOTHING_EXCEEDED
+    exceeded: Mapping[type, frozenset[str]] = _NONE_EXCEEDED
     """What its last life had reported of limits that were exceeded to the end, by the gauge."""
     error: BaseException | None = None
     """The exception that ended the last life, or kept it from beginning."""

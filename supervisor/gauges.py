@@ -6,13 +6,13 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from treewarden.agents.core.exit import describe
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.said import DELIVERY
 
-from .child import NOTHING_EXCEEDED
 from .core.event import Spent
 from .core.measures import HANDLING, BudgetGauge, Gauge, LatencyLimit, MemoryGauge, gauge_of
 from .core.signal import Recovered, Reported
@@ -27,6 +27,7 @@ Handlers: TypeAlias = Mapping[type, Callable[..., Any]]
 _KEPT: Final = 1000
 """Budgets of paths at which nobody lives that are remembered at most."""
 _FAILED: Final = "meter_failed"
+_NONE_EXCEEDED: Final[Mapping[type, frozenset[str]]] = MappingProxyType({})
 
 
 class Gauges:
@@ -61,7 +62,7 @@ class Gauges:
                 self._budgets[path] = gauge
             if not gauge.exceeded:
                 gauge.follow(life.child.exceeded.get(type(gauge), ()))
-        life.child.exceeded = NOTHING_EXCEEDED
+        life.child.exceeded = _NONE_EXCEEDED
         self._lives[life] = tuple(gauges)
         timed = next((limit for limit in life.spec.limits if isinstance(limit, LatencyLimit)), None)
         if timed is None or timed.of == "said":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import import_module
 from typing import Any, Final, TypeAlias, cast
 
 from treewarden.agents.core.durability import Checkpointed, MailboxSpec, Message, Overflow, Volatile
@@ -45,11 +44,23 @@ def _instance(*types: type, remedy: str, none: bool = False) -> _Kind:
     return _Kind(fits, f"is not {names}", f"give {remedy}")
 
 
-def _limit(name: str, module: str, *, remedy: str) -> _Kind:
-    """As `_instance`, of a class that few specs have one of: it is imported with the first."""
+def _loop_limit() -> type:
+    from treewarden.agents.core.loops import LoopLimit  # here and below: few specs have one
+
+    return LoopLimit
+
+
+def _intake_limit() -> type:
+    from treewarden.agents.core.limiter import IntakeLimit
+
+    return IntakeLimit
+
+
+def _limit(name: str, kind: Callable[[], type], *, remedy: str) -> _Kind:
+    """As `_instance`, of a class or None; `kind` imports it."""
 
     def fits(value: object) -> bool:
-        return value is None or isinstance(value, getattr(import_module(f"treewarden.agents.core.{module}"), name))
+        return value is None or isinstance(value, kind())
 
     return _Kind(fits, f"is not {_article(name)} {name} or None", f"give {remedy}")
 
@@ -99,8 +110,8 @@ _AGENT: Final[_Fields] = {
     "backoff": _instance(Backoff, remedy="Backoff(first=...)"),
     "restarts": _instance(Intensity, none=True, remedy="Intensity(max_restarts, within)"),
     "restore": _choice(Restore),
-    "loops": _limit("LoopLimit", "loops", remedy="LoopLimit(times=...)"),
-    "intake": _limit("IntakeLimit", "limiter", remedy="IntakeLimit(oldest=...)"),
+    "loops": _limit("LoopLimit", _loop_limit, remedy="LoopLimit(times=...)"),
+    "intake": _limit("IntakeLimit", _intake_limit, remedy="IntakeLimit(oldest=...)"),
     "variants": _Kind(_are_makers, "is no mapping of names to agents", "give {'name': AnAgentClass}"),
     "uses": _Kind(are_texts, "is not a tuple of texts", "give ('name',)"),
     "outlet": _Kind(are_texts, "is not a tuple of texts", "give ('../sibling',)"),
