@@ -75,7 +75,7 @@ def test_a_call_that_waits_for_the_disk_gets_ever_fewer_pauses() -> None:
     give_way = GiveWay(seconds.now, seconds.rest)
     give_way.begin()
     first, _, third = (rounds(give_way, seconds, 1000, 1e-5) for _ in range(3))
-    assert 20 <= first <= 40
+    assert 20 <= first <= 60
     assert third <= first / 3
 
 
@@ -85,7 +85,7 @@ def test_most_of_the_time_stays_with_the_loop(each: float, count: int) -> None:
     give_way = GiveWay(seconds.now, seconds.rest)
     give_way.begin()
     begin, pauses = seconds.at, rounds(give_way, seconds, count, each)
-    assert pauses * 200e-6 <= seconds.at - begin + 250e-6, "one in 0.2 ms, whatever a round takes"
+    assert pauses * 150e-6 <= seconds.at - begin + 150e-6, "0.1 ms after each, whatever a round takes"
 
 
 @pytest.mark.parametrize(("run_sync", "gives"), [(in_thread, True), (inline_run_sync, False)])
