@@ -16,6 +16,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.errors import CommitFailed, DurabilityError
 from treewarden.agents.ports import Settled, Untouched
 from treewarden.agents.slot import Slot
+from treewarden.agents.wake import WAKE
 
 from .common import Common
 from .core.checkpoint import Retention
@@ -66,6 +67,8 @@ class SlotStore:
     async def _journal_works(self, slot: Slot, deadline: float) -> None:
         """Wait while the disk takes nothing; the room stays reserved meanwhile, and is free if this raises."""
         outage, works = self._common.outage, False
+        if outage.since is None:
+            return
         try:
             with trio.CancelScope(deadline=deadline):
                 await outage.over()
@@ -104,20 +107,16 @@ class SlotStore:
 
     async def _bring_in(self, slot: Slot, envelope: Envelope, commit: Callable[[MessageRow], Commit]) -> None:
         """Raises `CommitFailed` and keeps the room; for anything else that it raises, the room is free."""
-        done = trio.Event()
-        failed: list[BaseException] = []
+        said: list[BaseException | None] = []
+        waiting: list[trio.lowlevel.Task] = []
 
         def then(error: BaseException | None) -> None:
             self._common.heard(error)
-            if error is not None:
-                failed.append(error)
-            elif not slot.ended:
-                slot.fill(envelope, envelope.priority)
-            else:
-                slot.release()
-                if slot.on_drop is not None:
-                    slot.on_drop(envelope, "the slot ended before the message arrived")
-            done.set()
+            said.append(error)
+            if error is None:
+                _arrive(slot, envelope)
+            for task in waiting:
+                trio.lowlevel.reschedule(task, WAKE)
 
         try:
             row = self.row_for(envelope)
@@ -125,10 +124,13 @@ class SlotStore:
             slot.release()
             raise
         self._common.journal.submit(commit(row), then)
-        with trio.CancelScope(shield=True):
-            await done.wait()
-        if failed:
-            raise failed[0]
+        if said:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        else:  # without a scope, which would cost as much as all the rest
+            waiting.append(trio.lowlevel.current_task())
+            await trio.lowlevel.wait_task_rescheduled(_wait_on)
+        if said[0] is not None:
+            raise said[0]
 
     def settle(self, done: Settled, then: Callable[[BaseException | None], None]) -> None:
         """Queue one settle (see `Store.settle`). Raises what the codec raises: nothing is queued then."""
@@ -314,6 +316,20 @@ class SlotStore:
             return (), asked
         kind, version, body, large = self.codec.encode_row(done.reply)
         return (ReplyRow(envelope.id, self.path, kind, body, version, large),), asked
+
+
+def _arrive(slot: Slot, envelope: Envelope) -> None:
+    if not slot.ended:
+        slot.fill(envelope, envelope.priority)
+        return
+    slot.release()
+    if slot.on_drop is not None:
+        slot.on_drop(envelope, "the slot ended before the message arrived")
+
+
+def _wait_on(_: object) -> trio.lowlevel.Abort:
+    """What is on its way to the disk is not called back."""
+    return trio.lowlevel.Abort.FAILED
 
 
 def recorded(path: Path, fact: object, common: Common) -> Recorded:
