@@ -97,6 +97,23 @@ class Hog(Agent[None]):
         time.sleep(60)
 
 
+class Wordless(Exception):
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
+class Speechless(Agent[None]):
+    """Ends the loop of trio: the repr of what leaves its nursery raises."""
+
+    @every(0.05)
+    async def tick(self) -> None:
+        async def fail() -> None:
+            raise Wordless
+
+        async with trio.open_nursery() as nursery, trio.open_nursery() as inner:
+            inner.start_soon(fail)
+
+
 class Exits(Agent[None]):
     @every(0.05)
     async def tick(self) -> None:

@@ -125,6 +125,18 @@ def test_a_tree_that_does_not_start_is_told_with_its_reason(tmp_path: Path) -> N
     assert [json.loads(line)["type"] for line in done.stdout.splitlines()][::99] == ["header"]
 
 
+def test_an_exception_that_ends_the_loop_is_told_with_whose_it_was(tmp_path: Path) -> None:
+    desk(tmp_path, '{ id = "mute", agent = "cli_agents:Speechless" }')
+    done = treewarden("run", "desk.toml", "--for", "20", cwd=tmp_path)
+    assert done.returncode == 1
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith(
+        "treewarden: the event loop has ended: the repr of an exception in mute raised RuntimeError: no words ("
+    )
+    assert "mend that `__repr__`, or begin such tasks with self.start_soon" in said
+    assert "Traceback" not in done.stderr
+
+
 def test_an_agent_that_ends_the_process_does(tmp_path: Path) -> None:
     desk(tmp_path, STEADY, alone("Exits"))
     done = treewarden("run", "desk.toml", cwd=tmp_path)

@@ -36,6 +36,7 @@ from .choosing import choose_view
 from .disturbing import CALMING, chaos_for
 from .exits import ExitCode
 from .files import head_of
+from .loop_end import why_the_loop_ended
 from .reloading import Marks, marks, watch_files
 from .reporting import Report
 from .stopping import STOPS, ExitNow, say_and_exit, signals
@@ -68,7 +69,15 @@ def run(arguments: Namespace) -> int:
     chaos = chaos_for(arguments, topology, journal)
     one = _Run(arguments, topology, read, journal, Report(view, output), hint, exit_now, anchor, chaos)
     with redirect_stdout(sys.stderr) if arguments.json else nullcontext():
-        code = trio.run(one.main)
+        try:
+            code = trio.run(one.main)
+        except trio.TrioInternalError as error:
+            sentence = why_the_loop_ended(error)
+            if not sentence:
+                raise
+            sys.stdout.write(view.farewell)
+            sys.stderr.write(f"treewarden: {sentence}\n")
+            return ExitCode.TREE_FAILED
     if code == ExitCode.TREE_FAILED:
         sys.stderr.write(
             f"treewarden: {one.sentence}\n  `treewarden why {shlex.quote(journal)} /` tells what led to it\n"
