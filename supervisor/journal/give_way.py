@@ -30,10 +30,18 @@ class GiveWay(trio.abc.Instrument):
     goes to them. Not promised: that the thread gets its turn in each of them.
     """
 
-    def __init__(self, now: Callable[[], float], rest: Callable[[float], object]) -> None:
-        """`now` is in seconds; `rest` blocks for that many seconds, without the interpreter."""
+    def __init__(
+        self,
+        now: Callable[[], float],
+        rest: Callable[[float], object],
+        raised: Callable[[BaseException], object],
+    ) -> None:
+        """`now` is in seconds; `rest` blocks for that many seconds, without the interpreter. `raised` is told what a
+        signal's handler raises meanwhile: trio would log that, go on without it, and drop this instrument.
+        """
         self._now = now
         self._rest = rest
+        self._raised = raised
         self._since = self._next = math.inf
 
     def begin(self) -> None:
@@ -48,7 +56,10 @@ class GiveWay(trio.abc.Instrument):
         """Called by trio in each round of the loop."""
         if timeout > 0 or self._next == math.inf:
             return
-        now = self._now()
-        if now >= self._next:
-            self._rest(_PAUSE)
-            self._next = self._now() + max(_EVERY, (now - self._since) / _SHARE)
+        try:
+            now = self._now()
+            if now >= self._next:
+                self._rest(_PAUSE)
+                self._next = self._now() + max(_EVERY, (now - self._since) / _SHARE)
+        except BaseException as error:
+            self._raised(error)

@@ -6,6 +6,7 @@ import math
 import sqlite3
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 import trio
@@ -122,7 +123,7 @@ class Writer:
         """Its task, while that has nothing to do."""
         self._away: _Batch | None = None
         """What is on its way to the disk."""
-        self._give_way = GiveWay(clock.now, rest)
+        self._give_way = GiveWay(clock.now, rest, self._raised)
         self._failed: BaseException | None = None
         """What somebody raised who was told an answer."""
         self._lone = False
@@ -156,10 +157,21 @@ class Writer:
                 while self._away is not None or self._queue or not self._closing:
                     await self._turn()
         finally:
-            if self._run_sync is in_thread:
-                trio.lowlevel.remove_instrument(self._give_way)
             self.ended = True
-            self._give_up()
+            try:
+                self._give_up()
+            finally:
+                if self._run_sync is in_thread:
+                    with suppress(KeyError):  # trio drops one before whose first line a signal's handler raised
+                        trio.lowlevel.remove_instrument(self._give_way)
+
+    def _raised(self, error: BaseException) -> None:
+        """A signal's handler has raised while the loop was paused: it ends as when that happens between two tasks."""
+
+        def again() -> None:
+            raise error
+
+        self._token.run_sync_soon(again)
 
     async def _turn(self) -> None:
         """Send what there is to send; then wait for more, for the end, or for the lease."""

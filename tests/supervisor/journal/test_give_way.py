@@ -7,6 +7,7 @@ import pathlib
 
 import pytest
 import trio
+import trio.testing
 from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,9 +54,18 @@ def rounds(give_way: GiveWay, seconds: Seconds, count: int, each: float, timeout
     return len(seconds.paused) - before
 
 
+def alone(seconds: Seconds) -> GiveWay:
+    """Of the only journal of a loop."""
+    return GiveWay(seconds.now, seconds.rest, unexpected)
+
+
+def unexpected(error: BaseException) -> None:
+    raise AssertionError("nothing was raised here") from error
+
+
 def test_it_pauses_only_while_a_call_is_away() -> None:
     seconds = Seconds()
-    give_way = GiveWay(seconds.now, seconds.rest)
+    give_way = alone(seconds)
     assert rounds(give_way, seconds, 100, 0.01) == 0
     give_way.begin()
     assert rounds(give_way, seconds, 1, 0.01) == 1
@@ -65,14 +75,14 @@ def test_it_pauses_only_while_a_call_is_away() -> None:
 
 def test_a_loop_that_waits_itself_is_not_paused() -> None:
     seconds = Seconds()
-    give_way = GiveWay(seconds.now, seconds.rest)
+    give_way = alone(seconds)
     give_way.begin()
     assert rounds(give_way, seconds, 100, 0.01, timeout=0.001) == 0
 
 
 def test_a_call_that_waits_for_the_disk_gets_ever_fewer_pauses() -> None:
     seconds = Seconds()
-    give_way = GiveWay(seconds.now, seconds.rest)
+    give_way = alone(seconds)
     give_way.begin()
     first, _, third = (rounds(give_way, seconds, 1000, 1e-5) for _ in range(3))
     assert 20 <= first <= 60
@@ -82,7 +92,7 @@ def test_a_call_that_waits_for_the_disk_gets_ever_fewer_pauses() -> None:
 @given(st.floats(1e-6, 1e-3), st.integers(100, 2000))
 def test_most_of_the_time_stays_with_the_loop(each: float, count: int) -> None:
     seconds = Seconds()
-    give_way = GiveWay(seconds.now, seconds.rest)
+    give_way = alone(seconds)
     give_way.begin()
     begin, pauses = seconds.at, rounds(give_way, seconds, count, each)
     assert pauses * 150e-6 <= seconds.at - begin + 150e-6, "0.1 ms after each, whatever a round takes"
@@ -110,3 +120,48 @@ async def test_a_journal_asks_a_busy_loop_for_way(run_sync: object, gives: bool,
 async def some_rounds() -> None:
     for _ in range(10):
         await trio.lowlevel.checkpoint()
+
+
+class Ended(Exception):
+    """What a signal's handler raises."""
+
+
+@define
+class Interrupted:
+    """Pauses, of which one is ended by such a handler."""
+
+    pauses: int = 0
+
+    def rest(self, seconds: float) -> None:
+        self.pauses += 1
+        if self.pauses == 2:
+            raise Ended
+
+
+def test_what_a_signal_raises_in_a_pause_ends_the_loop_and_loses_no_answer(tmp_path: pathlib.Path) -> None:
+    signal, told, submitted = Interrupted(), Told(), 0
+
+    async def main() -> None:
+        nonlocal submitted
+        async with on_disk(tmp_path / "tree.db", run_sync=in_thread, rest=signal.rest, clock=Running()) as journal:
+            for submitted in range(1, 100):
+                journal.submit(settle(submitted), told.of(str(submitted)))
+                while len(told.news) < submitted:
+                    await trio.lowlevel.checkpoint()
+
+    with pytest.raises(trio.TrioInternalError) as caught:
+        trio.run(main)
+    assert pytest.RaisesGroup(Ended, flatten_subgroups=True).matches(caught.value.__cause__)
+    assert submitted < 99
+    assert told.kept == [str(number + 1) for number in range(submitted)]
+
+
+async def test_a_journal_whose_instrument_trio_has_dropped_ends_in_order(tmp_path: pathlib.Path) -> None:
+    told = Told()
+    gc.collect()
+    async with on_disk(tmp_path / "tree.db", run_sync=in_thread) as journal:
+        await trio.testing.wait_all_tasks_blocked()
+        (dropped,) = (each for each in gc.get_objects() if isinstance(each, GiveWay))
+        trio.lowlevel.remove_instrument(dropped)
+        journal.submit(settle(1), told.of("1"))
+    assert told.kept == ["1"]
