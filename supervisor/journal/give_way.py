@@ -8,7 +8,9 @@ from typing import Final
 
 import trio
 
-__all__ = ["GiveWay"]
+from treewarden.agents.core.values import define
+
+__all__ = ["Breaks", "GiveWay", "breaks_of_this_loop"]
 
 _PAUSE: Final = 50e-6
 """Seconds; with what the system adds twice as many: a thread that waits for the interpreter wakes within them."""
@@ -16,6 +18,27 @@ _EVERY: Final = 100e-6
 """Seconds that the loop has for itself after a pause, at least."""
 _SHARE: Final = 8
 """A call that has taken so many times longer than that gets a pause as seldom: it is the disk that it waits for."""
+
+
+@define(eq=False)
+class Breaks:
+    """What the journals of one loop know of each other's pauses."""
+
+    until: float = -math.inf
+    """When another one than the last may make the next, on their clock."""
+
+
+_BREAKS: Final = trio.lowlevel.RunVar[Breaks]("breaks")
+
+
+def breaks_of_this_loop() -> Breaks:
+    """Those that all journals of the running loop share. Raises `RuntimeError` outside of one."""
+    try:
+        return _BREAKS.get()
+    except LookupError:
+        breaks = Breaks()
+        _BREAKS.set(breaks)
+        return breaks
 
 
 class GiveWay(trio.abc.Instrument):
@@ -27,13 +50,15 @@ class GiveWay(trio.abc.Instrument):
     wants the interpreter back after every statement: a transaction of 1 ms took 10 beside such a loop.
 
     A loop that waits for news itself is not paused. A pause takes some 0.1 ms, so that at most half of the loop's time
-    goes to them. Not promised: that the thread gets its turn in each of them.
+    goes to them, whether one journal makes them or several. Not promised: that the thread gets its turn in each of
+    them, nor that the loop gets its processor back at once where others want that too.
     """
 
     def __init__(
         self,
         now: Callable[[], float],
         rest: Callable[[float], object],
+        breaks: Breaks,
         raised: Callable[[BaseException], object],
     ) -> None:
         """`now` is in seconds; `rest` blocks for that many seconds, without the interpreter. `raised` is told what a
@@ -41,8 +66,11 @@ class GiveWay(trio.abc.Instrument):
         """
         self._now = now
         self._rest = rest
+        self._breaks = breaks
         self._raised = raised
         self._since = self._next = math.inf
+        self._until = -math.inf
+        """What it has told the others."""
 
     def begin(self) -> None:
         """A call goes to another thread."""
@@ -57,9 +85,11 @@ class GiveWay(trio.abc.Instrument):
         if timeout > 0 or self._next == math.inf:
             return
         try:
-            now = self._now()
-            if now >= self._next:
+            now, breaks = self._now(), self._breaks
+            if now >= self._next and (now >= breaks.until or breaks.until == self._until):
                 self._rest(_PAUSE)
-                self._next = self._now() + max(_EVERY, (now - self._since) / _SHARE)
+                ended = self._now()
+                breaks.until = self._until = ended + max(_EVERY, ended - now)
+                self._next = ended + max(_EVERY, (now - self._since) / _SHARE)
         except BaseException as error:
             self._raised(error)

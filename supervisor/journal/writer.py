@@ -19,7 +19,7 @@ from treewarden.agents.ports import Clock
 from treewarden.agents.waiting import Level
 from treewarden.agents.wake import WAKE
 
-from .give_way import GiveWay
+from .give_way import GiveWay, breaks_of_this_loop
 from .owned import OwnedFile, Written
 from .port import START, Commit, Seq
 from .recent import Recent
@@ -123,7 +123,7 @@ class Writer:
         """Its task, while that has nothing to do."""
         self._away: _Batch | None = None
         """What is on its way to the disk."""
-        self._give_way = GiveWay(clock.now, rest, self._raised)
+        self._give_way = GiveWay(clock.now, rest, breaks_of_this_loop(), self._raised)
         self._failed: BaseException | None = None
         """What somebody raised who was told an answer."""
         self._lone = False

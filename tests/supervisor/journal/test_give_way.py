@@ -12,7 +12,7 @@ from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treewarden.supervisor.journal.give_way import GiveWay
+from treewarden.supervisor.journal.give_way import Breaks, GiveWay
 from treewarden.supervisor.journal.seams import in_thread
 from treewarden.supervisor.testing import inline_run_sync
 
@@ -56,7 +56,7 @@ def rounds(give_way: GiveWay, seconds: Seconds, count: int, each: float, timeout
 
 def alone(seconds: Seconds) -> GiveWay:
     """Of the only journal of a loop."""
-    return GiveWay(seconds.now, seconds.rest, unexpected)
+    return GiveWay(seconds.now, seconds.rest, Breaks(), unexpected)
 
 
 def unexpected(error: BaseException) -> None:
@@ -96,6 +96,30 @@ def test_most_of_the_time_stays_with_the_loop(each: float, count: int) -> None:
     give_way.begin()
     begin, pauses = seconds.at, rounds(give_way, seconds, count, each)
     assert pauses * 150e-6 <= seconds.at - begin + 150e-6, "0.1 ms after each, whatever a round takes"
+
+
+@given(st.integers(2, 5), st.floats(1e-6, 1e-3), st.integers(100, 500))
+def test_several_journals_leave_a_loop_as_much_time_as_one(journals: int, each: float, count: int) -> None:
+    seconds, breaks = Seconds(), Breaks()
+    ways = [GiveWay(seconds.now, seconds.rest, breaks, unexpected) for _ in range(journals)]
+    for way in ways:
+        way.begin()
+    begin = seconds.at
+    for _ in range(count):
+        for way in ways:
+            way.before_io_wait(0.0)
+        seconds.at += each
+    assert len(seconds.paused) * 150e-6 <= seconds.at - begin + 250e-6
+    assert seconds.paused
+
+
+def test_the_next_call_of_the_same_journal_gets_a_pause_at_once() -> None:
+    seconds = Seconds()
+    give_way = alone(seconds)
+    for _ in range(10):
+        give_way.begin()
+        assert rounds(give_way, seconds, 1, 1e-6) == 1
+        give_way.end()
 
 
 @pytest.mark.parametrize(("run_sync", "gives"), [(in_thread, True), (inline_run_sync, False)])
