@@ -20,6 +20,7 @@ from treewarden.agents.life import Life
 from treewarden.agents.stopwatch import is_mocked
 
 from .child import Child, Incarnation
+from .journal.give_way import GiveWay
 
 __all__ = ["Blocked", "LoopWatch", "runs_in_real_time"]
 
@@ -127,8 +128,8 @@ class LoopWatch:
 
 
 def where(frame: FrameType, seconds: float) -> Blocked | None:
-    """What a stack of the loop's thread was doing; None for a loop that waits for its next event, as it should, and for
-    a supervisor that is at its own work, as when it starts very many children."""
+    """What a stack of the loop's thread was doing; None for a loop that waits for its next event, as it should, or
+    gives way to the journal, and for a supervisor that is at its own work, as when it starts very many children."""
     line, callee = _line(frame), ""
     step: FrameType | None = frame
     while step is not None:
@@ -145,7 +146,7 @@ def where(frame: FrameType, seconds: float) -> Blocked | None:
 
             return Blocked(path, callee, line, seconds, name_of(policy))
         step = step.f_back
-    if frame.f_globals.get("__name__", "").startswith("trio."):
+    if frame.f_globals.get("__name__", "").startswith(("trio.", GiveWay.__module__)):
         return None
     return Blocked(None, "", line, seconds)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import pathlib
+import sys
 
 import pytest
 import trio
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from treewarden.supervisor.journal.give_way import Breaks, GiveWay
 from treewarden.supervisor.journal.seams import in_thread
+from treewarden.supervisor.loop_watch import Blocked, where
 from treewarden.supervisor.testing import inline_run_sync
 
 from ...journals import Told, WallClock, on_disk, settle
@@ -189,3 +191,17 @@ async def test_a_journal_whose_instrument_trio_has_dropped_ends_in_order(tmp_pat
         trio.lowlevel.remove_instrument(dropped)
         journal.submit(settle(1), told.of("1"))
     assert told.kept == ["1"]
+
+
+async def test_a_loop_in_a_pause_is_not_called_blocked(tmp_path: pathlib.Path) -> None:
+    seen, told = list[Blocked | None](), Told()
+
+    def rest(_: float) -> None:
+        seen.append(where(sys._getframe(1), 1.0))  # pyright: ignore[reportPrivateUsage]
+
+    async with on_disk(tmp_path / "tree.db", run_sync=in_thread, rest=rest) as journal:
+        journal.submit(settle(1), told.of("1"))
+        while not told.news:
+            await trio.lowlevel.checkpoint()
+    assert seen
+    assert set(seen) == {None}
