@@ -26,7 +26,7 @@ from . import rows as stored
 from .blobs import Blobs, whole
 from .canonical import dump, dump_sorted, load
 from .carrying import BLOB, Arriving, blob_records
-from .integrity import CHECKSUMS, check_counts, counts_on, with_sums
+from .integrity import CHECKSUMS, check_counts, check_sizes, counts_on, with_sums
 from .reading import JournalFile
 from .schema import NOW, VERSION, migrate
 
@@ -199,9 +199,15 @@ class _Import:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._columns = {
-            table: [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] not in CHECKSUMS]
+            table: {
+                name: (kind, not key)
+                for _, name, kind, _, _, key in connection.execute(f"PRAGMA table_info({table})")
+                if name not in CHECKSUMS
+            }
             for table in _TABLES
         }
+        """What each may hold, and whether that may be nothing: a key would be stored as the next number then, and a value
+        of another type as one of this type."""
         self._epoch = 0
         self._seqs: list[int] = []
         """The numbers that the events had, where they get new ones."""
@@ -231,7 +237,7 @@ class _Import:
             f"INSERT INTO meta VALUES (1, ?, {NOW}, ?, ?, 0, ?, ?)",
             (header["tree"], self._head.seq, self._head.hash, header["last_row"], header["epoch"]),
         )
-        for fault in check_counts(self._connection):
+        for fault in (*check_counts(self._connection), *check_sizes(self._connection)):
             raise BundleDamage(1, f"what it counts is not what the lines hold: {fault.key} {fault.text}")
         return Imported(header["tree"], Path(header["path"]), self._rows, len(self._lines), self._head, same)
 
@@ -240,9 +246,16 @@ class _Import:
             self._arriving.take(record)
             return
         table, row = record["table"], {name: _value(value) for name, value in record["row"].items()}
-        if sorted(row) != sorted(self._columns[table]):
-            raise ValueError(f"{table} has the columns {', '.join(self._columns[table])}")
+        columns = self._columns[table]
+        if row.keys() != columns.keys():
+            raise ValueError(f"{table} has the columns {', '.join(columns)}")
+        for name, value in row.items():
+            kind, optional = columns[name]
+            if type(value) not in _TYPES[kind] and not (optional and value is None):
+                raise TypeError(f"{name} is {value!r}, which is no {kind}")
         if table == "events":
+            if same and row["seq"] <= self._head.seq:
+                raise ValueError(f"event {row['seq']} comes behind event {self._head.seq}")
             self._lines.append(line)
             if not same:
                 self._chain_anew(row)
@@ -295,6 +308,7 @@ def _value(value: Any) -> Any:
     return value
 
 
+_TYPES: Final = {"INTEGER": (int,), "REAL": (float, int), "TEXT": (str,), "BLOB": (bytes,)}
 _HEADER: Final[dict[str, Callable[[Any], bool]]] = {
     "tree": lambda tree: isinstance(tree, str) and tree.isalnum(),
     "path": lambda path: isinstance(path, str) and str(Path.parse(path)) == path,

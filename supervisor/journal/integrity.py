@@ -30,6 +30,7 @@ __all__ = [
     "about_sum",
     "check_all",
     "check_counts",
+    "check_sizes",
     "checksum",
     "counters_sum",
     "counts_on",
@@ -232,7 +233,7 @@ def check_all(connection: sqlite3.Connection, version: int) -> Rows:
         faults.extend(_guarded(table.name, lambda table=table: _check_table(connection, table, counts)))
     faults.extend(_guarded("sqlite_schema", lambda: _check_schema(connection, version)))
     faults.extend(_guarded("meta", lambda: check_counts(connection)))
-    faults.extend(_guarded("checkpoints", lambda: _check_sizes(connection)))
+    faults.extend(_guarded("checkpoints", lambda: check_sizes(connection)))
     faults.extend(_guarded("blobs", lambda: _check_blobs(connection)))
     faults.extend(_guarded("", lambda: _check_structure(connection)))
     listed, unlisted = tuple(faults[:_MOST]), len(faults[_MOST:])
@@ -259,7 +260,7 @@ def _check_table(connection: sqlite3.Connection, table: _Table, counts: list[int
             yield fault
 
 
-def _check_sizes(connection: sqlite3.Connection) -> Iterator[RowFault]:
+def check_sizes(connection: sqlite3.Connection) -> Iterator[RowFault]:
     for (number,) in connection.execute(f"SELECT number FROM checkpoints WHERE size IS NOT {SIZE}"):
         yield RowFault("checkpoints", str(number), "changed", "its size is not that of its state")
 

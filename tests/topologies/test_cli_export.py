@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sqlite3
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from treewarden.supervisor.journal.port import Commit, MessageRow, ReplyRow, Sta
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.topologies.cli import main
 
-from ..journals import DESK, WALL, dead, message, on_disk, timer
+from ..journals import DESK, WALL, checkpoint, dead, message, on_disk, timer
 
 SHOP, DESK_LAMP, DESKTOP = Slot("shop"), Slot("desk/lamp"), Slot("desktop")
 TABLES = ("events", "states", "checkpoints", "mailbox", "dead_letters", "replies", "timers")
@@ -161,6 +162,33 @@ def test_events_that_were_forged_and_sealed_anew_break_the_chain(file: Path) -> 
     assert not list(Path().glob("new.db*"))
 
 
+def test_rows_that_would_not_be_found_as_they_came_are_refused(file: Path) -> None:
+    """Sealed anew by somebody: events in another order, a message without its number, a size that is another."""
+    with JournalFile.open(file) as journal:
+        records = list(bundle_of(journal))
+    first = next(place for place, record in enumerate(records) if record.get("table") == "events")
+    swapped = [*records[:first], records[first + 1], records[first], *records[first + 2 :]]
+    with pytest.raises(Exception, match=f"line {first + 2}: .*event 1 comes behind event 2"):
+        read_bundle(sealed(swapped), "new.db")
+    with JournalFile.open(
+        written(Path("other.db"), Commit(accepted=(message(1),), checkpoints=(checkpoint(2),)))
+    ) as journal:
+        records = list(bundle_of(journal))
+    for table, column, value, why in (("mailbox", "row", None, "row is None"), ("checkpoints", "size", 9, "its size")):
+        forged = copy.deepcopy(records)
+        row = next(record["row"] for record in forged if record.get("table") == table)
+        row[column] = value
+        with pytest.raises(Exception, match=why):
+            read_bundle(sealed(forged), "new.db")
+    assert not list(Path().glob("new.db*"))
+
+
+@pytest.mark.parametrize("text", [r'"\ud800"', "1e999", "NaN", "\udc80", "[" * 5000])
+def test_a_line_that_nobody_can_have_sealed(text: str) -> None:
+    with pytest.raises(Exception, match="the bundle is damaged: line 1: it is"):
+        read_bundle([f'{{"type": {text}, "seal": "x"}}\n'], "new.db")
+
+
 @pytest.mark.parametrize(
     ("record", "why"),
     [
@@ -168,6 +196,8 @@ def test_events_that_were_forged_and_sealed_anew_break_the_chain(file: Path) -> 
         ({"type": "row", "table": "timers", "row": {"path": "a"}}, "timers has the columns path, name, at, epoch"),
         ({"type": "row", "table": "timers", "row": {"path": "a", "name": "b", "at": "x", "epoch": 1}}, "REAL"),
         ({"type": "row", "table": "timers", "row": {"path": "a", "name": "b", "at": 1, "epoch": 2**80}}, "too large"),
+        ({"type": "row", "table": "timers", "row": {"path": "a", "name": "b", "at": 1, "epoch": True}}, "no INTEGER"),
+        ({"type": "row", "table": "timers", "row": {"path": "a", "name": 5, "at": 1, "epoch": 1}}, "no TEXT"),
         ({"type": "else"}, "it is no row of a journal"),
     ],
 )
