@@ -27,6 +27,7 @@ from .blobs import Blobs, whole
 from .canonical import dump, dump_sorted, load
 from .carrying import BLOB, Arriving, blob_records
 from .integrity import CHECKSUMS, check_counts, check_sizes, counts_on, with_sums
+from .place import give_name, make_empty
 from .reading import JournalFile
 from .schema import NOW, VERSION, migrate
 
@@ -161,7 +162,7 @@ def read_bundle(lines: Iterable[str], file: str | os.PathLike[str]) -> Imported:
     try:
         if path.exists():
             raise FileExistsError
-        partial.touch(exist_ok=False)
+        make_empty(partial)
     except FileExistsError:
         there = f"{path} is there already: name a new file"
         if not path.exists():
@@ -177,12 +178,7 @@ def read_bundle(lines: Iterable[str], file: str | os.PathLike[str]) -> Imported:
             migrate(connection, 0)
             imported = _Import(connection).read(lines)
             connection.execute("COMMIT")
-        os.link(partial, path)  # whole or not at all, and unlike a rename it replaces nothing
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        give_name(partial, path)  # whole or not at all
         return imported
     except FileExistsError:
         raise JournalError(f"{path} is there already: name a new file") from None
@@ -206,8 +202,8 @@ class _Import:
             }
             for table in _TABLES
         }
-        """What each may hold, and whether that may be nothing: a key would be stored as the next number then, and a value
-        of another type as one of this type."""
+        """What each may hold, and whether that may be nothing: of a key the next number would be stored then, and of a
+        value of another type one of this."""
         self._epoch = 0
         self._seqs: list[int] = []
         """The numbers that the events had, where they get new ones."""

@@ -18,6 +18,7 @@ from ..core.event import Event, TreeForked
 from . import blobs
 from .batch import Mark, fold
 from .event_codec import decode_event
+from .place import give_name, make_empty
 from .port import Commit, Seq
 from .reading import JournalFile
 from .schema import NOW, VERSION, identify, migrate, unusable
@@ -80,20 +81,20 @@ def _forked(reading: JournalFile, target: pathlib.Path, at: Seq | None, new_tree
         raise JournalError(
             f"{source} has no event {seq} any more: those up to {first - 1} were pruned. Give one of {first} to {head}"
         )
-    if target.exists():
+    if os.path.exists(target):  # whatever its name is: `Path.exists` raises for some
         raise JournalError(f"{target} exists; name a file that does not")
     if not target.parent.is_dir():
         raise JournalError(f"{target} cannot be made: there is no folder {target.parent}")
     partial = target.with_name(target.name + _PARTIAL)
     try:
-        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        make_empty(partial)
     except FileExistsError:
         raise JournalError(f"{partial} exists: remove it if nobody makes a fork there now") from None
     try:
         with closing(sqlite3.connect(partial, isolation_level=None, uri=True)) as connection:
             made = _copy(connection, reading, target, seq, new_tree())
         reading.check_still()
-        os.link(partial, target)  # unlike a rename it replaces nothing
+        give_name(partial, target)
     except FileExistsError:
         raise JournalError(f"{target} exists; name a file that does not") from None
     except sqlite3.OperationalError as error:
@@ -104,11 +105,6 @@ def _forked(reading: JournalFile, target: pathlib.Path, at: Seq | None, new_tree
         for rest in (partial, partial.with_name(partial.name + "-journal")):
             with suppress(FileNotFoundError):
                 os.unlink(rest)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
     return made
 
 
