@@ -129,13 +129,14 @@ class Workers:
         return True
 
 
-def simulated_clock(workers: Workers | None = None) -> trio.testing.MockClock:
+def simulated_clock(workers: Workers | None = None, *, jumps: bool = True) -> trio.testing.MockClock:
     """A clock that stands still while anybody can go on, and otherwise jumps to what comes next.
 
     trio's own computes the time out of the computer's each time that it is asked, and asks the whole loop how it is
     before each jump; this one knows that it stands. It does not jump while one of `workers` is out: for 10 s of real
     time at most, so that a thread which never comes back holds up nobody for ever. And it has a row of alarms, for
-    `sleep_until`. Where trio has other private names, it is trio's own.
+    `sleep_until`. Without `jumps` by anybody else, trees sleep by that, too: an alarm that is jumped over rings when
+    nobody can go on, and trio's deadlines at once. Where trio has other private names, it is trio's own.
     """
     clock: Any = trio.testing.MockClock(autojump_threshold=0)
     runs: Any = getattr(_module(_LOOP), "GLOBAL_RUN_CONTEXT", None)
@@ -166,6 +167,8 @@ def simulated_clock(workers: Workers | None = None) -> trio.testing.MockClock:
 
     clock.current_time, clock.deadline_to_sleep_time = current_time, deadline_to_sleep_time
     clock._autojump, clock.alarms = autojump, alarms
+    if not jumps:
+        clock.sleep_until = sleep_until
     return clock
 
 

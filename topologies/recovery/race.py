@@ -127,7 +127,7 @@ def run_race(world: World, seed: int, contender: Contender, *, timer: Callable[[
     """Run one race. The same arguments give the same result, but for the latencies that a `timer` measures."""
     witness = Witness(contender.make(), contender.restarts, keeps=timer is not None)
     with ordered_by(seed):
-        race = trio.run(_run, world, seed, witness, clock=simulated_clock())
+        race = trio.run(_run, world, seed, witness, clock=simulated_clock(jumps=False))
     return race if timer is None else evolve(race, latencies=tuple(witness.latencies(timer)))
 
 

@@ -10,6 +10,8 @@ import pytest
 import trio
 import trio.testing
 
+from treewarden.agents.agent import Agent
+from treewarden.topologies import child, open_tree, tree
 from treewarden.topologies.chaos import determinism
 from treewarden.topologies.chaos.determinism import (
     Workers,
@@ -118,6 +120,21 @@ def test_a_sleep_of_the_kit_ends_when_one_of_trios_does_and_can_be_cancelled() -
     trio.run(main, clock=simulated_clock())
     assert ends == [("past", 0.0), ("trio's", 1.5), ("ours", 2.0)]
     trio.run(sleep, 0.0)  # under any other clock it is trio's own
+
+
+def test_a_tree_looks_after_its_agents_by_the_sleep_of_the_clock() -> None:
+    """At its times, and without a cancellation for each: a simulated day has many looks."""
+
+    async def main() -> list[float]:
+        clock, seen = cast("Any", trio.lowlevel.current_clock()), set[float]()
+        async with open_tree(tree(child(Agent, id="idle", progress_within=2.0))):
+            for _ in range(30):
+                await trio.sleep(0.1)
+                seen |= {alarm.at for alarm in getattr(clock, "alarms", ()) if alarm.task is not None}
+        return sorted(seen)
+
+    assert trio.run(main, clock=simulated_clock(jumps=False)) == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5]
+    assert trio.run(main, clock=simulated_clock()) == [], "whoever is jumped over hears of it at once"
 
 
 def test_instruments_that_are_added_later_still_hear_of_steps() -> None:
