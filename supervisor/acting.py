@@ -150,7 +150,8 @@ class Acting:
 
     def _act(self, child: Child, signal: Signal, action: Action) -> Rest:
         if isinstance(signal, OperatorAsked) and not isinstance(action, (Hold, Stop)):
-            self._remedies.resume(child)  # a person has decided, also about what was held or throttled before
+            # a person has decided, also about what was held or throttled before
+            self._remedies.resume(child, f"{signal.by} asked for {signal.what}")
         match action:
             case Restart(scope, after):
                 return self._restart(child, signal, scope, after)

@@ -166,7 +166,7 @@ async def _terminate(supervisor: Supervisor, child: Child, *, keep: bool) -> Non
 
 async def _restart_child(supervisor: Supervisor, id: str) -> Started:
     child = _down(supervisor, id)
-    supervisor.remedies.resume(child)
+    supervisor.remedies.resume(child, "it was started")
     failure = await supervisor.children.start(child, asked=True)
     if failure is not None:
         raise StartFailed(child.path, failure)

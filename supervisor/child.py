@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["KILL_WITHIN", "NOTHING", "NOT_STARTED", "Child", "Incarnation", "Parent"]
 
 NOTHING: Final = frozenset[str]()
-_NONE_EXCEEDED: Final[Mapping[type, frozenset[str]]] = MappingProxyType({})
 """No limit is, by the gauge."""
 KILL_WITHIN: Final = 1.0
 """Seconds that a cancelled incarnation has to end before it is fenced off as a zombie."""
@@ -113,8 +111,10 @@ class Child:
     """When a reload gave it another spec: another version of what lives there."""
     note: str = ""
     """What an operator should know: why it is held, until when it is throttled."""
-    exceeded: Mapping[type, frozenset[str]] = _NONE_EXCEEDED
-    """What its last life had reported of limits that were exceeded to the end, by the gauge."""
+    asked: bool = False
+    """A person has been asked about it, and has not answered; the journal says so to the next process."""
+    exceeded: frozenset[str] = NOTHING
+    """What its last life had reported of limits that were exceeded to the end, each as it is called."""
     error: BaseException | None = None
     """The exception that ended the last life, or kept it from beginning."""
     bad_from: int | None = None

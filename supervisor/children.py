@@ -20,7 +20,7 @@ from .bulk import start_in_order, stop_in_order
 from .child import Child, Incarnation, Parent
 from .core.event import ChildEnded, ChildIgnored, ChildStarted, ChildStartFailed
 from .core.exits import cannot_read
-from .core.signal import RestartFailed
+from .core.signal import RestartFailed, Unanswered
 from .core.spec import BrutalKill, ChildSpec, Grace, RestartPolicy, Strategy
 from .fence import AgentLife, is_born_asleep
 from .recovery import is_at_rest, keep_in_hand
@@ -97,12 +97,39 @@ class Children(Roster):
             failure = self.start_at_once(child, asked=asked)
             await trio.lowlevel.checkpoint_if_cancelled()
             return failure
+        open_question = self._open_question(child, asked=asked)
+        if open_question is not None and open_question.down:
+            child.move(SlotEvent.DELAY)
+            self._parent.post(open_question)
+            return None
         child.void()
         child.lift()
         child.note = ""
         child.move(SlotEvent.START)
-        outcome = await self._bring_to_life(child)
+        outcome = await self._bring_to_life(child, held=open_question is not None)
+        if isinstance(outcome, Failure) and not child.lives and not asked:
+            from .questions import rollback_left  # here and below: most trees start and end without it
+
+            undone = await rollback_left(child, outcome, self._common)
+            if undone is not None:
+                return self._not_started(child, undone)
+        if outcome is None and open_question is not None:
+            self._parent.post(open_question)
         return self._started(child, outcome, asked=asked)
+
+    def _open_question(self, child: Child, *, asked: bool) -> Unanswered | None:
+        """What an earlier process has asked about a child that this one has not started yet, and nobody has answered.
+        Whoever `asked` for the start has."""
+        question = self._common.questions.pop(child.path, None) if self._common.questions else None
+        if question is None and not child.asked:
+            return None
+        from .questions import answered, take_up
+
+        found = None if question is None else take_up(child, question, self._common)
+        if found is not None and not asked and not (found.over and child.slot is None):
+            return found
+        answered(child, "it was started", self._common)
+        return None
 
     def can_start_at_once(self, child: Child) -> bool:
         """Whether a start of this child needs no waiting: it is born hibernated, into a slot that is as it was left."""
@@ -111,6 +138,8 @@ class Children(Roster):
             slot is not None
             and child.slot_for is spec
             and isinstance(spec, ChildSpec)
+            and not child.asked
+            and (not self._common.questions or child.path not in self._common.questions)
             and is_born_asleep(spec.agent)
             and (slot.store is None or is_at_rest(slot, self._common))
         )
@@ -148,20 +177,30 @@ class Children(Roster):
             else:
                 self.close(child, _IGNORED)
             return None
+        if cannot_read(outcome):  # nobody's fault, and nothing that another attempt would mend: its supervisor holds it
+            return self._not_started(
+                child, RestartFailed(path=child.path, at=self._common.clock.now(), failure=outcome), asked=asked
+            )
         child.move(SlotEvent.START_FAILED)
         self._common.note(ChildStartFailed(path=child.path, failure=outcome, asked=asked))
-        if cannot_read(outcome):  # nobody's fault, and nothing that another attempt would mend: its supervisor holds it
-            child.move(SlotEvent.DELAY)
-            self._parent.post(RestartFailed(path=child.path, at=self._common.clock.now(), failure=outcome))
-            return None
         return outcome
 
-    async def _bring_to_life(self, child: Child) -> Failure | Ignore | None:
+    def _not_started(self, child: Child, why: RestartFailed, *, asked: bool = False) -> None:
+        """It did not start, and what becomes of it is decided by its supervisor: that ends nobody's start."""
+        child.current = None
+        child.move(SlotEvent.START_FAILED)
+        self._common.note(ChildStartFailed(path=child.path, failure=why.failure, asked=asked))
+        child.move(SlotEvent.DELAY)
+        self._parent.post(why)
+
+    async def _bring_to_life(self, child: Child, *, held: bool) -> Failure | Ignore | None:
         try:
             self._give_slot(child)
         except ConfigurationError as error:
             child.error = error
             return describe(error)
+        if held and child.slot is not None:
+            child.slot.pause("held")
         kind = AgentLife if isinstance(child.spec, ChildSpec) else self._supervisor
         life = kind(child, self._parent, child.lives + 1)
         child.current = life

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .at_once import Manners
     from .core.challenger import Challenger
     from .core.counting import Counting
+    from .core.event import QuestionAsked
     from .core.first_crash import FirstCrash
     from .core.outcomes import Outcomes
     from .dependencies import Dependencies
@@ -105,6 +106,8 @@ class Common:
     """When the code at or below a path was changed last, in the clock of the loop."""
     diagnoses: dict[Path, Diagnosis] = field(factory=dict[Path, Diagnosis])
     """Of slots that were rolled back in an earlier process, and had not been stable since."""
+    questions: dict[Path, QuestionAsked] = field(factory=dict[Path, "QuestionAsked"])
+    """Of earlier processes, to people, which nobody has answered, and about slots that have not been started yet."""
     replies: Replies = field(factory=Replies)
     makers: dict[object, type[Agent[Any]]] = field(factory=dict[object, type[Agent[Any]]])
     """The class of the agents that a function makes."""

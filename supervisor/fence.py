@@ -184,7 +184,7 @@ class AgentLife(AgentWarden):
             common.queues[self] = None
         if spec.intake is not None:
             common.intakes[self] = None
-        if spec.limits:
+        if spec.limits or self.child.exceeded:
             self._life.handlers = common.gauges.begin(self, self._life.handlers)
         return self._life
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from treewarden.agents.core.exit import describe
@@ -27,7 +26,7 @@ Handlers: TypeAlias = Mapping[type, Callable[..., Any]]
 _KEPT: Final = 1000
 """Budgets of paths at which nobody lives that are remembered at most."""
 _FAILED: Final = "meter_failed"
-_NONE_EXCEEDED: Final[Mapping[type, frozenset[str]]] = MappingProxyType({})
+_NOTHING: Final = frozenset[str]()
 
 
 class Gauges:
@@ -61,9 +60,10 @@ class Gauges:
                     gauge.recall(before.spent(now), now)
                 self._budgets[path] = gauge
             if not gauge.exceeded:
-                gauge.follow(life.child.exceeded.get(type(gauge), ()))
-        life.child.exceeded = _NONE_EXCEEDED
-        self._lives[life] = tuple(gauges)
+                gauge.follow(life.child.exceeded)
+        self._forget_unmeasured(life, gauges)
+        if gauges:
+            self._lives[life] = tuple(gauges)
         timed = next((limit for limit in life.spec.limits if isinstance(limit, LatencyLimit)), None)
         if timed is None or timed.of == "said":
             return handlers
@@ -74,13 +74,19 @@ class Gauges:
         life.slot.time_messages()
         return clocked(handlers, self._now, partial(life.measured, DELIVERY), partial(sent_at, life.slot))
 
+    def _forget_unmeasured(self, life: AgentWarden, gauges: Sequence[Gauge]) -> None:
+        """What an earlier life exceeded by a limit that is not there any more is over: nobody would ever say so."""
+        gone, life.child.exceeded = life.child.exceeded.difference(*[gauge.kinds for gauge in gauges]), _NOTHING
+        now, text = self._now(), "it has no such limit any more"
+        _tell(life, [Recovered(path=life.slot.path, at=now, kind=kind, text=text) for kind in sorted(gone)])
+
     def recall(self, path: Path, at: float, amount: float) -> None:
         """Of an earlier process: what was spent at `at`, in the clock of the loop. In the order of time."""
         self._recalled.setdefault(path, []).append((at, amount))
 
     def end(self, life: AgentWarden) -> None:
         gauges = self._lives.pop(life, ())
-        life.child.exceeded = {type(gauge): gauge.exceeded for gauge in gauges if gauge.exceeded}
+        life.child.exceeded = _NOTHING.union(*[gauge.exceeded for gauge in gauges])
         for gauge in gauges:
             if isinstance(gauge, BudgetGauge):
                 self._journal(life, gauge, all=True)
@@ -163,6 +169,6 @@ def rss_of(pid: int) -> float | None:
     return float(pages * os.sysconf("SC_PAGE_SIZE"))
 
 
-def _tell(life: AgentWarden, signals: list[Reported | Recovered]) -> None:
+def _tell(life: AgentWarden, signals: Sequence[Reported | Recovered]) -> None:
     for signal in signals:
         life.parent.post(signal)

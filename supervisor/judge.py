@@ -15,6 +15,7 @@ from treewarden.agents.core.exit import describe as describe_error
 from .at_once import AtOnce
 from .child import Child
 from .core import incident as incidents
+from .core.action import Hold
 from .core.case import Case
 from .core.decision import (
     Decision,
@@ -35,9 +36,10 @@ from .core.incident_events import Outcome
 from .core.let_live import LetLive
 from .core.named import NamedAction
 from .core.outcomes import learn
-from .core.signal import ActionFailed, ChildExited, Overloaded, Recovered, Reported, RestartFailed, Signal
+from .core.signal import ActionFailed, ChildExited, Overloaded, Recovered, Reported, RestartFailed, Signal, Unanswered
 from .core.spec import ChildSpec, SupervisorSpec
 from .core.symptom import describe, trouble_in
+from .questions import asked
 
 __all__ = ["Judge"]
 
@@ -74,6 +76,9 @@ class Judge(AtOnce):
                 events += self._looked_at_watch(child, began)
         child.incident, child.decision = incident, decision
         events.append(Decided.later(to_event, decision))
+        if type(decision.action) is Hold:
+            question = asked(child, signal, decision.action.question, incident.id, self._common)
+            events += () if question is None else (question,)
         return decision, events
 
     def _decide_instead(self, why: str, child: Child, signal: Signal, *circumstances: Any) -> Decision:
@@ -173,6 +178,9 @@ class Judge(AtOnce):
             self._report_is_open(signal.path, signal.kind)
         if isinstance(signal, Overloaded):
             self._report_is_open(signal.path, "overloaded")
+        if isinstance(signal, Unanswered):
+            for label in signal.over:
+                self._report_is_open(signal.path, label.removeprefix("reported:"))
         uses = child.spec.uses if isinstance(child.spec, ChildSpec) else ()
         self._fold()
         self._window = self._window.add(signal, uses)

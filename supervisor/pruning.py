@@ -10,12 +10,20 @@ from typing import Final
 import trio
 from attrs import define, field, frozen
 
-from treewarden.agents.core.path import ROOT
+from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import JournalError
 from treewarden.agents.ports import Clock
 
 from .core.anchor import Sign
-from .core.event import EventsPruned, IncidentClosed, IncidentOpened, TreeClosed, TreeOpened
+from .core.event import (
+    EventsPruned,
+    IncidentClosed,
+    IncidentOpened,
+    QuestionAnswered,
+    QuestionAsked,
+    TreeClosed,
+    TreeOpened,
+)
 from .core.retention import EventRetention, boundary_text, wanted_cut
 from .journal.port import START, Commit, Journal, Record, Seq
 from .views.pruned import fold, pruned_of
@@ -172,8 +180,9 @@ class Pruning:
         return low
 
     async def _incidents(self, after: Seq) -> list[tuple[Seq, str]]:
-        """Before which event each open incident begins."""
+        """Before which event each open incident begins, and each question that nobody has answered."""
         current: dict[str, tuple[Seq, str]] = {}
+        asked: dict[Path, tuple[Seq, str]] = {}
         head = self.journal.head
         while records := await self._page(after, head):
             after = records[-1].seq
@@ -183,11 +192,15 @@ class Pruning:
                         current[incident] = record.seq - 1, f"incident {incident} of {path} is open since then"
                     case IncidentClosed(incident=incident):
                         current.pop(incident, None)
+                    case QuestionAsked(slot=slot):
+                        asked[slot] = record.seq - 1, f"a person is asked about {slot} since then"
+                    case QuestionAnswered(slot=slot):
+                        asked.pop(slot, None)
                     case TreeOpened() | TreeClosed():
                         current.clear()
                     case _:
                         pass
-        return list(current.values())
+        return [*current.values(), *asked.values()]
 
     async def _checkpoints(self, retention: EventRetention) -> list[tuple[Seq, str]]:
         if retention.past_checkpoints:

@@ -104,7 +104,7 @@ async def _renew(supervisor: Supervisor, child: Child) -> None:
     if child.current is not None:
         await supervisor.children.stop(child, "reloaded")
     child.changed_at = supervisor.common.clock.now()
-    supervisor.remedies.resume(child)
+    supervisor.remedies.resume(child, "it has another spec")
     await _start(supervisor, child)
 
 

@@ -10,7 +10,7 @@ from treewarden.agents.core.lifecycle import SlotEvent, SlotState
 from treewarden.agents.errors import CheckpointRefused, JournalDamaged, UnknownKind
 
 from .child import NOTHING, Child
-from .core.signal import RateLimitReached, Recovered, Signal
+from .core.signal import RateLimitReached, Recovered, Signal, Unanswered
 from .core.spec import ChildSpec
 from .intake import close_by_half
 from .settling import SlotStore
@@ -70,11 +70,11 @@ class Remedies:
 
         child.throttled = self._common.timers.at(until, over)
 
-    def resume(self, child: Child) -> None:
-        """Hand out messages again."""
+    def resume(self, child: Child, how: str) -> None:
+        """Hand out messages again; `how` says why it may go on, in a word or two."""
         child.note = ""
         self._open(child)
-        self._let_go(child)
+        self._let_go(child, how)
 
     def recovered(self, child: Child, signal: Recovered) -> None:
         """Hand out messages again if everything is over for which they were held back. A rate limit is over when its
@@ -91,7 +91,7 @@ class Remedies:
             child.held_over -= ended
             if not child.held_over:
                 child.note = ""
-                self._let_go(child)
+                self._let_go(child, f"recovered from {signal.kind}")
 
     def _open(self, child: Child) -> None:
         child.throttled_over = NOTHING
@@ -101,8 +101,12 @@ class Remedies:
         if child.slot is not None:
             child.slot.resume("throttled")
 
-    def _let_go(self, child: Child) -> None:
+    def _let_go(self, child: Child, how: str) -> None:
         child.held_over = NOTHING
+        if child.asked:
+            from .questions import answered
+
+            answered(child, how, self._common)
         if child.slot is not None:
             child.slot.resume("held")
 
@@ -184,7 +188,7 @@ class Remedies:
             child.slot.pause("held")
             from .core.symptom import label_of
 
-            child.held_over |= {label_of(signal)}
+            child.held_over |= frozenset(signal.over) if isinstance(signal, Unanswered) else {label_of(signal)}
 
     # -- state
 

@@ -165,7 +165,9 @@ class Roster:
 
     def enrol(self, spec: Spec, *, lives: int = 0) -> None:
         """`add`, but to sleep if it can."""
-        if self._make is Slot and may_sleep(spec) and not self._common.registry.is_made(self.path / spec.id):
+        path = self.path / spec.id
+        made = self._common.registry.is_made(path) or (self._common.questions and path in self._common.questions)
+        if self._make is Slot and may_sleep(spec) and not made:
             assert isinstance(spec, ChildSpec)
             self._table[spec.id] = Sleeper(spec, NO_ARGS, lives)
             self._order = None
@@ -201,6 +203,8 @@ class Roster:
         self._common.registry.shelter(self.path, self)
         for spec in specs:
             known = None if before is None else before._table.pop(spec.id, None)
+            if isinstance(known, Child):
+                self._nothing_is_asked(known, "its supervisor was started anew")
             self.enrol(spec, lives=0 if known is None else known.lives)
         if before is not None:
             self._forget_asleep(before)
@@ -272,9 +276,16 @@ class Roster:
     def drop(self, child: Child, reason: str, exit: Exit | None = None) -> None:
         """Take an entry out for good; what waited in its mailbox becomes dead letters."""
         child.void()
+        self._nothing_is_asked(child, reason)
         self._table.pop(child.spec.id, None)
         self._order = None
         self.forget(child.path, reason, exit)
+
+    def _nothing_is_asked(self, child: Child, why: str) -> None:
+        if child.asked:
+            from .questions import answered  # most trees start and end without it
+
+            answered(child, why, self._common)
 
     def forget(self, path: Path, reason: str, exit: Exit | None = None) -> None:
         """Nobody will live at or below `path` any more."""
@@ -293,6 +304,7 @@ class Roster:
 
     def close(self, child: Child, reason: str, exit: Exit | None = None) -> None:
         """The slot is down for good, as far as anybody knows: nobody will handle what waits there."""
+        self._nothing_is_asked(child, reason)
         registry = self._common.registry
         for slot in list(registry.within(child.path)):
             close_slot(slot, reason, exit)

@@ -25,7 +25,16 @@ from .core.check import check_supervisor
 from .core.event import SupervisorEnded, SupervisorStarted
 from .core.exits import must_restart, not_kept
 from .core.incident_events import Outcome
-from .core.signal import ChildExited, OperatorAsked, RateLimitReached, Recovered, Reported, RestartFailed, Signal
+from .core.signal import (
+    ChildExited,
+    OperatorAsked,
+    RateLimitReached,
+    Recovered,
+    Reported,
+    RestartFailed,
+    Signal,
+    Unanswered,
+)
 from .core.spec import AutoShutdown, RestartPolicy, Shared, Strategy, SupervisorSpec
 from .fence import AgentLife
 from .orders import Call, Performed, RetryDue, StopSupervisor, wait_for
@@ -320,11 +329,11 @@ class Supervisor(AtNeed):
                 return await wait_for(self.restarts.due(item))
             case Performed(running):
                 return await wait_for(self.performing.ended(running))
-            case RestartFailed():
+            case RestartFailed() | Unanswered():
                 child = self.children.get(item.path.name)
-                if child is not None and child.state is SlotState.RESTARTING and child.alarm is None:
-                    return await wait_for(self.acting.decide(child, item))
-                return None
+                down = child is not None and child.state is SlotState.RESTARTING and child.alarm is None
+                lives = child is not None and child.current is not None and isinstance(item, Unanswered)
+                return await wait_for(self.acting.decide(child, item)) if child and (down or lives) else None
             case Call():
                 from .answers import answer  # with the first call
 

@@ -29,6 +29,7 @@ from treewarden.supervisor.core.event import (
     EventsPruned,
     IncidentClosed,
     OutcomeObserved,
+    QuestionAsked,
     RolledBack,
     SignalNoted,
     Spent,
@@ -269,6 +270,9 @@ async def _lessons(common: Common, blueprint: Blueprint) -> None:
                 case _:
                     pass
         cursor = records[-1].seq
+    for record in await journal.questions():
+        if isinstance(record.event, QuestionAsked):
+            common.questions[record.event.slot] = record.event
     labels = await journal.labels()
     if labels:
         from treewarden.supervisor.core.challenger import teach_all

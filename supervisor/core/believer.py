@@ -49,7 +49,9 @@ _CANDIDATES: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.OVERLOADED: _ALIVE,
     Kind.REPORTED: _ALIVE,
 }
-_LEFT_ALONE: Final = frozenset({Kind.KILLED, Kind.FINISHED, Kind.STOPPED, Kind.RECOVERED, Kind.OPERATOR})
+_LEFT_ALONE: Final = frozenset({
+    Kind.KILLED, Kind.FINISHED, Kind.STOPPED, Kind.RECOVERED, Kind.OPERATOR, Kind.UNANSWERED,
+})  # fmt: skip
 """Ends that say nothing about a cause: the ladder answers them."""
 
 

@@ -16,7 +16,7 @@ from .history import NO_RESTARTS, RestartHistory
 from .incident import Incident
 from .named import NO_ACTIONS, NamedAction, knowing
 from .outcomes import Confidence, Outcomes
-from .signal import ActionFailed, ChildExited, RestartFailed, Signal
+from .signal import ActionFailed, ChildExited, RestartFailed, Signal, Unanswered
 from .spec import ChildSpec, Intensity, RestartBucket, Restore, Spec, Strategy
 from .symptom import Symptom, kind_of
 from .window import NOTHING_SEEN, Window
@@ -117,7 +117,9 @@ class Case:
     def down(self) -> bool:
         """The slot has no incarnation: its last one ended, or did not start."""
         signal = self.signal
-        return isinstance(signal, (ChildExited, RestartFailed)) or (isinstance(signal, ActionFailed) and signal.down)
+        return isinstance(signal, (ChildExited, RestartFailed)) or (
+            isinstance(signal, (ActionFailed, Unanswered)) and signal.down
+        )
 
     @property
     def states(self) -> int:

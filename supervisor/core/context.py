@@ -53,10 +53,13 @@ _SEVERITY: Final = {
     Kind.STALLED: 0.5,
     Kind.RECOVERED: 0.0,
     Kind.OPERATOR: 0.0,
+    Kind.UNANSWERED: 0.0,
     Kind.ACTION_FAILED: 0.4,
 }
 _SEVERITIES: Final[Mapping[Kind, tuple[float, float]]] = {Kind.OVERLOADED: (0.0, 0.5), Kind.REPORTED: (0.0, 1.0)}
 """From and to, where the signal says it."""
+_SAY_NOTHING: Final = frozenset({Kind.RECOVERED, Kind.OPERATOR, Kind.UNANSWERED})
+"""Of what the trouble is."""
 _ALONE: Final = frozenset({Kind.KILLED, Kind.FINISHED, Kind.STOPPED, Kind.GAVE_UP, Kind.ACTION_FAILED})
 """Troubles that siblings are not compared by (`trouble_in`)."""
 _NEARLY_ALL: Final = 0.999
@@ -168,7 +171,7 @@ def read_context(case: Case) -> Context:
     signal, spec, incident = case.signal, case.spec, case.incident
     kind = kind_of(signal)
     severity = _severity(case, kind)
-    symptoms = [_nature(case, kind)] if kind not in (Kind.RECOVERED, Kind.OPERATOR) else []
+    symptoms = [_nature(case, kind)] if kind not in _SAY_NOTHING else []
 
     deliveries = signal.deliveries if isinstance(signal, ChildExited) else 0
     allowed, uses = (spec.mailbox.deliveries, spec.uses) if isinstance(spec, ChildSpec) else (0, ())

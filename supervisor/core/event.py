@@ -22,6 +22,8 @@ from .incident_events import (
     IncidentOpened,
     IntakeChanged,
     OutcomeObserved,
+    QuestionAnswered,
+    QuestionAsked,
     RejectedOption,
     SignalNoted,
     Tried,
@@ -53,6 +55,8 @@ __all__ = [
     "MessageReplayed",
     "MessageReturned",
     "OutcomeObserved",
+    "QuestionAnswered",
+    "QuestionAsked",
     "Recorded",
     "RejectedOption",
     "RolledBack",
@@ -345,6 +349,8 @@ Event: TypeAlias = (
     | SignalNoted
     | IncidentOpened
     | Decided
+    | QuestionAsked
+    | QuestionAnswered
     | DependencyChanged
     | ActionPerformed
     | OutcomeObserved

@@ -29,7 +29,7 @@ from .action import (
 from .case import Case
 from .exits import cannot_read, is_damaged, must_restart, not_kept
 from .history import delay
-from .signal import ActionFailed, ChildExited, OperatorAsked, RateLimitReached, Recovered, RestartFailed
+from .signal import ActionFailed, ChildExited, OperatorAsked, RateLimitReached, Recovered, RestartFailed, Unanswered
 from .spec import Backoff, ChildSpec, RestartPolicy
 from .symptom import failure_in, message_in
 
@@ -104,10 +104,24 @@ def forced(case: Case, *, escalates: bool) -> Option | None:
                 f"{signal.failure.text}; its state and its messages stay as they are",
                 "it stays down until other code is loaded, or the process starts with it",
             )
+        if signal.undone:
+            return Option(
+                RollBack(signal.undone),
+                "decided before",
+                "an earlier process had decided this, and ended before it was done",
+                "what the policy says then",
+            )
     elif isinstance(signal, Recovered):
         return _RECOVERED
     elif isinstance(signal, OperatorAsked):
         return _asked(case, signal)
+    elif isinstance(signal, Unanswered):
+        return Option(
+            Hold(signal.question),
+            "asked before",
+            f"it was asked {signal.ago:.3g} s ago, in an earlier process, and nobody has answered",
+            "it waits until a person decides" + (f", or {' and '.join(signal.over)} is over" if signal.over else ""),
+        )
     else:
         return None
     own = spec.restarts if isinstance(spec, ChildSpec) else None

@@ -24,6 +24,8 @@ __all__ = [
     "IntakeChanged",
     "Outcome",
     "OutcomeObserved",
+    "QuestionAnswered",
+    "QuestionAsked",
     "RejectedOption",
     "SignalNoted",
     "Tried",
@@ -101,6 +103,28 @@ class Decided(Later):
     challenger: Mapping[str, Any] = field(factory=dict[str, Any])
     """Where there are labels: how many, whether what they taught decides, how far the wager on the other numbers is,
     and what those would do."""
+
+
+@frozen(kw_only=True)
+class QuestionAsked:
+    """A person is asked what is to become of a slot. Of the whole tree: the next process looks for the open ones."""
+
+    slot: Path
+    question: str
+    incident: str = ""
+    since: float
+    """Wall seconds at which it was asked first, perhaps in an earlier process."""
+    over: tuple[str, ...] = ()
+    """The troubles that are to be over for a slot that lives to go on without an answer; empty for one that is down."""
+
+
+@frozen(kw_only=True)
+class QuestionAnswered:
+    """The slot goes on, or nobody will live there any more: nothing is asked about it now."""
+
+    slot: Path
+    how: str
+    """What came of it."""
 
 
 @frozen(kw_only=True)

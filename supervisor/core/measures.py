@@ -194,6 +194,8 @@ class Gauge:
     """The readings that it is about."""
     every = math.inf
     """Seconds between two looks at it; infinite for one that only readings move."""
+    kinds: frozenset[str] = frozenset()
+    """What it may say."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -207,7 +209,7 @@ class Gauge:
 
     def follow(self, exceeded: Iterable[str]) -> None:
         """What had been `exceeded` in an earlier life: if it still is, that is said anew; if not, that it is over."""
-        self._said = dict.fromkeys(exceeded, _OF_ANOTHER)
+        self._said = {kind: _OF_ANOTHER for kind in exceeded if kind in self.kinds}
 
     def read(self, value: float, at: float) -> list[Reported | Recovered]:
         """One more reading; what is to be told of it. Raises `ValueError` for a value that cannot have been read."""
@@ -244,6 +246,8 @@ class MemoryGauge(Gauge):
         super().__init__(path)
         self.limit = limit
         self.every = limit.every
+        said = {"memory": limit.most, "memory_slope": limit.grows}
+        self.kinds = frozenset(kind for kind, mark in said.items() if mark is not None)
         self._readings = deque[tuple[float, float]]()
         self._due = -math.inf
 
@@ -274,6 +278,8 @@ class MemoryGauge(Gauge):
 class LatencyGauge(Gauge):
     """How long the last calls took."""
 
+    kinds = frozenset({"latency"})
+
     def __init__(self, path: Path, limit: LatencyLimit) -> None:
         super().__init__(path)
         self.what, self._span = _READ[limit.of]
@@ -300,6 +306,7 @@ class BudgetGauge(Gauge):
     """What was spent lately."""
 
     what = "cost"
+    kinds = frozenset({"budget"})
 
     def __init__(self, path: Path, limit: BudgetLimit) -> None:
         super().__init__(path)

@@ -27,7 +27,7 @@ Made: TypeAlias = Callable[[Rule, Case], Action]
 PERFORM: Final = "perform:"
 """What stands before the name of an action that is registered."""
 WITH_WORD: Final = (Kind.REPORTED, Kind.ACTION_FAILED)
-CONTEXTS: Final = tuple(str(kind) for kind in Kind if kind not in (Kind.RECOVERED, Kind.OPERATOR))
+CONTEXTS: Final = tuple(str(kind) for kind in Kind if kind not in (Kind.RECOVERED, Kind.OPERATOR, Kind.UNANSWERED))
 """What rules may be about; two of them may be followed by a colon and a word."""
 _MANY: Final = 1e9
 _TRIED: Final = 400

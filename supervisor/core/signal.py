@@ -27,6 +27,7 @@ __all__ = [
     "RestartFailed",
     "Signal",
     "Stalled",
+    "Unanswered",
     "report_of",
 ]
 
@@ -85,6 +86,8 @@ class RestartFailed:
     path: Path
     at: float = field(validator=_finite)
     failure: Failure
+    undone: int = 0
+    """Steps of a rollback that an earlier process had decided about this slot, and not begun."""
 
 
 @frozen(kw_only=True)
@@ -209,6 +212,26 @@ class ActionFailed:
     text: str = ""
 
 
+@frozen(kw_only=True)
+class Unanswered:
+    """A person was asked about the slot in an earlier process, and nobody has answered."""
+
+    path: Path
+    at: float = field(validator=_finite)
+    question: str = field(validator=_text)
+    since: float = field(default=0.0, validator=_finite)
+    """Wall seconds at which it was asked first."""
+    ago: float = field(default=0.0, validator=_amount)
+    """Seconds since then."""
+    over: tuple[str, ...] = ()
+    """As in `QuestionAsked`."""
+
+    @property
+    def down(self) -> bool:
+        """The slot has not been started."""
+        return not self.over
+
+
 Signal: TypeAlias = (
     ChildExited
     | RestartFailed
@@ -219,4 +242,5 @@ Signal: TypeAlias = (
     | Recovered
     | OperatorAsked
     | ActionFailed
+    | Unanswered
 )

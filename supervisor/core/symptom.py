@@ -20,6 +20,7 @@ from .signal import (
     RestartFailed,
     Signal,
     Stalled,
+    Unanswered,
 )
 
 __all__ = [
@@ -61,6 +62,8 @@ class Kind(StrEnum):
     OPERATOR = "operator"
     ACTION_FAILED = "action_failed"
     """An action that is registered under a name was performed, and did not succeed."""
+    UNANSWERED = "unanswered"
+    """What a person was asked in an earlier process is open still."""
 
 
 class Symptom(StrEnum):
@@ -142,6 +145,7 @@ _KINDS: Final[dict[type[Signal], Kind]] = {
     Recovered: Kind.RECOVERED,
     OperatorAsked: Kind.OPERATOR,
     ActionFailed: Kind.ACTION_FAILED,
+    Unanswered: Kind.UNANSWERED,
 }
 
 
@@ -263,6 +267,8 @@ def describe(signal: Signal) -> str:
             return f"{by} asked for {what}"
         case ActionFailed(action=action, text=text):
             return f"{action} did not succeed" + (f": {_line(text)}" if text else "")
+        case Unanswered(question=question):
+            return f"nobody has answered: {_line(question)}"
 
 
 def _line(text: str, most: int = 160) -> str:

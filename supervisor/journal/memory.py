@@ -20,6 +20,7 @@ from treewarden.agents.waiting import Level
 
 from ..core.checkpoint import EVERYTHING, Checkpoint, Search
 from ..core.event import Event, EventsPruned, IncidentLabelled
+from .asking import QUESTIONS, unanswered
 from .port import (
     START,
     CheckpointRow,
@@ -192,6 +193,9 @@ class MemoryJournal:
         after = cut.through if isinstance(cut, EventsPruned) else START
         later = await self.read(after, limit=self._head)
         return [*before, *(record for record in later if isinstance(record.event, IncidentLabelled))]
+
+    async def questions(self) -> Sequence[Record]:
+        return unanswered(await self.read(limit=self._head, kinds=QUESTIONS))
 
     async def cut(self) -> Record | None:
         await trio.lowlevel.checkpoint()

@@ -377,6 +377,10 @@ class Journal(Protocol):
         ones of each incident."""
         ...
 
+    async def questions(self) -> Sequence[Record]:
+        """What people are asked and have not answered (`QuestionAsked`), oldest first."""
+        ...
+
     async def cut(self) -> Record | None:
         """The last `EventsPruned`: events up to the one that it names may be gone."""
         ...

@@ -15,6 +15,7 @@ from treewarden.agents.errors import JournalDamaged, JournalError
 
 from ..core.checkpoint import Checkpoint, Search
 from ..core.event import EventsPruned
+from .asking import QUESTIONS, unanswered
 from .blobs import whole
 from .canonical import dump
 from .event_codec import decode_event
@@ -41,6 +42,7 @@ __all__ = [
     "labels",
     "messages",
     "paths",
+    "questions",
     "records",
     "recovered",
     "settled",
@@ -365,6 +367,18 @@ def labels(connection: sqlite3.Connection) -> Sequence[Record]:
         for seq, at, kind, version, body, epoch, hash in rows
     )
     return [*before, *later]
+
+
+def questions(connection: sqlite3.Connection) -> Sequence[Record]:
+    """What people are asked and have not answered, oldest first. Raises as `records`."""
+    rows = connection.execute(
+        "SELECT seq, at, kind, version, body, epoch, hash FROM events WHERE path = '' AND kind IN (?, ?) ORDER BY seq",
+        tuple(QUESTIONS),
+    ).fetchall()  # of the whole tree, of which little is told: the index of slots leads to all of that
+    return unanswered(
+        Record(seq, at, _event(seq, kind, version, body), epoch, hash.hex())
+        for seq, at, kind, version, body, epoch, hash in rows
+    )
 
 
 def cut(connection: sqlite3.Connection) -> Record | None:

@@ -223,6 +223,9 @@ class SqliteJournal:
     async def labels(self) -> Sequence[Record]:
         return await self._ask(rows.labels)
 
+    async def questions(self) -> Sequence[Record]:
+        return await self._ask(rows.questions)
+
     async def cut(self) -> Record | None:
         return await self._ask(rows.cut)
 

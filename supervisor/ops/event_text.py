@@ -33,6 +33,8 @@ from ..core.event import (
     MessageReplayed,
     MessageReturned,
     OutcomeObserved,
+    QuestionAnswered,
+    QuestionAsked,
     Recorded,
     RolledBack,
     SignalNoted,
@@ -111,6 +113,10 @@ def _text(event: Event) -> str:
                 f"{action_text(event.action, event.details)}, {stated(event)}, "
                 f"{event.policy}: {event.rule} (incident {event.incident})"
             )
+        case QuestionAsked():
+            return f"{event.slot}: {event.question} (incident {event.incident})"
+        case QuestionAnswered():
+            return f"{event.slot}: {event.how}"
         case DependencyChanged():
             whom = f" for {plural(len(event.users), 'user')}"
             lasts = f", {duration(event.seconds)}" if event.seconds else ""
@@ -228,6 +234,8 @@ _STYLES: Final[Mapping[type[Event], str]] = {
     JournalFailed: "bad",
     SupervisorEnded: "warn",
     IncidentOpened: "warn",
+    QuestionAsked: "warn",
+    QuestionAnswered: "good",
     DependencyChanged: "warn",
     IntakeChanged: "warn",
     Decided: "warn",

@@ -2,7 +2,8 @@
 
 MOMENT names a fact. As soon as the first one of it is on disk the process stands still, so that nothing that would
 come after it gets there, and says `now` for whoever is to kill it; `run` lets it go on until it has answered, and
-prints what there is to be seen. WHAT is the trouble: `poison`, `state`, `cache`, `person`.
+prints what there is to be seen; `stay` says `now` at that time, and lets it run. WHAT is the trouble: `poison`,
+`state`, `start` (the same, which kills in `on_start` already), `cache`, `person`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,13 @@ from treewarden.topologies.running import Tree
 from treewarden.topologies.tree import tree
 
 FILE, WHAT, MOMENT = sys.argv[1:4]
-REMEDIES = {"poison": "set_aside", "state": "roll_back", "cache": "cache_warmup", "person": "hold"}
+REMEDIES = {
+    "poison": "set_aside",
+    "state": "roll_back",
+    "start": "roll_back",
+    "cache": "cache_warmup",
+    "person": "hold",
+}
 
 
 class Standing(SqliteJournal):
@@ -83,6 +90,10 @@ class Number(Agent[int]):
     """Dies of 13, of whatever comes while its state is above 99, and of 7 unless it is warm."""
 
     state = 0
+
+    async def on_start(self) -> None:
+        if WHAT == "start" and self.state > 99:
+            raise ValueError("I cannot begin with this")
 
     @handles
     async def put(self, message: Put) -> None:
@@ -152,7 +163,7 @@ async def trouble(running: Tree) -> None:
         case "poison":
             for n in (1, 13, 2):
                 await number.tell(Put(n))
-        case "state":
+        case "state" | "start":
             for n in (1, 2, 3, 100, 1, 1, 1, 1):
                 await number.tell(Put(n))
         case _:
@@ -172,13 +183,17 @@ def at_rest(running: Tree) -> bool:
 async def main() -> None:
     journal = Standing(FILE, clock=LoopClock(time.time))
     async with open_tree(blueprint(), journal=journal, seed=1) as running:
-        if MOMENT != "run":
+        if MOMENT not in ("run", "stay"):
             await trouble(running)
             return
         with trio.move_on_after(60):
             while not at_rest(running):  # noqa: ASYNC110
                 await trio.sleep(0.02)
         await journal.commit(Commit())  # what was noted before it is on disk as well
+        if MOMENT == "stay":
+            sys.stdout.write("now\n")
+            sys.stdout.flush()
+            await trio.sleep_forever()
         sys.stdout.write(json.dumps(await seen(running)))
 
 

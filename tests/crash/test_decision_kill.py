@@ -6,6 +6,8 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,22 @@ def test_a_message_that_was_to_be_set_aside(tmp_path: Path, capsys: pytest.Captu
     assert found["decided"].count("set_aside") <= 2
 
 
+def test_a_state_that_kills_at_the_start_is_taken_back_by_the_next_process(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tree did not open, however often it was started again: that had been decided, and nobody did it."""
+    file = tmp_path / "number.db"
+    killed(file, "start", "Decided")
+    assert "RolledBack" not in kinds(told(file, capsys)[0]), "it was decided, and not done"
+    killed(file, "start", "Decided")
+    found = after(file, "start")
+    assert (found["rolled_back"], found["state"]) == (1, "up")
+    assert found["value"] < 99
+    *_, last = told(file, capsys)
+    assert next(line["data"]["rule"] for line in last["lines"] if line["kind"] == "Decided") == "decided before"
+    assert "RolledBack" in kinds(last)
+
+
 @pytest.mark.parametrize("moment", ["Decided", "RolledBack"])
 def test_a_state_that_was_to_be_taken_back(tmp_path: Path, capsys: pytest.CaptureFixture[str], moment: str) -> None:
     file = tmp_path / "number.db"
@@ -87,12 +105,46 @@ def test_an_action_that_had_begun(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert (found["value"], found["dead"]) == (3 + 7, 0)
 
 
-def test_a_question_to_a_person_is_asked_again_if_the_trouble_is_there_again(
+def test_a_question_to_a_person_is_open_until_somebody_answers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """The next process started what a person was asked about, and that handled the message a second time."""
     file = tmp_path / "number.db"
     killed(file, "person", "Decided")
     (before,) = told(file, capsys)
     assert actions(before) == ["hold"]
+    question = before["lines"][-1]["data"]["details"]["question"]
+    killed(file, "person", "stay")
+    with running(file, "person"):
+        slot = shown(file, capsys)
+        assert (slot["state"], slot["note"]) == ("held", f"held: {question}")
+        assert treewarden(["why", str(file), "number"]) == 0
+        assert "'asked before'" in capsys.readouterr().out
+        assert slot["lives"] == 1, "nobody has lived there since"
+        Path(f"{file}.warm").touch()
+        assert treewarden(["resume", str(file), "number"]) == 0
+        assert shown(file, capsys)["state"] == "up"
     found = after(file, "person")
-    assert (found["state"], found["decided"], found["dead"]) == ("held", ["hold", "hold"], 0)
+    assert (found["state"], found["decided"][:2]) == ("up", ["hold", "hold"])
+    assert found["value"] >= 1 + 7, "what was in hand is handled when somebody has looked"
+
+
+@contextmanager
+def running(file: Path, what: str) -> Generator[None]:
+    """While it runs; then it is killed."""
+    command = [sys.executable, str(VICTIM), str(file), what, "stay"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as victim:
+        assert victim.stdout is not None
+        assert victim.stdout.readline() == "now\n"
+        try:
+            yield
+        finally:
+            victim.kill()
+
+
+def shown(file: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The slot as `treewarden tree` shows it."""
+    capsys.readouterr()
+    assert treewarden(["tree", str(file), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    return next(slot for slot in said["slots"] if slot["path"] == "number")

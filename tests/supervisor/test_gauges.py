@@ -98,6 +98,18 @@ async def test_the_next_life_says_that_what_the_one_before_exceeded_is_over(auto
     assert [event.outcome for event in ends] == ["fixed"]
 
 
+async def test_a_limit_that_is_taken_away_is_exceeded_no_more(autojump_clock: CLOCK) -> None:
+    journal = MemoryJournal()
+    limit = MemoryLimit(most=100.0, meter=lambda: 500.0, every=1.0)
+    rules = (Rule("reported:memory", "resume"),)
+    async with open_tree(tree_of(limit, rules=rules), journal=journal) as running:
+        await trio.sleep(5)
+        await running.reload(tree_of(rules=rules))
+        await trio.sleep(60)
+    ends = [event for record in await journal.read(limit=10_000) if isinstance(event := record.event, IncidentClosed)]
+    assert [event.outcome for event in ends] == ["fixed"]
+
+
 async def test_a_meter_that_fails_is_told_once_and_harms_nobody(autojump_clock: CLOCK) -> None:
     journal, readings = MemoryJournal(), iter([ValueError("no such counter"), -1.0, 5.0, 500.0, 500.0])
 

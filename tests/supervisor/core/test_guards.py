@@ -24,9 +24,11 @@ from treewarden.supervisor.core.action import (
     Throttle,
     action_name,
 )
+from treewarden.supervisor.core.believer import belief
 from treewarden.supervisor.core.case import Case, counts
 from treewarden.supervisor.core.decision import (
     Declined,
+    Policy,
     decide,
 )
 from treewarden.supervisor.core.exits import must_restart
@@ -40,6 +42,7 @@ from treewarden.supervisor.core.signal import (
     Reported,
     RestartFailed,
     Stalled,
+    Unanswered,
 )
 from treewarden.supervisor.core.spec import Intensity, RestartPolicy, Strategy, SupervisorSpec
 
@@ -246,6 +249,20 @@ def test_an_operator_cannot_roll_back_what_has_no_state() -> None:
     asked = OperatorAsked(path=PATH, at=1.0, what="roll_back")
     assert decide(otp(), case(asked, journal_ok=False)).action == Resume()
     assert decide(otp(), case(asked, spec=SupervisorSpec(id="a"))).action == Resume()
+
+
+@pytest.mark.parametrize("policy", [otp(), ladder(), belief(), Wants((Restart(),))])
+def test_what_an_earlier_process_had_decided_needs_no_policy(policy: Policy) -> None:
+    for troubles in ((), ("reported:poor", "stalled")):
+        asked = decide(policy, case(Unanswered(path=PATH, at=1.0, question="Start it?", ago=7.0, over=troubles)))
+        assert (asked.action, asked.rule) == (Hold("Start it?"), "asked before")
+        assert asked.because[0].startswith("it was asked 7 s ago, in an earlier process")
+        assert asked.next.endswith(", or reported:poor and stalled is over") is bool(troubles)
+        assert (asked.case.down, asked.context.symptoms) == (not troubles, ())
+        assert 0 <= asked.confidence <= 1
+    failed_start = RestartFailed(path=PATH, at=1.0, failure=Failure("ValueError"), undone=2)
+    undone = decide(policy, case(failed_start, checkpoints=3))
+    assert (undone.action, undone.rule) == (RollBack(2), "decided before")
 
 
 def test_a_recovery_needs_nothing() -> None:

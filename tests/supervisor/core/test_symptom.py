@@ -15,6 +15,7 @@ from treewarden.supervisor.core.signal import (
     RestartFailed,
     Signal,
     Stalled,
+    Unanswered,
 )
 from treewarden.supervisor.core.symptom import (
     Kind,
@@ -68,6 +69,7 @@ SLOW = Reported(path=PATH, at=1.0, kind="slow", severity=0.7, text="2.1 s\nfor /
         (Reported(path=PATH, at=1.0, kind="slow", severity=0.2), "reported:slow", "", "reported slow 0.20"),
         (Recovered(path=PATH, at=1.0, kind="slow", text="0.1 s"), "recovered:slow", "", "recovered from slow: 0.1 s"),
         (OperatorAsked(path=PATH, at=1.0, what="stop", by="ada"), "operator:stop", "", "ada asked for stop"),
+        (Unanswered(path=PATH, at=1.0, question="Start it?"), "unanswered", "", "nobody has answered: Start it?"),
     ],
 )
 def test_how_a_signal_is_read(signal: Signal, label: str, trouble: str, text: str) -> None:

@@ -34,6 +34,8 @@ from treewarden.supervisor.core.event import (
     MessageReplayed,
     MessageReturned,
     OutcomeObserved,
+    QuestionAnswered,
+    QuestionAsked,
     Recorded,
     RejectedOption,
     RolledBack,
@@ -123,6 +125,11 @@ TEXTS: tuple[tuple[Event, str], ...] = (
         IntakeChanged(path=WRITER, admits=8, of=16, oldest=2.5, why="messages wait too long"),
         "8 of 16 messages may wait, the oldest has waited 2.5 s: messages wait too long",
     ),
+    (
+        QuestionAsked(slot=WRITER, question="Start it?", incident="1.1", since=NIGHT, over=("reported:budget",)),
+        f"{WRITER}: Start it? (incident 1.1)",
+    ),
+    (QuestionAnswered(slot=WRITER, how="ada asked for resume"), f"{WRITER}: ada asked for resume"),
     (FIXED, "restart: fixed after 10 s (incident 1.1)"),
     (CLOSED, "incident 1.1: fixed after 10 s"),
     (
