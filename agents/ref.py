@@ -329,7 +329,7 @@ class Ref:
 
     def _audience(self, turn: Turn | None, priority: int) -> Audience | None:
         """The topic that this is the address of, if it is one."""
-        if self._slot is not None:
+        if self._slot is not None and self._slot.closed is None:
             return None
         found = self._find(self.path)
         if not isinstance(found, Audience):

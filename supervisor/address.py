@@ -27,7 +27,7 @@ async def share_queue(supervisor: Supervisor) -> None:
 
 
 def take_address(supervisor: Supervisor) -> None:
-    """Make its path one that messages can be told to, if its spec says so."""
+    """Make its path one that messages can be told to if its spec says so, and none if it does not any more."""
     registry, spec, path = supervisor.common.registry, supervisor.spec, supervisor.path
     router = spec.router
     if router is not None and not isinstance(router, Shared):
@@ -42,6 +42,8 @@ def take_address(supervisor: Supervisor) -> None:
         topic = before if isinstance(before, Topic) else Topic(path, supervisor.common)
         topic.declare(spec.topic)
         registry.add_pool(path, topic)
+    else:
+        registry.remove_pool(path)
 
 
 def _entries(supervisor: Supervisor) -> list[Path]:

@@ -165,6 +165,17 @@ class Registry:
     def add_pool(self, path: Path, pool: Pool | Partitions | Audience) -> None:
         self._pools[path] = pool
 
+    def remove_pools(self, path: Path) -> None:
+        """No pool, partitions or topic is at or below `path` any more."""
+        slot = self._slots.get(path)
+        if slot is None or isinstance(slot, SharedQueue):
+            for each in [each for each in self._pools if each.is_within(path)]:
+                del self._pools[each]
+
+    def remove_pool(self, path: Path) -> None:
+        """Nothing but a slot is at `path` any more."""
+        self._pools.pop(path, None)
+
     def lookup(self, path: Path) -> Slot | Pool | Partitions | Audience | None:
         """Whatever can be told something at `path`, also a slot that has ended."""
         return self._pools.get(path) or self.get(path)

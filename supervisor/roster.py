@@ -290,6 +290,7 @@ class Roster:
     def forget(self, path: Path, reason: str, exit: Exit | None = None) -> None:
         """Nobody will live at or below `path` any more."""
         registry = self._common.registry
+        registry.remove_pools(path)
         for slot in list(registry.within(path)):
             close_slot(slot, reason, exit)
             self._common.forget(slot.path)
