@@ -88,7 +88,7 @@ class Portal:
         self._wait(self.stop_soon(reason))
 
     def _wait(self, future: Future[R]) -> R:
-        if threading.get_ident() == self._thread:
+        if threading.get_ident() == self._thread and not future.done():  # while its loop runs
             future.cancel()
             raise RuntimeError("the tree's own thread cannot wait for a portal: use the ref, or the form with _soon")
         return future.result()

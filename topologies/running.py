@@ -13,7 +13,7 @@ from treewarden.agents.core.ended import Ended
 from treewarden.agents.core.label import Label
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.agents.errors import ConfigurationError, NoSuchSlot
+from treewarden.agents.errors import AgentStopped, ConfigurationError, NoSuchSlot
 from treewarden.agents.ref import Ref
 from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.checkpoint import Checkpoint, Search
@@ -79,7 +79,8 @@ class Tree:
 
         `facts` holds `kind` and `severity` (0 to 1), perhaps `text`, and any numbers and short texts besides; `cpu` and
         `memory` are percent, `error_rate` is a share and `latency_ms` milliseconds. Raises `ConfigurationError` naming
-        the field that is missing, of another type or out of range, and `NoSuchSlot`; then nothing was said.
+        the field that is missing, of another type or out of range, `NoSuchSlot`, and when the tree has ended
+        `AgentStopped`; then nothing was said.
         """
         subject = _path(path)
         supervisor = self._supervisor_of(subject)
@@ -374,6 +375,8 @@ class Tree:
     def _supervisor_of(self, path: Path) -> Supervisor:
         supervisor = self._common.supervisors.get(path.parent)
         if supervisor is None or supervisor.children.get(path.name) is None:
+            if self._root.ended.is_set() and self._common.registry.has(path):
+                raise AgentStopped(f"{path}: the tree has ended", path=path, retry_safe=True)
             raise NoSuchSlot(f"{path}: the tree has no such slot", path=path)
         return supervisor
 

@@ -132,6 +132,26 @@ async def test_nobody_waits_for_a_tree_that_has_gone() -> None:
         await in_thread(lambda: portals[0].tell("sum", Add(1)))
 
 
+def test_whose_loop_has_ended_is_told_so_in_the_same_thread() -> None:
+    portals: list[Portal] = []
+
+    async def main() -> None:
+        async with open_tree(tree(Sum)) as running, open_portal(running) as portal:
+            portals.append(portal)
+
+    trio.run(main)
+    with pytest.raises(AgentStopped, match="the portal is closed"):
+        portals[0].tell("sum", Add(1))
+
+
+async def test_a_tree_that_has_ended_is_signalled_nothing() -> None:
+    async with open_tree(tree(Sum)) as running, open_portal(running) as portal:
+        await in_thread(portal.stop)
+        for path, error in (("sum", AgentStopped), ("nobody", NoSuchSlot)):
+            with pytest.raises(error):
+                await in_thread(lambda path=path: portal.signal(path, {"kind": "slow", "severity": 0.5}))
+
+
 async def test_the_loop_cannot_wait_for_itself() -> None:
     async with open_tree(tree(Sum)) as running, open_portal(running) as portal:
         with pytest.raises(RuntimeError, match="own thread"):
