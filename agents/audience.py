@@ -21,7 +21,7 @@ class Receivers(Protocol):
         ...
 
     def choose(self, message: object) -> Sequence[Slot]:
-        """Who gets `message`; at least one. Raises `MailboxFull` if none can take it."""
+        """Who gets `message`; at least one. Raises `MailboxFull` if none can take it, `AgentStopped` if all ended."""
         ...
 
 

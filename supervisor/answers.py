@@ -93,7 +93,7 @@ def _added(supervisor: Supervisor, argument: tuple[dict[str, Any], str | None]) 
     args, id = argument
     limit, children = supervisor.spec.max_children, supervisor.children
     if limit is not None and len(children) >= limit:
-        raise ConfigurationError(f"{supervisor.path}: it has {limit} children already (max_children)")
+        raise ConfigurationError(f"{supervisor.path}: it has {len(children)} children, and max_children is {limit}")
     template = supervisor.spec.children[0]
     name = id if id is not None else children.free_id(template.id)
     present = children.get(name)

@@ -134,9 +134,16 @@ class SupervisorRef:
 
         Without an `id` it is named after the template, with a number. A child that is down for good is forgotten, and
         so is its id.
-        Raises `AlreadyStarted`, `StartFailed`, and `ConfigurationError` at the supervisor's `max_children`.
+        Raises `AlreadyStarted`, `StartFailed`, and `ConfigurationError` at the supervisor's `max_children`, and for
+        arguments that are no mapping.
         """
-        return await self._call("start_dynamic", (dict(args or {}), id))
+        try:
+            given = dict(args or {})
+        except (TypeError, ValueError):
+            raise ConfigurationError(
+                f"{self.path}: args are {args!r}; give a mapping, by the names of the arguments"
+            ) from None
+        return await self._call("start_dynamic", (given, id))
 
     async def terminate_dynamic(self, id: str, *, life: int | None = None) -> None:
         """Stop a child of a dynamic supervisor, and forget it.

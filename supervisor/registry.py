@@ -38,15 +38,24 @@ class Pool:
         return self._workers()
 
     def choose(self, message: object) -> list[Slot]:
-        """The slots that get `message`. Raises `MailboxFull` when no worker can take one."""
+        """The slots that get `message`. Raises `MailboxFull` when no worker can take one, `AgentStopped` when each has
+        ended for good."""
         workers = self._workers()
         # Those that are being drained are passed over; if all are, each says so itself to whom it concerns.
         some_open = any(slot.closed is None for slot in workers)
         depths = [None if slot.closed is not None and (some_open or slot.ended) else len(slot) for slot in workers]
         places, self.router = _chosen(self.path, self.router, depths, message)
         if not places:
-            raise MailboxFull(f"{self.path}: no worker of the pool can take a message", path=self.path, retry_safe=True)
+            raise self._refusal(workers)
         return [workers[place] for place in places]
+
+    def _refusal(self, workers: Sequence[Slot]) -> MailboxFull | AgentStopped:
+        ends = [slot.closed for slot in workers if isinstance(slot.closed, AgentStopped)]
+        if not ends or len(ends) < len(workers):
+            text = f"{self.path}: no worker of the pool can take a message"
+            return MailboxFull(text, path=self.path, retry_safe=True)
+        text = f"{self.path}: each worker of the pool has ended, the last one so: {ends[-1]}"
+        return AgentStopped(text, path=self.path, exit=ends[-1].exit, retry_safe=True)
 
 
 class Partitions:

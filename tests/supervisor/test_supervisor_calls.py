@@ -161,8 +161,11 @@ async def test_the_life_of_dynamic_children(autojump_clock: trio.testing.MockClo
         two = await ref.start_dynamic({"log": log})
         named = await ref.start_dynamic({"log": log}, id="mine")
         assert [one.path, two.path, named.path] == ["job-1", "job-2", "mine"]
-        with pytest.raises(ConfigurationError, match="max_children"):
+        with pytest.raises(ConfigurationError, match="it has 3 children, and max_children is 3"):
             await ref.start_dynamic()
+        for wrong in (5, "log", [1]):
+            with pytest.raises(ConfigurationError, match="give a mapping, by the names of the arguments"):
+                await ref.start_dynamic(wrong)  # type: ignore[arg-type]
         await ref.terminate_dynamic("job-2")
         with pytest.raises(AlreadyStarted):
             await ref.start_dynamic(id="mine")

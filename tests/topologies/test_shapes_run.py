@@ -10,7 +10,7 @@ from attrs import frozen
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.agents.core.message import Request
-from treewarden.agents.errors import MailboxFull
+from treewarden.agents.errors import AgentStopped, MailboxFull
 from treewarden.supervisor.core.spec import Intensity
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
@@ -140,3 +140,17 @@ async def test_a_slow_stage_holds_up_the_source(autojump_clock: trio.testing.Moc
         Slow.gate.set()
         await trio.sleep(1)
         assert running.ref("line/first").statistics().depth == 0
+
+
+async def test_a_pool_whose_workers_have_all_ended_says_so(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_tree(tree(pool(Keeper, size=2, id="pool"))) as running:
+        await running.supervisor("pool").terminate_child("0")
+        await running.ref("pool").tell(Item(1))
+        await running.supervisor("pool").terminate_child("1")
+        with pytest.raises(
+            AgentStopped, match="pool: each worker of the pool has ended, the last one so: pool/1: it was"
+        ):
+            await running.ref("pool").tell(Item(2))
+        await running.supervisor("pool").restart_child("0")
+        await running.ref("pool").tell(Item(3))
+        assert await running.ref("pool").ask(Got()) == (3,)
