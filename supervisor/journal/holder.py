@@ -10,11 +10,14 @@ import os
 import pathlib
 from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import Protocol
+from typing import Final, Protocol
 
 from treewarden.agents.core.values import frozen
 
 __all__ = ["Fate", "Holder", "Process", "ProcessTable", "ProcfsTable", "refusal"]
+
+_FIRST_TIMES: Final = "time:[4026531834]"
+"""The time namespace in which Linux starts has this number on every machine."""
 
 
 @frozen
@@ -26,7 +29,7 @@ class Process:
     boot: str = ""
     """The id of this boot of the machine."""
     namespace: str = ""
-    """The pid namespace in which `pid` counts."""
+    """In which `pid` counts: the pid namespace, and the time namespace unless it is the first."""
     started: str = ""
     """Clock ticks from boot to its start: with `pid`, unique within one boot."""
 
@@ -95,7 +98,7 @@ class ProcfsTable:
             host=self._host,
             pid=self._pid,
             boot=self._text("sys/kernel/random/boot_id").strip(),
-            namespace=self._link("self/ns/pid"),
+            namespace=self._namespace(),
             started=self._stat(self._pid)[1],
         )
 
@@ -130,6 +133,12 @@ class ProcfsTable:
                 return False
             mine -= (found.st_dev, found.st_ino) == (about.st_dev, about.st_ino)
         return mine >= 0
+
+    def _namespace(self) -> str:
+        """Where pids and the times at which processes started can be compared: seen through another time namespace the
+        same process started at another time, as if its number were used again."""
+        pids, times = self._link("self/ns/pid"), self._link("self/ns/time")
+        return f"{pids} {times}" if pids and times not in ("", _FIRST_TIMES) else pids
 
     def _stat(self, pid: int) -> tuple[str, str]:
         """State letter and start time of `pid`; empty if it is not there."""

@@ -85,6 +85,18 @@ def test_a_process_of_another_boot_or_container_cannot_be_judged(proc: pathlib.P
     assert table(proc).fate(elsewhere) is Fate.UNKNOWN
 
 
+def test_a_process_of_another_time_namespace_cannot_be_judged(proc: pathlib.Path) -> None:
+    """It started at another time than it says, as if its number were used again."""
+    (proc / "self/ns/time").symlink_to("time:[4026531834]")
+    add(proc, OTHER)
+    assert table(proc).me() == ME
+    assert table(proc).fate(OTHER) is Fate.ALIVE
+    (proc / "self/ns/time").unlink()
+    (proc / "self/ns/time").symlink_to("time:[4026532177]")
+    assert table(proc).fate(evolve(OTHER, started="10000777")) is Fate.UNKNOWN
+    assert table(proc).fate(evolve(OTHER, namespace=table(proc).me().namespace)) is Fate.ALIVE
+
+
 def test_without_proc_nobody_is_gone(tmp_path: pathlib.Path) -> None:
     assert table(tmp_path / "nothing").fate(OTHER) is Fate.UNKNOWN
     assert table(tmp_path / "nothing").me() == Process("here", 100)
