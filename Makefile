@@ -69,7 +69,7 @@ crash: env ## cut the power at every moment of small workloads; STATES=1000000, 
 	@$(BIN)/python -m tests.crash.explorer.run --states $(or $(STATES),20000) --seed $(or $(SEED),0)
 
 .PHONY: soak
-soak: env ## fill up a real disk (as root), and kill processes for a long time; KILLS=1000 of each kind, 300 otherwise
+soak: env ## fill up a real disk (as root), refuse every call to a disk, and kill processes for a long time; KILLS=1000 of each kind, 300 otherwise
 	@$(BIN)/pytest tests/soak $(ARGS)
 	@KILLS=$(or $(KILLS),300) TREEWARDEN_KILLS=$(or $(KILLS),300) $(BIN)/pytest tests/crash -k kill $(ARGS)
 

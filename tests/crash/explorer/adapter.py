@@ -23,9 +23,10 @@ _INTEGRITY: Final = frozenset({apsw.SQLITE_CONSTRAINT, apsw.SQLITE_MISMATCH})
 class Rows:
     """What a statement has returned. It is read at once, so no statement stays open."""
 
-    def __init__(self, rows: list[tuple[Any, ...]], changed: int) -> None:
+    def __init__(self, rows: list[tuple[Any, ...]], changed: int, last: int = 0) -> None:
         self._rows = iter(rows)
         self.rowcount = changed
+        self.lastrowid = last
 
     def fetchone(self) -> tuple[Any, ...] | None:
         return next(self._rows, None)
@@ -98,7 +99,7 @@ class Connection:
         try:
             before = self._inner.total_changes()
             rows = self._inner.execute(sql, parameters).fetchall()
-            return Rows(rows, self._inner.total_changes() - before)
+            return Rows(rows, self._inner.total_changes() - before, self._inner.last_insert_rowid())
         except apsw.Error as error:
             raise translated(error) from error
 

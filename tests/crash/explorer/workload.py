@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import trio
@@ -63,6 +64,8 @@ class Recording:
     """Times that commits were said not to be kept although they could have been."""
     given_up: int = 0
     """Journals that ended because nobody could say whether a commit was kept."""
+    refused: int = 0
+    """Calls that the disk has refused."""
 
 
 class _Trouble:
@@ -71,12 +74,16 @@ class _Trouble:
     def __init__(self, fault: Fault) -> None:
         self._fault = fault
         self._calls = 0
+        self.refused = 0
 
     def __call__(self, call: str) -> int:
         if call not in self._fault.errors:
             return 0
         self._calls += 1
-        return self._fault.errors[call] if self._fault.hits(self._calls - 1) else 0
+        if not self._fault.hits(self._calls - 1):
+            return 0
+        self.refused += 1
+        return self._fault.errors[call]
 
 
 class _Recorder:
@@ -92,6 +99,7 @@ class _Recorder:
         self.owners = 0
         self.failed = 0
         self.given_up = 0
+        self.refused = 0
 
     async def run(self) -> None:
         self.disk.note(self.expected)
@@ -113,7 +121,7 @@ class _Recorder:
 
     async def _session(self, session: Session) -> None:
         fault = self.workload.fault
-        self.disk.fault = None if fault is None else _Trouble(fault)
+        trouble = self.disk.fault = None if fault is None else _Trouble(fault)
         for attempt in range(_ATTEMPTS):
             opened = False
             try:
@@ -136,6 +144,7 @@ class _Recorder:
         if not session.killed and self.disk.fault is None:
             self._expect(closed=True)
         self.disk.fault = None
+        self.refused += 0 if trouble is None else trouble.refused
 
     def _mend(self, attempt: int) -> None:
         """Space has returned, and the disk works again: the second time that something is tried in vain."""
@@ -217,6 +226,8 @@ class _Recorder:
     async def _attempt(self, journal: SqliteJournal, commits: Sequence[Commit]) -> Sequence[Commit]:
         """Submit `commits` together. Returns those that have to be tried again."""
         fits = self._foresee(commits, journal.opened.epoch)
+        if self.disk.fault is not None and not all(fits):
+            return await self._piecemeal(journal, commits, fits)
         coming = iter(self.expected.worlds[1:])
         answers: list[bool] = []
         done = trio.Event()
@@ -241,6 +252,43 @@ class _Recorder:
             return ()
         return [commit for commit, fit in zip(commits, fits, strict=True) if fit]
 
+    async def _piecemeal(self, journal: SqliteJournal, commits: Sequence[Commit], fits: Sequence[bool]) -> list[Commit]:
+        """As `_attempt`, where the journal looks for those that cannot be kept, and the disk refuses it some of the
+        others meanwhile: any of them may stand then, but for those that rest on one that does not."""
+        worlds: dict[frozenset[int], int] = {frozenset(): self.now}
+        for number, (commit, fit) in enumerate(zip(commits, fits, strict=True)):
+            for before, at in [*worlds.items()] if fit else ():
+                after = self.worlds[at].after(commit, journal.opened.epoch)
+                if after is not None:
+                    worlds[before | {number}] = len(self.worlds)
+                    self.worlds.append(after)
+        self._expect(worlds=tuple(worlds.values()))
+        kept: set[int] = set()
+        answered = 0
+        done = trio.Event()
+
+        def told(number: int, error: BaseException | None) -> None:
+            nonlocal answered
+            answered += 1
+            if error is None:
+                kept.add(number)
+                self._expect(worlds=tuple(world for those, world in worlds.items() if kept <= those))
+            if answered == len(commits):
+                done.set()
+
+        for number, commit in enumerate(commits):
+            journal.submit(commit, partial(told, number))
+        await done.wait()
+        lost = [number for number, fit in enumerate(fits) if fit and number not in kept]
+        rests = [number for number in kept for before in lost if before < number and _rests(commits, number, before)]
+        if frozenset(kept) not in worlds or rests:
+            self.problems.append(f"of commits of which these could be kept: {fits}, the journal kept {sorted(kept)}")
+            return []
+        self.now = worlds[frozenset(kept)]
+        self._expect(worlds=(self.now,))
+        self.failed += bool(lost)
+        return [commits[number] for number in lost]
+
     def _foresee(self, commits: Sequence[Commit], epoch: int) -> list[bool]:
         """Which of `commits` are to be kept; what the tables may hold meanwhile is expected from here on."""
         fits: list[bool] = []
@@ -261,6 +309,11 @@ class _Recorder:
     def _expect(self, **changes: Any) -> None:
         self.expected = evolve(self.expected, **changes)
         self.disk.note(self.expected)
+
+
+def _rests(commits: Sequence[Commit], number: int, before: int) -> bool:
+    by = commits[number].by
+    return by is not None and by == commits[before].by
 
 
 def journal_on(database: Database, processes: Processes) -> SqliteJournal:
@@ -304,4 +357,5 @@ def record(
         tuple(recorder.problems),
         failed=recorder.failed,
         given_up=recorder.given_up,
+        refused=recorder.refused,
     )
