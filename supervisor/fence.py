@@ -247,6 +247,8 @@ class AgentLife(AgentWarden):
             self._fence(error)
         finally:
             self.gone = self._running
+            if self._waiter is not None and self.exit is not None:
+                self._waiter.set()
         if self._running:
             self._finish(self._cut_short, tell=self._begun is None)
             self._begin(self._failure or NOT_STARTED)
@@ -279,6 +281,8 @@ class AgentLife(AgentWarden):
             self._fence(error)
         finally:
             self.gone = self._running
+            if self._waiter is not None and self.exit is not None:
+                self._waiter.set()
         if self.exit is None and self._running:
             self._finish(self._cut_short)
         return heir
@@ -365,6 +369,12 @@ class AgentLife(AgentWarden):
             envelope.reply(None, AgentFailed(self.slot.path, failure_of(exit)))
 
     # -- ending
+
+    async def wait_gone(self) -> None:
+        """Wait until the task of a zombie has ended, too."""
+        if not self.gone:
+            self._waiter = trio.Event()  # nobody needs the one that has told its end
+            await self._waiter.wait()
 
     def order_stop(self, reason: str, *, drain: bool = False) -> None:
         if not self.stop_asleep(reason, drain=drain):

@@ -137,6 +137,10 @@ async def open_tree(
                     finally:
                         await _stop(root)
                         nursery.cancel_scope.cancel()
+                        if common.zombies:
+                            from .lingering import outlast  # with the first that does not end
+
+                            await outlast(common)
         finally:
             cancelled = trio.current_effective_deadline() == -math.inf
             failed = root.failure() if root is not None and not cancelled else None

@@ -1,0 +1,62 @@
+"""The end of a tree with an incarnation that does not end: the block waits for it, and says so."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+import trio
+import trio.testing
+
+from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.durability import VOLATILE, MailboxSpec
+from treewarden.supervisor.core.spec import Grace
+from treewarden.topologies.child import child
+from treewarden.topologies.core.blueprint import Blueprint
+from treewarden.topologies.open import open_tree
+from treewarden.topologies.tree import tree
+
+
+class Stubborn(Agent[None]):
+    state = None
+
+    @handles
+    async def hold(self, seconds: float) -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(seconds)
+
+    @handles
+    async def interrupt(self, times: int) -> None:
+        """Stand for somebody at the keyboard, who does not interrupt this very task."""
+        with trio.CancelScope(shield=True):
+            await trio.sleep(3)
+            for _ in range(times):
+                trio.lowlevel.current_trio_token().run_sync_soon(signal.raise_signal, signal.SIGINT)
+                await trio.sleep(1)
+
+
+def stubborn() -> Blueprint:
+    return tree(child(Stubborn, id="a", mailbox=MailboxSpec(durability=VOLATILE), shutdown=Grace(1)))
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(11.0, 0), (310.0, 1), (320.0, 2)])
+async def test_it_says_for_whom_it_waits(
+    seconds: float, told: int, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_tree(stubborn()) as running:
+        await running.ref("a").tell(seconds)
+    assert trio.current_time() == seconds
+    said = [each.getMessage() for each in caplog.records if each.name == "treewarden"]
+    assert len(said) == told
+    assert all(each.startswith("a did not end although cancelled: for ") for each in said)
+    assert all("`kill -9 " in each for each in said)
+
+
+def test_ctrl_c_has_it_said_again_and_comes_when_all_have_ended(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with open_tree(stubborn()) as running:
+            await running.ref("a").tell(2)
+
+    with pytest.raises(KeyboardInterrupt):
+        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert len([each for each in caplog.records if each.name == "treewarden"]) == 2
