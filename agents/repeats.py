@@ -16,11 +16,18 @@ class _Timer:
     """One `@every` method."""
 
     period: float
-    due: float
-    """On its grid, in the clock of the loop."""
+    first: float
+    """When this life's first tick is due, in the clock of the loop."""
+    rounds: int = 0
+    """Periods from the first tick to the one that is due next."""
     alarm: Alarm | None = None
     waits: bool = False
     """Its tick has not been taken yet: what comes due meanwhile becomes one with it."""
+
+    @property
+    def due(self) -> float:
+        """Counted from the first one: a sum of periods would add up what each addition rounds off."""
+        return self.first + self.rounds * self.period
 
 
 class Repeats:
@@ -63,7 +70,7 @@ class Repeats:
 
     def _fire(self, name: str, timer: _Timer) -> None:
         now = self._clock.now()
-        timer.due += timer.period * max(1, int((now - timer.due) / timer.period) + 1)
+        timer.rounds += max(1, int((now - timer.due) / timer.period) + 1)
         self._slot.due[name] = self._clock.wall() + (timer.due - now)
         self._arm(name, timer)
         if not timer.waits:

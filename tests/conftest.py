@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +23,12 @@ settings.register_profile("steady", settings.get_profile("search"), derandomize=
 settings.load_profile("steady")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--hypothesis-profile") in (None, "steady"):
+        # Numbers and texts of the modules that this process happens to have imported are tried as values as well; so
+        # what is tried would depend on which tests came before, and on the number of processes that share them.
+        none = Constants()
+        providers._get_local_constants = lambda: none  # pyright: ignore[reportPrivateUsage]
     # A shell that starts something in the background has it ignore Ctrl-C, and so would all that is started here.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
