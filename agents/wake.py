@@ -1,12 +1,14 @@
-"""What a parked task is woken with."""
+"""What a parked task is woken with, and how another thread wakes a loop."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import outcome
+import trio
 
-__all__ = ["SLEEP", "WAKE"]
+__all__ = ["SLEEP", "WAKE", "call_in_loop"]
 
 
 class _Wake(outcome.Outcome[Any]):
@@ -34,3 +36,18 @@ class _Sleep(_Wake):
 WAKE: Final = _Wake()
 SLEEP: Final = _Sleep()
 """True instead of None: give the task back, if nothing needs it."""
+
+
+def call_in_loop(
+    token: trio.lowlevel.TrioToken, call: Callable[..., object], *args: object, idempotent: bool = False
+) -> bool:
+    """Have `call` run in the loop of `token`, soon, from any thread. False: that loop has ended, and nobody calls it.
+
+    One that has ended by an error of its own (`TrioInternalError`) does not know that: there is no socket any more by
+    which it could be woken.
+    """
+    try:
+        token.run_sync_soon(call, *args, idempotent=idempotent)
+    except (trio.RunFinishedError, OSError):
+        return False
+    return True

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Self, TypeVar
 
 import trio
@@ -17,6 +17,7 @@ from treewarden.agents.core.exit import describe
 from treewarden.agents.core.path import Path, check_id
 from treewarden.agents.core.said import shown
 from treewarden.agents.errors import ConfigurationError
+from treewarden.agents.wake import call_in_loop
 
 from .advising import Advice, Mind
 from .advisor_thread import AdvisorThread, answer
@@ -226,8 +227,7 @@ async def _arrived(future: Future[R], within: float) -> R:
     token, done = trio.lowlevel.current_trio_token(), trio.Event()
 
     def tell(_: object) -> None:
-        with suppress(trio.RunFinishedError):
-            token.run_sync_soon(done.set)
+        call_in_loop(token, done.set)
 
     future.add_done_callback(tell)
     with trio.move_on_after(within) as limit:

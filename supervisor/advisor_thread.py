@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import trio
 
 from treewarden.agents.errors import ConfigurationError
+from treewarden.agents.wake import call_in_loop
 
 from .advising import Mind
 from .journal.port import Journal
@@ -119,8 +120,7 @@ class AdvisorThread:
             work.set()
 
         def wake() -> None:
-            with suppress(trio.RunFinishedError):
-                token.run_sync_soon(lambda: rouse())
+            call_in_loop(token, lambda: rouse())
 
         with self._lock:
             self._wake = wake

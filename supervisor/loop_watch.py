@@ -18,6 +18,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 from treewarden.agents.life import Life
 from treewarden.agents.stopwatch import is_mocked
+from treewarden.agents.wake import call_in_loop
 
 from .child import Child, Incarnation
 from .journal.give_way import GiveWay
@@ -89,9 +90,7 @@ class LoopWatch:
         pause = self._limit / 2
         while True:
             beat, asked = self._beat, time.monotonic()
-            try:
-                self._token.run_sync_soon(self._turned, idempotent=True)
-            except trio.RunFinishedError:
+            if not call_in_loop(self._token, self._turned, idempotent=True):
                 return
             reported, wait = False, pause
             woke, queued = asked, queued_for_cpu()
@@ -118,13 +117,9 @@ class LoopWatch:
         if frame is None:
             return
         blocked = where(frame, seconds)
-        if blocked is None:
-            return
-        _LOG.warning("%s", blocked)
-        try:
-            self._token.run_sync_soon(self._found, blocked)
-        except trio.RunFinishedError:
-            return
+        if blocked is not None:
+            _LOG.warning("%s", blocked)
+            call_in_loop(self._token, self._found, blocked)
 
 
 def where(frame: FrameType, seconds: float) -> Blocked | None:

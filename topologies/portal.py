@@ -13,6 +13,7 @@ import trio
 from treewarden.agents.core.message import Request
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import AgentStopped
+from treewarden.agents.wake import call_in_loop
 
 from .running import Tree
 
@@ -95,9 +96,7 @@ class Portal:
 
     def _submit(self, path: str, call: Callable[[], Awaitable[R]]) -> Future[R]:
         future: Future[R] = Future()
-        try:
-            self._token.run_sync_soon(self._begin, path, call, future)
-        except trio.RunFinishedError:
+        if not call_in_loop(self._token, self._begin, path, call, future):
             future.set_exception(_gone(path))
         return future
 

@@ -10,6 +10,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import trio
 from outcome import Outcome
 
+from treewarden.agents.wake import call_in_loop
+
 __all__ = ["Connect", "RunSync", "begin_in_thread", "in_thread"]
 
 T = TypeVar("T")
@@ -47,4 +49,4 @@ def begin_in_thread(call: Callable[[], T], then: Callable[[Outcome[T]], object])
     The thread keeps the name that it has: to give it one for each call would cost two calls of the system.
     """
     token = trio.lowlevel.current_trio_token()
-    trio.lowlevel.start_thread_soon(call, lambda result: token.run_sync_soon(then, result))
+    trio.lowlevel.start_thread_soon(call, lambda result: call_in_loop(token, then, result))

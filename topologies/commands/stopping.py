@@ -13,6 +13,8 @@ from typing import Final, NoReturn
 
 import trio
 
+from treewarden.agents.wake import call_in_loop
+
 from .exits import ExitCode
 
 __all__ = ["STOPS", "ExitNow", "LoopWatch", "say_and_exit", "signals"]
@@ -99,9 +101,7 @@ class LoopWatch:
         armed = os.read(self._wakes, 1)
         while armed and not self._closed.is_set():
             alive = threading.Event()
-            try:
-                self._token.run_sync_soon(alive.set)
-            except trio.RunFinishedError:
+            if not call_in_loop(self._token, alive.set):
                 break
             if not self._lives(alive):
                 self._exit_now(
