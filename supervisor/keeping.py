@@ -59,11 +59,11 @@ async def keep(common: Common, path: Path, label: Label) -> Checkpoint:
             text = f"{path}: nothing of it has settled yet: its state is the one that its class declares"
             raise CheckpointRefused(text, path=path) from None
         raise
-    found = await common.journal.checkpoint(number)
-    if found is None:
+    found = await common.journal.checkpoints(path, 1, Search(number=number))  # without its state, which may be long
+    if not found:
         text = f"{path}: by its retention this checkpoint goes at once; give it a name or a tag that stays"
         raise CheckpointRefused(text, path=path)
-    return found.about
+    return found[0]
 
 
 async def difference(common: Common, before: int, after: int | None) -> tuple[Change, ...]:

@@ -95,6 +95,8 @@ class Search:
     """Kept at this time (wall seconds) or later."""
     until: float | None = None
     """Kept before this time."""
+    number: int | None = None
+    """This one, if it is there."""
 
     def finds(self, checkpoint: Checkpoint) -> bool:
         label, wanted = checkpoint.label, self.text.casefold()
@@ -104,6 +106,7 @@ class Search:
             and set(self.tags) <= set(label.tags)
             and (self.since is None or checkpoint.at >= self.since)
             and (self.until is None or checkpoint.at < self.until)
+            and self.number in (None, checkpoint.number)
         )
 
 

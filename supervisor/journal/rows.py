@@ -249,7 +249,13 @@ def _found_by(connection: sqlite3.Connection, path: Path, search: Search) -> tup
     if path != ROOT:
         where.append("(path = ? OR (path > ? AND path < ?))")
         values += slot, f"{slot}/", f"{slot}0"
-    for wanted, given in (("name = ?", search.name), ("at >= ?", search.since), ("at < ?", search.until)):
+    asked = (
+        ("number = ?", search.number),
+        ("name = ?", search.name),
+        ("at >= ?", search.since),
+        ("at < ?", search.until),
+    )
+    for wanted, given in asked:
         if given is not None:
             where.append(wanted)
             values.append(given)

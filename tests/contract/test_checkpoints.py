@@ -78,6 +78,10 @@ async def test_a_search_finds_what_fits_everything_that_it_says(owner: Owner) ->
         assert await found(Search(tags=("goo",))) == []
         assert await found(Search(since=WALL + 2, until=WALL + 4)) == [3, 2]
         assert await found(Search(text="night", tags=("night",), until=WALL + 2)) == [1]
+        numbers = [each.number for each in await journal.checkpoints(DESK)]
+        assert await found(Search(number=numbers[1])) == [3]
+        assert await found(Search(number=numbers[1], name="nightly")) == []
+        assert await found(Search(number=max(numbers) + 1)) == []
         limited = await journal.checkpoints(DESK, 1, Search(tags=("night",)))
         assert [each.settled for each in limited] == [2]
 

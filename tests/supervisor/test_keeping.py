@@ -65,6 +65,20 @@ async def test_the_next_process_goes_on_from_there(autojump_clock: MockClock, tm
         assert await running.ref("counter").ask(Total()) == 0
 
 
+async def test_what_is_kept_is_not_read_again(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be ten megabytes, and who keeps it is told about it only."""
+
+    async def refuse(number: int) -> None:
+        raise AssertionError(f"the state of checkpoint {number} was read")
+
+    journal = MemoryJournal()
+    async with opened(kept(Counter, MESSAGE, id="counter"), journal=journal) as running:
+        await add(running, 1, 2)
+        monkeypatch.setattr(journal, "checkpoint", refuse)
+        good = await running.checkpoint("counter", name="good")
+        assert (good.label.name, good.settled) == ("good", 2)
+
+
 async def test_what_waits_is_handled_afterwards(autojump_clock: MockClock) -> None:
     gate = Gate(shut=True)
     async with opened(child(Counter, args={"gate": gate})) as running:
