@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache, cached_property
+from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from treewarden.agents.core.path import ROOT
@@ -39,6 +39,9 @@ class AtNeed(Incarnation):
         self.actions: Mapping[str, NamedAction] = {**parent.actions, **self.spec.actions}
         self._judge: Judge | None = None
         self._performing: Performing | None = None
+        self._acting: Acting | None = None
+        self._remedies: Remedies | None = None
+        self._restarts: Restarts | None = None
 
     @property
     def judge(self) -> Judge:
@@ -56,29 +59,29 @@ class AtNeed(Incarnation):
             self._performing = Performing(cast("Supervisor", self))
         return self._performing
 
-    @cached_property
+    @property
     def acting(self) -> Acting:
         """As `judge`, and those below."""
-        from .acting import Acting
+        if self._acting is None:
+            self._acting = _acts()[0](cast("Supervisor", self))
+        return self._acting
 
-        return Acting(cast("Supervisor", self))
-
-    @cached_property
+    @property
     def remedies(self) -> Remedies:
-        from .remedies import Remedies
+        if self._remedies is None:
+            self._remedies = _acts()[1](cast("Supervisor", self))
+        return self._remedies
 
-        return Remedies(cast("Supervisor", self))
-
-    @cached_property
+    @property
     def restarts(self) -> Restarts:
-        from .restarts import Restarts
-
-        return Restarts(cast("Supervisor", self))
+        if self._restarts is None:
+            self._restarts = _acts()[2](cast("Supervisor", self))
+        return self._restarts
 
     def abandon_decision(self) -> None:
         """It was killed: nothing more is decided."""
-        if "acting" in self.__dict__:
-            self.acting.abandon()
+        if self._acting is not None:
+            self._acting.abandon()
 
     def runs_for(self, child: Child) -> bool:
         """Whether an action that may help this child is under way."""
@@ -115,3 +118,12 @@ def _judges() -> type[Judge]:
     from .judge import Judge
 
     return Judge
+
+
+@cache
+def _acts() -> tuple[type[Acting], type[Remedies], type[Restarts]]:
+    from .acting import Acting
+    from .remedies import Remedies
+    from .restarts import Restarts
+
+    return Acting, Remedies, Restarts
