@@ -341,7 +341,9 @@ class Tree:
     async def reload(self, blueprint: Blueprint) -> TreeReloaded:
         """Replace the blueprint of the running tree: new slots start, those no longer listed end, changed ones restart.
 
-        Mailboxes and states of changed slots stay. Raises `BlueprintError`, `ConfigurationError`; then nothing changes.
+        Mailboxes and states of changed slots stay. It waits behind what the root has begun, and for graces and starts.
+        Raises `BlueprintError`, `ConfigurationError`; then nothing changes. Cancelled: the change goes on once it has
+        begun or waits, but `blueprint` stays the old one, and no `TreeReloaded` is journaled.
         """
         checked(blueprint)
         changes = await self.supervisor().reload(blueprint)
