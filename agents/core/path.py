@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
+from string import ascii_letters, digits
 from typing import Final
 
 __all__ = ["ROOT", "Path", "check_id"]
 
-_ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]*")
+_FIRST: Final = frozenset(ascii_letters + digits + "_")
+_REST: Final = _FIRST | frozenset(".:@+-")
 
 
 def check_id(value: str) -> str:
     """Return `value` if it may name a slot, else raise `ValueError` with the remedy."""
-    if not isinstance(value, str) or not _ID.fullmatch(value):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(value, str) or value[:1] not in _FIRST or not _REST.issuperset(value):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError(
             f"{value!r} cannot name a slot: use letters, digits and _ . : @ + -, starting with a letter, digit or _"
         )

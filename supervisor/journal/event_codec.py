@@ -13,12 +13,13 @@ from typing import Any, Final, TypeAlias, cast
 
 import attrs
 
+from treewarden.agents.core.path import Path
 from treewarden.agents.errors import JournalDamaged, UnknownKind
 
 from ..core.event import EVENTS, Event
 from .canonical import dump, dump_sorted, load
 from .declared import Declared, Versions, version_of
-from .scalars import Mismatch, Shape
+from .scalars import SCALARS, Decode, Mismatch, Shape
 
 __all__ = ["decode_event", "encode_event", "is_open_ended"]
 
@@ -26,6 +27,8 @@ Writer: TypeAlias = Callable[[Any], dict[str, Any]]
 
 _AS_THEY_ARE: Final = frozenset({"str", "int", "bool", "Path", "float", "float | None", "int | None", "str | None"})
 """Declared types whose values are JSON data as they are."""
+_SCALARS: Final[dict[str, Decode]] = {kind.__name__: SCALARS[kind].decode for kind in (str, int, bool, float, Path)}
+"""How a field of one of these is read, by what is written in the class."""
 
 
 def encode_event(event: Event) -> tuple[str, int, str]:
@@ -43,11 +46,14 @@ def decode_event(kind: str, version: int, body: str) -> Event:
     event = EVENTS.get(kind)
     if event is None:
         raise UnknownKind(f"this version of treewarden knows no event {kind} (version {version})")
-    shape, versions = _reader(event)
     try:
         data = load(body)
     except ValueError as error:
         raise JournalDamaged(f"the body of an event {kind} is not JSON: {error}") from error
+    found = _read_plainly(event, version, data)
+    if found is not None:
+        return found
+    shape, versions = _reader(event)
     try:
         return shape.decode(versions.bring_up(data, version))
     except Mismatch as error:
@@ -121,6 +127,29 @@ def _writer(event: type[Event]) -> tuple[str, int, Writer]:
         return data
 
     return event.__name__, version_of(event), write
+
+
+def _read_plainly(event: type[Event], version: int, data: Any) -> Event | None:
+    """An event of scalars as it was written today; None for any other, and for one with which something is wrong.
+
+    As a tree opens it reads one kind, for which attrs would make the whole class and the types be worked out.
+    """
+    reads = _plain_reads(event)
+    if reads is None or version != version_of(event) or data.__class__ is not dict or data.keys() != reads.keys():
+        return None
+    try:
+        return event(**{name: read(data[name]) for name, read in reads.items()})
+    except Mismatch:
+        return None
+
+
+@cache
+def _plain_reads(event: type[Event]) -> dict[str, Decode] | None:
+    """How its fields are read; None if one of them is no scalar."""
+    notes = get_annotations(event)
+    if len(event.__mro__) > 2 or not all(note in _SCALARS for note in notes.values()):
+        return None
+    return {name: _SCALARS[note] for name, note in notes.items()}
 
 
 @cache
