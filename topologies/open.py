@@ -250,38 +250,33 @@ def _opened(common: Common, blueprint: Blueprint, *, production: bool) -> None:
 
 async def _lessons(common: Common, blueprint: Blueprint) -> None:
     """Take from the journal what earlier decisions came to lately, all labels, and whether the code was another one."""
-    journal, cursor, digest = common.journal, max(0, common.journal.head - _LESSONS), ""
-    cut = await journal.cut()
-    if cut is not None and isinstance(cut.event, EventsPruned):
+    found, digest = await common.journal.lessons(_LESSONS, _TELLING), ""
+    if found.cut is not None and isinstance(found.cut.event, EventsPruned):
         from treewarden.supervisor.views.pruned import pruned_of
 
-        pruned = pruned_of(cut.event)
+        pruned = pruned_of(found.cut.event)
         common.outcomes, digest = pruned.outcomes, pruned.blueprint
-        cursor = max(cursor, cut.event.through)
-    while records := await journal.read(cursor, kinds=_TELLING):
-        for record in records:
-            match record.event:
-                case OutcomeObserved():
-                    from treewarden.supervisor.core.outcomes import learn
+    for record in found.lately:
+        match record.event:
+            case OutcomeObserved():
+                from treewarden.supervisor.core.outcomes import learn
 
-                    common.outcomes = learn(common.outcomes, record.event, record.at)
-                case TreeOpened(blueprint=blueprint_then):
-                    digest = blueprint_then
-                case RolledBack(path=path, diagnosis=Diagnosis() as diagnosis):
-                    common.diagnoses[path] = diagnosis
-                case IncidentClosed(path=path):
-                    common.diagnoses.pop(path, None)
-                case _:
-                    pass
-        cursor = records[-1].seq
-    for record in await journal.questions():
+                common.outcomes = learn(common.outcomes, record.event, record.at)
+            case TreeOpened(blueprint=blueprint_then):
+                digest = blueprint_then
+            case RolledBack(path=path, diagnosis=Diagnosis() as diagnosis):
+                common.diagnoses[path] = diagnosis
+            case IncidentClosed(path=path):
+                common.diagnoses.pop(path, None)
+            case _:
+                pass
+    for record in found.questions:
         if isinstance(record.event, QuestionAsked):
             common.questions[record.event.slot] = record.event
-    labels = await journal.labels()
-    if labels:
+    if found.labels:
         from treewarden.supervisor.core.challenger import teach_all
 
-        common.challenger = teach_all(common.challenger, [record.event for record in labels])
+        common.challenger = teach_all(common.challenger, [record.event for record in found.labels])
     if digest and digest != code_digest(blueprint):
         common.deployed[ROOT] = common.clock.now()
 

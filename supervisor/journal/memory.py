@@ -29,6 +29,7 @@ from .port import (
     DeadRow,
     KeepRow,
     Kept,
+    Lessons,
     MessageRow,
     Opened,
     PruneRow,
@@ -200,6 +201,12 @@ class MemoryJournal:
     async def cut(self) -> Record | None:
         await trio.lowlevel.checkpoint()
         return self._last_cut()
+
+    async def lessons(self, last: int, kinds: Collection[str]) -> Lessons:
+        cut, after = await self.cut(), max(START, self._head - last)
+        if cut is not None and isinstance(cut.event, EventsPruned):
+            after = max(after, cut.event.through)
+        return Lessons(cut, await self.read(after, last, kinds), await self.labels(), await self.questions())
 
     async def trim(self) -> None:
         await trio.lowlevel.checkpoint()

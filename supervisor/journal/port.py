@@ -28,6 +28,7 @@ __all__ = [
     "Journal",
     "KeepRow",
     "Kept",
+    "Lessons",
     "MessageRow",
     "Opened",
     "PruneRow",
@@ -270,6 +271,20 @@ class Record:
     hash: str = ""
 
 
+@frozen
+class Lessons:
+    """What a tree that opens learns from its journal."""
+
+    cut: Record | None
+    """As `Journal.cut`."""
+    lately: Sequence[Record]
+    """The events that it asked for, oldest first."""
+    labels: Sequence[Record]
+    """As `Journal.labels`."""
+    questions: Sequence[Record]
+    """As `Journal.questions`."""
+
+
 @frozen(kw_only=True)
 class Survey:
     """The large values of a journal that stand by themselves, each once. A journal that keeps them whole has none."""
@@ -383,6 +398,11 @@ class Journal(Protocol):
 
     async def cut(self) -> Record | None:
         """The last `EventsPruned`: events up to the one that it names may be gone."""
+        ...
+
+    async def lessons(self, last: int, kinds: Collection[str]) -> Lessons:
+        """What `cut`, `labels` and `questions` return, and of the `last` events those of some kinds that no cut gave up:
+        as one question, for a tree that opens waits for it."""
         ...
 
     async def trim(self) -> None:

@@ -22,7 +22,7 @@ from .event_codec import decode_event
 from .holder import Holder, Process
 from .integrity import refuse_damaged_checkpoint
 from .keeping import tags_of
-from .port import START, CommandRow, DeadRow, Kept, MessageRow, Record, Recovered, ReplyRow, Seq, StateRow
+from .port import START, CommandRow, DeadRow, Kept, Lessons, MessageRow, Record, Recovered, ReplyRow, Seq, StateRow
 from .schema import NOW
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "held",
     "holder",
     "labels",
+    "lessons",
     "messages",
     "paths",
     "questions",
@@ -391,6 +392,15 @@ def cut(connection: sqlite3.Connection) -> Record | None:
     """The last `EventsPruned`. Raises as `records`."""
     found = connection.execute("SELECT max(seq) FROM events WHERE kind = 'EventsPruned'").fetchone()
     return None if found[0] is None else records(connection, found[0] - 1, 1)[0]
+
+
+def lessons(connection: sqlite3.Connection, after: Seq, limit: int, kinds: Collection[str]) -> Lessons:
+    """See `Journal.lessons`. Raises as `records`."""
+    last = cut(connection)
+    if last is not None and isinstance(last.event, EventsPruned):
+        after = max(after, last.event.through)
+    lately = records(connection, max(START, after), limit, kinds=kinds)
+    return Lessons(last, lately, labels(connection), questions(connection))
 
 
 def first(connection: sqlite3.Connection) -> tuple[Seq, bytes] | None:

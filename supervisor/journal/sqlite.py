@@ -28,7 +28,7 @@ from .blobs import survey
 from .holder import ProcessTable, ProcfsTable
 from .integrity import refuse_damaged, refuse_damaged_checkpoint
 from .owned import OwnedFile
-from .port import START, CommandRow, Commit, DeadRow, Kept, Opened, Record, Recovered, Seq, Survey
+from .port import START, CommandRow, Commit, DeadRow, Kept, Lessons, Opened, Record, Recovered, Seq, Survey
 from .recent import Recent
 from .seams import Connect, RunSync, in_thread
 from .taking import Claim
@@ -225,6 +225,9 @@ class SqliteJournal:
 
     async def questions(self) -> Sequence[Record]:
         return await self._ask(rows.questions)
+
+    async def lessons(self, last: int, kinds: Collection[str]) -> Lessons:
+        return await self._ask(lambda connection: rows.lessons(connection, self.head - last, last, kinds))
 
     async def cut(self) -> Record | None:
         return await self._ask(rows.cut)

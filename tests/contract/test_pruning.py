@@ -17,7 +17,7 @@ from treewarden.supervisor.core.event import (
 )
 from treewarden.supervisor.core.outcomes import Outcomes, learn
 from treewarden.supervisor.core.retention import EventRetention
-from treewarden.supervisor.journal.port import Commit, Journal
+from treewarden.supervisor.journal.port import Commit, Journal, Lessons
 from treewarden.supervisor.pruning import Pruning
 from treewarden.supervisor.views.pruned import pruned_of
 
@@ -169,3 +169,23 @@ def clock_at(wall: float) -> WallClock:
             return wall
 
     return Later()
+
+
+async def test_the_lessons_are_what_the_parts_say_each_by_itself(owner: Owner) -> None:
+    kinds = {"Recorded"}
+    async with owner() as journal:
+        assert await journal.lessons(5, kinds) == Lessons(None, [], [], [])
+        await written(journal, 4)
+        label = IncidentLabelled(path=DESK, incident="1.1", cause="leak", by="ada")
+        await journal.commit(Commit(events=((WALL, label),)))
+        await journal.commit(settle(5, events=[fact(5)]))
+        found = await journal.lessons(4, kinds)
+        assert found == Lessons(None, await journal.read(2, kinds=kinds), await journal.labels(), [])
+        assert [record.seq for record in found.lately] == [3, 4, 6]
+        await Pruning(journal, WallClock()).prune(LAST, "ada")
+        assert [record.seq for record in (await journal.lessons(100, kinds)).lately] == [4, 6]
+    async with owner() as journal:
+        again = await journal.lessons(100, kinds)
+        assert again == Lessons(await journal.cut(), await journal.read(3, kinds=kinds), await journal.labels(), [])
+        assert again.cut is not None
+        assert len(again.labels) == 1

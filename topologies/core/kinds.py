@@ -31,17 +31,20 @@ class _Kind:
     """What a field may hold, and how to say it."""
 
     fits: Callable[[object], bool]
-    fault: str
-    remedy: str
+    fault: str | Callable[[], str]
+    """Put into words when somebody has to hear it."""
+    remedy: str | Callable[[], str]
 
 
 def _instance(*types: type, remedy: str, none: bool = False) -> _Kind:
-    names = either([f"{_article(each.__name__)} {each.__name__}" for each in types] + (["None"] if none else []))
-
     def fits(value: object) -> bool:
         return isinstance(value, types) or (none and value is None)
 
-    return _Kind(fits, f"is not {names}", f"give {remedy}")
+    def fault() -> str:
+        names = [f"{_article(each.__name__)} {each.__name__}" for each in types] + (["None"] if none else [])
+        return f"is not {either(names)}"
+
+    return _Kind(fits, fault, f"give {remedy}")
 
 
 def _loop_limit() -> type:
@@ -66,9 +69,11 @@ def _limit(name: str, kind: Callable[[], type], *, remedy: str) -> _Kind:
 
 
 def _choice(choices: type) -> _Kind:
-    members = cast("Any", choices)
-    name = choices.__name__
-    remedy = f"use {either(f'{name}.{each.name}' for each in members)}"
+    members, name = cast("Any", choices), choices.__name__
+
+    def remedy() -> str:
+        return f"use {either(f'{name}.{each.name}' for each in members)}"
+
     return _Kind(lambda value: isinstance(value, choices), f"is not {_article(name)} {name}", remedy)
 
 
@@ -175,7 +180,11 @@ def _problems(holder: object, fields: _Fields, at: str) -> Iterator[Problem]:
     for name, kind in fields.items():
         value = getattr(holder, name)
         if not kind.fits(value):
-            yield Problem(f"{at}.{name}", _name(value), kind.fault, kind.remedy)
+            yield Problem(f"{at}.{name}", _name(value), _said(kind.fault), _said(kind.remedy))
+
+
+def _said(words: str | Callable[[], str]) -> str:
+    return words if isinstance(words, str) else words()
 
 
 def _name(value: object) -> str:
