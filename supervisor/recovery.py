@@ -12,7 +12,6 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import AgentStopped, ConfigurationError, UnknownKind
 from treewarden.agents.ports import KEEP
-from treewarden.agents.shared import SharedQueue
 from treewarden.agents.slot import Slot
 
 from .common import Common
@@ -24,6 +23,8 @@ from .settling import SlotStore
 from .unhurried import unhurried
 
 if TYPE_CHECKING:
+    from treewarden.agents.shared import SharedQueue
+
     from .child import Incarnation
     from .core.action import Action
     from .journal.codec import Codec
@@ -75,6 +76,8 @@ async def open_queue(path: Path, spec: ChildSpec, common: Common) -> SharedQueue
 
     Raises as `make_slot` and `restore_slot` do.
     """
+    from treewarden.agents.shared import SharedQueue  # with the first pool that shares one
+
     queue = make_slot(path, spec, common, SharedQueue)
     assert isinstance(queue, SharedQueue)
     await restore_slot(queue, common)

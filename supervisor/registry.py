@@ -12,7 +12,6 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.errors import AgentStopped, MailboxFull, NoSuchSlot, NotHandled
 from treewarden.agents.ports import Alarms
 from treewarden.agents.ref import Ref
-from treewarden.agents.shared import SharedQueue
 from treewarden.agents.slot import Slot
 from treewarden.agents.traffic import Traffic
 
@@ -133,7 +132,7 @@ class Registry:
         slot = self._slots.get(path)
         if slot is not None:
             yield slot
-        if slot is None or isinstance(slot, SharedQueue):
+        if slot is None or (type(slot) is not Slot and _is_shared(slot)):
             yield from (below for below in self._slots.values() if below is not slot and below.path.is_within(path))
 
     def get(self, path: Path) -> Slot | None:
@@ -177,7 +176,7 @@ class Registry:
     def remove_pools(self, path: Path) -> None:
         """No pool, partitions or topic is at or below `path` any more."""
         slot = self._slots.get(path)
-        if slot is None or isinstance(slot, SharedQueue):
+        if slot is None or (type(slot) is not Slot and _is_shared(slot)):
             for each in [each for each in self._pools if each.is_within(path)]:
                 del self._pools[each]
 
@@ -221,3 +220,10 @@ class Registry:
     def ref(self, path: Path) -> Ref:
         """A reference to `path`. Whether it exists, and whether it is a pool, is seen when it is used."""
         return Ref(path, self.find, self._traffic)
+
+
+def _is_shared(slot: Slot) -> bool:
+    """Whether workers take from it, who have slots below."""
+    from treewarden.agents.shared import SharedQueue  # as whoever made a slot of another class has
+
+    return isinstance(slot, SharedQueue)

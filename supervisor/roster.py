@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from treewarden.agents.core.exit import Exit
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import Path, check_id
 from treewarden.agents.errors import ConfigurationError
-from treewarden.agents.shared import SharedQueue, SharedWorker
 from treewarden.agents.slot import Slot
 
 from .child import Child, Parent
@@ -21,6 +20,9 @@ from .fence import AgentLife
 from .journal.port import Commit
 from .recovery import close_slot, make_slot
 from .sleeper import NO_ARGS, Sleeper, may_sleep
+
+if TYPE_CHECKING:
+    from treewarden.agents.shared import SharedQueue
 
 __all__ = ["Entry", "Roster"]
 
@@ -52,6 +54,8 @@ class Roster:
 
     def share(self, queue: SharedQueue) -> None:
         """Let those that are added from now on take their messages from `queue`."""
+        from treewarden.agents.shared import SharedWorker  # as whoever made such a queue has
+
         self._make = partial(SharedWorker, queue=queue)
 
     # -- looking
