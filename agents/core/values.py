@@ -101,7 +101,7 @@ def _made(make: Any, hashed: Any, always: dict[str, Any], kind: type | None, opt
         slots = options.get("slots", True)
         if not (_slotted(kind, notes, bases) if slots else _dressed(kind, notes, bases)):
             return make(kind, **options)
-        shared = dict[str, Any]()
+        shared: dict[str, Any] = {}
         if options.get("eq", True):
             shared["__eq__"], shared["__hash__"] = _eq, hashed
         if "__repr__" not in own and options.get("repr", True):

@@ -7,8 +7,9 @@ calls once or twice: to compile what does that takes ten times as long as to do 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from types import FunctionType
+from types import FunctionType, GenericAlias
 from typing import Any, Final
 
 import attrs
@@ -24,6 +25,7 @@ _MISSING: Final = object()
 _SET: Final = object.__setattr__.__get__
 """A slot of a frozen value is written past its own `__setattr__`, as attrs does it."""
 _NOTHING: Final = attrs.NOTHING
+_BUILT_IN: Final = frozenset({deque, dict, frozenset, list, set})
 _FACTORY: Final[type[Any]] = attrs.Factory  # pyright: ignore[reportAssignmentType]  # a class, whatever its stub says
 
 
@@ -45,7 +47,7 @@ class _Named:
 class _Field:
     """One field, as far as `__init__` has to know it."""
 
-    __slots__ = ("argument", "asked", "converter", "default", "factory", "name", "note", "validator")
+    __slots__ = ("argument", "asked", "converter", "default", "factory", "make", "name", "note", "validator")
 
     def __init__(self, name: str, note: Any, default: Any) -> None:
         self.name, self.argument, self.note = name, name.lstrip("_"), note
@@ -57,8 +59,16 @@ class _Field:
                 code = self.converter.__code__
                 self.note = self.converter.__annotations__.get(code.co_varnames[0]) if code.co_argcount else None
         if default.__class__ is _FACTORY:
-            self.factory, default = default, _NOTHING
+            self.factory, self.make = default, _bare(default.factory)
+            default = _NOTHING
         self.default = default
+
+
+def _bare(make: Any) -> Callable[..., Any]:
+    """`list` for `list[int]`, which makes the same: it tries to note on what it has made of what that is a list, which
+    a list has no room for, and that takes five times as long.
+    """
+    return make.__origin__ if make.__class__ is GenericAlias and make.__origin__ in _BUILT_IN else make
 
 
 def init_of(
@@ -71,7 +81,8 @@ def init_of(
     """
     if hasattr(kind, "__attrs_pre_init__"):
         return None
-    found, before = list[_Field](), False
+    found: list[_Field] = []
+    before = False
     for name, note in fields.items():
         default = defaults.get(name, _NOTHING)
         if default.__class__ is FIELD:
@@ -106,7 +117,8 @@ class Init:
 
     def fill(self, instance: Any, given: Sequence[Any], named: Mapping[str, Any]) -> bool:
         """Do what `__init__` does with these arguments; False, and nothing is done, for those that it would refuse."""
-        asked, values, used = self._asked, dict[str, Any](), 0
+        asked, used = self._asked, 0
+        values: dict[str, Any] = {}
         if given and (self._keyword or len(given) > len(asked)):
             return False
         for place, each in enumerate(asked):
@@ -126,11 +138,11 @@ class Init:
             store = _SET(instance)
         else:
             store = instance.__dict__.__setitem__
-        checked = list[_Field]()
+        checked: list[_Field] = []
         for each in self._fields:
             value, factory = values.get(each.name, each.default), each.factory
             if factory is not None and (value is _NOTHING or not each.asked):
-                value = factory.factory(instance) if factory.takes_self else factory.factory()
+                value = each.make(instance) if factory.takes_self else each.make()
             elif value is _NOTHING and each.name not in values:
                 continue
             store(each.name, value if each.converter is None else each.converter(value))
@@ -168,7 +180,7 @@ class Init:
                 namespace[f"__attr_converter_{name}"] = each.converter
                 put = store.replace("{}", f"__attr_converter_{name}({{}})")
             if each.factory is not None:
-                namespace[f"__attr_factory_{name}"] = each.factory.factory
+                namespace[f"__attr_factory_{name}"] = each.make
                 value = f"__attr_factory_{name}({'self' if each.factory.takes_self else ''})"
                 if each.asked:
                     given.append(f"{argument}=NOTHING")

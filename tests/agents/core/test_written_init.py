@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import attrs
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from treewarden.agents.core import values
 
+T = TypeVar("T")
 FIRST = values._FEW  # pyright: ignore[reportPrivateUsage]
 MAKERS = ((values.frozen, attrs.frozen), (values.define, attrs.define))
 
@@ -139,3 +140,23 @@ def test_only_what_counts_is_compared_before_a_class_is_finished() -> None:
     assert Kind(1, seen=2) == Kind(1)
     assert Kind(1, said="a") != Kind(1)
     assert type(Kind.__dict__["__attrs_attrs__"]) is values._Later  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.parametrize("maker", [values.frozen, values.define])
+def test_an_empty_collection_is_made_without_a_word_of_what_it_will_hold(maker: Any) -> None:
+    @maker
+    class Kind:
+        some: list[int] = field(factory=list[int])
+        by_name: dict[str, int] = field(factory=dict[str, int])
+        held: Any = field(factory=Held[int])
+
+    for _ in range(FIRST + 2):
+        made = Kind()
+        assert (made.some, made.by_name) == ([], {})
+        assert made.held.__orig_class__ == Held[int]
+    named = Kind.__init__.__globals__
+    assert (named["__attr_factory_some"], named["__attr_factory_by_name"]) == (list, dict)
+
+
+class Held(Generic[T]):
+    """Remembers of what it is, as a list does not."""
