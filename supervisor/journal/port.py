@@ -401,8 +401,8 @@ class Journal(Protocol):
         ...
 
     async def lessons(self, last: int, kinds: Collection[str]) -> Lessons:
-        """What `cut`, `labels` and `questions` return, and of the `last` events those of some kinds that no cut gave up:
-        as one question, for a tree that opens waits for it."""
+        """What `cut`, `labels` and `questions` return, and of the `last` events those of some kinds that no cut gave
+        up: as one question, for a tree that opens waits for it."""
         ...
 
     async def trim(self) -> None:
