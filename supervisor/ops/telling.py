@@ -89,7 +89,7 @@ def story_lines(
     head = f"{local(story.opened_at)}  {story.path}  incident {story.id}{kind}: "
     lines = [paint(clean(head.rstrip()[:-1]) + ": ", "strong") + paint(end, style)]
     if story.untold:
-        lines.append(f"  ({plural(story.untold, 'earlier line')} of it not shown)")
+        lines.append(f"  ({plural(story.untold, 'earlier line')} of it not shown; --all shows them)")
     before: Decided | None = None
     for line in story.told:
         if isinstance(line, Repeats):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from attrs import evolve, field
@@ -15,7 +15,6 @@ from ..core.event import (
     DeadLettered,
     Decided,
     DependencyChanged,
-    Event,
     FaultInjected,
     IncidentClosed,
     IncidentLabelled,
@@ -30,7 +29,7 @@ from ..core.event import (
 from .committed import Committed
 from .repeats import StoryLine, Told, followed_by
 
-__all__ = ["READS", "RECENT", "Incidents", "Story", "StoryLine", "fold"]
+__all__ = ["LINES", "READS", "RECENT", "Incidents", "Story", "StoryLine", "fold"]
 
 READS: Final = frozenset(
     kind.__name__
@@ -40,7 +39,8 @@ READS: Final = frozenset(
     )
 )  # fmt: skip
 """The events that it is made of."""
-_LINES: Final = 200
+LINES: Final = 200
+"""Events of one incident that are kept unless more are asked for."""
 _ADVISED: Final = "priority"
 """What an advisor says of its decisions, and nobody else."""
 RECENT: Final = 60.0
@@ -57,11 +57,11 @@ class Story:
     text: str = ""
     opened_at: float
     lines: tuple[StoryLine, ...] = ()
-    """Its latest 200 events."""
+    """Its latest events."""
     skipped: int = 0
     """How many there were before those."""
     told: tuple[Told, ...] = ()
-    """The latest 200 lines that it is told in: reports that were let live again and again are one."""
+    """The latest lines that it is told in: reports that were let live again and again are one."""
     untold: int = 0
     """How many there were before those."""
     closed_at: float | None = None
@@ -81,6 +81,8 @@ class Incidents:
     """The latest incidents, at most `keep` of them, in the order in which they began; open ones go last."""
 
     keep: int = 1000
+    lines: int = LINES
+    """How many events of each are kept, the latest ones."""
     stories: Mapping[str, Story] = field(factory=dict[str, Story])
     """By the id of the incident."""
     current: Mapping[Path, str] = field(factory=dict[Path, str])
@@ -96,6 +98,7 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
     """`incidents` with further events. Folding in two parts gives the same as folding at once."""
     stories, current, injected = dict(incidents.stories), dict(incidents.current), dict(incidents.injected)
     forgotten, said = incidents.forgotten, dict(incidents.said)
+    fresh: dict[str, list[StoryLine]] = {}
     for record in records:
         match record.event:
             case TreeOpened() | TreeClosed():
@@ -109,13 +112,14 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
                 story = Story(id=id, path=path, kind=kind, text=text, opened_at=record.at, lines=lines, told=lines)
                 stories[id] = story
                 current[path] = id
+                fresh.pop(id, None)
             case FaultInjected(path=path) as event if path not in current:
                 injected[path] = StoryLine(record.seq, record.at, event)
             case Decided(path=path, incident=id) | OutcomeObserved(path=path, incident=id) if id:
                 if id not in stories:  # an advisor's, or its beginning was not among the events
                     stories[id] = _begun(id, path, record, said.pop(path, None))
                     current[path] = id
-                stories[id] = _with(stories[id], record, record.event)
+                stories[id] = _with(stories[id], record, fresh, incidents.lines)
             case (
                 SignalNoted(path=path)
                 | DeadLettered(path=path)
@@ -127,8 +131,8 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
             ):
                 if isinstance(record.event, SignalNoted):
                     said[path] = StoryLine(record.seq, record.at, record.event)
-                if path in current and not _is_advice(stories[current[path]]):
-                    stories[current[path]] = _with(stories[current[path]], record, record.event)
+                if path in current and not _is_advice(stories[current[path]], fresh):
+                    stories[current[path]] = _with(stories[current[path]], record, fresh, incidents.lines)
             case IncidentClosed(path=path, incident=id, outcome=outcome):
                 if id in stories:
                     stories[id] = evolve(stories[id], closed_at=record.at, outcome=outcome)
@@ -142,7 +146,10 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
             oldest = stories.pop(next((id for id, story in stories.items() if not story.open), next(iter(stories))))
             for path in [path for path, id in current.items() if id == oldest.id]:  # a file may say so of several
                 del current[path]
+            fresh.pop(oldest.id, None)
             forgotten += 1
+    for id, lines in fresh.items():
+        stories[id] = _longer(stories[id], lines, incidents.lines)
     return evolve(incidents, stories=stories, current=current, forgotten=forgotten, injected=injected, said=said)
 
 
@@ -152,21 +159,24 @@ def _begun(id: str, path: Path, record: Committed, said: StoryLine | None) -> St
     return Story(id=id, path=path, kind="", opened_at=record.at, lines=lines, told=lines)
 
 
-def _is_advice(story: Story) -> bool:
+def _is_advice(story: Story, fresh: Mapping[str, Sequence[StoryLine]]) -> bool:
     """Whether it is one of an advisor's, which ends with its outcome and which nothing joins."""
     return not story.kind and any(
-        isinstance(line.event, Decided) and _ADVISED in line.event.details for line in story.lines
+        isinstance(line.event, Decided) and _ADVISED in line.event.details
+        for line in (*story.lines, *fresh.get(story.id, ()))
     )
 
 
-def _with(story: Story, record: Committed, event: Event) -> Story:
-    more, line = len(story.lines) >= _LINES, StoryLine(record.seq, record.at, event)
+def _with(story: Story, record: Committed, fresh: dict[str, list[StoryLine]], most: int) -> Story:
+    """The story with one more event; that waits in `fresh`, so that a long one is not copied for each."""
+    line = StoryLine(record.seq, record.at, record.event)
+    fresh.setdefault(story.id, []).append(line)
     told = followed_by(story.told, line)
-    over = len(told) > _LINES
-    return evolve(
-        story,
-        lines=(*story.lines[more:], line),
-        skipped=story.skipped + more,
-        told=told[over:],
-        untold=story.untold + over,
-    )
+    over = len(told) > most
+    return evolve(story, told=told[over:], untold=story.untold + over)
+
+
+def _longer(story: Story, fresh: Sequence[StoryLine], most: int) -> Story:
+    lines = (*story.lines, *fresh)
+    more = max(0, len(lines) - most)
+    return evolve(story, lines=lines[more:], skipped=story.skipped + more)

@@ -83,3 +83,26 @@ async def test_the_text_counts_what_came_again(long: Path, capsys: pytest.Captur
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "(39 earlier incidents not shown; --last shows more)"
     assert sum(f"{REPEATS - 1} times more" in line for line in lines) == 1
+
+
+@pytest.mark.parametrize(("options", "shown"), [((), 200), (("--lines", "7"), 7), (("--all",), 601)])
+async def test_as_many_events_of_an_incident_are_shown_as_are_asked_for(
+    options: tuple[str, ...], shown: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "long.db"
+    opened = IncidentOpened(path=SLOW, incident="1.1", kind="reported:slow")
+    loud = [SignalNoted(path=SLOW, kind="slow", severity=0.1), SignalNoted(path=SLOW, kind="loud", severity=0.9)]
+    async with on_disk(file) as journal:
+        noted = [opened, *loud * 300, evolve(decided_of(SLOW), incident="1.1")]
+        await journal.commit(Commit(events=tuple((1e9 + n, fact) for n, fact in enumerate(noted))))
+    assert treewarden(["why", str(file), "slow", "--json", *options]) == 0
+    (incident,) = json.loads(capsys.readouterr().out)["incidents"]
+    assert (len(incident["lines"]), incident["skipped"]) == (shown, 601 - shown)
+    assert treewarden(["why", str(file), "slow", *options]) == 0
+    assert ("--all shows them" in capsys.readouterr().out) is (shown < 601)
+
+
+def test_all_of_them_and_so_many_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        treewarden(["why", str(tmp_path / "long.db"), "slow", "--all", "--lines", "7"])
+    assert "not allowed with argument" in capsys.readouterr().err

@@ -105,6 +105,9 @@ def _why(words: Words) -> None:
     word.add_argument("file", metavar="FILE.db")
     word.add_argument("path", metavar="PATH", type=path)
     word.add_argument("--last", type=count, default=10, metavar="N", help="at most N incidents (10)")
+    most = word.add_mutually_exclusive_group()
+    most.add_argument("--lines", type=count, default=200, metavar="N", help="the latest N events of each (200)")
+    most.add_argument("--all", action="store_true", help="all events of each")
     add_json(word)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from collections.abc import Collection, Iterator
 from heapq import merge
@@ -45,7 +46,7 @@ def why(arguments: Namespace) -> int:
     Raises `ConfigurationError` for a path that the journal does not know.
     """
     out = Stdout.here()
-    told = Incidents(keep=max(_KEPT, arguments.last))
+    told = Incidents(keep=max(_KEPT, arguments.last), lines=sys.maxsize if arguments.all else arguments.lines)
     rests = Grounds(keep=max(_KEPT, arguments.last))
     with JournalFile.open(arguments.file) as journal:
         gone, lives = pruned_line(journal), journal.describe_holder().startswith("owned by")

@@ -76,6 +76,15 @@ def test_a_long_story_keeps_its_latest_lines() -> None:
     assert (len(story.lines), story.skipped, story.lines[-1].seq) == (200, 50, 251)
 
 
+def test_as_many_lines_are_kept_as_are_asked_for() -> None:
+    told = [*records(OPENED, *[RESTART] * 250)]
+    everything = fold(fold(Incidents(lines=1000), told[:100]), told[100:]).stories["1.1"]
+    assert (len(everything.lines), everything.skipped, len(everything.told), everything.untold) == (250, 0, 250, 0)
+    few = fold(fold(Incidents(lines=7), told[:100]), told[100:]).stories["1.1"]
+    assert (few.lines, few.skipped) == (everything.lines[-7:], 243)
+    assert (few.told, few.untold) == (everything.told[-7:], 243)
+
+
 def test_an_incident_that_a_damaged_file_gives_to_two_slots_is_forgotten_by_both() -> None:
     opened = [
         IncidentOpened(path=Path(path), incident=id, kind="crash") for path, id in (("a", "1"), ("b", "1"), ("c", "2"))
