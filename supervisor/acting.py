@@ -24,7 +24,8 @@ from .core.action import (
     Stop,
     Throttle,
 )
-from .core.signal import OperatorAsked, Recovered, Reported, Signal
+from .core.exits import must_restart
+from .core.signal import ChildExited, OperatorAsked, Recovered, Reported, Signal
 from .orders import wait_for
 from .recovery import return_in_hand
 
@@ -194,7 +195,7 @@ class Acting:
                     await self._children.stop(child, "recycled")
                 return await wait_for(self._restarts.restart(child, Scope.ONE))
             case Stop():
-                if child.current is not None:
+                if not isinstance(signal, ChildExited) or must_restart(child.spec.restart, signal.exit):
                     await self._children.stop(child)
                     self._children.close(child, "it was stopped")
                 return None

@@ -50,6 +50,7 @@ _MAKERS: Final[Mapping[str, _Make]] = {
     "restart_all": _all,
     "set_aside": _ROW["poison message"],
     "roll_back": _ROW["dies on its state"],
+    "fall_back": _ROW["new code"],
     "break": _ROW["siblings alike"],
     "hold": _hold,
     "stop": lambda _case, _context: Stop(),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 import trio.testing
 from attrs import frozen
 
 from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import Request
-from treewarden.agents.errors import AgentFailed
+from treewarden.agents.errors import AgentFailed, AgentStopped
+from treewarden.supervisor import Rule, table
 from treewarden.supervisor.core.action import Action, FallBack, Hold, Restart, Throttle
 from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.guards import Declined, Option
@@ -116,3 +119,23 @@ async def test_changed_code_is_seen(autojump_clock: trio.testing.MockClock) -> N
         await trio.sleep(700)
         await added(running)
     assert seen == [False, True, False]
+
+
+async def test_a_rule_may_fall_back(autojump_clock: trio.testing.MockClock) -> None:
+    spec = tree(child(New, variants={"old": Old}), policy=table([Rule("crash", "fall_back")]))
+    async with open_tree(spec) as running:
+        assert [await added(running) for _ in range(5)] == [1, 2, None, 3, 4]
+
+
+async def test_one_that_is_stopped_when_it_is_down_says_so_to_whoever_asks(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Each ask waited as long as it would: nobody had said that nobody will live there."""
+    spec = tree(child(New), policy=table([Rule("crash", "stop")]))
+    async with open_tree(spec) as running:
+        assert [await added(running) for _ in range(3)] == [1, 2, None]
+        with pytest.raises(AgentStopped, match="it was stopped"):
+            await running.ref("new").ask(Add(), within=1000)
+        assert running.snapshot()[0].state is SlotState.DOWN
+        await running.supervisor().restart_child("new")
+        assert await added(running) is None, "with the state it had, of which it dies"
