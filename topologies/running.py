@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
@@ -18,7 +19,7 @@ from treewarden.agents.ref import Ref
 from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.checkpoint import Checkpoint, Search
 from treewarden.supervisor.core.event import ActionPerformed, Event, SignalNoted, TreeReloaded
-from treewarden.supervisor.core.signal import OperatorAsked, Recovered, report_of
+from treewarden.supervisor.core.signal import OperatorAsked, Recovered, check_lasts, report_of
 from treewarden.supervisor.journal.port import START, DeadRow, Opened, Record, Seq, Survey
 from treewarden.supervisor.supervisor import Supervisor
 
@@ -44,6 +45,8 @@ class Tree:
         self._root = root
         self._common = common
         self._pruning = pruning
+        self._lasting: dict[tuple[Path, str], float] = {}
+        """When what was signalled for a time is over, in the clock of the loop."""
         self.blueprint = blueprint
         self.calm: Callable[[str], str] | None = None
         """Ends the chaos that was asked for in this tree, by whom, and says what it came to; None without any."""
@@ -74,21 +77,49 @@ class Tree:
 
     # -- signals
 
-    def signal(self, path: str, facts: Mapping[str, Any]) -> None:
+    def signal(self, path: str, facts: Mapping[str, Any], *, lasts: float | None = None) -> None:
         """Tell the supervisor of `path` about something that its agent cannot know, or does not say.
 
         `facts` holds `kind` and `severity` (0 to 1), perhaps `text`, and any numbers and short texts besides; `cpu` and
-        `memory` are percent, `error_rate` is a share and `latency_ms` milliseconds. Raises `ConfigurationError` naming
-        the field that is missing, of another type or out of range, `NoSuchSlot`, and when the tree has ended
-        `AgentStopped`; then nothing was said.
+        `memory` are percent, `error_rate` is a share and `latency_ms` milliseconds. It stands until `recovered` takes
+        it back, or until `lasts` seconds have passed in which its `kind` was not signalled again; the next process
+        knows nothing of it. Raises `ConfigurationError` naming the field that is missing, of another type or out of
+        range, `NoSuchSlot`, and when the tree has ended `AgentStopped`; then nothing was said.
         """
         subject = _path(path)
         supervisor = self._supervisor_of(subject)
         try:
             signal = report_of(subject, self._common.clock.now(), facts)
+            if lasts is not None:
+                check_lasts(lasts)
         except ValueError as error:
             raise ConfigurationError(f"{path}: {error}") from None
+        if lasts is not None or self._lasting:
+            self._let_last(subject, signal.kind, lasts)
         supervisor.post(signal)
+
+    def _let_last(self, path: Path, kind: str, seconds: float | None) -> None:
+        """What was signalled is over in so many seconds; with None only when somebody says so."""
+        before, now = self._lasting.pop((path, kind), None), self._common.clock.now()
+        if seconds is None or seconds == math.inf:
+            return
+        until = self._lasting[path, kind] = now + seconds
+
+        def over() -> None:
+            end = self._lasting.get((path, kind))
+            supervisor = self._common.supervisors.get(path.parent)
+            if end is None or supervisor is None:
+                return
+            at = self._common.clock.now()
+            if end > at:  # it was signalled again
+                self._common.timers.at(end, over)
+                return
+            del self._lasting[path, kind]
+            text = f"it was not signalled again within {seconds:g} s"
+            supervisor.post(Recovered(path=path, at=at, kind=kind, text=text))
+
+        if before is None or until < before:
+            self._common.timers.at(until, over)
 
     def recovered(self, path: str, kind: str) -> None:
         """Take back what was signalled under `kind`. Raises `ConfigurationError` and `NoSuchSlot`."""
@@ -98,6 +129,8 @@ class Tree:
             signal = Recovered(path=subject, at=self._common.clock.now(), kind=kind)
         except ValueError as error:
             raise ConfigurationError(f"{path}: {error}") from None
+        if self._lasting:
+            self._let_last(subject, kind, None)
         supervisor.post(signal)
 
     def deployed(self, path: str = "/", version: str = "") -> None:

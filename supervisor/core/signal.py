@@ -28,6 +28,7 @@ __all__ = [
     "Signal",
     "Stalled",
     "Unanswered",
+    "check_lasts",
     "report_of",
 ]
 
@@ -178,6 +179,14 @@ def report_of(path: Path, at: float, said: Mapping[str, Any]) -> Reported:
 def _filled() -> Callable[..., Reported]:
     """Made with the first report: most trees start and end without one."""
     return filled(Reported)
+
+
+def check_lasts(seconds: object) -> None:
+    """Raise `ValueError` for what is no time for which a signal stands."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
+        raise ValueError(
+            f"lasts is {shown(seconds)}; give seconds, more than 0, or None until somebody says it is over"
+        )
 
 
 @frozen(kw_only=True)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
 import trio
 import trio.testing
 
-from treewarden.supervisor.core.event import IncidentClosed, OutcomeObserved
+from treewarden.agents.errors import ConfigurationError
+from treewarden.supervisor.core.event import IncidentClosed, OutcomeObserved, SignalNoted
 from treewarden.supervisor.core.ladder import ladder
 from treewarden.supervisor.core.limits import QueueLimit
 from treewarden.supervisor.journal.memory import MemoryJournal
+from treewarden.supervisor.journal.port import Record
 from treewarden.topologies.running import Tree
 
 from .puppets import IN_MEMORY, Puppet, crash, nothing, puppet, quiet, running, tell, under
@@ -111,3 +118,39 @@ async def test_what_was_reported_of_somebody_who_was_ended_does_not_stand_for_th
             ("crash", "restart", "fixed"),
             ("closed", "fixed"),
         ]
+
+
+async def test_what_lasts_a_while_is_over_when_it_was_not_said_again(autojump_clock: CLOCK) -> None:
+    """A probe that is silent when all is well never says so."""
+    journal = MemoryJournal()
+    async with running(under(puppet("a"), policy=ladder()), journal) as tree:
+        for _ in range(3):
+            tree.signal("a", {"kind": "hot", "severity": 0.4}, lasts=60)
+            await trio.sleep(50)
+        assert ("closed", "fixed") not in await told(journal)
+        await trio.sleep(20)
+        assert (await told(journal))[-1] == ("closed", "fixed")
+        ends = [record.at async for record in _recovered(journal)]
+        tree.signal("a", {"kind": "hot", "severity": 0.4}, lasts=60)
+        tree.signal("a", {"kind": "hot", "severity": 0.4})
+        await trio.sleep(1000)
+        assert len(ends) == len([record.at async for record in _recovered(journal)]), "the last word counts"
+        tree.recovered("a", "hot")
+        await quiet()
+        assert (await told(journal))[-1] == ("closed", "fixed")
+
+
+async def _recovered(journal: MemoryJournal) -> AsyncIterator[Record]:
+    for record in await journal.read(limit=10_000):
+        if isinstance(record.event, SignalNoted) and record.event.kind == "Recovered":
+            yield record
+
+
+@pytest.mark.parametrize("lasts", [0, -1.0, math.nan, True, "60"])
+async def test_what_is_no_time_is_refused(lasts: Any, autojump_clock: CLOCK) -> None:
+    journal = MemoryJournal()
+    async with running(under(puppet("a")), journal) as tree:
+        with pytest.raises(ConfigurationError, match=r"a: lasts is .*; give seconds, more than 0"):
+            tree.signal("a", {"kind": "hot", "severity": 0.4}, lasts=lasts)
+        await quiet()
+        assert not [record async for record in _recovered(journal)]
