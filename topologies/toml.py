@@ -70,7 +70,7 @@ def _content(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        beside = sorted(each.name for each in file.parent.glob("*.toml"))
+        beside = sorted(each.name for each in file.parent.glob("*.toml") if each.is_file())
         remedy = f"there is {listed(beside)}" if beside else "there is no TOML file in that folder"
         fault = f"cannot be read: {(error.strerror or str(error)).lower()}"
         found = Problem(str(file.parent), repr(file.name), fault, guess(file.name, beside) or remedy)

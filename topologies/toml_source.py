@@ -58,7 +58,9 @@ class Source:
         try:
             content = file.read_bytes()
         except OSError as error:
-            beside = sorted(each.name for each in self.folder.glob("*.toml") if each.resolve() not in self.chain)
+            beside = sorted(
+                each.name for each in self.folder.glob("*.toml") if each.is_file() and each.resolve() not in self.chain
+            )
             remedy = (
                 f"beside this file there is {listed(beside)}" if beside else "name it as seen from this file's folder"
             )

@@ -116,6 +116,9 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         load(tmp_path / "shpo.toml")
     with pytest.raises(BlueprintError, match="cannot be read: is a directory"):
         load(tmp_path)
+    (tmp_path / "folder.toml").mkdir()
+    with pytest.raises(BlueprintError, match=r"'folder\.toml' cannot be read: is a directory.*shop\.toml"):
+        load(tmp_path / "folder.toml")
 
 
 def test_a_file_that_is_not_text(tmp_path: Path) -> None:
