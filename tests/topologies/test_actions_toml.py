@@ -24,7 +24,7 @@ def not_async(occasion): ...
 CHILD = "{ id = 'a', agent = 'action_desk:Till', actions = { warm_up = 'action_desk:warm_up' } }"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # a process imports its module once
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("desk")
     (made / "action_desk.py").write_text(CODE)

@@ -126,8 +126,8 @@ def test_the_next_call_of_the_same_journal_gets_a_pause_at_once() -> None:
 
 @pytest.mark.parametrize(("run_sync", "gives"), [(in_thread, True), (inline_run_sync, False)])
 async def test_a_journal_asks_a_busy_loop_for_way(run_sync: object, gives: bool, tmp_path: pathlib.Path) -> None:
-    paused, told = list[float](), Told()
-    options = {"run_sync": run_sync, "rest": paused.append, "clock": Running()}
+    paused, told, others = list[float](), Told(), instruments()
+    options = {"run_sync": run_sync, "rest": paused.append, "clock": Running(), "lease": 1e9}
     async with on_disk(tmp_path / "tree.db", **options) as journal:
         journal.submit(settle(1), told.of("1"))
         while not told.news:
@@ -139,8 +139,12 @@ async def test_a_journal_asks_a_busy_loop_for_way(run_sync: object, gives: bool,
         journal.submit(settle(2), told.of("2"))
     assert told.kept == ["1", "2"]
     del journal
+    assert instruments() <= others, "trio still has it"
+
+
+def instruments() -> set[GiveWay]:
     gc.collect()
-    assert not any(isinstance(each, GiveWay) for each in gc.get_objects()), "trio still has it"
+    return {each for each in gc.get_objects() if isinstance(each, GiveWay)}
 
 
 async def some_rounds() -> None:
@@ -169,7 +173,9 @@ def test_what_a_signal_raises_in_a_pause_ends_the_loop_and_loses_no_answer(tmp_p
 
     async def main() -> None:
         nonlocal submitted
-        async with on_disk(tmp_path / "tree.db", run_sync=in_thread, rest=signal.rest, clock=Running()) as journal:
+        async with on_disk(
+            tmp_path / "tree.db", run_sync=in_thread, rest=signal.rest, clock=Running(), lease=1e9
+        ) as journal:
             for submitted in range(1, 100):
                 journal.submit(settle(submitted), told.of(str(submitted)))
                 while len(told.news) < submitted:
@@ -183,11 +189,10 @@ def test_what_a_signal_raises_in_a_pause_ends_the_loop_and_loses_no_answer(tmp_p
 
 
 async def test_a_journal_whose_instrument_trio_has_dropped_ends_in_order(tmp_path: pathlib.Path) -> None:
-    told = Told()
-    gc.collect()
+    told, others = Told(), instruments()
     async with on_disk(tmp_path / "tree.db", run_sync=in_thread) as journal:
         await trio.testing.wait_all_tasks_blocked()
-        (dropped,) = (each for each in gc.get_objects() if isinstance(each, GiveWay))
+        (dropped,) = instruments() - others
         trio.lowlevel.remove_instrument(dropped)
         journal.submit(settle(1), told.of("1"))
     assert told.kept == ["1"]
