@@ -49,16 +49,21 @@ class Log:
         """
         if self._goes_on():
             return True
+        missed = 0
         for _ in range(_TRIES):
             head = self._header()
             if head and head == self._head:  # before and after the mark was looked for: that has not begun anew
                 return False
             end = self._end(head) if head else 0
             commit()
-            if head and self._header() == head and self._has(head, end + 1):
+            found = self._header()
+            if found and found != head:  # others are at work on it, as they may be
+                continue
+            if found and self._has(head, end + 1):
                 self._head, self._mark, self._step = head, end + 1, 1
                 return True
-        return False
+            missed += 1
+        return missed < _TRIES
 
     def _goes_on(self) -> bool:
         """Whether it is the one that it was, with the mark in it, or was begun anew. Moves the mark on, in steps that

@@ -150,9 +150,11 @@ class OwnedFile:
             return True
 
     def _renew(self) -> None:
-        """The shortest commit."""
-        prolonged = f"UPDATE owner SET lease_until = {NOW} + ? WHERE epoch = ?"
-        self._by_itself(lambda connection: connection.execute(prolonged, (self._claim.lease, self.opened.epoch)))
+        """The shortest commit. It always changes something: SQLite writes nothing where a row stays as it was, as one
+        does that was renewed in the same millisecond."""
+        lease = self._claim.lease
+        prolonged = f"UPDATE owner SET lease_until = {NOW} + ? + 0.001 * (lease_until = {NOW} + ?) WHERE epoch = ?"
+        self._by_itself(lambda connection: connection.execute(prolonged, (lease, lease, self.opened.epoch)))
 
     def sweep(self, most: int = -1) -> Survey:
         """Delete large values that no row holds any more, until more than `most` characters have gone; all without it.

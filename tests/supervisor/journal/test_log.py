@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 import pytest
 import trio
@@ -135,6 +136,57 @@ async def test_one_empties_it_and_another_begins_it(tmp_path: pathlib.Path, auto
                 another.execute("INSERT INTO commands VALUES (?, '{}', 0, 'applied', '', 1)", (f"c{number}",))
             await trio.sleep(0.3)
         assert (await journal.recover(DESK)).state == state(19)
+
+
+async def test_it_is_looked_at_in_the_millisecond_of_a_renewal(
+    tmp_path: pathlib.Path, autojump_clock: MockClock
+) -> None:
+    """A renewal that leaves the lease as it was writes nothing, and what was not written cannot be found."""
+
+    def still(_: object) -> float:
+        return 2_460_000.5
+
+    def frozen(*args: Any, **options: Any) -> sqlite3.Connection:
+        connection = sqlite3.connect(*args, **options)
+        connection.create_function("julianday", 1, still)
+        return connection
+
+    file = tmp_path / "tree.db"
+    async with on_disk(file, connect=frozen, lease=0.6) as journal:
+        for number in range(1, 5):
+            with closing(connected(file)) as one:
+                one.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            with closing(connected(file)) as another:
+                another.execute("INSERT INTO commands VALUES (?, '{}', 0, 'applied', '', 1)", (f"c{number}",))
+            await trio.sleep(0.3)
+            await journal.commit(settle(number))
+        assert (await journal.recover(DESK)).state == state(4)
+
+
+def test_others_that_begin_it_anew_each_time_do_no_harm(tmp_path: pathlib.Path) -> None:
+    """A copier that never rests: what is committed is in the file then, and not in the log any more."""
+    file = tmp_path / "tree.db"
+    with closing(connected(file)) as owner:
+        owner.execute("PRAGMA journal_mode = WAL")
+        owner.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY)")
+        looked = log.Log(f"{file}-wal")
+
+        def commit() -> None:
+            owner.execute("INSERT INTO rows VALUES (NULL)")
+            anew()
+
+        def anew() -> None:
+            with closing(connected(file)) as one:
+                one.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            with closing(connected(file)) as another:
+                another.execute("INSERT INTO rows VALUES (NULL)")
+
+        try:
+            for _ in range(5):
+                anew()
+                assert looked.is_as_written(commit)
+        finally:
+            looked.close()
 
 
 async def test_a_full_disk_says_nothing_about_it(
