@@ -21,6 +21,8 @@ _MAGIC: Final = {0x377F0682: "<6I", 0x377F0683: ">6I"}
 """With the order of bytes in which its checksums count."""
 _FRAME: Final = 24
 _SALTS: Final = slice(16, 24)
+_PIECE: Final = 1_000_000
+"""Bytes that are read of it at a time: after each read the thread may have to wait for the interpreter."""
 _ANEW: Final = 10_000
 """So often it may have begun anew between two looks: the first salt counts that."""
 _TRIES: Final = 3
@@ -44,23 +46,25 @@ class Log:
     def is_as_written(self, commit: Callable[[], object]) -> bool:
         """Whether who opens it next finds in it what was committed.
 
-        Where that is not plain, as when others have emptied it, `commit` is called, which has to write something: a log
-        that is sound has that behind its end. Raises what it raises.
+        Where that is not plain, as when others have emptied it, `commit` is called, which has to write something: in a
+        log that is sound, that is among the frames which follow one another from the first one on, and not behind a
+        hole. Raises what it raises.
         """
         if self._goes_on():
             return True
         missed = 0
         for _ in range(_TRIES):
             head = self._header()
-            if head and head == self._head:  # before and after the mark was looked for: that has not begun anew
+            before, whole = self._frames(head)
+            if head and not whole and head == self._head == self._header():  # not begun anew, and the mark is missing
                 return False
-            end = self._end(head) if head else 0
             commit()
-            found = self._header()
-            if found and found != head:  # others are at work on it, as they may be
-                continue
-            if found and self._has(head, end + 1):
-                self._head, self._mark, self._step = head, end + 1, 1
+            (after, _), found = self._frames(head), self._header()
+            if found != head if found else not os.fstat(self._fd).st_size:
+                continue  # others have begun it anew or emptied it since, as they may
+            if found and after != before[: len(after)]:
+                mark = next(number for number, frame in enumerate(after, 1) if [frame] != before[number - 1 : number])
+                self._head, self._mark, self._step = head, mark, 1
                 return True
             missed += 1
         return missed < _TRIES
@@ -96,16 +100,26 @@ class Log:
         place = _HEADER.size + (number - 1) * (_FRAME + _HEADER.unpack(head)[2])
         return os.pread(self._fd, 8, place + 8) == head[_SALTS]
 
-    def _end(self, head: bytes) -> int:
-        """The last frame of those that are of the log that begins with `head`, from the first one on; 0 if none is."""
-        low, high = 0, os.fstat(self._fd).st_size // (_FRAME + _HEADER.unpack(head)[2])
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self._has(head, middle):
-                low = middle
-            else:
-                high = middle - 1
-        return low
+    def _frames(self, head: bytes) -> tuple[list[bytes], bool]:
+        """The beginnings of the frames that are of the log that begins with `head`, from the first one on without a
+        gap; and whether nothing else lies behind them.
+
+        Not all of them are committed: what was rolled back stays there until something is written over it, or it is
+        cut off, since of a log that has begun anew SQLite keeps no more than a limit.
+        """
+        found: list[bytes] = []
+        if not head:
+            return found, True
+        frame = _FRAME + _HEADER.unpack(head)[2]
+        piece = max(1, _PIECE // frame) * frame
+        while True:
+            frames = os.pread(self._fd, piece, _HEADER.size + len(found) * frame)
+            for place in range(0, len(frames) - frame + 1, frame):
+                if frames[place + 8 : place + 16] != head[_SALTS]:
+                    return found, False
+                found.append(frames[place : place + _FRAME])
+            if len(frames) < piece:
+                return found, True
 
 
 def forget_index(name: str) -> None:

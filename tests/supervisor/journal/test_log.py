@@ -7,7 +7,7 @@ import pathlib
 import random
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -163,30 +163,92 @@ async def test_it_is_looked_at_in_the_millisecond_of_a_renewal(
         assert (await journal.recover(DESK)).state == state(4)
 
 
-def test_others_that_begin_it_anew_each_time_do_no_harm(tmp_path: pathlib.Path) -> None:
+@pytest.fixture
+def owner(tmp_path: pathlib.Path) -> Iterator[sqlite3.Connection]:
+    with closing(connected(tmp_path / "tree.db")) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA journal_size_limit = 400000")
+        connection.execute("CREATE TABLE rows (data)")
+        yield connection
+
+
+@pytest.fixture
+def looked(owner: sqlite3.Connection, tmp_path: pathlib.Path) -> Iterator[log.Log]:
+    found = log.Log(str(tmp_path / "tree.db-wal"))
+    yield found
+    found.close()
+
+
+def insert(connection: sqlite3.Connection) -> None:
+    connection.execute("INSERT INTO rows VALUES (1)")
+
+
+def empty(file: pathlib.Path) -> None:
+    with closing(connected(file)) as one:
+        one.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def roll_back_much(connection: sqlite3.Connection) -> None:
+    """What SQLite has no room for in memory is in the log then, and stays there."""
+    connection.execute("PRAGMA cache_size = 10")
+    connection.execute("BEGIN")
+    connection.executemany("INSERT INTO rows VALUES (?)", [(bytes(4000),)] * 300)
+    connection.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_others_that_empty_it_each_time_do_no_harm(
+    begun: bool, owner: sqlite3.Connection, looked: log.Log, tmp_path: pathlib.Path
+) -> None:
     """A copier that never rests: what is committed is in the file then, and not in the log any more."""
-    file = tmp_path / "tree.db"
-    with closing(connected(file)) as owner:
-        owner.execute("PRAGMA journal_mode = WAL")
-        owner.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY)")
-        looked = log.Log(f"{file}-wal")
 
-        def commit() -> None:
-            owner.execute("INSERT INTO rows VALUES (NULL)")
-            anew()
+    def anew() -> None:
+        empty(tmp_path / "tree.db")
+        if begun:
+            with closing(connected(tmp_path / "tree.db")) as another:
+                insert(another)
 
-        def anew() -> None:
-            with closing(connected(file)) as one:
-                one.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            with closing(connected(file)) as another:
-                another.execute("INSERT INTO rows VALUES (NULL)")
+    def commit() -> None:
+        insert(owner)
+        anew()
 
-        try:
-            for _ in range(5):
-                anew()
-                assert looked.is_as_written(commit)
-        finally:
-            looked.close()
+    for _ in range(5):
+        anew()
+        assert looked.is_as_written(commit)
+
+
+@pytest.mark.parametrize("unsynced", [False, True])
+def test_what_was_rolled_back_lies_behind_its_end(
+    unsynced: bool, owner: sqlite3.Connection, looked: log.Log, tmp_path: pathlib.Path
+) -> None:
+    """Another one has begun it anew with any salts, so what is written is looked for: not behind what nobody committed,
+    which even looks like a transaction to its end if only its sync was refused."""
+    empty(tmp_path / "tree.db")
+    insert(owner)
+    roll_back_much(owner)
+    if unsynced:
+        call_the_last_frame_an_end(tmp_path / "tree.db-wal")
+    assert looked.is_as_written(lambda: insert(owner))
+    assert looked.is_as_written(never)
+
+
+def call_the_last_frame_an_end(file: pathlib.Path) -> None:
+    with file.open("r+b") as written:
+        written.seek(-(24 + 4096) + 4, os.SEEK_END)
+        written.write((500).to_bytes(4, "big"))
+
+
+def never() -> None:
+    raise AssertionError("it is plain that it goes on")
+
+
+def test_what_was_rolled_back_may_be_cut_off(owner: sqlite3.Connection, looked: log.Log) -> None:
+    """The mark was in it: SQLite keeps no more of a log that has begun anew than the limit says."""
+    owner.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    roll_back_much(owner)
+    assert looked.is_as_written(lambda: insert(owner))
+    insert(owner)
+    assert looked.is_as_written(lambda: insert(owner))
 
 
 async def test_a_full_disk_says_nothing_about_it(
