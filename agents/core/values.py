@@ -196,23 +196,21 @@ class _Written:
                 setattr(kind, name, _Later(name, self))
         for name, value in always.items():
             setattr(kind, name, value)
-        self.share()
+        for name, value in self.shared.items():
+            setattr(kind, name, value)
         return kind
 
-    def share(self) -> None:
-        for name, value in self.shared.items():
-            setattr(self.kind, name, value)
-
     def write(self) -> Any:
-        """What attrs makes of the class as it was written. Where that is in use already, of another one like it: nobody
-        sees it half made."""
+        """What attrs makes of the class as it was written.
+
+        It makes that of another one like it, which nobody else has: the one that was written may be in use, and two
+        threads may ask at once, the loop's and the one that writes the journal.
+        """
         kind = self.kind
-        if kind is not self.made:
-            self.share()
-            return self.make(kind)
         gone = {"__dict__", "__weakref__", *_LATER, *_FROZEN}
-        namespace = {name: value for name, value in kind.__dict__.items() if name not in gone}
-        return self.make(type(kind)(kind.__name__, kind.__bases__, {**namespace, **self.defaults}))
+        namespace = {name: value for name, value in kind.__dict__.copy().items() if name not in gone}
+        namespace.update(self.defaults, **self.shared, __qualname__=kind.__qualname__)
+        return self.make(type(kind)(kind.__name__, kind.__bases__, namespace))
 
     def finish(self, name: str) -> None:
         """Give the class what it has none of yet under `name`, and whatever else attrs makes with it."""
@@ -243,7 +241,7 @@ class _Written:
         frozen = self.made.__setattr__ is _FROZEN["__setattr__"]
         return init_of(self.made, self.fields, self.defaults, self.keyword, frozen)
 
-    def begin(self, instance: Any, *given: Any, **named: Any) -> None:
+    def begin(self, instance: Any, /, *given: Any, **named: Any) -> None:
         """The `__init__` of one of the first instances."""
         init = self.planned()
         if init is None or not init.fill(instance, given, named):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -113,6 +114,49 @@ def test_what_is_below_an_unfinished_class_begins_by_its_init() -> None:
 
     assert [(Plain(1).x, Plain(2, [3]).y) for _ in range(FIRST + 1)] == [(1, [3])] * (FIRST + 1)
     assert Above(1) == Above(1)
+
+
+def test_a_field_may_have_any_name() -> None:
+    @values.frozen
+    class Kind:
+        instance: int
+        given: int
+        named: int
+
+    for _ in range(FIRST + 1):
+        one = Kind(instance=1, given=2, named=3)
+        assert (one.instance, one.given, one.named) == (1, 2, 3)
+
+
+@pytest.mark.parametrize("options", [{}, {"slots": False}, {"kw_only": True}])
+@pytest.mark.parametrize("maker", [values.frozen, values.define])
+def test_two_threads_may_ask_at_once(maker: Any, options: dict[str, Any]) -> None:
+    """While attrs makes what the one has asked for, the other one asks, and has its answer at once."""
+    turns = list[int]()
+    told = list[Any]()
+
+    class Watched:
+        def __getattribute__(self, name: str) -> Any:  # attrs looks at the __class__ of everything that a class has
+            if turns:
+                turns.pop()
+                other = threading.Thread(target=lambda: told.append(names()))
+                other.start()
+                other.join()
+            return super().__getattribute__(name)
+
+    def names() -> list[str]:
+        return [each.name for each in attrs.fields(Kind)]
+
+    @maker(**options)
+    class Kind:
+        x: int
+        watched = Watched()
+
+    for turn in range(4):
+        turns.append(turn)
+        assert (names(), Kind.__match_args__ == ("x",), Kind(x=turn).x) == (["x"], not options.get("kw_only"), turn)
+    assert told == [["x"]]
+    assert Kind(x=1) == Kind(x=1) != Kind(x=2)
 
 
 def test_how_a_class_compares_by_itself_stays() -> None:
