@@ -268,7 +268,8 @@ class _Later:
 
     def __get__(self, instance: object, owner: type) -> Any:
         written = self.written
-        if instance is not None and self.name == "__init__" and written.calls < _FEW:
+        # Whoever asks what it takes may give the class itself for an instance, as `inspect.signature` does since 3.13.
+        if self.name == "__init__" and written.calls < _FEW and isinstance(instance, written.made):
             written.calls += 1
             return partial(written.begin, instance)
         written.finish(self.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -114,6 +115,22 @@ def test_what_is_below_an_unfinished_class_begins_by_its_init() -> None:
 
     assert [(Plain(1).x, Plain(2, [3]).y) for _ in range(FIRST + 1)] == [(1, [3])] * (FIRST + 1)
     assert Above(1) == Above(1)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), MAKERS)
+def test_who_gives_the_class_itself_for_an_instance_is_told_what_it_takes(ours: Any, theirs: Any) -> None:
+    def kind(make: Any) -> Any:
+        @make
+        class Kind:
+            x: int
+
+        return Kind
+
+    told = list[str]()
+    for each in (kind(ours), kind(theirs)):
+        told.append(str(inspect.signature(each.__dict__["__init__"].__get__(each, type))))
+        assert each(2).x == 2
+    assert told[0] == told[1]
 
 
 def test_a_field_may_have_any_name() -> None:
