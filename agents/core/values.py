@@ -27,6 +27,7 @@ _OURS: Final = frozenset({"eq", "kw_only", "repr", "slots", "weakref_slot"})
 """Options with which a class is made here. With any other one attrs does all of it at once."""
 _NOT_OURS: Final = frozenset({"__getstate__", "__init__", "__match_args__", "__setattr__", "__setstate__", "__slots__"})
 """And so it does for a class that says one of these itself, or how to compare although attrs is to do that."""
+_COMPARES: Final = frozenset({"__eq__", "__hash__", "__ne__"})
 _OF_THE_CLASS: Final = ("ClassVar", "typing.ClassVar")
 _EMPTY: Final[Any] = attrs.make_class("Empty", (), frozen=True, slots=True)
 _FROZEN: Final = {name: _EMPTY.__dict__[name] for name in ("__setattr__", "__delattr__")}
@@ -47,7 +48,7 @@ _FEW: Final = 4
 def _repr(self: Any) -> str:
     kind = self.__class__
     shown = [
-        f"{each.name}={(repr if each.repr is True else each.repr)(getattr(self, each.name))}"
+        f"{each.name}={(repr if each.repr is True else each.repr)(getattr(self, each.name, attrs.NOTHING))}"
         for each in attrs.fields(kind)
         if each.repr
     ]
@@ -93,7 +94,7 @@ def _made(make: Any, hashed: Any, always: dict[str, Any], kind: type | None, opt
         own = kind.__dict__
         if not _OURS.issuperset(options) or not _NOT_OURS.isdisjoint(own):
             return make(kind, **options)
-        if "__eq__" in own and options.get("eq", True):
+        if not _COMPARES.isdisjoint(own) and options.get("eq", True):
             return make(kind, **options)
         # The attrs classes that it inherits from; looking at their fields would have attrs make them.
         bases = [base for base in kind.__mro__[1:-1] if "__attrs_attrs__" in base.__dict__]

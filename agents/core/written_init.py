@@ -172,7 +172,8 @@ class Init:
             store = "_inst_dict[{!r}] = {}"
         for each in self._fields:
             name, argument, put = each.name, each.argument, store
-            if each.validator is not None:
+            unset = not each.asked and each.factory is None and each.default is _NOTHING
+            if each.validator is not None and not unset:
                 namespace[f"__attr_validator_{name}"] = each.validator
                 namespace[f"__attr_{name}"] = _Named(kind, name)
                 checks.append(f"    __attr_validator_{name}(self, __attr_{name}, self.{name})")

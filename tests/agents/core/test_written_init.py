@@ -191,6 +191,39 @@ def test_how_a_class_compares_by_itself_stays() -> None:
     assert hash(Alike(1)) == 3
 
 
+@pytest.mark.parametrize(("ours", "theirs"), MAKERS)
+def test_how_a_class_hashes_by_itself_is_for_attrs(ours: Any, theirs: Any) -> None:
+    def kind(make: Any) -> Any:
+        @make
+        class Kind:
+            x: int
+
+            def __hash__(self) -> int:
+                return 3
+
+        return Kind(1)
+
+    assert hash(kind(ours)) == hash(kind(theirs)) == 3
+
+
+@pytest.mark.parametrize(("ours", "theirs"), MAKERS)
+def test_a_field_that_nobody_sets_is_neither_validated_nor_missed(ours: Any, theirs: Any) -> None:
+    def refuse(_instance: Any, attribute: Any, value: Any) -> None:
+        raise ValueError(f"{attribute.name} is {value!r}")
+
+    def kind(make: Any) -> Any:
+        @make
+        class Kind:
+            x: int
+            later: Any = field(init=False, validator=refuse)
+
+        return Kind
+
+    mine, others = kind(ours), kind(theirs)
+    for count in range(FIRST + 2):
+        assert repr(mine(count)).partition("Kind(")[2] == repr(others(count)).partition("Kind(")[2]
+
+
 def test_only_what_counts_is_compared_before_a_class_is_finished() -> None:
     @values.frozen
     class Kind:
