@@ -15,10 +15,9 @@ import trio
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import JournalDamaged, JournalError, TreewardenError
 
-from ..core.chain import Head, StoredRow, Verdict, verify
+from ..core.chain import Head, Verdict
 from ..core.checkpoint import EVERYTHING, Checkpoint, Search
 from ..core.event import EventsPruned, TreeForked
-from ..core.retention import chain_start
 from ..views.pruned import pruned_of
 from . import rows
 from .blobs import survey
@@ -29,22 +28,15 @@ from .rows import Held, Waiting
 from .schema import identify, unusable
 from .seams import RunSync
 from .still import Still, found_still
+from .stored_chain import NO_VALUE, verdict_on
 from .taking import meta
 
 __all__ = ["JournalFile", "uri_to_read", "wait_for_records"]
 
 T = TypeVar("T")
 
-_EVENTS: Final = "SELECT seq, at, epoch, path, kind, version, body, prev, hash FROM events WHERE seq >= ? ORDER BY seq"
 _CANNOT_MAKE: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
 """What SQLite says where it may not make files beside this one, or has no room for them."""
-_NO_VALUE: Final = (ValueError, LookupError, TypeError, AttributeError)
-"""What is raised over a row that holds no such value as was written there: a bit of it has flipped.
-
-A fault of treewarden's own would look like that too. It is told apart by `verify`, which then finds nothing, and stays
-attached as the cause."""
-_LOWEST: Final = -(2**63)
-"""No number of a row is lower: one that is before the first event was put there."""
 
 
 class JournalFile:
@@ -240,7 +232,7 @@ class JournalFile:
             raise JournalDamaged(f"{self.file} cannot be read: {error}") from error
         except TreewardenError:  # some are a `ValueError` as well
             raise
-        except _NO_VALUE as error:
+        except NO_VALUE as error:
             raise self._damaged(error) from error
         finally:
             if self._connection.in_transaction:  # SQLite may have ended it where it cannot read
@@ -265,16 +257,11 @@ class JournalFile:
         """
 
         def question(connection: sqlite3.Connection) -> Verdict:
-            text = connection.text_factory
-            connection.text_factory = _readable_or_not
             connection.execute("BEGIN")  # so that the events and the head are of the same moment
             try:
-                end = self.head if head is None else head
-                start, heads = _beginning(connection)
-                return verify(_stored(connection, end.seq), end, anchors=[*anchors, *heads], start=start)
+                return verdict_on(connection, self.head if head is None else head, anchors)
             finally:
                 connection.execute("ROLLBACK")
-                connection.text_factory = text
 
         return self._ask(question)
 
@@ -305,7 +292,7 @@ class JournalFile:
             raise kind(f"{self.file} cannot be read: {error}") from error
         except TreewardenError:  # some are a `ValueError` as well
             raise
-        except _NO_VALUE as error:
+        except NO_VALUE as error:
             raise self._damaged(error) from error
         finally:
             self.check_still()
@@ -364,49 +351,6 @@ def _answers(connection: sqlite3.Connection) -> bool:
             return False
         raise
     return True
-
-
-def _beginning(connection: sqlite3.Connection) -> tuple[Head | None, tuple[Head, ...]]:
-    """Where the chain has to begin, and what it has to lead through, because of events that were pruned."""
-    try:
-        found = rows.first(connection)
-    except sqlite3.DatabaseError:  # the check will say so of the row
-        found = None
-    if found is not None and [type(value) for value in found] != [int, bytes]:
-        found = None
-    try:
-        cut = rows.cut(connection)
-    except (sqlite3.DatabaseError, JournalError):
-        cut = None
-    event = cut.event if cut is not None and isinstance(cut.event, EventsPruned) else None
-    return chain_start(event, *(found or (None, None)))
-
-
-def _stored(connection: sqlite3.Connection, last: Seq) -> Iterator[StoredRow]:
-    """Every event as it is stored, in order. Where SQLite gives up, one row without fields, then those behind it."""
-    after, skip = _LOWEST - 1, 1
-    while True:
-        try:
-            for row in connection.execute(_EVENTS, (after + 1,)):
-                after, skip = row[0], 1
-                yield row
-        except sqlite3.DatabaseError as error:
-            if type(error) is not sqlite3.DatabaseError:  # it is busy, or gone: that says nothing about the row
-                raise
-            after = max(after, START)
-            yield after + 1, None, None, None, None, None, None, None, None
-            after, skip = after + skip, 2 * skip
-            if after < last:
-                continue
-        return
-
-
-def _readable_or_not(text: bytes) -> str | bytes:
-    """Text of a damaged row as bytes, which is not what a text column holds."""
-    try:
-        return text.decode()
-    except UnicodeDecodeError:
-        return text
 
 
 def uri_to_read(file: pathlib.Path) -> str:

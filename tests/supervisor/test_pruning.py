@@ -107,6 +107,26 @@ async def test_damage_to_what_is_left_is_found(file: pathlib.Path, damage: str, 
     assert any(fault in str(found) for found in verified(file).faults), verified(file).faults
 
 
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("CAST(x'7bff7d' AS TEXT)", "unreadable"),
+        ("'{}'", "changed"),
+        ("replace(body, '\"through\":7', '\"through\":99999999999999999999')", "changed"),
+        ("replace(body, '\"through\":7', '\"through\":3')", "changed"),
+    ],
+)
+async def test_a_damaged_record_of_a_cut_proves_nothing_and_hides_nothing(
+    file: pathlib.Path, said: str, kind: str
+) -> None:
+    await write(file, 1, 10, prune=True)
+    await write(file, 11, 20)
+    change(file, f"UPDATE events SET body = {said} WHERE seq = 11")
+    change(file, "DELETE FROM events WHERE seq = 15")
+    found = [(fault.seq, fault.kind) for fault in verified(file).faults]
+    assert found == [(1, "missing"), (11, kind), (15, "missing")]
+
+
 async def test_a_past_that_somebody_cut_off_is_found_by_a_head_of_before(file: pathlib.Path) -> None:
     """Anybody who can write the file can append the record of a cut; not one that leads from the true events."""
     await write(file, 1, 10)
