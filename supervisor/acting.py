@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from treewarden.agents.core.exit import Exit, Failure, Stopped
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
@@ -51,25 +51,6 @@ class Acting:
         self._restarts = supervisor.restarts
         self._judged: AgentLife | Supervisor | None = None
         """Who has ended, while a decision about it waits for the journal."""
-
-    def answer_at_once(self, child: Child, life: AgentLife) -> Rest | Literal[False]:
-        """Answer the end of a life that is the first crash of a healthy child. False: it has to be decided about, and
-        nothing was done."""
-        slot, common, remedies = child.slot, self._common, self._remedies
-        if child.calm is not None or slot is None or slot.store is not None or (remedies.attentive and remedies.quiets):
-            return False
-        crash = self._supervisor.judge.first_crash(child, life, self._children.order)
-        if crash is None:
-            return False
-        begins = common.note_later(crash)
-        try:
-            self._children.account_for(child, crash)
-            life.lost = None
-            restart = crash.restart
-            return self._restarts.begin(child, restart.scope, restart.after, has_turn=restart.after <= 0)
-        finally:
-            if begins:
-                common.write_gathered()
 
     def answer(self, child: Child, report: Reported) -> Rest:
         """`decide` about a report. Of somebody who is down it is noted, for whoever asks why."""
@@ -147,7 +128,7 @@ class Acting:
         """Close the incident of a child that lives if nothing more happens, and nothing that may help is under way."""
         quiet = child.calm is None and child.in_trouble and child.current is not None
         if quiet and not child.overloaded and not self._supervisor.runs_for(child):
-            self._restarts.watch_calm(child, self._supervisor.judge)
+            self._restarts.watch_calm(child)
 
     def _act(self, child: Child, signal: Signal, action: Action) -> Rest:
         if isinstance(signal, OperatorAsked) and not isinstance(action, (Hold, Stop)):

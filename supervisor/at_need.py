@@ -12,7 +12,7 @@ from .core.incident_events import Outcome
 from .core.spec import SupervisorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .acting import Acting
     from .core.decision import Policy
@@ -63,20 +63,29 @@ class AtNeed(Incarnation):
     def acting(self) -> Acting:
         """As `judge`, and those below."""
         if self._acting is None:
-            self._acting = _acts()[0](cast("Supervisor", self))
+            from .acting import Acting
+
+            self._acting = Acting(cast("Supervisor", self))
         return self._acting
 
     @property
     def remedies(self) -> Remedies:
         if self._remedies is None:
-            self._remedies = _acts()[1](cast("Supervisor", self))
+            from .remedies import Remedies
+
+            self._remedies = Remedies(cast("Supervisor", self))
         return self._remedies
 
     @property
     def restarts(self) -> Restarts:
         if self._restarts is None:
-            self._restarts = _acts()[2](cast("Supervisor", self))
+            self._restarts = _restarting()(self)
         return self._restarts
+
+    @property
+    def quiets(self) -> bool:
+        """Whether somebody here may have to wait for a dependency at the moment."""
+        return self.common.any_broken if self._remedies is None else self._remedies.quiets
 
     def abandon_decision(self) -> None:
         """It was killed: nothing more is decided."""
@@ -121,9 +130,7 @@ def _judges() -> type[Judge]:
 
 
 @cache
-def _acts() -> tuple[type[Acting], type[Remedies], type[Restarts]]:
-    from .acting import Acting
-    from .remedies import Remedies
+def _restarting() -> Callable[[AtNeed], Restarts]:
     from .restarts import Restarts
 
-    return Acting, Remedies, Restarts
+    return cast("Callable[[AtNeed], Restarts]", Restarts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -52,16 +53,20 @@ class AtOnce:
         """The last one that neither of the two knows yet; it leads to those before it."""
         self._common = common
         self._reported: dict[Path, set[str]] | None = None
-        self.adopt(spec, policy, actions)
+        self._go_by(spec, policy, actions)
 
     def adopt(self, spec: SupervisorSpec, policy: Policy | None, actions: Mapping[str, NamedAction]) -> None:
         """Go by new flags from now on."""
-        if self._crashes is not None:
-            self._fold()  # by the old ones
+        self._fold()  # by the old ones
+        self._go_by(spec, policy, actions)
+
+    def _go_by(self, spec: SupervisorSpec, policy: Policy | None, actions: Mapping[str, NamedAction]) -> None:
         self.spec = spec
         self.actions = actions
         """Those that are registered for all its children, here or above."""
         self._around: Surroundings | None = None
+        self._rests_until = -math.inf
+        """The policy was so slow that it is not asked before then."""
         common = self._common
         known = common.manners
         if known is None or known.of is not policy:

@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import trio
 from attrs import Factory, field
@@ -128,8 +128,8 @@ class Common:
     _counting: Counting | None = field(default=None, init=False)
     """What the outcomes have become since, where that is not None."""
     _challenger: Challenger | None = field(default=None, init=False)
-    _gathered: list[tuple[float, Event | Account]] | None = field(default=None, init=False)
-    """What is noted for one commit."""
+    _gathered: list[tuple[float, Any]] | None = field(default=None, init=False)
+    """What is noted for one commit: each an event, or an account of some."""
     _accounts: bool = field(default=False, init=False)
     """Some of that is worked out when somebody reads it."""
 
@@ -269,8 +269,8 @@ class Common:
         grow until `write_gathered`. Whether it has begun to `gather` for that, so that the caller has to end it."""
         gathered, begins = self._gathered, False
         if gathered is None:
-            gathered, begins = list[tuple[float, Event | Account]](), True
-            self._gathered = gathered
+            gathered = self._gathered = []
+            begins = True
         gathered.append((self.clock.wall() if wall is None else wall, account))
         self._accounts = True
         return begins
@@ -294,10 +294,9 @@ class Common:
         if not gathered:
             return
         if not accounts:
-            self.outage.submit(facts(tuple(cast("list[tuple[float, Event]]", gathered))))
+            self.outage.submit(facts(tuple(gathered)))
         elif len(gathered) == 1:
-            ((at, account),) = cast("list[tuple[float, Account]]", gathered)
-            self.outage.submit(told_later(at, account))
+            self.outage.submit(told_later(*gathered[0]))
         else:
             self.outage.submit(dated_later(_Gathered(gathered)))
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -34,10 +32,9 @@ from .core.first_crash import FirstCrash
 from .core.incident import Incident
 from .core.incident_events import Outcome
 from .core.let_live import LetLive
-from .core.named import NamedAction
 from .core.outcomes import learn
 from .core.signal import ActionFailed, ChildExited, Overloaded, Recovered, Reported, RestartFailed, Signal, Unanswered
-from .core.spec import ChildSpec, SupervisorSpec
+from .core.spec import ChildSpec
 from .core.symptom import describe, trouble_in
 from .questions import asked
 
@@ -48,11 +45,6 @@ _LOG: Final = logging.getLogger("treewarden")
 
 class Judge(AtOnce):
     """What a supervisor remembers for its decisions: its restarts, and what its children have shown lately."""
-
-    def adopt(self, spec: SupervisorSpec, policy: Policy | None, actions: Mapping[str, NamedAction]) -> None:
-        super().adopt(spec, policy, actions)
-        self._rests_until = -math.inf
-        """The policy was so slow that it is not asked before then."""
 
     def decide(
         self, child: Child, signal: Signal, siblings: tuple[str, ...], checkpoints: int

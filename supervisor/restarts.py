@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
@@ -15,6 +15,7 @@ from .orders import RetryDue
 
 if TYPE_CHECKING:
     from .common import Common
+    from .fence import AgentLife
     from .judge import Judge
     from .orders import Rest
     from .supervisor import Supervisor
@@ -71,6 +72,29 @@ class Restarts:
         self._supervisor = supervisor
         self._common = supervisor.common
         self._children = supervisor.children
+        self._judge = supervisor.judge
+
+    def answer_crash(self, child: Child, life: AgentLife) -> Rest | Literal[False]:
+        """Answer the end of a life that is the first crash of a healthy child. False: it has to be decided about, and
+        nothing was done."""
+        slot, common = child.slot, self._common
+        if child.calm is not None or slot is None or slot.store is not None or self._supervisor.quiets:
+            return False
+        crash = self._judge.first_crash(child, life, self._children.order)
+        if crash is None:
+            return False
+        begins = common.note_later(crash)
+        try:
+            self._children.account_for(child, crash)
+            life.lost = None
+            restart = crash.restart
+            if restart.after > 0:
+                return self.begin(child, restart.scope, restart.after)
+            child.attempt += 1
+            return self.restart(child, restart.scope)
+        finally:
+            if begins:
+                common.write_gathered()
 
     def begin(self, child: Child, scope: Scope, after: float, *, has_turn: bool = False) -> Rest:
         """Restart a child that is down, with those that the scope takes along; `after` seconds from now, or when its
@@ -93,7 +117,7 @@ class Restarts:
         """Take a place among the restarts of the whole tree; returns the seconds until then, and says so if there are
         any: no decision has."""
         common = self._common
-        wait = common.pace.take(common.clock.now(), bound=self._supervisor.judge.is_paced)
+        wait = common.pace.take(common.clock.now(), bound=self._judge.is_paced)
         if wait:
             assert common.pace.bucket is not None
             text = f"{common.pace.bucket.describe()}: its turn comes in {wait:.3g} s"
@@ -156,16 +180,14 @@ class Restarts:
 
     def _watch(self, child: Child) -> None:
         troubled = child.decision is not None or child.incident is not None
-        if troubled and child.current is not None:
-            judge = self._supervisor.judge
-            if not judge.reported(child):
-                self.watch_calm(child, judge)
+        if troubled and child.current is not None and not self._judge.reported(child):
+            self.watch_calm(child)
 
-    def watch_calm(self, child: Child, judge: Judge) -> None:
+    def watch_calm(self, child: Child) -> None:
         """Close the incident if nothing more happens for as long as the policy calls stable."""
         if child.calm is not None:
             child.calm.cancel()
-        common = self._common
+        common, judge = self._common, self._judge
         calm = child.calm = _Calm(common, judge, child)
         common.timers.put(common.clock.now() + judge.stable_after(child), calm)
 

@@ -384,7 +384,7 @@ class Supervisor(AtNeed):
         if error is not None:
             self.errors.append(error)
         if type(life) is AgentLife:
-            rest = self.acting.answer_at_once(child, life)
+            rest = self.restarts.answer_crash(child, life)
             if rest is not False:
                 return rest
         exit = self.children.account(child, expected=False)

@@ -128,31 +128,37 @@ NO_RESTARTS: Final = RestartHistory()
 
 @define(eq=False)
 class Pace:
-    """A bucket and how much of it is used. One per tree; a new process begins with a full one."""
+    """A bucket and how much of it is used. One per tree; a new process begins with a full one.
+
+    It is a token bucket in the form of the generic cell rate algorithm (ITU-T I.371).
+    """
 
     bucket: RestartBucket | None = RestartBucket()
     """None: nothing has to wait."""
     due: float = EMPTY
+    """When the bucket will be full again: all that has to be remembered, in seconds of one clock."""
 
     def wait(self, now: float) -> float:
         """Seconds until the next restart may begin; nothing is taken."""
-        return 0.0 if self.bucket is None or self.due <= now else self.bucket.wait(self.due, now)
-
-    def begin(self, now: float) -> None:
-        """Take the place of a restart that has not to `wait`, and begins now."""
-        if self.bucket is not None:
-            self.due = self.bucket.taken(self.due, now)
-
-    def take(self, now: float, *, bound: bool = True) -> float:
-        """Take the place of one restart, and return the seconds until then. One that is not bound begins at once."""
         bucket = self.bucket
         if bucket is None:
             return 0.0
+        wait = self.due - (bucket.holds - 1) * bucket.every - now
+        return wait if wait > 0.0 else 0.0
+
+    def begin(self, now: float) -> None:
+        """Take the place of a restart that was asked for now, and begins when its `wait` is over."""
+        if self.bucket is not None:
+            due = self.due
+            self.due = (due if due > now else now) + self.bucket.every
+
+    def take(self, now: float, *, bound: bool = True) -> float:
+        """Take the place of one restart, and return the seconds until then. One that is not bound begins at once."""
         wait = self.wait(now)
-        if bound or not wait:
-            self.due = bucket.taken(self.due, now)
-            return wait
-        return 0.0
+        if wait and not bound:
+            return 0.0
+        self.begin(now)
+        return wait
 
 
 def delay(backoff: Backoff, attempt: int, spread: float) -> float:

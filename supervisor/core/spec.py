@@ -150,22 +150,11 @@ class Intensity:
 class RestartBucket:
     """At most `holds` restarts at once in a whole tree, and one more every `every` seconds.
 
-    So no window of w seconds sees more than `holds + w / every` of them; what is beyond that waits its turn. It is a
-    token bucket in the form of the generic cell rate algorithm (ITU-T I.371): all that is remembered is one moment,
-    `due`, at which the bucket will be full again; times are seconds of one clock.
+    So no window of w seconds sees more than `holds + w / every` of them; what is beyond that waits its turn (`Pace`).
     """
 
     holds: int = field(default=1000, validator=_whole_from_1)
     every: float = field(default=0.01, validator=_number(0, open_low=True, infinite=False))
-
-    def wait(self, due: float, now: float) -> float:
-        """Seconds until the next restart may begin."""
-        wait = due - (self.holds - 1) * self.every - now
-        return wait if wait > 0.0 else 0.0
-
-    def taken(self, due: float, now: float) -> float:
-        """`due` after one more that was asked for `now`, and begins when `wait` is over."""
-        return (due if due > now else now) + self.every
 
     def describe(self) -> str:
         """`at most 1000 restarts at once in the whole tree, then one every 0.01 s`."""
