@@ -31,7 +31,6 @@ from .core.symptom import trouble_in
 if TYPE_CHECKING:
     from .child import Child
     from .common import Common
-    from .supervisor import Supervisor
 
 __all__ = ["Dependencies"]
 
@@ -72,7 +71,7 @@ class Dependencies:
 
     def break_for_all(self, child: Child, signal: Signal, dependency: str, seconds: float) -> list[Child]:
         """Let nobody use it for `seconds`. Returns its users; where nobody declares it, nothing is done."""
-        users = [user for _, user in self._users(dependency)]
+        users = self._users(dependency)
         if users:
             broken = self._broken.setdefault(dependency, _Broken(trouble_in(signal), child.path))
             after = opened(broken.breaker, self._common.clock.now(), seconds)
@@ -110,8 +109,7 @@ class Dependencies:
             broken.breaker = after
             self._look_at(name, broken, after.until)
             self._note(name, broken, child.path, after.until - self._common.clock.now(), why)
-        for supervisor, user in self._users(name):
-            supervisor.remedies.attentive = True
+        for user in self._users(name):
             self._keep(name, broken, user, down=user is child)
 
     def _reopen(self, name: str, broken: _Broken, child: Child, why: str) -> None:
@@ -124,7 +122,7 @@ class Dependencies:
         if broken.breaker.passage is Passage.OPEN:
             self._let_one_through(name, broken)
             return
-        users = {user.path: user for _, user in self._users(name)}
+        users = {user.path: user for user in self._users(name)}
         probe = users.get(broken.breaker.probe) if broken.breaker.probe is not None else None
         slot = probe.slot if probe is not None else None
         if probe is None or slot is None or probe.state in (SlotState.HELD, SlotState.DOWN):
@@ -143,12 +141,12 @@ class Dependencies:
     def _hand_over(self, name: str, broken: _Broken, now: float) -> None:
         """The probe could find nothing out."""
         broken.breaker = evolve(broken.breaker, passage=Passage.OPEN, until=now)
-        for _, user in self._users(name):
+        for user in self._users(name):
             self._keep(name, broken, user)
         self._let_one_through(name, broken)
 
     def _let_one_through(self, name: str, broken: _Broken) -> None:
-        able = [user for _, user in self._users(name) if user.current is not None or user.state is SlotState.RESTARTING]
+        able = [user for user in self._users(name) if user.current is not None or user.state is SlotState.RESTARTING]
         chosen = [user for user in able if _is_eager(user)] or able
         by_path = {user.path: user for user in chosen}
         after = probing(broken.breaker, self._common.clock.now(), tuple(by_path))
@@ -170,7 +168,7 @@ class Dependencies:
         del self._broken[name]
         broken.breaker = CLOSED
         self._note(name, broken, path, 0.0, why)
-        for _, user in self._users(name):
+        for user in self._users(name):
             self._release(name, broken, user)
         for slot in broken.paused:
             slot.resume(_waits(name))
@@ -211,10 +209,10 @@ class Dependencies:
 
     # -- all of them
 
-    def _users(self, name: str) -> list[tuple[Supervisor, Child]]:
+    def _users(self, name: str) -> list[Child]:
         """Everybody in the tree who declares it, in start order. Sleepers use nothing."""
         return [
-            (supervisor, child)
+            child
             for supervisor in self._common.supervisors.values()
             for child in supervisor.children.awake
             if isinstance(child.spec, ChildSpec) and name in child.spec.uses
@@ -230,7 +228,7 @@ class Dependencies:
             self._look(name)
 
     def _note(self, name: str, broken: _Broken, path: Path, seconds: float, why: str) -> None:
-        users = tuple(user.path for _, user in self._users(name))
+        users = tuple(user.path for user in self._users(name))
         passage = str(broken.breaker.passage)
         self._common.note(
             DependencyChanged(path=path, dependency=name, passage=passage, users=users, seconds=seconds, why=why)

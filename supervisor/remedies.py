@@ -33,8 +33,6 @@ class Remedies:
         self._common = supervisor.common
         self._broken: dict[str, tuple[str, float]] = {}
         """By trouble: the dependency that is down, and until when nobody tries it."""
-        self.attentive = self._common.any_broken
-        """Something was broken here: from then on signals are looked at for it."""
 
     # -- intake
 
@@ -120,7 +118,6 @@ class Remedies:
         """
         from .core.symptom import trouble_in
 
-        self.attentive = True
         users = self._common.dependencies.break_for_all(child, signal, dependency, seconds)
         trouble = trouble_in(signal)
         if trouble:
@@ -137,16 +134,12 @@ class Remedies:
     @property
     def quiets(self) -> bool:
         """Whether somebody may have to wait for a dependency at the moment."""
-        if not self.attentive:
-            return False
         now = self._common.clock.now()
-        return self._common.dependencies.any_broken or any(until > now for _, until in self._broken.values())
+        return self._common.any_broken or any(until > now for _, until in self._broken.values())
 
     def keeps_quiet(self, child: Child, signal: Signal) -> bool:
         """Whether `signal` is one more child in a trouble that was found out already; then it waits with the others."""
-        if not self.attentive:
-            return False
-        if self._common.dependencies.explains(child, signal):
+        if self._common.any_broken and self._common.dependencies.explains(child, signal):
             return True
         if not self._broken:
             return False

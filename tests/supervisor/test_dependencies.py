@@ -184,6 +184,26 @@ async def test_a_user_that_is_started_meanwhile_waits_too(autojump_clock: trio.t
         assert "late" in [name for _, name in outside.calls]
 
 
+async def test_a_user_that_is_started_where_nobody_used_it_may_be_the_one_who_tries(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    outside = Outside()
+    below = [
+        supervisor(id, children=(child(User, id=id[0], args={"name": id, "outside": outside}, uses=uses),))
+        for id, uses in (("free", ()), ("used", ("api",)))
+    ]
+    async with open_tree(tree(*below, policy=Breaks(patient=("f",)))) as running:
+        await tell(running, "free/f", "used/u")
+        await trio.sleep(1)
+        late = child(User, id="late", args={"name": "late", "outside": outside}, uses=("api",))
+        await running.supervisor("free").start_child(late)
+        await tell(running, "free/late")
+        await trio.sleep(8)
+        assert [name for _, name in outside.calls] == ["free", "free", "used", "late"]
+        last = (await changes(running))[-1]
+        assert (last.passage, last.why) == ("open", "the probe failed")
+
+
 async def test_whoever_was_terminated_is_not_started_by_it(autojump_clock: trio.testing.MockClock) -> None:
     outside = Outside()
     async with open_tree(topology(outside)) as running:
