@@ -4,6 +4,8 @@ one over it, under a connection that goes on behind its end.
 SQLite notices nothing then. Whoever opens the file after a kill reads the log from its beginning, and finds nothing of
 what is committed behind the hole; and the connection itself copies the hole into the file, at the latest when it is
 closed. So the beginning of the log and a mark in it are read now and then (https://sqlite.org/fileformat2.html#walformat).
+
+It is also made longer than it has to be, so that what is committed finds its place on the disk already.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 __all__ = ["Log", "forget_index"]
@@ -27,6 +30,11 @@ _ANEW: Final = 10_000
 """So often it may have begun anew between two looks: the first salt counts that."""
 _TRIES: Final = 3
 _INDEX_HEADERS: Final = 136
+_LEAST: Final = 65_536
+_MOST: Final = 1_048_576
+"""Bytes that are added to it at once: as much as there is, within these. The sync of more would hold up one commit."""
+_SPARE: Final = 4
+"""Times what it may become that has to be free on the disk: on one that is nearly full others need the room."""
 
 
 class Log:
@@ -34,11 +42,13 @@ class Log:
 
     def __init__(self, name: str) -> None:
         """Raises `OSError`. Nobody locks a log, so that to close it again takes no lock from anybody."""
-        self._fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+        self._fd = os.open(name, os.O_RDWR | os.O_CLOEXEC)
         self._head = self._header()
         self._mark = 0
         """A frame that was seen in it; 0 before the first one."""
         self._step = 1
+        self._room = 0
+        """Its length when it was last made longer, or seen to be shorter."""
 
     def close(self) -> None:
         os.close(self._fd)
@@ -68,6 +78,29 @@ class Log:
                 return True
             missed += 1
         return missed < _TRIES
+
+    def has_room(self, most: int) -> bool:
+        """Whether it was as long as `most` bytes, as far as is known without asking the system."""
+        return self._room >= most
+
+    def make_room(self, most: int) -> None:
+        """Write zeros behind its end if that was reached, up to `most` bytes in all. Only for who may write the file
+        now and is in a transaction: nobody else makes the log longer or shorter then.
+
+        A sync of a file that has grown waits for the file system's own journal, and with it for what others write:
+        twice to ten times as long as for one whose place on the disk was written before (PostgreSQL fills its log with
+        zeros for the same reason: https://www.postgresql.org/docs/current/runtime-config-wal.html). Whoever reads a log
+        stops at a frame of zeros, as at what is left behind the end of one that has begun anew: no salts are there.
+        A disk that refuses this, or is nearly full, is left alone.
+        """
+        with suppress(OSError):
+            length = os.lseek(self._fd, 0, os.SEEK_END)
+            grown, self._room = length > self._room, length
+            if not grown or length >= most:
+                return
+            disk = os.fstatvfs(self._fd)
+            if disk.f_bavail * disk.f_frsize > _SPARE * most:
+                self._room += os.pwrite(self._fd, bytes(min(max(length, _LEAST), _MOST, most - length)), length)
 
     def _goes_on(self) -> bool:
         """Whether it is the one that it was, with the mark in it, or was begun anew. Moves the mark on, in steps that

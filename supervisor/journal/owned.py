@@ -35,6 +35,8 @@ _COPY_AT: Final = 4000
 
 With SQLite's 1,000 one transaction in twenty did, where a thousand agents settle: all in it, and behind it, wait.
 So many are looked up as fast, and a process that opens the file after a kill reads them in 7 ms."""
+_LOG_USED: Final = 32 + _COPY_AT * (24 + 4096)
+"""Bytes that the log has come to by then, with pages of the usual size."""
 _LOG: Final = 32_000_000
 """Bytes of the write-ahead log that stay when it begins anew, more than it needs by itself: a reader that takes its
 time makes it grow."""
@@ -318,6 +320,9 @@ class OwnedFile:
             if standing.rowcount != 1:
                 self._lose(connection)
             batch.apply(connection)
+            log = None if self._place is None else self._place.log
+            if log is not None and (renew or not log.has_room(_LOG_USED)):
+                log.make_room(_LOG_USED)
             if renew:
                 prolonged = f"UPDATE owner SET lease_until = {NOW} + ? WHERE epoch = ?"
                 connection.execute(prolonged, (self._claim.lease, batch.epoch))

@@ -39,7 +39,7 @@ def reopen(vfs: Vfs, files: Mapping[str, bytes], workload: Workload, epoch: int,
     """Open `files` with the real journal, compare with `world`, commit something, and close."""
     disk = Disk(files, wall=lambda: WALL + 3600)
     log: list[Op] = []
-    disk.log = log
+    disk.log, disk.ahead = log, workload.ahead
     vfs.disk = disk
     database = Database(vfs=vfs.name, page_size=workload.page_size, autocheckpoint=workload.autocheckpoint)
     row = world.last_row + 1

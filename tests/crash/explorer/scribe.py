@@ -95,6 +95,8 @@ class Workload:
     sessions: tuple[Session, ...]
     autocheckpoint: int = 1000
     page_size: int = 4096
+    ahead: int = 0
+    """Zeros that are written behind the end of the log when it reaches that."""
     overlap: bool = False
     """The first owner loses its lease to the second, and takes its last step as if it had not."""
     fault: Fault | None = None
@@ -263,6 +265,9 @@ def workloads(seed: int) -> list[Workload]:
     killed = scribe("killed")
     lives = tuple(Session(tuple(killed.steps(4)), killed=number < 2) for number in range(3))
     made.append(Workload(name="killed", sessions=lives, autocheckpoint=12))
+    ahead = scribe("room ahead")
+    lives = tuple(Session(tuple(ahead.steps(5)), killed=number < 2) for number in range(3))
+    made.append(Workload(name="room ahead", sessions=lives, autocheckpoint=14, ahead=3 * 4120 + 700))
     closed = scribe("closed")
     made.append(Workload(name="closed", sessions=tuple(Session(tuple(closed.steps(3))) for _ in range(3))))
     together = scribe("together")

@@ -109,6 +109,8 @@ class Disk:
         """Asked before each call by its name; anything but 0 is the error of SQLite's with which the call ends."""
         self.room: int | None = None
         """Bytes that all files together may have; None: as many as they like."""
+        self.ahead = 0
+        """How many zeros the owner of a log writes behind its end when it reaches that."""
         self.lies: Callable[[str], bool] = _honest
         """Which files' syncs do nothing; the folder is ``."""
         self._inodes = 0
@@ -191,6 +193,10 @@ class _File:
         self._disk.grow(self._inode, offset + len(data))
         held = self._changeable()
         if held is not None:
+            ahead = self._disk.ahead
+            if ahead and self._name.endswith("-wal") and len(held) < offset + len(data):
+                self._disk.note(Write(self._inode.number, len(held), bytes(ahead)))
+                held.extend(bytes(ahead))
             if offset > len(held):
                 held.extend(bytes(offset - len(held)))
             held[offset : offset + len(data)] = data

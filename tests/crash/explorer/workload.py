@@ -340,7 +340,7 @@ def record(
     """Run `workload` from an empty disk. The same arguments give the same recording."""
     disk = Disk(wall=lambda: WALL + trio.current_time())
     log: list[Op] = []
-    disk.log = log
+    disk.log, disk.ahead = log, workload.ahead
     if lies is not None:
         disk.lies = lies
     vfs.disk = disk

@@ -28,7 +28,7 @@ def cut_off(_: pathlib.Path, now: pathlib.Path) -> None:
 
 
 def cut_short(_: pathlib.Path, now: pathlib.Path) -> None:
-    os.truncate(now, now.stat().st_size // 2)
+    os.truncate(now, len(now.read_bytes().rstrip(b"\0")) // 2)  # half of what is written; zeros are room for more
 
 
 def overwrite(earlier: pathlib.Path, now: pathlib.Path) -> None:
