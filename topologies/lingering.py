@@ -1,16 +1,18 @@
-"""The end of a tree whose incarnations do not end: it waits for them, for it has to, and says for whom."""
+"""The end of a tree with a task that does not end: it waits for that, for it has to, and says whose it is."""
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import trio
 
+from treewarden.agents.core.path import ROOT, Path
+
 if TYPE_CHECKING:
-    from treewarden.supervisor.common import Common
-    from treewarden.supervisor.fence import AgentLife
+    from .root import Root
 
 __all__ = ["outlast"]
 
@@ -20,35 +22,55 @@ _TELL_AFTER: Final = 10.0
 _TELL_EVERY: Final = 300.0
 
 
-async def outlast(common: Common) -> None:
-    """Wait until no zombie is left, and log a warning about those that are: after ten seconds, every five minutes, and
-    at each Ctrl-C, which is raised when they have ended.
+async def outlast(root: Root) -> None:
+    """Wait until everybody in the tree has ended, all of whom were cancelled or fenced off, and log a warning about
+    those that have not: after ten seconds, every five minutes, and at each Ctrl-C, which is raised when they have.
 
     Not cancelled from outside: the block could not be left all the same.
     """
     began = trio.current_time()
-    tell_at, interrupted = began + _TELL_AFTER, None
+    tell_at, interrupted, over = began + _TELL_AFTER, None, False
     with trio.CancelScope(shield=True):
-        while left := common.living_zombies:
+        while not over:
             try:
-                with trio.move_on_at(tell_at) as limit:
-                    await left[0].wait_gone()
+                with trio.move_on_at(tell_at):
+                    await _wait_gone(root)
+                    over = True
             except KeyboardInterrupt as error:
                 interrupted = error
-                _tell(left, trio.current_time() - began)
+                _tell(root, trio.current_time() - began)
             else:
-                if limit.cancelled_caught:
-                    _tell(left, trio.current_time() - began)
+                if not over:
+                    _tell(root, trio.current_time() - began)
                     tell_at += _TELL_EVERY
     if interrupted is not None:
         raise interrupted
 
 
-def _tell(left: list[AgentLife], seconds: float) -> None:
+async def _wait_gone(root: Root) -> None:
+    await root.supervisor.wait_ended()
+    while left := root.common.living_zombies:
+        await left[0].wait_gone()
+
+
+def _tell(root: Root, seconds: float) -> None:
     _LOG.warning(
         "%s did not end although cancelled: for %.0f s nothing else has kept the block of open_tree, and trio leaves "
         "no task behind. What was acknowledged is in the journal, so `kill -9 %d` loses none of it",
-        ", ".join(life.slot.path for life in left),
+        ", ".join(sorted(set(_left(root.nursery, ROOT)))),
         seconds,
         os.getpid(),
     )
+
+
+def _left(nursery: trio.Nursery, slot: Path) -> Iterator[str]:
+    """Whose tasks are left in a nursery of `slot`, and what they do there. One that waits for others is not meant."""
+    for task in nursery.child_tasks:
+        whose = task.name if isinstance(task.name, Path) else slot
+        if task.child_nurseries:
+            for below in task.child_nurseries:
+                yield from _left(below, whose)
+        elif Path(task.name.partition(" ")[0]).is_within(whose):
+            yield task.name  # also of a body, a helper or an action, which say so behind the path
+        else:
+            yield whose

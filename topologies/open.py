@@ -137,10 +137,10 @@ async def open_tree(
                     finally:
                         await _stop(root)
                         nursery.cancel_scope.cancel()
-                        if common.zombies:
-                            from .lingering import outlast  # with the first that does not end
+                        if common.zombies or root.exit is None:
+                            from .lingering import outlast  # not when all have ended in order
 
-                            await outlast(common)
+                            await outlast(root)
         finally:
             cancelled = trio.current_effective_deadline() == -math.inf
             failed = root.failure() if root is not None and not cancelled else None
@@ -326,8 +326,9 @@ async def _stop(root: Root) -> None:
         elif not root.asked:
             root.asked = True
             root.supervisor.order_stop("shutdown", drain=True)
-        with trio.move_on_after(_LEAVE_WITHIN, shield=True):
-            await root.supervisor.wait_ended()
+        if trio.current_effective_deadline() > -math.inf:  # otherwise all are cancelled already
+            with trio.move_on_after(_LEAVE_WITHIN, shield=True):
+                await root.supervisor.wait_ended()
 
 
 def _close_slots(common: Common) -> None:

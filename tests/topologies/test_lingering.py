@@ -60,3 +60,38 @@ def test_ctrl_c_has_it_said_again_and_comes_when_all_have_ended(caplog: pytest.L
     with pytest.raises(KeyboardInterrupt):
         trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     assert len([each for each in caplog.records if each.name == "treewarden"]) == 2
+
+
+class Elsewhere(Agent[None]):
+    """Shields what is not its handler."""
+
+    state = None
+
+    async def run(self) -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(15)
+
+    @handles
+    def help(self, seconds: float) -> None:
+        self.start_soon(shielded, seconds)
+
+
+async def shielded(seconds: float) -> None:
+    with trio.CancelScope(shield=True):
+        await trio.sleep(seconds)
+
+
+async def test_whoever_holds_up_a_cancelled_block_is_named_too(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Cancelled from outside, nobody is fenced off: all end by themselves, or do not."""
+    line = tree(child(Stubborn, id="quick"), child(Elsewhere, id="plain"), child(Elsewhere, id="helped"), id="line")
+    with trio.move_on_after(1):
+        async with open_tree(tree(stubborn().children[0], child(Stubborn, id="idle"), line)) as running:
+            await running.ref("a").tell(400.0)
+            await running.ref("line/quick").tell(5.0)
+            await running.ref("line/helped").tell(20.0)
+            await trio.sleep(50)
+    assert trio.current_time() == 400
+    said = [each.getMessage().split(" did not end")[0] for each in caplog.records if each.name == "treewarden"]
+    assert said == ["a, line/helped body, line/helped helper, line/plain body", "a"]
