@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         TreeFailed,
         TreewardenError,
         UnknownKind,
+        WrongThread,
     )
     from .process import Call, ProcessAgent, ProcessWorker, process
     from .ref import Ref
@@ -133,6 +134,7 @@ __all__ = [
     "TreewardenError",
     "UnknownKind",
     "Volatile",
+    "WrongThread",
     "every",
     "handles",
     "process",
@@ -157,7 +159,7 @@ __getattr__ = on_demand(
         "ForwardCycle Ignore IntakeClosed IsDynamic JournalDamaged JournalError JournalOwned MailboxFull "
         "NoSuchAction NoSuchSlot NotFound NotHandled ProcessDied ProcessError QuorumMissed RateLimited "
         "ReplayRefused StartFailed Stash StillRestarting StillRunning Stop SupervisionError SupervisorGone TreeFailed "
-        "TreewardenError UnknownKind"
+        "TreewardenError UnknownKind WrongThread"
     ),
     process="Call ProcessAgent ProcessWorker process",
     ref="Ref",

@@ -26,6 +26,7 @@ TreewardenError
 │   ├── ProcessDied                      it ended, by itself or by a signal
 │   └── CallFailed                       the function that runs in it raised
 ├── TreeFailed                           the root gave up; holds the exception group
+├── WrongThread (RuntimeError)           a call that waits for the loop, from the loop's own thread
 └── JournalError
     ├── JournalOwned                     another process owns the file
     ├── EpochLost                        this process no longer owns the file; nothing was written
@@ -86,6 +87,7 @@ __all__ = [
     "TreeFailed",
     "TreewardenError",
     "UnknownKind",
+    "WrongThread",
 ]
 
 
@@ -267,6 +269,11 @@ class TreeFailed(TreewardenError):
         super().__init__(reason)
         self.reason = reason
         self.group = group
+
+
+class WrongThread(TreewardenError, RuntimeError):
+    """A call that waits for the loop came from the thread in which that runs. Nothing was done; the text says what to
+    call there."""
 
 
 class JournalError(TreewardenError):

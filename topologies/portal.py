@@ -12,7 +12,7 @@ import trio
 
 from treewarden.agents.core.message import Request
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import AgentStopped
+from treewarden.agents.errors import AgentStopped, WrongThread
 from treewarden.agents.wake import call_in_loop
 
 from .running import Tree
@@ -73,25 +73,28 @@ class Portal:
         return self._submit("/", stop)
 
     def tell(self, path: str, message: object, *, within: float = 30.0) -> None:
-        """As `tell_soon`, and wait. Raises what `ref.tell` raises."""
-        self._wait(self.tell_soon(path, message, within=within))
+        """As `tell_soon`, and wait. Raises what `ref.tell` raises, and `WrongThread`."""
+        self._wait(self.tell_soon(path, message, within=within), f"await tree.ref({path!r}).tell(...)")
 
     def ask(self, path: str, message: Request[R], *, within: float = 5.0) -> R:
-        """As `ask_soon`, and wait for the reply. Raises what `ref.ask` raises."""
-        return self._wait(self.ask_soon(path, message, within=within))
+        """As `ask_soon`, and wait for the reply. Raises what `ref.ask` raises, and `WrongThread`."""
+        return self._wait(self.ask_soon(path, message, within=within), f"await tree.ref({path!r}).ask(...)")
 
     def signal(self, path: str, facts: Mapping[str, Any]) -> None:
-        """As `signal_soon`, and wait. Raises what `tree.signal` raises."""
-        self._wait(self.signal_soon(path, facts))
+        """As `signal_soon`, and wait. Raises what `tree.signal` raises, and `WrongThread`."""
+        self._wait(self.signal_soon(path, facts), f"tree.signal({path!r}, ...)")
 
     def stop(self, reason: str = "shutdown") -> None:
-        """As `stop_soon`, and wait until the tree has ended."""
-        self._wait(self.stop_soon(reason))
+        """As `stop_soon`, and wait until the tree has ended. Raises `WrongThread`."""
+        self._wait(self.stop_soon(reason), "tree.stop()")
 
-    def _wait(self, future: Future[R]) -> R:
+    def _wait(self, future: Future[R], instead: str) -> R:
         if threading.get_ident() == self._thread and not future.done():  # while its loop runs
             future.cancel()
-            raise RuntimeError("the tree's own thread cannot wait for a portal: use the ref, or the form with _soon")
+            raise WrongThread(
+                "a portal waits for the tree's loop, and this is the thread in which that runs, so it would wait for "
+                f"ever: here call {instead}, or keep what a form with _soon returns"
+            )
         return future.result()
 
     def _submit(self, path: str, call: Callable[[], Awaitable[R]]) -> Future[R]:

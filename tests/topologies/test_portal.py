@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ from attrs import frozen
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.message import Request
-from treewarden.agents.errors import AgentFailed, AgentStopped, NoSuchSlot
+from treewarden.agents.errors import AgentFailed, AgentStopped, NoSuchSlot, WrongThread
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.portal import Portal, open_portal
 from treewarden.topologies.tree import tree
@@ -154,9 +155,18 @@ async def test_a_tree_that_has_ended_is_signalled_nothing() -> None:
 
 async def test_the_loop_cannot_wait_for_itself() -> None:
     async with open_tree(tree(Sum)) as running, open_portal(running) as portal:
-        with pytest.raises(RuntimeError, match="own thread"):
-            portal.tell("sum", Add(1))
+        calls: tuple[tuple[Callable[[], object], str], ...] = (
+            (lambda: portal.tell("sum", Add(1)), "await tree.ref('sum').tell(...)"),
+            (lambda: portal.ask("sum", Total()), "await tree.ref('sum').ask(...)"),
+            (lambda: portal.signal("sum", {"kind": "slow", "severity": 0.5}), "tree.signal('sum', ...)"),
+            (portal.stop, "tree.stop()"),
+        )
+        for call, instead in calls:
+            with pytest.raises(WrongThread, match=re.escape(f"here call {instead}, or")) as refused:
+                call()
+            assert isinstance(refused.value, RuntimeError)
         assert await running.ref("sum").ask(Total()) == 0
+        assert "sum" in {each.path for each in running.snapshot()}
 
 
 async def test_stop_from_a_thread_ends_the_tree() -> None:
