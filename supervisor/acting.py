@@ -104,8 +104,8 @@ class Acting:
             self._supervisor.gave_up = f"{child.path}: {decision.chosen.reason}"
         rest = self._act(child, signal, decision.action)
         if rest is not None:
-            return self._act_and_watch(rest, child, signal)
-        self._watch(child, signal)
+            return self._act_and_watch(rest, child)
+        self.watch(child)
         return None
 
     def abandon(self) -> None:
@@ -114,20 +114,17 @@ class Acting:
             return_in_hand(self._judged, Resume(), self._common)
             self._judged = None
 
-    async def _act_and_watch(self, rest: Coroutine[Any, Any, Exit | None], child: Child, signal: Signal) -> Exit | None:
+    async def _act_and_watch(self, rest: Coroutine[Any, Any, Exit | None], child: Child) -> Exit | None:
         exit = await rest
-        self._watch(child, signal)
+        self.watch(child)
         return exit
 
-    def _watch(self, child: Child, signal: Signal) -> None:
-        watched = child.calm is not None or not child.in_trouble or child.current is None
-        if not watched and not child.overloaded and not isinstance(signal, Reported):
-            self.watch(child)
-
     def watch(self, child: Child) -> None:
-        """Close the incident of a child that lives if nothing more happens, and nothing that may help is under way."""
-        quiet = child.calm is None and child.in_trouble and child.current is not None
-        if quiet and not child.overloaded and not self._supervisor.runs_for(child):
+        """Close the incident of a child that lives if nothing more happens, nothing that was reported about it still
+        is so, and nothing that may help is under way."""
+        if child.calm is not None or not child.in_trouble or child.current is None or child.overloaded:
+            return
+        if not self._supervisor.judge.reported(child) and not self._supervisor.runs_for(child):
             self._restarts.watch_calm(child)
 
     def _act(self, child: Child, signal: Signal, action: Action) -> Rest:

@@ -132,8 +132,7 @@ class Performing:
             return self._supervisor.restarts.begin(child, Scope.ONE, running.after)
         if isinstance(child.current, AgentLife):
             child.current.look_again()
-        if not self._supervisor.judge.reported(child):
-            self._supervisor.acting.watch(child)
+        self._supervisor.acting.watch(child)
         return None
 
     def _start(self, child: Child, name: str, reason: str, *, incident: str = "", by: str = "") -> UnderWay:

@@ -357,8 +357,11 @@ class Supervisor(AtNeed):
                 self.acting.note_of_one_down(child, signal)
             return None
         exit = await wait_for(self.acting.decide(child, signal))
-        if isinstance(signal, Recovered) and self.judge.recovered(child, signal):
-            self.close_incident(child, Outcome.FIXED)
+        if isinstance(signal, Recovered):
+            if self.judge.recovered(child, signal):
+                self.close_incident(child, Outcome.FIXED)
+            else:
+                self.acting.watch(child)
         return exit
 
     # -- an end

@@ -10,12 +10,16 @@ import pytest
 import trio
 import trio.testing
 
-from treewarden.agents.errors import ConfigurationError
+from treewarden.agents.errors import ConfigurationError, RateLimited
 from treewarden.supervisor.core.event import IncidentClosed, OutcomeObserved, SignalNoted
 from treewarden.supervisor.core.ladder import ladder
 from treewarden.supervisor.core.limits import QueueLimit
+from treewarden.supervisor.core.named import NamedAction
+from treewarden.supervisor.core.rule_table import Rule
+from treewarden.supervisor.core.table import table
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.supervisor.journal.port import Record
+from treewarden.supervisor.performing import Occasion
 from treewarden.topologies.running import Tree
 
 from .puppets import IN_MEMORY, Puppet, crash, nothing, puppet, quiet, running, tell, under
@@ -154,3 +158,50 @@ async def test_what_is_no_time_is_refused(lasts: Any, autojump_clock: CLOCK) -> 
             tree.signal("a", {"kind": "hot", "severity": 0.4}, lasts=lasts)
         await quiet()
         assert not [record async for record in _recovered(journal)]
+
+
+async def gives_up(_: Occasion) -> None:
+    raise OSError("nobody answers")
+
+
+async def limited(agent: Puppet) -> None:
+    if not agent.log.count("limited"):
+        agent.log.append("limited")
+        raise RateLimited(after=3.0)
+
+
+async def test_what_was_reported_outlives_an_action_against_it_that_failed(autojump_clock: CLOCK) -> None:
+    journal = MemoryJournal()
+    policy = table([Rule("reported:hot", "perform:call")])
+    desk = puppet("a", actions={"call": NamedAction(gives_up)})
+    async with running(under(desk, policy=policy), journal) as tree:
+        slow(tree, "hot")
+        await trio.sleep(60)
+        assert await told(journal) == [("reported:hot", "call", "failed")], "it is as hot as before"
+        tree.recovered("a", "hot")
+        await trio.sleep(60)
+        assert (await told(journal))[1:] == [("action_failed:call", "resume", "fixed"), ("closed", "fixed")]
+
+
+async def test_what_was_reported_outlives_a_rate_limit(autojump_clock: CLOCK) -> None:
+    journal = MemoryJournal()
+    async with running(under(puppet("a"), policy=ladder()), journal) as tree:
+        slow(tree, "hot")
+        await quiet()
+        await tell(tree, "a", limited)
+        await trio.sleep(60)
+        assert ("closed", "fixed") not in await told(journal), "it is as hot as before"
+        tree.recovered("a", "hot")
+        await trio.sleep(60)
+        assert (await told(journal))[-1] == ("closed", "fixed")
+
+
+async def test_good_news_about_one_thing_ends_nothing_while_another_stands(autojump_clock: CLOCK) -> None:
+    journal = MemoryJournal()
+    async with running(under(puppet("a"), policy=ladder()), journal) as tree:
+        slow(tree)
+        slow(tree, "latency")
+        await quiet()
+        tree.recovered("a", "memory_slope")
+        await trio.sleep(60)
+        assert await told(journal) == [], "the latency is as it was"
