@@ -142,6 +142,8 @@ class Supervisor(Process):
             world.events.append(["start_error", path, told])
             return False, reason.get(outcome, "start_failed")
         if is_supervisor(child.node):
+            if any(each.alive and each.path == path for each, _, _ in world.running):
+                world.undecided = True  # it begins beside one that is blocked below a killed one
             process: Process = Supervisor(world, path, child.node, self)
             self.starting = process
             world.run(process)
@@ -255,6 +257,9 @@ class Supervisor(Process):
 
     def terminate_at_once(self, last: bool) -> Steps:
         children = [child for child in self.children if isinstance(child.pid, Process)]
+        holds = [child.pid.node.get("on_stop") == "hold" for child in children]
+        if holds != sorted(holds, reverse=True):  # who ends, and who holds: they are asked at once
+            self.world.undecided = True
         yield from self.bring_down([child.pid for child in children], children[0].shutdown if children else 0)
         reasons = [child.pid.reason for child in children if not child.wanted(child.pid.reason)]
         for place, reason in enumerate(reasons):

@@ -51,6 +51,12 @@ def _count(value: Any, seen: Counter[str]) -> None:
             seen[str(value)] += 1
 
 
+def test_what_otp_leaves_open_is_left_undecided() -> None:
+    """A successor that is done beside one that is blocked; and who of those that are asked at once is heard first."""
+    assert disagreements(71305223) is None
+    assert disagreements(880004234) is None
+
+
 def test_the_command_closes_with_the_count(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["0", "5"]) == 0
     assert capsys.readouterr().out == "5 agree, 0 differ\n"
