@@ -82,11 +82,6 @@ class AtNeed(Incarnation):
             self._restarts = _restarting()(self)
         return self._restarts
 
-    @property
-    def quiets(self) -> bool:
-        """Whether somebody here may have to wait for a dependency at the moment."""
-        return self.common.any_broken if self._remedies is None else self._remedies.quiets
-
     def abandon_decision(self) -> None:
         """It was killed: nothing more is decided."""
         if self._acting is not None:

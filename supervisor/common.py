@@ -116,6 +116,8 @@ class Common:
     context: Context = field(factory=copy_context)
     """With the variables of whoever opened the tree: each agent begins with a copy."""
     pace: Pace = field(factory=Pace)
+    has_broken: bool = field(default=False, init=False)
+    """A dependency was broken: from then on first crashes too are looked at for one that is."""
     over: bool = field(default=False, init=False)
     """The tree has ended: messages that are on disk by now are for the next process."""
     outage: Outage = field(init=False)

@@ -118,6 +118,7 @@ class Remedies:
         """
         from .core.symptom import trouble_in
 
+        self._common.has_broken = True
         users = self._common.dependencies.break_for_all(child, signal, dependency, seconds)
         trouble = trouble_in(signal)
         if trouble:

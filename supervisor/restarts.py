@@ -78,7 +78,9 @@ class Restarts:
         """Answer the end of a life that is the first crash of a healthy child. False: it has to be decided about, and
         nothing was done."""
         slot, common = child.slot, self._common
-        if child.calm is not None or slot is None or slot.store is not None or self._supervisor.quiets:
+        if child.calm is not None or slot is None or slot.store is not None:
+            return False
+        if common.has_broken and self._supervisor.remedies.quiets:
             return False
         crash = self._judge.first_crash(child, life, self._children.order)
         if crash is None:
@@ -91,7 +93,9 @@ class Restarts:
             if restart.after > 0:
                 return self.begin(child, restart.scope, restart.after)
             child.attempt += 1
-            return self.restart(child, restart.scope)
+            if restart.scope is _ONE:  # which is declared: nobody widens the scope of a first crash
+                return self._restart_alone(child)
+            return self._restart_group(child, restart.scope)
         finally:
             if begins:
                 common.write_gathered()
@@ -132,8 +136,11 @@ class Restarts:
         Everybody in the group is started, also who had finished or was terminated (OTP). One that does not start
         waits as *restarting* behind everything that has arrived meanwhile, and those after it stay down until then.
         """
-        if not self._alone(scope) or not self._children.can_start_at_once(child):
-            return self._restart_group(child, scope)
+        return self._restart_alone(child) if self._alone(scope) else self._restart_group(child, scope)
+
+    def _restart_alone(self, child: Child) -> Rest:
+        if not self._children.can_start_at_once(child):
+            return self._restart_group(child, _ONE)
         failure = self._children.start_at_once(child)
         self._watch(child)
         if failure is not None:
