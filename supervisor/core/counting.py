@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
+from .alike import TOLD_APART, counts_as
 from .curve import UNSEEN, Ease, faded, mapped, seen
 from .outcomes import FADED, NO_CASES, TRUST_MAPPED, Cell, Outcomes, cells_of, learn_failed, placed
 from .symptom import Kind, Symptom
@@ -34,6 +35,7 @@ class Counting:
         "_ease",
         "_ease_at",
         "_half_life",
+        "_lately",
         "_lessons",
         "_new",
         "_now",
@@ -49,6 +51,7 @@ class Counting:
         self._half_life, self._at, self._curve = outcomes.half_life, outcomes.at, outcomes.curve
         self._cells: dict[Cell, tuple[float, float, float]] = {}
         """Cases, how many of them ended well, and as of when: where that is not as in `_now`."""
+        self._lately: dict[int, float] = dict(outcomes.lately)
         eased = outcomes.eases.get(_OF)
         self._ease: Ease = UNSEEN if eased is None else eased.ease
         self._ease_at: float = self._at if eased is None else eased.at
@@ -86,7 +89,10 @@ class Counting:
         if self._ease_at < at:
             left = share if self._ease_at == since else 0.5 ** ((at - self._ease_at) / half_life)
             ease = ease[0] * left, ease[1] * left
-        self._curve, self._ease = seen(curve, model, False, failed, start=_START, ease=ease)
+        counts = counts_as(self._lately, failed, at)
+        self._curve, self._ease = seen(curve, model, False, failed, start=_START, ease=ease, counts=counts)
+        if failed < TOLD_APART:
+            self._lately[failed] = at
         self._at = self._ease_at = at
 
     def numbers(self, model: float, failed: int) -> tuple[float, float]:
@@ -111,7 +117,7 @@ class Counting:
         """Those of now."""
         if self._new:
             eases = {_OF: (self._ease, self._ease_at)}
-            self._now = self._now.counted_on(self._at, self._cells, self._curve, eases, self._new)
+            self._now = self._now.counted_on(self._at, self._cells, self._curve, eases, self._lately, self._new)
             self._new = []
         return self._now
 

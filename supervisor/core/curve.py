@@ -30,8 +30,6 @@ _EASES: Final = 0.5**-2
 """The precision of an ease of which nothing was seen: they are half a logit from each other."""
 _MOST: Final = 4
 """Failures of which each makes a difference, as half a `vain`."""
-_COUNTS_AS: Final = 0.75
-"""Cases that one outcome counts as: those of one fault are alike."""
 _BLUR: Final = math.pi / 8.0
 
 
@@ -60,9 +58,16 @@ def mapped(curve: Curve, p: float, failed: int = 0, *, start: float = 0.0, ease:
 
 
 def seen(
-    curve: Curve, p: float, fixed: bool, failed: int = 0, *, start: float = 0.0, ease: Ease = UNSEEN
+    curve: Curve,
+    p: float,
+    fixed: bool,
+    failed: int = 0,
+    *,
+    start: float = 0.0,
+    ease: Ease = UNSEEN,
+    counts: float = 1.0,
 ) -> tuple[Curve, Ease]:
-    """With one more case: the belief's own number was `p`, and it came true or not.
+    """With one more case: the belief's own number was `p`, and it came true or not. It `counts` as so many cases.
 
     One step of an online logistic regression (Spiegelhalter and Lauritzen 1990), in which the curve and the ease each
     take what the other leaves open for noise: nothing is stored but nine numbers, and two for each kind of attempt.
@@ -72,7 +77,7 @@ def seen(
     mean, open_still = ease[1] / precision, 1.0 / precision
     q = _sigmoid((z + mean) / math.sqrt(1.0 + _BLUR * (spread + open_still)))
     steep = max(q * (1.0 - q), 1e-6)
-    surprise, noise = (fixed - q) / steep, 1.0 / (_COUNTS_AS * steep)
+    surprise, noise = (fixed - q) / steep, 1.0 / (counts * steep)
     weight, own = 1.0 / (noise + open_still), 1.0 / (noise + spread)
     pull = weight * (z + surprise)
     aa, ab, av, bb, bv, vv, to_up, to_slope, to_vain = curve

@@ -12,6 +12,7 @@ from attrs import Attribute, evolve, field
 from treewarden.agents.core.filling import filled
 from treewarden.agents.core.values import frozen
 
+from .alike import TOLD_APART, Lately, counts_as
 from .curve import NOTHING, UNSEEN, Curve, Ease, faded, mapped, seen
 from .event import Event, OutcomeObserved
 from .head_start import head_start
@@ -137,6 +138,8 @@ class Outcomes:
     """What numbers of the belief's have come to, of whatever action."""
     eases: Mapping[tuple[str, str], Eased] = field(factory=dict[tuple[str, str], Eased])
     """By action and the symptom that the trouble shows as: how much easier than that it has been."""
+    lately: Lately = field(factory=dict[int, float])
+    """When the last outcome was of an attempt after so many failures."""
     recent: Latest[tuple[float, bool]] = field(default=_NONE_YET, converter=_latest)
     """The last `ENOUGH` outcomes: the confidence that was stated, and whether it was right."""
     _sums: tuple[int, int] | None = field(default=None, eq=False, repr=False)
@@ -258,9 +261,13 @@ class Outcomes:
             ease = (precision * share, pull * share)
         else:
             ease = known.as_of(at, half_life).ease
-        curve, ease = seen(curve, model, fixed, failed, start=start, ease=ease)
+        lately = self.lately
+        counts = counts_as(lately, failed, at)
+        curve, ease = seen(curve, model, fixed, failed, start=start, ease=ease, counts=counts)
         eases[of] = _eased(ease, at)
-        return _outcomes(half_life, at, cells, curve, eases, recent.followed_by(outcome), (right, error))
+        if failed < TOLD_APART:
+            lately = {**lately, failed: at}
+        return _outcomes(half_life, at, cells, curve, eases, lately, recent.followed_by(outcome), (right, error))
 
     def counted_on(
         self,
@@ -268,10 +275,11 @@ class Outcomes:
         cells: Mapping[Cell, tuple[float, float, float]],
         curve: Curve,
         eases: Mapping[tuple[str, str], tuple[Ease, float]],
+        lately: Lately,
         outcomes: Sequence[tuple[float, bool]],
     ) -> Outcomes:
         """With these outcomes, of which somebody else has kept count: what the cells and eases that they change have
-        come to, and the curve."""
+        come to, the curve, and when the last ones were."""
         (right, error), recent = self._sums or self._added_up(), self.recent.followed_by_all(outcomes)
         gone = list(self.recent)[: max(0, len(self.recent) + len(outcomes) - ENOUGH)]
         gone += outcomes[: max(0, len(outcomes) - ENOUGH)]
@@ -283,6 +291,7 @@ class Outcomes:
             {**self.cells, **{key: Tally(*counts) for key, counts in cells.items()}},
             curve,
             {**self.eases, **{key: Eased(*eased) for key, eased in eases.items()}},
+            {**self.lately, **lately},
             recent,
             (right, error),
         )

@@ -19,6 +19,7 @@ def as_data(outcomes: Outcomes) -> dict[str, Any]:
         "cells": [[*key, tally.cases, tally.fixed] for key, tally in aged.cells.items()],
         "curve": list(outcomes.curve),
         "eases": [[*key, *eased.ease] for key, eased in aged.eases.items()],
+        "lately": [list(each) for each in outcomes.lately.items()],
         "recent": [list(each) for each in outcomes.recent],
     }
 
@@ -31,5 +32,6 @@ def outcomes_of(data: Mapping[str, Any]) -> Outcomes:
         cells={(what, kind, band): Tally(cases, fixed, at) for what, kind, band, cases, fixed in data.get("cells", ())},
         curve=curve_of(data.get("curve", ())),
         eases={(what, as_): Eased((more, pull), at) for what, as_, more, pull in data.get("eases", ())},
+        lately={int(failed): float(last) for failed, last in data.get("lately", ())},
         recent=tuple((float(stated), bool(fixed)) for stated, fixed in data.get("recent", ())),
     )

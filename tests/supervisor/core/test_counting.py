@@ -23,7 +23,7 @@ DAY = 86400.0
 
 models = st.one_of(st.sampled_from([0.0, 0.3, 0.34, 0.7, 1.0]), st.floats(0, 1))
 lessons = st.tuples(
-    st.floats(0, 1), models, st.sampled_from([0.0, 0.0, 0.001, 3.0, DAY, 300 * DAY, -5.0]), st.integers(0, 40)
+    st.floats(0, 1), models, st.sampled_from([0.0, 0.0, 0.001, 3.0, 60.0, DAY, 300 * DAY, -5.0]), st.integers(0, 40)
 )
 others = st.tuples(st.sampled_from([("restart", "crash"), ("throttle", "overloaded"), LET_LIVE]), lessons)
 

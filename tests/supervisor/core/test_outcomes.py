@@ -74,6 +74,28 @@ def test_what_an_action_comes_to_is_kept_for_each_symptom() -> None:
     assert stated("code_error") + 0.2 < stated("connection") < stated("timeout")
 
 
+def apart(*steps: float, failed: tuple[int, ...] = (0,)) -> float:
+    """What is stated after outcomes so many seconds after one another, each after so many failures."""
+    outcomes, at = Outcomes(), 1000.0
+    for place, step in enumerate(steps):
+        at += step
+        outcomes = learn(outcomes, seen("failed", failed=failed[place % len(failed)]), at)
+    value, _ = outcomes.numbers(0.7, "roll_back", "stalled", pooled=True)
+    return value
+
+
+def test_outcomes_of_one_fault_are_hardly_more_than_one() -> None:
+    nothing, one = apart(), apart(0)
+    assert one - apart(0, 5, 0, 30) < 0.5 * (nothing - one)
+    assert one - apart(0, 60, 3600, 60) > 1.2 * (nothing - one), "those of several faults are more"
+    assert one - apart(0, 1, 1, 1, failed=(0, 1, 2, 3)) > nothing - one, "one after the other in one incident"
+    assert apart(0, 1, 1, failed=(4, 4, 4)) == apart(0, 60, 60, failed=(4,)), "so long are the incidents of few"
+
+
+def test_a_clock_that_goes_back_makes_no_other_fault_of_it() -> None:
+    assert apart(0, -5000) == apart(0, 0)
+
+
 @pytest.mark.parametrize(
     ("action", "symptom", "kind", "sign"),
     [
@@ -193,6 +215,7 @@ def test_what_is_stored_states_the_same() -> None:
         )
         assert again.bin(model) == outcomes.bin(model)
     assert again.eases == outcomes.eases
+    assert again.lately == outcomes.lately == {0: 5.0}
 
 
 @pytest.mark.parametrize("half_life", [0.0, -1.0, math.nan, math.inf])
