@@ -69,8 +69,8 @@ def surprise(number: int, *, rehearsed: bool = False) -> IncidentLabelled:
 
 def test_a_gain_is_a_share() -> None:
     assert Wager().value == 1.0
-    assert Wager().after(0.0) == Wager()
-    assert Wager().after(1.0).value == pytest.approx(1.31)
+    assert Wager().after(0.0).value == 1.0
+    assert Wager().after(1.0).value == pytest.approx(0.2 + 0.8 * 1.31)
     for gained in (1.01, -2.0, float("nan")):
         with pytest.raises(ValueError, match="it must be from -1 to 1"):
             Wager().after(gained)
@@ -113,6 +113,16 @@ def test_a_real_difference_is_found() -> None:
     for _ in range(200):
         wager = wager.after(rng.uniform(-0.3, 0.5))
     assert wager.value > 1 / ALPHA
+
+
+@pytest.mark.parametrize("lost", [0, 100, 1000])
+def test_what_turns_is_found_however_long_it_was_lost(lost: int) -> None:
+    rng, wager, found = random.Random(2), Wager(), 0
+    for _ in range(lost):
+        wager = wager.after(rng.uniform(-0.5, 0.1))
+    while wager.value < 1 / ALPHA:
+        wager, found = wager.after(rng.uniform(-0.1, 0.5)), found + 1
+    assert found < 200
 
 
 # -- what is learned
