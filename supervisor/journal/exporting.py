@@ -27,7 +27,7 @@ from .blobs import Blobs, whole
 from .canonical import dump, dump_sorted, load
 from .carrying import BLOB, Arriving, blob_records
 from .integrity import CHECKSUMS, check_counts, check_sizes, counts_on, with_sums
-from .place import give_name, make_empty
+from .new_file import whole_or_not
 from .reading import JournalFile
 from .schema import NOW, VERSION, migrate
 
@@ -158,37 +158,22 @@ def read_bundle(lines: Iterable[str], file: str | os.PathLike[str]) -> Imported:
     with the number of the line at fault. Then no file is left; a process that is killed leaves one of another name.
     """
     path = pathlib.Path(file)
-    partial = path.with_name(path.name + _PARTIAL)
     try:
-        if path.exists():
-            raise FileExistsError
-        make_empty(partial)
-    except FileExistsError:
-        there = f"{path} is there already: name a new file"
-        if not path.exists():
-            there = f"{partial} is there already: remove it if nobody imports a bundle there now"
-        raise JournalError(there) from None
-    except OSError as error:
-        raise JournalError(f"{path} cannot be made: {error.strerror}") from error
-    try:
-        with closing(sqlite3.connect(partial, isolation_level=None)) as connection:
+        with (
+            whole_or_not(path, _PARTIAL) as partial,
+            closing(sqlite3.connect(partial, isolation_level=None)) as connection,
+        ):
             connection.execute("PRAGMA synchronous = EXTRA")
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("BEGIN")
             migrate(connection, 0)
             imported = _Import(connection).read(lines)
             connection.execute("COMMIT")
-        give_name(partial, path)  # whole or not at all
         return imported
-    except FileExistsError:
-        raise JournalError(f"{path} is there already: name a new file") from None
     except BundleDamage as error:
         raise JournalDamaged(f"the bundle is damaged: {error}; nothing was imported") from error
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         raise JournalError(f"{path} cannot be made: {error}; nothing was imported") from error
-    finally:
-        for name in (partial, partial.with_name(f"{partial.name}-journal")):
-            name.unlink(missing_ok=True)
 
 
 class _Import:
@@ -223,9 +208,9 @@ class _Import:
         for line, record in records:
             try:
                 self._put(record, line, same)
-            except sqlite3.OperationalError:  # it says nothing about the line
-                raise
             except (LookupError, TypeError, ValueError, AttributeError, OverflowError, sqlite3.Error) as error:
+                if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+                    raise  # the disk says so, and nothing about the line
                 raise BundleDamage(line, f"it is no row of a journal ({error!r})") from error
         if same:
             self._check_chain(Head(header["head"]["seq"], bytes.fromhex(header["head"]["hash"])))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Final
 
 from attrs import frozen
@@ -18,7 +17,7 @@ from ..core.event import Event, TreeForked
 from . import blobs
 from .batch import Mark, fold
 from .event_codec import decode_event
-from .place import give_name, make_empty
+from .new_file import whole_or_not
 from .port import Commit, Seq
 from .reading import JournalFile
 from .schema import NOW, VERSION, identify, migrate, unusable
@@ -81,30 +80,15 @@ def _forked(reading: JournalFile, target: pathlib.Path, at: Seq | None, new_tree
         raise JournalError(
             f"{source} has no event {seq} any more: those up to {first - 1} were pruned. Give one of {first} to {head}"
         )
-    if os.path.exists(target):  # whatever its name is: `Path.exists` raises for some
-        raise JournalError(f"{target} exists; name a file that does not")
-    if not target.parent.is_dir():
-        raise JournalError(f"{target} cannot be made: there is no folder {target.parent}")
-    partial = target.with_name(target.name + _PARTIAL)
     try:
-        make_empty(partial)
-    except FileExistsError:
-        raise JournalError(f"{partial} exists: remove it if nobody makes a fork there now") from None
-    try:
-        with closing(sqlite3.connect(partial, isolation_level=None, uri=True)) as connection:
-            made = _copy(connection, reading, target, seq, new_tree())
-        reading.check_still()
-        give_name(partial, target)
-    except FileExistsError:
-        raise JournalError(f"{target} exists; name a file that does not") from None
+        with whole_or_not(target, _PARTIAL) as partial:
+            with closing(sqlite3.connect(partial, isolation_level=None, uri=True)) as connection:
+                made = _copy(connection, reading, target, seq, new_tree())
+            reading.check_still()
     except sqlite3.OperationalError as error:
         raise JournalError(f"{target} cannot be made from {source}: {error}; nothing is left of it") from error
     except sqlite3.Error as error:
         raise unusable(error, str(source)) from error
-    finally:
-        for rest in (partial, partial.with_name(partial.name + "-journal")):
-            with suppress(FileNotFoundError):
-                os.unlink(rest)
     return made
 
 

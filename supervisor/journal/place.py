@@ -16,7 +16,7 @@ from treewarden.agents.errors import JournalError
 
 from .log import Log
 
-__all__ = ["Place", "found_at", "give_name", "make_empty", "refuse_second_name"]
+__all__ = ["Place", "found_at", "refuse_second_name"]
 
 _BESIDE: Final = ("", "-wal", "-shm")
 _Identity: TypeAlias = tuple[int, int] | None
@@ -67,34 +67,6 @@ def refuse_second_name(file: pathlib.Path) -> None:
                 f"{file} is one of {names} hard links to the same file, which may be owned under another of them: its"
                 " log lies beside one name only. Remove the others (find -samefile tells them), or make a copy"
             )
-
-
-def make_empty(file: pathlib.Path) -> None:
-    """Make a file that is not there yet. Raises `FileExistsError`, and `JournalError` where none can be made."""
-    try:
-        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
-    except FileExistsError:
-        raise
-    except OSError as error:
-        raise JournalError(f"{file} cannot be made: {error.strerror}") from error
-
-
-def give_name(partial: pathlib.Path, file: pathlib.Path) -> None:
-    """Call a file that is finished by its name as well, and sync that. Unlike a rename it replaces nothing.
-
-    Raises `FileExistsError`, and `JournalError` where there are no such names.
-    """
-    try:
-        os.link(partial, file)
-        folder = os.open(file.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except FileExistsError:
-        raise
-    except OSError as error:
-        raise JournalError(f"{file} cannot be made there, where {partial.name} could: {error.strerror}") from error
 
 
 def _identity(name: str) -> _Identity:

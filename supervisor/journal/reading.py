@@ -226,17 +226,18 @@ class JournalFile:
         """The tables as they are now, for the length of a block; what is committed meanwhile is not seen."""
         self._ask(lambda connection: connection.execute("BEGIN"))
         try:
-            yield self._connection
-            self.check_still()
+            try:
+                yield self._connection
+                self.check_still()
+            finally:
+                if self._connection.in_transaction:  # SQLite may have ended it where it cannot read
+                    self._connection.execute("ROLLBACK")
         except sqlite3.DatabaseError as error:
-            raise JournalDamaged(f"{self.file} cannot be read: {error}") from error
+            raise self._unreadable(error) from error
         except TreewardenError:  # some are a `ValueError` as well
             raise
         except NO_VALUE as error:
             raise self._damaged(error) from error
-        finally:
-            if self._connection.in_transaction:  # SQLite may have ended it where it cannot read
-                self._connection.execute("ROLLBACK")
 
     def messages(self, path: Path, limit: int = 100) -> Sequence[MessageRow]:
         """What waits in one mailbox, in the order in which it is to be handled."""
@@ -288,14 +289,17 @@ class JournalFile:
             return question(self._connection)
         except sqlite3.DatabaseError as error:
             self.check_still()
-            kind = JournalDamaged if type(error) is sqlite3.DatabaseError else JournalError
-            raise kind(f"{self.file} cannot be read: {error}") from error
+            raise self._unreadable(error) from error
         except TreewardenError:  # some are a `ValueError` as well
             raise
         except NO_VALUE as error:
             raise self._damaged(error) from error
         finally:
             self.check_still()
+
+    def _unreadable(self, error: sqlite3.DatabaseError) -> JournalError:
+        kind = JournalDamaged if type(error) is sqlite3.DatabaseError else JournalError
+        return kind(f"{self.file} cannot be read: {error}")
 
     def _damaged(self, error: Exception) -> JournalDamaged:
         return JournalDamaged(

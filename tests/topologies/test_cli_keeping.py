@@ -61,7 +61,7 @@ def test_a_fork_says_what_it_has_and_what_not(file: str, capsys: pytest.CaptureF
     assert (whole["seq"], whole["messages"], whole["left"]) == (5, 1, 0)
     assert whole["states"] == [{"path": "desk", "seq": 5, "exact": True}]
     assert main(["journal", "fork", file, new]) == 2
-    assert "exists; name a file that does not" in capsys.readouterr().err
+    assert "is there already: name a new file" in capsys.readouterr().err
     assert main(["journal", "fork", file, file + "2", "--at", "9"]) == 2
     assert "has no event 9: its last one is 5" in capsys.readouterr().err
 

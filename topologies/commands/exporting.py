@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
 import tomllib
@@ -16,6 +17,7 @@ from treewarden.supervisor.core.bundle import sealed
 from treewarden.supervisor.core.redaction import Redaction
 from treewarden.supervisor.journal.event_codec import decode_event
 from treewarden.supervisor.journal.exporting import bundle_of, read_bundle
+from treewarden.supervisor.journal.new_file import keep_names
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.event_text import event_text
 from treewarden.supervisor.ops.wording import clean, plural
@@ -37,6 +39,7 @@ def export(arguments: Namespace) -> int:
         slots = {ROOT, *journal.paths(), *journal.settled()}
         if not any(path.is_within(arguments.path) for path in slots):
             raise unknown_slot(arguments.file, arguments.path, slots)
+        gone = pruned_line(journal)
         with closing(sealed(bundle_of(journal, arguments.path, hidden, known=known, say=_say))) as lines:
             if arguments.output == "-":
                 for line in lines:
@@ -44,7 +47,6 @@ def export(arguments: Namespace) -> int:
                 _tell_of_unmet(hidden, arguments)
                 return ExitCode.ORDERLY
             count = _write(arguments.output, lines)
-        gone = pruned_line(journal)
     text = f"{arguments.output}: {plural(count, 'line')} of {arguments.path} in {arguments.file}"
     out.lines([clean(text + (f", without values under {', '.join(secrets)}" if secrets else "")), *gone])
     _tell_of_unmet(hidden, arguments)
@@ -108,12 +110,17 @@ def _topology(file: str | None) -> dict[str, Any]:
 
 
 def _write(file: str, lines: Iterable[str]) -> int:
-    """Raises `JournalError`, and leaves no half of a bundle behind."""
+    """Write and sync them, and count them. Raises `JournalError`, and leaves no half of a bundle behind."""
     made = False
     try:
-        with open(file, "x", encoding="utf-8", newline="\n") as bundle:
-            made = True
-            return sum(1 for line in lines if bundle.write(line))
+        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        made = True
+        with open(opened, "w", encoding="utf-8", newline="\n") as bundle:
+            count = sum(1 for line in lines if bundle.write(line))
+            bundle.flush()
+            os.fsync(bundle.fileno())
+        keep_names(pathlib.Path(file).parent)
+        return count
     except FileExistsError:
         raise JournalError(f"{file} is there already: name a new file") from None
     except BaseException as error:

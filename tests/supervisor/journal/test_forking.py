@@ -112,7 +112,7 @@ async def test_what_cannot_be_forked(source: pathlib.Path) -> None:
     for at in (0, 11, -1):
         with pytest.raises(JournalError, match=r"has no event -?\d+: its last one is 10"):
             forked(source, at)
-    with pytest.raises(JournalError, match="exists; name a file that does not"):
+    with pytest.raises(JournalError, match="is there already: name a new file"):
         forked(source, name="tree.db")
     with pytest.raises(JournalError, match="there is no folder"):
         fork(source, folder / "no" / "fork.db", new_tree=lambda: "f0")

@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from treewarden.agents.errors import JournalError
-from treewarden.supervisor.journal.place import found_at, give_name, make_empty
+from treewarden.supervisor.journal.place import found_at
 from treewarden.supervisor.journal.reading import JournalFile
 
 from ...journals import DESK, Told, fact, on_disk, settle, state
@@ -133,19 +133,3 @@ def link_to_another(link: pathlib.Path) -> None:
 def test_a_file_that_the_system_does_not_know(tmp_path: pathlib.Path) -> None:
     assert found_at(tmp_path / "none.db") is None
     assert os.listdir(tmp_path) == []
-
-
-def test_a_disk_that_knows_no_second_names(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    make_empty(tmp_path / "half")
-    with pytest.raises(FileExistsError):
-        make_empty(tmp_path / "half")
-    with pytest.raises(FileExistsError):
-        give_name(tmp_path / "half", tmp_path / "half")
-    monkeypatch.setattr(os, "link", refuse)
-    with pytest.raises(JournalError, match=r"whole cannot be made there, where half could: Operation not permitted"):
-        give_name(tmp_path / "half", tmp_path / "whole")
-    with pytest.raises(JournalError, match=r"whole cannot be made: No such file or directory"):
-        make_empty(tmp_path / "none" / "whole")

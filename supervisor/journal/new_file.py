@@ -1,0 +1,91 @@
+"""A file that is there whole, or not at all: whatever fails while it is made."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pathlib
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+
+from treewarden.agents.errors import JournalError
+
+__all__ = ["keep_names", "whole_or_not"]
+
+
+@contextmanager
+def whole_or_not(file: pathlib.Path, ending: str) -> Generator[pathlib.Path]:
+    """A new, empty file beside `file` with `ending` at its name, to be filled and synced by the block; then it is
+    called `file`, and that is synced. If the block raises, or this cannot be done, neither is there.
+
+    A process that is killed leaves the one beside it. Unlike a rename it replaces nothing. Raises `JournalError`: if
+    one of the two names is taken, if no file can be made there, and if the other name cannot be taken from it. Blocks.
+    """
+    if os.path.exists(file):  # whatever its name is: `Path.exists` raises for some
+        raise _taken(file)
+    partial = file.with_name(file.name + ending)
+    _make_empty(partial, file)
+    try:
+        yield partial
+        _give_name(partial, file)
+    except BaseException:
+        with suppress(OSError):
+            _remove(partial)
+        raise
+    try:
+        _remove(partial)
+    except OSError as error:
+        raise JournalError(
+            f"{file} is made, and {partial}, which is the same file, cannot be removed ({error.strerror}): remove it"
+            " before a tree is started"
+        ) from error
+
+
+def keep_names(folder: pathlib.Path) -> None:
+    """Sync what is called how in a folder. Raises `OSError`."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _taken(file: pathlib.Path) -> JournalError:
+    return JournalError(f"{file} is there already: name a new file")
+
+
+def _make_empty(partial: pathlib.Path, file: pathlib.Path) -> None:
+    made = False
+    try:
+        opened = os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        made = True
+        os.close(opened)
+    except FileExistsError:
+        raise JournalError(f"{partial} is there already: remove it if nobody makes {file} now") from None
+    except OSError as error:
+        if made:
+            with suppress(OSError):
+                _remove(partial)
+        why = f"there is no folder {file.parent}" if error.errno == errno.ENOENT else error.strerror
+        raise JournalError(f"{file} cannot be made: {why}") from error
+
+
+def _give_name(partial: pathlib.Path, file: pathlib.Path) -> None:
+    named = False
+    try:
+        os.link(partial, file)
+        named = True
+        keep_names(file.parent)
+    except FileExistsError:
+        raise _taken(file) from None
+    except OSError as error:
+        if named:
+            with suppress(OSError):
+                os.unlink(file)
+        raise JournalError(f"{file} cannot be made there, where {partial.name} could: {error.strerror}") from error
+
+
+def _remove(partial: pathlib.Path) -> None:
+    with suppress(OSError):  # SQLite has removed its journal by itself, unless something has failed
+        os.unlink(partial.with_name(f"{partial.name}-journal"))
+    os.unlink(partial)
