@@ -129,7 +129,8 @@ class Acting:
 
     def _act(self, child: Child, signal: Signal, action: Action) -> Rest:
         if isinstance(signal, OperatorAsked) and not isinstance(action, (Hold, Stop)):
-            # a person has decided, also about what was held or throttled before
+            # a person has decided, also about what was reported, held or throttled before
+            self._supervisor.judge.leave_reports(child)
             self._remedies.resume(child, f"{signal.by} asked for {signal.what}")
         match action:
             case Restart(scope, after):

@@ -193,6 +193,11 @@ class Judge(AtOnce):
         """Whether something that was reported about this child is not over."""
         return bool(self._reported and self._reported.get(child.path))
 
+    def leave_reports(self, child: Child) -> None:
+        """Nothing that was reported about this child stands any more, until it is said again."""
+        if self._reported is not None:
+            self._reported.pop(child.path, None)
+
     def alike(self, signal: Signal) -> set[str]:
         """The children that have lately been in the same trouble."""
         self._fold()
@@ -201,8 +206,7 @@ class Judge(AtOnce):
     def close(self, child: Child, outcome: Outcome) -> list[Event]:
         """The incident of this child is over, with all that was reported in it; returns what to journal."""
         incident, child.incident = _incident(child), None
-        if self._reported is not None:
-            self._reported.pop(child.path, None)
+        self.leave_reports(child)
         child.attempt = 0
         child.bad_from = None
         if child.slot is not None:

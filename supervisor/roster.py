@@ -310,6 +310,7 @@ class Roster:
     def close(self, child: Child, reason: str, exit: Exit | None = None) -> None:
         """The slot is down for good, as far as anybody knows: nobody will handle what waits there."""
         self._nothing_is_asked(child, reason)
+        child.note = ""
         registry = self._common.registry
         for slot in list(registry.within(child.path)):
             close_slot(slot, reason, exit)

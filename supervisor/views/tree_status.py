@@ -26,6 +26,7 @@ from ..core.event import (
     IncidentOpened,
     IntakeChanged,
     MessageReturned,
+    QuestionAnswered,
     RolledBack,
     SupervisorEnded,
     SupervisorStarted,
@@ -41,8 +42,8 @@ READS: Final = frozenset(
     kind.__name__
     for kind in (
         ChaosBegan, ChaosEnded, ChildEnded, ChildIgnored, ChildStartFailed, ChildStarted, DeadLettered, Decided,
-        DependencyChanged, FaultInjected, IncidentClosed, IncidentOpened, IntakeChanged, MessageReturned, RolledBack,
-        SupervisorEnded, SupervisorStarted, TreeClosed, TreeOpened, TreeReloaded,
+        DependencyChanged, FaultInjected, IncidentClosed, IncidentOpened, IntakeChanged, MessageReturned,
+        QuestionAnswered, RolledBack, SupervisorEnded, SupervisorStarted, TreeClosed, TreeOpened, TreeReloaded,
     )
 )  # fmt: skip
 """The events that change it; of others only the number and time of the last one are taken note of."""
@@ -201,7 +202,7 @@ def _about_slot(slots: Mapping[Path, SlotView], event: Event, at: float) -> Iter
             yield path, {**_end(slots.get(path), at), "note": "gave up" if "intensity" in reason else ""}
         case ChildEnded(path=path, failure=failure, exit=exit, reason=reason, expected=expected):
             yield from _below(slots, path, at)
-            changes = _end(slots.get(path), at)
+            changes = _end(slots.get(path), at, expected=expected)
             if failure is not None:
                 changes |= {"failure": str(failure), "failed_at": at}
             elif not expected:
@@ -213,6 +214,12 @@ def _about_slot(slots: Mapping[Path, SlotView], event: Event, at: float) -> Iter
             yield path, {**_end(slots.get(path), at), "note": "ignored its start"}
         case Decided(path=path, action=action):
             yield path, _decided(slots.get(path), action, event.details, at)
+        case QuestionAnswered(slot=path):
+            slot = slots.get(path)
+            if slot is not None and slot.state is SlotState.HELD:
+                lives = slot.planned == "hold"
+                state = SlotState.UP if lives else SlotState.DOWN
+                yield path, {"state": state, "since": at, "note": "", "planned": ""}
         case IncidentOpened(path=path, incident=incident, kind=kind):
             yield path, {"incident": incident, "trouble": kind}
         case IncidentClosed(path=path, incident=incident):
@@ -274,10 +281,13 @@ def _below(slots: Mapping[Path, SlotView], path: Path, at: float) -> Iterator[tu
                 yield below, {"state": SlotState.DOWN, "since": at, "until": None, "planned": ""}
 
 
-def _end(slot: SlotView | None, at: float) -> dict[str, object]:
+def _end(slot: SlotView | None, at: float, *, expected: bool = False) -> dict[str, object]:
     """A life ends. What was decided before says what the slot is now."""
     planned = "" if slot is None else slot.planned
-    return {"state": _PLANNED.get(planned, SlotState.DOWN), "since": at}
+    if planned == "break" and expected:  # somebody stops it while it waits
+        return {"state": SlotState.DOWN, "since": at, "note": "", "until": None, "planned": ""}
+    changes = {"planned": ""} if planned == "hold" else {}
+    return {"state": _PLANNED.get(planned, SlotState.DOWN), "since": at, **changes}
 
 
 def _decided(slot: SlotView | None, action: str, details: Mapping[str, object], at: float) -> dict[str, object]:
@@ -296,7 +306,7 @@ def _decided(slot: SlotView | None, action: str, details: Mapping[str, object], 
             return changes if up else {**changes, "state": SlotState.HELD, "since": at}
         case "hold":
             note = f"held: {details.get('question') or 'a person decides'}"
-            return {**changes, "note": note, "state": SlotState.HELD, "since": at}
+            return {**changes, "note": note, "state": SlotState.HELD, "since": at, "planned": action if up else ""}
         case "stop":
             return {**changes, "note": "stopped for good"}
         case "escalate":

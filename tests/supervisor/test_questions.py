@@ -18,6 +18,7 @@ from treewarden.supervisor.core.event import IncidentClosed, QuestionAnswered, Q
 from treewarden.supervisor.core.measures import Limit
 from treewarden.supervisor.core.retention import EventRetention
 from treewarden.supervisor.journal.port import Journal
+from treewarden.supervisor.views.tree_status import TreeStatus, fold
 from treewarden.topologies import Blueprint, Tree, child, open_tree, tree
 
 from ..journals import on_disk
@@ -237,3 +238,33 @@ async def test_its_event_is_kept_as_long_as_it_is_open(processes: Callable[[], J
     async with open_tree(desk(), journal=processes()) as running:
         await settled()
         assert status(running)[0] is SlotState.HELD
+
+
+@pytest.mark.parametrize("lives", [True, False])
+async def test_who_is_stopped_is_not_held_any_more(
+    lives: bool, processes: Callable[[], Journal], autojump_clock: CLOCK
+) -> None:
+    journal = processes()
+    async with open_tree(desk(), journal=journal) as running:
+        if lives:
+            running.signal("a", {"kind": "poor", "severity": 0.2})
+            assert await paused(running) == ("held",)
+        else:
+            await crash(running)
+        await running.supervisor().terminate_child("a")
+        assert status(running) == (SlotState.DOWN, "")
+        await settled()
+        told = fold(TreeStatus(), await journal.read(limit=10_000)).slots
+    assert [(slot.state, slot.note) for path, slot in told.items() if path == "a"] == [(SlotState.DOWN, "")]
+
+
+async def test_a_person_who_lets_it_go_on_has_answered_what_was_reported(
+    processes: Callable[[], Journal], autojump_clock: CLOCK
+) -> None:
+    journal = processes()
+    async with open_tree(desk(), journal=journal) as running:
+        running.signal("a", {"kind": "poor", "severity": 0.2})
+        assert await paused(running) == ("held",)
+        running.resume("a")
+        await trio.sleep(60)
+        assert [each.outcome for each in await facts(journal) if isinstance(each, IncidentClosed)] == ["fixed"]

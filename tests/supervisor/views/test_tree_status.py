@@ -18,6 +18,7 @@ from treewarden.supervisor.core.event import (
     IncidentClosed,
     IncidentOpened,
     MessageReturned,
+    QuestionAnswered,
     RolledBack,
     SupervisorEnded,
     SupervisorStarted,
@@ -81,6 +82,34 @@ def seen(*events: Event) -> SlotView:
 def test_state_and_note(events: tuple[Event, ...], state: SlotState, note: str) -> None:
     slot = seen(*events)
     assert (slot.state, slot.note) == (state, note)
+
+
+HELD = decided(WRITER, "hold", question="Start it?")
+ANSWERED = QuestionAnswered(slot=WRITER, how="it was terminated")
+
+
+@pytest.mark.parametrize(
+    ("events", "state"),
+    [
+        ((HELD, ANSWERED), SlotState.UP),
+        ((HELD, stopped(WRITER), ANSWERED), SlotState.DOWN),
+        ((crashed(WRITER), HELD, ANSWERED), SlotState.DOWN),
+        ((crashed(WRITER), HELD, decided(WRITER, "restart", after=2), ANSWERED), SlotState.RESTARTING),
+    ],
+)
+def test_nobody_is_held_over_a_question_that_was_answered(events: tuple[Event, ...], state: SlotState) -> None:
+    slot = seen(*events)
+    assert (slot.state, "held" in slot.note) == (state, False)
+
+
+def test_a_question_stays_open_when_its_tree_ends() -> None:
+    slot = seen(HELD, stopped(WRITER), TreeClosed(reason="stopped"))
+    assert (slot.state, slot.note) == (SlotState.HELD, "held: Start it?")
+
+
+def test_who_is_stopped_waits_for_no_dependency() -> None:
+    slot = seen(decided(WRITER, "break", dependency="db", seconds=5), stopped(WRITER))
+    assert (slot.state, slot.note) == (SlotState.DOWN, "")
 
 
 def test_a_note_says_until_when_it_holds() -> None:
