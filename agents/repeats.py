@@ -6,7 +6,7 @@ from .agent import Agent
 from .core.values import define
 from .ports import Alarm, Alarms, Clock
 from .slot import Slot
-from .ticks import Tick
+from .ticks import Grid, Tick
 
 __all__ = ["Repeats"]
 
@@ -15,19 +15,11 @@ __all__ = ["Repeats"]
 class _Timer:
     """One `@every` method."""
 
-    period: float
-    first: float
-    """When this life's first tick is due, in the clock of the loop."""
-    rounds: int = 0
-    """Periods from the first tick to the one that is due next."""
+    grid: Grid
+    """From this life's first tick on."""
     alarm: Alarm | None = None
     waits: bool = False
     """Its tick has not been taken yet: what comes due meanwhile becomes one with it."""
-
-    @property
-    def due(self) -> float:
-        """Counted from the first one: a sum of periods would add up what each addition rounds off."""
-        return self.first + self.rounds * self.period
 
 
 class Repeats:
@@ -50,7 +42,7 @@ class Repeats:
         for name, period in periods:
             due = min(slot.due.get(name, wall), wall + period)
             slot.due[name] = due
-            timer = self._timers[name] = _Timer(period, now + (due - wall))
+            timer = self._timers[name] = _Timer(Grid(now + (due - wall), period))
             self._arm(name, timer)
 
     def silence(self) -> None:
@@ -66,12 +58,12 @@ class Repeats:
             timer.waits = False
 
     def _arm(self, name: str, timer: _Timer) -> None:
-        timer.alarm = self._alarms.at(max(timer.due, self._clock.now()), lambda: self._fire(name, timer))
+        timer.alarm = self._alarms.at(max(timer.grid.due, self._clock.now()), lambda: self._fire(name, timer))
 
     def _fire(self, name: str, timer: _Timer) -> None:
         now = self._clock.now()
-        timer.rounds += max(1, int((now - timer.due) / timer.period) + 1)
-        self._slot.due[name] = self._clock.wall() + (timer.due - now)
+        timer.grid.go_past(now)
+        self._slot.due[name] = self._clock.wall() + (timer.grid.due - now)
         self._arm(name, timer)
         if not timer.waits:
             timer.waits = True

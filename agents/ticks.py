@@ -11,7 +11,7 @@ from .handlers import period_of
 from .ports import Alarm, Alarms, Clock
 from .slot import Slot
 
-__all__ = ["Afters", "Tick", "Timed"]
+__all__ = ["Afters", "Grid", "Tick", "Timed"]
 
 
 @frozen
@@ -39,11 +39,30 @@ class Timed(Tick):
 
 
 @define(eq=False)
+class Grid:
+    """Due times that are equal periods apart."""
+
+    first: float
+    """In the clock of the loop."""
+    period: float
+    """Seconds; 0 for what comes once."""
+    rounds: int = 0
+    """Periods from the first due time to the next one."""
+
+    @property
+    def due(self) -> float:
+        """The next one, counted from the first: a sum of periods would add up what each addition rounds off."""
+        return self.first + self.rounds * self.period
+
+    def go_past(self, now: float) -> None:
+        """On to the next due time after this one and `now`."""
+        self.rounds += max(1, int((now - self.due) / self.period) + 1)
+
+
+@define(eq=False)
 class _Timer:
     tick: Timed
-    due: float
-    """In the clock of the loop; a repeated one goes on from its first due time, whenever it is handled."""
-    period: float | None
+    grid: Grid
     alarm: Alarm | None = None
     waits: bool = False
     """It is due and has not been taken: what comes due meanwhile becomes one with it."""
@@ -69,7 +88,7 @@ class Afters:
             period_of(where, period)
         self.call_off(key)
         tick = Timed(type(message).__qualname__, key, message)
-        timer = self._timers[key] = _Timer(tick, self._clock.now() + seconds, period)
+        timer = self._timers[key] = _Timer(tick, Grid(self._clock.now() + seconds, period or 0.0))
         self._arm(timer)
 
     def call_off(self, key: Hashable) -> bool:
@@ -87,13 +106,13 @@ class Afters:
         if timer is None or timer.tick is not tick:
             return False
         timer.waits = False
-        if timer.period is None:
+        if not timer.grid.period:
             del self._timers[tick.key]
         return True
 
     def again(self, tick: Timed) -> None:
         """It could not be handled: it is due at once when the slot goes on, unless it was set anew meanwhile."""
-        timer = self._timers.setdefault(tick.key, _Timer(tick, self._clock.now(), None))
+        timer = self._timers.setdefault(tick.key, _Timer(tick, Grid(self._clock.now(), 0.0)))
         if timer.tick is tick and not timer.waits:
             timer.waits = True
             self._slot.put_due(tick)
@@ -114,12 +133,12 @@ class Afters:
 
     def _arm(self, timer: _Timer) -> None:
         if not self._silent:
-            timer.alarm = self._alarms.at(max(timer.due, self._clock.now()), lambda: self._fire(timer))
+            timer.alarm = self._alarms.at(max(timer.grid.due, self._clock.now()), lambda: self._fire(timer))
 
     def _fire(self, timer: _Timer) -> None:
         timer.alarm = None
-        if timer.period is not None:
-            timer.due += timer.period * max(1, int((self._clock.now() - timer.due) / timer.period) + 1)
+        if timer.grid.period:
+            timer.grid.go_past(self._clock.now())
             self._arm(timer)
         if not timer.waits:
             timer.waits = True

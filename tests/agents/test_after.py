@@ -14,6 +14,7 @@ from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec
 from treewarden.agents.core.message import Request
 from treewarden.agents.errors import AgentStopped, ConfigurationError, NotHandled, RateLimited
+from treewarden.agents.ticks import Grid
 from treewarden.supervisor.core.event import ChildEnded
 from treewarden.topologies.child import child
 
@@ -93,6 +94,14 @@ async def test_repeated_on_a_grid_without_drift(autojump_clock: CLOCK, durabilit
         await tree.ref("timely").tell(Do(0))
         await trio.sleep(45)
         assert [at - start for _, at in await tree.ref("timely").ask(Seen())] == [1, 11, 21, 31, 41]
+
+
+def test_a_long_row_does_not_add_up_what_each_step_rounds_off() -> None:
+    grid, seen = Grid(first=0.1, period=0.1), 0
+    while seen < 100_000:
+        grid.go_past(grid.due)
+        seen += 1
+    assert grid.due == pytest.approx(10_000.1, abs=1e-11)
 
 
 async def test_what_comes_due_meanwhile_becomes_one(autojump_clock: CLOCK) -> None:
