@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from attrs import evolve
 from trio.lowlevel import Task
@@ -16,6 +17,9 @@ from .overflow import Bounded
 from .room import Line, Place
 
 __all__ = ["Intake"]
+
+_BEYOND: Final = 16
+"""Messages beyond a small capacity: a stage whose receiver fails time and again is stopped as often."""
 
 
 class Intake(Bounded):
@@ -125,13 +129,16 @@ class Intake(Bounded):
         self._put(item, priority)
 
     def takes_beyond(self, sender: Path) -> bool:
-        """Whether a full mailbox takes one message more, the last of a sender that is to stop: one from each.
+        """Whether a full mailbox takes one message more, the last of a sender that is to stop: as many as its capacity,
+        or `_BEYOND` if that is less, and one from each in any case.
 
-        So a sender that is stopped again and again while nothing is taken here does not fill it without end. What was
+        So senders that are stopped again and again while nothing is taken here do not fill it without end. What was
         returned here because its handler failed takes no room from anybody.
         """
         returned = sum(type(each) is Envelope and each.deliveries > 0 for each in self)
         excess = len(self) - returned - self.spec.capacity
+        if excess + self.reserved < max(self.spec.capacity, _BEYOND):
+            return True
         newest = [*reversed(self.next_ones), *self.arrived][-excess:] if excess > 0 else ()
         return not any(type(each) is Envelope and each.sender == sender for each in newest)
 

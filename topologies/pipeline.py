@@ -46,8 +46,8 @@ def pipeline(*stages: Child | Stage, id: str = "pipeline", **options: Unpack[Sup
     Declared from source to sink, started from sink to source: a stage starts when all that it sends to are ready, and
     is stopped before them. With `rest_for_one` a failing stage takes along those started after it, the ones that
     feed it; what waits in their mailboxes waits on. A stage that is stopped while it waits for room hands its result on
-    at once and has finished: a full mailbox takes one message more from each of those that feed it. (If that one is
-    still there when the stage is stopped again, it waits until its grace, `shutdown`, is over.)
+    at once and has finished: a full mailbox takes as many of those as its capacity, or 16, beyond that, and one from
+    each in any case. (Where that is used up, and nothing has been taken since, it waits until its grace is over.)
 
     Raises `BlueprintError` with everything that cannot work.
     """

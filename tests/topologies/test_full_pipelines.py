@@ -113,23 +113,54 @@ async def test_a_sink_that_fails_costs_no_grace_and_no_message(
 
 
 @LEVELS
-async def test_one_message_of_each_goes_beyond_the_capacity(level: Durability, autojump_clock: CLOCK) -> None:
-    """A sink that never gets on is not filled by a stage that is stopped again and again."""
+@pytest.mark.parametrize(("feeders", "beyond"), [(1, 16), (20, 20)])
+async def test_what_goes_beyond_the_capacity_is_bounded(
+    feeders: int, beyond: int, level: Durability, autojump_clock: CLOCK
+) -> None:
+    """A sink that never gets on is not filled by stages that are stopped again and again; but each is let in once."""
     works = Works(seconds=10_000)
-    stages = (one(Stage, "source", works, level), one(Sink, "sink", works, level, grace=0))
-    async with open_tree(tree(pipeline(*stages, id="line")), journal=MemoryJournal()) as running:
-        source, sink = running.ref("line/source"), running.ref("line/sink")
-        supervisor = running.supervisor("line")
+    source = one(Stage, "source", works, level)
+    sources = source if feeders == 1 else pool(source, size=feeders, id="source")
+    async with open_tree(
+        tree(pipeline(sources, one(Sink, "sink", works, level, grace=0), id="line")), journal=MemoryJournal()
+    ) as running:
+        sink, supervisor = running.ref("line/sink"), running.supervisor("line")
         took: list[float] = []
-        for n in range(5):
-            await source.tell(Item(n))
+        for _ in range(beyond // feeders + 4):
+            for n in range(feeders):
+                await running.ref("line/source").tell(Item(n))
             await trio.sleep(1)
             begun = trio.current_time()
             await supervisor.terminate_child("source")
             took.append(trio.current_time() - begun)
             await supervisor.restart_child("source")
-        assert sink.statistics().depth == 2
-        assert took == [0, 0, 0, 5, 5]  # in its hand, in its mailbox, and one beyond; the next one waits
+        assert sink.statistics().depth == 1 + beyond
+        assert took.count(0) == beyond // feeders + (2 if feeders == 1 else 0)  # one in its hand, and one within
+        assert took[-1] == 5 * feeders
+
+
+async def test_a_message_that_fails_each_time_costs_no_grace(autojump_clock: CLOCK) -> None:
+    """The sink takes nothing else meanwhile, and who feeds it is stopped each time."""
+    works, failed_at = Works(), list[float]()
+
+    class Poisoned(Sink):
+        @handles
+        async def item(self, item: Item) -> None:
+            if item.n == 2 and len(failed_at) < 6:
+                failed_at.append(trio.current_time())
+                raise RuntimeError("on purpose")
+            await trio.sleep(works.seconds)
+            works.note(self, item)
+
+    mailbox = MailboxSpec(capacity=1, durability=MESSAGE, deliveries=9)
+    sink = child(Poisoned, id="sink", args={"works": works}, mailbox=mailbox)
+    line = pipeline(one(Stage, "source", works, MESSAGE), sink, id="line", restarts=OFTEN)
+    async with open_tree(tree(line, policy=otp()), journal=MemoryJournal()) as running:
+        for n in range(1, 9):
+            await running.ref("line/source").tell(Item(n), within=1000)
+        await trio.sleep(200)
+    assert failed_at == [works.seconds] * 6
+    assert works.by("sink") == list(range(1, 9))
 
 
 async def test_all_that_a_stage_sends_to_take_its_last_result(autojump_clock: CLOCK) -> None:
