@@ -83,8 +83,11 @@ class Order:
         await self._common.journal.commit(Commit(answers=(AnswerRow(self._row.id, "taken"),)))
         match command.what:
             case "signal":
-                self._tree.signal(command.path, command.said)
+                self._tree.signal(command.path, command.said, lasts=command.fields.get("lasts"))
                 done = f"{command.path}: its supervisor has been told of {command.fields['kind']}"
+            case "recovered":
+                self._tree.recovered(command.path, command.fields["kind"])
+                done = f"{command.path}: its supervisor has been told that {command.fields['kind']} is over"
             case "stop" if command.path == ROOT:
                 await self._answer(True, "the tree stops")
                 self._tree.stop(f"{command.by} asked for it")

@@ -55,13 +55,21 @@ class Portal:
 
         return self._submit(path, ask)
 
-    def signal_soon(self, path: str, facts: Mapping[str, Any]) -> Future[None]:
+    def signal_soon(self, path: str, facts: Mapping[str, Any], *, lasts: float | None = None) -> Future[None]:
         """`tree.signal`; done when the supervisor has it in its queue."""
 
         async def signal() -> None:
-            self._tree.signal(path, facts)
+            self._tree.signal(path, facts, lasts=lasts)
 
         return self._submit(path, signal)
+
+    def recovered_soon(self, path: str, kind: str) -> Future[None]:
+        """`tree.recovered`; done when the supervisor has it in its queue."""
+
+        async def recovered() -> None:
+            self._tree.recovered(path, kind)
+
+        return self._submit(path, recovered)
 
     def stop_soon(self, reason: str = "shutdown") -> Future[None]:
         """`tree.stop`; done when the root has ended."""
@@ -80,9 +88,13 @@ class Portal:
         """As `ask_soon`, and wait for the reply. Raises what `ref.ask` raises, and `WrongThread`."""
         return self._wait(self.ask_soon(path, message, within=within), f"await tree.ref({path!r}).ask(...)")
 
-    def signal(self, path: str, facts: Mapping[str, Any]) -> None:
+    def signal(self, path: str, facts: Mapping[str, Any], *, lasts: float | None = None) -> None:
         """As `signal_soon`, and wait. Raises what `tree.signal` raises, and `WrongThread`."""
-        self._wait(self.signal_soon(path, facts), f"tree.signal({path!r}, ...)")
+        self._wait(self.signal_soon(path, facts, lasts=lasts), f"tree.signal({path!r}, ...)")
+
+    def recovered(self, path: str, kind: str) -> None:
+        """As `recovered_soon`, and wait. Raises what `tree.recovered` raises, and `WrongThread`."""
+        self._wait(self.recovered_soon(path, kind), f"tree.recovered({path!r}, {kind!r})")
 
     def stop(self, reason: str = "shutdown") -> None:
         """As `stop_soon`, and wait until the tree has ended. Raises `WrongThread`."""

@@ -10,7 +10,7 @@ from attrs import field
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.values import frozen
 
-from .signal import report_of
+from .signal import check_lasts, report_of
 
 __all__ = ["Command", "parse_command"]
 
@@ -18,9 +18,10 @@ _VERSION: Final = 1
 _LONGEST: Final = 86400.0
 _FIELDS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
     "tell": {"kind": (str,), "data": (object,)},
-    "signal": {"kind": (str,), "severity": (int, float), "text": (str,), "facts": (dict,)},
+    "signal": {"kind": (str,), "severity": (int, float), "text": (str,), "facts": (dict,), "lasts": (int, float)},
     "stop": {},
     "resume": {},
+    "recovered": {"kind": (str,)},
     "perform": {"name": (str,)},
     "drain": {},
     "checkpoint": {"name": (str,), "description": (str,), "tags": (list,)},
@@ -36,7 +37,7 @@ _FIELDS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
     },
 }
 _OPTIONAL: Final[Mapping[str, frozenset[str]]] = {
-    "signal": frozenset({"text", "facts"}),
+    "signal": frozenset({"text", "facts", "lasts"}),
     "checkpoint": frozenset({"name", "description", "tags"}),
     "prune": frozenset({"past_checkpoints", "dry_run"}),
 }
@@ -61,8 +62,8 @@ class Command:
 
     @property
     def said(self) -> dict[str, Any]:
-        """Of a signal: what it says, with its facts beside the rest."""
-        own = {name: value for name, value in self.fields.items() if name != "facts"}
+        """Of a signal: what it says, with its facts beside the rest. How long it lasts is no fact."""
+        own = {name: value for name, value in self.fields.items() if name not in ("facts", "lasts")}
         return {**self.fields.get("facts", {}), **own}
 
     def as_data(self) -> dict[str, Any]:
@@ -102,6 +103,8 @@ def parse_command(data: object) -> Command:
     if what == "signal":
         try:
             report_of(parsed, 0.0, command.said)
+            if "lasts" in command.fields:
+                check_lasts(command.fields["lasts"])
         except ValueError as error:
             raise ValueError(f"{parsed}: {error}") from None
     return command

@@ -70,7 +70,11 @@ def test_a_tree_in_another_process_is_spoken_to(running: Running, capsys: pytest
     assert said(capsys, "send", "writer", "Letter", '{"text": "bad"}')[0] == 0
     assert said(capsys, "roll-back", "writer", "--to", "good")[0] == 0
     assert said(capsys, "roll-back", "writer", "--declared")[0] == 0
-    assert said(capsys, "signal", "writer", "slow", "--severity", "0.2")[0] == 0
+    assert said(capsys, "signal", "writer", "slow", "--severity", "0.2", "--lasts", "600")[0] == 0
+    assert said(capsys, "signal", "writer", "slow", "--over") == (
+        0,
+        "applied: writer: its supervisor has been told that slow is over\n",
+    )
     assert said(capsys, "stop", "writer") == (0, "applied: writer is stopped\n")
     assert said(capsys, "resume", "writer")[0] == 0
     code, text = said(capsys, "resume", "writer")

@@ -20,7 +20,7 @@ from treewarden.agents.core.message import Request
 from treewarden.agents.core.path import Path as Slot
 from treewarden.agents.errors import JournalError
 from treewarden.supervisor.core.command import Command
-from treewarden.supervisor.core.event import CommandAnswered, SignalNoted
+from treewarden.supervisor.core.event import CommandAnswered, IncidentClosed, SignalNoted
 from treewarden.supervisor.core.spec import Intensity
 from treewarden.supervisor.journal.canonical import dump
 from treewarden.supervisor.journal.sending import Outcome, send
@@ -183,6 +183,25 @@ async def test_a_signal(file: Path, autojump_clock: CLOCK) -> None:
         assert (event.path, event.kind, event.severity, event.text) == ("counter", "slow", 0.3, "42 s")
         refused = await order(file, "signal", "counter", "c2", kind="slow", severity=3)
         assert (refused.state, refused.text) == ("refused", "counter: severity is 3; it must be from 0 to 1")
+
+
+async def test_a_signal_ends_by_a_word_or_by_itself(file: Path, autojump_clock: CLOCK) -> None:
+    async with open_tree(SHAPE, journal=on_disk(file)) as running:
+        await order(file, "signal", "counter", kind="slow", severity=0.3)
+        await trio.sleep(1000)
+        assert not await events(running, IncidentClosed), "nobody has said that it is over"
+        over = await order(file, "recovered", "counter", "c2", kind="slow")
+        assert (over.state, over.text) == ("applied", "counter: its supervisor has been told that slow is over")
+        await trio.sleep(1)
+        assert len(await events(running, IncidentClosed)) == 1
+        await order(file, "signal", "counter", "c3", kind="hot", severity=0.3, lasts=60)
+        await trio.sleep(50)
+        assert len(await events(running, IncidentClosed)) == 1
+        await trio.sleep(20)
+        assert len(await events(running, IncidentClosed)) == 2
+        refused = await order(file, "signal", "counter", "c4", kind="hot", severity=0.3, lasts=-1)
+        assert refused.state == "refused"
+        assert refused.text.startswith("counter: lasts is -1; give seconds, more than 0")
 
 
 async def test_one_slot_is_stopped_and_started_again(file: Path, autojump_clock: CLOCK) -> None:

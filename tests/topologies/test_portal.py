@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from attrs import frozen
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.message import Request
 from treewarden.agents.errors import AgentFailed, AgentStopped, NoSuchSlot, WrongThread
+from treewarden.supervisor.core.event import IncidentClosed
+from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.portal import Portal, open_portal
 from treewarden.topologies.tree import tree
@@ -108,6 +111,23 @@ async def test_errors_come_through() -> None:
         await in_thread(work)
 
 
+async def test_what_a_thread_has_reported_it_takes_back() -> None:
+    journal = MemoryJournal()
+    async with open_tree(tree(Sum), journal=journal) as running, open_portal(running) as portal:
+
+        def work() -> None:
+            portal.signal("sum", {"kind": "hot", "severity": 0.1})
+            portal.signal("sum", {"kind": "wet", "severity": 0.1}, lasts=1000)
+            portal.recovered("sum", "hot")
+            portal.recovered("sum", "wet")
+
+        await in_thread(work)
+        await running.supervisor().count()
+        await trio.testing.wait_all_tasks_blocked()
+        told = [record.event for record in await journal.read(limit=1000)]
+        assert [event.outcome for event in told if isinstance(event, IncidentClosed)] == ["fixed"]
+
+
 async def test_nobody_waits_for_a_tree_that_has_gone() -> None:
     asked = threading.Event()
     errors: list[BaseException] = []
@@ -159,6 +179,7 @@ async def test_the_loop_cannot_wait_for_itself() -> None:
             (lambda: portal.tell("sum", Add(1)), "await tree.ref('sum').tell(...)"),
             (lambda: portal.ask("sum", Total()), "await tree.ref('sum').ask(...)"),
             (lambda: portal.signal("sum", {"kind": "slow", "severity": 0.5}), "tree.signal('sum', ...)"),
+            (lambda: portal.recovered("sum", "slow"), "tree.recovered('sum', 'slow')"),
             (portal.stop, "tree.stop()"),
         )
         for call, instead in calls:

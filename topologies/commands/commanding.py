@@ -38,7 +38,7 @@ def command(arguments: Namespace) -> int:
     """
     out = Stdout.here()
     given = Command(
-        what=_WHAT.get(arguments.word) or arguments.word.replace("-", "_"),
+        what=_WHAT[arguments.word](arguments) if arguments.word in _WHAT else arguments.word.replace("-", "_"),
         path=arguments.path,
         fields=_FIELDS[arguments.word](arguments),
         by=f"{user()} (process {os.getpid()})" if arguments.id is None else user(),
@@ -109,10 +109,21 @@ def target(to: str) -> int | str:
     return int(to) if to.isdecimal() and to.isascii() and len(to) < 19 else to
 
 
-_WHAT: Final = {"send": "tell", "chaos": "calm"}
+def _signal(arguments: Namespace) -> dict[str, Any]:
+    if arguments.over:
+        return {"kind": arguments.kind}
+    lasts = {} if arguments.lasts is None else {"lasts": arguments.lasts}
+    return {"kind": arguments.kind, "severity": arguments.severity, "text": arguments.text, **lasts}
+
+
+_WHAT: Final[Mapping[str, Callable[[Namespace], str]]] = {
+    "send": lambda _: "tell",
+    "signal": lambda arguments: "recovered" if arguments.over else "signal",
+    "chaos": lambda _: "calm",
+}
 _FIELDS: Final[Mapping[str, Callable[[Namespace], dict[str, Any]]]] = {
     "send": _message,
-    "signal": lambda arguments: {"kind": arguments.kind, "severity": arguments.severity, "text": arguments.text},
+    "signal": _signal,
     "stop": lambda _: {},
     "resume": lambda _: {},
     "perform": lambda arguments: {"name": arguments.name},
