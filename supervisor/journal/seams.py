@@ -12,6 +12,8 @@ from outcome import Outcome
 
 from treewarden.agents.wake import call_in_loop
 
+from .bell import Bell
+
 __all__ = ["Connect", "RunSync", "begin_in_thread", "in_thread"]
 
 T = TypeVar("T")
@@ -42,11 +44,14 @@ async def in_thread(call: Callable[..., T], /, *args: Any) -> T:
     return await trio.lowlevel.wait_task_rescheduled(abort)
 
 
-def begin_in_thread(call: Callable[[], T], then: Callable[[Outcome[T]], object]) -> None:
+def begin_in_thread(call: Callable[[], T], then: Callable[[Outcome[T]], object], bell: Bell | None = None) -> None:
     """Run a blocking call in a worker thread of trio's; `then` is called in the loop, between two tasks, with what it
-    came to. It must not raise.
+    came to. It must not raise. Where there is a `bell`, the loop hears of it by that.
 
     The thread keeps the name that it has: to give it one for each call would cost two calls of the system.
     """
+    if bell is not None:
+        trio.lowlevel.start_thread_soon(call, partial(bell.ring, then))
+        return
     token = trio.lowlevel.current_trio_token()
     trio.lowlevel.start_thread_soon(call, lambda result: call_in_loop(token, then, result))

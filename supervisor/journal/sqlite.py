@@ -148,6 +148,8 @@ class SqliteJournal:
             rest=self._rest,
         )
         nursery.start_soon(self._writer.run, name="journal writer")
+        if self._writer.bell is not None:
+            nursery.start_soon(self._writer.bell.listen, name="journal bell")
         return self
 
     async def __aexit__(

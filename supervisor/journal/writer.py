@@ -7,6 +7,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import trio
@@ -19,6 +20,7 @@ from treewarden.agents.ports import Clock
 from treewarden.agents.waiting import Level
 from treewarden.agents.wake import WAKE
 
+from .bell import Bell
 from .give_way import GiveWay, breaks_of_this_loop
 from .owned import OwnedFile, Written
 from .port import START, Commit, Seq
@@ -128,6 +130,8 @@ class Writer:
         """What somebody raised who was told an answer."""
         self._lone = False
         """The last transaction was of one commit: whoever sent it waits for the answer before it sends another."""
+        self.bell = Bell.made() if run_sync is in_thread else None
+        """By which the thread is heard, where there are such; somebody has to `listen`."""
 
     def commit(self, pending: Pending) -> None:
         """Queue a commit. After the end it is told so, as soon as the loop comes to that."""
@@ -158,6 +162,8 @@ class Writer:
                     await self._turn()
         finally:
             self.ended = True
+            if self.bell is not None:
+                self.bell.close()
             try:
                 self._give_up()
             finally:
@@ -222,20 +228,20 @@ class Writer:
         self._away = batch
         file = self._file
         self._give_way.begin()
-        begin_in_thread(lambda: batch.work(file), self._back)
+        begin_in_thread(lambda: batch.work(file), partial(self._back, batch), self.bell)
 
-    def _back(self, result: Outcome[Written]) -> None:
+    def _back(self, batch: _Batch, result: Outcome[Written]) -> None:
         """The thread has reported: in the loop, between two tasks, in the name of the writer's."""
         assert self._task is not None
+        if batch is not self._away:  # that is known already
+            return
         try:
-            self._task.context.run(self._answer_and_go_on, result)
+            self._task.context.run(self._answer_and_go_on, batch, result)
         except BaseException as error:
             self._failed = error
             self._rouse()
 
-    def _answer_and_go_on(self, result: Outcome[Written]) -> None:
-        batch = self._away
-        assert batch is not None
+    def _answer_and_go_on(self, batch: _Batch, result: Outcome[Written]) -> None:
         self._give_way.end()
         self._lone = len(batch.pending) <= 1
         try:
