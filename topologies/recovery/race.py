@@ -239,9 +239,12 @@ class _Referee:
         if not fault.over(trio.current_time()):
             fault.cleared, fault.by = True, "person"
         self._called = False
-        for slot in self.running.snapshot():
+        slots = {slot.path: slot for slot in self.running.snapshot()}
+        for path, slot in slots.items():
             if slot.state is SlotState.HELD or slot.note.startswith("held"):
-                self.running.resume(slot.path, by="person")
+                self.running.resume(path, by="person")
+            elif slot.state is SlotState.DOWN and path in fault.members and slots[path.parent].state is SlotState.UP:
+                await self.running.supervisor(path.parent).restart_child(path.name)  # which its policy has stopped
 
     async def _notice(self, fault: Fault) -> None:
         while True:
