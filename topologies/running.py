@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from treewarden.supervisor.draining import Drained
     from treewarden.supervisor.pruning import CutPlan, Pruning
 
+    from .lasting import Lasting
     from .slot_status import SlotStatus
 
 __all__ = ["Tree"]
@@ -45,8 +45,8 @@ class Tree:
         self._root = root
         self._common = common
         self._pruning = pruning
-        self._lasting: dict[tuple[Path, str], float] = {}
-        """When what was signalled for a time is over, in the clock of the loop."""
+        self._lasting: Lasting | None = None
+        """What was signalled for a time, once something was."""
         self.blueprint = blueprint
         self.calm: Callable[[str], str] | None = None
         """Ends the chaos that was asked for in this tree, by whom, and says what it came to; None without any."""
@@ -94,32 +94,16 @@ class Tree:
                 check_lasts(lasts)
         except ValueError as error:
             raise ConfigurationError(f"{path}: {error}") from None
-        if lasts is not None or self._lasting:
+        if lasts is not None or self._lasting is not None:
             self._let_last(subject, signal.kind, lasts)
         supervisor.post(signal)
 
     def _let_last(self, path: Path, kind: str, seconds: float | None) -> None:
-        """What was signalled is over in so many seconds; with None only when somebody says so."""
-        before, now = self._lasting.pop((path, kind), None), self._common.clock.now()
-        if seconds is None or seconds == math.inf:
-            return
-        until = self._lasting[path, kind] = now + seconds
+        if self._lasting is None:
+            from .lasting import Lasting  # with the first
 
-        def over() -> None:
-            end = self._lasting.get((path, kind))
-            supervisor = self._common.supervisors.get(path.parent)
-            if end is None or supervisor is None:
-                return
-            at = self._common.clock.now()
-            if end > at:  # it was signalled again
-                self._common.timers.at(end, over)
-                return
-            del self._lasting[path, kind]
-            text = f"it was not signalled again within {seconds:g} s"
-            supervisor.post(Recovered(path=path, at=at, kind=kind, text=text))
-
-        if before is None or until < before:
-            self._common.timers.at(until, over)
+            self._lasting = Lasting(self._common)
+        self._lasting.set(path, kind, seconds)
 
     def recovered(self, path: str, kind: str) -> None:
         """Take back what was signalled under `kind`. Raises `ConfigurationError` and `NoSuchSlot`."""
@@ -129,7 +113,7 @@ class Tree:
             signal = Recovered(path=subject, at=self._common.clock.now(), kind=kind)
         except ValueError as error:
             raise ConfigurationError(f"{path}: {error}") from None
-        if self._lasting:
+        if self._lasting is not None:
             self._let_last(subject, kind, None)
         supervisor.post(signal)
 

@@ -144,6 +144,22 @@ async def test_what_lasts_a_while_is_over_when_it_was_not_said_again(autojump_cl
         assert (await told(journal))[-1] == ("closed", "fixed")
 
 
+async def test_what_ends_by_itself_says_in_which_time_it_was_not_heard_again(autojump_clock: CLOCK) -> None:
+    journal = MemoryJournal()
+    async with running(under(puppet("a"), policy=ladder()), journal) as tree:
+        tree.signal("a", {"kind": "hot", "severity": 0.4}, lasts=60)
+        await trio.sleep(30)
+        tree.signal("a", {"kind": "hot", "severity": 0.4}, lasts=100)
+        begun = trio.current_time()
+        await trio.sleep(99)
+        assert [record async for record in _recovered(journal)] == []
+        await trio.sleep(2)
+        (over,) = [record.event async for record in _recovered(journal)]
+        assert trio.current_time() == begun + 101
+        assert isinstance(over, SignalNoted)
+        assert over.text == "recovered from hot: it was not signalled again within 100 s"
+
+
 async def _recovered(journal: MemoryJournal) -> AsyncIterator[Record]:
     for record in await journal.read(limit=10_000):
         if isinstance(record.event, SignalNoted) and record.event.kind == "Recovered":
