@@ -9,21 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import trio
 from trio.lowlevel import checkpoint_if_cancelled, current_task, reschedule, wait_task_rescheduled
 
-from .asking import Answer, askers_of, crowd, no_room, refuse_cycle
+from .asking import Answer, askers_of, no_room, refuse_cycle
 from .audience import Audience, Receivers
 from .core.durability import Overflow
 from .core.message import Envelope, Priority, Request
 from .core.path import Path
-from .errors import ConfigurationError, DeliveryError, MailboxFull
-from .sending import (
-    checked,
-    ended_by,
-    item_for,
-    leave_with_settle,
-    refuse_what_has_no_reply,
-    reserve_own,
-    tell_one_nowait,
-)
+from .errors import ConfigurationError
+from .sending import checked, ended_by, line_up, refuse_what_has_no_reply, tell_each, tell_each_nowait
 from .slot import TIMED, Slot, Turn, current_turn
 from .traffic import SECONDS_PER_CHECKPOINT, SENT_PER_CHECKPOINT, Traffic, deadline_of
 from .wake import WAKE
@@ -92,7 +84,7 @@ class Ref:
             and (slot.sure or slot.look_for_room() or (turn is None and slot.has_to_wait(message)))
         ):
             if not slot.sure:
-                await self._line_up(slot, deadline_of(self._traffic.now(), within, slot.path))
+                await line_up(slot, deadline_of(self._traffic.now(), within, slot.path), self._traffic)
                 slot.fill(message)
                 return
             await checkpoint_if_cancelled()  # before it is sent: nobody is told that it was not when it was
@@ -112,7 +104,8 @@ class Ref:
             await audience.publish(message, turn, priority, deadline_of(self._traffic.now(), within, self.path))
             await self._traffic.pace_once_sent()
             return
-        await self._tell_each(message, turn, priority, within)
+        receivers = self._receivers(message, turn, priority)
+        await tell_each(self.path, receivers, message, turn, priority, within, self._traffic)
 
     def tell_nowait(self, message: object, *, priority: int = _NORMAL) -> None:
         """Send `message` without waiting for anything.
@@ -145,14 +138,7 @@ class Ref:
         if audience is not None:
             audience.publish_nowait(message, turn, priority)
             return
-        receivers = self._receivers(message, turn, priority)
-        errors: list[DeliveryError] = []
-        for slot in receivers:
-            try:
-                tell_one_nowait(slot, message, turn, priority)
-            except DeliveryError as error:
-                errors.append(error)
-        self._report(errors, receivers)
+        tell_each_nowait(self.path, self._receivers(message, turn, priority), message, turn, priority)
 
     async def ask(self, message: Request[R], *, within: float = 5.0, priority: int = _NORMAL) -> R:
         """Send `message` and wait for its reply, at most `within` seconds (and up to 1/64 s more).
@@ -234,14 +220,16 @@ class Ref:
         if self._audience(turn, _NORMAL) is not None:
             await self.tell(message)
         else:
-            await self._tell_each(message, turn, _NORMAL, 30.0, way)
+            receivers = self._receivers(message, turn, _NORMAL)
+            await tell_each(self.path, receivers, message, turn, _NORMAL, 30.0, self._traffic, way=way)
 
     async def hand_over(self, message: object, turn: Turn) -> None:
         """`tell`, of the last result of a stage that is to stop: it does not wait for room that it can do without."""
         if self._audience(turn, _NORMAL) is not None:
             await self.tell(message, within=math.inf)
         else:
-            await self._tell_each(message, turn, _NORMAL, math.inf, last_of=turn.path)
+            receivers = self._receivers(message, turn, _NORMAL)
+            await tell_each(self.path, receivers, message, turn, _NORMAL, math.inf, self._traffic, last_of=turn.path)
 
     async def _put(self, answer: Answer, deadline: float) -> None:
         slot, envelope = answer.slot, answer.envelope
@@ -353,78 +341,6 @@ class Ref:
                 return [checked(each, message) for each in found.choose(message)]
             slot = self._slot = found
         return (checked(slot, message),)
-
-    async def _tell_each(
-        self,
-        message: object,
-        turn: Turn | None,
-        priority: int,
-        within: float,
-        way: tuple[Path, ...] = (),
-        last_of: Path | None = None,
-    ) -> None:
-        receivers = self._receivers(message, turn, priority)
-        await checkpoint_if_cancelled()  # from here on only a wait for room or for the disk is a place to be cancelled
-        deadline = deadline_of(self._traffic.now(), within, self.path)
-        errors: list[DeliveryError] = []
-        for slot in receivers:
-            item = item_for(slot, message, turn, priority)
-            if way and type(item) is Envelope:
-                item.askers = way
-            try:
-                await self._tell_one(slot, item, turn, priority, deadline, last_of)
-            except DeliveryError as error:
-                errors.append(error)
-        self._report(errors, receivers)
-
-    async def _tell_one(
-        self, slot: Slot, item: object, turn: Turn | None, priority: int, deadline: float, last_of: Path | None
-    ) -> None:
-        if turn is not None and turn.in_handler and turn.slot.mail is slot:
-            accepted = reserve_own(slot, item, priority)
-        else:
-            accepted = await self._reserve(slot, item, priority, deadline, last_of)
-            if accepted and turn is not None and turn.void:
-                slot.release()
-                raise ended_by(turn)
-        if accepted and type(item) is Envelope and turn is not None and turn.waits_for_commit:
-            leave_with_settle(slot, turn, item)
-        elif accepted and type(item) is Envelope and slot.durable:
-            assert slot.store is not None
-            await slot.store.accept(slot, item, deadline)
-            return
-        elif accepted:
-            slot.fill(item, priority)
-        await self._traffic.pace_once_sent()
-
-    async def _reserve(self, slot: Slot, item: object, priority: int, deadline: float, last_of: Path | None) -> bool:
-        if not slot.has_to_wait(item, priority):
-            return slot.reserve_nowait(item, priority)
-        if last_of is not None and slot.takes_beyond(last_of):
-            slot.promise_beyond()
-            return True
-        await self._line_up(slot, deadline)
-        return True
-
-    async def _line_up(self, slot: Slot, deadline: float) -> None:
-        """Wait for room, which is kept. A checkpoint."""
-        begun = self._traffic.now()
-        if not await self._traffic.until(deadline, slot.line_up()):
-            raise MailboxFull(
-                f"{slot.path}: no room in its mailbox within {max(0.0, deadline - begun):g} s ({crowd(slot)})",
-                path=slot.path,
-                retry_safe=True,
-            )
-
-    def _report(self, errors: list[DeliveryError], receivers: Sequence[Slot]) -> None:
-        if not errors:
-            return
-        if len(errors) == len(receivers):
-            raise errors[0]
-        got, missed = len(receivers) - len(errors), "; ".join(str(error) for error in errors)
-        raise DeliveryError(
-            f"{self.path}: {got} of {len(receivers)} workers got it, and these did not: {missed}", path=self.path
-        )
 
 
 async def _prepare(envelope: Envelope, slot: Slot, turn: Turn) -> None:

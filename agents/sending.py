@@ -1,14 +1,21 @@
-"""What a message becomes on its way into a mailbox, and when it leaves: at once, or with the settle of a handler."""
+"""How a message is told to all who get it, what it becomes on its way into a mailbox, and when it leaves: at once, or
+with the settle of a handler."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
+from trio.lowlevel import checkpoint_if_cancelled
+
+from .asking import crowd
 from .core.durability import Overflow
 from .core.message import Envelope, Request
-from .errors import AgentStopped, ConfigurationError, DurabilityError, NotHandled
+from .core.path import Path
+from .errors import AgentStopped, ConfigurationError, DeliveryError, DurabilityError, MailboxFull, NotHandled
 from .ports import Outgoing
 from .slot import NOT_KNOWN, TIMED, Slot, Turn
+from .traffic import Traffic, deadline_of
 
 __all__ = [
     "checked",
@@ -16,15 +23,58 @@ __all__ = [
     "handled_by",
     "item_for",
     "leave_with_settle",
+    "line_up",
     "refuse_what_has_no_reply",
-    "reserve_own",
-    "tell_one_nowait",
+    "tell_each",
+    "tell_each_nowait",
 ]
 
 _WAITING_POLICIES: Final = (Overflow.WAIT, Overflow.COALESCE)
 
 
-def tell_one_nowait(slot: Slot, message: object, turn: Turn | None, priority: int) -> None:
+async def tell_each(
+    path: Path,
+    receivers: Sequence[Slot],
+    message: object,
+    turn: Turn | None,
+    priority: int,
+    within: float,
+    traffic: Traffic,
+    *,
+    way: tuple[Path, ...] = (),
+    last_of: Path | None = None,
+) -> None:
+    """`Ref.tell` to those behind `path`, where nothing shorter will do. Raises what that raises.
+
+    `way`: by whom it was handed on before it came here. `last_of` is to stop, and this is its last result: it does not
+    wait for room that it can do without.
+    """
+    await checkpoint_if_cancelled()  # from here on only a wait for room or for the disk is a place to be cancelled
+    deadline = deadline_of(traffic.now(), within, path)
+    errors: list[DeliveryError] = []
+    for slot in receivers:
+        item = item_for(slot, message, turn, priority)
+        if way and type(item) is Envelope:
+            item.askers = way
+        try:
+            await _tell_one(slot, item, turn, priority, deadline, traffic, last_of)
+        except DeliveryError as error:
+            errors.append(error)
+    _report(path, errors, receivers)
+
+
+def tell_each_nowait(path: Path, receivers: Sequence[Slot], message: object, turn: Turn | None, priority: int) -> None:
+    """`Ref.tell_nowait` to those behind `path`, where nothing shorter will do. Raises what that raises."""
+    errors: list[DeliveryError] = []
+    for slot in receivers:
+        try:
+            _tell_one_nowait(slot, message, turn, priority)
+        except DeliveryError as error:
+            errors.append(error)
+    _report(path, errors, receivers)
+
+
+def _tell_one_nowait(slot: Slot, message: object, turn: Turn | None, priority: int) -> None:
     """`Ref.tell_nowait` to one receiver that is not told in the short way."""
     with_settle = turn is not None and turn.waits_for_commit
     if slot.durable and not with_settle:
@@ -36,13 +86,72 @@ def tell_one_nowait(slot: Slot, message: object, turn: Turn | None, priority: in
         )
     item = item_for(slot, message, turn, priority)
     if turn is not None and turn.in_handler and turn.slot.mail is slot:
-        accepted = reserve_own(slot, item, priority)
+        accepted = _reserve_own(slot, item, priority)
     else:
         accepted = slot.reserve_nowait(item, priority)
     if accepted and turn is not None and with_settle and type(item) is Envelope:
         leave_with_settle(slot, turn, item)
     elif accepted:
         slot.fill(item, priority)
+
+
+async def _tell_one(
+    slot: Slot,
+    item: object,
+    turn: Turn | None,
+    priority: int,
+    deadline: float,
+    traffic: Traffic,
+    last_of: Path | None,
+) -> None:
+    if turn is not None and turn.in_handler and turn.slot.mail is slot:
+        accepted = _reserve_own(slot, item, priority)
+    else:
+        accepted = await _reserve(slot, item, priority, deadline, traffic, last_of)
+        if accepted and turn is not None and turn.void:
+            slot.release()
+            raise ended_by(turn)
+    if accepted and type(item) is Envelope and turn is not None and turn.waits_for_commit:
+        leave_with_settle(slot, turn, item)
+    elif accepted and type(item) is Envelope and slot.durable:
+        assert slot.store is not None
+        await slot.store.accept(slot, item, deadline)
+        return
+    elif accepted:
+        slot.fill(item, priority)
+    await traffic.pace_once_sent()
+
+
+async def _reserve(
+    slot: Slot, item: object, priority: int, deadline: float, traffic: Traffic, last_of: Path | None
+) -> bool:
+    if not slot.has_to_wait(item, priority):
+        return slot.reserve_nowait(item, priority)
+    if last_of is not None and slot.takes_beyond(last_of):
+        slot.promise_beyond()
+        return True
+    await line_up(slot, deadline, traffic)
+    return True
+
+
+async def line_up(slot: Slot, deadline: float, traffic: Traffic) -> None:
+    """Wait for room, which is kept. A checkpoint."""
+    begun = traffic.now()
+    if not await traffic.until(deadline, slot.line_up()):
+        raise MailboxFull(
+            f"{slot.path}: no room in its mailbox within {max(0.0, deadline - begun):g} s ({crowd(slot)})",
+            path=slot.path,
+            retry_safe=True,
+        )
+
+
+def _report(path: Path, errors: list[DeliveryError], receivers: Sequence[Slot]) -> None:
+    if not errors:
+        return
+    if len(errors) == len(receivers):
+        raise errors[0]
+    got, missed = len(receivers) - len(errors), "; ".join(str(error) for error in errors)
+    raise DeliveryError(f"{path}: {got} of {len(receivers)} workers got it, and these did not: {missed}", path=path)
 
 
 def item_for(slot: Slot, message: object, turn: Turn | None, priority: int) -> object:
@@ -53,7 +162,7 @@ def item_for(slot: Slot, message: object, turn: Turn | None, priority: int) -> o
     return Envelope(message, sender=turn.path if turn is not None else None, priority=priority, since=since)
 
 
-def reserve_own(slot: Slot, item: object, priority: int) -> bool:
+def _reserve_own(slot: Slot, item: object, priority: int) -> bool:
     """Room for a handler in its own mailbox. It cannot wait for itself; but the place of the message in hand is its."""
     return slot.reserve_nowait(item, priority, beyond=1 if slot.spec.overflow in _WAITING_POLICIES else 0)
 
