@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from treewarden.agents.core.exit import Exit, Stopped
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import Path
-from treewarden.agents.core.said import check_text
+from treewarden.agents.core.said import check_text, shown
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError, SupervisorGone
 
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from .reload import Changes
     from .supervisor import Supervisor
 
-__all__ = ["ChildView", "Counts", "Started", "SupervisorRef", "must_be_text"]
+__all__ = ["ChildView", "Counts", "Started", "SupervisorRef", "checked_limit", "must_be_text"]
+
+_MOST: Final = 1 << 62
+"""Rows: more than any database has."""
 
 
 @frozen
@@ -93,21 +96,21 @@ class SupervisorRef:
 
         A restart that waits is given up. Raises `NotFound`, `IsDynamic`.
         """
-        await self._call("terminate_child", id)
+        await self._call("terminate_child", self._named(id))
 
     async def restart_child(self, id: str) -> Started:
         """Start a child that is down. It does not count towards the intensity.
 
         Raises `StillRunning`, `StillRestarting`, `NotFound`, `IsDynamic`, `StartFailed` (the spec is kept).
         """
-        return await self._call("restart_child", id)
+        return await self._call("restart_child", self._named(id))
 
     async def delete_child(self, id: str) -> None:
         """Take out the spec of a child that is down, with its state and mailbox.
 
         Raises `StillRunning`, `StillRestarting`, `NotFound`, `IsDynamic`.
         """
-        await self._call("delete_child", id)
+        await self._call("delete_child", self._named(id))
 
     async def roll_back(self, id: str, to: int | str | None, by: str = "operator") -> Checkpoint | None:
         """Make the state of a child that of a checkpoint (see `Tree.roll_back`). Returns the checkpoint.
@@ -116,7 +119,9 @@ class SupervisorRef:
         start with the state that it has now.
         """
         must_be_text("by", by)
-        return await self._call("roll_back", (id, to, by))
+        if isinstance(to, str):
+            must_be_text("to", to)
+        return await self._call("roll_back", (self._named(id), to, by))
 
     async def perform(self, id: str, name: str, by: str = "operator") -> ActionPerformed:
         """Run an action that is registered under `name` for a child, beside the supervisor's loop; wait for its end.
@@ -124,7 +129,8 @@ class SupervisorRef:
         Cancelled: it goes on. Raises `NotFound` for a child that there is not, `NoSuchAction`.
         """
         must_be_text("by", by)
-        running: UnderWay = await self._call("perform", (id, name, by))
+        must_be_text("name", name)
+        running: UnderWay = await self._call("perform", (self._named(id), name, by))
         return await running.wait()
 
     # -- children of a dynamic one
@@ -143,7 +149,7 @@ class SupervisorRef:
             raise ConfigurationError(
                 f"{self.path}: args are {args!r}; give a mapping, by the names of the arguments"
             ) from None
-        return await self._call("start_dynamic", (given, id))
+        return await self._call("start_dynamic", (given, None if id is None else self._named(id)))
 
     async def terminate_dynamic(self, id: str, *, life: int | None = None) -> None:
         """Stop a child of a dynamic supervisor, and forget it.
@@ -152,7 +158,7 @@ class SupervisorRef:
         next start; a life that has ended is no error. Raises `NotFound` for an id that no child has, `IsDynamic` on
         a supervisor that is not dynamic.
         """
-        await self._call("terminate_dynamic", (id, life))
+        await self._call("terminate_dynamic", (self._named(id), life))
 
     # -- looking
 
@@ -161,7 +167,7 @@ class SupervisorRef:
 
         Raises `NotFound`.
         """
-        return await self._call("spec", id)
+        return await self._call("spec", self._named(id))
 
     async def children(self) -> tuple[ChildView, ...]:
         """The children in start order."""
@@ -224,6 +230,12 @@ class SupervisorRef:
         await self._call("reload", (spec, changes))
         return changes
 
+    def _named(self, id: str) -> str:
+        """`id`, if it may be one. What is no text would end whoever looks it up, which is the supervisor."""
+        if not isinstance(id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"{self.path}: {shown(id)} names no child; give one id, as a text")
+        return id
+
     def _running(self) -> Supervisor:
         supervisor = self._find(self.path)
         if supervisor is None or supervisor.exit is not None:
@@ -243,3 +255,10 @@ def must_be_text(name: str, value: object) -> None:
         check_text(name, value)
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
+
+
+def checked_limit(value: object) -> int:
+    """How many are asked for. Raises `ConfigurationError` for what is no number, or below 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"limit is {shown(value)}; give 1 or more")
+    return min(value, _MOST)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final, cast
 
 from attrs import evolve
 
@@ -11,9 +11,18 @@ from treewarden.agents.core.diagnosis import Diagnosis
 from treewarden.agents.core.durability import Message
 from treewarden.agents.core.label import Label
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.agents.errors import CheckpointRefused, CommitFailed, JournalDamaged, NoSuchSlot, StartFailed
+from treewarden.agents.core.said import shown
+from treewarden.agents.errors import (
+    CheckpointRefused,
+    CommitFailed,
+    ConfigurationError,
+    JournalDamaged,
+    NoSuchSlot,
+    StartFailed,
+)
 from treewarden.agents.ports import KEEP
 
+from .calls import checked_limit, must_be_text
 from .child import Child
 from .common import Common
 from .core.checkpoint import Checkpoint, Search
@@ -28,14 +37,21 @@ from .unhurried import unhurried
 if TYPE_CHECKING:
     from .supervisor import Supervisor
 
-__all__ = ["UNDO", "declared_state", "difference", "go_back", "keep", "roll_back"]
+__all__ = ["UNDO", "declared_state", "difference", "go_back", "keep", "roll_back", "search"]
 
 UNDO: Final = "before rolling back"
 """The name of the state that an operator left. It makes room for newer ones, as one without a name does."""
 
+_LATEST: Final = 1e15
+"""Wall seconds: far from what no database can compare."""
 
-async def keep(common: Common, path: Path, label: Label) -> Checkpoint:
+
+async def keep(common: Common, path: Path, name: str, description: str, tags: Iterable[str]) -> Checkpoint:
     """Keep the state of a slot as it last settled (see `Tree.checkpoint`)."""
+    try:
+        label = Label(name, description, _checked_tags(tags))
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
     slot = common.registry.get(path)
     if slot is None:
         raise NoSuchSlot(f"{path}: the tree has no such slot", path=path)
@@ -66,6 +82,33 @@ async def keep(common: Common, path: Path, label: Label) -> Checkpoint:
     return found[0]
 
 
+async def search(
+    common: Common,
+    path: Path,
+    *,
+    name: str | None,
+    text: str,
+    tags: Iterable[str],
+    since: float | None,
+    until: float | None,
+    limit: int,
+) -> tuple[Checkpoint, ...]:
+    """What is kept at or below `path`, newest first (see `Tree.checkpoints`)."""
+    for what, said in (("name", name or ""), ("text", text)):
+        must_be_text(what, said)
+    for what, when in (("since", since), ("until", until)):
+        if when is not None and (isinstance(when, bool) or not isinstance(when, (int, float)) or abs(when) > _LATEST):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"{what} is {shown(when)}; give seconds since 1970, or None")
+    wanted = Search(name=name, text=text, tags=_checked_tags(tags), since=since, until=until)
+    return tuple(await common.journal.checkpoints(path, checked_limit(limit), wanted))
+
+
+def _checked_tags(values: object) -> tuple[str, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ConfigurationError(f"tags are {shown(values)}; give several texts, as in ('stable',)")
+    return tuple(cast("Iterable[str]", values))
+
+
 async def difference(common: Common, before: int, after: int | None) -> tuple[Change, ...]:
     """What differs between two kept states, or one and the current one (see `Tree.diff`)."""
     old = await _kept(common, before)
@@ -77,10 +120,15 @@ async def difference(common: Common, before: int, after: int | None) -> tuple[Ch
 
 
 async def _kept(common: Common, number: int) -> Kept:
-    kept = await common.journal.checkpoint(number)
+    kept = await common.journal.checkpoint(number) if _is_number(number) else None
     if kept is None:
-        raise CheckpointRefused(f"there is no checkpoint {number}; checkpoints() lists them", path=ROOT)
+        raise CheckpointRefused(f"there is no checkpoint {shown(number)}; checkpoints() lists them", path=ROOT)
     return kept
+
+
+def _is_number(value: object) -> bool:
+    """Whether a checkpoint may have this number: nobody can look for anything else."""
+    return type(value) is int and abs(value) < 1 << 63
 
 
 async def roll_back(supervisor: Supervisor, child: Child, to: int | str | None, by: str) -> Checkpoint | None:
@@ -112,10 +160,10 @@ async def _target(child: Child, to: int | str | None, common: Common) -> Checkpo
         if isinstance(to, str):
             named = await journal.checkpoints(path, 1, Search(name=to)) if to else ()
             kept = await journal.checkpoint(named[0].number) if named else None
-        else:
+        elif _is_number(to):
             kept = await journal.checkpoint(to)
     if kept is None or kept.about.path != path or not isinstance(slot.store, SlotStore):
-        text = f"{path}: there is no checkpoint {to!r}; {_known(await journal.checkpoints(path, 5))}"
+        text = f"{path}: there is no checkpoint {shown(to)}; {_known(await journal.checkpoints(path, 5))}"
         raise CheckpointRefused(text, path=path)
     await _decoded(slot.store, kept)
     return kept.about

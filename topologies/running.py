@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from treewarden.agents.core.ended import Ended
-from treewarden.agents.core.label import Label
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import AgentStopped, ConfigurationError, NoSuchSlot
 from treewarden.agents.ref import Ref
 from treewarden.supervisor.common import Common
-from treewarden.supervisor.core.checkpoint import Checkpoint, Search
+from treewarden.supervisor.core.checkpoint import Checkpoint
 from treewarden.supervisor.core.event import ActionPerformed, Event, SignalNoted, TreeReloaded
 from treewarden.supervisor.core.signal import OperatorAsked, Recovered, check_lasts, report_of
 from treewarden.supervisor.journal.port import START, DeadRow, Opened, Record, Seq, Survey
@@ -192,10 +191,10 @@ class Tree:
         `DeadLettered` tells. What was put back (`replay`) is not among them. Raises `ConfigurationError` for a limit
         below 1.
         """
-        if isinstance(limit, bool) or limit < 1:
-            raise ConfigurationError(f"limit is {limit!r}; give 1 or more")
+        from treewarden.supervisor.calls import checked_limit
+
         of = None if path is None else _path(path)
-        return tuple(await self._common.journal.dead_letters(of, limit))
+        return tuple(await self._common.journal.dead_letters(of, checked_limit(limit)))
 
     async def replay(self, message: MessageId, *, within: float = 30.0) -> MessageId:
         """Put a dead letter back into its mailbox, behind what waits there, and return its new id.
@@ -211,6 +210,7 @@ class Tree:
         """
         from treewarden.supervisor.replaying import replay
 
+        _must_be_text("message", message)
         return await replay(self._common, message, within)
 
     # -- states that are kept
@@ -228,11 +228,7 @@ class Tree:
         """
         from treewarden.supervisor.keeping import keep
 
-        try:
-            label = Label(name, description, tuple(tags))
-        except ValueError as error:
-            raise ConfigurationError(f"{path}: {error}") from None
-        return await keep(self._common, Path.parse(path), label)
+        return await keep(self._common, _path(path), name, description, tags)
 
     async def checkpoints(
         self,
@@ -248,12 +244,15 @@ class Tree:
         """What is kept of an agent, or of all agents below a supervisor, newest first.
 
         With a `name`, only those of exactly that one; `text` is somewhere in the name or the description; of several
-        `tags` they have all; `since` and `until` are wall seconds. Raises `ConfigurationError` for a limit below 1.
+        `tags` they have all; `since` and `until` are wall seconds. Raises `ConfigurationError` for what cannot be
+        looked for, and a limit below 1.
         """
-        if isinstance(limit, bool) or limit < 1:
-            raise ConfigurationError(f"limit is {limit!r}; give 1 or more")
-        search = Search(name=name, text=text, tags=tuple(tags), since=since, until=until)
-        return tuple(await self._common.journal.checkpoints(Path.parse(path), limit, search))
+        from treewarden.supervisor.keeping import search
+
+        subject = _path(path)
+        return await search(
+            self._common, subject, name=name, text=text, tags=tags, since=since, until=until, limit=limit
+        )
 
     async def diff(self, before: int, after: int | None = None) -> tuple[Change, ...]:
         """What differs between the states of two checkpoints, by number; `after` None is the agent's state as it last
@@ -340,7 +339,12 @@ class Tree:
         return await drain(self._common, parsed, within)
 
     def stop(self, reason: str = "shutdown") -> None:
-        """Begin to stop in order: handle what is in hand, keep the state, stop the children in reverse order."""
+        """Begin to stop in order: handle what is in hand, keep the state, stop the children in reverse order.
+
+        What waits on disk waits for the next process. What waits in memory is handled as long as the grace (`shutdown`)
+        of its agent lasts and then becomes dead letters, also where a stage of a pipeline has waited for room all the
+        time: `drain` first, to let a line that is full go on for as long as you say.
+        """
         _must_be_text("reason", reason)
         if not self._root.asked:
             self._root.asked = True

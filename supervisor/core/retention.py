@@ -6,7 +6,6 @@ It stands in the chain itself, so what is left is proven as before: it begins at
 
 from __future__ import annotations
 
-import math
 from typing import Any, Final
 
 from attrs import Attribute, field
@@ -19,6 +18,8 @@ from .event import EventsPruned
 __all__ = ["EventRetention", "boundary_faults", "boundary_text", "chain_start", "wanted_cut"]
 
 _VERSION: Final = 1
+_LONGEST: Final = 1e300
+"""Seconds: as long as can be counted with."""
 
 
 def _count(_instance: object, attribute: Attribute[int | None], value: Any) -> None:
@@ -28,7 +29,7 @@ def _count(_instance: object, attribute: Attribute[int | None], value: Any) -> N
 
 def _seconds(_instance: object, attribute: Attribute[float | None], value: Any) -> None:
     if value is not None and (
-        isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf
+        isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _LONGEST
     ):
         raise ValueError(f"{attribute.name} is {value!r}; it must be a number of seconds, 0 or more")
 

@@ -1,4 +1,5 @@
-"""Texts given with calls: what is none is refused, for an event that holds it could never be read again."""
+"""What is given with calls. A text that is none is refused, for an event that holds it could never be read again; what
+nothing can be looked for by is, too, for it would end the supervisor that looks."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import trio
 import trio.testing
 
 from treewarden.agents.agent import Agent
-from treewarden.agents.errors import ConfigurationError
+from treewarden.agents.errors import ConfigurationError, TreewardenError
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.performing import Occasion
 from treewarden.topologies.child import child
@@ -68,3 +69,61 @@ async def test_what_is_no_path_is_one_error_everywhere(path: Any, autojump_clock
             running.deployed(path)
         with pytest.raises(ConfigurationError):
             await running.roll_back(path, to=None)
+
+
+ODD: list[Any] = [["desk"], {"desk": 1}, object(), "\ud800", 1.5, 10**400]
+LOOKING: list[Callable[[Tree, Any], Awaitable[object]]] = [
+    lambda running, what: running.supervisor().terminate_child(what),
+    lambda running, what: running.supervisor().restart_child(what),
+    lambda running, what: running.supervisor().delete_child(what),
+    lambda running, what: running.supervisor().spec(what),
+    lambda running, what: running.supervisor().terminate_dynamic(what),
+    lambda running, what: running.supervisor().start_dynamic(id=what),
+    lambda running, what: running.supervisor().perform("desk", what),
+    lambda running, what: running.supervisor().perform(what, "warm_up"),
+    lambda running, what: running.supervisor().roll_back(what, to=None),
+    lambda running, what: running.roll_back("desk", to=what),
+    lambda running, what: running.replay(what),
+    lambda running, what: running.diff(what),
+    lambda running, what: running.checkpoint(what),
+    lambda running, what: running.checkpoints(what),
+    lambda running, what: running.checkpoints(name=what),
+    lambda running, what: running.checkpoints(text=what),
+    lambda running, what: running.dead_letters(what),
+]
+
+
+async def test_what_nothing_can_be_looked_for_by_ends_nobody(tmp_path: Path) -> None:
+    async with open_tree(tree(child(Desk, actions={"warm_up": warm_up})), journal=tmp_path / "desk.db") as running:
+        for call in LOOKING:
+            for what in ODD:
+                with pytest.raises(TreewardenError):
+                    await call(running, what)
+        assert await running.roll_back("desk", to=None) is None
+
+
+@pytest.mark.parametrize("tags", ["stable", None, 5])
+async def test_tags_are_several(tags: Any, autojump_clock: trio.testing.MockClock) -> None:
+    async with open_tree(tree(Desk)) as running:
+        for call in (running.checkpoint, running.checkpoints):
+            with pytest.raises(ConfigurationError, match="give several texts"):
+                await call("desk", tags=tags)
+
+
+@pytest.mark.parametrize("limit", ["5", None, 1.5, 0, True])
+async def test_a_limit_is_a_number(limit: Any, tmp_path: Path) -> None:
+    async with open_tree(tree(Desk), journal=tmp_path / "desk.db") as running:
+        for call in (running.dead_letters, running.checkpoints):
+            with pytest.raises(ConfigurationError, match="give 1 or more"):
+                await call(limit=limit)
+            assert await call(limit=10**400) == ()
+
+
+async def test_times_that_cannot_be_counted_with(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_tree(tree(Desk)) as running:
+        for when in ("now", True, 10**400):
+            with pytest.raises(ConfigurationError, match="seconds since 1970"):
+                await running.checkpoints(since=when)  # pyright: ignore[reportArgumentType]
+        with pytest.raises(ConfigurationError, match="within is"):
+            await running.prune(within=10**400)
+        running.signal("desk", {"kind": "slow", "severity": 0.5}, lasts=10**400)
