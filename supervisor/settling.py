@@ -111,12 +111,14 @@ class SlotStore:
         waiting: list[trio.lowlevel.Task] = []
 
         def then(error: BaseException | None) -> None:
-            self._common.heard(error)
             said.append(error)
-            if error is None:
-                _arrive(slot, envelope)
-            for task in waiting:
-                trio.lowlevel.reschedule(task, WAKE)
+            try:
+                self._common.heard(error)
+                if error is None:
+                    _arrive(slot, envelope)
+            finally:  # nothing else would ever end their wait, not even to cancel it
+                for task in waiting:
+                    trio.lowlevel.reschedule(task, WAKE)
 
         try:
             row = self.row_for(envelope)
