@@ -165,7 +165,8 @@ def _stuck_pool(target: Slot, asking: Slot) -> Slot | None:
     Who can reply is worked out from those that wait for nobody: a pool can if one of its workers can, whoever else
     asks if all can that it asks.
     """
-    reached, ahead, asked = {target.path: target}, [target], dict[Path, list[Slot]]()
+    reached, ahead = {target.path: target}, [target]
+    asked: dict[Path, list[Slot]] = {}
     while ahead:
         slot = ahead.pop()
         asked[slot.path] = _asked_by(slot)
@@ -174,7 +175,8 @@ def _stuck_pool(target: Slot, asking: Slot) -> Slot | None:
                 reached[each.path] = each
                 ahead.append(each)
     pools = [slot for slot in reached.values() if slot.workers]
-    able, before = set[Path](), -1
+    able: set[Path] = set()
+    before = -1
     while pools and len(able) > before:
         before = len(able)
         for path, slot in reached.items():

@@ -83,7 +83,8 @@ def _look_at_queues(common: Common) -> None:
     through the first of them."""
     from .core.limits import check_queue
 
-    now, seen = common.clock.now(), set[Slot]()
+    now = common.clock.now()
+    seen: set[Slot] = set()
     for life in list(common.queues):
         mail, limit = life.slot.mail, life.spec.overload
         if limit is None or mail in seen or life.exit is not None:

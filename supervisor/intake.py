@@ -21,7 +21,7 @@ _OPEN: Final = "none waits too long any more"
 
 def look_at_intakes(common: Common) -> None:
     """Let each admit as many as its oldest message says. Workers that share a queue speak through the first of them."""
-    seen = set[Slot]()
+    seen: set[Slot] = set()
     for life in list(common.intakes):
         limit, mail, child = life.spec.intake, life.slot.mail, life.child
         if limit is None or mail in seen or life.exit is not None or mail.paused:

@@ -184,8 +184,9 @@ class Judge(AtOnce):
 
     def recovered(self, child: Child, signal: Recovered) -> bool:
         """Take note of a recovery; whether nothing is left that was reported about this child, or is being tried."""
-        open_kinds = set[str]() if self._reported is None else self._reported.get(signal.path, set[str]())
-        open_kinds.discard(signal.kind)
+        open_kinds = None if self._reported is None else self._reported.get(signal.path)
+        if open_kinds is not None:
+            open_kinds.discard(signal.kind)
         incident = _incident(child)
         return not open_kinds and (incident is None or incident.pending is None)
 

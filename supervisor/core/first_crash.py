@@ -88,7 +88,7 @@ class FirstCrash(Account):
     @property
     def chain(self) -> list[FirstCrash]:
         """Those that `history` and `window` do not know, in order; this one is the last."""
-        found = list[FirstCrash]()
+        found: list[FirstCrash] = []
         crash: FirstCrash | None = self
         while crash is not None:
             found.append(crash)

@@ -134,7 +134,8 @@ class Incident:
         A life that settled something, or ended in order, ends the row; one that was killed from outside, or whose state
         cannot be blamed, says nothing and is passed over, and so is what says nothing of a life.
         """
-        count, messages = 0, set[MessageId | None]()
+        count = 0
+        messages: set[MessageId | None] = set()
         signals = (*self.before, self.latest) if self.signals > 1 else (self.latest,)
         for signal in reversed(signals):
             if isinstance(signal, ChildExited) and (signal.settled or kind_of(signal) in _IN_ORDER):
