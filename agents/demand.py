@@ -52,11 +52,16 @@ def on_demand(package: str, **homes: str) -> Callable[[str], Any]:
                 value = getattr(value, name)
             super().__setattr__(name, value)
 
+        def __dir__(self) -> list[str]:
+            """Also what nobody has used yet: who completes names, or proposes one for a misspelled one, asks here."""
+            return sorted({*super().__dir__(), *home})
+
     sys.modules[package].__class__ = Package
 
     def find(name: str) -> Any:
         if name not in home:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            text = f"module {package!r} has no attribute {name!r}"
+            raise AttributeError(text, name=name, obj=sys.modules[package])
         with collector_at_rest():
             value = getattr(importlib.import_module(f"{package}.{home[name]}"), name)
         setattr(sys.modules[package], name, value)

@@ -77,6 +77,17 @@ def test_every_name_can_be_imported(package: str) -> None:
     assert [name for name in getattr(module, "__all__", ()) if not hasattr(module, name)] == []
 
 
+def test_a_name_that_nobody_has_used_yet_is_completed_and_proposed() -> None:
+    program = (
+        "import treewarden.agents as a, treewarden.supervisor as s, treewarden.topologies as t\n"
+        "assert not [name for each in (a, s, t) for name in each.__all__ if name not in dir(each)]\n"
+        "assert 'Agent' not in vars(a), 'looking costs nothing'\n"
+        "t.open_tre"
+    )
+    asked = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd="/")
+    assert asked.stderr.splitlines()[-1].endswith("has no attribute 'open_tre'. Did you mean: 'open_tree'?")
+
+
 @pytest.mark.parametrize(
     ("source", "fault"),
     [
