@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from treewarden.agents.core.exit import Exit, Stopped
+from treewarden.agents.core.exit import Exit, Failed, Failure, Stopped
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.said import check_text, shown
@@ -121,6 +121,7 @@ class SupervisorRef:
         must_be_text("by", by)
         if isinstance(to, str):
             must_be_text("to", to)
+        _must_be(int | str | None, "to", to, "give a checkpoint's number or name, or None")
         return await self._call("roll_back", (self._named(id), to, by))
 
     async def perform(self, id: str, name: str, by: str = "operator") -> ActionPerformed:
@@ -191,6 +192,7 @@ class SupervisorRef:
         The supervisor above sees that end as any other: a permanent one is started again, a transient one after a
         `Failed`. What was asked of it before comes first. Cancelling does not take it back.
         """
+        _must_be_exit(exit)
         supervisor = self._running()
         supervisor.stop_with(exit)
         await supervisor.wait_emptied()
@@ -246,6 +248,20 @@ class SupervisorRef:
         call = Call(what, argument)
         self._running().post(call)
         return await call.wait()
+
+
+def _must_be(kind: Any, name: str, value: object, remedy: str) -> None:
+    if not isinstance(value, kind):
+        raise ConfigurationError(f"{name} is {shown(value)}; {remedy}")
+
+
+def _must_be_exit(exit: Exit) -> None:
+    _must_be(Exit, "exit", exit, "give Stopped(reason), Finished() or Failed(failure)")
+    if isinstance(exit, Stopped):
+        must_be_text("the reason of exit", exit.reason)
+    if isinstance(exit, Failed):
+        _must_be(Failure, "the failure of exit", exit.failure, "give a Failure: its type, and a text")
+        must_be_text("the text of exit", exit.failure.text)
 
 
 def must_be_text(name: str, value: object) -> None:
