@@ -11,7 +11,7 @@ import trio
 from trio.lowlevel import checkpoint, current_task, wait_task_rescheduled
 
 from .agent import overrides
-from .core.exit import Exit, Failed, Finished, Stopped, alone, describe, failed_by
+from .core.exit import Exit, Failed, Finished, Stopped, alone, describe, failed_by, storable
 from .core.message import Envelope
 from .errors import Stop
 from .handling import bear, call, finish, handle, unwrap
@@ -294,7 +294,7 @@ async def _drain(life: Life) -> Exit | None:
 
 
 def _in_order(reason: str | None) -> Exit:
-    return Finished() if reason is None else Stopped(reason)
+    return Finished() if reason is None else Stopped(storable(str(reason)))
 
 
 # -- a body

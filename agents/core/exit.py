@@ -27,6 +27,7 @@ __all__ = [
     "is_clean",
     "is_standard",
     "leaves",
+    "storable",
 ]
 
 
@@ -272,10 +273,11 @@ def _told(error: type[BaseException], spots: tuple[Any, ...]) -> _Told:
 @lru_cache(_PLACES)
 def _place(filename: str, line: int, function: str) -> _Place:
     source = linecache.getline(filename, line).strip()
-    told = f'  File "{filename}", line {line}, in {function}\n'
+    file = storable(_short(filename))
+    told = f'  File "{storable(filename)}", line {line}, in {function}\n'
     return _Place(
-        short=f"{_short(filename)}:{function}",
-        where=f"{_short(filename)}:{line} in {function}",
+        short=f"{file}:{function}",
+        where=f"{file}:{line} in {function}",
         trace=f"{told}    {source}\n" if source else told,
         standard=is_standard(filename),
         ours=filename.startswith(_OURS),
@@ -310,9 +312,15 @@ def _name(kind: type[BaseException]) -> str:
 
 def _text(error: BaseException) -> str:
     try:
-        return str(error)[:2000]
+        return storable(str(error)[:2000])
     except Exception:  # a broken __str__ must not hide the failure that it belongs to
         return "<its text could not be read>"
+
+
+def storable(text: str) -> str:
+    """`text`, with each half of a character written out (`\\udcff`): file names that are no UTF-8 hold such, and no
+    encoding has a word for them."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _short(filename: str) -> str:

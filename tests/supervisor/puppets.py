@@ -18,7 +18,7 @@ from treewarden.agents.errors import TreeFailed
 from treewarden.supervisor.core.event import Event
 from treewarden.supervisor.core.policies import otp
 from treewarden.supervisor.core.spec import NO_BACKOFF, ChildSpec, Spec, Strategy, SupervisorSpec
-from treewarden.supervisor.journal.memory import MemoryJournal
+from treewarden.supervisor.journal.port import Journal
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.running import Tree
 
@@ -105,7 +105,7 @@ def dynamic(template: Spec, id: str = "tree", **fields: Any) -> SupervisorSpec:
     return SupervisorSpec(id=id, children=(template,), strategy=Strategy.DYNAMIC, **fields)
 
 
-def running(blueprint: SupervisorSpec, journal: MemoryJournal | None = None) -> AbstractAsyncContextManager[Tree]:
+def running(blueprint: SupervisorSpec, journal: Journal | None = None) -> AbstractAsyncContextManager[Tree]:
     """The tree, under `otp()` unless it says otherwise."""
     if blueprint.policy is None:
         blueprint = evolve(blueprint, policy=otp())
@@ -113,7 +113,7 @@ def running(blueprint: SupervisorSpec, journal: MemoryJournal | None = None) -> 
 
 
 async def end_of(
-    blueprint: SupervisorSpec, script: Callable[[Tree], Awaitable[Any]], journal: MemoryJournal | None = None
+    blueprint: SupervisorSpec, script: Callable[[Tree], Awaitable[Any]], journal: Journal | None = None
 ) -> TreeFailed:
     """Run the tree, and in it the script, which is its end."""
     try:
@@ -149,6 +149,6 @@ def states(tree: Tree) -> dict[str, str]:
     return {slot.path: str(slot.state) for slot in tree.snapshot()}
 
 
-async def events(journal: MemoryJournal, *kinds: type[Event]) -> list[Event]:
+async def events(journal: Journal, *kinds: type[Event]) -> list[Event]:
     """The committed events of these kinds."""
     return [record.event for record in await journal.read(limit=10_000) if isinstance(record.event, kinds)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path as File
 from typing import Any, ClassVar, cast
 
 import pytest
@@ -27,6 +28,7 @@ from treewarden.supervisor.core.spec import (
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.topologies.running import Tree
 
+from ..journals import on_disk
 from .puppets import (
     IN_MEMORY,
     Do,
@@ -136,6 +138,21 @@ async def test_whatever_an_agent_raises_ends_it_alone(
 @frozen
 class Question(Do, Request[None]):
     """Something to do, and the asker waits for it."""
+
+
+@pytest.mark.parametrize("error", [ValueError("no \udcff"), Stop("bye \udcff")])
+async def test_an_end_is_kept_whatever_its_text(
+    error: Exception, tmp_path: File, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Half a character, as of a file name that is no UTF-8: no encoding has a word for it."""
+    journal = on_disk(tmp_path / "run.db")
+    async with running(under(puppet("a"), restarts=OFTEN), journal) as tree:
+        await tell(tree, "a", fail(error))
+        await quiet()
+        (ended,) = await events(journal, ChildEnded)
+        assert isinstance(ended, ChildEnded)
+        told = ended.reason if ended.failure is None else ended.failure.text
+        assert told == str(error).replace("\udcff", "\\udcff")
 
 
 async def test_an_asker_is_told_of_an_odd_end_too(autojump_clock: trio.testing.MockClock) -> None:

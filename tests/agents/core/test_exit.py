@@ -138,6 +138,22 @@ def test_a_text_that_cannot_be_read_hides_nothing() -> None:
     assert failure.type.endswith("test_exit.Odd")
 
 
+def test_what_no_encoding_has_a_word_for_is_written_out() -> None:
+    """A file name that is no UTF-8, in the text, in that of a cause, or in the path of the program."""
+    made = _made("def made():\n    raise ValueError('unlucky')\n", "made/\udcff.py")
+    failures = [describe(raised(lambda: unlucky("no \udcff"))), describe(raised(made))]
+    caused = ValueError("b")
+    caused.__cause__ = ValueError("a \udcff")
+    failures.append(describe(caused))
+    for failure in failures:
+        told = failure.type + failure.text + failure.where + failure.trace
+        assert told.encode().decode() == told
+        assert "\\udcff" in told
+    assert failures[0].text == "no \\udcff"
+    assert failures[1].where == "made/\\udcff.py:2 in made"
+    assert describe(ValueError("größer")).text == "größer"
+
+
 def test_a_long_text_is_cut() -> None:
     assert len(describe(ValueError("x" * 10_000)).text) == 2000
 
@@ -193,10 +209,10 @@ def test_what_cannot_be_asked_about_its_fields_is_described_as_itself() -> None:
     assert rate_limit_of(Guarded("text")) is None
 
 
-def _made(source: str) -> Callable[[], object]:
+def _made(source: str, file: str = "made/up.py") -> Callable[[], object]:
     """A function of its own, from a file that nobody has."""
     found: dict[str, Callable[[], object]] = {}
-    exec(compile(source, "made/up.py", "exec"), found)
+    exec(compile(source, file, "exec"), found)
     return found["made"]
 
 
