@@ -26,7 +26,7 @@ from .fence import AgentLife, is_born_asleep
 from .recovery import is_at_rest, keep_in_hand
 from .roster import Roster
 from .sleeper import Sleeper
-from .warden import is_for_above
+from .warden import let_above
 
 if TYPE_CHECKING:
     from .core.first_crash import FirstCrash
@@ -59,8 +59,7 @@ class Children(Roster):
         try:
             agent = made_by(spec.agent, {**spec.args, **sleeper.args} if sleeper.args else spec.args)
         except BaseException as error:
-            if is_for_above(error):
-                raise
+            let_above(error)
             child = self._rise(id, sleeper)
             child.move(SlotEvent.START)
             child.error = error

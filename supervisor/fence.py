@@ -25,7 +25,7 @@ from .child import KILL_WITHIN, NOT_STARTED, Child, Incarnation, Parent
 from .core.spec import ChildSpec, Grace, Restore
 from .recovery import blame_in_hand, is_at_rest, restore_slot
 from .relay import live_on
-from .warden import AgentWarden, is_for_above
+from .warden import AgentWarden, for_above, let_above
 
 __all__ = ["AgentLife", "is_born_asleep"]
 
@@ -101,8 +101,7 @@ class AgentLife(AgentWarden):
         try:
             self._move_in(made_by(spec.agent, spec.args))
         except BaseException as error:
-            if is_for_above(error):
-                raise
+            let_above(error)
             self.error = error
             return evolve(describe(error), unborn=True)
         if (slot.simple and slot.arrived) or slot.has_work:
@@ -318,11 +317,12 @@ class AgentLife(AgentWarden):
 
     def _fence(self, error: BaseException) -> None:
         """Let through what is not this agent's; everything else is its failure."""
-        if is_for_above(error):
+        above = for_above(error)
+        if above is not None:
             self._finish(KILLED, tell=False)
             if any(isinstance(leaf, SystemExit) for leaf in leaves(error)):
                 blame_in_hand(self, self.parent.common)
-            raise error
+            raise above
         if trio.lowlevel.current_task().child_nurseries:  # one was left open: trio ends all that this task is part of
             blame_in_hand(self, self.parent.common)
         self.error = error

@@ -23,7 +23,7 @@ from .core.symptom import describe as in_words
 from .fence import AgentLife
 from .journal.port import Commit
 from .orders import Performed
-from .warden import is_for_above
+from .warden import let_above
 
 if TYPE_CHECKING:
     from .common import Common
@@ -157,8 +157,7 @@ class Performing:
             with running.scope:
                 outcome, text = await _within(running, self._common)
         except BaseException as error:
-            if is_for_above(error):
-                raise
+            let_above(error)
             failure = describe(error)
             outcome, text = FAILED, str(failure)
         finally:

@@ -40,7 +40,7 @@ from .fence import AgentLife
 from .orders import Call, Performed, RetryDue, StopSupervisor, wait_for
 from .queue import Queue
 from .recovery import give_up, keep_in_hand
-from .warden import is_for_above
+from .warden import let_above
 
 if TYPE_CHECKING:
     from .orders import Rest
@@ -120,8 +120,7 @@ class Supervisor(AtNeed):
             self._refuse_calls(KILLED)
             return ignored
         except BaseException as error:
-            if is_for_above(error):
-                raise
+            let_above(error)
             self.error = error
             return self._not_started(describe(error))
         take_address(self)

@@ -25,7 +25,7 @@ from .settling import recorded
 if TYPE_CHECKING:
     from treewarden.agents.core.loops import Cycle
 
-__all__ = ["AgentWarden", "is_for_above"]
+__all__ = ["AgentWarden", "for_above", "let_above"]
 
 
 class AgentWarden(Incarnation):
@@ -112,8 +112,7 @@ class AgentWarden(Incarnation):
             with scope:
                 await work(*args)
         except BaseException as error:
-            if is_for_above(error):
-                raise
+            let_above(error)
             self.error = error
             self.kill(describe(error))
         finally:
@@ -126,10 +125,22 @@ class AgentWarden(Incarnation):
             helper.cancel()
 
 
-def is_for_above(error: BaseException) -> bool:
-    """Whether this is Ctrl-C, or cancellation from above: not the affair of whoever raised it, as a `Cancelled` that
-    nobody asked for is. To be called outside of the scopes that it is about."""
-    if ends_process(error):
-        return True
-    cancelled = any(isinstance(leaf, trio.Cancelled) for leaf in leaves(error))
-    return cancelled and trio.current_effective_deadline() == -math.inf
+def for_above(error: BaseException) -> BaseException | None:
+    """What of this is Ctrl-C, a wish to exit, or cancellation from above: not the affair of whoever raised it, as a
+    `Cancelled` that nobody asked for is. What else came with it is not for anybody above. None: nothing is.
+
+    To be called outside of the scopes that it is about."""
+    parts = leaves(error)
+    above = [part for part in parts if isinstance(part, (KeyboardInterrupt, SystemExit, trio.Cancelled))]
+    if not ends_process(error) and not (above and trio.current_effective_deadline() == -math.inf):
+        return None
+    if len(above) == len(parts):
+        return error
+    return above[0] if len(above) == 1 else BaseExceptionGroup("more than one", above)
+
+
+def let_above(error: BaseException) -> None:
+    """Raise what of this is `for_above`; nothing happens where nothing is."""
+    above = for_above(error)
+    if above is not None:
+        raise above

@@ -50,6 +50,14 @@ class Stubborn(Puppet):
         return "late"
 
 
+class Torn(Stubborn):
+    """Its body fails while it is at something that cannot be cancelled."""
+
+    async def run(self) -> None:
+        await trio.sleep(1)
+        raise ValueError("too late for anybody")
+
+
 @frozen
 class Call(Request[str]):
     """Ask `to` something that takes it so long, and do not be cancelled meanwhile."""
@@ -283,3 +291,15 @@ async def test_what_a_zombie_asks_is_not_what_the_next_life_waits_for(autojump_c
         assert said == ["waited"]
         assert not tree.zombies
         assert lives(tree) == {"a": 2, "x": 1, "y": 1}
+
+
+async def test_what_a_zombie_raises_after_the_end_of_its_tree_is_nobodys_affair(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Its body has failed long ago, and its handler ends by the cancellation of all that is left of the tree: the two
+    come together, and only one of them is for whoever holds the tree."""
+    torn = ChildSpec(id="a", agent=Torn, args={"log": []}, mailbox=IN_MEMORY, shutdown=Grace(1))
+    async with running(under(torn)) as tree:
+        tree.ref("a").tell_nowait(Dig())
+        await trio.sleep(2)
+    assert trio.current_time() >= 50
