@@ -122,6 +122,8 @@ class Registry:
         self._pools: dict[Path, Pool | Partitions | Audience] = {}
         self._shelters: dict[Path, Shelter] = {}
         """By the path of their supervisor."""
+        self.handled_by_gone = 0
+        """What was settled by slots that are not here any more."""
 
     def __iter__(self) -> Iterator[Slot]:
         """Those that have been made."""
@@ -189,7 +191,9 @@ class Registry:
         return self._pools.get(path) or self.get(path)
 
     def remove(self, path: Path) -> None:
-        self._slots.pop(path, None)
+        gone = self._slots.pop(path, None)
+        if gone is not None:
+            self.handled_by_gone += gone.handled
         self._pools.pop(path, None)
 
     def find(self, path: Path) -> Slot | Pool | Partitions | Audience:

@@ -381,8 +381,9 @@ class Tree:
 
     @property
     def handled(self) -> int:
-        """Messages and ticks that were settled in this process by the slots that the tree has now, ended ones too."""
-        return sum(slot.handled for slot in self._common.registry)
+        """Messages and ticks that were settled in this process, also by slots that the tree has no more."""
+        registry = self._common.registry
+        return registry.handled_by_gone + sum(slot.handled for slot in registry)
 
     @property
     def zombies(self) -> tuple[Path, ...]:

@@ -233,3 +233,21 @@ async def test_the_digest_of_a_blueprint_is_the_same_every_time(autojump_clock: 
         pass
     digests = [record.event.blueprint for record in await records(journal) if isinstance(record.event, TreeOpened)]
     assert digests[0] == digests[1] != digests[2]
+
+
+async def test_what_was_handled_counts_also_when_its_slot_has_gone(autojump_clock: CLOCK) -> None:
+    async with open_tree(tree(Sum), journal=MemoryJournal()) as running:
+        for path, count in (("sum", 2), ("b", 3)):
+            if path == "b":
+                await running.supervisor().start_child(child(Sum, id="b"))
+            for _ in range(count):
+                await running.ref(path).tell(Add(1))
+            await running.ref(path).ask(Total())
+        before = running.handled
+        assert before == 7
+        await running.supervisor().terminate_child("b")
+        await running.supervisor().delete_child("b")
+        assert running.handled == before
+        await running.supervisor().start_child(child(Sum, id="b"))
+        await running.ref("b").ask(Total())
+        assert running.handled == before + 1
