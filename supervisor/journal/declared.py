@@ -22,6 +22,7 @@ from typing import (
 import attrs
 from attrs import field
 
+from treewarden.agents.core.said import shown
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError
 
@@ -88,7 +89,7 @@ class Versions:
                 fields = upcast(fields)
             except (Exception, SystemExit) as error:  # to end the process is nothing that an upcast is asked for
                 raise OtherVersion(
-                    f"the upcast of {self.kind} from version {step} failed: {error!r}", "mend it"
+                    f"the upcast of {self.kind} from version {step} failed: {shown(error)}", "mend it"
                 ) from error
         return fields
 
@@ -205,7 +206,7 @@ class Declared:
                     raise
                 except Mismatch as found:  # not looked at again: at each depth that would double what it costs
                     data = {**data, field_name: Refused(found)}
-                except Exception:
+                except (Exception, SystemExit):
                     pass  # what is wrong is said below
             return self._structured(kind, name, declared.values(), _check_fields(name, data))
 
@@ -217,7 +218,7 @@ class Declared:
                 given[named[field_name]] = yield from decoded(fields[field_name], value)
             try:
                 return kind(**given)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise mismatch(name, data) from error
 
         def encode_inner(value: Any) -> Any:

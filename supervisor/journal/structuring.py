@@ -9,6 +9,8 @@ import cattrs
 from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_structure_fn
 
+from treewarden.agents.core.said import shown
+
 from .scalars import Mismatch, Refused, Shape
 
 __all__ = ["Structuring"]
@@ -36,8 +38,8 @@ class Structuring:
             return read(data, kind)
         except BaseValidationError as error:
             raise Mismatch("; ".join(cattrs.transform_error(error, name, _sentence))) from error
-        except Exception as error:  # the class's own checks
-            raise Mismatch(f"{name} refused it: {error!r}") from error
+        except (Exception, SystemExit) as error:  # the class's own checks
+            raise Mismatch(f"{name} refused it: {shown(error)}") from error
 
     def _hook(self, declared: Any) -> Callable[[Any, Any], Any]:
         decode = self._shape(declared).decode
@@ -57,6 +59,11 @@ def _always(_declared: Any) -> bool:
 def _sentence(error: BaseException, _declared: Any) -> str:
     if isinstance(error, Mismatch):
         return str(error)
-    if isinstance(error, KeyError):
+    if isinstance(error, KeyError) and getattr(error, "__notes__", ()):  # which cattrs gives to its own
         return "a required field is missing"
-    return cattrs.v.format_exception(error, _declared)
+    try:
+        if not isinstance(error, KeyError):
+            return cattrs.v.format_exception(error, _declared)
+    except Exception:
+        pass  # an error of the class's own that cannot be put into words
+    return f"the class refused it: {shown(error)}"

@@ -126,3 +126,24 @@ def test_the_file_stays_as_it_is(file: Path, capsys: pytest.CaptureFixture[str])
     before = file.read_bytes()
     checked(capsys)
     assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("raised", "why"),
+    [
+        ("SystemExit(0)", "desk:Tally refused it: SystemExit(0)"),
+        ("KeyError('other')", "the class refused it: KeyError('other')"),
+        ("Mute()", "the class refused it: a Mute whose repr raises RuntimeError"),
+    ],
+)
+def test_a_class_that_refuses_in_its_own_way(
+    raised: str, why: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To end the process was one: it ended as if all could be read."""
+    mute = "class Mute(Exception):\n    def __repr__(self):\n        raise RuntimeError\n\n    __str__ = __repr__\n"
+    check = f"\n    def __attrs_post_init__(self):\n        if self.total:\n            raise {raised}\n"
+    installed(mute + FIRST.replace("total: int = 0\n", f"total: int = 0\n{check}"))
+    exit_code, found = checked(capsys)
+    assert exit_code == 1
+    (said,) = [each["why"] for each in found["unread"] if each["what"] == "state"]
+    assert why in said
