@@ -10,7 +10,7 @@ from treewarden.agents.core.values import frozen
 
 from .challenger import Challenger
 from .confidence import Belief, believe, p_fix
-from .context import Context, read_context, read_symptoms
+from .context import Context, read_context, read_symptom, read_symptoms
 from .exits import cannot_read, must_restart, not_kept
 from .history import NO_RESTARTS, RestartHistory
 from .incident import Incident
@@ -81,8 +81,8 @@ class Case:
 
     @property
     def symptom(self) -> str:
-        """The one that the trouble shows as; empty where there is none."""
-        return next(iter(self.symptoms), "")
+        """The one that an attempt counts under (`read_symptom`); empty where there is none."""
+        return read_symptom(self)
 
     @property
     def belief(self) -> Belief:

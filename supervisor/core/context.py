@@ -26,7 +26,7 @@ from .symptom import (
 if TYPE_CHECKING:
     from .case import Case
 
-__all__ = ["Context", "read_context", "read_symptoms", "risks_of"]
+__all__ = ["Context", "read_context", "read_symptom", "read_symptoms", "risks_of"]
 
 MANY: Final = 10
 """So many siblings in the same trouble are one trouble."""
@@ -229,6 +229,19 @@ def read_symptoms(case: Case) -> tuple[Symptom, ...]:
     if not changed and not case.incident.growths:
         return _ONLY_REPORTED
     return (*_ONLY_REPORTED, *([Symptom.CODE_CHANGED] if changed else []), *_measured(case))
+
+
+def read_symptom(case: Case) -> str:
+    """The symptom that an attempt counts under: that another child is in the same trouble, or what it shows as.
+
+    What has struck several is ended for all of them by what ends it in one, and passes by itself more often, whatever
+    it shows as; so such attempts have more in common with each other than with those against one child's own trouble.
+    """
+    signal = case.signal
+    compared = not isinstance(signal, Reported) or signal.severity >= SEVERE
+    if compared and case.context.alike > 1:
+        return Symptom.SIBLINGS_ALIKE
+    return next(iter(case.symptoms), "")
 
 
 def _measured(case: Case) -> list[Symptom]:

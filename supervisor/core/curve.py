@@ -22,7 +22,7 @@ the mean."""
 # it: that numbers beyond _SURE are worth no more than it; and that what has failed often fails more often than the
 # belief says, in some worlds much more.
 _SURE: Final = (0.2, 0.76)
-_UP: Final = (0.48, 0.46)
+_UP: Final = (0.42, 0.46)
 _SLOPE: Final = (0.6, 0.46)
 _VAIN: Final = (-0.35, 0.46)
 """The mean, and how far from it worlds are (a standard deviation)."""

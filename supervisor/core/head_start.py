@@ -20,6 +20,7 @@ _IN_VAIN: Final = -1.6
 _SAYS_NOTHING: Final = -0.4
 _LESS: Final = 0.5
 _LIVES_ON: Final = -1.25
+_TOGETHER: Final = 0.5
 _A_PERSON: Final = 2.5
 
 
@@ -28,11 +29,18 @@ def head_start(action: str, symptom: str, kind: str) -> float:
 
     The belief knows causes; this knows what such attempts have in common. What only starts again what has ended by its
     code or its state meets the same code and the same state; what does more than start again is chosen for a reason;
-    what was asked for less and gets less is content; letting it live changes nothing; and a person nearly always helps.
+    what was asked for less and gets less is content; letting it live changes nothing; what has struck several is over
+    for all of them when it is for one; and a person nearly always helps.
     A place to begin: what is observed of each action at each symptom moves it.
     """
     if action == "hold":
         return _A_PERSON
+    if symptom == Symptom.SIBLINGS_ALIKE:
+        return _TOGETHER + _alone(action, "", kind)
+    return _alone(action, symptom, kind)
+
+
+def _alone(action: str, symptom: str, kind: str) -> float:
     if action == "resume":
         return _LIVES_ON
     if action == "throttle" and symptom in _ASKS_FOR_LESS:

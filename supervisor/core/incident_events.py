@@ -176,7 +176,8 @@ class OutcomeObserved:
     failed: int = 0
     """How many attempts of the incident had failed when it was decided."""
     symptom: str = ""
-    """The symptom that the trouble showed as when it was decided, such as `timeout`."""
+    """The symptom that the trouble showed as when it was decided, such as `timeout`; `siblings_alike` where another
+    child was in the same trouble."""
 
 
 @frozen(kw_only=True)

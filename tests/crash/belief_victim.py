@@ -1,7 +1,8 @@
 """A tree that believes and learns: `python belief_victim.py FILE learn|kill|decide`.
 
 `learn` lets agents fail until something was learned, and then one more agent; `kill` is killed before that one, and
-`decide` is the process after it. What was decided about the last agent is printed as JSON.
+`decide` is the process after it. What was decided about the last agent is printed as JSON. It fails as no other has,
+for what others showed within the last minute is known to no process after this one.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Failing(Agent[int]):
 
     @handles
     def fail(self, message: Fail) -> None:
-        raise {"value": ValueError, "type": TypeError}[message.error](message.error)
+        raise {"value": ValueError, "type": TypeError, "runtime": RuntimeError}[message.error](message.error)
 
 
 def believing() -> SupervisorSpec:
@@ -71,7 +72,7 @@ async def learn(running: Tree) -> None:
 
 
 async def decide(running: Tree) -> None:
-    await fail(running, "last", "value")
+    await fail(running, "last", "runtime")
     async with running.events() as records:
         async for record in records:
             if isinstance(record.event, Decided) and record.event.path == "last":

@@ -12,7 +12,7 @@ from treewarden.agents.core.exit import KILLED, Failed, Failure, Finished, Stopp
 from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.action import RollBack
 from treewarden.supervisor.core.case import Case
-from treewarden.supervisor.core.context import Context, read_context
+from treewarden.supervisor.core.context import Context, read_context, read_symptom
 from treewarden.supervisor.core.history import RestartHistory
 from treewarden.supervisor.core.signal import (
     Overloaded,
@@ -21,6 +21,7 @@ from treewarden.supervisor.core.signal import (
     Reported,
     RestartFailed,
     Signal,
+    Stalled,
 )
 from treewarden.supervisor.core.spec import ChildSpec, Intensity, Restore, SupervisorSpec
 from treewarden.supervisor.core.symptom import Kind, Risk, Symptom
@@ -64,6 +65,25 @@ def beside(signal: Signal, names: str) -> list[Signal]:
 )
 def test_symptoms(signals: list[Signal], symptoms: list[str]) -> None:
     assert list(case(*signals).context.named) == symptoms
+
+
+@pytest.mark.parametrize(
+    ("signals", "under"),
+    [
+        ([exited(failed("TypeError"))], "code_error"),
+        (
+            [exited(failed("TypeError")), evolve(exited(), path=Path("desk/b")), exited(failed("TypeError"))],
+            "code_error",
+        ),
+        (beside(exited(failed("TypeError")), "b"), "siblings_alike"),
+        (beside(Stalled(path=PATH, at=100.0, idle=30.0), "bcde"), "siblings_alike"),
+        (beside(Reported(path=PATH, at=100.0, kind="slow", severity=0.4), "bcde"), "reported"),
+        (beside(Reported(path=PATH, at=100.0, kind="slow", severity=0.8), "b"), "siblings_alike"),
+        ([Recovered(path=PATH, at=100.0, kind="slow")], ""),
+    ],
+)
+def test_what_an_attempt_counts_under(signals: list[Signal], under: str) -> None:
+    assert read_symptom(case(*signals)) == case(*signals).symptom == under
 
 
 @pytest.mark.parametrize(

@@ -113,11 +113,19 @@ def test_a_clock_that_goes_back_makes_no_other_fault_of_it() -> None:
         ("resume", "reported", "reported", -1),
         ("hold", "stalled", "stalled", 1),
         ("cache_warmup", "crash", "crash", 0),
+        ("restart", "siblings_alike", "crash", 1),
+        ("resume", "siblings_alike", "reported", -1),
     ],
 )
 def test_where_attempts_begin(action: str, symptom: str, kind: str, sign: int) -> None:
     start = head_start(action, symptom, kind)
     assert (start > 0) - (start < 0) == sign
+
+
+def test_what_has_struck_several_begins_higher_than_what_is_one_childs_own() -> None:
+    for action in ("restart", "throttle", "break", "roll_back", "resume"):
+        assert head_start(action, "siblings_alike", "crash") > head_start(action, "timeout", "crash")
+    assert head_start("hold", "siblings_alike", "crash") == head_start("hold", "timeout", "crash")
 
 
 def test_certainty_is_no_band_of_its_own() -> None:
