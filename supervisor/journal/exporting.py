@@ -7,7 +7,7 @@ import os
 import pathlib
 import sqlite3
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, Final, cast
@@ -59,7 +59,7 @@ def bundle_of(
     *,
     known: Any = None,
     say: Callable[[str, int, str], str] | None = None,
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any]]:
     """The records of everything at and below `path`, as of one moment.
 
     Values under keys in `secrets` are left out, at any depth of events, states, messages and replies, and wherever else

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import sqlite3
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -323,3 +325,21 @@ def test_any_journal_comes_back(
         with JournalFile.open(original) as first:
             kept = [each for each in first.states() if each.path.is_within(Slot(path))]
         assert list(journal.states()) == kept
+
+
+def test_one_that_is_interrupted_says_so_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The journal is closed behind whoever reads it, also where the interrupt comes while a line is made."""
+    file, hashed, unheard = full(tmp_path / "tree.db"), iter(range(5)), list[object]()
+
+    def interrupted(text: bytes) -> Any:
+        if next(hashed) == 4:
+            raise KeyboardInterrupt
+        return hashlib.sha256(text)
+
+    monkeypatch.setattr("treewarden.supervisor.core.bundle.sha256", interrupted)
+    monkeypatch.setattr(sys, "unraisablehook", unheard.append)
+    assert main(["journal", "export", str(file), "-o", str(tmp_path / "tree.jsonl")]) == 130
+    assert (capsys.readouterr().err, unheard) == ("treewarden: interrupted\n", [])
+    assert not (tmp_path / "tree.jsonl").exists()

@@ -40,7 +40,10 @@ def export(arguments: Namespace) -> int:
         if not any(path.is_within(arguments.path) for path in slots):
             raise unknown_slot(arguments.file, arguments.path, slots)
         gone = pruned_line(journal)
-        with closing(sealed(bundle_of(journal, arguments.path, hidden, known=known, say=_say))) as lines:
+        with (
+            closing(bundle_of(journal, arguments.path, hidden, known=known, say=_say)) as records,
+            closing(sealed(records)) as lines,
+        ):
             if arguments.output == "-":
                 for line in lines:
                     out.write(line)
