@@ -14,7 +14,7 @@ import trio
 from .core.diagnosis import Diagnosis
 from .core.ended import Ended
 from .core.exit import Exit
-from .core.label import Label
+from .core.label import Label, checked_tags
 from .core.message import Request
 from .core.path import Path
 from .core.said import check_facts, check_kind, check_reading, check_share, check_text
@@ -133,7 +133,7 @@ class Agent(Generic[S]):
         handler, the last call counts. Raises `ConfigurationError` for a name or a tag that is not one line of text.
         """
         try:
-            label = Label(name, description, tuple(tags))
+            label = Label(name, description, checked_tags(tags))
         except ValueError as error:
             raise ConfigurationError(f"{self.path}: {error}") from None
         self.life.checkpoint(label)
@@ -246,7 +246,7 @@ class Agent(Generic[S]):
         """
         from .forwarding import forward
 
-        await forward(self.life.turn, self.ref(to) if isinstance(to, str) else to, message)
+        await forward(self.life.turn, to if isinstance(to, Ref) else self.ref(to), message)
 
     def watch(self, to: Ref | str) -> AbstractAsyncContextManager[AsyncIterator[Ended]]:
         """Every end of an incarnation of another slot from now on; of one that is down the last one comes at once.
@@ -255,7 +255,7 @@ class Agent(Generic[S]):
         what `Tree.watch` does, for as long as this incarnation lives; a slot need not be told that it is watched, and
         may be gone. Entering raises `NoSuchSlot`; `ConfigurationError` for text that is no path.
         """
-        return self.life.watch(self.ref(to).path if isinstance(to, str) else to.path)
+        return self.life.watch((to if isinstance(to, Ref) else self.ref(to)).path)
 
     def start_soon(self, work: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Run `work` beside the handlers; it is cancelled with the incarnation, and what it raises ends it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import math
+import sys
 import typing
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace, UnionType
@@ -27,6 +27,8 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_SHORTEST: Final = 1e-9
+"""Seconds: how often something shorter was due since the last time may be more than any number."""
 _HANDLES: Final = "__treewarden_handles__"
 _EVERY: Final = "__treewarden_every__"
 TO_DEFINE: Final = {  # by a subclass; and what each is
@@ -198,8 +200,9 @@ def _repeated(where: str, name: str, method: Callable[..., Any], period: float |
 
 def period_of(where: str, value: Any) -> float:
     """`value` in seconds. Raises `ConfigurationError` for what is no period; `where` names whose it is."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise ConfigurationError(f"{where}: its period is {value!r}; give a positive number of seconds")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not _SHORTEST <= value <= sys.float_info.max:
+        text = f"{where}: its period is {value!r}; give a positive number of seconds, a nanosecond or more"
+        raise ConfigurationError(text)
     return float(value)
 
 

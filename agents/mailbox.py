@@ -16,7 +16,8 @@ from .core.aside import Aside
 from .core.durability import MailboxSpec, Overflow
 from .core.message import Envelope, Priority
 from .core.path import Path
-from .errors import AgentStopped, MailboxFull
+from .core.said import shown
+from .errors import AgentStopped, ConfigurationError, MailboxFull
 from .intake import Intake
 from .overflow import kind_of
 from .wake import SLEEP, WAKE
@@ -231,7 +232,11 @@ class Mailbox(Intake):
             self._drop(item, "too many messages were put aside")
 
     def set_aside(self, kinds: tuple[type, ...]) -> None:
-        """Put all messages of these types aside as they are taken."""
+        """Put all messages of these types aside as they are taken. Raises `ConfigurationError` for what is no type: who
+        takes a message would find out, and that would be lost."""
+        for kind in kinds:
+            if not isinstance(kind, type):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ConfigurationError(f"{self.path}: {shown(kind)} is no type of messages; stash takes classes")
         if self._aside is None:
             self._aside = Aside()
         self._aside.kinds = (*self._aside.kinds, *kinds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Hashable
 
 from .core.values import define, frozen
@@ -82,7 +82,7 @@ class Afters:
     def set(self, seconds: object, message: object, key: Hashable, period: float | None) -> None:
         """Have `message` handled in `seconds`, in the place of what was set under `key`."""
         where = f"{self._slot.path}: after"
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= sys.float_info.max:
             raise ConfigurationError(f"{where}: {seconds!r} is no delay; give a finite number of seconds, 0 or more")
         if period is not None:
             period_of(where, period)

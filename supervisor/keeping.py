@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
 from treewarden.agents.core.diagnosis import Diagnosis
 from treewarden.agents.core.durability import Message
-from treewarden.agents.core.label import Label
+from treewarden.agents.core.label import Label, checked_tags
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.said import shown
 from treewarden.agents.errors import (
@@ -49,7 +49,7 @@ _LATEST: Final = 1e15
 async def keep(common: Common, path: Path, name: str, description: str, tags: Iterable[str]) -> Checkpoint:
     """Keep the state of a slot as it last settled (see `Tree.checkpoint`)."""
     try:
-        label = Label(name, description, _checked_tags(tags))
+        label = Label(name, description, checked_tags(tags))
     except ValueError as error:
         raise ConfigurationError(f"{path}: {error}") from None
     slot = common.registry.get(path)
@@ -99,14 +99,11 @@ async def search(
     for what, when in (("since", since), ("until", until)):
         if when is not None and (isinstance(when, bool) or not isinstance(when, (int, float)) or abs(when) > _LATEST):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"{what} is {shown(when)}; give seconds since 1970, or None")
-    wanted = Search(name=name, text=text, tags=_checked_tags(tags), since=since, until=until)
+    try:
+        wanted = Search(name=name, text=text, tags=checked_tags(tags), since=since, until=until)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
     return tuple(await common.journal.checkpoints(path, checked_limit(limit), wanted))
-
-
-def _checked_tags(values: object) -> tuple[str, ...]:
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise ConfigurationError(f"tags are {shown(values)}; give several texts, as in ('stable',)")
-    return tuple(cast("Iterable[str]", values))
 
 
 async def difference(common: Common, before: int, after: int | None) -> tuple[Change, ...]:

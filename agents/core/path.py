@@ -60,7 +60,7 @@ class Path(str):
 
     def resolve(self, text: str) -> Path:
         """Read `text` as seen from here: `./x` is a child, `../x` a sibling, anything else counts from the root."""
-        if not text.startswith("."):
+        if not isinstance(text, str) or not text.startswith("."):  # pyright: ignore[reportUnnecessaryIsInstance]
             return Path.parse(text)
         here = self
         for part in text.split("/"):

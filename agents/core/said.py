@@ -17,6 +17,7 @@ __all__ = [
     "check_share",
     "check_text",
     "is_kind",
+    "is_storable",
     "named",
     "shown",
 ]
@@ -100,7 +101,7 @@ def check_text(name: str, value: object) -> None:
         raise ValueError(f"{name} is {shown(value)}; it must be a text")
     if len(value) > _TEXT:
         raise ValueError(f"{name} has {len(value):,} characters; give at most {_TEXT:,}, and keep the rest elsewhere")
-    if not value.isascii() and not _is_storable(value):
+    if not value.isascii() and not is_storable(value):
         raise ValueError(f"{name} is {shown(value)}; it holds half a character (a lone surrogate), so decode it again")
 
 
@@ -166,7 +167,8 @@ def _is_finite(value: float) -> bool:
         return False
 
 
-def _is_storable(text: str) -> bool:
+def is_storable(text: str) -> bool:
+    """Whether this is no half a character, which UTF-8 has no place for."""
     try:
         text.encode()
     except UnicodeEncodeError:

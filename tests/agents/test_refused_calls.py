@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path as File
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from treewarden.agents.errors import (
 )
 from treewarden.topologies.child import child
 from treewarden.topologies.gather import gather
+from treewarden.topologies.open import open_tree
 from treewarden.topologies.partition import partitions
 from treewarden.topologies.pool import pool
 from treewarden.topologies.portal import open_portal
@@ -268,3 +270,62 @@ async def test_a_call_that_a_closed_portal_has_begun_is_not_safe_to_make_again()
         errors = [future.exception(timeout=0) for future in (begun, late)]
         assert [error.retry_safe for error in errors if isinstance(error, AgentStopped)] == [False, True]
         gate.open()
+
+
+# -- what cannot be said inside of a handler
+
+
+@frozen
+class Told(Request[str]):
+    pass
+
+
+class Says(Agent[int]):
+    """Calls what it is told, and goes on; the error is what it replies with next."""
+
+    state = 0
+
+    def __init__(self, calls: list[Callable[[Any], Any]]) -> None:
+        self.calls = calls
+        self.told = "nothing was refused"
+
+    @handles
+    async def add(self, message: Add) -> None:
+        try:
+            result = self.calls[0](self)
+            if result is not None:
+                await result
+        except ConfigurationError as error:
+            self.told = str(error)
+        self.state += 1
+
+    @handles
+    def tally(self, message: Told) -> str:
+        return self.told
+
+
+REFUSED: list[tuple[Callable[[Any], Any], str]] = [
+    (lambda self: self.stash("Add"), "'Add' is no type of messages; stash takes classes"),
+    (lambda self: self.stash(list[int]), "list[int] is no type of messages; stash takes classes"),
+    (lambda self: self.after(10**400, Add(1)), "after: 1000000000000000"),
+    (lambda self: self.after(1, Add(1), every=10**400), "after: its period is 1000000000000000"),
+    (lambda self: self.after(1, Add(1), every=5e-324), "give a positive number of seconds, a nanosecond or more"),
+    (lambda self: self.checkpoint(description="\ud800"), "it must be a text, without half a character"),
+    (lambda self: self.checkpoint(tags="stable"), "tags are 'stable'; give several texts"),
+    (lambda self: self.checkpoint(tags=5), "tags are 5; give several texts"),
+    (lambda self: self.ref(None), "None is no path; give a text"),
+    (lambda self: self.watch(5), "5 is no path; give a text"),
+    (lambda self: self.forward(None), "None is no path; give a text"),
+]
+
+
+@pytest.mark.parametrize(("call", "text"), REFUSED)
+async def test_what_cannot_be_is_refused_where_it_is_said(
+    call: Callable[[Any], Any], text: str, tmp_path: File
+) -> None:
+    """Later it would cost the message that is taken then, or the settle."""
+    spec = child(Says, id="a", args={"calls": [call]}, mailbox=MailboxSpec(durability=MESSAGE))
+    async with open_tree(tree(spec), journal=tmp_path / "a.db") as running:
+        await running.ref("a").tell(Add(1))
+        assert text in await running.ref("a").ask(Told())
+        assert running.snapshot()[0].incarnation == 1
