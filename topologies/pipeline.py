@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
+from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.core.spec import ChildSpec, Spec, Strategy
 
 from .child import Child, spec_of, supervisor
 from .core.blueprint import Blueprint
 from .core.flow import Flow, flow_problems
-from .core.problems import Problem
+from .core.problems import Problem, shown
 from .errors import BlueprintError
 
 if TYPE_CHECKING:
@@ -32,7 +33,12 @@ class Stage:
 
 
 def stage(item: Child, *, to: Sequence[str]) -> Stage:
-    """A stage whose results go to the stages named in `to`, each of them getting every result; `[]` keeps them."""
+    """A stage whose results go to the stages named in `to`, each of them getting every result; `[]` keeps them.
+
+    Raises `ConfigurationError` for one text, which would be a stage for each of its letters.
+    """
+    if isinstance(to, str) or not isinstance(to, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"to is {shown(to)}; give the ids of stages, as in to=['sink'], or [] for none")
     return Stage(spec_of(item), tuple(to))
 
 

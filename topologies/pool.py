@@ -77,7 +77,7 @@ def pool(
 
 def route_problems(at: str, route: str, key: str | None) -> list[Problem]:
     """What is wrong with a route and its key, which stand at `at`."""
-    if route not in ROUTES:
+    if not isinstance(route, str) or route not in ROUTES:  # pyright: ignore[reportUnnecessaryIsInstance]
         return [Problem(f"{at}.route", shown(route), "is no route", choose(route, list(ROUTES)))]
     if route == "by_key" and key is None:
         remedy = "name the attribute of the message that the worker is chosen by"

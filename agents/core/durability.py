@@ -18,6 +18,14 @@ class Volatile:
     """State and mailbox are in memory: `kill -9` loses both, a crash of the actor loses the message in hand."""
 
 
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
+
+
 @frozen
 class Checkpointed:
     """As `Volatile`, but the state is kept every `messages` settles or `seconds`, whichever comes first."""
@@ -28,9 +36,9 @@ class Checkpointed:
     def __attrs_post_init__(self) -> None:
         if self.messages is None and self.seconds is None:
             raise ValueError("checkpoint every what? give messages or seconds")
-        if self.messages is not None and (isinstance(self.messages, bool) or self.messages < 1):
+        if self.messages is not None and not _is_count(self.messages):
             raise ValueError(f"messages is {self.messages!r}; it must be a whole number, 1 or more")
-        if self.seconds is not None and (isinstance(self.seconds, bool) or not 0 < self.seconds < math.inf):
+        if self.seconds is not None and not _is_time(self.seconds):
             raise ValueError(f"seconds is {self.seconds!r}; it must be positive and finite")
 
 

@@ -29,13 +29,13 @@ def check_progress(
     return Stalled(path=path, at=now, idle=now - due + limit, limit=limit, doing=doing)
 
 
-def _share(_instance: object, attribute: Attribute[float], value: float) -> None:
-    if not 0.0 <= value <= 1.0:
+def _share(_instance: object, attribute: Attribute[float], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
         raise ValueError(f"{attribute.name} is {value!r}; it is a share of the capacity, from 0 to 1")
 
 
-def _seconds(_instance: object, attribute: Attribute[float | None], value: float | None) -> None:
-    if value is not None and not value > 0:
+def _seconds(_instance: object, attribute: Attribute[float | None], value: object) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0):
         raise ValueError(f"{attribute.name} is {value!r}; it must be more than 0 seconds, or None")
 
 

@@ -79,7 +79,7 @@ def _count(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 
 def _of(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if value not in _READ:
+    if not isinstance(value, str) or value not in _READ:
         raise ValueError(f"{attribute.name} is {value!r:.80}; say 'message', 'handler' or 'said'")
 
 

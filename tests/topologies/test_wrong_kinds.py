@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
 
 from treewarden.agents.agent import Agent
-from treewarden.agents.core.durability import MailboxSpec
+from treewarden.agents.core.durability import Checkpointed, MailboxSpec
 from treewarden.agents.errors import ConfigurationError
+from treewarden.supervisor.core.limits import QueueLimit
+from treewarden.supervisor.core.measures import LatencyLimit
 from treewarden.supervisor.core.policies import otp
 from treewarden.supervisor.core.spec import ChildSpec, SupervisorSpec
 from treewarden.topologies.child import child
 from treewarden.topologies.core.blueprint import validate
 from treewarden.topologies.open import open_tree
+from treewarden.topologies.pipeline import stage
 from treewarden.topologies.pool import pool
 from treewarden.topologies.tree import tree
 
@@ -39,6 +43,7 @@ def odd(value: object) -> Any:
         ("restarts", 3, "3 is not an Intensity or None; give Intensity(max_restarts, within)"),
         ("uses", "demo", "'demo' is not a tuple of texts; give ('name',)"),
         ("outlet", ("a", 3), "('a', 3) is not a tuple of texts; give ('../sibling',)"),
+        ("overload", 3, "3 is not a QueueLimit or None; give QueueLimit(high=...)"),
         ("agent", 3, "3 makes no agents; give an Agent class"),
         ("args", 3, "3 is no mapping; give {'name': value}"),
     ],
@@ -85,6 +90,9 @@ def test_a_field_of_a_supervisor(field: str, value: object, text: str) -> None:
     ("make", "text"),
     [
         (lambda: child(Desk, args=odd(3)), "desk: args is 3; give a mapping, {'name': value}"),
+        (lambda: stage(Desk, to=odd("sink")), "give the ids of stages, as in to=['sink'], or [] for none"),
+        (lambda: stage(Desk, to=odd(None)), "give the ids of stages, as in to=['sink'], or [] for none"),
+        (lambda: pool(Desk, size=2, route=odd(["shared"])), "is no route; use "),
         (lambda: pool(Desk, size=10**9), "desk.size: 1000000000 are more workers than a pool may have; give 1000000 "),
     ],
 )
@@ -92,6 +100,21 @@ def test_what_a_builder_refuses(make: Callable[[], object], text: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         make()
     assert text in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: Checkpointed(messages=odd("5")), "messages is '5'; it must be a whole number, 1 or more"),
+        (lambda: Checkpointed(seconds=odd("5")), "seconds is '5'; it must be positive and finite"),
+        (lambda: QueueLimit(high=odd("0.9")), "high is '0.9'; it is a share of the capacity, from 0 to 1"),
+        (lambda: QueueLimit(oldest=odd("5")), "oldest is '5'; it must be more than 0 seconds, or None"),
+        (lambda: LatencyLimit(most=1, of=odd(["handler"])), "of is ['handler']; say 'message', 'handler' or 'said'"),
+    ],
+)
+def test_what_a_value_refuses(make: Callable[[], object], text: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        make()
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,12 @@ def _intake_limit() -> type:
     return IntakeLimit
 
 
+def _queue_limit() -> type:
+    from treewarden.supervisor.core.limits import QueueLimit
+
+    return QueueLimit
+
+
 def _limit(name: str, kind: Callable[[], type], *, remedy: str) -> _Kind:
     """As `_instance`, of a class or None; `kind` imports it."""
 
@@ -117,6 +123,7 @@ _AGENT: Final[_Fields] = {
     "restore": _choice(Restore),
     "loops": _limit("LoopLimit", _loop_limit, remedy="LoopLimit(times=...)"),
     "intake": _limit("IntakeLimit", _intake_limit, remedy="IntakeLimit(oldest=...)"),
+    "overload": _limit("QueueLimit", _queue_limit, remedy="QueueLimit(high=...)"),
     "variants": _Kind(_are_makers, "is no mapping of names to agents", "give {'name': AnAgentClass}"),
     "uses": _Kind(are_texts, "is not a tuple of texts", "give ('name',)"),
     "outlet": _Kind(are_texts, "is not a tuple of texts", "give ('../sibling',)"),
@@ -165,6 +172,7 @@ def _is_plain(spec: ChildSpec) -> bool:
         and spec.restarts is None
         and spec.intake is None
         and spec.loops is None
+        and spec.overload is None
         and spec.uses == ()
         and spec.outlet == ()
     )
