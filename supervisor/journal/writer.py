@@ -71,9 +71,21 @@ class _Batch:
     questions: list[Question]
     renew: bool
     look: bool
+    _free: list[None] = field(factory=lambda: [None])
+    """What is in it is popped by whoever claims it: only one of two threads can."""
+
+    def claim(self) -> bool:
+        """Take it, to begin with it or so that nobody does; False if somebody has it."""
+        try:
+            self._free.pop()
+        except IndexError:
+            return False
+        return True
 
     def work(self, file: OwnedFile) -> Written:
-        """Blocks; in the writer's thread."""
+        """Blocks; in the writer's thread. Does nothing where it was claimed before."""
+        if not self.claim():
+            return Written()
         commits = [item.commit for item in self.pending]
         written = file.write(commits, self.renew, self.look) if commits or self.renew else Written()
         for question in self.questions:
@@ -158,8 +170,14 @@ class Writer:
             trio.lowlevel.add_instrument(self._give_way)
         try:
             with trio.CancelScope(shield=True):
-                while self._away is not None or self._queue or not self._closing:
-                    await self._turn()
+                try:
+                    while self._away is not None or self._queue or not self._closing:
+                        await self._turn()
+                except BaseException:
+                    self._closing = True
+                    while self._away is not None:  # its thread has the connection, which is closed behind this
+                        await self._park()
+                    raise
         finally:
             self.ended = True
             if self.bell is not None:
@@ -195,12 +213,14 @@ class Writer:
         # While a batch is away, the one after it renews if it is time; here that is looked at now and then.
         due = self._renew_at if self._away is None else max(self._renew_at, self._clock.now() + self._lease / 30)
         if due > self._clock.now() + _NEVER:
-            self._parked = self._task
-            await trio.lowlevel.wait_task_rescheduled(self._unpark)
+            await self._park()
             return
         with trio.move_on_at(due):
-            self._parked = self._task
-            await trio.lowlevel.wait_task_rescheduled(self._unpark)
+            await self._park()
+
+    async def _park(self) -> None:
+        self._parked = self._task
+        await trio.lowlevel.wait_task_rescheduled(self._unpark)
 
     def _unpark(self, _: object) -> trio.lowlevel.Abort:
         self._parked = None
@@ -227,8 +247,16 @@ class Writer:
     def _send(self, batch: _Batch) -> None:
         self._away = batch
         file = self._file
-        self._give_way.begin()
-        begin_in_thread(lambda: batch.work(file), partial(self._back, batch), self.bell)
+        try:
+            self._give_way.begin()
+            begin_in_thread(lambda: batch.work(file), partial(self._back, batch), self.bell)
+        except BaseException:  # of a signal's handler: nobody knows whether the thread has been told
+            if batch.claim():
+                self._give_way.end()
+                self._away = None
+                self._queue.extendleft(reversed([*batch.pending, *batch.questions]))
+                self._rouse()
+            raise
 
     def _back(self, batch: _Batch, result: Outcome[Written]) -> None:
         """The thread has reported: in the loop, between two tasks, in the name of the writer's."""

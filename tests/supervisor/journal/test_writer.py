@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from contextvars import ContextVar
 from typing import Any
@@ -13,8 +14,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from treewarden.supervisor.journal import writer
 from treewarden.supervisor.journal.port import Commit
-from treewarden.supervisor.journal.seams import in_thread
+from treewarden.supervisor.journal.seams import begin_in_thread, in_thread
 
 from ...journals import DESK, Told, on_disk, settle, state
 
@@ -29,11 +31,13 @@ class Slow:
         self.may.set()
         self.commits = 0
         self.inside = 0
+        self.entered = threading.Event()
         self.threads: list[int] = []
         """How many were in a transaction, whenever that has changed; without repetitions."""
 
     def enter(self, by: int) -> None:
         self.inside += by
+        self.entered.set()
         self.threads = sorted({*self.threads, self.inside})
 
     def connect(self, *args: Any, **options: Any) -> sqlite3.Connection:
@@ -121,6 +125,84 @@ async def test_closing_waits_for_what_is_away_and_for_what_is_queued(tmp_path: p
     assert told.kept == ["2", "3"]
     async with on_disk(tmp_path / "tree.db") as journal:
         assert (await journal.recover(DESK)).state == state(3)
+
+
+@pytest.mark.parametrize("told", ["before it is told", "when it is told"])
+async def test_a_signal_while_the_thread_is_told_loses_no_batch(
+    told: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its handler raises goes up, and the batch is written all the same, and once."""
+    armed, begun = False, threading.Event()
+
+    def begin(call: Callable[[], Any], *rest: Any) -> None:
+        nonlocal armed
+        if not armed:
+            begin_in_thread(call, *rest)
+            return
+        armed = False
+        if told == "when it is told":
+
+            def work() -> Any:
+                try:
+                    return call()
+                finally:
+                    begun.set()
+
+            begin_in_thread(work, *rest)
+            assert begun.wait(30)
+        raise SystemExit(7)
+
+    monkeypatch.setattr(writer, "begin_in_thread", begin)
+    slow, answers = Slow(), Told()
+    async with on_disk(tmp_path / "tree.db", run_sync=in_thread, connect=slow.connect) as journal:
+        await journal.commit(settle(1))  # alone: the next one is sent at once, by who submits it
+        armed, before = True, slow.commits
+        with pytest.raises(SystemExit):
+            journal.submit(settle(2), answers.of("2"))
+        await journal.commit(settle(3))
+        assert answers.news == [("2", None)]
+        assert slow.commits == before + (1 if told == "before it is told" else 2)
+        assert slow.threads == [0, 1]
+        assert (await journal.recover(DESK)).state == state(3)
+
+
+async def test_who_closes_the_file_waits_for_the_thread_that_writes(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the writer's task ends by what a signal's handler raises in it."""
+    begun, slow, answers = trio.Event(), Slow(), Told()
+    armed = False
+
+    def begin(call: Callable[[], Any], *rest: Any) -> None:
+        begin_in_thread(call, *rest)
+        if armed:
+            assert slow.entered.wait(30)
+            raise SystemExit(7)
+
+    async def let_go() -> None:
+        await begun.wait()
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        slow.may.set()
+
+    async def work() -> None:
+        nonlocal armed
+        async with on_disk(tmp_path / "tree.db", run_sync=in_thread, connect=slow.connect) as journal:
+            slow.may.clear()
+            slow.entered.clear()
+            armed = True
+            journal.submit(settle(1), answers.of("1"))  # not alone as far as is known: sent by the writer's task
+            begun.set()
+            await trio.sleep_forever()
+
+    monkeypatch.setattr(writer, "begin_in_thread", begin)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(let_go)
+        with pytest.RaisesGroup(SystemExit, flatten_subgroups=True):
+            await work()
+    assert answers.news == [("1", None)]
+    async with on_disk(tmp_path / "tree.db") as journal:
+        assert not journal.opened.after_crash
+        assert (await journal.recover(DESK)).state == state(1)
 
 
 async def test_whoever_is_told_runs_in_the_context_of_the_writer(tmp_path: pathlib.Path) -> None:
