@@ -102,8 +102,11 @@ def _module(node: Node, name: str, folder: Path, problems: Problems) -> ModuleTy
         fault = f"cannot be imported: no module {error.name!r} is beside this file or installed"
         return problems.refuse(node, fault, guess(error.name, beside) or remedy)
     except (Exception, SystemExit) as error:
-        fault = f"cannot be imported: {type(error).__name__}: {error}"
-        return problems.refuse(node, fault, f"mend {failed_at(error, folder)}")
+        fault, place = f"cannot be imported: {type(error).__name__}: {error}", failed_at(error, folder)
+        if place.startswith("<frozen "):  # the file itself cannot be read, or is none of Python's
+            file = getattr(error, "filename", None) or f"{name.replace('.', '/')}.py"
+            place = f"{file}: it has to be a text of Python's that this user may read"
+        return problems.refuse(node, fault, f"mend {place}")
 
 
 def _elsewhere(module: ModuleType, top: str, folder: Path) -> str:

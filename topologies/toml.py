@@ -15,7 +15,7 @@ from .core.node import Node, Problems, Refused
 from .core.policies import read_policy
 from .core.problems import Problem, guess, listed
 from .errors import BlueprintError
-from .toml_source import Source, parse
+from .toml_source import MAY_READ, Source, parse
 from .toml_trees import read_root
 
 __all__ = ["Topology", "load", "load_policy", "loads"]
@@ -73,7 +73,10 @@ def _content(file: Path) -> bytes:
         beside = sorted(each.name for each in file.parent.glob("*.toml") if each.is_file())
         remedy = f"there is {listed(beside)}" if beside else "there is no TOML file in that folder"
         fault = f"cannot be read: {(error.strerror or str(error)).lower()}"
-        found = Problem(str(file.parent), repr(file.name), fault, guess(file.name, beside) or remedy)
+        proposed = guess(file.name, [each for each in beside if each != file.name])
+        if isinstance(error, PermissionError):
+            proposed = MAY_READ
+        found = Problem(str(file.parent), repr(file.name), fault, proposed or remedy)
         raise BlueprintError([found], file.name) from None
 
 

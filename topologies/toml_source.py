@@ -13,7 +13,9 @@ from attrs import evolve, field, frozen
 from .core.node import Node, Problems, Refused, located, text
 from .core.problems import Problem, guess, listed
 
-__all__ = ["Source", "parse"]
+__all__ = ["MAY_READ", "Source", "parse"]
+
+MAY_READ: Final = "give this user the right to read it"
 
 _WHERE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _INLINE: Final = "an inline table { ... } stands on one line, without a comma at its end; longer ones are [[children]]"
@@ -65,7 +67,8 @@ class Source:
                 f"beside this file there is {listed(beside)}" if beside else "name it as seen from this file's folder"
             )
             reason = (error.strerror or str(error)).lower()
-            return self.problems.refuse(node, f"cannot be read: {reason}", guess(name, beside) or remedy)
+            proposed = MAY_READ if isinstance(error, PermissionError) else guess(name, beside)
+            return self.problems.refuse(node, f"cannot be read: {reason}", proposed or remedy)
         self.files.append(file)
         label = os.path.relpath(file, home).removesuffix(".toml")
         source = evolve(self, name=label, folder=file.parent, chain=(*self.chain, file))

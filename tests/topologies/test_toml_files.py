@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +120,28 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "folder.toml").mkdir()
     with pytest.raises(BlueprintError, match=r"'folder\.toml' cannot be read: is a directory.*shop\.toml"):
         load(tmp_path / "folder.toml")
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write(tmp_path, "shop.toml", 'children = [{ id = "a", file = "desk.toml" }]')
+    _write(tmp_path, "desk.toml", "children = []")
+    for closed, place in (("shop.toml", "shop.toml"), ("desk.toml", "desk.toml")):
+
+        def read(file: Path, closed: str = closed) -> bytes:
+            if file.name == closed:
+                raise PermissionError(errno.EACCES, "Permission denied", str(file))
+            with file.open("rb") as opened:
+                return opened.read()
+
+        monkeypatch.setattr(Path, "read_bytes", read)
+        with pytest.raises(BlueprintError, match=f"'{place}' cannot be read: permission denied; give this user"):
+            load(tmp_path / "shop.toml")
+
+
+def test_a_module_that_is_no_text_of_pythons_is_the_one_to_mend(tmp_path: Path) -> None:
+    (tmp_path / "clerk_of_zeros.py").write_bytes(b"x = 1\0")
+    with pytest.raises(BlueprintError, match=r"cannot be imported: .*; mend \S*clerk_of_zeros\.py"):
+        loads('children = [{ id = "a", agent = "clerk_of_zeros:Clerk" }]', tmp_path)
 
 
 def test_a_file_that_is_not_text(tmp_path: Path) -> None:
