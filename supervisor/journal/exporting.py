@@ -28,6 +28,7 @@ from .canonical import dump, dump_sorted, load
 from .carrying import BLOB, Arriving, blob_records
 from .integrity import CHECKSUMS, check_counts, check_sizes, counts_on, with_sums
 from .new_file import whole_or_not
+from .raised import refuses_all
 from .reading import JournalFile
 from .schema import NOW, VERSION, migrate
 
@@ -209,8 +210,8 @@ class _Import:
             try:
                 self._put(record, line, same)
             except (LookupError, TypeError, ValueError, AttributeError, OverflowError, sqlite3.Error) as error:
-                if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
-                    raise  # the disk says so, and nothing about the line
+                if refuses_all(error):
+                    raise  # it says nothing about the line
                 raise BundleDamage(line, f"it is no row of a journal ({error!r})") from error
         if same:
             self._check_chain(Head(header["head"]["seq"], bytes.fromhex(header["head"]["hash"])))

@@ -19,7 +19,7 @@ from ..core.chain import Head, Verdict
 from ..core.checkpoint import EVERYTHING, Checkpoint, Search
 from ..core.event import EventsPruned, TreeForked
 from ..views.pruned import pruned_of
-from . import rows
+from . import kept_rows, rows
 from .blobs import survey
 from .holder import Fate, Holder, ProcessTable, ProcfsTable
 from .integrity import Rows, check_all
@@ -202,11 +202,11 @@ class JournalFile:
 
     def checkpoints(self, path: Path, limit: int = 20, search: Search = EVERYTHING) -> Sequence[Checkpoint]:
         """Kept states of a slot, or of all slots below a path, newest first: those that `search` finds."""
-        return self._ask(lambda connection: rows.checkpoints(connection, path, limit, search))
+        return self._ask(lambda connection: kept_rows.checkpoints(connection, path, limit, search))
 
     def checkpoint(self, number: int) -> Kept | None:
         """One checkpoint with its state; None if it is not there (any more)."""
-        return self._ask(lambda connection: rows.checkpoint(connection, number))
+        return self._ask(lambda connection: kept_rows.checkpoint(connection, number))
 
     def blobs(self) -> Survey:
         """How many large values are held apart, and how many of them nobody holds any more."""

@@ -7,30 +7,24 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from treewarden.agents.core.label import Label
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.values import frozen
-from treewarden.agents.errors import JournalDamaged, JournalError
+from treewarden.agents.errors import JournalError
 
-from ..core.checkpoint import Checkpoint, Search
 from ..core.event import EventsPruned
 from .asking import QUESTIONS, unanswered
 from .blobs import whole
 from .canonical import dump
 from .event_codec import decode_event
 from .holder import Holder, Process
-from .integrity import refuse_damaged_checkpoint
-from .keeping import tags_of
-from .port import START, CommandRow, DeadRow, Kept, Lessons, MessageRow, Record, Recovered, ReplyRow, Seq, StateRow
+from .port import START, CommandRow, DeadRow, Lessons, MessageRow, Record, Recovered, ReplyRow, Seq, StateRow
 from .schema import NOW
 
 __all__ = [
     "Held",
     "Waiting",
     "answer",
-    "checkpoint",
-    "checkpoints",
     "commands",
     "cut",
     "data_version",
@@ -48,7 +42,6 @@ __all__ = [
     "recovered",
     "settled",
     "slots",
-    "sound_checkpoints",
     "state",
     "states",
     "timers",
@@ -56,8 +49,6 @@ __all__ = [
 ]
 
 _MESSAGE: Final = "row, id, kind, body, sender, priority, at, deliveries, deaths, not_before, version"
-
-_ABOUT: Final = "number, path, kind, version, settled, seq, at, name, description, tags, pinned, size"
 
 
 @frozen
@@ -216,83 +207,6 @@ def paths(connection: sqlite3.Connection) -> frozenset[Path]:
         " SELECT path FROM told WHERE path IS NOT NULL"
     ).fetchall()
     return frozenset(Path(path) for (path,) in rows)
-
-
-def checkpoints(connection: sqlite3.Connection, path: Path, limit: int, search: Search) -> list[Checkpoint]:
-    """Kept states of a slot, or of all slots below a path, newest first: those that `search` finds. Reads no states."""
-    where, values = _found_by(connection, path, search)
-    question = f"SELECT {_ABOUT} FROM checkpoints WHERE {where} ORDER BY number DESC LIMIT ?"
-    return [_checkpoint(row) for row in connection.execute(question, (*values, limit))]
-
-
-def sound_checkpoints(connection: sqlite3.Connection, path: Path, limit: int, search: Search) -> list[Checkpoint]:
-    """As `checkpoints`, and where that cannot read one of them, all that are what was written: a label that a disk has
-    changed keeps nobody from the others."""
-    try:
-        return checkpoints(connection, path, limit, search)
-    except (sqlite3.OperationalError, ValueError, TypeError):  # which one it is, or that it is none, is found here
-        found: list[Checkpoint] = []
-        where, values = _found_by(connection, path, search)
-        question = f"SELECT number FROM checkpoints WHERE {where} ORDER BY number DESC"
-        for (number,) in connection.execute(question, values).fetchall():
-            with suppress(JournalDamaged):
-                refuse_damaged_checkpoint(connection, number, "")
-                row = connection.execute(f"SELECT {_ABOUT} FROM checkpoints WHERE number = ?", (number,)).fetchone()
-                found.append(_checkpoint(row))
-            if len(found) == limit:
-                break
-        return found
-
-
-def _found_by(connection: sqlite3.Connection, path: Path, search: Search) -> tuple[str, list[Any]]:
-    """What SQL asks of a row that is meant, and the values of that."""
-    slot, where, values = str(path), ["TRUE"], list[Any]()
-    if path != ROOT:
-        where.append("(path = ? OR (path > ? AND path < ?))")
-        values += slot, f"{slot}/", f"{slot}0"
-    asked = (
-        ("number = ?", search.number),
-        ("name = ?", search.name),
-        ("at >= ?", search.since),
-        ("at < ?", search.until),
-    )
-    for wanted, given in asked:
-        if given is not None:
-            where.append(wanted)
-            values.append(given)
-    if search.text:
-        connection.create_function("casefold", 1, str.casefold, deterministic=True)  # SQL's lower() knows ASCII only
-        where.append("(instr(casefold(name), ?) OR (description > '' AND instr(casefold(description), ?)))")
-        values += [search.text.casefold()] * 2
-    for tag in search.tags:
-        where.append("instr(char(10) || tags || char(10), char(10) || ? || char(10))")
-        values.append(tag)
-    return " AND ".join(where), values
-
-
-def checkpoint(connection: sqlite3.Connection, number: int) -> Kept | None:
-    """One checkpoint with its state."""
-    row = connection.execute(f"SELECT {_ABOUT}, body FROM checkpoints WHERE number = ?", (number,)).fetchone()
-    if row is None:
-        return None
-    about = _checkpoint(row)
-    return Kept(about, StateRow(about.path, about.kind, whole(connection, row[-1]), about.version, about.settled))
-
-
-def _checkpoint(row: tuple[Any, ...]) -> Checkpoint:
-    number, path, kind, version, settled, seq, at, name, description, tags, pinned, size = row[:12]
-    return Checkpoint(
-        number=number,
-        path=Path(path),
-        kind=kind,
-        version=version,
-        settled=settled,
-        seq=seq,
-        at=at,
-        label=Label(name, description, tags_of(tags)),
-        pinned=bool(pinned),
-        size=size,
-    )
 
 
 def dead_letters(connection: sqlite3.Connection, path: Path | None, limit: int) -> list[DeadRow]:

@@ -202,14 +202,18 @@ class SqliteJournal:
         return await self._ask(recovered)
 
     async def checkpoints(self, path: Path, limit: int = 20, search: Search = EVERYTHING) -> Sequence[Checkpoint]:
-        return await self._ask(lambda connection: rows.sound_checkpoints(connection, path, limit, search))
+        from . import kept_rows  # when a checkpoint is asked for
+
+        return await self._ask(lambda connection: kept_rows.sound_checkpoints(connection, path, limit, search))
 
     async def checkpoint(self, number: int) -> Kept | None:
+        from . import kept_rows  # likewise
+
         name = str(self._claim.file)
 
         def checkpoint(connection: sqlite3.Connection) -> Kept | None:
             refuse_damaged_checkpoint(connection, number, name)
-            return rows.checkpoint(connection, number)
+            return kept_rows.checkpoint(connection, number)
 
         return await self._ask(checkpoint)
 

@@ -14,7 +14,7 @@ from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import JournalError
 from treewarden.supervisor.core.chain import Head
 from treewarden.supervisor.core.checkpoint import EVERYTHING
-from treewarden.supervisor.journal import integrity, rows
+from treewarden.supervisor.journal import integrity, kept_rows, rows
 from treewarden.supervisor.journal.holder import ProcfsTable
 from treewarden.supervisor.journal.port import Commit, ReplyRow, ReturnedRow
 from treewarden.supervisor.journal.reading import JournalFile
@@ -79,12 +79,12 @@ def _given(connection: sqlite3.Connection) -> tuple[Any, ...]:
     slots = rows.slots(connection)
     for path in slots:
         integrity.refuse_damaged(connection, path, "tree.db")
-    kept = [each.number for each in rows.checkpoints(connection, ROOT, 20, EVERYTHING)]
+    kept = [each.number for each in kept_rows.checkpoints(connection, ROOT, 20, EVERYTHING)]
     for number in kept:
         integrity.refuse_damaged_checkpoint(connection, number, "tree.db")
     return (
         {path: rows.recovered(connection, path) for path in slots},
-        [rows.checkpoint(connection, number) for number in kept],
+        [kept_rows.checkpoint(connection, number) for number in kept],
         rows.dead_letters(connection, None, 100),
         rows.records(connection, 0, 100),
     )

@@ -145,7 +145,7 @@ async def test_one_that_is_damaged_is_called_that(file: pathlib.Path) -> None:
 
 
 async def test_compacting_gives_room_back(file: pathlib.Path) -> None:
-    async with on_disk(file) as journal:
+    async with on_disk(file, lease=1000.0) as journal:  # none is renewed meanwhile, which is a commit
         for number in range(20):
             body = text({"number": number, "document": str(number) * 100_000})
             await journal.commit(Commit(states=(evolve(state(number), body=body),)))
@@ -163,7 +163,7 @@ async def test_the_log_that_a_reader_has_made_long_is_given_back(
 ) -> None:
     log, long = f"{file}-wal", 2_000_000
     monkeypatch.setattr(owned, "_LOG", long // 2)
-    async with on_disk(file) as journal:
+    async with on_disk(file, lease=1000.0) as journal:
         await journal.commit(settle(1))
         with closing(sqlite3.connect(file, isolation_level=None)) as reader:
             reader.execute("BEGIN")

@@ -13,7 +13,7 @@ import trio
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import JournalDamaged, JournalError
 from treewarden.supervisor.core.checkpoint import Search
-from treewarden.supervisor.journal import rows
+from treewarden.supervisor.journal import kept_rows, rows
 from treewarden.supervisor.journal.port import Commit
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.journal.schema import APPLICATION, VERSION
@@ -167,7 +167,7 @@ def test_no_search_sorts_or_reads_what_it_does_not_need(file: pathlib.Path) -> N
             (lambda: rows.records(connection, 5, 10, path=Path("desk"), kinds=kinds), slot),
             (lambda: rows.records(connection, 5, 10, path=Path("desk"), newest=True), slot),
             (
-                lambda: rows.checkpoints(connection, Path("desk"), 10, Search(name="good", since=1.0)),
+                lambda: kept_rows.checkpoints(connection, Path("desk"), 10, Search(name="good", since=1.0)),
                 "INDEX checkpoints_of_slot",
             ),
             (lambda: rows.cut(connection), "INDEX cuts"),
