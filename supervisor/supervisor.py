@@ -89,22 +89,27 @@ class Supervisor(AtNeed):
         self.common.supervisors[self.path] = self
         try:
             async with trio.open_nursery() as self.nursery:
-                outcome: Failure | Ignore | None = None
-                with self._loop_scope:
-                    outcome = await self._prepare()
-                    if outcome is None:
-                        self.busy = False
-                        self._begin(None)
-                        self._end(await self._loop())
-                if self.exit is None:
-                    self._end(Failed(self._failure) if self._failure is not None else KILLED)
-                    await self._abandon()
-                self._leave()
-                self._begin(outcome or self._failure or NOT_STARTED)
+                try:
+                    await self._lead()
+                finally:  # of a tree that is cancelled too, in which whoever sleeps below is not to be woken any more
+                    self.conclude(KILLED, tell=False)
         finally:
-            self.conclude(KILLED)
             self._refuse_calls(KILLED)  # of callers who are not cancelled with the tree
             self._leave()
+
+    async def _lead(self) -> None:
+        outcome: Failure | Ignore | None = None
+        with self._loop_scope:
+            outcome = await self._prepare()
+            if outcome is None:
+                self.busy = False
+                self._begin(None)
+                self._end(await self._loop())
+        if self.exit is None:
+            self._end(Failed(self._failure) if self._failure is not None else KILLED)
+            await self._abandon()
+        self._leave()
+        self._begin(outcome or self._failure or NOT_STARTED)
 
     async def _prepare(self) -> Failure | Ignore | None:
         """Start its children in order; returns when the last one has begun, or with why one has not."""
@@ -315,8 +320,10 @@ class Supervisor(AtNeed):
 
     async def _handle(self, item: object) -> Exit | None:
         match item:
-            case AgentLife() | Supervisor():
-                return await wait_for(self._ended(item))
+            case AgentLife():
+                return await wait_for(self._account_for(item))
+            case Supervisor():
+                return await self._emptied(item)
             case CoroutineType():
                 ended = await cast("CoroutineType[Any, Any, Exit | None]", item)
                 self._answering = None
@@ -365,18 +372,12 @@ class Supervisor(AtNeed):
 
     # -- an end
 
-    def _ended(self, life: AgentLife | Supervisor) -> Rest:
-        return self._emptied(life) if isinstance(life, Supervisor) else self._account_for(life)
-
     async def _emptied(self, below: Supervisor) -> Exit | None:
-        if self._is_current(below):
+        child = below.child
+        if child.current is below and self.children.get(child.spec.id) is child:
             await below.wait_emptied()
             return await wait_for(self._account_for(below))
         return None
-
-    def _is_current(self, life: AgentLife | Supervisor) -> bool:
-        child = life.child
-        return child.current is life and self.children.get(child.spec.id) is child
 
     def _account_for(self, life: AgentLife | Supervisor) -> Rest:
         child = life.child
