@@ -14,8 +14,8 @@ TOLD_APART: Final = 4
 """Failures up to which outcomes are told apart by them; those after more of them are of one incident each."""
 _TOGETHER: Final = 60.0
 """Seconds within which outcomes are taken to be of one fault."""
-_ONE_MORE: Final = 0.125
-"""Cases that another outcome of the same fault counts as; near enough to nothing that four of it are hardly two."""
+_ONE_MORE: Final = 0.0625
+"""Cases that another outcome of the same fault counts as, so that four of it are hardly more than one."""
 
 
 def counts_as(lately: Lately, failed: int, at: float) -> float:

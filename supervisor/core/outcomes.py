@@ -37,7 +37,7 @@ BANDS: Final = 3
 _BINS: Final = 10
 _TRUST: Final = 10.0
 """How many observed cases of an action against a kind of trouble weigh as much as a number that somebody wrote down,"""
-TRUST_MAPPED: Final = 80.0
+TRUST_MAPPED: Final = 400.0
 """and as one that all cases have had their say about."""
 _ANY: Final = ("*", "")
 _NO_LESSON: Final = ("recovered", "operator")

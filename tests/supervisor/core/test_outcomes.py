@@ -49,7 +49,7 @@ def test_it_is_shrunk_towards_what_was_observed() -> None:
     mapped_here = mapped(outcomes.curve, 0.7, start=start, ease=ease)
     assert mapped_here < mapped(outcomes.curve, 0.7, start=start) < mapped(NOTHING, 0.7, start=start)
     pooled = outcomes.stated(0.7, "restart", "crash", pooled=True)
-    assert pooled.value == pytest.approx((80 * mapped_here + 2) / (80 + 10), abs=1e-4)
+    assert pooled.value == pytest.approx((400 * mapped_here + 2) / (400 + 10), abs=1e-4)
     assert outcomes.stated(0.7, "roll_back", "crash").value == 0.7
     elsewhere = outcomes.stated(0.7, "roll_back", "crash", pooled=True)
     more = head_start("roll_back", "crash", "crash")
