@@ -158,9 +158,15 @@ def return_in_hand(life: Incarnation, action: Action, common: Common) -> None:
     if not life.redelivers:
         give_up(life.slot, envelope, f"its handler did not finish ({why}), and its mailbox is in memory", common)
     elif deliveries >= spec.deliveries or _sets_aside(action, envelope.id):
-        give_up(life.slot, envelope, f"its handler failed {deliveries} times; the last time: {why}", common)
+        give_up(life.slot, envelope, _failed(deliveries, why), common)
     else:
         give_back(life.slot, envelope, deliveries, common)
+
+
+def _failed(times: int, why: str) -> str:
+    return (
+        f"its handler failed once: {why}" if times == 1 else f"its handler failed {times} times; the last time: {why}"
+    )
 
 
 def _sets_aside(action: Action, message: MessageId) -> bool:

@@ -95,8 +95,8 @@ def _unknown(rules: Sequence[Rule]) -> list[str]:
         if rule.action not in _MAKERS and not performed(rule):
             known = f"{', '.join(ACTIONS)} or {PERFORM}<name>"
             found.append(f"rule {index} has the action {rule.action!r}; use {known}")
-        head = rule.context.partition(":")[0]
-        if rule.context != ANY and (head not in CONTEXTS or (head != rule.context and head not in WITH_WORD)):
+        head, colon, word = rule.context.partition(":")
+        if rule.context != ANY and (head not in CONTEXTS or (colon and (head not in WITH_WORD or not word))):
             known = f"{', '.join(CONTEXTS)}, reported:<kind>, action_failed:<name> or {ANY}"
             found.append(f"rule {index} has the context {rule.context!r}; use {known}")
     return found

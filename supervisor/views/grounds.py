@@ -79,7 +79,9 @@ def ground_lines(ground: Ground) -> list[tuple[str, str]]:
     """What there is to say of it, as labels and texts."""
     found = ground.bin
     between = f"of numbers from {found.low:.2f} to {found.high:.2f} before calibration"
-    cases = f"{found.cases:.3g} cases, {found.rate:.2f} of them fixed" if found.cases >= 0.5 else "no case observed"
+    count = f"{found.cases:.3g}"
+    counted = f"{count} {'case' if count == '1' else 'cases'}, {found.rate:.2f} of them fixed"
+    cases = counted if found.cases >= 0.5 else "no case observed"
     said = [("bin", f"{between}: {cases}")]
     labels = ("otherwise", "", "")
     return said + [(label, _turn(turn)) for label, turn in zip(labels, ground.turns, strict=False)]

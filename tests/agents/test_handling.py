@@ -56,6 +56,13 @@ async def test_a_message_is_handled_again_as_often_as_it_says(autojump_clock: Mo
         assert await running.ref("counter").ask(Total()) == 5
 
 
+async def test_a_message_that_is_tried_once_says_so(autojump_clock: MockClock) -> None:
+    async with opened(child(Counter, mailbox=MailboxSpec(deliveries=1), backoff=NO_BACKOFF)) as running:
+        await running.ref("counter").tell(Bad())
+        (dead,) = await happened(running, DeadLettered)
+        assert dead.reason.startswith("its handler failed once: ValueError: unlucky")
+
+
 async def test_the_message_in_hand_of_a_mailbox_in_memory_is_a_dead_letter(autojump_clock: MockClock) -> None:
     async with opened(kept(Counter, VOLATILE, backoff=NO_BACKOFF)) as running:
         await running.ref("counter").tell(Bad())

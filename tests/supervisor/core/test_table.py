@@ -77,6 +77,7 @@ def test_hard_rules_come_before_a_table() -> None:
         ([Rule("crash", "dance")], "rule 0 has the action 'dance'; use resume, throttle, recycle, "),
         ([Rule("crsh", "hold")], "rule 0 has the context 'crsh'; use crash, killed, "),
         ([Rule("crash:odd", "hold")], "rule 0 has the context 'crash:odd'; use crash, "),
+        ([Rule("reported:", "hold")], "rule 0 has the context 'reported:'; use crash, "),
         (
             [Rule("crash", "hold"), Rule("crash", "stop", Risk.HIGH)],
             "rule 1 (crash -> stop) is never reached: rule 0 before it answers all of it",

@@ -43,6 +43,7 @@ def test_the_bin_is_of_what_was_known_then() -> None:
     assert ground_lines(found)[0] == (
         "bin", "of numbers from 0.70 to 0.80 before calibration: 2 cases, 0.50 of them fixed",
     )  # fmt: skip
+    assert "calibration: 1 case, 1.00 of them" in ground_lines(ground(before[0], WEIGHED))[0][1]
     assert ground(WEIGHED).bin == Bin(0.7, 0.8, 0.0, 0.0)
     assert ground_lines(ground(WEIGHED))[0][1].endswith("no case observed")
 
