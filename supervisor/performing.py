@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 from attrs import field
 
-from treewarden.agents.core.exit import Failure, describe
+from treewarden.agents.core.exit import Failure, describe, storable
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import define, frozen
@@ -37,6 +37,8 @@ SUCCEEDED: Final = "succeeded"
 FAILED: Final = "failed"
 TIMED_OUT: Final = "timed_out"
 CANCELLED: Final = "cancelled"
+_TOLD: Final = 2000
+"""Characters of what an action returns that are journaled, as many as of an exception."""
 
 
 @frozen
@@ -186,7 +188,7 @@ async def _within(running: UnderWay, common: Common) -> tuple[str, str]:
     with trio.move_on_after(limit) as late:
         await _decided(running.named, common)
         result = await running.named.run(running.occasion)
-        return SUCCEEDED, result if isinstance(result, str) else ""
+        return SUCCEEDED, storable(result[:_TOLD]) if isinstance(result, str) else ""
     assert late.cancelled_caught
     return TIMED_OUT, f"it took longer than {limit:g} s"
 

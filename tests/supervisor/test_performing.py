@@ -279,3 +279,13 @@ async def test_an_action_begins_when_its_decision_is_on_disk(autojump_clock: tri
             await running.ref("till").ask(Work(good=False))
         await running.ref("till").ask(Work())
     assert "Decided" in kept
+
+
+async def test_of_a_long_answer_the_beginning_is_kept(autojump_clock: trio.testing.MockClock) -> None:
+    async def long(occasion: Occasion) -> str:
+        return "\udcff" + "x" * 1_000_000
+
+    async with opened(child(Till, actions={"long": NamedAction(long)})) as running:
+        told = await running.perform("till", "long")
+        assert told.text == "\\udcff" + "x" * 1999
+        assert of_kind(await so_far(running), ActionPerformed) == [told]
