@@ -88,7 +88,7 @@ class Log:
         now and is in a transaction: nobody else makes the log longer or shorter then.
 
         A sync of a file that has grown waits for the file system's own journal, and with it for what others write:
-        twice to ten times as long as for one whose place on the disk was written before (PostgreSQL fills its log with
+        twice to six times as long as for one whose place on the disk was written before (PostgreSQL fills its log with
         zeros for the same reason: https://www.postgresql.org/docs/current/runtime-config-wal.html). Whoever reads a log
         stops at a frame of zeros, as at what is left behind the end of one that has begun anew: no salts are there.
         A disk that refuses this, or is nearly full, is left alone.
