@@ -50,6 +50,8 @@ class Parent(Protocol):
     policy: Policy | None
     actions: Mapping[str, NamedAction]
     """Those that may be performed by their names below it."""
+    closing: bool
+    """Its nursery closes, or has closed: nobody can begin there any more."""
 
     @property
     def exit(self) -> Exit | None:

@@ -119,7 +119,7 @@ class AgentLife(AgentWarden):
     def __call__(self) -> None:
         """Something has come (`Mailbox.rouse`): it gets a task, if it has none. Not a method of another name, for each
         idle agent would hold on to a bound one."""
-        if self.exit is None and not self._running and self.parent.exit is None:
+        if self.exit is None and not self._running and self.parent.exit is None and not self.parent.closing:
             self._running = True
             self._watch()
             start_soon = self.parent.nursery.start_soon

@@ -67,6 +67,8 @@ class Supervisor(AtNeed):
         self.children = Children(self.path, self, self.spec.strategy, Supervisor)
         self.busy = True
         """A start or stop is in progress: what arrives waits."""
+        self.closing = False
+        """Its nursery is about to close, or has: nobody can begin there any more, also where it is only cancelled."""
         self.gave_up = ""
         """Over whom and why, once it has ended, or is about to, because of more restarts than its limits allow."""
         self.errors: deque[BaseException] = deque(maxlen=_ERRORS_KEPT)
@@ -91,9 +93,10 @@ class Supervisor(AtNeed):
             async with trio.open_nursery() as self.nursery:
                 try:
                     await self._lead()
-                finally:  # of a tree that is cancelled too, in which whoever sleeps below is not to be woken any more
-                    self.conclude(KILLED, tell=False)
+                finally:
+                    self.closing = True
         finally:
+            self.conclude(KILLED)
             self._refuse_calls(KILLED)  # of callers who are not cancelled with the tree
             self._leave()
 
@@ -373,8 +376,7 @@ class Supervisor(AtNeed):
     # -- an end
 
     async def _emptied(self, below: Supervisor) -> Exit | None:
-        child = below.child
-        if child.current is below and self.children.get(child.spec.id) is child:
+        if below.child.current is below and self.children.get(below.child.spec.id) is below.child:
             await below.wait_emptied()
             return await wait_for(self._account_for(below))
         return None

@@ -30,6 +30,7 @@ class Root:
         self.nursery = nursery
         self.policy = policy
         self.actions: Mapping[str, NamedAction] = NO_ACTIONS
+        self.closing = False
         self.child = Child(spec, ROOT)
         self.child.lives = 1
         self.supervisor = Supervisor(self.child, self, 1)
