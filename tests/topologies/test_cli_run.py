@@ -39,7 +39,7 @@ def test_a_run_as_plain_lines(tmp_path: Path) -> None:
     assert re.fullmatch(rf"{TIME}  flaky  up again: life 2.*", again)
     assert re.fullmatch(rf"{TIME}  flaky  outcome: restart: fixed after .+ \(incident 1\.1\)", outcome)
     last = lines[-lines[::-1].index(outcome) :]
-    assert re.fullmatch(r"desk ran 0\.\d s: ended in order \(after 0\.7 s, as asked\)", last[0])
+    assert re.fullmatch(r"desk ran \d+\.\d s: ended in order \(after 0\.7 s, as asked\)", last[0])
     assert last[1:5] == [
         "  lives       3, 1 restart, 1 failure",
         "  incidents   1 opened; over: fixed 1",

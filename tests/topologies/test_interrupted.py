@@ -45,6 +45,13 @@ def interrupted(where: str, *arguments: str, again: bool = False) -> tuple[list[
     return before, said.splitlines()
 
 
+def raised(after: list[str]) -> list[str]:
+    """What came out of the tree: in any order, for trio goes on with tasks of one moment in any."""
+    word, *kinds = after[-1].split()
+    assert word == "RAISED"
+    return kinds
+
+
 @pytest.mark.parametrize(
     ("where", "begun"),
     [
@@ -65,17 +72,17 @@ def test_a_tree_that_runs_is_stopped_in_order(where: str) -> None:
     before, after = interrupted(where, "once")
     stopped = [line for line in (*before, *after) if line.startswith("- ") and "slow" not in line]
     assert stopped == ["- two", "- one"]
-    assert after[-1].startswith("RAISED KeyboardInterrupt")
+    assert "KeyboardInterrupt" in raised(after)
 
 
 @pytest.mark.parametrize("where", ["handler", "on_stop", "storm", "handler, shielded", "below: on_start"])
 def test_whoever_is_not_patient_need_not_be(where: str) -> None:
     """The second one ends at once what the first one would have waited for, but for a shield, which has its time."""
     _, after = interrupted(where, again=True)
-    assert after[-1].startswith("RAISED KeyboardInterrupt")
+    assert "KeyboardInterrupt" in raised(after)
 
 
 @pytest.mark.parametrize("where", ["handler, busy", "on_start, busy", "storm", "on_stop"])
 def test_whoever_is_at_work_is_interrupted_there_and_so_is_the_tree(where: str) -> None:
     _, after = interrupted(where, "once")
-    assert after[-1].startswith("RAISED KeyboardInterrupt")
+    assert "KeyboardInterrupt" in raised(after)
