@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol, TypeAlias, cast
 
 from attrs import evolve, field
 
-from treewarden.agents.core.exit import Failure
+from treewarden.agents.core.exit import Failure, storable
 from treewarden.agents.core.exit import describe as describe_error
 from treewarden.agents.core.values import frozen
 
@@ -170,7 +170,10 @@ class Decision:
             why.setdefault(other.action, other.why)
         why.pop(action_name(self.action), None)
         return tuple(
-            [RejectedOption(action=name, confidence=self._of(name).value, why=text) for name, text in why.items()]
+            [
+                RejectedOption(action=_text(name), confidence=self._of(name).value, why=_text(text))
+                for name, text in why.items()
+            ]
         )
 
     @property
@@ -313,7 +316,10 @@ def attempted(decision: Decision, at: float) -> Incident:
 
 
 def to_event(decision: Decision) -> Decided:
-    """The decision as a fact for the journal, with everything that it was based on."""
+    """The decision as a fact for the journal, with everything that it was based on.
+
+    Half a character in a text (a policy may say anything) is written out: the whole commit would be refused for it.
+    """
     case, context, stated = decision.case, decision.context, decision.stated
     because = decision.because
     try:
@@ -324,24 +330,29 @@ def to_event(decision: Decision) -> Decided:
     return Decided(
         path=case.signal.path,
         incident=case.incident.id,
-        action=action_name(decision.action),
-        details=details(decision.action),
+        action=_text(action_name(decision.action)),
+        details={name: _text(value) for name, value in details(decision.action).items()},
         confidence=stated.value,
         evidence=round(stated.evidence, 1),
         calibrated=stated.calibrated,
         model=stated.model,
-        policy=decision.policy.name,
-        rule=decision.rule,
-        signal=describe(case.signal),
-        because=because,
+        policy=_text(decision.policy.name),
+        rule=_text(decision.rule),
+        signal=_text(describe(case.signal)),
+        because=tuple([_text(each) for each in because]),
         symptoms=context.named,
         risk=str(context.risk),
         pressure=round(context.pressure, 4),
         causes=decision.causes,
         rejected=rejected,
-        next=decision.next,
+        next=_text(decision.next),
         challenger=_challenged(decision),
     )
+
+
+def _text(value: Any) -> Any:
+    """What an event can hold of it, if it is a text."""
+    return storable(value) if isinstance(value, str) else value
 
 
 def _challenged(decision: Decision) -> dict[str, Any]:

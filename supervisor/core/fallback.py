@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from attrs import fields
+from attrs import evolve, fields
 
-from treewarden.agents.core.exit import describe, leaves
+from treewarden.agents.core.exit import describe, leaves, storable
 from treewarden.agents.core.values import frozen
 
 from .action import Action, Scope, action_name
@@ -130,12 +130,15 @@ def _option(option: Any) -> Option:
     action: Any = option.action
     if not isinstance(action, Action):
         raise TypeError(f"it proposed {action!r}, which is no action; take one of treewarden.supervisor's")
+    written: dict[str, str] = {}
     for each in fields(type(action)):
         kinds, what = _TYPES[each.type]
         value: object = getattr(action, each.name)
         if not isinstance(value, kinds):
             raise TypeError(f"it proposed a {action_name(action)} whose {each.name} is {value!r}; it must be {what}")
-    return option
+        if isinstance(value, str) and not value.isascii():  # what is done is journaled too: questions, reasons
+            written[each.name] = storable(value)
+    return evolve(option, action=evolve(action, **written)) if written else option
 
 
 def _declined(declined: Any) -> Declined:

@@ -15,9 +15,10 @@ from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.agents.core.message import Request
 from treewarden.supervisor import NO_BACKOFF, ChildSpec, Intensity, Policy
-from treewarden.supervisor.core.action import Restart, Scope, Throttle
+from treewarden.supervisor.core.action import Break, Escalate, FallBack, Hold, Perform, Restart, Scope, Throttle
 from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.event import Decided, Event, IncidentOpened, SignalNoted
+from treewarden.supervisor.core.fallback import checked
 from treewarden.supervisor.core.guards import Declined, Option
 from treewarden.supervisor.core.ladder import Ladder
 from treewarden.supervisor.journal.memory import MemoryJournal
@@ -26,6 +27,11 @@ from treewarden.supervisor.views import incidents
 from treewarden.topologies import child, open_tree, tree
 
 from ..journals import on_disk
+from .core.cases import case, exited
+
+HALF = "caf\udce9"
+"""As a name in Latin-1 that was read as UTF-8."""
+WRITTEN = "caf\\udce9"
 
 
 @frozen
@@ -169,6 +175,53 @@ async def test_the_ladder_decides_where_a_policy_fails(
     assert isinstance(decided, Decided)
     assert (decided.policy, decided.rule, decided.action) == ("ladder", "crash", "restart")
     assert decided.because[1] == f"{noted.facts['policy']} failed, so ladder decides"
+
+
+class HalfLadder(Ladder):
+    """Nothing that it says is checked: it is one of ours."""
+
+    def propose(self, case: Case) -> tuple[Option, ...]:
+        return (Option(Restart(), HALF, HALF, HALF),)
+
+    def declined(self, case: Case) -> tuple[Declined, ...]:
+        return (Declined("hold", HALF),)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Custom(lambda _: (Option(Restart(), HALF, HALF, HALF),), lambda _: (Declined("hold", HALF),), name=HALF),
+        HalfLadder(),
+    ],
+    ids=["custom", "ladder"],
+)
+async def test_half_a_character_loses_no_decision(
+    policy: Any, tmp_path: pathlib.Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Nor what is written in the same commit: the end of the life, and the incident."""
+    with trio.fail_after(30):
+        opened, decided, *_ = await crashed(policy, on_disk(tmp_path / "tree.db"))
+    assert isinstance(opened, IncidentOpened)
+    assert isinstance(decided, Decided)
+    assert decided.policy in (WRITTEN, "ladder")
+    assert (decided.rule, decided.because[0], decided.next) == (WRITTEN, WRITTEN, WRITTEN)
+    assert [each.why for each in decided.rejected] == [WRITTEN]
+
+
+@pytest.mark.parametrize(
+    ("proposed", "done"),
+    [
+        (Hold(HALF), Hold(WRITTEN)),
+        (Escalate(HALF), Escalate(WRITTEN)),
+        (Break(HALF, 2.0), Break(WRITTEN, 2.0)),
+        (FallBack(HALF), FallBack(WRITTEN)),
+        (Perform(HALF, 1.0), Perform(WRITTEN, 1.0)),
+    ],
+)
+def test_half_a_character_in_what_is_to_be_done(proposed: Any, done: Any) -> None:
+    """It is journaled with what comes of it, too."""
+    policy = checked(Custom(lambda _: (Option(proposed, "mine", "why", certain=True),)))
+    assert policy.propose(case(exited())) == (Option(done, "mine", "why", certain=True),)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
