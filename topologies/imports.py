@@ -101,7 +101,9 @@ def _module(node: Node, name: str, folder: Path, problems: Problems) -> ModuleTy
         remedy = f"beside this file there is {listed(beside)}" if beside else "put it beside this file, or install it"
         fault = f"cannot be imported: no module {error.name!r} is beside this file or installed"
         return problems.refuse(node, fault, guess(error.name, beside) or remedy)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         fault, place = f"cannot be imported: {type(error).__name__}: {error}", failed_at(error, folder)
         if place.startswith("<frozen "):  # the file itself cannot be read, or is none of Python's
             file = getattr(error, "filename", None) or f"{name.replace('.', '/')}.py"

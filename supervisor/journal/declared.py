@@ -87,7 +87,9 @@ class Versions:
                 )
             try:
                 fields = upcast(fields)
-            except (Exception, SystemExit) as error:  # to end the process is nothing that an upcast is asked for
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # to end the process is nothing that an upcast is asked for
                 raise OtherVersion(
                     f"the upcast of {self.kind} from version {step} failed: {shown(error)}", "mend it"
                 ) from error
@@ -206,7 +208,9 @@ class Declared:
                     raise
                 except Mismatch as found:  # not looked at again: at each depth that would double what it costs
                     data = {**data, field_name: Refused(found)}
-                except (Exception, SystemExit):
+                except KeyboardInterrupt:
+                    raise
+                except BaseException:
                     pass  # what is wrong is said below
             return self._structured(kind, name, declared.values(), _check_fields(name, data))
 
@@ -218,7 +222,9 @@ class Declared:
                 given[named[field_name]] = yield from decoded(fields[field_name], value)
             try:
                 return kind(**given)
-            except (Exception, SystemExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 raise mismatch(name, data) from error
 
         def encode_inner(value: Any) -> Any:

@@ -38,7 +38,9 @@ class Structuring:
             return read(data, kind)
         except BaseValidationError as error:
             raise Mismatch("; ".join(cattrs.transform_error(error, name, _sentence))) from error
-        except (Exception, SystemExit) as error:  # the class's own checks
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # the class's own checks
             raise Mismatch(f"{name} refused it: {shown(error)}") from error
 
     def _hook(self, declared: Any) -> Callable[[Any, Any], Any]:

@@ -132,6 +132,8 @@ def test_the_file_stays_as_it_is(file: Path, capsys: pytest.CaptureFixture[str])
     ("raised", "why"),
     [
         ("SystemExit(0)", "desk:Tally refused it: SystemExit(0)"),
+        ("GeneratorExit()", "desk:Tally refused it: GeneratorExit()"),
+        ("Odd('base')", "desk:Tally refused it: Odd('base')"),
         ("KeyError('other')", "the class refused it: KeyError('other')"),
         ("Mute()", "the class refused it: a Mute whose repr raises RuntimeError"),
     ],
@@ -140,10 +142,34 @@ def test_a_class_that_refuses_in_its_own_way(
     raised: str, why: str, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """To end the process was one: it ended as if all could be read."""
-    mute = "class Mute(Exception):\n    def __repr__(self):\n        raise RuntimeError\n\n    __str__ = __repr__\n"
+    mute = "class Odd(BaseException):\n    pass\n\n\n"
+    mute += "class Mute(Exception):\n    def __repr__(self):\n        raise RuntimeError\n\n    __str__ = __repr__\n"
     check = f"\n    def __attrs_post_init__(self):\n        if self.total:\n            raise {raised}\n"
     installed(mute + FIRST.replace("total: int = 0\n", f"total: int = 0\n{check}"))
     exit_code, found = checked(capsys)
     assert exit_code == 1
     (said,) = [each["why"] for each in found["unread"] if each["what"] == "state"]
     assert why in said
+
+
+@pytest.mark.parametrize("raised", ["SystemExit", "GeneratorExit", "BaseException"])
+@pytest.mark.parametrize("where", ["the module", "an upcast"])
+def test_code_that_raises_what_is_no_exception(
+    raised: str, where: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if where == "the module":
+        installed(f"raise {raised}(1)\n")
+        said = f"no class at hand is stored as desk:Tally: {raised}: 1"
+    else:
+        ends = f"def ends(_):\n    raise {raised}(1)\n\n\n"
+        installed(ends + WITH_UPCAST.replace('lambda old: {"total": 100 * old["total"]}', "ends"))
+        said = f"from version 1 failed: {raised}(1)"
+    exit_code, found = checked(capsys)
+    assert exit_code == 1
+    assert any(said in each["why"] for each in found["unread"])
+
+
+def test_ctrl_c_is_no_refusal(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    installed("raise KeyboardInterrupt\n")
+    assert main(["journal", "check-code", "desk.db"]) == 130
+    assert "interrupted" in capsys.readouterr().err

@@ -127,7 +127,9 @@ def _import(kind: str) -> Codec | str:
         return Codec((found,))
     except ConfigurationError as error:
         return str(error)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return f"no class at hand is stored as {kind}: {type(error).__name__}: {error}"
 
 
