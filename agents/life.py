@@ -234,7 +234,7 @@ class Life:
         known = self._refs
         if known is None or len(known) >= _MOST_REFS:
             known = self._refs = {}
-        ref = known.get(path)
+        ref = known.get(path) if isinstance(path, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
         if ref is None:
             try:
                 ref = known[path] = self.warden.ref(self.slot.path.resolve(path))

@@ -88,6 +88,9 @@ def parse(content: bytes | str, name: str, problems: Problems) -> Node | Refused
         return located(tomllib.loads(source), name)
     except tomllib.TOMLDecodeError as error:
         return problems.add(_syntax(str(error), source, name))
+    except ValueError as error:
+        fault = f"cannot be read: {str(error).partition(';')[0]}"
+        return problems.add(Problem(name, "a whole number", fault, "give a smaller one"))
 
 
 def _syntax(message: str, source: str, name: str) -> Problem:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from enum import StrEnum
 from typing import Final, TypeAlias
 
 from attrs import Attribute, field
 
+from .said import LARGEST, shown
 from .values import frozen
 
 __all__ = ["MESSAGE", "VOLATILE", "Checkpointed", "Durability", "MailboxSpec", "Message", "Overflow", "Volatile"]
@@ -23,7 +23,7 @@ def _is_count(value: object) -> bool:
 
 
 def _is_time(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= LARGEST
 
 
 @frozen
@@ -39,7 +39,7 @@ class Checkpointed:
         if self.messages is not None and not _is_count(self.messages):
             raise ValueError(f"messages is {self.messages!r}; it must be a whole number, 1 or more")
         if self.seconds is not None and not _is_time(self.seconds):
-            raise ValueError(f"seconds is {self.seconds!r}; it must be positive and finite")
+            raise ValueError(f"seconds is {shown(self.seconds)}; it must be positive and finite")
 
 
 @frozen

@@ -11,14 +11,15 @@ from typing import Any, Final
 
 from attrs import Attribute, evolve, field
 
+from .said import LARGEST, shown
 from .values import frozen
 
 __all__ = ["IntakeLimit", "Limiter", "adapt", "cut"]
 
 
 def _seconds(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise ValueError(f"{attribute.name} is {value!r}; give seconds, more than 0 and finite")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= LARGEST:
+        raise ValueError(f"{attribute.name} is {shown(value)}; give seconds, more than 0 and finite")
 
 
 def _count(_instance: Any, attribute: Attribute[Any], value: Any) -> None:

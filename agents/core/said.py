@@ -9,7 +9,9 @@ from typing import Any, Final, cast
 
 __all__ = [
     "DELIVERY",
+    "LARGEST",
     "MEASURES",
+    "beyond_floats",
     "check_amount",
     "check_facts",
     "check_kind",
@@ -33,6 +35,9 @@ _LARGE: Final = 2**63
 
 _MOST: Final = 1e300
 
+LARGEST: Final = 1.7976931348623157e308
+"""The largest of all floats; a whole number beyond it cannot be reckoned with any."""
+
 DELIVERY: Final = "delivery"
 """The readings of how long it took from when a message was sent until it was handled. Only the runner says them."""
 
@@ -52,6 +57,11 @@ def shown(value: object) -> str:
     except Exception as error:
         return f"a {type(value).__name__} whose repr raises {type(error).__name__}"
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def beyond_floats(value: float) -> bool:
+    """Whether this is a whole number so large that no float can be reckoned with it; infinity is none."""
+    return LARGEST < abs(value) < math.inf
 
 
 def named(said: Mapping[Any, object]) -> str:

@@ -3,13 +3,13 @@ and another one decides in its place."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from attrs import evolve, fields
 
 from treewarden.agents.core.exit import describe, leaves, storable
+from treewarden.agents.core.said import beyond_floats, shown
 from treewarden.agents.core.values import frozen
 
 from .action import Action, Scope, action_name
@@ -66,8 +66,9 @@ class _Checked:
     @property
     def stable_after(self) -> float | None:
         seconds: Any = _own(lambda: self.policy.stable_after)
-        if seconds is not None and (not isinstance(seconds, (int, float)) or math.isnan(seconds) or seconds < 0):
-            raise TypeError(f"its stable_after is {seconds!r}; it must be a number of seconds, 0 or more, or None")
+        wrong = not isinstance(seconds, (int, float)) or not seconds >= 0 or beyond_floats(seconds)
+        if seconds is not None and wrong:
+            raise TypeError(f"its stable_after is {shown(seconds)}; it must be a number of seconds, 0 or more, or None")
         return seconds
 
     def propose(self, case: Case) -> tuple[Option, ...]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 from attrs import evolve
 
+from treewarden.agents.core.said import LARGEST, shown
 from treewarden.agents.core.values import frozen
 
 from .action import (
@@ -170,7 +170,7 @@ def retry_after(case: Case) -> float:
     if asked is None:
         failure = failure_in(signal)
         asked = failure.after if failure is not None else None
-    if asked is None or not 0.0 < asked < math.inf:
+    if asked is None or not 0.0 < asked <= LARGEST:
         return 0.0
     return min(asked, LONGEST_WAIT)
 
@@ -251,7 +251,7 @@ def _not_limited(case: Case) -> str:
 
 
 def _waits(seconds: float) -> str:
-    return "" if 0.0 <= seconds < math.inf else f"{seconds!r} is no waiting time"
+    return "" if 0.0 <= seconds <= LARGEST else f"{shown(seconds)} is no waiting time"
 
 
 def unproven(case: Case, name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import Attribute, field
 
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.said import beyond_floats, shown
 from treewarden.agents.core.values import frozen
 
 from .signal import Overloaded, Recovered, Stalled
@@ -35,8 +36,10 @@ def _share(_instance: object, attribute: Attribute[float], value: object) -> Non
 
 
 def _seconds(_instance: object, attribute: Attribute[float | None], value: object) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0):
-        raise ValueError(f"{attribute.name} is {value!r}; it must be more than 0 seconds, or None")
+    if value is not None and (
+        isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0 or beyond_floats(value)
+    ):
+        raise ValueError(f"{attribute.name} is {shown(value)}; it must be more than 0 seconds, or None")
 
 
 @frozen(kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from attrs import Attribute, field
 
 from treewarden.agents.core.path import Path
-from treewarden.agents.core.said import DELIVERY, check_reading
+from treewarden.agents.core.said import DELIVERY, LARGEST, check_reading, shown
 from treewarden.agents.core.values import frozen
 
 from .signal import Recovered, Reported
@@ -59,8 +59,8 @@ _WORSE: Final = 0.2
 
 
 def _amount(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise ValueError(f"{attribute.name} is {value!r}; give a number above 0")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= LARGEST:
+        raise ValueError(f"{attribute.name} is {shown(value)}; give a number above 0")
 
 
 def _amount_or_none(instance: Any, attribute: Attribute[Any], value: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from attrs import Attribute, evolve, field
 
+from treewarden.agents.core.said import LARGEST, shown
 from treewarden.agents.core.values import frozen
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def _runs(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 
 def _limit(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise ValueError(f"{attribute.name} is {value!r}; give seconds, more than 0 and finite")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= LARGEST:
+        raise ValueError(f"{attribute.name} is {shown(value)}; give seconds, more than 0 and finite")
 
 
 def _share(_instance: Any, attribute: Attribute[Any], value: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 from attrs import Attribute, evolve, field
 
 from treewarden.agents.core.filling import filled
+from treewarden.agents.core.said import LARGEST, shown
 from treewarden.agents.core.values import frozen
 
 from .alike import TOLD_APART, Lately, counts_as
@@ -52,8 +53,8 @@ Cell: TypeAlias = tuple[str, str, int]
 
 
 def _positive(_instance: Any, attribute: Attribute[Any], value: float) -> None:
-    if not 0 < value < math.inf:
-        raise ValueError(f"{attribute.name} is {value!r}; it must be a positive number of seconds")
+    if not 0 < value <= LARGEST:
+        raise ValueError(f"{attribute.name} is {shown(value)}; it must be a positive number of seconds")
 
 
 @frozen

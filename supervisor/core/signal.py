@@ -13,7 +13,17 @@ from treewarden.agents.core.exit import Exit, Failure
 from treewarden.agents.core.filling import filled
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
-from treewarden.agents.core.said import check_facts, check_kind, check_share, check_text, is_kind, named, shown
+from treewarden.agents.core.said import (
+    LARGEST,
+    beyond_floats,
+    check_facts,
+    check_kind,
+    check_share,
+    check_text,
+    is_kind,
+    named,
+    shown,
+)
 from treewarden.agents.core.values import frozen
 
 __all__ = [
@@ -36,8 +46,8 @@ __all__ = [
 def _finite(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
     if type(value) is float and -math.inf < value < math.inf:
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{attribute.name} is {value!r}; it must be a finite number")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -LARGEST <= value <= LARGEST:
+        raise ValueError(f"{attribute.name} is {shown(value)}; it must be a finite number")
 
 
 def _amount(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
@@ -183,7 +193,7 @@ def _filled() -> Callable[..., Reported]:
 
 def check_lasts(seconds: object) -> None:
     """Raise `ValueError` for what is no time for which a signal stands."""
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0 or beyond_floats(seconds):
         raise ValueError(
             f"lasts is {shown(seconds)}; give seconds, more than 0, or None until somebody says it is over"
         )

@@ -13,6 +13,7 @@ from attrs.validators import optional
 
 from treewarden.agents.core.durability import MailboxSpec, Overflow
 from treewarden.agents.core.path import Path, check_id
+from treewarden.agents.core.said import LARGEST, beyond_floats, shown
 from treewarden.agents.core.values import frozen
 
 from .checkpoint import Retention
@@ -91,11 +92,15 @@ class Restore(StrEnum):
 
 def _number(low: float, *, open_low: bool = False, infinite: bool = True) -> Callable[[Any, Attribute[Any], Any], None]:
     def check(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
             raise ValueError(f"{attribute.name} is {value!r}; it must be a number")
         if value < low or (open_low and value == low) or (value == math.inf and not infinite):
             bound = f"more than {low:g}" if open_low else f"{low:g} or more"
-            raise ValueError(f"{attribute.name} is {value!r}; it must be {bound}{'' if infinite else ' and finite'}")
+            raise ValueError(
+                f"{attribute.name} is {shown(value)}; it must be {bound}{'' if infinite else ' and finite'}"
+            )
+        if beyond_floats(value):
+            raise ValueError(f"{attribute.name} is {shown(value)}; it must be at most {LARGEST:.1e}")
 
     return check
 

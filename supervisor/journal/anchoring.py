@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import hmac
 import logging
-import math
 import os
 import pathlib
+import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -48,7 +48,7 @@ class Anchoring:
     """Signs each line; `key_from(file)`, or a function of your own."""
 
     def __attrs_post_init__(self) -> None:
-        if not 0 < self.every < math.inf:
+        if not 0 < self.every <= sys.float_info.max:
             raise ConfigurationError(f"every is {self.every!r}; give a positive number of seconds")
 
 

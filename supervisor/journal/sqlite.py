@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import pathlib
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -86,9 +86,9 @@ class SqliteJournal:
 
         Raises `ConfigurationError` for numbers that cannot work. The file is opened on entering.
         """
-        if not 0 < lease < math.inf:
+        if not 0 < lease <= sys.float_info.max:
             raise ConfigurationError(f"lease is {lease!r}; it must be positive and finite")
-        if not 0 <= patience < math.inf:
+        if not 0 <= patience <= sys.float_info.max:
             raise ConfigurationError(f"patience is {patience!r}; it must be 0 or more and finite")
         self._claim = Claim(
             file=pathlib.Path(file),

@@ -314,6 +314,7 @@ REFUSED: list[tuple[Callable[[Any], Any], str]] = [
     (lambda self: self.checkpoint(tags="stable"), "tags are 'stable'; give several texts"),
     (lambda self: self.checkpoint(tags=5), "tags are 5; give several texts"),
     (lambda self: self.ref(None), "None is no path; give a text"),
+    (lambda self: self.ref(["../b"]), "['../b'] is no path; give a text"),
     (lambda self: self.watch(5), "5 is no path; give a text"),
     (lambda self: self.forward(None), "None is no path; give a text"),
 ]

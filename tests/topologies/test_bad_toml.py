@@ -10,7 +10,7 @@ import pytest
 
 from treewarden.agents.errors import ConfigurationError
 from treewarden.topologies.errors import BlueprintError
-from treewarden.topologies.toml import load
+from treewarden.topologies.toml import load, loads
 
 FOLDER: Final = Path(__file__).parent / "bad_toml"
 FILES: Final = sorted(FOLDER.glob("*.toml"))
@@ -45,3 +45,9 @@ def test_the_error_is_one_of_configuration() -> None:
 
 def test_no_message_is_left_over() -> None:
     assert [file.stem for file in sorted(FOLDER.glob("*.txt"))] == [file.stem for file in FILES]
+
+
+def test_a_number_of_thousands_of_digits_is_refused_too() -> None:
+    """Python itself does not read it."""
+    with pytest.raises(BlueprintError, match=r"tree: a whole number cannot be read: Exceeds the limit .*smaller one"):
+        loads(f"restarts = {{ within = 1{'0' * 5000} }}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final, TypeAlias
 
 from attrs import Attribute, evolve, field, frozen
+
+from treewarden.agents.core.said import LARGEST
 
 from .draws import Draws
 
@@ -31,7 +32,7 @@ class Family(StrEnum):
 
 
 def _rate(instance: object, attribute: Attribute[float], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= LARGEST:
         raise ValueError(f"{attribute.name} is {value!r}; give how often a second it comes on average, more than 0")
 
 

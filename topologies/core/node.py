@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias, cast
 from attrs import define, field, frozen
 
 from treewarden.agents.core.path import check_id
+from treewarden.agents.core.said import LARGEST, beyond_floats
 
 from .problems import Problem, choose, guess, listed, shown
 
@@ -155,10 +156,12 @@ def number(least: float, *, above: bool = False, most: float = math.inf, infinit
 
     def read(node: Node, problems: Problems) -> float | Refused:
         value = node.value
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
             return problems.refuse(node, "is not a number", remedy)
         if value < least or value > most or (above and value == least) or (not infinite and value == math.inf):
             return problems.refuse(node, "is out of range", remedy)
+        if beyond_floats(value):
+            return problems.refuse(node, "is out of range", f"{remedy}, at most {LARGEST:.1e}")
         return value
 
     return read

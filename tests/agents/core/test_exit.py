@@ -169,6 +169,8 @@ def test_what_is_called_after_and_is_no_number_is_not_taken_for_one() -> None:
     assert describe(error).after is None
     error.after = "soon"  # type: ignore[attr-defined]
     assert describe(error).after is None
+    error.after = 10**400  # type: ignore[attr-defined]
+    assert describe(error).after is None
 
 
 def test_failures_are_values() -> None:

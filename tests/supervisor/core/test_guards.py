@@ -146,6 +146,7 @@ def test_a_childs_own_limit_parks_it_alone() -> None:
         (case(), Restart(Scope.ONE, math.nan), "nan is no waiting time"),
         (case(), Break("api", -1.0), "-1.0 is no waiting time"),
         (case(SLOW), Throttle(math.inf), "inf is no waiting time"),
+        (case(SLOW), Throttle(10**400), f"1{'0' * 76}... is no waiting time"),
     ],
 )
 def test_what_is_forbidden(given: Case, wanted: Action, why: str) -> None:

@@ -9,6 +9,13 @@ from typing import Any
 
 import pytest
 
+from treewarden.agents.core.durability import Checkpointed
+from treewarden.agents.core.limiter import IntakeLimit
+from treewarden.agents.core.path import Path
+from treewarden.supervisor.core.checkpoint import Retention
+from treewarden.supervisor.core.limits import QueueLimit
+from treewarden.supervisor.core.measures import MemoryLimit
+from treewarden.supervisor.core.signal import Stalled, check_lasts
 from treewarden.supervisor.core.spec import (
     Backoff,
     ChildSpec,
@@ -36,6 +43,19 @@ def child(**given: Any) -> ChildSpec:
         (lambda: Backoff(most=math.inf), "most is inf; it must be 0 or more and finite"),
         (lambda: Backoff(jitter=1.5), "jitter is 1.5; it is a share, from 0 to 1"),
         (lambda: Grace(-0.1), "seconds is -0.1"),
+        (lambda: Intensity(1, 10**400), "within is 10000"),
+        (lambda: Backoff(first=10**400), "...; it must be at most 1.8e+308"),
+        (lambda: Backoff(most=10**5000), "most is a int whose repr raises ValueError; it must be at most 1.8e+308"),
+        (lambda: Grace(10**400), "seconds is 10000"),
+        (lambda: Grace(-(10**400)), "...; it must be 0 or more"),
+        (lambda: child(start_within=10**400), "start_within is 10000"),
+        (lambda: child(retention=Retention(within=10**400)), "within is 10000"),
+        (lambda: QueueLimit(oldest=10**400), "oldest is 10000"),
+        (lambda: MemoryLimit(most=1, within=10**400), "within is 10000"),
+        (lambda: IntakeLimit(oldest=10**400), "oldest is 10000"),
+        (lambda: Checkpointed(seconds=10**400), "seconds is 10000"),
+        (lambda: check_lasts(10**400), "lasts is 10000"),
+        (lambda: Stalled(path=Path("a"), at=10**400, idle=1.0, limit=1.0), "at is 10000"),
         (lambda: child(id="a b"), "'a b' cannot name a slot"),
         (lambda: child(id=""), "'' cannot name a slot"),
         (lambda: child(start_within=0), "start_within is 0; it must be more than 0"),
