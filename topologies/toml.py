@@ -15,8 +15,9 @@ from .core.node import Node, Problems, Refused
 from .core.policies import read_policy
 from .core.problems import Problem, guess, listed
 from .errors import BlueprintError
-from .toml_source import MAY_READ, Source, parse
+from .toml_source import Source, parse
 from .toml_trees import read_root
+from .written_file import content_of, remedy_for
 
 __all__ = ["Topology", "load", "load_policy", "loads"]
 
@@ -68,14 +69,12 @@ def load_policy(path: str | os.PathLike[str]) -> Policy | None:
 
 def _content(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return content_of(file)
     except OSError as error:
         beside = sorted(each.name for each in file.parent.glob("*.toml") if each.is_file())
         remedy = f"there is {listed(beside)}" if beside else "there is no TOML file in that folder"
         fault = f"cannot be read: {(error.strerror or str(error)).lower()}"
-        proposed = guess(file.name, [each for each in beside if each != file.name])
-        if isinstance(error, PermissionError):
-            proposed = MAY_READ
+        proposed = remedy_for(error) or guess(file.name, [each for each in beside if each != file.name])
         found = Problem(str(file.parent), repr(file.name), fault, proposed or remedy)
         raise BlueprintError([found], file.name) from None
 

@@ -12,10 +12,9 @@ from attrs import evolve, field, frozen
 
 from .core.node import Node, Problems, Refused, located, text
 from .core.problems import Problem, guess, listed
+from .written_file import content_of, remedy_for
 
-__all__ = ["MAY_READ", "Source", "parse"]
-
-MAY_READ: Final = "give this user the right to read it"
+__all__ = ["Source", "parse"]
 
 _WHERE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _INLINE: Final = "an inline table { ... } stands on one line, without a comma at its end; longer ones are [[children]]"
@@ -58,7 +57,7 @@ class Source:
             fault = f"is a cycle of files: {' -> '.join(cycle)}"
             return self.problems.refuse(node, fault, "take one of these out")
         try:
-            content = file.read_bytes()
+            content = content_of(file)
         except OSError as error:
             beside = sorted(
                 each.name for each in self.folder.glob("*.toml") if each.is_file() and each.resolve() not in self.chain
@@ -67,7 +66,7 @@ class Source:
                 f"beside this file there is {listed(beside)}" if beside else "name it as seen from this file's folder"
             )
             reason = (error.strerror or str(error)).lower()
-            proposed = MAY_READ if isinstance(error, PermissionError) else guess(name, beside)
+            proposed = remedy_for(error) or guess(name, beside)
             return self.problems.refuse(node, f"cannot be read: {reason}", proposed or remedy)
         self.files.append(file)
         label = os.path.relpath(file, home).removesuffix(".toml")

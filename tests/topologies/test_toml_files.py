@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from textwrap import dedent
-from typing import Final
+from typing import IO, Any, Final
 
 import pytest
 
@@ -127,13 +127,12 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     _write(tmp_path, "desk.toml", "children = []")
     for closed, place in (("shop.toml", "shop.toml"), ("desk.toml", "desk.toml")):
 
-        def read(file: Path, closed: str = closed) -> bytes:
+        def opened(file: Path, mode: str, closed: str = closed) -> IO[Any]:
             if file.name == closed:
                 raise PermissionError(errno.EACCES, "Permission denied", str(file))
-            with file.open("rb") as opened:
-                return opened.read()
+            return open(file, mode)
 
-        monkeypatch.setattr(Path, "read_bytes", read)
+        monkeypatch.setattr(Path, "open", opened)
         with pytest.raises(BlueprintError, match=f"'{place}' cannot be read: permission denied; give this user"):
             load(tmp_path / "shop.toml")
 

@@ -22,6 +22,7 @@ from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.event_text import event_text
 from treewarden.supervisor.ops.wording import clean, plural
 
+from ..written_file import content_of
 from .exits import ExitCode
 from .files import pruned_line, unknown_slot
 from .stdout import Stdout
@@ -107,7 +108,7 @@ def _topology(file: str | None) -> dict[str, Any]:
     if file is None:
         return {}
     try:
-        return tomllib.loads(pathlib.Path(file).read_text("utf-8"))
+        return tomllib.loads(content_of(file).decode())
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{file} cannot be read: {error}") from error
 

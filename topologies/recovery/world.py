@@ -6,12 +6,13 @@ import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from pathlib import Path as File
 from typing import Any, Final, cast
 
 from attrs import evolve, field, frozen
 
 from treewarden.agents.errors import ConfigurationError
+
+from ..written_file import content_of
 
 __all__ = [
     "CAUSES",
@@ -103,7 +104,7 @@ def load_worlds(file: str | None = None) -> tuple[World, ...]:
     """
     name = SHIPPED if file is None else file
     try:
-        data = tomllib.loads(_shipped() if file is None else File(file).read_text("utf-8"))
+        data = tomllib.loads(_shipped() if file is None else content_of(file).decode())
     except OSError as error:
         raise ConfigurationError(f"{name}: {error.strerror}; give a file of worlds that can be read") from None
     except ValueError as error:  # also for bytes that are no UTF-8, and numbers of thousands of digits
