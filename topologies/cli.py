@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, TextIO
 
-from treewarden.agents.errors import JournalOwned, TreewardenError
+from treewarden.agents.errors import EpochLost, JournalOwned, TreewardenError
 
 from .commands.arguments import parser
 from .commands.command_arguments import COMMANDS
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitCode.ORDERLY
     except KeyboardInterrupt:
         return _refused("interrupted", ExitCode.FORCED)
-    except JournalOwned as error:
+    except (JournalOwned, EpochLost) as error:
         return _refused(error, ExitCode.OWNED)
     except TreewardenError as error:
         return _refused(error, ExitCode.REFUSED)

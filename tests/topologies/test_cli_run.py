@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -202,3 +204,16 @@ def test_a_run_that_is_killed_is_followed_by_one_that_knows(tmp_path: Path) -> N
     done = treewarden("run", "desk.toml", "--for", "0.1", "--json", cwd=tmp_path)
     assert done.returncode == 0
     assert json.loads(done.stdout.splitlines()[0])["after_crash"] is True
+
+
+def test_a_run_whose_journal_another_one_has_taken_ends_as_one_that_finds_it_owned(tmp_path: Path) -> None:
+    desk(tmp_path, STEADY)
+    with begin("run", "desk.toml", cwd=tmp_path) as running:
+        running.until("Ctrl-C stops it")
+        with closing(sqlite3.connect(tmp_path / "desk.db", timeout=30)) as other, other:
+            other.execute("UPDATE meta SET epoch = epoch + 1")
+            other.execute("UPDATE owner SET epoch = epoch + 1, host = 'elsewhere', pid = 77")
+        assert running.end() == 3
+        said = running.errors()
+    assert said.startswith("treewarden: the journal failed: ")
+    assert "is owned by process 77 on elsewhere" in said

@@ -19,7 +19,7 @@ class ExitCode(IntEnum):
     REFUSED = 2
     """Usage, or a file that cannot be used; nothing was started."""
     OWNED = 3
-    """Another process owns the journal."""
+    """Another process owns the journal: from the beginning, or since the lease of this one ran out."""
     LEFT_BEHIND = 70
     """An agent did not end although it was cancelled, so the process ended under it."""
     FORCED = 130

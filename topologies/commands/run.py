@@ -17,7 +17,7 @@ import trio
 from attrs import define, field
 
 from treewarden.agents.core.exit import alone
-from treewarden.agents.errors import ConfigurationError, JournalError, SupervisionError, TreeFailed
+from treewarden.agents.errors import ConfigurationError, EpochLost, JournalError, SupervisionError, TreeFailed
 from treewarden.agents.version import VERSION
 from treewarden.supervisor.journal.anchoring import Anchoring, key_from
 from treewarden.supervisor.journal.port import Record, Seq
@@ -78,7 +78,9 @@ def run(arguments: Namespace) -> int:
             sys.stdout.write(view.farewell)
             sys.stderr.write(f"treewarden: {sentence}\n")
             return ExitCode.TREE_FAILED
-    if code == ExitCode.TREE_FAILED:
+    if code == ExitCode.OWNED:
+        sys.stderr.write(f"treewarden: {one.sentence}\n")
+    elif code == ExitCode.TREE_FAILED:
         sys.stderr.write(
             f"treewarden: {one.sentence}\n  `treewarden why {shlex.quote(journal)} /` tells what led to it\n"
         )
@@ -168,7 +170,8 @@ class _Run:
         except JournalError as error:
             if self.tree is None:  # nothing has begun
                 raise
-            return ExitCode.TREE_FAILED, f"the journal failed: {error}"
+            code = ExitCode.OWNED if isinstance(error, EpochLost) else ExitCode.TREE_FAILED
+            return code, f"the journal failed: {error}"
         except (SystemExit, KeyboardInterrupt) as error:  # an agent's; ours come as signals
             code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else ExitCode.FORCED
             return code, f"an agent ended the process: {error!r}"
