@@ -17,6 +17,7 @@ from treewarden.supervisor.journal.bell import Bell
 from treewarden.supervisor.journal.seams import in_thread
 
 from ...journals import DESK, Told, on_disk, settle, state
+from .limited import limited
 
 
 def open_files() -> set[str]:
@@ -151,8 +152,9 @@ async def test_what_a_handler_of_a_signal_raises_in_it_loses_nothing(
                 journal.submit(settle(number), told.of(str(number)))
             await trio.sleep_forever()
 
-    with trio.fail_after(30), pytest.RaisesGroup(SystemExit, flatten_subgroups=True):
-        await work()
+    async with limited():
+        with pytest.RaisesGroup(SystemExit, flatten_subgroups=True):
+            await work()
     assert told.kept == ["2", "3", "4"]
     async with on_disk(tmp_path / "tree.db") as journal:
         assert (await journal.recover(DESK)).state == state(4)

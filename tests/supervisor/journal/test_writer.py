@@ -19,6 +19,7 @@ from treewarden.supervisor.journal.port import Commit
 from treewarden.supervisor.journal.seams import begin_in_thread, in_thread
 
 from ...journals import DESK, Told, on_disk, settle, state
+from .limited import limited
 
 MARK: ContextVar[str] = ContextVar("MARK", default="nobody's")
 
@@ -154,7 +155,8 @@ async def test_a_signal_while_the_thread_is_told_loses_no_batch(
 
     monkeypatch.setattr(writer, "begin_in_thread", begin)
     slow, answers = Slow(), Told()
-    async with on_disk(tmp_path / "tree.db", run_sync=in_thread, connect=slow.connect) as journal:
+    disk = on_disk(tmp_path / "tree.db", run_sync=in_thread, connect=slow.connect)
+    async with limited(), disk as journal:
         await journal.commit(settle(1))  # alone: the next one is sent at once, by who submits it
         armed, before = True, slow.commits
         with pytest.raises(SystemExit):
@@ -195,7 +197,7 @@ async def test_who_closes_the_file_waits_for_the_thread_that_writes(
             await trio.sleep_forever()
 
     monkeypatch.setattr(writer, "begin_in_thread", begin)
-    async with trio.open_nursery() as nursery:
+    async with limited(), trio.open_nursery() as nursery:
         nursery.start_soon(let_go)
         with pytest.RaisesGroup(SystemExit, flatten_subgroups=True):
             await work()
