@@ -126,4 +126,5 @@ async def test_times_that_cannot_be_counted_with(autojump_clock: trio.testing.Mo
                 await running.checkpoints(since=when)  # pyright: ignore[reportArgumentType]
         with pytest.raises(ConfigurationError, match="within is"):
             await running.prune(within=10**400)
-        running.signal("desk", {"kind": "slow", "severity": 0.5}, lasts=10**400)
+        with pytest.raises(ConfigurationError, match="lasts is 10000"):
+            running.signal("desk", {"kind": "slow", "severity": 0.5}, lasts=10**400)
