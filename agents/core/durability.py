@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Final, TypeAlias
 
 from attrs import Attribute, field
 
-from .said import LARGEST, shown
+from .said import is_number, shown
 from .values import frozen
 
 __all__ = ["MESSAGE", "VOLATILE", "Checkpointed", "Durability", "MailboxSpec", "Message", "Overflow", "Volatile"]
@@ -23,7 +24,7 @@ def _is_count(value: object) -> bool:
 
 
 def _is_time(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= LARGEST
+    return is_number(value) and 0 < value < math.inf
 
 
 @frozen

@@ -11,14 +11,14 @@ from typing import Any, Final
 
 from attrs import Attribute, evolve, field
 
-from .said import LARGEST, shown
+from .said import is_number, shown
 from .values import frozen
 
 __all__ = ["IntakeLimit", "Limiter", "adapt", "cut"]
 
 
 def _seconds(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= LARGEST:
+    if not is_number(value) or not 0 < value < math.inf:
         raise ValueError(f"{attribute.name} is {shown(value)}; give seconds, more than 0 and finite")
 
 
@@ -28,7 +28,7 @@ def _count(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 
 def _share(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 0.5:
+    if not is_number(value) or not 0 < value <= 0.5:
         raise ValueError(f"{attribute.name} is {value!r}; give a share, more than 0 and at most 0.5")
 
 

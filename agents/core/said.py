@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final, cast
+from typing import Any, Final, TypeGuard, cast
 
 __all__ = [
     "DELIVERY",
@@ -19,6 +19,7 @@ __all__ = [
     "check_share",
     "check_text",
     "is_kind",
+    "is_number",
     "is_storable",
     "named",
     "shown",
@@ -57,6 +58,13 @@ def shown(value: object) -> str:
     except Exception as error:
         return f"a {type(value).__name__} whose repr raises {type(error).__name__}"
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether this can be reckoned with. True is no 1, NaN is none, nor is what is `beyond_floats`; infinity is one."""
+    return (
+        isinstance(value, (int, float)) and not isinstance(value, bool) and value == value and not beyond_floats(value)
+    )
 
 
 def beyond_floats(value: float) -> bool:

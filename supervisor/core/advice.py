@@ -7,7 +7,16 @@ from typing import Any, Final
 
 from attrs import Attribute, field, fields, frozen
 
-from treewarden.agents.core.said import MEASURES, check_amount, check_facts, check_kind, check_share, named, shown
+from treewarden.agents.core.said import (
+    MEASURES,
+    check_amount,
+    check_facts,
+    check_kind,
+    check_share,
+    is_number,
+    named,
+    shown,
+)
 
 from .event import RejectedOption
 from .outcomes import Confidence, Outcomes
@@ -93,7 +102,7 @@ def _sound(_instance: Any, _attribute: Attribute[Any], rules: tuple[Rule, ...]) 
 
 def _chances(_instance: Any, _attribute: Attribute[Any], actions: Mapping[str, Any]) -> None:
     for name, chance in actions.items():
-        if isinstance(chance, bool) or not isinstance(chance, (int, float)) or not 0 <= chance <= 1:
+        if not is_number(chance) or not 0 <= chance <= 1:
             raise ValueError(f"actions: {name} is {chance!r}; P(fix) is a number from 0 to 1")
 
 

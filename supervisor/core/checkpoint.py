@@ -9,7 +9,7 @@ from attrs import Attribute, field
 
 from treewarden.agents.core.label import Label
 from treewarden.agents.core.path import Path
-from treewarden.agents.core.said import beyond_floats, shown
+from treewarden.agents.core.said import is_number, shown
 from treewarden.agents.core.values import frozen
 
 __all__ = ["EVERYTHING", "Checkpoint", "Retention", "Search"]
@@ -21,9 +21,7 @@ def _count(_instance: object, attribute: Attribute[int], value: Any) -> None:
 
 
 def _seconds(_instance: object, attribute: Attribute[float | None], value: Any) -> None:
-    if value is not None and (
-        isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0 or beyond_floats(value)
-    ):
+    if value is not None and (not is_number(value) or not value >= 0):
         raise ValueError(f"{attribute.name} is {shown(value)}; it must be a number of seconds, 0 or more")
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 from attrs import field
 
 from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.core.said import is_number
 from treewarden.agents.core.values import frozen
 
 from .signal import check_lasts, report_of
@@ -92,7 +93,7 @@ def parse_command(data: object) -> Command:
         raise ValueError(f"path is {path!r}; it must name a slot")
     if not isinstance(by, str) or not by or not by.isprintable():
         raise ValueError(f"by is {by!r}; it must say who asks, in one line")
-    if isinstance(within, bool) or not isinstance(within, (int, float)) or not 0 < within <= _LONGEST:
+    if not is_number(within) or not 0 < within <= _LONGEST:
         raise ValueError(f"within is {within!r}; give a number of seconds, at most {_LONGEST:g}")
     parsed = Path.parse(path)
     if parsed == ROOT and what not in _OF_THE_TREE:

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from attrs import evolve, fields
 
 from treewarden.agents.core.exit import describe, leaves, storable
-from treewarden.agents.core.said import beyond_floats, shown
+from treewarden.agents.core.said import is_number, shown
 from treewarden.agents.core.values import frozen
 
 from .action import Action, Scope, action_name
@@ -66,7 +66,7 @@ class _Checked:
     @property
     def stable_after(self) -> float | None:
         seconds: Any = _own(lambda: self.policy.stable_after)
-        wrong = not isinstance(seconds, (int, float)) or not seconds >= 0 or beyond_floats(seconds)
+        wrong = not is_number(seconds) or not seconds >= 0
         if seconds is not None and wrong:
             raise TypeError(f"its stable_after is {shown(seconds)}; it must be a number of seconds, 0 or more, or None")
         return seconds

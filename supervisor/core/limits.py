@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import Attribute, field
 
 from treewarden.agents.core.path import Path
-from treewarden.agents.core.said import beyond_floats, shown
+from treewarden.agents.core.said import is_number, shown
 from treewarden.agents.core.values import frozen
 
 from .signal import Overloaded, Recovered, Stalled
@@ -31,14 +31,12 @@ def check_progress(
 
 
 def _share(_instance: object, attribute: Attribute[float], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
+    if not is_number(value) or not 0.0 <= value <= 1.0:
         raise ValueError(f"{attribute.name} is {value!r}; it is a share of the capacity, from 0 to 1")
 
 
 def _seconds(_instance: object, attribute: Attribute[float | None], value: object) -> None:
-    if value is not None and (
-        isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0 or beyond_floats(value)
-    ):
+    if value is not None and (not is_number(value) or not value > 0):
         raise ValueError(f"{attribute.name} is {shown(value)}; it must be more than 0 seconds, or None")
 
 

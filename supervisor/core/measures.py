@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from attrs import Attribute, field
 
 from treewarden.agents.core.path import Path
-from treewarden.agents.core.said import DELIVERY, LARGEST, check_reading, shown
+from treewarden.agents.core.said import DELIVERY, check_reading, is_number, shown
 from treewarden.agents.core.values import frozen
 
 from .signal import Recovered, Reported
@@ -59,7 +59,7 @@ _WORSE: Final = 0.2
 
 
 def _amount(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= LARGEST:
+    if not is_number(value) or not 0 < value < math.inf:
         raise ValueError(f"{attribute.name} is {shown(value)}; give a number above 0")
 
 
@@ -69,7 +69,7 @@ def _amount_or_none(instance: Any, attribute: Attribute[Any], value: Any) -> Non
 
 
 def _share(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
+    if not is_number(value) or not 0 < value < 1:
         raise ValueError(f"{attribute.name} is {value!r}; give a share between 0 and 1, as in 0.95")
 
 

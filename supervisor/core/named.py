@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from attrs import Attribute, evolve, field
 
-from treewarden.agents.core.said import LARGEST, shown
+from treewarden.agents.core.said import is_number, shown
 from treewarden.agents.core.values import frozen
 
 if TYPE_CHECKING:
@@ -35,12 +36,12 @@ def _runs(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 
 def _limit(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= LARGEST:
+    if not is_number(value) or not 0 < value < math.inf:
         raise ValueError(f"{attribute.name} is {shown(value)}; give seconds, more than 0 and finite")
 
 
 def _share(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+    if not is_number(value) or not 0 <= value <= 1:
         raise ValueError(f"{attribute.name} is {value!r}; it must be from 0 to 1")
 
 
@@ -52,7 +53,7 @@ def _shares(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
     for cause, share in cast("Mapping[Any, Any]", value).items():
         if cause not in list(Cause):
             raise ValueError(f"{attribute.name} has {cause!r}; the causes are {', '.join(Cause)}")
-        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+        if not is_number(share) or not 0 <= share <= 1:
             raise ValueError(f"{attribute.name}.{cause} is {share!r}; it must be from 0 to 1")
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from attrs import Attribute, field
 
+from treewarden.agents.core.said import is_number
 from treewarden.agents.core.values import frozen
 
 from .chain import GENESIS, Fault, FaultKind, Head
@@ -28,9 +29,7 @@ def _count(_instance: object, attribute: Attribute[int | None], value: Any) -> N
 
 
 def _seconds(_instance: object, attribute: Attribute[float | None], value: Any) -> None:
-    if value is not None and (
-        isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _LONGEST
-    ):
+    if value is not None and (not is_number(value) or not 0 <= value <= _LONGEST):
         raise ValueError(f"{attribute.name} is {value!r}; it must be a number of seconds, 0 or more")
 
 

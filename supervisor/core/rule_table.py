@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from attrs import Attribute, field, frozen
 
+from treewarden.agents.core.said import is_number
+
 from .symptom import Risk
 
 __all__ = ["ANY", "ANYWHERE", "Fault", "Ground", "Rule", "Witness", "answers", "faults", "reached_by", "witnesses"]
@@ -33,7 +35,7 @@ def _risk(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 
 def _share(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+    if not is_number(value) or not 0 <= value < 1:
         raise ValueError(f"{attribute.name} is {value!r}; it must be a number from 0 up to, but not including, 1")
 
 

@@ -14,13 +14,12 @@ from treewarden.agents.core.filling import filled
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.said import (
-    LARGEST,
-    beyond_floats,
     check_facts,
     check_kind,
     check_share,
     check_text,
     is_kind,
+    is_number,
     named,
     shown,
 )
@@ -46,7 +45,7 @@ __all__ = [
 def _finite(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
     if type(value) is float and -math.inf < value < math.inf:
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -LARGEST <= value <= LARGEST:
+    if not is_number(value) or not -math.inf < value < math.inf:
         raise ValueError(f"{attribute.name} is {shown(value)}; it must be a finite number")
 
 
@@ -193,7 +192,7 @@ def _filled() -> Callable[..., Reported]:
 
 def check_lasts(seconds: object) -> None:
     """Raise `ValueError` for what is no time for which a signal stands."""
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0 or beyond_floats(seconds):
+    if not is_number(seconds) or not seconds > 0:
         raise ValueError(
             f"lasts is {shown(seconds)}; give seconds, more than 0, or None until somebody says it is over"
         )

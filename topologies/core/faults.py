@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -9,7 +10,7 @@ from typing import Final, TypeAlias
 
 from attrs import Attribute, evolve, field, frozen
 
-from treewarden.agents.core.said import LARGEST
+from treewarden.agents.core.said import is_number
 
 from .draws import Draws
 
@@ -32,7 +33,7 @@ class Family(StrEnum):
 
 
 def _rate(instance: object, attribute: Attribute[float], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= LARGEST:
+    if not is_number(value) or not 0 < value < math.inf:
         raise ValueError(f"{attribute.name} is {value!r}; give how often a second it comes on average, more than 0")
 
 
