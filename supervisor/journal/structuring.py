@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import cattrs
@@ -63,9 +64,7 @@ def _sentence(error: BaseException, _declared: Any) -> str:
         return str(error)
     if isinstance(error, KeyError) and getattr(error, "__notes__", ()):  # which cattrs gives to its own
         return "a required field is missing"
-    try:
-        if not isinstance(error, KeyError):
+    if not isinstance(error, KeyError):
+        with suppress(Exception):  # an error of the class's own may be one that cannot be put into words
             return cattrs.v.format_exception(error, _declared)
-    except Exception:
-        pass  # an error of the class's own that cannot be put into words
     return f"the class refused it: {shown(error)}"
