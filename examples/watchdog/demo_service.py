@@ -278,11 +278,11 @@ def main() -> None:
     if options.with_parent:
         threading.Thread(target=leave_with_parent, daemon=True).start()
     server = bind(options.port, options.seed, options.before, options.patience)
-    if options.dies_after > 0:
+    print(f"http://127.0.0.1:{server.server_port}", flush=True)
+    if options.dies_after > 0:  # counted from here: whoever reads the address finds it alive, however busy the machine
         death = threading.Timer(options.dies_after, os._exit, (DIED,))
         death.daemon = True
         death.start()
-    print(f"http://127.0.0.1:{server.server_port}", flush=True)
     try:
         server.serve_forever()
     except KeyboardInterrupt:

@@ -91,7 +91,9 @@ async def service(*options: str) -> AsyncGenerator[tuple[trio.Process, str]]:
         with trio.fail_after(20):
             line = b""
             while not line.endswith(b"\n"):
-                line += await process.stdout.receive_some()
+                chunk = await process.stdout.receive_some()
+                assert chunk, f"it ended with {await process.wait()} before it said where it is"
+                line += chunk
         yield process, line.decode().strip()
     finally:
         with trio.CancelScope(shield=True):
@@ -153,7 +155,7 @@ async def test_it_ends_with_whoever_holds_its_pipe() -> None:
 
 
 async def test_it_dies_on_schedule() -> None:
-    async with service("--dies-after", "0.01") as (process, _):
+    async with service("--dies-after", "0.000001") as (process, _):
         with trio.fail_after(10):
             assert await process.wait() == DIED
 
