@@ -83,7 +83,7 @@ def _forked(reading: JournalFile, target: pathlib.Path, at: Seq | None, new_tree
     try:
         with whole_or_not(target, _PARTIAL) as partial:
             with closing(sqlite3.connect(partial, isolation_level=None, uri=True)) as connection:
-                made = _copy(connection, reading, target, seq, new_tree())
+                made = _copy(connection, reading, target, at, new_tree())
             reading.check_still()
     except sqlite3.OperationalError as error:
         raise JournalError(f"{target} cannot be made from {source}: {error}; nothing is left of it") from error
@@ -92,7 +92,9 @@ def _forked(reading: JournalFile, target: pathlib.Path, at: Seq | None, new_tree
     return made
 
 
-def _copy(connection: sqlite3.Connection, reading: JournalFile, target: pathlib.Path, seq: Seq, tree: str) -> Fork:
+def _copy(
+    connection: sqlite3.Connection, reading: JournalFile, target: pathlib.Path, at: Seq | None, tree: str
+) -> Fork:
     connection.execute("PRAGMA synchronous = EXTRA")
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("ATTACH ? AS source", (reading.uri,))
@@ -104,6 +106,7 @@ def _copy(connection: sqlite3.Connection, reading: JournalFile, target: pathlib.
         )
     migrate(connection, identify(connection, str(target)))
     parent, last_row, epoch, head = connection.execute("SELECT tree, last_row, epoch, seq FROM source.meta").fetchone()
+    seq = head if at is None else at  # its owner may have gone on since it was last looked at
     found = connection.execute("SELECT hash FROM source.events WHERE seq = ?", (seq,)).fetchone()
     if found is None:
         raise JournalError(f"{reading.file} has no event {seq} any more: those before it were pruned. Give a later one")

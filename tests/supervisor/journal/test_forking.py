@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pathlib
+from functools import partial
 
 import pytest
+import trio
 from attrs import evolve
 
 from treewarden.agents.core.path import Path
@@ -103,6 +105,20 @@ async def test_a_journal_in_use_can_be_forked(source: pathlib.Path) -> None:
         made = forked(source)
         await journal.commit(settle(12, events=[fact(12)]))
     assert made.seq == 11
+    with JournalFile.open(made.file) as reading:
+        assert reading.states()[0] == state(11)
+
+
+async def test_the_end_is_where_it_is_when_it_is_copied(source: pathlib.Path) -> None:
+    async with on_disk(source) as journal:
+
+        def meanwhile() -> str:
+            trio.from_thread.run(journal.commit, settle(11, events=[fact(11)]))
+            return "f0"
+
+        target = source.with_name("fork.db")
+        made = await trio.to_thread.run_sync(partial(fork, source, target, new_tree=meanwhile))
+    assert (made.seq, made.messages, made.left) == (11, 2, 0)
     with JournalFile.open(made.file) as reading:
         assert reading.states()[0] == state(11)
 
