@@ -21,27 +21,20 @@ from treewarden.agents.waiting import Level
 from ..core.checkpoint import EVERYTHING, Checkpoint, Search
 from ..core.event import Event, EventsPruned, IncidentLabelled
 from .asking import QUESTIONS, unanswered
-from .port import (
-    START,
+from .commit import (
     CheckpointRow,
-    CommandRow,
     Commit,
     DeadRow,
     KeepRow,
-    Kept,
-    Lessons,
     MessageRow,
-    Opened,
     PruneRow,
-    Record,
-    Recovered,
     ReplyRow,
-    Seq,
     StateRow,
-    Survey,
+    follows,
+    works_of,
 )
+from .port import START, CommandRow, Kept, Lessons, Opened, Record, Recovered, Seq, Survey
 from .quiet import Quiet
-from .resting import follows, works_of
 from .told import Told, page
 
 __all__ = ["MemoryJournal"]

@@ -17,11 +17,11 @@ from ..core.event import Event, EventsPruned
 from . import rows
 from .batch import Batch, EventRow, fold
 from .blobs import stored_size, sweep
+from .commit import Commit, follows, works_of
 from .log import forget_index
 from .place import Place, found_at, refuse_second_name
-from .port import Commit, Survey
+from .port import Survey
 from .raised import is_of_a_sync, refuses_all, was_cut_short
-from .resting import follows, works_of
 from .schema import NOW, unusable
 from .taking import Claim, meta, take
 

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, TypeAlias
 
 from attrs import field
 
-from treewarden.agents.core.label import Label
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 
 from ..core.checkpoint import EVERYTHING, Checkpoint, Search
 from ..core.event import Event
-from .large import Large
+from .commit import (
+    AnswerRow,
+    CheckpointRow,
+    Commit,
+    DeadRow,
+    KeepRow,
+    MessageRow,
+    PruneRow,
+    ReplyRow,
+    RestoreRow,
+    ReturnedRow,
+    StateRow,
+    TimerRow,
+)
 
 __all__ = [
     "START",
@@ -49,149 +60,11 @@ START: Seq = 0
 
 
 @frozen
-class StateRow:
-    """The current state of a slot; it replaces the one before it."""
-
-    path: Path
-    kind: str
-    body: str
-    """Canonical JSON."""
-    version: int = 1
-    settled: int = 0
-    """How many messages this slot has settled in all its lives: it grows by one with each."""
-    large: Large | None = None
-    """What stands for `body`, which is empty then, in a row to be written; one that was read has none."""
-
-
-@frozen
-class CheckpointRow:
-    """A state to be kept."""
-
-    path: Path
-    number: int
-    """Given by the owner of the journal, growing: from the same count as the rows of messages."""
-    kind: str
-    body: str
-    version: int = 1
-    settled: int = 0
-    at: float = 0.0
-    """Wall seconds."""
-    label: Label = Label()
-    pinned: bool = False
-    """It stays whatever `PruneRow`s come."""
-    large: Large | None = None
-    """As in `StateRow`."""
-
-
-@frozen
 class Kept:
     """A checkpoint with its state."""
 
     about: Checkpoint
     state: StateRow
-
-
-@frozen
-class KeepRow:
-    """Keep the current state of a slot as a checkpoint, as it is stored when this commit's turn comes."""
-
-    path: Path
-    number: int
-    at: float = 0.0
-    label: Label = Label()
-    pinned: bool = False
-
-
-@frozen
-class RestoreRow:
-    """Make the state of a checkpoint the current state of its slot again."""
-
-    path: Path
-    number: int
-    settled: int
-    """What the new current state counts as settled."""
-
-
-@frozen
-class PruneRow:
-    """Of the checkpoints of a slot that are not pinned, those go that are neither among the newest nor young."""
-
-    path: Path
-    last: int
-    """So many of the newest stay."""
-    before: float = math.inf
-    """Wall seconds: those that were kept at this time or later stay."""
-
-
-@frozen
-class MessageRow:
-    """A message that waits in a durable mailbox."""
-
-    path: Path
-    row: int
-    """Given by the owner of the journal, growing; a mailbox is read in this order within a priority."""
-    id: MessageId
-    kind: str
-    body: str
-    sender: Path | None = None
-    priority: int = 2
-    at: float = 0.0
-    deliveries: int = 0
-    deaths: int = 0
-    not_before: float | None = None
-    """Wall seconds."""
-    version: int = 1
-    large: Large | None = None
-    """As in `StateRow`."""
-
-
-@frozen
-class ReturnedRow:
-    """A waiting message's counters, changed."""
-
-    row: int
-    deliveries: int
-    deaths: int = 0
-    not_before: float | None = None
-
-
-@frozen
-class DeadRow:
-    """A message given up. With `row` it leaves its mailbox in the same transaction."""
-
-    path: Path
-    id: MessageId
-    kind: str
-    body: str
-    reason: str
-    at: float
-    row: int | None = None
-    sender: Path | None = None
-    version: int = 1
-    large: Large | None = None
-    """As in `StateRow`."""
-
-
-@frozen
-class ReplyRow:
-    """The reply to an ask of a handler, kept until the asking message settles."""
-
-    id: MessageId
-    path: Path
-    kind: str
-    body: str
-    version: int = 1
-    large: Large | None = None
-    """As in `StateRow`."""
-
-
-@frozen
-class TimerRow:
-    """When a timer of a slot is next due, in wall seconds."""
-
-    path: Path
-    name: str
-    at: float
 
 
 @frozen
@@ -207,56 +80,6 @@ class CommandRow:
     """Of the owner whom it was meant for, or that has begun with it."""
     begun: bool = False
     """An owner before this one had begun with it and did not live to say what came of it."""
-
-
-@frozen
-class AnswerRow:
-    """What became of a command."""
-
-    id: str
-    state: str
-    """`taken`, and then `applied`, `refused` or `unknown`; or one of these at once."""
-    text: str = ""
-
-
-@frozen(kw_only=True, slots=False)
-class Commit:
-    """One transaction: all of it or nothing.
-
-    A row in `acked` or `dead` that does not wait any more fails the commit: a message ends once. So do a row in
-    `accepted` whose number is taken, an id in `revived` that no dead letter has, a slot in `keeps` without a state, and
-    a checkpoint in `restores` that is not there any more.
-    """
-
-    by: Path | None = None
-    """Whose work this is, if it rests on what that slot committed before: when one fails, those queued behind it fail
-    too. None: the slots of `states`."""
-    quiet: bool = False
-    """It is nothing but `events`, and nobody waits for it: a journal may tell only its failure."""
-    events: tuple[tuple[float, Event], ...] = ()
-    """(wall seconds, event), in order."""
-    states: tuple[StateRow, ...] = ()
-    checkpoints: tuple[CheckpointRow, ...] = ()
-    keeps: tuple[KeepRow, ...] = ()
-    """What is current before `states` and `restores` of this commit."""
-    restores: tuple[RestoreRow, ...] = ()
-    prunes: tuple[PruneRow, ...] = ()
-    """Done last."""
-    accepted: tuple[MessageRow, ...] = ()
-    acked: tuple[int, ...] = ()
-    """Rows that leave their mailbox because they were handled."""
-    returned: tuple[ReturnedRow, ...] = ()
-    dead: tuple[DeadRow, ...] = ()
-    revived: tuple[MessageId, ...] = ()
-    """Dead letters that are none any more, because they are put back into their mailbox."""
-    replies: tuple[ReplyRow, ...] = ()
-    forget_replies: tuple[str, ...] = ()
-    """Prefixes of reply ids whose asking message has settled."""
-    timers: tuple[TimerRow, ...] = ()
-    answers: tuple[AnswerRow, ...] = ()
-    """To commands. One that was answered before, or taken back, fails the commit."""
-    forget: tuple[Path, ...] = ()
-    """Slots that are gone for good: their state, checkpoints and timers are deleted (events stay)."""
 
 
 @frozen

@@ -21,11 +21,11 @@ from treewarden.agents.waiting import Level
 from treewarden.agents.wake import WAKE
 
 from .bell import Bell
+from .commit import Commit, follows, works_of
 from .give_way import GiveWay, breaks_of_this_loop
 from .owned import OwnedFile, Written
-from .port import START, Commit, Seq
+from .port import START, Seq
 from .recent import Recent
-from .resting import follows, works_of
 from .seams import RunSync, begin_in_thread, in_thread
 
 __all__ = ["Pending", "Question", "Then", "Writer"]
