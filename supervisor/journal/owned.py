@@ -18,8 +18,7 @@ from . import rows
 from .batch import Batch, EventRow, fold
 from .blobs import stored_size, sweep
 from .commit import Commit, follows, works_of
-from .log import forget_index
-from .place import Place, found_at, refuse_second_name
+from .place import Lookout, refuse_second_name
 from .port import Survey
 from .raised import is_of_a_sync, refuses_all, was_cut_short
 from .schema import NOW, unusable
@@ -42,10 +41,6 @@ _LOG: Final = 32_000_000
 time makes it grow."""
 _SWEEP_AT: Final = 32_000_000
 """Characters of new large values after which those that nobody holds any more are looked for."""
-_BUSY: Final = 8
-"""Commits to a transaction beside which the log is looked at every `_LOOKS` times only: each of the three calls of the
-system may have to wait until the loop, which is busy then, lets go of the interpreter."""
-_LOOKS: Final = 4
 
 
 @define
@@ -81,11 +76,7 @@ class OwnedFile:
         self._grown: int | None = None
         """Characters of large values that were stored since it was last looked for what nobody holds; None: owners
         before this one may have left some, and nobody has looked how many."""
-        self._place: Place | None = None
-        self._unlooked = 0
-        """Looks at the place of the file since one at its log."""
-        self._spoilt = False
-        """What SQLite takes for the log is none: it must not copy that into the file."""
+        self._lookout = Lookout(claim.file)
         self.lost: JournalError | None = None
         """Why this process may not write any more. Nothing is written from then on."""
         if not claim.file.parent.is_dir():
@@ -93,7 +84,7 @@ class OwnedFile:
         refuse_second_name(claim.file)
         try:
             self.opened, self._mark = take(self._connected(), claim)
-            self._place = found_at(claim.file)
+            self._lookout.begin()
         except BaseException as error:
             self._roll_back()
             self._disconnect()
@@ -109,7 +100,9 @@ class OwnedFile:
         """
         done = Written()
         self._write(commits, renew, done)
-        moved = self._moved(len(commits)) if look and self.lost is None else None
+        moved = None
+        if look and self.lost is None:
+            moved = self._lookout.look(len(commits), self._renew) or self.lost  # its commit finds a lost epoch, too
         if moved is not None:
             self.lost, done = moved, Written(for_all=True)
             for commit in commits:
@@ -119,37 +112,6 @@ class OwnedFile:
             with suppress(sqlite3.Error, JournalError):  # what is left lying there is no harm; it is tried again
                 self.sweep(_SWEEP_AT * 2)
         return done
-
-    def _moved(self, commits: int) -> JournalError | None:
-        """Why nobody will find what was written just now: it is not acknowledged then."""
-        if self._place is None:
-            self._place = found_at(self._claim.file)  # anew for each connection: the last one takes the log along
-        name = self._place.gone() if self._place is not None else ""
-        if name:
-            return JournalError(
-                f"{name} was moved, replaced or removed while {self._name} was in use, so nobody would find what is"
-                " written now: put back what lay there, before anybody opens it, and start again"
-            )
-        self._spoilt = self._is_log_spoilt(commits)
-        if not self._spoilt:
-            return self.lost
-        return JournalError(
-            f"{self._name}-wal was cut off or overwritten while it was in use: what is written now would not be found,"
-            " and some of what was written before may be gone. Restore the file from a copy, or start again with what"
-            " it holds"
-        )
-
-    def _is_log_spoilt(self, commits: int) -> bool:
-        self._unlooked += 1
-        if self._place is None or (commits >= _BUSY and self._unlooked < _LOOKS):
-            return False
-        self._unlooked = 0
-        try:
-            return not self._place.log.is_as_written(self._renew)
-        except (OSError, JournalError, sqlite3.OperationalError):  # it was not found out: the next look will
-            return False
-        except sqlite3.DatabaseError:  # and it is read as what it is not
-            return True
 
     def _renew(self) -> None:
         """The shortest commit. It always changes something: SQLite writes nothing where a row stays as it was, as one
@@ -320,7 +282,7 @@ class OwnedFile:
             if standing.rowcount != 1:
                 self._lose(connection)
             batch.apply(connection)
-            log = None if self._place is None else self._place.log
+            log = self._lookout.log
             if log is not None and (renew or not log.has_room(_LOG_USED)):
                 log.make_room(_LOG_USED)
             if renew:
@@ -414,9 +376,5 @@ class OwnedFile:
     def _disconnect(self) -> None:
         if self._connection is not None:
             connection, self._connection = self._connection, None
-            place, self._place = self._place, None
-            if place is not None:
-                place.close()
-            if self._spoilt:
-                forget_index(self._name)
+            self._lookout.end()
             connection.close()

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, TypeAlias
 
 from treewarden.agents.errors import JournalError
 
-from .log import Log
+from .log import Log, forget_index
 
-__all__ = ["Place", "found_at", "refuse_second_name"]
+__all__ = ["Lookout", "Place", "found_at", "refuse_second_name"]
 
 _BESIDE: Final = ("", "-wal", "-shm")
+_BUSY: Final = 8
+"""Commits to a transaction beside which the log is looked at every `_LOOKS` times only: each of the three calls of the
+system may have to wait until the loop, which is busy then, lets go of the interpreter."""
+_LOOKS: Final = 4
 _Identity: TypeAlias = tuple[int, int] | None
 
 
@@ -56,6 +61,67 @@ class Place:
                 return name
         same = self._file == self._names[0] or _identity(self._file) == self._identities[0]
         return "" if same else self._file
+
+
+class Lookout:
+    """Looks after the three files of one owner, over all its connections. Every call blocks."""
+
+    def __init__(self, file: pathlib.Path) -> None:
+        self._file = file
+        self._place: Place | None = None
+        self._unlooked = 0
+        """Looks at the place of the file since one at its log."""
+        self._spoilt = False
+        """What SQLite takes for the log is none: it must not copy that into the file."""
+
+    @property
+    def log(self) -> Log | None:
+        """The log beside the file; None while there is none that can be looked after."""
+        return None if self._place is None else self._place.log
+
+    def begin(self) -> None:
+        """A connection has the files open."""
+        self._place = found_at(self._file)
+
+    def end(self) -> None:
+        """That connection is about to be closed."""
+        place, self._place = self._place, None
+        if place is not None:
+            place.close()
+        if self._spoilt:
+            forget_index(str(self._file))
+
+    def look(self, commits: int, renew: Callable[[], None]) -> JournalError | None:
+        """Why nobody will find what was written just now, in a transaction of so many commits: it is not acknowledged
+        then. None: it is where it should be. `renew` makes the shortest commit that changes something."""
+        if self._place is None:
+            self.begin()  # anew for each connection: the last one takes the log along
+        name = self._place.gone() if self._place is not None else ""
+        if name:
+            return JournalError(
+                f"{name} was moved, replaced or removed while {self._file} was in use, so nobody would find what is"
+                " written now: put back what lay there, before anybody opens it, and start again"
+            )
+        self._spoilt = self._is_log_spoilt(commits, renew)
+        if not self._spoilt:
+            return None
+        return JournalError(
+            f"{self._file}-wal was cut off or overwritten while it was in use: what is written now would not be found,"
+            " and some of what was written before may be gone. Restore the file from a copy, or start again with what"
+            " it holds"
+        )
+
+    def _is_log_spoilt(self, commits: int, renew: Callable[[], None]) -> bool:
+        self._unlooked += 1
+        if self._place is None or (commits >= _BUSY and self._unlooked < _LOOKS):
+            return False
+        self._unlooked = 0
+        try:
+            return not self._place.log.is_as_written(renew)
+        except (OSError, JournalError, sqlite3.OperationalError):  # it was not found out: the next look will
+            return False
+        except sqlite3.DatabaseError:  # and it is read as what it is not
+            return True
 
 
 def refuse_second_name(file: pathlib.Path) -> None:
