@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import secrets
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
@@ -16,10 +14,9 @@ from attrs import define, evolve, field
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import CommitFailed, ConfigurationError, JournalError, JournalOwned
-from treewarden.agents.waiting import Level
 
 from ..core.checkpoint import EVERYTHING, Checkpoint, Search
-from ..core.event import Event, EventsPruned, IncidentLabelled
+from ..core.event import EventsPruned
 from .asking import QUESTIONS, unanswered
 from .commit import (
     CheckpointRow,
@@ -35,7 +32,7 @@ from .commit import (
 )
 from .port import START, CommandRow, Kept, Lessons, Opened, Record, Recovered, Seq, Survey
 from .quiet import Quiet
-from .told import Told, page
+from .told import Told
 
 __all__ = ["MemoryJournal"]
 
@@ -65,18 +62,13 @@ class MemoryJournal:
         if events < 1:
             raise ConfigurationError(f"events is {events!r}; it must be 1 or more")
         self._tree = new_tree()
-        self._room = events
         self._slots: dict[Path, _Slot] = {}
         self._boxes: dict[int, Path] = {}
         """The slot of each message that waits."""
         self._checkpoints: dict[int, Kept] = {}
         self._replies: dict[str, ReplyRow] = {}
-        self._told: Told = []
-        self._cut: Record | None = None
-        self._heads: list[Seq] = []
-        """Where the journal stood when each epoch began."""
+        self._told = Told(events)
         self._dead: deque[DeadRow] = deque(maxlen=_DEAD_LETTERS)
-        self._head: Seq = START
         self._last_row = 0
         self._epoch = 0
         self._opened: Opened | None = None
@@ -85,7 +77,6 @@ class MemoryJournal:
         self._answers: list[tuple[Then, BaseException | None]] = []
         self._fallen: set[Path] = set()
         """Slots of which a commit failed and whose callers have not been told yet."""
-        self._level = Level()
 
     @property
     def opened(self) -> Opened:
@@ -95,7 +86,7 @@ class MemoryJournal:
 
     @property
     def head(self) -> Seq:
-        return self._head
+        return self._told.head
 
     async def __aenter__(self) -> MemoryJournal:
         if self._entered:
@@ -103,11 +94,11 @@ class MemoryJournal:
         await trio.lowlevel.checkpoint()
         self._token = trio.lowlevel.current_trio_token()
         self._epoch += 1
-        self._heads.append(self._head)
+        self._told.begin_epoch()
         self._opened = Opened(
             epoch=self._epoch,
             holder="memory",
-            head=self._head,
+            head=self._told.head,
             last_row=self._last_row,
             after_crash=False,
             slots=frozenset(
@@ -128,7 +119,7 @@ class MemoryJournal:
     def submit(self, commit: Commit, then: Then) -> None:
         if type(commit) is Quiet and self._entered:  # nothing keeps facts alone from being appended
             account = commit.account
-            self._append(commit.events if account is None else (commit,) * account.count)
+            self._told.append(commit.events if account is None else (commit,) * account.count)
             return
         try:
             self._apply(commit)
@@ -141,7 +132,7 @@ class MemoryJournal:
 
     async def commit(self, commit: Commit) -> Seq:
         self._apply(commit)
-        head = self._head
+        head = self._told.head
         await trio.lowlevel.checkpoint()
         return head
 
@@ -169,56 +160,31 @@ class MemoryJournal:
         self, after: Seq = START, limit: int = 500, kinds: Collection[str] | None = None
     ) -> Sequence[Record]:
         await trio.lowlevel.checkpoint()
-        before = self._head - len(self._told)
-        first = max(after - before, 0)
-        told = enumerate(page(self._told, first, self._head if kinds else first + limit), first + 1)
-        if kinds is not None:
-            told = ((place, (at, event)) for place, (at, event) in told if type(event).__name__ in kinds)
-        return [
-            Record(before + place, at, event, bisect_left(self._heads, before + place))
-            for place, (at, event) in itertools.islice(told, limit)
-        ]
+        return self._told.read(after, limit, kinds)
 
     async def labels(self) -> Sequence[Record]:
-        last = self._last_cut()
-        cut = None if last is None else last.event
-        gone = cut.summary.get("labels", ()) if isinstance(cut, EventsPruned) else ()
-        before = [Record(each["seq"], each["at"], each["event"], each["epoch"]) for each in gone]
-        after = cut.through if isinstance(cut, EventsPruned) else START
-        later = await self.read(after, limit=self._head)
-        return [*before, *(record for record in later if isinstance(record.event, IncidentLabelled))]
+        await trio.lowlevel.checkpoint()
+        return self._told.labels()
 
     async def questions(self) -> Sequence[Record]:
-        return unanswered(await self.read(limit=self._head, kinds=QUESTIONS))
+        return unanswered(await self.read(limit=self._told.head, kinds=QUESTIONS))
 
     async def cut(self) -> Record | None:
         await trio.lowlevel.checkpoint()
-        return self._last_cut()
+        return self._told.cut()
 
     async def lessons(self, last: int, kinds: Collection[str]) -> Lessons:
-        cut, after = await self.cut(), max(START, self._head - last)
+        cut, after = await self.cut(), max(START, self._told.head - last)
         if cut is not None and isinstance(cut.event, EventsPruned):
             after = max(after, cut.event.through)
         return Lessons(cut, await self.read(after, last, kinds), await self.labels(), await self.questions())
 
     async def trim(self) -> None:
         await trio.lowlevel.checkpoint()
-        cut = self._last_cut()
-        if cut is not None and isinstance(cut.event, EventsPruned):
-            before = self._head - len(self._told)
-            del self._told[: max(0, cut.event.through - before)]
-
-    def _last_cut(self) -> Record | None:
-        before = self._head - len(self._told)
-        for place in range(len(self._told), 0, -1):
-            told = self._told[place - 1]
-            if isinstance(told, tuple) and isinstance(told[1], EventsPruned):
-                self._cut = Record(before + place, *told, bisect_left(self._heads, before + place))
-                break
-        return self._cut
+        self._told.trim()
 
     async def wait_beyond(self, seq: Seq) -> Seq:
-        return await self._level.wait_beyond(seq)
+        return await self._told.level.wait_beyond(seq)
 
     async def dead_letters(self, path: Path | None = None, limit: int = 100) -> Sequence[DeadRow]:
         await trio.lowlevel.checkpoint()
@@ -258,7 +224,7 @@ class MemoryJournal:
         if not self._entered:
             raise CommitFailed("the journal in memory is closed: nothing of it was kept")
         if commit.quiet:
-            self._append(commit.events)
+            self._told.append(commit.events)
             return
         if self._fallen and not self._fallen.isdisjoint(works_of(commit)):
             raise follows("the journal in memory")
@@ -274,7 +240,7 @@ class MemoryJournal:
                 raise CommitFailed("a dead letter that it puts back is none: it was put back before, or never was one")
         self._check_checkpoints(commit)
         commit = _in_full(commit)
-        self._append(commit.events)
+        self._told.append(commit.events)
         for path in commit.forget:
             slot = self._slots.get(path)
             if slot is not None:
@@ -287,14 +253,14 @@ class MemoryJournal:
             assert held.state is not None
             self._keep(keep, held.state, held.state_seq or START)
         for kept in commit.checkpoints:
-            self._keep(kept, StateRow(kept.path, kept.kind, kept.body, kept.version, kept.settled), self._head)
+            self._keep(kept, StateRow(kept.path, kept.kind, kept.body, kept.version, kept.settled), self._told.head)
         for state in commit.states:
             slot = self._slot(state.path)
-            slot.state, slot.state_seq = state, self._head
+            slot.state, slot.state_seq = state, self._told.head
         for back in commit.restores:
             slot = self._slot(back.path)
             slot.state = evolve(self._checkpoints[back.number].state, settled=back.settled)
-            slot.state_seq = self._head
+            slot.state_seq = self._told.head
         for prune in commit.prunes:
             self._prune(prune)
         for row in commit.accepted:
@@ -315,14 +281,6 @@ class MemoryJournal:
                 del self._replies[id]
         for timer in commit.timers:
             self._slot(timer.path).timers[timer.name] = timer.at
-
-    def _append(self, events: tuple[tuple[float, Event], ...] | tuple[Commit, ...]) -> None:
-        if events:
-            self._told.extend(events)
-            self._head += len(events)
-            if len(self._told) > 2 * self._room:
-                del self._told[: -self._room]
-            self._level.rise(self._head)
 
     def _slot(self, path: Path) -> _Slot:
         slot = self._slots.get(path)
