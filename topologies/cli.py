@@ -15,6 +15,7 @@ from treewarden.agents.errors import EpochLost, JournalOwned, TreewardenError
 from .commands.arguments import parser
 from .commands.command_arguments import COMMANDS
 from .commands.exits import ExitCode
+from .commands.terminated import Terminated
 
 __all__ = ["main"]
 
@@ -53,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitCode.ORDERLY
     except KeyboardInterrupt:
         return _refused("interrupted", ExitCode.FORCED)
+    except Terminated:
+        return _refused("ended by SIGTERM", ExitCode.TERMINATED)
     except (JournalOwned, EpochLost) as error:
         return _refused(error, ExitCode.OWNED)
     except TreewardenError as error:

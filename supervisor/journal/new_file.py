@@ -5,40 +5,60 @@ from __future__ import annotations
 import errno
 import os
 import pathlib
+import signal
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from typing import Final
 
 from treewarden.agents.errors import JournalError
 
 __all__ = ["keep_names", "whole_or_not"]
 
 
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM)
+_NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What a file system says that has no hard links, FAT for example."""
+
+
 @contextmanager
 def whole_or_not(file: pathlib.Path, ending: str) -> Generator[pathlib.Path]:
     """A new, empty file beside `file` with `ending` at its name, to be filled and synced by the block; then it is
-    called `file`, and that is synced. If the block raises, or this cannot be done, neither is there.
+    called `file`, and that is synced. If the block raises, or this cannot be done, neither is there; a signal whose
+    handler raises, as that of Ctrl-C does, leaves nothing or all.
 
-    A process that is killed leaves the one beside it. Unlike a rename it replaces nothing. Raises `JournalError`: if
-    one of the two names is taken, if no file can be made there, and if the other name cannot be taken from it. Blocks.
+    A process that is killed leaves the one beside it. It replaces nothing; where the disk has no hard links, nothing
+    that was there a moment before. Raises `JournalError`: if one of the two names is taken, if no file can be made
+    there, and if the other name cannot be taken from it. Blocks.
     """
     if os.path.exists(file):  # whatever its name is: `Path.exists` raises for some
         raise _taken(file)
     partial = file.with_name(file.name + ending)
-    _make_empty(partial, file)
+    made = False
     try:
+        with _put_off():
+            _make_empty(partial, file)
+            made = True
         yield partial
-        _give_name(partial, file)
+        with _put_off():
+            _give_name(partial, file)
+            made = False
+            _take_other_name(partial, file)
     except BaseException:
-        with suppress(OSError):
-            _remove(partial)
+        if made:
+            with suppress(OSError):
+                _remove(partial)
         raise
+
+
+@contextmanager
+def _put_off() -> Generator[None]:
+    """Let signals that end a process come when the block is over, where no other thread could take them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())  # by itself: a call that blocks one may raise for it
     try:
-        _remove(partial)
-    except OSError as error:
-        raise JournalError(
-            f"{file} is made, and {partial}, which is the same file, cannot be removed ({error.strerror}): remove it"
-            " before a tree is started"
-        ) from error
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def keep_names(folder: pathlib.Path) -> None:
@@ -73,7 +93,12 @@ def _make_empty(partial: pathlib.Path, file: pathlib.Path) -> None:
 def _give_name(partial: pathlib.Path, file: pathlib.Path) -> None:
     named = False
     try:
-        os.link(partial, file)
+        try:
+            os.link(partial, file)
+        except OSError as error:
+            if error.errno not in _NO_LINKS or os.path.exists(file):
+                raise
+            os.rename(partial, file)
         named = True
         keep_names(file.parent)
     except FileExistsError:
@@ -83,6 +108,18 @@ def _give_name(partial: pathlib.Path, file: pathlib.Path) -> None:
             with suppress(OSError):
                 os.unlink(file)
         raise JournalError(f"{file} cannot be made there, where {partial.name} could: {error.strerror}") from error
+
+
+def _take_other_name(partial: pathlib.Path, file: pathlib.Path) -> None:
+    try:
+        _remove(partial)
+    except FileNotFoundError:  # it was renamed
+        return
+    except OSError as error:
+        raise JournalError(
+            f"{file} is made, and {partial}, which is the same file, cannot be removed ({error.strerror}): remove it"
+            " before you use either"
+        ) from error
 
 
 def _remove(partial: pathlib.Path) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
-__all__ = ["AGENTS", "Running", "begin", "desk", "treewarden"]
+__all__ = ["AGENTS", "COMMAND", "Running", "begin", "desk", "treewarden"]
 
 AGENTS: Final = '''
 import time

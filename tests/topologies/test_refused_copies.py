@@ -7,37 +7,22 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import trio
-from attrs import define, evolve
+from attrs import define
 
-from treewarden.supervisor.journal.port import Commit
-from treewarden.supervisor.journal.reading import JournalFile
-from treewarden.topologies.cli import main
+from .copies import DEEDS, outcome, write_originals
 
-from ..journals import WALL, checkpoint, fact, message, on_disk, settle, state
-
-DEEDS: Final = ("export tree.db -o new", "import tree.jsonl new", "fork tree.db new")
 CALLS: Final = ("open", "close", "link", "fsync", "unlink")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("copies")
-
-    async def write() -> None:
-        large = evolve(settle(2, events=[fact(2)]), states=(evolve(state(2), body=f'"{"x" * 70_000}"'),))
-        async with on_disk(folder / "tree.db") as journal:
-            for commit in (settle(1, events=[fact(1)]), Commit(accepted=(message(50),)), large):
-                await journal.commit(commit)
-            await journal.commit(Commit(checkpoints=(checkpoint(60),), events=((WALL, fact(3)),)))
-
-    trio.run(write)
-    assert main(["journal", "export", str(folder / "tree.db"), "-o", str(folder / "tree.jsonl")]) == 0
+    write_originals(folder)
     return folder
 
 
@@ -122,35 +107,6 @@ def refused_call() -> Exception:
     return OSError(errno.EIO, "Input/output error")
 
 
-def outcome(deed: str, refusing: AbstractContextManager[None], told: pytest.CaptureFixture[str]) -> str:
-    """Why it was not done, if it was not; then nothing is there of it, and otherwise all."""
-    told.readouterr()
-    with refusing:
-        code = main(["journal", *deed.split()])
-    said = told.readouterr().err
-    new = sorted(set(os.listdir()) - {"tree.db", "tree.jsonl"})
-    if code == 0:
-        assert (new, said) == (["new"], "")
-        check_whole(Path("new"))
-    else:
-        assert code in (1, 2)
-        assert said.startswith("treewarden: ")
-        assert said.count("\n") == 1
-        assert not new or ("cannot be removed" in said and deed[:6] != "export"), (new, said)
-    for name in new:
-        os.unlink(name)
-    return said
-
-
-def check_whole(new: Path) -> None:
-    if new.read_bytes()[:6] == b"SQLite":
-        with JournalFile.open(new) as journal:
-            assert journal.verify().sound
-            assert not journal.check_rows().faults
-    else:
-        assert new.read_bytes() == Path("tree.jsonl").read_bytes()
-
-
 @pytest.mark.parametrize("deed", DEEDS)
 @pytest.mark.parametrize("name", CALLS)
 def test_any_call_of_the_system(name: str, deed: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,6 +117,25 @@ def test_any_call_of_the_system(name: str, deed: str, capsys: pytest.CaptureFixt
         outcome(deed, calls_of(name, refused), capsys)
         if refused.calls < number:
             return
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+@pytest.mark.parametrize("name", ["link", "fsync"])
+def test_a_disk_without_hard_links(name: str, deed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is given its name by a rename; whether that is synced is looked at as well."""
+
+    def none() -> Exception:
+        return PermissionError(errno.EPERM, "Operation not permitted")
+
+    number = 0
+    while True:
+        number += 1
+        refused = Refused(number if name == "fsync" else 0, refused_call)
+        with calls_of("link", Refused(1, none)):
+            said = outcome(deed, calls_of(name, refused), capsys)
+        assert bool(said) == (0 < refused.number <= refused.calls)
+        if not said:
+            break
 
 
 @pytest.mark.parametrize("deed", DEEDS)

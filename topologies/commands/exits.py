@@ -23,3 +23,5 @@ class ExitCode(IntEnum):
     LEFT_BEHIND = 70
     """An agent did not end although it was cancelled, so the process ended under it."""
     FORCED = 130
+    TERMINATED = 143
+    """SIGTERM came while a file was made; nothing of it is left."""

@@ -9,7 +9,7 @@ import tomllib
 from argparse import Namespace
 from collections.abc import Iterable
 from contextlib import closing, suppress
-from typing import Any
+from typing import Any, Final
 
 from treewarden.agents.core.path import ROOT
 from treewarden.agents.errors import ConfigurationError, JournalError
@@ -17,7 +17,7 @@ from treewarden.supervisor.core.bundle import sealed
 from treewarden.supervisor.core.redaction import Redaction
 from treewarden.supervisor.journal.event_codec import decode_event
 from treewarden.supervisor.journal.exporting import bundle_of, read_bundle
-from treewarden.supervisor.journal.new_file import keep_names
+from treewarden.supervisor.journal.new_file import whole_or_not
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.event_text import event_text
 from treewarden.supervisor.ops.wording import clean, plural
@@ -26,10 +26,14 @@ from ..written_file import content_of
 from .exits import ExitCode
 from .files import pruned_line, unknown_slot
 from .stdout import Stdout
+from .terminated import heeding_sigterm
 
 __all__ = ["export", "import_bundle"]
 
+_PARTIAL: Final = ".exporting"
 
+
+@heeding_sigterm()
 def export(arguments: Namespace) -> int:
     """Write a bundle. The journal is read only. Raises `ConfigurationError` for a path that it does not know."""
     out = Stdout.here()
@@ -57,6 +61,7 @@ def export(arguments: Namespace) -> int:
     return ExitCode.ORDERLY
 
 
+@heeding_sigterm()
 def import_bundle(arguments: Namespace) -> int:
     """Make a journal of a bundle. Raises `JournalDamaged` naming the line at fault; then there is no new file."""
     out = Stdout.here()
@@ -115,22 +120,14 @@ def _topology(file: str | None) -> dict[str, Any]:
 
 def _write(file: str, lines: Iterable[str]) -> int:
     """Write and sync them, and count them. Raises `JournalError`, and leaves no half of a bundle behind."""
-    made = False
     try:
-        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        made = True
-        with open(opened, "w", encoding="utf-8", newline="\n") as bundle:
+        with (
+            whole_or_not(pathlib.Path(file), _PARTIAL) as partial,
+            open(partial, "w", encoding="utf-8", newline="\n") as bundle,
+        ):
             count = sum(1 for line in lines if bundle.write(line))
             bundle.flush()
             os.fsync(bundle.fileno())
-        keep_names(pathlib.Path(file).parent)
         return count
-    except FileExistsError:
-        raise JournalError(f"{file} is there already: name a new file") from None
-    except BaseException as error:
-        if made:
-            with suppress(OSError):
-                pathlib.Path(file).unlink()
-        if isinstance(error, OSError):
-            raise JournalError(f"{file} cannot be written: {error.strerror}; nothing is left of it") from error
-        raise
+    except OSError as error:
+        raise JournalError(f"{file} cannot be written: {error.strerror}; nothing is left of it") from error

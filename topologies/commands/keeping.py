@@ -18,10 +18,12 @@ from treewarden.supervisor.ops.wording import clean, plural
 from .asking import done_by_owner
 from .exits import ExitCode
 from .stdout import Stdout
+from .terminated import heeding_sigterm
 
 __all__ = ["blobs", "compact", "fork"]
 
 
+@heeding_sigterm()
 def fork(arguments: Namespace) -> int:
     """Make a journal that shares its past with another one."""
     out = Stdout.here()
