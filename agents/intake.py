@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 from attrs import evolve
 from trio.lowlevel import Task
@@ -16,7 +16,7 @@ from .errors import AgentStopped, IntakeClosed
 from .overflow import Bounded
 from .room import Line, Place
 
-__all__ = ["Intake"]
+__all__ = ["Beyond", "Intake"]
 
 _BEYOND: Final = 16
 """Messages beyond a small capacity: a stage whose receiver fails time and again is stopped as often."""
@@ -147,11 +147,11 @@ class Intake(Bounded):
         self.reserved += 1
         self._look_again()
 
-    def let_in(self, sender: Path, is_it: Callable[[Task], bool]) -> None:
-        """`promise_beyond`, if this is taken, to whoever `is_it` that waits in line."""
+    def let_in(self, beyond: Beyond, is_it: Callable[[Task], bool]) -> None:
+        """`promise_beyond`, if that is so, to whoever `is_it` that waits in line."""
         for place in self._room or ():
             if place.task is not None and is_it(place.task):
-                if self.takes_beyond(sender):
+                if beyond(self):
                     self.promise_beyond()
                     place.jump()
                 return
@@ -209,3 +209,7 @@ class Intake(Bounded):
             self.reserved += 1
             self._look_again()
             self._room.popleft().give()
+
+
+Beyond: TypeAlias = Callable[[Intake], bool]
+"""Whether a full mailbox takes one message more, of a sender that is to stop."""

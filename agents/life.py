@@ -95,6 +95,7 @@ class Life:
         "checkpoint_alarm",
         "checkpoint_label",
         "clock",
+        "drains",
         "error",
         "handled_before",
         "handlers",
@@ -179,6 +180,8 @@ class Life:
         self._stop_requested: trio.Event | None = None
         self.error: BaseException | None = None
         """The exception that ended it, if one did."""
+        self.drains = False
+        """The tree ends, and it handles what waits: nothing of that waits for room with others."""
         self.keep_ordered = False
         """Something outside the handlers wants to be settled."""
         agent.life = self

@@ -15,6 +15,7 @@ from .core.durability import Overflow
 from .core.message import Envelope, Priority, Request
 from .core.path import Path
 from .errors import ConfigurationError
+from .intake import Beyond
 from .sending import checked, ended_by, line_up, refuse_what_has_no_reply, tell_each, tell_each_nowait
 from .slot import TIMED, Slot, Turn, current_turn
 from .traffic import SECONDS_PER_CHECKPOINT, SENT_PER_CHECKPOINT, Traffic, deadline_of
@@ -223,13 +224,13 @@ class Ref:
             receivers = self._receivers(message, turn, _NORMAL)
             await tell_each(self.path, receivers, message, turn, _NORMAL, 30.0, self._traffic, way=way)
 
-    async def hand_over(self, message: object, turn: Turn) -> None:
-        """`tell`, of the last result of a stage that is to stop: it does not wait for room that it can do without."""
+    async def hand_over(self, message: object, turn: Turn, beyond: Beyond) -> None:
+        """`tell`, of a result of a stage that is to stop: it waits for no room where it is let in `beyond` that."""
         if self._audience(turn, _NORMAL) is not None:
             await self.tell(message, within=math.inf)
         else:
             receivers = self._receivers(message, turn, _NORMAL)
-            await tell_each(self.path, receivers, message, turn, _NORMAL, math.inf, self._traffic, last_of=turn.path)
+            await tell_each(self.path, receivers, message, turn, _NORMAL, math.inf, self._traffic, beyond=beyond)
 
     async def _put(self, answer: Answer, deadline: float) -> None:
         slot, envelope = answer.slot, answer.envelope

@@ -274,7 +274,7 @@ async def _obey(life: Life, order: object) -> Exit | None:
 
 async def _drain(life: Life) -> Exit | None:
     """Handle what waits now, and not what comes later: whoever tells itself the next message is never done."""
-    share = Slice(life.rounds)
+    share, life.drains = Slice(life.rounds), True
     for handled in range(life.slot.backlog):
         item = life.slot.take()
         if item is None:

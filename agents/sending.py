@@ -13,6 +13,7 @@ from .core.durability import Overflow
 from .core.message import Envelope, Request
 from .core.path import Path
 from .errors import AgentStopped, ConfigurationError, DeliveryError, DurabilityError, MailboxFull, NotHandled
+from .intake import Beyond
 from .ports import Outgoing
 from .slot import NOT_KNOWN, TIMED, Slot, Turn
 from .traffic import Traffic, deadline_of
@@ -42,12 +43,12 @@ async def tell_each(
     traffic: Traffic,
     *,
     way: tuple[Path, ...] = (),
-    last_of: Path | None = None,
+    beyond: Beyond | None = None,
 ) -> None:
     """`Ref.tell` to those behind `path`, where nothing shorter will do. Raises what that raises.
 
-    `way`: by whom it was handed on before it came here. `last_of` is to stop, and this is its last result: it does not
-    wait for room that it can do without.
+    `way`: by whom it was handed on before it came here. `beyond`, where its sender is to stop, says which mailboxes
+    take it without room.
     """
     await checkpoint_if_cancelled()  # from here on only a wait for room or for the disk is a place to be cancelled
     deadline = deadline_of(traffic.now(), within, path)
@@ -57,7 +58,7 @@ async def tell_each(
         if way and type(item) is Envelope:
             item.askers = way
         try:
-            await _tell_one(slot, item, turn, priority, deadline, traffic, last_of)
+            await _tell_one(slot, item, turn, priority, deadline, traffic, beyond)
         except DeliveryError as error:
             errors.append(error)
     _report(path, errors, receivers)
@@ -102,12 +103,12 @@ async def _tell_one(
     priority: int,
     deadline: float,
     traffic: Traffic,
-    last_of: Path | None,
+    beyond: Beyond | None,
 ) -> None:
     if turn is not None and turn.in_handler and turn.slot.mail is slot:
         accepted = _reserve_own(slot, item, priority)
     else:
-        accepted = await _reserve(slot, item, priority, deadline, traffic, last_of)
+        accepted = await _reserve(slot, item, priority, deadline, traffic, beyond)
         if accepted and turn is not None and turn.void:
             slot.release()
             raise ended_by(turn)
@@ -123,11 +124,11 @@ async def _tell_one(
 
 
 async def _reserve(
-    slot: Slot, item: object, priority: int, deadline: float, traffic: Traffic, last_of: Path | None
+    slot: Slot, item: object, priority: int, deadline: float, traffic: Traffic, beyond: Beyond | None
 ) -> bool:
     if not slot.has_to_wait(item, priority):
         return slot.reserve_nowait(item, priority)
-    if last_of is not None and slot.takes_beyond(last_of):
+    if beyond is not None and beyond(slot):
         slot.promise_beyond()
         return True
     await line_up(slot, deadline, traffic)

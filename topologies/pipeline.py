@@ -53,7 +53,8 @@ def pipeline(*stages: Child | Stage, id: str = "pipeline", **options: Unpack[Sup
     is stopped before them. With `rest_for_one` a failing stage takes along those started after it, the ones that
     feed it; what waits in their mailboxes waits on. A stage that is stopped while it waits for room hands its result on
     at once and has finished: a full mailbox takes as many of those as its capacity, or 16, beyond that, and one from
-    each in any case. (Where that is used up, and nothing has been taken since, it waits until its grace is over.)
+    each in any case. (Where that is used up, and nothing has been taken since, it waits until its grace is over.) When
+    the tree is stopped, a stage in memory hands on all that had waited for it, beyond every capacity.
 
     Raises `BlueprintError` with everything that cannot work.
     """

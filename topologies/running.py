@@ -342,8 +342,8 @@ class Tree:
         """Begin to stop in order: handle what is in hand, keep the state, stop the children in reverse order.
 
         What waits on disk waits for the next process. What waits in memory is handled as long as the grace (`shutdown`)
-        of its agent lasts and then becomes dead letters, also where a stage of a pipeline has waited for room all the
-        time: `drain` first, to let a line that is full go on for as long as you say.
+        of its agent lasts and then becomes dead letters; a stage hands on what it drains beyond any capacity, so a full
+        line takes one grace, of whoever does not get on: `drain` first, to give it as long as you say.
         """
         _must_be_text("reason", reason)
         if not self._root.asked:

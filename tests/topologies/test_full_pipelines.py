@@ -11,10 +11,11 @@ from attrs import field, frozen
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec
+from treewarden.supervisor.core.event import DeadLettered
 from treewarden.supervisor.core.policies import otp
 from treewarden.supervisor.core.spec import ChildSpec, Grace, Intensity
 from treewarden.supervisor.journal.memory import MemoryJournal
-from treewarden.topologies.child import child
+from treewarden.topologies.child import Child, child
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.pipeline import pipeline, stage
 from treewarden.topologies.pool import pool
@@ -208,3 +209,44 @@ async def test_an_end_in_order_handles_what_waits(autojump_clock: CLOCK) -> None
         await running.wait_ended()
         assert trio.current_time() == 6
     assert works.by("sink") == list(range(6))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+async def test_the_end_of_the_tree_takes_one_grace_however_long_the_full_line(
+    workers: int, autojump_clock: CLOCK
+) -> None:
+    """Each stage hands on what waits for it, beyond all capacities, and only who does not get on uses up its grace."""
+    works = Works(seconds=10_000)
+    names = ("source", "first", "second", "third")
+    stages: list[Child] = [one(Stage, name, works, VOLATILE) for name in names]
+    if workers > 1:
+        stages[2] = pool(one(Stage, "second", works, VOLATILE), size=workers, id="second")
+    line = pipeline(*stages, one(Sink, "sink", works, VOLATILE), id="line")
+    journal = MemoryJournal()
+    async with open_tree(tree(line), journal=journal) as running:
+        sent = 2 * (len(stages) + workers)
+        for n in range(sent):
+            await running.ref("line/source").tell(Item(n))
+        await trio.testing.wait_all_tasks_blocked()
+        begun = trio.current_time()
+        running.stop()
+        await running.wait_ended()
+        assert trio.current_time() == begun + 5
+        given_up = [each.event for each in await journal.read() if isinstance(each.event, DeadLettered)]
+        assert [sorted(set(works.by(name))) for name in names] == [list(range(sent))] * 4
+    assert [(each.path, each.kind) for each in given_up] == [("line/sink", "Item")] * sent
+
+
+async def test_a_sink_has_its_whole_grace_for_what_all_stages_before_it_have_left(autojump_clock: CLOCK) -> None:
+    works = Works(seconds=1)
+    stages = [one(Stage, name, works, VOLATILE) for name in ("source", "first", "second")]
+    async with open_tree(
+        tree(pipeline(*stages, one(Sink, "sink", works, VOLATILE, grace=60), id="line")), journal=MemoryJournal()
+    ) as running:
+        for n in range(7):
+            await running.ref("line/source").tell(Item(n))
+        begun = trio.current_time()
+        running.stop()
+        await running.wait_ended()
+        assert trio.current_time() == begun + 7
+    assert works.by("sink") == list(range(7))
