@@ -11,15 +11,15 @@ import trio
 from attrs import evolve
 
 from treewarden.agents.agent import made_by
-from treewarden.agents.core.exit import Exit, Failed, Failure, Finished, Stopped, describe
-from treewarden.agents.core.lifecycle import SlotEvent
+from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Finished, Stopped, describe
+from treewarden.agents.core.lifecycle import SlotEvent, SlotState
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError, Ignore
 
 from .bulk import start_in_order, stop_in_order
 from .child import Child, Incarnation, Parent
-from .core.event import ChildEnded, ChildIgnored, ChildStarted, ChildStartFailed
-from .core.exits import cannot_read
+from .core.event import ChildIgnored, ChildStarted, ChildStartFailed
+from .core.exits import cannot_read, end_of
 from .core.signal import RestartFailed, Unanswered
 from .core.spec import BrutalKill, ChildSpec, Grace, RestartPolicy, Strategy
 from .fence import AgentLife, is_born_asleep
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .core.first_crash import FirstCrash
     from .supervisor import Supervisor
 
-__all__ = ["Children", "describe_exit", "exit_name"]
+__all__ = ["Children", "describe_exit"]
 
 _IGNORED: Final = "it had nothing to do and was not started (Ignore)"
 _START: Final = SlotEvent.START
@@ -79,10 +79,14 @@ class Children(Roster):
         declared: Any = type(agent)
         if agent.state is not declared.state:  # its next life goes on with that
             return self.stop_at_once(self._rise(id, sleeper), reason)
-        sleeper.agent, sleeper.since = None, self._common.clock.now() - sleeper.since
-        self._stopped_for = reason
-        self._common.note(self._ended(self.path / id, sleeper))
+        self._end_sleeper(id, sleeper, Stopped(reason))
         return True
+
+    def _end_sleeper(self, id: str, sleeper: Sleeper, exit: Exit) -> None:
+        if sleeper.agent is not None:
+            sleeper.agent, sleeper.since = None, self._common.clock.now() - sleeper.since
+            self._sleepers_end = exit
+            self._common.note(self._ended(self.path / id, sleeper))
 
     # -- one child
 
@@ -264,17 +268,35 @@ class Children(Roster):
         child.current = None
         child.move(SlotEvent.EXITED)
         exit = life.exit
-        ended = child.ended = ChildEnded(
-            path=child.path,
-            incarnation=life.number,
-            exit=exit_name(exit),
-            reason=exit.reason if isinstance(exit, Stopped) else "",
-            failure=exit.failure if isinstance(exit, Failed) else None,
-            expected=expected,
-            uptime=self._common.clock.now() - life.started_at,
-        )
+        uptime = self._common.clock.now() - life.started_at
+        ended = child.ended = end_of(child.path, life.number, exit, expected=expected, uptime=uptime)
         self._common.note(ended)
         return exit
+
+    def abandon(self) -> list[AgentLife | Supervisor]:
+        """Their supervisor was killed: end workers at once, and ask supervisors to end in order. Returns whoever takes
+        longer, for `account_orphan`."""
+        left: list[AgentLife | Supervisor] = []
+        for id, entry in self.entries:
+            if isinstance(entry, Sleeper):
+                self._end_sleeper(id, entry, KILLED)
+                continue
+            life = entry.current
+            if isinstance(life, self._supervisor) and life.has_children:
+                life.stop_with(KILLED)
+            elif life is not None:
+                life.kill()
+            if isinstance(life, AgentLife) and life.exit is not None:
+                self.account_orphan(life)
+            elif life is not None:
+                left.append(life)
+        return left
+
+    def account_orphan(self, life: Incarnation) -> None:
+        """A life has ended with its supervisor, which was killed. Nobody decides about it; who watches it is told."""
+        if life.child.state in (SlotState.UP, SlotState.STOPPING):  # otherwise it had never begun
+            self.account(life.child, expected=True)
+        keep_in_hand(life, self._common)
 
     def account_for(self, child: Child, crash: FirstCrash) -> None:
         """`account`, of a crash that is noted with what was answered."""
@@ -311,11 +333,6 @@ class Children(Roster):
     async def stop_all(self, reason: str, *, drain: bool = False) -> None:
         """Stop every child: in reverse start order, one at a time; dynamic ones all at once."""
         await stop_in_order(self, self.order, reason, drain=drain, one_by_one=self.strategy is not Strategy.DYNAMIC)
-
-
-def exit_name(exit: Exit) -> str:
-    """An exit as events name it: finished, stopped or failed."""
-    return type(exit).__name__.lower()
 
 
 def describe_exit(exit: Exit) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from treewarden.agents.core.exit import Exit
+from treewarden.agents.core.exit import Exit, Stopped
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import Path, check_id
 from treewarden.agents.errors import ConfigurationError
@@ -15,6 +15,7 @@ from treewarden.agents.slot import Slot
 
 from .child import Child, Parent
 from .core.event import ChildEnded
+from .core.exits import end_of
 from .core.spec import ChildSpec, Spec, Strategy, SupervisorSpec, made_from
 from .fence import AgentLife
 from .journal.port import Commit
@@ -47,8 +48,8 @@ class Roster:
         """Makes the slots of its agents."""
         self._begun = False
         """Its supervisor has come so far that this is the roster at its path."""
-        self._stopped_for = ""
-        """Why those were stopped who had slept until then."""
+        self._sleepers_end: Exit = Stopped("")
+        """How those ended who had slept until then."""
         self._closed: tuple[str, Exit | None] | None = None
         """Why nobody will live here any more, for slots that have not been made."""
 
@@ -132,14 +133,7 @@ class Roster:
         return child
 
     def _ended(self, path: Path, sleeper: Sleeper) -> ChildEnded:
-        return ChildEnded(
-            path=path,
-            incarnation=sleeper.lives,
-            exit="stopped",
-            reason=self._stopped_for,
-            expected=True,
-            uptime=sleeper.since,
-        )
+        return end_of(path, sleeper.lives, self._sleepers_end, expected=True, uptime=sleeper.since)
 
     @property
     def asleep(self) -> list[str]:

@@ -20,10 +20,10 @@ from treewarden.agents.errors import Ignore
 from .address import share_queue, take_address
 from .at_need import AtNeed
 from .child import NOT_STARTED, Child, Parent
-from .children import Children, describe_exit, exit_name
+from .children import Children, describe_exit
 from .core.check import check_supervisor
 from .core.event import SupervisorEnded, SupervisorStarted
-from .core.exits import must_restart, not_kept
+from .core.exits import exit_name, must_restart, not_kept
 from .core.incident_events import Outcome
 from .core.signal import (
     ChildExited,
@@ -39,7 +39,7 @@ from .core.spec import AutoShutdown, RestartPolicy, Shared, Strategy, Supervisor
 from .fence import AgentLife
 from .orders import Call, Performed, RetryDue, StopSupervisor, wait_for
 from .queue import Queue
-from .recovery import give_up, keep_in_hand
+from .recovery import give_up
 from .warden import let_above
 
 if TYPE_CHECKING:
@@ -214,13 +214,7 @@ class Supervisor(AtNeed):
     async def _abandon(self) -> None:
         """It was killed: workers go with it at once, supervisors below it end in order, as in OTP."""
         self.abandon_decision()
-        self.children.leave_asleep()
-        lives = [child.current for child in self.children.awake if child.current is not None]
-        for life in lives:
-            if isinstance(life, Supervisor) and life.has_children:
-                life.stop_with(KILLED)
-            else:
-                life.kill()
+        lives = self.children.abandon()
         with trio.move_on_after(_ORPHANS_WITHIN):
             for life in lives:
                 await life.wait_emptied()
@@ -228,7 +222,7 @@ class Supervisor(AtNeed):
             life.kill()
         for life in lives:
             await life.wait_emptied()
-            keep_in_hand(life, self.common)
+            self.children.account_orphan(life)
 
     async def wait_emptied(self) -> None:
         await self._empty.wait()

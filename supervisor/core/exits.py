@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from treewarden.agents.core.exit import Exit, Failed, Failure, is_clean
+from treewarden.agents.core.exit import Exit, Failed, Failure, Stopped, is_clean
+from treewarden.agents.core.path import Path
 
+from .event import ChildEnded
 from .spec import RestartPolicy
 
-__all__ = ["cannot_read", "is_damaged", "must_restart", "not_kept"]
+__all__ = ["cannot_read", "end_of", "exit_name", "is_damaged", "must_restart", "not_kept"]
 
 NOT_KEPT: Final = "CommitFailed"
 """The type of the failure of a life whose settle the journal did not keep."""
@@ -38,3 +40,21 @@ def is_damaged(failure: Failure) -> bool:
 def not_kept(exit: Exit) -> bool:
     """Whether a life was ended because its settle was not kept: no fault of the agent's, and no restart of its own."""
     return isinstance(exit, Failed) and exit.failure.type == NOT_KEPT
+
+
+def exit_name(exit: Exit) -> str:
+    """An exit as events name it: finished, stopped or failed."""
+    return type(exit).__name__.lower()
+
+
+def end_of(path: Path, incarnation: int, exit: Exit, *, expected: bool, uptime: float) -> ChildEnded:
+    """The event that tells of this end."""
+    return ChildEnded(
+        path=path,
+        incarnation=incarnation,
+        exit=exit_name(exit),
+        reason=exit.reason if isinstance(exit, Stopped) else "",
+        failure=exit.failure if isinstance(exit, Failed) else None,
+        expected=expected,
+        uptime=uptime,
+    )

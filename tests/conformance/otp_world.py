@@ -65,6 +65,8 @@ class World:
     """Those that live."""
     supervisors: set[str] = field(factory=set[str])
     """Those that live and have begun."""
+    orphans: set[str] = field(factory=set[str])
+    """Those whose supervisor has ended, until they start again."""
     gates: dict[str, Gate] = field(factory=dict[str, Gate])
     reasons: dict[str, Any] = field(factory=dict[str, Any])
     """How the newest incarnation of each worker says that it ended."""
@@ -138,6 +140,7 @@ class World:
             case SupervisorEnded(path=path, incarnation=_, reason=said, exit=exit, failure=failure):
                 name = theirs(path)
                 self.supervisors.discard(name)
+                self.orphans.update(each for each in self.starts if parent_of(each) == name)
                 stopped = said.removeprefix("it ended (").removesuffix(")")
                 ended: Exit = Finished() if exit == "finished" else Stopped(stopped)
                 reason = exit_as_term(Failed(failure) if failure is not None else ended)
@@ -153,6 +156,7 @@ class World:
 
     def _started(self, name: str) -> None:
         self.starts[name] = self.starts.get(name, 0) + 1
+        self.orphans.discard(name)
         self.serials[name] = self.find_life(name)
         self.events.append(["start", name, self.starts[name]])
 
@@ -162,6 +166,8 @@ class World:
         said = self.reasons.get(name)
         if reason != said:
             self.events.append(["contradiction", name, f"it said {said}, its supervisor {reason}"])
+        if name in self.orphans:
+            return  # whom it would concern had been killed
         spec = self.find_spec(name)
         assert spec is not None
         clean = not event.failure

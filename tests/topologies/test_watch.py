@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,11 @@ class Mortal(Agent[None]):
                 raise Stop("enough")
             case how:
                 raise ValueError(how)
+
+
+class Helpless(Agent[None]):
+    async def run(self) -> None:
+        await trio.sleep_forever()
 
 
 async def ends(running: Tree, path: str, count: int, within: float = 60) -> list[Ended]:
@@ -161,6 +167,27 @@ async def test_a_supervisor_is_watched_as_an_agent_is(autojump_clock: CLOCK) -> 
         end = await anext(watched)
         assert isinstance(end.exit, Stopped)
         assert "intensity" in end.exit.reason
+
+
+async def test_those_who_end_with_their_killed_supervisor_are_told(autojump_clock: CLOCK) -> None:
+    below = tree(child(Mortal, id="below"), id="inner")
+    async with open_tree(tree(tree(Mortal, Helpless, below, id="desk"))) as running:
+        paths = ("desk/mortal", "desk/helpless", "desk/inner", "desk/inner/below")
+        async with AsyncExitStack() as stack:
+            watched = [await stack.enter_async_context(running.watch(path)) for path in paths]
+            running.kill("desk")
+            with trio.fail_after(60):
+                told = [await anext(each) for each in watched]
+            assert [(end.path, end.incarnation, type(end.exit)) for end in told] == [
+                ("desk/mortal", 1, Failed),
+                ("desk/helpless", 1, Failed),
+                ("desk/inner", 1, Failed),
+                ("desk/inner/below", 1, Stopped),
+            ]
+            await trio.testing.wait_all_tasks_blocked()
+            assert [slot.incarnation for slot in running.snapshot()] == [2] * 5
+            for each in watched:
+                assert await nothing_more(each), "every end is told once"
 
 
 async def test_what_was_never_there_is_refused(autojump_clock: CLOCK) -> None:
