@@ -151,6 +151,7 @@ class Acting:
                 self._remedies.break_dependency(child, signal, dependency, seconds)
             case Hold(question):
                 self._remedies.hold(child, signal, question)
+                return self._restarts.go_on_without(child)
             case Perform():
                 self._supervisor.performing.begin(child, signal, action)
             case Escalate() | RollBack() | Recycle() | Stop():
@@ -177,7 +178,7 @@ class Acting:
                 if not isinstance(signal, ChildExited) or must_restart(child.spec.restart, signal.exit):
                     await self._children.stop(child)
                     self._children.close(child, "it was stopped")
-                return None
+                return await wait_for(self._restarts.go_on_without(child))
 
     def _restart(self, child: Child, signal: Signal, scope: Scope, after: float) -> Rest:
         """Restart after `signal`: one that lives (a hang, an operator's wish) is ended first."""

@@ -27,6 +27,7 @@ from .child import Child
 from .core.check import check_child, check_supervisor, check_tree
 from .core.incident_events import Outcome
 from .core.spec import RestartPolicy, Spec, Strategy, SupervisorSpec, made_from
+from .orders import wait_for
 
 if TYPE_CHECKING:
     from .core.checkpoint import Checkpoint
@@ -156,12 +157,15 @@ async def _terminate_dynamic(supervisor: Supervisor, argument: tuple[str, int | 
 
 
 async def _terminate(supervisor: Supervisor, child: Child, *, keep: bool) -> None:
+    put_off = child.alarm is not None
     await supervisor.children.stop(child)
     supervisor.close_incident(child, Outcome.UNOBSERVED)
     if keep:
         supervisor.children.close(child, "it was terminated")
     else:
         supervisor.children.drop(child, "it was terminated")
+    if put_off:  # its group is down for its delay, of which OTP knows nothing; a failed start keeps others down there
+        await wait_for(supervisor.restarts.go_on_without(child))
 
 
 async def _restart_child(supervisor: Supervisor, id: str) -> Started:

@@ -94,7 +94,8 @@ class SupervisorRef:
     async def terminate_child(self, id: str) -> None:
         """Stop a child; its spec stays unless it is temporary. Stopping one that is down is no error.
 
-        A restart that waits is given up. Raises `NotFound`, `IsDynamic`.
+        A restart that waits is given up; a group that was down for its delay starts without it. Raises `NotFound`,
+        `IsDynamic`.
         """
         await self._call("terminate_child", self._named(id))
 

@@ -13,6 +13,7 @@ from treewarden.agents.errors import ConfigurationError, SupervisorGone
 
 from .child import Child
 from .core.spec import ChildSpec, Shared, Strategy, SupervisorSpec
+from .orders import wait_for
 from .recovery import check_durability
 from .sleeper import Sleeper
 
@@ -71,13 +72,14 @@ async def reload(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes)
             changes.changed.append(child.path)
             await _renew(supervisor, child)
         return
-    wanted = {child.id for child in spec.children}
+    wanted, gone = {child.id for child in spec.children}, list[Child]()
     for id in reversed(children.order):
         child = None if id in wanted else children.get(id)
         if child is not None:
             await children.stop(child)
             changes.removed.append(child.path)
             children.drop(child, "it is no longer part of the tree")
+            gone.append(child)
     before = {id: entry.spec for id, entry in children.entries}
     supervisor.adopt(spec)
     children.reorder(spec.children)
@@ -97,6 +99,8 @@ async def reload(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes)
             else:
                 changes.changed.append(child.path)
                 await _renew(supervisor, child)
+    for child in gone:
+        await wait_for(supervisor.restarts.go_on_without(child))
 
 
 async def _renew(supervisor: Supervisor, child: Child) -> None:

@@ -73,6 +73,9 @@ class Restarts:
         self._common = supervisor.common
         self._children = supervisor.children
         self._judge = supervisor.judge
+        self._behind: dict[Child, list[tuple[Child, int]]] = {}
+        """Who is down because the start of another one of their group has failed or is put off, by that one; each with
+        its token at that time."""
 
     def answer_crash(self, child: Child, life: AgentLife) -> Rest | Literal[False]:
         """Answer the end of a life that is the first crash of a healthy child. False: it has to be decided about, and
@@ -150,17 +153,41 @@ class Restarts:
     async def _restart_group(self, child: Child, scope: Scope) -> None:
         child.void()
         group = await self._stop_affected(child, scope)
+        if child.state is SlotState.RESTARTING:  # that was this attempt: it may come to nothing before its place comes
+            child.move(SlotEvent.ABANDON)
         self._restarted(group, await self._children.start_group(group))
 
     def _restarted(self, group: list[Child], failed: tuple[Child, Failure] | None) -> None:
         for member in group:
+            self._behind.pop(member, None)
             self._watch(member)
         if failed is not None:
+            self._leave_behind(failed[0], group[group.index(failed[0]) + 1 :])
             self.retry(*failed)
 
     async def _begin_later(self, child: Child, scope: Scope, after: float, has_turn: bool) -> None:
-        await self._stop_affected(child, scope)
+        group = await self._stop_affected(child, scope)
+        self._leave_behind(child, [member for member in group if member is not child])
         self.delay(child, after, scope, has_turn=has_turn)
+
+    def _leave_behind(self, child: Child, others: list[Child]) -> None:
+        for gone in [each for each in self._behind if self._children.entry(each.spec.id) is not each]:
+            del self._behind[gone]
+        if others:
+            self._behind[child] = [(other, other.token) for other in others]
+
+    def go_on_without(self, child: Child) -> Rest:
+        """A child is given up: start those of its group that are down only until it has started. Returns what is left
+        to wait for."""
+        group = [
+            other
+            for other, token in self._behind.pop(child, ())
+            if other.token == token and other.state is SlotState.DOWN and self._children.entry(other.spec.id) is other
+        ]
+        return self._start_rest(group) if group else None
+
+    async def _start_rest(self, group: list[Child]) -> None:
+        self._restarted(group, await self._children.start_group(group))
 
     def retry(self, child: Child, failure: Failure) -> None:
         """Try again behind what waits in the queue."""
