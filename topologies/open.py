@@ -93,9 +93,10 @@ async def open_tree(
     tree that people depend on, faults are injected within bounds only. `events` says which old events are given up
     while the tree runs (see `EventRetention`); None: none.
 
-    Raises `BlueprintError` before anything starts, `JournalOwned` when another process owns the file, what `anchored`
-    raises for heads that the journal does not lead through, and `TreeFailed`
-    with the exceptions behind it when the root gives up or does not start; the block is cancelled then.
+    Raises `BlueprintError`, and `ConfigurationError` for a name that no file can have, before anything starts,
+    `JournalOwned` when another process owns the file, what `anchored` raises for heads that the journal does not lead
+    through, and `TreeFailed` with the exceptions behind it when the root gives up or does not start; the block is
+    cancelled then.
     """
     checked(blueprint)
     if journal is None and anchor is not None:
@@ -202,6 +203,7 @@ def journal_in(
     journal: str | os.PathLike[str] | Journal | None, clock: Clock, *, visits: bool = False
 ) -> AbstractAsyncContextManager[Journal]:
     """The journal that was asked for. Its module is imported here, for it is most of what a tree has to import.
+    Raises `ConfigurationError` for what is neither a journal nor the name of a file.
 
     `visits` as in `SqliteJournal`.
     """
@@ -209,12 +211,13 @@ def journal_in(
         from treewarden.supervisor.journal.memory import MemoryJournal
 
         return MemoryJournal()
-    if isinstance(journal, (str, os.PathLike)):
-        with demand.collector_at_rest():
-            from treewarden.supervisor.journal.sqlite import SqliteJournal
+    if not isinstance(journal, (str, os.PathLike)) and hasattr(journal, "__aenter__"):
+        return journal
+    with demand.collector_at_rest():
+        from treewarden.supervisor.journal.place import named
+        from treewarden.supervisor.journal.sqlite import SqliteJournal
 
-        return SqliteJournal(os.fspath(journal), clock=clock, visits=visits)
-    return journal
+    return SqliteJournal(named(journal), clock=clock, visits=visits)
 
 
 def _anchored(

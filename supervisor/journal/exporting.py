@@ -162,7 +162,7 @@ def read_bundle(lines: Iterable[str], file: str | os.PathLike[str]) -> Imported:
     try:
         with (
             whole_or_not(path, _PARTIAL) as partial,
-            closing(sqlite3.connect(partial, isolation_level=None)) as connection,
+            closing(sqlite3.connect(partial.absolute(), isolation_level=None)) as connection,
         ):
             connection.execute("PRAGMA synchronous = EXTRA")
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")

@@ -82,7 +82,7 @@ def _forked(reading: JournalFile, target: pathlib.Path, at: Seq | None, new_tree
         )
     try:
         with whole_or_not(target, _PARTIAL) as partial:
-            with closing(sqlite3.connect(partial, isolation_level=None, uri=True)) as connection:
+            with closing(sqlite3.connect(partial.absolute(), isolation_level=None, uri=True)) as connection:
                 made = _copy(connection, reading, target, at, new_tree())
             reading.check_still()
     except sqlite3.OperationalError as error:

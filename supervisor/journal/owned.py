@@ -76,7 +76,7 @@ class OwnedFile:
         self._grown: int | None = None
         """Characters of large values that were stored since it was last looked for what nobody holds; None: owners
         before this one may have left some, and nobody has looked how many."""
-        self._lookout = Lookout(claim.file)
+        self._lookout = Lookout(claim.at)
         self.lost: JournalError | None = None
         """Why this process may not write any more. Nothing is written from then on."""
         if not claim.file.parent.is_dir():
@@ -353,7 +353,7 @@ class OwnedFile:
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._claim.connect(
-                self._name,
+                str(self._claim.at),
                 timeout=self._claim.patience,
                 isolation_level=None,
                 check_same_thread=False,

@@ -11,13 +11,14 @@ import pathlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
-from treewarden.agents.errors import JournalError
+from treewarden.agents.core.said import shown
+from treewarden.agents.errors import ConfigurationError, JournalError
 
 from .log import Log, forget_index
 
-__all__ = ["Lookout", "Place", "found_at", "refuse_second_name"]
+__all__ = ["Lookout", "Place", "found_at", "named", "refuse_second_name"]
 
 _BESIDE: Final = ("", "-wal", "-shm")
 _BUSY: Final = 8
@@ -25,6 +26,17 @@ _BUSY: Final = 8
 system may have to wait until the loop, which is busy then, lets go of the interpreter."""
 _LOOKS: Final = 4
 _Identity: TypeAlias = tuple[int, int] | None
+
+
+def named(file: object) -> pathlib.Path:
+    """The name of a journal's file. Raises `ConfigurationError` for what can be none."""
+    with suppress(TypeError, UnicodeError):  # no path, or with half a character, which no system takes in a name
+        name = os.fspath(cast("str", file))
+        if name and b"\0" not in os.fsencode(name):
+            return pathlib.Path(name)
+    raise ConfigurationError(
+        f"the journal is {shown(file)}; it must be the name of a file, or nothing for one in memory"
+    )
 
 
 def found_at(file: pathlib.Path) -> Place | None:
@@ -39,7 +51,7 @@ def found_at(file: pathlib.Path) -> Place | None:
         log = Log(names[1])
     except OSError:  # it has gone since, or nobody may read it: then neither is looked after
         return None
-    return Place(os.path.abspath(file), names, identities, log)
+    return Place(os.fspath(file.absolute()), names, identities, log)
 
 
 class Place:

@@ -28,6 +28,7 @@ from .blobs import survey
 from .holder import ProcessTable, ProcfsTable
 from .integrity import refuse_damaged, refuse_damaged_checkpoint
 from .owned import OwnedFile
+from .place import named
 from .port import START, CommandRow, Commit, DeadRow, Kept, Lessons, Opened, Record, Recovered, Seq, Survey
 from .recent import Recent
 from .seams import Connect, RunSync, in_thread
@@ -84,14 +85,15 @@ class SqliteJournal:
         died, the next one still learns so. `rest` keeps a loop that is never idle for some µs, so that the writer's
         thread gets the interpreter.
 
-        Raises `ConfigurationError` for numbers that cannot work. The file is opened on entering.
+        Raises `ConfigurationError` for a name or numbers that cannot work. The file is opened on entering.
         """
         if not 0 < lease <= sys.float_info.max:
             raise ConfigurationError(f"lease is {lease!r}; it must be positive and finite")
         if not 0 <= patience <= sys.float_info.max:
             raise ConfigurationError(f"patience is {patience!r}; it must be 0 or more and finite")
         self._claim = Claim(
-            file=pathlib.Path(file),
+            file=named(file),
+            at=named(file).absolute(),
             processes=ProcfsTable() if processes is None else processes,
             connect=connect,
             new_tree=new_tree,

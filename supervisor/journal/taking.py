@@ -26,6 +26,10 @@ class Claim:
     """What an owner brings to a file."""
 
     file: pathlib.Path
+    """As it was named, for people."""
+    at: pathlib.Path
+    """From the root: what SQLite is given, whichever folder is the current one by then. A name that it takes for
+    something else (`file:...`, `:memory:`) is none then."""
     processes: ProcessTable
     connect: Connect
     new_tree: Callable[[], str]
@@ -140,7 +144,7 @@ def _refuse_if_held(connection: sqlite3.Connection, claim: Claim) -> Holder | No
     if fate is Fate.GONE or holder.lease_until <= now:
         return holder
     # It could not write that it has closed the file (a full disk). If it opens it again, its epoch is not current.
-    if fate is Fate.ALIVE and claim.processes.has_left(holder.process, claim.file):
+    if fate is Fate.ALIVE and claim.processes.has_left(holder.process, claim.at):
         return holder
     raise JournalOwned(refusal(str(claim.file), holder, fate, claim.processes.me(), now))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -12,7 +13,7 @@ from attrs import frozen
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.agents.core.message import Request
-from treewarden.agents.errors import AgentStopped, JournalOwned, TreeFailed
+from treewarden.agents.errors import AgentStopped, ConfigurationError, JournalOwned, TreeFailed
 from treewarden.supervisor.core.event import ChildEnded, DeadLettered, Event, TreeClosed, TreeOpened
 from treewarden.supervisor.core.spec import BRUTAL_KILL
 from treewarden.supervisor.journal.memory import MemoryJournal
@@ -210,6 +211,13 @@ async def test_a_second_tree_on_the_file_is_refused_by_name(tmp_path: Path) -> N
     async with open_tree(tree(Sum), journal=file) as running:
         assert await running.ref("sum").ask(Total()) == 4
         assert not running.opened.after_crash
+
+
+@pytest.mark.parametrize("journal", [7, b"bytes.db", object(), "a\0b.db", ""])
+async def test_what_is_no_journal_is_refused_before_anything_starts(journal: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"the journal is .*; it must be the name of a file, or nothing"):
+        async with open_tree(tree(Sum), journal=journal):
+            raise AssertionError("the block must not begin")
 
 
 async def test_cancellation_from_outside_ends_it_at_once_and_loses_nothing(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def run(arguments: Namespace) -> int:
     Raises `ConfigurationError` for a bad file, `JournalOwned`, and `JournalError` for a journal that cannot be used.
     """
     topology, read = _load(arguments.file)
-    journal = arguments.journal or topology.journal or f"{topology.name}.db"
+    journal = topology.journal or f"{topology.name}.db" if arguments.journal is None else arguments.journal
     anchor = _anchoring(arguments)
     view, hint = choose_view(sys.stdout, os.environ, json=arguments.json, plain=arguments.plain)
     exit_now: ExitNow = partial(say_and_exit, farewell=view.farewell)

@@ -6,16 +6,21 @@ import os
 import pathlib
 import shutil
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from treewarden.agents.errors import JournalError
+from treewarden.agents.errors import ConfigurationError, JournalError
+from treewarden.supervisor.core.bundle import sealed
+from treewarden.supervisor.journal.exporting import bundle_of, read_bundle
+from treewarden.supervisor.journal.forking import fork
 from treewarden.supervisor.journal.place import found_at
 from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.journal.sqlite import SqliteJournal
 
-from ...journals import DESK, Told, fact, on_disk, settle, state
+from ...journals import DESK, Told, WallClock, fact, on_disk, settle, state
 
 
 def beside(file: pathlib.Path, end: str) -> pathlib.Path:
@@ -133,3 +138,38 @@ def link_to_another(link: pathlib.Path) -> None:
 def test_a_file_that_the_system_does_not_know(tmp_path: pathlib.Path) -> None:
     assert found_at(tmp_path / "none.db") is None
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["file:tree.db", "file:tree.db?mode=memory", ":memory:", "a%41?#.db"])
+async def test_a_name_is_that_of_a_file_whatever_sqlite_takes_it_for(
+    name: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with on_disk(pathlib.Path(name)) as journal:
+        await journal.commit(settle(1, events=[fact(1)]))
+        fork(pathlib.Path(name), pathlib.Path(f"{name}.fork"), new_tree=lambda: "f0")
+        with JournalFile.open(name) as reading:
+            read_bundle(sealed(bundle_of(reading)), f"{name}.copy")
+    assert sorted(os.listdir()) == sorted([name, f"{name}.fork", f"{name}.copy"])
+    for file in os.listdir():
+        with JournalFile.open(file) as reading:
+            assert reading.verify().sound
+            assert reading.states()[0] == state(1)
+
+
+async def test_two_dots_behind_a_link_lead_where_the_system_leads(
+    tmp_path: pathlib.Path, autojump_clock: MockClock
+) -> None:
+    (tmp_path / "far" / "folder").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "folder")
+    async with on_disk(tmp_path / "link" / ".." / "tree.db") as journal:
+        await journal.commit(settle(1))
+        await trio.sleep(0.25)
+        await journal.commit(settle(2))
+    assert sorted(os.listdir(tmp_path / "far")) == ["folder", "tree.db"]
+
+
+@pytest.mark.parametrize("name", ["", "a\0b.db", "half\ud800.db", b"bytes.db", 7, None])
+def test_what_can_be_no_name_of_a_file_is_refused(name: Any) -> None:
+    with pytest.raises(ConfigurationError, match="it must be the name of a file, or nothing for one in memory"):
+        SqliteJournal(name, clock=WallClock())
