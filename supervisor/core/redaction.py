@@ -6,6 +6,7 @@ repeats it. So it is first learned which values there are, and then each of them
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import string
@@ -20,6 +21,7 @@ _SHORTEST: Final = 6
 """Characters of a value that is looked for in texts: a shorter one would be found in every other word."""
 _PLAIN: Final = frozenset(string.ascii_letters + string.digits + "_.-~")
 """What stands in a URL as it is."""
+_SAFE_IN_URLS: Final = str.maketrans("+/", "-_")
 _LINE: Final = 16
 """Characters of a line that is looked for by itself, of a value of several lines."""
 
@@ -119,9 +121,7 @@ class Redaction:
     def _remember(self, value: str) -> None:
         lines = [line for line in value.splitlines() if len(line) >= _LINE]
         for text in (value, *(lines if len(lines) > 1 else ())):
-            written = {text, repr(text)[1:-1], json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-            written.add(repr(text.encode(errors="replace"))[2:-1])
-            for form in (*written, *_in_urls(text)):
+            for form in (*_quoted(text), *_in_urls(text), *_in_base64(text.encode(errors="replace")), *_decoded(text)):
                 if len(form) >= _SHORTEST:
                     self._add(form)
 
@@ -159,6 +159,42 @@ def _texts(data: Any) -> Iterator[str]:
         yield data
     elif isinstance(data, (int, float)) and not isinstance(data, bool):
         yield json.dumps(data)
+
+
+def _quoted(text: str) -> set[str]:
+    """As `repr` and JSON have it, or one of them what the other has: an exception quotes an answer, which is JSON."""
+    forms = {text}
+    for _ in range(2):
+        forms |= {form for each in forms for form in _by_repr(each)}
+        forms |= {json.dumps(each, ensure_ascii=ascii)[1:-1] for each in forms for ascii in (False, True)}
+    return forms | _by_repr(text.encode(errors="replace"))
+
+
+def _by_repr(value: str | bytes) -> set[str]:
+    """By itself, and in a text with both kinds of quotes, of which `repr` escapes one."""
+    begin, marked = (2, value + b'"') if isinstance(value, bytes) else (1, value + '"')
+    return {repr(value)[begin:-1], repr(marked)[begin:-2]}
+
+
+def _in_base64(data: bytes) -> set[str]:
+    """By itself, which is how bytes are stored, and what is its own between others, as in `Basic` credentials."""
+    forms = {base64.b64encode(data).decode()}
+    for before in range(3):
+        code = base64.b64encode(bytes(before) + data).decode().rstrip("=")
+        forms.add(code[before + 1 if before else 0 : len(code) - ((before + len(data)) % 3 > 0)])
+    return forms | {form.translate(_SAFE_IN_URLS) for form in forms}
+
+
+def _decoded(text: str) -> set[str]:
+    """What a text is that may be bytes as they are stored: somebody else may have quoted these."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        return set()
+    try:
+        return _quoted(data.decode())
+    except UnicodeDecodeError:
+        return _by_repr(data)
 
 
 def _in_urls(text: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from typing import Any
@@ -60,6 +61,36 @@ def test_a_secret_is_found_wherever_it_is_quoted(secret: str, before: str, behin
         assert gone >= 2
         assert form not in json.dumps(clean, ensure_ascii=False)
         assert form not in str(clean)
+
+
+@given(secrets, around)
+def test_what_is_quoted_is_quoted_again(secret: str, before: str) -> None:
+    """An exception quotes an answer, and that was JSON in JSON."""
+    redaction = learned(secret)
+    for form in [outer(inner(secret)) for outer in (json.dumps, repr) for inner in (json.dumps, repr)]:
+        clean, gone = redaction.clean_text(f"{before}{form}")
+        assert gone >= 1
+        assert REDACTED in clean
+        assert clean.replace(REDACTED, "").strip("\\'\"") == before.strip("\\'\"")
+
+
+@given(secrets, st.binary(max_size=5), st.binary(max_size=5))
+def test_a_secret_in_base64_is_found(secret: str, before: bytes, behind: bytes) -> None:
+    redaction = learned(secret)
+    alone = base64.b64encode(secret.encode()).decode()
+    assert redaction.clean({"raw": alone}) == ({"raw": REDACTED}, 1), "as bytes are stored"
+    for encode in base64.b64encode, base64.urlsafe_b64encode:
+        form = encode(before + secret.encode() + behind).decode()
+        clean, gone = redaction.clean_text(f"Basic {form}")
+        assert gone >= 1
+        assert len(form) - len(clean) + len(f"Basic {REDACTED}") >= len(secret.encode()) * 8 // 6 - 2
+
+
+@given(secrets)
+def test_bytes_that_are_secret_are_found_as_what_they_are(secret: str) -> None:
+    redaction = learned(base64.b64encode(secret.encode()).decode())
+    for form in (secret, repr(secret.encode())[2:-1], repr(secret)[1:-1]):
+        assert redaction.clean_text(f"it was {form}") == (f"it was {REDACTED}", 1)
 
 
 @given(st.lists(secrets, min_size=1, max_size=5))
