@@ -49,6 +49,8 @@ class Log:
         self._step = 1
         self._room = 0
         """Its length when it was last made longer, or seen to be shorter."""
+        self.is_cramped = False
+        """It has grown, and to copy it to the file may take more room than the disk has left."""
 
     def close(self) -> None:
         os.close(self._fd)
@@ -99,7 +101,9 @@ class Log:
             if not grown or length >= most:
                 return
             disk = os.fstatvfs(self._fd)
-            if disk.f_bavail * disk.f_frsize > _SPARE * most:
+            free = disk.f_bavail * disk.f_frsize
+            self.is_cramped = free < length
+            if free > _SPARE * most:
                 self._room += os.pwrite(self._fd, bytes(min(max(length, _LEAST), _MOST, most - length)), length)
 
     def _goes_on(self) -> bool:

@@ -108,6 +108,7 @@ class OwnedFile:
             for commit in commits:
                 done.fail(commit, moved)
             return done
+        self._relieve()
         if self._grown is not None and self._grown > _SWEEP_AT:
             with suppress(sqlite3.Error, JournalError):  # what is left lying there is no harm; it is tried again
                 self.sweep(_SWEEP_AT * 2)
@@ -201,6 +202,15 @@ class OwnedFile:
         """On a disk that is full the log is room that nobody else can take: what is in it has a place in the file."""
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL and self.lost is None:
             with suppress(sqlite3.Error):
+                self._empty_log(self._connected())
+
+    def _relieve(self) -> None:
+        """Copy the log to the file while the disk has room for that: one that had taken it all could neither grow nor
+        be emptied, and nothing more would be committed until others make room."""
+        log = self._lookout.log
+        if log is not None and log.is_cramped:
+            log.is_cramped = False
+            with suppress(sqlite3.Error):  # it is tried again when it has grown again
                 self._empty_log(self._connected())
 
     def close(self) -> None:

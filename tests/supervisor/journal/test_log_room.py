@@ -155,6 +155,27 @@ def test_a_disk_that_is_nearly_full_is_left_alone(
     assert not made.has_room(100_000)
 
 
+async def test_a_small_disk_is_not_taken_by_the_log(file: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is full of it could neither take more nor have it copied to the file."""
+    size, found = 2_000_000, os.statvfs(file.parent)
+
+    def room() -> int:
+        return size - file.stat().st_size - length(file)
+
+    def of_a_small_disk(fd: int) -> os.statvfs_result:
+        left = room() // found.f_frsize
+        return os.statvfs_result((found.f_bsize, found.f_frsize, found.f_blocks, left, left, *tuple(found)[5:]))
+
+    monkeypatch.setattr(os, "fstatvfs", of_a_small_disk)
+    async with on_disk(file) as journal:
+        for number in range(1, 501):
+            await journal.commit(settle(number))
+            assert room() > 20 * FRAME
+        assert (await journal.recover(DESK)).state == state(500)
+    with JournalFile.open(file) as reading:
+        assert reading.verify().sound
+
+
 async def test_a_disk_that_refuses_it_takes_commits_all_the_same(
     file: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
