@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from treewarden.agents.core.label import Label
 from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.core.said import is_storable
 from treewarden.agents.errors import JournalDamaged
 
 from ..core.checkpoint import Checkpoint, Search
@@ -50,6 +51,8 @@ def sound_checkpoints(connection: sqlite3.Connection, path: Path, limit: int, se
 def _found_by(connection: sqlite3.Connection, path: Path, search: Search) -> tuple[str, list[Any]]:
     """What SQL asks of a row that is meant, and the values of that."""
     slot, where, values = str(path), ["TRUE"], list[Any]()
+    if not all(map(is_storable, (search.name or "", search.text, *search.tags))):
+        return "FALSE", values  # nothing is called so, and SQLite refuses to look for it
     if path != ROOT:
         where.append("(path = ? OR (path > ? AND path < ?))")
         values += slot, f"{slot}/", f"{slot}0"

@@ -76,6 +76,8 @@ async def test_a_search_finds_what_fits_everything_that_it_says(owner: Owner) ->
         assert await found(Search(text="hand")) == [3]
         assert await found(Search(tags=("night", "good"))) == [2]
         assert await found(Search(tags=("goo",))) == []
+        for half in Search(name="\udcff"), Search(text="night\udcff"), Search(tags=("good", "\udcff")):
+            assert await found(half) == []
         assert await found(Search(since=WALL + 2, until=WALL + 4)) == [3, 2]
         assert await found(Search(text="night", tags=("night",), until=WALL + 2)) == [1]
         numbers = [each.number for each in await journal.checkpoints(DESK)]
