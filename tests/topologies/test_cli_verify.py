@@ -337,6 +337,7 @@ def test_what_cannot_be_checked(
     assert "text is not a treewarden journal" in refused("journal verify text")
     (folder / "empty").touch()
     assert "empty holds no head, so nothing outside of desk.db" in refused("journal verify desk.db --head empty")
+    assert "desk.db holds no head, so nothing outside of desk.db" in refused("journal verify desk.db --head desk.db")
     assert "the heads in none cannot be read" in refused("journal verify desk.db --head none")
     assert "give that too, with --head" in refused("journal verify desk.db --key key")
     other = "other holds the heads of another journal (cd); that of desk.db is ab"

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from treewarden.agents.errors import ConfigurationError, JournalDamaged
 from treewarden.supervisor.core.anchor import Anchors, Sign, check_by
-from treewarden.supervisor.core.chain import Fault, Head, Verdict
+from treewarden.supervisor.core.chain import Fault, FaultKind, Head, Verdict
 from treewarden.supervisor.core.event import EventsPruned
 from treewarden.supervisor.core.retention import boundary_faults, boundary_text
 from treewarden.supervisor.journal.anchoring import key_from, load_anchors, public_key_from
@@ -53,7 +53,8 @@ def check(arguments: Namespace) -> Checked:
     if arguments.public_key is not None:
         by = public_key_from(arguments.public_key)
     kept = Anchors() if arguments.head is None else load_anchors(arguments.head, check=by)
-    if arguments.head is not None and not kept.anchors and not kept.faults:
+    none = not kept.anchors and all(fault.kind is FaultKind.UNREADABLE for fault in kept.faults)
+    if arguments.head is not None and none:
         raise ConfigurationError(
             f"{arguments.head} holds no head, so nothing outside of {arguments.file} says where that ends: give the"
             " file that heads were kept in, or leave out --head to check the journal by itself"
