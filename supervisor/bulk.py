@@ -1,4 +1,4 @@
-"""Starting and stopping many children: as one by one, but for what many small steps cost."""
+"""Starting and ending many children: as one by one, but for what many small steps cost, and what a kill leaves."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from .children import Children
     from .supervisor import Supervisor
 
-__all__ = ["collector_at_rest", "give_up_starting", "start_in_order", "stop_in_order"]
+__all__ = ["collector_at_rest", "end_below", "give_up_starting", "start_in_order", "stop_in_order"]
 
 _MANY: Final = 1000
 """Children from which on it pays to keep the collector from running."""
 _TOGETHER: Final = 128
 """Starts or stops that are noted as one, at most."""
+_ORPHANS_WITHIN: Final = 5.0
+"""Seconds that supervisors below one that was killed have to stop in order; then they are killed too."""
 
 
 def collector_at_rest(many: int) -> AbstractContextManager[None]:
@@ -66,6 +68,19 @@ def give_up_starting(supervisor: Supervisor) -> None:
             give_up_starting(life)
         else:
             life.kill()
+
+
+async def end_below(table: Children) -> None:
+    """Their supervisor was killed: workers go with it at once, supervisors below it end in order, as in OTP."""
+    lives = table.abandon()
+    with trio.move_on_after(_ORPHANS_WITHIN):
+        for life in lives:
+            await life.wait_emptied()
+    for life in lives:
+        life.kill()
+    for life in lives:
+        await life.wait_emptied()
+        table.account_orphan(life)
 
 
 def _start_some(table: Children, ids: Sequence[str], place: int) -> tuple[int, Failure | None]:

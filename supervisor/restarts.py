@@ -1,17 +1,22 @@
-"""Restarts: who stops and starts with a child, at once or after a delay, and what follows if a start fails."""
+"""Restarts: who stops and starts with a child that has ended, at once or after a delay or not at all, and what follows
+if a start fails."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from treewarden.agents.core.exit import Failure
+from treewarden.agents.core.exit import Exit, Failure, Stopped, is_clean
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
 
 from .child import Child
+from .children import describe_exit
 from .core.action import Scope, affected, scope_of
+from .core.exits import must_restart, not_kept
 from .core.incident_events import Outcome, SignalNoted
-from .core.signal import RestartFailed
-from .orders import RetryDue
+from .core.signal import ChildExited, RestartFailed
+from .core.spec import AutoShutdown, RestartPolicy, Strategy
+from .orders import RetryDue, wait_for
+from .recovery import give_up
 
 if TYPE_CHECKING:
     from .common import Common
@@ -102,6 +107,56 @@ class Restarts:
         finally:
             if begins:
                 common.write_gathered()
+
+    def answer_end(self, child: Child, life: AgentLife | Supervisor, exit: Exit) -> Rest:
+        """Have decided what follows the end of a life, or take its child for finished. Returns what is left to wait
+        for."""
+        if must_restart(child.spec.restart, exit) or not_kept(exit):
+            return self._supervisor.acting.decide(child, self._exited(life, exit), life)
+        return self._finished(child, life, exit)
+
+    def _exited(self, life: AgentLife | Supervisor, exit: Exit) -> ChildExited:
+        now = self._common.clock.now()
+        in_hand = life.in_hand
+        return ChildExited(
+            path=life.child.path,
+            at=now,
+            incarnation=life.number,
+            exit=exit,
+            uptime=max(0.0, now - life.started_at),
+            settled=life.settled,
+            deliveries=in_hand.deliveries + 1 if in_hand is not None else 0,
+        )
+
+    async def _finished(self, child: Child, life: AgentLife | Supervisor, exit: Exit) -> Exit | None:
+        """OTP: a temporary child's entry goes, a transient one's stays; then a significant one may end us all."""
+        supervisor = self._supervisor
+        if not is_clean(exit):
+            await wait_for(supervisor.acting.decide(child, self._exited(life, exit), life))
+        supervisor.close_incident(child, Outcome.UNOBSERVED)
+        if life.in_hand is not None and life.slot is not None:
+            give_up(life.slot, life.in_hand, describe_exit(exit), self._common)
+        significant = child.spec.significant
+        if child.spec.restart is RestartPolicy.TEMPORARY or supervisor.spec.strategy is Strategy.DYNAMIC:
+            self._children.drop(child, describe_exit(exit), exit)
+        else:
+            self._children.close(child, describe_exit(exit), exit)
+        if significant and self._shuts_down():
+            await self._children.stop_all("shutdown")
+            return Stopped("auto_shutdown")
+        return None
+
+    def _shuts_down(self) -> bool:
+        match self._supervisor.spec.auto_shutdown:
+            case AutoShutdown.NEVER:
+                return False
+            case AutoShutdown.ANY_SIGNIFICANT:
+                return True
+            case AutoShutdown.ALL_SIGNIFICANT:
+                return not any(
+                    child.spec.significant and (child.current is not None or child.state is SlotState.RESTARTING)
+                    for child in self._children.awake
+                )
 
     def begin(self, child: Child, scope: Scope, after: float, *, has_turn: bool = False) -> Rest:
         """Restart a child that is down, with those that the scope takes along; `after` seconds from now, or when its

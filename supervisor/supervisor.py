@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import trio
 
-from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe, is_clean
+from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.errors import Ignore
 
 from .address import share_queue, take_address
 from .at_need import AtNeed
+from .bulk import end_below
 from .child import NOT_STARTED, Child, Parent
 from .children import Children, describe_exit
 from .core.check import check_supervisor
 from .core.event import SupervisorEnded, SupervisorStarted
-from .core.exits import exit_name, must_restart, not_kept
+from .core.exits import exit_name
 from .core.incident_events import Outcome
 from .core.signal import (
-    ChildExited,
     OperatorAsked,
     RateLimitReached,
     Recovered,
@@ -35,11 +35,10 @@ from .core.signal import (
     Signal,
     Unanswered,
 )
-from .core.spec import AutoShutdown, RestartPolicy, Shared, Strategy, SupervisorSpec
+from .core.spec import Shared, Strategy, SupervisorSpec
 from .fence import AgentLife
 from .orders import Call, Performed, RetryDue, StopSupervisor, wait_for
 from .queue import Queue
-from .recovery import give_up
 from .warden import let_above
 
 if TYPE_CHECKING:
@@ -52,8 +51,6 @@ _ERRORS_KEPT: Final = 16
 _AT_ONCE: Final = 64
 _TURN: Final = 0.001
 """So many reports, or seconds, are handled before others run."""
-_ORPHANS_WITHIN: Final = 5.0
-"""Seconds that supervisors below one that was killed have to stop in order; then they are killed too."""
 
 
 class Supervisor(AtNeed):
@@ -110,7 +107,8 @@ class Supervisor(AtNeed):
                 self._end(await self._loop())
         if self.exit is None:
             self._end(Failed(self._failure) if self._failure is not None else KILLED)
-            await self._abandon()
+            self.abandon_decision()
+            await end_below(self.children)
         self._leave()
         self._begin(outcome or self._failure or NOT_STARTED)
 
@@ -210,19 +208,6 @@ class Supervisor(AtNeed):
                 item.refuse(self.path, exit)
             elif isinstance(item, CoroutineType):
                 item.close()
-
-    async def _abandon(self) -> None:
-        """It was killed: workers go with it at once, supervisors below it end in order, as in OTP."""
-        self.abandon_decision()
-        lives = self.children.abandon()
-        with trio.move_on_after(_ORPHANS_WITHIN):
-            for life in lives:
-                await life.wait_emptied()
-        for life in lives:
-            life.kill()
-        for life in lives:
-            await life.wait_emptied()
-            self.children.account_orphan(life)
 
     async def wait_emptied(self) -> None:
         await self._empty.wait()
@@ -387,51 +372,7 @@ class Supervisor(AtNeed):
             if rest is not False:
                 return rest
         exit = self.children.account(child, expected=False)
-        if must_restart(child.spec.restart, exit) or not_kept(exit):
-            return self.acting.decide(child, self._exited(life, exit), life)
-        return self._not_restarted(child, life, exit)
-
-    def _exited(self, life: AgentLife | Supervisor, exit: Exit) -> ChildExited:
-        now = self.common.clock.now()
-        in_hand = life.in_hand
-        return ChildExited(
-            path=life.child.path,
-            at=now,
-            incarnation=life.number,
-            exit=exit,
-            uptime=max(0.0, now - life.started_at),
-            settled=life.settled,
-            deliveries=in_hand.deliveries + 1 if in_hand is not None else 0,
-        )
-
-    async def _not_restarted(self, child: Child, life: AgentLife | Supervisor, exit: Exit) -> Exit | None:
-        """OTP: a temporary child's entry goes, a transient one's stays; then a significant one may end us all."""
-        if not is_clean(exit):
-            await wait_for(self.acting.decide(child, self._exited(life, exit), life))
-        self.close_incident(child, Outcome.UNOBSERVED)
-        if life.in_hand is not None and life.slot is not None:
-            give_up(life.slot, life.in_hand, describe_exit(exit), self.common)
-        significant = child.spec.significant
-        if child.spec.restart is RestartPolicy.TEMPORARY or self.spec.strategy is Strategy.DYNAMIC:
-            self.children.drop(child, describe_exit(exit), exit)
-        else:
-            self.children.close(child, describe_exit(exit), exit)
-        if significant and self._shuts_down():
-            await self.children.stop_all("shutdown")
-            return Stopped("auto_shutdown")
-        return None
-
-    def _shuts_down(self) -> bool:
-        match self.spec.auto_shutdown:
-            case AutoShutdown.NEVER:
-                return False
-            case AutoShutdown.ANY_SIGNIFICANT:
-                return True
-            case AutoShutdown.ALL_SIGNIFICANT:
-                return not any(
-                    child.spec.significant and (child.current is not None or child.state is SlotState.RESTARTING)
-                    for child in self.children.awake
-                )
+        return self.restarts.answer_end(child, life, exit)
 
     def remember_error(self, child: Child) -> None:
         """Keep the exception behind a child's end for the group that may end the tree."""

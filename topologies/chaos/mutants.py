@@ -16,7 +16,7 @@ from attrs import evolve
 from treewarden.agents.core.exit import KILLED
 from treewarden.agents.mailbox import Mailbox
 from treewarden.agents.ports import KEEP
-from treewarden.supervisor import acting, children, fence, recovery, supervisor
+from treewarden.supervisor import acting, children, fence, recovery
 from treewarden.supervisor.core.history import RestartHistory
 from treewarden.supervisor.fence import AgentLife
 from treewarden.supervisor.journal.owned import OwnedFile
@@ -122,7 +122,13 @@ def lose_what_was_in_hand() -> None:
 
 def lose_what_a_killed_supervisor_had() -> None:
     """What workers had in hand whose supervisor was killed does not come back."""
-    _replace(supervisor, "keep_in_hand", _drop_in_hand)
+    account = children.Children.account_orphan
+
+    def forgetful(self: Any, life: Any) -> None:
+        _drop_in_hand(life)
+        account(self, life)
+
+    _replace(children.Children, "account_orphan", forgetful)
 
 
 def lose_what_was_stopped() -> None:
