@@ -22,10 +22,10 @@ from .core.event import ChildIgnored, ChildStarted, ChildStartFailed
 from .core.exits import cannot_read, end_of
 from .core.signal import RestartFailed, Unanswered
 from .core.spec import BrutalKill, ChildSpec, Grace, RestartPolicy, Strategy
-from .fence import AgentLife, is_born_asleep
+from .fence import AgentLife
 from .recovery import is_at_rest, keep_in_hand
 from .roster import Roster
-from .sleeper import Sleeper
+from .sleeper import Sleeper, is_born_asleep
 from .warden import let_above
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Final
 
@@ -14,7 +13,7 @@ from treewarden.agents.agent import Agent, made_by, overrides
 from treewarden.agents.core.durability import Message
 from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe, leaves
 from treewarden.agents.core.message import Envelope
-from treewarden.agents.errors import AgentFailed, AgentStopped, Ignore, failure_of
+from treewarden.agents.errors import Ignore
 from treewarden.agents.life import Life, Tick
 from treewarden.agents.orders import Killed, StopOrder
 from treewarden.agents.outlets import hurry
@@ -23,11 +22,12 @@ from treewarden.agents.runner import failed, handle_messages, run_agent, start_a
 
 from .child import KILL_WITHIN, NOT_STARTED, Child, Incarnation, Parent
 from .core.spec import ChildSpec, Grace, Restore
-from .recovery import blame_in_hand, is_at_rest, restore_slot
+from .recovery import answer_asker, blame_in_hand, is_at_rest, restore_slot
 from .relay import live_on
+from .sleeper import is_born_asleep
 from .warden import AgentWarden, for_above, let_above
 
-__all__ = ["AgentLife", "is_born_asleep"]
+__all__ = ["AgentLife"]
 
 _INITIAL: Final = Restore.INITIAL
 _NO_GRACE: Final = Grace().seconds
@@ -307,12 +307,8 @@ class AgentLife(AgentWarden):
     async def _run(self) -> None:
         assert self._life is not None
         exit = await run_agent(self._life)
-        if exit is not None and self._scope is not None and not self._scope.cancel_called:
-            self._end(self._life, exit)
-
-    def _end(self, life: Life, exit: Exit) -> None:
-        if self.exit is None:
-            self.error = life.error
+        if exit is not None and self.exit is None and self._scope is not None and not self._scope.cancel_called:
+            self.error = self._life.error
             self._finish(exit)
 
     def _fence(self, error: BaseException) -> None:
@@ -340,8 +336,8 @@ class AgentLife(AgentWarden):
             busy, slot.busy = slot.busy, None
             life.end()
             if busy is not None and not isinstance(busy, Tick):
-                if type(busy) is Envelope:
-                    self._give_up(busy, exit)
+                if type(busy) is Envelope and busy.reply is not None:
+                    answer_asker(slot, busy, exit)
                 else:
                     self.lost = busy
         if self._last_moment is not None:
@@ -358,15 +354,6 @@ class AgentLife(AgentWarden):
         if self._helpers:
             self.end_helpers()
         self.conclude(exit, tell=tell)
-
-    def _give_up(self, envelope: Envelope, exit: Exit) -> None:
-        if envelope.reply is None:
-            self.in_hand = envelope
-        elif isinstance(exit, Stopped):
-            text = f"{self.slot.path}: it was stopped while it handled this"
-            envelope.reply(None, AgentStopped(text, path=self.slot.path, retry_safe=False))
-        else:
-            envelope.reply(None, AgentFailed(self.slot.path, failure_of(exit)))
 
     # -- ending
 
@@ -416,9 +403,3 @@ class AgentLife(AgentWarden):
             self.slot.generation = 0
         self.parent.common.zombies.append(self)
         self._begin(self._failure or NOT_STARTED)
-
-
-def is_born_asleep(agent: Callable[..., Any]) -> bool:
-    """Whether an agent needs no task before its first message: no `on_start`, body or ticks. A function that makes
-    agents may make any."""
-    return isinstance(agent, type) and issubclass(agent, Agent) and agent.born_asleep

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from treewarden.agents.core.durability import VOLATILE, Message
-from treewarden.agents.core.exit import Exit, Failed
+from treewarden.agents.core.exit import Exit, Failed, Stopped
 from treewarden.agents.core.message import Envelope, MessageId, Priority
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
-from treewarden.agents.errors import AgentStopped, ConfigurationError, UnknownKind
+from treewarden.agents.errors import AgentFailed, AgentStopped, ConfigurationError, UnknownKind, failure_of
 from treewarden.agents.ports import KEEP
 from treewarden.agents.slot import Slot
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .journal.codec import Codec
 
 __all__ = [
+    "answer_asker",
     "blame_in_hand",
     "check_durability",
     "close_slot",
@@ -135,6 +136,16 @@ def give_up(slot: Slot, envelope: Envelope, reason: str, common: Common) -> None
     else:
         kind = type(envelope.body).__qualname__
         common.note(DeadLettered(path=slot.path, message=envelope.id, kind=kind, reason=reason))
+
+
+def answer_asker(slot: Slot, ask: Envelope, exit: Exit) -> None:
+    """Tell the asker of what a life has died on, or was stopped over."""
+    assert ask.reply is not None
+    if isinstance(exit, Stopped):
+        text = f"{slot.path}: it was stopped while it handled this"
+        ask.reply(None, AgentStopped(text, path=slot.path, retry_safe=False))
+    else:
+        ask.reply(None, AgentFailed(slot.path, failure_of(exit)))
 
 
 def give_back(slot: Slot, envelope: Envelope, deliveries: int, common: Common) -> None:

@@ -1,8 +1,9 @@
-"""A child whose agent has never been awake: as little as has to be remembered until somebody asks for more."""
+"""A child whose agent has never been awake: who may be one, and as little as has to be remembered until somebody asks
+for more."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
@@ -13,7 +14,7 @@ from treewarden.agents.core.values import define
 
 from .core.spec import ChildSpec, Grace, Spec
 
-__all__ = ["NO_ARGS", "Sleeper", "may_sleep"]
+__all__ = ["NO_ARGS", "Sleeper", "is_born_asleep", "may_sleep"]
 
 NO_ARGS: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -45,6 +46,12 @@ class Sleeper:
     @property
     def state(self) -> SlotState:
         return SlotState.DOWN if self.agent is None else SlotState.UP
+
+
+def is_born_asleep(agent: Callable[..., Any]) -> bool:
+    """Whether an agent needs no task before its first message: no `on_start`, body or ticks. A function that makes
+    agents may make any."""
+    return isinstance(agent, type) and issubclass(agent, Agent) and agent.born_asleep
 
 
 def may_sleep(spec: Spec) -> bool:
