@@ -1,16 +1,18 @@
-"""The error of this layer."""
+"""The error of this layer, and what its edge refuses."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
+from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.core.spec import SupervisorSpec
 
 from .core.blueprint import Blueprint, validate
 from .core.problems import Problem
 
-__all__ = ["BlueprintError", "checked"]
+__all__ = ["BlueprintError", "checked", "checked_path", "checked_text"]
 
 
 class BlueprintError(ConfigurationError):
@@ -33,3 +35,23 @@ def checked(blueprint: Blueprint) -> Blueprint:
     if problems:
         raise BlueprintError(problems)
     return blueprint
+
+
+def checked_path(text: str) -> Path:
+    """`text` as an address. Raises `ConfigurationError` for what cannot be one."""
+    try:
+        return _parsed(text) if type(text) is str else Path.parse(text)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+@lru_cache(4096)
+def _parsed(text: str) -> Path:
+    return Path.parse(text)
+
+
+def checked_text(name: str, value: object) -> None:
+    """As `supervisor.calls.must_be_text`."""
+    from treewarden.supervisor.calls import must_be_text  # with the first call
+
+    must_be_text(name, value)

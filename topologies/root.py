@@ -1,4 +1,4 @@
-"""What the root supervisor has for a parent: it takes its end, and says whether the tree failed."""
+"""What the root supervisor has for a parent: it takes its end, says whether the tree failed, and finds who is below."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from treewarden.agents.core.exit import Exit, Failed, Finished, Stopped, is_clean, leaves
-from treewarden.agents.core.path import ROOT
-from treewarden.agents.errors import TreeFailed
+from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.errors import AgentStopped, NoSuchSlot, TreeFailed
 from treewarden.supervisor.child import Child, Incarnation
 from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.named import NO_ACTIONS, NamedAction
@@ -59,6 +59,15 @@ class Root:
         if self.given_up:
             return "stopped while it opened"
         return "stopped in order" if self.exit is not None and is_clean(self.exit) else "cancelled from outside"
+
+    def supervisor_of(self, path: Path) -> Supervisor:
+        """Who has `path` among its children. Raises `NoSuchSlot`, or `AgentStopped` where the tree has ended."""
+        supervisor = self.common.supervisors.get(path.parent)
+        if supervisor is None or supervisor.children.get(path.name) is None:
+            if self.ended.is_set() and self.common.registry.has(path):
+                raise AgentStopped(f"{path}: the tree has ended", path=path, retry_safe=True)
+            raise NoSuchSlot(f"{path}: the tree has no such slot", path=path)
+        return supervisor
 
     def failure(self) -> TreeFailed | None:
         """Why the tree is lost, if it is: the root gave up or was killed, and nobody had asked it to end."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -12,17 +11,16 @@ from attrs import evolve
 from treewarden.agents.core.ended import Ended
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.agents.errors import AgentStopped, ConfigurationError, NoSuchSlot
+from treewarden.agents.errors import ConfigurationError
 from treewarden.agents.ref import Ref
 from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.checkpoint import Checkpoint
 from treewarden.supervisor.core.event import ActionPerformed, Event, SignalNoted, TreeReloaded
 from treewarden.supervisor.core.signal import OperatorAsked, Recovered, check_lasts, report_of
 from treewarden.supervisor.journal.port import START, DeadRow, Opened, Record, Seq, Survey
-from treewarden.supervisor.supervisor import Supervisor
 
 from .core.blueprint import Blueprint
-from .errors import checked
+from .errors import checked, checked_path, checked_text
 from .root import Root
 
 if TYPE_CHECKING:
@@ -57,7 +55,7 @@ class Tree:
 
     def ref(self, path: str) -> Ref:
         """A reference to the slot (or pool) at `path`. Raises `NoSuchSlot`."""
-        parsed = _path(path)
+        parsed = checked_path(path)
         registry = self._common.registry
         if not registry.has(parsed):
             registry.find(parsed)
@@ -72,7 +70,7 @@ class Tree:
         """The supervisor at `path`, for calls to it."""
         from treewarden.supervisor.calls import SupervisorRef
 
-        return SupervisorRef(_path(path), self._common.supervisors.get)
+        return SupervisorRef(checked_path(path), self._common.supervisors.get)
 
     # -- signals
 
@@ -85,8 +83,8 @@ class Tree:
         knows nothing of it. Raises `ConfigurationError` naming the field that is missing, of another type or out of
         range, `NoSuchSlot`, and when the tree has ended `AgentStopped`; then nothing was said.
         """
-        subject = _path(path)
-        supervisor = self._supervisor_of(subject)
+        subject = checked_path(path)
+        supervisor = self._root.supervisor_of(subject)
         try:
             signal = report_of(subject, self._common.clock.now(), facts)
             if lasts is not None:
@@ -106,8 +104,8 @@ class Tree:
 
     def recovered(self, path: str, kind: str) -> None:
         """Take back what was signalled under `kind`. Raises `ConfigurationError` and `NoSuchSlot`."""
-        subject = _path(path)
-        supervisor = self._supervisor_of(subject)
+        subject = checked_path(path)
+        supervisor = self._root.supervisor_of(subject)
         try:
             signal = Recovered(path=subject, at=self._common.clock.now(), kind=kind)
         except ValueError as error:
@@ -122,19 +120,19 @@ class Tree:
 
         Raises `NoSuchSlot`, and `ConfigurationError` for what is no path or no text.
         """
-        subject = _path(path)
-        _must_be_text("version", version)
+        subject = checked_path(path)
+        checked_text("version", version)
         if subject != ROOT:
-            self._supervisor_of(subject)
+            self._root.supervisor_of(subject)
         self._common.deployed[subject] = self._common.clock.now()
         self._common.note(SignalNoted(path=subject, kind="deployed", text=version))
 
     def resume(self, path: str, by: str = "operator") -> None:
         """A person has decided: a held slot may start again."""
-        subject = _path(path)
-        _must_be_text("by", by)
+        subject = checked_path(path)
+        checked_text("by", by)
         signal = OperatorAsked(path=subject, at=self._common.clock.now(), what="resume", by=by)
-        self._supervisor_of(subject).post(signal)
+        self._root.supervisor_of(subject).post(signal)
 
     async def perform(self, path: str, name: str, by: str = "operator") -> ActionPerformed:
         """Run an action that is registered under `name` for the slot at `path`, and return what came of it.
@@ -142,14 +140,14 @@ class Tree:
         One that runs for that slot already is waited for. Cancelled: it goes on. Raises `NoSuchSlot`, `NoSuchAction`,
         `SupervisorGone`.
         """
-        subject = _path(path)
-        self._supervisor_of(subject)
+        subject = checked_path(path)
+        self._root.supervisor_of(subject)
         return await self.supervisor(subject.parent).perform(subject.name, name, by)
 
     def kill(self, path: str) -> bool:
         """End the incarnation at `path` without asking it, as a crash would. False if nobody lives there."""
-        subject = _path(path)
-        child = self._supervisor_of(subject).children.get(subject.name)
+        subject = checked_path(path)
+        child = self._root.supervisor_of(subject).children.get(subject.name)
         if child is None or child.current is None or child.current.exit is not None:
             return False
         child.current.kill()
@@ -162,8 +160,8 @@ class Tree:
         """
         from treewarden.agents.process import ProcessAgent
 
-        subject = _path(path)
-        self._supervisor_of(subject)
+        subject = checked_path(path)
+        self._root.supervisor_of(subject)
         slot = self._common.registry.get(subject)
         agent = slot.agent if slot is not None else None
         return agent.pid if isinstance(agent, ProcessAgent) else None
@@ -182,7 +180,7 @@ class Tree:
         """
         from treewarden.supervisor.watching import watch
 
-        return watch(self._common, to.path if isinstance(to, Ref) else _path(to))
+        return watch(self._common, to.path if isinstance(to, Ref) else checked_path(to))
 
     async def dead_letters(self, path: str | None = None, limit: int = 100) -> tuple[DeadRow, ...]:
         """Messages that were given up, the newest first: those of one slot, or of all.
@@ -193,7 +191,7 @@ class Tree:
         """
         from treewarden.supervisor.calls import checked_limit
 
-        of = None if path is None else _path(path)
+        of = None if path is None else checked_path(path)
         return tuple(await self._common.journal.dead_letters(of, checked_limit(limit)))
 
     async def replay(self, message: MessageId, *, within: float = 30.0) -> MessageId:
@@ -210,7 +208,7 @@ class Tree:
         """
         from treewarden.supervisor.replaying import replay
 
-        _must_be_text("message", message)
+        checked_text("message", message)
         return await replay(self._common, message, within)
 
     # -- states that are kept
@@ -228,7 +226,7 @@ class Tree:
         """
         from treewarden.supervisor.keeping import keep
 
-        return await keep(self._common, _path(path), name, description, tags)
+        return await keep(self._common, checked_path(path), name, description, tags)
 
     async def checkpoints(
         self,
@@ -249,7 +247,7 @@ class Tree:
         """
         from treewarden.supervisor.keeping import search
 
-        subject = _path(path)
+        subject = checked_path(path)
         return await search(
             self._common, subject, name=name, text=text, tags=tags, since=since, until=until, limit=limit
         )
@@ -274,8 +272,8 @@ class Tree:
         hand cannot read it, `CommitFailed`: nothing has changed then, though the agent may have been started anew;
         `StartFailed` if it does not start with that state; `SupervisorGone`. Cancelled: it is carried out all the same.
         """
-        subject = _path(path)
-        self._supervisor_of(subject)
+        subject = checked_path(path)
+        self._root.supervisor_of(subject)
         return await self.supervisor(subject.parent).roll_back(subject.name, to, by)
 
     async def compact(self) -> Survey:
@@ -308,7 +306,7 @@ class Tree:
             retention = EventRetention(last=last, within=within, past_checkpoints=past_checkpoints)
         except ValueError as error:
             raise ConfigurationError(str(error)) from None
-        _must_be_text("by", by)
+        checked_text("by", by)
         pruning = self._pruning()
         if dry_run:
             return evolve(await pruning.plan(retention), dry=True)
@@ -333,9 +331,9 @@ class Tree:
         """
         from treewarden.supervisor.draining import drain
 
-        parsed = _path(path)
+        parsed = checked_path(path)
         if parsed != ROOT:
-            self._supervisor_of(parsed)
+            self._root.supervisor_of(parsed)
         return await drain(self._common, parsed, within)
 
     def stop(self, reason: str = "shutdown") -> None:
@@ -345,7 +343,7 @@ class Tree:
         of its agent lasts and then becomes dead letters; a stage hands on what it drains beyond any capacity, so a full
         line takes one grace, of whoever does not get on: `drain` first, to give it as long as you say.
         """
-        _must_be_text("reason", reason)
+        checked_text("reason", reason)
         if not self._root.asked:
             self._root.asked = True
             self._root.supervisor.order_stop(reason, drain=True)
@@ -395,30 +393,3 @@ class Tree:
         from treewarden.supervisor.bus import follow
 
         return follow(self._common.journal, after)
-
-    def _supervisor_of(self, path: Path) -> Supervisor:
-        supervisor = self._common.supervisors.get(path.parent)
-        if supervisor is None or supervisor.children.get(path.name) is None:
-            if self._root.ended.is_set() and self._common.registry.has(path):
-                raise AgentStopped(f"{path}: the tree has ended", path=path, retry_safe=True)
-            raise NoSuchSlot(f"{path}: the tree has no such slot", path=path)
-        return supervisor
-
-
-def _path(text: str) -> Path:
-    """`text` as an address. Raises `ConfigurationError` for what cannot be one."""
-    try:
-        return _parsed(text) if type(text) is str else Path.parse(text)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from None
-
-
-@lru_cache(4096)
-def _parsed(text: str) -> Path:
-    return Path.parse(text)
-
-
-def _must_be_text(name: str, value: object) -> None:
-    from treewarden.supervisor.calls import must_be_text  # with the first call
-
-    must_be_text(name, value)
