@@ -12,12 +12,12 @@ import trio
 import trio.testing
 from attrs import evolve
 from otp_specs import Malformed, auto_shutdown, child_spec, description, supervisor_spec
+from otp_state import counted, listed, state_of
 from otp_terms import INVALID, exit_as_term, exit_for, failure_as_term, ours, theirs
 from otp_world import RecordingJournal, World, briefly
 from otpvec import Nodes, Vector, parent_of
 
 from treewarden.agents.core.exit import Failure
-from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.errors import (
     AlreadyPresent,
     AlreadyStarted,
@@ -31,7 +31,7 @@ from treewarden.agents.errors import (
     SupervisionError,
     SupervisorGone,
 )
-from treewarden.supervisor.calls import ChildView, Started, SupervisorRef
+from treewarden.supervisor.calls import Started, SupervisorRef
 from treewarden.supervisor.child import Child
 from treewarden.supervisor.common import Common, LoopClock
 from treewarden.supervisor.core.check import check_children
@@ -139,7 +139,7 @@ class Driver:
         completed = [[place, *found] for place, found in self.waiting.items() if found and place != number]
         for place, _ in completed:
             del self.waiting[place]
-        state = await self._state()
+        state = await state_of(self.common, self.nodes, self.world)
         events, reports = list(self.world.events), list(self.world.reports)
         return {"events": events, "reports": reports, "result": result, "completed": completed, "state": state}
 
@@ -283,9 +283,9 @@ class Driver:
             case "get_childspec":
                 return ["ok", description(await self._spec(ref, step))]
             case "which_children":
-                return self._listed(theirs(ref.path), await ref.children())
+                return listed(self.nodes, self.world, theirs(ref.path), await ref.children())
             case "count_children":
-                return await self._counted(ref)
+                return await counted(ref)
             case unknown:
                 raise ValueError(f"no call is called {unknown!r}")
 
@@ -364,37 +364,6 @@ class Driver:
 
     def _changed(self, step: Mapping[str, Any]) -> SupervisorSpec:
         return supervisor_spec({**step, "id": "changed", "type": "supervisor"}, self.world)
-
-    # -- state
-
-    async def _state(self) -> dict[str, Any]:
-        state: dict[str, Any] = {}
-        for path, supervisor in sorted(self.common.supervisors.items()):
-            name, ref = theirs(path), SupervisorRef(path, self.common.supervisors.get)
-            if supervisor.exit is not None or name in self.world.gates:  # its start function has not made it yet
-                continue
-            if ref.busy:
-                state[name] = "busy"
-            else:
-                state[name] = {"children": self._listed(name, await ref.children()), "counts": await self._counted(ref)}
-        return state
-
-    def _listed(self, supervisor: str, children: tuple[ChildView, ...]) -> list[list[Any]]:
-        dynamic = self.nodes.dynamic(supervisor)
-        found: list[list[Any]] = []
-        for child in children:
-            status: Any = None
-            if child.state is SlotState.RESTARTING:
-                status = "restarting"
-            elif child.state in (SlotState.STARTING, SlotState.UP, SlotState.STOPPING):
-                status = self.world.starts[theirs(child.path)]
-            id = None if dynamic and status == "restarting" else child.id
-            found.append([id, status, "supervisor" if child.supervisor else "worker"])
-        return sorted(found, key=lambda each: (each[0] is not None, each)) if dynamic else found
-
-    async def _counted(self, ref: SupervisorRef) -> list[int]:
-        counts = await ref.count()
-        return [counts.specs, counts.active, counts.supervisors, counts.workers]
 
 
 def _gone(gone: SupervisorGone) -> Any:
