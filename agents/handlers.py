@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import sys
+import math
 import typing
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace, UnionType
 from typing import Any, Final, TypeVar, Union
 
 from .core.message import Request
+from .core.said import is_number, shown
 from .core.values import frozen
 from .errors import ConfigurationError
 
@@ -200,8 +201,8 @@ def _repeated(where: str, name: str, method: Callable[..., Any], period: float |
 
 def period_of(where: str, value: Any) -> float:
     """`value` in seconds. Raises `ConfigurationError` for what is no period; `where` names whose it is."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not _SHORTEST <= value <= sys.float_info.max:
-        text = f"{where}: its period is {value!r}; give a positive number of seconds, a nanosecond or more"
+    if not is_number(value) or not _SHORTEST <= value < math.inf:
+        text = f"{where}: its period is {shown(value)}; give a positive number of seconds, a nanosecond or more"
         raise ConfigurationError(text)
     return float(value)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+import math
 from collections.abc import Hashable
 
+from .core.said import is_number, shown
 from .core.values import define, frozen
 from .errors import ConfigurationError
 from .handlers import period_of
@@ -82,8 +83,10 @@ class Afters:
     def set(self, seconds: object, message: object, key: Hashable, period: float | None) -> None:
         """Have `message` handled in `seconds`, in the place of what was set under `key`."""
         where = f"{self._slot.path}: after"
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= sys.float_info.max:
-            raise ConfigurationError(f"{where}: {seconds!r} is no delay; give a finite number of seconds, 0 or more")
+        if not is_number(seconds) or not 0 <= seconds < math.inf:
+            raise ConfigurationError(
+                f"{where}: {shown(seconds)} is no delay; give a finite number of seconds, 0 or more"
+            )
         if period is not None:
             period_of(where, period)
         self.call_off(key)

@@ -11,6 +11,7 @@ from trio.lowlevel import cancel_shielded_checkpoint, checkpoint, checkpoint_if_
 from .asking import Answer
 from .core.message import Envelope
 from .core.path import Path
+from .core.said import shown
 from .errors import ConfigurationError
 from .ports import Alarms
 from .room import Place
@@ -46,7 +47,9 @@ def deadline_of(now: float, within: float, path: Path) -> float:
             return deadline
     except (TypeError, OverflowError):
         pass
-    raise ConfigurationError(f"{path}: within is {within!r}; give seconds, or math.inf to wait as long as it takes")
+    raise ConfigurationError(
+        f"{path}: within is {shown(within)}; give seconds, or math.inf to wait as long as it takes"
+    )
 
 
 class Traffic:

@@ -15,7 +15,7 @@ import trio
 
 from treewarden.agents.core.exit import describe
 from treewarden.agents.core.path import Path, check_id
-from treewarden.agents.core.said import shown
+from treewarden.agents.core.said import is_number, shown
 from treewarden.agents.errors import ConfigurationError
 from treewarden.agents.wake import call_in_loop
 
@@ -211,7 +211,7 @@ def _checked(event: Mapping[str, Any], within: float) -> Circumstances:
 
 
 def _check_within(within: object) -> None:
-    if isinstance(within, bool) or not isinstance(within, (int, float)) or not within >= 0:
+    if not is_number(within) or not within >= 0:
         raise ConfigurationError(f"within is {shown(within)}; give seconds, 0 or more")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -13,6 +13,7 @@ from attrs import field
 
 from treewarden.agents.core.exit import leaves
 from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.core.said import is_number, shown
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError, IntakeClosed, NotFound, SupervisorGone
 from treewarden.agents.slot import Slot
@@ -47,8 +48,8 @@ class Drained:
 
 async def drain(common: Common, path: Path, within: object) -> Drained:
     """Drain the slot at `path`, what is below it, or with the root the whole tree (see `Tree.drain`)."""
-    if isinstance(within, bool) or not isinstance(within, (int, float)) or not 0 <= within <= sys.float_info.max:
-        raise ConfigurationError(f"{path}: within is {within!r}; give a number of seconds, 0 or more and finite")
+    if not is_number(within) or not 0 <= within < math.inf:
+        raise ConfigurationError(f"{path}: within is {shown(within)}; give a number of seconds, 0 or more and finite")
     scope = _Scope(common, path)
     try:
         with trio.move_on_after(within):

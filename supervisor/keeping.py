@@ -11,7 +11,7 @@ from treewarden.agents.core.diagnosis import Diagnosis
 from treewarden.agents.core.durability import Message
 from treewarden.agents.core.label import Label, checked_tags
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.agents.core.said import shown
+from treewarden.agents.core.said import is_number, shown
 from treewarden.agents.errors import (
     CheckpointRefused,
     CommitFailed,
@@ -97,7 +97,7 @@ async def search(
     for what, said in (("name", name or ""), ("text", text)):
         must_be_text(what, said)
     for what, when in (("since", since), ("until", until)):
-        if when is not None and (isinstance(when, bool) or not isinstance(when, (int, float)) or abs(when) > _LATEST):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if when is not None and (not is_number(when) or abs(when) > _LATEST):
             raise ConfigurationError(f"{what} is {shown(when)}; give seconds since 1970, or None")
     try:
         wanted = Search(name=name, text=text, tags=checked_tags(tags), since=since, until=until)

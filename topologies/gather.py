@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import math
 from collections.abc import Iterable, Mapping
 from typing import Generic, TypeVar
 
@@ -12,6 +12,7 @@ from attrs import field, frozen
 from treewarden.agents.core.exit import alone
 from treewarden.agents.core.message import Request
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.said import is_count, is_number, shown
 from treewarden.agents.errors import AskTimeout, ConfigurationError, QuorumMissed, TreewardenError
 from treewarden.agents.ref import Ref
 
@@ -113,8 +114,10 @@ def _checked(asked: list[Ref], quorum: int | None, within: object) -> list[Ref]:
     twice = next((path for number, path in enumerate(paths) if path in paths[:number]), None)
     if twice is not None:
         raise ConfigurationError(f"{twice} is asked twice, and would be one reply; give each ref once")
-    if quorum is not None and (isinstance(quorum, bool) or not 1 <= quorum <= len(paths)):
-        raise ConfigurationError(f"quorum is {quorum!r}; {len(paths)} are asked, so give a number from 1 to that")
-    if isinstance(within, bool) or not isinstance(within, (int, float)) or not 0 < within <= sys.float_info.max:
-        raise ConfigurationError(f"within is {within!r}; give a positive and finite number of seconds")
+    if quorum is not None and (not is_count(quorum) or quorum > len(paths)):
+        raise ConfigurationError(
+            f"quorum is {shown(quorum)}; {len(paths)} are asked, so give a whole number from 1 to that"
+        )
+    if not is_number(within) or not 0 < within < math.inf:
+        raise ConfigurationError(f"within is {shown(within)}; give a positive and finite number of seconds")
     return asked

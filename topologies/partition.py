@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.said import is_count
 from treewarden.supervisor.core.spec import Strategy
 
 from .child import Child, spec_of, supervisor
@@ -62,7 +63,7 @@ def partitions(
 def partition_problems(at: str, count: int, key: str | None, entry: str | None) -> list[Problem]:
     """What is wrong with these, which stand at `at`; whether the entry is there, `validate` knows."""
     found: list[Problem] = []
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not is_count(count):
         found.append(Problem(f"{at}.count", shown(count), "is no number of partitions", "give 1 or more"))
     if key is not None and not key.isidentifier():
         found.append(Problem(f"{at}.key", shown(key), "is no attribute's name", "use letters, digits and _"))

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from attrs import Attribute, field
 
-from .said import is_number, shown
+from .said import is_count, is_number, shown
 from .values import frozen
 
 __all__ = ["MESSAGE", "VOLATILE", "Checkpointed", "Durability", "MailboxSpec", "Message", "Overflow", "Volatile"]
@@ -17,10 +17,6 @@ __all__ = ["MESSAGE", "VOLATILE", "Checkpointed", "Durability", "MailboxSpec", "
 @frozen
 class Volatile:
     """State and mailbox are in memory: `kill -9` loses both, a crash of the actor loses the message in hand."""
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _is_time(value: object) -> bool:
@@ -37,8 +33,8 @@ class Checkpointed:
     def __attrs_post_init__(self) -> None:
         if self.messages is None and self.seconds is None:
             raise ValueError("checkpoint every what? give messages or seconds")
-        if self.messages is not None and not _is_count(self.messages):
-            raise ValueError(f"messages is {self.messages!r}; it must be a whole number, 1 or more")
+        if self.messages is not None and not is_count(self.messages):
+            raise ValueError(f"messages is {shown(self.messages)}; it must be a whole number, 1 or more")
         if self.seconds is not None and not _is_time(self.seconds):
             raise ValueError(f"seconds is {shown(self.seconds)}; it must be positive and finite")
 
@@ -70,8 +66,8 @@ class Overflow(StrEnum):
 
 
 def _positive(_instance: object, attribute: Attribute[int], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{attribute.name} is {value!r}; it must be a whole number, 1 or more")
+    if not is_count(value):
+        raise ValueError(f"{attribute.name} is {shown(value)}; it must be a whole number, 1 or more")
 
 
 @frozen(kw_only=True)

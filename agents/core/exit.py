@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import linecache
+import math
 import traceback
 from functools import lru_cache
 from types import CodeType, TracebackType
 from typing import Any, Final, TypeAlias, cast
 
 from .message import MessageId
-from .said import LARGEST
+from .said import is_number
 from .values import frozen
 
 __all__ = [
@@ -332,6 +333,4 @@ def _retry_after(error: BaseException) -> float | None:
         after = getattr(error, "after", None)
     except Exception:
         return None
-    if isinstance(after, bool) or not isinstance(after, (int, float)):
-        return None
-    return float(after) if 0 <= after <= LARGEST else None
+    return float(after) if is_number(after) and 0 <= after < math.inf else None

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from attrs import Attribute, evolve, field
 
-from .said import is_number, shown
+from .said import is_count, is_number, shown
 from .values import frozen
 
 __all__ = ["IntakeLimit", "Limiter", "adapt", "cut"]
@@ -23,13 +23,13 @@ def _seconds(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 
 def _count(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{attribute.name} is {value!r}; give a whole number, 1 or more")
+    if not is_count(value):
+        raise ValueError(f"{attribute.name} is {shown(value)}; give a whole number, 1 or more")
 
 
 def _share(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
     if not is_number(value) or not 0 < value <= 0.5:
-        raise ValueError(f"{attribute.name} is {value!r}; give a share, more than 0 and at most 0.5")
+        raise ValueError(f"{attribute.name} is {shown(value)}; give a share, more than 0 and at most 0.5")
 
 
 @frozen(kw_only=True)

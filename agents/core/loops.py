@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import Attribute, field
 
+from .said import is_count, shown
 from .values import define, frozen
 
 __all__ = ["Cycle", "LoopLimit", "Loops", "digest_of", "period_in"]
@@ -17,8 +18,8 @@ __all__ = ["Cycle", "LoopLimit", "Loops", "digest_of", "period_in"]
 
 def _from(least: int, most: int) -> Any:
     def check(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise ValueError(f"{attribute.name} is {value!r}; give a whole number from {least} to {most}")
+        if not is_count(value, least) or value > most:
+            raise ValueError(f"{attribute.name} is {shown(value)}; give a whole number from {least} to {most}")
 
     return check
 

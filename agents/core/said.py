@@ -18,6 +18,7 @@ __all__ = [
     "check_reading",
     "check_share",
     "check_text",
+    "is_count",
     "is_kind",
     "is_number",
     "is_storable",
@@ -56,15 +57,24 @@ def shown(value: object) -> str:
     try:
         text = repr(value)
     except Exception as error:
+        if type(value) is int:  # CPython writes none that has so many digits
+            return f"a whole number of {value.bit_length():,} bits"
         return f"a {type(value).__name__} whose repr raises {type(error).__name__}"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def is_number(value: object) -> TypeGuard[float]:
     """Whether this can be reckoned with. True is no 1, NaN is none, nor is what is `beyond_floats`; infinity is one."""
+    if type(value) is float:
+        return value == value
     return (
         isinstance(value, (int, float)) and not isinstance(value, bool) and value == value and not beyond_floats(value)
     )
+
+
+def is_count(value: object, least: int = 1) -> TypeGuard[int]:
+    """Whether this is a whole number, `least` or more, that can be reckoned with. True is no 1, and 1.0 is none."""
+    return isinstance(value, int) and is_number(value) and value >= least
 
 
 def beyond_floats(value: float) -> bool:
@@ -100,7 +110,7 @@ def check_share(name: str, value: object) -> None:
 def check_amount(name: str, value: object, least: float, most: float, unit: str = "") -> None:
     """Raise `ValueError` unless this is a finite number in these bounds. `True` is no number."""
     said = f" ({unit})" if unit else ""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
+    if not is_number(value) or math.isinf(value):
         raise ValueError(f"{name} is {shown(value)}; it must be a finite number{said}")
     if not least <= value <= most:
         bound = f"from {least:g} to {most:g}" if most < math.inf else f"{least:g} or more"
@@ -109,7 +119,7 @@ def check_amount(name: str, value: object, least: float, most: float, unit: str 
 
 def check_reading(name: str, value: object) -> None:
     """Raise `ValueError` unless this can have been measured: seconds, bytes, an amount."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST:
+    if not is_number(value) or not 0 <= value <= _MOST:
         raise ValueError(f"{name} is {shown(value)}; a reading is a number, 0 or more")
 
 
@@ -152,7 +162,7 @@ def _check_value(name: str, value: object, left: int) -> int:
     if value is None or isinstance(value, bool):
         return left - 1
     if isinstance(value, (int, float)):
-        if not _is_finite(value):
+        if not is_number(value) or math.isinf(value):
             raise ValueError(f"{name} is {shown(value)}; it must be a finite number")
         if isinstance(value, int) and not -_LARGE <= value < _LARGE:
             raise ValueError(f"{name} is {shown(value)}; a whole number must fit into 64 bits: give it as text")
@@ -176,13 +186,6 @@ def _check_many(name: str, values: list[Any] | tuple[Any, ...] | Mapping[Any, An
         for place, value in enumerate(values):
             left = _check_value(f"{name}[{place}]", value, left)
     return left
-
-
-def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # a whole number beyond all floats
-        return False
 
 
 def is_storable(text: str) -> bool:

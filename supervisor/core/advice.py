@@ -103,7 +103,7 @@ def _sound(_instance: Any, _attribute: Attribute[Any], rules: tuple[Rule, ...]) 
 def _chances(_instance: Any, _attribute: Attribute[Any], actions: Mapping[str, Any]) -> None:
     for name, chance in actions.items():
         if not is_number(chance) or not 0 <= chance <= 1:
-            raise ValueError(f"actions: {name} is {chance!r}; P(fix) is a number from 0 to 1")
+            raise ValueError(f"actions: {name} is {shown(chance)}; P(fix) is a number from 0 to 1")
 
 
 @frozen(kw_only=True)

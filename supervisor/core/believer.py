@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
 from attrs import field
 
+from treewarden.agents.core.said import is_number, shown
 from treewarden.agents.core.values import frozen
 
 from .action import (
@@ -148,6 +150,6 @@ def belief(costs: Mapping[str, float] = COSTS) -> Believer:
     """
     for action in {**COSTS, **costs}:
         cost = costs.get(action)
-        if cost is None or not 0 <= cost < float("inf"):
-            raise ValueError(f"costs[{action!r}] is {cost!r}; give seconds, 0 or more and finite")
+        if not is_number(cost) or not 0 <= cost < math.inf:
+            raise ValueError(f"costs[{action!r}] is {shown(cost)}; give seconds, 0 or more and finite")
     return Believer(costs)

@@ -9,15 +9,15 @@ from attrs import Attribute, field
 
 from treewarden.agents.core.label import Label
 from treewarden.agents.core.path import Path
-from treewarden.agents.core.said import is_number, shown
+from treewarden.agents.core.said import is_count, is_number, shown
 from treewarden.agents.core.values import frozen
 
 __all__ = ["EVERYTHING", "Checkpoint", "Retention", "Search"]
 
 
 def _count(_instance: object, attribute: Attribute[int], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{attribute.name} is {value!r}; it must be a whole number, 0 or more")
+    if not is_count(value, 0):
+        raise ValueError(f"{attribute.name} is {shown(value)}; it must be a whole number, 0 or more")
 
 
 def _seconds(_instance: object, attribute: Attribute[float | None], value: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from attrs import field
 
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.agents.core.said import is_number
+from treewarden.agents.core.said import is_number, shown
 from treewarden.agents.core.values import frozen
 
 from .signal import check_lasts, report_of
@@ -94,7 +94,7 @@ def parse_command(data: object) -> Command:
     if not isinstance(by, str) or not by or not by.isprintable():
         raise ValueError(f"by is {by!r}; it must say who asks, in one line")
     if not is_number(within) or not 0 < within <= _LONGEST:
-        raise ValueError(f"within is {within!r}; give a number of seconds, at most {_LONGEST:g}")
+        raise ValueError(f"within is {shown(within)}; give a number of seconds, at most {_LONGEST:g}")
     parsed = Path.parse(path)
     if parsed == ROOT and what not in _OF_THE_TREE:
         raise ValueError(f"{what} concerns one slot; name its path, not /")

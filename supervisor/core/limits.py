@@ -32,7 +32,7 @@ def check_progress(
 
 def _share(_instance: object, attribute: Attribute[float], value: object) -> None:
     if not is_number(value) or not 0.0 <= value <= 1.0:
-        raise ValueError(f"{attribute.name} is {value!r}; it is a share of the capacity, from 0 to 1")
+        raise ValueError(f"{attribute.name} is {shown(value)}; it is a share of the capacity, from 0 to 1")
 
 
 def _seconds(_instance: object, attribute: Attribute[float | None], value: object) -> None:

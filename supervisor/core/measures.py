@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from attrs import Attribute, field
 
 from treewarden.agents.core.path import Path
-from treewarden.agents.core.said import DELIVERY, check_reading, is_number, shown
+from treewarden.agents.core.said import DELIVERY, check_reading, is_count, is_number, shown
 from treewarden.agents.core.values import frozen
 
 from .signal import Recovered, Reported
@@ -70,12 +70,12 @@ def _amount_or_none(instance: Any, attribute: Attribute[Any], value: Any) -> Non
 
 def _share(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
     if not is_number(value) or not 0 < value < 1:
-        raise ValueError(f"{attribute.name} is {value!r}; give a share between 0 and 1, as in 0.95")
+        raise ValueError(f"{attribute.name} is {shown(value)}; give a share between 0 and 1, as in 0.95")
 
 
 def _count(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 2 <= value <= 10_000:
-        raise ValueError(f"{attribute.name} is {value!r}; give a whole number from 2 to 10000")
+    if not is_count(value, 2) or value > 10_000:
+        raise ValueError(f"{attribute.name} is {shown(value)}; give a whole number from 2 to 10000")
 
 
 def _of(_instance: Any, attribute: Attribute[Any], value: Any) -> None:

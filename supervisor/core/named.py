@@ -42,7 +42,7 @@ def _limit(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 def _share(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
     if not is_number(value) or not 0 <= value <= 1:
-        raise ValueError(f"{attribute.name} is {value!r}; it must be from 0 to 1")
+        raise ValueError(f"{attribute.name} is {shown(value)}; it must be from 0 to 1")
 
 
 def _shares(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
@@ -54,7 +54,7 @@ def _shares(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
         if cause not in list(Cause):
             raise ValueError(f"{attribute.name} has {cause!r}; the causes are {', '.join(Cause)}")
         if not is_number(share) or not 0 <= share <= 1:
-            raise ValueError(f"{attribute.name}.{cause} is {share!r}; it must be from 0 to 1")
+            raise ValueError(f"{attribute.name}.{cause} is {shown(share)}; it must be from 0 to 1")
 
 
 @frozen

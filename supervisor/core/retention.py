@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from attrs import Attribute, field
 
-from treewarden.agents.core.said import is_number
+from treewarden.agents.core.said import is_count, is_number, shown
 from treewarden.agents.core.values import frozen
 
 from .chain import GENESIS, Fault, FaultKind, Head
@@ -24,13 +24,13 @@ _LONGEST: Final = 1e300
 
 
 def _count(_instance: object, attribute: Attribute[int | None], value: Any) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-        raise ValueError(f"{attribute.name} is {value!r}; it must be a whole number, 0 or more")
+    if value is not None and not is_count(value, 0):
+        raise ValueError(f"{attribute.name} is {shown(value)}; it must be a whole number, 0 or more")
 
 
 def _seconds(_instance: object, attribute: Attribute[float | None], value: Any) -> None:
     if value is not None and (not is_number(value) or not 0 <= value <= _LONGEST):
-        raise ValueError(f"{attribute.name} is {value!r}; it must be a number of seconds, 0 or more")
+        raise ValueError(f"{attribute.name} is {shown(value)}; it must be a number of seconds, 0 or more")
 
 
 @frozen(kw_only=True)

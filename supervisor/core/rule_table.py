@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from attrs import Attribute, field, frozen
 
-from treewarden.agents.core.said import is_number
+from treewarden.agents.core.said import is_number, shown
 
 from .symptom import Risk
 
@@ -36,7 +36,7 @@ def _risk(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
 
 def _share(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
     if not is_number(value) or not 0 <= value < 1:
-        raise ValueError(f"{attribute.name} is {value!r}; it must be a number from 0 up to, but not including, 1")
+        raise ValueError(f"{attribute.name} is {shown(value)}; it must be a number from 0 up to, but not including, 1")
 
 
 @frozen

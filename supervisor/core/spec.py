@@ -13,7 +13,7 @@ from attrs.validators import optional
 
 from treewarden.agents.core.durability import MailboxSpec, Overflow
 from treewarden.agents.core.path import Path, check_id
-from treewarden.agents.core.said import LARGEST, beyond_floats, shown
+from treewarden.agents.core.said import LARGEST, beyond_floats, is_count, shown
 from treewarden.agents.core.values import frozen
 
 from .checkpoint import Retention
@@ -93,7 +93,7 @@ class Restore(StrEnum):
 def _number(low: float, *, open_low: bool = False, infinite: bool = True) -> Callable[[Any, Attribute[Any], Any], None]:
     def check(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
-            raise ValueError(f"{attribute.name} is {value!r}; it must be a number")
+            raise ValueError(f"{attribute.name} is {shown(value)}; it must be a number")
         if value < low or (open_low and value == low) or (value == math.inf and not infinite):
             bound = f"more than {low:g}" if open_low else f"{low:g} or more"
             raise ValueError(
@@ -106,13 +106,13 @@ def _number(low: float, *, open_low: bool = False, infinite: bool = True) -> Cal
 
 
 def _whole(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{attribute.name} is {value!r}; it must be a whole number, 0 or more")
+    if not is_count(value, 0):
+        raise ValueError(f"{attribute.name} is {shown(value)}; it must be a whole number, 0 or more")
 
 
 def _whole_from_1(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{attribute.name} is {value!r}; it must be a whole number, 1 or more")
+    if not is_count(value):
+        raise ValueError(f"{attribute.name} is {shown(value)}; it must be a whole number, 1 or more")
 
 
 def _limits(limits: object) -> tuple[Limit, ...]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import hmac
 import logging
+import math
 import os
 import pathlib
-import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -16,6 +16,7 @@ import trio
 from attrs import field, frozen
 
 from treewarden.agents.core.exit import alone
+from treewarden.agents.core.said import is_number, shown
 from treewarden.agents.errors import ConfigurationError, JournalDamaged, JournalError
 from treewarden.agents.ports import Clock
 
@@ -48,8 +49,8 @@ class Anchoring:
     """Signs each line; `key_from(file)`, or a function of your own."""
 
     def __attrs_post_init__(self) -> None:
-        if not 0 < self.every <= sys.float_info.max:
-            raise ConfigurationError(f"every is {self.every!r}; give a positive number of seconds")
+        if not is_number(self.every) or not 0 < self.every < math.inf:
+            raise ConfigurationError(f"every is {shown(self.every)}; give a positive number of seconds")
 
 
 def key_from(file: str | os.PathLike[str]) -> Sign:

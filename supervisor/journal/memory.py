@@ -13,6 +13,7 @@ from attrs import define, evolve, field
 
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.said import is_count, shown
 from treewarden.agents.errors import CommitFailed, ConfigurationError, JournalError, JournalOwned
 
 from ..core.checkpoint import EVERYTHING, Checkpoint, Search
@@ -59,8 +60,8 @@ class MemoryJournal:
     """
 
     def __init__(self, *, events: int = 10_000, new_tree: Callable[[], str] = lambda: secrets.token_hex(4)) -> None:
-        if events < 1:
-            raise ConfigurationError(f"events is {events!r}; it must be 1 or more")
+        if not is_count(events):
+            raise ConfigurationError(f"events is {shown(events)}; it must be a whole number, 1 or more")
         self._tree = new_tree()
         self._slots: dict[Path, _Slot] = {}
         self._boxes: dict[int, Path] = {}

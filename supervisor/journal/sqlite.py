@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 import sqlite3
-import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -15,6 +15,7 @@ import trio
 
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.said import is_number, shown
 from treewarden.agents.errors import ConfigurationError, JournalError
 from treewarden.agents.ports import Clock
 from treewarden.agents.waiting import Level
@@ -87,10 +88,10 @@ class SqliteJournal:
 
         Raises `ConfigurationError` for a name or numbers that cannot work. The file is opened on entering.
         """
-        if not 0 < lease <= sys.float_info.max:
-            raise ConfigurationError(f"lease is {lease!r}; it must be positive and finite")
-        if not 0 <= patience <= sys.float_info.max:
-            raise ConfigurationError(f"patience is {patience!r}; it must be 0 or more and finite")
+        if not is_number(lease) or not 0 < lease < math.inf:
+            raise ConfigurationError(f"lease is {shown(lease)}; it must be positive and finite")
+        if not is_number(patience) or not 0 <= patience < math.inf:
+            raise ConfigurationError(f"patience is {shown(patience)}; it must be 0 or more and finite")
         self._claim = Claim(
             file=named(file),
             at=named(file).absolute(),

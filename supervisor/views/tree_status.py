@@ -9,6 +9,7 @@ from attrs import evolve, field, frozen
 
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.core.said import is_number
 
 from ..core.event import (
     ChaosBegan,
@@ -318,4 +319,4 @@ def _decided(slot: SlotView | None, action: str, details: Mapping[str, object], 
 
 
 def _seconds(value: object) -> float:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
+    return float(value) if is_number(value) else 0.0

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
+from treewarden.agents.core.said import is_count, is_number, shown
 from treewarden.agents.errors import ConfigurationError
 
 from ..core.faults import Fault
@@ -32,10 +33,10 @@ def chaos(
     In each run `faults` come for `within` seconds of the world's time, as the seed decides. Other fixtures are made
     once, for all of the seeds. Raises `ConfigurationError` for what cannot be such a test.
     """
-    if isinstance(seeds, bool) or seeds < 1:
-        raise ConfigurationError(f"seeds is {seeds!r}; give a whole number, 1 or more")
-    if not 0 < within < 1e6:
-        raise ConfigurationError(f"within is {within!r}; give a positive number of seconds")
+    if not is_count(seeds):
+        raise ConfigurationError(f"seeds is {shown(seeds)}; give a whole number, 1 or more")
+    if not is_number(within) or not 0 < within < 1e6:
+        raise ConfigurationError(f"within is {shown(within)}; give a positive number of seconds")
     setting = Setting(faults=tuple(faults), within=within)
 
     def mark(test: Callable[..., Awaitable[object]]) -> Callable[..., None]:

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 from attrs import Attribute, evolve, field, frozen
 
-from treewarden.agents.core.said import is_number
+from treewarden.agents.core.said import is_count, is_number, shown
 
 from .draws import Draws
 
@@ -34,12 +34,14 @@ class Family(StrEnum):
 
 def _rate(instance: object, attribute: Attribute[float], value: object) -> None:
     if not is_number(value) or not 0 < value < math.inf:
-        raise ValueError(f"{attribute.name} is {value!r}; give how often a second it comes on average, more than 0")
+        raise ValueError(
+            f"{attribute.name} is {shown(value)}; give how often a second it comes on average, more than 0"
+        )
 
 
 def _budget(instance: object, attribute: Attribute[int], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{attribute.name} is {value!r}; give how often it may come in one run, a whole number")
+    if not is_count(value, 0):
+        raise ValueError(f"{attribute.name} is {shown(value)}; give how often it may come in one run, a whole number")
 
 
 @frozen

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
+from treewarden.agents.core import said
 from treewarden.agents.core.values import frozen
 
 __all__ = ["Problem", "choose", "either", "guess", "listed", "shown"]
@@ -46,7 +47,10 @@ def _shown(value: object) -> str:
         return "{ " + ", ".join(f"{key} = {_shown(each)}" for key, each in table.items()) + " }" if table else "{}"
     if isinstance(value, list):
         return "[" + ", ".join(_shown(each) for each in cast("list[object]", value)) + "]"
-    return repr(value)
+    try:
+        return repr(value)
+    except Exception:  # of what says that it cannot, or a number with more digits than CPython writes
+        return said.shown(value)
 
 
 def either(names: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from attrs import evolve, field, frozen
 
+from treewarden.agents.core.said import is_count, is_number
 from treewarden.agents.errors import ConfigurationError
 
 from ..written_file import content_of
@@ -252,7 +253,7 @@ class _Reader:
 
     def amount(self, data: Mapping[str, Any], key: str, at: str) -> float:
         value = data.get(key)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        if not is_number(value) or not 0 <= value < math.inf:
             raise self.refused(f"{at}.{key}", value, "give a finite number, 0 or more")
         if value > _MOST:
             raise self.refused(f"{at}.{key}", value, f"give at most {_MOST:,.0f}")
@@ -272,7 +273,7 @@ class _Reader:
 
     def count(self, data: Mapping[str, Any], key: str, at: str) -> int:
         value = data.get(key)
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_INCIDENTS:
+        if not is_count(value) or value > _MOST_INCIDENTS:
             raise self.refused(f"{at}.{key}", value, f"give a whole number, 1 or more, {_MOST_INCIDENTS:,} at most")
         return value
 
