@@ -10,6 +10,7 @@ from treewarden.agents.errors import ConfigurationError, TreewardenError
 from treewarden.supervisor.core.event import IncidentLabelled
 from treewarden.supervisor.journal.event_codec import decode_event, encode_event
 from treewarden.supervisor.views.labels import problem
+from treewarden.supervisor.written_file import lines_of
 
 __all__ = ["as_data", "labels_of", "read_lines", "said_of"]
 
@@ -34,11 +35,10 @@ def read_lines(file: str) -> tuple[IncidentLabelled, ...]:
     """
     found: list[IncidentLabelled] = []
     try:
-        with open(file, encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                label = _in_line(line, f"{file}, line {number}") if line.strip() else None
-                if label is not None:
-                    found.append(label)
+        for number, line in enumerate(lines_of(file), 1):
+            label = _in_line(line, f"{file}, line {number}") if line.strip() else None
+            if label is not None:
+                found.append(label)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file} cannot be read: {error}") from None
     return tuple(found)

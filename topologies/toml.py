@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from treewarden.supervisor.core.decision import Policy
 from treewarden.supervisor.core.retention import EventRetention
+from treewarden.supervisor.written_file import content_of, remedy_for
 
 from .core.blueprint import Blueprint, validate
 from .core.node import Node, Problems, Refused
@@ -17,7 +18,6 @@ from .core.problems import Problem, guess, listed
 from .errors import BlueprintError
 from .toml_source import Source, parse
 from .toml_trees import read_root
-from .written_file import content_of, remedy_for
 
 __all__ = ["Topology", "load", "load_policy", "loads"]
 

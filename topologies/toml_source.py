@@ -10,9 +10,10 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
+from treewarden.supervisor.written_file import content_of, remedy_for
+
 from .core.node import Node, Problems, Refused, located, text
 from .core.problems import Problem, guess, listed
-from .written_file import content_of, remedy_for
 
 __all__ = ["Source", "parse"]
 

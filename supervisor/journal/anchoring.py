@@ -24,6 +24,7 @@ from ..core.anchor import Anchor, Anchors, Check, Sign, anchor_line, check_by, h
 from ..core.chain import GENESIS, FaultKind, Head
 from ..core.event import EventsPruned
 from ..core.retention import boundary_text
+from ..written_file import content_of, lines_of
 from .port import START, Journal, Seq
 from .seams import RunSync
 from .signing import ed25519_check, ed25519_sign
@@ -61,7 +62,7 @@ def key_from(file: str | os.PathLike[str]) -> Sign:
     the extra `sign` or of another kind.
     """
     try:
-        key = pathlib.Path(file).read_bytes().rstrip(b"\r\n")
+        key = content_of(file).rstrip(b"\r\n")
     except OSError as error:
         raise ConfigurationError(f"the key {os.fspath(file)} cannot be read: {error.strerror}") from error
     if key.startswith(b"-----BEGIN"):
@@ -77,7 +78,7 @@ def key_from(file: str | os.PathLike[str]) -> Sign:
 def public_key_from(file: str | os.PathLike[str]) -> Check:
     """The check by the public key, in PEM, of who signs with ed25519. Blocks. Raises as `key_from`."""
     try:
-        return ed25519_check(pathlib.Path(file).read_bytes(), os.fspath(file))
+        return ed25519_check(content_of(file), os.fspath(file))
     except OSError as error:
         raise ConfigurationError(f"the key {os.fspath(file)} cannot be read: {error.strerror}") from error
 
@@ -88,8 +89,9 @@ def load_anchors(file: str | os.PathLike[str], sign: Sign | None = None, *, chec
     Raises `JournalError` for a file that cannot be read.
     """
     try:
-        with open(file, encoding="utf-8", errors="replace", newline="\n") as lines:
-            return read_anchors(lines, check if check is not None or sign is None else check_by(sign))
+        return read_anchors(
+            lines_of(file, errors="replace"), check if check is not None or sign is None else check_by(sign)
+        )
     except OSError as error:
         raise JournalError(f"the heads in {os.fspath(file)} cannot be read: {error.strerror}") from error
 

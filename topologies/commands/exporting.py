@@ -21,8 +21,8 @@ from treewarden.supervisor.journal.new_file import whole_or_not
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.event_text import event_text
 from treewarden.supervisor.ops.wording import clean, plural
+from treewarden.supervisor.written_file import content_of
 
-from ..written_file import content_of
 from .exits import ExitCode
 from .files import pruned_line, unknown_slot
 from .stdout import Stdout
@@ -95,7 +95,7 @@ def _secrets(arguments: Namespace) -> list[str]:
     found: list[str] = [*(arguments.secret or ())]
     if arguments.secrets is not None:
         try:
-            listed = pathlib.Path(arguments.secrets).read_text("utf-8").split()
+            listed = content_of(arguments.secrets).decode().split()
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
             raise ConfigurationError(f"{arguments.secrets} cannot be read: {why}") from error

@@ -12,8 +12,7 @@ from attrs import evolve, field, frozen
 
 from treewarden.agents.core.said import is_count, is_number
 from treewarden.agents.errors import ConfigurationError
-
-from ..written_file import content_of
+from treewarden.supervisor.written_file import content_of
 
 __all__ = [
     "CAUSES",
