@@ -25,6 +25,10 @@ class BlueprintError(ConfigurationError):
         lines = [f"{source or 'the blueprint'} is refused, {count}:", *(f"  {each}" for each in self.problems)]
         super().__init__("\n".join(lines))
 
+    def as_data(self) -> list[dict[str, str]]:
+        """The problems for a program that reads them."""
+        return [{"path": p.path, "value": p.value, "fault": p.fault, "remedy": p.remedy} for p in self.problems]
+
 
 def checked(blueprint: Blueprint) -> Blueprint:
     """`blueprint`, if it can be opened. Raises `BlueprintError` with everything that keeps it from working."""

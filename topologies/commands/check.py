@@ -29,8 +29,7 @@ def check(arguments: Namespace) -> int:
     except BlueprintError as error:
         if not arguments.json:
             raise
-        problems = [{"path": p.path, "value": p.value, "fault": p.fault, "remedy": p.remedy} for p in error.problems]
-        out.json({"file": arguments.file, "good": False, "problems": problems})
+        out.json({"file": arguments.file, "good": False, "problems": error.as_data()})
         return ExitCode.REFUSED
     if arguments.json:
         out.json(_object(arguments.file, topology))

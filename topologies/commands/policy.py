@@ -46,8 +46,7 @@ def policy(arguments: Namespace) -> int:
     except BlueprintError as error:
         if not arguments.json:
             raise
-        problems = [{"path": p.path, "value": p.value, "fault": p.fault, "remedy": p.remedy} for p in error.problems]
-        out.json({"file": arguments.file, "sound": False, "problems": problems})
+        out.json({"file": arguments.file, "sound": False, "problems": error.as_data()})
         return ExitCode.REFUSED
     if arguments.json:
         out.json({"file": arguments.file, "sound": True, "tables": [_object(each) for each in found]})
