@@ -20,6 +20,7 @@ from .agent_spec import AgentSpec
 from .core.diagnosis import Diagnosis
 from .core.exit import Exit
 from .core.message import Request
+from .core.said import is_number, shown
 from .core.values import frozen
 from .errors import CallFailed, ConfigurationError, ProcessDied
 
@@ -94,10 +95,13 @@ class ProcessAgent(Agent[S]):
 
         `within` seconds, or for as long as it takes. Raises `CallFailed` if it raises, with its traceback,
         `ProcessDied` if its process ends meanwhile, and `trio.TooSlowError`; `ConfigurationError` for data that is no
-        JSON. Cancelled, or too late: the process is killed, for nobody knows then what it has done.
+        JSON, and for a limit that is none. Cancelled, or too late: the process is killed, for nobody knows then what it
+        has done.
         """
         if self._calling:
             raise ConfigurationError(f"{self.path}: it calls {self.function} while a call is on its way; wait for that")
+        if within is not None and not (is_number(within) and within >= 0):
+            raise ConfigurationError(f"{self.path}: within is {shown(within)}; give seconds, 0 or more, or None")
         self._calls += 1
         self._calling = True
         try:

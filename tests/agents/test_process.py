@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pathlib
 import signal
@@ -164,6 +165,26 @@ async def test_a_call_that_is_too_late_ends_the_process(tmp_path: pathlib.Path) 
         with pytest.raises(AgentFailed, match="TooSlow"):
             await running.ref("hasty").ask(Call(str(tmp_path / "told")), within=LONG)
         await gone(there)
+
+
+async def test_what_limits_no_call_is_refused_by_name_and_costs_no_process() -> None:
+    class Odd(ProcessAgent[None]):
+        function = f"{HERE}:add"
+
+        @handles
+        async def sum(self, message: Call) -> Any:
+            said: list[str] = []
+            for within in (math.nan, -1, True, "1", 10**400):
+                with pytest.raises(ConfigurationError) as refused:
+                    await self.call(message.data, within=within)  # pyright: ignore[reportArgumentType]
+                said.append(str(refused.value))
+            return [*said, await self.call(message.data, within=math.inf)]
+
+    async with opened(child(Odd)) as running:
+        *said, answer = await running.ref("odd").ask(Call([1, 2]), within=LONG)
+        assert answer == 3
+        assert all(text.startswith("odd: within is ") for text in said)
+        assert len(said) == 5
 
 
 async def test_a_function_that_is_not_there_is_a_start_that_failed() -> None:
