@@ -18,6 +18,10 @@ _EVERY: Final = 100e-6
 """Seconds that the loop has for itself after a pause, at least."""
 _SHARE: Final = 8
 """A call that has taken so many times longer than that gets a pause as seldom: it is the disk that it waits for."""
+_PREPARES: Final = 2e-3
+"""Seconds that the loop waits for a call to get ready, at most."""
+_SELDOM: Final = 20
+"""Times so long as it took it does not wait for another one, where one was not ready by then."""
 
 
 @define(eq=False)
@@ -26,6 +30,8 @@ class Breaks:
 
     until: float = -math.inf
     """When another one than the last may make the next, on their clock."""
+    wait_from: float = -math.inf
+    """When one of them may have the loop wait for a call again."""
 
 
 _BREAKS: Final = trio.lowlevel.RunVar[Breaks]("breaks")
@@ -49,9 +55,13 @@ class GiveWay(trio.abc.Instrument):
     anew each time, and so never comes to the end of the switch interval after which it would be given its turn. SQLite
     wants the interpreter back after every statement: a transaction of 1 ms took 10 beside such a loop.
 
-    A loop that waits for news itself is not paused. A pause takes some 0.1 ms, so that at most half of the loop's time
-    goes to them, whether one journal makes them or several. Not promised: that the thread gets its turn in each of
-    them, nor that the loop gets its processor back at once where others want that too.
+    The first pause of a call lasts until that has nothing left to do but to wait for the disk, which lets go of the
+    interpreter for good: before that it wants it back some 20 times, and neither of the two can run while the other
+    does. Any other pause takes some 0.1 ms.
+
+    A loop that waits for news itself is not paused. Before it waits for another call it has as much time as it has
+    waited for one, and after any other pause 0.1 ms, whether one journal makes them or several. Not promised: that the
+    thread gets its turn in each of them, nor that the loop gets its processor back at once where others want that too.
     """
 
     def __init__(
@@ -71,10 +81,17 @@ class GiveWay(trio.abc.Instrument):
         self._since = self._next = math.inf
         self._until = -math.inf
         """What it has told the others."""
+        self._ready: Callable[[float], bool] | None = None
+        """Waits for the call that is away, if nobody has yet."""
+        self._wait_from = -math.inf
+        """When the loop waits again for a call of this journal, of which one was not ready."""
 
-    def begin(self) -> None:
-        """A call goes to another thread."""
+    def begin(self, ready: Callable[[float], bool]) -> None:
+        """A call goes to another thread. `ready` blocks for so many seconds at most, without the interpreter, until the
+        call has only the disk to wait for, or is over; and says whether it has come to that.
+        """
         self._since = self._next = self._now()
+        self._ready = ready
 
     def end(self) -> None:
         """It has come back."""
@@ -87,9 +104,20 @@ class GiveWay(trio.abc.Instrument):
         try:
             now, breaks = self._now(), self._breaks
             if now >= self._next and (now >= breaks.until or breaks.until == self._until):
-                self._rest(_PAUSE)
+                self._pause(now)
                 ended = self._now()
                 breaks.until = self._until = ended + max(_EVERY, ended - now)
                 self._next = ended + max(_EVERY, (now - self._since) / _SHARE)
         except BaseException as error:
             self._raised(error)
+
+    def _pause(self, now: float) -> None:
+        ready, self._ready = self._ready, None
+        if ready is None or now < max(self._wait_from, self._breaks.wait_from):
+            self._rest(_PAUSE)
+            return
+        was_ready = ready(_PREPARES)
+        ended = self._now()
+        self._breaks.wait_from = ended + (ended - now)
+        if not was_ready:
+            self._wait_from = ended + _SELDOM * (ended - now)

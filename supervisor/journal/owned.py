@@ -24,7 +24,7 @@ from .raised import is_of_a_sync, refuses_all, was_cut_short
 from .schema import NOW, unusable
 from .taking import Claim, meta, take
 
-__all__ = ["OwnedFile", "Written"]
+__all__ = ["OwnedFile", "Written", "nothing"]
 
 T = TypeVar("T")
 
@@ -63,6 +63,10 @@ class Written:
         self.fallen |= works_of(commit)
 
 
+def nothing() -> None:
+    """What an owner calls whom nobody waits for."""
+
+
 class OwnedFile:
     """Opened and owned when constructed: nothing else writes it until `close`, or until the epoch is lost.
 
@@ -79,6 +83,8 @@ class OwnedFile:
         self._lookout = Lookout(claim.at)
         self.lost: JournalError | None = None
         """Why this process may not write any more. Nothing is written from then on."""
+        self.ready: Callable[[], object] = nothing
+        """Called by the thread that writes when a transaction has only the disk to wait for. It must not raise."""
         if not claim.file.parent.is_dir():
             raise JournalError(f"{self._name} cannot be made: there is no folder {claim.file.parent}")
         refuse_second_name(claim.file)
@@ -298,6 +304,7 @@ class OwnedFile:
             if renew:
                 prolonged = f"UPDATE owner SET lease_until = {NOW} + ? WHERE epoch = ?"
                 connection.execute(prolonged, (self._claim.lease, batch.epoch))
+            self.ready()
             committing = True
             connection.execute("COMMIT")
         except BaseException as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,7 +24,7 @@ from treewarden.agents.wake import WAKE
 from .bell import Bell
 from .commit import Commit, follows, works_of
 from .give_way import GiveWay, breaks_of_this_loop
-from .owned import OwnedFile, Written
+from .owned import OwnedFile, Written, nothing
 from .port import START, Seq
 from .recent import Recent
 from .seams import RunSync, begin_in_thread, in_thread
@@ -63,6 +64,12 @@ class Question:
     error: BaseException | None = None
 
 
+def _locked() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 @define(eq=False)
 class _Batch:
     """What goes to the disk together."""
@@ -73,6 +80,8 @@ class _Batch:
     look: bool
     _free: list[None] = field(factory=lambda: [None])
     """What is in it is popped by whoever claims it: only one of two threads can."""
+    busy: threading.Lock = field(factory=_locked)
+    """Locked until it has only the disk to wait for, or is over."""
 
     def claim(self) -> bool:
         """Take it, to begin with it or so that nobody does; False if somebody has it."""
@@ -86,14 +95,23 @@ class _Batch:
         """Blocks; in the writer's thread. Does nothing where it was claimed before."""
         if not self.claim():
             return Written()
-        commits = [item.commit for item in self.pending]
-        written = file.write(commits, self.renew, self.look) if commits or self.renew else Written()
-        for question in self.questions:
-            try:
-                question.answer = file.read(question.ask)
-            except Exception as error:
-                question.error = error
+        file.ready = self._ready
+        try:
+            commits = [item.commit for item in self.pending]
+            written = file.write(commits, self.renew, self.look) if commits or self.renew else Written()
+            for question in self.questions:
+                try:
+                    question.answer = file.read(question.ask)
+                except Exception as error:
+                    question.error = error
+        finally:
+            file.ready = nothing
+            self._ready()
         return written
+
+    def _ready(self) -> None:
+        with suppress(RuntimeError):  # it was before
+            self.busy.release()
 
 
 class Writer:
@@ -248,7 +266,7 @@ class Writer:
         self._away = batch
         file = self._file
         try:
-            self._give_way.begin()
+            self._give_way.begin(partial(batch.busy.acquire, True))
             begin_in_thread(lambda: batch.work(file), partial(self._back, batch), self.bell)
         except BaseException:  # of a signal's handler: nobody knows whether the thread has been told
             if batch.claim():

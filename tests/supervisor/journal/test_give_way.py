@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gc
 import pathlib
+import sqlite3
 import sys
+import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import trio
@@ -13,12 +17,15 @@ from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
+from treewarden.agents.errors import CommitFailed
+from treewarden.supervisor.journal import give_way
+from treewarden.supervisor.journal.commit import Commit
 from treewarden.supervisor.journal.give_way import Breaks, GiveWay
 from treewarden.supervisor.journal.seams import in_thread
 from treewarden.supervisor.loop_watch import Blocked, where
 from treewarden.supervisor.testing import inline_run_sync
 
-from ...journals import Told, WallClock, on_disk, settle
+from ...journals import DESK, Told, WallClock, on_disk, settle
 
 
 @define
@@ -37,6 +44,17 @@ class Seconds:
 
 
 @define
+class Pauses:
+    """Whether there was one."""
+
+    made: threading.Event = field(factory=threading.Event)
+    armed: bool = False
+
+    def rest(self, _: float) -> None:
+        self.made.set()
+
+
+@define
 class Running(WallClock):
     """Each look at it takes a millisecond."""
 
@@ -47,11 +65,11 @@ class Running(WallClock):
         return self.looks / 1000
 
 
-def rounds(give_way: GiveWay, seconds: Seconds, count: int, each: float, timeout: float = 0.0) -> int:
+def rounds(way: GiveWay, seconds: Seconds, count: int, each: float, timeout: float = 0.0) -> int:
     """How many pauses so many rounds have."""
     before = len(seconds.paused)
     for _ in range(count):
-        give_way.before_io_wait(timeout)
+        way.before_io_wait(timeout)
         seconds.at += each
     return len(seconds.paused) - before
 
@@ -61,32 +79,52 @@ def alone(seconds: Seconds) -> GiveWay:
     return GiveWay(seconds.now, seconds.rest, Breaks(), unexpected)
 
 
+def at_once(_: float) -> bool:
+    """A call that has only the disk to wait for from its beginning."""
+    return True
+
+
+@define
+class Preparing:
+    """Calls that take so long until they have only the disk to wait for."""
+
+    seconds: Seconds
+    takes: float
+    waited: list[float] = field(factory=list[float])
+
+    def ready(self, most: float) -> bool:
+        waits = min(self.takes, most)
+        self.waited.append(waits)
+        self.seconds.at += waits
+        return self.takes <= most
+
+
 def unexpected(error: BaseException) -> None:
     raise AssertionError("nothing was raised here") from error
 
 
 def test_it_pauses_only_while_a_call_is_away() -> None:
     seconds = Seconds()
-    give_way = alone(seconds)
-    assert rounds(give_way, seconds, 100, 0.01) == 0
-    give_way.begin()
-    assert rounds(give_way, seconds, 1, 0.01) == 1
-    give_way.end()
-    assert rounds(give_way, seconds, 100, 0.01) == 0
+    way = alone(seconds)
+    assert rounds(way, seconds, 100, 0.01) == 0
+    way.begin(at_once)
+    assert rounds(way, seconds, 2, 0.01) == 1, "the first time it waits for the call"
+    way.end()
+    assert rounds(way, seconds, 100, 0.01) == 0
 
 
 def test_a_loop_that_waits_itself_is_not_paused() -> None:
     seconds = Seconds()
-    give_way = alone(seconds)
-    give_way.begin()
-    assert rounds(give_way, seconds, 100, 0.01, timeout=0.001) == 0
+    way = alone(seconds)
+    way.begin(at_once)
+    assert rounds(way, seconds, 100, 0.01, timeout=0.001) == 0
 
 
 def test_a_call_that_waits_for_the_disk_gets_ever_fewer_pauses() -> None:
     seconds = Seconds()
-    give_way = alone(seconds)
-    give_way.begin()
-    first, _, third = (rounds(give_way, seconds, 1000, 1e-5) for _ in range(3))
+    way = alone(seconds)
+    way.begin(at_once)
+    first, _, third = (rounds(way, seconds, 1000, 1e-5) for _ in range(3))
     assert 20 <= first <= 60
     assert third <= first / 3
 
@@ -94,18 +132,18 @@ def test_a_call_that_waits_for_the_disk_gets_ever_fewer_pauses() -> None:
 @given(st.floats(1e-6, 1e-3), st.integers(100, 2000))
 def test_most_of_the_time_stays_with_the_loop(each: float, count: int) -> None:
     seconds = Seconds()
-    give_way = alone(seconds)
-    give_way.begin()
-    begin, pauses = seconds.at, rounds(give_way, seconds, count, each)
+    way = alone(seconds)
+    way.begin(at_once)
+    begin, pauses = seconds.at, rounds(way, seconds, count, each)
     assert pauses * 150e-6 <= seconds.at - begin + 150e-6, "0.1 ms after each, whatever a round takes"
 
 
-@given(st.integers(2, 5), st.floats(1e-6, 1e-3), st.integers(100, 500))
+@given(st.integers(2, 5), st.floats(1e-6, 1e-3), st.integers(400, 800))
 def test_several_journals_leave_a_loop_as_much_time_as_one(journals: int, each: float, count: int) -> None:
     seconds, breaks = Seconds(), Breaks()
     ways = [GiveWay(seconds.now, seconds.rest, breaks, unexpected) for _ in range(journals)]
     for way in ways:
-        way.begin()
+        way.begin(at_once)
     begin = seconds.at
     for _ in range(count):
         for way in ways:
@@ -117,29 +155,145 @@ def test_several_journals_leave_a_loop_as_much_time_as_one(journals: int, each: 
 
 def test_the_next_call_of_the_same_journal_gets_a_pause_at_once() -> None:
     seconds = Seconds()
-    give_way = alone(seconds)
+    way, calls = alone(seconds), Preparing(seconds, 1e-3)
+    pauses = list[float]()
     for _ in range(10):
-        give_way.begin()
-        assert rounds(give_way, seconds, 1, 1e-6) == 1
-        give_way.end()
+        way.begin(calls.ready)
+        begin = seconds.at
+        rounds(way, seconds, 1, 1e-6)
+        pauses.append(seconds.at - begin)
+        way.end()
+    assert calls.waited == [1e-3], "the loop has had no time for itself since"
+    assert pauses == pytest.approx([1e-3 + 1e-6] + [50e-6 + 1e-6] * 9)
 
 
-@pytest.mark.parametrize(("run_sync", "gives"), [(in_thread, True), (inline_run_sync, False)])
-async def test_a_journal_asks_a_busy_loop_for_way(run_sync: object, gives: bool, tmp_path: pathlib.Path) -> None:
-    paused, told, others = list[float](), Told(), instruments()
-    options = {"run_sync": run_sync, "rest": paused.append, "clock": Running(), "lease": 1e9}
-    async with on_disk(tmp_path / "tree.db", **options) as journal:
+def test_a_loop_waits_once_for_a_call_until_only_the_disk_is_left() -> None:
+    seconds = Seconds()
+    way, calls = alone(seconds), Preparing(seconds, 1e-3)
+    for call in range(1, 4):
+        way.begin(calls.ready)
+        assert rounds(way, seconds, 20, 1e-4) > 0
+        assert calls.waited == [1e-3] * call
+        way.end()
+        rounds(way, seconds, 1, 0.01)
+
+
+def test_for_calls_that_do_not_get_ready_it_seldom_waits() -> None:
+    seconds = Seconds()
+    way, calls = alone(seconds), Preparing(seconds, 1.0)
+    begin = seconds.at
+    for _ in range(1000):
+        way.begin(calls.ready)
+        assert rounds(way, seconds, 4, 1e-4) >= 1, "they get the short pauses all the same"
+        way.end()
+    assert set(calls.waited) == {2e-3}
+    assert 3 <= len(calls.waited) <= (seconds.at - begin) / 40e-3
+
+
+@given(st.lists(st.floats(1e-6, 5e-3), min_size=20, max_size=100), st.floats(1e-6, 1e-3), st.integers(1, 4))
+def test_no_more_time_goes_to_waiting_for_calls_than_the_loop_has_for_itself(
+    takes: list[float], each: float, journals: int
+) -> None:
+    seconds, breaks = Seconds(), Breaks()
+    ways = [GiveWay(seconds.now, seconds.rest, breaks, unexpected) for _ in range(journals)]
+    waited, begin = 0.0, seconds.at
+    for number, taking in enumerate(takes):
+        way, call = ways[number % journals], Preparing(seconds, taking)
+        way.begin(call.ready)
+        rounds(way, seconds, 3, each)
+        way.end()
+        waited += sum(call.waited)
+    assert waited <= (seconds.at - begin) / 2 + 2e-3
+
+
+def holding(before_commit: Callable[[], object]) -> Callable[..., sqlite3.Connection]:
+    """What makes connections that call something in the writer's thread before each COMMIT."""
+
+    class Held(sqlite3.Connection):
+        def execute(self, sql: str, /, *parameters: Any) -> sqlite3.Cursor:
+            if sql == "COMMIT":
+                before_commit()
+            return super().execute(sql, *parameters)
+
+    def connect(*args: Any, **options: Any) -> sqlite3.Connection:
+        return sqlite3.connect(*args, factory=Held, **options)
+
+    return connect
+
+
+async def test_a_journal_asks_a_busy_loop_for_way(tmp_path: pathlib.Path) -> None:
+    pauses, told, others = Pauses(), Told(), instruments()
+    connect = holding(lambda: pauses.armed and pauses.made.wait(10))
+    async with on_disk(
+        tmp_path / "tree.db", run_sync=in_thread, rest=pauses.rest, clock=Running(), lease=1e9, connect=connect
+    ) as journal:
+        pauses.armed = True
         journal.submit(settle(1), told.of("1"))
         while not told.news:
             await trio.lowlevel.checkpoint()
-        assert bool(paused) is gives
-        paused.clear()
+        assert pauses.made.is_set()
+        pauses.made.clear()
+        pauses.armed = False
         await some_rounds()
-        assert not paused, "nothing is away"
+        assert not pauses.made.is_set(), "nothing is away"
         journal.submit(settle(2), told.of("2"))
     assert told.kept == ["1", "2"]
     del journal
     assert instruments() <= others, "trio still has it"
+
+
+async def test_a_journal_without_a_thread_has_nobody_to_give_way_to(tmp_path: pathlib.Path) -> None:
+    pauses, told = Pauses(), Told()
+    async with on_disk(
+        tmp_path / "tree.db", run_sync=inline_run_sync, rest=pauses.rest, clock=Running(), lease=1e9
+    ) as journal:
+        journal.submit(settle(1), told.of("1"))
+        while not told.news:
+            await trio.lowlevel.checkpoint()
+    assert not pauses.made.is_set()
+
+
+async def test_the_loop_goes_on_while_a_transaction_waits_for_the_disk(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would stand still for a minute if it waited for more than that."""
+    monkeypatch.setattr(give_way, "_PREPARES", 60.0)
+    went_on, waited, told = threading.Event(), list[bool](), Told()
+    went_on.set()
+    connect = holding(lambda: waited.append(went_on.wait(10)))
+    async with on_disk(tmp_path / "tree.db", run_sync=in_thread, connect=connect) as journal:
+        went_on.clear()
+        del waited[:]
+        journal.submit(settle(1), told.of("1"))
+        await some_rounds()
+        went_on.set()
+        while not told.news:
+            await trio.lowlevel.checkpoint()
+        assert waited == [True]
+
+
+@pytest.mark.parametrize("commit", [None, settle(1), Commit(revived=("nobody",))], ids=["read", "written", "refused"])
+async def test_the_loop_waits_for_no_call_that_is_over(
+    commit: Commit | None, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(give_way, "_PREPARES", 60.0)
+    with trio.fail_after(30):
+        async with on_disk(tmp_path / "tree.db", run_sync=in_thread) as journal, trio.open_nursery() as nursery:
+            nursery.start_soon(busy, nursery.cancel_scope)
+            if commit is None:
+                await journal.recover(DESK)
+            elif commit.revived:
+                with pytest.raises(CommitFailed, match="puts back"):
+                    await journal.commit(commit)
+            else:
+                await journal.commit(commit)
+            nursery.cancel_scope.cancel()
+
+
+async def busy(until: trio.CancelScope) -> None:
+    """Something to do in every round."""
+    while not until.cancel_called:
+        await trio.lowlevel.checkpoint()
 
 
 def instruments() -> set[GiveWay]:
@@ -199,12 +353,15 @@ async def test_a_journal_whose_instrument_trio_has_dropped_ends_in_order(tmp_pat
 
 
 async def test_a_loop_in_a_pause_is_not_called_blocked(tmp_path: pathlib.Path) -> None:
-    seen, told = list[Blocked | None](), Told()
+    seen, told, pauses = list[Blocked | None](), Told(), Pauses()
 
-    def rest(_: float) -> None:
+    def rest(seconds: float) -> None:
         seen.append(where(sys._getframe(1), 1.0))  # pyright: ignore[reportPrivateUsage]
+        pauses.rest(seconds)
 
-    async with on_disk(tmp_path / "tree.db", run_sync=in_thread, rest=rest) as journal:
+    connect = holding(lambda: pauses.armed and pauses.made.wait(10))
+    async with on_disk(tmp_path / "tree.db", run_sync=in_thread, rest=rest, connect=connect) as journal:
+        pauses.armed = True
         journal.submit(settle(1), told.of("1"))
         while not told.news:
             await trio.lowlevel.checkpoint()
