@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import math
 import typing
-from collections.abc import Callable, Mapping
-from types import SimpleNamespace, UnionType
-from typing import Any, Final, TypeVar, Union
+from collections.abc import Callable, Iterator, Mapping
+from types import NoneType, SimpleNamespace, UnionType
+from typing import Annotated, Any, Final, TypeVar, Union
 
 from .core.message import Request
 from .core.said import is_number, shown
@@ -220,12 +220,25 @@ def _message_types(where: str, method: Callable[..., Any]) -> list[type]:
     if annotation is inspect.Parameter.empty:
         raise ConfigurationError(f"{where}: annotate {parameters[1].name!r} with the type of message it handles")
     hint = _evaluated(where, method, annotation)
-    kinds = typing.get_args(hint) if typing.get_origin(hint) in (Union, UnionType) else (hint,)
-    found = [typing.get_origin(kind) or kind for kind in kinds]
+    found = list(_classes(hint))
     for kind in found:
+        if kind is Any:
+            raise ConfigurationError(f"{where}: Any names no class; write object for whatever comes")
         if not isinstance(kind, type):
             raise ConfigurationError(f"{where}: {kind!r} is not a class; handle a class or a union of classes")
     return found
+
+
+def _classes(hint: Any) -> Iterator[Any]:
+    """What an annotation stands for: a class, each of a union, without parameters and what else is noted there."""
+    origin = typing.get_origin(hint)
+    if origin is Annotated:
+        yield from _classes(typing.get_args(hint)[0])
+    elif origin in (Union, UnionType):
+        for each in typing.get_args(hint):
+            yield from _classes(each)
+    else:
+        yield NoneType if hint is None else origin or hint
 
 
 def _evaluated(where: str, method: Callable[..., Any], annotation: Any) -> Any:

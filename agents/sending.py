@@ -158,7 +158,7 @@ def _report(path: Path, errors: list[DeliveryError], receivers: Sequence[Slot]) 
 def item_for(slot: Slot, message: object, turn: Turn | None, priority: int) -> object:
     """What goes into the mailbox: the message itself, if nothing has to be known about it."""
     since = slot.now() if slot.plain is TIMED else None
-    if turn is None and not slot.durable and since is None:
+    if turn is None and not slot.durable and since is None and message is not None:  # that says: nothing waits
         return message
     return Envelope(message, sender=turn.path if turn is not None else None, priority=priority, since=since)
 

@@ -14,7 +14,7 @@ from .core.durability import MailboxSpec
 from .core.path import Path
 from .errors import AgentStopped
 from .ports import Store
-from .slot import NOT_KNOWN, Slot
+from .slot import NOT_KNOWN, Slot, as_they_are
 
 __all__ = ["SharedQueue", "SharedWorker"]
 
@@ -144,7 +144,7 @@ class SharedWorker(Slot):
     def handles(self, kinds: frozenset[type]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         if kinds is not NOT_KNOWN:
             self._queue.handles = kinds
-            self._queue.plain = NOT_KNOWN if self.durable else kinds
+            self._queue.plain = NOT_KNOWN if self.durable else as_they_are(kinds)
 
     def take(self) -> object | None:
         item = super().take()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .core.diagnosis import Diagnosis
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .agent import Agent
     from .asking import Answer
 
-__all__ = ["NOT_KNOWN", "TIMED", "Slot", "Turn", "current_turn"]
+__all__ = ["NOT_KNOWN", "TIMED", "Slot", "Turn", "as_they_are", "current_turn"]
 
 T = TypeVar("T")
 
@@ -32,6 +33,11 @@ NOT_KNOWN: Final[frozenset[type]] = frozenset({Untouched})
 TIMED: Final[frozenset[type]] = frozenset({Untouched})
 """What a slot takes as it is, `plain`, where it matters when a message was sent: nothing, for that stands on its
 envelope. Known by its identity."""
+
+
+def as_they_are(kinds: frozenset[type]) -> frozenset[type]:
+    """Those of these types of messages that need no envelope in memory. None does: by itself it says: nothing waits."""
+    return kinds - {NoneType} if NoneType in kinds else kinds
 
 
 class Slot(Mailbox):
@@ -125,7 +131,7 @@ class Slot(Mailbox):
         """From now on `agent` is who lives here."""
         self.agent = agent
         self.handles = type(agent).handled
-        self.plain = NOT_KNOWN if self.durable else self.handles
+        self.plain = NOT_KNOWN if self.durable else as_they_are(self.handles)
 
     def time_messages(self) -> None:
         """Whoever has moved in wants to know how long each message takes, from when it was sent."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Optional, TypeVar, cast
+from typing import Annotated, Any, Optional, TypeVar, cast
 
 import pytest
 from attrs import frozen
@@ -165,6 +165,14 @@ def tick_with_message() -> type:
     return Wrong
 
 
+def anything() -> type:
+    class Wrong(Agent[None]):
+        @handles
+        def add(self, message: Any) -> None: ...
+
+    return Wrong
+
+
 def tick_too_often() -> type:
     class Wrong(Agent[None]):
         @every(0)
@@ -181,6 +189,16 @@ def tick_without_period() -> type:
     return Wrong
 
 
+def test_what_else_is_noted_beside_the_type_of_a_message_is_passed_over() -> None:
+    def add(self: object, message: object) -> None: ...
+
+    add.__annotations__["message"] = Annotated[Add | Annotated[Sub, "less"], "counted"]  # as it is without __future__
+    made = type("Counter", (Agent,), {"add": handles(add)})
+    assert made.handled == {Add, Sub}
+    add.__annotations__["message"] = None
+    assert type("Nothing", (Agent,), {"add": handles(add)}).handled == {type(None)}
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [
@@ -189,6 +207,7 @@ def tick_without_period() -> type:
         (two_messages, "Wrong.add: a handler takes self and one message, not (self, one: 'Add', other: 'Sub')"),
         (any_number, "Wrong.add: a handler takes self and one message"),
         (by_keyword, "Wrong.add: a handler takes self and one message"),
+        (anything, "Wrong.add: Any names no class; write object for whatever comes"),
         (not_a_class, "Wrong.add: ~T is not a class; handle a class or a union of classes"),
         (unknown, "Wrong.add: the type of its message, Local, is not known when the class is made"),
         (twice, "Wrong.plus: add handles Add too; leave one of them"),
