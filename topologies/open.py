@@ -247,6 +247,7 @@ def _opened(common: Common, blueprint: Blueprint, *, production: bool) -> None:
             blueprint=code_digest(blueprint),
             after_crash=opened.after_crash,
             production=production,
+            journal=opened.identity,
         )
     )
 

@@ -85,6 +85,9 @@ class TreeOpened:
     """The tree before it did not close in order."""
     production: bool = False
     """It was said to be one that people depend on."""
+    journal: str = ""
+    """`ID@SECONDS`: which journal it is, and the wall time at which its file was made. Empty where an older treewarden
+    wrote this, and for a journal that does not last."""
 
 
 @frozen(kw_only=True)
@@ -104,6 +107,8 @@ class TreeForked:
     seq: int
     hash: str
     """Of event `seq`."""
+    journal: str = ""
+    """Of this journal, from here on, as in `TreeOpened`."""
 
 
 @frozen(kw_only=True)

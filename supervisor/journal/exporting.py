@@ -26,6 +26,7 @@ from . import rows as stored
 from .blobs import Blobs, whole
 from .canonical import dump, dump_sorted, load
 from .carrying import BLOB, Arriving, blob_records
+from .identity import TELLING, read, said
 from .integrity import CHECKSUMS, check_counts, check_sizes, counts_on, with_sums
 from .new_file import whole_or_not
 from .raised import refuses_all
@@ -216,8 +217,15 @@ class _Import:
         if same:
             self._check_chain(Head(header["head"]["seq"], bytes.fromhex(header["head"]["hash"])))
         self._connection.execute(
-            f"INSERT INTO meta VALUES (1, ?, {NOW}, ?, ?, 0, ?, ?)",
-            (header["tree"], self._head.seq, self._head.hash, header["last_row"], header["epoch"]),
+            f"INSERT INTO meta VALUES (1, ?, ifnull(?, {NOW}), ?, ?, 0, ?, ?)",
+            (
+                header["tree"],
+                self._made(header["tree"]),
+                self._head.seq,
+                self._head.hash,
+                header["last_row"],
+                header["epoch"],
+            ),
         )
         for fault in (*check_counts(self._connection), *check_sizes(self._connection)):
             raise BundleDamage(1, f"what it counts is not what the lines hold: {fault.key} {fault.text}")
@@ -267,6 +275,20 @@ class _Import:
             row["prev"], row["seq"], row["at"], row["epoch"], row["path"], row["kind"], row["version"], row["body"]
         )
 
+    def _made(self, tree: str) -> float | None:
+        """When the journal was made of which this is one, if an event says so."""
+        telling = ",".join("?" * len(TELLING))
+        question = f"SELECT seq, kind, version, body FROM events WHERE kind IN ({telling}) ORDER BY seq"
+        identity, seq, faults = said(self._connection.execute(question, TELLING))
+        for fault in faults:
+            raise BundleDamage(self._line_of(fault.seq), f"event {fault}")
+        told = read(identity)
+        if told is not None and told[0] != tree:
+            raise BundleDamage(
+                self._line_of(seq), f"event {seq}: it says that the journal is {told[0]}, and the header {tree}"
+            )
+        return None if told is None else told[1]
+
     def _check_chain(self, head: Head) -> None:
         question = "SELECT seq, at, epoch, path, kind, version, body, prev, hash FROM events ORDER BY seq"
         rows = cast("Iterable[StoredRow]", self._connection.execute(question))
@@ -276,9 +298,11 @@ class _Import:
             *(stored.first(self._connection) or (None, None)),
         )
         for fault in verify(rows, head, anchors=heads, start=start, limit=1).faults:
-            place = bisect.bisect_left(self._numbers(), fault.seq)
-            line = self._lines[min(place, len(self._lines) - 1)] if self._lines else 1
-            raise BundleDamage(line, f"event {fault}")
+            raise BundleDamage(self._line_of(fault.seq), f"event {fault}")
+
+    def _line_of(self, seq: int) -> int:
+        place = bisect.bisect_left(self._numbers(), seq)
+        return self._lines[min(place, len(self._lines) - 1)] if self._lines else 1
 
     def _numbers(self) -> list[int]:
         return [seq for (seq,) in self._connection.execute("SELECT seq FROM events ORDER BY seq")]

@@ -70,10 +70,10 @@ def nothing() -> None:
 class OwnedFile:
     """Opened and owned when constructed: nothing else writes it until `close`, or until the epoch is lost.
 
-    Raises what `take` raises, and `JournalError` for a file that cannot be opened.
+    `now` is as for `take`. Raises what that raises, and `JournalError` for a file that cannot be opened.
     """
 
-    def __init__(self, claim: Claim) -> None:
+    def __init__(self, claim: Claim, now: float) -> None:
         self._claim = claim
         self._name = str(claim.file)
         self._connection: sqlite3.Connection | None = None
@@ -89,7 +89,7 @@ class OwnedFile:
             raise JournalError(f"{self._name} cannot be made: there is no folder {claim.file.parent}")
         refuse_second_name(claim.file)
         try:
-            self.opened, self._mark = take(self._connected(), claim)
+            self.opened, self._mark = take(self._connected(), claim, now)
             self._lookout.begin()
         except BaseException as error:
             self._roll_back()

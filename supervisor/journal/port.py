@@ -147,6 +147,8 @@ class Opened:
     """Slots for which the journal holds state, messages, timers or replies; others need no recovery."""
     tree: str
     """An id of this journal, made with the file: it begins every message id."""
+    identity: str = ""
+    """`ID@SECONDS`: the id, and the wall time at which the file was made; empty for a journal that does not last."""
 
 
 class Journal(Protocol):

@@ -133,7 +133,7 @@ class SqliteJournal:
         if self._entered:
             raise JournalError(f"{self._claim.file}: a journal is entered once; make another to open the file again")
         self._entered = True
-        file = await self._call(OwnedFile, self._claim)
+        file = await self._call(OwnedFile, self._claim, self._clock.wall())
         self._file = file
         self._recent = Recent(file.opened.head)
         self._level.rise(file.opened.head)

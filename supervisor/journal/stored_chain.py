@@ -6,12 +6,15 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from attrs import evolve
+
 from treewarden.agents.errors import JournalError
 
 from ..core.chain import Head, StoredRow, Verdict, verify
 from ..core.event import EventsPruned
 from ..core.retention import chain_start
 from . import rows
+from .identity import TELLING, Said, contradictions, identity_of
 from .port import START, Seq
 
 __all__ = ["NO_VALUE", "verdict_on"]
@@ -33,11 +36,15 @@ def verdict_on(connection: sqlite3.Connection, head: Head, anchors: Sequence[Hea
     """
     text = connection.text_factory
     connection.text_factory = _readable_or_not
+    telling: list[Said] = []
     try:
         start, heads = _beginning(connection)
-        return verify(_stored(connection, head.seq), head, anchors=[*anchors, *heads], start=start)
+        found = verify(_stored(connection, head.seq, telling), head, anchors=[*anchors, *heads], start=start)
     finally:
         connection.text_factory = text
+    if not found.sound:
+        return found
+    return evolve(found, faults=contradictions(telling, identity_of(connection)))
 
 
 def _beginning(connection: sqlite3.Connection) -> tuple[Head | None, tuple[Head, ...]]:
@@ -70,13 +77,16 @@ def _cut(connection: sqlite3.Connection) -> EventsPruned | None:
     return cut.event
 
 
-def _stored(connection: sqlite3.Connection, last: Seq) -> Iterator[StoredRow]:
-    """Every event as it is stored, in order. Where SQLite gives up, one row without fields, then those behind it."""
+def _stored(connection: sqlite3.Connection, last: Seq, telling: list[Said]) -> Iterator[StoredRow]:
+    """Every event as it is stored, in order, of which those that say which journal this is are put aside. Where SQLite
+    gives up, one row without fields, then those behind it."""
     after, skip = _LOWEST - 1, 1
     while True:
         try:
             for row in connection.execute(_EVENTS, (after + 1,)):
                 after, skip = row[0], 1
+                if row[4] in TELLING:
+                    telling.append((row[0], row[4], row[5], row[6]))
                 yield row
         except sqlite3.DatabaseError as error:
             _must_be_of_the_row(error)

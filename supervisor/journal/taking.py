@@ -13,6 +13,7 @@ from ..core.link import GENESIS
 from . import rows
 from .batch import Mark
 from .holder import Fate, Holder, ProcessTable, refusal
+from .identity import identity_of
 from .integrity import NUMBERED, counts_on
 from .port import Opened
 from .schema import NOW, VERSION, identify, migrate
@@ -41,8 +42,9 @@ class Claim:
     """Leaves an owner before that died one that died: whoever owns the file next must still hear of it."""
 
 
-def take(connection: sqlite3.Connection, claim: Claim) -> tuple[Opened, Mark]:
-    """Own the file under a new epoch, or raise and leave it as it is. An empty file becomes a journal.
+def take(connection: sqlite3.Connection, claim: Claim, now: float) -> tuple[Opened, Mark]:
+    """Own the file under a new epoch, or raise and leave it as it is. An empty file becomes a journal, made `now`: wall
+    seconds by the clock that events have, for the chain says it. The lease is judged by the database's.
 
     Raises `JournalOwned` if another process, or this one, has it; `JournalError` for a file that is no journal of
     this version; `JournalDamaged`.
@@ -74,8 +76,8 @@ def take(connection: sqlite3.Connection, claim: Claim) -> tuple[Opened, Mark]:
     epoch += 1
     if found is None:
         connection.execute(
-            f"INSERT INTO meta VALUES (1, ?, {NOW}, ?, ?, ?, ?, ?)",
-            (tree, mark.seq, mark.hash, mark.commits, mark.last_row, epoch),
+            "INSERT INTO meta VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
+            (tree, now, mark.seq, mark.hash, mark.commits, mark.last_row, epoch),
         )
     else:
         _check_head(connection, name, mark, found[2])
@@ -85,6 +87,7 @@ def take(connection: sqlite3.Connection, claim: Claim) -> tuple[Opened, Mark]:
         f"INSERT OR REPLACE INTO owner VALUES (1, ?, ?, ?, ?, ?, ?, {NOW}, {NOW} + ?, 0)",
         (epoch, me.host, me.pid, me.boot, me.namespace, me.started, claim.lease),
     )
+    identity = identity_of(connection)
     taken = rows.holder(connection)[0]
     try:
         connection.execute("COMMIT")
@@ -103,6 +106,7 @@ def take(connection: sqlite3.Connection, claim: Claim) -> tuple[Opened, Mark]:
         after_crash=before is not None and not before.released,
         slots=rows.slots(connection),
         tree=tree,
+        identity=identity,
     )
     return opened, mark
 

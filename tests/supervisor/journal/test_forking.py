@@ -92,7 +92,9 @@ async def test_both_chains_hold_and_share_their_beginning(source: pathlib.Path) 
         assert old.verify().sound
         assert new.verify().sound
         assert [record.hash for record in new.records(limit=7)] == [record.hash for record in old.records(limit=7)]
-        assert new.lineage() == [TreeForked(tree=old.tree, seq=7, hash=made.hash)]
+        (lineage,) = new.lineage()
+        assert lineage == TreeForked(tree=old.tree, seq=7, hash=made.hash, journal=lineage.journal)
+        assert lineage.journal.startswith("f0@")
         assert (old.lineage(), old.tree, new.tree) == ([], made.parent, "f0")
     again = fork(made.file, source.with_name("again.db"), new_tree=lambda: "f1")
     with JournalFile.open(again.file) as newest:
