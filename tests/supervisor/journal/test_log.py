@@ -15,7 +15,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from treewarden.agents.errors import JournalError
+from treewarden.agents.errors import EpochLost, JournalError
 from treewarden.supervisor.journal import log
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.journal.sqlite import SqliteJournal
@@ -268,3 +268,33 @@ async def test_a_full_disk_says_nothing_about_it(
         await settle_each(journal, 1, 3)
         refusing = False
         await settle_each(journal, 4, 5)
+
+
+async def test_who_has_lost_the_file_in_a_look_acknowledges_nothing(
+    tmp_path: pathlib.Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look may have to commit something, and that finds out who owns the file."""
+    taken = False
+
+    def take_over(looked: log.Log, commit: Callable[[], object]) -> bool:
+        if taken:
+            with closing(sqlite3.connect(tmp_path / "tree.db")) as other:
+                other.execute("UPDATE meta SET epoch = epoch + 1")
+                other.commit()
+            commit()
+        return True
+
+    monkeypatch.setattr(log.Log, "is_as_written", take_over)
+    told = Told()
+
+    async def own() -> None:
+        nonlocal taken
+        async with on_disk(tmp_path / "tree.db") as journal:
+            await settle_each(journal, 1, 2)
+            taken = True
+            journal.submit(settle(3), told.of("3"))
+            await trio.sleep(60)
+
+    with pytest.raises(EpochLost):
+        await own()
+    assert told.failed == ["3"]
