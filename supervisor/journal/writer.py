@@ -163,6 +163,7 @@ class Writer:
         self.bell = Bell.made() if run_sync is in_thread else None
         """By which the thread is heard, where there are such; somebody has to `listen`."""
 
+    @trio.lowlevel.enable_ki_protection
     def commit(self, pending: Pending) -> None:
         """Queue a commit. After the end it is told so, as soon as the loop comes to that."""
         if self.ended:
@@ -171,6 +172,7 @@ class Writer:
             self._queue.append(pending)
             self._wake()
 
+    @trio.lowlevel.enable_ki_protection
     def ask(self, question: Question) -> None:
         """Queue a question; not after the end."""
         self._queue.append(question)
@@ -181,6 +183,7 @@ class Writer:
         self._closing = True
         self._rouse()
 
+    @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
         """Write what is queued, answer, and keep the lease, until it is closed. Cancellation has to wait for that."""
         self._task = trio.lowlevel.current_task()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import signal
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from treewarden.supervisor.journal import writer
 from treewarden.supervisor.journal.port import Commit
 from treewarden.supervisor.journal.seams import begin_in_thread, in_thread
 
-from ...journals import DESK, Told, on_disk, settle, state
+from ...journals import DESK, Told, WallClock, on_disk, settle, state
 from .limited import limited
 
 MARK: ContextVar[str] = ContextVar("MARK", default="nobody's")
@@ -231,6 +232,36 @@ async def test_what_somebody_raises_who_is_told_ends_the_journal(tmp_path: pathl
         async with on_disk(tmp_path / "tree.db", run_sync=in_thread) as journal:
             journal.submit(Commit(), then)
             await trio.sleep_forever()
+
+
+class Interrupting(WallClock):
+    """Ctrl-C is pressed when somebody next looks at it."""
+
+    armed = False
+
+    def now(self) -> float:
+        if self.armed:
+            self.armed = False
+            signal.raise_signal(signal.SIGINT)
+        return super().now()
+
+
+@pytest.mark.parametrize("before", [0, 1], ids=["in the writer's turn", "by who submits it"])
+def test_ctrl_c_loses_nothing_that_is_taken_out_of_the_queue(before: int, tmp_path: pathlib.Path) -> None:
+    clock, told = Interrupting(), Told()
+
+    async def main() -> None:
+        async with on_disk(tmp_path / "tree.db", run_sync=in_thread, clock=clock) as journal:
+            for number in range(before):
+                await journal.commit(settle(number))
+            await trio.testing.wait_all_tasks_blocked()
+            clock.armed = True  # it is looked at when a batch has been put together
+            journal.submit(settle(before), told.of("the last"))
+            await trio.sleep_forever()
+
+    with pytest.raises(KeyboardInterrupt):
+        trio.run(main)
+    assert told.kept == ["the last"]
 
 
 def test_the_lease_is_kept_while_nobody_writes(tmp_path: pathlib.Path) -> None:
