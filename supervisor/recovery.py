@@ -82,7 +82,6 @@ async def open_queue(path: Path, spec: ChildSpec, common: Common) -> SharedQueue
     queue = make_slot(path, spec, common, SharedQueue)
     assert isinstance(queue, SharedQueue)
     await restore_slot(queue, common)
-    queue.state = None  # it has none, and is restored once
     return queue
 
 
@@ -209,7 +208,8 @@ def blame_in_hand(life: Incarnation, common: Common) -> None:
 
 def _needs_restoring(slot: Slot, common: Common) -> bool:
     """Whether the journal holds something for a slot that nobody has lived in since the process began."""
-    return slot.state is KEEP and isinstance(slot.store, SlotStore) and slot.path in common.journal.opened.slots
+    store = slot.store
+    return isinstance(store, SlotStore) and not store.restored and slot.path in common.journal.opened.slots
 
 
 def is_at_rest(slot: Slot, common: Common) -> bool:
@@ -237,8 +237,10 @@ async def restore_slot(slot: Slot, common: Common) -> int | None:
     held = await common.journal.recover(slot.path)
     read = await _read(held, store.codec, common)
     fresh = slot.clear()  # siblings that started earlier may have told it something: that comes after what it had
+    store.restored = True
     if held.state is not None:
-        slot.state = read.state
+        if slot.state is KEEP:  # else it was rolled back before anybody could live with what is stored
+            slot.state = read.state
         store.settles = store.state_settled = held.state.settled
     slot.due.update(held.timers)
     for id, reply in read.replies:

@@ -44,6 +44,8 @@ class SlotStore:
         """Messages settled in all lives of the slot."""
         self.state_settled = 0
         """What `settles` was when the current state was written."""
+        self.restored = False
+        """What the journal held for the slot when this process began was read."""
         self._common = common
         self._runs_ahead = runs_ahead
         self._written: tuple[str, int, str] | None = None

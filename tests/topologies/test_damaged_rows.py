@@ -20,7 +20,7 @@ from treewarden.topologies.tree import tree
 
 from ..journals import on_disk
 from .generations import FIRST, code
-from .test_versions import Beside, Count, stored
+from .test_versions import Beside, Count, leave, stored
 
 CLOCK = trio.testing.MockClock
 
@@ -87,6 +87,22 @@ async def test_it_goes_on_from_a_checkpoint(file: Path, autojump_clock: CLOCK) -
         await running.roll_back("desk", to="good")
         running.resume("desk")
         assert await running.ref("desk").ask(first.Look()) == ("Tally", 5)
+
+
+async def test_what_waited_is_handled_from_the_checkpoint_on(file: Path, autojump_clock: CLOCK) -> None:
+    await stored(file, messages=())
+    first = code(FIRST)
+    async with open_tree(tree(first.Desk), journal=on_disk(file)) as running:
+        await running.checkpoint("desk", name="good")
+    leave(file, [7, 8])
+    damage(file, "UPDATE states SET body = '{\"total\":4}' WHERE path = 'desk'")
+    async with open_tree(tree(first.Desk), journal=on_disk(file)) as running:
+        await trio.testing.wait_all_tasks_blocked()
+        await running.ref("desk").tell(first.Add(100))
+        await running.roll_back("desk", to="good")
+        running.resume("desk")
+        assert await running.ref("desk").ask(first.Look()) == ("Tally", 5 + 7 + 8 + 100)
+        assert [row for row in rows(file) if "desk:Add" in str(row)] == []
 
 
 async def test_an_operator_is_told_of_a_damaged_checkpoint(file: Path, autojump_clock: CLOCK) -> None:

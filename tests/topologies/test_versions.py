@@ -59,6 +59,11 @@ async def stored(file: Path, messages: Sequence[int] = (7, 8)) -> None:
         await running.ref("desk").tell(first.Add(5))
         assert await running.ref("desk").ask(first.Look()) == ("Tally", 5)
         await running.ref("beside").tell(Count())
+    leave(file, messages)
+
+
+def leave(file: Path, messages: Sequence[int]) -> None:
+    """Messages that wait, as a process that died has left them."""
     with closing(sqlite3.connect(file)) as connection:
         (row,) = connection.execute("SELECT last_row FROM meta").fetchone()
         for amount in messages:
