@@ -37,7 +37,7 @@ def collector_at_rest(many: int) -> AbstractContextManager[None]:
 async def start_in_order(table: Children, ids: Sequence[str]) -> tuple[Child, Failure] | None:
     """Start these in order; returns the one that failed, after which no more are tried."""
     place = 0
-    with collector_at_rest(len(ids)):
+    with collector_at_rest(len(ids)), table.restoring(ids):
         while place < len(ids):
             if table.given_up:
                 return _child(table, ids[place]), NOT_STARTED

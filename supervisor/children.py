@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -23,7 +23,7 @@ from .core.exits import cannot_read, end_of
 from .core.signal import RestartFailed, Unanswered
 from .core.spec import BrutalKill, ChildSpec, Grace, RestartPolicy, Strategy
 from .fence import AgentLife
-from .recovery import is_at_rest, keep_in_hand
+from .recovery import is_at_rest, keep_in_hand, needs_restoring, restore_at_once
 from .roster import Roster
 from .sleeper import Sleeper, is_born_asleep
 from .warden import let_above
@@ -135,7 +135,8 @@ class Children(Roster):
         return None
 
     def can_start_at_once(self, child: Child) -> bool:
-        """Whether a start of this child needs no waiting: it is born hibernated, into a slot that is as it was left."""
+        """Whether a start of this child needs no waiting: it is born hibernated, into a slot that is as it was left, or
+        has become so just now from what is at hand of it."""
         slot, spec = child.slot, child.spec
         return (
             slot is not None
@@ -144,7 +145,7 @@ class Children(Roster):
             and not child.asked
             and (not self._common.questions or child.path not in self._common.questions)
             and is_born_asleep(spec.agent)
-            and (slot.store is None or is_at_rest(slot, self._common))
+            and (slot.store is None or is_at_rest(slot, self._common) or restore_at_once(slot, self._common))
         )
 
     def start_at_once(self, child: Child, *, asked: bool = False) -> Failure | None:
@@ -312,6 +313,15 @@ class Children(Roster):
             yield
         finally:
             self._common.write_gathered()
+
+    def restoring(self, ids: Sequence[str]) -> AbstractContextManager[None]:
+        """In the block these are started: what the journal holds for them may be read together."""
+        if not self._common.journal.opened.slots:
+            return nullcontext()
+        entries = [self._table.get(id) for id in ids]
+        slots = [entry.slot for entry in entries if isinstance(entry, Child) and entry.slot is not None]
+        paths = [slot.path for slot in slots if needs_restoring(slot, self._common)]
+        return self._common.journal.expecting(paths) if len(paths) > 1 else nullcontext()
 
     # -- groups
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from treewarden.agents.core.durability import VOLATILE, Message
@@ -21,6 +21,7 @@ from .journal.large import LIMIT
 from .journal.port import Commit, MessageRow, Recovered, ReplyRow, ReturnedRow, StateRow
 from .settling import SlotStore
 from .unhurried import unhurried
+from .warden import let_above
 
 if TYPE_CHECKING:
     from treewarden.agents.shared import SharedQueue
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .child import Incarnation
     from .core.action import Action
     from .journal.codec import Codec
+    from .journal.slices import Slices
 
 __all__ = [
     "answer_asker",
@@ -39,7 +41,9 @@ __all__ = [
     "is_at_rest",
     "keep_in_hand",
     "make_slot",
+    "needs_restoring",
     "open_queue",
+    "restore_at_once",
     "restore_slot",
     "return_in_hand",
 ]
@@ -206,7 +210,7 @@ def blame_in_hand(life: Incarnation, common: Common) -> None:
         common.submit(Commit(returned=(ReturnedRow(envelope.row, envelope.deliveries, envelope.deaths),)))
 
 
-def _needs_restoring(slot: Slot, common: Common) -> bool:
+def needs_restoring(slot: Slot, common: Common) -> bool:
     """Whether the journal holds something for a slot that nobody has lived in since the process began."""
     store = slot.store
     return isinstance(store, SlotStore) and not store.restored and slot.path in common.journal.opened.slots
@@ -215,7 +219,7 @@ def _needs_restoring(slot: Slot, common: Common) -> bool:
 def is_at_rest(slot: Slot, common: Common) -> bool:
     """Whether the next life can begin at once: nothing is to be read, on its way to the disk, or to be mended."""
     store = slot.store
-    return not isinstance(store, SlotStore) or (store.is_at_rest and not _needs_restoring(slot, common))
+    return not isinstance(store, SlotStore) or (store.is_at_rest and not needs_restoring(slot, common))
 
 
 async def restore_slot(slot: Slot, common: Common) -> int | None:
@@ -230,14 +234,37 @@ async def restore_slot(slot: Slot, common: Common) -> int | None:
     store = slot.store
     if not isinstance(store, SlotStore):
         return None
-    if not _needs_restoring(slot, common):
+    if not needs_restoring(slot, common):
         await store.settled()
         store.mend()
         return None
     held = await common.journal.recover(slot.path)
-    read = await _read(held, store.codec, common)
-    fresh = slot.clear()  # siblings that started earlier may have told it something: that comes after what it had
+    _fill(slot, store, held, await unhurried(_reading(held, store.codec, common)), common)
+    return held.state_seq
+
+
+def restore_at_once(slot: Slot, common: Common) -> bool:
+    """`restore_slot` after a process death, if what the journal holds for the slot is at hand and takes no time to
+    read. False: nothing has changed, and `restore_slot` says why if something is wrong."""
+    store = slot.store
+    if not isinstance(store, SlotStore) or not store.is_at_rest or not needs_restoring(slot, common):
+        return False
+    held = common.journal.at_hand(slot.path)
+    if held is None:
+        return False
+    try:
+        next(_reading(held, store.codec, common))
+    except StopIteration as end:
+        _fill(slot, store, held, end.value, common)
+        return True
+    except BaseException as error:  # also of an upcast of the user's: `restore_slot` meets it again, behind the fence
+        let_above(error)
+    return False
+
+
+def _fill(slot: Slot, store: SlotStore, held: Recovered, read: _Read, common: Common) -> None:
     store.restored = True
+    fresh = slot.clear()  # siblings that started earlier may have told it something: that comes after what it had
     if held.state is not None:
         if slot.state is KEEP:  # else it was rolled back before anybody could live with what is stored
             slot.state = read.state
@@ -249,7 +276,6 @@ async def restore_slot(slot: Slot, common: Common) -> int | None:
         _restock(slot, row, body, common, head=place == 0)
     for item in fresh:
         slot.restock(item, item.priority if isinstance(item, Envelope) else Priority.NORMAL)
-    return held.state_seq
 
 
 @frozen
@@ -257,27 +283,33 @@ class _Read:
     """What the journal holds for a slot, decoded."""
 
     state: object
-    replies: tuple[tuple[MessageId, object], ...]
-    messages: tuple[tuple[MessageRow, Any], ...]
+    replies: Sequence[tuple[MessageId, object]]
+    messages: Sequence[tuple[MessageRow, Any]]
 
 
-async def _read(held: Recovered, codec: Codec, common: Common) -> _Read:
+def _reading(held: Recovered, codec: Codec, common: Common) -> Slices[_Read]:
     """Decode all of it, before anything is changed. Raises `UnknownKind` saying what cannot be read."""
     unread: list[UnknownKind] = []
 
-    async def decode(what: str, row: StateRow | ReplyRow | MessageRow) -> object:
+    def decode(what: str, row: StateRow | ReplyRow | MessageRow) -> Slices[Any]:
         try:
             if len(row.body) > LIMIT:
-                return await unhurried(codec.decoding(row.kind, row.version, row.body))
+                return (yield from codec.decoding(row.kind, row.version, row.body))
             return codec.decode(row.kind, row.version, row.body)
         except UnknownKind as error:
             unread.append(UnknownKind(f"{what}: {error}"))
             return None
 
-    state = None if held.state is None else await decode("its state", held.state)
-    replies = tuple([(row.id, await decode(f"the reply to {row.id}", row)) for row in held.replies])
-    stored = [row for row in held.messages if row.row <= common.journal.opened.last_row]
-    messages = tuple([(row, await decode(f"message {row.id}", row)) for row in stored])
+    state = None if held.state is None else (yield from decode("its state", held.state))
+    replies: list[tuple[MessageId, object]] = []
+    for row in held.replies:
+        reply = yield from decode(f"the reply to {row.id}", row)
+        replies.append((row.id, reply))
+    messages: list[tuple[MessageRow, Any]] = []
+    for row in held.messages:
+        if row.row <= common.journal.opened.last_row:
+            message = yield from decode(f"message {row.id}", row)
+            messages.append((row, message))
     if unread:
         more = f" ({len(unread) - 1} more of what it holds cannot be read either)" if len(unread) > 1 else ""
         raise UnknownKind(f"{unread[0]}{more}")

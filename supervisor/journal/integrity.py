@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from hashlib import sha256
 from typing import Any, Final, TypeAlias
@@ -24,6 +24,7 @@ from .schema import migrate
 __all__ = [
     "CHECKSUMS",
     "NUMBERED",
+    "OF_SLOT",
     "SINCE",
     "RowFault",
     "Rows",
@@ -31,6 +32,7 @@ __all__ = [
     "check_all",
     "check_counts",
     "check_sizes",
+    "checked",
     "checksum",
     "counters_sum",
     "counts_on",
@@ -118,7 +120,7 @@ _TABLES: Final = {
         _Table("timers", "name", ("path", "name", "at"), frozenset({"path", "name"})),
     )
 }  # fmt: skip
-_OF_SLOT: Final = ("states", "mailbox", "replies", "timers")
+OF_SLOT: Final = ("states", "mailbox", "replies", "timers")
 """What a life begins with."""
 
 
@@ -165,8 +167,19 @@ def with_sums(table: str, row: Row) -> Row:
 
 def refuse_damaged(connection: sqlite3.Connection, path: Path, file: str) -> None:
     """Raises `JournalDamaged` if something that the next life of a slot begins with is not what was written."""
-    found = [fault for name in _OF_SLOT for fault in _faults(connection, _TABLES[name], " WHERE path = ?", str(path))]
+    found = [fault for name in OF_SLOT for fault in _faults(connection, _TABLES[name], " WHERE path = ?", str(path))]
     _refuse(found, file, "go back to a checkpoint if it is the state")
+
+
+def checked(connection: sqlite3.Connection, table: str, paths: Sequence[str]) -> Iterator[tuple[str, Row, bool]]:
+    """The rows of these slots in one of the tables `OF_SLOT`, each with its slot, and whether it is what was written:
+    one that is not has texts that may be bytes."""
+    of = _TABLES[table]
+    names = of.names()
+    for values in connection.execute(f"{of.question} WHERE path IN ({','.join('?' * len(paths))})", paths):
+        row = dict(zip(names, values, strict=True))
+        path = row["path"].decode()
+        yield path, row, _fault(of, row) is None
 
 
 def refuse_damaged_checkpoint(connection: sqlite3.Connection, number: int, file: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol, TypeAlias
 
@@ -195,6 +196,18 @@ class Journal(Protocol):
 
         Raises `JournalDamaged` where a row of it is not what was written.
         """
+        ...
+
+    def expecting(self, paths: Sequence[Path]) -> AbstractContextManager[None]:
+        """In the block these slots are recovered, in about this order: a journal may read what they hold together.
+
+        What `recover` returns and raises is the same, whatever is submitted meanwhile. Not promised: that anything is
+        read together; a slot of which much is held never is.
+        """
+        ...
+
+    def at_hand(self, path: Path) -> Recovered | None:
+        """What `recover` would return, where that needs no waiting because the slot was `expecting`; None otherwise."""
         ...
 
     async def checkpoints(self, path: Path, limit: int = 20, search: Search = EVERYTHING) -> Sequence[Checkpoint]:

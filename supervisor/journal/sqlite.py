@@ -7,9 +7,9 @@ import pathlib
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import trio
 
@@ -35,6 +35,9 @@ from .recent import Recent
 from .seams import Connect, RunSync, in_thread
 from .taking import Claim
 from .writer import Pending, Question, Then, Writer
+
+if TYPE_CHECKING:
+    from .ahead import Ahead
 
 __all__ = ["SqliteJournal"]
 
@@ -109,6 +112,7 @@ class SqliteJournal:
         """The head, for those who wait for it to move."""
         self._file: OwnedFile | None = None
         self._recent = Recent()
+        self._ahead: Ahead | None = None
         self._writer: Writer | None = None
         self._heeded: int | None = None
         """`data_version` when commands were last looked for."""
@@ -175,6 +179,8 @@ class SqliteJournal:
         for _, event in commit.events:
             if isinstance(event, Later):
                 event.work_out()  # here: a policy of the user's has nothing to do in the thread that writes
+        if self._ahead is not None:
+            self._ahead.touched(commit)
         self._open.commit(Pending(commit, then))
 
     async def commit(self, commit: Commit) -> Seq:
@@ -187,6 +193,8 @@ class SqliteJournal:
             done.set()
 
         pending = Pending(commit, then)
+        if self._ahead is not None:
+            self._ahead.touched(commit)
         self._open.commit(pending)
         await done.wait()
         for error in failed:
@@ -196,13 +204,28 @@ class SqliteJournal:
         return pending.head
 
     async def recover(self, path: Path) -> Recovered:
-        name = str(self._claim.file)
+        held = self.at_hand(path)
+        if held is not None:
+            await trio.lowlevel.checkpoint()
+            return held
+        name, ahead = str(self._claim.file), self._ahead
 
         def recovered(connection: sqlite3.Connection) -> Recovered:
             refuse_damaged(connection, path, name)
             return rows.recovered(connection, path)
 
-        return await self._ask(recovered)
+        return await (self._ask(recovered) if ahead is None else ahead.read(path, recovered, self._ask))
+
+    def at_hand(self, path: Path) -> Recovered | None:
+        ahead, writer = self._ahead, self._writer
+        return None if ahead is None or writer is None or writer.ended else ahead.take(path)
+
+    def expecting(self, paths: Sequence[Path]) -> AbstractContextManager[None]:
+        if self._ahead is None:
+            from .ahead import Ahead  # with the first ones of a process: a start with one agent does without
+
+            self._ahead = Ahead()
+        return self._ahead.expecting(paths)
 
     async def checkpoints(self, path: Path, limit: int = 20, search: Search = EVERYTHING) -> Sequence[Checkpoint]:
         from . import kept_rows  # when a checkpoint is asked for
