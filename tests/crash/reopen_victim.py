@@ -1,6 +1,6 @@
 """The process that is killed: `python reopen_victim.py FILE`, and the one that looks afterwards: `... FILE report`.
 
-It opens three hundred agents, tells each of them numbers that go on from what it has, and prints each that was
+It opens three hundred agents, prints what each has, tells it numbers that go on from there, and prints each that was
 acknowledged. The other one prints, as JSON, what each has when it has handled what was left for it.
 """
 
@@ -69,7 +69,10 @@ PATHS = [f"{pool}/{number}" for pool in ("asleep", "awake") for number in range(
 
 async def feed(tree: Tree, paths: list[str]) -> None:
     """Two of each at a time, so that messages wait."""
-    last = {path: (await tree.ref(path).ask(Look(), within=60)).last for path in paths}
+    last = dict[str, int]()
+    for path in paths:
+        last[path] = (await tree.ref(path).ask(Look(), within=60)).last
+        os.write(1, f"{path} has {last[path]}\n".encode())
     while True:
         for path in paths:
             for _ in range(2):

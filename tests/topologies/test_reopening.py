@@ -157,3 +157,22 @@ async def test_a_bad_row_holds_its_own_agent(
         assert why in held[0].note
         for n in (75, 76, 78, MANY - 1):
             assert (await running.ref(f"pool/{n}").ask(Look())).numbers[: len(expected(n))] == expected(n)
+
+
+async def test_a_restart_does_not_read_what_was_read(file: Path, autojump_clock: CLOCK) -> None:
+    """What still waits of an earlier process is in the mailbox by then, and what was settled is not undone."""
+    failures = iter([True])
+
+    class Failing(Keeper):
+        @handles
+        async def put(self, message: Put) -> None:
+            if message.n == 2 and next(failures, False):
+                raise ValueError("once")
+            await super().put(message)
+
+    async with open_tree(tree(pool(Keeper, 2, id="pool")), journal=on_disk(file)):
+        pass
+    leave(file, [("pool/0", n) for n in (1, 2, 3, 4)])
+    async with open_tree(tree(pool(Failing, 2, id="pool")), journal=on_disk(file)) as running:
+        await trio.sleep(1000)
+        assert (await running.ref("pool/0").ask(Look())).numbers == (1, 2, 3, 4)

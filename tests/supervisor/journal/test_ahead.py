@@ -124,6 +124,12 @@ async def test_nothing_is_left_when_nobody_is_expected_any_more(tmp_path: pathli
                 nursery.start_soon(journal.recover, SLOTS[0])
                 await trio.lowlevel.checkpoint()
         assert [path for path in SLOTS if journal.at_hand(path) is not None] == []
+        with journal.expecting(SLOTS[200:]):
+            async with trio.open_nursery() as nursery:
+                with journal.expecting(SLOTS[:200]):
+                    nursery.start_soon(journal.recover, SLOTS[0])
+                    await trio.lowlevel.checkpoint()
+            assert [path for path in SLOTS if journal.at_hand(path) is not None] == []
         with journal.expecting(SLOTS):
             await journal.recover(SLOTS[0])
             found = [journal.at_hand(SLOTS[1]), journal.at_hand(SLOTS[1])]
