@@ -17,7 +17,7 @@ import trio
 from treewarden.agents import demand
 from treewarden.agents.core.diagnosis import Diagnosis
 from treewarden.agents.core.durability import Message
-from treewarden.agents.core.exit import alone
+from treewarden.agents.core.exit import leaves
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import ROOT
 from treewarden.agents.errors import AgentStopped, ConfigurationError, TreeFailed
@@ -152,14 +152,14 @@ async def open_tree(
 
 @asynccontextmanager
 async def _one_error() -> AsyncGenerator[None]:
-    """An exception of the block comes out as itself, not as a group of one."""
+    """An exception of the block comes out as itself, not as a group of one; Ctrl-C also if it was pressed again."""
     try:
         yield
     except BaseExceptionGroup as group:
-        error = alone(group)
-        if error is group:
+        found = leaves(group)
+        if len(found) > 1 and not all(isinstance(each, KeyboardInterrupt) for each in found):
             raise
-        raise error from error.__cause__
+        raise found[0] from found[0].__cause__
 
 
 @contextmanager

@@ -298,6 +298,15 @@ async def _run(blueprint: SupervisorSpec, script: Script) -> None:
         await quiet()
 
 
+async def _pressed(_: object) -> None:
+    raise KeyboardInterrupt
+
+
+async def test_ctrl_c_once_more_while_the_tree_stops_comes_out_as_one(autojump_clock: trio.testing.MockClock) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        await _run(under(*(puppet(id, args={"stopping": _pressed}) for id in "ab")), _pressed)
+
+
 async def test_ctrl_c_is_no_failure_of_the_agent(autojump_clock: trio.testing.MockClock) -> None:
     journal = MemoryJournal()
     with pytest.raises(KeyboardInterrupt):
