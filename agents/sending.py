@@ -199,11 +199,11 @@ def checked(slot: Slot, message: object) -> Slot:
     if handled_by(slot, type(message)):
         return slot
     known = ", ".join(sorted(kind.__qualname__ for kind in slot.handles)) or "no messages"
-    raise NotHandled(
-        f"{slot.path}: it does not handle {type(message).__qualname__}; it handles {known}",
-        path=slot.path,
-        retry_safe=True,
-    )
+    text = f"it does not handle {type(message).__qualname__}; it handles {known}"
+    if isinstance(message, type) and handled_by(slot, message):
+        name = message.__qualname__
+        text = f"{name} is a class, and no message; send what {name}(...) makes"
+    raise NotHandled(f"{slot.path}: {text}", path=slot.path, retry_safe=True)
 
 
 def refuse_what_has_no_reply(slot: Slot, message: object) -> None:

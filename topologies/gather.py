@@ -47,7 +47,7 @@ async def gather(
 
     Cancelled: nobody is waited for any more. Raises `QuorumMissed` as soon as so many have failed that the quorum
     cannot be reached, with what the others have replied; `ConfigurationError` for a quorum that no number of replies
-    can be, and for somebody who is asked twice.
+    can be, for somebody who is asked twice, and for what is no ref.
     """
     asked = _checked(list(refs), quorum, within)
     gathering = _Gathering[R](asked, len(asked) if quorum is None else quorum)
@@ -108,6 +108,9 @@ class _Gathering(Generic[R]):
 
 
 def _checked(asked: list[Ref], quorum: int | None, within: object) -> list[Ref]:
+    for ref in asked:
+        if not isinstance(ref, Ref):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"{shown(ref)} is no ref; give gather those that `ref(path)` returns")
     paths = [ref.path for ref in asked]
     if not paths:
         raise ConfigurationError("nobody is asked; give gather the refs of those who are")

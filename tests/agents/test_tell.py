@@ -53,38 +53,6 @@ async def test_what_is_told_is_handled_in_order(durable: bool, autojump_clock: M
         assert slot_of(running, "counter").state.seen == tuple(range(100))  # type: ignore[attr-defined]
 
 
-class Whatever(Agent[tuple[str, ...]]):
-    """Handles what is of any type, nothing included."""
-
-    state: tuple[str, ...] = ()
-
-    @handles
-    def one(self, message: object) -> None:
-        self.state = (*self.state, repr(message))
-
-
-class Perhaps(Whatever):
-    @handles
-    def another(self, message: int | None) -> None:
-        self.one(message)
-
-
-@pytest.mark.parametrize("agent", [Whatever, Perhaps])
-@pytest.mark.parametrize("shared", [False, True])
-async def test_nothing_is_a_message_like_any_other(
-    agent: type[Whatever], shared: bool, autojump_clock: MockClock
-) -> None:
-    alone = volatile(agent, id="taker")
-    async with opened(pool(alone, size=1, route="shared") if shared else alone) as running:
-        taker = running.ref("taker")
-        for message in (1, None, 2):
-            taker.tell_nowait(message)
-        await taker.tell(None)
-        await wait_all_tasks_blocked()
-        assert slot_of(running, "taker/0" if shared else "taker").state == ("1", "None", "2", "None")
-        assert taker.statistics().depth == 0
-
-
 async def test_without_waiting(autojump_clock: MockClock) -> None:
     async with opened(volatile(Counter), child(Counter, id="durable")) as running:
         counter = running.ref("counter")

@@ -178,6 +178,8 @@ async def test_what_cannot_be_asked_is_refused(autojump_clock: CLOCK) -> None:
             await gather([], Price())
         with pytest.raises(ConfigurationError, match="a is asked twice"):
             await gather(refs(running, "aba"), Price())
+        with pytest.raises(ConfigurationError, match="'b' is no ref; give gather those that `ref"):
+            await gather([running.ref("a"), "b"], Price())  # type: ignore[list-item]
         for quorum in (0, 3, True):
             with pytest.raises(ConfigurationError, match="quorum is"):
                 await gather(refs(running, "ab"), Price(), quorum=quorum)
