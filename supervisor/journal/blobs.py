@@ -93,9 +93,12 @@ class Blobs:
         return f"@{out + len(body)} {dump(parts)}\n{body}" if parts else body
 
     def _kept(self, size: int, pieces: list[str]) -> str:
-        hash, data = sha256(), [piece.encode() for piece in pieces]
-        for piece in data:
+        hash, data = sha256(), list[bytes]()
+        pieces.reverse()
+        while pieces:  # each goes as its bytes come: together they would be all of the text twice
+            piece = pieces.pop().encode()
             hash.update(piece)
+            data.append(piece)
         self._values[hash.digest()] = size, data
         return hash.hexdigest()
 

@@ -48,7 +48,7 @@ class Large:
         """Its text in pieces, and the parts that were left out of it: there stands null.
 
         What is longer than `limit` inside of it is given to `keep`, without what was left out of that, and so is what
-        then remains if it still is. Outer parts come first.
+        then remains if it still is; the list that it is given is its own. Outer parts come first.
         """
         parts: list[Part] = []
         cutter = _Cutter(keep, limit, parts)
