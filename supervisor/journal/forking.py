@@ -17,11 +17,10 @@ from ..core.event import Event, TreeForked
 from . import blobs
 from .batch import Mark, fold
 from .event_codec import decode_event
-from .identity import written
 from .new_file import whole_or_not
 from .port import Commit, Seq
 from .reading import JournalFile
-from .schema import NOW, VERSION, identify, migrate, unusable
+from .schema import NOW, VERSION, identify, migrate, unusable, written_identity
 from .taking import meta
 
 __all__ = ["Fork", "ForkedState", "fork"]
@@ -130,7 +129,7 @@ def _copy(
             connection.execute(f"INSERT INTO {table} SELECT * FROM source.{table}")
     blobs.sweep(connection, -1)
     (now,) = connection.execute(f"SELECT {NOW}").fetchone()
-    event = TreeForked(tree=parent, seq=seq, hash=hash.hex(), journal=written(tree, now))
+    event = TreeForked(tree=parent, seq=seq, hash=hash.hex(), journal=written_identity(tree, now))
     told: list[tuple[float, Event]] = [(now, event)]
     for place, version, body in connection.execute(_CUT).fetchall():
         if place > seq:  # what proves the beginning stands behind the event where the fork begins

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
@@ -12,7 +11,7 @@ from ..core.chain import Fault, FaultKind
 from ..core.event import TreeForked, TreeOpened
 from .event_codec import decode_event
 
-__all__ = ["TELLING", "Said", "contradictions", "identity_of", "read", "said", "written"]
+__all__ = ["TELLING", "Said", "contradictions", "read", "said"]
 
 TELLING: Final = ("TreeOpened", "TreeForked")
 """The kinds of event that say it."""
@@ -20,23 +19,13 @@ Said: TypeAlias = tuple[int, str, int, str]
 """One of them as it is stored: seq, kind, version, body."""
 
 
-def written(tree: str, created: float) -> str:
-    """The journal with this id that was made at this wall time, as events say it."""
-    return f"{tree}@{created!r}"
-
-
 def read(identity: str) -> tuple[str, float] | None:
-    """The id and the time; None for a text that `written` has not made, as of a secret that was left out."""
+    """The id and the time; None for a text that `written_identity` has not made, as of a secret that was left out."""
     tree, _, created = identity.partition("@")
     try:
         return (tree, float(created)) if tree.isalnum() else None
     except ValueError:
         return None
-
-
-def identity_of(connection: sqlite3.Connection) -> str:
-    """What the file says outside of its chain."""
-    return written(*connection.execute("SELECT tree, created FROM meta").fetchone())
 
 
 def said(rows: Iterable[Said]) -> tuple[str, int, tuple[Fault, ...]]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from treewarden.agents.errors import JournalDamaged, JournalError
 
-__all__ = ["APPLICATION", "NOW", "VERSION", "identify", "migrate", "unusable"]
+__all__ = ["APPLICATION", "NOW", "VERSION", "identify", "identity_of", "migrate", "unusable", "written_identity"]
 
 APPLICATION: Final = int.from_bytes(b"trwd", "big")
 """`PRAGMA application_id`: the mark in the file's header."""
@@ -179,6 +179,16 @@ _THIRD: Final = (
 _MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD)
 """The statements that lead from version n to n + 1. A released one is never edited: files of that version exist."""
 VERSION: Final = len(_MIGRATIONS)
+
+
+def written_identity(tree: str, created: float) -> str:
+    """The journal with this id that was made at this wall time, as events say it."""
+    return f"{tree}@{created!r}"
+
+
+def identity_of(connection: sqlite3.Connection) -> str:
+    """What the file says outside of its chain."""
+    return written_identity(*connection.execute("SELECT tree, created FROM meta").fetchone())
 
 
 def identify(connection: sqlite3.Connection, file: str) -> int:

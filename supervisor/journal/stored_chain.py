@@ -14,8 +14,9 @@ from ..core.chain import Head, StoredRow, Verdict, verify
 from ..core.event import EventsPruned
 from ..core.retention import chain_start
 from . import rows
-from .identity import TELLING, Said, contradictions, identity_of
+from .identity import TELLING, Said, contradictions
 from .port import START, Seq
+from .schema import identity_of
 
 __all__ = ["NO_VALUE", "verdict_on"]
 

@@ -13,10 +13,9 @@ from ..core.link import GENESIS
 from . import rows
 from .batch import Mark
 from .holder import Fate, Holder, ProcessTable, refusal
-from .identity import identity_of
 from .integrity import NUMBERED, counts_on
 from .port import Opened
-from .schema import NOW, VERSION, identify, migrate
+from .schema import NOW, VERSION, identify, identity_of, migrate
 from .seams import Connect
 
 __all__ = ["Claim", "meta", "take"]

@@ -19,8 +19,9 @@ from treewarden.supervisor.core.event import Event, TreeForked, TreeOpened
 from treewarden.supervisor.journal.event_codec import encode_event
 from treewarden.supervisor.journal.exporting import bundle_of, read_bundle
 from treewarden.supervisor.journal.forking import fork
-from treewarden.supervisor.journal.identity import identity_of, read, said, written
+from treewarden.supervisor.journal.identity import read, said
 from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.journal.schema import identity_of, written_identity
 from treewarden.topologies.cli import main
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.tree import tree
@@ -158,4 +159,4 @@ def test_what_a_chain_says_of_itself(events: list[Event], known: str, wrong: lis
 
 def test_what_is_no_event_of_ours_says_nothing() -> None:
     assert said([(1, "TreeOpened", 99, "{}"), (2, "Newer", 1, "{}"), (3, "TreeOpened", 1, "{")]) == ("", 0, ())
-    assert read(written("a", 0.1)) == ("a", 0.1)
+    assert read(written_identity("a", 0.1)) == ("a", 0.1)
