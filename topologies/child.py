@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, get_origin
 
 from treewarden.agents.agent import Agent
 from treewarden.agents.agent_spec import AgentSpec
@@ -77,6 +77,7 @@ def _agent(item: object) -> tuple[Callable[..., Any], Mapping[str, Any], str]:
     if isinstance(item, Agent):
         name = type(cast("object", item)).__name__
         raise ConfigurationError(f"an agent was given; give its class, {name}: it is made anew at every start")
+    item = get_origin(item) or item  # `Store[int]` is the class `Store`
     name = getattr(item, "__name__", "")
     if isinstance(item, type):
         if issubclass(item, Agent):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import pytest
 from attrs import frozen
@@ -30,6 +30,8 @@ from treewarden.topologies.errors import BlueprintError
 from treewarden.topologies.pipeline import pipeline, stage
 from treewarden.topologies.pool import pool
 from treewarden.topologies.tree import tree
+
+S = TypeVar("S")
 
 
 @frozen
@@ -92,6 +94,15 @@ def test_a_tree_of_anything() -> None:
         ),
     )
     assert validate(made) == ()
+
+
+class Shelf(Agent[S]):
+    """Keeps what it is a shelf of."""
+
+
+def test_a_generic_agent_is_its_class() -> None:
+    assert tree(Shelf[int], child(Shelf[str], id="other")) == tree(Shelf, child(Shelf, id="other"))
+    assert child(Shelf[int]).id == "shelf"
 
 
 def test_options_reach_the_spec() -> None:
