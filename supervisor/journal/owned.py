@@ -18,7 +18,7 @@ from . import rows
 from .batch import Batch, EventRow, fold
 from .blobs import stored_size, sweep
 from .commit import Commit, follows, works_of
-from .place import Lookout, refuse_second_name
+from .place import Lookout, refuse_second_name, refuse_unreachable
 from .port import Survey
 from .raised import is_of_a_sync, refuses_all, was_cut_short
 from .schema import NOW, unusable
@@ -85,8 +85,7 @@ class OwnedFile:
         """Why this process may not write any more. Nothing is written from then on."""
         self.ready: Callable[[], object] = nothing
         """Called by the thread that writes when a transaction has only the disk to wait for. It must not raise."""
-        if not claim.file.parent.is_dir():
-            raise JournalError(f"{self._name} cannot be made: there is no folder {claim.file.parent}")
+        refuse_unreachable(claim.file)
         refuse_second_name(claim.file)
         try:
             self.opened, self._mark = take(self._connected(), claim, now)

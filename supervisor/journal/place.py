@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pathlib
 import sqlite3
+import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, TypeAlias, cast
@@ -18,7 +19,7 @@ from treewarden.agents.errors import ConfigurationError, JournalError
 
 from .log import Log, forget_index
 
-__all__ = ["Lookout", "Place", "found_at", "named", "refuse_second_name"]
+__all__ = ["Lookout", "Place", "found_at", "named", "refuse_second_name", "refuse_unreachable"]
 
 _BESIDE: Final = ("", "-wal", "-shm")
 _BUSY: Final = 8
@@ -134,6 +135,20 @@ class Lookout:
             return False
         except sqlite3.DatabaseError:  # and it is read as what it is not
             return True
+
+
+def refuse_unreachable(file: pathlib.Path) -> None:
+    """Raise `JournalError` where a journal can neither be nor be made, which SQLite would call something else."""
+    try:
+        if not file.parent.is_dir():
+            raise JournalError(f"{file} cannot be made: there is no folder {file.parent}")
+        mode = file.stat().st_mode
+    except FileNotFoundError:  # it is to be made
+        return
+    except OSError as error:
+        raise JournalError(f"{file} cannot be opened: {error.strerror}. Name one that this user can reach") from error
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise JournalError(f"{file} is a device or a pipe: name a file")
 
 
 def refuse_second_name(file: pathlib.Path) -> None:

@@ -166,6 +166,10 @@ def test_a_journal_that_is_none_is_left_alone(tmp_path: Path) -> None:
     missing = treewarden("run", "desk.toml", "--journal", "no/such.db", cwd=tmp_path)
     assert (missing.returncode, missing.stdout) == (2, "")
     assert "there is no folder no" in missing.stderr
+    endless = "a" * 300 + ".db"
+    unreachable = treewarden("run", "desk.toml", "--journal", endless, cwd=tmp_path)
+    assert (unreachable.returncode, unreachable.stdout) == (2, "")
+    assert f"{endless} cannot be opened: File name too long. Name one that" in unreachable.stderr
     unnamed = treewarden("run", "desk.toml", "--journal", "", cwd=tmp_path)
     assert (unnamed.returncode, unnamed.stdout) == (2, ""), "of a variable that is not set, not the file of the TOML"
     assert unnamed.stderr.startswith("treewarden: the journal is ''; it must be the name of a file")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path as File
 
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import ConfigurationError
@@ -23,7 +22,7 @@ _BATCH = 1000
 
 def head_of(file: str | os.PathLike[str]) -> Seq:
     """The last event of a file; 0 if there is none. A file that is none of ours is left to who wants to own it."""
-    if not File(file).is_file() or File(file).stat().st_size == 0:
+    if not os.path.isfile(file) or os.path.getsize(file) == 0:  # `Path` raises for some names
         return START
     with JournalFile.open(file) as journal:
         return journal.head.seq

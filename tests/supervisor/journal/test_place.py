@@ -169,6 +169,15 @@ async def test_two_dots_behind_a_link_lead_where_the_system_leads(
     assert sorted(os.listdir(tmp_path / "far")) == ["folder", "tree.db"]
 
 
+async def test_what_is_no_file_is_left_alone(tmp_path: pathlib.Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in str(tmp_path / "pipe"), os.devnull:
+        with pytest.raises(JournalError, match="is a device or a pipe: name a file"):
+            async with on_disk(pathlib.Path(name)):
+                pass
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
 @pytest.mark.parametrize("name", ["", "a\0b.db", "half\ud800.db", b"bytes.db", 7, None])
 def test_what_can_be_no_name_of_a_file_is_refused(name: Any) -> None:
     with pytest.raises(ConfigurationError, match="it must be the name of a file, or nothing for one in memory"):
