@@ -84,5 +84,6 @@ def _text(number: int) -> TextIO:
 
 def _refused(error: object, code: ExitCode) -> int:
     with suppress(OSError):  # perhaps nobody reads that either
-        sys.stderr.write(f"treewarden: {error}\n")
+        said = (each if each.isprintable() or each == "\n" else f"\\x{ord(each):02x}" for each in str(error))
+        sys.stderr.write(f"treewarden: {''.join(said)}\n")
     return code

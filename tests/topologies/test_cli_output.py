@@ -68,3 +68,12 @@ def test_what_an_agent_prints_does_not_come_between_json_lines(tmp_path: Path) -
     assert done.returncode == 0
     assert all(json.loads(line) for line in done.stdout.splitlines())
     assert "still here\n" in done.stderr
+
+
+def test_what_is_refused_moves_no_cursor(tmp_path: Path) -> None:
+    (tmp_path / "colourful.py").write_text("raise RuntimeError('no \\x1b[2J\\rgood')\n")
+    (tmp_path / "colourful.toml").write_text('children = [{ id = "desk", agent = "colourful:Desk" }]\n')
+    done = treewarden("check", "colourful.toml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert r"RuntimeError: no \x1b[2J\x0dgood" in done.stderr
+    assert len(done.stderr.splitlines()) == 2, "what is wrong still stands on lines of its own"
