@@ -101,6 +101,10 @@ async def open_tree(
     checked(blueprint)
     if journal is None and anchor is not None:
         raise ConfigurationError("a journal in memory has no chain to anchor: give open_tree a file as `journal`")
+    if anchor is not None and isinstance(journal, (str, os.PathLike)):
+        from treewarden.supervisor.journal.anchoring import refuse_as_heads
+
+        refuse_as_heads(anchor.file, journal)
     clock = clock if clock is not None else LoopClock(wall)
     async with journal_in(journal, clock) as store, _anchored(store, anchor, clock) as covered:
         pruning = cache(partial(_pruning, store, clock, anchor, covered))

@@ -16,7 +16,7 @@ from attrs import frozen
 
 from .chain import Fault, FaultKind, Head
 
-__all__ = ["Anchor", "Anchors", "Check", "Sign", "anchor_line", "check_by", "hmac_sign", "read_anchors"]
+__all__ = ["Anchor", "Anchors", "Check", "Sign", "anchor_line", "beginning_of", "check_by", "hmac_sign", "read_anchors"]
 
 Sign: TypeAlias = Callable[[bytes], str]
 """Gives the same text for the same bytes to whoever has the key, and to nobody else."""
@@ -78,6 +78,11 @@ def anchor_line(anchor: Anchor, sign: Sign | None = None) -> str:
     if sign is not None:
         fields["mac"] = sign(anchor.text)
     return json.dumps(fields, separators=(",", ":")) + "\n"
+
+
+def beginning_of(tree: str) -> str:
+    """How every line of heads of a journal begins."""
+    return json.dumps({"v": _VERSION, "tree": tree}, separators=(",", ":"))[:-1] + ","
 
 
 def read_anchors(lines: Iterable[str], check: Check | None = None) -> Anchors:

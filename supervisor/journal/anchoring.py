@@ -7,7 +7,6 @@ import hmac
 import logging
 import math
 import os
-import pathlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -20,7 +19,7 @@ from treewarden.agents.core.said import is_number, shown
 from treewarden.agents.errors import ConfigurationError, JournalDamaged, JournalError
 from treewarden.agents.ports import Clock
 
-from ..core.anchor import Anchor, Anchors, Check, Sign, anchor_line, check_by, hmac_sign, read_anchors
+from ..core.anchor import Anchor, Anchors, Check, Sign, anchor_line, beginning_of, check_by, hmac_sign, read_anchors
 from ..core.chain import GENESIS, FaultKind, Head
 from ..core.event import EventsPruned
 from ..core.retention import boundary_text
@@ -29,10 +28,12 @@ from .port import START, Journal, Seq
 from .seams import RunSync
 from .signing import ed25519_check, ed25519_sign
 
-__all__ = ["Anchoring", "anchored", "key_from", "load_anchors", "public_key_from"]
+__all__ = ["Anchoring", "anchored", "key_from", "load_anchors", "public_key_from", "refuse_as_heads"]
 
 _LOG: Final = logging.getLogger("treewarden")
 _SHORTEST_KEY: Final = 16
+_LONGEST: Final = 65_536
+"""Bytes at the end of a file of heads among which one line begins."""
 
 
 @frozen(kw_only=True)
@@ -137,7 +138,7 @@ class _Writer:
 
     async def begin(self) -> None:
         file, opened = os.fspath(self._anchoring.file), self._journal.opened
-        found = await self._run_sync(_load_or_make, file, self._anchoring.sign)
+        found = await self._run_sync(_load_or_make, file, self._anchoring.sign, opened.tree)
         for fault in found.faults:
             if fault.kind is FaultKind.FORGED:
                 raise ConfigurationError(f"{file}: {fault.text}; give the key that it was begun with, or another file")
@@ -204,22 +205,40 @@ class _Writer:
         return bytes.fromhex(found[0].hash)
 
 
-def _load_or_make(file: str, sign: Sign | None) -> Anchors:
+def refuse_as_heads(file: str | os.PathLike[str], journal: str | os.PathLike[str]) -> None:
+    """Raise `ConfigurationError` for a file of heads that is the journal, or one that SQLite keeps beside it: whoever
+    opens and closes that in the process of its owner takes away the owner's locks."""
+    beside = os.path.realpath(journal)
+    if os.path.realpath(file) in (beside, *(beside + end for end in ("-wal", "-shm", "-journal"))):
+        raise ConfigurationError(
+            f"{os.fspath(file)} is the journal, or lies beside it for SQLite: heads are kept in a file of their own"
+        )
+
+
+def _load_or_make(file: str, sign: Sign | None, tree: str) -> Anchors:
     try:
         with open(file, "a+b") as heads:  # it can be written, and is there from now on
             if heads.tell():
                 heads.seek(-1, os.SEEK_END)
                 if heads.read(1) != b"\n":
-                    _end_torn_line(heads.fileno(), file)
+                    _end_torn_line(heads.fileno(), file, tree)
     except OSError as error:
         raise JournalError(f"heads cannot be kept in {file}: {error.strerror}") from error
     return load_anchors(file, sign)
 
 
-def _end_torn_line(descriptor: int, file: str) -> None:
-    """Take away what a writer began that died over it: nobody has relied on that."""
-    content = pathlib.Path(file).read_bytes()
-    os.ftruncate(descriptor, content.rfind(b"\n") + 1)
+def _end_torn_line(descriptor: int, file: str, tree: str) -> None:
+    """Take away what a writer began that died over it: nobody has relied on that. What else stands at the end of a file
+    is somebody's: raises `ConfigurationError`."""
+    size = os.fstat(descriptor).st_size
+    end = os.pread(descriptor, _LONGEST, max(0, size - _LONGEST))
+    torn = end[end.rfind(b"\n") + 1 :]
+    begun = beginning_of(tree).encode()
+    if torn[: len(begun)] != begun[: len(torn)]:
+        raise ConfigurationError(
+            f"{file} ends in what is no head of this journal: heads are kept in a file of their own"
+        )
+    os.ftruncate(descriptor, size - len(torn))
 
 
 def _append(file: str | os.PathLike[str], line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from treewarden.agents.core.message import Request
 from treewarden.agents.errors import AgentStopped, ConfigurationError, JournalOwned, TreeFailed
 from treewarden.supervisor.core.event import ChildEnded, DeadLettered, Event, TreeClosed, TreeOpened
 from treewarden.supervisor.core.spec import BRUTAL_KILL
+from treewarden.supervisor.journal.anchoring import Anchoring
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.supervisor.journal.port import Record
 from treewarden.topologies.child import child
@@ -218,6 +220,21 @@ async def test_what_is_no_journal_is_refused_before_anything_starts(journal: Any
     with pytest.raises(ConfigurationError, match=r"the journal is .*; it must be the name of a file, or nothing"):
         async with open_tree(tree(Sum), journal=journal):
             raise AssertionError("the block must not begin")
+
+
+@pytest.mark.parametrize("end", ["", "-wal", "-shm", "-journal", None])
+async def test_the_journal_is_no_file_of_heads(end: str | None, tmp_path: Path) -> None:
+    """Its last line was taken for one that was not written to its end, and cut off."""
+    (tmp_path / "link").symlink_to(tmp_path / "tree.db")
+    async with open_tree(tree(Sum), journal=tmp_path / "tree.db"):
+        pass
+    before = (tmp_path / "tree.db").read_bytes()
+    name = tmp_path / "link" if end is None else f"{tmp_path}/tree.db{end}"
+    with pytest.raises(ConfigurationError, match="heads are kept in a file of their own"):
+        async with open_tree(tree(Sum), journal=tmp_path / "tree.db", anchor=Anchoring(file=name)):
+            raise AssertionError("the block must not begin")
+    assert (tmp_path / "tree.db").read_bytes() == before
+    assert sorted(os.listdir(tmp_path)) == ["link", "tree.db"]
 
 
 async def test_cancellation_from_outside_ends_it_at_once_and_loses_nothing(tmp_path: Path) -> None:

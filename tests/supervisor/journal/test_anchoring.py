@@ -132,6 +132,17 @@ async def test_a_line_that_its_writer_died_over_is_taken_away(
     assert load_anchors(heads, KEY).faults == ()
 
 
+@pytest.mark.parametrize("content", ["secret", '{"a": 1}', "two\nlines", '{"v":1,"tree":"another","ep'])
+async def test_of_a_file_of_another_kind_nothing_is_taken_away(
+    content: str, file: pathlib.Path, heads: pathlib.Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """It is no line that its writer died over."""
+    write(heads, content)
+    with pytest.raises(ConfigurationError, match="ends in what is no head of this journal"):
+        await run(file, heads, 1)
+    assert read(heads) == content
+
+
 async def test_heads_that_cannot_be_kept_are_said_before_it_begins(file: pathlib.Path, tmp_path: pathlib.Path) -> None:
     with pytest.raises(JournalError, match=r"heads cannot be kept in .*: Is a directory"):
         await run(file, tmp_path, 0)
