@@ -10,7 +10,7 @@ import base64
 import json
 import re
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, cast
 
 __all__ = ["REDACTED", "Redaction"]
@@ -22,6 +22,7 @@ _SHORTEST: Final = 6
 _PLAIN: Final = frozenset(string.ascii_letters + string.digits + "_.-~")
 """What stands in a URL as it is."""
 _SAFE_IN_URLS: Final = str.maketrans("+/", "-_")
+_ESCAPED: Final = re.compile(r"\\u([0-9a-f]{4})")
 _LINE: Final = 16
 """Characters of a line that is looked for by itself, of a value of several lines."""
 
@@ -166,14 +167,23 @@ def _quoted(text: str) -> set[str]:
     forms = {text}
     for _ in range(2):
         forms |= {form for each in forms for form in _by_repr(each)}
-        forms |= {json.dumps(each, ensure_ascii=ascii)[1:-1] for each in forms for ascii in (False, True)}
-    return forms | _by_repr(text.encode(errors="replace"))
+        forms |= {json.dumps(each, ensure_ascii=False)[1:-1] for each in forms}
+        forms |= {form for each in forms if not each.isascii() for form in _in_ascii(each)}
+    data = text.encode(errors="replace")
+    return forms | _by_repr(data) | {data.hex(), data.hex().upper()}
 
 
-def _by_repr(value: str | bytes) -> set[str]:
+def _in_ascii(text: str) -> set[str]:
+    """With its other characters written out, by JSON (in small digits or capital ones) or by Python."""
+    by_json = json.dumps(text)[1:-1]
+    capital = _ESCAPED.sub(lambda found: f"\\u{found[1].upper()}", by_json)
+    return {by_json, capital, text.encode("ascii", "backslashreplace").decode(), *_by_repr(text, ascii)}
+
+
+def _by_repr(value: str | bytes, write: Callable[[object], str] = repr) -> set[str]:
     """By itself, and in a text with both kinds of quotes, of which `repr` escapes one."""
     begin, marked = (2, value + b'"') if isinstance(value, bytes) else (1, value + '"')
-    return {repr(value)[begin:-1], repr(marked)[begin:-2]}
+    return {write(value)[begin:-1], write(marked)[begin:-2]}
 
 
 def _in_base64(data: bytes) -> set[str]:

@@ -74,6 +74,24 @@ def test_what_is_quoted_is_quoted_again(secret: str, before: str) -> None:
         assert clean.replace(REDACTED, "").strip("\\'\"") == before.strip("\\'\"")
 
 
+@given(st.text(st.characters(codec="utf-8"), min_size=6, max_size=20), around)
+def test_other_characters_are_found_however_they_are_written_out(secret: str, before: str) -> None:
+    redaction = learned(secret)
+    capital = re.sub(r"\\u....", lambda found: "\\u" + found[0][2:].upper(), json.dumps("é" + secret)[7:-1])
+    backslashed = secret.encode("ascii", "backslashreplace").decode()
+    for form in (
+        ascii(secret)[1:-1],
+        backslashed,
+        capital,
+        secret.encode().hex(),
+        secret.encode().hex(" ").replace(" ", "").upper(),
+    ):
+        if len(form) >= 6:
+            clean, gone = redaction.clean_text(f"{before}{form}")
+            assert gone >= 1
+            assert form not in clean
+
+
 @given(secrets, st.binary(max_size=5), st.binary(max_size=5))
 def test_a_secret_in_base64_is_found(secret: str, before: bytes, behind: bytes) -> None:
     redaction = learned(secret)
