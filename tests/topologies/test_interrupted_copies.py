@@ -103,7 +103,8 @@ HIT: Final = """
 import os, signal
 
 def hit(event, given):
-    if event in ("open", "sqlite3.connect") and str(given[0]).startswith("new.") and given[1:2] != (None,):
+    made = event in ("open", "sqlite3.connect") and given[1:2] != (None,)
+    if made and os.path.basename(str(given[0])).startswith("new."):
         os.kill(os.getpid(), {number})
 
 sys.addaudithook(hit)

@@ -102,7 +102,7 @@ def new_files_on(disk: _Disk) -> Generator[None]:
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
 
     def connected(name: str | Path, **options: Any) -> Any:
-        if not str(name).startswith("new."):
+        if not Path(name).name.startswith("new."):
             return true(name, **options)
         try:
             inner = apsw.Connection(str(name), flags=flags, vfs="refusing")
