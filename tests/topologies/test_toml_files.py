@@ -11,6 +11,7 @@ from typing import IO, Any, Final
 
 import pytest
 
+from treewarden.supervisor import written_file
 from treewarden.supervisor.core.spec import ChildSpec, RestartPolicy
 from treewarden.topologies.core.blueprint import walk
 from treewarden.topologies.errors import BlueprintError
@@ -127,12 +128,12 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     _write(tmp_path, "desk.toml", "children = []")
     for closed, place in (("shop.toml", "shop.toml"), ("desk.toml", "desk.toml")):
 
-        def opened(file: Path, mode: str, closed: str = closed) -> IO[Any]:
-            if file.name == closed:
+        def opened(file: str, mode: str, closed: str = closed) -> IO[Any]:
+            if Path(file).name == closed:
                 raise PermissionError(errno.EACCES, "Permission denied", str(file))
             return open(file, mode)
 
-        monkeypatch.setattr(Path, "open", opened)
+        monkeypatch.setattr(written_file, "open", opened, raising=False)
         with pytest.raises(BlueprintError, match=f"'{place}' cannot be read: permission denied; give this user"):
             load(tmp_path / "shop.toml")
 

@@ -252,10 +252,8 @@ class _Reader:
 
     def amount(self, data: Mapping[str, Any], key: str, at: str) -> float:
         value = data.get(key)
-        if not is_number(value) or not 0 <= value < math.inf:
-            raise self.refused(f"{at}.{key}", value, "give a finite number, 0 or more")
-        if value > _MOST:
-            raise self.refused(f"{at}.{key}", value, f"give at most {_MOST:,.0f}")
+        if not is_number(value) or not 0 <= value <= _MOST:
+            raise self.refused(f"{at}.{key}", value, f"give a number, 0 or more, {_MOST:,.0f} at most")
         return float(value)
 
     def time(self, data: Mapping[str, Any], key: str, at: str) -> float:

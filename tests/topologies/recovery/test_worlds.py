@@ -75,8 +75,8 @@ def test_half_way_the_shares_change() -> None:
     [
         ('incidents = 30', 'incidents = 0', "base.incidents is 0; give a whole number, 1 or more"),
         ('jitter = 0.0', 'jitter = 1.5', "base.jitter is 1.5; give a share"),
-        ('jitter = 0.0', 'jitter = "much"', "jitter is 'much'; give a finite number"),
-        ('notices = 1800.0', 'notices = inf', "notices is inf; give a finite number"),
+        ('jitter = 0.0', 'jitter = "much"', "jitter is 'much'; give a number, 0 or more"),
+        ('notices = 1800.0', 'notices = inf', "notices is inf; give a number, 0 or more"),
         ('notices = 1800.0', 'noticed = 1800.0', "base.noticed is 1800.0; there is no such field here, there is name"),
         ('stalled = 0.75, timeout', 'stalled = 0.80, timeout', "causes.hang.shows"),
         ('stalled = 0.75, timeout', 'frozen = 0.75, timeout', "base.causes.hang.shows.frozen is 0.75; there is no"),
