@@ -53,10 +53,12 @@ def said(rows: Iterable[Said]) -> tuple[str, int, tuple[Fault, ...]]:
 
 
 def contradictions(rows: Iterable[Said], found: str) -> tuple[Fault, ...]:
-    """What of `rows` is not said of `found`, which the file is by itself, or of one another."""
+    """What of `rows` is not said of `found`, which the file is by itself, or of one another. One that says nothing is
+    empty."""
     known, seq, faults = said(rows)
     if known not in ("", found):
-        faults += (_contradiction(seq, f"it says that this is {known}, and the file that it is {found}"),)
+        file = f"that it is {found}" if found else "nothing"
+        faults += (_contradiction(seq, f"it says that this is {known}, and the file {file}"),)
     return faults
 
 

@@ -187,8 +187,9 @@ def written_identity(tree: str, created: float) -> str:
 
 
 def identity_of(connection: sqlite3.Connection) -> str:
-    """What the file says outside of its chain."""
-    return written_identity(*connection.execute("SELECT tree, created FROM meta").fetchone())
+    """What the file says outside of its chain; empty for one whose table meta was emptied."""
+    found = connection.execute("SELECT tree, created FROM meta").fetchone()
+    return "" if found is None else written_identity(*found)
 
 
 def identify(connection: sqlite3.Connection, file: str) -> int:

@@ -86,6 +86,21 @@ def test_one_that_was_changed(sql: str, file: Path, capsys: pytest.CaptureFixtur
     assert fault.endswith(f"it says that this is {after}, and event 1 said {before}")
 
 
+def test_a_file_that_does_not_say_what_it_is(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`verify` goes on, and does not send anybody to itself."""
+    with JournalFile.open(file) as journal:
+        head = journal.head
+    execute(file, "DELETE FROM meta")
+    with JournalFile.open(file) as journal:
+        (fault,) = journal.verify(head).faults
+    assert str(fault).endswith(", and the file nothing")
+    execute(file, "DELETE FROM events")
+    assert main(["journal", "verify", str(file)]) == 1
+    said = capsys.readouterr().out
+    assert "missing: nothing says where the journal stands" in said
+    assert "does not hold what was written" not in said
+
+
 def test_what_was_copied_is_the_same_and_a_fork_is_another(file: Path) -> None:
     run_once(file)
     other = fork(file, file.with_name("fork.db"), new_tree=lambda: "f0").file
