@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, field
 
+from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import define
 from treewarden.agents.errors import ConfigurationError, SupervisorGone
@@ -72,14 +73,14 @@ async def reload(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes)
             changes.changed.append(child.path)
             await _renew(supervisor, child)
         return
-    wanted, gone = {child.id for child in spec.children}, list[Child]()
+    wanted, settled = {child.id for child in spec.children}, list[Child]()
     for id in reversed(children.order):
         child = None if id in wanted else children.get(id)
         if child is not None:
             await children.stop(child)
             changes.removed.append(child.path)
             children.drop(child, "it is no longer part of the tree")
-            gone.append(child)
+            settled.append(child)
     before = {id: entry.spec for id, entry in children.entries}
     supervisor.adopt(spec)
     children.reorder(spec.children)
@@ -99,8 +100,10 @@ async def reload(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes)
             else:
                 changes.changed.append(child.path)
                 await _renew(supervisor, child)
-    for child in gone:
-        await wait_for(supervisor.restarts.go_on_without(child))
+                if child.state is not SlotState.RESTARTING:
+                    settled.append(child)
+    if settled:
+        await wait_for(supervisor.restarts.go_on_without(*settled))
 
 
 async def _renew(supervisor: Supervisor, child: Child) -> None:

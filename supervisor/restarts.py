@@ -3,6 +3,7 @@ if a start fails."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
 from treewarden.agents.core.exit import Exit, Failure, Stopped, is_clean
@@ -201,8 +202,9 @@ class Restarts:
             return self._restart_group(child, _ONE)
         failure = self._children.start_at_once(child)
         self._watch(child)
-        if failure is not None:
-            self.retry(child, failure)
+        if failure is None:
+            return self.go_on_without(child)
+        self.retry(child, failure)
         return None
 
     async def _restart_group(self, child: Child, scope: Scope) -> None:
@@ -210,15 +212,21 @@ class Restarts:
         group = await self._stop_affected(child, scope)
         if child.state is SlotState.RESTARTING:  # that was this attempt: it may come to nothing before its place comes
             child.move(SlotEvent.ABANDON)
-        self._restarted(group, await self._children.start_group(group))
+        await self._start_group(group)
 
-    def _restarted(self, group: list[Child], failed: tuple[Child, Failure] | None) -> None:
-        for member in group:
-            self._behind.pop(member, None)
-            self._watch(member)
-        if failed is not None:
-            self._leave_behind(failed[0], group[group.index(failed[0]) + 1 :])
-            self.retry(*failed)
+    async def _start_group(self, group: list[Child]) -> None:
+        """Start these, and then those who are down only until one of these has started, though no longer in its group:
+        how far a restart goes is decided anew for each attempt."""
+        while group:
+            failed = await self._children.start_group(group)
+            for member in group:
+                self._watch(member)
+            if failed is not None:
+                place = group.index(failed[0])
+                self._leave_behind(failed[0], [*group[place + 1 :], *self._waiting_for(group[:place])])
+                self.retry(*failed)
+                return
+            group = self._waiting_for(group)
 
     async def _begin_later(self, child: Child, scope: Scope, after: float, has_turn: bool) -> None:
         group = await self._stop_affected(child, scope)
@@ -228,21 +236,23 @@ class Restarts:
     def _leave_behind(self, child: Child, others: list[Child]) -> None:
         for gone in [each for each in self._behind if self._children.entry(each.spec.id) is not each]:
             del self._behind[gone]
+        others = [*others, *self._waiting_for([child])]
         if others:
             self._behind[child] = [(other, other.token) for other in others]
 
-    def go_on_without(self, child: Child) -> Rest:
-        """A child is given up: start those of its group that are down only until it has started. Returns what is left
-        to wait for."""
-        group = [
-            other
-            for other, token in self._behind.pop(child, ())
-            if other.token == token and other.state is SlotState.DOWN and self._children.entry(other.spec.id) is other
-        ]
-        return self._start_rest(group) if group else None
+    def _waiting_for(self, children: Sequence[Child]) -> list[Child]:
+        """Those who are down only until one of these has started, in order; from now on they wait for nobody."""
+        if not self._behind:
+            return []
+        tokens = dict(each for child in children for each in self._behind.pop(child, ()))
+        awake = self._children.awake if tokens else ()
+        return [each for each in awake if each.state is SlotState.DOWN and tokens.get(each) == each.token]
 
-    async def _start_rest(self, group: list[Child]) -> None:
-        self._restarted(group, await self._children.start_group(group))
+    def go_on_without(self, *children: Child) -> Rest:
+        """These are given up, or have started by themselves: start those of their groups that are down only until then.
+        Returns what is left to wait for."""
+        group = self._waiting_for(children)
+        return self._start_group(group) if group else None
 
     def retry(self, child: Child, failure: Failure) -> None:
         """Try again behind what waits in the queue."""

@@ -13,11 +13,15 @@ from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.supervisor import NO_BACKOFF, Backoff, ChildSpec, Intensity, Strategy
 from treewarden.supervisor.core.policies import otp
-from treewarden.topologies import Tree, child, open_tree, tree
+from treewarden.topologies import Blueprint, Tree, child, open_tree, tree
 
 CLOCK = trio.testing.MockClock
 OFTEN = Intensity(100, 1_000.0)
 NEVER = Intensity(0, 1_000.0)
+
+
+@frozen
+class Work: ...
 
 
 @frozen
@@ -35,8 +39,10 @@ class Fate:
         return ahead.pop(0) if ahead else True
 
 
-class Starter(Agent[None]):
-    state = None
+class Starter(Agent[int]):
+    """Starts as its fate says; its state is not what kills it."""
+
+    state = 0
 
     def __init__(self, fate: Fate) -> None:
         self.fate = fate
@@ -44,6 +50,10 @@ class Starter(Agent[None]):
     async def on_start(self) -> None:
         if not self.fate.works(self.path.name):
             raise OSError("not yet")
+
+    @handles
+    def work(self, message: Work) -> None:
+        self.state += 1
 
     @handles
     def crash(self, message: Crash) -> None:
@@ -97,10 +107,12 @@ async def give_up(running: Tree, how: str) -> None:
         await running.supervisor().terminate_child("b")
     else:
         blueprint = running.blueprint
-        await running.reload(evolve(blueprint, children=tuple(each for each in blueprint.children if each.id != "b")))
+        others = tuple(each for each in blueprint.children if each.id != "b")
+        anew = tuple(evolve(each, start_within=7.0) if each.id == "b" else each for each in blueprint.children)
+        await running.reload(evolve(blueprint, children=anew if how == "changed" else others))
 
 
-@pytest.mark.parametrize("how", ["terminated", "reloaded"])
+@pytest.mark.parametrize("how", ["terminated", "reloaded", "changed"])
 async def test_nobody_waits_for_the_delay_of_one_who_is_given_up(how: str, autojump_clock: CLOCK) -> None:
     fate = Fate()
     members = [member("a", fate), evolve(member("b", fate), backoff=SLOWLY), member("c", fate)]
@@ -109,6 +121,47 @@ async def test_nobody_waits_for_the_delay_of_one_who_is_given_up(how: str, autoj
         assert await states(running) == {"a": "down", "b": "restarting", "c": "down"}
         await give_up(running, how)
         found = await states(running)
-        assert found == {"a": "up", "b": "down", "c": "up"} if how != "reloaded" else {"a": "up", "c": "up"}
+        wanted = {"a": "up", "b": "up" if how == "changed" else "down", "c": "up"}
+        assert found == ({"a": "up", "c": "up"} if how == "reloaded" else wanted)
         await trio.sleep(100)
         assert await states(running) == found
+
+
+async def fail(running: Tree) -> Mapping[str, str]:
+    """Have the second one work and crash, and look at once."""
+    for message in (Work(), Crash()):
+        running.ref("b").tell_nowait(message)
+    return await states(running)
+
+
+def beside_each_other(fate: Fate, seconds: float) -> Blueprint:
+    """After three failures that it was no good to be restarted for alone, one takes along those after it."""
+    slowly = evolve(SLOWLY, first=seconds, most=seconds)
+    members = [evolve(member(id, fate), backoff=slowly, stable_after=60.0) for id in "abcd"]
+    return tree(*members, restarts=OFTEN)
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+async def test_who_was_taken_along_is_started_though_the_next_attempt_is_for_one_alone(
+    failures: int, autojump_clock: CLOCK
+) -> None:
+    fate = Fate()
+    async with open_tree(beside_each_other(fate, 1.0)) as running:
+        for _ in range(3):
+            await fail(running)
+            await trio.sleep(5)
+        fate.ahead = {"c": [False] * failures}
+        await fail(running)
+        await trio.sleep(30)
+        assert await states(running) == dict.fromkeys("abcd", "up")
+        assert {each.path: each.incarnation for each in running.snapshot()} == {"a": 1, "b": 5, "c": 2, "d": 2}
+
+
+async def test_a_person_who_starts_one_alone_starts_those_who_wait_for_it(autojump_clock: CLOCK) -> None:
+    async with open_tree(beside_each_other(Fate(), 10.0)) as running:
+        for _ in range(3):
+            await fail(running)
+            await trio.sleep(20)
+        assert await fail(running) == {"a": "up", "b": "restarting", "c": "down", "d": "down"}
+        running.resume("b")
+        assert await states(running) == dict.fromkeys("abcd", "up")
