@@ -229,12 +229,17 @@ def _load_or_make(file: str, sign: Sign | None, tree: str) -> Anchors:
 
 def _end_torn_line(descriptor: int, file: str, tree: str) -> None:
     """Take away what a writer began that died over it: nobody has relied on that. What else stands at the end of a file
-    is somebody's: raises `ConfigurationError`."""
+    is somebody's: raises `ConfigurationError`.
+
+    After a power cut there may be zeros where the file had its length and not yet what was written: with nothing before
+    them they are taken for that only behind a head of this journal.
+    """
     size = os.fstat(descriptor).st_size
     end = os.pread(descriptor, _LONGEST, max(0, size - _LONGEST))
-    torn = end[end.rfind(b"\n") + 1 :]
-    begun = beginning_of(tree).encode()
-    if torn[: len(begun)] != begun[: len(torn)]:
+    before, _, torn = end.rpartition(b"\n")
+    begun, found = beginning_of(tree).encode(), torn.rstrip(b"\0")
+    last = before.rpartition(b"\n")[2]
+    if found[: len(begun)] != begun[: len(found)] or not (found or last.startswith(begun)):
         raise ConfigurationError(
             f"{file} ends in what is no head of this journal: heads are kept in a file of their own"
         )

@@ -121,18 +121,22 @@ async def test_heads_of_another_journal_or_key_are_refused(
         await run(file, heads, 1)
 
 
+@pytest.mark.parametrize(("written", "zeros"), [(20, 0), (20, 100), (0, 100)])
 async def test_a_line_that_its_writer_died_over_is_taken_away(
-    file: pathlib.Path, heads: pathlib.Path, autojump_clock: trio.testing.MockClock
+    written: int, zeros: int, file: pathlib.Path, heads: pathlib.Path, autojump_clock: trio.testing.MockClock
 ) -> None:
+    """Also where the power was cut and the disk had no more of it than its length."""
     await run(file, heads, 2)
     whole = read(heads)
-    write(heads, whole + whole[:20])
+    write(heads, whole + whole[:written] + "\0" * zeros)
     await run(file, heads, 1)
     assert [anchor.head.seq for anchor in load_anchors(heads, KEY).anchors] == [2, 3]
     assert load_anchors(heads, KEY).faults == ()
 
 
-@pytest.mark.parametrize("content", ["secret", '{"a": 1}', "two\nlines", '{"v":1,"tree":"another","ep'])
+@pytest.mark.parametrize(
+    "content", ["secret", '{"a": 1}', "two\nlines", '{"v":1,"tree":"another","ep', "\0" * 9, "two\n\0\0"]
+)
 async def test_of_a_file_of_another_kind_nothing_is_taken_away(
     content: str, file: pathlib.Path, heads: pathlib.Path, autojump_clock: trio.testing.MockClock
 ) -> None:
