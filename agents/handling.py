@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Coroutine
 from types import CoroutineType
 from typing import Any, TypeAlias, cast
@@ -46,6 +47,8 @@ def unwrap(life: Life, item: object) -> Rest:
         _refuse(life, item if type(item) is Envelope else Envelope(body))
         return None
     if type(item) is Envelope and item.reply is not None and item.id:
+        life.slot.busy = item  # and not only when its handler begins: whoever asked is told if this life ends before
+        life.slot.busy_since = math.inf  # nor is it slow while it waits for the disk
         return _step(life, item, handler)
     return call(life, item, body, handler)
 
@@ -93,6 +96,7 @@ async def _step(life: Life, envelope: Envelope, handler: Callable[..., Any]) -> 
         await store.settled()
         kept = store.kept(envelope.id)
         if kept is not None and envelope.reply is not None:
+            slot.busy = None
             envelope.reply(kept[0], None)
             return
     rest = call(life, envelope, envelope.body, handler)
