@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Generator
@@ -18,27 +17,15 @@ from attrs import define, field
 from treewarden.topologies.cli import main
 
 from .cli_desk import COMMAND, treewarden
-from .copies import DEEDS, check_whole, new_files, write_originals
+from .copies import DEEDS, check_whole, new_files
+
+pytestmark = pytest.mark.usefixtures("originals_here")
 
 SAYS: Final = {
     signal.SIGINT: (130, "treewarden: interrupted\n"),
     signal.SIGTERM: (143, "treewarden: ended by SIGTERM\n"),
 }
 BODIES: Final = ("_write", "read_bundle", "read", "_forked", "_copy")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("copies")
-    write_originals(folder)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def here(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for each in folder.iterdir():
-        shutil.copy(each, tmp_path)
-    monkeypatch.chdir(tmp_path)
 
 
 @define

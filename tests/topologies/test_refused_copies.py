@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -14,23 +13,11 @@ from typing import Any, Final
 import pytest
 from attrs import define
 
-from .copies import DEEDS, outcome, write_originals
+from .copies import DEEDS, outcome
+
+pytestmark = pytest.mark.usefixtures("originals_here")
 
 CALLS: Final = ("open", "close", "link", "fsync", "unlink")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("copies")
-    write_originals(folder)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def here(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for each in folder.iterdir():
-        shutil.copy(each, tmp_path)
-    monkeypatch.chdir(tmp_path)
 
 
 @define

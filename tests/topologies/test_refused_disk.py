@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,21 +13,9 @@ import pytest
 
 from ..crash.explorer.adapter import Connection, Shared, translated
 from ..crash.explorer.scribe import ERRORS, FULL
-from .copies import DEEDS, outcome, write_originals
+from .copies import DEEDS, outcome
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("copies")
-    write_originals(folder)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def here(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for each in folder.iterdir():
-        shutil.copy(each, tmp_path)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("originals_here")
 
 
 class _File(apsw.VFSFile):
