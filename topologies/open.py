@@ -156,14 +156,18 @@ async def open_tree(
 
 @asynccontextmanager
 async def _one_error() -> AsyncGenerator[None]:
-    """An exception of the block comes out as itself, not as a group of one; Ctrl-C also if it was pressed again."""
+    """An exception of the block comes out as itself, not as a group of one; Ctrl-C also if it was pressed again.
+
+    Also beside a cancellation from outside, whose scope would take that out of a group and leave one of one.
+    """
     try:
         yield
     except BaseExceptionGroup as group:
         found = leaves(group)
-        if len(found) > 1 and not all(isinstance(each, KeyboardInterrupt) for each in found):
+        raised = [each for each in found if not isinstance(each, trio.Cancelled)] or found
+        if len(raised) > 1 and not all(isinstance(each, KeyboardInterrupt) for each in raised):
             raise
-        raise found[0] from found[0].__cause__
+        raise raised[0] from raised[0].__cause__
 
 
 @contextmanager

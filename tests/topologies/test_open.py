@@ -57,6 +57,11 @@ class Stuck(Agent[None]):
         await trio.sleep_forever()
 
 
+class Idle(Agent[None]):
+    async def run(self) -> None:
+        await trio.sleep_forever()
+
+
 class Unwilling(Agent[None]):
     async def on_start(self) -> None:
         raise OSError("no such device")
@@ -247,6 +252,21 @@ async def test_cancellation_from_outside_ends_it_at_once_and_loses_nothing(tmp_p
     assert scope.cancelled_caught
     async with open_tree(tree(Sum), journal=file) as running:
         assert await running.ref("sum").ask(Total()) == 5
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), LookupError("on purpose")], ids=repr)
+async def test_what_is_raised_beside_a_cancellation_from_outside_comes_out_as_itself(error: BaseException) -> None:
+    """The scope that is cancelled took the rest out of a group, and left one of one, which nobody expects."""
+
+    async def run() -> None:
+        with trio.CancelScope() as scope:
+            async with open_tree(tree(Idle, child(Idle, id="other"))):
+                scope.cancel()
+                raise error
+
+    with pytest.raises(type(error)) as caught:
+        await run()
+    assert caught.value is error
 
 
 async def test_the_digest_of_a_blueprint_is_the_same_every_time(autojump_clock: CLOCK) -> None:
