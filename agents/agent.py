@@ -20,6 +20,7 @@ from .core.path import Path
 from .core.said import check_facts, check_kind, check_reading, check_share, check_text
 from .errors import ConfigurationError
 from .handlers import Repeated, every, handles, marked_methods, plain_ones, refuse_clashes
+from .ports import IN_HAND
 from .ref import Ref
 
 if TYPE_CHECKING:
@@ -231,8 +232,9 @@ class Agent(Generic[S]):
         """
         return self.life.slot.unstash(kinds)
 
-    async def forward(self, to: Ref | str, message: Any = None) -> None:
-        """Hand the message in hand to another agent, with its asker if it has one; `message` in its place, if given.
+    async def forward(self, to: Ref | str, message: Any = IN_HAND) -> None:
+        """Hand the message in hand to another agent, with its asker if it has one; `message` in its place, if given,
+        be it None.
 
         For a handler: what it returns afterwards is nobody's reply, for that will come from there, within the limit
         that the asker gave. Waits for room there, not for the reply. From a durable agent it leaves in the commit that

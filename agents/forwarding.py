@@ -10,7 +10,7 @@ from .asking import answer_of, askers_of, no_room, refuse_cycle
 from .core.message import Envelope, Reply, asks_itself
 from .core.path import Path
 from .errors import AgentStopped, AskCycle, ConfigurationError, ForwardCycle
-from .ports import Outgoing
+from .ports import IN_HAND, Outgoing
 from .ref import Ref
 from .sending import ended_by
 from .slot import Slot, Turn, current_turn
@@ -22,13 +22,13 @@ _ROUNDS: Final = 8
 """How often an agent may hand on one message: who is busy may get it back, but nobody needs it a ninth time."""
 
 
-async def forward(turn: Turn, to: Ref, message: object = None) -> None:
+async def forward(turn: Turn, to: Ref, message: object = IN_HAND) -> None:
     """Hand the message in hand of `turn` to `to` (see `Agent.forward`)."""
     busy = turn.slot.busy
     if current_turn.get() is not turn or busy is None or turn.void or type(busy) is Tick:
         raise ConfigurationError(f"{turn.path}: forward() hands on the message in hand; call it in its handler")
     asked = busy if isinstance(busy, Envelope) else None
-    body = _body(busy) if message is None else message
+    body = _body(busy) if message is IN_HAND else message
     if asked is None or asked.reply is None:
         way = (*(() if asked is None else asked.askers), turn.path)
         if way.count(turn.path) > _ROUNDS:

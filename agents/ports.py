@@ -16,7 +16,7 @@ from .core.values import frozen
 if TYPE_CHECKING:
     from .slot import Slot
 
-__all__ = ["KEEP", "Alarm", "Alarms", "Clock", "Outgoing", "Settled", "Store", "Untouched"]
+__all__ = ["IN_HAND", "KEEP", "Alarm", "Alarms", "Clock", "Outgoing", "Settled", "Store", "Untouched"]
 
 
 class Untouched:
@@ -28,6 +28,17 @@ class Untouched:
 
 KEEP: Final = Untouched()
 """Stands for "the state is what it was": a settle that carries it writes no state."""
+
+
+class InHand:
+    """The type of `IN_HAND`."""
+
+    def __repr__(self) -> str:
+        return "IN_HAND"
+
+
+IN_HAND: Final = InHand()
+"""Stands for "the message in hand", where any other value, `None` too, is a message of its own."""
 
 
 @frozen

@@ -86,7 +86,10 @@ class Front(Agent[int]):
 
     @handles
     async def what(self, message: What) -> str:
-        await self.forward(self.to, What(message.text.upper()) if message.text == "up" else None)
+        if message.text in ("nothing", "up"):
+            await self.forward(self.to, What("UP") if message.text == "up" else None)
+        else:
+            await self.forward(self.to)
         self.state += 1
         if self.then == "raise":
             raise RuntimeError("after it")
@@ -96,7 +99,10 @@ class Front(Agent[int]):
 
     @handles
     async def note(self, message: Note) -> None:
-        await self.forward(self.ref(self.to))
+        if message.text == "nothing":
+            await self.forward(self.to, None)
+        else:
+            await self.forward(self.ref(self.to))
         if self.then == "raise":
             raise RuntimeError("after it")
 
@@ -123,6 +129,31 @@ async def test_the_asker_gets_its_reply_from_there(
         assert await tree.ref("front").ask(What("up")) == "back: UP"
         with pytest.raises(AgentFailed, match="back"):
             await tree.ref("front").ask(What("bad"))
+
+
+class Takes(Back):
+    """Handles nothing as well as something."""
+
+    @handles
+    def nothing(self, message: None) -> str:
+        self.state = (*self.state, "nothing")
+        return "nothing"
+
+
+async def test_nothing_is_handed_on_in_the_place_of_something(autojump_clock: CLOCK) -> None:
+    async with opened(at(Takes, VOLATILE, "back"), at(Front, VOLATILE, "front")) as tree:
+        assert await tree.ref("front").ask(What("nothing")) == "nothing"
+        await tree.ref("front").tell(Note("nothing"))
+        await trio.sleep(1)
+        assert await notes(tree) == ("nothing", "nothing")
+
+
+async def test_whoever_does_not_handle_it_is_handed_nothing(autojump_clock: CLOCK) -> None:
+    """And not what it was handed in the place of."""
+    async with opened(at(Back, VOLATILE, "back"), at(Front, VOLATILE, "front")) as tree:
+        with pytest.raises(AgentFailed, match="back: it does not handle NoneType"):
+            await tree.ref("front").ask(What("nothing"))
+        assert await notes(tree) == ()
 
 
 @PAIRS
