@@ -13,7 +13,7 @@ from treewarden.supervisor.core.spec import Strategy
 from .child import Child, spec_of, supervisor
 from .core.blueprint import Blueprint
 from .core.problems import Problem, shown
-from .core.routing import ByKey
+from .core.routing import MOST, ByKey
 from .errors import BlueprintError
 
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ def partition_problems(at: str, count: int, key: str | None, entry: str | None) 
     found: list[Problem] = []
     if not is_count(count):
         found.append(Problem(f"{at}.count", shown(count), "is no number of partitions", "give 1 or more"))
+    elif count > MOST:
+        remedy = f"give {MOST} or fewer"
+        found.append(Problem(f"{at}.count", shown(count), "are more parts than a tree may have", remedy))
     if key is not None and not key.isidentifier():
         found.append(Problem(f"{at}.key", shown(key), "is no attribute's name", "use letters, digits and _"))
     if key is None and entry is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
@@ -13,7 +13,7 @@ from treewarden.supervisor.core.spec import ChildSpec, Strategy, SupervisorSpec
 from .child import spec_of, supervisor
 from .core.blueprint import Blueprint
 from .core.problems import Problem, choose, shown
-from .core.routing import ROUTES, Route
+from .core.routing import MOST, ROUTES, Route
 from .errors import BlueprintError
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from .child_options import SupervisorOptions
 
 __all__ = ["pool"]
-
-_MOST: Final = 1_000_000
-"""Workers of one pool: more is a slip of the hand, and only making their specs would take minutes and the memory."""
 
 
 def pool(
@@ -60,8 +57,8 @@ def pool(
         found.append(Problem(name, repr(worker.id), "is a supervisor", "a pool is made of agents"))
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
         found.append(Problem(f"{name}.size", shown(size), "is no number of workers", "give 1 or more"))
-    elif size > _MOST:
-        remedy = f"give {_MOST} or fewer"
+    elif size > MOST:
+        remedy = f"give {MOST} or fewer"
         found.append(Problem(f"{name}.size", shown(size), "are more workers than a pool may have", remedy))
     found += route_problems(name, route, key)
     if found or isinstance(worker, SupervisorSpec):

@@ -134,12 +134,15 @@ def test_what_is_no_key_or_count_is_refused() -> None:
         partition_of(1.5, 3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="give 1 or more"):
         partition_of("a", 0)
+    with pytest.raises(ValueError, match="give 1000000 or fewer"):
+        partition_of("a", 10**9)
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ({"count": 0}, "bank.count: 0 is no number of partitions"),
+        ({"count": 10**9}, "bank.count: 1000000000 are more parts than a tree may have; give 1000000 or fewer"),
         ({"key": "a b"}, "bank.key: 'a b' is no attribute's name"),
         ({"entry": "book"}, "bank.key: key is missing, and there is an entry"),
         ({"key": "account", "entry": "../x"}, "bank.entry: '../x' is no path"),
@@ -197,6 +200,7 @@ def test_toml_gives_the_same_blueprint(tmp_path: File) -> None:
     [
         ("3", "partitions: 3 is no table"),
         ("{ count = 0, children = [] }", "partitions.count: 0 is out of range"),
+        ("{ count = 1000000000, children = [] }", "are more parts than a tree may have"),
         ("{ entry = 'x', children = [] }", "is missing, and there is an entry"),
         ("{ key = 'k', entry = 'x', children = [] }", "points nowhere"),
         ("{ agent = 'a:B' }", "partitions.agent"),

@@ -11,8 +11,11 @@ from attrs import field, frozen
 
 from treewarden.supervisor.core.spec import SHARED, Router, Shared
 
-__all__ = ["ROUTES", "Broadcast", "ByKey", "LeastLoaded", "RoundRobin", "Route", "partition_of"]
+__all__ = ["MOST", "ROUTES", "Broadcast", "ByKey", "LeastLoaded", "RoundRobin", "Route", "partition_of"]
 
+MOST: Final = 1_000_000
+"""Workers of one pool, or parts of one tree: more is a slip of the hand, and only making their specs would take minutes
+and the memory."""
 Route: TypeAlias = Literal["round_robin", "least_loaded", "by_key", "broadcast", "shared"]
 
 
@@ -92,13 +95,16 @@ class Broadcast:
 def partition_of(key: str | bytes | int, count: int) -> int:
     """Which of `count` partitions a key belongs to, in this process and in any other; see `ByKey`.
 
-    Raises `TypeError` for a key that is neither text, bytes nor a whole number, `ValueError` for a count below 1.
+    Raises `TypeError` for a key that is neither text, bytes nor a whole number, `ValueError` for a count below 1 or
+    above a million.
     """
     encoded = _encoded(key)
     if encoded is None:
         raise TypeError(f"the key is {key!r}; give text, bytes or a whole number")
     if count < 1:
         raise ValueError(f"the count is {count!r}; give 1 or more")
+    if count > MOST:
+        raise ValueError(f"the count is {count!r}; give {MOST} or fewer")
     return max(range(count), key=lambda place: _score(encoded, place))
 
 
