@@ -19,9 +19,11 @@ _EVERY: Final = 100e-6
 _SHARE: Final = 8
 """A call that has taken so many times longer than that gets a pause as seldom: it is the disk that it waits for."""
 _PREPARES: Final = 2e-3
-"""Seconds that the loop waits for a call to get ready, at most."""
+_PREPARES_EACH: Final = 60e-6
+"""Seconds that the loop waits for a call to get ready, at most, and so many more for each commit of it: twice what it
+takes, since one that was given up takes ten times as long, and all who come meanwhile make the next one larger."""
 _SELDOM: Final = 20
-"""Times so long as it took it does not wait for another one, where one was not ready by then."""
+"""Times so long as it took it does not wait for another one, at most, where several in a row were not ready by then."""
 
 
 @define(eq=False)
@@ -83,15 +85,19 @@ class GiveWay(trio.abc.Instrument):
         """What it has told the others."""
         self._ready: Callable[[float], bool] | None = None
         """Waits for the call that is away, if nobody has yet."""
+        self._commits = 0
+        """How many it takes."""
         self._wait_from = -math.inf
         """When the loop waits again for a call of this journal, of which one was not ready."""
+        self._seldom = 1
+        """By how many times as long as it waited for the next one that is not ready it puts that off."""
 
-    def begin(self, ready: Callable[[float], bool]) -> None:
-        """A call goes to another thread. `ready` blocks for so many seconds at most, without the interpreter, until the
-        call has only the disk to wait for, or is over; and says whether it has come to that.
+    def begin(self, ready: Callable[[float], bool], commits: int) -> None:
+        """A call that takes so many commits goes to another thread. `ready` blocks for so many seconds at most, without
+        the interpreter, until the call has only the disk to wait for, or is over; and says whether it has come to that.
         """
         self._since = self._next = self._now()
-        self._ready = ready
+        self._ready, self._commits = ready, commits
 
     def end(self) -> None:
         """It has come back."""
@@ -116,8 +122,11 @@ class GiveWay(trio.abc.Instrument):
         if ready is None or now < max(self._wait_from, self._breaks.wait_from):
             self._rest(_PAUSE)
             return
-        was_ready = ready(_PREPARES)
+        was_ready = ready(_PREPARES + _PREPARES_EACH * self._commits)
         ended = self._now()
         self._breaks.wait_from = ended + (ended - now)
-        if not was_ready:
-            self._wait_from = ended + _SELDOM * (ended - now)
+        if was_ready:
+            self._seldom = 1
+        else:
+            self._wait_from = ended + self._seldom * (ended - now)
+            self._seldom = min(_SELDOM, 2 * self._seldom)

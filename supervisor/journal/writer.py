@@ -269,7 +269,7 @@ class Writer:
         self._away = batch
         file = self._file
         try:
-            self._give_way.begin(partial(batch.busy.acquire, True))
+            self._give_way.begin(partial(batch.busy.acquire, True), len(batch.pending))
             begin_in_thread(lambda: batch.work(file), partial(self._back, batch), self.bell)
         except BaseException:  # of a signal's handler: nobody knows whether the thread has been told
             if batch.claim():

@@ -107,7 +107,7 @@ def test_it_pauses_only_while_a_call_is_away() -> None:
     seconds = Seconds()
     way = alone(seconds)
     assert rounds(way, seconds, 100, 0.01) == 0
-    way.begin(at_once)
+    way.begin(at_once, 1)
     assert rounds(way, seconds, 2, 0.01) == 1, "the first time it waits for the call"
     way.end()
     assert rounds(way, seconds, 100, 0.01) == 0
@@ -116,14 +116,14 @@ def test_it_pauses_only_while_a_call_is_away() -> None:
 def test_a_loop_that_waits_itself_is_not_paused() -> None:
     seconds = Seconds()
     way = alone(seconds)
-    way.begin(at_once)
+    way.begin(at_once, 1)
     assert rounds(way, seconds, 100, 0.01, timeout=0.001) == 0
 
 
 def test_a_call_that_waits_for_the_disk_gets_ever_fewer_pauses() -> None:
     seconds = Seconds()
     way = alone(seconds)
-    way.begin(at_once)
+    way.begin(at_once, 1)
     first, _, third = (rounds(way, seconds, 1000, 1e-5) for _ in range(3))
     assert 20 <= first <= 60
     assert third <= first / 3
@@ -133,7 +133,7 @@ def test_a_call_that_waits_for_the_disk_gets_ever_fewer_pauses() -> None:
 def test_most_of_the_time_stays_with_the_loop(each: float, count: int) -> None:
     seconds = Seconds()
     way = alone(seconds)
-    way.begin(at_once)
+    way.begin(at_once, 1)
     begin, pauses = seconds.at, rounds(way, seconds, count, each)
     assert pauses * 150e-6 <= seconds.at - begin + 150e-6, "0.1 ms after each, whatever a round takes"
 
@@ -143,7 +143,7 @@ def test_several_journals_leave_a_loop_as_much_time_as_one(journals: int, each: 
     seconds, breaks = Seconds(), Breaks()
     ways = [GiveWay(seconds.now, seconds.rest, breaks, unexpected) for _ in range(journals)]
     for way in ways:
-        way.begin(at_once)
+        way.begin(at_once, 1)
     begin = seconds.at
     for _ in range(count):
         for way in ways:
@@ -158,7 +158,7 @@ def test_the_next_call_of_the_same_journal_gets_a_pause_at_once() -> None:
     way, calls = alone(seconds), Preparing(seconds, 1e-3)
     pauses = list[float]()
     for _ in range(10):
-        way.begin(calls.ready)
+        way.begin(calls.ready, 0)
         begin = seconds.at
         rounds(way, seconds, 1, 1e-6)
         pauses.append(seconds.at - begin)
@@ -171,7 +171,7 @@ def test_a_loop_waits_once_for_a_call_until_only_the_disk_is_left() -> None:
     seconds = Seconds()
     way, calls = alone(seconds), Preparing(seconds, 1e-3)
     for call in range(1, 4):
-        way.begin(calls.ready)
+        way.begin(calls.ready, 0)
         assert rounds(way, seconds, 20, 1e-4) > 0
         assert calls.waited == [1e-3] * call
         way.end()
@@ -183,11 +183,38 @@ def test_for_calls_that_do_not_get_ready_it_seldom_waits() -> None:
     way, calls = alone(seconds), Preparing(seconds, 1.0)
     begin = seconds.at
     for _ in range(1000):
-        way.begin(calls.ready)
+        way.begin(calls.ready, 0)
         assert rounds(way, seconds, 4, 1e-4) >= 1, "they get the short pauses all the same"
         way.end()
     assert set(calls.waited) == {2e-3}
-    assert 3 <= len(calls.waited) <= (seconds.at - begin) / 40e-3
+    assert 8 <= len(calls.waited) <= (seconds.at - begin) / 40e-3 + 5
+
+
+def test_one_call_that_does_not_get_ready_puts_the_next_off_for_no_longer_than_it_took() -> None:
+    seconds = Seconds()
+    way, calls = alone(seconds), Preparing(seconds, 1.0)
+    for _ in range(3):  # each as if the one before it had never been
+        begin = seconds.at
+        calls.takes = 1.0
+        way.begin(calls.ready, 0)
+        rounds(way, seconds, 30, 1e-4)
+        way.end()
+        calls.takes = 1e-3
+        way.begin(calls.ready, 0)
+        rounds(way, seconds, 1, 0.01)
+        way.end()
+        assert calls.waited[-2:] == [2e-3, 1e-3]
+        assert seconds.at - begin < 0.02
+
+
+def test_for_a_call_of_many_commits_it_waits_longer() -> None:
+    seconds = Seconds()
+    way, calls = alone(seconds), Preparing(seconds, 1.0)
+    for commits in (1, 128):
+        way.begin(calls.ready, commits)
+        rounds(way, seconds, 1, 0.1)
+        way.end()
+    assert calls.waited == pytest.approx([2.06e-3, 9.68e-3])
 
 
 @given(st.lists(st.floats(1e-6, 5e-3), min_size=20, max_size=100), st.floats(1e-6, 1e-3), st.integers(1, 4))
@@ -199,7 +226,7 @@ def test_no_more_time_goes_to_waiting_for_calls_than_the_loop_has_for_itself(
     waited, begin = 0.0, seconds.at
     for number, taking in enumerate(takes):
         way, call = ways[number % journals], Preparing(seconds, taking)
-        way.begin(call.ready)
+        way.begin(call.ready, 0)
         rounds(way, seconds, 3, each)
         way.end()
         waited += sum(call.waited)
