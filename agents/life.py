@@ -187,6 +187,10 @@ class Life:
         agent.life = self
         slot.move_in(agent)
         slot.unstash()
+        if slot.store is not None and slot.store.owes:
+            slot.store.owes = False
+            self.since_checkpoint = 1
+            self._order_keep()
 
     @property
     def settled(self) -> int:

@@ -89,6 +89,10 @@ class Settled:
 class Store(Protocol):
     """What `run_agent` needs of durability."""
 
+    owes: bool
+    """Of an agent that is kept now and then: the last life has left a state that could not be kept; the next one does
+    that."""
+
     def settle(self, done: Settled, then: Callable[[BaseException | None], None]) -> None:
         """Queue `done`. Never blocks; `then(None)` is called once it is durable, `then(error)` if it is not.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from .ticks import Timed
 _KEEP_AGAIN_AFTER: Final = 1.0
 """Seconds until a checkpoint that could not be written is tried again."""
 
-__all__ = ["keep", "put_aside", "rate_limit_of", "settle", "settle_beside", "throttle"]
+__all__ = ["end_life", "keep", "put_aside", "rate_limit_of", "settle", "settle_beside", "throttle"]
 
 
 def settle(life: Life, item: object, result: Any = None, timers: tuple[Due, ...] = ()) -> None:
@@ -87,6 +88,21 @@ def keep(life: Life, events: tuple[Any, ...] = ()) -> None:
     _submit(life, Settled(slot.path, state=life.state, events=events, timers=timers, checkpoint=checkpoint))
     life.since_checkpoint = 0
     life.checkpoint_label = None
+
+
+def end_life(life: Life) -> None:
+    """The life is over, however it ended: nothing of it counts from here on but what it had settled.
+
+    Where that was to be kept later (`checkpoint(every=...)`), it is written now: the next life begins with it in
+    memory, and may never have a reason to write it.
+    """
+    if life.since_checkpoint and not life.slot.durable:
+        slot, label = life.slot, life.checkpoint_label
+        timers = tuple(Due(name, at) for name, at in slot.due.items())
+        done = Settled(slot.path, state=life.state, events=tuple(life.unkept), timers=timers, checkpoint=label)
+        with suppress(Exception):  # it cannot be stored: the next life says so, when it has to keep it
+            _submit(life, done)
+    life.end()
 
 
 def throttle(life: Life, item: object, limited: RateLimited) -> None:
@@ -223,6 +239,8 @@ def _run_again(life: Life) -> None:
 def _keep_again(life: Life, done: Settled) -> None:
     """What a checkpoint should have kept is in memory still: the next one keeps it, soon."""
     if life.slot.agent is not life.agent:
+        if life.slot.store is not None:
+            life.slot.store.owes = True
         return
     life.since_checkpoint += 1
     life.unkept = (*life.unkept, *done.events)

@@ -308,6 +308,8 @@ class _Watcher:
 class _Kept:
     """A `Store` that takes notes: everything is durable at once."""
 
+    owes = False
+
     def __init__(self, run: HandlerRun[Any, Any]) -> None:
         self._run = run
 

@@ -19,6 +19,7 @@ from treewarden.agents.orders import Killed, StopOrder
 from treewarden.agents.outlets import hurry
 from treewarden.agents.ports import KEEP, Alarm
 from treewarden.agents.runner import failed, handle_messages, run_agent, start_agent
+from treewarden.agents.settle import end_life
 
 from .child import KILL_WITHIN, NOT_STARTED, Child, Incarnation, Parent
 from .core.spec import ChildSpec, Grace, Restore
@@ -313,8 +314,7 @@ class AgentLife(AgentWarden):
 
     def _fence(self, error: BaseException) -> None:
         """Let through what is not this agent's; everything else is its failure."""
-        above = for_above(error)
-        if above is not None:
+        if (above := for_above(error)) is not None:
             self._finish(KILLED, tell=False)
             if any(isinstance(leaf, SystemExit) for leaf in leaves(error)):
                 blame_in_hand(self, self.parent.common)
@@ -334,7 +334,7 @@ class AgentLife(AgentWarden):
         slot, life = self._slot, self._life
         if life is not None and slot.generation == self.serial:
             busy, slot.busy = slot.busy, None
-            life.end()
+            end_life(life)
             if busy is not None and not isinstance(busy, Tick):
                 if type(busy) is Envelope and busy.reply is not None:
                     answer_asker(slot, busy, exit)

@@ -46,6 +46,7 @@ class SlotStore:
         """What `settles` was when the current state was written."""
         self.restored = False
         """What the journal held for the slot when this process began was read."""
+        self.owes = False
         self._common = common
         self._runs_ahead = runs_ahead
         self._written: tuple[str, int, str] | None = None

@@ -136,8 +136,10 @@ async def test_what_is_kept_is_what_the_next_process_begins_with(autojump_clock:
     with trio.CancelScope() as power:
         async with opened(spec, journal=journal) as running:
             await told(running, *(Add(1) for _ in range(5)))
+            journal.broken = lambda commit: bool(commit.states)
             power.cancel()
             await trio.sleep_forever()
+    journal.broken = lambda _: False
     async with opened(spec, journal=journal) as running:
         assert await running.ref("keeper").ask(Total()) == 3
 
@@ -148,7 +150,41 @@ async def test_a_crash_costs_nothing_that_had_settled(autojump_clock: MockClock)
         await told(running, Add(3), Bad(), Add(4))
         await trio.sleep(1)
         assert await running.ref("keeper").ask(Total()) == 7
-        assert states(journal) == []
+        assert states(journal) == [3]
+
+
+@pytest.mark.parametrize("durability", [Checkpointed(messages=100), Checkpointed(seconds=60.0)])
+async def test_what_had_settled_is_kept_when_its_life_ends_and_nothing_comes_after_it(
+    durability: Durability, autojump_clock: MockClock
+) -> None:
+    journal = Disk()
+    async with opened(kept(Keeper, durability, backoff=NO_BACKOFF), journal=journal) as running:
+        await told(running, Add(3), Bad())
+        await trio.sleep(1)
+        assert states(journal) == [3]
+        await told(running, Add(4))
+        assert running.kill("keeper")
+        await trio.sleep(1)
+        assert states(journal) == [3, 7]
+        await trio.sleep(600)
+    assert states(journal) == [3, 7]
+    async with opened(kept(Keeper, durability), journal=journal) as running:
+        assert await running.ref("keeper").ask(Total()) == 7
+
+
+async def test_what_could_not_be_kept_at_the_end_of_a_life_is_kept_by_the_next(autojump_clock: MockClock) -> None:
+    journal = Disk()
+    async with opened(kept(Keeper, Checkpointed(messages=2), backoff=NO_BACKOFF), journal=journal) as running:
+        await told(running, Add(3))
+        journal.broken = lambda commit: bool(commit.states)
+        await told(running, Bad())
+        await trio.sleep(5)
+        journal.broken = lambda _: False
+        journal.seen.clear()
+        await trio.sleep(5)
+        assert states(journal) == [3]
+        await trio.sleep(60)
+        assert states(journal) == [3]
 
 
 # -- facts
