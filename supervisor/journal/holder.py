@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Final, Protocol
@@ -86,12 +87,22 @@ class ProcessTable(Protocol):
 
 
 class ProcfsTable:
-    """Linux: `/proc`. Where it is missing or hides other users' processes, nobody is ever `GONE`."""
+    """Linux: `/proc`. Where it is missing or that of another pid namespace, nobody is ever `GONE`; nor is a process of
+    another user where it hides those (`hidepid`), while its number is in use."""
 
-    def __init__(self, root: str = "/proc", *, host: str | None = None, pid: int | None = None) -> None:
+    def __init__(
+        self,
+        root: str = "/proc",
+        *,
+        host: str | None = None,
+        pid: int | None = None,
+        kill: Callable[[int, int], None] = os.kill,
+    ) -> None:
+        """`kill` is asked, with signal 0, which reaches nobody, whether a number is in use."""
         self._root = pathlib.Path(root)
         self._host = os.uname().nodename if host is None else host
         self._pid = os.getpid() if pid is None else pid
+        self._kill = kill
 
     def me(self) -> Process:
         return Process(
@@ -99,7 +110,7 @@ class ProcfsTable:
             pid=self._pid,
             boot=self._text("sys/kernel/random/boot_id").strip(),
             namespace=self._namespace(),
-            started=self._stat(self._pid)[1],
+            started=self._stat(self._pid)[1] if self._is_ours() else "",
         )
 
     def fate(self, process: Process) -> Fate:
@@ -111,7 +122,8 @@ class ProcfsTable:
         if started and started != process.started:
             return Fate.GONE  # its number is used again
         if not state:
-            return Fate.UNKNOWN if (self._root / str(process.pid)).exists() else Fate.GONE
+            seen = (self._root / str(process.pid)).exists()
+            return Fate.UNKNOWN if seen or self._is_used(process.pid) else Fate.GONE
         if state in "ZX" and self._threads(process.pid) <= 1:
             return Fate.GONE  # dead, and not yet collected by its parent
         return Fate.ALIVE
@@ -133,6 +145,21 @@ class ProcfsTable:
                 return False
             mine -= (found.st_dev, found.st_ino) == (about.st_dev, about.st_ino)
         return mine >= 0
+
+    def _is_ours(self) -> bool:
+        """Whether the numbers in it are those that this process knows: whoever was put into a pid namespace, and not
+        given a `/proc` of that one, sees others under the same numbers."""
+        return self._link("self") == str(self._pid)
+
+    def _is_used(self, pid: int) -> bool:
+        """Whether there may be a process of this number that is not shown here."""
+        try:
+            self._kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except (OSError, OverflowError):  # it is another user's; or no number of a process
+            return True
+        return True
 
     def _namespace(self) -> str:
         """Where pids and the times at which processes started can be compared: seen through another time namespace the

@@ -32,14 +32,23 @@ def add(proc: pathlib.Path, process: Process, state: str = "S", threads: int = 1
 def proc(tmp_path: pathlib.Path) -> pathlib.Path:
     (tmp_path / "sys/kernel/random").mkdir(parents=True)
     (tmp_path / "sys/kernel/random/boot_id").write_text("boot-1\n")
-    (tmp_path / "self/ns").mkdir(parents=True)
-    (tmp_path / "self/ns/pid").symlink_to("pid:[1]")
     add(tmp_path, ME)
+    (tmp_path / "self").symlink_to(str(ME.pid))
+    (tmp_path / "self/ns").mkdir()
+    (tmp_path / "self/ns/pid").symlink_to("pid:[1]")
     return tmp_path
 
 
-def table(proc: pathlib.Path) -> ProcfsTable:
-    return ProcfsTable(str(proc), host="here", pid=ME.pid)
+def table(proc: pathlib.Path, *used: int) -> ProcfsTable:
+    """As a process sees it that knows of numbers besides that are in use."""
+
+    def kill(pid: int, signal: int) -> None:
+        assert signal == 0
+        if pid not in used:
+            raise ProcessLookupError
+        raise PermissionError
+
+    return ProcfsTable(str(proc), host="here", pid=ME.pid, kill=kill)
 
 
 def test_a_process_describes_itself(proc: pathlib.Path) -> None:
@@ -109,13 +118,39 @@ def test_a_process_that_hides_cannot_be_judged(proc: pathlib.Path) -> None:
     assert table(proc).fate(evolve(OTHER, pid=400)) is Fate.UNKNOWN
 
 
+def test_a_process_of_another_user_that_is_hidden_is_not_gone(proc: pathlib.Path) -> None:
+    """As with `hidepid=2`: its folder is not there for us."""
+    assert table(proc, OTHER.pid).fate(OTHER) is Fate.UNKNOWN
+    assert table(proc, 300).fate(OTHER) is Fate.GONE
+
+
+def test_under_the_proc_of_another_pid_namespace_nobody_is_judged(proc: pathlib.Path) -> None:
+    """As after `unshare --pid --fork`: our number, and the owner's, are those of others in it, who have no journal."""
+    seen = table(proc).me()
+    add(proc, OTHER)
+    (proc / str(OTHER.pid) / "fd").mkdir()
+    (proc / "4711").mkdir()
+    shutil.move(str(proc / str(ME.pid) / "ns"), proc / "4711/ns")
+    (proc / "self").unlink()
+    (proc / "self").symlink_to("4711")
+    assert table(proc).me() == evolve(seen, started="")
+    assert table(proc).fate(OTHER) is Fate.UNKNOWN
+    assert table(proc).fate(evolve(OTHER, started="999")) is Fate.UNKNOWN
+    assert table(proc).fate(evolve(OTHER, pid=300)) is Fate.UNKNOWN
+
+
+NAMED = "from treewarden.supervisor.journal.holder import ProcfsTable; print(ProcfsTable().me().started, flush=True)"
+
+
 def test_real_processes() -> None:
     real = ProcfsTable()
     me = real.me()
     assert me.pid == os.getpid()
     assert real.fate(me) is Fate.ALIVE
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    them = ProcfsTable(pid=child.pid).me()
+    command = [sys.executable, "-c", f"{NAMED}; input()"]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    them = evolve(me, pid=child.pid, started=child.stdout.readline().strip())
     try:
         assert real.fate(them) is Fate.ALIVE
         child.send_signal(signal.SIGSTOP)
