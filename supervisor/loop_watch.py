@@ -59,8 +59,9 @@ class LoopWatch:
     A blocked loop is logged once, at most `limit` + 0.25 seconds after it began, and reported to `found` in the loop
     when it turns again. It cannot be ended from here: nothing in a process can. Code that keeps the interpreter's lock
     meanwhile (a regular expression, a long sort) keeps this thread from running too, and is named when it is over, on
-    Linux. A sample that was late for want of a processor is thrown away: a busy machine is no blocked loop. Sources:
-    `sys._current_frames`, `sys.setswitchinterval`, `Documentation/scheduler/sched-stats.rst` of Linux.
+    Linux. A busy machine is no blocked loop: seconds for which the loop's thread had no processor do not count, and a
+    sample that was late for want of one is thrown away. Only Linux says so; elsewhere a starved loop is a blocked one.
+    Sources: `sys._current_frames`, `sys.setswitchinterval`, `Documentation/scheduler/sched-stats.rst` of Linux.
     """
 
     def __init__(self, found: Callable[[Blocked], None], *, limit: float = 0.5) -> None:
@@ -69,6 +70,7 @@ class LoopWatch:
         self._beat = 0
         self._ended = threading.Event()
         self._loop_thread = threading.get_ident()
+        self._loop_id = threading.get_native_id()
         self._turned_at = time.monotonic()
         self._token = trio.lowlevel.current_trio_token()
         self._thread = threading.Thread(target=self._watch, name="treewarden loop watch", daemon=True)
@@ -93,11 +95,14 @@ class LoopWatch:
             if not call_in_loop(self._token, self._turned, idempotent=True):
                 return
             reported, wait = False, pause
-            woke, queued = asked, queued_for_cpu()
+            woke, queued, loop_began = asked, processor_use().queued, processor_use(self._loop_id)
             while not self._ended.wait(wait):
-                now, queued_now = time.monotonic(), queued_for_cpu()
+                now, queued_now = time.monotonic(), processor_use().queued
                 answered = self._beat != beat
-                waited = now - (self._turned_at if answered else asked)
+                if answered:
+                    waited = now - self._turned_at
+                else:
+                    waited = processor_use(self._loop_id).held(now - asked, loop_began)
                 in_time = not answered and waited < 3 * self._limit
                 locked_out = now - woke - wait - (queued_now - queued) >= self._limit
                 if self._ended.is_set():  # the loop is at the end of its watch, and no longer where it was held up
@@ -167,16 +172,37 @@ def _subject(frame: FrameType, module: str) -> Path | None:
     return None
 
 
-def queued_for_cpu() -> float:
-    """Seconds for which this thread could have run and had no processor.
+@frozen
+class ProcessorUse:
+    """What the system says a thread had of its processors so far, in seconds.
 
-    Where the system does not say it is endless, so that the difference of two is no number, and not above any limit.
+    Where it does not say it they are endless, so that the difference of two is no number, and not above any limit.
     """
+
+    ran: float = math.inf
+    queued: float = math.inf
+    """For which it could have run and had no processor; the wait that it is in now is not in it yet."""
+    waits: bool = True
+    """Whether it is asleep now, and neither runs nor could."""
+
+    def held(self, seconds: float, began: ProcessorUse) -> float:
+        """Of the seconds since `began`, those for which the thread was not just kept from running: never too many."""
+        if self.ran == math.inf:
+            return seconds
+        return seconds - (self.queued - began.queued) if self.waits else self.ran - began.ran
+
+
+def processor_use(thread: int = 0) -> ProcessorUse:
+    """Of a thread of this process by its native id; 0 is the calling one."""
+    folder = f"/proc/self/task/{thread or threading.get_native_id()}"
     try:
-        with open("/proc/thread-self/schedstat", "rb") as file:
-            return int(file.read().split()[1]) / 1e9
-    except (OSError, ValueError, IndexError):
-        return math.inf
+        with open(f"{folder}/stat", "rb") as file:
+            waits = not file.read().rpartition(b") ")[2].startswith(b"R")
+        with open(f"{folder}/schedstat", "rb") as file:
+            ran, queued, _ = file.read().split()
+        return ProcessorUse(int(ran) / 1e9, int(queued) / 1e9, waits)
+    except (OSError, ValueError):
+        return ProcessorUse()
 
 
 def runs_in_real_time() -> bool:

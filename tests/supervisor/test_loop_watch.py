@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -24,7 +26,7 @@ from treewarden.supervisor.core.event import Decided, SignalNoted
 from treewarden.supervisor.core.guards import Declined, Option
 from treewarden.supervisor.core.spec import NO_BACKOFF
 from treewarden.supervisor.journal.memory import MemoryJournal
-from treewarden.supervisor.loop_watch import Blocked, LoopWatch, queued_for_cpu, where
+from treewarden.supervisor.loop_watch import Blocked, LoopWatch, ProcessorUse, processor_use, where
 from treewarden.topologies.child import child
 from treewarden.topologies.open import _blocked, open_tree  # pyright: ignore[reportPrivateUsage]
 from treewarden.topologies.running import Tree
@@ -45,12 +47,15 @@ class Wait(Request[None]):
     seconds: float
 
 
+def hold_up(seconds: float) -> None:
+    """Asleep, so that it takes as long on a busy machine."""
+    time.sleep(seconds)
+
+
 class Rude(Agent[None]):
     @handles
     async def block(self, message: Block) -> None:
-        ends = time.monotonic() + message.seconds
-        while time.monotonic() < ends:
-            pass
+        hold_up(message.seconds)
 
     @handles
     async def wait(self, message: Wait) -> None:
@@ -189,7 +194,7 @@ async def test_code_that_keeps_the_interpreter_to_itself_is_named_when_it_is_ove
     What is named is where the loop is when threads run again, which now and then is a step further.
     """
     found: list[Blocked] = []
-    told = queued_for_cpu() < math.inf
+    told = processor_use().ran < math.inf
     watch = LoopWatch(found.append, limit=0.1)
     watch.start()
     try:
@@ -201,6 +206,48 @@ async def test_code_that_keeps_the_interpreter_to_itself_is_named_when_it_is_ove
     finally:
         watch.stop()
     assert not told or any("keep_the_lock" in each.line for each in found)
+
+
+def busy() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["sh", "-c", "while :; do :; done"])
+
+
+async def test_a_loop_that_has_no_processor_is_not_blocked() -> None:
+    """Eight others share the one processor that its thread may use, and it computes for a third of the limit."""
+    found: list[Blocked] = []
+    thread, processors = threading.get_native_id(), os.sched_getaffinity(0)
+    others = [busy() for _ in range(8)]
+    watch = LoopWatch(found.append, limit=0.3)
+    try:
+        for each in (thread, *(other.pid for other in others)):
+            os.sched_setaffinity(each, {min(processors)})
+        watch.start()
+        await trio.sleep(0.1)  # the watch has begun to wait for the loop
+        began, ends = time.monotonic(), time.thread_time() + 0.1
+        while time.thread_time() < ends:
+            pass
+        took = time.monotonic() - began
+        await trio.sleep(0.1)  # what was found is told when the loop turns
+    finally:
+        for other in others:
+            with other:
+                other.kill()
+        os.sched_setaffinity(thread, processors)
+        watch.stop()
+    assert took > 0.4, "otherwise it was not kept from running"
+    assert found == [] or processor_use().ran == math.inf
+
+
+@pytest.mark.parametrize(
+    ("now", "held"),
+    [
+        (ProcessorUse(1.5, 9.0, waits=True), 8.0 - 7.0),  # asleep: all that it waited for a processor is counted
+        (ProcessorUse(1.5, 2.0, waits=False), 0.5),  # it may be waiting for one right now
+        (ProcessorUse(), 8.0),  # nobody says it
+    ],
+)
+def test_of_a_wait_counts_what_was_no_want_of_a_processor(now: ProcessorUse, held: float) -> None:
+    assert now.held(8.0, ProcessorUse(1.0, 2.0)) == held
 
 
 def keep_the_lock() -> None:
