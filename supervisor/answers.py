@@ -28,6 +28,7 @@ from .core.check import check_child, check_supervisor, check_tree
 from .core.incident_events import Outcome
 from .core.spec import RestartPolicy, Spec, Strategy, SupervisorSpec, made_from
 from .orders import wait_for
+from .sleeper import Sleeper
 
 if TYPE_CHECKING:
     from .core.checkpoint import Checkpoint
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from .reload import Changes
     from .supervisor import Supervisor
 
-__all__ = ["answer", "start_dynamic"]
+__all__ = ["answer", "start_dynamic", "terminate_dynamic"]
 
 
 async def answer(supervisor: Supervisor, call: Call) -> None:
@@ -76,10 +77,21 @@ def start_dynamic(supervisor: Supervisor, call: Call) -> Coroutine[Any, Any, Non
     return None
 
 
-async def _answer_with(call: Call, started: Coroutine[Any, Any, Started]) -> None:
+def terminate_dynamic(supervisor: Supervisor, call: Call) -> Coroutine[Any, Any, None] | None:
+    """As `start_dynamic`."""
     try:
-        call.resolve(await started)
+        if not _ended_at_once(supervisor, *call.argument):
+            return _answer_with(call, _terminate_dynamic(supervisor, call.argument))
+        call.resolve(None)
     except (SupervisionError, ConfigurationError) as error:
+        call.fail(error)
+    return None
+
+
+async def _answer_with(call: Call, rest: Coroutine[Any, Any, Any]) -> None:
+    try:
+        call.resolve(await rest)
+    except (SupervisionError, ConfigurationError, JournalError) as error:
         call.fail(error)
 
 
@@ -148,12 +160,26 @@ async def _terminate_child(supervisor: Supervisor, id: str) -> None:
 
 
 async def _terminate_dynamic(supervisor: Supervisor, argument: tuple[str, int | None]) -> None:
+    if not _ended_at_once(supervisor, *argument):
+        await _terminate(supervisor, _child(supervisor, argument[0]), keep=False)
+
+
+def _ended_at_once(supervisor: Supervisor, id: str, life: int | None) -> bool:
+    """`terminate_dynamic`, where nothing has to be waited for; nobody is woken for that. False: nothing was done."""
     _must_be_dynamic(supervisor, "use terminate_child")
-    id, life = argument
-    child = supervisor.children.get(id)
-    if life is not None and (child is None or child.last != life):
-        return  # that life has ended: nothing is left to do
-    await _terminate(supervisor, _child(supervisor, id), keep=False)
+    children = supervisor.children
+    entry = children.entry(id)
+    if life is not None and (entry is None or entry.last != life):
+        return True  # that life has ended: nothing is left to do
+    if isinstance(entry, Sleeper) and children.stop_sleeper(id, entry, "shutdown") and children.sleeps(id):
+        children.drop_asleep(id)
+        return True
+    child = _child(supervisor, id)
+    if child.current is None or not children.stop_at_once(child, "shutdown"):
+        return False
+    supervisor.close_incident(child, Outcome.UNOBSERVED)
+    children.drop(child, "it was terminated")
+    return True
 
 
 async def _terminate(supervisor: Supervisor, child: Child, *, keep: bool) -> None:

@@ -279,6 +279,12 @@ class Roster:
         self._order = None
         self.forget(child.path, reason, exit)
 
+    def drop_asleep(self, id: str) -> None:
+        """`drop`, of one who sleeps and has ended: nothing was ever made for it."""
+        del self._table[id]
+        self._order = None
+        self._common.submit(Commit(forget=(self.path / id,)))
+
     def _nothing_is_asked(self, child: Child, why: str) -> None:
         if child.asked:
             from .questions import answered  # most trees start and end without it

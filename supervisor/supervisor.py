@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["Supervisor"]
 
 _ERRORS_KEPT: Final = 16
+_CALLS_AT_ONCE: Final = frozenset({"start_dynamic", "terminate_dynamic"})
 _AT_ONCE: Final = 64
 _TURN: Final = 0.001
 """So many reports, or seconds, are handled before others run."""
@@ -226,18 +227,20 @@ class Supervisor(AtNeed):
     def post(self, item: object) -> None:
         """Queue a signal, an ended life or a call. Never blocks; after the end, calls are refused.
 
-        The end of an agent, and the start of a dynamic one, are handled at once while the loop has nothing to do.
+        The end of an agent, and a call that starts or ends a dynamic one, are handled at once while the loop has
+        nothing to do.
         """
         loop = None if self.busy else self._queue.reader
         if loop is not None and type(item) is AgentLife:
             self._handle_at_once(loop, self._account_for, item)
         elif self.exit is not None and isinstance(item, Call):
             item.refuse(self.path, self.exit)
-        elif loop is not None and isinstance(item, Call) and item.what == "start_dynamic":
-            from .answers import start_dynamic
+        elif loop is not None and isinstance(item, Call) and item.what in _CALLS_AT_ONCE:
+            from . import answers
 
             self._answering = item
-            self._handle_at_once(loop, start_dynamic, self, item)
+            handle = answers.start_dynamic if item.what == "start_dynamic" else answers.terminate_dynamic
+            self._handle_at_once(loop, handle, self, item)
         else:
             self._queue.put(item)
 

@@ -15,7 +15,14 @@ from attrs import evolve, frozen
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.agents.core.message import Request
-from treewarden.agents.errors import AlreadyStarted, ConfigurationError, StartFailed, SupervisorGone
+from treewarden.agents.errors import (
+    AlreadyStarted,
+    ConfigurationError,
+    NoSuchSlot,
+    NotFound,
+    StartFailed,
+    SupervisorGone,
+)
 from treewarden.supervisor import BRUTAL_KILL, NO_BACKOFF, ChildSpec, Intensity, Strategy, otp
 from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.event import (
@@ -292,6 +299,45 @@ async def test_a_dynamic_start_is_done_when_its_call_returns(autojump_clock: tri
         with pytest.raises(ConfigurationError, match="max_children"):
             await supervisor.start_dynamic()
         assert [view.id for view in await supervisor.children()] == ["a", "n-1", "n-2"]
+
+
+class Steps(trio.abc.Instrument):
+    """Who has run."""
+
+    def __init__(self) -> None:
+        self.of: set[str] = set()
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.of.add(task.name)
+
+
+@pytest.mark.parametrize("awake", [False, True])
+async def test_the_end_of_one_that_is_idle_wakes_neither_it_nor_its_supervisor(
+    awake: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Each of 100,000 that were ended one after the other was made whole first, and the loop was woken for it."""
+    journal, steps = MemoryJournal(), Steps()
+    below = tree(fragile("n"), strategy=Strategy.DYNAMIC, id="d")
+    async with open_tree(tree(below), journal=journal) as running:
+        supervisor = running.supervisor("d")
+        first, other = [await supervisor.start_dynamic(id=id) for id in ("a", "b")]
+        if awake:
+            await running.ref("d/a").ask(Marked())
+            await trio.sleep(600)
+            assert running.snapshot()[-2].state == "up"
+        trio.lowlevel.add_instrument(steps)
+        await supervisor.terminate_dynamic("a", life=other.life)
+        await supervisor.terminate_dynamic("a", life=first.life)
+        trio.lowlevel.remove_instrument(steps)
+        assert steps.of.isdisjoint({"d", "d/a"})
+        assert [view.id for view in await supervisor.children()] == ["b"]
+        with pytest.raises(NoSuchSlot):
+            running.ref("d/a")
+        with pytest.raises(NotFound):
+            await supervisor.terminate_dynamic("a")
+        assert (await supervisor.start_dynamic(id="a")).incarnation == 1
+        ends = [(each.event.path, each.event.exit) for each in await journal.read() if type(each.event) is ChildEnded]
+        assert ends == [("d/a", "stopped")]
 
 
 class Slow(Agent[None]):
