@@ -83,9 +83,9 @@ async def open_tree(
 
     Entering returns when every child has begun. Leaving stops the tree in order: intake ends, what is in hand is
     finished, states are kept, children end in reverse order, each within its grace; then the journal is closed. An
-    exception in the block does the same, within a minute; one while it opens, as Ctrl-C, ends the start that is under
-    way and stops in order who has begun. Cancellation from outside cancels every agent at once: what
-    was acknowledged is on disk, what was in hand runs again.
+    exception in the block does the same, within a minute, and then by force; one while it opens, as Ctrl-C, ends the
+    start that is under way and stops in order who has begun. Cancellation from outside cancels every agent at once:
+    what was acknowledged is on disk, what was in hand runs again.
 
     `journal` is a file, a `Journal`, or None for one in memory, which ends with the tree. `seed` makes the spread of
     delays repeatable. `wall` gives seconds since 1970. `anchor` keeps the head of the journal's chain outside of its
@@ -123,6 +123,7 @@ async def open_tree(
         with collector_at_rest(size):
             _opened(common, blueprint, production=production)
         root: Root | None = None
+        stops_within = _LEAVE_WITHIN
         try:
             with _watched(common):
                 async with _one_error(), trio.open_nursery() as nursery:
@@ -139,8 +140,9 @@ async def open_tree(
                             if events is not None:
                                 nursery.start_soon(pruning().keep_to, events)
                             yield tree
+                            stops_within = math.inf
                     finally:
-                        await _stop(root)
+                        await _stop(root, stops_within)
                         nursery.cancel_scope.cancel()
                         if common.zombies or root.exit is None:
                             from .lingering import outlast  # not when all have ended in order
@@ -330,7 +332,7 @@ async def _end_with_root(root: Root, scope: trio.CancelScope) -> None:
         scope.cancel()
 
 
-async def _stop(root: Root) -> None:
+async def _stop(root: Root, within: float) -> None:
     if root.exit is None:
         if root.supervisor.is_starting:
             root.given_up = True
@@ -339,8 +341,9 @@ async def _stop(root: Root) -> None:
             root.asked = True
             root.supervisor.order_stop("shutdown", drain=True)
         if trio.current_effective_deadline() > -math.inf:  # otherwise all are cancelled already
-            with trio.move_on_after(_LEAVE_WITHIN, shield=True):
+            with trio.CancelScope(deadline=trio.current_time() + within, shield=True):
                 await root.supervisor.wait_ended()
+            root.forced = root.forced or root.exit is None
 
 
 def _close_slots(common: Common) -> None:

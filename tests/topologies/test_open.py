@@ -16,7 +16,7 @@ from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.agents.core.message import Request
 from treewarden.agents.errors import AgentStopped, ConfigurationError, JournalOwned, TreeFailed
 from treewarden.supervisor.core.event import ChildEnded, DeadLettered, Event, TreeClosed, TreeOpened
-from treewarden.supervisor.core.spec import BRUTAL_KILL
+from treewarden.supervisor.core.spec import BRUTAL_KILL, Grace
 from treewarden.supervisor.journal.anchoring import Anchoring
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.supervisor.journal.port import Record
@@ -55,6 +55,15 @@ class Stuck(Agent[None]):
     @handles
     async def add(self, message: Add) -> None:
         await trio.sleep_forever()
+
+
+class Thorough(Sum):
+    """Takes its time."""
+
+    @handles
+    async def add(self, message: Add) -> None:
+        await trio.sleep(100)
+        self.state += message.n
 
 
 class Idle(Agent[None]):
@@ -267,6 +276,33 @@ async def test_what_is_raised_beside_a_cancellation_from_outside_comes_out_as_it
     with pytest.raises(type(error)) as caught:
         await run()
     assert caught.value is error
+
+
+@pytest.mark.parametrize("error", [None, LookupError("on purpose")], ids=repr)
+async def test_a_grace_is_cut_off_only_where_an_exception_leaves_the_block(
+    error: Exception | None, autojump_clock: CLOCK
+) -> None:
+    journal = MemoryJournal()
+
+    async def run() -> None:
+        async with open_tree(tree(child(Thorough, id="sum", shutdown=Grace(300))), journal=journal) as running:
+            await running.ref("sum").tell(Add(5))
+            await trio.testing.wait_all_tasks_blocked()
+            if error is not None:
+                raise error
+
+    if error is None:
+        await run()
+    else:
+        with pytest.raises(LookupError, match="on purpose"):
+            await run()
+    assert trio.current_time() == (100 if error is None else 60)
+    closed = (await records(journal))[-1].event
+    assert isinstance(closed, TreeClosed)
+    assert (closed.reason, closed.failed) == ("stopped in order" if error is None else "ended by force", False)
+    async with open_tree(tree(Sum), journal=journal) as running:
+        await trio.testing.wait_all_tasks_blocked()
+        assert await running.ref("sum").ask(Total()) == 5
 
 
 async def test_the_digest_of_a_blueprint_is_the_same_every_time(autojump_clock: CLOCK) -> None:
