@@ -27,7 +27,7 @@ from colony_fate import PROFILES, Fate, fate
 from colony_measure import Run, measured, notes
 from colony_report import Row, as_svg, as_text, rows
 
-__all__ = ["CONTENDERS", "Contender", "main", "run_once"]
+__all__ = ["CONTENDERS", "LIMIT", "Contender", "main", "run_once"]
 
 HERE: Final = Path(__file__).parent
 OUT: Final = HERE.parent / "build" / "bench" / "colony.svg"

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 import trio
 from attrs import evolve
-from colony import CONTENDERS, Contender, run_once
+from colony import CONTENDERS, LIMIT, Contender, run_once
 from colony_fate import HORIZON, JOBS, PLACES, PROFILES, Fate, Loss, fate
 from colony_measure import Run, measured, notes
 from colony_report import Row, as_svg, as_text
@@ -55,11 +55,13 @@ def test_what_the_workers_noted_is_counted() -> None:
 
 @pytest.mark.parametrize("contender", [CONTENDERS[0], CONTENDERS[1]], ids=lambda each: each.name)
 async def test_jobs_end_though_workers_and_controllers_are_killed(contender: Contender, tmp_path: Path) -> None:
-    doom = Fate((Loss(20.0, 0), Loss(60.0, 3), Loss(90.0, 3)), controller_dies=45.0)
-    with trio.fail_after(120):
+    # Losses go on for as long as a run may take: where processes start slowly, no worker is there for the first ones.
+    losses = tuple(Loss(at, int(at) % 3) for at in range(20, int(LIMIT), 35))
+    doom = Fate(losses, controller_dies=45.0)
+    with trio.fail_after(2 * LIMIT / 20.0):
         run = await run_once(Contender(contender.name, contender.program, 1_000), doom, tmp_path, speed=20.0)
     assert run.completed == JOBS
-    assert 1 <= run.hits <= 3
+    assert run.hits >= 1
     assert run.wall >= 128.0
     done = [line for line in (tmp_path / "work.log").read_text().splitlines() if " done " in line]
     assert len(done) == 100 + run.duplicated
