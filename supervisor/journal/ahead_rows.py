@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
@@ -17,7 +17,7 @@ from .integrity import OF_SLOT, checked
 from .large import LIMIT
 from .port import MessageRow, Recovered, ReplyRow, StateRow
 
-__all__ = ["Found", "recovered_together"]
+__all__ = ["Found", "near", "recovered_together"]
 
 _ROOM: Final = 1_000_000
 """Characters that are read at once, at most."""
@@ -38,6 +38,24 @@ class Found:
     held: dict[Path, Recovered] = field(factory=dict[Path, Recovered])
     alone: list[Path] = field(factory=list[Path])
     """Those that have to be read by themselves: they hold much, or something that is not what was written."""
+    size: float = 0.0
+    """Characters of what is held, about."""
+
+
+def near(connection: sqlite3.Connection, path: Path, many: int, is_new: Callable[[Path], bool]) -> Sequence[Path]:
+    """Who comes next to a slot in the order of paths: those that are new of so many behind it, or of those before it.
+
+    Only slots with a state. Raises nothing over what SQLite cannot read, likewise.
+    """
+    for behind in (" > ? ORDER BY path", " < ? ORDER BY path DESC"):
+        try:
+            found = connection.execute(f"SELECT path FROM states WHERE path{behind} LIMIT ?", (path, many)).fetchall()
+        except sqlite3.Error:
+            return ()
+        new = tuple([each for (name,) in found if is_new(each := Path(name))])
+        if new:
+            return new
+    return ()
 
 
 def recovered_together(connection: sqlite3.Connection, paths: Sequence[Path]) -> Found:
@@ -88,6 +106,7 @@ def _chosen(connection: sqlite3.Connection, paths: Sequence[Path], found: Found)
             break
         else:
             room -= size
+            found.size += size
             yield path
 
 

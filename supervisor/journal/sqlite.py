@@ -113,6 +113,8 @@ class SqliteJournal:
         self._file: OwnedFile | None = None
         self._recent = Recent()
         self._ahead: Ahead | None = None
+        self._first: Path | None = None
+        """Who was recovered before anybody looked ahead."""
         self._writer: Writer | None = None
         self._heeded: int | None = None
         """`data_version` when commands were last looked for."""
@@ -208,7 +210,11 @@ class SqliteJournal:
         if held is not None:
             await trio.lowlevel.checkpoint()
             return held
-        name, ahead = str(self._claim.file), self._ahead
+        if self._ahead is None and self._first is None:
+            self._first, ahead = path, None
+        else:
+            ahead = self._looking_ahead()
+        name = str(self._claim.file)
 
         def recovered(connection: sqlite3.Connection) -> Recovered:
             refuse_damaged(connection, path, name)
@@ -221,11 +227,14 @@ class SqliteJournal:
         return None if ahead is None or writer is None or writer.ended else ahead.take(path)
 
     def expecting(self, paths: Sequence[Path]) -> AbstractContextManager[None]:
-        if self._ahead is None:
-            from .ahead import Ahead  # with the first ones of a process: a start with one agent does without
+        return self._looking_ahead().expecting(paths)
 
-            self._ahead = Ahead()
-        return self._ahead.expecting(paths)
+    def _looking_ahead(self) -> Ahead:
+        if self._ahead is None:
+            from .ahead import Ahead  # with the second slot of a process: a start with one agent does without
+
+            self._ahead = Ahead(self.opened.slots, self._first)
+        return self._ahead
 
     async def checkpoints(self, path: Path, limit: int = 20, search: Search = EVERYTHING) -> Sequence[Checkpoint]:
         from . import kept_rows  # when a checkpoint is asked for

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import Request
 from treewarden.supervisor.codecs import codec_of_class
+from treewarden.supervisor.core.spec import Strategy
 from treewarden.supervisor.journal.integrity import with_sums
 from treewarden.supervisor.testing import inline_run_sync
 from treewarden.topologies.open import open_tree
@@ -121,6 +123,29 @@ async def test_each_of_many_is_what_it_was(file: Path, autojump_clock: CLOCK) ->
         assert counted.calls < 20, "one for 128 of them, and those of the tree's own"
         for n in range(MANY):
             assert (await running.ref(f"pool/{n}").ask(Look())).numbers == expected(n)
+
+
+async def test_those_that_are_started_by_calls_are_read_together_too(file: Path, autojump_clock: CLOCK) -> None:
+    """Each call knows only its own child, and waits for the one before it."""
+    await filled(file)
+    jobs, statements = tree(tree(Keeper, id="pool", strategy=Strategy.DYNAMIC)), list[str]()
+
+    def connect(*args: Any, **options: Any) -> sqlite3.Connection:
+        connection = sqlite3.connect(*args, **options)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    async with open_tree(jobs, journal=on_disk(file, connect=connect)) as running:
+        starting = running.supervisor("pool")
+        for n in range(100):
+            await starting.start_dynamic(id=str(n))
+        async with trio.open_nursery() as nursery:
+            for n in range(100, MANY):
+                nursery.start_soon(partial(starting.start_dynamic, id=str(n)))
+        assert 5 < sum("FROM timers WHERE path = 'pool/" in each for each in statements) < 40
+        await running.ref("pool/0").tell(Put(-1))
+        for n in range(MANY):
+            assert (await running.ref(f"pool/{n}").ask(Look())).numbers == (*expected(n), *(() if n else (-1,)))
 
 
 async def test_what_siblings_tell_each_other_while_they_start_comes_behind(file: Path, autojump_clock: CLOCK) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
+import random
 import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -18,6 +20,7 @@ from treewarden.agents.errors import JournalDamaged, JournalError
 from treewarden.supervisor.journal import ahead_rows, rows
 from treewarden.supervisor.journal.ahead_rows import recovered_together
 from treewarden.supervisor.journal.port import Commit, Recovered, ReplyRow, RestoreRow, ReturnedRow, StateRow
+from treewarden.supervisor.journal.sqlite import SqliteJournal
 from treewarden.supervisor.testing import inline_run_sync
 
 from ...journals import Told, checkpoint, dead, message, on_disk, settle, timer
@@ -148,6 +151,112 @@ async def test_a_closed_journal_has_nothing_at_hand(tmp_path: pathlib.Path) -> N
             await journal.recover(SLOTS[1])
 
 
+# Nobody said who is next
+
+
+async def held_at_hand(journal: SqliteJournal) -> list[str]:
+    return [path.name for path in SLOTS if journal.at_hand(path) is not None]
+
+
+@pytest.mark.parametrize("order", ["as written", "backwards", "at random"])
+async def test_slots_that_are_recovered_one_by_one_are_read_with_those_next_to_them(
+    order: str, tmp_path: pathlib.Path
+) -> None:
+    await filled(tmp_path / "tree.db")
+    slots = list(SLOTS)
+    if order != "as written":
+        slots = slots[::-1] if order == "backwards" else random.Random(5).sample(slots, len(slots))
+    counted = Counted()
+    async with on_disk(tmp_path / "tree.db", run_sync=counted) as journal:
+        before = counted.calls
+        for path in slots:
+            held = await journal.recover(path)
+            assert held.state is not None
+            assert held.state.settled == int(path.name)
+            assert [row.row for row in held.messages] == [int(path.name) + 1]
+        assert counted.calls - before < 40
+        calls = counted.calls
+        await journal.recover(SLOTS[0])
+        await journal.recover(SLOTS[1])
+        assert counted.calls - calls == 2, "each was read, so nobody is next"
+        assert await held_at_hand(journal) == []
+
+
+async def test_few_are_read_ahead_for_few_and_none_that_began_in_this_process(tmp_path: pathlib.Path) -> None:
+    await filled(tmp_path / "tree.db")
+    new = Path("pool/1000")  # stands between `pool/100` and `pool/101`
+    async with on_disk(tmp_path / "tree.db") as journal:
+        await journal.commit(Commit(states=(StateRow(new, "desk:Tally", "{}", 1, 1),)))
+        await journal.recover(SLOTS[9])
+        assert await held_at_hand(journal) == []
+        next_to = {"1": ["10"], "100": ["101", "102"], "103": ["11", *map(str, range(104, 110))]}
+        for name, found in next_to.items():
+            await journal.recover(Path(f"pool/{name}"))
+            assert journal.at_hand(new) is None
+            assert await held_at_hand(journal) == found
+
+
+async def test_what_nobody_takes_is_given_up_and_read_again(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await filled(tmp_path / "tree.db")
+    monkeypatch.setattr("treewarden.supervisor.journal.ahead._PATIENCE", 3)
+    other = Path("other")
+    counted = Counted()
+    async with on_disk(tmp_path / "tree.db", run_sync=counted) as journal:
+        for number in (200, 210, 220, 230):
+            await journal.recover(SLOTS[number])
+        settled = itertools.count(1)
+        for number in (231, 232):
+            calls = counted.calls
+            for _ in range(3):
+                await journal.commit(settle(next(settled), other))
+            await journal.recover(SLOTS[number])
+            assert counted.calls == calls + 3, "not so soon"
+        for _ in range(4):
+            await journal.commit(settle(next(settled), other))
+        assert await held_at_hand(journal) == []
+        calls = counted.calls
+        for number, reads in ((233, 1), (234, 1), (235, 2)):
+            await journal.recover(SLOTS[number])
+            assert counted.calls == calls + reads, "it begins anew, with one"
+
+
+async def test_what_is_committed_while_others_are_read_is_in_what_they_find(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "tree.db"
+    await filled(file)
+    async with on_disk(file) as journal:
+        await journal.recover(SLOTS[0])
+        for turns in range(10):
+            path, behind, last = SLOTS[200 + 9 * turns : 203 + 9 * turns]
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(journal.recover, path)
+                for _ in range(turns):
+                    await trio.lowlevel.checkpoint()
+                nursery.start_soon(journal.recover, last)
+                journal.submit(settle(1000 + turns, behind), Told().of("meanwhile"))
+            assert journal.at_hand(last) is None, "it was recovered"
+            found = await journal.recover(behind)
+            assert found == as_stored(file, behind)
+            assert found.state is not None
+            assert found.state.settled == 1000 + turns
+
+
+async def test_what_is_kept_for_nobody_has_a_limit(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await filled(tmp_path / "tree.db", lambda _: f'"{"x" * 100}"')
+    monkeypatch.setattr("treewarden.supervisor.journal.ahead._ROOM", 20_000)
+    async with on_disk(tmp_path / "tree.db") as journal:
+        for path in (SLOTS[0], *SLOTS[100:200:20]):
+            await journal.recover(path)
+        found = await held_at_hand(journal)
+        assert 0 < len(found) < 40, "of about 500 characters each"
+        assert "101" not in found, "the oldest go first"
+        for path in SLOTS:
+            held = await journal.recover(path)
+            assert held.state is not None
+            assert held.state.settled == int(path.name)
+
+
 # Whatever happens in between
 
 CHANGES: dict[str, Callable[[Path, int, int], Commit]] = {
@@ -178,7 +287,7 @@ steps = st.lists(st.tuples(commits, st.integers(0, 3)) | paths, max_size=40)
 @settings(max_examples=60, deadline=None)
 @given(
     before=st.lists(commits, max_size=30),
-    blocks=st.lists(st.tuples(st.permutations(SLOTS[:6]), steps), min_size=1, max_size=2),
+    blocks=st.lists(st.tuples(st.permutations(SLOTS[:6]) | st.just(()), steps), min_size=1, max_size=2),
     together=st.integers(2, 6),
 )
 def test_each_read_finds_what_was_committed_before_it(
@@ -202,9 +311,9 @@ async def course(file: pathlib.Path, before: list[Commit], blocks: list[Any], to
                         if isinstance(step, Path):
                             assert await journal.recover(step) == as_stored(file, step)
                         else:
-                            commit, turns = step
+                            commit, turns = cast("tuple[Commit, int]", step)
                             if turns:  # somebody reads meanwhile
-                                nursery.start_soon(journal.recover, expected[turns])
+                                nursery.start_soon(journal.recover, SLOTS[turns])
                             for _ in range(turns):
                                 await trio.lowlevel.checkpoint()
                             journal.submit(commit, told.of("meanwhile"))
