@@ -133,12 +133,13 @@ def _timed(life: Life, tick: Timed) -> Rest:
 def bear(life: Life, item: object, error: Exception, timers: tuple[Due, ...] = ()) -> bool:
     """Whether what a handler raised is no failure. A wish to end settles it, and is raised on its own."""
     cause = alone(error)
-    if isinstance(cause, Stop):
+    kind = type(cause)  # and no `isinstance`, which asks an odd one what it is
+    if issubclass(kind, Stop):
         if type(item) is Envelope and item.reply is not None:
             _answer_with_the_end(life, item)
         settle(life, item, timers=timers)
         raise cause
-    if isinstance(cause, Stash):
+    if issubclass(kind, Stash):
         put_aside(life, item)
         return True
     limited = rate_limit_of(cause, life.clock.wall)

@@ -330,7 +330,7 @@ async def _kept_out(work: Callable[[], Awaitable[T]], errors: list[BaseException
         raise
     except BaseException as error:
         cancelled, raised = None, error
-        if isinstance(error, BaseExceptionGroup):
+        if issubclass(type(error), BaseExceptionGroup):
             cancelled, raised = cast("BaseExceptionGroup[BaseException]", error).split(trio.Cancelled)
         if raised is not None:
             errors.append(raised)
@@ -348,8 +348,8 @@ async def _body(life: Life) -> None:
             result = await life.agent.run()
         except Exception as error:
             cause = alone(error)
-            if isinstance(cause, Stop):
-                life.slot.put_control(StopAsked(cause.reason))
+            if issubclass(type(cause), Stop):
+                life.slot.put_control(StopAsked(cast("Stop", cause).reason))
                 return
             limited = rate_limit_of(cause, life.clock.wall)
             if limited is None:

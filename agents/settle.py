@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from .core.durability import Checkpointed
-from .core.exit import Failure, describe
+from .core.exit import Failure, describe, ends_process
 from .core.label import Label
 from .core.message import Due, Envelope
 from .errors import AgentFailed, ConfigurationError, RateLimited
@@ -137,8 +137,8 @@ def put_aside(life: Life, item: object) -> None:
 def rate_limit_of(error: BaseException, now: Callable[[], float] | None = None) -> RateLimited | None:
     """`error` as a rate limit, if it is one: ours, or any exception whose `response.status_code` is 429. `now` is the
     wall clock, for a date of which it does not say from when it counts."""
-    if isinstance(error, RateLimited):
-        return error
+    if issubclass(type(error), RateLimited):
+        return cast("RateLimited", error)
     try:
         response = getattr(error, "response", None)
         if response is None or getattr(response, "status_code", None) != 429:
@@ -147,7 +147,9 @@ def rate_limit_of(error: BaseException, now: Callable[[], float] | None = None) 
 
         headers: Any = getattr(response, "headers", None) or {}
         limited = RateLimited(retry_after(headers, None if now is None else now()), str(error))
-    except Exception:  # what cannot be read must not hide the failure that it belongs to
+    except BaseException as odd:  # what cannot be read must not hide the failure that it belongs to
+        if ends_process(odd):
+            raise
         return None
     limited.__traceback__ = error.__traceback__
     return limited

@@ -316,7 +316,7 @@ class AgentLife(AgentWarden):
         """Let through what is not this agent's; everything else is its failure."""
         if (above := for_above(error)) is not None:
             self._finish(KILLED, tell=False)
-            if any(isinstance(leaf, SystemExit) for leaf in leaves(error)):
+            if any(issubclass(type(leaf), SystemExit) for leaf in leaves(error)):
                 blame_in_hand(self, self.parent.common)
             raise above
         if trio.lowlevel.current_task().child_nurseries:  # one was left open: trio ends all that this task is part of

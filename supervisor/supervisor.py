@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import trio
 
-from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe
+from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe, grouped
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.errors import Ignore
 
@@ -177,7 +177,7 @@ class Supervisor(AtNeed):
     def _end(self, exit: Exit) -> None:
         """Its exit is a fact from here on, for the parent and for whoever waits for an answer."""
         if self.errors:
-            self.error = BaseExceptionGroup(f"{self.path}: {describe_exit(exit)}", list(self.errors))
+            self.error = grouped(f"{self.path}: {describe_exit(exit)}", self.errors)
         if self._begun is None:
             failure = exit.failure if isinstance(exit, Failed) else None
             self.common.note(

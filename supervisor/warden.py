@@ -131,7 +131,7 @@ def for_above(error: BaseException) -> BaseException | None:
 
     To be called outside of the scopes that it is about."""
     parts = leaves(error)
-    above = [part for part in parts if isinstance(part, (KeyboardInterrupt, SystemExit, trio.Cancelled))]
+    above = [part for part in parts if issubclass(type(part), (KeyboardInterrupt, SystemExit, trio.Cancelled))]
     if not ends_process(error) and not (above and trio.current_effective_deadline() == -math.inf):
         return None
     if len(above) == len(parts):

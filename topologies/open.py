@@ -166,8 +166,8 @@ async def _one_error() -> AsyncGenerator[None]:
         yield
     except BaseExceptionGroup as group:
         found = leaves(group)
-        raised = [each for each in found if not isinstance(each, trio.Cancelled)] or found
-        if len(raised) > 1 and not all(isinstance(each, KeyboardInterrupt) for each in raised):
+        raised = [each for each in found if not issubclass(type(each), trio.Cancelled)] or found
+        if len(raised) > 1 and not all(issubclass(type(each), KeyboardInterrupt) for each in raised):
             raise
         raise raised[0] from raised[0].__cause__
 

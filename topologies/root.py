@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from treewarden.agents.core.exit import Exit, Failed, Finished, Stopped, is_clean, leaves
+from treewarden.agents.core.exit import Exit, Failed, Finished, Stopped, grouped, is_clean, leaves
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import AgentStopped, NoSuchSlot, TreeFailed
 from treewarden.supervisor.child import Child, Incarnation
@@ -75,7 +75,7 @@ class Root:
         if exit is None or self.forced or self.given_up or isinstance(exit, Finished):
             return None
         error = self.supervisor.error
-        group = BaseExceptionGroup("what led to it", leaves(error)) if error is not None else None
+        group = grouped("what led to it", leaves(error)) if error is not None else None
         match exit:
             case Failed(failure):
                 return TreeFailed(f"the root did not last: {failure}", group)

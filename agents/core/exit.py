@@ -6,9 +6,10 @@ import hashlib
 import linecache
 import math
 import traceback
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from types import CodeType, TracebackType
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 from .message import MessageId
 from .said import is_number
@@ -25,6 +26,7 @@ __all__ = [
     "describe",
     "ends_process",
     "fingerprint",
+    "grouped",
     "is_clean",
     "is_standard",
     "leaves",
@@ -32,6 +34,13 @@ __all__ = [
 ]
 
 
+_CAUSE: Final[Callable[[BaseException], BaseException | None]] = BaseException.__dict__["__cause__"].__get__
+_CONTEXT: Final[Callable[[BaseException], BaseException | None]] = BaseException.__dict__["__context__"].__get__
+_SUPPRESSED: Final[Callable[[BaseException], bool]] = BaseException.__dict__["__suppress_context__"].__get__
+_TRACEBACK: Final[Callable[[BaseException], TracebackType | None]] = BaseException.__dict__["__traceback__"].__get__
+_PARTS: Final[Callable[[BaseException], tuple[BaseException, ...]]] = BaseExceptionGroup.__dict__["exceptions"].__get__
+"""What every exception has, also one that does not let itself be asked: a `__getattribute__` or `__class__` of its own
+may raise anything, and is not called for any of this."""
 _FRAMES: Final = 8
 """Frames of each exception that are kept, the innermost ones."""
 _TELLING: Final = 3
@@ -155,14 +164,15 @@ def failed_by(error: BaseException, message: MessageId | None, message_kind: str
     way = _way_of(error)
     after = _retry_after(error)
     told, last = way.told, way.last
-    plain = message is None and error.__cause__ is None and error.__context__ is None and not isinstance(error, _GROUP)
+    group = issubclass(type(error), _GROUP)
+    plain = message is None and _CAUSE(error) is None and _CONTEXT(error) is None and not group
     if plain and last is not None:
         known = last.failure
         if known.text == text and known.message_kind == message_kind and known.after == after:
             return last
     kind, mark = told.kind, told.fingerprint
     parts: tuple[Failure, ...] = ()
-    if isinstance(error, _GROUP):
+    if group:
         parts = tuple([describe(leaf) for leaf in leaves(error)])
         kinds = {part.type for part in parts}
         kind, mark = kinds.pop() if len(kinds) == 1 else kind, parts[0].fingerprint
@@ -175,14 +185,14 @@ def failed_by(error: BaseException, message: MessageId | None, message_kind: str
 
 def leaves(error: BaseException) -> list[BaseException]:
     """The exceptions that `error` holds: itself, or those of a group, of its groups, and so on."""
-    if not isinstance(error, BaseExceptionGroup):
+    if not issubclass(type(error), _GROUP):
         return [error]
     found: list[BaseException] = []
     left: list[BaseException] = [error]
     while left:
         each = left.pop()
-        if isinstance(each, BaseExceptionGroup):
-            left += reversed(cast("BaseExceptionGroup[BaseException]", each).exceptions)
+        if issubclass(type(each), _GROUP):
+            left += reversed(_PARTS(each))
         else:
             found.append(each)
     return found
@@ -190,12 +200,28 @@ def leaves(error: BaseException) -> list[BaseException]:
 
 def ends_process(error: BaseException) -> bool:
     """Whether `error` is, or holds, Ctrl-C or a wish to exit: no failure of whoever raised it."""
-    return any(isinstance(leaf, (KeyboardInterrupt, SystemExit)) for leaf in leaves(error))
+    return any(issubclass(type(leaf), (KeyboardInterrupt, SystemExit)) for leaf in leaves(error))
+
+
+def grouped(text: str, errors: Sequence[BaseException]) -> BaseExceptionGroup[BaseException]:
+    """A group of these. For one that Python cannot ask what it is, an error stands there that says the same."""
+    return BaseExceptionGroup(
+        text, [each if _can_be_asked(each) else RuntimeError(f"{describe(each)}") for each in errors]
+    )
+
+
+def _can_be_asked(error: BaseException) -> bool:
+    try:
+        return isinstance(error, Exception) or True
+    except BaseException as odd:
+        if ends_process(odd):
+            raise
+        return False
 
 
 def alone(error: BaseException) -> BaseException:
     """The only exception in a group, or `error` itself."""
-    if not isinstance(error, _GROUP):
+    if not issubclass(type(error), _GROUP):
         return error
     found = leaves(error)
     return found[0] if len(found) == 1 else error
@@ -224,7 +250,7 @@ _KNOWN: Final[dict[tuple[Any, ...], _Way]] = {}
 def _way_of(error: BaseException) -> _Way:
     """What is told of an error, found without looking for lines: that takes longer the longer a function is."""
     steps: list[Any] = [type(error)]
-    traceback = error.__traceback__
+    traceback = _TRACEBACK(error)
     while traceback is not None:
         steps += (id(traceback.tb_frame.f_code), traceback.tb_lasti)
         traceback = traceback.tb_next
@@ -234,11 +260,11 @@ def _way_of(error: BaseException) -> _Way:
 
 def _way_found(error: BaseException, key: tuple[Any, ...]) -> _Way:
     codes: list[CodeType] = []
-    traceback = error.__traceback__
+    traceback = _TRACEBACK(error)
     while traceback is not None:
         codes.append(traceback.tb_frame.f_code)
         traceback = traceback.tb_next
-    way = _Way(_told(type(error), _spots(error.__traceback__)), codes)
+    way = _Way(_told(type(error), _spots(_TRACEBACK(error))), codes)
     if len(codes) <= _LONGEST_WAY:
         if len(_KNOWN) >= _PLACES:
             _KNOWN.clear()
@@ -288,10 +314,12 @@ def _place(filename: str, line: int, function: str) -> _Place:
 def _causes(error: BaseException) -> str:
     """What caused the error, each with its innermost frames; empty for most."""
     told = ""
-    if error.__cause__ is None and error.__context__ is None:
+    if _CAUSE(error) is None and _CONTEXT(error) is None:
         return told
     for _ in range(_CAUSES - 1):
-        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        cause = _CAUSE(error)
+        if cause is None and not _SUPPRESSED(error):
+            cause = _CONTEXT(error)
         if cause is None:
             break
         error = cause
@@ -314,7 +342,9 @@ def _name(kind: type[BaseException]) -> str:
 def _text(error: BaseException) -> str:
     try:
         return storable(str(error)[:2000])
-    except Exception:  # a broken __str__ must not hide the failure that it belongs to
+    except BaseException as odd:  # a broken __str__ must not hide the failure that it belongs to
+        if ends_process(odd):
+            raise
         return "<its text could not be read>"
 
 
@@ -331,6 +361,8 @@ def _short(filename: str) -> str:
 def _retry_after(error: BaseException) -> float | None:
     try:
         after = getattr(error, "after", None)
-    except Exception:
+        return float(after) if is_number(after) and 0 <= after < math.inf else None
+    except BaseException as odd:
+        if ends_process(odd):
+            raise
         return None
-    return float(after) if is_number(after) and 0 <= after < math.inf else None

@@ -56,7 +56,9 @@ def shown(value: object) -> str:
     """A value as an error names it, however long or odd it is."""
     try:
         text = repr(value)
-    except Exception as error:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
         if type(value) is int:  # CPython writes none that has so many digits
             return f"a whole number of {value.bit_length():,} bits"
         return f"a {type(value).__name__} whose repr raises {type(error).__name__}"
