@@ -6,9 +6,10 @@ import math
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
 import trio
@@ -16,7 +17,7 @@ from attrs import field
 from outcome import Outcome
 
 from treewarden.agents.core.values import define
-from treewarden.agents.errors import CommitFailed
+from treewarden.agents.errors import CommitFailed, JournalError
 from treewarden.agents.ports import Clock
 from treewarden.agents.waiting import Level
 from treewarden.agents.wake import WAKE
@@ -336,18 +337,12 @@ class Writer:
             self._recent.extend(written.events)
             self._level.rise(self._recent.head)
         fallen = self._fallen(written) if written.fallen or written.for_all else ()
-        for item, outcome in zip(batch.pending, written.outcomes, strict=True):
-            if isinstance(outcome, int):
-                item.head = outcome
-                item.then(None)
-            else:
-                item.then(outcome)
+        fell: list[tuple[Pending, JournalError]] = []
         for item in fallen:
             error = follows(self._name)
             error.refuses_all = written.for_all
-            item.then(error)
-        for question in batch.questions:
-            question.answered.set()
+            fell.append((item, error))
+        _tell(chain(zip(batch.pending, written.outcomes, strict=True), fell), iter(batch.questions))
 
     def _fallen(self, written: Written) -> list[Pending]:
         """Take out of the queue what rests on a commit that was not kept. Nobody was told of that yet."""
@@ -374,3 +369,25 @@ class Writer:
 
     def _closed(self) -> CommitFailed:
         return CommitFailed(f"{self._name} is closed: nothing of it was kept")
+
+
+def _tell(answers: Iterator[tuple[Pending, int | JournalError]], questions: Iterator[Question]) -> None:
+    """Answer all of these, also if one raises who is told, or a signal's handler does meanwhile: what was raised first
+    comes out when the others know. Not promised: that whoever was just being told does."""
+    raised: BaseException | None = None
+    while True:
+        try:
+            for item, outcome in answers:
+                if isinstance(outcome, int):
+                    item.head = outcome
+                    item.then(None)
+                else:
+                    item.then(outcome)
+            for question in questions:
+                question.answered.set()
+            break
+        except BaseException as error:
+            if raised is None:
+                raised = error
+    if raised is not None:
+        raise raised

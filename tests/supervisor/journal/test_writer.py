@@ -234,6 +234,31 @@ async def test_what_somebody_raises_who_is_told_ends_the_journal(tmp_path: pathl
             await trio.sleep_forever()
 
 
+@pytest.mark.parametrize("number", range(3))
+async def test_the_others_of_a_batch_are_told_whatever_one_raises_who_is(number: int, tmp_path: pathlib.Path) -> None:
+    """As a signal's handler does: some of those who wait cannot be cancelled, so that nobody could end them."""
+    slow, told = Slow(), Told()
+
+    def then(_: BaseException | None) -> None:
+        raise LookupError(f"told too much: {number}")
+
+    async def run() -> None:
+        async with on_disk(tmp_path / "tree.db", run_sync=in_thread, connect=slow.connect) as journal:
+            await journal.commit(settle(1))
+            slow.may.clear()
+            journal.submit(settle(2), told.of("before"))
+            for each in range(3):
+                journal.submit(settle(3 + each), then if each == number else told.of(str(each)))
+            journal.submit(Commit(), then)
+            slow.may.set()
+            await trio.sleep_forever()
+
+    with pytest.RaisesGroup(pytest.RaisesExc(LookupError, match=str(number))):
+        await run()
+    assert told.kept == ["before", *(str(each) for each in range(3) if each != number)]
+    assert told.failed == []
+
+
 class Interrupting(WallClock):
     """Ctrl-C is pressed when somebody next looks at it."""
 
