@@ -101,7 +101,8 @@ def _start_some(table: Children, ids: Sequence[str], place: int) -> tuple[int, F
 
 
 async def stop_in_order(table: Children, ids: Sequence[str], reason: str, *, drain: bool, one_by_one: bool) -> None:
-    """Stop these: the last one first, each when the one before it has ended; or those that take time all at once."""
+    """Stop these for good: the last one first, each when the one before it has ended; or those that take time all at
+    once."""
     place = len(ids)
     with collector_at_rest(len(ids)):
         async with trio.open_nursery() as nursery:
@@ -114,7 +115,7 @@ async def stop_in_order(table: Children, ids: Sequence[str], reason: str, *, dra
                 place -= 1
                 child = _child(table, ids[place])
                 if one_by_one:
-                    await table.stop(child, reason, drain=drain)
+                    await table.stop(child, reason, drain=drain, for_good=True)
                 else:
                     nursery.start_soon(_stop, table, child, reason, drain)
 
@@ -135,7 +136,7 @@ def _stop_some(table: Children, ids: Sequence[str], place: int, reason: str, *, 
 
 
 async def _stop(table: Children, child: Child, reason: str, drain: bool) -> None:
-    await table.stop(child, reason, drain=drain)
+    await table.stop(child, reason, drain=drain, for_good=True)
 
 
 def _child(table: Children, id: str) -> Child:

@@ -11,9 +11,9 @@ import trio
 from attrs import evolve
 
 from treewarden.agents.agent import made_by
-from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Finished, Stopped, describe
+from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Finished, Stopped, describe, is_clean
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
-from treewarden.agents.core.path import Path
+from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import ConfigurationError, Ignore
 
 from .bulk import start_in_order, stop_in_order
@@ -49,6 +49,8 @@ class Children(Roster):
         self._supervisor = supervisor
         self.given_up = False
         """Nobody is to be started any more: the tree ends before it has begun."""
+        self._not_emptied: list[Incarnation] = []
+        """Supervisors that were killed at the end of theirs, below which somebody may live still."""
 
     # -- sleepers
 
@@ -218,8 +220,14 @@ class Children(Roster):
             child.lives, child.last = life.number, life.serial
         return outcome
 
-    async def stop(self, child: Child, reason: str = "shutdown", *, drain: bool = False) -> None:
-        """Stop one child by its own rules and wait until it has ended. One that is down stays down."""
+    async def stop(
+        self, child: Child, reason: str = "shutdown", *, drain: bool = False, for_good: bool = False
+    ) -> None:
+        """Stop one child by its own rules and wait until it has ended. One that is down stays down.
+
+        Below a supervisor that is killed for that somebody may need longer, and a next one is started only when they
+        are gone. `for_good` says that none will be: then they are for `wait_emptied`.
+        """
         child.void()
         life = child.current
         if life is None:
@@ -228,7 +236,11 @@ class Children(Roster):
         child.move(SlotEvent.STOP)
         if life.exit is None:
             await self._end(child, life, reason, drain=drain)
-        await life.wait_emptied()
+        assert life.exit is not None
+        if for_good and isinstance(life, self._supervisor) and not is_clean(life.exit):
+            self._not_emptied.append(life)
+        else:
+            await life.wait_emptied()
         self.account(child, expected=True)
         keep_in_hand(life, self._common)
 
@@ -255,6 +267,11 @@ class Children(Roster):
                 pass
         if life.exit is None:
             await self.kill(life)
+
+    async def wait_emptied(self) -> None:
+        """Wait until nobody lives below those either that were killed at the end."""
+        for life in self._not_emptied:
+            await life.wait_emptied()
 
     async def kill(self, life: Incarnation, failure: Failure | None = None) -> None:
         """End an incarnation without asking, and wait for that."""
@@ -343,6 +360,8 @@ class Children(Roster):
     async def stop_all(self, reason: str, *, drain: bool = False) -> None:
         """Stop every child: in reverse start order, one at a time; dynamic ones all at once."""
         await stop_in_order(self, self.order, reason, drain=drain, one_by_one=self.strategy is not Strategy.DYNAMIC)
+        if self.path == ROOT:  # nobody above has a limit for it, and who hears of its end ends all that is left
+            await self.wait_emptied()
 
 
 def describe_exit(exit: Exit) -> str:

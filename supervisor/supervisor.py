@@ -110,6 +110,7 @@ class Supervisor(AtNeed):
             self._end(Failed(self._failure) if self._failure is not None else KILLED)
             self.abandon_decision()
             await end_below(self.children)
+        await self.children.wait_emptied()
         self._leave()
         self._begin(outcome or self._failure or NOT_STARTED)
 

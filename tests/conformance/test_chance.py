@@ -51,6 +51,10 @@ def _count(value: Any, seen: Counter[str]) -> None:
             seen[str(value)] += 1
 
 
+def test_who_is_left_below_a_killed_one_uses_up_nobody_s_grace() -> None:
+    assert disagreements(5749) == []
+
+
 def test_what_otp_leaves_open_is_left_undecided() -> None:
     """A successor that is done beside one that is blocked; and who of those that are asked at once is heard first."""
     assert disagreements(71305223) is None
