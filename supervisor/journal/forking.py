@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Final
 
@@ -13,7 +13,8 @@ from attrs import frozen
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import JournalError
 
-from ..core.event import Event, TreeForked
+from ..core.event import Event, RolledBack, TreeForked
+from ..core.lineage import past_of
 from . import blobs
 from .batch import Mark, fold
 from .event_codec import decode_event
@@ -26,6 +27,7 @@ from .taking import meta
 __all__ = ["Fork", "ForkedState", "fork"]
 
 _PARTIAL: Final = ".forking"
+_WENT_BACK: Final = "SELECT seq, path, version, body FROM events WHERE kind = 'RolledBack' ORDER BY seq"
 _CUT: Final = "SELECT seq, version, body FROM source.events WHERE kind = 'EventsPruned' ORDER BY seq DESC LIMIT 1"
 
 
@@ -61,8 +63,11 @@ def fork(source: pathlib.Path, target: pathlib.Path, *, at: Seq | None = None, n
 
     The fork has the events up to there under the same hashes, and behind them one that says where it comes from. At the
     end of the journal it has everything else as well. Further back each slot has the newest state from up to there that
-    was kept, and its due times; what waited then has been handled since and what waits now may have come later, so
-    mailboxes are empty. What agents did to the world outside after the fork stays done.
+    was kept and that it had not gone back from, and its due times; what waited then has been handled since and what
+    waits now may have come later, so mailboxes are empty. What agents did to the world outside after the fork stays
+    done.
+
+    Not promised: that a state was settled with `at` where that event has others of the same transaction behind it.
 
     Raises `JournalError` if `source` is no journal of this version, has no such event, or `target` exists.
     """
@@ -92,6 +97,19 @@ def _forked(reading: JournalFile, target: pathlib.Path, at: Seq | None, new_tree
     return made
 
 
+def _newest_kept(connection: sqlite3.Connection, at: Seq) -> Iterator[int]:
+    """The checkpoints with which slots begin whose state at event `at` stands nowhere any more."""
+    went_back: dict[str, list[tuple[Seq, RolledBack]]] = {}
+    for seq, path, version, body in connection.execute(_WENT_BACK):
+        event = decode_event("RolledBack", version, body)
+        if isinstance(event, RolledBack):
+            went_back.setdefault(path, []).append((seq, event))
+    missing = "SELECT path FROM source.states WHERE path NOT IN (SELECT path FROM states)"
+    for (path,) in connection.execute(missing).fetchall():
+        kept = connection.execute("SELECT number, seq FROM checkpoints WHERE path = ?", (path,))
+        yield from past_of(kept, went_back.get(path, ()), at)[:1]
+
+
 def _copy(
     connection: sqlite3.Connection, reading: JournalFile, target: pathlib.Path, at: Seq | None, tree: str
 ) -> Fork:
@@ -117,12 +135,11 @@ def _copy(
     connection.execute("INSERT INTO checkpoints SELECT * FROM source.checkpoints WHERE seq <= ?", (seq,))
     connection.execute("INSERT INTO states SELECT * FROM source.states WHERE seq <= ?", (seq,))
     exact = {path for (path,) in connection.execute("SELECT path FROM states")}
-    connection.execute(
+    begin = (
         "INSERT INTO states (path, kind, version, body, settled, seq, epoch, checksum)"
-        " SELECT path, kind, version, body, settled, seq, epoch, checksum FROM checkpoints AS kept"
-        " WHERE path NOT IN (SELECT path FROM states) AND path IN (SELECT path FROM source.states)"
-        " AND number = (SELECT number FROM checkpoints WHERE path = kept.path ORDER BY seq DESC, number DESC LIMIT 1)"
+        " SELECT path, kind, version, body, settled, seq, epoch, checksum FROM checkpoints WHERE number = ?"
     )
+    connection.executemany(begin, [(number,) for number in _newest_kept(connection, seq)])
     (waiting,) = connection.execute("SELECT count(*) FROM source.mailbox").fetchone()
     if seq == head:
         for table in ("mailbox", "dead_letters", "replies"):

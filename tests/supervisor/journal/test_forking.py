@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import pathlib
+import sqlite3
+from contextlib import closing
 from functools import partial
 
 import pytest
 import trio
 from attrs import evolve
 
+from treewarden.agents.core.label import Label
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import JournalError
-from treewarden.supervisor.core.event import TreeForked
+from treewarden.supervisor.core.event import RolledBack, TreeForked
 from treewarden.supervisor.journal.forking import Fork, fork
-from treewarden.supervisor.journal.port import Commit, ReplyRow, Seq
+from treewarden.supervisor.journal.port import Commit, KeepRow, ReplyRow, RestoreRow, Seq
 from treewarden.supervisor.journal.reading import JournalFile
 
 from ...journals import DESK, WALL, checkpoint, fact, message, on_disk, settle, state, timer
@@ -84,6 +87,46 @@ async def test_before_anything_was_kept_a_slot_begins_anew(source: pathlib.Path)
     assert made.states == ()
     async with on_disk(made.file) as journal:
         assert (await journal.blobs()).count == 0
+
+
+@pytest.mark.parametrize(
+    ("at", "has", "of"),
+    [
+        (4, 4, 4),
+        (5, 2, 2),  # it went back to what it had at event 2
+        (6, 2, 2),
+        (7, 7, 7),
+        (8, None, None),  # to what its class declares
+        (9, 9, 9),
+        (10, 2, 2),  # to what was kept at event 3, and is not any more; and before that it went back to nothing newer
+    ],
+)
+async def test_what_a_slot_went_back_from_stays_given_up(
+    tmp_path: pathlib.Path, at: Seq, has: int | None, of: Seq | None
+) -> None:
+    def went_back(to: int | None) -> RolledBack:
+        return RolledBack(path=DESK, to=to, checkpoint=None if to is None else 2 * to + 1, by="ada")
+
+    async with on_disk(tmp_path / "tree.db") as journal:
+        for number in (1, 2, 3, 4):
+            kept = (checkpoint(number),) if number > 1 else ()
+            await journal.commit(evolve(settle(number, events=[fact(number)]), checkpoints=kept))
+        undo = (KeepRow(DESK, 20, WALL, Label("before rolling back")),)
+        back = (RestoreRow(DESK, 5, 4),)
+        await journal.commit(Commit(restores=back, keeps=undo, events=((WALL, went_back(2)),)))
+        await journal.commit(Commit(events=((WALL, fact(6)),)))
+        await journal.commit(evolve(settle(7, events=[fact(7)]), checkpoints=(checkpoint(7),)))
+        await journal.commit(Commit(states=(state(1),), events=((WALL, went_back(None)),)))
+        await journal.commit(evolve(settle(9, events=[fact(9)]), checkpoints=(checkpoint(9),)))
+        await journal.commit(Commit(restores=(RestoreRow(DESK, 7, 9),), events=((WALL, went_back(3)),)))
+        await journal.commit(settle(11, events=[fact(11)]))
+    with closing(sqlite3.connect(tmp_path / "tree.db")) as connection, connection:
+        connection.execute("DELETE FROM checkpoints WHERE number = 7")
+    made = forked(tmp_path / "tree.db", at)
+    assert [(each.path, each.seq) for each in made.states] == ([] if of is None else [(DESK, of)])
+    async with on_disk(made.file) as journal:
+        held = (await journal.recover(DESK)).state
+        assert (None if held is None else held.body) == (None if has is None else state(has).body)
 
 
 async def test_both_chains_hold_and_share_their_beginning(source: pathlib.Path) -> None:

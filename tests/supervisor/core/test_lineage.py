@@ -1,0 +1,64 @@
+"""What was given up by going back is no past of what came after."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from treewarden.agents.core.path import Path
+from treewarden.supervisor.core.event import RolledBack
+from treewarden.supervisor.core.lineage import past_of
+
+DESK = Path("desk")
+
+
+def back(to: int | None, number: int | None = None) -> RolledBack:
+    return RolledBack(path=DESK, to=to, checkpoint=number)
+
+
+def test_without_going_back_everything_is_its_past_the_newest_first() -> None:
+    assert past_of([(1, 5), (2, 5), (4, 9)], []) == [4, 2, 1]
+    assert past_of([(1, 5), (2, 5), (4, 9)], [], at=8) == [2, 1]
+
+
+def test_what_was_kept_between_is_given_up_unless_somebody_goes_back_to_it() -> None:
+    kept, first = [(1, 5), (2, 6), (3, 7), (4, 12)], (10, back(5, 1))
+    assert past_of(kept, [first]) == [4, 1]
+    assert past_of(kept, [first], at=9) == [3, 2, 1]
+    assert past_of(kept, [first], at=10) == [1]
+    assert past_of(kept, [first, (14, back(6, 2))]) == [2, 1]
+
+
+def test_of_two_that_stand_at_one_event_the_one_after_it_is_given_up() -> None:
+    assert past_of([(1, 5), (2, 5)], [(10, back(5, 1))]) == [1]
+
+
+def test_what_leads_to_one_that_was_pruned_counts() -> None:
+    assert past_of([(1, 5), (3, 7)], [(10, back(6, 2))]) == [1]
+
+
+def test_nothing_leads_to_what_the_class_declares() -> None:
+    assert past_of([(1, 5), (3, 12)], [(10, back(None))]) == [3]
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 30)), max_size=30))
+def test_it_is_what_was_there_at_each_time(steps: list[int | None]) -> None:
+    """Each step settles and keeps (None), or goes back to one of those that were kept."""
+    kept: list[tuple[int, int]] = []
+    went_back: list[tuple[int, RolledBack]] = []
+    pasts: dict[int, list[int]] = {}
+    now: list[int] = []
+    for seq, step in enumerate(steps, 1):
+        if step is None:
+            kept.append((seq * 10, seq))
+            now = [seq * 10, *now]
+        elif step < len(kept):
+            number, to = kept[step]
+            went_back.append((seq, back(to, number)))
+            now = pasts[to]
+        else:
+            went_back.append((seq, back(None)))
+            now = []
+        pasts[seq] = now
+    for seq, past in pasts.items():
+        assert past_of(kept, went_back, seq) == past
