@@ -119,8 +119,9 @@ class Child:
     """What its last life had reported of limits that were exceeded to the end, each as it is called."""
     error: BaseException | None = None
     """The exception that ended the last life, or kept it from beginning."""
-    bad_from: int | None = None
-    """How many messages had been settled when the incident's first rollback was decided: earlier states may be good."""
+    bad_from: tuple[int, int] | None = None
+    """How many messages had been settled, and the journal's head, when the incident's first rollback was decided:
+    earlier states may be good."""
 
     @property
     def last_end(self) -> ChildEnded | None:

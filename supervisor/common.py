@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 from attrs import Factory, field
@@ -24,12 +24,12 @@ from treewarden.agents.slice import Rounds
 from treewarden.agents.slot import Slot
 from treewarden.agents.stopwatch import stopwatch
 
-from .core.event import ChildEnded, Event
+from .core.event import ChildEnded, Event, RolledBack
 from .core.history import Pace
 from .core.later import Account
 from .core.spec import ChildSpec
 from .hibernation import Hibernation
-from .journal.port import Commit, Journal
+from .journal.port import Commit, Journal, Seq
 from .journal.quiet import dated_later, facts, told_later
 from .outage import Outage
 from .registry import Registry
@@ -52,6 +52,9 @@ if TYPE_CHECKING:
     from .supervisor import Supervisor
 
 __all__ = ["Common", "LoopClock"]
+
+_BACKS: Final = 100
+"""Times that a slot went back that are remembered."""
 
 
 class LoopClock:
@@ -106,6 +109,8 @@ class Common:
     """When the code at or below a path was changed last, in the clock of the loop."""
     diagnoses: dict[Path, Diagnosis] = field(factory=dict[Path, Diagnosis])
     """Of slots that were rolled back in an earlier process, and had not been stable since."""
+    went_back: dict[Path, list[tuple[Seq, RolledBack]]] = field(factory=dict[Path, "list[tuple[Seq, RolledBack]]"])
+    """How often a slot has gone back lately, and to what, with the place of that in the journal: the oldest first."""
     questions: dict[Path, QuestionAsked] = field(factory=dict[Path, "QuestionAsked"])
     """Of earlier processes, to people, which nobody has answered, and about slots that have not been started yet."""
     replies: Replies = field(factory=Replies)
@@ -256,6 +261,12 @@ class Common:
         if not self._epoch:
             self._epoch = self.journal.opened.epoch
         return f"{self._epoch}.{next(self.incidents)}"
+
+    def has_gone_back(self, place: Seq, event: RolledBack) -> None:
+        """A slot has the state of a checkpoint again, or the one that its class declares."""
+        known = self.went_back.setdefault(event.path, [])
+        known.append((place, event))
+        del known[:-_BACKS]
 
     def note(self, *events: Event) -> None:
         """Append events; they become facts with the next group commit, in this order."""

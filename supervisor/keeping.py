@@ -27,7 +27,7 @@ from .child import Child
 from .common import Common
 from .core.checkpoint import Checkpoint, Search
 from .core.diff import Change
-from .core.event import Event, RolledBack
+from .core.event import RolledBack
 from .core.spec import ChildSpec
 from .journal.comparing import compare
 from .journal.port import Commit, KeepRow, Kept, RestoreRow
@@ -186,7 +186,6 @@ async def go_back(
     slot, path = child.slot, child.path
     assert slot is not None
     store = slot.store
-    event: Event
     told = diagnosis or Diagnosis(by=by, because=(f"{by} asked for it",))
     if not isinstance(store, SlotStore):
         slot.state = KEEP
@@ -218,7 +217,7 @@ async def go_back(
         back = RestoreRow(path, to.number, store.settles)
         commit = Commit(by=path, restores=(back,), keeps=keeps, events=((wall, event),))
     try:
-        await common.journal.commit(commit)
+        place = await common.journal.commit(commit)
     except CommitFailed as error:
         if to is not None and await common.journal.checkpoint(to.number) is None:
             raise _pruned(path, to) from None
@@ -226,9 +225,11 @@ async def go_back(
             raise
         common.heard(error)
         common.note(event)
+        place = common.journal.head + 1
+    common.has_gone_back(place, event)
     slot.state = state
     slot.diagnosis = told
-    store.state_settled = store.settles
+    store.state_settled = store.went_back_at = store.settles
 
 
 def declared_state(child: Child) -> object:

@@ -89,9 +89,9 @@ async def rollback_left(child: Child, failure: Failure, common: Common) -> Resta
     steps = steps if isinstance(steps, int) and steps > 0 else 1
     if before is not None and before.checkpoint is not None:  # further back than that one, whatever came after it
         kept = await journal.checkpoint(before.checkpoint)
-        child.bad_from, steps = (kept.about.settled if kept is not None else None), 1
+        child.bad_from, steps = (None if kept is None else (kept.about.settled, journal.head)), 1
     elif before is not None:
-        child.bad_from = 0
+        child.bad_from = 0, journal.head
     return RestartFailed(path=child.path, at=common.clock.now(), failure=failure, undone=steps)
 
 

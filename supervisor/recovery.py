@@ -269,6 +269,9 @@ def _fill(slot: Slot, store: SlotStore, held: Recovered, read: _Read, common: Co
         if slot.state is KEEP:  # else it was rolled back before anybody could live with what is stored
             slot.state = read.state
         store.settles = store.state_settled = held.state.settled
+        went_back = common.went_back.get(slot.path)
+        if went_back and went_back[-1][0] == held.state_seq:  # whoever lived after that began with an event
+            store.went_back_at = held.state.settled
     slot.due.update(held.timers)
     for id, reply in read.replies:
         common.replies.keep(id, reply)

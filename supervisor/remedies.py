@@ -16,11 +16,16 @@ from .intake import close_by_half
 from .settling import SlotStore
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .core.checkpoint import Checkpoint
+    from .core.event import RolledBack
     from .supervisor import Supervisor
 
 __all__ = ["Remedies"]
 
+_LOOKED_AT: Final = 1000
+"""Newest checkpoints of a slot among which its earlier states are looked for: those that it has given up are none."""
 _PROBE_SECONDS: Final = 1.0
 """After a broken dependency's time, how long its first user goes ahead of the others."""
 
@@ -224,10 +229,27 @@ class Remedies:
         slot = child.slot
         if slot is None or not isinstance(slot.store, SlotStore):
             return []
+        from .core.lineage import past_of
         from .keeping import UNDO
 
-        store = slot.store
+        journal = self._common.journal
+        kept = await journal.checkpoints(slot.path, _LOOKED_AT)
+        went_back = self._common.went_back.get(slot.path, [])
         if child.bad_from is None:
-            child.bad_from = store.state_settled
-        kept = await self._common.journal.checkpoints(slot.path)
-        return [each for each in kept if each.settled < child.bad_from and each.label.name != UNDO]
+            child.bad_from = _settled_as(slot.store, kept, went_back), journal.head
+        settled, head = child.bad_from
+        before = [each for each in went_back if each[0] <= head]
+        past = set(past_of([(each.number, each.seq) for each in kept], before)) if before else None
+        return [
+            each
+            for each in kept
+            if each.settled < settled and each.label.name != UNDO and (past is None or each.number in past)
+        ]
+
+
+def _settled_as(store: SlotStore, kept: Sequence[Checkpoint], went_back: Sequence[tuple[int, RolledBack]]) -> int:
+    """How many messages had been settled when the current state was made, first: it may have been gone back to."""
+    if not went_back or store.state_settled != store.went_back_at:
+        return store.state_settled
+    target = went_back[-1][1].checkpoint
+    return next((each.settled for each in kept if each.number == target), store.state_settled)

@@ -44,6 +44,8 @@ class SlotStore:
         """Messages settled in all lives of the slot."""
         self.state_settled = 0
         """What `settles` was when the current state was written."""
+        self.went_back_at: int | None = None
+        """What `state_settled` was when the slot last got an earlier state."""
         self.restored = False
         """What the journal held for the slot when this process began was read."""
         self.owes = False

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from treewarden.agents import demand
-from treewarden.agents.core.diagnosis import Diagnosis
 from treewarden.agents.core.durability import Message
 from treewarden.agents.core.exit import leaves
 from treewarden.agents.core.message import Envelope
@@ -278,8 +277,10 @@ async def _lessons(common: Common, blueprint: Blueprint) -> None:
                 common.outcomes = learn(common.outcomes, record.event, record.at)
             case TreeOpened(blueprint=blueprint_then):
                 digest = blueprint_then
-            case RolledBack(path=path, diagnosis=Diagnosis() as diagnosis):
-                common.diagnoses[path] = diagnosis
+            case RolledBack(path=path, diagnosis=diagnosis):
+                common.has_gone_back(record.seq, record.event)
+                if diagnosis is not None:
+                    common.diagnoses[path] = diagnosis
             case IncidentClosed(path=path):
                 common.diagnoses.pop(path, None)
             case _:
