@@ -69,7 +69,12 @@ class JournalFile:
                 still = found_still(path)
                 connection = _connect(still.uri)
             if identify(connection, str(path)) == 0:
-                raise JournalError(f"{path} is empty: no tree was ever started with it")
+                if not path.stat().st_size:
+                    raise JournalError(f"{path} is empty: no tree was ever started with it")
+                raise JournalError(
+                    f"{path} holds nothing yet: if it is a copy, what was written is in the log beside the original,"
+                    f" {path.name}-wal, which belongs to it. Copy both while no tree runs, or export the original"
+                )
         except BaseException as error:
             if connection is not None:
                 connection.close()

@@ -181,6 +181,16 @@ def test_an_empty_file_is_no_journal(file: pathlib.Path) -> None:
     assert file.read_bytes() == b""
 
 
+async def test_a_copy_without_its_log_is_not_said_to_be_new(file: pathlib.Path) -> None:
+    async with on_disk(file):
+        copy = file.with_name("copy.db")
+        shutil.copy(file, copy)
+        with pytest.raises(
+            JournalError, match=r"copy\.db holds nothing yet: .* in the log .*, copy\.db-wal, which belongs"
+        ):
+            JournalFile.open(copy)
+
+
 async def test_a_name_may_hold_anything(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "100 % #1 tree?mode=rwc&x.db"
     await filled(file)
