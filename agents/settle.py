@@ -250,7 +250,7 @@ def _keep_again(life: Life, done: Settled) -> None:
         life.checkpoint_label = done.checkpoint
     if life.checkpoint_alarm is None:
         due = life.clock.now() + _KEEP_AGAIN_AFTER
-        life.checkpoint_alarm = life.alarms.at(due, lambda: life.slot.put_control(CheckpointDue()))
+        life.checkpoint_alarm = life.alarms.at(due, partial(_keep_in_time, life))
 
 
 def _keep_if_due(life: Life) -> None:
@@ -268,4 +268,13 @@ def _keep_if_due(life: Life) -> None:
         _submit(life, Settled(life.slot.path, events=events))
     if level.seconds is not None and life.checkpoint_alarm is None:
         due = life.clock.now() + level.seconds
-        life.checkpoint_alarm = life.alarms.at(due, lambda: life.slot.put_control(CheckpointDue()))
+        life.checkpoint_alarm = life.alarms.at(due, partial(_keep_in_time, life))
+
+
+def _keep_in_time(life: Life) -> None:
+    """It is time to keep what has settled, also while a handler takes long: what that has done is no part of it."""
+    if life.slot.busy is not None:
+        with suppress(Exception):  # it cannot be stored: its own task says so
+            keep(life)
+            return
+    life.slot.put_control(CheckpointDue())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from treewarden.supervisor.core.checkpoint import Search
 from treewarden.supervisor.core.event import CheckpointKept, Recorded
 from treewarden.supervisor.core.spec import NO_BACKOFF
 
-from .trees import Add, Bad, Counter, Disk, Tally, Total, events, happened, kept, opened, slot_of
+from .trees import Add, Bad, Counter, Disk, Gate, Held, Tally, Total, events, happened, kept, opened, slot_of
 
 
 @frozen
@@ -76,6 +77,20 @@ async def test_every_so_many_seconds_after_a_change(autojump_clock: MockClock) -
         await trio.sleep(10.1)
         assert states(journal) == [2, 3]
     assert states(journal) == [2, 3]
+
+
+async def test_seconds_count_also_while_a_handler_takes_long(autojump_clock: MockClock) -> None:
+    journal, gate = Disk(), Gate(shut=True)
+    spec = kept(Keeper, Checkpointed(seconds=10.0), args={"gate": gate})
+    async with opened(spec, journal=journal) as running, trio.open_nursery() as nursery:
+        await told(running, Add(1))
+        nursery.start_soon(partial(running.ref("keeper").ask, Held(), within=1000))
+        await trio.sleep(11)
+        assert (gate.entered, gate.left, states(journal)) == ([""], [], [1])
+        gate.open()
+        await told(running, Add(1))
+        await trio.sleep(11)
+        assert states(journal) == [1, 2]
 
 
 async def test_whichever_comes_first(autojump_clock: MockClock) -> None:
