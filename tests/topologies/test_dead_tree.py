@@ -57,7 +57,7 @@ def died(file: str) -> bool:
     ["journal compact", "journal blobs {} gc", "journal prune {} --keep-events 3", "roll-back {} steady --to good"],
 )
 async def test_the_next_owner_learns_that_the_one_before_the_visit_died(words: str, file: str) -> None:
-    given = (words if "{}" in words else words + " {}").format(file).split()
+    given = [word.format(file) for word in (words if "{}" in words else words + " {}").split()]
     for _ in range(2):  # a visitor after a visitor, too
         assert await trio.to_thread.run_sync(main, given) == 0
         assert died(file)

@@ -34,7 +34,7 @@ def file(tmp_path: Path) -> str:
     ],
 )
 def test_nothing_is_left_of_it(words: str, said: str, file: str, capsys: pytest.CaptureFixture[str]) -> None:
-    given = words.replace("{}l", file.replace(".db", ".jsonl")).replace("{}", file).split()
+    given = [word.replace("{}l", file.replace(".db", ".jsonl")).replace("{}", file) for word in words.split()]
     capsys.readouterr()
     with no_file_grows_beyond(50_000):
         assert main(["journal", *given]) == 2
