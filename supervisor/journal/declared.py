@@ -12,6 +12,7 @@ from typing import (
     Final,
     Literal,
     NewType,
+    TypeVar,
     Union,
     cast,
     get_args,
@@ -350,6 +351,12 @@ def _versions_of(kind: type) -> Versions:
 
 
 def _refused(declared: Any) -> ConfigurationError:
+    origin: Any = get_origin(declared) or object
+    if isinstance(declared, TypeVar) or attrs.has(origin) or hasattr(origin, "__dataclass_fields__"):
+        return ConfigurationError(
+            f"{kind_of(declared)} cannot be stored: of a generic class nobody can tell what it holds; declare a class "
+            "whose fields have the types that you mean"
+        )
     return ConfigurationError(
         f"{kind_of(declared)} cannot be stored: use attrs classes or dataclasses, None, bool, int, float, str, bytes, "
         "times, Decimal, UUID, enums, literals, paths, and tuples, lists, sets, dicts and unions of these"
