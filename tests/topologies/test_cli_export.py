@@ -242,6 +242,23 @@ def test_a_bundle_counts_on_from_what_its_lines_hold(file: Path) -> None:
         read_bundle(sealed([header | {"last_row": 1}, *records]), "new.db")
 
 
+def test_a_line_that_never_ends_is_not_read_to_its_end(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = Path("it.jsonl")
+    assert main(["journal", "export", "desk.db", "-o", "it.jsonl"]) == 0
+    longest = max(map(len, bundle.read_text().splitlines(keepends=True)))
+    monkeypatch.setattr("treewarden.topologies.commands.exporting._LONGEST", longest + 1)
+    assert main(["journal", "import", "it.jsonl", "it.db"]) == 0
+    with bundle.open("a") as end:
+        end.write("x" * (longest + 1))
+    for endless, line in (("it.jsonl", len(bundle.read_text().splitlines())), ("/dev/zero", 1)):
+        capsys.readouterr()
+        assert main(["journal", "import", endless, "again.db"]) == 2
+        assert f"line {line}: it has {longest + 1} characters, and more" in capsys.readouterr().err
+    assert not list(Path().glob("again.db*"))
+
+
 def test_what_cannot_be_exported_or_imported(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("there").touch()
     header = {"type": "bundle", "v": 3, "schema": 1}

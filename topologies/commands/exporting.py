@@ -7,13 +7,13 @@ import pathlib
 import sys
 import tomllib
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from treewarden.agents.core.path import ROOT
 from treewarden.agents.errors import ConfigurationError, JournalError
-from treewarden.supervisor.core.bundle import sealed
+from treewarden.supervisor.core.bundle import BundleDamage, sealed
 from treewarden.supervisor.core.redaction import Redaction
 from treewarden.supervisor.journal.event_codec import decode_event
 from treewarden.supervisor.journal.exporting import bundle_of, read_bundle
@@ -31,6 +31,8 @@ from .terminated import heeding_sigterm
 __all__ = ["export", "import_bundle"]
 
 _PARTIAL: Final = ".exporting"
+_LONGEST: Final = 200_000_000
+"""Characters that no line has: large values come in pieces, and where secrets are left out, a row at a time."""
 
 
 @heeding_sigterm()
@@ -67,13 +69,23 @@ def import_bundle(arguments: Namespace) -> int:
     out = Stdout.here()
     try:
         with open(arguments.bundle, encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
-            imported = read_bundle(lines, arguments.file)
+            imported = read_bundle(_whole(lines), arguments.file)
     except OSError as error:
         raise JournalError(f"{arguments.bundle} cannot be read: {error.strerror}") from error
     chain = "as they were chained" if imported.same_chain else "chained anew"
     events = plural(imported.events, "event")
     out.lines([clean(f"{arguments.file}: {plural(imported.rows, 'row')} of {imported.path}, {events} {chain}")])
     return ExitCode.ORDERLY
+
+
+def _whole(bundle: TextIO) -> Iterator[str]:
+    """Its lines. Raises `BundleDamage` for one that is longer than any can be, and does not read it to its end."""
+    number = 0
+    while line := bundle.readline(_LONGEST):
+        number += 1
+        if len(line) == _LONGEST:
+            raise BundleDamage(number, f"it has {_LONGEST} characters, and more")
+        yield line
 
 
 def _tell_of_unmet(hidden: Redaction, arguments: Namespace) -> None:
