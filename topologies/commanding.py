@@ -10,14 +10,8 @@ from treewarden.agents.agent import is_agent_class
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.agents.errors import (
-    CommitFailed,
-    ConfigurationError,
-    MailboxFull,
-    NoSuchSlot,
-    NotHandled,
-    TreewardenError,
-)
+from treewarden.agents.errors import CommitFailed, ConfigurationError, MailboxFull, NoSuchSlot, TreewardenError
+from treewarden.agents.sending import checked
 from treewarden.agents.slot import Slot
 from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.challenger import teach_all
@@ -178,8 +172,7 @@ class Order:
         if len(slots) == 1 and slots[0].durable and isinstance(slots[0].store, SlotStore):
             slot, store = slots[0], slots[0].store
             envelope = Envelope(message)
-            if slot.handles and slot.handles.isdisjoint(type(message).__mro__):
-                raise NotHandled(f"{path}: it does not handle {self._command.fields['kind']}", path=path)
+            checked(slot, message)
             if not await slot.reserve(envelope):
                 raise MailboxFull(f"{path}: there is no room in its mailbox, and it drops what is new", path=path)
             await store.obey(slot, envelope, *self._answered(True, done))

@@ -113,6 +113,19 @@ async def test_a_message_by_the_name_of_its_class(path: str, file: Path, autojum
         assert (event.path, event.command, event.what, event.by, event.applied) == (path, "c1", "tell", "ann", True)
 
 
+async def test_who_is_held_before_its_first_life_takes_messages(file: Path, autojump_clock: CLOCK) -> None:
+    async with open_tree(tree(Counter), journal=on_disk(file)):
+        await tell(file, "counter", 2)
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("UPDATE states SET version = 9")
+        database.commit()
+    async with open_tree(tree(Counter), journal=on_disk(file)) as running:
+        await trio.sleep(1)
+        assert status(running, "counter") is SlotState.HELD
+        assert (await tell(file, "counter", 3, "c2")) == Outcome("c2", "applied", "counter was told Add")
+        assert running.ref("counter").statistics().depth == 1
+
+
 async def test_a_pool_is_told_as_any_slot(file: Path, autojump_clock: CLOCK) -> None:
     async with open_tree(SHAPE, journal=on_disk(file)) as running:
         for number in range(4):
