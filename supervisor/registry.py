@@ -21,6 +21,8 @@ __all__ = ["Partitions", "Pool", "Registry"]
 
 _NEAR_AMONG: Final = 10_000
 """Addresses that are looked at for one that is like a wrong one: each takes some microseconds."""
+_BELOW: Final = 8
+"""Addresses below a supervisor that are named to whoever takes it for an agent: a pipeline has few stages."""
 
 
 class Pool:
@@ -206,14 +208,24 @@ class Registry:
             return pool
         slot = self.get(path)
         if slot is None:
-            import difflib  # with the first path that leads nowhere
-
-            near = difflib.get_close_matches(path, list(islice(self._names(), _NEAR_AMONG)), n=3)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise NoSuchSlot(f"{path}: the tree has no such slot{hint}", path=path, retry_safe=True)
+            raise self._nowhere(path)
         if isinstance(slot.closed, AgentStopped):
             raise AgentStopped(str(slot.closed), path=path, exit=slot.closed.exit)
         return slot
+
+    def _nowhere(self, path: Path) -> NoSuchSlot:
+        """What to say of a path at which nobody can be told anything, with what is near."""
+        import difflib  # with the first path that leads nowhere
+
+        names = list(islice(self._names(), _NEAR_AMONG))
+        below = sorted((name for name in names if name.is_within(path)), key=lambda name: name.count("/"))
+        if below:
+            some = ", ".join(below[:_BELOW]) + (", …" if len(below) > _BELOW else "")
+            text = f"{path} is a supervisor, which takes no messages; tell one of those below it: {some}"
+            return NoSuchSlot(text, path=path, retry_safe=True)
+        near = difflib.get_close_matches(path, names, n=3)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        return NoSuchSlot(f"{path}: the tree has no such slot{hint}", path=path, retry_safe=True)
 
     def _names(self) -> Iterator[Path]:
         yield from self._slots

@@ -10,7 +10,7 @@ from attrs import frozen
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.agents.core.message import Request
-from treewarden.agents.errors import AgentStopped, MailboxFull
+from treewarden.agents.errors import AgentStopped, MailboxFull, NoSuchSlot
 from treewarden.supervisor.core.spec import Intensity
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
@@ -124,6 +124,20 @@ async def test_a_pipeline_passes_results_on_in_order(autojump_clock: trio.testin
             await running.ref("line/first").tell(Item(n))
         await trio.sleep(1)
         assert await running.ref("line/keeper").ask(Got()) == (0, 4, 8, 12, 16)
+
+
+async def test_whoever_tells_a_supervisor_is_told_whom_to_tell(autojump_clock: trio.testing.MockClock) -> None:
+    shape = tree(
+        pipeline(Doubler, pool(Doubler, size=2, id="more"), Keeper, id="line"), pool(Keeper, size=8, id="many")
+    )
+    async with open_tree(shape) as running:
+        for path in ("line", "/"):
+            with pytest.raises(NoSuchSlot, match="is a supervisor, which takes no messages; tell one"):
+                running.ref(path)
+        with pytest.raises(NoSuchSlot, match=r": line/keeper, line/doubler, line/more, line/more/0, line/more/1$"):
+            running.ref("line")
+        with pytest.raises(NoSuchSlot, match=r": many, (.*, ){7}…$"):
+            running.ref("/")
 
 
 async def test_a_slow_stage_holds_up_the_source(autojump_clock: trio.testing.MockClock) -> None:
