@@ -134,8 +134,10 @@ def number(value: float) -> str:
 
 
 def plural(count: int, one: str, many: str = "") -> str:
-    """`1 slot`, `2 slots`."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
+    """`1 slot`, `2 slots`, `2 replies`; `many` where neither fits."""
+    if not many:
+        many = f"{one[:-1]}ies" if one.endswith("y") and one[-2:-1] not in "aeiou" else f"{one}s"
+    return f"{count} {one if count == 1 else many}"
 
 
 def listing(counts: Mapping[str, int]) -> str:

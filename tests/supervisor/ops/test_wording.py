@@ -70,6 +70,7 @@ def test_an_end_is_told_while_it_is_ahead() -> None:
 
 def test_counts() -> None:
     assert (plural(1, "slot"), plural(2, "slot"), plural(0, "child", "children")) == ("1 slot", "2 slots", "0 children")
+    assert (plural(1, "reply"), plural(2, "reply"), plural(2, "day")) == ("1 reply", "2 replies", "2 days")
     assert listing({"throttle": 3, "roll_back": 12}) == "roll_back 12, throttle 3"
 
 
