@@ -249,16 +249,21 @@ class SlotStore:
     def _commit(self, done: Settled) -> Commit:
         """Raises what the codec raises; then nothing has changed."""
         wall = self._common.clock.wall()
-        events = tuple([(wall, recorded(self.path, fact, self._common)) for fact in done.events])
-        accepted = tuple(
-            [
-                message.target.store.row_for(message.envelope)
-                for message in done.outgoing
-                if message.target.durable
-                and message.envelope.reply is None
-                and isinstance(message.target.store, SlotStore)
-            ]
-        )
+        events = accepted = timers = ()
+        if done.events:
+            events = tuple([(wall, recorded(self.path, fact, self._common)) for fact in done.events])
+        if done.outgoing:
+            accepted = tuple(
+                [
+                    message.target.store.row_for(message.envelope)
+                    for message in done.outgoing
+                    if message.target.durable
+                    and message.envelope.reply is None
+                    and isinstance(message.target.store, SlotStore)
+                ]
+            )
+        if done.timers:
+            timers = tuple([TimerRow(self.path, due.name, due.at) for due in done.timers])
         settles = self.settles + 1
         states: tuple[StateRow, ...] = ()
         checkpoints: tuple[CheckpointRow, ...] = ()
@@ -285,7 +290,7 @@ class SlotStore:
             acked=(envelope.row,) if envelope is not None and envelope.row is not None else (),
             replies=replies,
             forget_replies=asked,
-            timers=tuple([TimerRow(self.path, due.name, due.at) for due in done.timers]),
+            timers=timers,
         )
 
     def checkpoint_row(self, number: int, state: StateRow, label: Label, wall: float) -> CheckpointRow:
