@@ -12,6 +12,7 @@ from treewarden.agents import demand
 from treewarden.agents.core.exit import Failure
 
 from .child import NOT_STARTED
+from .fence import AgentLife
 from .sleeper import Sleeper
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from .children import Children
     from .supervisor import Supervisor
 
-__all__ = ["collector_at_rest", "end_below", "give_up_starting", "start_in_order", "stop_in_order"]
+__all__ = ["collector_at_rest", "end_asleep", "end_below", "give_up_starting", "start_in_order", "stop_in_order"]
 
 _MANY: Final = 1000
 """Children from which on it pays to keep the collector from running."""
@@ -81,6 +82,13 @@ async def end_below(table: Children) -> None:
     for life in lives:
         await life.wait_emptied()
         table.account_orphan(life)
+
+
+def end_asleep(table: Children) -> None:
+    """All that they are part of was cancelled: end whoever has no task in which that would come to it as well."""
+    for _, entry in table.entries:
+        if not isinstance(entry, Sleeper) and isinstance(entry.current, AgentLife):
+            entry.current.kill()
 
 
 def _start_some(table: Children, ids: Sequence[str], place: int) -> tuple[int, Failure | None]:

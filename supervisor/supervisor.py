@@ -19,7 +19,7 @@ from treewarden.agents.errors import Ignore
 
 from .address import share_queue, take_address
 from .at_need import AtNeed
-from .bulk import end_below
+from .bulk import end_asleep, end_below
 from .child import NOT_STARTED, Child, Parent
 from .children import Children, describe_exit
 from .core.check import check_supervisor
@@ -94,6 +94,7 @@ class Supervisor(AtNeed):
                 finally:
                     self.closing = True
         finally:
+            end_asleep(self.children)
             self.conclude(KILLED)
             self._refuse_calls(KILLED)  # of callers who are not cancelled with the tree
             self._leave()

@@ -16,6 +16,7 @@ from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.core.checkpoint import Search
 from treewarden.supervisor.core.event import CheckpointKept, Recorded
 from treewarden.supervisor.core.spec import NO_BACKOFF
+from treewarden.topologies.tree import tree
 
 from .trees import Add, Bad, Counter, Disk, Gate, Held, Tally, Total, events, happened, kept, opened, slot_of
 
@@ -166,6 +167,22 @@ async def test_a_crash_costs_nothing_that_had_settled(autojump_clock: MockClock)
         await trio.sleep(1)
         assert await running.ref("keeper").ask(Total()) == 7
         assert states(journal) == [3]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+async def test_a_cancelled_tree_costs_nothing_that_had_settled_also_of_who_hibernates(
+    nested: bool, autojump_clock: MockClock
+) -> None:
+    journal = Disk()
+    spec = kept(Keeper, Checkpointed(messages=100), hibernate_after=0.1)
+    with trio.CancelScope() as scope:
+        async with opened(tree(spec, id="desk") if nested else spec, journal=journal) as running:
+            await running.ref("desk/keeper" if nested else "keeper").tell(Add(3))
+            await trio.sleep(1)
+            assert running.snapshot()[-1].incarnation == 1
+            assert states(journal) == []
+            scope.cancel()
+    assert states(journal) == [3]
 
 
 @pytest.mark.parametrize("durability", [Checkpointed(messages=100), Checkpointed(seconds=60.0)])
