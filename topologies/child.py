@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, cast, get_origin
 
+from attrs import fields_dict
+
 from treewarden.agents.agent import Agent
 from treewarden.agents.agent_spec import AgentSpec
 from treewarden.agents.errors import ConfigurationError
@@ -44,6 +46,9 @@ def child(
         return ChildSpec(id=name if id is None else id, agent=made, args={**given, **(args or {})}, **options)
     except ValueError as error:
         raise ConfigurationError(f"{name}: {error}{_rename(id)}") from None
+    except TypeError:
+        _refuse_unknown(name, options, ChildSpec)
+        raise
 
 
 def supervisor(id: str, **fields: Any) -> SupervisorSpec:
@@ -52,6 +57,9 @@ def supervisor(id: str, **fields: Any) -> SupervisorSpec:
         return SupervisorSpec(id=id, **fields)
     except ValueError as error:
         raise ConfigurationError(f"{id}: {error}") from None
+    except TypeError:
+        _refuse_unknown(id, fields, SupervisorSpec)
+        raise
 
 
 def spec_of(item: Child) -> Spec:
@@ -69,6 +77,17 @@ def slot_name(name: str) -> str:
                 parts.append("_")
         parts.append(letter)
     return "".join(parts).lower()
+
+
+def _refuse_unknown(name: str, given: Mapping[str, object], kind: type[ChildSpec | SupervisorSpec]) -> None:
+    from . import child_options  # with the first option that is none
+    from .core.problems import choose
+
+    options = child_options.ChildOptions if kind is ChildSpec else child_options.SupervisorOptions
+    for option in given.keys() - fields_dict(kind).keys():
+        raise ConfigurationError(
+            f"{name}: there is no option {option!r}; {choose(option, sorted(options.__annotations__))}"
+        )
 
 
 def _agent(item: object) -> tuple[Callable[..., Any], Mapping[str, Any], str]:

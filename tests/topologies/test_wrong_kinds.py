@@ -138,3 +138,22 @@ async def test_what_is_no_path() -> None:
             running.ref(odd(3))
         with pytest.raises(ConfigurationError, match="'a b' cannot name a slot"):
             running.kill("a b")
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (
+            lambda: child(Desk, **odd({"stop_within": 3})),
+            "desk: there is no option 'stop_within'; did you mean 'start_within'? use ",
+        ),
+        (
+            lambda: tree(Desk, **odd({"intensity": 3})),
+            "tree: there is no option 'intensity'; use actions, auto_shutdown, ",
+        ),
+        (lambda: pool(Desk, **odd({"sise": 3})), "desk: there is no option 'sise'; use actions, auto_shutdown, "),
+    ],
+)
+def test_an_option_that_there_is_not(make: Callable[[], object], text: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{re.escape(text)}"):
+        make()
