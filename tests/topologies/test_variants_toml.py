@@ -13,10 +13,17 @@ from treewarden.topologies.toml import loads
 CODE = "from treewarden.agents import Agent\n\n\nclass New(Agent[None]): ...\n\n\nclass Old(Agent[None]): ...\n"
 
 
-def test_they_are_imported(tmp_path: Path) -> None:
-    (tmp_path / "variant_desk.py").write_text(CODE)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all tests: a module that was imported from another folder is not imported again."""
+    made = tmp_path_factory.mktemp("variants")
+    (made / "variant_desk.py").write_text(CODE)
+    return made
+
+
+def test_they_are_imported(folder: Path) -> None:
     text = "children = [{ id = 'a', agent = 'variant_desk:New', variants = { previous = 'variant_desk:Old' } }]\n"
-    (spec,) = loads(text, tmp_path).blueprint.children
+    (spec,) = loads(text, folder).blueprint.children
     assert isinstance(spec, ChildSpec)
     assert [(name, made.__name__) for name, made in spec.variants.items()] == [("previous", "Old")]
 
@@ -28,8 +35,7 @@ def test_they_are_imported(tmp_path: Path) -> None:
         ("['variant_desk:Old']", "is no table of variants; write { name = 'module:Class' }"),
     ],
 )
-def test_what_is_none_is_refused(variants: str, text: str, tmp_path: Path) -> None:
-    (tmp_path / "variant_desk.py").write_text(CODE)
+def test_what_is_none_is_refused(variants: str, text: str, folder: Path) -> None:
     with pytest.raises(BlueprintError) as refused:
-        loads(f"children = [{{ id = 'a', agent = 'variant_desk:New', variants = {variants} }}]\n", tmp_path)
+        loads(f"children = [{{ id = 'a', agent = 'variant_desk:New', variants = {variants} }}]\n", folder)
     assert text in str(refused.value)
