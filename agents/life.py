@@ -154,6 +154,7 @@ class Life:
         """What the last handled message left; a handler that fails goes back to it."""
         self.since_checkpoint = 0
         self.checkpoint_label: Label | None = None
+        """Under which what has settled is to be kept."""
         self.checkpoint_alarm: Alarm | None = None
         self.unkept: Sequence[Any] = ()
         """Facts that a checkpoint could not write: they go with the next one."""
@@ -261,8 +262,10 @@ class Life:
             self._order_keep()
 
     def checkpoint(self, label: Label) -> None:
-        self.checkpoint_label = label
-        if not self._in_handler:
+        if self._in_handler:
+            self.turn.label = label
+        else:
+            self.beside.label = label
             self._order_keep()
 
     def keep(self) -> None:

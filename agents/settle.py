@@ -54,19 +54,19 @@ def settle(life: Life, item: object, result: Any = None, timers: tuple[Due, ...]
 
 def settle_beside(life: Life) -> None:
     """Make count what happened outside messages: in `on_start`, in a body, in a helper."""
-    slot, events, state = life.slot, tuple(life.beside.events), life.agent.state
+    slot, events, label, state = life.slot, tuple(life.beside.events), life.beside.label, life.agent.state
     life.keep_ordered = False
-    if state is life.state and not events and life.checkpoint_label is None:
+    if state is life.state and not events and label is None:
         return
     if slot.durable:
-        done = Settled(slot.path, state=state, events=events, checkpoint=life.checkpoint_label)
+        done = Settled(slot.path, state=state, events=events, checkpoint=label)
         _submit(life, done, state)
-        life.checkpoint_label = None
         life.state = state
     else:
         slot.state = life.state = state
         if life.keeps:
             life.since_checkpoint += 1
+            life.checkpoint_label = label or life.checkpoint_label
             keep(life, events)
         elif events:
             life.warden.recorded(events)
@@ -160,20 +160,19 @@ def _settle_on_disk(life: Life, envelope: Envelope | None, result: Any, timers: 
     done = Settled(
         path=slot.path,
         envelope=envelope,
-        state=KEEP if state is life.state and life.checkpoint_label is None else state,
+        state=KEEP if state is life.state and turn.label is None else state,
         reply=result,
         asked=turn.asked is not None,
         outgoing=tuple(turn.outgoing),
         events=tuple(turn.events),
         timers=timers,
-        checkpoint=life.checkpoint_label,
+        checkpoint=turn.label,
     )
     if done.is_empty and not slot.inflight:
         _leave(done)
     else:
         _submit(life, done, state)
     life.state = state
-    life.checkpoint_label = None
     turn.clear()
 
 
@@ -255,10 +254,12 @@ def _keep_again(life: Life, done: Settled) -> None:
 
 def _keep_if_due(life: Life) -> None:
     """Keep the state when it is time, or see to it that it will be."""
-    life.since_checkpoint += 1
-    level = life.slot.spec.durability
+    turn, level = life.turn, life.slot.spec.durability
     assert isinstance(level, Checkpointed)
-    events = tuple(life.turn.events)
+    life.since_checkpoint += 1
+    events = tuple(turn.events)
+    if turn.label is not None:
+        life.checkpoint_label, turn.label = turn.label, None
     if life.checkpoint_label is not None or (level.messages is not None and life.since_checkpoint >= level.messages):
         keep(life, events)
         return

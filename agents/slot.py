@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .core.diagnosis import Diagnosis
 from .core.durability import MailboxSpec, Message
+from .core.label import Label
 from .core.message import Envelope, MessageId, derived_id
 from .core.path import Path
 from .errors import AgentStopped
@@ -145,7 +146,7 @@ class Slot(Mailbox):
 class Turn:
     """What the handler in hand has done so far, to leave with its settle or to be dropped with its failure."""
 
-    __slots__ = ("agent", "asked", "beside", "events", "outgoing", "slot")
+    __slots__ = ("agent", "asked", "beside", "events", "label", "outgoing", "slot")
 
     def __init__(self, slot: Slot, agent: Agent[Any], *, beside: bool = False) -> None:
         self.slot = slot
@@ -156,6 +157,8 @@ class Turn:
         self.events: Sequence[Any] = ()
         self.asked: dict[str, int] | None = None
         """How often it has asked what: the steps of its message."""
+        self.label: Label | None = None
+        """Under which the state that it leaves is to be kept."""
 
     @property
     def path(self) -> Path:
@@ -204,14 +207,14 @@ class Turn:
     def clear(self) -> None:
         """Start anew: what was done has left."""
         self.outgoing = self.events = ()
-        self.asked = None
+        self.asked = self.label = None
 
     def drop(self) -> None:
         """Forget everything: the handler failed. Room that it had reserved is free again."""
         for message in self.outgoing:
             message.cancel()
         self.outgoing = self.events = ()
-        self.asked = None
+        self.asked = self.label = None
 
 
 def _with(some: Sequence[T], one: T) -> Sequence[T]:

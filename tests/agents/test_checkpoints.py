@@ -12,7 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability
-from treewarden.agents.errors import ConfigurationError
+from treewarden.agents.errors import ConfigurationError, Stash
 from treewarden.supervisor.core.checkpoint import Search
 from treewarden.supervisor.core.event import CheckpointKept, Recorded
 from treewarden.supervisor.core.spec import NO_BACKOFF
@@ -128,6 +128,70 @@ async def test_a_checkpoint_by_name(durability: Durability, autojump_clock: Mock
         await told(running, Bad())
         await told(running, Add(16))
         assert await journal.checkpoints(running.ref("keeper").path, search=by_name) == [found]
+
+
+@frozen
+class Named:
+    name: str
+    then: str = ""
+
+
+class Namer(Keeper):
+    """Names the state that it is going to leave before it has left one."""
+
+    @handles
+    async def named(self, message: Named) -> None:
+        self.state = evolve(self.state, total=self.state.total + 100)
+        self.checkpoint(message.name)
+        if message.then == "wait":
+            assert self.gate is not None
+            await self.gate.pass_by(message.name)
+        elif message.then == "raise":
+            raise ValueError(message.name)
+        elif message.then == "later":
+            raise Stash
+
+
+async def named(journal: Disk) -> list[tuple[str, str]]:
+    """The names that were kept, and which state with each."""
+    found = list[tuple[str, str]]()
+    for event in await events(journal, CheckpointKept):
+        held = await journal.checkpoint(event.checkpoint)
+        assert held is not None
+        found.append((event.name, held.state.body))
+    return found
+
+
+async def test_a_name_waits_for_the_state_that_its_handler_leaves(autojump_clock: MockClock) -> None:
+    journal, gate = Disk(), Gate(shut=True)
+    spec = kept(Namer, Checkpointed(seconds=10.0), id="keeper", args={"gate": gate})
+    async with opened(spec, journal=journal) as running:
+        await told(running, Add(1), Named("risk", "wait"))
+        await trio.sleep(11)
+        assert (gate.left, states(journal), await named(journal)) == ([], [1], [])
+        gate.open()
+        await trio.sleep(11)
+        assert await named(journal) == [("risk", '{"total":101,"seen":[1]}')]
+
+
+async def test_the_name_of_a_handler_that_raises_is_given_to_nothing(autojump_clock: MockClock) -> None:
+    journal = Disk()
+    spec = kept(Namer, Checkpointed(seconds=10.0), id="keeper", backoff=NO_BACKOFF)
+    async with opened(spec, journal=journal) as running:
+        await told(running, Add(1), Named("torn", "raise"))
+        await trio.sleep(11)
+        assert (states(journal), await named(journal)) == ([1], [])
+
+
+@pytest.mark.parametrize("durability", [MESSAGE, Checkpointed(seconds=10.0)])
+async def test_the_name_of_what_is_put_aside_is_given_to_nothing(
+    durability: Durability, autojump_clock: MockClock
+) -> None:
+    journal = Disk()
+    async with opened(kept(Namer, durability, id="keeper"), journal=journal) as running:
+        await told(running, Named("aside", "later"), Add(1))
+        await trio.sleep(11)
+        assert await named(journal) == []
 
 
 async def test_a_handler_that_raises_keeps_nothing(autojump_clock: MockClock) -> None:
