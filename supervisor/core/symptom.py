@@ -35,6 +35,7 @@ __all__ = [
     "kind_of",
     "label_of",
     "message_in",
+    "one_line",
     "trouble_in",
 ]
 
@@ -242,13 +243,15 @@ def describe(signal: Signal) -> str:
     match signal:
         case ChildExited(exit=Failed(failure=failure)):
             handling = f", handling {failure.message_kind}" if failure.message_kind else ""
-            return f"crashed: {_line(str(failure))}{handling}" if failure.type != "Killed" else _line(failure.text)
+            return (
+                f"crashed: {one_line(str(failure))}{handling}" if failure.type != "Killed" else one_line(failure.text)
+            )
         case ChildExited(exit=Finished()):
             return "returned"
         case ChildExited(exit=ended):
-            return f"stopped: {_line(getattr(ended, 'reason', '') or 'in order')}"
+            return f"stopped: {one_line(getattr(ended, 'reason', '') or 'in order')}"
         case RestartFailed(failure=failure):
-            return f"did not start: {_line(str(failure))}"
+            return f"did not start: {one_line(str(failure))}"
         case RateLimitReached(after=after):
             return "was asked to make fewer calls" + (f" for {after:g} s" if after is not None else "")
         case Stalled(cycle=cycle, times=times, doing=doing) if cycle:
@@ -260,17 +263,18 @@ def describe(signal: Signal) -> str:
         case Overloaded(depth=depth, capacity=capacity, oldest=oldest):
             return f"{depth} of {capacity} messages wait, the oldest for {oldest:.3g} s"
         case Reported(kind=kind, severity=severity, text=text):
-            return f"reported {kind} {severity:.2f}" + (f": {_line(text)}" if text else "")
+            return f"reported {kind} {severity:.2f}" + (f": {one_line(text)}" if text else "")
         case Recovered(kind=kind, text=text):
-            return f"recovered from {kind}" + (f": {_line(text)}" if text else "")
+            return f"recovered from {kind}" + (f": {one_line(text)}" if text else "")
         case OperatorAsked(what=what, by=by):
             return f"{by} asked for {what}"
         case ActionFailed(action=action, text=text):
-            return f"{action} did not succeed" + (f": {_line(text)}" if text else "")
+            return f"{action} did not succeed" + (f": {one_line(text)}" if text else "")
         case Unanswered(question=question):
-            return f"nobody has answered: {_line(question)}"
+            return f"nobody has answered: {one_line(question)}"
 
 
-def _line(text: str, most: int = 160) -> str:
+def one_line(text: str, most: int = 160) -> str:
+    """`text` as part of a sentence, in at most so many characters."""
     first = " ".join(text.split())
     return first if len(first) <= most else first[: most - 1] + "…"

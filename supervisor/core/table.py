@@ -9,7 +9,6 @@ from attrs import Attribute, evolve, field, frozen
 
 from .action import Action, Escalate, Hold, Perform, Recycle, Restart, Scope, Stop, action_name, scope_of
 from .case import Case
-from .context import Context
 from .decision import Policy, backoff_of, looks_back
 from .guards import Declined, Option
 from .history import delay
@@ -17,44 +16,54 @@ from .ladder import ROWS, ladder
 from .reached import CONTEXTS, GROUND, PERFORM, WITH_WORD, Reached, counted_as, possible, reached
 from .rule_table import ANY, Rule, answers, faults
 from .signal import Signal
+from .symptom import describe, one_line
 
 __all__ = ["ACTIONS", "Table", "table"]
 
-_Make: TypeAlias = Callable[[Case, Context], Action]
+_Make: TypeAlias = Callable[[Rule, Case], Action]
 
 _ROW: Final = {row.name: row.then for row in ROWS}
 
 
-def _wider(case: Case, context: Context) -> Action:
-    restart = _ROW["crash"](case, context)
+def _wider(_rule: Rule, case: Case) -> Action:
+    restart = _ROW["crash"](case, case.context)
     assert isinstance(restart, Restart)
     return evolve(restart, scope=max(Scope.REST, scope_of(case.strategy)))
 
 
-def _all(case: Case, context: Context) -> Action:
-    restart = _ROW["crash"](case, context)
+def _all(_rule: Rule, case: Case) -> Action:
+    restart = _ROW["crash"](case, case.context)
     assert isinstance(restart, Restart)
     return evolve(restart, scope=Scope.ALL)
 
 
-def _hold(case: Case, context: Context) -> Action:
-    return Hold(f"{case.signal.path}: {context.label} at risk {context.risk}. Start it again, change it, or stop it?")
+def _as(name: str) -> _Make:
+    """The action that a row of the ladder orders."""
+    then = _ROW[name]
+    return lambda _rule, case: then(case, case.context)
+
+
+def _hold(rule: Rule, case: Case) -> Action:
+    """Asks with what the rule's author and the agent have said: whoever answers may see nothing but the question."""
+    why = f": {one_line(rule.reason).rstrip('.')}" if rule.reason else ""
+    said = f"{one_line(describe(case.signal), 300).rstrip('.')}, at risk {case.context.risk}{why}"
+    return Hold(f"{case.signal.path}: {said}. Start it again, change it, or stop it?")
 
 
 _MAKERS: Final[Mapping[str, _Make]] = {
-    "resume": _ROW["report"],
-    "throttle": _ROW["drowning"],
-    "recycle": lambda _case, _context: Recycle(),
-    "restart": _ROW["crash"],
+    "resume": _as("report"),
+    "throttle": _as("drowning"),
+    "recycle": lambda _rule, _case: Recycle(),
+    "restart": _as("crash"),
     "restart_rest": _wider,
     "restart_all": _all,
-    "set_aside": _ROW["poison message"],
-    "roll_back": _ROW["dies on its state"],
-    "fall_back": _ROW["new code"],
-    "break": _ROW["siblings alike"],
+    "set_aside": _as("poison message"),
+    "roll_back": _as("dies on its state"),
+    "fall_back": _as("new code"),
+    "break": _as("siblings alike"),
     "hold": _hold,
-    "stop": lambda _case, _context: Stop(),
-    "escalate": lambda _case, _context: Escalate("its policy says so"),
+    "stop": lambda _rule, _case: Stop(),
+    "escalate": lambda _rule, _case: Escalate("its policy says so"),
 }
 ACTIONS: Final = tuple(_MAKERS)
 """What a rule may do, the mildest first. Waiting times, scopes and steps are worked out as in the ladder."""
@@ -84,7 +93,7 @@ def _strengths(rules: Sequence[Rule]) -> dict[str, float]:
 def _made(rule: Rule, case: Case) -> Action:
     name = performed(rule)
     if not name:
-        return _MAKERS[rule.action](case, case.context)
+        return _MAKERS[rule.action](rule, case)
     return Perform(name, delay(backoff_of(case.spec), case.incident.failed + 1, case.spread) if case.down else 0.0)
 
 

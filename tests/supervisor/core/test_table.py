@@ -16,7 +16,7 @@ from treewarden.supervisor.core.rule_table import ANY, Rule, reached_by
 from treewarden.supervisor.core.signal import ChildExited, RateLimitReached, Reported, Signal, Stalled
 from treewarden.supervisor.core.spec import ChildSpec, Strategy
 from treewarden.supervisor.core.symptom import Risk, kind_of
-from treewarden.supervisor.core.table import ACTIONS, table
+from treewarden.supervisor.core.table import ACTIONS, Table, table
 
 HERE = Path("desk/a")
 
@@ -52,6 +52,29 @@ def test_the_first_rule_that_fits_answers_and_the_ladder_where_none_does() -> No
     assert isinstance(stalled, Restart)
     assert stalled.scope is Scope.REST, "a hard rule widens by one level per failed attempt, and none has failed"
     assert isinstance(decide(policy, case(CRASH)).action, Hold)
+
+
+def asked(policy: Table, signal: Signal) -> str:
+    action = decide(policy, case(signal)).action
+    assert isinstance(action, Hold)
+    return action.question
+
+
+def test_a_question_says_what_was_noticed_and_what_the_rule_is_for() -> None:
+    """It said `desk/a: reported:login at risk critical`, and nothing that whoever answers could do about it."""
+    login = Reported(path=HERE, at=100.0, kind="login", severity=1.0, text="401: bring\na token.")
+    because = table([Rule("reported:login", "hold", reason="no restart brings a token.")])
+    assert asked(because, login) == (
+        "desk/a: reported login 1.00: 401: bring a token, at risk critical: no restart brings a token. "
+        "Start it again, change it, or stop it?"
+    )
+    plain = table([Rule("crash", "hold")])
+    assert asked(plain, CRASH) == ("desk/a: crashed: ValueError, at risk low. Start it again, change it, or stop it?")
+
+
+def test_a_question_is_bounded_however_much_was_said() -> None:
+    login = Reported(path=HERE, at=100.0, kind="login", severity=1.0, text="401 " * 1000)
+    assert len(asked(table([Rule("reported:login", "hold", reason="no token " * 1000)]), login)) < 450
 
 
 def test_a_confidence_that_is_too_low_passes_the_rule_over_and_says_so() -> None:
