@@ -26,6 +26,7 @@ def run(scenario: Json) -> list[Json]:
         world.events, world.reports = [], []
         result = _do(world, scenario, number, step)
         world.settle()
+        world.undecided = world.undecided or any(map(_is_blocked_orphan, _alive(world)))
         world.now += _REST
         completed = [[each, world.answers[each]] for each in sorted(pending) if each in world.answers]
         pending -= {each for each, _ in completed}
@@ -40,7 +41,21 @@ def run(scenario: Json) -> list[Json]:
 
 
 def _supervisors(world: World) -> dict[str, Supervisor]:
-    return {each.path: each for each, _, _ in world.running if each.alive and each not in world.stopped}
+    return {each.path: each for each in _alive(world)}
+
+
+def _alive(world: World) -> list[Supervisor]:
+    return [each for each, _, _ in world.running if each.alive and each not in world.stopped]
+
+
+def _is_blocked_orphan(supervisor: Supervisor) -> bool:
+    """Whether it waits below one that was killed, also where the successor of that has the same path."""
+    above = supervisor.parent if supervisor.busy else None
+    while above is not None and above.path:
+        if not above.alive:
+            return True
+        above = above.parent
+    return False
 
 
 def _state(supervisor: Supervisor) -> Any:

@@ -61,6 +61,11 @@ def test_what_otp_leaves_open_is_left_undecided() -> None:
     assert disagreements(880004234) is None
 
 
+def test_who_is_blocked_below_a_killed_one_is_known_beside_its_successor() -> None:
+    """That has the path of the killed one, and waits at a gate of its own: OTP starts it, and here it is held up."""
+    assert disagreements(3975) is None
+
+
 def test_the_command_closes_with_the_count(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["0", "5"]) == 0
     assert capsys.readouterr().out == "5 agree, 0 differ\n"
