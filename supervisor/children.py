@@ -11,7 +11,7 @@ import trio
 from attrs import evolve
 
 from treewarden.agents.agent import made_by
-from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Finished, Stopped, describe, is_clean
+from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Finished, Stopped, describe
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import ConfigurationError, Ignore
@@ -50,7 +50,7 @@ class Children(Roster):
         self.given_up = False
         """Nobody is to be started any more: the tree ends before it has begun."""
         self._not_emptied: list[Incarnation] = []
-        """Supervisors that were killed at the end of theirs, below which somebody may live still."""
+        """Supervisors that have ended with theirs, below which somebody may live still: one there was killed."""
 
     # -- sleepers
 
@@ -225,8 +225,9 @@ class Children(Roster):
     ) -> None:
         """Stop one child by its own rules and wait until it has ended. One that is down stays down.
 
-        Below a supervisor that is killed for that somebody may need longer, and a next one is started only when they
-        are gone. `for_good` says that none will be: then they are for `wait_emptied`.
+        Below a supervisor that is killed for that, or that has killed one below it, somebody may need longer, and a
+        next one is started only when they are gone. `for_good` says that none will be: then they are for
+        `wait_emptied`.
         """
         child.void()
         life = child.current
@@ -237,7 +238,7 @@ class Children(Roster):
         if life.exit is None:
             await self._end(child, life, reason, drain=drain)
         assert life.exit is not None
-        if for_good and isinstance(life, self._supervisor) and not is_clean(life.exit):
+        if for_good and isinstance(life, self._supervisor):
             self._not_emptied.append(life)
         else:
             await life.wait_emptied()
@@ -269,7 +270,7 @@ class Children(Roster):
             await self.kill(life)
 
     async def wait_emptied(self) -> None:
-        """Wait until nobody lives below those either that were killed at the end."""
+        """Wait until nobody lives either below those that were stopped for good."""
         for life in self._not_emptied:
             await life.wait_emptied()
 

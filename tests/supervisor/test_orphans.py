@@ -51,6 +51,21 @@ async def test_whoever_ends_has_its_grace_for_its_other_children(
     assert log[-1] == "-first"
 
 
+async def test_so_has_whoever_is_above_that_one(autojump_clock: trio.testing.MockClock) -> None:
+    """Its own end is one in order, and there somebody lives below it still."""
+    log: list[str] = []
+    between = under(slowly_emptied(log, BRUTAL_KILL), id="between")
+    above = under(puppet("other", log), between, id="ends", shutdown=Grace(3))
+    journal = MemoryJournal()
+    async with running(under(puppet("first", log), above), journal) as tree:
+        await tree.supervisor().terminate_child("ends")
+        assert trio.current_time() == 4, "nobody lives below it any more"
+        noted = await events(journal, SupervisorEnded)
+        exits = {str(each.path): each.exit for each in noted if isinstance(each, SupervisorEnded)}
+        assert (exits["ends"], exits["ends/between"]) == ("stopped", "stopped")
+        assert "-ends/other" in log
+
+
 async def test_the_next_one_waits_until_they_are_gone(autojump_clock: trio.testing.MockClock) -> None:
     log: list[str] = []
     group = under(
