@@ -86,7 +86,8 @@ async def open_tree(
     start that is under way and stops in order who has begun. Cancellation from outside cancels every agent at once:
     what was acknowledged is on disk, what was in hand runs again.
 
-    `journal` is a file, a `Journal`, or None for one in memory, which ends with the tree. `seed` makes the spread of
+    `journal` is a file, a `Journal`, or None for one in memory, which ends with the tree; under a mock clock its calls
+    to the disk block the loop, for that clock would go on while a thread works. `seed` makes the spread of
     delays repeatable. `wall` gives seconds since 1970. `anchor` keeps the head of the journal's chain outside of its
     file, while the tree runs and when it has stopped (see `Anchoring`). `production` is noted in the journal: in a
     tree that people depend on, faults are injected within bounds only. `events` says which old events are given up
@@ -214,7 +215,7 @@ def journal_in(
     """The journal that was asked for. Its module is imported here, for it is most of what a tree has to import.
     Raises `ConfigurationError` for what is neither a journal nor the name of a file.
 
-    `visits` as in `SqliteJournal`.
+    `visits` as in `SqliteJournal`. Under a mock clock, which goes on while a thread works, all SQL runs in the loop.
     """
     if journal is None:
         from treewarden.supervisor.journal.memory import MemoryJournal
@@ -226,7 +227,12 @@ def journal_in(
         from treewarden.supervisor.journal.place import named
         from treewarden.supervisor.journal.sqlite import SqliteJournal
 
-    return SqliteJournal(named(journal), clock=clock, visits=visits)
+    if runs_in_real_time():
+        return SqliteJournal(named(journal), clock=clock, visits=visits)
+    from treewarden.supervisor.journal.seams import SIMULATED_LEASE, inline_run_sync
+
+    file = named(journal)
+    return SqliteJournal(file, clock=clock, visits=visits, run_sync=inline_run_sync, lease=SIMULATED_LEASE)
 
 
 def _anchored(
@@ -237,7 +243,11 @@ def _anchored(
         return nullcontext(lambda: None)
     from treewarden.supervisor.journal.anchoring import anchored
 
-    return anchored(journal, anchor, clock)
+    if runs_in_real_time():
+        return anchored(journal, anchor, clock)
+    from treewarden.supervisor.journal.seams import inline_run_sync
+
+    return anchored(journal, anchor, clock, run_sync=inline_run_sync)
 
 
 def _pruning(journal: Journal, clock: Clock, anchor: Anchoring | None, covered: Callable[[], Seq | None]) -> Pruning:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import trio
 from outcome import Outcome
@@ -14,16 +14,19 @@ from treewarden.agents.wake import call_in_loop
 
 from .bell import Bell
 
-__all__ = ["Connect", "RunSync", "begin_in_thread", "in_thread"]
+__all__ = ["SIMULATED_LEASE", "Connect", "RunSync", "begin_in_thread", "in_thread", "inline_run_sync"]
 
 T = TypeVar("T")
 
 Connect: TypeAlias = Callable[..., sqlite3.Connection]
 """`sqlite3.connect`, or what behaves as it does."""
+SIMULATED_LEASE: Final = 3600.0
+"""Seconds for which a journal is taken under a mock clock: a day of simulated time is over in no time, and to renew the
+usual lease all that time would be most of what a test does."""
 
 
 class RunSync(Protocol):
-    """`in_thread`, `trio.to_thread.run_sync`, or a function that runs the call inside the loop (under a mock clock)."""
+    """`in_thread`, `trio.to_thread.run_sync`, or `inline_run_sync` under a mock clock."""
 
     async def __call__(self, call: Callable[..., T], /, *args: Any) -> T: ...
 
@@ -42,6 +45,15 @@ async def in_thread(call: Callable[..., T], /, *args: Any) -> T:
 
     begin_in_thread(partial(call, *args), partial(trio.lowlevel.reschedule, task))
     return await trio.lowlevel.wait_task_rescheduled(abort)
+
+
+async def inline_run_sync(call: Callable[..., T], /, *args: Any, **_options: Any) -> T:
+    """In the place of `trio.to_thread.run_sync`: the call runs inside the loop, so that a mock clock sees it.
+
+    A checkpoint before it, as before a real one. Cancellation: none once the call began. Blocks the loop meanwhile.
+    """
+    await trio.lowlevel.checkpoint()
+    return call(*args)
 
 
 def begin_in_thread(call: Callable[[], T], then: Callable[[Outcome[T]], object], bell: Bell | None = None) -> None:
