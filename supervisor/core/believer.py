@@ -132,7 +132,7 @@ def _action(case: Case, name: str) -> Action:
             slower = delay(SLOWER, incident.tried("throttle") + 1, case.spread)
             return Throttle(retry_after(case) or slower)
         case "break":
-            return Break(case.context.shared, delay(QUIET, incident.tried("break") + 1, case.spread))
+            return Break(case.context.suspect, delay(QUIET, incident.tried("break") + 1, case.spread))
         case "fall_back":
             return FallBack(case.variant, wait)
         case _ if name != "hold":

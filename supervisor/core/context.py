@@ -106,6 +106,8 @@ class Context:
     siblings: int = 1
     shared: str = ""
     """What those have in common: the name of a dependency, or the trouble itself."""
+    declared: bool = False
+    """It is a dependency, and all of them declare it."""
     states: int = 0
     """Earlier states that no rollback of this incident has tried: kept checkpoints and the declared one."""
 
@@ -117,6 +119,13 @@ class Context:
     def label(self) -> str:
         """The kind with the reporter's own word, as attempts and outcomes are counted under."""
         return f"{self.kind}:{self.about}" if self.about else str(self.kind)
+
+    @property
+    def suspect(self) -> str:
+        """What to leave alone, as part of a sentence; empty where nothing is known that could be."""
+        if self.declared or not self.shared:
+            return self.shared
+        return f"what makes {'siblings fail alike' if self.alike > 1 else 'it fail'} ({self.shared})"
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -176,7 +185,7 @@ def read_context(case: Case) -> Context:
     deliveries = signal.deliveries if isinstance(signal, ChildExited) else 0
     allowed, uses = (spec.mailbox.deliveries, spec.uses) if isinstance(spec, ChildSpec) else (0, ())
     lives, one_message = incident.lives()
-    alike, shared = _alike(case, trouble_in(signal), uses)
+    alike, shared, declared = _alike(case, trouble_in(signal), uses)
     siblings = max(len(case.siblings), 1)
 
     if kind is Kind.START_FAILED:
@@ -216,6 +225,7 @@ def read_context(case: Case) -> Context:
         alike=alike,
         siblings=siblings,
         shared=shared,
+        declared=declared,
         states=max(0, case.states - incident.rolled_back),
     )
 
@@ -271,20 +281,20 @@ def _severity(case: Case, kind: Kind) -> float:
             return _SEVERITY[kind]
 
 
-def _alike(case: Case, trouble: str, uses: tuple[str, ...]) -> tuple[int, str]:
+def _alike(case: Case, trouble: str, uses: tuple[str, ...]) -> tuple[int, str, bool]:
     if not trouble:
-        return 0, ""
+        return 0, "", False
     found = case.window.alike(trouble, case.now)
     found.pop(case.signal.path.name, None)
-    declared = (name for name in uses if all(name in glimpse.uses for glimpse in found.values()))
-    return len(found) + 1, next(declared, "") or _named(case.signal, trouble)
+    declared = next((name for name in uses if all(name in glimpse.uses for glimpse in found.values())), "")
+    return len(found) + 1, declared or _named(case.signal, trouble), bool(declared)
 
 
 def _named(signal: Signal, trouble: str) -> str:
-    """A trouble as people read it: a fingerprint alone says nothing to them."""
+    """A trouble as people read it: the class of an exception, for a fingerprint says nothing to them."""
     failure = failure_in(signal)
-    known = failure is not None and trouble == failure.fingerprint != failure.type
-    return f"{failure.type} {trouble}" if failure is not None and known else trouble
+    known = failure is not None and trouble in (failure.fingerprint, failure.type)
+    return failure.type.rpartition(".")[2] if failure is not None and known else trouble
 
 
 def _pressure(severity: float, budget: float, tried: float, alike: float) -> float:

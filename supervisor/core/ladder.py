@@ -190,7 +190,7 @@ def _fall_back(case: Case, _context: Context) -> Action:
 
 
 def _break(case: Case, context: Context) -> Action:
-    return Break(context.shared, delay(QUIET, case.incident.tried("break") + 1, case.spread))
+    return Break(context.suspect, delay(QUIET, case.incident.tried("break") + 1, case.spread))
 
 
 def _throttle(case: Case, _context: Context) -> Action:

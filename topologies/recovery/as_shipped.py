@@ -151,7 +151,7 @@ def _action(case: Case, name: str) -> Action:
         case "isolate_component":
             return Hold(f"{case.signal.path}: isolated. Start it again?")
         case "circuit_breaker_open":
-            return Break(case.context.shared, 30.0)
+            return Break(case.context.suspect, 30.0)
         case _:
             return _wait(case)
 

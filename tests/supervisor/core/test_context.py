@@ -111,8 +111,19 @@ def test_what_siblings_share_is_a_dependency_that_all_of_them_use() -> None:
     for name, names in uses.items():
         window = window.add(evolve(exited(), path=Path("desk") / name), names)
     assert case(window=window, spec=evolve(SPEC, uses=uses["a"])).context.shared == "api"
-    assert case(window=window, spec=evolve(SPEC, uses=("other",))).context.shared == "ValueError valueerror"
+    assert case(window=window, spec=evolve(SPEC, uses=("other",))).context.shared == "ValueError"
     assert case(spec=evolve(SPEC, uses=uses["a"])).context.shared == "cache"
+
+
+def test_what_is_left_alone_is_said_without_a_fingerprint() -> None:
+    """It was `waits for __main__.BadAnswer 5d4837e1b779`."""
+    bad = evolve(exited(), exit=Failed(Failure("__main__.BadAnswer", fingerprint="5d4837e1b779")))
+    alone, others = case(bad).context, case(evolve(bad, path=Path("desk/b")), bad).context
+    assert (alone.suspect, others.suspect) == (
+        "what makes it fail (BadAnswer)",
+        "what makes siblings fail alike (BadAnswer)",
+    )
+    assert case(bad, spec=evolve(SPEC, uses=("api",))).context.suspect == "api"
 
 
 def test_code_that_changed_recently() -> None:
@@ -171,7 +182,7 @@ def test_because_says_it_in_words() -> None:
         "2 lives in a row settled nothing, always with the same message",
         "its code changed less than 10 minutes ago",
     )
-    assert case(*beside(exited(), "bcd")).context.because == ("4 of 5 siblings show the same: ValueError valueerror",)
+    assert case(*beside(exited(), "bcd")).context.because == ("4 of 5 siblings show the same: ValueError",)
     assert case(exited(), exited(settled=1)).context.because[-1] == "it died again soon after its start"
 
 

@@ -45,7 +45,9 @@ DIES = exited()
 NEW = exited(failed("TypeError"))
 VARIED = evolve(SPEC, variants={"before": object})
 
-BUG, REFUSED = "ValueError valueerror", "ConnectionError connectionerror"
+BUG, ALL_DOWN = (f"what makes siblings fail alike ({trouble})" for trouble in ("ValueError", "reported:down"))
+LIMITS = "what makes it fail (rate_limited)"
+REFUSED, ALL_REFUSED = "what makes it fail (ConnectionError)", "what makes siblings fail alike (ConnectionError)"
 
 
 def report(severity: float, kind: str = "down") -> Reported:
@@ -72,8 +74,8 @@ ANSWERS: dict[str, list[tuple[Case, Action]]] = {
         )
     ],
     "limited still": [
-        (case(*[LIMITED] * 5, actions=(Throttle(1.0),) * 4), Break("rate_limited", 5.0)),
-        (case(*[evolve(LIMITED, after=60.0)] * 5, actions=(Throttle(60.0),) * 4), Break("rate_limited", 60.0)),
+        (case(*[LIMITED] * 5, actions=(Throttle(1.0),) * 4), Break(LIMITS, 5.0)),
+        (case(*[evolve(LIMITED, after=60.0)] * 5, actions=(Throttle(60.0),) * 4), Break(LIMITS, 60.0)),
     ],
     "rate limited": [
         (case(evolve(LIMITED, after=7.5)), Throttle(7.5)),
@@ -98,7 +100,7 @@ ANSWERS: dict[str, list[tuple[Case, Action]]] = {
               actions=(Throttle(1.0), Throttle(2.0))), Throttle(4.0)),
     ],
     "siblings alike": [
-        (case(*beside(DOWN, 9), siblings=many(50)), Break(REFUSED, 5.0)),
+        (case(*beside(DOWN, 9), siblings=many(50)), Break(ALL_REFUSED, 5.0)),
         (case(*beside(DIES, 2), siblings=many(5)), Break(BUG, 5.0)),
         (case(*beside(exited(failed(message="m1"), deliveries=2), 9)), Break(BUG, 5.0)),
         (case(*beside(CRASH, 9), CRASH, CRASH, actions=(Break(BUG, 5.0),) * 2), Break(BUG, 20.0)),
@@ -182,7 +184,7 @@ ANSWERS: dict[str, list[tuple[Case, Action]]] = {
         (case(FULL, history=restarts(3), intensity=Intensity(4, 5.0)), Throttle(1.0)),
     ],
     "overloaded": [(case(FULL), Resume()), (case(FULL, FULL, actions=(Resume(),)), Resume())],
-    "all report it": [(case(*beside(report(0.7), 9), siblings=many(50)), Break("reported:down", 5.0))],
+    "all report it": [(case(*beside(report(0.7), 9), siblings=many(50)), Break(ALL_DOWN, 5.0))],
     "severe report": [
         (case(report(0.6)), Resume()),
         (case(*beside(report(0.7), 2), siblings=many(50)), Resume()),
