@@ -89,11 +89,27 @@ def test_what_cannot_be_read_for_machines(file: Path, capsys: pytest.CaptureFixt
     ]
 
 
-def test_code_that_is_not_there(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_code_that_is_not_there_is_said_to_be_missing_once(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It was said again for every class at every path."""
     assert main(["journal", "check-code", "desk.db"]) == 1
-    assert "no class at hand is stored as desk:Tally: ModuleNotFoundError: No module named 'desk'" in (
-        capsys.readouterr().out
-    )
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "  module desk does not import: ModuleNotFoundError: No module named 'desk'; unread are 1 state, 2 messages, "
+        "1 checkpoint (desk:Add, desk:Tally)",
+    ]
+
+
+def test_a_module_that_does_not_import_is_tried_once(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each try runs its code, and that may take long or say something."""
+    installed("print('here')\nraise RuntimeError('no database')\n")
+    assert main(["journal", "check-code", "desk.db"]) == 1
+    said = capsys.readouterr().out
+    assert (said.count("here"), said.count("RuntimeError: no database")) == (1, 1)
+
+
+def test_a_class_that_a_module_does_not_have(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    installed("")
+    assert main(["journal", "check-code", "desk.db"]) == 1
+    assert "no class at hand is stored as desk:Tally: AttributeError: " in capsys.readouterr().out
 
 
 def test_the_agents_of_a_topology_decide_what_is_known(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,7 +175,7 @@ def test_code_that_raises_what_is_no_exception(
 ) -> None:
     if where == "the module":
         installed(f"raise {raised}(1)\n")
-        said = f"no class at hand is stored as desk:Tally: {raised}: 1"
+        said = f"module desk does not import: {raised}: 1"
     else:
         ends = f"def ends(_):\n    raise {raised}(1)\n\n\n"
         installed(ends + WITH_UPCAST.replace('lambda old: {"total": 100 * old["total"]}', "ends"))

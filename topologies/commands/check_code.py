@@ -7,6 +7,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any, Final
 
 from attrs import define, field, frozen
@@ -42,7 +43,18 @@ class _Unread:
     first: str
     """The name of the first of them."""
     why: str
+    module: str = ""
+    """The one that does not import, if that is why."""
     count: int = 0
+
+
+@frozen
+class _Refusal:
+    """Why there is no class for a kind."""
+
+    why: str
+    module: str = ""
+    """The one that does not import, if that is why: for all its classes the reason is the same."""
 
 
 @frozen
@@ -50,23 +62,38 @@ class _Code:
     """The classes at hand: those of the agents that a topology names, by path, and else those that can be imported."""
 
     agents: Mapping[Path, Codec]
-    imported: dict[str, Codec | str] = field(factory=dict[str, "Codec | str"])
+    imported: dict[str, Codec | _Refusal] = field(factory=dict[str, "Codec | _Refusal"])
+    modules: dict[str, ModuleType | _Refusal] = field(factory=dict[str, "ModuleType | _Refusal"])
 
-    def read(self, held: Held) -> str:
-        """Why this value cannot be read; empty if it can."""
+    def read(self, held: Held) -> _Refusal | None:
+        """Why this value cannot be read; None if it can."""
         codec = self.agents.get(held.path) or self._imported(held.kind)
-        if isinstance(codec, str):
+        if isinstance(codec, _Refusal):
             return codec
         try:
             codec.decode(held.kind, held.version, held.body)
         except (UnknownKind, JournalDamaged) as error:
-            return str(error)
-        return ""
+            return _Refusal(str(error))
+        return None
 
-    def _imported(self, kind: str) -> Codec | str:
+    def _imported(self, kind: str) -> Codec | _Refusal:
         if kind not in self.imported:
-            self.imported[kind] = _import(kind)
+            self.imported[kind] = self._find(kind)
         return self.imported[kind]
+
+    def _find(self, kind: str) -> Codec | _Refusal:
+        """The codec of the class that is stored as `kind`, or why there is none."""
+        name, colon, inside = kind.partition(":")
+        if not colon:
+            if kind in Codec(()).kinds:
+                return Codec(())
+            return _Refusal(f"{kind} is no class that could be imported; give the topology whose agents store it")
+        if name == _SCRIPT:
+            return _Refusal(f"{kind} was stored by a script: move the class to a module, or read it with that script")
+        if name not in self.modules:
+            self.modules[name] = _import(name)
+        module = self.modules[name]
+        return module if isinstance(module, _Refusal) else _class_in(module, kind, inside)
 
 
 def check_code(arguments: Namespace) -> int:
@@ -90,15 +117,15 @@ def check_code(arguments: Namespace) -> int:
     return ExitCode.DAMAGED if unread else ExitCode.ORDERLY
 
 
-def _look(journal: JournalFile, read: Callable[[Held], str]) -> tuple[dict[str, int], Sequence[_Unread]]:
+def _look(journal: JournalFile, read: Callable[[Held], _Refusal | None]) -> tuple[dict[str, int], Sequence[_Unread]]:
     counts: dict[str, int] = {}
     unread: dict[tuple[Any, ...], _Unread] = {}
     for held in journal.held():
         counts[held.what] = counts.get(held.what, 0) + 1
-        why = read(held)
-        if why:
-            key = (held.what, held.path, held.kind, held.version, why)
-            unread.setdefault(key, _Unread(*key[:4], held.name, why)).count += 1
+        refusal = read(held)
+        if refusal is not None:
+            key = (held.what, held.path, held.kind, held.version, refusal.why)
+            unread.setdefault(key, _Unread(*key[:4], held.name, refusal.why, refusal.module)).count += 1
     return counts, tuple(unread.values())
 
 
@@ -111,26 +138,27 @@ def _agents(file: str) -> dict[Path, Codec]:
     return found
 
 
-def _import(kind: str) -> Codec | str:
-    """The codec of the class that is stored as `kind`, or why there is none."""
-    module, colon, name = kind.partition(":")
-    if not colon:
-        if kind in Codec(()).kinds:
-            return Codec(())
-        return f"{kind} is no class that could be imported; give the topology whose agents store it"
-    if module == _SCRIPT:
-        return f"{kind} was stored by a script: move the class to a module, or read it with that script"
+def _import(name: str) -> ModuleType | _Refusal:
     try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
+        return importlib.import_module(name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module may end the process, too
+        return _Refusal(f"module {name} does not import: {type(error).__name__}: {error}", name)
+
+
+def _class_in(module: ModuleType, kind: str, inside: str) -> Codec | _Refusal:
+    try:
+        found: Any = module
+        for part in inside.split("."):
             found = getattr(found, part)
         return Codec((found,))
     except ConfigurationError as error:
-        return str(error)
+        return _Refusal(str(error))
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return f"no class at hand is stored as {kind}: {type(error).__name__}: {error}"
+        return _Refusal(f"no class at hand is stored as {kind}: {type(error).__name__}: {error}")
 
 
 def _lines(file: str, counts: Mapping[str, int], unread: Sequence[_Unread], out: Stdout) -> list[str]:
@@ -139,7 +167,20 @@ def _lines(file: str, counts: Mapping[str, int], unread: Sequence[_Unread], out:
         return [out.paint(clean(f"{file}: the code at hand reads all that it holds: {total}"), "good")]
     bad = sum(each.count for each in unread)
     head = f"{file}: the code at hand cannot read {bad} of what it holds ({total})"
-    return [out.paint(clean(head), "bad"), *(clean(f"  {_line(each)}") for each in unread)]
+    modules = dict.fromkeys(each.module for each in unread if each.module)
+    lines = [_module_line([each for each in unread if each.module == name]) for name in modules]
+    lines += [_line(each) for each in unread if not each.module]
+    return [out.paint(clean(head), "bad"), *(clean(f"  {line}") for line in lines)]
+
+
+def _module_line(unread: Sequence[_Unread]) -> str:
+    """What is wrong with a module, and what cannot be read for it: once, and not for each class at each path."""
+    counts: dict[str, int] = {}
+    for each in unread:
+        counts[each.what] = counts.get(each.what, 0) + each.count
+    total = ", ".join(plural(count, what) for what, count in counts.items())
+    kinds = ", ".join(sorted({each.kind for each in unread}))
+    return f"{unread[0].why}; unread are {total} ({kinds})"
 
 
 def _line(each: _Unread) -> str:
