@@ -18,7 +18,10 @@ from .shapes import decoded
 if TYPE_CHECKING:
     from .slices import Slices
 
-__all__ = ["Codec"]
+__all__ = ["SCRIPT", "Codec"]
+
+SCRIPT: Final = "__main__"
+"""The module of a script that was started: what its classes are stored under says not which script."""
 
 _TOO_DEEP: Final = "nested too deeply"
 _MAY_BE_LONG: Final = (dict, list, str)
@@ -156,11 +159,22 @@ class Codec:
     def _root(self, kind: str, version: int) -> _Root:
         root = self._by_kind.get(kind)
         if root is None:
+            known = ", ".join(sorted(self._by_kind))
+            why, remedy = self._why_unknown(kind)
             raise UnknownKind(
-                f"no class at hand is stored as {kind} (version {version}); known are "
-                f"{', '.join(sorted(self._by_kind))}. Start the code that has it, or give this agent such a class"
+                f"no class at hand is stored as {kind} (version {version}){why}; known are {known}. {remedy}"
             )
         return root
+
+    def _why_unknown(self, kind: str) -> tuple[str, str]:
+        """Why there may be no such class here, and what to do."""
+        module, _, name = kind.partition(":")
+        if module != SCRIPT:
+            return "", "Start the code that has it, or give this agent such a class"
+        alike = next((each for each in sorted(self._by_kind) if each.partition(":")[2] == name), "")
+        other = f", and {alike} is another one" if alike else ""
+        remedy = "Start that script, or begin a new journal with the class in a module"
+        return f": it stood in a script that was started{other}", remedy
 
 
 def _not_json(kind: str, error: ValueError) -> JournalDamaged:

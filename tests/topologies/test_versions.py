@@ -128,6 +128,19 @@ async def test_what_cannot_be_read_holds_its_slot_and_stays(
     assert kept(file) == before
 
 
+async def test_what_a_script_has_stored_is_said_to_be_a_script_s(file: Path, autojump_clock: CLOCK) -> None:
+    """It named `desk:Tally` among what is known, and left it to the reader why that did not do."""
+    await stored(file)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("UPDATE states SET kind = '__main__:Tally', checksum = NULL WHERE path = 'desk'")
+        connection.commit()
+    async with open_tree(tree(code(FIRST).Desk, Beside), journal=on_disk(file)) as running:
+        await trio.testing.wait_all_tasks_blocked()
+        note = status(running).note
+    assert "__main__:Tally (version 1): it stood in a script that was started, and desk:Tally is another one; " in note
+    assert "Start that script, or begin a new journal with the class in a module" in note
+
+
 async def all_of(running: Tree) -> list[Any]:
     records: list[Any] = []
     async with running.events() as events:

@@ -8,7 +8,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -17,7 +17,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError, JournalDamaged, UnknownKind
 from treewarden.supervisor.codecs import codec_of_class
 from treewarden.supervisor.core.spec import ChildSpec
-from treewarden.supervisor.journal.codec import Codec
+from treewarden.supervisor.journal.codec import SCRIPT, Codec
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.journal.rows import Held
 from treewarden.supervisor.ops.wording import clean, plural
@@ -28,8 +28,6 @@ from .exits import ExitCode
 from .stdout import Stdout
 
 __all__ = ["check_code"]
-
-_SCRIPT: Final = "__main__"
 
 
 @define
@@ -88,7 +86,7 @@ class _Code:
             if kind in Codec(()).kinds:
                 return Codec(())
             return _Refusal(f"{kind} is no class that could be imported; give the topology whose agents store it")
-        if name == _SCRIPT:
+        if name == SCRIPT:
             return _Refusal(f"{kind} was stored by a script: move the class to a module, or read it with that script")
         if name not in self.modules:
             self.modules[name] = _import(name)
