@@ -219,7 +219,7 @@ def _timed_out(slot: Slot, envelope: Envelope, within: float) -> AskTimeout:
         before = next(place for place, each in enumerate(waiting) if each is envelope)
         doing = f"{before} messages are before it" if before else "it is next"
         if slot.paused:
-            doing += f", and the slot is paused ({', '.join(slot.statistics().paused)})"
+            doing += f", and {_paused(slot)}"
         elif not slot.inhabited:
             doing += ", and nobody lives in the slot at the moment"
         elif slot.busy is not None:
@@ -252,6 +252,18 @@ def crowd(slot: Slot) -> str:
     if numbers.reserved:
         text += f", {numbers.reserved} more are on their way"
     return f"{text}, paused: {', '.join(numbers.paused)}" if numbers.paused else text
+
+
+def _paused(slot: Slot) -> str:
+    """What has to happen before the slot goes on."""
+    reasons = slot.statistics().paused
+    if "held" not in reasons:
+        return f"the slot is paused ({', '.join(reasons)})"
+    path = slot.path
+    return (
+        f"the slot is held until a person decides: `treewarden why FILE.db {path}` shows the question, "
+        f"`treewarden resume FILE.db {path}` or resume({str(path)!r}) of the tree lets it go on"
+    )
 
 
 def _kind(item: object) -> str:

@@ -181,10 +181,11 @@ class Remedies:
         is over."""
         child.void()
         child.note = f"held: {question}"
+        if child.slot is not None:
+            child.slot.pause("held")  # also of who is down: an asker is told that, and not that nobody lives there
         if child.current is None:
             child.move(SlotEvent.HOLD)
         elif child.slot is not None:
-            child.slot.pause("held")
             from .core.symptom import label_of
 
             child.held_over |= frozenset(signal.over) if isinstance(signal, Unanswered) else {label_of(signal)}

@@ -22,7 +22,9 @@ from treewarden.agents.errors import (
     NotHandled,
     Stop,
 )
+from treewarden.supervisor.core.rule_table import Rule
 from treewarden.supervisor.core.spec import NO_BACKOFF, RestartPolicy
+from treewarden.supervisor.core.table import table
 from treewarden.topologies.child import child
 
 from .trees import Add, Counter, Disk, Gate, Held, Tally, Total, kept, opened, slot_of, volatile
@@ -69,6 +71,28 @@ class Fragile(Agent[Tally]):
     @handles
     def total(self, message: Total) -> int:
         return self.state.total
+
+
+HELD = table([Rule("crash", "hold"), Rule("reported:odd", "hold")])
+
+
+@pytest.mark.parametrize("alive", [False, True])
+async def test_a_slot_that_is_held_is_named_as_one(alive: bool, autojump_clock: MockClock) -> None:
+    """Of one that was down it was said that nobody lives there at the moment: as if somebody would by himself."""
+    async with opened(volatile(Fragile), policy=HELD) as running:
+        fragile = running.ref("fragile")
+        if alive:
+            running.signal("fragile", {"kind": "odd", "severity": 1.0})
+        else:
+            with pytest.raises(AgentFailed):
+                await fragile.ask(Break())
+        await wait_all_tasks_blocked()
+        error = await timed_out(fragile.ask(Total(), within=1))
+        assert str(error).startswith("fragile: no reply to Total within 1 s: it is next, and the slot is held until")
+        assert "`treewarden why FILE.db fragile`" in str(error)
+        assert "`treewarden resume FILE.db fragile` or resume('fragile') of the tree lets it go on" in str(error)
+        running.resume("fragile")
+        assert await fragile.ask(Total(), within=1) == 0
 
 
 @pytest.mark.parametrize("durability", [MESSAGE, VOLATILE])
