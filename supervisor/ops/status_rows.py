@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol, TypeVar
 
 from attrs import frozen
 
 from treewarden.agents.core.lifecycle import SlotState
-from treewarden.agents.core.path import Path
+from treewarden.agents.core.path import ROOT, Path
 
 from ..views.tree_status import SlotView
 from .wording import PLAIN, Paint, clean, columns, duration, ending_at, local, plural
@@ -18,6 +18,7 @@ __all__ = [
     "Fitted",
     "Kept",
     "LiveSlot",
+    "file_counts",
     "file_table",
     "fit",
     "live_lines",
@@ -71,6 +72,8 @@ _STYLES: Final = {
 _LASTING: Final = frozenset({SlotState.DOWN, SlotState.HELD})
 _HEADING: Final = ("slot", "state", "life", "restarts", "mailbox", "handled", "")
 _RIGHT: Final = frozenset({2, 3, 4, 5})
+_BEGIN: Final = 100
+"""Characters by which a text is known again: a question has room for the beginning of a long one."""
 
 
 @frozen
@@ -160,7 +163,7 @@ def file_table(
     table: list[tuple[str, ...]] = [heading]
     for depth, slot, kept in rows:
         name = "  " * depth + slot.path.name
-        state = slot.state.value if owned or slot.state in _LASTING else f"was {slot.state.value}"
+        state = _state(slot, owned=owned)
         restarts, remark = str(slot.restarts or ""), clean(_remark(slot, now, owned=owned))
         if slot.supervisor:
             table.append((name, state, "", restarts, "", "", "", "", remark))
@@ -173,6 +176,16 @@ def file_table(
     return [paint(line, style) for line, style in zip(lines, ["dim", *styles], strict=True)]
 
 
+def file_counts(slots: Iterable[SlotView], *, owned: bool) -> str:
+    """How many slots are in which state, the most first. The root is no slot: no spec describes a place for it."""
+    states = Counter(_state(slot, owned=owned) for slot in slots if slot.path != ROOT)
+    return f"{plural(states.total(), 'slot')}: {', '.join(f'{n} {state}' for state, n in states.most_common())}"
+
+
+def _state(slot: SlotView, *, owned: bool) -> str:
+    return slot.state.value if owned or slot.state in _LASTING else f"was {slot.state.value}"
+
+
 def _remark(slot: SlotView, now: float, *, owned: bool) -> str:
     parts: list[str] = []
     if slot.note:
@@ -182,5 +195,12 @@ def _remark(slot: SlotView, now: float, *, owned: bool) -> str:
     if slot.incident:
         parts.append(f"in incident {slot.incident} ({slot.trouble})")
     if slot.failure and slot.failed_at is not None:
-        parts.append(f"{duration(max(0.0, now - slot.failed_at))} ago: {slot.failure}")
+        parts.append(f"{duration(max(0.0, now - slot.failed_at))} ago: {_failure(slot)}")
     return "; ".join(parts)
+
+
+def _failure(slot: SlotView) -> str:
+    """Its last failure; only the class of one whose text the note has already, as the question about it does."""
+    kind, _, text = slot.failure.partition(": ")
+    begin = " ".join((text.rpartition(" (")[0] or text).split())[:_BEGIN]
+    return kind if begin and begin in " ".join(slot.note.split()) else slot.failure

@@ -106,7 +106,8 @@ def test_the_tree_of_a_closed_file(closed: Path, capsys: pytest.CaptureFixture[s
     lines = printed(capsys, "tree", str(closed))
     assert matches(rf"{re.escape(str(closed))}: closed in order by process \d+ on .+ \(epoch 1, since .+\)", lines[0])
     assert matches(rf"as of event \d+, {TIME}; opened 1 time; ended: .+", lines[1])
-    assert [line.split()[:3] for line in lines[3:]] == [
+    assert lines[-2:] == ["", "4 slots: 4 down"]
+    assert [line.split()[:3] for line in lines[3:-2]] == [
         ["slot", "state", "lives"],
         ["/", "down"],
         ["steady", "down", "1"],
@@ -126,6 +127,19 @@ def test_the_tree_for_machines(closed: Path, capsys: pytest.CaptureFixture[str])
     assert slots["below/flaky"]["settled"] > 1
     assert slots["below/flaky"]["due"] > found["opened_at"]
     assert slots["below"]["supervisor"] is True
+
+
+def test_a_part_of_the_tree(closed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capsys, "tree", str(closed), "below")
+    assert [line.split()[0] for line in lines[4:-2]] == ["below", "flaky"]
+    assert lines[4].startswith("below "), "it is the top of what is shown"
+    assert lines[-1] == "2 slots: 2 down"
+    found = parsed(capsys, "tree", str(closed), "below", "--json")
+    whole = parsed(capsys, "tree", str(closed), "--json")
+    assert found["slots"] == [slot for slot in whole["slots"] if slot["path"].startswith("below")]
+    assert {**found, "slots": []} == {**whole, "slots": []}
+    assert main(["tree", str(closed), "below/flakey"]) == 2
+    assert "no slot below/flakey was ever in this tree; did you mean below/flaky?" in capsys.readouterr().err
 
 
 def test_a_live_tree_and_a_killed_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
+from treewarden.agents.core.path import ROOT
 from treewarden.agents.version import VERSION
 
 from .chaos_arguments import add_chaos
@@ -91,6 +92,7 @@ def _tree(words: Words) -> None:
         "It reads only.",
     )  # fmt: skip
     word.add_argument("file", metavar="FILE.db")
+    word.add_argument("path", metavar="PATH", type=path, nargs="?", default=ROOT, help="a slot and what is below it")
     add_json(word)
 
 

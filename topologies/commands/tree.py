@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import time
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import asdict, frozen
 
-from treewarden.agents.core.path import Path
+from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.core.challenger import Challenger, teach_all
 from treewarden.supervisor.core.explain import standing
 from treewarden.supervisor.journal.port import Seq
 from treewarden.supervisor.journal.reading import JournalFile
-from treewarden.supervisor.ops.status_rows import Kept, file_table
+from treewarden.supervisor.ops.status_rows import Kept, file_counts, file_table
 from treewarden.supervisor.ops.wording import clean, local, plural
-from treewarden.supervisor.views.tree_status import TreeStatus
+from treewarden.supervisor.views.tree_status import SlotView, TreeStatus
 
 from .exits import ExitCode
-from .files import status_of
+from .files import status_of, unknown_slot
 from .stdout import Stdout
 
 __all__ = ["tree"]
@@ -30,6 +31,8 @@ class _Found:
     """What a file says."""
 
     status: TreeStatus
+    rows: Sequence[tuple[int, SlotView]]
+    """The slots that were asked for, each with its depth in the tree."""
     kept: Mapping[Path, Kept]
     ownership: str
     owned: bool
@@ -40,10 +43,13 @@ class _Found:
 
 
 def tree(arguments: Namespace) -> int:
-    """Print the tree as of the last committed event. Reads only."""
+    """Print the tree, or a slot and what is below it, as of the last committed event. Reads only.
+
+    Raises `ConfigurationError` for a path at which there is no slot.
+    """
     out = Stdout.here()
     with JournalFile.open(arguments.file) as journal:
-        found = _find(journal)
+        found = _find(journal, arguments.file, arguments.path)
     if arguments.json:
         out.json(_object(arguments.file, found))
     else:
@@ -51,8 +57,15 @@ def tree(arguments: Namespace) -> int:
     return ExitCode.ORDERLY
 
 
-def _find(journal: JournalFile) -> _Found:
+def _find(journal: JournalFile, file: str, within: Path) -> _Found:
     status = status_of(journal)
+    rows = tuple((depth, slot) for depth, slot in status.depth_first() if slot.path.is_within(within))
+    if not rows and within != ROOT:
+        if any(path.is_within(within) for path in journal.paths()):
+            raise ConfigurationError(
+                f"{file}: {within} is in this tree no more; `treewarden why {file} {within}` tells what was decided"
+            )
+        raise unknown_slot(file, within, {ROOT, *status.slots})
     waiting = {each.path: each.messages for each in journal.mailboxes()}
     settled = journal.settled()
     kept = {
@@ -61,12 +74,13 @@ def _find(journal: JournalFile) -> _Found:
             mailbox=waiting.get(path, 0),
             due=min(journal.timers(path).values(), default=None),
         )
-        for path in status.slots
+        for path in (slot.path for _, slot in rows)
     }
     ownership, head = journal.describe_holder(), journal.head.seq
     last = journal.records(head - 1, 1)
     taught = teach_all(Challenger(), [record.event for record in journal.labels()])
-    return _Found(status, kept, ownership, ownership.startswith("owned by"), head, last[0].at if last else None, taught)
+    at = last[0].at if last else None
+    return _Found(status, rows, kept, ownership, ownership.startswith("owned by"), head, at, taught)
 
 
 def _lines(file: str, found: _Found, out: Stdout) -> list[str]:
@@ -85,11 +99,12 @@ def _lines(file: str, found: _Found, out: Stdout) -> list[str]:
     taught = found.challenger
     if taught.labels:
         heads.append(standing(taught.labels, taught.wager.value, decides=taught.decides))
-    nobody = Kept()
-    rows = [(depth, slot, found.kept.get(slot.path, nobody)) for depth, slot in status.depth_first()]
-    if not rows:
+    if not found.rows:
         return [*heads, "no tree has begun in it yet"]
-    return [*heads, "", *file_table(rows, now, owned=found.owned, width=out.width, paint=out.paint)]
+    nobody, top = Kept(), found.rows[0][0]
+    rows = [(depth - top, slot, found.kept.get(slot.path, nobody)) for depth, slot in found.rows]
+    table = file_table(rows, now, owned=found.owned, width=out.width, paint=out.paint)
+    return [*heads, "", *table, "", file_counts((slot for _, slot in found.rows), owned=found.owned)]
 
 
 def _object(file: str, found: _Found) -> dict[str, Any]:
@@ -118,6 +133,6 @@ def _object(file: str, found: _Found) -> dict[str, Any]:
         },
         "slots": [
             {**asdict(slot, recurse=False), **asdict(found.kept.get(slot.path, Kept())), "depth": depth}
-            for depth, slot in status.depth_first()
+            for depth, slot in found.rows
         ],
     }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import Path
-from treewarden.supervisor.ops.status_rows import Kept, file_table, fit, live_table
+from treewarden.supervisor.ops.status_rows import Kept, file_counts, file_table, fit, live_table
 from treewarden.supervisor.ops.wording import Paint
 from treewarden.supervisor.views.tree_status import SlotView
 
@@ -107,3 +108,25 @@ def test_a_file_of_a_dead_one_has_nobody_alive_in_it() -> None:
     assert lines[1].split() == ["desk", "was", "up"]
     assert "was restarting" in lines[2]
     assert "more" not in lines[2]
+
+
+def test_what_the_question_says_already_is_not_said_again() -> None:
+    text = "its state: no class at hand is stored as desk:Tally (version 1); known are desk:Other."
+    held = evolve(
+        WRITER,
+        state=SlotState.HELD,
+        note=f"held: desk/writer has stored what this code cannot read: {text} Start it?",
+        until=None,
+        failure=f"UnknownKind: {text} (recovery.py:318 in _reading)",
+    )
+    (_, line) = file_table([(0, held, Kept())], 100.0, owned=True)
+    assert line.count("no class at hand") == 1
+    assert line.endswith("Start it?; in incident 1.4 (crash); 12 s ago: UnknownKind")
+
+
+def test_slots_are_counted_by_what_is_shown_of_them() -> None:
+    slots = [SlotView(path=Path("/"), supervisor=True, state=SlotState.UP), *(slot for _, slot, _ in ROWS)]
+    slots += [SlotView(path=Path(f"desk/{n}"), state=SlotState.UP) for n in range(3)]
+    assert file_counts(slots, owned=True) == "5 slots: 4 up, 1 restarting"
+    assert file_counts(slots, owned=False) == "5 slots: 4 was up, 1 was restarting"
+    assert file_counts(slots[1:2], owned=True) == "1 slot: 1 up"
