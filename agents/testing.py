@@ -22,15 +22,16 @@ from .core.message import Envelope, MessageId, Priority, Request
 from .core.path import Path
 from .errors import ConfigurationError, NotHandled, Stop
 from .handling import handle
-from .life import Life, Tick
+from .life import Life
 from .ports import KEEP, Settled, Untouched
 from .ref import Ref
 from .runner import start_agent
 from .settle import settle_beside
 from .slot import Slot, current_turn
+from .ticks import Tick
 from .traffic import Traffic
 
-__all__ = ["HandlerRun", "ManualClock", "Signalled", "Told", "run_handler"]
+__all__ = ["HandlerRun", "ManualClock", "Signalled", "Tick", "Told", "run_handler"]
 
 S = TypeVar("S")
 R = TypeVar("R")

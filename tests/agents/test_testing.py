@@ -15,9 +15,8 @@ from treewarden.agents.core.exit import Finished, Stopped
 from treewarden.agents.core.message import Priority, Request
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import AskCycle, Ignore, NotHandled, RateLimited, Stop
-from treewarden.agents.life import Tick
 from treewarden.agents.slot import current_turn
-from treewarden.agents.testing import ManualClock, Signalled, Told, run_handler
+from treewarden.agents.testing import ManualClock, Signalled, Tick, Told, run_handler
 
 
 @frozen
