@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .core.loops import LoopLimit
     from .core.message import Priority, Request
     from .core.path import Path
+    from .core.upcasts import Upcasts
     from .errors import (
         AgentFailed,
         AgentStopped,
@@ -133,6 +134,7 @@ __all__ = [
     "TreeFailed",
     "TreewardenError",
     "UnknownKind",
+    "Upcasts",
     "Volatile",
     "WrongThread",
     "every",
@@ -153,6 +155,7 @@ __getattr__ = on_demand(
     core__loops="LoopLimit",
     core__message="Priority Request",
     core__path="Path",
+    core__upcasts="Upcasts",
     errors=(
         "AgentFailed AgentStopped AlreadyPresent AlreadyStarted AskCycle AskTimeout CallFailed "
         "CheckpointRefused CommitFailed ConfigurationError DeliveryError DurabilityError EpochLost "

@@ -44,9 +44,8 @@ class Codec:
     these, and `Any` for plain JSON data. A type is read back exactly as it was given, with two exceptions: a time
     zone comes back as its offset, and fields with `init=False` are computed by their class again.
 
-    A class may declare `__version__: ClassVar[int]` (1 if it does not) and
-    `__upcasts__: ClassVar[Mapping[int, Callable[[dict], dict]]]`; the function under `n` turns the fields of version
-    `n` into those of version `n + 1`.
+    A class may declare `__version__: ClassVar[int]` (1 if it does not) and `__upcasts__: ClassVar[Upcasts]`; the
+    function under `n` turns the fields of version `n` into those of version `n + 1`.
 
     Raises `ConfigurationError` for a type that cannot be stored.
     """

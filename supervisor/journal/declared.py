@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import (
     TYPE_CHECKING,
@@ -24,6 +24,7 @@ import attrs
 from attrs import field
 
 from treewarden.agents.core.said import shown
+from treewarden.agents.core.upcasts import Upcasts
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError
 
@@ -67,7 +68,7 @@ class Versions:
 
     kind: str
     now: int = 1
-    upcasts: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = field(factory=dict[int, Any])
+    upcasts: Upcasts = field(factory=dict[int, Any])
 
     def bring_up(self, data: Any, version: int) -> Any:
         """`data` of `version` as data of today. Raises `OtherVersion` where there is no way."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_type
+from typing import Any, ClassVar, assert_type
 
 from attrs import frozen
 
-from treewarden.agents import Agent, Job, Ref, Request, handles, worker
+from treewarden.agents import Agent, Job, Ref, Request, Upcasts, handles, worker
 from treewarden.agents.agent_spec import AgentSpec
 from treewarden.agents.testing import run_handler
 
@@ -34,6 +34,21 @@ class Perhaps(Request[float | None]):
 @frozen
 class Tally:
     total: int = 0
+
+
+def to_cents(old: dict[str, Any]) -> dict[str, Any]:
+    return {"cents": 100 * old["total"]}
+
+
+@frozen
+class Kept:
+    __version__: ClassVar[int] = 2
+    __upcasts__: ClassVar[Upcasts] = {1: to_cents}
+    cents: int = 0
+
+
+class WronglyKept:
+    __upcasts__: ClassVar[Upcasts] = {"1": to_cents}  # pyright: ignore[reportAssignmentType]
 
 
 class Counter(Agent[Tally]):

@@ -19,6 +19,7 @@ from attrs import field, frozen
 
 from treewarden.agents.core.message import Request
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.upcasts import Upcasts
 from treewarden.agents.errors import ConfigurationError, JournalDamaged, UnknownKind
 from treewarden.supervisor.journal.codec import Codec
 
@@ -333,7 +334,7 @@ class Paid:
     amount: int
     unit: str = "euro"
     __version__: ClassVar[int] = 3
-    __upcasts__: ClassVar[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {1: renamed, 2: doubled}
+    __upcasts__: ClassVar[Upcasts] = {1: renamed, 2: doubled}
 
 
 @frozen
