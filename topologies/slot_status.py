@@ -5,6 +5,7 @@ from __future__ import annotations
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
+from treewarden.agents.slot import Slot
 from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.supervisor.sleeper import Sleeper
 from treewarden.supervisor.supervisor import Supervisor
@@ -30,6 +31,9 @@ class SlotStatus:
     """Messages and ticks that were settled in this process."""
     zombie: bool = False
     note: str = ""
+    held: bool = False
+    """It waits for a person, or for other code: one that is down is not started; one that lives, whose `state` is `up`,
+    is handed no messages and no ticks."""
 
 
 def statuses(supervisor: Supervisor, depth: int) -> list[SlotStatus]:
@@ -53,8 +57,13 @@ def statuses(supervisor: Supervisor, depth: int) -> list[SlotStatus]:
                 handled=slot.handled if slot is not None else 0,
                 zombie=path in zombies,
                 note=entry.note,
+                held=entry.state is SlotState.HELD or _is_handed_nothing(slot),
             )
         )
         if isinstance(entry.current, Supervisor):
             found.extend(statuses(entry.current, depth + 1))
     return found
+
+
+def _is_handed_nothing(slot: Slot | None) -> bool:
+    return slot is not None and slot.paused and "held" in slot.statistics().paused

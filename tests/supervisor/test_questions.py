@@ -74,6 +74,10 @@ async def crash(running: Tree, id: str = "a") -> None:
     assert status(running, id)[0] is SlotState.HELD
 
 
+def is_held(running: Tree, id: str = "a") -> bool:
+    return next(slot.held for slot in running.snapshot() if slot.path == running.ref(id).path)
+
+
 def status(running: Tree, id: str = "a") -> tuple[SlotState, str]:
     return next((slot.state, slot.note) for slot in running.snapshot() if slot.path == running.ref(id).path)
 
@@ -98,6 +102,8 @@ async def test_one_that_is_down_stays_down_until_somebody_answers(
         async with open_tree(desk("b"), journal=processes()) as running:
             await settled()
             assert status(running) == question, "and with the same words"
+            assert is_held(running)
+            assert not is_held(running, "b")
             assert await running.ref("b").ask(Get()) == 7, "it concerns nobody else"
             await trio.sleep(100)
     async with open_tree(desk("b"), journal=processes()) as running:
@@ -122,11 +128,14 @@ async def test_one_that_lives_is_handed_nothing_until_it_is_over(
         assert await paused(running) == ("held",)
     async with open_tree(desk(), journal=processes()) as running:
         assert await paused(running) == ("held",)
+        assert status(running)[0] is SlotState.UP
         assert status(running)[1].startswith("held: ")
+        assert is_held(running)
         running.recovered("a", "something else")
         assert await paused(running) == ("held",)
         running.recovered("a", "poor")
         assert await paused(running) == ()
+        assert not is_held(running)
         await trio.sleep(100)
     journal = processes()
     async with open_tree(desk(), journal=journal) as running:
