@@ -30,6 +30,7 @@ from .ticks import Afters, Tick
 
 if TYPE_CHECKING:
     from .core.loops import Cycle, LoopLimit, Loops
+    from .ports import Settled
     from .repeats import Repeats
 
 __all__ = ["Life", "Tick", "Warden"]
@@ -188,9 +189,9 @@ class Life:
         agent.life = self
         slot.move_in(agent)
         slot.unstash()
-        if slot.store is not None and slot.store.owes:
-            slot.store.owes = False
-            self.since_checkpoint = 1
+        if slot.store is not None and slot.store.owes is not None:
+            self.owe(slot.store.owes)
+            slot.store.owes = None
             self._order_keep()
 
     @property
@@ -271,6 +272,13 @@ class Life:
     def keep(self) -> None:
         if not self._in_handler:
             self._order_keep()
+
+    def owe(self, done: Settled) -> None:
+        """An earlier life, or this one, has settled what could not be kept: it is kept with the next that is."""
+        self.since_checkpoint += 1
+        self.unkept = (*self.unkept, *done.events)
+        if self.checkpoint_label is None and done.state is self.state and done.checkpoint != Label():
+            self.checkpoint_label = done.checkpoint
 
     def note_call(self, call: str, arguments: Any, result: Any) -> None:
         if self.loops is None:

@@ -89,8 +89,8 @@ class Settled:
 class Store(Protocol):
     """What `run_agent` needs of durability."""
 
-    owes: bool
-    """Of an agent that is kept now and then: the last life has left a state that could not be kept; the next one does
+    owes: Settled | None
+    """Of an agent that is kept now and then: what earlier lives have left and could not be kept; the next one does
     that."""
 
     def settle(self, done: Settled, then: Callable[[BaseException | None], None]) -> None:

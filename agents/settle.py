@@ -7,6 +7,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, cast
 
+from attrs import evolve
+
 from .core.durability import Checkpointed
 from .core.exit import Failure, describe, ends_process
 from .core.label import Label
@@ -38,10 +40,15 @@ def settle(life: Life, item: object, result: Any = None, timers: tuple[Due, ...]
         slot.handled += 1
         slot.busy = None
         return
-    if agent.state is not life.state:
+    before = life.state
+    if agent.state is not before:
         slot.state = life.state = agent.state
     if life.keeps:
-        _keep_if_due(life)
+        try:
+            _keep_if_due(life)
+        except BaseException:
+            slot.state = life.state = before
+            raise
     elif turn.events:
         life.warden.recorded(tuple(turn.events))
     slot.handled += 1
@@ -66,28 +73,32 @@ def settle_beside(life: Life) -> None:
         slot.state = life.state = state
         if life.keeps:
             life.since_checkpoint += 1
-            life.checkpoint_label = label or life.checkpoint_label
-            keep(life, events)
+            keep(life, events, label)
         elif events:
             life.warden.recorded(events)
     slot.handled += 1
     life.beside.clear()
 
 
-def keep(life: Life, events: tuple[Any, ...] = ()) -> None:
-    """For durability `checkpoint(every=...)`: write the state as it was last settled, if anything has settled since."""
+def keep(life: Life, events: tuple[Any, ...] = (), label: Label | None = None) -> None:
+    """For durability `checkpoint(every=...)`: write the state as it was last settled, if anything has settled since.
+
+    Raises `ConfigurationError` for something that cannot be stored; then it is still to be kept.
+    """
     if life.checkpoint_alarm is not None:
         life.checkpoint_alarm.cancel()
         life.checkpoint_alarm = None
     if not life.since_checkpoint:
         return
-    slot = life.slot
+    slot, owed = life.slot, (life.since_checkpoint, life.checkpoint_label, life.unkept)
     timers = tuple(Due(name, at) for name, at in slot.due.items())
-    checkpoint = life.checkpoint_label or Label()
-    events, life.unkept = (*life.unkept, *events), ()
-    _submit(life, Settled(slot.path, state=life.state, events=events, timers=timers, checkpoint=checkpoint))
-    life.since_checkpoint = 0
-    life.checkpoint_label = None
+    checkpoint, events = label or life.checkpoint_label or Label(), (*life.unkept, *events)
+    life.since_checkpoint, life.checkpoint_label, life.unkept = 0, None, ()
+    try:
+        _submit(life, Settled(slot.path, state=life.state, events=events, timers=timers, checkpoint=checkpoint))
+    except BaseException:
+        life.since_checkpoint, life.checkpoint_label, life.unkept = owed
+        raise
 
 
 def end_life(life: Life) -> None:
@@ -100,9 +111,11 @@ def end_life(life: Life) -> None:
         slot, label = life.slot, life.checkpoint_label
         timers = tuple(Due(name, at) for name, at in slot.due.items())
         done = Settled(slot.path, state=life.state, events=tuple(life.unkept), timers=timers, checkpoint=label)
+        life.end()  # first, so that whoever is told that it was not written looks for the next one
         with suppress(Exception):  # it cannot be stored: the next life says so, when it has to keep it
             _submit(life, done)
-    life.end()
+    else:
+        life.end()
 
 
 def throttle(life: Life, item: object, limited: RateLimited) -> None:
@@ -238,15 +251,18 @@ def _run_again(life: Life) -> None:
 
 
 def _keep_again(life: Life, done: Settled) -> None:
-    """What a checkpoint should have kept is in memory still: the next one keeps it, soon."""
-    if life.slot.agent is not life.agent:
-        if life.slot.store is not None:
-            life.slot.store.owes = True
+    """What a checkpoint should have kept is in memory still: the next one keeps it, soon, or the next life."""
+    slot = life.slot
+    if slot.agent is not life.agent:
+        assert slot.store is not None
+        before = slot.store.owes
+        if before is not None:
+            done = evolve(before if done.state is KEEP else done, events=(*before.events, *done.events))
+        slot.store.owes = done
         return
-    life.since_checkpoint += 1
-    life.unkept = (*life.unkept, *done.events)
     if life.checkpoint_label is None and done.checkpoint != Label():
         life.checkpoint_label = done.checkpoint
+    life.owe(done)
     if life.checkpoint_alarm is None:
         due = life.clock.now() + _KEEP_AGAIN_AFTER
         life.checkpoint_alarm = life.alarms.at(due, partial(_keep_in_time, life))
@@ -258,10 +274,10 @@ def _keep_if_due(life: Life) -> None:
     assert isinstance(level, Checkpointed)
     life.since_checkpoint += 1
     events = tuple(turn.events)
-    if turn.label is not None:
-        life.checkpoint_label, turn.label = turn.label, None
-    if life.checkpoint_label is not None or (level.messages is not None and life.since_checkpoint >= level.messages):
-        keep(life, events)
+    label = turn.label or life.checkpoint_label
+    if label is not None or (level.messages is not None and life.since_checkpoint >= level.messages):
+        keep(life, events, label)
+        turn.label = None
         return
     if events and life.unkept:
         life.unkept = (*life.unkept, *events)

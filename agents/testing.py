@@ -309,7 +309,7 @@ class _Watcher:
 class _Kept:
     """A `Store` that takes notes: everything is durable at once."""
 
-    owes = False
+    owes: Settled | None = None
 
     def __init__(self, run: HandlerRun[Any, Any]) -> None:
         self._run = run

@@ -48,7 +48,8 @@ class SlotStore:
         """What `state_settled` was when the slot last got an earlier state."""
         self.restored = False
         """What the journal held for the slot when this process began was read."""
-        self.owes = False
+        self.owes: Settled | None = None
+        """See `Store.owes`."""
         self._common = common
         self._runs_ahead = runs_ahead
         self._written: tuple[str, int, str] | None = None

@@ -283,6 +283,52 @@ async def test_what_could_not_be_kept_at_the_end_of_a_life_is_kept_by_the_next(a
         assert states(journal) == [3]
 
 
+async def test_what_the_disk_refuses_after_the_end_of_a_life_is_kept_by_the_next(autojump_clock: MockClock) -> None:
+    journal = Disk()
+    async with opened(kept(Keeper, Checkpointed(messages=9), backoff=NO_BACKOFF), journal=journal) as running:
+        await told(running, Add(3))
+        journal.slow = True
+        await told(running, Fact(1), Keep("risk"), Bad(), Fact(2))
+        journal.fail("keeper")
+        journal.slow = False
+        await trio.sleep(60)
+        assert [each.facts for each in await events(journal, Recorded)] == [{"number": 1}, {"number": 2}]
+        assert await named(journal) == [("risk", '{"total":4,"seen":[3]}')]
+
+
+async def test_facts_outlive_their_life_while_the_disk_is_full(autojump_clock: MockClock) -> None:
+    journal = Disk()
+    async with opened(kept(Keeper, Checkpointed(messages=9), backoff=NO_BACKOFF), journal=journal) as running:
+        await told(running, Add(3))
+        journal.broken = lambda commit: commit.by == "keeper"
+        for number in range(3):
+            await told(running, Fact(number), Bad())
+        journal.broken = lambda _: False
+        await trio.sleep(60)
+        assert [each.facts["number"] for each in await events(journal, Recorded)] == [0, 1, 2]
+
+
+async def test_a_state_that_cannot_be_stored_takes_nothing_along(autojump_clock: MockClock) -> None:
+    class Loose(Keeper):
+        @handles
+        def named(self, message: Named) -> None:
+            self.checkpoint(message.name)
+            self.state = evolve(self.state, seen=(object(),))
+
+    journal = Disk()
+    spec = kept(Loose, Checkpointed(messages=2), id="keeper", backoff=NO_BACKOFF)
+    async with opened(spec, journal=journal) as running:
+        await told(running, Add(3))
+        journal.broken = lambda commit: commit.by == "keeper"
+        await told(running, Fact(1))
+        journal.broken = lambda _: False
+        await told(running, Named("torn"))
+        await trio.sleep(60)
+        assert slot_of(running, "keeper").state == Tally(3, (3,))
+        assert [each.facts for each in await events(journal, Recorded)] == [{"number": 1}]
+        assert await named(journal) == []
+
+
 # -- facts
 
 
