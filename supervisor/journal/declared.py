@@ -24,7 +24,6 @@ import attrs
 from attrs import field
 
 from treewarden.agents.core.said import shown
-from treewarden.agents.core.upcasts import Upcasts
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError
 
@@ -32,6 +31,8 @@ from .scalars import NONE, SCALARS, Mismatch, Refused, Shape, mismatch
 from .shapes import PLAIN, decoded, enum_shape, items_shape, literal_shape, mapping_shape, record_shape, union_shape
 
 if TYPE_CHECKING:
+    from treewarden.agents.core.upcasts import Upcasts
+
     from .slices import Slices
     from .structuring import Structuring
 
