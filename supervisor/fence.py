@@ -10,7 +10,6 @@ import trio
 from attrs import evolve
 
 from treewarden.agents.agent import Agent, made_by, overrides
-from treewarden.agents.core.durability import Message
 from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe, leaves
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.errors import Ignore
@@ -46,7 +45,6 @@ class AgentLife(AgentWarden):
         "_scope",
         "gone",
         "limit",
-        "stalled_on",
     )
 
     def __init__(self, child: Child, parent: Parent, number: int, serial: int = 0) -> None:
@@ -69,17 +67,12 @@ class AgentLife(AgentWarden):
         self._context: Context | None = None
         """With which its next task begins, once it has had one."""
         self.limit = spec.progress_within
-        self.stalled_on: object = None
-        """The work that it was last said to hang on."""
+        self.stalled_on = None
 
     @property
     def settled(self) -> int:
         life = self._life
         return 0 if life is None else life.slot.handled - life.handled_before
-
-    @property
-    def redelivers(self) -> bool:
-        return isinstance(self.spec.mailbox.durability, Message)
 
     # -- beginning
 
@@ -223,11 +216,6 @@ class AgentLife(AgentWarden):
         assert self._scope is not None
         self._scope.cancel()
         self.fence_off()
-
-    def look_again(self) -> None:
-        """Something was done about the work that it hangs on: give it its limit once more."""
-        self.stalled_on = None
-        self.slot.progress_at = self.parent.common.clock.now()
 
     # -- the fence
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from treewarden.agents.core.durability import Message
 from treewarden.agents.core.ended import Ended
 from treewarden.agents.core.exit import Failure, describe, ends_process, leaves
 from treewarden.agents.core.message import Envelope
@@ -31,11 +32,13 @@ __all__ = ["AgentWarden", "for_above", "let_above"]
 class AgentWarden(Incarnation):
     """An incarnation of an agent, as the agent sees it (`agents.life.Warden`). What comes of an earlier one is void."""
 
-    __slots__ = ("_helpers", "_slot", "spec")
+    __slots__ = ("_helpers", "_slot", "spec", "stalled_on")
 
     _slot: Slot
     spec: ChildSpec
     _helpers: set[trio.CancelScope] | None
+    stalled_on: object
+    """The work that it was last said to hang on."""
 
     @property
     def slot(self) -> Slot:
@@ -48,6 +51,10 @@ class AgentWarden(Incarnation):
         if isinstance(busy, Tick):
             return busy.kind
         return type(busy.body if isinstance(busy, Envelope) else busy).__qualname__
+
+    @property
+    def redelivers(self) -> bool:
+        return isinstance(self.spec.mailbox.durability, Message)
 
     @property
     def is_current(self) -> bool:
@@ -86,6 +93,11 @@ class AgentWarden(Incarnation):
             self.parent.post(
                 Stalled(path=self._slot.path, at=at, doing=self.doing, cycle=cycle.calls, times=cycle.times)
             )
+
+    def look_again(self) -> None:
+        """Something was done about the work that it hangs on: give it its limit once more."""
+        self.stalled_on = None
+        self._slot.progress_at = self.parent.common.clock.now()
 
     def commit_failed(self, error: BaseException) -> None:
         if self.is_current:
