@@ -94,7 +94,8 @@ class Supervisor(AtNeed):
                 finally:
                     self.closing = True
         finally:
-            end_asleep(self.children)
+            if self.exit is None:
+                end_asleep(self.children)
             self.conclude(KILLED)
             self._refuse_calls(KILLED)  # of callers who are not cancelled with the tree
             self._leave()
