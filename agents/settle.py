@@ -107,15 +107,16 @@ def end_life(life: Life) -> None:
     Where that was to be kept later (`checkpoint(every=...)`), it is written now: the next life begins with it in
     memory, and may never have a reason to write it.
     """
-    if life.since_checkpoint and not life.slot.durable:
-        slot, label = life.slot, life.checkpoint_label
+    slot, owed = life.slot, None
+    if life.since_checkpoint and not slot.durable:
         timers = tuple(Due(name, at) for name, at in slot.due.items())
-        done = Settled(slot.path, state=life.state, events=tuple(life.unkept), timers=timers, checkpoint=label)
-        life.end()  # first, so that whoever is told that it was not written looks for the next one
+        owed = Settled(
+            slot.path, state=life.state, events=tuple(life.unkept), timers=timers, checkpoint=life.checkpoint_label
+        )
+    life.end()  # first, so that whoever is told that it was not written looks for the next one
+    if owed is not None:
         with suppress(Exception):  # it cannot be stored: the next life says so, when it has to keep it
-            _submit(life, done)
-    else:
-        life.end()
+            _submit(life, owed)
 
 
 def throttle(life: Life, item: object, limited: RateLimited) -> None:

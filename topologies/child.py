@@ -84,10 +84,10 @@ def _refuse_unknown(name: str, given: Mapping[str, object], kind: type[ChildSpec
     from .core.problems import choose
 
     options = child_options.ChildOptions if kind is ChildSpec else child_options.SupervisorOptions
-    for option in given.keys() - fields_dict(kind).keys():
-        raise ConfigurationError(
-            f"{name}: there is no option {option!r}; {choose(option, sorted(options.__annotations__))}"
-        )
+    unknown = min(given.keys() - fields_dict(kind).keys(), default=None)
+    if unknown is not None:
+        instead = choose(unknown, sorted(options.__annotations__))
+        raise ConfigurationError(f"{name}: there is no option {unknown!r}; {instead}")
 
 
 def _agent(item: object) -> tuple[Callable[..., Any], Mapping[str, Any], str]:

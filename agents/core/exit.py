@@ -206,17 +206,18 @@ def ends_process(error: BaseException) -> bool:
 def grouped(text: str, errors: Sequence[BaseException]) -> BaseExceptionGroup[BaseException]:
     """A group of these. For one that Python cannot ask what it is, an error stands there that says the same."""
     return BaseExceptionGroup(
-        text, [each if _can_be_asked(each) else RuntimeError(f"{describe(each)}") for each in errors]
+        text, [each if _can_be_asked(each) else RuntimeError(str(describe(each))) for each in errors]
     )
 
 
 def _can_be_asked(error: BaseException) -> bool:
     try:
-        return isinstance(error, Exception) or True
+        isinstance(error, Exception)  # as a group does
     except BaseException as odd:
         if ends_process(odd):
             raise
         return False
+    return True
 
 
 def alone(error: BaseException) -> BaseException:
