@@ -217,7 +217,7 @@ def _timed_out(slot: Slot, envelope: Envelope, within: float) -> AskTimeout:
     waits = any(each is envelope for each in waiting)
     if waits:
         before = next(place for place, each in enumerate(waiting) if each is envelope)
-        doing = f"{before} messages are before it" if before else "it is next"
+        doing = f"{before} message{'s are' if before > 1 else ' is'} before it" if before else "it is next"
         if slot.paused:
             doing += f", and {_paused(slot)}"
         elif not slot.inhabited:

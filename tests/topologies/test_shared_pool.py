@@ -85,7 +85,7 @@ async def test_an_ask_that_times_out_says_that_it_waits(autojump_clock: CLOCK) -
     async with open_tree(hands(Log(), 1)) as running:
         await tell(running, Job(0, seconds=60), Job(1))
         await trio.sleep(1)
-        with pytest.raises(AskTimeout, match="1 messages are before it") as caught:
+        with pytest.raises(AskTimeout, match="1 message is before it") as caught:
             await running.ref("hand").ask(Who(), within=1)
         assert "nobody lives" not in str(caught.value)
 
