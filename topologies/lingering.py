@@ -1,4 +1,4 @@
-"""The end of a tree with a task that does not end: it waits for that, for it has to, and says whose it is."""
+"""The end of a tree in which somebody does not end: it waits for that, for it has to, and says who it is."""
 
 from __future__ import annotations
 
@@ -9,17 +9,34 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import ROOT, Path
+
+from .slot_status import statuses
 
 if TYPE_CHECKING:
     from .root import Root
 
-__all__ = ["outlast"]
+__all__ = ["outlast", "wait_for_grace"]
 
 _LOG: Final = logging.getLogger("treewarden")
 _TELL_AFTER: Final = 10.0
 """`treewarden run` has ended the process by then."""
 _TELL_EVERY: Final = 300.0
+
+
+async def wait_for_grace(root: Root) -> None:
+    """Wait until the tree has stopped in order, and log a warning, now and every five minutes, about those who take the
+    time that their grace allows: it may be endless. Not cancelled from outside; Ctrl-C ends the wait."""
+    with trio.CancelScope(shield=True):
+        while root.exit is None:
+            slots = [each for each in statuses(root.supervisor, 0) if not each.supervisor]
+            _LOG.warning(
+                "the block of open_tree was left, and waits for %s, as its grace allows; Ctrl-C ends it by force",
+                ", ".join(str(each.path) for each in slots if each.state is SlotState.STOPPING) or "the tree",
+            )
+            with trio.move_on_after(_TELL_EVERY):
+                await root.supervisor.wait_ended()
 
 
 async def outlast(root: Root) -> None:

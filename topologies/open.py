@@ -63,7 +63,8 @@ _TELLING: Final = frozenset({"IncidentClosed", "OutcomeObserved", "RolledBack", 
 """Kinds of events of which a tree that opens wants to know."""
 _SPENT: Final = frozenset({"Spent"})
 _LEAVE_WITHIN: Final = 60.0
-"""Seconds that a tree has to stop in order when its block was left by an exception."""
+"""Seconds that a tree has to stop in order when its block was left by an exception; otherwise it is said then who takes
+longer."""
 
 
 @asynccontextmanager
@@ -123,7 +124,7 @@ async def open_tree(
         with collector_at_rest(size):
             _opened(common, blueprint, production=production)
         root: Root | None = None
-        stops_within = _LEAVE_WITHIN
+        in_order = False
         try:
             with _watched(common):
                 async with _one_error(), trio.open_nursery() as nursery:
@@ -140,9 +141,9 @@ async def open_tree(
                             if events is not None:
                                 nursery.start_soon(pruning().keep_to, events)
                             yield tree
-                            stops_within = math.inf
+                            in_order = True
                     finally:
-                        await _stop(root, stops_within)
+                        await _stop(root, in_order)
                         nursery.cancel_scope.cancel()
                         if common.zombies or root.exit is None:
                             from .lingering import outlast  # not when all have ended in order
@@ -343,7 +344,7 @@ async def _end_with_root(root: Root, scope: trio.CancelScope) -> None:
         scope.cancel()
 
 
-async def _stop(root: Root, within: float) -> None:
+async def _stop(root: Root, in_order: bool) -> None:
     if root.exit is None:
         if root.supervisor.is_starting:
             root.given_up = True
@@ -352,8 +353,12 @@ async def _stop(root: Root, within: float) -> None:
             root.asked = True
             root.supervisor.order_stop("shutdown", drain=True)
         if trio.current_effective_deadline() > -math.inf:  # otherwise all are cancelled already
-            with trio.CancelScope(deadline=trio.current_time() + within, shield=True):
+            with trio.move_on_after(_LEAVE_WITHIN, shield=True):
                 await root.supervisor.wait_ended()
+            if in_order and root.exit is None:
+                from .lingering import wait_for_grace  # of trees that take long
+
+                await wait_for_grace(root)
             root.forced = root.forced or root.exit is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 
 import pytest
@@ -35,6 +36,17 @@ class Stubborn(Agent[None]):
                 await trio.sleep(1)
 
 
+class Patient(Agent[None]):
+    state = None
+
+    @handles
+    async def hold(self, _: float) -> None:
+        """Ends by its cancellation only; somebody presses Ctrl-C after a while."""
+        await trio.sleep(100)
+        trio.lowlevel.current_trio_token().run_sync_soon(signal.raise_signal, signal.SIGINT)
+        await trio.sleep_forever()
+
+
 def stubborn() -> Blueprint:
     return tree(child(Stubborn, id="a", mailbox=MailboxSpec(durability=VOLATILE), shutdown=Grace(1)))
 
@@ -50,6 +62,31 @@ async def test_it_says_for_whom_it_waits(
     assert len(said) == told
     assert all(each.startswith("a did not end although cancelled: for ") for each in said)
     assert all("`kill -9 " in each for each in said)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(59.0, 0), (359.0, 1), (361.0, 2)])
+async def test_it_says_whose_grace_it_waits_for(
+    seconds: float, told: int, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory = MailboxSpec(durability=VOLATILE)
+    slow = child(Stubborn, id="slow", mailbox=memory, shutdown=Grace(math.inf))
+    async with open_tree(tree(child(Stubborn, id="other", mailbox=memory), tree(slow, id="desk"))) as running:
+        await running.ref("desk/slow").tell(seconds)
+    assert trio.current_time() == seconds
+    said = [each.getMessage() for each in caplog.records if each.name == "treewarden"]
+    text = "the block of open_tree was left, and waits for desk/slow, as its grace allows; Ctrl-C ends it by force"
+    assert said == [text] * told
+
+
+def test_ctrl_c_ends_a_grace(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        slow = child(Patient, id="slow", mailbox=MailboxSpec(durability=VOLATILE), shutdown=Grace(math.inf))
+        async with open_tree(tree(slow)) as running:
+            await running.ref("slow").tell(0.0)
+
+    with pytest.raises(KeyboardInterrupt):
+        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert len([each for each in caplog.records if each.name == "treewarden"]) == 1
 
 
 def test_ctrl_c_has_it_said_again_and_comes_when_all_have_ended(caplog: pytest.LogCaptureFixture) -> None:
