@@ -129,10 +129,11 @@ class Afters:
                 timer.alarm.cancel()
 
     def go_on(self) -> None:
-        """Let come due what was silenced; what has come due meanwhile comes now."""
-        self._silent = False
-        for timer in self._timers.values():
-            self._arm(timer)
+        """Let come due what was silenced; what has come due meanwhile comes now. What was not silenced comes anyway."""
+        if self._silent:
+            self._silent = False
+            for timer in self._timers.values():
+                self._arm(timer)
 
     def _arm(self, timer: _Timer) -> None:
         if not self._silent:

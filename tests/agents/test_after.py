@@ -13,8 +13,11 @@ from attrs import frozen
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec
 from treewarden.agents.core.message import Request
+from treewarden.agents.core.path import Path
 from treewarden.agents.errors import AgentStopped, ConfigurationError, NotHandled, RateLimited
-from treewarden.agents.ticks import Grid
+from treewarden.agents.slot import Slot
+from treewarden.agents.testing import ManualClock
+from treewarden.agents.ticks import Afters, Grid
 from treewarden.supervisor.core.event import ChildEnded
 from treewarden.topologies.child import child
 
@@ -230,6 +233,24 @@ async def test_from_on_start_a_helper_and_after_the_end(autojump_clock: CLOCK) -
         assert len(kept) == 2
         with pytest.raises(AgentStopped):
             kept[0].after(1, Ping("late"))
+
+
+@pytest.mark.parametrize("change", ["called off", "set again", "ended"])
+def test_what_was_set_before_the_life_goes_on_is_set_once(change: str) -> None:
+    """What `on_start` has set: nothing of it is left to wake the agent for."""
+    clock = ManualClock()
+    slot = Slot(Path("timely"), MailboxSpec(durability=VOLATILE), clock.now, None)
+    afters = Afters(slot, clock, clock)
+    afters.set(1, Ping(), "ping", 1.0)
+    afters.go_on()
+    if change == "called off":
+        assert afters.call_off("ping")
+    elif change == "set again":
+        afters.set(1000, Ping(), "ping", None)
+    else:
+        afters.silence()
+    clock.advance(10)
+    assert not slot.has_work
 
 
 async def test_draining_lets_nothing_come_due(autojump_clock: CLOCK) -> None:
