@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from attrs import evolve
+from attrs import evolve, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +20,7 @@ from treewarden.supervisor.core.action import (
     Restart,
     Resume,
     RollBack,
+    Scope,
     SetAside,
     Stop,
     Throttle,
@@ -27,6 +28,8 @@ from treewarden.supervisor.core.action import (
 )
 from treewarden.supervisor.core.case import Case, counts
 from treewarden.supervisor.core.decision import (
+    Declined,
+    Option,
     Policy,
     attempted,
     backoff_of,
@@ -37,6 +40,7 @@ from treewarden.supervisor.core.decision import (
 )
 from treewarden.supervisor.core.guards import forbids, forced, retry_after
 from treewarden.supervisor.core.history import RestartHistory
+from treewarden.supervisor.core.incident import join
 from treewarden.supervisor.core.ladder import ladder
 from treewarden.supervisor.core.policies import kubernetes, otp
 from treewarden.supervisor.core.signal import (
@@ -47,7 +51,7 @@ from treewarden.supervisor.core.signal import (
     RestartFailed,
     Signal,
 )
-from treewarden.supervisor.core.spec import Backoff, Intensity, SupervisorSpec
+from treewarden.supervisor.core.spec import Backoff, Intensity, RestartPolicy, SupervisorSpec
 
 from .cases import PATH, SPEC, Tree, Wants, actions, case, cases, exited, failed, signals
 
@@ -109,6 +113,10 @@ def test_its_fact_is_complete_and_plain(policy: Policy, given: Case) -> None:
     assert fact.because
     assert fact.risk in ("low", "medium", "high", "critical")
     assert 0.0 <= fact.pressure <= 1.0
+    assert fact.risk == str(given.context.risk)
+    assert fact.pressure == pytest.approx(given.context.pressure, abs=5e-5)
+    assert fact.symptoms == given.context.named
+    assert all(0.01 <= p <= 1.0 for p in fact.causes.values())
     assert json.loads(json.dumps(dict(fact.details), allow_nan=False)) == fact.details
     assert fact.action not in {other.action for other in fact.rejected}
 
@@ -169,6 +177,12 @@ def test_counting_a_restart() -> None:
     assert counted(otp(), SLOW, SPEC, wide, none, none) == (none, none)
 
 
+def test_a_supervisor_below_has_no_limit_of_its_own() -> None:
+    none = RestartHistory()
+    history, own = counted(otp(), exited(), SupervisorSpec(id="a"), Intensity(10, 5.0), none, none)
+    assert (history.count, own) == (1, none)
+
+
 @pytest.mark.parametrize(("policy", "count"), [(otp(), 3), (kubernetes(), 3), (ladder(), 1)])
 def test_siblings_taken_down_by_one_fault(policy: Policy, count: int) -> None:
     history = RestartHistory()
@@ -193,6 +207,43 @@ def test_what_a_spec_leaves_open() -> None:
     assert stable_after(kubernetes(), SPEC) == 600.0
 
 
+@pytest.mark.parametrize("failures", [0, 1, 2, 3])
+def test_where_a_policy_has_no_answer_each_restart_waits_longer_than_the_last(failures: int) -> None:
+    """After an exit, and after an action that was to help: one failure is the first attempt's, two the second's."""
+    crashes = [exited(at=100.0 + place) for place in range(failures + 1)]
+    incident = case(*crashes).incident
+    assert incident.failed == failures
+    useless = ActionFailed(path=PATH, at=200.0, action="warm_up", down=True)
+    for after in (case(*crashes), case(useless, incident=join(incident, useless))):
+        assert decide(Wants(()), after).action == Restart(Scope.ONE, 2.0**failures)
+
+
+def test_of_a_failed_action_on_a_slot_that_lives_nothing_comes() -> None:
+    useless = ActionFailed(path=PATH, at=200.0, action="warm_up")
+    decision = decide(Wants(()), case(useless))
+    assert (decision.action, decision.rule) == (Resume(), "action failed")
+
+
+def test_what_was_passed_over_says_why() -> None:
+    """The second proposal of a rule has that rule's reason; that of another one comes after it."""
+
+    @frozen
+    class Twice(Wants):
+        def propose(self, case: Case) -> tuple[Option, ...]:
+            first = Option(Restart(), "one", "it helped before")
+            return (first, Option(Hold("?"), "one", "or ask"), Option(RollBack(), "two", "or go back"))
+
+    decision = decide(Twice(()), case())
+    assert decision.passed_over == (Declined("hold", "or ask"), Declined("roll_back", "'one' comes first"))
+    assert [other.action for other in decision.rejected] == ["hold", "roll_back"]
+
+
+def test_what_comes_to_be_is_not_among_what_was_declined() -> None:
+    decision = decide(Wants((Hold("?"), Hold("again?"))), case())
+    assert decision.passed_over
+    assert decision.rejected == ()
+
+
 def test_grounds_are_worked_out_only_when_they_are_asked_for() -> None:
     given = case()
     decision = decide(otp(), given)
@@ -207,3 +258,13 @@ def test_an_attempt_carries_what_was_stated() -> None:
     assert incident.attempts[-1].kind == "crash"
     assert incident.attempts[-1].outcome is None
     assert incident.attempts[-1].confidence == decision.confidence
+    assert incident.attempts[-1].symptom == decision.case.symptom
+
+
+def test_what_a_hard_rule_demands_is_certain() -> None:
+    """A slot that is not to be restarted is stopped: nothing is believed of it, and nothing learned from it."""
+    decision = decide(ladder(), case(exited(Finished()), spec=evolve(SPEC, restart=RestartPolicy.TEMPORARY)))
+    assert decision.action == Stop()
+    assert (decision.confidence, decision.stated.model, decision.evidence) == (1.0, 1.0, 0.0)
+    attempt = attempted(decision, 100.0).attempts[-1]
+    assert (attempt.confidence, attempt.model) == (1.0, 1.0)

@@ -8,12 +8,14 @@ import pytest
 from attrs import evolve
 
 from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Finished, Stopped
+from treewarden.agents.core.said import LARGEST
 from treewarden.supervisor.core.action import (
     Action,
     Break,
     Escalate,
     FallBack,
     Hold,
+    Perform,
     Recycle,
     Restart,
     Resume,
@@ -34,8 +36,10 @@ from treewarden.supervisor.core.decision import (
 from treewarden.supervisor.core.exits import must_restart
 from treewarden.supervisor.core.guards import LONGEST_WAIT, forbids, retry_after
 from treewarden.supervisor.core.ladder import ladder
+from treewarden.supervisor.core.named import NamedAction
 from treewarden.supervisor.core.policies import otp
 from treewarden.supervisor.core.signal import (
+    ActionFailed,
     OperatorAsked,
     RateLimitReached,
     Recovered,
@@ -46,12 +50,15 @@ from treewarden.supervisor.core.signal import (
 )
 from treewarden.supervisor.core.spec import Intensity, RestartPolicy, Strategy, SupervisorSpec
 
-from .cases import PATH, SPEC, Wants, answer, case, exited, failed, over
+from .cases import PATH, SPEC, Wants, answer, case, exited, failed, nothing, over
 
 ONCE = Intensity(1, 5.0)
 SLOW = Reported(path=PATH, at=100.0, kind="slow", severity=0.9)
 LIMITED = RateLimitReached(path=PATH, at=100.0, after=7.0, message="m1")
 START = RestartFailed(path=PATH, at=100.0, failure=failed().failure)
+WARMED = ActionFailed(path=PATH, at=101.0, action="check", down=True)
+ABLE = evolve(SPEC, variants={"old": object}, actions={"warm_up": NamedAction(nothing)})
+TO_BE_LEFT_ALONE = "the other side asked for fewer calls; it is neither broken nor to be asked at once"
 
 
 # OTP's table -----------------------------------------------------------------------------------------------------
@@ -112,6 +119,31 @@ def test_a_childs_own_limit_parks_it_alone() -> None:
     assert decision.rule == "own intensity"
     assert isinstance(decision.action, Hold)
     assert "desk/a has used up its own 1 restarts in 5 s" in decision.action.question
+    assert answer(case(spec=spec, **over(child=1, tree=1)), Restart()) == Restart(), "it may use all that it has"
+
+
+def test_a_supervisor_below_has_only_the_limit_of_the_one_above() -> None:
+    below = SupervisorSpec(id="a")
+    assert answer(case(spec=below, intensity=ONCE, **over(child=9, tree=1)), Restart()) == Restart()
+    assert answer(case(spec=below, intensity=ONCE, **over(tree=2)), Restart()) == Escalate()
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule"),
+    [
+        ("JournalDamaged", "damaged"),
+        ("treewarden.agents.errors.JournalDamaged", "damaged"),
+        ("UnknownKind", "unknown version"),
+    ],
+)
+def test_a_start_on_what_cannot_be_read_asks_a_person_and_counts_for_nobody(kind: str, rule: str) -> None:
+    """Another attempt would fail alike, so it neither uses up a limit nor is ended by one that is used up."""
+    start = RestartFailed(path=PATH, at=100.0, failure=Failure(kind, "row 7 is odd"), undone=1)
+    given = case(start, spec=evolve(SPEC, restarts=ONCE), checkpoints=3, intensity=ONCE, **over(child=2, tree=2))
+    decision = decide(Wants((Restart(),)), given)
+    assert (type(decision.action), decision.rule) == (Hold, rule)
+    assert decision.because[0].startswith("row 7 is odd; ")
+    assert not counts(start, SPEC)
 
 
 @pytest.mark.parametrize(
@@ -131,17 +163,19 @@ def test_a_childs_own_limit_parks_it_alone() -> None:
         (case(spec=SupervisorSpec(id="a")), RollBack(1), "no earlier state is left"),
         (case(journal_ok=False), RollBack(1), "the journal cannot commit it"),
         (case(exited(failed(message="m1")), journal_ok=False), SetAside("m1"), "the journal cannot commit it"),
-        (
-            case(LIMITED),
-            Restart(),
-            "the other side asked for fewer calls; it is neither broken nor to be asked at once",
-        ),
-        (
-            case(LIMITED),
-            RollBack(1),
-            "the other side asked for fewer calls; it is neither broken nor to be asked at once",
-        ),
-        (case(LIMITED), Resume(), "the other side asked for fewer calls; it is neither broken nor to be asked at once"),
+        (case(LIMITED), Restart(), TO_BE_LEFT_ALONE),
+        (case(LIMITED), RollBack(1), TO_BE_LEFT_ALONE),
+        (case(LIMITED), Resume(), TO_BE_LEFT_ALONE),
+        (case(LIMITED, spec=ABLE), FallBack("old"), TO_BE_LEFT_ALONE),
+        (case(LIMITED, spec=ABLE), Perform("warm_up"), TO_BE_LEFT_ALONE),
+        (case(LIMITED), Recycle(), TO_BE_LEFT_ALONE),
+        (case(spec=ABLE), FallBack("old", math.nan), "nan is no waiting time"),
+        (case(spec=ABLE), Perform("warm_up", math.nan), "nan is no waiting time"),
+        (case(spec=SupervisorSpec(id="a")), FallBack("old"), "no such variant is declared"),
+        (case(), Perform("warm_up"), "no action of this name is registered here"),
+        (case(), RollBack(1, math.nan), "nan is no waiting time"),
+        (case(exited(failed(message="m1"))), SetAside("m1", -1.0), "-1.0 is no waiting time"),
+        (case(exited(failed(message="m1"))), SetAside(""), "no message was in hand"),
         (case(), Break("", 5.0), "it names no dependency"),
         (case(), Restart(Scope.ONE, math.nan), "nan is no waiting time"),
         (case(), Break("api", -1.0), "-1.0 is no waiting time"),
@@ -170,6 +204,11 @@ def test_what_is_forbidden(given: Case, wanted: Action, why: str) -> None:
         (case(), Stop()),
         (case(), Escalate("policy")),
         (case(), Break("api", 5.0)),
+        (case(), Restart(Scope.ONE, LARGEST)),
+        (case(spec=ABLE), FallBack("old")),
+        (case(spec=ABLE), Perform("warm_up")),
+        (case(exited(), exited(), actions=(Perform("warm_up"),), spec=ABLE), Perform("warm_up")),
+        (case(exited(), WARMED, actions=(Restart(),), spec=ABLE), Perform("warm_up")),
     ],
 )
 def test_what_is_allowed(given: Case, wanted: Action) -> None:
@@ -233,6 +272,8 @@ def test_a_scope_is_never_narrower_and_widens_by_one_level_per_failure(
     [
         ("restart", Restart(Scope.REST)),
         ("resume", Restart(Scope.REST)),
+        ("release", Restart(Scope.REST)),
+        ("hold", Hold("ada holds desk/a. Start it?")),
         ("stop", Stop()),
         ("recycle", Recycle()),
         ("roll_back", RollBack(1)),
@@ -277,7 +318,7 @@ def test_a_life_whose_settle_was_not_kept_begins_again_and_nothing_else() -> Non
         decision = decide(ladder(), case(*[ended] * lives, checkpoints=3, intensity=Intensity(0, 5.0)))
         assert isinstance(decision.action, Restart), "no rollback, no hold, no escalation: the disk is to blame"
         assert decision.rule == "journal fails"
-        assert 0 < decision.action.after <= 10
+        assert decision.action.after == min(10.0, 0.5 * 2 ** (lives - 1))
     assert not counts(ended, SPEC)
 
 

@@ -98,6 +98,7 @@ def test_the_same_child_counts_again_and_others_join_it() -> None:
     for child in ("a", "b", "c"):
         history = history.noted(0.5, TWO, child, "fault")
     assert history.count == 2
+    assert history.noted(1.5, TWO, "d", "fault").count == 2  # exactly as late as one fault may be
     assert history.noted(1.6, TWO, "d", "fault").count == 3
 
 
@@ -119,9 +120,19 @@ def test_two_values_may_go_on_from_one() -> None:
     assert (origin.times, one.count, other.count) == ((10.0, 11.0), 3, 3)
 
 
+def test_two_values_may_take_one_group_further() -> None:
+    """Each has its own members: whoever joined in the other one joins here as well, and does not count again."""
+    origin = RestartHistory().noted(0.0, TWO, "a", "fault")
+    one, other = origin.noted(0.1, TWO, "b", "fault"), origin.noted(0.2, TWO, "c", "fault")
+    both = (one.noted(0.3, TWO, "c", "fault"), other.noted(0.3, TWO, "b", "fault"))
+    assert [value.count for value in (one, other, *both)] == [1, 1, 1, 1]
+    assert both[0] == both[1] != one
+    assert [value.noted(0.4, TWO, "b", "fault").count for value in both] == [2, 2]
+
+
 @given(
     st.lists(
-        st.tuples(st.integers(0, 9), st.floats(0, 30), st.sampled_from("ab"), st.sampled_from([None, "f"])),
+        st.tuples(st.integers(0, 9), st.floats(0, 30), st.sampled_from("abc"), st.sampled_from([None, "f"])),
         max_size=30,
     )
 )
@@ -188,6 +199,7 @@ def test_a_long_run_keeps_only_its_window() -> None:
     history = RestartHistory()
     for at in range(10_000):
         history = history.noted(float(at), Intensity(100, 50.0))
+        assert history.count == min(at, 50) + 1
     assert history.times == tuple(float(at) for at in range(9949, 10_000))
     assert len(history._times) < 200  # pyright: ignore[reportPrivateUsage] what it promises to forget, it frees
 
