@@ -160,6 +160,61 @@ def test_a_row_that_cannot_be_read_does_not_hide_those_behind_it() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        (column, value)
+        for column, right in enumerate(chained(1)[0])
+        for value in (None, "seven", b"seven", 7.5, 7)
+        if type(value) is not type(right)
+    ],
+)
+def test_a_field_of_another_type_is_found_whatever_it_is(column: int, value: object) -> None:
+    rows: list[Any] = list(chained(9))
+    rows[6] = (*rows[6][:column], value, *rows[6][column + 1 :])
+    verdict = verify(rows, head_of(rows))
+    assert found(verdict) == [(7, FaultKind.UNREADABLE)]
+    text = "this row cannot be read" if (column, value) == (8, None) else "a field of this row is not of its type"
+    assert verdict.faults[0].text == text
+    assert verify(rows[:7]).head == Head(7, b""), "nothing can be linked to it"
+
+
+def test_an_unreadable_row_in_the_wrong_place_does_not_move_the_others() -> None:
+    rows: list[StoredRow] = list(chained(20))
+    rows[8] = (3, "yesterday", *rows[8][2:])
+    assert found(verify(rows)) == [(3, FaultKind.UNREADABLE)]
+
+
+@pytest.mark.parametrize("how", [swapped, exchanged])
+@pytest.mark.parametrize("place", [4, 8])
+def test_half_a_swap_is_two_changes(how: Damage, place: int) -> None:
+    rows = chained(20)
+    damaged = how(rows)
+    damaged[place] = forged(rows, place)[place]
+    assert found(verify(damaged)) == [(5, FaultKind.CHANGED), (9, FaultKind.CHANGED)]
+
+
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        (lambda rows: rows[:9] + rows[12:], "events 10 to 12 are missing"),
+        (lambda rows: rows[:9] + rows[10:], "event 10 is missing"),
+        (lambda rows: rows[:17], "events 18 to 20 are gone from the end"),
+        (lambda rows: [], "events 1 to 20 are gone"),
+        (lambda rows: chained(21), "event 21 is not counted by the head"),
+        (lambda rows: chained(23), "events 21 to 23 are not counted by the head"),
+        (lambda rows: rows[:4] + rows[3:], "event 4 stands where event 5 or a later one belongs"),
+        (
+            lambda rows: rehashed(forged(rows, 6), 6)[:7] + rows[7:],
+            "this Recorded does not continue event 7: one of them was replaced",
+        ),
+    ],
+)
+def test_the_text_names_the_events(damage: Damage, text: str) -> None:
+    rows = chained(20)
+    assert [fault.text for fault in verify(damage(rows), head_of(rows)).faults] == [text]
+
+
 def test_a_check_may_begin_in_the_middle() -> None:
     rows = chained(20)
     start = Head(8, rows[7][8])
@@ -225,6 +280,7 @@ def test_the_list_of_faults_is_bounded() -> None:
     verdict = verify(rows, limit=5)
     assert len(verdict.faults) == 5
     assert verdict.unlisted == 45
+    assert verify(rows, limit=50).unlisted == 0
 
 
 def test_a_fault_prints_as_a_sentence() -> None:
