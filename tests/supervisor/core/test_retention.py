@@ -109,6 +109,18 @@ def test_what_is_left_of_a_cut_chain_is_proven_as_before(count: int, data: st.Da
     assert not verify(left, head, anchors=heads, start=start).sound, "another past cannot be put before it"
 
 
+def test_events_that_are_gone_from_behind_a_cut_are_missing() -> None:
+    rows = chained(9)
+    for left, first in ((rows[8:], 9), (rows[7:], 8)):
+        start, heads = chain_start(cut(5, hash_of(rows[4])), first, left[0][7])
+        faults = verify(left, Head(9, hash_of(rows[8])), anchors=heads, start=start).faults
+        assert [(fault.seq, fault.kind) for fault in faults] == [(6, FaultKind.MISSING)]
+
+
+def test_a_first_event_that_is_still_there_has_nothing_before_it() -> None:
+    assert chain_start(cut(7), 1, HASH) == (None, (Head(7, HASH),))
+
+
 def test_without_a_cut_a_chain_begins_at_its_beginning() -> None:
     assert chain_start(None, 1, GENESIS) == (None, ())
     assert chain_start(None, 5, HASH) == (None, ())

@@ -111,6 +111,33 @@ def test_without_proc_nobody_is_gone(tmp_path: pathlib.Path) -> None:
     assert table(tmp_path / "nothing").me() == Process("here", 100)
 
 
+def test_where_nothing_tells_the_machine_or_the_container_nobody_is_gone(proc: pathlib.Path) -> None:
+    """Two that both know nothing of where they are need not be in the same place."""
+    nameless = evolve(OTHER, boot="")
+    (proc / "sys/kernel/random/boot_id").rename(proc / "boot_id")
+    assert table(proc).me() == evolve(ME, boot="")
+    assert table(proc).fate(nameless) is Fate.UNKNOWN
+    (proc / "boot_id").rename(proc / "sys/kernel/random/boot_id")
+    (proc / "self/ns/pid").unlink()
+    (proc / "self/ns/time").symlink_to("time:[4026532177]")
+    assert table(proc).me() == evolve(ME, namespace="")
+    assert table(proc).fate(evolve(OTHER, namespace="")) is Fate.UNKNOWN
+
+
+@pytest.mark.parametrize("fields", [0, 1, 18])
+def test_a_line_that_breaks_off_says_nothing(proc: pathlib.Path, fields: int) -> None:
+    add(proc, OTHER)
+    (proc / "200/stat").write_text("200 (python) S " + "0 " * fields)
+    assert table(proc).fate(OTHER) is Fate.UNKNOWN
+
+
+def test_a_number_that_may_be_asked_and_is_not_shown_is_not_gone(proc: pathlib.Path) -> None:
+    def kill(pid: int, signal: int) -> None:
+        assert (pid, signal) == (OTHER.pid, 0)
+
+    assert ProcfsTable(str(proc), host="here", pid=ME.pid, kill=kill).fate(OTHER) is Fate.UNKNOWN
+
+
 def test_a_process_that_hides_cannot_be_judged(proc: pathlib.Path) -> None:
     (proc / str(OTHER.pid)).mkdir()
     assert table(proc).fate(OTHER) is Fate.UNKNOWN
@@ -175,6 +202,8 @@ def test_a_refusal_names_file_holder_and_remedy() -> None:
     )
     unknown = refusal("tree.db", HOLDER, Fate.UNKNOWN, ME, 1_800_000_095.0)
     assert "if it has died, its lease ends in 5.0 s; if not, stop it first" in unknown
+    late = refusal("tree.db", HOLDER, Fate.UNKNOWN, ME, 1_800_000_200.0)
+    assert "if it has died, its lease ends in 0.0 s; if not, stop it first" in late
     mine = refusal("tree.db", evolve(HOLDER, process=ME), Fate.ALIVE, ME, 1_800_000_095.0)
     assert "this process itself has it open: close it there first" in mine
 
@@ -206,3 +235,16 @@ def test_a_process_that_has_the_file_open_has_not_left_it(proc: pathlib.Path, tm
     (proc / "100/fd/3").symlink_to(file)
     assert not table(proc).has_left(ME, file)
     assert not table(proc).has_left(OTHER, tmp_path / "missing.db")
+
+
+def test_names_of_removed_files_count_for_no_file_and_one_that_cannot_be_looked_at_for_any(
+    proc: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    file = tmp_path / "tree.db"
+    file.touch()
+    (proc / "100/fd").mkdir()
+    for number in range(40):
+        (proc / f"100/fd/{number}").symlink_to(file if number == 20 else "tree.db (deleted)")
+    assert table(proc).has_left(ME, file)
+    (proc / "100/fd/40").symlink_to("40")  # a circle: nobody can say which file it is
+    assert not table(proc).has_left(ME, file)
