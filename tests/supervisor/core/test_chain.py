@@ -194,22 +194,22 @@ def test_half_a_swap_is_two_changes(how: Damage, place: int) -> None:
     assert found(verify(damaged)) == [(5, FaultKind.CHANGED), (9, FaultKind.CHANGED)]
 
 
-@pytest.mark.parametrize(
-    ("damage", "text"),
-    [
-        (lambda rows: rows[:9] + rows[12:], "events 10 to 12 are missing"),
-        (lambda rows: rows[:9] + rows[10:], "event 10 is missing"),
-        (lambda rows: rows[:17], "events 18 to 20 are gone from the end"),
-        (lambda rows: [], "events 1 to 20 are gone"),
-        (lambda rows: chained(21), "event 21 is not counted by the head"),
-        (lambda rows: chained(23), "events 21 to 23 are not counted by the head"),
-        (lambda rows: rows[:4] + rows[3:], "event 4 stands where event 5 or a later one belongs"),
-        (
-            lambda rows: rehashed(forged(rows, 6), 6)[:7] + rows[7:],
-            "this Recorded does not continue event 7: one of them was replaced",
-        ),
-    ],
+TEXTS: Final[tuple[tuple[Damage, str], ...]] = (
+    (lambda rows: rows[:9] + rows[12:], "events 10 to 12 are missing"),
+    (lambda rows: rows[:9] + rows[10:], "event 10 is missing"),
+    (lambda rows: rows[:17], "events 18 to 20 are gone from the end"),
+    (lambda rows: [], "events 1 to 20 are gone"),
+    (lambda rows: chained(21), "event 21 is not counted by the head"),
+    (lambda rows: chained(23), "events 21 to 23 are not counted by the head"),
+    (lambda rows: rows[:4] + rows[3:], "event 4 stands where event 5 or a later one belongs"),
+    (
+        lambda rows: rehashed(forged(rows, 6), 6)[:7] + rows[7:],
+        "this Recorded does not continue event 7: one of them was replaced",
+    ),
 )
+
+
+@pytest.mark.parametrize(("damage", "text"), TEXTS)
 def test_the_text_names_the_events(damage: Damage, text: str) -> None:
     rows = chained(20)
     assert [fault.text for fault in verify(damage(rows), head_of(rows)).faults] == [text]
