@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 import trio
 from attrs import evolve
 
-from treewarden.agents.errors import CommitFailed
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import CommitFailed, DurabilityError
 from treewarden.agents.ports import Clock
 from treewarden.agents.slot import Slot
 
@@ -89,6 +90,22 @@ class Outage:
         """Wait until the journal works. A checkpoint only if it does not."""
         while self.since is not None:
             await self._over.wait()
+
+    async def over_by(self, deadline: float) -> bool:
+        """As `over`, until `deadline` at most; whether it works."""
+        if self.since is not None:
+            with trio.move_on_at(deadline):
+                await self.over()
+        return self.since is None
+
+    def refusal(self, path: Path) -> DurabilityError:
+        """What is said to whoever has waited for as long as it would, of a message to `path`."""
+        return DurabilityError(
+            f"{path}: the journal cannot commit since {self._clock.now() - (self.since or 0):.3g} s, so the message was"
+            " not sent; make room on the disk, or tell it again later",
+            path=path,
+            retry_safe=True,
+        )
 
     def _submitted(self, commit: Commit, error: BaseException | None) -> None:
         self.heard(error)

@@ -13,7 +13,7 @@ import trio
 from treewarden.agents.core.label import Label
 from treewarden.agents.core.message import Envelope, MessageId
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import CommitFailed, DurabilityError
+from treewarden.agents.errors import CommitFailed
 from treewarden.agents.ports import Settled, Untouched
 from treewarden.agents.slot import Slot
 from treewarden.agents.wake import WAKE
@@ -76,19 +76,12 @@ class SlotStore:
         if outage.since is None:
             return
         try:
-            with trio.CancelScope(deadline=deadline):
-                await outage.over()
-                works = True
+            works = await outage.over_by(deadline)
         finally:
             if not works:
                 slot.release()
         if not works:
-            raise DurabilityError(
-                f"{self.path}: the journal cannot commit since {trio.current_time() - (outage.since or 0):.3g} s, so"
-                " the message was not sent; make room on the disk, or tell it again later",
-                path=self.path,
-                retry_safe=True,
-            )
+            raise outage.refusal(self.path)
 
     async def revive(self, slot: Slot, envelope: Envelope, dead: DeadRow) -> None:
         """As `accept`, for a message that was given up: it is no dead letter any more from the moment that it waits."""

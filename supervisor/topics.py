@@ -13,6 +13,7 @@ from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import (
     AgentStopped,
+    CommitFailed,
     DeliveryError,
     DurabilityError,
     IntakeClosed,
@@ -88,17 +89,17 @@ class Topic(Audience):
     async def publish(self, message: object, turn: Turn | None, priority: int, deadline: float) -> None:
         """Into every mailbox that has room, or makes some; then wait for room in those that want that.
 
-        Whoever is on disk gets it in one commit with the others that had room: none of them, or all.
+        Whoever is on disk gets it in one commit with the others that had room: none of them, or all. Whoever ends, or
+        is drained, while this waits for it is left out as if it had been so before.
         """
         errors: list[Exception] = []
         taken, late = self._reserve_all(list(self._places(message, errors)), message, turn, priority, errors)
-        number = len(taken) + len(late) + len(errors)
-        await self._deliver(taken, turn, priority)
+        told = await self._deliver(taken, turn, priority, deadline, errors)
         if late:
             async with trio.open_nursery() as nursery:
-                for slot, item, _ in late:
-                    nursery.start_soon(self._deliver_later, slot, item, turn, priority, deadline, errors)
-        self._report(errors, number)
+                for place in late:
+                    nursery.start_soon(self._deliver_later, place, turn, priority, deadline, told, errors)
+        self._report(errors, len(told) + len(errors))
 
     def publish_nowait(self, message: object, turn: Turn | None, priority: int) -> None:
         with_settle = turn is not None and turn.waits_for_commit
@@ -152,13 +153,14 @@ class Topic(Audience):
 
     async def _deliver_later(
         self,
-        slot: Slot,
-        item: object,
+        place: Taken,
         turn: Turn | None,
         priority: int,
         deadline: float,
+        told: list[Taken],
         errors: list[Exception],
     ) -> None:
+        slot, item, _ = place
         begun = trio.current_time()
         try:
             with trio.move_on_at(deadline) as limit:
@@ -169,12 +171,19 @@ class Topic(Audience):
             if turn is not None and turn.void:
                 slot.release()
                 raise ended_by(turn)
-            await self._deliver([(slot, item, Overflow.WAIT)], turn, priority)
+            told.extend(await self._deliver([place], turn, priority, deadline, errors))
+        except (AgentStopped, IntakeClosed) as error:
+            if slot.closed is None or self._common.over or (turn is not None and turn.void):
+                errors.append(error)
         except Exception as error:
             errors.append(error)
 
-    async def _deliver(self, taken: Sequence[Taken], turn: Turn | None, priority: int) -> None:
-        """Fill the room that was reserved: with the settle of the handler in hand, after one commit, or now."""
+    async def _deliver(
+        self, taken: Sequence[Taken], turn: Turn | None, priority: int, deadline: float, errors: list[Exception]
+    ) -> list[Taken]:
+        """Fill the room that was reserved: with the settle of the handler in hand, after one commit, or now. Returns
+        those that got it."""
+        told: list[Taken] = []
         on_disk: list[tuple[Slot, Envelope, Overflow]] = []
         for place in taken:
             slot, item, overflow = place
@@ -182,40 +191,51 @@ class Topic(Audience):
                 on_disk.append((slot, item, overflow))
             else:
                 _put(place, turn, priority)
-        if on_disk:
-            await self._accept(on_disk)
+                told.append(place)
+        if on_disk and not await self._accept(on_disk, deadline):
+            errors += [self._common.outage.refusal(slot.path) for slot, _, _ in on_disk]
+            return told
+        return [*told, *on_disk]
 
-    async def _accept(self, places: Sequence[tuple[Slot, Envelope, Overflow]]) -> None:
-        """Make the messages durable in one commit, then put them into their mailboxes. Cancelled: it goes on."""
+    async def _accept(self, places: Sequence[tuple[Slot, Envelope, Overflow]], deadline: float) -> bool:
+        """Make the messages durable in one commit, then put them into their mailboxes. False: the disk takes nothing,
+        and has not until `deadline`. Cancelled when they are on their way there: that goes on."""
+        kept = False
+        try:
+            while not kept and await self._common.outage.over_by(deadline):
+                kept = await self._commit(places)
+        finally:
+            if not kept:
+                for slot, _, _ in places:
+                    slot.release()
+        return kept
+
+    async def _commit(self, places: Sequence[tuple[Slot, Envelope, Overflow]]) -> bool:
+        """Whether the disk has taken them. Raises `CommitFailed` if it is these that it refuses."""
         done = trio.Event()
         failed: list[BaseException] = []
 
         def then(error: BaseException | None) -> None:
-            for slot, envelope, overflow in places:
-                if error is None and not slot.ended:
-                    slot.fill(envelope, envelope.priority, overflow)
-                    continue
-                slot.release()
-                if error is None and slot.on_drop is not None:
-                    slot.on_drop(envelope, "the slot ended before the message arrived")
             self._common.heard(error)
             if error is not None:
                 failed.append(error)
+            else:
+                for slot, envelope, overflow in places:
+                    if not slot.ended:
+                        slot.fill(envelope, envelope.priority, overflow)
+                        continue
+                    slot.release()
+                    if slot.on_drop is not None:
+                        slot.on_drop(envelope, "the slot ended before the message arrived")
             done.set()
 
-        try:
-            rows = tuple(
-                slot.store.row_for(envelope) for slot, envelope, _ in places if isinstance(slot.store, SlotStore)
-            )
-        except BaseException:
-            for slot, _, _ in places:
-                slot.release()
-            raise
+        rows = tuple(slot.store.row_for(envelope) for slot, envelope, _ in places if isinstance(slot.store, SlotStore))
         self._common.journal.submit(Commit(accepted=rows), then)
         with trio.CancelScope(shield=True):
             await done.wait()
-        if failed:
+        if failed and not (isinstance(failed[0], CommitFailed) and failed[0].refuses_all):
             raise failed[0]
+        return not failed
 
     # -- who is told
 
