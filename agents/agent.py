@@ -226,7 +226,8 @@ class Agent(Generic[S]):
         self.life.slot.set_aside(kinds)
 
     def unstash(self, *kinds: type) -> int:
-        """Bring back what was put aside, in its order, before what waits; of these types only, if any are given.
+        """Bring back what was put aside, in its order, before what waits of the same priority; of these types only, if
+        any are given.
 
         Ends `stash` for them. Returns how many messages have come back.
         """

@@ -143,9 +143,12 @@ class Mailbox(Intake):
         self._put(item, priority)
 
     def put_back(self, items: list[Any]) -> None:
-        """Return messages to the head, in their order, whatever the capacity: they had been accepted before."""
+        """Return messages to the head of those of their priority, in their order, whatever the capacity: they had been
+        accepted before."""
         self._look_again()
         self.prepend(items)
+        if self._beside:
+            self.simple = False
         self._wake()
 
     def restock(self, item: object, priority: int = Priority.NORMAL) -> None:

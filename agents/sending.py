@@ -10,7 +10,7 @@ from trio.lowlevel import checkpoint_if_cancelled
 
 from .asking import crowd
 from .core.durability import Overflow
-from .core.message import Envelope, Request
+from .core.message import Envelope, Priority, Request
 from .core.path import Path
 from .errors import AgentStopped, ConfigurationError, DeliveryError, DurabilityError, MailboxFull, NotHandled
 from .intake import Beyond
@@ -158,7 +158,13 @@ def _report(path: Path, errors: list[DeliveryError], receivers: Sequence[Slot]) 
 def item_for(slot: Slot, message: object, turn: Turn | None, priority: int) -> object:
     """What goes into the mailbox: the message itself, if nothing has to be known about it."""
     since = slot.now() if slot.plain is TIMED else None
-    if turn is None and not slot.durable and since is None and message is not None:  # that says: nothing waits
+    if (
+        turn is None
+        and not slot.durable
+        and since is None
+        and priority == Priority.NORMAL
+        and message is not None  # that says: nothing waits
+    ):
         return message
     return Envelope(message, sender=turn.path if turn is not None else None, priority=priority, since=since)
 

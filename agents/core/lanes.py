@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
-from .message import Priority
+from .message import Envelope, Priority
 
 __all__ = ["Lanes"]
 
@@ -75,15 +75,8 @@ class Lanes:
             if not self.arrived:
                 self.since_in = self.now()
             self.arrived.append(item)
-        elif priority < Priority.NORMAL:
-            if self._high is None:
-                self._high = deque()
-            self._high.append((self.now(), item))
-            self._beside += 1
         else:
-            if self._low is None:
-                self._low = deque()
-            self._low.append((self.now(), item))
+            self._lane(priority).append((self.now(), item))
             self._beside += 1
 
     def add_due(self, tick: object) -> None:
@@ -93,11 +86,18 @@ class Lanes:
         self._due.append(tick)
 
     def prepend(self, items: list[Any]) -> None:
-        """Put messages before all others of normal priority, in their order."""
+        """Put messages before all others of their priority, in their order."""
         self._turn_over()
-        if not self.next_ones:
-            self.since = self.now()
-        self.next_ones.extend(reversed(items))
+        now = self.now()
+        for item in reversed(items):
+            priority = item.priority if type(item) is Envelope else Priority.NORMAL
+            if priority == Priority.NORMAL:
+                if not self.next_ones:
+                    self.since = now
+                self.next_ones.append(item)
+            else:
+                self._lane(priority).appendleft((now, item))
+                self._beside += 1
 
     def pop(self) -> object | None:
         """Take what comes first; None if nothing waits."""
@@ -168,6 +168,16 @@ class Lanes:
         elif arrived:
             next_ones[:0] = arrived[::-1]
             arrived.clear()
+
+    def _lane(self, priority: int) -> Lane:
+        """The one for messages of a priority that is not normal."""
+        if priority < Priority.NORMAL:
+            if self._high is None:
+                self._high = deque()
+            return self._high
+        if self._low is None:
+            self._low = deque()
+        return self._low
 
     def _remove_beside(self, lane: Lane | None, wanted: Callable[[object], bool]) -> object | None:
         for place, (_, item) in enumerate(lane or ()):

@@ -96,6 +96,10 @@ def is_ask(item: object) -> bool:
     return isinstance(item, Envelope) and item.reply is not None
 
 
+def priority_of(item: object) -> int:
+    return item.priority if isinstance(item, Envelope) else NORMAL
+
+
 def body(item: object) -> object:
     return item.body if isinstance(item, Envelope) else item
 
@@ -127,12 +131,13 @@ class MailboxMachine(RuleBasedStateMachine):
     def now(self) -> float:
         return self.time
 
-    def item(self, kind: type[Apple | Pear], shape: str) -> object:
+    def item(self, kind: type[Apple | Pear], shape: str, priority: int = NORMAL) -> object:
+        """As it is sent: only of normal priority without an envelope, which says where it goes if it comes back."""
         self.numbers += 1
         message = kind(self.numbers)
-        if shape == "raw":
+        if shape == "raw" and priority == NORMAL:
             return message
-        return Envelope(message, reply=(lambda _value, _error: None) if shape == "ask" else None)
+        return Envelope(message, reply=(lambda _value, _error: None) if shape == "ask" else None, priority=priority)
 
     @property
     def full(self) -> bool:
@@ -146,7 +151,7 @@ class MailboxMachine(RuleBasedStateMachine):
 
     @rule(kind=kinds, shape=shapes, priority=priorities)
     def put(self, kind: type[Apple | Pear], shape: str, priority: int) -> None:
-        item = self.item(kind, shape)
+        item = self.item(kind, shape, priority)
         outcome = self.policy(item, priority, merge=True)
         self.expect(outcome, lambda: self.box.put_nowait(item, priority))
         if outcome == "queue":
@@ -163,7 +168,7 @@ class MailboxMachine(RuleBasedStateMachine):
 
     @rule(kind=kinds, shape=shapes, priority=priorities)
     def reserve(self, kind: type[Apple | Pear], shape: str, priority: int) -> None:
-        item = self.item(kind, shape)
+        item = self.item(kind, shape, priority)
         outcome = self.policy(item, priority, merge=False)
         kept = self.expect(outcome, lambda: self.box.reserve_nowait(item, priority))
         if outcome == "queue":
@@ -231,7 +236,8 @@ class MailboxMachine(RuleBasedStateMachine):
     def put_back(self, count: int) -> None:
         back, self.taken = self.taken[-count:], self.taken[:-count]
         self.box.put_back(back)
-        self.model.lanes[NORMAL][:0] = back
+        for priority, lane in self.model.lanes.items():
+            lane[:0] = [item for item in back if priority_of(item) == priority]
 
     # -- taking
 
