@@ -81,10 +81,12 @@ class Life:
 
     __slots__ = (
         "_afters",
+        "_armed",
         "_beside",
         "_in_flight",
         "_refs",
         "_repeats",
+        "_silent",
         "_stop_requested",
         "_token",
         "again",
@@ -178,6 +180,7 @@ class Life:
         """What earlier incarnations have settled in this process."""
         self._repeats: Repeats | None = None
         self._afters: Afters | None = None
+        self._armed = self._silent = False
         self._token: object = _NO_TOKEN
         self._stop_requested: trio.Event | None = None
         self.error: BaseException | None = None
@@ -253,9 +256,8 @@ class Life:
 
     def record(self, fact: object) -> None:
         if not attrs.has(type(fact)):
-            raise ConfigurationError(
-                f"{self.slot.path}: record() takes a frozen attrs value, not {type(fact).__name__}"
-            )
+            text = f"{self.slot.path}: record() takes a frozen attrs value, not {type(fact).__name__}"
+            raise ConfigurationError(text)
         if self._in_handler:
             self.turn.record(fact)
         else:
@@ -330,6 +332,8 @@ class Life:
         """What it has set for itself."""
         if self._afters is None:
             self._afters = Afters(self.slot, self.clock, self.alarms)
+            if self._silent:
+                self._afters.silence()
         return self._afters
 
     def after(self, seconds: float, message: object, key: Hashable, period: float | None) -> None:
@@ -345,13 +349,22 @@ class Life:
             raise ConfigurationError(text) from None
 
     def arm_timers(self) -> None:
-        """Go on with what was to come at its times: as `Repeats`, whose errors it raises."""
-        if self._afters is not None:
-            self._afters.go_on()
-        if type(self.agent).repeated:
+        """Go on with what was to come at its times, unless it is silenced: as `Repeats`, whose errors it raises."""
+        self._armed = True
+        if type(self.agent).repeated and not self._silent:
             from .repeats import Repeats  # with the first of a process that repeats something
 
             self._repeats = Repeats(self.agent, self.slot, self.clock, self.alarms)
+
+    def silence(self, silent: bool) -> None:
+        """Let nothing come due, also if it has not begun yet; or again, and what has come due meanwhile comes now."""
+        self._silent = silent
+        if silent:
+            self.disarm()
+        elif self._afters is not None:
+            self._afters.go_on()
+        if self._armed:
+            self.arm_timers()
 
     def disarm(self) -> None:
         """Cancel all ticks, also one that waits."""

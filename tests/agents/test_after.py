@@ -10,7 +10,7 @@ import trio
 import trio.testing
 from attrs import frozen
 
-from treewarden.agents.agent import Agent, handles
+from treewarden.agents.agent import Agent, every, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec
 from treewarden.agents.core.message import Request
 from treewarden.agents.core.path import Path
@@ -261,6 +261,47 @@ async def test_draining_lets_nothing_come_due(autojump_clock: CLOCK) -> None:
         await tree.ref("timely").tell(Do(0))
         await trio.sleep(0.01)
         assert (await tree.drain("timely", within=5)).complete
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_nor_does_it_for_a_life_that_begins_meanwhile(autojump_clock: CLOCK, cancelled: bool) -> None:
+    """Whose `on_start` takes longer than the drain looks away; nor for one that sets its first timer then."""
+    came: list[str] = []
+
+    class Slow(Agent[None]):
+        async def on_start(self) -> None:
+            self.after(1, Ping("started"))
+            await trio.sleep(2)
+            self.period = 1.5
+
+        @every("period")
+        def tick(self) -> None:
+            came.append("tick")
+
+        @handles
+        async def ping(self, message: Ping) -> None:
+            came.append(message.name)
+            if message.name == "told":
+                await trio.sleep(3)
+                self.after(0, Ping("set"))
+                await trio.sleep(3)
+
+    async with opened(child(Slow, id="slow"), child(Slow, id="sets")) as tree:
+        tree.kill("slow")
+        for id in ("slow", "sets"):
+            await tree.ref(id).tell(Ping("told"))
+        await trio.sleep(0.5)
+        came.clear()
+        with trio.move_on_after(5 if cancelled else 60) as limit:
+            async with trio.open_nursery() as nursery:
+                for id in ("slow", "sets"):
+                    nursery.start_soon(tree.drain, id)
+        assert limit.cancelled_caught == cancelled
+        assert came == ["told"]
+        if cancelled:
+            await trio.sleep(5)
+            assert came.count("set") == 2
+            assert {"started", "tick"} < set(came)
 
 
 async def test_a_drain_that_is_cancelled_lets_come_what_came_due(autojump_clock: CLOCK) -> None:
