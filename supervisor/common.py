@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .core.counting import Counting
     from .core.event import QuestionAsked
     from .core.first_crash import FirstCrash
+    from .core.lineage import Past
     from .core.outcomes import Outcomes
     from .dependencies import Dependencies
     from .fence import AgentLife
@@ -111,6 +112,8 @@ class Common:
     """Of slots that were rolled back in an earlier process, and had not been stable since."""
     went_back: dict[Path, list[tuple[Seq, RolledBack]]] = field(factory=dict[Path, "list[tuple[Seq, RolledBack]]"])
     """How often a slot has gone back lately, and to what, with the place of that in the journal: the oldest first."""
+    pasts: Mapping[str, Past] = field(factory=dict[str, "Past"])
+    """What led to what before that, of slots of which the journal has given up an event that says so."""
     questions: dict[Path, QuestionAsked] = field(factory=dict[Path, "QuestionAsked"])
     """Of earlier processes, to people, which nobody has answered, and about slots that have not been started yet."""
     replies: Replies = field(factory=Replies)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeAlias
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import JournalError
@@ -21,15 +21,19 @@ from .core.event import (
     IncidentOpened,
     QuestionAnswered,
     QuestionAsked,
+    RolledBack,
     TreeClosed,
     TreeOpened,
 )
+from .core.lineage import past_at
 from .core.retention import EventRetention, boundary_text, wanted_cut
 from .journal.port import START, Commit, Journal, Record, Seq
-from .views.pruned import fold, pruned_of
+from .views.pruned import Pruned, fold, pruned_of
 
 __all__ = ["CutPlan", "Pruning"]
 
+_WentBack: TypeAlias = Mapping[str, Sequence[tuple[Seq, RolledBack]]]
+"""By slot, oldest first."""
 _LOG: Final = logging.getLogger("treewarden")
 _PAGE: Final = 200
 """Events that are read at a time: so long does whoever commits meanwhile wait at most."""
@@ -80,16 +84,20 @@ class Pruning:
 
     async def plan(self, retention: EventRetention) -> CutPlan:
         """What `prune` would cut off now."""
+        return (await self._plan(retention))[0]
+
+    async def _plan(self, retention: EventRetention) -> tuple[CutPlan, _WentBack]:
         cut = await self._last_cut()
         after = 0 if cut is None else cut.through
         through = await self._wanted(retention, after)
         if through <= after:
-            return CutPlan(after=after, through=after)
+            return CutPlan(after=after, through=after), {}
         held: list[str] = []
-        for last, why in (*await self._incidents(after), *await self._checkpoints(retention), *self._heads()):
+        open_since, went_back = await self._incidents(after)
+        for last, why in (*open_since, *await self._checkpoints(retention), *self._heads()):
             if max(last, after) < through:
                 through, held = max(last, after), [why]
-        return CutPlan(after=after, through=through, held=tuple(held))
+        return CutPlan(after=after, through=through, held=tuple(held)), went_back
 
     async def prune(self, retention: EventRetention, by: str) -> CutPlan:
         """Give up what `retention` lets go, and return what that was.
@@ -99,9 +107,9 @@ class Pruning:
         `JournalError` for events that cannot be read: nothing was given up then.
         """
         async with self._turn:
-            plan = await self.plan(retention)
+            plan, went_back = await self._plan(retention)
             if plan.count:
-                await self._cut(plan, by)
+                await self._cut(plan, went_back, by)
             await self.journal.trim()
             return plan
 
@@ -130,7 +138,7 @@ class Pruning:
         plan = await self.prune(retention, "retention")
         return head + int(worth) if plan.held else head
 
-    async def _cut(self, plan: CutPlan, by: str) -> None:
+    async def _cut(self, plan: CutPlan, went_back: _WentBack, by: str) -> None:
         journal = self.journal
         pruned = pruned_of(await self._last_cut())
         last: Record | None = None
@@ -140,6 +148,7 @@ class Pruning:
             after = last.seq
         if last is None or after != plan.through:
             raise JournalError(f"event {plan.through} is not there: nothing was pruned; `treewarden journal verify`")
+        pruned = await self._with_pasts(pruned, went_back, plan.through)
         tree = journal.opened.tree
         text = boundary_text(tree, plan.through, last.hash, plan.count)
         event = EventsPruned(
@@ -153,6 +162,21 @@ class Pruning:
             mac="" if self.sign is None else self.sign(text),
         )
         await journal.commit(Commit(events=((self.clock.wall(), event),)))
+
+    async def _with_pasts(self, pruned: Pruned, went_back: _WentBack, through: Seq) -> Pruned:
+        """With what led to which of the checkpoints that are still there, of each slot that has gone back by then."""
+        gone = {path for path, (first, *_) in went_back.items() if first[0] <= through}
+        concerned = {*pruned.pasts, *gone}
+        if not concerned:
+            return pruned
+        kept: dict[str, list[tuple[int, Seq]]] = {}
+        for each in await self.journal.checkpoints(ROOT, sys.maxsize):
+            kept.setdefault(str(each.path), []).append((each.number, each.seq))
+        pasts = {
+            path: past_at(kept[path], went_back.get(path, ()), through, pruned.pasts.get(path))
+            for path in sorted(concerned & kept.keys())
+        }
+        return evolve(pruned, pasts=pasts)
 
     async def _wanted(self, retention: EventRetention, after: Seq) -> Seq:
         old = START if retention.within is None else await self._before(after, self.clock.wall() - retention.within)
@@ -179,10 +203,12 @@ class Pruning:
                 high = middle
         return low
 
-    async def _incidents(self, after: Seq) -> list[tuple[Seq, str]]:
-        """Before which event each open incident begins, and each question that nobody has answered."""
+    async def _incidents(self, after: Seq) -> tuple[list[tuple[Seq, str]], _WentBack]:
+        """Before which event each open incident begins, and each question that nobody has answered; and who went back
+        to what."""
         current: dict[str, tuple[Seq, str]] = {}
         asked: dict[Path, tuple[Seq, str]] = {}
+        went_back: dict[str, list[tuple[Seq, RolledBack]]] = {}
         head = self.journal.head
         while records := await self._page(after, head):
             after = records[-1].seq
@@ -196,11 +222,13 @@ class Pruning:
                         asked[slot] = record.seq - 1, f"a person is asked about {slot} since then"
                     case QuestionAnswered(slot=slot):
                         asked.pop(slot, None)
+                    case RolledBack(path=path) as event:
+                        went_back.setdefault(str(path), []).append((record.seq, event))
                     case TreeOpened() | TreeClosed():
                         current.clear()
                     case _:
                         pass
-        return [*current.values(), *asked.values()]
+        return [*current.values(), *asked.values()], went_back
 
     async def _checkpoints(self, retention: EventRetention) -> list[tuple[Seq, str]]:
         if retention.past_checkpoints:

@@ -240,7 +240,8 @@ class Remedies:
             child.bad_from = _settled_as(slot.store, kept, went_back), journal.head
         settled, head = child.bad_from
         before = [each for each in went_back if each[0] <= head]
-        past = set(past_of([(each.number, each.seq) for each in kept], before)) if before else None
+        pruned = self._common.pasts.get(str(slot.path))
+        past = set(past_of([(each.number, each.seq) for each in kept], before, pruned=pruned)) if before else None
         return [
             each
             for each in kept

@@ -18,7 +18,7 @@ from treewarden.agents import demand
 from treewarden.agents.core.durability import Message
 from treewarden.agents.core.exit import leaves
 from treewarden.agents.core.message import Envelope
-from treewarden.agents.core.path import ROOT
+from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import AgentStopped, ConfigurationError, TreeFailed
 from treewarden.agents.ports import Clock
 from treewarden.agents.version import VERSION
@@ -279,7 +279,11 @@ async def _lessons(common: Common, blueprint: Blueprint) -> None:
         from treewarden.supervisor.views.pruned import pruned_of
 
         pruned = pruned_of(found.cut.event)
-        common.outcomes, digest = pruned.outcomes, pruned.blueprint
+        common.outcomes, common.pasts, digest = pruned.outcomes, pruned.pasts, pruned.blueprint
+        for slot, past in pruned.pasts.items():
+            if past.last is not None:
+                place, number = past.last
+                common.has_gone_back(place, RolledBack(path=Path(slot), to=None, checkpoint=number))
     for record in found.lately:
         match record.event:
             case OutcomeObserved():

@@ -39,8 +39,8 @@ class EventRetention:
 
     Besides, these stay: an incident that is open, from its beginning; the event of a checkpoint with a name or a tag,
     for a fork may begin there; and where heads are kept outside of the file, all that no head covers. What the events
-    that go have taught, which forks they tell of, and what every slot was then, is written down in the record of the
-    cut.
+    that go have taught, which forks they tell of, which checkpoints were given up by going back, and what every slot
+    was then, is written down in the record of the cut.
     """
 
     last: int | None = field(default=None, validator=_count)

@@ -13,8 +13,9 @@ from attrs import frozen
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import JournalError
 
-from ..core.event import Event, RolledBack, TreeForked
+from ..core.event import Event, EventsPruned, RolledBack, TreeForked
 from ..core.lineage import past_of
+from ..views.pruned import pruned_of
 from . import blobs
 from .batch import Mark, fold
 from .event_codec import decode_event
@@ -97,9 +98,10 @@ def _forked(reading: JournalFile, target: pathlib.Path, at: Seq | None, new_tree
     return made
 
 
-def _newest_kept(connection: sqlite3.Connection, at: Seq) -> Iterator[int]:
+def _newest_kept(connection: sqlite3.Connection, at: Seq, cut: EventsPruned | None) -> Iterator[int]:
     """The checkpoints with which slots begin whose state at event `at` stands nowhere any more."""
     went_back: dict[str, list[tuple[Seq, RolledBack]]] = {}
+    pasts = pruned_of(cut).pasts
     for seq, path, version, body in connection.execute(_WENT_BACK):
         event = decode_event("RolledBack", version, body)
         if isinstance(event, RolledBack):
@@ -107,7 +109,7 @@ def _newest_kept(connection: sqlite3.Connection, at: Seq) -> Iterator[int]:
     missing = "SELECT path FROM source.states WHERE path NOT IN (SELECT path FROM states)"
     for (path,) in connection.execute(missing).fetchall():
         kept = connection.execute("SELECT number, seq FROM checkpoints WHERE path = ?", (path,))
-        yield from past_of(kept, went_back.get(path, ()), at)[:1]
+        yield from past_of(kept, went_back.get(path, ()), at, pasts.get(path))[:1]
 
 
 def _copy(
@@ -139,7 +141,9 @@ def _copy(
         "INSERT INTO states (path, kind, version, body, settled, seq, epoch, checksum)"
         " SELECT path, kind, version, body, settled, seq, epoch, checksum FROM checkpoints WHERE number = ?"
     )
-    connection.executemany(begin, [(number,) for number in _newest_kept(connection, seq)])
+    last = [(place, decode_event("EventsPruned", version, body)) for place, version, body in connection.execute(_CUT)]
+    cut = next((event for _, event in last if isinstance(event, EventsPruned)), None)
+    connection.executemany(begin, [(number,) for number in _newest_kept(connection, seq, cut)])
     (waiting,) = connection.execute("SELECT count(*) FROM source.mailbox").fetchone()
     if seq == head:
         for table in ("mailbox", "dead_letters", "replies"):
@@ -148,9 +152,7 @@ def _copy(
     (now,) = connection.execute(f"SELECT {NOW}").fetchone()
     event = TreeForked(tree=parent, seq=seq, hash=hash.hex(), journal=written_identity(tree, now))
     told: list[tuple[float, Event]] = [(now, event)]
-    for place, version, body in connection.execute(_CUT).fetchall():
-        if place > seq:  # what proves the beginning stands behind the event where the fork begins
-            told.append((now, decode_event("EventsPruned", version, body)))
+    told += [(now, event) for place, event in last if place > seq]  # what proves the beginning stands behind `seq`
     batch = fold([Commit(events=tuple(told))], Mark(seq, hash, 0, last_row), epoch)
     batch.apply(connection)
     mark = batch.after

@@ -12,6 +12,7 @@ from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import Path
 
 from ..core.event import EventsPruned, IncidentLabelled, TreeForked, TreeOpened
+from ..core.lineage import Past
 from ..core.outcomes import Outcomes, learn
 from ..core.outcomes_data import as_data, outcomes_of
 from . import tree_status
@@ -36,6 +37,8 @@ class Pruned:
     """The last label of each incident that has one: `seq`, `at`, `epoch`, and the event, perhaps as it is stored."""
     blueprint: str = ""
     """The digest of the code that ran last."""
+    pasts: Mapping[str, Past] = field(factory=dict[str, Past])
+    """Of each slot that had gone back from one of its checkpoints: what led to what."""
 
     def as_data(self) -> dict[str, Any]:
         """As JSON can hold it; what is as it was in the beginning is left out."""
@@ -48,6 +51,9 @@ class Pruned:
             "lineage": [[each.tree, each.seq, each.hash] for each in self.lineage],
             "labels": [dict(each) for each in self.labels],
             "blueprint": self.blueprint,
+            "pasts": [
+                [path, past.last, past.newest, *map(list, past.leads.items())] for path, past in self.pasts.items()
+            ],
         }
 
 
@@ -84,13 +90,14 @@ def fold(pruned: Pruned, records: Iterable[Committed]) -> Pruned:
         lineage=tuple(lineage),
         labels=tuple(labels.values()),
         blueprint=blueprint,
+        pasts=pruned.pasts,
     )
 
 
 def pruned_of(event: EventsPruned | None) -> Pruned:
     """What the record of a cut holds of the events before it; of None, and of one without, nothing."""
     data: Mapping[str, Any] = event.summary if event is not None else {}
-    if not data:
+    if event is None or not data:
         return Pruned()
     told = dict(data["status"])
     slots = {Path(each["path"]): _slot(each) for each in told.pop("slots")}
@@ -101,12 +108,21 @@ def pruned_of(event: EventsPruned | None) -> Pruned:
         lineage=tuple(TreeForked(tree=tree, seq=seq, hash=hash) for tree, seq, hash in data["lineage"]),
         labels=tuple(data["labels"]),
         blueprint=data["blueprint"],
+        pasts={path: _past(event.through, last, newest, leads) for path, last, newest, *leads in data.get("pasts", ())},
     )
 
 
 def _slot(data: Mapping[str, Any]) -> SlotView:
     view = SlotView(**data)
     return evolve(view, path=Path(view.path), state=SlotState(view.state))
+
+
+def _past(
+    through: int, last: Sequence[int | None] | None, newest: int | None, leads: Sequence[tuple[int, int | None]]
+) -> Past:
+    place, number = last or (0, None)
+    # In a bundle that was numbered anew nothing is left of what the events had for numbers.
+    return Past(through, newest, dict(leads), None if not place else (min(place, through), number))
 
 
 def _changed(value: T, default: T) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+import pytest
 import trio
 from attrs import evolve, frozen
 from trio.testing import MockClock
@@ -16,13 +17,17 @@ from treewarden.supervisor.core.action import Action, RollBack
 from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.checkpoint import Retention
 from treewarden.supervisor.core.guards import Declined, Option
+from treewarden.supervisor.core.retention import EventRetention
 from treewarden.supervisor.core.spec import NO_BACKOFF
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.supervisor.journal.port import Journal
+from treewarden.supervisor.pruning import Pruning
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.running import Tree
 from treewarden.topologies.tree import tree
+
+from ..journals import WallClock
 
 
 @frozen
@@ -102,13 +107,20 @@ async def test_in_one_incident_each_attempt_is_one_state_older(autojump_clock: M
         assert await seen(running, -1) == (1, 2)
 
 
-async def test_what_an_operator_gave_up_stays_given_up_also_in_the_next_process(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("pruned", [False, True])
+async def test_what_an_operator_gave_up_stays_given_up_also_in_the_next_process(
+    autojump_clock: MockClock, pruned: bool
+) -> None:
     journal = MemoryJournal()
     async with opened(journal) as running:
         await seen(running, *range(1, 31))
         second = (await running.checkpoints("desk", limit=100))[-2]
         await running.roll_back("desk", to=second.number, by="ada")
         assert await seen(running) == (1, 2)
+    if pruned:  # with the event that says it
+        async with journal:
+            await Pruning(journal, WallClock()).prune(EventRetention(last=0), "ada")
+            await Pruning(journal, WallClock()).prune(EventRetention(last=0), "ada")
     async with opened(journal) as running:
         assert await seen(running, -1) == (1,)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.event import RolledBack
-from treewarden.supervisor.core.lineage import past_of
+from treewarden.supervisor.core.lineage import Past, past_at, past_of
 
 DESK = Path("desk")
 
@@ -41,24 +44,40 @@ def test_nothing_leads_to_what_the_class_declares() -> None:
     assert past_of([(1, 5), (3, 12)], [(10, back(None))]) == [3]
 
 
-@given(st.lists(st.one_of(st.none(), st.integers(0, 30)), max_size=30))
-def test_it_is_what_was_there_at_each_time(steps: list[int | None]) -> None:
-    """Each step settles and keeps (None), or goes back to one of those that were kept."""
+_STEP = st.one_of(st.none(), st.integers(0, 30), st.sampled_from(["keep", "prune", "cut", "cut"]))
+
+
+@given(st.lists(_STEP, max_size=40), st.randoms(use_true_random=False))
+def test_it_is_what_was_there_at_each_time(steps: list[int | str | None], random: Random) -> None:
+    """Each step settles and keeps (None), keeps what is there once more, goes back to one of those that are kept (a
+    number), lets go of one of them, or gives up old events."""
     kept: list[tuple[int, int]] = []
     went_back: list[tuple[int, RolledBack]] = []
-    pasts: dict[int, list[int]] = {}
-    now: list[int] = []
+    now: list[tuple[int, float]] = []
+    pasts: dict[int, list[tuple[int, float]]] = {}
+    """The states that led to what was there at each time, newest first, and up to which checkpoint they count."""
+    pruned: Past | None = None
     for seq, step in enumerate(steps, 1):
         if step is None:
+            now = [(seq, math.inf), *now]
             kept.append((seq * 10, seq))
-            now = [seq * 10, *now]
-        elif step < len(kept):
+        elif step == "keep" and now:
+            kept.append((seq * 10, now[0][0]))
+        elif step == "prune" and kept:
+            del kept[random.randrange(len(kept))]
+        elif step == "cut":
+            through = random.randint(0 if pruned is None else pruned.through, seq - 1)
+            pruned = past_at(kept, went_back, through, pruned)
+            went_back = [each for each in went_back if each[0] > through]
+        elif isinstance(step, int) and step < len(kept):
             number, to = kept[step]
             went_back.append((seq, back(to, number)))
-            now = pasts[to]
-        else:
+            now = [(seq, math.inf), (to, number), *pasts[to][1:]]
+        elif isinstance(step, int):
             went_back.append((seq, back(None)))
-            now = []
+            now = [(seq, math.inf)]
         pasts[seq] = now
     for seq, past in pasts.items():
-        assert past_of(kept, went_back, seq) == past
+        if pruned is None or seq > pruned.through:
+            there = [number for state, last in past for number, of in reversed(kept) if of == state and number <= last]
+            assert past_of(kept, went_back, seq, pruned) == there

@@ -16,11 +16,13 @@ from treewarden.agents.core.label import Label
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import JournalError
 from treewarden.supervisor.core.event import RolledBack, TreeForked
+from treewarden.supervisor.core.retention import EventRetention
 from treewarden.supervisor.journal.forking import Fork, fork
 from treewarden.supervisor.journal.port import Commit, KeepRow, ReplyRow, RestoreRow, Seq
 from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.pruning import Pruning
 
-from ...journals import DESK, WALL, checkpoint, fact, message, on_disk, settle, state, timer
+from ...journals import DESK, WALL, WallClock, checkpoint, fact, message, on_disk, settle, state, timer
 
 SHOP = Path("shop")
 GONE = Path("gone")
@@ -101,8 +103,9 @@ async def test_before_anything_was_kept_a_slot_begins_anew(source: pathlib.Path)
         (10, 2, 2),  # to what was kept at event 3, and is not any more; and before that it went back to nothing newer
     ],
 )
+@pytest.mark.parametrize("pruned", [False, True])
 async def test_what_a_slot_went_back_from_stays_given_up(
-    tmp_path: pathlib.Path, at: Seq, has: int | None, of: Seq | None
+    tmp_path: pathlib.Path, at: Seq, has: int | None, of: Seq | None, pruned: bool
 ) -> None:
     def went_back(to: int | None) -> RolledBack:
         return RolledBack(path=DESK, to=to, checkpoint=None if to is None else 2 * to + 1, by="ada")
@@ -122,6 +125,9 @@ async def test_what_a_slot_went_back_from_stays_given_up(
         await journal.commit(settle(11, events=[fact(11)]))
     with closing(sqlite3.connect(tmp_path / "tree.db")) as connection, connection:
         connection.execute("DELETE FROM checkpoints WHERE number = 7")
+    if pruned:  # with the events that say so
+        async with on_disk(tmp_path / "tree.db") as journal:
+            await Pruning(journal, WallClock()).prune(EventRetention(last=11 - at + 1, past_checkpoints=True), "ada")
     made = forked(tmp_path / "tree.db", at)
     assert [(each.path, each.seq) for each in made.states] == ([] if of is None else [(DESK, of)])
     async with on_disk(made.file) as journal:
