@@ -47,7 +47,7 @@ class Holder:
     since: float
     """Wall seconds at which it took the journal."""
     lease_until: float
-    """Wall seconds, in the database's clock."""
+    """Wall seconds, in the database's clock; 0 of one that had found it left behind, and has closed it again."""
     released: bool
     """It closed the journal in order."""
 

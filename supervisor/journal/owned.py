@@ -18,7 +18,7 @@ from . import rows
 from .batch import Batch, EventRow, fold
 from .blobs import stored_size, sweep
 from .commit import Commit, follows, works_of
-from .place import Lookout, refuse_second_name, refuse_unreachable
+from .place import Lookout, is_alone, refuse_second_name, refuse_unreachable
 from .port import Survey
 from .raised import is_of_a_sync, refuses_all, was_cut_short
 from .schema import NOW, unusable
@@ -87,8 +87,9 @@ class OwnedFile:
         """Called by the thread that writes when a transaction has only the disk to wait for. It must not raise."""
         refuse_unreachable(claim.file)
         refuse_second_name(claim.file)
+        alone = is_alone(claim.at)
         try:
-            self.opened, self._mark = take(self._connected(), claim, now)
+            self.opened, self._mark = take(self._connected(), claim, now, alone)
             self._lookout.begin()
         except BaseException as error:
             self._roll_back()
@@ -225,8 +226,10 @@ class OwnedFile:
                 connection = self._connected()
                 connection.execute("BEGIN IMMEDIATE")
                 in_order = not (self._claim.visits and self.opened.after_crash)
-                released = f"UPDATE owner SET released = ?, lease_until = {NOW} WHERE epoch = ?"
-                connection.execute(released, (in_order, self.opened.epoch))
+                released = (
+                    f"UPDATE owner SET released = ?, lease_until = CASE WHEN ? THEN {NOW} ELSE 0 END WHERE epoch = ?"
+                )
+                connection.execute(released, (in_order, in_order, self.opened.epoch))
                 connection.execute("COMMIT")
         self._roll_back()
         self._disconnect()

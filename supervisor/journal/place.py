@@ -6,6 +6,7 @@ goes on in what it has open, which nobody will ever find again (https://sqlite.o
 
 from __future__ import annotations
 
+import logging
 import os
 import pathlib
 import sqlite3
@@ -19,7 +20,18 @@ from treewarden.agents.errors import ConfigurationError, JournalError
 
 from .log import Log, forget_index
 
-__all__ = ["Lookout", "Place", "found_at", "named", "refuse_second_name", "refuse_unreachable"]
+__all__ = [
+    "Lookout",
+    "Place",
+    "found_at",
+    "is_alone",
+    "named",
+    "refuse_second_name",
+    "refuse_unreachable",
+    "warn_of_log",
+]
+
+_LOG: Final = logging.getLogger("treewarden")
 
 _BESIDE: Final = ("", "-wal", "-shm")
 _BUSY: Final = 8
@@ -160,6 +172,24 @@ def refuse_second_name(file: pathlib.Path) -> None:
                 f"{file} is one of {names} hard links to the same file, which may be owned under another of them: its"
                 " log lies beside one name only. Remove the others (find -samefile tells them), or make a copy"
             )
+
+
+def is_alone(file: pathlib.Path) -> bool:
+    """Whether it lies there without a log: to be called before a connection makes one. Blocks."""
+    name = os.path.realpath(file)
+    return os.path.exists(name) and not os.path.exists(f"{name}-wal")
+
+
+def warn_of_log(file: pathlib.Path) -> None:
+    """Say that the log may be missing of a file that was alone although its owner has not closed it in order: one that
+    dies leaves it there."""
+    _LOG.warning(
+        "%s was not closed in order, and no %s-wal lay beside it. If that was removed, or this is a copy made with cp"
+        " while its tree ran, what was acknowledged last is missing here: end this process, and start again with both"
+        " files, or with the original. A copy made with .backup has everything",
+        file,
+        file.name,
+    )
 
 
 def _identity(name: str) -> _Identity:

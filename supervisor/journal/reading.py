@@ -149,6 +149,8 @@ class JournalFile:
             return f"left behind by {holder}, which has died"
         if fate is Fate.ALIVE and self._processes.has_left(holder.process, self.file):
             return f"left by {holder}, which lives and has it no longer open"
+        if not holder.lease_until:
+            return f"left behind when {holder} came, which wrote something and went"
         left = holder.lease_until - now
         if left <= 0 and fate is Fate.ALIVE:
             return f"held by {holder}, which lives and could not renew its lease: it ran out {-left:.0f} s ago"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import JournalDamaged, JournalError, JournalOwned
@@ -14,6 +15,7 @@ from . import rows
 from .batch import Mark
 from .holder import Fate, Holder, ProcessTable, refusal
 from .integrity import NUMBERED, counts_on
+from .place import warn_of_log
 from .port import Opened
 from .schema import NOW, VERSION, identify, identity_of, migrate
 from .seams import Connect
@@ -41,9 +43,10 @@ class Claim:
     """Leaves an owner before that died one that died: whoever owns the file next must still hear of it."""
 
 
-def take(connection: sqlite3.Connection, claim: Claim, now: float) -> tuple[Opened, Mark]:
+def take(connection: sqlite3.Connection, claim: Claim, now: float, alone: bool = False) -> tuple[Opened, Mark]:
     """Own the file under a new epoch, or raise and leave it as it is. An empty file becomes a journal, made `now`: wall
-    seconds by the clock that events have, for the chain says it. The lease is judged by the database's.
+    seconds by the clock that events have, for the chain says it. The lease is judged by the database's. `alone`: there
+    was no log before the connection made one.
 
     Raises `JournalOwned` if another process, or this one, has it; `JournalError` for a file that is no journal of
     this version; `JournalDamaged`.
@@ -97,6 +100,12 @@ def take(connection: sqlite3.Connection, claim: Claim, now: float) -> tuple[Open
             connection.execute("ROLLBACK")
         if _holder(connection) != taken:
             raise
+    # In the file itself, for a copy that is made without the log: it is none of a journal that was closed in order, nor
+    # of none at all. A disk that refuses this has the commit.
+    with suppress(sqlite3.Error):
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    if alone and before is not None and not before.released and before.lease_until:  # 0: of a visitor, which had closed
+        warn_of_log(claim.file)
     opened = Opened(
         epoch=epoch,
         holder=str(me),

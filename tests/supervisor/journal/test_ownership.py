@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import shutil
 import sqlite3
 from contextlib import closing
 from typing import Any
@@ -85,6 +86,56 @@ async def test_the_owner_is_named_in_the_file(disk: Disk) -> None:
         holder = reading.holder()
         assert holder is not None
         assert holder.released
+
+
+@pytest.mark.parametrize("before", [0, 1])
+async def test_a_file_without_the_log_of_its_owner_is_no_new_one_and_said_to_lack_it(
+    disk: Disk, before: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A copy made with `cp`, or the original after somebody has removed the log of a process that was killed."""
+    for number in range(before):
+        async with disk.owner(1) as first:
+            await first.commit(settle(number, events=[fact(number)]))
+    async with disk.owner(1) as first:
+        await first.commit(settle(9, events=[fact(9)]))
+        alone = Disk(disk.file.with_name("alone.db"))
+        shutil.copy(disk.file, alone.file)
+        tree = first.opened.tree
+        async with alone.owner(2, fates={1: Fate.GONE}) as second:
+            opened = second.opened
+            assert (opened.tree, opened.head, opened.after_crash) == (tree, before, True)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "alone.db was not closed in order, and no alone.db-wal lay beside it" in said
+    caplog.clear()
+    async with disk.owner(1):
+        shutil.copy(disk.file, alone.file)
+        shutil.copy(f"{disk.file}-wal", f"{alone.file}-wal")
+        async with alone.owner(2, fates={1: Fate.GONE}) as second:
+            assert second.opened.after_crash
+        async with alone.owner(3, visits=True):
+            pass
+        async with alone.owner(4) as last:
+            assert not last.opened.after_crash
+    async with disk.owner(1):
+        pass
+    assert not caplog.records, "with its log, or closed in order"
+
+
+async def test_a_visitor_of_a_file_that_was_left_behind_takes_its_log_along(
+    disk: Disk, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with disk.owner(1) as first:
+        await first.commit(settle(1))
+        left = Disk(disk.file.with_name("left.db"))
+        for end in ("", "-wal"):
+            shutil.copy(f"{disk.file}{end}", f"{left.file}{end}")
+    async with left.owner(2, fates={1: Fate.GONE}, visits=True) as visitor:
+        assert visitor.opened.after_crash
+    with JournalFile.open(left.file, processes=Machine(9, {})) as reading:
+        assert reading.describe_holder().startswith("left behind when process 2 on box (epoch 2, since ")
+    async with left.owner(4, fates={1: Fate.GONE}) as last:
+        assert last.opened.after_crash
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("fate", [Fate.ALIVE, Fate.UNKNOWN])

@@ -182,7 +182,8 @@ def test_an_empty_file_is_no_journal(file: pathlib.Path) -> None:
 
 
 async def test_a_copy_without_its_log_is_not_said_to_be_new(file: pathlib.Path) -> None:
-    async with on_disk(file):
+    with closing(sqlite3.connect(file)) as connection:  # as a first owner that has not written its first page yet
+        connection.execute("PRAGMA journal_mode = WAL")
         copy = file.with_name("copy.db")
         shutil.copy(file, copy)
         with pytest.raises(
