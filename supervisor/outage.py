@@ -68,18 +68,27 @@ class Outage:
             self._journal.submit(commit, partial(self._submitted, commit))
 
     async def finish(self, commit: Commit) -> None:
-        """The last commit, with what is late before it. A disk that takes nothing even now is told of in the log."""
+        """The last commit, with what is late before it, and what lives have left that no other life came to keep. A
+        disk that takes nothing even now is told of in the log."""
         if self.since is not None:
             wall = self._clock.wall()
             self._remember(Commit(events=((wall, JournalRecovered(after=self._clock.now() - self.since)),)))
             for late in self._late:
                 self._journal.submit(late, self._ignore)
+        for slot in self._registry:
+            if slot.store is not None and slot.store.owes is not None:
+                owed, slot.store.owes = slot.store.owes, None
+                slot.store.settle(owed, partial(self._kept, slot))
         try:
             await self._journal.commit(commit)
         except CommitFailed as error:
             if not error.refuses_all:
                 raise
             _LOG.error("the end of the tree is not in the journal, and %d events before it: %s", self._events, error)
+
+    def _kept(self, slot: Slot, error: BaseException | None) -> None:
+        if error is not None:
+            _LOG.error("%s: what it had settled since it was last kept is lost: %s", slot.path, error)
 
     def hold(self, slot: Slot) -> None:
         """Let this slot wait, too, if it has to."""

@@ -1,0 +1,58 @@
+"""What an agent that is kept now and then has left on a disk that was full, and nobody lived after it to keep it."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import frozen
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from treewarden.agents.agent import handles
+from treewarden.agents.core.durability import Checkpointed
+from treewarden.supervisor.core.event import Recorded
+
+from .trees import Add, Counter, Disk, Total, events, kept, opened
+
+LEVEL = Checkpointed(messages=9)
+
+
+@frozen
+class Fact:
+    number: int
+
+
+class Keeper(Counter):
+    @handles
+    def fact(self, message: Fact) -> None:
+        self.record(message)
+
+
+async def end_on_a_full_disk(journal: Disk, *, works_again: bool) -> None:
+    async with opened(kept(Keeper, LEVEL), journal=journal) as running:
+        for message in (Add(3), Fact(1)):
+            await running.ref("keeper").tell(message)
+        await wait_all_tasks_blocked()
+        journal.broken = lambda commit: commit.by == "keeper"
+        await running.supervisor().terminate_child("keeper")
+        if works_again:
+            journal.broken = lambda _: False
+    journal.broken = lambda _: False
+
+
+async def test_the_end_of_the_tree_keeps_it(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+    journal = Disk()
+    await end_on_a_full_disk(journal, works_again=True)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+    async with opened(kept(Keeper, LEVEL), journal=journal) as running:
+        assert await running.ref("keeper").ask(Total()) == 3
+    assert [each.facts for each in await events(journal, Recorded)] == [{"number": 1}]
+
+
+async def test_what_the_disk_refuses_even_then_is_said_to_be_lost(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Disk()
+    await end_on_a_full_disk(journal, works_again=False)
+    said = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert said == ["keeper: what it had settled since it was last kept is lost: the disk is full"]
+    async with opened(kept(Keeper, LEVEL), journal=journal) as running:
+        assert await running.ref("keeper").ask(Total()) == 0
