@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import math
 import os
 import pathlib
 import sqlite3
@@ -77,14 +78,15 @@ def bundle_of(
         where, given = "", ()
         if path != ROOT:
             where, given = " WHERE path = ? OR (path > ? AND path < ?)", (str(path), f"{path}/", f"{path}0")
-        tree, seq, hash, last_row, epoch = connection.execute(
-            "SELECT tree, seq, hash, last_row, epoch FROM meta"
+        tree, created, seq, hash, last_row, epoch = connection.execute(
+            "SELECT tree, created, seq, hash, last_row, epoch FROM meta"
         ).fetchone()
         yield {
             "type": "bundle",
             "v": FORMAT,
             "schema": VERSION,
             "tree": tree,
+            "created": created if _is_time(created) else None,
             "path": str(path),
             "epoch": epoch,
             "last_row": last_row,
@@ -220,7 +222,7 @@ class _Import:
             f"INSERT INTO meta VALUES (1, ?, ifnull(?, {NOW}), ?, ?, 0, ?, ?)",
             (
                 header["tree"],
-                self._made(header["tree"]),
+                self._made(header["tree"], header.get("created")),
                 self._head.seq,
                 self._head.hash,
                 header["last_row"],
@@ -275,8 +277,8 @@ class _Import:
             row["prev"], row["seq"], row["at"], row["epoch"], row["path"], row["kind"], row["version"], row["body"]
         )
 
-    def _made(self, tree: str) -> float | None:
-        """When the journal was made of which this is one, if an event says so."""
+    def _made(self, tree: str, created: float | None) -> float | None:
+        """When the journal was made of which this is one, if an event says so, or else the header: `created`."""
         telling = ",".join("?" * len(TELLING))
         question = f"SELECT seq, kind, version, body FROM events WHERE kind IN ({telling}) ORDER BY seq"
         identity, seq, faults = said(self._connection.execute(question, TELLING))
@@ -287,7 +289,7 @@ class _Import:
             raise BundleDamage(
                 self._line_of(seq), f"event {seq}: it says that the journal is {told[0]}, and the header {tree}"
             )
-        return None if told is None else told[1]
+        return created if told is None else told[1]
 
     def _check_chain(self, head: Head) -> None:
         question = "SELECT seq, at, epoch, path, kind, version, body, prev, hash FROM events ORDER BY seq"
@@ -314,9 +316,14 @@ def _value(value: Any) -> Any:
     return value
 
 
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 _TYPES: Final = {"INTEGER": (int,), "REAL": (float, int), "TEXT": (str,), "BLOB": (bytes,)}
 _HEADER: Final[dict[str, Callable[[Any], bool]]] = {
     "tree": lambda tree: isinstance(tree, str) and tree.isalnum(),
+    "created": lambda created: created is None or _is_time(created),
     "path": lambda path: isinstance(path, str) and str(Path.parse(path)) == path,
     "epoch": counts_on,
     "last_row": counts_on,
@@ -333,6 +340,7 @@ def _check_header(header: dict[str, Any]) -> None:
             f"this bundle is of format {header.get('v')} and schema {header.get('schema')}; this treewarden reads "
             f"up to {FORMAT} and {VERSION}. Import it with the version that wrote it"
         )
+    header = {"created": None, **header}  # bundles of before have none
     for name, fits in _HEADER.items():
         try:
             right = fits(header[name])

@@ -16,15 +16,19 @@ from treewarden.agents.agent import Agent
 from treewarden.agents.errors import JournalDamaged
 from treewarden.supervisor.core.bundle import sealed
 from treewarden.supervisor.core.event import Event, TreeForked, TreeOpened
+from treewarden.supervisor.core.retention import EventRetention
 from treewarden.supervisor.journal.event_codec import encode_event
 from treewarden.supervisor.journal.exporting import bundle_of, read_bundle
 from treewarden.supervisor.journal.forking import fork
 from treewarden.supervisor.journal.identity import read, said
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.journal.schema import identity_of, written_identity
+from treewarden.supervisor.pruning import Pruning
 from treewarden.topologies.cli import main
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.tree import tree
+
+from ..journals import WallClock, on_disk
 
 STORED: Final = sorted((Path(__file__).parent.parent / "supervisor/journal/stored").glob("*.gz"))
 
@@ -111,6 +115,30 @@ def test_what_was_copied_is_the_same_and_a_fork_is_another(file: Path) -> None:
     assert [faults(each) for each in (file, other, file.with_name("copy.db"))] == [[], [], []]
     execute(other, "UPDATE meta SET tree = (SELECT 'beef')")
     assert faults(other)
+
+
+def test_a_journal_whose_starts_were_pruned_keeps_its_date_in_a_bundle(file: Path) -> None:
+    async def prune() -> None:
+        async with on_disk(file) as journal:
+            await Pruning(journal, WallClock()).prune(EventRetention(last=0), "ada")
+
+    trio.run(prune)
+    execute(file, "UPDATE meta SET created = 1700000000.25")
+    assert execute(copied(file), "SELECT created FROM meta") == (1700000000.25,)
+    file.with_name("copy.db").unlink()
+
+    def claiming(created: object) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        return lambda record: record | ({"created": created} if record["type"] == "bundle" else {})
+
+    def of_before(record: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in record.items() if name != "created"}
+
+    (created,) = execute(read_into(file, of_before), "SELECT created FROM meta")
+    assert created > 1.7e9 + 1, "of one that does not say it, when it was read"
+    file.with_name("copy.db").unlink()
+    for wrong in ("yesterday", True, [1.0]):
+        with pytest.raises(JournalDamaged, match=r"line 1: its header has .* under created"):
+            read_into(file, claiming(wrong))
 
 
 def test_a_bundle_that_says_it_is_another_journal(file: Path) -> None:
