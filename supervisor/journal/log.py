@@ -55,6 +55,11 @@ class Log:
     def close(self) -> None:
         os.close(self._fd)
 
+    @property
+    def size(self) -> int:
+        """Bytes. Raises `OSError`."""
+        return os.fstat(self._fd).st_size
+
     def is_as_written(self, commit: Callable[[], object]) -> bool:
         """Whether who opens it next finds in it what was committed.
 

@@ -38,6 +38,10 @@ _BUSY: Final = 8
 """Commits to a transaction beside which the log is looked at every `_LOOKS` times only: each of the three calls of the
 system may have to wait until the loop, which is busy then, lets go of the interpreter."""
 _LOOKS: Final = 4
+_LARGE: Final = 128_000_000
+"""Bytes of a log that somebody keeps from beginning anew: with nobody reading for long it stays below a quarter."""
+_STAYS: Final = 4
+"""Looks at which it is as large: after a transaction that was as large by itself the next commits make it short."""
 _Identity: TypeAlias = tuple[int, int] | None
 
 
@@ -91,9 +95,13 @@ class Place:
 class Lookout:
     """Looks after the three files of one owner, over all its connections. Every call blocks."""
 
-    def __init__(self, file: pathlib.Path) -> None:
+    def __init__(self, file: pathlib.Path, large: int = _LARGE) -> None:
+        """Of a log of `large` bytes it is said why that is, again whenever there are twice as many."""
         self._file = file
         self._place: Place | None = None
+        self._large = self._told_at = large
+        self._stays = 0
+        """Looks in a row at which it was as large as it is to be told of."""
         self._unlooked = 0
         """Looks at the place of the file since one at its log."""
         self._spoilt = False
@@ -129,12 +137,37 @@ class Lookout:
             )
         self._spoilt = self._is_log_spoilt(commits, renew)
         if not self._spoilt:
+            self._tell_of_growth()
             return None
         return JournalError(
             f"{self._file}-wal was cut off or overwritten while it was in use: what is written now would not be found,"
             " and some of what was written before may be gone. Restore the file from a copy, or start again with what"
             " it holds"
         )
+
+    def _tell_of_growth(self) -> None:
+        """What is read in one transaction has to stay in the log with all that is written after it. The reader notices
+        nothing, and nobody else does before the disk is full."""
+        size = 0
+        if self._place is not None:
+            with suppress(OSError):
+                size = self._place.log.size
+        if size < self._large:
+            self._told_at = self._large
+        if size < self._told_at:
+            self._stays = 0
+            return
+        self._stays += 1
+        if self._stays >= _STAYS:
+            self._told_at, self._stays = 2 * size, 0
+            _LOG.warning(
+                "%s-wal has grown to %d MB: somebody has been reading %s for long, as in a shell that was left behind"
+                " BEGIN, or a copy. It begins anew when that ends; `fuser %s-shm` tells who has it open",
+                self._file,
+                size // 1_000_000,
+                self._file.name,
+                self._file.name,
+            )
 
     def _is_log_spoilt(self, commits: int, renew: Callable[[], None]) -> bool:
         self._unlooked += 1
