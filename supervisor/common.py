@@ -112,6 +112,8 @@ class Common:
     """Of slots that were rolled back in an earlier process, and had not been stable since."""
     went_back: dict[Path, list[tuple[Seq, RolledBack]]] = field(factory=dict[Path, "list[tuple[Seq, RolledBack]]"])
     """How often a slot has gone back lately, and to what, with the place of that in the journal: the oldest first."""
+    read_from: Seq = 0
+    """That of earlier events is not in it until somebody asks for it."""
     pasts: Mapping[str, Past] = field(factory=dict[str, "Past"])
     """What led to what before that, of slots of which the journal has given up an event that says so."""
     questions: dict[Path, QuestionAsked] = field(factory=dict[Path, "QuestionAsked"])

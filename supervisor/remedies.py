@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
@@ -18,8 +20,11 @@ from .settling import SlotStore
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from treewarden.agents.core.path import Path
+
     from .core.checkpoint import Checkpoint
     from .core.event import RolledBack
+    from .journal.port import Seq
     from .supervisor import Supervisor
 
 __all__ = ["Remedies"]
@@ -38,6 +43,8 @@ class Remedies:
         self._common = supervisor.common
         self._broken: dict[str, tuple[str, float]] = {}
         """By trouble: the dependency that is down, and until when nobody tries it."""
+        self._recalled: set[Path] = set()
+        """Of whom it was read what they went back to long ago."""
 
     # -- intake
 
@@ -235,6 +242,7 @@ class Remedies:
 
         journal = self._common.journal
         kept = await journal.checkpoints(slot.path, _LOOKED_AT)
+        await self._recall(slot.path, min((each.seq for each in kept), default=journal.head))
         went_back = self._common.went_back.get(slot.path, [])
         if child.bad_from is None:
             child.bad_from = _settled_as(slot.store, kept, went_back), journal.head
@@ -247,6 +255,20 @@ class Remedies:
             for each in kept
             if each.settled < settled and each.label.name != UNDO and (past is None or each.number in past)
         ]
+
+    async def _recall(self, path: Path, oldest: Seq) -> None:
+        """What a slot went back to since its oldest checkpoint, also where that is too long ago for a start to read."""
+        from .core.event import RolledBack
+
+        common = self._common
+        if path in self._recalled or oldest >= common.read_from:
+            return
+        with suppress(UnknownKind, JournalDamaged):  # nobody can say then; to go back must not fail for it
+            found = await common.journal.read_all(oldest, common.read_from, path, RolledBack.__name__)
+            told = {record.seq: record.event for record in found if isinstance(record.event, RolledBack)}
+            told.update(common.went_back.get(path, ()))
+            common.went_back[path] = sorted(told.items(), key=itemgetter(0))
+        self._recalled.add(path)
 
 
 def _settled_as(store: SlotStore, kept: Sequence[Checkpoint], went_back: Sequence[tuple[int, RolledBack]]) -> int:

@@ -274,6 +274,7 @@ def _opened(common: Common, blueprint: Blueprint, *, production: bool) -> None:
 
 async def _lessons(common: Common, blueprint: Blueprint) -> None:
     """Take from the journal what earlier decisions came to lately, all labels, and whether the code was another one."""
+    common.read_from = max(START, common.journal.head - _LESSONS)
     found, digest = await common.journal.lessons(_LESSONS, _TELLING), ""
     if found.cut is not None and isinstance(found.cut.event, EventsPruned):
         from treewarden.supervisor.views.pruned import pruned_of

@@ -170,6 +170,10 @@ class MemoryJournal:
         await trio.lowlevel.checkpoint()
         return self._told.read(after, limit, kinds)
 
+    async def read_all(self, after: Seq, through: Seq, path: Path, kind: str) -> Sequence[Record]:
+        found = await self.read(after, through, {kind})
+        return [record for record in found if record.seq <= through and getattr(record.event, "path", None) == path]
+
     async def labels(self) -> Sequence[Record]:
         await trio.lowlevel.checkpoint()
         return self._told.labels()

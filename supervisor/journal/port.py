@@ -225,6 +225,11 @@ class Journal(Protocol):
         """Committed events after `after`, oldest first; of some kinds only (`EVENTS` has the names), if asked for."""
         ...
 
+    async def read_all(self, after: Seq, through: Seq, path: Path, kind: str) -> Sequence[Record]:
+        """The events of one kind about one slot after `after`, up to `through`, oldest first: in short steps between
+        which commits go on, for there may be millions of others."""
+        ...
+
     async def labels(self) -> Sequence[Record]:
         """All labels of incidents (`IncidentLabelled`) that count, oldest first: of those that were pruned the last
         ones of each incident."""

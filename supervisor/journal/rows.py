@@ -36,6 +36,7 @@ __all__ = [
     "labels",
     "lessons",
     "messages",
+    "of_kind",
     "paths",
     "questions",
     "records",
@@ -261,6 +262,19 @@ def records(
     ).fetchall()
     if newest:
         rows.reverse()
+    return [
+        Record(seq, at, _event(seq, kind, version, body), epoch, hash.hex())
+        for seq, at, kind, version, body, epoch, hash in rows
+    ]
+
+
+def of_kind(connection: sqlite3.Connection, *, after: Seq, through: Seq, path: Path, kind: str) -> Sequence[Record]:
+    """Events of one kind about one slot after `after`, up to `through`, oldest first. Raises as `records`."""
+    rows = connection.execute(
+        "SELECT seq, at, kind, version, body, epoch, hash FROM events"
+        " WHERE path = ? AND seq > ? AND seq <= ? AND kind = ? ORDER BY seq",
+        (str(path), after, through, kind),
+    )
     return [
         Record(seq, at, _event(seq, kind, version, body), epoch, hash.hex())
         for seq, at, kind, version, body, epoch, hash in rows

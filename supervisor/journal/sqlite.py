@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -49,6 +50,8 @@ _STEP: Final = 4_000_000
 """Characters of large values that one step of a compaction deletes."""
 _ROWS: Final = 500
 """Events that one step of a cut deletes."""
+_LOOKED_THROUGH: Final = 20_000
+"""Events among which one question looks for some."""
 _PAGES: Final = 256
 """Pages that one step gives back to the disk."""
 
@@ -260,6 +263,13 @@ class SqliteJournal:
             return await self._ask(lambda connection: rows.records(connection, after, limit, kinds=kinds))
         await trio.lowlevel.checkpoint()
         return recent
+
+    async def read_all(self, after: Seq, through: Seq, path: Path, kind: str) -> Sequence[Record]:
+        found: list[Record] = []
+        for first in range(after, through, _LOOKED_THROUGH):
+            last = min(through, first + _LOOKED_THROUGH)
+            found += await self._ask(partial(rows.of_kind, after=first, through=last, path=path, kind=kind))
+        return found
 
     async def labels(self) -> Sequence[Record]:
         return await self._ask(rows.labels)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import trio
 import trio.testing
+from attrs import evolve
 
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import CommitFailed, JournalError, JournalOwned
+from treewarden.supervisor.core.event import CheckpointKept
 from treewarden.supervisor.journal.port import Commit, Recovered, ReplyRow, ReturnedRow
 
 from ..journals import DESK, WALL, Owner, Told, checkpoint, dead, fact, message, settle, state, timer
@@ -266,3 +268,16 @@ async def test_a_reply_is_kept_until_the_asking_message_settles(owner: Owner) ->
         await journal.commit(Commit(forget_replies=("t-1>",)))
         assert (await journal.recover(DESK)).replies == (other,)
         assert (await journal.recover(SHOP)).replies == ()
+
+
+async def test_events_of_one_kind_about_one_slot(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("treewarden.supervisor.journal.sqlite._LOOKED_THROUGH", 3)
+    async with owner() as journal:
+        for number in range(1, 11):
+            other = CheckpointKept(path=DESK, name="n", checkpoint=number)
+            event = other if number % 3 == 0 else evolve(fact(number), path=SHOP if number % 5 == 0 else DESK)
+            await journal.commit(Commit(events=((WALL, event),)))
+        for after, through, found in ((0, 10, [1, 2, 4, 7, 8]), (1, 8, [2, 4, 7, 8]), (4, 4, []), (7, 99, [8])):
+            records = await journal.read_all(after, through, DESK, "Recorded")
+            assert [record.seq for record in records] == found
+            assert [record.event for record in records] == [fact(number) for number in found]

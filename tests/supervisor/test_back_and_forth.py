@@ -20,14 +20,14 @@ from treewarden.supervisor.core.guards import Declined, Option
 from treewarden.supervisor.core.retention import EventRetention
 from treewarden.supervisor.core.spec import NO_BACKOFF
 from treewarden.supervisor.journal.memory import MemoryJournal
-from treewarden.supervisor.journal.port import Journal
+from treewarden.supervisor.journal.port import Commit, Journal
 from treewarden.supervisor.pruning import Pruning
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.running import Tree
 from treewarden.topologies.tree import tree
 
-from ..journals import WallClock
+from ..journals import WALL, WallClock, fact
 
 
 @frozen
@@ -122,6 +122,20 @@ async def test_what_an_operator_gave_up_stays_given_up_also_in_the_next_process(
             await Pruning(journal, WallClock()).prune(EventRetention(last=0), "ada")
             await Pruning(journal, WallClock()).prune(EventRetention(last=0), "ada")
     async with opened(journal) as running:
+        assert await seen(running, -1) == (1,)
+
+
+async def test_what_was_given_up_long_ago_stays_given_up(autojump_clock: MockClock) -> None:
+    journal = MemoryJournal()
+    async with opened(journal) as running:
+        await seen(running, *range(1, 31))
+        second = (await running.checkpoints("desk", limit=100))[-2]
+        await running.roll_back("desk", to=second.number, by="ada")
+        assert await seen(running, 77) == (1, 2, 77)
+        await journal.commit(Commit(events=tuple((WALL, fact(number)) for number in range(6000))))
+    async with opened(journal) as running:
+        assert await seen(running, -1) == (1, 2)
+        await trio.sleep(60)
         assert await seen(running, -1) == (1,)
 
 
