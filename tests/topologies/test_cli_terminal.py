@@ -83,7 +83,7 @@ def test_the_live_view(tmp_path: Path) -> None:
     screen.until("all up")
     assert "\x1b[?25l" in screen.text
     screen.process.send_signal(signal.SIGINT)
-    assert screen.end() == 0
+    assert screen.end() == 0, screen.visible
     assert screen.text.endswith("why desk.db flaky\r\n")
     assert screen.text.rindex("\x1b[?25h") > screen.text.rindex("\x1b[?25l")
     lines = screen.visible.split("\n")
@@ -111,7 +111,7 @@ def test_a_forced_end_gives_the_cursor_back(tmp_path: Path) -> None:
 def test_without_rich_it_says_how_to_get_it(tmp_path: Path) -> None:
     desk(tmp_path, *CHILDREN)
     screen = Screen("run", "desk.toml", "--for", "0.2", cwd=tmp_path, program=CORE)
-    assert screen.end() == 0
+    assert screen.end() == 0, screen.visible
     assert screen.visible.count("pip install 'treewarden[cli]'") == 1
     assert "slot   state" in screen.visible
     assert "\x1b[?25l" not in screen.text
@@ -131,7 +131,7 @@ def test_nothing_is_drawn_where_lines_are_wanted(
 ) -> None:
     desk(tmp_path, *CHILDREN)
     screen = Screen("run", "desk.toml", "--for", "0.2", *arguments, cwd=tmp_path, env=env)
-    assert screen.end() == 0
+    assert screen.end() == 0, screen.visible
     assert "\x1b[?25l" not in screen.text
     assert "pip install" not in screen.text
     assert bool(COLOUR.search(screen.text)) == coloured
@@ -140,11 +140,11 @@ def test_nothing_is_drawn_where_lines_are_wanted(
 def test_lines_fit_the_terminal(tmp_path: Path) -> None:
     desk(tmp_path, *CHILDREN)
     screen = Screen("run", "desk.toml", "--for", "0.4", "--plain", cwd=tmp_path)
-    assert screen.end() == 0
+    assert screen.end() == 0, screen.visible
     table_and_incidents = screen.visible.split("desk ran ")[0].split("\n")[1:]
     assert max(map(len, table_and_incidents)) <= 80
     again = Screen("journal", "show", "desk.db", cwd=tmp_path)
-    assert again.end() == 0
+    assert again.end() == 0, again.visible
     assert max(map(len, again.visible.split("\n"))) <= 80
 
 
