@@ -175,6 +175,21 @@ def test_a_step_that_failed_may_be_done_again_but_for_a_sync_whose_connection_is
         assert reading.records()
 
 
+@pytest.mark.parametrize(("code", "lost"), [(SYNC, True), (WRITE, False)])
+def test_a_commit_whose_sync_was_refused_is_not_read_back_by_another_connection(
+    disk: Disk, code: int, lost: bool
+) -> None:
+    """It would take for safe what the disk may have dropped; after another error it finds what there is."""
+    owned = disk.owned()
+    made = disk.made
+    disk.refused = {"COMMIT": code, "ROLLBACK": WRITE}
+    done = owned.write([settle(1)], renew=False, look=False)
+    assert isinstance(done.outcomes[0], JournalError)
+    assert (owned.lost is done.outcomes[0]) is lost
+    assert disk.made == made + (not lost)
+    owned.close()
+
+
 def test_a_file_that_was_moved_away_acknowledges_nothing_and_ends_all_that_is_queued(disk: Disk) -> None:
     owned = disk.owned()
     written(owned, settle(1))
