@@ -188,6 +188,21 @@ async def test_an_ask_is_never_dropped_without_a_word(overflow: Overflow, autoju
             slot_of(running, "counter").resume("held")
 
 
+@pytest.mark.parametrize("overflow", [Overflow.DROP_OLDEST, Overflow.DROP_NEWEST, Overflow.REFUSE])
+async def test_an_ask_does_not_push_out_what_was_told(overflow: Overflow, autojump_clock: MockClock) -> None:
+    """Who asks is told that there is no room; of a tell that made room for it nobody would hear."""
+    spec = MailboxSpec(capacity=1, overflow=overflow, durability=VOLATILE)
+    async with opened(child(Counter, mailbox=spec)) as running:
+        counter = running.ref("counter")
+        slot_of(running, "counter").pause("held")
+        await counter.tell(Add(5))
+        with pytest.raises(MailboxFull, match=overflow.value):
+            await counter.ask(Total())
+        slot_of(running, "counter").resume("held")
+        await wait_all_tasks_blocked()
+        assert await counter.ask(Total()) == 5
+
+
 async def test_a_newer_message_of_its_kind_takes_the_place_of_one(autojump_clock: MockClock) -> None:
     journal = Disk()
     spec = MailboxSpec(capacity=2, overflow=Overflow.COALESCE)
