@@ -66,7 +66,7 @@ def test_the_core_needs_four_distributions(wheel: Path) -> None:
     needed = [text for text in metadata.get_all("Requires-Dist", []) if "extra ==" not in text]
     assert sorted(text.split(">=")[0] for text in needed) == ["attrs", "cattrs", "trio", "trio-util"]
     assert metadata["License-Expression"] == "MIT"
-    assert "treewarden = treewarden.topologies.cli:main" in scripts
+    assert "treewarden = treewarden.topologies.console:main" in scripts
 
 
 def test_it_installs_beside_the_owners_of_the_bare_names(wheel: Path, tmp_path: Path) -> None:

@@ -44,11 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     _open_standard_streams()
     try:
-        arguments = parser().parse_args(argv)
+        try:
+            arguments = parser().parse_args(argv)
+        except SystemExit as end:
+            return end.code if isinstance(end.code, int) else ExitCode.ORDERLY
         arguments.is_the_process = argv is None
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else ExitCode.ORDERLY
-    try:
         return int(_deed(arguments.word)(arguments))
     except BrokenPipeError:
         return ExitCode.ORDERLY

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -101,3 +104,38 @@ def test_a_file_that_is_no_journal_is_refused(word: str, tmp_path: Path, capsys:
         f"treewarden: {file} is not a treewarden journal: it is no SQLite database. Name another file\n"
     )
     assert captured.out == ""
+
+
+_INTERRUPTED = """
+import importlib.abc, os, signal, sys
+
+class Press(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == module:
+            os.kill(os.getpid(), signal.SIGINT)
+
+module, sys.argv[1:] = sys.argv[1], ["tree", "desk.db"]
+sys.meta_path.insert(0, Press())
+from treewarden.topologies.console import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["treewarden.topologies.cli", "treewarden.topologies.commands.words", "treewarden.topologies.commands.tree"],
+)
+def test_ctrl_c_while_it_begins_is_quiet(module: str, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", _INTERRUPTED, module], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "treewarden: interrupted\n")
+
+
+def test_ctrl_c_while_the_arguments_are_parsed_is_quiet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def pressed() -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("treewarden.topologies.cli.parser", pressed)
+    assert main(["tree", "desk.db"]) == 130
+    assert capsys.readouterr().err == "treewarden: interrupted\n"

@@ -1,0 +1,21 @@
+"""Where the console script begins: before anything is imported that takes long."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> int:
+    """Do what the command line says, as `cli.main`; Ctrl-C ends the imports before that as quietly as the rest.
+
+    Not promised: a quiet end while Python itself starts.
+    """
+    try:
+        from .cli import main as begin
+
+        return begin()
+    except KeyboardInterrupt:
+        sys.stderr.write("treewarden: interrupted\n")
+        return 130
