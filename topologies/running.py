@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from treewarden.agents.core.ended import Ended
+from treewarden.agents.core.exit import Exit
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import ConfigurationError
@@ -353,9 +354,10 @@ class Tree:
         self._root.asked = self._root.forced = True
         self._root.nursery.cancel_scope.cancel()
 
-    async def wait_ended(self) -> None:
-        """Wait until the root has ended, because it was stopped, gave up, or had nothing left to do."""
+    async def wait_ended(self) -> Exit | None:
+        """Wait until the root has ended: it was stopped, gave up, or had nothing left to do. How; None by force."""
         await self._root.ended.wait()
+        return self._root.exit
 
     async def reload(self, blueprint: Blueprint) -> TreeReloaded:
         """Replace the blueprint of the running tree: new slots start, those no longer listed end, changed ones restart.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import threading
 from collections.abc import Generator
@@ -82,6 +83,8 @@ def test_a_tree_in_another_process_is_spoken_to(running: Running, capsys: pytest
     assert said(capsys, "drain", "writer") == (0, "applied: writer is drained\n")
     assert said(capsys, "stop") == (0, "applied: the tree has stopped\n")
     assert running.end() == 0
+    ended = json.loads(running.lines[-1])["ended"]
+    assert re.fullmatch(r"ended in order \(.+ \(process \d+\) asked for it\)", ended)
     assert main(["send", "desk.db", "writer", "Letter", '{"text": "late"}']) == 2
     assert "nobody runs a tree on desk.db (closed in order by " in capsys.readouterr().err
 

@@ -16,7 +16,7 @@ from typing import Final
 import trio
 from attrs import define, field
 
-from treewarden.agents.core.exit import alone
+from treewarden.agents.core.exit import Stopped, alone
 from treewarden.agents.errors import ConfigurationError, EpochLost, JournalError, SupervisionError, TreeFailed
 from treewarden.agents.version import VERSION
 from treewarden.supervisor.journal.anchoring import Anchoring, key_from
@@ -53,6 +53,9 @@ _FORCES: Final = 2
 """The signal that does not wait for order."""
 _LAST_WORDS: Final = 5.0
 """Seconds that a reader of the output has for the last words."""
+_BY_ITSELF: Final = "it had nothing left to do"
+_IN_ORDER: Final = "shutdown"
+"""What a tree gives its children for a reason where nobody has said another one."""
 
 
 def run(arguments: Namespace) -> int:
@@ -118,7 +121,7 @@ class _Run:
     """How it ended."""
     began: float = 0.0
     stops: int = 0
-    why: str = "it had nothing left to do"
+    why: str = _BY_ITSELF
     """Why it ends."""
     opening: trio.CancelScope = field(factory=trio.CancelScope)
     told: trio.Event = field(factory=trio.Event)
@@ -162,7 +165,9 @@ class _Run:
                     production=self.topology.production,
                 ) as tree:
                     self._opened(tree, nursery)
-                    await tree.wait_ended()
+                    exit = await tree.wait_ended()
+                    if isinstance(exit, Stopped) and self.why == _BY_ITSELF and exit.reason != _IN_ORDER:
+                        self.why = exit.reason  # somebody has said `treewarden stop`
                     self._calm("the tree has ended")
         except TreeFailed as failed:
             if self.stops < _FORCES:
@@ -259,7 +264,7 @@ class _Run:
             elif self.stops == _FORCES:
                 nursery.start_soon(self._force, number.name)
 
-    def _stop(self, why: str, reason: str = "shutdown") -> None:
+    def _stop(self, why: str, reason: str = _IN_ORDER) -> None:
         self.why = why
         self._calm(why)
         if self.tree is not None:
