@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Final, TypeAlias, TypeVar, cast
 
 import trio
 from attrs import define, field, frozen
@@ -37,11 +37,14 @@ R = TypeVar("R")
 
 START: Final = 1_800_000_000.0
 """Wall seconds at which every world begins."""
+_ANSWER: Final = 5.0
+"""Seconds that a look which asks may take beyond the time of `eventually`: as long as an ask by default."""
 _POLL: Final = 0.25
 """Seconds between two looks of `eventually`, besides one at each commit."""
 
 Check: TypeAlias = Callable[["World"], object]
-"""Looks at a world: a text, or False, says what is wrong; anything else that all is well."""
+"""Looks at a world: a text, or False, says what is wrong; anything else that all is well. `eventually` takes an async
+one, too."""
 
 
 @frozen
@@ -191,23 +194,42 @@ class World:
     # -- what must hold
 
     def always(self, check: Check, name: str = "") -> None:
-        """`check` holds from now on: it is looked at after every commit, and at the end."""
+        """`check` holds from now on: it is looked at after every commit, and at the end.
+
+        Nothing waits there, so one that is `async` fails the run; `eventually` takes it.
+        """
         self._checks.append((name or getattr(check, "__name__", "always"), check))
         self._look(self._checks[-1])
 
     async def eventually(self, check: Check, *, within: float, name: str = "") -> None:
-        """`check` comes to hold within so many seconds of the time at which the faults are over."""
+        """`check` comes to hold within so many seconds of the time at which the faults are over.
+
+        It may be `async`, to ask somebody (`world.ask`); where that raises, it does not hold yet.
+        """
         await self.calm()
         deadline = trio.current_time() + within
-        text = _wrong(check(self))
+        text = await self._awaited(check, deadline)
         while text is not None and trio.current_time() < deadline:
             self._told = trio.Event()
             with trio.move_on_at(min(deadline, trio.current_time() + _POLL)):
                 await self._told.wait()
-            text = _wrong(check(self))
+            text = await self._awaited(check, deadline)
         if text is not None:
             what = name or getattr(check, "__name__", "eventually")
             self.fail(what, text or f"not within {within:g} s")
+
+    async def _awaited(self, check: Check, deadline: float) -> str | None:
+        """What `check` says is wrong, whether it is `async` or not."""
+        said = check(self)
+        if not isinstance(said, Awaitable):
+            return _wrong(said)
+        text: str | None = "it waited for an answer until its time was over"
+        with trio.move_on_at(max(deadline, trio.current_time()) + _ANSWER):
+            try:
+                text = _wrong(await cast("Awaitable[object]", said))
+            except (TreewardenError, Lost) as error:
+                text = f"{type(error).__name__}: {error}"
+        return text
 
     def sometimes(self, name: str, reached: bool = True) -> None:
         """In one run of many at least, `reached` is true: runs that never get to what they should prove nothing."""
@@ -335,4 +357,7 @@ def _wrong(said: object) -> str | None:
     """What a check's answer says is wrong; None if nothing is."""
     if isinstance(said, str):
         return said or None
+    if isinstance(said, Coroutine):
+        cast("Coroutine[object, object, object]", said).close()
+        return "it is async, and here nobody waits for what it says; give a plain function, or take `eventually`"
     return "" if said is False else None

@@ -187,3 +187,56 @@ async def waits(world: World) -> None:
 def test_eventually_waits_and_gives_up() -> None:
     run = run_world(waits, 1, Setting(within=1.0))
     assert run.failures == ("paid: never",)
+
+
+async def asks(world: World) -> None:
+    async def all_booked(world: World) -> str | bool:
+        missing = 20 - len(await world.ask("till", Booked()))
+        return f"{missing} are missing" if missing else True
+
+    async def one_more(world: World) -> str | bool:
+        return True if len(await world.ask("till", Booked())) > 20 else "not one more"
+
+    async def silent(world: World) -> bool:
+        await trio.sleep_forever()
+        return True
+
+    await world.start(shop(world))
+    world.nursery.start_soon(sell, world)
+    await world.eventually(all_booked, within=10.0)
+    await world.eventually(silent if world.seed == 2 else one_more, within=10.0)
+
+
+@pytest.mark.parametrize(
+    ("seed", "said"),
+    [(1, "one_more: not one more"), (2, "silent: it waited for an answer until its time was over")],
+)
+def test_eventually_awaits_a_check_that_asks(seed: int, said: str) -> None:
+    assert run_world(asks, seed, Setting(within=1.0)).failures == (said,)
+
+
+async def asks_nobody(world: World) -> None:
+    async def answered(world: World) -> bool:
+        await world.ask("nobody", Booked())
+        return True
+
+    await world.start(shop(world))
+    await world.eventually(answered, within=2.0)
+
+
+def test_an_ask_that_fails_is_not_yet_an_answer() -> None:
+    (failure,) = run_world(asks_nobody, 1, Setting(within=1.0)).failures
+    assert failure.startswith("answered: NoSuchSlot: nobody")
+
+
+async def always_waits(world: World) -> None:
+    async def never_looked_at(world: World) -> bool:
+        return False
+
+    world.always(never_looked_at)
+    await world.start(shop(world))
+
+
+def test_always_refuses_a_check_that_nobody_would_await() -> None:
+    (failure,) = run_world(always_waits, 1, Setting(within=1.0)).failures
+    assert failure.startswith("never_looked_at: it is async, and here nobody waits")
