@@ -38,10 +38,10 @@ async def roll_back_at_rest(journal: Journal, clock: Clock, path: Path, to: int 
         by=by,
         because=(f"{by} asked for it",),
         to=about.number,
-        name=about.label.name,
+        name=about.name,
         undone=max(0, settled - about.settled),
     )
-    event = RolledBack(path=path, to=about.seq, checkpoint=about.number, name=about.label.name, by=by, diagnosis=told)
+    event = RolledBack(path=path, to=about.seq, checkpoint=about.number, name=about.name, by=by, diagnosis=told)
     undo = () if current is None else (KeepRow(path, journal.opened.last_row + 1, wall, Label(UNDO)),)
     commit = Commit(by=path, keeps=undo, restores=(RestoreRow(path, about.number, settled),), events=((wall, event),))
     try:

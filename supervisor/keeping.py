@@ -169,7 +169,7 @@ async def _target(child: Child, to: int | str | None, common: Common) -> Checkpo
 def _known(kept: Sequence[Checkpoint]) -> str:
     if not kept:
         return "none is kept"
-    return "the newest are " + ", ".join(f"{each.number} {each.label.name}".rstrip() for each in kept)
+    return "the newest are " + ", ".join(f"{each.number} {each.name}".rstrip() for each in kept)
 
 
 async def go_back(
@@ -212,8 +212,8 @@ async def go_back(
             raise _pruned(path, to)
         state = await _decoded(store, kept)
         undone = max(0, store.state_settled - to.settled)
-        told = evolve(told, to=to.number, name=to.label.name, undone=undone)
-        event = RolledBack(path=path, to=to.seq, checkpoint=to.number, name=to.label.name, by=by, diagnosis=told)
+        told = evolve(told, to=to.number, name=to.name, undone=undone)
+        event = RolledBack(path=path, to=to.seq, checkpoint=to.number, name=to.name, by=by, diagnosis=told)
         back = RestoreRow(path, to.number, store.settles)
         commit = Commit(by=path, restores=(back,), keeps=keeps, events=((wall, event),))
     try:

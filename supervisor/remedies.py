@@ -253,7 +253,7 @@ class Remedies:
         return [
             each
             for each in kept
-            if each.settled < settled and each.label.name != UNDO and (past is None or each.number in past)
+            if each.settled < settled and each.name != UNDO and (past is None or each.number in past)
         ]
 
     async def _recall(self, path: Path, oldest: Seq) -> None:

@@ -82,6 +82,19 @@ class Checkpoint:
     size: int = 0
     """Characters of its state as JSON."""
 
+    @property
+    def name(self) -> str:
+        """What somebody called it; empty: nobody did."""
+        return self.label.name
+
+    @property
+    def description(self) -> str:
+        return self.label.description
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return self.label.tags
+
 
 @frozen(kw_only=True)
 class Search:

@@ -37,7 +37,7 @@ async def test_a_state_is_kept_by_name_and_gone_back_to(durability: Durability, 
     async with opened(kept(Counter, durability, id="counter"), journal=journal) as running:
         await add(running, 1, 2)
         good = await running.checkpoint("counter", name="good", description="by hand", tags=["v1"])
-        assert (good.path, good.label.name, good.label.tags, good.pinned) == ("counter", "good", ("v1",), True)
+        assert (good.path, good.name, good.tags, good.pinned) == ("counter", "good", ("v1",), True)
         assert await add(running, 4) == 7
         assert await running.roll_back("counter", to="good", by="ada") == good
         assert await running.ref("counter").ask(Total()) == 3
@@ -76,7 +76,7 @@ async def test_what_is_kept_is_not_read_again(autojump_clock: MockClock, monkeyp
         await add(running, 1, 2)
         monkeypatch.setattr(journal, "checkpoint", refuse)
         good = await running.checkpoint("counter", name="good")
-        assert (good.label.name, good.settled) == ("good", 2)
+        assert (good.name, good.settled) == ("good", 2)
 
 
 async def test_what_waits_is_handled_afterwards(autojump_clock: MockClock) -> None:

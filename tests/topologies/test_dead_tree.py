@@ -73,7 +73,7 @@ def test_the_next_process_begins_with_the_state_that_was_gone_back_to(
     file: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with JournalFile.open(file) as journal:
-        (good,) = [each for each in journal.checkpoints(DESK.parse("steady"), 99) if each.label.name == "good"]
+        (good,) = [each for each in journal.checkpoints(DESK.parse("steady"), 99) if each.name == "good"]
     n = shown(capsys, file, "good")
     left = shown(capsys, file, "current")
     assert n < left

@@ -59,8 +59,8 @@ def _show(journal: JournalFile, arguments: Namespace, out: Stdout) -> None:
         out.json({**found, "kind": state.kind, "version": state.version, "settled": state.settled, "state": data})
         return
     lines = [out.paint(clean(f"{state.path}: {_title(about)}"), "strong")]
-    if about is not None and about.label.description:
-        lines.append(clean(f"  {about.label.description}"))
+    if about is not None and about.description:
+        lines.append(clean(f"  {about.description}"))
     lines.append(clean(f"  {state.kind} version {state.version}, after {plural(state.settled, 'settle')}"))
     whole = arguments.all or len(state.body) <= _LONG
     lines += [clip(f"  {clean(line)}", out.width) for line in (_pretty(data) if whole else excerpt(data))]
@@ -123,14 +123,14 @@ def _tell(found: Sequence[Checkpoint], none: str, arguments: Namespace, out: Std
 
 
 def _label(about: Checkpoint) -> str:
-    tags = f"[{', '.join(about.label.tags)}]" if about.label.tags else ""
-    return "  ".join(filter(None, (about.label.name, tags, about.label.description)))
+    tags = f"[{', '.join(about.tags)}]" if about.tags else ""
+    return "  ".join(filter(None, (about.name, tags, about.description)))
 
 
 def _title(about: Checkpoint | None) -> str:
     if about is None:
         return "the current state"
-    name = f" ({about.label.name})" if about.label.name else ""
+    name = f" ({about.name})" if about.name else ""
     return f"checkpoint {about.number}{name}, kept {local(about.at)}, of event {about.seq}"
 
 
@@ -138,9 +138,9 @@ def _object(about: Checkpoint) -> dict[str, Any]:
     return {
         "checkpoint": about.number,
         "path": about.path,
-        "name": about.label.name,
-        "description": about.label.description,
-        "tags": about.label.tags,
+        "name": about.name,
+        "description": about.description,
+        "tags": about.tags,
         "at": about.at,
         "seq": about.seq,
         "settled": about.settled,
