@@ -241,7 +241,7 @@ class _Referee:
         self._called = False
         slots = {slot.path: slot for slot in self.running.snapshot()}
         for path, slot in slots.items():
-            if slot.state is SlotState.HELD or slot.note.startswith("held"):
+            if slot.held:
                 self.running.resume(path, by="person")
             elif slot.state is SlotState.DOWN and path in fault.members and slots[path.parent].state is SlotState.UP:
                 await self.running.supervisor(path.parent).restart_child(path.name)  # which its policy has stopped
