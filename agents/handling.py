@@ -12,10 +12,10 @@ from .core.exit import alone
 from .core.message import Due, Envelope
 from .core.said import DELIVERY
 from .errors import AgentStopped, AskTimeout, NotHandled, Stash, Stop
-from .life import Life, Tick
+from .life import Life
 from .outlets import hand_on
 from .settle import put_aside, rate_limit_of, settle, throttle
-from .ticks import Timed
+from .ticks import Tick, Timed
 
 __all__ = ["bear", "call", "finish", "handle", "unwrap"]
 

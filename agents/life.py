@@ -26,14 +26,14 @@ from .ref import Ref
 from .sending import ended_by
 from .slice import Rounds
 from .slot import Slot, Turn, current_turn
-from .ticks import Afters, Tick
+from .ticks import Afters
 
 if TYPE_CHECKING:
     from .core.loops import Cycle, LoopLimit, Loops
     from .ports import Settled
     from .repeats import Repeats
 
-__all__ = ["Life", "Tick", "Warden"]
+__all__ = ["Life", "Warden"]
 
 
 class Warden(Protocol):

@@ -15,13 +15,14 @@ from .core.exit import Exit, Failed, Finished, Stopped, alone, describe, failed_
 from .core.message import Envelope
 from .errors import Stop
 from .handling import bear, call, finish, handle, unwrap
-from .life import Life, Tick
+from .life import Life
 from .mailbox import Leave
 from .orders import Begun, BodyEnded, CheckpointDue, Killed, Raised, RunAgain, StopAsked, StopOrder
 from .serving import serve
 from .settle import keep, rate_limit_of, settle_beside, throttle
 from .slice import LOOK_EVERY, Slice
 from .slot import current_turn
+from .ticks import Tick
 
 __all__ = ["failed", "handle_messages", "run_agent", "start_agent"]
 

@@ -14,10 +14,10 @@ from .core.exit import Failure, describe, ends_process
 from .core.label import Label
 from .core.message import Due, Envelope
 from .errors import AgentFailed, ConfigurationError, RateLimited
-from .life import Life, Tick
+from .life import Life
 from .orders import CheckpointDue
 from .ports import KEEP, Settled
-from .ticks import Timed
+from .ticks import Tick, Timed
 
 _KEEP_AGAIN_AFTER: Final = 1.0
 """Seconds until a checkpoint that could not be written is tried again."""

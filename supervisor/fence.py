@@ -13,12 +13,13 @@ from treewarden.agents.agent import Agent, made_by, overrides
 from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe, leaves
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.errors import Ignore
-from treewarden.agents.life import Life, Tick
+from treewarden.agents.life import Life
 from treewarden.agents.orders import Killed, StopOrder
 from treewarden.agents.outlets import hurry
 from treewarden.agents.ports import KEEP, Alarm
 from treewarden.agents.runner import failed, handle_messages, run_agent, start_agent
 from treewarden.agents.settle import end_life
+from treewarden.agents.ticks import Tick
 
 from .child import KILL_WITHIN, NOT_STARTED, Child, Incarnation, Parent
 from .core.spec import ChildSpec, Grace, Restore

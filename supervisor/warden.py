@@ -14,9 +14,9 @@ from treewarden.agents.core.ended import Ended
 from treewarden.agents.core.exit import Failure, describe, ends_process, leaves
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import Path
-from treewarden.agents.life import Tick
 from treewarden.agents.ref import Ref
 from treewarden.agents.slot import Slot
+from treewarden.agents.ticks import Tick
 
 from .child import Incarnation
 from .core.signal import RateLimitReached, Recovered, Reported, Stalled

@@ -17,10 +17,10 @@ from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.loops import Cycle
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError, RateLimited, Stop
-from treewarden.agents.life import Life, Tick
+from treewarden.agents.life import Life
 from treewarden.agents.ref import Ref
 from treewarden.agents.slot import Slot
-from treewarden.agents.testing import ManualClock
+from treewarden.agents.testing import ManualClock, Tick
 from treewarden.supervisor.core.event import ChildEnded
 from treewarden.supervisor.core.spec import NO_BACKOFF, RestartPolicy
 from treewarden.supervisor.journal.memory import MemoryJournal
