@@ -25,4 +25,12 @@ def codec_of_class(agent: type[Agent[Any]]) -> Codec:
     try:
         return Codec((*types, *replies))
     except ConfigurationError:  # perhaps a reply; it is stored only if a handler asks for it
-        return Codec(types)
+        return Codec((*types, *filter(_is_storable, replies)))
+
+
+def _is_storable(reply: Any) -> bool:
+    try:
+        Codec((reply,))
+    except ConfigurationError:
+        return False
+    return True
