@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import trio
+from attrs import evolve
 
 from treewarden.agents.agent import is_agent_class
 from treewarden.agents.core.lifecycle import SlotState
-from treewarden.agents.core.message import Envelope
+from treewarden.agents.core.message import Envelope, Request
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import CommitFailed, ConfigurationError, MailboxFull, NoSuchSlot, TreewardenError
 from treewarden.agents.sending import checked
@@ -28,8 +29,12 @@ from .running import Tree
 
 __all__ = ["Order"]
 
-_ONCE: Final = frozenset({"tell", "signal", "perform", "roll_back", "checkpoint"})
+_ONCE: Final = frozenset({"tell", "ask", "signal", "perform", "roll_back", "checkpoint"})
 """What is not the same when it is done twice. `tell` is one of these where the mailbox is in memory."""
+_SLACK: Final = 0.5
+"""Seconds that an ask has beyond its limit, to say itself what was in the way."""
+_LONGEST: Final = 65_536
+"""Characters of a reply as JSON. Answers stay in the file, as many as there are commands whose ids are known."""
 
 
 class Order:
@@ -54,7 +59,7 @@ class Order:
             if self._row.begun:
                 await self._answer("unknown", f"the owner of epoch {self._row.epoch} died over it. {self._look()}")
                 return
-            with trio.move_on_after(self._command.within):
+            with trio.move_on_after(self._command.within + (_SLACK if self._command.what == "ask" else 0.0)):
                 await self._do()
                 return
             await self._answer(False, f"it took longer than {self._command.within:g} s; what it began may go on")
@@ -76,6 +81,9 @@ class Order:
             return
         await self._common.journal.commit(Commit(answers=(AnswerRow(self._row.id, "taken"),)))
         match command.what:
+            case "ask":
+                await self._ask()
+                return
             case "signal":
                 self._tree.signal(command.path, command.said, lasts=command.fields.get("lasts"))
                 done = f"{command.path}: its supervisor has been told of {command.fields['kind']}"
@@ -127,9 +135,11 @@ class Order:
         )
         return f"{look} for it again" if self._command.what in _ONCE else again
 
-    async def _answer(self, applied: bool | str, text: str) -> None:
-        """Make the answer a fact. If that fails, its sender sees none."""
+    async def _answer(self, applied: bool | str, text: str, reply: str | None = None) -> None:
+        """Make the answer a fact. If that fails, its sender sees none. A reply is for its asker, and no event."""
         answer, event = self._answered(applied, text)
+        if reply is not None:
+            answer = evolve(answer, text=reply)
         with trio.CancelScope(shield=True):
             try:
                 await self._common.journal.commit(
@@ -181,14 +191,37 @@ class Order:
         await self._tree.ref(path).tell(message, within=self._command.within)
         await self._answer(True, done)
 
-    def _message(self) -> Any:
-        """The message that the command describes, of a type that the agent handles. No other class is ever made."""
-        path, kind = self._command.path, self._command.fields["kind"]
+    async def _ask(self) -> None:
+        """The answer is the reply as JSON. It counts once, and the same id gets the same reply."""
+        path, kind, message = self._command.path, self._command.fields["kind"], self._message()
+        if not isinstance(message, Request):
+            raise ConfigurationError(f"{path}: {kind} is no Request, and has no reply; send it")
+        reply = await self._tree.ref(path).ask(cast("Request[object]", message), within=self._command.within)
+        try:
+            _, _, body = self._common.codec_for(self._receiver()).encode(reply)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{path} has handled {kind}, but its reply cannot be written: {error}") from error
+        if len(body) > _LONGEST:
+            raise ConfigurationError(
+                f"{path} has handled {kind}, but its reply has {len(body)} characters as JSON; "
+                f"an answer has at most {_LONGEST}: ask for less of it"
+            )
+        await self._answer(True, f"{path} has replied to {kind}", body)
+
+    def _receiver(self) -> ChildSpec:
+        """The agent that gets the message: of a pool its first worker, which is as the others."""
+        path = self._command.path
         spec = self._spec(path)
         if isinstance(spec, SupervisorSpec) and spec.router is not None and spec.children:
             spec = spec.children[0]
         if not isinstance(spec, ChildSpec):
             raise ConfigurationError(f"{path} is no agent and no pool; tell one of those below it")
+        return spec
+
+    def _message(self) -> Any:
+        """The message that the command describes, of a type that the agent handles. No other class is ever made."""
+        path, kind = self._command.path, self._command.fields["kind"]
+        spec = self._receiver()
         codec = self._common.codec_for(spec)
         agent = spec.agent if is_agent_class(spec.agent) else self._common.makers[spec.agent]
         known = {codec.kind_of(each): each for each in agent.handlers}

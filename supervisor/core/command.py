@@ -19,6 +19,7 @@ _VERSION: Final = 1
 _LONGEST: Final = 86400.0
 _FIELDS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
     "tell": {"kind": (str,), "data": (object,)},
+    "ask": {"kind": (str,), "data": (object,)},
     "signal": {"kind": (str,), "severity": (int, float), "text": (str,), "facts": (dict,), "lasts": (int, float)},
     "stop": {},
     "resume": {},

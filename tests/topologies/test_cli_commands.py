@@ -19,11 +19,15 @@ from .cli_desk import Running, begin, desk
 
 MODULE: Final = """
 from attrs import frozen
-from treewarden.agents import Agent, handles
+from treewarden.agents import Agent, Request, handles
 
 @frozen
 class Letter:
     text: str
+
+@frozen
+class Count(Request[dict[str, int]]):
+    word: str
 
 class Writer(Agent[tuple[str, ...]]):
     state = ()
@@ -32,6 +36,12 @@ class Writer(Agent[tuple[str, ...]]):
     def letter(self, message: Letter) -> None:
         self.state = (*self.state, message.text)
         self.record(message)
+
+    @handles
+    def count(self, message: Count) -> dict[str, int]:
+        if not message.word:
+            raise ValueError("no word")
+        return {message.word: sum(message.word in each for each in self.state)}
 """
 
 
@@ -87,6 +97,21 @@ def test_a_tree_in_another_process_is_spoken_to(running: Running, capsys: pytest
     assert re.fullmatch(r"ended in order \(.+ \(process \d+\) asked for it\)", ended)
     assert main(["send", "desk.db", "writer", "Letter", '{"text": "late"}']) == 2
     assert "nobody runs a tree on desk.db (closed in order by " in capsys.readouterr().err
+
+
+def test_an_agent_in_another_process_is_asked(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    said(capsys, "send", "writer", "Letter", '{"text": "tea for two"}')
+    how_many = ("ask", "writer", "Count", '{"word": "tea"}')
+    code, text = said(capsys, *how_many)
+    assert (code, json.loads(text)) == (0, {"tea": 1})
+    found = parsed(capsys, *how_many, "--id", "mine")
+    assert found == {"file": "desk.db", "id": "mine", "state": "applied", "reply": {"tea": 1}, "duplicate": False}
+    said(capsys, "send", "writer", "Letter", '{"text": "more tea"}')
+    assert parsed(capsys, *how_many, "--id", "mine") == {**found, "duplicate": True}
+    code, text = said(capsys, "ask", "writer", "Count", '{"word": ""}')
+    assert (code, text.startswith("refused: writer: ValueError: no word (")) == (1, True)
+    refused = parsed(capsys, "ask", "writer", "Letter", '{"text": "tea"}')
+    assert (refused["state"], refused["text"]) == ("refused", "writer: Letter is no Request, and has no reply; send it")
 
 
 def test_a_process_that_was_killed_is_spoken_to_no_more(running: Running, capsys: pytest.CaptureFixture[str]) -> None:

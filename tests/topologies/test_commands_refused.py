@@ -83,7 +83,7 @@ async def test_a_command_for_an_owner_that_has_gone_is_refused(file: Path, autoj
         ("nonsense", "Expecting value"),
         ("[]", "a command is an object"),
         ('{"v":2}', "this command is of version 2, and this treewarden reads 1"),
-        ('{"v":1,"what":"fly"}', "there is no command 'fly'; there is tell, signal, stop"),
+        ('{"v":1,"what":"fly"}', "there is no command 'fly'; there is tell, ask, signal, stop"),
         ("[" * 100_000, "it is nested too deeply"),
         (b'"\xff"', "a command is an object"),
     ],

@@ -10,12 +10,13 @@ from .words import Words, add_json, add_word, path, positive
 
 __all__ = ["COMMANDS", "add_answered", "add_commands", "add_keep"]
 
-COMMANDS = ("send", "signal", "stop", "resume", "perform", "drain", "roll-back")
+COMMANDS = ("send", "ask", "signal", "stop", "resume", "perform", "drain", "roll-back")
 
 
 def add_commands(words: Words) -> None:
     """Declare them all."""
     _send(words)
+    _ask(words)
     _signal(words)
     _stop(words)
     _resume(words)
@@ -29,6 +30,18 @@ def _send(words: Words) -> None:
         words, "send", "tell an agent of a running tree a message",
         "treewarden send desk.db writer Letter '{\"text\": \"hello\"}'",
         "KIND is a class that the agent\nhandles, the JSON its fields; what does not fit is refused.",
+    )  # fmt: skip
+    _file_and_path(word)
+    word.add_argument("kind", metavar="KIND")
+    word.add_argument("data", metavar="JSON", nargs="?", default="{}", help="its fields ({})")
+    add_answered(word)
+
+
+def _ask(words: Words) -> None:
+    word = add_word(
+        words, "ask", "ask an agent of a running tree, and print its reply as JSON",
+        "treewarden ask desk.db writer Pages '{\"topic\": \"tea\"}'",
+        "KIND is a Request that the\nagent handles, the JSON its fields. A reply is printed alone.",
     )  # fmt: skip
     _file_and_path(word)
     word.add_argument("kind", metavar="KIND")

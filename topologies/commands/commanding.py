@@ -1,4 +1,4 @@
-"""`treewarden send`, `stop`, `resume` and the other words that ask something of a running tree, through its journal."""
+"""`treewarden send`, `ask`, `stop` and the other words that want something of a running tree, through its journal."""
 
 from __future__ import annotations
 
@@ -50,9 +50,13 @@ def command(arguments: Namespace) -> int:
         raise ConfigurationError(str(error)) from None
     id = arguments.id if arguments.id is not None else secrets.token_hex(8)
     outcome = trio.run(_send, arguments, order, id)
+    replied = arguments.word == "ask" and outcome.state == "applied"
     if arguments.json:
-        out.json({"file": arguments.file, "id": outcome.id, "state": outcome.state, "text": outcome.text,
+        said = {"reply": load(outcome.text)} if replied else {"text": outcome.text}
+        out.json({"file": arguments.file, "id": outcome.id, "state": outcome.state, **said,
                   "duplicate": outcome.duplicate})  # fmt: skip
+    elif replied:
+        out.json(load(outcome.text))
     else:
         word = "duplicate" if outcome.duplicate else outcome.state
         out.lines([out.paint(f"{word}: {outcome.text}", "good" if outcome.state == "applied" else "bad")])
@@ -123,6 +127,7 @@ _WHAT: Final[Mapping[str, Callable[[Namespace], str]]] = {
 }
 _FIELDS: Final[Mapping[str, Callable[[Namespace], dict[str, Any]]]] = {
     "send": _message,
+    "ask": _message,
     "signal": _signal,
     "stop": lambda _: {},
     "resume": lambda _: {},
