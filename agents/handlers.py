@@ -80,15 +80,13 @@ class Repeated:
     name: str
     call: Callable[..., Any]
     period: float | str
+    spread: float | str = 0.0
 
-    def seconds(self, agent: object) -> float:
-        """The period of this agent; a text names the attribute that holds it."""
+    def seconds(self, agent: object) -> tuple[float, float]:
+        """The period of this agent, and over how much of it the first tick spreads; a text names an attribute."""
         where = f"{type(agent).__qualname__}.{self.name}"
-        if not isinstance(self.period, str):
-            return period_of(where, self.period)
-        if not hasattr(agent, self.period):
-            raise ConfigurationError(f"{where}: @every names {self.period!r}, and the agent has no such attribute")
-        return period_of(where, getattr(agent, self.period))
+        period = period_of(where, _named(where, agent, self.period))
+        return period, spread_of(where, _named(where, agent, self.spread), period)
 
 
 def handles(method: F) -> F:
@@ -102,18 +100,31 @@ def handles(method: F) -> F:
     return method
 
 
-def every(seconds: float | str) -> Callable[[F], F]:
+def _named(where: str, agent: object, value: float | str) -> Any:
+    if not isinstance(value, str):
+        return value
+    if not hasattr(agent, value):
+        raise ConfigurationError(f"{where}: @every names {value!r}, and the agent has no such attribute")
+    return getattr(agent, value)
+
+
+def every(seconds: float | str, *, spread: float | str = 0.0) -> Callable[[F], F]:
     """Mark a method without parameters to run every `seconds`, the first time at once.
 
     The due times are a fixed grid in wall time, which goes on over restarts and process deaths; ticks missed while
     the agent was down or busy become one. A text names the attribute of the agent that holds the period; it is read
     when an incarnation begins. What the method returns is dropped.
+
+    With `spread`, at most the period, the first tick comes within so many seconds, at a moment that the slot's path
+    decides: the same one in each process, and another one for each of a thousand pollers, whose grids stay apart from
+    then on. So does a tick that was due while the agent was down; its grid goes on from there. Not promised: that
+    ticks which have waited, for a busy agent or a dependency that was down, come apart.
     """
     if callable(seconds):
         raise ConfigurationError(f"{getattr(seconds, '__qualname__', seconds)}: @every needs its period; @every(30)")
 
     def mark(method: F) -> F:
-        setattr(method, _EVERY, seconds)
+        setattr(method, _EVERY, (seconds, spread))
         return method
 
     return mark
@@ -139,7 +150,7 @@ def marked_methods(cls: type) -> tuple[Mapping[type, Callable[..., Any]], tuple[
         where = f"{cls.__qualname__}.{name}"
         _check(where, method)
         if not hasattr(marked[name], _HANDLES):
-            repeated.append(_repeated(where, name, method, getattr(marked[name], _EVERY)))
+            repeated.append(_repeated(where, name, method, *getattr(marked[name], _EVERY)))
             continue
         for kind in _message_types(where, marked[name]):
             before = handlers.get(kind)
@@ -191,18 +202,28 @@ def _check(where: str, method: Callable[..., Any]) -> None:
         raise ConfigurationError(f"{where}: it yields; a handler returns its reply, and tells what else there is")
 
 
-def _repeated(where: str, name: str, method: Callable[..., Any], period: float | str) -> Repeated:
+def _repeated(where: str, name: str, method: Callable[..., Any], period: float | str, spread: float | str) -> Repeated:
     if len(inspect.signature(method).parameters) != 1:
         raise ConfigurationError(f"{where}: an @every method takes nothing but self")
     if not isinstance(period, str):
         period_of(where, period)
-    return Repeated(name, method, period)
+    if not isinstance(spread, str):
+        spread_of(where, spread, math.inf if isinstance(period, str) else period)
+    return Repeated(name, method, period, spread)
 
 
 def period_of(where: str, value: Any) -> float:
     """`value` in seconds. Raises `ConfigurationError` for what is no period; `where` names whose it is."""
     if not is_number(value) or not _SHORTEST <= value < math.inf:
         text = f"{where}: its period is {shown(value)}; give a positive number of seconds, a nanosecond or more"
+        raise ConfigurationError(text)
+    return float(value)
+
+
+def spread_of(where: str, value: Any, period: float) -> float:
+    """`value` in seconds. Raises `ConfigurationError` for what is no spread of ticks that come every `period`."""
+    if not is_number(value) or not 0 <= value <= period:
+        text = f"{where}: its spread is {shown(value)}; give a number of seconds from 0 to its period ({period:g})"
         raise ConfigurationError(text)
     return float(value)
 

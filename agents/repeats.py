@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 from .agent import Agent
 from .core.values import define
 from .ports import Alarm, Alarms, Clock
@@ -25,22 +27,24 @@ class _Timer:
 class Repeats:
     """Goes on with the grids where the last incarnation left them, until it is silenced.
 
-    A due time that has passed comes now. One that is further away than a period was set by a wrong clock, or with
-    another period: it is moved to one period from now.
+    A due time that has passed comes now, or within the spread of the method if it has one. One that is further away
+    than a period was set by a wrong clock, or with another period: it is moved to one period from now.
     """
 
     __slots__ = ("_alarms", "_clock", "_slot", "_timers")
 
     def __init__(self, agent: Agent[object], slot: Slot, clock: Clock, alarms: Alarms) -> None:
         """Arm all. Raises `ConfigurationError` for a period that is none; then nothing is armed."""
-        periods = [(each.name, each.seconds(agent)) for each in type(agent).repeated]
+        periods = [(each.name, *each.seconds(agent)) for each in type(agent).repeated]
         self._slot = slot
         self._clock = clock
         self._alarms = alarms
         self._timers: dict[str, _Timer] = {}
         now, wall = clock.now(), clock.wall()
-        for name, period in periods:
+        for name, period, spread in periods:
             due = min(slot.due.get(name, wall), wall + period)
+            if spread and due <= wall:
+                due = wall + spread * _place(slot, name)
             slot.due[name] = due
             timer = self._timers[name] = _Timer(Grid(now + (due - wall), period))
             self._arm(name, timer)
@@ -68,3 +72,9 @@ class Repeats:
         if not timer.waits:
             timer.waits = True
             self._slot.put_due(Tick(name))
+
+
+def _place(slot: Slot, name: str) -> float:
+    """Where a method of this slot has its place among others: from 0 up to 1, the same in each process."""
+    digest = blake2b(f"{slot.path} {name}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**64

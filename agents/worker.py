@@ -15,13 +15,15 @@ from .core.diagnosis import Diagnosis
 from .core.path import Path
 from .core.values import frozen
 from .errors import ConfigurationError
-from .handlers import period_of
+from .handlers import period_of, spread_of
 
 __all__ = ["Job", "Once", "Periodic", "Work", "worker"]
 
 
-def worker(fn: Callable[..., Awaitable[Any]], *, every: float | None = None) -> AgentSpec:
+def worker(fn: Callable[..., Awaitable[Any]], *, every: float | None = None, spread: float = 0.0) -> AgentSpec:
     """An existing async function as an agent: run once, or `every` so many seconds on a grid that does not drift.
+
+    With `spread` the first call comes within so many seconds, as with `@every`.
 
     The function takes nothing, or one `Job`. What it raises is a crash, except `RateLimited` and exceptions that
     carry a response with status 429: those throttle it. Raises `ConfigurationError` for a function that cannot be one.
@@ -35,9 +37,12 @@ def worker(fn: Callable[..., Awaitable[Any]], *, every: float | None = None) -> 
         names = ", ".join(each.name for each in needed)
         raise ConfigurationError(f"{name}: a worker takes nothing or one Job, not {names}")
     if every is None:
+        if spread:
+            raise ConfigurationError(f"{name}: spread is for a worker that comes again; say every, too")
         return AgentSpec(Once, {"fn": fn}, name)
     period = period_of(name, every)
-    return AgentSpec(Periodic, {"fn": fn, "period": period}, name)
+    spec = {"fn": fn, "period": period}
+    return AgentSpec(Periodic, {**spec, "spread": spread_of(name, spread, period)} if spread else spec, name)
 
 
 @frozen
@@ -114,11 +119,12 @@ class _Worker(Agent[Work]):
 class Periodic(_Worker):
     """Calls the function every `period` seconds, on a grid that does not drift."""
 
-    def __init__(self, fn: Callable[..., Awaitable[Any]], period: float) -> None:
+    def __init__(self, fn: Callable[..., Awaitable[Any]], period: float, spread: float = 0.0) -> None:
         super().__init__(fn)
         self.period = period
+        self.spread = spread
 
-    @every("period")
+    @every("period", spread="spread")
     async def tick(self) -> None:
         await self.call()
 

@@ -41,6 +41,7 @@ from .toml_source import Source
 
 __all__ = [
     "EVERY",
+    "SPREAD",
     "Placed",
     "agent_fields",
     "argument_faults",
@@ -59,12 +60,15 @@ _IMPORTED: Final = ("variants", "actions")
 """Options that name what is imported."""
 EVERY: Final = number(0, above=True, infinite=False)
 """How the period of a worker is read."""
+SPREAD: Final = number(0, infinite=False)
+"""How it is read over how many seconds its first calls spread."""
 _WORKERS: Final = {
     key: f"it belongs to the workers: write pool = {{ {key} = ... }}"
     for key in ("agent", "args", "size", "route", "key", *(AGENT.keys() - AS_CHILD.keys() - SHAPE.keys()))
 }
 _NOT_AN_AGENT_S: Final = {
     "every": "an agent's period is in its @every; only a worker has this key",
+    "spread": "an agent's spread is in its @every; only a worker has this key",
     "to": "only a stage of a pipeline has this key",
     "size": "write pool = { agent = ..., size = ... }",
     "route": "write pool = { agent = ..., route = ... }",
@@ -81,20 +85,21 @@ def read_agent(source: Source, node: Node, defaults: Node | None) -> Placed:
 
 def read_worker(source: Source, node: Node, defaults: Node | None) -> Placed:
     """`{ id, worker = "module:function", every = 30 }` and an agent's options."""
-    node = _with_defaults(node, defaults, {*AGENT, "every", "actions"})
+    node = _with_defaults(node, defaults, {*AGENT, "every", "spread", "actions"})
     id, problems = named(node, source.problems), source.problems
 
     def function(part: Node, found: Problems) -> Any:
         return async_function(part, source.folder, found)
 
-    fields = {"id": anything, "worker": function, "every": EVERY, **_actions(source), **AGENT}
+    fields = {"id": anything, "worker": function, "every": EVERY, "spread": SPREAD, **_actions(source), **AGENT}
     remedy = "a worker's function takes none; write an Agent to give it some"
     given = read_fields(node, fields, "a worker", problems, {"args": remedy})
     significance(node, given, problems)
     options = {key: value for key, value in given.items() if key in AGENT or key == "actions"}
     if "worker" in given:
         try:
-            return child(worker(given["worker"], every=given.get("every")), id=id, **options), Place(node.at)
+            made = worker(given["worker"], every=given.get("every"), spread=given.get("spread", 0.0))
+            return child(made, id=id, **options), Place(node.at)
         except ConfigurationError as error:
             assert node.table is not None
             problems.refuse(node.table["worker"], "cannot be a worker", str(error))

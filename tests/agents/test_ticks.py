@@ -311,3 +311,64 @@ def test_a_period_that_nobody_has_is_named() -> None:
         ConfigurationError, match=r"Lost.poll: @every names 'nowhere', and the agent has no such attribute"
     ):
         life_of(Lost(), ManualClock())
+
+
+class Spread(Agent[None]):
+    def __init__(self, spread: Any = 10.0) -> None:
+        self.spread = spread
+
+    @every(10.0, spread="spread")
+    def poll(self) -> None: ...
+
+
+def spread_slot(number: int, clock: ManualClock) -> Slot:
+    return Slot(Path(f"p{number}"), MailboxSpec(durability=VOLATILE), clock.now, None)
+
+
+def test_ticks_of_many_come_apart_and_stay_so() -> None:
+    clock = ManualClock(wall=START)
+    lives = [life_of(Spread(), clock, spread_slot(number, clock)) for number in range(1000)]
+    first = [life.slot.due["poll"] - START for life in lives]
+    assert all(0 <= due < 10 for due in first)
+    assert all(80 <= len([due for due in first if second <= due < second + 1]) <= 120 for second in range(10))
+    clock.advance(25)
+    later = [life.slot.due["poll"] - START for life in lives]
+    assert later == pytest.approx([due + (30 if due <= 5 else 20) for due in first])
+
+
+def test_where_a_tick_has_its_place_depends_on_its_path_only() -> None:
+    clock, later = ManualClock(wall=START), ManualClock(wall=START + 1000)
+    one = life_of(Spread(), clock, spread_slot(7, clock)).slot.due["poll"]
+    assert life_of(Spread(), later, spread_slot(7, later)).slot.due["poll"] == pytest.approx(one + 1000)
+    assert round(one - START, 3) == 6.123
+
+
+def test_what_was_due_while_it_was_away_comes_within_the_spread() -> None:
+    clock = ManualClock(wall=START)
+    slot = spread_slot(7, clock)
+    slot.due["poll"] = START - 400
+    life = life_of(Spread(5.0), clock, slot)
+    assert ticks(life) == []
+    clock.advance(5)
+    assert ticks(life) == ["poll"]
+
+
+def test_a_due_time_that_is_still_to_come_stays_where_it_is() -> None:
+    clock = ManualClock(wall=START)
+    slot = spread_slot(7, clock)
+    slot.due["poll"] = START + 3
+    assert life_of(Spread(), clock, slot).slot.due == {"poll": START + 3}
+
+
+@pytest.mark.parametrize("spread", [-1, 10.1, "much", True, float("nan"), None])
+def test_a_spread_that_is_none_is_refused(spread: Any) -> None:
+    remedy = r"Spread\.poll: its spread is .*; give a number of seconds from 0 to its period \(10\)"
+    with pytest.raises(ConfigurationError, match=remedy):
+        life_of(Spread(spread), ManualClock())
+
+
+def test_a_spread_that_can_be_seen_to_be_none_is_refused_with_the_class() -> None:
+    def poll(self: object) -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"Wide\.poll: its spread is 31; .* to its period \(30\)"):
+        type("Wide", (Agent,), {"poll": every(30, spread=31)(poll)})

@@ -212,3 +212,13 @@ def test_defaults_are_left_alone() -> None:
 
 def test_a_partial_function_has_the_name_of_its_function() -> None:
     assert worker(functools.partial(keyword, url="x")).id == "keyword"
+
+
+def test_the_first_calls_of_workers_spread() -> None:
+    async def poll() -> None: ...
+
+    assert worker(poll, every=60, spread=10).args == {"fn": poll, "period": 60, "spread": 10}
+    with pytest.raises(ConfigurationError, match=r"poll: its spread is 61; give .* from 0 to its period \(60\)"):
+        worker(poll, every=60, spread=61)
+    with pytest.raises(ConfigurationError, match="poll: spread is for a worker that comes again; say every, too"):
+        worker(poll, spread=5)

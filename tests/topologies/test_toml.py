@@ -157,12 +157,12 @@ def test_workers_are_the_same_as_in_python(desk: Any) -> None:
     assert read(
         """
         children = [
-          { id = "poll", worker = "sample_desk:poll", every = 30, restart = "transient" },
+          { id = "poll", worker = "sample_desk:poll", every = 30, spread = 9, restart = "transient" },
           { id = "once", worker = "sample_desk:poll" },
         ]
         """
     ) == tree(
-        child(worker(desk.poll, every=30), restart=RestartPolicy.TRANSIENT),
+        child(worker(desk.poll, every=30, spread=9), restart=RestartPolicy.TRANSIENT),
         child(worker(desk.poll), id="once"),
     )
 
