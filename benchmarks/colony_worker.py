@@ -2,7 +2,7 @@
 
 It stands alone, so that it starts in a moment: `python -I -S colony_worker.py PLACE FOLDER`. What it has begun and done
 is a line each in the folder's `work.log`; `place-N` there holds the number of its process. It ends when its standard
-input does, also in the middle of a stage: it does not outlive its controller.
+input does, also in the middle of a stage, or when nobody reads what it says: it does not outlive its controller.
 """
 
 import os
@@ -34,4 +34,7 @@ def main() -> None:
             os.write(1, b"done\n")
 
 
-main()
+try:
+    main()
+except BrokenPipeError:
+    sys.exit()  # whoever it worked for has gone

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from subprocess import PIPE, Popen
+from typing import Final
 from xml.etree import ElementTree
 
 import pytest
@@ -13,6 +16,7 @@ from colony_fate import HORIZON, JOBS, PLACES, PROFILES, Fate, Loss, fate
 from colony_measure import Run, measured, notes
 from colony_report import Row, as_svg, as_text
 
+WORKER: Final = Path(__file__).parents[2] / "benchmarks" / "colony_worker.py"
 LOG = """\
 10.0 begun 0 100 7 setup
 12.0 done 0 100 7 setup
@@ -26,6 +30,18 @@ LOG = """\
 19.0 done 3 103 8 setup
 19.5 begun 3 103 9 setup
 """
+
+
+def test_a_worker_ends_quietly_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    with Popen([sys.executable, "-I", "-S", WORKER, "0", tmp_path], stdin=PIPE, stdout=PIPE, stderr=PIPE) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        assert worker.stderr is not None
+        assert worker.stdout.readline() == b"ready\n"
+        worker.stdout.close()
+        worker.stdin.write(b"7 setup 0\n")
+        worker.stdin.flush()
+        assert (worker.stderr.read(), worker.wait(30)) == (b"", 0)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
