@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from types import ModuleType
@@ -47,9 +48,15 @@ Fetch: TypeAlias = Callable[[Call], Awaitable[Answer]]
 
 
 def http_client() -> ModuleType:
-    """The HTTP client library. Raises `ConfigurationError` with the remedy where it is not installed."""
+    """The HTTP client library, with what its first request would import and read: half a second, so not for the loop.
+
+    Raises `ConfigurationError` with the remedy where it is not installed.
+    """
     try:
         import httpx2
+
+        importlib.import_module("httpcore2")
+        _trusted()
     except ImportError:
         raise ConfigurationError(
             "watching HTTP endpoints takes the HTTP client httpx2: pip install 'treewarden[http]'"
@@ -62,7 +69,6 @@ async def fetch(call: Call) -> Answer:
 
     Redirects are not followed: a redirect is an answer. Cancelled: the connection is closed.
     """
-    http_client()
     import httpx2
 
     async with httpx2.AsyncClient(verify=_trusted(), timeout=None, trust_env=not _is_here(call.url)) as client:

@@ -124,7 +124,7 @@ class Endpoint(Agent[History]):
 
     async def on_start(self) -> None:
         if self.fetch is fetch:
-            http_client()
+            await trio.to_thread.run_sync(http_client)
 
     @every("period")
     async def check(self) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import trio
@@ -26,6 +28,7 @@ from ..agents.trees import happened
 from .watchdog_net import GOOD, Net, Reply, endpoint, opened
 
 ROUNDS = 100
+EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "watchdog"
 
 
 def answer(status: int, body: str = "", **headers: str) -> Answer:
@@ -272,11 +275,28 @@ def test_an_endpoint_that_cannot_work_is_refused(args: dict[str, Any], text: str
 
 
 async def test_a_missing_client_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     monkeypatch.setitem(sys.modules, "httpx2", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'treewarden\[http\]'"):
         await Endpoint("https://example.com/").on_start()
+
+
+def test_the_first_request_imports_nothing_of_weight() -> None:
+    program = """
+import sys, trio
+from fetching import Call, Unreachable, fetch, http_client
+
+async def main():
+    http_client()
+    before = {name.partition(".")[0] for name in sys.modules}
+    try:
+        await fetch(Call(url="http://127.0.0.1:1/"))
+    except Unreachable:
+        print(sorted({name.partition(".")[0] for name in sys.modules} - before - {"encodings", "stringprep"}))
+
+trio.run(main)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=EXAMPLE, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_plain_functions_are_workers() -> None:
