@@ -26,6 +26,7 @@ from .core.action import (
 )
 from .core.exits import must_restart
 from .core.signal import ChildExited, OperatorAsked, Recovered, Reported, Signal
+from .core.symptom import describe
 from .orders import wait_for
 from .recovery import return_in_hand
 
@@ -202,8 +203,8 @@ class Acting:
     async def _end_and_restart(
         self, child: Child, life: AgentLife | Supervisor, signal: Signal, scope: Scope, after: float, has_turn: bool
     ) -> Exit | None:
-        doing = str(getattr(signal, "doing", ""))
-        await self._children.kill(life, Failure(type(signal).__name__, doing, fingerprint="ended by its supervisor"))
+        over = Failure(type(signal).__name__, describe(signal), fingerprint="ended by its supervisor")
+        await self._children.kill(life, over)
         await life.wait_emptied()
         self._children.account(child, expected=True)
         return_in_hand(life, Restart(scope, after), self._common)
