@@ -133,7 +133,8 @@ def test_what_a_script_has_stored(file: Path, capsys: pytest.CaptureFixture[str]
     assert exit_code == 1
     assert [each["why"] for each in said["unread"]] == [
         "__main__:Tally was stored by a script: move the class to a module, or read it with that script",
-        "tuple[int, ...] is no class that could be imported; give the topology whose agents store it",
+        "tuple[int, ...] is no class that could be imported; "
+        "name the topology whose agents store it: --topology FILE.toml",
     ]
 
 

@@ -85,7 +85,8 @@ class _Code:
         if not colon:
             if kind in Codec(()).kinds:
                 return Codec(())
-            return _Refusal(f"{kind} is no class that could be imported; give the topology whose agents store it")
+            remedy = "name the topology whose agents store it: --topology FILE.toml"
+            return _Refusal(f"{kind} is no class that could be imported; {remedy}")
         if name == SCRIPT:
             return _Refusal(f"{kind} was stored by a script: move the class to a module, or read it with that script")
         if name not in self.modules:
