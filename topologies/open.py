@@ -89,10 +89,11 @@ async def open_tree(
 
     `journal` is a file, a `Journal`, or None for one in memory, which ends with the tree; under a mock clock its calls
     to the disk block the loop, for that clock would go on while a thread works. `seed` makes the spread of
-    delays repeatable. `wall` gives seconds since 1970. `anchor` keeps the head of the journal's chain outside of its
-    file, while the tree runs and when it has stopped (see `Anchoring`). `production` is noted in the journal: in a
-    tree that people depend on, faults are injected within bounds only. `events` says which old events are given up
-    while the tree runs (see `EventRetention`); None: none.
+    delays repeatable. `wall` gives seconds since 1970; a mock clock does not move the machine's, so for ticks and due
+    times under one say `wall=lambda: 1.8e9 + trio.current_time()`. `anchor` keeps the head of the journal's chain
+    outside of its file, while the tree runs and when it has stopped (see `Anchoring`). `production` is noted in the
+    journal: in a tree that people depend on, faults are injected within bounds only. `events` says which old events are
+    given up while the tree runs (see `EventRetention`); None: none.
 
     Raises `BlueprintError`, and `ConfigurationError` for a name that no file can have, before anything starts,
     `JournalOwned` when another process owns the file, what `anchored` raises for heads that the journal does not lead
