@@ -25,9 +25,13 @@ from .reading import JournalFile
 from .schema import NOW, VERSION, identify, migrate, unusable, written_identity
 from .taking import meta
 
-__all__ = ["Fork", "ForkedState", "fork"]
+__all__ = ["Fork", "ForkedState", "copy_in_parts", "fork"]
 
 _PARTIAL: Final = ".forking"
+_PART: Final = 5000
+"""Rows to a statement: of a hundred bytes or of 64 kB, so that none takes longer than the disk takes for 300 MB."""
+_FIRST: Final = -(2**63)
+_LAST: Final = 2**63 - 1
 _WENT_BACK: Final = "SELECT seq, path, version, body FROM events WHERE kind = 'RolledBack' ORDER BY seq"
 _CUT: Final = "SELECT seq, version, body FROM source.events WHERE kind = 'EventsPruned' ORDER BY seq DESC LIMIT 1"
 
@@ -112,6 +116,20 @@ def _newest_kept(connection: sqlite3.Connection, at: Seq, cut: EventsPruned | No
         yield from past_of(kept, went_back.get(path, ()), at, pasts.get(path))[:1]
 
 
+def copy_in_parts(
+    connection: sqlite3.Connection, table: str, key: str, where: str = "TRUE", given: tuple[object, ...] = ()
+) -> None:
+    """Rows of `source` that fit, in the order of a column that is a key: some thousands to a statement, for a signal is
+    heeded between two of them and not before."""
+    beyond = f"SELECT {key} FROM source.{table} WHERE {key} > ? ORDER BY {key} LIMIT 1 OFFSET ?"
+    copy = f"INSERT INTO {table} SELECT * FROM source.{table} WHERE {key} > ? AND {key} <= ? AND {where}"
+    after: int | None = _FIRST
+    while after is not None:
+        last = connection.execute(beyond, (after, _PART - 1)).fetchone()
+        connection.execute(copy, (after, _LAST if last is None else last[0], *given))
+        after = None if last is None else last[0]
+
+
 def _copy(
     connection: sqlite3.Connection, reading: JournalFile, target: pathlib.Path, at: Seq | None, tree: str
 ) -> Fork:
@@ -131,10 +149,11 @@ def _copy(
     if found is None:
         raise JournalError(f"{reading.file} has no event {seq} any more: those before it were pruned. Give a later one")
     (hash,) = found
-    connection.execute("INSERT INTO events SELECT * FROM source.events WHERE seq <= ?", (seq,))
-    for table in ("timers", "blobs", "chunks"):
+    copy_in_parts(connection, "events", "seq", "seq <= ?", (seq,))
+    copy_in_parts(connection, "chunks", "number")
+    for table in ("timers", "blobs"):
         connection.execute(f"INSERT INTO {table} SELECT * FROM source.{table}")
-    connection.execute("INSERT INTO checkpoints SELECT * FROM source.checkpoints WHERE seq <= ?", (seq,))
+    copy_in_parts(connection, "checkpoints", "number", "seq <= ?", (seq,))
     connection.execute("INSERT INTO states SELECT * FROM source.states WHERE seq <= ?", (seq,))
     exact = {path for (path,) in connection.execute("SELECT path FROM states")}
     begin = (

@@ -7,6 +7,7 @@ import pathlib
 import sqlite3
 from contextlib import closing
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import trio
@@ -17,7 +18,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.errors import JournalError
 from treewarden.supervisor.core.event import RolledBack, TreeForked
 from treewarden.supervisor.core.retention import EventRetention
-from treewarden.supervisor.journal.forking import Fork, fork
+from treewarden.supervisor.journal.forking import Fork, copy_in_parts, fork
 from treewarden.supervisor.journal.port import Commit, KeepRow, ReplyRow, RestoreRow, Seq
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.pruning import Pruning
@@ -172,6 +173,28 @@ async def test_the_end_is_where_it_is_when_it_is_copied(source: pathlib.Path) ->
     assert (made.seq, made.messages, made.left) == (11, 2, 0)
     with JournalFile.open(made.file) as reading:
         assert reading.states()[0] == state(11)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 4, 5, 6, 10, 23])
+def test_rows_are_copied_in_parts_between_which_a_signal_is_heeded(
+    rows: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("treewarden.supervisor.journal.forking._PART", 5)
+    with closing(sqlite3.connect(tmp_path / "new.db", isolation_level=None)) as connection:
+        connection.execute("ATTACH ? AS source", (str(tmp_path / "old.db"),))
+        for name in ("main", "source"):
+            connection.execute(f"CREATE TABLE {name}.t (number INTEGER PRIMARY KEY, even INTEGER)")
+        there = [(3 * number - 20, number % 2) for number in range(rows)]
+        connection.executemany("INSERT INTO source.t VALUES (?, ?)", there)
+        copied = [0]
+        connection.set_trace_callback(lambda _: copied.append(connection.total_changes - rows))
+        copy_in_parts(connection, "t", "number", "even <= ?", (1,))
+        connection.set_trace_callback(None)
+        assert max(after - before for before, after in pairwise([*copied, rows])) <= 5
+        assert connection.execute("SELECT * FROM main.t ORDER BY number").fetchall() == there
+        connection.execute("DELETE FROM main.t")
+        copy_in_parts(connection, "t", "number", "even = ?", (0,))
+        assert connection.execute("SELECT * FROM main.t").fetchall() == [row for row in there if not row[1]]
 
 
 async def test_what_cannot_be_forked(source: pathlib.Path) -> None:
