@@ -102,6 +102,15 @@ def test_one_signal_alone_is_found_where_it_belongs_and_while_it_is_young() -> N
     assert (in_order.alike("", 1.0), in_order.alike("valueerror", 1.0)) == ({}, {})
 
 
+def test_who_is_seen_again_is_the_latest() -> None:
+    """Where there are too many, the one that was seen longest ago goes, and not the one that was seen first."""
+    seen = window(crash("a", 0.0), crash("b", 1.0), crash("c", 2.0, "OSError"), crash("a", 3.0)).seen
+    assert [(trouble, list(children)) for trouble, children in seen.items()] == [
+        ("oserror", ["c"]),
+        ("valueerror", ["b", "a"]),
+    ]
+
+
 def test_what_is_no_severe_report_is_not_compared_by() -> None:
     for severity, found in ((0.59, []), (SEVERE, ["a"]), (0.9, ["a"])):
         report = Reported(path=PATH, at=1.0, kind="slow", severity=severity)
