@@ -215,6 +215,7 @@ class Order:
         if isinstance(spec, SupervisorSpec) and spec.router is not None and spec.children:
             spec = spec.children[0]
         if not isinstance(spec, ChildSpec):
+            self._common.registry.find(path)  # which names those below it
             raise ConfigurationError(f"{path} is no agent and no pool; tell one of those below it")
         return spec
 

@@ -102,7 +102,12 @@ async def test_two_senders_of_one_id_at_once(file: Path, autojump_clock: CLOCK) 
         ("counter", "Nope", {}, "counter: it does not handle 'Nope'; it handles Add, Total"),
         ("counter", "os:system", {}, "it does not handle 'os:system'"),
         ("cuonter", "Add", {"amount": 1}, "cuonter: the tree has no such slot; did you mean counter?"),
-        ("below", "Add", {"amount": 1}, "below is no agent and no pool; tell one of those below it"),
+        (
+            "below",
+            "Add",
+            {"amount": 1},
+            "below is a supervisor, which takes no messages; tell one of those below it: below/inner",
+        ),
     ],
 )
 async def test_what_cannot_be_told(
