@@ -234,8 +234,8 @@ class Agent(Generic[S]):
         return self.life.slot.unstash(kinds)
 
     async def forward(self, to: Ref | str, message: Any = IN_HAND) -> None:
-        """Hand the message in hand to another agent, with its asker if it has one; `message` in its place, if given,
-        be it None.
+        """Hand the message in hand to another agent, with its priority, and its asker if it has one; `message` in its
+        place, if given, be it None.
 
         For a handler: what it returns afterwards is nobody's reply, for that will come from there, within the limit
         that the asker gave. Waits for room there, not for the reply. From a durable agent it leaves in the commit that

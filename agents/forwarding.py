@@ -7,7 +7,7 @@ from typing import Any, Final
 import trio
 
 from .asking import answer_of, askers_of, no_room, refuse_cycle
-from .core.message import Envelope, Reply, asks_itself
+from .core.message import Envelope, Priority, Reply, asks_itself
 from .core.path import Path
 from .errors import AgentStopped, AskCycle, ConfigurationError, ForwardCycle
 from .ports import IN_HAND, Outgoing
@@ -34,7 +34,7 @@ async def forward(turn: Turn, to: Ref, message: object = IN_HAND) -> None:
         if way.count(turn.path) > _ROUNDS:
             _end_told(turn, body, way)
         else:
-            await to.hand_on(body, turn, way)
+            await to.hand_on(body, turn, way, Priority.NORMAL if asked is None else asked.priority)
         return
     if isinstance(asked.reply, _Handed):
         raise ConfigurationError(f"{turn.path}: this ask was handed on before, and can have one reply only")

@@ -216,13 +216,13 @@ class Ref:
             raise
         return await self._reply(answer)
 
-    async def hand_on(self, message: object, turn: Turn, way: tuple[Path, ...]) -> None:
+    async def hand_on(self, message: object, turn: Turn, way: tuple[Path, ...], priority: int) -> None:
         """`tell`, of what was told the agent of `turn`, on its `way`. A topic begins a new one."""
-        if self._audience(turn, _NORMAL) is not None:
-            await self.tell(message)
+        if self._audience(turn, priority) is not None:
+            await self.tell(message, priority=priority)
         else:
-            receivers = self._receivers(message, turn, _NORMAL)
-            await tell_each(self.path, receivers, message, turn, _NORMAL, 30.0, self._traffic, way=way)
+            receivers = self._receivers(message, turn, priority)
+            await tell_each(self.path, receivers, message, turn, priority, 30.0, self._traffic, way=way)
 
     async def hand_over(self, message: object, turn: Turn, beyond: Beyond) -> None:
         """`tell`, of a result of a stage that is to stop: it waits for no room where it is let in `beyond` that."""

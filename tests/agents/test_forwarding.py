@@ -12,7 +12,7 @@ from attrs import frozen
 
 from treewarden.agents.agent import Agent, every, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec, Overflow
-from treewarden.agents.core.message import Request
+from treewarden.agents.core.message import Priority, Request
 from treewarden.agents.errors import AgentFailed, AgentStopped, AskTimeout
 from treewarden.supervisor.core.event import ChildEnded, DeadLettered
 from treewarden.topologies.child import child
@@ -364,3 +364,26 @@ async def test_a_handler_cannot_hand_on_what_the_receiver_does_not_handle(autoju
     async with opened(at(Odd, VOLATILE, "back"), at(Front, VOLATILE, "front")) as tree:
         with pytest.raises(AgentFailed, match="NotHandled"):
             await tree.ref("front").ask(What("hello"))
+
+
+@PAIRS
+@LEVELS
+@pytest.mark.parametrize("shared", [False, True], ids=["to-one", "to-a-topic"])
+async def test_what_is_handed_on_keeps_its_priority(
+    front: Durability, durability: Durability, shared: bool, autojump_clock: CLOCK
+) -> None:
+    back = at(Back, durability, "back")
+    async with opened(
+        at(Front, front, "front", to="../all" if shared else "../back"),
+        topic(back, id="all") if shared else back,
+        journal=Disk(),
+    ) as running:
+        path = "all/back" if shared else "back"
+        await running.ref(path).tell(Note("slow"))
+        await trio.sleep(0.1)
+        for text, priority in (("low", Priority.LOW), ("normal", Priority.NORMAL), ("high", Priority.HIGH)):
+            await running.ref("front").tell(Note(text), priority=priority)
+            await trio.testing.wait_all_tasks_blocked()
+        assert await notes(running, path) == ("slow", "high", "normal")
+        await trio.sleep(2)
+        assert await notes(running, path) == ("slow", "high", "normal", "low")
