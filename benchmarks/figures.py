@@ -12,6 +12,8 @@ from typing import Final
 import trio
 from attrs import frozen
 
+from treewarden.topologies.collecting import collecting_rarely
+
 __all__ = ["Figures", "Watch"]
 
 _LOOK_EVERY: Final = 0.001
@@ -50,17 +52,19 @@ class Watch:
     async def looking(self) -> AsyncGenerator[None]:
         """Measure the block: its time, and by how much a sleep of 1 ms beside it is late at most.
 
-        What exists by then, the modules and the tree, is not looked through again by the garbage collector.
+        What exists by then, the modules and the tree, is not looked through again by the garbage collector, and it
+        looks at what is new as seldom as in a process of `treewarden run`.
         """
         gc.collect()
         gc.freeze()
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._look)
-                begin = time.perf_counter()
-                yield
-                self._seconds = time.perf_counter() - begin
-                nursery.cancel_scope.cancel()
+            with collecting_rarely():
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._look)
+                    begin = time.perf_counter()
+                    yield
+                    self._seconds = time.perf_counter() - begin
+                    nursery.cancel_scope.cancel()
         finally:
             gc.unfreeze()
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable
 
 from attrs import define, evolve, field, frozen
 
+from ..collecting import collecting_rarely
 from ..core.intervals import said
 from ..core.shrinking import Reduced, shrink
 from .replaying import Replay, code_of
-from .run import Body, Run, Setting, collecting_rarely, run_world
+from .run import Body, Run, Setting, run_world
 from .set_order import set_order
 
 __all__ = ["Campaign", "Finding", "find", "rerun", "run_seeds"]

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from ..collecting import collecting_rarely
 from .campaign import Campaign, Finding, find
-from .run import Run, collecting_rarely, run_world
+from .run import Run, run_world
 from .subjects import SUBJECTS, hard
 from .sweep import Sweep, sweep
 from .telling import story

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import random
 import traceback
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Final, TypeAlias
 
 import trio
@@ -17,6 +16,7 @@ from treewarden.agents.core.exit import alone
 from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.event import Decided, Event, IncidentOpened, OutcomeObserved
 
+from ..collecting import collecting_rarely
 from ..core.faults import Fault, Injection, plan
 from .determinism import Workers, lean_instruments, ordered_by, simulated_clock
 from .escapes import escapes_told
@@ -25,7 +25,7 @@ from .readings import readings_told
 from .trace import Mark, Trace, Yields
 from .world import AS_IT_IS, Arm, Breach, World
 
-__all__ = ["Body", "Run", "Setting", "collecting_rarely", "run_world"]
+__all__ = ["Body", "Run", "Setting", "run_world"]
 
 Body: TypeAlias = "Callable[[World], Awaitable[object]]"
 """A test: it starts a tree in the world that it is given, drives it, and says what must hold."""
@@ -33,9 +33,6 @@ Body: TypeAlias = "Callable[[World], Awaitable[object]]"
 _MOST_RECORDS: Final = 3_000_000
 _LONGEST: Final = 3600.0
 """Seconds of its own time that a run has after its faults: by then it has ended, or hangs."""
-_COLLECT_AT: Final = (5_000, 100, 50)
-"""When the collector looks for cycles during a run, which makes many that live for one step of the world: seldom, and
-while they are still in the caches of the processor."""
 _TOLD: Final = (IncidentOpened, Decided, OutcomeObserved)
 
 
@@ -84,18 +81,6 @@ class Run:
     @property
     def replayable(self) -> bool:
         return not self.escapes
-
-
-@contextmanager
-def collecting_rarely() -> Generator[None]:
-    """Let the collector look for cycles as often as runs need it. Around many of them it costs less than in each: what
-    is put back after one makes it look at once."""
-    before = gc.get_threshold()
-    gc.set_threshold(*_COLLECT_AT)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def run_world(

@@ -8,11 +8,12 @@ from typing import Any
 
 from attrs import define, field
 
+from ..collecting import collecting_rarely
 from ..core.draws import Draws
 from ..core.faults import Injection, Trigger
 from ..core.intervals import said
 from .campaign import Finding, find
-from .run import Body, Run, Setting, collecting_rarely, run_world
+from .run import Body, Run, Setting, run_world
 
 __all__ = ["Sweep", "sweep"]
 

@@ -28,6 +28,7 @@ from treewarden.supervisor.ops.summary_text import Ending
 from treewarden.supervisor.ops.wording import duration
 
 from ..chaos.live import LiveChaos
+from ..collecting import collecting_rarely
 from ..core.blueprint import Blueprint
 from ..open import open_tree
 from ..running import Tree
@@ -63,6 +64,11 @@ def run(arguments: Namespace) -> int:
 
     Raises `ConfigurationError` for a bad file, `JournalOwned`, and `JournalError` for a journal that cannot be used.
     """
+    with collecting_rarely():
+        return _run(arguments)
+
+
+def _run(arguments: Namespace) -> int:
     topology, read = _load(arguments.file)
     journal = topology.journal or f"{topology.name}.db" if arguments.journal is None else arguments.journal
     anchor = _anchoring(arguments)
