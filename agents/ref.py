@@ -65,10 +65,10 @@ class Ref:
         handler, and not at all if the handler raises. Not promised: that the message has been handled, or will be
         without error.
 
-        Waits at most `within` seconds (and up to 1/64 s more), for room and for a disk that takes nothing at the
-        moment. Cancelled: it was not sent; whoever is cancelled later, while it is on its way to the disk, is told so
-        by what he awaits next. Every call looks whether its caller was cancelled, and every 32nd, and one in every
-        millisecond, lets others run.
+        Waits at most `within` seconds (and up to 1/64 s more, or a thousandth), for room and for a disk that takes
+        nothing at the moment. Cancelled: it was not sent; whoever is cancelled later, while it is on its way to the
+        disk, is told so by what he awaits next. Every call looks whether its caller was cancelled, and every 32nd, and
+        one in every millisecond, lets others run.
 
         A pool that broadcasts is told as a whole: each worker that can gets the message, and if some could not, a
         `DeliveryError` names them. Cancelled while this, or a topic, waits for room: those that had room have got it.
@@ -142,7 +142,7 @@ class Ref:
         tell_each_nowait(self.path, self._receivers(message, turn, priority), message, turn, priority)
 
     async def ask(self, message: Request[R], *, within: float = 5.0, priority: int = _NORMAL) -> R:
-        """Send `message` and wait for its reply, at most `within` seconds (and up to 1/64 s more).
+        """Send `message` and wait for its reply, at most `within` seconds (and up to 1/64 s more, or a thousandth).
 
         An ask is not stored and never redelivered: its reply is its acknowledgement. Inside a handler of durability
         `message` it waits first until what that agent has settled is on disk; and when that handler runs again, after

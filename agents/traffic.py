@@ -23,6 +23,9 @@ __all__ = ["SECONDS_PER_CHECKPOINT", "SENT_PER_CHECKPOINT", "Limited", "Traffic"
 SENT_PER_CHECKPOINT: Final = 32
 SECONDS_PER_CHECKPOINT: Final = 0.001
 _BUCKETS_PER_SECOND: Final = 64
+_AHEAD: Final = 32.0
+"""Seconds for which there is a bucket for each 1/64 s. Beyond they are wider: a bucket stays until its time has come,
+whoever has left it, and of an hour there would be 230,400."""
 _NEVER: Final = 1e300
 """A deadline as good as infinite: what is counted in buckets has to stay finite."""
 _ALWAYS_OVER: Final = -_NEVER
@@ -114,14 +117,17 @@ class Traffic:
         self._form = answer
 
     def limit(self, waiting: Limited, deadline: float | None) -> Bucket | None:
-        """Call `waiting.expire()` at `deadline`, in the clock of the loop, or up to 1/64 s later.
+        """Call `waiting.expire()` at `deadline`, in the clock of the loop, or up to 1/64 s later; where it is more than
+        half a minute away, up to a thousandth of that time.
 
         Take it out of the bucket that is returned to call it off; so a limit that is not reached costs one entry of a
         dict and no timer. None: the limit never comes.
         """
         if deadline is None or deadline >= _NEVER:
             return None
-        number = math.ceil(deadline * _BUCKETS_PER_SECOND)
+        ahead = deadline - self.now()
+        step = 1 if ahead < _AHEAD else 1 << math.frexp(ahead / _AHEAD)[1]
+        number = math.ceil(deadline * _BUCKETS_PER_SECOND / step) * step
         bucket = self._buckets.get(number)
         if bucket is None:
             bucket = self._buckets[number] = {}
@@ -130,7 +136,7 @@ class Traffic:
         return bucket
 
     async def until(self, deadline: float, place: Place) -> bool:
-        """Wait in a place for room until `deadline`, or up to 1/64 s longer; whether there is room."""
+        """Wait in a place for room until `deadline`, as exactly as `limit` has it; whether there is room."""
         bucket = self.limit(place, deadline)
         try:
             return await place.wait()

@@ -6,13 +6,16 @@ import heapq
 import itertools
 from collections.abc import Callable
 from math import inf
-from typing import Protocol
+from typing import Final, Protocol
 
 import trio
 
 from treewarden.agents.ports import Alarm
 
 __all__ = ["Timers"]
+
+_WORTH_A_LOOK: Final = 64
+"""Cancelled entries for which nobody looks yet."""
 
 
 class Due(Alarm, Protocol):
@@ -24,23 +27,33 @@ class Due(Alarm, Protocol):
 
 
 class _Entry:
-    __slots__ = ("_call",)
+    __slots__ = ("_call", "_timers")
 
-    def __init__(self, call: Callable[[], None]) -> None:
+    def __init__(self, call: Callable[[], None], timers: Timers) -> None:
         self._call: Callable[[], None] | None = call
+        self._timers = timers
+
+    @property
+    def over(self) -> bool:
+        return self._call is None
 
     def cancel(self) -> None:
-        self._call = None
+        if self._call is not None:
+            self._call = None
+            self._timers.called_off()
 
     def come(self) -> None:
-        if self._call is not None:
-            self._call()
+        call, self._call = self._call, None
+        if call is not None:
+            call()
 
 
 class Timers:
     """Calls back at the time that was asked for, in the loop, in order of the times.
 
-    Entries that were cancelled are dropped when their time comes. A callback must not raise and must not wait.
+    Entries that were cancelled go when their time comes, or earlier, when they are half of all: whoever sets a delay of
+    an hour anew with every message has one of them at a time, not one for each message of an hour. A callback must not
+    raise and must not wait.
     """
 
     def __init__(self) -> None:
@@ -48,10 +61,12 @@ class Timers:
         self._order = itertools.count()
         self._sleeper: trio.lowlevel.Task | None = None
         self._sleeps_until = inf
+        self._called_off = 0
+        """Entries that were cancelled since somebody looked, of which some may be gone."""
 
     def at(self, when: float, call: Callable[[], None]) -> _Entry:
         """Call `call` at `when`, in the clock of the loop; soon if that is past."""
-        entry = _Entry(call)
+        entry = _Entry(call, self)
         self.put(when, entry)
         return entry
 
@@ -61,6 +76,14 @@ class Timers:
         if when < self._sleeps_until and self._sleeper is not None:
             sleeper, self._sleeper = self._sleeper, None
             trio.lowlevel.reschedule(sleeper)
+
+    def called_off(self) -> None:
+        """One of those that `at` gave was cancelled."""
+        self._called_off += 1
+        if self._called_off >= _WORTH_A_LOOK and self._called_off * 2 > len(self._heap):
+            self._called_off = 0
+            self._heap = [each for each in self._heap if not (isinstance(each[2], _Entry) and each[2].over)]
+            heapq.heapify(self._heap)
 
     async def run(self) -> None:
         """Sleep and call, until cancelled. Owned by the nursery of the tree."""

@@ -23,7 +23,7 @@ def file(tmp_path: Path) -> Path:
 
 async def test_each_case_does_what_it_counts(tmp_path: Path) -> None:
     alone = await ask_alone(tmp_path / "1.db", 20)
-    assert 1.0 <= alone.transactions <= 1.1  # on a busy machine a renewal of the lease comes in between
+    assert alone.transactions in (1.0, 1.05)  # on a busy machine a renewal of the lease comes in between
     assert alone.value > 0
     for number, case in enumerate((tell_many, ask_many(5), chain, verify), 2):
         figures = await case(tmp_path / f"{number}.db", 50)
