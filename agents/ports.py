@@ -110,6 +110,14 @@ class Store(Protocol):
         """
         ...
 
+    async def given_up(self, deadline: float = math.inf) -> None:
+        """Wait until what was given up of the messages told to this slot is on disk, as a dead letter.
+
+        While the disk refuses everything it waits for it, until `deadline`, as `accept`; the dead letter is written in
+        any case when it can be. Raises `DurabilityError` at the deadline, `CommitFailed` if that takes no more.
+        """
+        ...
+
     async def settled(self) -> None:
         """Wait until nothing of this slot is on its way to the disk any more (output commit)."""
         ...

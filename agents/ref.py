@@ -60,10 +60,10 @@ class Ref:
     async def tell(self, message: object, *, priority: int = _NORMAL, within: float = 30.0) -> None:
         """Send `message` and go on; waits for room in the mailbox, and for the disk if the receiver is durable.
 
-        When it returns, a receiver of durability `message` will handle the message even after `kill -9`. Inside a
-        handler of such an agent it does not wait for the disk: the message leaves in the commit that settles the
-        handler, and not at all if the handler raises. Not promised: that the message has been handled, or will be
-        without error.
+        When it returns, a receiver of durability `message` will handle the message even after `kill -9`, or its policy
+        has dropped it and the dead letter is on disk. Inside a handler of such an agent it does not wait for the disk:
+        the message leaves in the commit that settles the handler, and not at all if the handler raises. Not promised:
+        that the message has been handled, or will be without error.
 
         Waits at most `within` seconds (and up to 1/64 s more, or a thousandth), for room and for a disk that takes
         nothing at the moment. Cancelled: it was not sent; whoever is cancelled later, while it is on its way to the

@@ -120,6 +120,10 @@ async def _tell_one(
         return
     elif accepted:
         slot.fill(item, priority)
+    elif slot.durable and not (turn is not None and turn.waits_for_commit):
+        assert slot.store is not None
+        await slot.store.given_up(deadline)  # its sender counts on it, and it was nowhere else
+        return
     await traffic.pace_once_sent()
 
 

@@ -323,6 +323,9 @@ class _Kept:
     async def accept(self, slot: Slot, envelope: Envelope, deadline: float = math.inf) -> None:
         slot.fill(envelope, envelope.priority)
 
+    async def given_up(self, deadline: float = math.inf) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+
     async def settled(self) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
 

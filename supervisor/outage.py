@@ -107,6 +107,36 @@ class Outage:
                 await self.over()
         return self.since is None
 
+    async def written(self, deadline: float) -> bool:
+        """Wait until what `submit` got before is on disk; False if that takes nothing, and has not until `deadline`.
+
+        Raises `CommitFailed` if nothing is written any more. Cancelled while the disk takes nothing: that it is
+        written later is not called off; cancelled on its way there: this waits for it.
+        """
+        while await self.over_by(deadline):
+            before = self._over
+            error = await self._behind()
+            if error is None and self._over is before:
+                return True  # or what was submitted has failed meanwhile, and was submitted again behind this
+            if error is not None and not (isinstance(error, CommitFailed) and error.refuses_all):
+                raise error
+        return False
+
+    async def _behind(self) -> BaseException | None:
+        """How a commit has ended that comes behind all that was submitted. Cancelled: this waits for it."""
+        done = trio.Event()
+        said: list[BaseException | None] = []
+
+        def then(error: BaseException | None) -> None:
+            self.heard(error)
+            said.append(error)
+            done.set()
+
+        self._journal.submit(Commit(), then)
+        with trio.CancelScope(shield=True):
+            await done.wait()
+        return said[0]
+
     def refusal(self, path: Path) -> DurabilityError:
         """What is said to whoever has waited for as long as it would, of a message to `path`."""
         return DurabilityError(

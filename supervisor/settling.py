@@ -83,6 +83,11 @@ class SlotStore:
         if not works:
             raise outage.refusal(self.path)
 
+    async def given_up(self, deadline: float = math.inf) -> None:
+        """See `Store.given_up`."""
+        if not await self._common.outage.written(deadline):
+            raise self._common.outage.refusal(self.path)
+
     async def revive(self, slot: Slot, envelope: Envelope, dead: DeadRow) -> None:
         """As `accept`, for a message that was given up: it is no dead letter any more from the moment that it waits."""
 

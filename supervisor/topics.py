@@ -90,11 +90,17 @@ class Topic(Audience):
         """Into every mailbox that has room, or makes some; then wait for room in those that want that.
 
         Whoever is on disk gets it in one commit with the others that had room: none of them, or all. Whoever ends, or
-        is drained, while this waits for it is left out as if it had been so before.
+        is drained, while this waits for it is left out as if it had been so before. What is dropped for want of room
+        is on disk as a dead letter, where its mailbox is.
         """
         errors: list[Exception] = []
-        taken, late = self._reserve_all(list(self._places(message, errors)), message, turn, priority, errors)
+        places = list(self._places(message, errors))
+        taken, late, dropped = self._reserve_all(places, message, turn, priority, errors)
         told = await self._deliver(taken, turn, priority, deadline, errors)
+        if not (turn is not None and turn.waits_for_commit):
+            lost = [slot.path for slot in dropped if slot.durable]
+            if lost and not await self._common.outage.written(deadline):
+                errors += map(self._common.outage.refusal, lost)
         if late:
             async with trio.open_nursery() as nursery:
                 for place in late:
@@ -109,7 +115,7 @@ class Topic(Audience):
         if on_disk is not None and not with_settle:
             text = f"{self.path}: tell_nowait cannot wait for the disk of {on_disk.path}; use `await ref.tell(...)`"
             raise DurabilityError(text, path=on_disk.path, retry_safe=True)
-        taken, late = self._reserve_all(places, message, turn, priority, errors)
+        taken, late, _ = self._reserve_all(places, message, turn, priority, errors)
         for slot, _, _ in late:
             text = f"{slot.path}: its mailbox is full, and tell_nowait does not wait for room"
             errors.append(MailboxFull(text, path=slot.path, retry_safe=True))
@@ -119,9 +125,11 @@ class Topic(Audience):
 
     def _reserve_all(
         self, places: Iterable[Place], message: object, turn: Turn | None, priority: int, errors: list[Exception]
-    ) -> tuple[list[Taken], list[Taken]]:
-        """Reserve room wherever that needs no waiting. Returns those with room, and those that are to be waited for."""
+    ) -> tuple[list[Taken], list[Taken], list[Slot]]:
+        """Reserve room wherever that needs no waiting. Returns those with room, those that are to be waited for, and
+        whose policy has dropped it."""
         taken: list[Taken] = []
+        dropped: list[Slot] = []
         late: list[Taken] = []
         for slot, overflow in places:
             place = slot, item_for(slot, message, turn, priority), overflow
@@ -130,11 +138,13 @@ class Topic(Audience):
                     late.append(place)
                 elif self._reserve(place, turn, priority):
                     taken.append(place)
+                else:
+                    dropped.append(slot)
             except (AgentStopped, IntakeClosed):
                 continue
             except DeliveryError as error:
                 errors.append(error)
-        return taken, late
+        return taken, late, dropped
 
     def _must_wait(self, slot: Slot, overflow: Overflow, turn: Turn | None) -> bool:
         own = turn is not None and turn.in_handler and turn.slot.mail is slot

@@ -57,7 +57,8 @@ class Overflow(StrEnum):
     DROP_OLDEST = "drop_oldest"
     """The oldest waiting tell becomes a dead letter. Asks are never dropped: their askers get `MailboxFull`."""
     DROP_NEWEST = "drop_newest"
-    """The new message becomes a dead letter; an ask gets `MailboxFull`."""
+    """The new message becomes a dead letter, which is on disk, where the mailbox is, when `tell` returns; an ask gets
+    `MailboxFull`."""
     COALESCE = "coalesce"
     """The last waiting message of the same type and priority is replaced by the new one, at its place; else as `wait`.
     So the messages of one type are handled in their order, and may come before older ones of another."""
