@@ -249,7 +249,9 @@ class Remedies:
         settled, head = child.bad_from
         before = [each for each in went_back if each[0] <= head]
         pruned = self._common.pasts.get(str(slot.path))
-        past = set(past_of([(each.number, each.seq) for each in kept], before, pruned=pruned)) if before else None
+        past = None  # nothing was given up
+        if before or pruned is not None:
+            past = set(past_of([(each.number, each.seq) for each in kept], before, pruned=pruned))
         return [
             each
             for each in kept
@@ -257,8 +259,10 @@ class Remedies:
         ]
 
     async def _recall(self, path: Path, oldest: Seq) -> None:
-        """What a slot went back to since its oldest checkpoint, also where that is too long ago for a start to read."""
-        from .core.event import RolledBack
+        """What a slot went back to since its oldest checkpoint, also where that is too long ago for a start to read, or
+        was pruned since."""
+        from .core.event import EventsPruned, RolledBack
+        from .views.pruned import pruned_of
 
         common = self._common
         if path in self._recalled or oldest >= common.read_from:
@@ -268,6 +272,9 @@ class Remedies:
             told = {record.seq: record.event for record in found if isinstance(record.event, RolledBack)}
             told.update(common.went_back.get(path, ()))
             common.went_back[path] = sorted(told.items(), key=itemgetter(0))
+            cut = await common.journal.cut()  # behind that: what went meanwhile is told there
+            if cut is not None and isinstance(cut.event, EventsPruned):
+                common.pasts = pruned_of(cut.event).pasts
         self._recalled.add(path)
 
 

@@ -125,7 +125,8 @@ async def test_what_an_operator_gave_up_stays_given_up_also_in_the_next_process(
         assert await seen(running, -1) == (1,)
 
 
-async def test_what_was_given_up_long_ago_stays_given_up(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("pruned", [False, True])
+async def test_what_was_given_up_long_ago_stays_given_up(autojump_clock: MockClock, pruned: bool) -> None:
     journal = MemoryJournal()
     async with opened(journal) as running:
         await seen(running, *range(1, 31))
@@ -134,6 +135,8 @@ async def test_what_was_given_up_long_ago_stays_given_up(autojump_clock: MockClo
         assert await seen(running, 77) == (1, 2, 77)
         await journal.commit(Commit(events=tuple((WALL, fact(number)) for number in range(6000))))
     async with opened(journal) as running:
+        if pruned:  # by the process that has not read what says it
+            await running.prune(last=1000, by="ada")
         assert await seen(running, -1) == (1, 2)
         await trio.sleep(60)
         assert await seen(running, -1) == (1,)
