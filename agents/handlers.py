@@ -115,10 +115,11 @@ def every(seconds: float | str, *, spread: float | str = 0.0) -> Callable[[F], F
     the agent was down or busy become one. A text names the attribute of the agent that holds the period; it is read
     when an incarnation begins. What the method returns is dropped.
 
-    With `spread`, at most the period, the first tick comes within so many seconds, at a moment that the slot's path
-    decides: the same one in each process, and another one for each of a thousand pollers, whose grids stay apart from
-    then on. So does a tick that was due while the agent was down; its grid goes on from there. Not promised: that
-    ticks which have waited, for a busy agent or a dependency that was down, come apart.
+    With `spread`, at most the period, the first tick comes within so many seconds, at a moment of wall time that the
+    slot's path decides: another one for each of a thousand pollers, whose grids stay apart from then on. A process
+    that starts again before that moment keeps to it. So comes a tick that was due while the agent was down, or too
+    far away for its period; its grid goes on from there. Not promised: that ticks which have waited, for a busy agent
+    or a dependency that was down, come apart.
     """
     if callable(seconds):
         raise ConfigurationError(f"{getattr(seconds, '__qualname__', seconds)}: @every needs its period; @every(30)")

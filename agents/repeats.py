@@ -27,8 +27,9 @@ class _Timer:
 class Repeats:
     """Goes on with the grids where the last incarnation left them, until it is silenced.
 
-    A due time that has passed comes now, or within the spread of the method if it has one. One that is further away
-    than a period was set by a wrong clock, or with another period: it is moved to one period from now.
+    A due time that has passed comes now. One that is further away than a period was set by a wrong clock, or with
+    another period: it is moved to one period from now. A method with a spread comes within that instead, when the
+    wall clock gets to its place there: whoever starts again before it, with nothing stored, is not put off.
     """
 
     __slots__ = ("_alarms", "_clock", "_slot", "_timers")
@@ -42,9 +43,10 @@ class Repeats:
         self._timers: dict[str, _Timer] = {}
         now, wall = clock.now(), clock.wall()
         for name, period, spread in periods:
-            due = min(slot.due.get(name, wall), wall + period)
-            if spread and due <= wall:
-                due = wall + spread * _place(slot, name)
+            due = slot.due.get(name, wall)
+            if spread and not wall < due <= wall + period:
+                due = wall + (spread * _place(slot, name) - wall) % spread
+            due = min(due, wall + period)
             slot.due[name] = due
             timer = self._timers[name] = _Timer(Grid(now + (due - wall), period))
             self._arm(name, timer)

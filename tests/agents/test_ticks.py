@@ -353,6 +353,27 @@ def test_what_was_due_while_it_was_away_comes_within_the_spread() -> None:
     assert ticks(life) == ["poll"]
 
 
+@pytest.mark.parametrize("kept", [None, START - 400])
+def test_who_starts_again_before_its_first_tick_is_not_put_off(kept: float | None) -> None:
+    clock, found = ManualClock(wall=START + 0.5), set[float]()
+    for _ in range(6):  # processes that end before the tick, so that nothing of it is stored
+        slot = spread_slot(7, clock)
+        slot.due.update({} if kept is None else {"poll": kept})
+        found.add(round(life_of(Spread(), clock, slot).slot.due["poll"] - START, 3))
+        clock.advance(1)
+    assert found == {6.123}
+
+
+def test_those_whose_due_time_is_too_far_away_come_apart_again() -> None:
+    clock, found = ManualClock(wall=START), list[float]()
+    for number in range(100):
+        slot = spread_slot(number, clock)
+        slot.due["poll"] = START + 3600
+        found.append(life_of(Spread(5.0), clock, slot).slot.due["poll"] - START)
+    assert len(set(found)) == 100
+    assert all(0 <= due < 5 for due in found)
+
+
 def test_a_due_time_that_is_still_to_come_stays_where_it_is() -> None:
     clock = ManualClock(wall=START)
     slot = spread_slot(7, clock)
