@@ -70,8 +70,8 @@ crash: env ## cut the power at every moment of small workloads; STATES=1000000, 
 
 .PHONY: soak
 soak: env ## fill up a real disk (as root), refuse every call to a disk, and kill processes for a long time; KILLS=1000 of each kind, 300 otherwise
-	@$(BIN)/pytest tests/soak $(ARGS)
-	@KILLS=$(or $(KILLS),300) TREEWARDEN_KILLS=$(or $(KILLS),300) $(BIN)/pytest tests/crash -k kill $(ARGS)
+	@$(BIN)/pytest -o faulthandler_timeout=0 tests/soak $(ARGS)
+	@KILLS=$(or $(KILLS),300) TREEWARDEN_KILLS=$(or $(KILLS),300) $(BIN)/pytest -o faulthandler_timeout=0 tests/crash -k kill $(ARGS)
 
 .PHONY: test-beside
 test-beside: env ## install the wheel beside openai-agents and supervisor (uses the network)
