@@ -20,7 +20,7 @@ from treewarden.agents.errors import JournalDamaged, JournalError
 
 from ..core.bundle import FORMAT, BundleDamage, unsealed
 from ..core.chain import GENESIS, Head, StoredRow, link, verify
-from ..core.event import EventsPruned
+from ..core.event import EventsPruned, RolledBack
 from ..core.redaction import Redaction
 from ..core.retention import chain_start
 from . import rows as stored
@@ -260,7 +260,7 @@ class _Import:
             row["body"] = blobs.shorten(row["body"])
             blobs.write(self._connection, self._epoch)
         if table != "events" and not same and "seq" in row:
-            row["seq"] = bisect.bisect_right(self._seqs, row["seq"])
+            row["seq"] = self._renumbered(row["seq"])
         row = with_sums(table, row)
         marks = ",".join("?" * len(row))
         self._connection.execute(f"INSERT INTO {table} ({','.join(row)}) VALUES ({marks})", tuple(row.values()))
@@ -272,10 +272,16 @@ class _Import:
         body = load(row["body"])
         if row["kind"] == EventsPruned.__name__:  # it speaks of numbers that nothing has any more
             body |= {"through": 0, "hash": "", "mac": "", "count": body["through"]}
+        elif row["kind"] == RolledBack.__name__ and isinstance(body.get("to"), int):
+            body["to"] = self._renumbered(body["to"])
         row["body"] = dump_sorted(body)
         row["hash"] = link(
             row["prev"], row["seq"], row["at"], row["epoch"], row["path"], row["kind"], row["version"], row["body"]
         )
+
+    def _renumbered(self, seq: int) -> int:
+        """The last event that was kept up to `seq`, by its new number."""
+        return bisect.bisect_right(self._seqs, seq)
 
     def _made(self, tree: str, created: float | None) -> float | None:
         """When the journal was made of which this is one, if an event says so, or else the header: `created`."""

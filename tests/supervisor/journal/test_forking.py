@@ -16,8 +16,10 @@ from attrs import evolve
 from treewarden.agents.core.label import Label
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import JournalError
+from treewarden.supervisor.core.bundle import sealed
 from treewarden.supervisor.core.event import RolledBack, TreeForked
 from treewarden.supervisor.core.retention import EventRetention
+from treewarden.supervisor.journal.exporting import bundle_of, read_bundle
 from treewarden.supervisor.journal.forking import Fork, copy_in_parts, fork
 from treewarden.supervisor.journal.port import Commit, KeepRow, ReplyRow, RestoreRow, Seq
 from treewarden.supervisor.journal.reading import JournalFile
@@ -134,6 +136,34 @@ async def test_what_a_slot_went_back_from_stays_given_up(
     async with on_disk(made.file) as journal:
         held = (await journal.recover(DESK)).state
         assert (None if held is None else held.body) == (None if has is None else state(has).body)
+
+
+async def test_a_bundle_of_one_agent_says_to_what_it_went_back(tmp_path: pathlib.Path) -> None:
+    """Its events get other numbers there, and so do those that a rollback speaks of."""
+    async with on_disk(tmp_path / "tree.db") as journal:
+
+        async def keep(number: int) -> None:
+            await journal.commit(Commit(events=tuple((WALL, fact(each, Path("other"))) for each in range(10))))
+            await journal.commit(evolve(settle(number, events=[fact(number)]), checkpoints=(checkpoint(number),)))
+
+        async def go_back(number: int) -> None:
+            (to,) = [each.seq for each in await journal.checkpoints(DESK, 9) if each.number == 2 * number + 1]
+            back = RolledBack(path=DESK, to=to, checkpoint=2 * number + 1, by="ada")
+            await journal.commit(Commit(restores=(RestoreRow(DESK, 2 * number + 1, number),), events=((WALL, back),)))
+
+        await keep(1)
+        await keep(2)
+        await go_back(1)
+        await keep(3)
+        await go_back(2)
+        await journal.commit(settle(4, events=[fact(4)]))
+    with JournalFile.open(tmp_path / "tree.db") as reading:
+        read_bundle(list(sealed(bundle_of(reading, DESK))), tmp_path / "desk.db")
+    made = forked(tmp_path / "desk.db", 5)
+    async with on_disk(made.file) as journal:
+        held = (await journal.recover(DESK)).state
+        assert held is not None
+        assert held.body == state(2).body
 
 
 async def test_both_chains_hold_and_share_their_beginning(source: pathlib.Path) -> None:
