@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import math
 import os
 import pathlib
 import sqlite3
@@ -40,6 +39,8 @@ _TABLES: Final = ("events", "states", "checkpoints", "mailbox", "dead_letters", 
 """What is taken along, in this order. Who owned the file, and what was asked of it, stays."""
 _BYTES: Final = "$bytes"
 _PARTIAL: Final = ".importing"
+_NEVER: Final = 2**63
+"""Seconds: a whole number of so many is stored nowhere."""
 
 
 @frozen
@@ -323,7 +324,7 @@ def _value(value: Any) -> Any:
 
 
 def _is_time(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _NEVER
 
 
 _TYPES: Final = {"INTEGER": (int,), "REAL": (float, int), "TEXT": (str,), "BLOB": (bytes,)}

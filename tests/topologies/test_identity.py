@@ -136,7 +136,7 @@ def test_a_journal_whose_starts_were_pruned_keeps_its_date_in_a_bundle(file: Pat
     (created,) = execute(read_into(file, of_before), "SELECT created FROM meta")
     assert created > 1.7e9 + 1, "of one that does not say it, when it was read"
     file.with_name("copy.db").unlink()
-    for wrong in ("yesterday", True, [1.0]):
+    for wrong in ("yesterday", True, [1.0], 2**63, 10**400):
         with pytest.raises(JournalDamaged, match=r"line 1: its header has .* under created"):
             read_into(file, claiming(wrong))
 
