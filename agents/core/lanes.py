@@ -17,7 +17,7 @@ class Lanes:
     """Ticks that are due, then messages of high, normal and low priority, each lane in arrival order.
 
     The normal lane is two lists, one that is filled and one that is emptied from its end; so both ends cost an append
-    or a pop. The other lanes hold `(arrived, item)` and exist once something came.
+    or a pop. The other lanes hold `(arrived, item)`, the times in order, and exist once something came.
     """
 
     __slots__ = ("_beside", "_due", "_high", "_low", "arrived", "next_ones", "now", "since", "since_in")
@@ -96,7 +96,8 @@ class Lanes:
                     self.since = now
                 self.next_ones.append(item)
             else:
-                self._lane(priority).appendleft((now, item))
+                lane = self._lane(priority)
+                lane.appendleft((lane[0][0] if lane else now, item))
                 self._beside += 1
 
     def pop(self) -> object | None:

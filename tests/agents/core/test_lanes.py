@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from treewarden.agents.core.lanes import Lanes
-from treewarden.agents.core.message import Priority
+from treewarden.agents.core.message import Envelope, Priority
 
 HIGH, NORMAL, LOW = Priority.HIGH, Priority.NORMAL, Priority.LOW
 
@@ -108,7 +108,8 @@ def test_clearing_gives_the_messages_and_forgets_the_ticks() -> None:
 Step = tuple[str, int]
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["append", "append", "pop", "wait", "replace", "remove"]), st.sampled_from([HIGH, NORMAL, LOW])
+        st.sampled_from(["append", "append", "pop", "wait", "replace", "remove", "return"]),
+        st.sampled_from([HIGH, NORMAL, LOW]),
     ),
     max_size=60,
 )
@@ -123,6 +124,9 @@ def test_the_oldest_is_never_younger_than_it_is(steps: list[Step]) -> None:
         if what == "append":
             made.append(number, priority)
             arrived[number] = time.seconds
+        elif what == "return":
+            made.prepend([Envelope(number, priority=priority)])
+            arrived[number] = time.seconds
         elif what == "pop":
             made.pop()
         elif what == "replace":
@@ -132,7 +136,8 @@ def test_the_oldest_is_never_younger_than_it_is(steps: list[Step]) -> None:
             made.remove_oldest(priority, lambda _: True)
         else:
             time.seconds += 1.0
-        waiting = [arrived[item] for item in made if isinstance(item, int)]
+        bodies = [item.body if isinstance(item, Envelope) else item for item in made]
+        waiting = [arrived[body] for body in bodies if isinstance(body, int)]
         if not waiting:
             assert made.oldest == 0
         else:
