@@ -26,7 +26,7 @@ from .ref import Ref
 from .sending import ended_by
 from .slice import Rounds
 from .slot import Slot, Turn, current_turn
-from .ticks import Afters
+from .ticks import Afters, Tick
 
 if TYPE_CHECKING:
     from .core.loops import Cycle, LoopLimit, Loops
@@ -81,7 +81,6 @@ class Life:
 
     __slots__ = (
         "_afters",
-        "_armed",
         "_beside",
         "_in_flight",
         "_refs",
@@ -180,7 +179,7 @@ class Life:
         """What earlier incarnations have settled in this process."""
         self._repeats: Repeats | None = None
         self._afters: Afters | None = None
-        self._armed = self._silent = False
+        self._silent = 0
         self._token: object = _NO_TOKEN
         self._stop_requested: trio.Event | None = None
         self.error: BaseException | None = None
@@ -350,30 +349,29 @@ class Life:
 
     def arm_timers(self) -> None:
         """Go on with what was to come at its times, unless it is silenced: as `Repeats`, whose errors it raises."""
-        self._armed = True
-        if type(self.agent).repeated and not self._silent:
+        if type(self.agent).repeated:
             from .repeats import Repeats  # with the first of a process that repeats something
 
             self._repeats = Repeats(self.agent, self.slot, self.clock, self.alarms)
+            if self._silent:
+                self._repeats.silence()
 
-    def silence(self, silent: bool) -> None:
-        """Let nothing come due, also if it has not begun yet; or again, and what has come due meanwhile comes now."""
-        self._silent = silent
-        if silent:
-            self.disarm()
-        elif self._afters is not None:
-            self._afters.go_on()
-        if self._armed:
-            self.arm_timers()
+    def silence(self, kind: type = Tick) -> None:
+        """Let nothing come due, also if it has not begun yet, until `go_on` was called as often."""
+        self._silent += 1
+        for timers in filter(None, (self._repeats, self._afters)):
+            timers.silence()
+        self.slot.drop_due(kind)
+
+    def go_on(self) -> None:
+        """The end of one `silence`. After the last one what has come due meanwhile comes now."""
+        self._silent -= 1
+        for timers in filter(None, (self._repeats, self._afters)) if not self._silent else ():
+            timers.go_on()
 
     def disarm(self) -> None:
-        """Cancel all ticks, also one that waits."""
-        if self._repeats is not None:
-            self._repeats.silence()
-            self._repeats = None
-        if self._afters is not None:
-            self._afters.silence()
-        self.slot.drop_due()
+        """Cancel for good all that comes due, also what waits."""
+        self.silence(object)
         if self.checkpoint_alarm is not None:
             self.checkpoint_alarm.cancel()
             self.checkpoint_alarm = None

@@ -32,17 +32,21 @@ class Repeats:
     wall clock gets to its place there: whoever starts again before it, with nothing stored, is not put off.
     """
 
-    __slots__ = ("_alarms", "_clock", "_slot", "_timers")
+    __slots__ = ("_alarms", "_clock", "_periods", "_slot", "_timers")
 
     def __init__(self, agent: Agent[object], slot: Slot, clock: Clock, alarms: Alarms) -> None:
         """Arm all. Raises `ConfigurationError` for a period that is none; then nothing is armed."""
-        periods = [(each.name, *each.seconds(agent)) for each in type(agent).repeated]
+        self._periods = [(each.name, *each.seconds(agent)) for each in type(agent).repeated]
         self._slot = slot
         self._clock = clock
         self._alarms = alarms
         self._timers: dict[str, _Timer] = {}
-        now, wall = clock.now(), clock.wall()
-        for name, period, spread in periods:
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Arm all, with the periods of the beginning. To be called once after each `silence`."""
+        slot, now, wall = self._slot, self._clock.now(), self._clock.wall()
+        for name, period, spread in self._periods:
             due = slot.due.get(name, wall)
             if spread and not wall < due <= wall + period:
                 due = wall + (spread * _place(slot, name) - wall) % spread

@@ -85,7 +85,7 @@ class _Scope:
             self._close(slot)
             if slot.agent is not None and self._silenced.get(slot) is not slot.agent.life:
                 self._silenced[slot] = slot.agent.life
-                slot.agent.life.silence(True)
+                slot.agent.life.silence()
         return all(map(_is_at_rest, slots))
 
     def freeze(self) -> dict[Path, int]:
@@ -107,7 +107,7 @@ class _Scope:
             slot.resume(_FROZEN)
         for slot, life in self._silenced.items():
             if slot.agent is life.agent:
-                life.silence(False)
+                life.go_on()
 
     def _close(self, slot: Slot) -> None:
         if slot not in self._closed:

@@ -145,9 +145,9 @@ class Lanes:
                 return victim
         return None
 
-    def drop_due(self) -> None:
-        """Forget everything that is due."""
-        self._due = None
+    def drop_due(self, kind: type = object) -> None:
+        """Forget everything that is due, of this type."""
+        self._due = [each for each in self._due or () if not isinstance(each, kind)] or None
 
     def clear(self) -> list[object]:
         """Empty it; returns the messages, in order."""
