@@ -44,7 +44,16 @@ class Order:
         self._tree = tree
         self._common = common
         self._row = row
-        self._command = Command(what="unknown", path=ROOT)
+        self._command, self._fault = Command(what="unknown", path=ROOT), ""
+        try:
+            self._command = parse_command(load(row.body))
+        except ValueError as error:
+            self._fault = str(error)
+
+    @property
+    def is_message(self) -> bool:
+        """It may have to wait for an agent, as long as its sender allows."""
+        return self._command.what in ("tell", "ask")
 
     async def carry_out(self) -> None:
         """Do it and answer. A command whose sender took it back meanwhile is left alone."""
@@ -52,10 +61,8 @@ class Order:
         try:
             if self._row.epoch != epoch and not self._row.begun:
                 raise ConfigurationError(f"it was meant for the owner of epoch {self._row.epoch}, which has gone")
-            try:
-                self._command = parse_command(load(self._row.body))
-            except ValueError as error:
-                raise ConfigurationError(str(error)) from None
+            if self._fault:
+                raise ConfigurationError(self._fault)
             if self._row.begun:
                 await self._answer("unknown", f"the owner of epoch {self._row.epoch} died over it. {self._look()}")
                 return

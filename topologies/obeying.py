@@ -15,18 +15,21 @@ if TYPE_CHECKING:
 __all__ = ["obey"]
 
 _AT_ONCE: Final = 16
-"""Commands that are carried out side by side."""
+"""Commands that are carried out side by side, but for messages."""
+_MESSAGES: Final = 256
+"""Messages that wait for agents side by side. No other command waits for these: it may be what the agents wait for."""
 
 
 async def obey(tree: Tree, common: Common) -> None:
     """Carry out what other processes ask for, for as long as the tree is open. Each command has a task of its own."""
     under_way: set[str] = set()
-    room = trio.Semaphore(_AT_ONCE)
+    room, messages = trio.Semaphore(_AT_ONCE), trio.Semaphore(_MESSAGES)
     async with trio.open_nursery() as nursery:
 
         async def carry_out(row: CommandRow) -> None:
-            async with room:
-                await Order(tree, common, row).carry_out()
+            order = Order(tree, common, row)
+            async with messages if order.is_message else room:
+                await order.carry_out()
             under_way.discard(row.id)
 
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from attrs import frozen
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec
+from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import Request
 from treewarden.supervisor.core.event import CommandAnswered
 from treewarden.supervisor.journal.sending import Outcome
@@ -21,7 +23,7 @@ from treewarden.topologies.pool import pool
 from treewarden.topologies.tree import tree
 
 from ..journals import on_disk
-from .commanded import events, order
+from .commanded import events, order, status
 
 CLOCK = trio.testing.MockClock
 
@@ -147,3 +149,14 @@ async def test_a_limit_that_is_reached_says_what_was_in_the_way(file: Path, auto
 async def test_a_long_reply_still_fits(file: Path, autojump_clock: CLOCK) -> None:
     async with open_tree(SHAPE, journal=on_disk(file)):
         assert len((await ask(file, "clerk", "Copies", number=65_534)).text) == 65_536
+
+
+async def test_many_asks_that_wait_keep_no_other_command_waiting(file: Path, autojump_clock: CLOCK) -> None:
+    async with open_tree(SHAPE, journal=on_disk(file)) as running, trio.open_nursery() as nursery:
+        for number in range(17):
+            nursery.start_soon(partial(ask, file, "clerk", "Sleep", f"s{number}", seconds=3600.0))
+        await trio.sleep(1)
+        assert (await ask(file, "light", "Take", number=7)).state == "applied"
+        stopped = await order(file, "stop", "clerk", "stop", within=20.0)
+        assert stopped == Outcome("stop", "applied", "clerk is stopped")
+        assert status(running, "clerk") is SlotState.DOWN
