@@ -106,7 +106,8 @@ class Store(Protocol):
 
         While the disk refuses everything it waits for it, until `deadline` in trio's clock; cancelled meanwhile, the
         message is not accepted. Cancelled on its way to the disk: it is accepted all the same. Raises `DurabilityError`
-        at the deadline, `CommitFailed` for a message that is refused: then it is not accepted, and the room is free.
+        at the deadline, `AgentStopped` if the tree ends before, `CommitFailed` for a message that is refused: then it
+        is not accepted, and the room is free.
         """
         ...
 

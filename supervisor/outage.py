@@ -10,7 +10,7 @@ import trio
 from attrs import evolve
 
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import CommitFailed, DurabilityError
+from treewarden.agents.errors import AgentStopped, CommitFailed, DeliveryError, DurabilityError
 from treewarden.agents.ports import Clock
 from treewarden.agents.slot import Slot
 
@@ -50,6 +50,8 @@ class Outage:
         self._events = 0
         self._lost = 0
         self._over = trio.Event()
+        self._ended = False
+        self._waiting: set[trio.CancelScope] = set()
 
     def heard(self, error: BaseException | None) -> None:
         """A commit has ended, of whomever."""
@@ -69,7 +71,10 @@ class Outage:
 
     async def finish(self, commit: Commit) -> None:
         """The last commit, with what is late before it, and what lives have left that no other life came to keep. A
-        disk that takes nothing even now is told of in the log."""
+        disk that takes nothing even now is told of in the log, and to whoever waits for it."""
+        self._ended = True
+        for scope in self._waiting:
+            scope.cancel()
         if self.since is not None:
             wall = self._clock.wall()
             self._remember(Commit(events=((wall, JournalRecovered(after=self._clock.now() - self.since)),)))
@@ -101,10 +106,14 @@ class Outage:
             await self._over.wait()
 
     async def over_by(self, deadline: float) -> bool:
-        """As `over`, until `deadline` at most; whether it works."""
-        if self.since is not None:
-            with trio.move_on_at(deadline):
-                await self.over()
+        """As `over`, until `deadline` or the end of the tree at most; whether it works."""
+        if self.since is not None and not self._ended:
+            with trio.move_on_at(deadline) as scope:
+                self._waiting.add(scope)
+                try:
+                    await self.over()
+                finally:
+                    self._waiting.remove(scope)
         return self.since is None
 
     async def written(self, deadline: float) -> bool:
@@ -137,8 +146,11 @@ class Outage:
             await done.wait()
         return said[0]
 
-    def refusal(self, path: Path) -> DurabilityError:
+    def refusal(self, path: Path) -> DeliveryError:
         """What is said to whoever has waited for as long as it would, of a message to `path`."""
+        if self._ended:
+            text = f"{path}: the tree has ended while its journal could not commit, so the message was not sent"
+            return AgentStopped(text, path=path)
         return DurabilityError(
             f"{path}: the journal cannot commit since {self._clock.now() - (self.since or 0):.3g} s, so the message was"
             " not sent; make room on the disk, or tell it again later",

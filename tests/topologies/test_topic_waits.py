@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
 import trio
 import trio.testing
 
-from treewarden.agents.core.durability import Overflow
+from treewarden.agents.core.durability import MailboxSpec, Overflow
 from treewarden.agents.errors import AgentStopped, CommitFailed, DeliveryError, DurabilityError
 from treewarden.supervisor.core.event import ChildEnded
 from treewarden.supervisor.journal.memory import MemoryJournal
@@ -133,6 +134,31 @@ async def test_a_disk_that_stays_full_is_told_of_and_the_room_is_free(autojump_c
             await running.ref("prices").tell(Price(2))
         assert running.ref("prices").statistics().reserved == 0
         disk.full = False
+
+
+@pytest.mark.parametrize("to", ["prices/reader", "prices"])
+async def test_who_waits_for_a_full_disk_is_told_that_the_tree_has_ended(autojump_clock: CLOCK, to: str) -> None:
+    caught: list[AgentStopped] = []
+
+    async def send(running: Tree, n: int) -> None:
+        try:
+            await running.ref(to).tell(Price(n), within=math.inf)
+        except AgentStopped as error:
+            caught.append(error)
+
+    disk = Disk()
+    full = subscriber(child(Reader, mailbox=MailboxSpec(capacity=1, overflow=Overflow.DROP_NEWEST)))
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery, open_tree(tree(topic(full, id="prices")), journal=disk) as running:
+            disk.full = True
+            for n in (1, 2):  # one has room, the other one is dropped
+                nursery.start_soon(send, running, n)
+                await trio.testing.wait_all_tasks_blocked()
+            await trio.sleep(1)
+            assert not caught
+            running.force()
+    assert len(caught) == 2
+    assert all("the tree has ended" in str(error) and error.retry_safe for error in caught)
 
 
 async def test_an_agent_in_memory_that_publishes_does_not_fail_of_a_full_disk(autojump_clock: CLOCK) -> None:
