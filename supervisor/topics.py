@@ -96,15 +96,14 @@ class Topic(Audience):
         errors: list[Exception] = []
         places = list(self._places(message, errors))
         taken, late, dropped = self._reserve_all(places, message, turn, priority, errors)
-        told = await self._deliver(taken, turn, priority, deadline, errors)
-        if not (turn is not None and turn.waits_for_commit):
-            lost = [slot.path for slot in dropped if slot.durable]
-            if lost and not await self._common.outage.written(deadline):
-                errors += map(self._common.outage.refusal, lost)
+        told: list[Taken] = []
         if late:
             async with trio.open_nursery() as nursery:
                 for place in late:
                     nursery.start_soon(self._deliver_later, place, turn, priority, deadline, told, errors)
+                await self._deliver_now(taken, dropped, turn, priority, deadline, told, errors)
+        else:
+            await self._deliver_now(taken, dropped, turn, priority, deadline, told, errors)
         self._report(errors, len(told) + len(errors))
 
     def publish_nowait(self, message: object, turn: Turn | None, priority: int) -> None:
@@ -160,6 +159,24 @@ class Topic(Audience):
             if overflow is not Overflow.COALESCE:
                 raise
         return slot.reserve_nowait(item, priority, Overflow.DROP_NEWEST)
+
+    async def _deliver_now(
+        self,
+        taken: Sequence[Taken],
+        dropped: Sequence[Slot],
+        turn: Turn | None,
+        priority: int,
+        deadline: float,
+        told: list[Taken],
+        errors: list[Exception],
+    ) -> None:
+        try:
+            told.extend(await self._deliver(taken, turn, priority, deadline, errors))
+            lost = [slot.path for slot in dropped if slot.durable and not (turn is not None and turn.waits_for_commit)]
+            if lost and not await self._common.outage.written(deadline):
+                errors += map(self._common.outage.refusal, lost)
+        except Exception as error:  # not through the nursery, which would wrap it
+            errors.append(error)
 
     async def _deliver_later(
         self,

@@ -113,6 +113,23 @@ async def test_a_publication_waits_for_a_full_disk_as_a_tell_does(autojump_clock
         assert running.ref("prices").statistics().reserved == 0
 
 
+async def test_who_has_room_in_memory_again_does_not_wait_for_the_disk(autojump_clock: CLOCK) -> None:
+    disk = Disk()
+    async with open_tree(waited_for(Reader), journal=disk) as running, trio.open_nursery() as nursery:
+        await fill(running)
+        disk.full = True
+        nursery.start_soon(running.ref("prices").tell, Price(3))
+        await trio.testing.wait_all_tasks_blocked()
+        Slow.gate.set()
+        await trio.sleep(5)
+        assert await got(running, "prices/slow") == (0, 1, 2, 3)
+        assert nursery.child_tasks
+        disk.full = False
+        await trio.sleep(1)
+        assert not nursery.child_tasks
+        assert await got(running, "prices/reader") == (0, 1, 2, 3)
+
+
 async def test_a_disk_that_stays_full_is_told_of_and_the_room_is_free(autojump_clock: CLOCK) -> None:
     disk = Disk()
     async with open_tree(
