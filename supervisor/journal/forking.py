@@ -121,11 +121,11 @@ def copy_in_parts(
 ) -> None:
     """Rows of `source` that fit, in the order of a column that is a key: some thousands to a statement, for a signal is
     heeded between two of them and not before."""
-    beyond = f"SELECT {key} FROM source.{table} WHERE {key} > ? ORDER BY {key} LIMIT 1 OFFSET ?"
+    beyond = f"SELECT {key} FROM source.{table} WHERE {key} > ? AND {where} ORDER BY {key} LIMIT 1 OFFSET ?"
     copy = f"INSERT INTO {table} SELECT * FROM source.{table} WHERE {key} > ? AND {key} <= ? AND {where}"
     after: int | None = _FIRST
     while after is not None:
-        last = connection.execute(beyond, (after, _PART - 1)).fetchone()
+        last = connection.execute(beyond, (after, *given, _PART - 1)).fetchone()
         connection.execute(copy, (after, _LAST if last is None else last[0], *given))
         after = None if last is None else last[0]
 

@@ -227,6 +227,21 @@ def test_rows_are_copied_in_parts_between_which_a_signal_is_heeded(
         assert connection.execute("SELECT * FROM main.t").fetchall() == [row for row in there if not row[1]]
 
 
+def test_what_lies_behind_the_end_of_a_fork_is_not_looked_through(tmp_path: pathlib.Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "new.db", isolation_level=None)) as connection:
+        connection.execute("ATTACH ? AS source", (str(tmp_path / "old.db"),))
+        for name in ("main", "source"):
+            connection.execute(f"CREATE TABLE {name}.t (number INTEGER PRIMARY KEY)")
+        connection.execute("BEGIN")
+        connection.executemany("INSERT INTO source.t VALUES (?)", [(number,) for number in range(12_000)])
+        said: list[str] = []
+        connection.set_trace_callback(said.append)
+        copy_in_parts(connection, "t", "number", "number <= ?", (2,))
+        connection.set_trace_callback(None)
+        assert len([each for each in said if "INSERT" in each]) == 1
+        assert connection.execute("SELECT count(*) FROM main.t").fetchone() == (3,)
+
+
 async def test_what_cannot_be_forked(source: pathlib.Path) -> None:
     folder = source.parent
     for at in (0, 11, -1):
