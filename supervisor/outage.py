@@ -83,7 +83,10 @@ class Outage:
         for slot in self._registry:
             if slot.store is not None and slot.store.owes is not None:
                 owed, slot.store.owes = slot.store.owes, None
-                slot.store.settle(owed, partial(self._kept, slot))
+                try:
+                    slot.store.settle(owed, partial(self._kept, slot))
+                except Exception as error:  # of one that cannot be stored any more; the others can, and the end itself
+                    self._kept(slot, error)
         try:
             await self._journal.commit(commit)
         except CommitFailed as error:

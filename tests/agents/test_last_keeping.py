@@ -8,9 +8,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from treewarden.agents.agent import handles
 from treewarden.agents.core.durability import Checkpointed
-from treewarden.supervisor.core.event import Recorded
+from treewarden.supervisor.core.event import Recorded, TreeClosed
 
-from .trees import Add, Counter, Disk, Total, events, kept, opened
+from .trees import Add, Counter, Disk, Total, events, kept, opened, slot_of
 
 LEVEL = Checkpointed(messages=9)
 
@@ -56,3 +56,21 @@ async def test_what_the_disk_refuses_even_then_is_said_to_be_lost(
     assert said == ["keeper: what it had settled since it was last kept is lost: the disk is full"]
     async with opened(kept(Keeper, LEVEL), journal=journal) as running:
         assert await running.ref("keeper").ask(Total()) == 0
+
+
+async def test_one_that_cannot_be_stored_any_more_takes_nothing_else_along(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Disk()
+    async with opened(kept(Keeper, LEVEL), journal=journal) as running:
+        await running.ref("keeper").tell(Add(3))
+        await wait_all_tasks_blocked()
+        store = slot_of(running, "keeper").store
+        journal.broken = lambda commit: commit.by == "keeper"
+        await running.supervisor().terminate_child("keeper")
+        journal.broken = lambda _: False
+        assert store is not None
+        assert store.owes is not None
+        object.__setattr__(store.owes.state, "total", object())
+    assert len(await events(journal, TreeClosed)) == 1
+    assert "keeper: what it had settled since it was last kept is lost: " in caplog.text
