@@ -205,7 +205,6 @@ class Acting:
     ) -> Exit | None:
         over = Failure(type(signal).__name__, describe(signal), fingerprint="ended by its supervisor")
         await self._children.kill(life, over)
-        await life.wait_emptied()
         self._children.account(child, expected=True)
         return_in_hand(life, Restart(scope, after), self._common)
         return await wait_for(self._restarts.begin(child, scope, after, has_turn=has_turn))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -26,13 +27,14 @@ from .calls import ChildView, Counts, Started
 from .child import Child
 from .core.check import check_child, check_supervisor, check_tree
 from .core.incident_events import Outcome
-from .core.spec import RestartPolicy, Spec, Strategy, SupervisorSpec, made_from
+from .core.spec import ChildSpec, RestartPolicy, Spec, Strategy, SupervisorSpec, made_from
 from .orders import wait_for
 from .sleeper import Sleeper
 
 if TYPE_CHECKING:
     from .core.checkpoint import Checkpoint
     from .orders import Call
+    from .orphans import Emptied
     from .performing import UnderWay
     from .reload import Changes
     from .supervisor import Supervisor
@@ -46,6 +48,8 @@ async def answer(supervisor: Supervisor, call: Call) -> None:
         over: trio.Event = call.argument
         call.resolve(None)
         await over.wait()
+        return
+    if _put_off(supervisor, call):
         return
     try:
         call.resolve(await _CALLS[call.what](supervisor, call.argument))
@@ -64,6 +68,8 @@ async def _start_child(supervisor: Supervisor, spec: Spec) -> Started:
 
 def start_dynamic(supervisor: Supervisor, call: Call) -> Coroutine[Any, Any, None] | None:
     """As `answer`, for this call to a supervisor that has nothing else to do. Returns what is left to wait for."""
+    if _put_off(supervisor, call):
+        return None
     try:
         new = _added(supervisor, call.argument)
         if isinstance(new, Started):
@@ -86,6 +92,32 @@ def terminate_dynamic(supervisor: Supervisor, call: Call) -> Coroutine[Any, Any,
     except (SupervisionError, ConfigurationError) as error:
         call.fail(error)
     return None
+
+
+def _put_off(supervisor: Supervisor, call: Call) -> bool:
+    """Whether this call would begin something where somebody lives still below who was there before. It comes again
+    when they are gone; nobody else waits for that."""
+    if not supervisor.children.orphans.any_left:
+        return False
+    ids: Sequence[str | None] = ()
+    match call.what, call.argument:
+        case "restart_child", str(id):
+            ids = (id,)
+        case "start_child", ChildSpec() | SupervisorSpec() as spec:
+            ids = (spec.id,)
+        case "start_dynamic", (_, id):
+            ids = (id,)
+        case ("replace", SupervisorSpec() as spec) | ("reload", (SupervisorSpec() as spec, _)):
+            ids = [each.id for each in spec.children]
+        case _:
+            pass
+    children = supervisor.children
+    if call.what != "restart_child":  # for those who are here still, what waits is their start
+        ids = [id for id in ids if id is not None and children.entry(id) is None]
+    emptied = children.orphans.below_any(ids)
+    if emptied is not None:
+        emptied.then(partial(supervisor.post, call))
+    return emptied is not None
 
 
 async def _answer_with(call: Call, rest: Coroutine[Any, Any, Any]) -> None:
@@ -153,15 +185,16 @@ def _started(child: Child) -> Started:
     return Started(child.path, life.number, life.serial, life.info)
 
 
-async def _terminate_child(supervisor: Supervisor, id: str) -> None:
+async def _terminate_child(supervisor: Supervisor, id: str) -> Emptied | None:
     _must_be_static(supervisor, "use terminate_dynamic")
     child = _child(supervisor, id)
-    await _terminate(supervisor, child, keep=child.spec.restart is not RestartPolicy.TEMPORARY)
+    return await _terminate(supervisor, child, keep=child.spec.restart is not RestartPolicy.TEMPORARY)
 
 
-async def _terminate_dynamic(supervisor: Supervisor, argument: tuple[str, int | None]) -> None:
-    if not _ended_at_once(supervisor, *argument):
-        await _terminate(supervisor, _child(supervisor, argument[0]), keep=False)
+async def _terminate_dynamic(supervisor: Supervisor, argument: tuple[str, int | None]) -> Emptied | None:
+    if _ended_at_once(supervisor, *argument):
+        return None
+    return await _terminate(supervisor, _child(supervisor, argument[0]), keep=False)
 
 
 def _ended_at_once(supervisor: Supervisor, id: str, life: int | None) -> bool:
@@ -182,7 +215,8 @@ def _ended_at_once(supervisor: Supervisor, id: str, life: int | None) -> bool:
     return True
 
 
-async def _terminate(supervisor: Supervisor, child: Child, *, keep: bool) -> None:
+async def _terminate(supervisor: Supervisor, child: Child, *, keep: bool) -> Emptied | None:
+    """Returns what the caller waits for, if somebody lives still below it."""
     put_off = child.alarm is not None
     await supervisor.children.stop(child)
     supervisor.close_incident(child, Outcome.UNOBSERVED)
@@ -192,6 +226,7 @@ async def _terminate(supervisor: Supervisor, child: Child, *, keep: bool) -> Non
         supervisor.children.drop(child, "it was terminated")
     if put_off:  # its group is down for its delay, of which OTP knows nothing; a failed start keeps others down there
         await wait_for(supervisor.restarts.go_on_without(child))
+    return supervisor.children.orphans.below(child.spec.id)
 
 
 async def _restart_child(supervisor: Supervisor, id: str) -> Started:

@@ -123,7 +123,7 @@ async def stop_in_order(table: Children, ids: Sequence[str], reason: str, *, dra
                 place -= 1
                 child = _child(table, ids[place])
                 if one_by_one:
-                    await table.stop(child, reason, drain=drain, for_good=True)
+                    await table.stop(child, reason, drain=drain)
                 else:
                     nursery.start_soon(_stop, table, child, reason, drain)
 
@@ -144,7 +144,7 @@ def _stop_some(table: Children, ids: Sequence[str], place: int, reason: str, *, 
 
 
 async def _stop(table: Children, child: Child, reason: str, drain: bool) -> None:
-    await table.stop(child, reason, drain=drain, for_good=True)
+    await table.stop(child, reason, drain=drain)
 
 
 def _child(table: Children, id: str) -> Child:

@@ -21,6 +21,7 @@ from .orders import Call
 if TYPE_CHECKING:
     from .core.checkpoint import Checkpoint
     from .core.event import ActionPerformed
+    from .orphans import Emptied
     from .performing import UnderWay
     from .reload import Changes
     from .supervisor import Supervisor
@@ -92,12 +93,13 @@ class SupervisorRef:
         return await self._call("start_child", spec)
 
     async def terminate_child(self, id: str) -> None:
-        """Stop a child; its spec stays unless it is temporary. Stopping one that is down is no error.
+        """Stop a child; its spec stays unless it is temporary. Stopping one that is down is no error. Returns when
+        nobody lives below it any more; the supervisor goes on as soon as the child itself has ended.
 
         A restart that waits is given up; a group that was down for its delay starts without it. Raises `NotFound`,
         `IsDynamic`.
         """
-        await self._call("terminate_child", self._named(id))
+        await _gone(await self._call("terminate_child", self._named(id)))
 
     async def restart_child(self, id: str) -> Started:
         """Start a child that is down. It does not count towards the intensity.
@@ -160,7 +162,7 @@ class SupervisorRef:
         next start; a life that has ended is no error. Raises `NotFound` for an id that no child has, `IsDynamic` on
         a supervisor that is not dynamic.
         """
-        await self._call("terminate_dynamic", (self._named(id), life))
+        await _gone(await self._call("terminate_dynamic", (self._named(id), life)))
 
     # -- looking
 
@@ -225,12 +227,15 @@ class SupervisorRef:
         """Take a new spec and act on it at once, here and in the supervisors below.
 
         New children start, those no longer listed end for good, changed ones are started anew with their mailbox and
-        state. Raises `ConfigurationError` for a spec or a change that cannot work; nothing is changed then.
+        state; where one had to be killed for that, when nobody lives below it any more. Raises `ConfigurationError` for
+        a spec or a change that cannot work; nothing is changed then.
         """
         from .reload import Changes
 
         changes = Changes()
         await self._call("reload", (spec, changes))
+        for below in changes.leaving:
+            await _gone(below)
         return changes
 
     def _named(self, id: str) -> str:
@@ -249,6 +254,11 @@ class SupervisorRef:
         call = Call(what, argument)
         self._running().post(call)
         return await call.wait()
+
+
+async def _gone(below: Emptied | None) -> None:
+    if below is not None:
+        await below.wait()
 
 
 def _must_be(kind: Any, name: str, value: object, remedy: str) -> None:

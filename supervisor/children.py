@@ -49,8 +49,6 @@ class Children(Roster):
         self._supervisor = supervisor
         self.given_up = False
         """Nobody is to be started any more: the tree ends before it has begun."""
-        self._not_emptied: list[Incarnation] = []
-        """Supervisors that have ended with theirs, below which somebody may live still: one there was killed."""
 
     # -- sleepers
 
@@ -218,16 +216,15 @@ class Children(Roster):
         child.error = life.error
         if outcome is None:
             child.lives, child.last = life.number, life.serial
+        else:
+            self._leaves(child, life)
         return outcome
 
-    async def stop(
-        self, child: Child, reason: str = "shutdown", *, drain: bool = False, for_good: bool = False
-    ) -> None:
+    async def stop(self, child: Child, reason: str = "shutdown", *, drain: bool = False) -> None:
         """Stop one child by its own rules and wait until it has ended. One that is down stays down.
 
-        Below a supervisor that is killed for that, or that has killed one below it, somebody may need longer, and a
-        next one is started only when they are gone. `for_good` says that none will be: then they are for
-        `wait_emptied`.
+        Below a supervisor that is killed for that, or that has killed one below it, somebody may need longer: they
+        are `orphans`.
         """
         child.void()
         life = child.current
@@ -237,11 +234,6 @@ class Children(Roster):
         child.move(SlotEvent.STOP)
         if life.exit is None:
             await self._end(child, life, reason, drain=drain)
-        assert life.exit is not None
-        if for_good and isinstance(life, self._supervisor):
-            self._not_emptied.append(life)
-        else:
-            await life.wait_emptied()
         self.account(child, expected=True)
         keep_in_hand(life, self._common)
 
@@ -269,11 +261,6 @@ class Children(Roster):
         if life.exit is None:
             await self.kill(life)
 
-    async def wait_emptied(self) -> None:
-        """Wait until nobody lives either below those that were stopped for good."""
-        for life in self._not_emptied:
-            await life.wait_emptied()
-
     async def kill(self, life: Incarnation, failure: Failure | None = None) -> None:
         """End an incarnation without asking, and wait for that."""
         life.kill(failure)
@@ -287,10 +274,15 @@ class Children(Roster):
         child.current = None
         child.move(SlotEvent.EXITED)
         exit = life.exit
+        self._leaves(child, life)
         uptime = self._common.clock.now() - life.started_at
         ended = child.ended = end_of(child.path, life.number, exit, expected=expected, uptime=uptime)
         self._common.note(ended)
         return exit
+
+    def _leaves(self, child: Child, life: Incarnation) -> None:
+        if isinstance(life, self._supervisor):
+            self.orphans.add(child.spec.id, life.emptied)
 
     def abandon(self) -> list[AgentLife | Supervisor]:
         """Their supervisor was killed: end workers at once, and ask supervisors to end in order. Returns whoever takes
@@ -362,7 +354,7 @@ class Children(Roster):
         """Stop every child: in reverse start order, one at a time; dynamic ones all at once."""
         await stop_in_order(self, self.order, reason, drain=drain, one_by_one=self.strategy is not Strategy.DYNAMIC)
         if self.path == ROOT:  # nobody above has a limit for it, and who hears of its end ends all that is left
-            await self.wait_emptied()
+            await self.orphans.wait()
 
 
 def describe_exit(exit: Exit) -> str:

@@ -41,7 +41,8 @@ class RetryDue:
 
     id: str
     token: int
-    scope: Scope
+    scope: Scope | None
+    """None: only its start was put off, and those who are to start with it wait for that."""
     has_turn: bool = False
     """Its place among the restarts of the whole tree is taken."""
 

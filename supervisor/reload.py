@@ -15,6 +15,7 @@ from treewarden.agents.errors import ConfigurationError, SupervisorGone
 from .child import Child
 from .core.spec import ChildSpec, Shared, Strategy, SupervisorSpec
 from .orders import wait_for
+from .orphans import Emptied
 from .recovery import check_durability
 from .sleeper import Sleeper
 
@@ -31,6 +32,12 @@ class Changes:
     added: list[Path] = field(factory=list[Path])
     removed: list[Path] = field(factory=list[Path])
     changed: list[Path] = field(factory=list[Path])
+    leaving: list[Emptied] = field(factory=list[Emptied], init=False, repr=False, eq=False)
+    """Of supervisors that were ended for it, below which somebody lived still."""
+
+    def leaves(self, below: Emptied | None) -> None:
+        if below is not None:
+            self.leaving.append(below)
 
 
 def check_change(supervisor: Supervisor, spec: SupervisorSpec, *, below: bool = False) -> None:
@@ -71,7 +78,7 @@ async def reload(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes)
         supervisor.adopt(spec)
         for child in children.remake(spec.children[0]):
             changes.changed.append(child.path)
-            await _renew(supervisor, child)
+            await _renew(supervisor, child, changes)
         return
     wanted, settled = {child.id for child in spec.children}, list[Child]()
     for id in reversed(children.order):
@@ -79,6 +86,7 @@ async def reload(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes)
         if child is not None:
             await children.stop(child)
             changes.removed.append(child.path)
+            changes.leaves(children.orphans.below(id))
             children.drop(child, "it is no longer part of the tree")
             settled.append(child)
     before = {id: entry.spec for id, entry in children.entries}
@@ -99,20 +107,25 @@ async def reload(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes)
                     await below.reload(child.spec, changes)
             else:
                 changes.changed.append(child.path)
-                await _renew(supervisor, child)
+                await _renew(supervisor, child, changes)
                 if child.state is not SlotState.RESTARTING:
                     settled.append(child)
     if settled:
         await wait_for(supervisor.restarts.go_on_without(*settled))
 
 
-async def _renew(supervisor: Supervisor, child: Child) -> None:
+async def _renew(supervisor: Supervisor, child: Child, changes: Changes) -> None:
     """Begin with the new spec. Whoever was held, or throttled, for what the old one did is so no longer."""
     if child.current is not None:
         await supervisor.children.stop(child, "reloaded")
+    below = supervisor.children.orphans.below(child.spec.id)
+    changes.leaves(below)
     child.changed_at = supervisor.common.clock.now()
     supervisor.remedies.resume(child, "it has another spec")
-    await _start(supervisor, child)
+    if below is None:
+        await _start(supervisor, child)
+    else:
+        supervisor.restarts.start_when_gone(child)
 
 
 async def _start(supervisor: Supervisor, child: Child) -> None:

@@ -30,6 +30,7 @@ __all__ = ["Restarts"]
 
 _SHORTEST: Final = 1.0
 """Seconds between two looks at somebody who is handed no messages, at least."""
+_NOT_EMPTY: Final = "it is started when those have ended who live still below its last life, which was killed"
 _ONE: Final = Scope.ONE
 """To look up a member of an enumeration takes as long as a call."""
 
@@ -216,17 +217,26 @@ class Restarts:
 
     async def _start_group(self, group: list[Child]) -> None:
         """Start these, and then those who are down only until one of these has started, though no longer in its group:
-        how far a restart goes is decided anew for each attempt."""
+        how far a restart goes is decided anew for each attempt.
+
+        Where somebody lives still below who was in one's place, that one and those after it begin later, by themselves.
+        """
+        below = self._children.orphans.below
         while group:
-            failed = await self._children.start_group(group)
-            for member in group:
+            end = next((place for place, each in enumerate(group) if below(each.spec.id) is not None), len(group))
+            if not end:
+                self._leave_behind(group[0], group[1:])
+                self.start_when_gone(group[0])
+                return
+            failed = await self._children.start_group(group[:end])
+            for member in group[:end]:
                 self._watch(member)
             if failed is not None:
                 place = group.index(failed[0])
                 self._leave_behind(failed[0], [*group[place + 1 :], *self._waiting_for(group[:place])])
                 self.retry(*failed)
                 return
-            group = self._waiting_for(group)
+            group = [*group[end:], *self._waiting_for(group[:end])]
 
     async def _begin_later(self, child: Child, scope: Scope, after: float, has_turn: bool) -> None:
         group = await self._stop_affected(child, scope)
@@ -267,10 +277,22 @@ class Restarts:
         due = RetryDue(child.spec.id, child.token, scope, has_turn)
         child.alarm = self._common.timers.at(self._common.clock.now() + after, lambda: self._supervisor.post(due))
 
+    def start_when_gone(self, child: Child) -> None:
+        """Start this child when nobody lives any more below who was in its place; the loop goes on meanwhile."""
+        emptied = self._children.orphans.below(child.spec.id)
+        assert emptied is not None
+        child.void()
+        child.move(SlotEvent.DELAY)
+        child.says(_NOT_EMPTY)
+        due = RetryDue(child.spec.id, child.token, None)
+        child.alarm = emptied.then(lambda: self._supervisor.post(due))
+
     def due(self, retry: RetryDue) -> Rest:
         """A delay is over. Returns what is left to wait for."""
         child = self._children.get(retry.id)
         if child is not None and child.token == retry.token and child.state is SlotState.RESTARTING:
+            if retry.scope is None:
+                return self._start_group([child])
             wait = 0.0 if retry.has_turn else self._turn(child)
             if not wait:
                 return self.restart(child, retry.scope)

@@ -19,6 +19,7 @@ from .core.exits import end_of
 from .core.spec import ChildSpec, Spec, Strategy, SupervisorSpec, made_from
 from .fence import AgentLife
 from .journal.port import Commit
+from .orphans import Orphans
 from .recovery import close_slot, make_slot
 from .sleeper import NO_ARGS, Sleeper, may_sleep
 
@@ -50,6 +51,7 @@ class Roster:
         """Its supervisor has come so far that this is the roster at its path."""
         self._sleepers_end: Exit = Stopped("")
         """How those ended who had slept until then."""
+        self.orphans = Orphans()
         self._closed: tuple[str, Exit | None] | None = None
         """Why nobody will live here any more, for slots that have not been made."""
 
@@ -108,8 +110,10 @@ class Roster:
         return made_from(entry.spec, id, entry.args)
 
     def free_id(self, stem: str) -> str:
-        """A new name for a dynamic child, `job-7`. No number comes twice in the life of this supervisor."""
-        return next(id for number in self._numbers if (id := f"{stem}-{number}") not in self._table)
+        """A new name for a dynamic child, `job-7`, under which nobody lives, nor orphans. No number comes twice in the
+        life of this supervisor."""
+        names = (f"{stem}-{number}" for number in self._numbers)
+        return next(id for id in names if id not in self._table and self.orphans.below(id) is None)
 
     # -- sleepers
 
@@ -277,7 +281,7 @@ class Roster:
         self._nothing_is_asked(child, reason)
         self._table.pop(child.spec.id, None)
         self._order = None
-        self.forget(child.path, reason, exit)
+        self.orphans.when_gone(child.spec.id, partial(self.forget, child.path, reason, exit))
 
     def drop_asleep(self, id: str) -> None:
         """`drop`, of one who sleeps and has ended: nothing was ever made for it."""
@@ -311,6 +315,9 @@ class Roster:
         """The slot is down for good, as far as anybody knows: nobody will handle what waits there."""
         self._nothing_is_asked(child, reason)
         child.note = ""
+        self.orphans.when_gone(child.spec.id, partial(self._close, child, reason, exit))
+
+    def _close(self, child: Child, reason: str, exit: Exit | None) -> None:
         registry = self._common.registry
         for slot in list(registry.within(child.path)):
             close_slot(slot, reason, exit)

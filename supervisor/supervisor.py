@@ -38,6 +38,7 @@ from .core.signal import (
 from .core.spec import Shared, Strategy, SupervisorSpec
 from .fence import AgentLife
 from .orders import Call, Performed, RetryDue, StopSupervisor, wait_for
+from .orphans import Emptied
 from .queue import Queue
 from .warden import let_above
 
@@ -74,7 +75,7 @@ class Supervisor(AtNeed):
         """Its own `on_start` is over: there may be somebody to stop."""
         self._failure: Failure | None = None
         self._loop_scope = trio.CancelScope()
-        self._empty = trio.Event()
+        self.emptied = Emptied()
         self._answering: Call | None = None
         self._queue = Queue()
 
@@ -112,9 +113,9 @@ class Supervisor(AtNeed):
             self._end(Failed(self._failure) if self._failure is not None else KILLED)
             self.abandon_decision()
             await end_below(self.children)
-        await self.children.wait_emptied()
-        self._leave()
         self._begin(outcome or self._failure or NOT_STARTED)
+        await self.children.orphans.wait()
+        self._leave()
 
     async def _prepare(self) -> Failure | Ignore | None:
         """Start its children in order; returns when the last one has begun, or with why one has not."""
@@ -198,10 +199,10 @@ class Supervisor(AtNeed):
 
     def _leave(self) -> None:
         """Nobody lives below any more."""
-        self._empty.set()
         if self.common.supervisors.get(self.path) is self:
             del self.common.supervisors[self.path]
             self.children.leave()
+        self.emptied.come()
 
     def _refuse_calls(self, exit: Exit) -> None:
         """Nobody will answer what is in hand or still queued."""
@@ -214,7 +215,7 @@ class Supervisor(AtNeed):
                 item.close()
 
     async def wait_emptied(self) -> None:
-        await self._empty.wait()
+        await self.emptied.wait()
 
     def order_stop(self, reason: str, *, drain: bool = False) -> None:
         self.post(StopSupervisor(Stopped(reason), drain))
@@ -308,10 +309,8 @@ class Supervisor(AtNeed):
 
     async def _handle(self, item: object) -> Exit | None:
         match item:
-            case AgentLife():
+            case AgentLife() | Supervisor():
                 return await wait_for(self._account_for(item))
-            case Supervisor():
-                return await self._emptied(item)
             case CoroutineType():
                 ended = await cast("CoroutineType[Any, Any, Exit | None]", item)
                 self._answering = None
@@ -359,12 +358,6 @@ class Supervisor(AtNeed):
         return exit
 
     # -- an end
-
-    async def _emptied(self, below: Supervisor) -> Exit | None:
-        if below.child.current is below and self.children.get(below.child.spec.id) is below.child:
-            await below.wait_emptied()
-            return await wait_for(self._account_for(below))
-        return None
 
     def _account_for(self, life: AgentLife | Supervisor) -> Rest:
         child = life.child

@@ -37,7 +37,7 @@ async def main() -> None:
 
 trio.run(main)
 """
-MOST = 129
+MOST = 130
 """Modules of this project, and a few more. Each costs 0.2 ms: see whether a start needs the new one."""
 NOT_FOR_A_START = {
     "cattrs", "dataclasses", "decimal", "difflib", "trio_util", "uuid",
