@@ -6,8 +6,7 @@ import inspect
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from contextvars import Context
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
@@ -15,13 +14,12 @@ import trio
 from .agent import Agent, lookup, own_state
 from .core.durability import Volatile
 from .core.ended import Ended
-from .core.exit import Failure
 from .core.label import Label
 from .core.message import Envelope
 from .core.path import Path
 from .errors import ConfigurationError, NotHandled, Stop
 from .orders import Begun, CheckpointDue, StopAsked
-from .ports import Alarm, Alarms, Clock
+from .ports import Alarm, Alarms, Clock, Warden
 from .ref import Ref
 from .sending import ended_by
 from .slice import Rounds
@@ -29,47 +27,11 @@ from .slot import Slot, Turn, current_turn
 from .ticks import Afters, Tick
 
 if TYPE_CHECKING:
-    from .core.loops import Cycle, LoopLimit, Loops
+    from .core.loops import LoopLimit, Loops
     from .ports import Settled
     from .repeats import Repeats
 
-__all__ = ["Life", "Warden"]
-
-
-class Warden(Protocol):
-    """The supervisor as an incarnation sees it. Nothing here waits, nothing here fails because of the supervisor."""
-
-    def reported(self, kind: str, severity: float, text: str, facts: Mapping[str, Any]) -> None: ...
-
-    def recovered(self, kind: str, text: str) -> None: ...
-
-    def measured(self, what: str, value: float) -> None: ...
-
-    def recorded(self, facts: tuple[Any, ...]) -> None:
-        """Facts of an agent that has no store to take them. Raises `ConfigurationError` for what cannot be stored."""
-        ...
-
-    def rate_limited(self, after: float | None, envelope: Envelope | None, failure: Failure) -> None: ...
-
-    def looping(self, cycle: Cycle) -> None:
-        """It does the same again and again."""
-        ...
-
-    def commit_failed(self, error: BaseException) -> None:
-        """The settles of this incarnation are not kept any more: end it, without blaming it."""
-        ...
-
-    def hibernates(self, context: Context) -> bool:
-        """The task may end, and the next one begins in this context when something comes. False: it is still needed.
-
-        What lets the task go must not wait for anything any more."""
-        ...
-
-    def start_helper(self, work: Callable[..., Awaitable[Any]], *args: Any) -> None: ...
-
-    def ref(self, path: Path) -> Ref: ...
-
-    def watch(self, path: Path) -> AbstractAsyncContextManager[AsyncIterator[Ended]]: ...
+__all__ = ["Life"]
 
 
 _NO_TOKEN: Final = object()

@@ -1,9 +1,11 @@
-"""What one actor needs from outside: a clock, and a place where its settles go."""
+"""What one actor needs from outside: a clock, a place where its settles go, and its supervisor."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from attrs import field
@@ -14,9 +16,13 @@ from .core.path import Path
 from .core.values import frozen
 
 if TYPE_CHECKING:
+    from .core.ended import Ended
+    from .core.exit import Failure
+    from .core.loops import Cycle
+    from .ref import Ref
     from .slot import Slot
 
-__all__ = ["IN_HAND", "KEEP", "Alarm", "Alarms", "Clock", "Outgoing", "Settled", "Store", "Untouched"]
+__all__ = ["IN_HAND", "KEEP", "Alarm", "Alarms", "Clock", "Outgoing", "Settled", "Store", "Untouched", "Warden"]
 
 
 class Untouched:
@@ -161,3 +167,39 @@ class Clock(Protocol):
     def wall(self) -> float:
         """Seconds since 1970, for due times that outlive the process."""
         ...
+
+
+class Warden(Protocol):
+    """The supervisor as an incarnation sees it. Nothing here waits, nothing here fails because of the supervisor."""
+
+    def reported(self, kind: str, severity: float, text: str, facts: Mapping[str, Any]) -> None: ...
+
+    def recovered(self, kind: str, text: str) -> None: ...
+
+    def measured(self, what: str, value: float) -> None: ...
+
+    def recorded(self, facts: tuple[Any, ...]) -> None:
+        """Facts of an agent that has no store to take them. Raises `ConfigurationError` for what cannot be stored."""
+        ...
+
+    def rate_limited(self, after: float | None, envelope: Envelope | None, failure: Failure) -> None: ...
+
+    def looping(self, cycle: Cycle) -> None:
+        """It does the same again and again."""
+        ...
+
+    def commit_failed(self, error: BaseException) -> None:
+        """The settles of this incarnation are not kept any more: end it, without blaming it."""
+        ...
+
+    def hibernates(self, context: Context) -> bool:
+        """The task may end, and the next one begins in this context when something comes. False: it is still needed.
+
+        What lets the task go must not wait for anything any more."""
+        ...
+
+    def start_helper(self, work: Callable[..., Awaitable[Any]], *args: Any) -> None: ...
+
+    def ref(self, path: Path) -> Ref: ...
+
+    def watch(self, path: Path) -> AbstractAsyncContextManager[AsyncIterator[Ended]]: ...

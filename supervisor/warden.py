@@ -30,7 +30,7 @@ __all__ = ["AgentWarden", "for_above", "let_above"]
 
 
 class AgentWarden(Incarnation):
-    """An incarnation of an agent, as the agent sees it (`agents.life.Warden`). What comes of an earlier one is void."""
+    """An incarnation of an agent, as the agent sees it (`agents.ports.Warden`). What an earlier one does is void."""
 
     __slots__ = ("_helpers", "_slot", "spec", "stalled_on")
 
