@@ -10,7 +10,9 @@ import trio
 
 from treewarden.agents.core.label import Label
 from treewarden.agents.core.path import Path
+from treewarden.agents.errors import CommitFailed
 from treewarden.supervisor.core.event import Recorded
+from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.supervisor.journal.port import CheckpointRow, Commit, DeadRow, Journal, MessageRow, StateRow, TimerRow
 from treewarden.supervisor.journal.sqlite import SqliteJournal
 from treewarden.supervisor.testing import inline_run_sync
@@ -18,6 +20,7 @@ from treewarden.supervisor.testing import inline_run_sync
 __all__ = [
     "DESK",
     "WALL",
+    "FullDisk",
     "Owner",
     "Told",
     "WallClock",
@@ -45,6 +48,28 @@ class WallClock:
 
     def wall(self) -> float:
         return WALL + trio.current_time()
+
+
+class FullDisk(MemoryJournal):
+    """A journal in memory that takes nothing while it is full."""
+
+    full = False
+
+    def submit(self, commit: Commit, then: Callable[[BaseException | None], None]) -> None:
+        if not self.full:
+            super().submit(commit, then)
+            return
+        error = CommitFailed("the disk is full")
+        error.refuses_all = True
+        trio.lowlevel.current_trio_token().run_sync_soon(then, error)
+
+    async def commit(self, commit: Commit) -> int:
+        if self.full:
+            await trio.lowlevel.checkpoint()
+            error = CommitFailed("the disk is full")
+            error.refuses_all = True
+            raise error
+        return await super().commit(commit)
 
 
 class Told:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -13,19 +12,20 @@ from attrs import frozen
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.message import Request
-from treewarden.agents.errors import AgentFailed, CommitFailed, NoSuchAction
+from treewarden.agents.errors import AgentFailed, NoSuchAction
 from treewarden.supervisor.core.event import ActionPerformed, Decided, Event, IncidentClosed, OutcomeObserved
 from treewarden.supervisor.core.named import NamedAction
 from treewarden.supervisor.core.rule_table import Rule
 from treewarden.supervisor.core.spec import ChildSpec
 from treewarden.supervisor.core.table import table
 from treewarden.supervisor.journal.memory import MemoryJournal
-from treewarden.supervisor.journal.port import Commit
 from treewarden.supervisor.performing import Occasion
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.running import Tree
 from treewarden.topologies.tree import tree
+
+from ..journals import FullDisk
 
 
 @frozen
@@ -228,33 +228,11 @@ async def test_a_person_need_not_wait_for_it(autojump_clock: trio.testing.MockCl
         assert slot.incarnation == 2, "its end starts nobody who lives already"
 
 
-class Disk(MemoryJournal):
-    """Takes nothing while it is full."""
-
-    full = False
-
-    def submit(self, commit: Commit, then: Callable[[BaseException | None], None]) -> None:
-        if not self.full:
-            super().submit(commit, then)
-            return
-        error = CommitFailed("the disk is full")
-        error.refuses_all = True
-        trio.lowlevel.current_trio_token().run_sync_soon(then, error)
-
-    async def commit(self, commit: Commit) -> int:
-        if self.full:
-            await trio.lowlevel.checkpoint()
-            error = CommitFailed("the disk is full")
-            error.refuses_all = True
-            raise error
-        return await super().commit(commit)
-
-
 @pytest.mark.parametrize("needs", [0.0, 1.0])
 async def test_what_can_be_taken_back_does_not_wait_for_a_full_disk(
     needs: float, autojump_clock: trio.testing.MockClock
 ) -> None:
-    calls, disk = Calls(), Disk()
+    calls, disk = Calls(), FullDisk()
     warm = NamedAction(calls.warm_up, needs=needs, within=60)
     async with open_tree(tree(child(Till, actions={"warm_up": warm})), journal=disk) as running:
         disk.full = True

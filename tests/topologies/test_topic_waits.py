@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import pytest
 import trio
 import trio.testing
 
 from treewarden.agents.core.durability import MailboxSpec, Overflow
-from treewarden.agents.errors import AgentStopped, CommitFailed, DeliveryError, DurabilityError
+from treewarden.agents.errors import AgentStopped, DeliveryError, DurabilityError
 from treewarden.supervisor.core.event import ChildEnded
-from treewarden.supervisor.journal.memory import MemoryJournal
-from treewarden.supervisor.journal.port import Commit
 from treewarden.topologies.child import child
 from treewarden.topologies.core.blueprint import Blueprint
 from treewarden.topologies.open import open_tree
@@ -21,26 +18,13 @@ from treewarden.topologies.running import Tree
 from treewarden.topologies.topic import subscriber, topic
 from treewarden.topologies.tree import tree
 
+from ..journals import FullDisk
 from .readers import CLOCK, SMALL, Market, Price, Publish, Reader, Slow, got
 
 
 @pytest.fixture(autouse=True)
 def _gate() -> None:
     Slow.gate = trio.Event()
-
-
-class Disk(MemoryJournal):
-    """Takes nothing while it is full."""
-
-    full = False
-
-    def submit(self, commit: Commit, then: Callable[[BaseException | None], None]) -> None:
-        if not self.full:
-            super().submit(commit, then)
-            return
-        error = CommitFailed("the disk is full")
-        error.refuses_all = True
-        trio.lowlevel.current_trio_token().run_sync_soon(then, error)
 
 
 def waited_for(*others: type[Reader]) -> Blueprint:
@@ -95,7 +79,7 @@ async def test_who_publishes_while_the_tree_ends_is_told_so(autojump_clock: CLOC
 
 
 async def test_a_publication_waits_for_a_full_disk_as_a_tell_does(autojump_clock: CLOCK) -> None:
-    disk = Disk()
+    disk = FullDisk()
     prices = topic(child(Reader, id="a"), child(Reader, id="b"), child(Reader, id="memory", mailbox=SMALL), id="prices")
     async with open_tree(tree(prices), journal=disk) as running, trio.open_nursery() as nursery:
         disk.full = True
@@ -114,7 +98,7 @@ async def test_a_publication_waits_for_a_full_disk_as_a_tell_does(autojump_clock
 
 
 async def test_who_has_room_in_memory_again_does_not_wait_for_the_disk(autojump_clock: CLOCK) -> None:
-    disk = Disk()
+    disk = FullDisk()
     async with open_tree(waited_for(Reader), journal=disk) as running, trio.open_nursery() as nursery:
         await fill(running)
         disk.full = True
@@ -131,7 +115,7 @@ async def test_who_has_room_in_memory_again_does_not_wait_for_the_disk(autojump_
 
 
 async def test_a_disk_that_stays_full_is_told_of_and_the_room_is_free(autojump_clock: CLOCK) -> None:
-    disk = Disk()
+    disk = FullDisk()
     async with open_tree(
         tree(topic(Reader, child(Reader, id="memory", mailbox=SMALL), id="prices")), journal=disk
     ) as running:
@@ -143,7 +127,7 @@ async def test_a_disk_that_stays_full_is_told_of_and_the_room_is_free(autojump_c
         await running.ref("prices").tell(Price(2))
         assert await got(running, "prices/reader") == (2,)
         assert await got(running, "prices/memory") == (1, 2)
-    async with open_tree(tree(topic(Reader, id="prices")), journal=(disk := Disk())) as running:
+    async with open_tree(tree(topic(Reader, id="prices")), journal=(disk := FullDisk())) as running:
         disk.full = True
         with pytest.raises(DurabilityError, match="prices/reader: the journal cannot commit since"):
             await running.ref("prices").tell(Price(1), within=3)
@@ -163,7 +147,7 @@ async def test_who_waits_for_a_full_disk_is_told_that_the_tree_has_ended(autojum
         except AgentStopped as error:
             caught.append(error)
 
-    disk = Disk()
+    disk = FullDisk()
     full = subscriber(child(Reader, mailbox=MailboxSpec(capacity=1, overflow=Overflow.DROP_NEWEST)))
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery, open_tree(tree(topic(full, id="prices")), journal=disk) as running:
@@ -179,7 +163,7 @@ async def test_who_waits_for_a_full_disk_is_told_that_the_tree_has_ended(autojum
 
 
 async def test_an_agent_in_memory_that_publishes_does_not_fail_of_a_full_disk(autojump_clock: CLOCK) -> None:
-    disk = Disk()
+    disk = FullDisk()
     market = child(Market, args={"at": "../prices"}, mailbox=SMALL)
     async with open_tree(tree(topic(Reader, id="prices"), market), journal=disk) as running:
         disk.full = True
