@@ -12,7 +12,7 @@ from typing import Final
 import trio
 from attrs import frozen
 
-from treewarden.topologies.collecting import collecting_rarely
+from treewarden.topologies.collector import collecting_rarely
 
 __all__ = ["Figures", "Watch"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from attrs import define, evolve, field, frozen
 
-from ..collecting import collecting_rarely
+from ..collector import collecting_rarely
 from ..core.intervals import said
 from ..core.shrinking import Reduced, shrink
 from .replaying import Replay, code_of

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from ..collecting import collecting_rarely
+from ..collector import collecting_rarely
 from .campaign import Campaign, Finding, find
 from .run import Run, run_world
 from .subjects import SUBJECTS, hard

@@ -16,7 +16,7 @@ from treewarden.agents.core.exit import alone
 from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.event import Decided, Event, IncidentOpened, OutcomeObserved
 
-from ..collecting import collecting_rarely
+from ..collector import collecting_rarely
 from ..core.faults import Fault, Injection, plan
 from .determinism import Workers, lean_instruments, ordered_by, simulated_clock
 from .escapes import escapes_told

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define, field
 
-from ..collecting import collecting_rarely
+from ..collector import collecting_rarely
 from ..core.draws import Draws
 from ..core.faults import Injection, Trigger
 from ..core.intervals import said

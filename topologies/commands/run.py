@@ -28,7 +28,7 @@ from treewarden.supervisor.ops.summary_text import Ending
 from treewarden.supervisor.ops.wording import duration
 
 from ..chaos.live import LiveChaos
-from ..collecting import collecting_rarely
+from ..collector import collecting_rarely
 from ..core.blueprint import Blueprint
 from ..open import open_tree
 from ..running import Tree

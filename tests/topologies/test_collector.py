@@ -7,7 +7,7 @@ from pathlib import Path
 
 from treewarden.supervisor.core.event import Recorded
 from treewarden.supervisor.journal.reading import JournalFile
-from treewarden.topologies.collecting import collecting_rarely
+from treewarden.topologies.collector import collecting_rarely
 
 from .cli_desk import treewarden
 
