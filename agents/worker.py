@@ -37,12 +37,11 @@ def worker(fn: Callable[..., Awaitable[Any]], *, every: float | None = None, spr
         names = ", ".join(each.name for each in needed)
         raise ConfigurationError(f"{name}: a worker takes nothing or one Job, not {names}")
     if every is None:
-        if spread:
+        if spread != 0.0:
             raise ConfigurationError(f"{name}: spread is for a worker that comes again; say every, too")
         return AgentSpec(Once, {"fn": fn}, name)
     period = period_of(name, every)
-    spec = {"fn": fn, "period": period}
-    return AgentSpec(Periodic, {**spec, "spread": spread_of(name, spread, period)} if spread else spec, name)
+    return AgentSpec(Periodic, {"fn": fn, "period": period, "spread": spread_of(name, spread, period)}, name)
 
 
 @frozen
@@ -119,7 +118,7 @@ class _Worker(Agent[Work]):
 class Periodic(_Worker):
     """Calls the function every `period` seconds, on a grid that does not drift."""
 
-    def __init__(self, fn: Callable[..., Awaitable[Any]], period: float, spread: float = 0.0) -> None:
+    def __init__(self, fn: Callable[..., Awaitable[Any]], period: float, spread: float) -> None:
         super().__init__(fn)
         self.period = period
         self.spread = spread

@@ -220,5 +220,8 @@ def test_the_first_calls_of_workers_spread() -> None:
     assert worker(poll, every=60, spread=10).args == {"fn": poll, "period": 60, "spread": 10}
     with pytest.raises(ConfigurationError, match=r"poll: its spread is 61; give .* from 0 to its period \(60\)"):
         worker(poll, every=60, spread=61)
-    with pytest.raises(ConfigurationError, match="poll: spread is for a worker that comes again; say every, too"):
-        worker(poll, spread=5)
+    with pytest.raises(ConfigurationError, match="poll: its spread is None; give a number of seconds"):
+        worker(poll, every=60, spread=None)  # pyright: ignore[reportArgumentType]
+    for seconds in (5, None):
+        with pytest.raises(ConfigurationError, match="poll: spread is for a worker that comes again; say every, too"):
+            worker(poll, spread=seconds)  # pyright: ignore[reportArgumentType]
