@@ -1,4 +1,4 @@
-"""Where the console script begins: before anything is imported that takes long."""
+"""Where the console script begins: before most of what takes long is imported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["main"]
 def main() -> int:
     """Do what the command line says, as `cli.main`; Ctrl-C ends the imports before that as quietly as the rest.
 
-    Not promised: a quiet end while Python itself starts.
+    Not promised: a quiet end while Python itself starts, and finds these packages.
     """
     try:
         from .cli import main as begin
