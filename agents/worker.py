@@ -41,7 +41,8 @@ def worker(fn: Callable[..., Awaitable[Any]], *, every: float | None = None, spr
             raise ConfigurationError(f"{name}: spread is for a worker that comes again; say every, too")
         return AgentSpec(Once, {"fn": fn}, name)
     period = period_of(name, every)
-    return AgentSpec(Periodic, {"fn": fn, "period": period, "spread": spread_of(name, spread, period)}, name)
+    seconds, args = spread_of(name, spread, period), {"fn": fn, "period": period}
+    return AgentSpec(Periodic, {**args, "spread": seconds} if seconds else args, name)  # or all specs were other ones
 
 
 @frozen
@@ -118,7 +119,7 @@ class _Worker(Agent[Work]):
 class Periodic(_Worker):
     """Calls the function every `period` seconds, on a grid that does not drift."""
 
-    def __init__(self, fn: Callable[..., Awaitable[Any]], period: float, spread: float) -> None:
+    def __init__(self, fn: Callable[..., Awaitable[Any]], period: float, spread: float = 0.0) -> None:
         super().__init__(fn)
         self.period = period
         self.spread = spread
