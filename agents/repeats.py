@@ -44,7 +44,8 @@ class Repeats:
         self.go_on()
 
     def go_on(self) -> None:
-        """Arm all, with the periods of the beginning. To be called once after each `silence`."""
+        """Arm all, with the periods of the beginning; what waited when it was silenced comes now. To be called once
+        after each `silence`, or several in a row."""
         slot, now, wall = self._slot, self._clock.now(), self._clock.wall()
         for name, period, spread in self._periods:
             due = slot.due.get(name, wall)
@@ -52,11 +53,14 @@ class Repeats:
                 due = wall + (spread * _place(slot, name) - wall) % spread
             due = min(due, wall + period)
             slot.due[name] = due
+            before = self._timers.get(name)
             timer = self._timers[name] = _Timer(Grid(now + (due - wall), period))
             self._arm(name, timer)
+            if before is not None and before.waits:
+                self._put(name, timer)
 
     def silence(self) -> None:
-        """Cancel all ticks, but for one that waits in the mailbox."""
+        """Cancel all ticks. One that waits is forgotten by the mailbox, and remembered here."""
         for timer in self._timers.values():
             if timer.alarm is not None:
                 timer.alarm.cancel()
@@ -76,8 +80,11 @@ class Repeats:
         self._slot.due[name] = self._clock.wall() + (timer.grid.due - now)
         self._arm(name, timer)
         if not timer.waits:
-            timer.waits = True
-            self._slot.put_due(Tick(name))
+            self._put(name, timer)
+
+    def _put(self, name: str, timer: _Timer) -> None:
+        timer.waits = True
+        self._slot.put_due(Tick(name))
 
 
 def _place(slot: Slot, name: str) -> float:

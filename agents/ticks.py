@@ -121,10 +121,12 @@ class Afters:
             self._slot.put_due(tick)
 
     def silence(self) -> None:
-        """Let nothing come due until `go_on`; what was due and waits is forgotten by the mailbox."""
+        """Let nothing come due until `go_on`; what was due and waits leaves the mailbox, and is due again then."""
         self._silent = True
         for timer in self._timers.values():
-            timer.waits = False
+            if timer.waits:
+                timer.waits = False
+                timer.grid.rounds -= 1
             if timer.alarm is not None:
                 timer.alarm.cancel()
 

@@ -141,3 +141,44 @@ async def test_what_is_kept_because_of_the_time_is_kept(autojump_clock: CLOCK) -
         assert state is not None
         assert state.body == "1"
         running.force()
+
+
+class Set(Agent[None]):
+    """Sets itself something again and again with its first message, and notes when it comes."""
+
+    def __init__(self, came: list[float]) -> None:
+        self.came = came
+        self.begun = 0.0
+
+    @handles
+    async def work(self, message: Work) -> None:
+        self.begun = trio.current_time()
+        self.after(1, 0, every=message.period)
+        await trio.sleep(message.seconds)
+
+    @handles
+    def due(self, message: int) -> None:
+        self.came.append(round(trio.current_time() - self.begun, 2))
+
+
+async def test_a_tick_that_waited_comes_as_soon_as_the_drain_is_called_off(autojump_clock: CLOCK) -> None:
+    ticks: list[float] = []
+    async with opened(at(Busy, ticks=ticks)) as running:
+        await running.ref("busy").tell(Work(1.875))
+        await trio.sleep(1.25)
+        assert ticks == []
+        assert not await drained_for(running, 0.5)
+        await trio.sleep(1)
+        assert [round(tick, 2) for tick in ticks] == [1.88, 2.0]
+
+
+async def test_what_was_set_again_and_again_comes_as_soon_as_the_drain_is_called_off(autojump_clock: CLOCK) -> None:
+    came: list[float] = []
+    async with opened(at(Set, came=came)) as running:
+        await running.ref("busy").tell(Work(1.875, period=10))
+        await trio.sleep(1.25)
+        async with trio.open_nursery() as nursery:  # the later one finds nothing that waits
+            nursery.start_soon(drained_for, running, 0.5)
+            nursery.start_soon(drained_for, running, 0.375, "")
+        await trio.sleep(10)
+        assert came == [1.88, 11.0]
