@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 
-__all__ = ["is_of_a_sync", "refuses_all", "was_cut_short"]
+__all__ = ["is_busy", "is_of_a_sync", "refuses_all", "was_cut_short"]
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether somebody else's lock stood in the way."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def was_cut_short(error: BaseException) -> bool:

@@ -6,7 +6,9 @@ import os
 import sqlite3
 from typing import Final
 
-from treewarden.agents.errors import JournalDamaged, JournalError
+from treewarden.agents.errors import JournalDamaged, JournalError, JournalOwned
+
+from .raised import is_busy
 
 __all__ = ["APPLICATION", "NOW", "VERSION", "identify", "identity_of", "migrate", "unusable", "written_identity"]
 
@@ -220,6 +222,8 @@ def unusable(error: sqlite3.Error | UnicodeDecodeError, file: str) -> JournalErr
     """What SQLite says about `file` when it cannot be used, for people. It may quote bytes that are no text."""
     if isinstance(error, UnicodeDecodeError):
         return JournalDamaged(f"{file} is damaged: {error.object.decode(errors='replace')}. Restore it from a copy")
+    if is_busy(error):
+        return JournalOwned(f"{file} is locked by a process: end that process, or let it go on")
     if isinstance(error, sqlite3.OperationalError):
         if os.path.isdir(file):
             return JournalError(f"{file} is a folder: name a file in it")

@@ -6,6 +6,7 @@ import pathlib
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
 
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import JournalDamaged, JournalError, JournalOwned
@@ -17,10 +18,14 @@ from .holder import Fate, Holder, ProcessTable, refusal
 from .integrity import NUMBERED, counts_on
 from .place import warn_of_log
 from .port import Opened
+from .raised import is_busy
 from .schema import NOW, VERSION, identify, identity_of, migrate
 from .seams import Connect
 
 __all__ = ["Claim", "meta", "take"]
+
+_TRIES: Final = 100
+"""How often somebody else may come first while we wait until we may make the file a journal: each time has a lock."""
 
 
 @frozen(kw_only=True)
@@ -52,22 +57,19 @@ def take(connection: sqlite3.Connection, claim: Claim, now: float, alone: bool =
     this version; `JournalDamaged`.
     """
     name = str(claim.file)
-    if identify(connection, name) == VERSION:
-        _refuse_if_held(connection, claim)  # without a lock, so that the answer does not wait for the owner
-    else:  # a new file: so that it can shrink while it is in use
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    mode, tries = _log_mode(connection, claim), 0
+    while mode is None:
+        if tries == _TRIES:
+            raise JournalOwned(_locked(connection, name))
+        _wait_for_lock(connection, name, "EXCLUSIVE")
+        connection.execute("ROLLBACK")
+        mode, tries = _log_mode(connection, claim), tries + 1
     if mode != "wal":
         raise JournalError(f"{name} is on a file system without shared memory: keep it on a local disk")
     # What a process before us could not sync may be in the log as we see it and not on the disk: what is written behind
     # it would be lost with it. So nothing is written behind it; it goes into the file, which is synced.
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
-            raise JournalOwned(_locked(connection, name)) from error
-        raise
+    _wait_for_lock(connection, name)
     version = identify(connection, name)
     migrate(connection, version)
     before = _refuse_if_held(connection, claim)
@@ -119,6 +121,32 @@ def take(connection: sqlite3.Connection, claim: Claim, now: float, alone: bool =
     return opened, mark
 
 
+def _log_mode(connection: sqlite3.Connection, claim: Claim) -> str | None:
+    """How the file keeps its log from now on; None where somebody else is making it a journal, or was a moment ago:
+    for the change of mode SQLite does not wait, however much patience it has."""
+    try:
+        if identify(connection, str(claim.file)) == VERSION:
+            _refuse_if_held(connection, claim)  # without a lock, so that the answer does not wait for the owner
+        else:  # a new file: so that it can shrink while it is in use
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    except sqlite3.OperationalError as error:
+        if is_busy(error):
+            return None
+        raise
+    return mode
+
+
+def _wait_for_lock(connection: sqlite3.Connection, name: str, lock: str = "IMMEDIATE") -> None:
+    """Begin a transaction that may write. Raises `JournalOwned` where another one lasts longer than our patience."""
+    try:
+        connection.execute(f"BEGIN {lock}")
+    except sqlite3.OperationalError as error:
+        if is_busy(error):
+            raise JournalOwned(_locked(connection, name)) from error
+        raise
+
+
 def _holds_events(connection: sqlite3.Connection) -> bool:
     """Whether anybody has written there; tables in which nothing stands are as good as none."""
     return bool(connection.execute("SELECT EXISTS (SELECT 1 FROM events)").fetchone()[0])
@@ -140,8 +168,7 @@ def _holder(connection: sqlite3.Connection) -> Holder | None:
 
 def _locked(connection: sqlite3.Connection, name: str) -> str:
     """Who keeps `name` although nothing else stands against taking it: a lock is not a lease, and does not end."""
-    held = identify(connection, name) == VERSION
-    holder = rows.holder(connection)[0] if held else None
+    holder = _holder(connection)
     by = (
         f"perhaps by {holder}, stopped while it wrote" if holder is not None and not holder.released else "by a process"
     )

@@ -338,6 +338,31 @@ async def test_two_who_come_at_once_do_not_both_get_it(disk: Disk) -> None:
     assert len(owners) == 1
 
 
+@pytest.mark.parametrize("lock", [["BEGIN IMMEDIATE"], ["BEGIN", "SELECT * FROM sqlite_schema"]])
+async def test_a_new_file_that_somebody_is_making_a_journal_is_waited_for(disk: Disk, lock: list[str]) -> None:
+    """SQLite does not wait where the log's mode is to change, however much patience it has."""
+    with closing(sqlite3.connect(disk.file, isolation_level=None)) as other:
+
+        def connect(*args: Any, **options: Any) -> sqlite3.Connection:
+            connection = sqlite3.connect(*args, **options)
+            connection.set_trace_callback(lambda sql: other.rollback() if sql == "BEGIN EXCLUSIVE" else None)
+            return connection
+
+        for statement in lock:
+            other.execute(statement).fetchall()
+        async with disk.owner(1, connect=connect, patience=0) as journal:
+            assert journal.opened.epoch == 1
+
+
+@pytest.mark.parametrize("kind", ["IMMEDIATE", "EXCLUSIVE"])
+async def test_a_new_file_that_somebody_keeps_locked_is_refused(disk: Disk, kind: str) -> None:
+    with closing(sqlite3.connect(disk.file, isolation_level=None)) as other:
+        other.execute(f"BEGIN {kind}")
+        with pytest.raises(JournalOwned, match=r"tree\.db is locked by a process: end that process"):
+            async with disk.owner(1, patience=0):
+                pass
+
+
 async def test_who_was_stopped_while_writing_has_to_be_ended(disk: Disk) -> None:
     """Its lease ends, its lock does not."""
     async with disk.owner(1):
