@@ -293,12 +293,15 @@ def _end(slot: SlotView | None, at: float, *, expected: bool = False) -> dict[st
 
 def _decided(slot: SlotView | None, action: str, details: Mapping[str, object], at: float) -> dict[str, object]:
     up = slot is not None and slot.state in (SlotState.UP, SlotState.STARTING)
+    held = slot is not None and slot.state is SlotState.HELD and slot.planned == "hold"  # and lives
     changes: dict[str, object] = {"planned": action, "until": None}
     if action in _RESTARTS:
         after = _seconds(details.get("after"))
         changes |= {"note": action.replace("_", " "), "until": at + after if after else None}
         return changes if up else {**changes, "state": SlotState.RESTARTING, "since": at}
     match action:
+        case "throttle" | "break" if held:
+            return {}
         case "throttle":
             return {**changes, "note": "throttled", "until": at + _seconds(details.get("seconds")), "planned": ""}
         case "break":
@@ -307,11 +310,14 @@ def _decided(slot: SlotView | None, action: str, details: Mapping[str, object], 
             return changes if up else {**changes, "state": SlotState.HELD, "since": at}
         case "hold":
             note = f"held: {details.get('question') or 'a person decides'}"
-            return {**changes, "note": note, "state": SlotState.HELD, "since": at, "planned": action if up else ""}
+            lives = action if up or held else ""
+            return {**changes, "note": note, "state": SlotState.HELD, "since": at, "planned": lives}
         case "stop":
             return {**changes, "note": "stopped for good"}
         case "escalate":
             return {**changes, "note": f"handed up: {details.get('reason') or 'escalated'}"}
+        case _ if held:
+            return {}
         case _ if "name" in details and not up:
             return {"planned": "", "note": f"waits for {action}", "state": SlotState.RESTARTING, "since": at}
         case _:

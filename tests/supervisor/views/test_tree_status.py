@@ -92,6 +92,11 @@ ANSWERED = QuestionAnswered(slot=WRITER, how="it was terminated")
     ("events", "state"),
     [
         ((HELD, ANSWERED), SlotState.UP),
+        ((HELD, decided(WRITER, "resume"), ANSWERED), SlotState.UP),  # recovered
+        ((HELD, HELD, ANSWERED), SlotState.UP),
+        ((HELD, decided(WRITER, "throttle", seconds=2), ANSWERED), SlotState.UP),
+        ((HELD, decided(WRITER, "break", dependency="db", seconds=2), ANSWERED), SlotState.UP),
+        ((HELD, decided(WRITER, "cache_warmup", name="cache_warmup"), ANSWERED), SlotState.UP),
         ((HELD, stopped(WRITER), ANSWERED), SlotState.DOWN),
         ((crashed(WRITER), HELD, ANSWERED), SlotState.DOWN),
         ((crashed(WRITER), HELD, decided(WRITER, "restart", after=2), ANSWERED), SlotState.RESTARTING),
