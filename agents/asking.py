@@ -13,6 +13,8 @@ from .slot import Slot
 from .wake import WAKE
 
 _ANSWERED: Final = Envelope(None)
+_ABOVE: Final = " is held"
+"""After the path of a supervisor, as a reason to pause whoever is below it."""
 
 __all__ = ["Answer", "answer_of", "askers_of", "crowd", "no_room", "refuse_cycle"]
 
@@ -257,11 +259,12 @@ def crowd(slot: Slot) -> str:
 def _paused(slot: Slot) -> str:
     """What has to happen before the slot goes on."""
     reasons = slot.statistics().paused
-    if "held" not in reasons:
+    held = [reason.removesuffix(_ABOVE) for reason in reasons if reason.endswith(_ABOVE)]
+    who, path = (held[0], held[0]) if held else ("the slot", slot.path)
+    if not held and "held" not in reasons:
         return f"the slot is paused ({', '.join(reasons)})"
-    path = slot.path
     return (
-        f"the slot is held until a person decides: `treewarden why FILE.db {path}` shows the question, "
+        f"{who} is held until a person decides: `treewarden why FILE.db {path}` shows the question, "
         f"`treewarden resume FILE.db {path}` or resume({str(path)!r}) of the tree lets it go on"
     )
 

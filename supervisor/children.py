@@ -107,6 +107,9 @@ class Children(Roster):
             return None
         child.void()
         child.lift()
+        self._common.registry.resume_below(child.path, "held")
+        if child.throttled is None:
+            self._common.registry.resume_below(child.path, "throttled")
         child.note = ""
         child.move(SlotEvent.START)
         outcome = await self._bring_to_life(child, held=open_question is not None)
@@ -129,7 +132,8 @@ class Children(Roster):
         from .questions import answered, take_up
 
         found = None if question is None else take_up(child, question, self._common)
-        if found is not None and not asked and not (found.over and child.slot is None):
+        lost = found is not None and found.over and child.slot is None and isinstance(child.spec, ChildSpec)
+        if found is not None and not asked and not lost:
             return found
         answered(child, "it was started", self._common)
         return None
@@ -205,6 +209,8 @@ class Children(Roster):
             return describe(error)
         if held and child.slot is not None:
             child.slot.pause("held")
+        elif held:
+            self._common.registry.pause_below(child.path, "held")
         kind = AgentLife if isinstance(child.spec, ChildSpec) else self._supervisor
         life = kind(child, self._parent, child.lives + 1)
         child.current = life

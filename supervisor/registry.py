@@ -124,6 +124,8 @@ class Registry:
         self._pools: dict[Path, Pool | Partitions | Audience] = {}
         self._shelters: dict[Path, Shelter] = {}
         """By the path of their supervisor."""
+        self._paused: dict[Path, dict[str, None]] = {}
+        """Supervisors below which nobody is handed anything, and why."""
         self.handled_by_gone = 0
         """What was settled by slots that are not here any more."""
 
@@ -173,6 +175,43 @@ class Registry:
 
     def add(self, slot: Slot) -> None:
         self._slots[slot.path] = slot
+        for path, reasons in self._paused.items():
+            if slot.path.is_within(path):
+                for why in reasons:
+                    slot.pause(_said(path, why))
+
+    # -- supervisors that are held or throttled: none has a mailbox, so it is whoever lives below that is handed nothing
+
+    def pause_below(self, path: Path, why: str) -> None:
+        """Hand neither messages nor ticks to whoever lives below the supervisor at `path`, in whichever life, until
+        `resume_below`. Several reasons add up."""
+        self._paused.setdefault(path, {})[why] = None
+        for slot in self.within(path):
+            slot.pause(_said(path, why))
+
+    def resume_below(self, path: Path, why: str) -> None:
+        """Take one reason away, if it is one."""
+        reasons = self._paused.get(path, {})
+        if why not in reasons:
+            return
+        del reasons[why]
+        if not reasons:
+            del self._paused[path]
+        for slot in self.within(path):
+            slot.resume(_said(path, why))
+
+    def is_paused_below(self, path: Path, why: str = "") -> bool:
+        """Whether whoever lives below the supervisor at `path` is handed nothing for its sake; for this reason, if one
+        is given."""
+        reasons = self._paused.get(path)
+        return reasons is not None and (not why or why in reasons)
+
+    def forget_pauses(self, path: Path) -> None:
+        """Nobody will live at or below `path` any more."""
+        for gone in [each for each in self._paused if each.is_within(path)]:
+            del self._paused[gone]
+
+    # -- others than slots
 
     def add_pool(self, path: Path, pool: Pool | Partitions | Audience) -> None:
         self._pools[path] = pool
@@ -236,6 +275,11 @@ class Registry:
     def ref(self, path: Path) -> Ref:
         """A reference to `path`. Whether it exists, and whether it is a pool, is seen when it is used."""
         return Ref(path, self.find, self._traffic)
+
+
+def _said(path: Path, why: str) -> str:
+    """As a reason of a slot, by which its askers are told."""
+    return f"{path} is {why}"
 
 
 def _is_shared(slot: Slot) -> bool:

@@ -13,7 +13,7 @@ from treewarden.agents.errors import CheckpointRefused, JournalDamaged, UnknownK
 
 from .child import NOTHING, Child
 from .core.signal import RateLimitReached, Recovered, Signal, Unanswered
-from .core.spec import ChildSpec
+from .core.spec import ChildSpec, SupervisorSpec
 from .intake import close_by_half
 from .settling import SlotStore
 
@@ -56,14 +56,12 @@ class Remedies:
             self.throttle(child, signal, seconds)
 
     def throttle(self, child: Child, signal: Signal, seconds: float) -> None:
-        """Hand out no messages for `seconds`; what arrives waits in the mailbox. Of several troubles the one that takes
-        longest counts, of one the last word."""
+        """Hand out no messages for `seconds`, below a supervisor neither; what arrives waits in the mailbox. Of several
+        troubles the one that takes longest counts, of one the last word."""
         from .core.symptom import label_of  # here and below: most trees start and end without it
 
-        slot, over_what = child.slot, label_of(signal)
-        if slot is None:
-            return
-        slot.pause("throttled")
+        over_what = label_of(signal)
+        self._pause(child, "throttled")
         now = self._common.clock.now()
         until = now + seconds
         if child.throttled is not None:
@@ -108,8 +106,7 @@ class Remedies:
         if child.throttled is not None:
             child.throttled.cancel()
             child.throttled = None
-        if child.slot is not None:
-            child.slot.resume("throttled")
+        self._go_on(child, "throttled")
 
     def _let_go(self, child: Child, how: str) -> None:
         child.held_over = NOTHING
@@ -117,8 +114,20 @@ class Remedies:
             from .questions import answered
 
             answered(child, how, self._common)
+        self._go_on(child, "held")
+
+    def _pause(self, child: Child, why: str) -> None:
+        """Hand it nothing; of a supervisor, nobody below it."""
         if child.slot is not None:
-            child.slot.resume("held")
+            child.slot.pause(why)
+        elif isinstance(child.spec, SupervisorSpec):
+            self._common.registry.pause_below(child.path, why)
+
+    def _go_on(self, child: Child, why: str) -> None:
+        """The end of `_pause`. What is below a supervisor goes on, though by its new spec it is to be none."""
+        if child.slot is not None:
+            child.slot.resume(why)
+        self._common.registry.resume_below(child.path, why)
 
     # -- a dependency
 
@@ -184,15 +193,14 @@ class Remedies:
     # -- a person
 
     def hold(self, child: Child, signal: Signal, question: str) -> None:
-        """Wait for a person: a child that is down stays down, one that lives takes no messages, until what was reported
-        is over."""
+        """Wait for a person: a child that is down stays down, one that lives takes no messages, and nobody below it
+        does, until what was reported is over."""
         child.void()
         child.note = f"held: {question}"
-        if child.slot is not None:
-            child.slot.pause("held")  # also of who is down: an asker is told that, and not that nobody lives there
+        self._pause(child, "held")  # also of who is down: an asker is told that, and not that nobody lives there
         if child.current is None:
             child.move(SlotEvent.HOLD)
-        elif child.slot is not None:
+        else:
             from .core.symptom import label_of
 
             child.held_over |= frozenset(signal.over) if isinstance(signal, Unanswered) else {label_of(signal)}

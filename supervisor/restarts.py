@@ -62,7 +62,7 @@ class _Calm:
         child.calm = None
         if child.current is not life or life.exit is not None:
             return
-        idle = child.slot is not None and child.slot.paused
+        idle = self._common.registry.is_paused_below(child.path) if child.slot is None else child.slot.paused
         if idle or self._idle:
             self._idle = idle
             child.calm = self

@@ -299,6 +299,7 @@ class Roster:
         """Nobody will live at or below `path` any more."""
         registry = self._common.registry
         registry.remove_pools(path)
+        registry.forget_pauses(path)
         for slot in list(registry.within(path)):
             close_slot(slot, reason, exit)
             self._common.forget(slot.path)

@@ -12,6 +12,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import trio
+from attrs import evolve
 
 from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe, grouped
 from treewarden.agents.core.lifecycle import SlotState
@@ -342,7 +343,7 @@ class Supervisor(AtNeed):
         if child is None or self.judge.ignores(child, signal):
             return None
         if isinstance(signal, OperatorAsked):
-            return await wait_for(self.acting.decide(child, signal))
+            return await wait_for(self.acting.decide(child, evolve(signal, lives=child.current is not None)))
         if child.current is None:
             if isinstance(signal, RateLimitReached):
                 self.remedies.throttle(child, signal, signal.after or 1.0)

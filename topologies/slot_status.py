@@ -33,18 +33,19 @@ class SlotStatus:
     note: str = ""
     held: bool = False
     """It waits for a person, or for other code: one that is down is not started; one that lives, whose `state` is `up`,
-    is handed no messages and no ticks."""
+    is handed no messages and no ticks. Of a supervisor that lives, whoever is below it is handed none."""
 
 
 def statuses(supervisor: Supervisor, depth: int) -> list[SlotStatus]:
     """Every slot below `supervisor`, supervisors before what is below them, children in start order."""
     found: list[SlotStatus] = []
+    registry = supervisor.common.registry
     zombies = {life.slot.path for life in supervisor.common.living_zombies}
     for id, entry in supervisor.children.entries:
         path, below = supervisor.path / id, isinstance(entry.spec, SupervisorSpec)
         slot = entry.slot
         if slot is None and not isinstance(entry, Sleeper):
-            slot = supervisor.common.registry.get(path)
+            slot = registry.get(path)
         found.append(
             SlotStatus(
                 path=path,
@@ -57,7 +58,8 @@ def statuses(supervisor: Supervisor, depth: int) -> list[SlotStatus]:
                 handled=slot.handled if slot is not None else 0,
                 zombie=path in zombies,
                 note=entry.note,
-                held=entry.state is SlotState.HELD or _is_handed_nothing(slot),
+                held=entry.state is SlotState.HELD
+                or (registry.is_paused_below(path, "held") if below else _is_handed_nothing(slot)),
             )
         )
         if isinstance(entry.current, Supervisor):

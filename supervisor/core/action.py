@@ -67,7 +67,8 @@ class RollBack:
 
 @frozen
 class Throttle:
-    """Take no work for `seconds`; nothing is lost. A child that has ended is started again, with its intake closed."""
+    """Take no work for `seconds`, below a supervisor neither; nothing is lost. A child that has ended is started again,
+    with its intake closed."""
 
     seconds: float
 
@@ -115,7 +116,8 @@ class Recycle:
 
 @frozen
 class Hold:
-    """Keep the slot as it is, without an incarnation, until a person decides."""
+    """Keep the slot as it is until a person decides: one that is down stays so, one that lives is handed nothing, and
+    neither is whoever lives below it."""
 
     question: str
 

@@ -30,7 +30,7 @@ from .case import Case
 from .exits import cannot_read, is_damaged, must_restart, not_kept
 from .history import delay
 from .signal import ActionFailed, ChildExited, OperatorAsked, RateLimitReached, Recovered, RestartFailed, Unanswered
-from .spec import Backoff, ChildSpec, RestartPolicy
+from .spec import Backoff, ChildSpec, RestartPolicy, SupervisorSpec
 from .symptom import failure_in, message_in
 
 __all__ = ["LONGEST_WAIT", "Declined", "Option", "forbids", "forced", "held_up", "lifted", "retry_after", "unproven"]
@@ -148,8 +148,10 @@ def _escalation(case: Case) -> Option:
 def _asked(case: Case, signal: OperatorAsked) -> Option:
     reason = f"{signal.by} asked for it"
     match signal.what:
+        case "resume" | "release" if signal.lives and isinstance(case.spec, SupervisorSpec):
+            action: Action = Resume()  # to begin anew would end all that live below it, who have done nothing
         case "restart" | "resume" | "release":
-            action: Action = Restart(scope_of(case.strategy))
+            action = Restart(scope_of(case.strategy))
         case "roll_back" if case.states and case.journal_ok:
             action = RollBack(1)
         case "stop":

@@ -14,6 +14,7 @@ import trio.testing
 from treewarden.agents.core.durability import MailboxSpec
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.errors import JournalError
+from treewarden.supervisor import Rule, table
 from treewarden.supervisor.core.event import CommandAnswered, IncidentClosed, SignalNoted
 from treewarden.supervisor.core.spec import Intensity
 from treewarden.supervisor.journal.sending import Outcome
@@ -171,6 +172,17 @@ async def test_a_held_slot_goes_on(file: Path, autojump_clock: CLOCK) -> None:
         assert status(running, "counter") is SlotState.HELD
         outcome = await order(file, "resume", "counter", "c2")
         assert (outcome.state, outcome.text) == ("applied", "counter runs again, in life 2")
+
+
+async def test_a_held_supervisor_goes_on_and_ends_nobody(file: Path, autojump_clock: CLOCK) -> None:
+    rules = table([Rule("reported:poor", "hold")])
+    async with open_tree(tree(tree(child(Counter), id="shop"), policy=rules), journal=on_disk(file)) as running:
+        await order(file, "signal", "shop", "c1", kind="poor", severity=0.3)
+        await trio.sleep(1)
+        assert running.snapshot()[0].held
+        outcome = await order(file, "resume", "shop", "c2")
+        assert (outcome.state, outcome.text) == ("applied", "shop runs again, in life 1")
+        assert [(slot.held, slot.incarnation) for slot in running.snapshot()] == [(False, 1), (False, 1)]
 
 
 async def test_the_whole_tree_stops(file: Path, autojump_clock: CLOCK) -> None:

@@ -287,6 +287,15 @@ def test_an_operator_is_obeyed(what: str, expected: Action) -> None:
     assert decision.because[0].startswith("ada asked for")
 
 
+@pytest.mark.parametrize("what", ["resume", "release"])
+def test_a_supervisor_that_lives_goes_on_and_does_not_begin_anew(what: str) -> None:
+    asked = OperatorAsked(path=PATH, at=1.0, what=what, lives=True)
+    assert decide(otp(), case(asked, spec=SupervisorSpec(id="a"))).action == Resume()
+    assert decide(otp(), case(asked)).action == Restart()
+    assert decide(otp(), case(evolve(asked, lives=False), spec=SupervisorSpec(id="a"))).action == Restart()
+    assert decide(otp(), case(evolve(asked, what="restart"), spec=SupervisorSpec(id="a"))).action == Restart()
+
+
 def test_an_operator_cannot_roll_back_what_has_no_state() -> None:
     asked = OperatorAsked(path=PATH, at=1.0, what="roll_back")
     assert decide(otp(), case(asked, journal_ok=False)).action == Resume()
