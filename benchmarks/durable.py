@@ -46,6 +46,8 @@ TEXT: Final = "x" * 280
 """With its surroundings in JSON, about 300 bytes."""
 _TELLERS: Final = 256
 ASKERS: Final = 400
+_SELDOM: Final = 0.02
+"""Seconds between two looks at the loop, where no bar is about it: each wakes a loop that waits for the disk."""
 _RAMP: Final = 0.1
 """Seconds over which the first asks are spread: else what is seen is how a starting gun sounds."""
 
@@ -158,7 +160,7 @@ async def ask_alone(file: Path, size: int) -> Figures:
         await ref.ask(Put(TEXT))
         before = transactions(file)
         watch = Watch()
-        async with watch.looking():
+        async with watch.looking(_SELDOM):
             for _ in range(size):
                 with watch.timed():
                     await ref.ask(Put(TEXT), within=60)
@@ -178,7 +180,7 @@ async def tell_many(file: Path, size: int) -> Figures:
                 with watch.timed():
                     await ref.tell(Store(TEXT), within=60)
 
-        async with watch.looking():
+        async with watch.looking(_SELDOM):
             await together([teller] * _TELLERS)
             assert await ref.ask(Count(), within=60) == size + 1
         return watch.figures(size, transactions(file) - before)

@@ -49,8 +49,8 @@ class Watch:
         return _Timed(self.times)
 
     @asynccontextmanager
-    async def looking(self) -> AsyncGenerator[None]:
-        """Measure the block: its time, and by how much a sleep of 1 ms beside it is late at most.
+    async def looking(self, every: float = _LOOK_EVERY) -> AsyncGenerator[None]:
+        """Measure the block: its time, and by how much a sleep of `every` seconds beside it is late at most.
 
         What exists by then, the modules and the tree, is not looked through again by the garbage collector, and it
         looks at what is new as seldom as in a process of `treewarden run`.
@@ -60,7 +60,7 @@ class Watch:
         try:
             with collecting_rarely():
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._look)
+                    nursery.start_soon(self._look, every)
                     begin = time.perf_counter()
                     yield
                     self._seconds = time.perf_counter() - begin
@@ -68,11 +68,11 @@ class Watch:
         finally:
             gc.unfreeze()
 
-    async def _look(self) -> None:
+    async def _look(self, every: float) -> None:
         while True:
             begin, busy = time.perf_counter(), time.thread_time()
-            await trio.sleep(_LOOK_EVERY)
-            self._stall = max(self._stall, time.perf_counter() - begin - _LOOK_EVERY)
+            await trio.sleep(every)
+            self._stall = max(self._stall, time.perf_counter() - begin - every)
             self._held = max(self._held, time.thread_time() - busy)
 
     @property
