@@ -48,28 +48,28 @@ class Batch:
     epoch: int
     before: Mark
     after: Mark
-    heads: list[int] = field(factory=list[int])
+    heads: list[int] = field(init=False, factory=list[int])
     """For each commit, the head after it."""
-    events: list[EventRow] = field(factory=list[EventRow])
-    facts: list[Event] = field(factory=list[Event])
+    events: list[EventRow] = field(init=False, factory=list[EventRow])
+    facts: list[Event] = field(init=False, factory=list[Event])
     """What `events` were made of."""
-    states: dict[str, StoredState] = field(factory=dict[str, StoredState])
+    states: dict[str, StoredState] = field(init=False, factory=dict[str, StoredState])
     """The last one of each slot: those before it in the same transaction would be overwritten."""
-    keeping: Keeping = field(factory=Keeping)
-    blobs: Blobs = field(factory=Blobs)
-    grown: int = 0
+    keeping: Keeping = field(init=False, factory=Keeping)
+    blobs: Blobs = field(init=False, factory=Blobs)
+    grown: int = field(init=False, default=0)
     """Characters of large values that `apply` has stored."""
-    accepted: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
-    returned: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
-    ended: list[int] = field(factory=list[int])
+    accepted: list[tuple[Any, ...]] = field(init=False, factory=list[tuple[Any, ...]])
+    returned: list[tuple[Any, ...]] = field(init=False, factory=list[tuple[Any, ...]])
+    ended: list[int] = field(init=False, factory=list[int])
     """Rows that leave their mailbox, handled or given up."""
-    dead: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
-    revived: list[tuple[str]] = field(factory=list[tuple[str]])
-    replies: list[tuple[Any, ...] | str] = field(factory=list[tuple[Any, ...] | str])
+    dead: list[tuple[Any, ...]] = field(init=False, factory=list[tuple[Any, ...]])
+    revived: list[tuple[str]] = field(init=False, factory=list[tuple[str]])
+    replies: list[tuple[Any, ...] | str] = field(init=False, factory=list[tuple[Any, ...] | str])
     """Replies to keep, and prefixes to forget, in order."""
-    timers: dict[tuple[str, str], tuple[Any, ...]] = field(factory=dict[tuple[str, str], tuple[Any, ...]])
-    answers: list[tuple[str, str, int, str]] = field(factory=list[tuple[str, str, int, str]])
-    forgotten: list[tuple[str]] = field(factory=list[tuple[str]])
+    timers: dict[tuple[str, str], tuple[Any, ...]] = field(init=False, factory=dict[tuple[str, str], tuple[Any, ...]])
+    answers: list[tuple[str, str, int, str]] = field(init=False, factory=list[tuple[str, str, int, str]])
+    forgotten: list[tuple[str]] = field(init=False, factory=list[tuple[str]])
 
     def apply(self, connection: sqlite3.Connection) -> None:
         """Execute within the open transaction, whose epoch was checked."""

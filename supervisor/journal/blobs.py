@@ -50,9 +50,9 @@ _HOLDERS: Final = ("states", "checkpoints", "mailbox", "dead_letters", "replies"
 class Blobs:
     """What the bodies of one transaction leave out. Filled and written in the writer's thread."""
 
-    _values: dict[bytes, tuple[int, list[bytes]]] = field(factory=dict[bytes, "tuple[int, list[bytes]]"])
+    _values: dict[bytes, tuple[int, list[bytes]]] = field(init=False, factory=dict[bytes, "tuple[int, list[bytes]]"])
     """By hash: characters, and the text in pieces, so that there is never a second copy of all of it."""
-    _bodies: dict[str | Large, str] = field(factory=dict["str | Large", str])
+    _bodies: dict[str | Large, str] = field(init=False, factory=dict["str | Large", str])
 
     def shorten(self, body: str, large: Large | None = None) -> str:
         """`body`, or that of `large`, as it is to be stored. Raises `ValueError` for what is not JSON."""

@@ -34,11 +34,11 @@ _INTO: Final = (
 class Keeping:
     """Folded like the rest of a batch: without touching the database."""
 
-    rows: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
-    copies: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
+    rows: list[tuple[Any, ...]] = field(init=False, factory=list[tuple[Any, ...]])
+    copies: list[tuple[Any, ...]] = field(init=False, factory=list[tuple[Any, ...]])
     """Of states that stand in the table."""
-    restores: list[tuple[Any, ...]] = field(factory=list[tuple[Any, ...]])
-    prunes: dict[str, list[PruneRow]] = field(factory=dict[str, list[PruneRow]])
+    restores: list[tuple[Any, ...]] = field(init=False, factory=list[tuple[Any, ...]])
+    prunes: dict[str, list[PruneRow]] = field(init=False, factory=dict[str, list[PruneRow]])
 
     def fold(
         self,
@@ -102,7 +102,7 @@ class Keeping:
         for back in self.restores:
             _restore(connection, *back)
         # Of one slot one after the other, as they came; those of different slots have nothing to do with each other.
-        for turn in range(max(map(len, self.prunes.values()), default=0)):
+        for turn in range(max(map(len, self.prunes.values())) if self.prunes else 0):
             alike: dict[int, list[tuple[str, float]]] = {}
             for path, wanted in self.prunes.items():
                 if turn < len(wanted):

@@ -63,8 +63,7 @@ class Large:
 def is_long(data: Any, limit: int) -> bool:
     """Whether the text of `data` certainly is longer than `limit`. Looks at no more of it than that takes."""
     waiting = [data]
-    while waiting:
-        node = waiting.pop()
+    for node in waiting:
         kind = node.__class__
         if kind is str:
             limit -= len(node)
@@ -74,7 +73,9 @@ def is_long(data: Any, limit: int) -> bool:
                 return True
             for inner in node.values() if kind is dict else node:
                 kind = inner.__class__
-                if kind is str or kind is dict or kind is list:
+                if kind is str:
+                    limit -= len(inner)
+                elif kind is dict or kind is list:
                     waiting.append(inner)
         if limit < 0:
             return True

@@ -306,9 +306,12 @@ class Writer:
 
     def _next(self) -> _Batch | None:
         """What goes to the disk next: commits, then the questions right behind them."""
+        now, queue = self._clock.now(), self._queue
+        renew = now >= self._renew_at
+        if not queue and not renew:
+            return None
         pending: list[Pending] = []
         questions: list[Question] = []
-        queue = self._queue
         while queue and len(pending) < _BATCH:
             item = queue[0]
             if isinstance(item, Question):
@@ -318,10 +321,6 @@ class Writer:
             else:
                 pending.append(item)
             queue.popleft()
-        now = self._clock.now()
-        renew = now >= self._renew_at
-        if not (pending or questions or renew):
-            return None
         look = now >= self._look_at and bool(pending or renew)
         if look:
             self._look_at = now + _LOOK_EVERY
