@@ -342,4 +342,5 @@ def test_what_cannot_be_checked(
     assert "give that too, with --head" in refused("journal verify desk.db --key key")
     other = "other holds the heads of another journal (cd); that of desk.db is ab"
     assert other in refused("journal verify desk.db --head other")
-    assert "say where, with --head" in refused("run desk.toml --head-key key")
+    assert "--head-key signs the heads that are kept: say where, with --head" in refused("run desk.toml --head-key key")
+    assert "--head-every is how often heads are kept: say where" in refused("run desk.toml --head-every 3")

@@ -67,9 +67,7 @@ def _run(words: Words) -> None:
     word.add_argument("--plain", action="store_true", help="print plain lines on a terminal too")
     word.add_argument("--head", metavar="HEAD.jsonl", help="keep the head of the journal's chain in this file too")
     word.add_argument("--head-key", metavar="FILE", help="sign each head with the key in this file")
-    word.add_argument(
-        "--head-every", type=positive, default=10.0, metavar="SECONDS", help="how often a head is kept (10)"
-    )
+    word.add_argument("--head-every", type=positive, metavar="SECONDS", help="how often a head is kept (10)")
     word.add_argument(
         "--chaos", metavar="ORDER",
         help="inject faults: seed=7,kill=0.1/s,hang=2/m,slow=1/m,blast=pool/*,max=1,for=10m,promise=desk:holds",

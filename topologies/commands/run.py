@@ -360,9 +360,12 @@ def _anchoring(arguments: Namespace) -> Anchoring | None:
     if arguments.head is None:
         if arguments.head_key is not None:
             raise ConfigurationError("--head-key signs the heads that are kept: say where, with --head")
+        if arguments.head_every is not None:
+            raise ConfigurationError("--head-every is how often heads are kept: say where, with --head")
         return None
     sign = None if arguments.head_key is None else key_from(arguments.head_key)
-    return Anchoring(file=arguments.head, every=arguments.head_every, sign=sign)
+    every = {} if arguments.head_every is None else {"every": arguments.head_every}
+    return Anchoring(file=arguments.head, sign=sign, **every)
 
 
 def _after(file: str, seq: Seq) -> Sequence[Record]:
