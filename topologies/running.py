@@ -185,7 +185,7 @@ class Tree:
         return watch(self._common, to.path if isinstance(to, Ref) else checked_path(to))
 
     async def dead_letters(self, path: str | None = None, limit: int = 100) -> tuple[DeadRow, ...]:
-        """Messages that were given up, the newest first: those of one slot, or of all.
+        """Messages that were given up, the newest first: those of a slot and of all below it, or of all.
 
         Stored are those of durable slots, with their body as JSON and the reason; of slots in memory only the event
         `DeadLettered` tells. What was put back (`replay`) is not among them. Raises `ConfigurationError` for a limit

@@ -200,7 +200,7 @@ class MemoryJournal:
 
     async def dead_letters(self, path: Path | None = None, limit: int = 100) -> Sequence[DeadRow]:
         await trio.lowlevel.checkpoint()
-        return [row for row in reversed(self._dead) if path is None or row.path == path][:limit]
+        return [row for row in reversed(self._dead) if path is None or row.path.is_within(path)][:limit]
 
     async def blobs(self) -> Survey:
         await trio.lowlevel.checkpoint()

@@ -260,7 +260,7 @@ class Journal(Protocol):
         ...
 
     async def dead_letters(self, path: Path | None = None, limit: int = 100) -> Sequence[DeadRow]:
-        """Messages given up, newest first."""
+        """Messages given up, newest first; of one slot and all below it, or of all."""
         ...
 
     async def blobs(self) -> Survey:

@@ -211,8 +211,10 @@ def paths(connection: sqlite3.Connection) -> frozenset[Path]:
 
 
 def dead_letters(connection: sqlite3.Connection, path: Path | None, limit: int) -> list[DeadRow]:
-    """Messages given up, newest first; of one slot, or of all."""
-    where, of = ("", ()) if path is None else (" WHERE path = ?", (str(path),))
+    """Messages given up, newest first; of one slot and all below it, or of all."""
+    where, of = "", ()
+    if path is not None and path != ROOT:
+        where, of = " WHERE (path = ? OR (path > ? AND path < ?))", (str(path), f"{path}/", f"{path}0")
     return _dead(connection, f"{where} ORDER BY id DESC LIMIT ?", (*of, limit))
 
 
