@@ -43,7 +43,7 @@ class Bounded(Lanes):
                 return False
         raise MailboxFull(
             f"{self.path}: its mailbox is full ({self.spec.capacity} messages, policy {overflow.value}); "
-            "send less, raise mailbox.capacity, or await tell() to wait for room",
+            f"send less, raise mailbox.capacity, or {_waiting(overflow)}",
             path=self.path,
             retry_safe=True,
         )
@@ -72,6 +72,13 @@ class Bounded(Lanes):
         self._dropped_kinds[kind_of(item)] += 1
         if self.on_drop is not None:
             self.on_drop(item, why)
+
+
+def _waiting(overflow: Overflow) -> str:
+    """How a sender comes to wait for room, for one who does not."""
+    if overflow in (Overflow.WAIT, Overflow.COALESCE):
+        return "await tell() to wait for room"
+    return "set mailbox.overflow to wait: who sends waits for room then"
 
 
 def _is_ask(item: object) -> bool:

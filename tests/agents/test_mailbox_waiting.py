@@ -144,7 +144,8 @@ async def test_these_policies_wait_for_nothing(overflow: Overflow) -> None:
     mailbox.on_drop = lambda item, _why: dropped.append(item)
     await mailbox.put(1)
     if overflow is Overflow.REFUSE:
-        with pytest.raises(MailboxFull, match="a: its mailbox is full \\(1 messages, policy refuse\\); send less"):
+        remedy = "send less, raise mailbox.capacity, or set mailbox.overflow to wait"  # `tell` did wait for nothing
+        with pytest.raises(MailboxFull, match=f"a: its mailbox is full \\(1 messages, policy refuse\\); {remedy}"):
             await mailbox.put(2)
     else:
         await mailbox.put(2)
@@ -156,6 +157,8 @@ async def test_coalesce_waits_where_there_is_nothing_to_replace() -> None:
     mailbox, log = box(overflow=Overflow.COALESCE), list[object]()
     mailbox.put_nowait("text")
     await mailbox.put("newer text")
+    with pytest.raises(MailboxFull, match=r"policy coalesce\); .*, or await tell\(\) to wait for room"):
+        mailbox.put_nowait(1)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sent, mailbox, 1, log)
         await wait_all_tasks_blocked()

@@ -38,7 +38,8 @@ async def test_a_pool_or_a_supervisor_stands_for_all_below_it(
             await running.ref(path).tell(Job(1))
         everywhere = [str(letter.path) for letter in await running.dead_letters("/")]
         below = [str(letter.path) for letter in await running.dead_letters("desk")]
-        assert everywhere == ["desk-2/slow", *below] and len(below) == 1
+        assert everywhere == ["desk-2/slow", *below]
+        assert len(below) == 1
         assert below[0].startswith("desk/")
         assert [str(letter.path) for letter in await running.dead_letters(below[0])] == below
         assert await running.dead_letters("desk-2", limit=1) == (await running.dead_letters())[:1]
