@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from attrs import evolve, field
@@ -22,6 +23,7 @@ from .core.breaker import (
     opened,
     probing,
     reopened,
+    turns,
 )
 from .core.event import DependencyChanged
 from .core.signal import Signal
@@ -52,6 +54,8 @@ class _Broken:
     handled: int = 0
     """What the probe's slot had settled when it was let through."""
     alarm: Alarm | None = None
+    returns: dict[Child, Alarm] = field(factory=dict["Child", Alarm])
+    """It is closed, and these go on one after the other: all at once would be too much for what has just come back."""
 
 
 class Dependencies:
@@ -63,6 +67,8 @@ class Dependencies:
     def __init__(self, common: Common) -> None:
         self._common = common
         self._broken: dict[str, _Broken] = {}
+        self._returning: dict[str, _Broken] = {}
+        """Those that are closed, to which users are still coming back."""
 
     @property
     def any_broken(self) -> bool:
@@ -73,7 +79,9 @@ class Dependencies:
         """Let nobody use it for `seconds`. Returns its users; where nobody declares it, nothing is done."""
         users = self._users(dependency)
         if users:
-            broken = self._broken.setdefault(dependency, _Broken(trouble_in(signal), child.path))
+            broken = self._broken.get(dependency)
+            if broken is None:
+                broken = self._broken[dependency] = self._anew(dependency, trouble_in(signal), child.path)
             after = opened(broken.breaker, self._common.clock.now(), seconds)
             self._open(dependency, broken, after, child, "its supervisor decided so")
         return users
@@ -103,6 +111,15 @@ class Dependencies:
                     self._keep(name, broken, child)
 
     # -- transitions
+
+    def _anew(self, name: str, trouble: str, origin: Path) -> _Broken:
+        """It is broken: whoever was still to come back to it waits on."""
+        broken, before = _Broken(trouble, origin), self._returning.pop(name, None)
+        if before is not None:
+            broken.paused, broken.delayed = before.paused, before.delayed
+            for alarm in before.returns.values():
+                alarm.cancel()
+        return broken
 
     def _open(self, name: str, broken: _Broken, after: Breaker, child: Child, why: str) -> None:
         if after is not broken.breaker:
@@ -168,10 +185,29 @@ class Dependencies:
         del self._broken[name]
         broken.breaker = CLOSED
         self._note(name, broken, path, 0.0, why)
-        for user in self._users(name):
-            self._release(name, broken, user)
-        for slot in broken.paused:
-            slot.resume(_waits(name))
+        users = self._users(name)
+        waiting = [user for user in users if user.slot in broken.paused or user in broken.delayed]
+        for user in users:
+            if user.slot not in broken.paused and user not in broken.delayed:
+                self._release(name, broken, user)
+        theirs = {user.slot for user in waiting}
+        for slot in [slot for slot in broken.paused if slot not in theirs]:
+            slot.resume(_waits(name))  # of somebody who does not use it any more
+        now, after = self._common.clock.now(), turns(len(waiting), self._common.random.random)
+        for user, seconds in zip(waiting, after, strict=True):
+            if seconds:
+                back = partial(self._come_back, name, broken, user)
+                broken.returns[user] = self._common.timers.at(now + seconds, back)
+            else:
+                self._release(name, broken, user)
+        if broken.returns:
+            self._returning[name] = broken
+
+    def _come_back(self, name: str, broken: _Broken, user: Child) -> None:
+        del broken.returns[user]
+        if not broken.returns:
+            del self._returning[name]
+        self._release(name, broken, user)
 
     # -- one user
 

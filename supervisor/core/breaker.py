@@ -5,7 +5,7 @@ The three states and their names are those of the circuit breaker in Nygard, "Re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -27,6 +27,8 @@ __all__ = [
     "opened",
     "probing",
     "reopened",
+    "span",
+    "turns",
 ]
 
 LONGEST: Final = 300.0
@@ -34,6 +36,10 @@ LONGEST: Final = 300.0
 PROBE_WITHIN: Final = 60.0
 """Seconds that one user has to show that it works again."""
 _JITTER: Final = 0.2
+_EVERY: Final = 0.01
+"""Seconds in which one user goes on when it is back."""
+_ALL_WITHIN: Final = 10.0
+"""Seconds after which all have, however many they are."""
 _OUTSIDE: Final = frozenset({Symptom.CONNECTION, Symptom.TIMEOUT, Symptom.RATE_LIMITED, Symptom.OVERLOADED})
 
 
@@ -83,6 +89,18 @@ def probing(before: Breaker, now: float, users: Sequence[Path]) -> Breaker:
         return before
     after = users.index(before.probe) + 1 if before.probe in users else 0
     return Breaker(Passage.HALF_OPEN, now + PROBE_WITHIN, before.wait, users[after % len(users)])
+
+
+def span(users: int) -> float:
+    """In how many seconds so many users have all gone on."""
+    return min(users * _EVERY, _ALL_WITHIN)
+
+
+def turns(users: int, draw: Callable[[], float]) -> list[float]:
+    """In how many seconds each of so many users goes on: the first at once, then one in each hundredth of a second, at
+    a moment that `draw` (from 0 up to 1) says; more of them where all would not have come within 10 s."""
+    every = span(users) / max(1, users)
+    return [(place - draw()) * every if place else 0.0 for place in range(users)]
 
 
 def blames(signal: Signal, trouble: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path as File
 
 import trio
 import trio.testing
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.lifecycle import SlotState
@@ -245,3 +245,77 @@ def test_the_journal_tells_who_waits_and_who_tries() -> None:
         status = tree_status.fold(status, [record])
         told.append([slot.note for slot in status.slots.values()])
     assert told == [["waits for api"] * 2, ["waits for api", "tries api"], ["", ""]]
+
+
+def crowd(outside: Outside, number: int = 50) -> SupervisorSpec:
+    """Half of them here, half of them there."""
+    users = [
+        child(User, id=f"u{place}", args={"name": str(place), "outside": outside}, uses=("api",))
+        for place in range(number)
+    ]
+    half = number // 2
+    both = supervisor("left", children=tuple(users[:half])), supervisor("right", children=tuple(users[half:]))
+    return tree(*both, policy=Breaks())
+
+
+def paths(number: int = 50) -> list[str]:
+    return [f"{'left' if place < number // 2 else 'right'}/u{place}" for place in range(number)]
+
+
+async def back_at(seed: int) -> list[float]:
+    """When each of fifty users first called what is back, from the moment when that was known."""
+    outside = Outside()
+    async with open_tree(crowd(outside), seed=seed) as running:
+        await tell(running, "left/u0")
+        await trio.sleep(1)
+        await tell(running, *paths())
+        outside.down = False
+        await trio.sleep(60)
+        works = [at for at, name in outside.calls if name != "0"]  # which is the one that tried
+        assert len(works) == 49
+        return [round(at - works[0], 6) for at in works]
+
+
+async def test_they_do_not_all_come_back_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    times = await back_at(7)
+    assert all(len([at for at in times if before <= at < before + 0.01]) <= 3 for before in times)
+    assert 0.4 < times[-1] < 0.5
+    assert await back_at(7) == times, "the same under the same seed"
+    assert await back_at(8) != times
+
+
+async def test_those_who_have_not_come_back_wait_on_if_it_breaks_again(autojump_clock: trio.testing.MockClock) -> None:
+    outside = Outside()
+    async with open_tree(crowd(outside)) as running:
+        await tell(running, "left/u0")
+        await trio.sleep(1)
+        await tell(running, *paths())
+        outside.down = False
+        await trio.sleep_until(outside.calls[0][0] + 6.2)
+        assert 10 < len(outside.calls) < 40
+        before = len(outside.calls)
+        outside.down = True
+        await trio.sleep(2)
+        assert before < len(outside.calls) < before + 5
+        assert sum(slot.note == "waits for api" for slot in running.snapshot()) == 50
+        outside.down = False
+        await trio.sleep(60)
+        assert {name for _, name in outside.calls} == {str(place) for place in range(50)}
+        assert not any(slot.note for slot in running.snapshot())
+
+
+async def test_whoever_does_not_use_it_any_more_waits_for_no_turn(autojump_clock: trio.testing.MockClock) -> None:
+    outside = Outside()
+    async with open_tree(crowd(outside, 4)) as running:
+        await tell(running, "left/u0")
+        await trio.sleep(1)
+        await tell(running, *paths(4))
+        free = child(User, id="u3", args={"name": "free", "outside": outside})
+        here, there = running.blueprint.children
+        assert isinstance(there, SupervisorSpec)
+        await running.supervisor("right").replace(evolve(there, children=(there.children[0], free)))
+        outside.down = False
+        await trio.sleep(60)
+        assert running.ref("right/u3").statistics().paused == ()
+        assert not any(slot.mailbox for slot in running.snapshot())
+        assert here.id == "left"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +22,8 @@ from treewarden.supervisor.core.breaker import (
     opened,
     probing,
     reopened,
+    span,
+    turns,
 )
 from treewarden.supervisor.core.signal import ChildExited, RateLimitReached, Reported, Signal
 
@@ -89,3 +94,16 @@ def test_it_waits_longer_after_each_failed_probe_and_at_most_five_minutes(n: int
 )
 def test_what_speaks_against_it(signal: Signal, trouble: str, blamed: bool, disproved: bool) -> None:
     assert (blames(signal, trouble), disproves(signal, trouble)) == (blamed, disproved)
+
+
+@given(st.integers(0, 3000), st.randoms(use_true_random=False))
+def test_users_go_on_one_after_the_other(users: int, random: Random) -> None:
+    seconds = turns(users, random.random)
+    assert len(seconds) == users
+    assert seconds[:1] == [0.0] * min(1, users)
+    assert all(before <= after for before, after in pairwise(seconds))
+    for window in (0.01, 1.0):
+        fewest = max(window / 0.01, users * window / 10.0) + 2
+        assert all(seconds[place + int(fewest)] - at >= window for place, at in enumerate(seconds[: -int(fewest)]))
+    assert all(at < span(users) for at in seconds)
+    assert span(users) <= 10.0
