@@ -155,11 +155,16 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def read_bundle(lines: Iterable[str], file: str | os.PathLike[str]) -> Imported:
+def read_bundle(
+    lines: Iterable[str],
+    file: str | os.PathLike[str],
+    made_by: Callable[[sqlite3.Connection], object] = lambda connection: None,
+) -> Imported:
     """Make a journal of a bundle's lines, of which each is forgotten when it is read. Blocks.
 
     The events keep their chain if all of them are there as they were written, and it is checked; else they are numbered
-    and chained anew. Raises `JournalError` if `file` exists, and for a bundle of a newer treewarden; `JournalDamaged`
+    and chained anew. `made_by` is told by which connection, whose `interrupt` ends what is done until this returns.
+    Raises `JournalError` if `file` exists, and for a bundle of a newer treewarden; `JournalDamaged`
     with the number of the line at fault. Then no file is left; a process that is killed leaves one of another name.
     """
     path = pathlib.Path(file)
@@ -168,6 +173,7 @@ def read_bundle(lines: Iterable[str], file: str | os.PathLike[str]) -> Imported:
             whole_or_not(path, _PARTIAL) as partial,
             closing(sqlite3.connect(partial.absolute(), isolation_level=None)) as connection,
         ):
+            made_by(connection)
             connection.execute("PRAGMA synchronous = EXTRA")
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("BEGIN")

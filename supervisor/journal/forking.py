@@ -25,9 +25,10 @@ from .reading import JournalFile
 from .schema import NOW, VERSION, identify, migrate, unusable, written_identity
 from .taking import meta
 
-__all__ = ["Fork", "ForkedState", "copy_in_parts", "fork"]
+__all__ = ["PARTIAL", "Fork", "ForkedState", "copy_in_parts", "fork"]
 
-_PARTIAL: Final = ".forking"
+PARTIAL: Final = ".forking"
+"""How the name of a fork ends that is not whole yet."""
 _PART: Final = 5000
 """Rows to a statement: of a hundred bytes or of 64 kB, so that none takes longer than the disk takes for 300 MB."""
 _FIRST: Final = -(2**63)
@@ -91,7 +92,7 @@ def _forked(reading: JournalFile, target: pathlib.Path, at: Seq | None, new_tree
             f"{source} has no event {seq} any more: those up to {first - 1} were pruned. Give one of {first} to {head}"
         )
     try:
-        with whole_or_not(target, _PARTIAL) as partial:
+        with whole_or_not(target, PARTIAL) as partial:
             with closing(sqlite3.connect(partial.absolute(), isolation_level=None, uri=True)) as connection:
                 made = _copy(connection, reading, target, at, new_tree())
             reading.check_still()

@@ -19,6 +19,7 @@ from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import JournalDamaged
 
 from .blobs import SIZE, chunks_of, used
+from .looked_at import LookedAt
 from .schema import migrate
 
 __all__ = [
@@ -234,7 +235,7 @@ def _as_stored(value: Any) -> Any:
     return float(value) + 0.0 if isinstance(value, int | float) else value
 
 
-def check_all(connection: sqlite3.Connection, version: int) -> Rows:
+def check_all(connection: sqlite3.Connection, version: int, looked_at: LookedAt) -> Rows:
     """Check every row that has a checksum, every large value, and the structure of the file, whatever is found.
 
     In a file of an older schema not the rows; in each, that its tables are declared as its schema declares them, and
@@ -243,11 +244,15 @@ def check_all(connection: sqlite3.Connection, version: int) -> Rows:
     faults: list[RowFault] = []
     counts = [0, 0]
     for table in _TABLES.values() if version >= SINCE else ():
-        faults.extend(_guarded(table.name, lambda table=table: _check_table(connection, table, counts)))
+        looked_at.begin(f"rows of {table.name}")
+        faults.extend(_guarded(table.name, lambda table=table: _check_table(connection, table, counts, looked_at)))
+    looked_at.begin("what is counted")
     faults.extend(_guarded("sqlite_schema", lambda: _check_schema(connection, version)))
     faults.extend(_guarded("meta", lambda: check_counts(connection)))
     faults.extend(_guarded("checkpoints", lambda: check_sizes(connection)))
-    faults.extend(_guarded("blobs", lambda: _check_blobs(connection)))
+    looked_at.begin("large values")
+    faults.extend(_guarded("blobs", lambda: _check_blobs(connection, looked_at)))
+    looked_at.begin("the structure of the file")
     faults.extend(_guarded("", lambda: _check_structure(connection)))
     listed, unlisted = tuple(faults[:_MOST]), len(faults[_MOST:])
     return Rows(checked=counts[0], unchecked=counts[1], faults=listed, unlisted=unlisted)
@@ -263,11 +268,14 @@ def _guarded(table: str, check: Callable[[], Iterator[RowFault]]) -> list[RowFau
     return found
 
 
-def _check_table(connection: sqlite3.Connection, table: _Table, counts: list[int]) -> Iterator[RowFault]:
+def _check_table(
+    connection: sqlite3.Connection, table: _Table, counts: list[int], looked_at: LookedAt
+) -> Iterator[RowFault]:
     names = table.names()
     for values in connection.execute(f"{table.question} NOT INDEXED"):
         row = dict(zip(names, values, strict=True))
         counts[row["checksum"] is None] += 1
+        looked_at.count += 1
         fault = _fault(table, row)
         if fault is not None:
             yield fault
@@ -278,9 +286,10 @@ def check_sizes(connection: sqlite3.Connection) -> Iterator[RowFault]:
         yield RowFault("checkpoints", str(number), "changed", "its size is not that of its state")
 
 
-def _check_blobs(connection: sqlite3.Connection) -> Iterator[RowFault]:
+def _check_blobs(connection: sqlite3.Connection, looked_at: LookedAt) -> Iterator[RowFault]:
     there: set[bytes] = set()
     for hash, size in connection.execute("SELECT hash, size FROM blobs").fetchall():
+        looked_at.count += 1
         found, decoder, length = sha256(), codecs.getincrementaldecoder("utf-8")("replace"), 0
         for chunk in chunks_of(connection, hash):
             found.update(chunk)

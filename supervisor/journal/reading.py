@@ -23,6 +23,7 @@ from . import kept_rows, rows
 from .blobs import survey
 from .holder import Fate, Holder, ProcessTable, ProcfsTable
 from .integrity import Rows, check_all
+from .looked_at import LookedAt
 from .port import START, DeadRow, Kept, MessageRow, Record, Seq, StateRow, Survey
 from .rows import Held, Waiting
 from .schema import identify, unusable
@@ -54,6 +55,8 @@ class JournalFile:
         self._connection = connection
         self._processes = processes
         self._still = still
+        self.looked_at = LookedAt()
+        """How far `verify` and `check_rows` have come."""
 
     @classmethod
     def open(cls, file: str | os.PathLike[str], *, processes: ProcessTable | None = None) -> JournalFile:
@@ -96,6 +99,10 @@ class JournalFile:
 
     def close(self) -> None:
         self._connection.close()
+
+    def interrupt(self) -> None:
+        """End what SQLite is at for another thread, whose call raises then. Not for a file that is closed."""
+        self._connection.interrupt()
 
     def __enter__(self) -> JournalFile:
         return self
@@ -267,7 +274,7 @@ class JournalFile:
         def question(connection: sqlite3.Connection) -> Verdict:
             connection.execute("BEGIN")  # so that the events and the head are of the same moment
             try:
-                return verdict_on(connection, self.head if head is None else head, anchors)
+                return verdict_on(connection, self.head if head is None else head, anchors, self.looked_at)
             finally:
                 connection.execute("ROLLBACK")
 
@@ -280,7 +287,7 @@ class JournalFile:
             version = identify(connection, str(self.file))
             connection.execute("BEGIN")
             try:
-                return check_all(connection, version)
+                return check_all(connection, version, self.looked_at)
             finally:
                 if connection.in_transaction:  # SQLite may have ended it where it cannot read
                     connection.execute("ROLLBACK")

@@ -15,6 +15,7 @@ from ..core.event import EventsPruned
 from ..core.retention import chain_start
 from . import rows
 from .identity import TELLING, Said, contradictions
+from .looked_at import LookedAt
 from .port import START, Seq
 from .schema import identity_of
 
@@ -30,17 +31,18 @@ A fault of treewarden's own would look like that too. It is told apart by `verif
 attached as the cause."""
 
 
-def verdict_on(connection: sqlite3.Connection, head: Head, anchors: Sequence[Head]) -> Verdict:
+def verdict_on(connection: sqlite3.Connection, head: Head, anchors: Sequence[Head], looked_at: LookedAt) -> Verdict:
     """Check all events, up to `head` and through `anchors`: see `JournalFile.verify`.
 
     Raises `sqlite3.Error` only where nothing can be read at all, or not now.
     """
+    looked_at.begin("events", head.seq)
     text = connection.text_factory
     connection.text_factory = _readable_or_not
     telling: list[Said] = []
     try:
         start, heads = _beginning(connection)
-        found = verify(_stored(connection, head.seq, telling), head, anchors=[*anchors, *heads], start=start)
+        found = verify(_stored(connection, head.seq, telling, looked_at), head, anchors=[*anchors, *heads], start=start)
     finally:
         connection.text_factory = text
     if not found.sound:
@@ -78,7 +80,7 @@ def _cut(connection: sqlite3.Connection) -> EventsPruned | None:
     return cut.event
 
 
-def _stored(connection: sqlite3.Connection, last: Seq, telling: list[Said]) -> Iterator[StoredRow]:
+def _stored(connection: sqlite3.Connection, last: Seq, telling: list[Said], looked_at: LookedAt) -> Iterator[StoredRow]:
     """Every event as it is stored, in order, of which those that say which journal this is are put aside. Where SQLite
     gives up, one row without fields, then those behind it."""
     after, skip = _LOWEST - 1, 1
@@ -86,6 +88,7 @@ def _stored(connection: sqlite3.Connection, last: Seq, telling: list[Said]) -> I
         try:
             for row in connection.execute(_EVENTS, (after + 1,)):
                 after, skip = row[0], 1
+                looked_at.count += 1
                 if row[4] in TELLING:
                     telling.append((row[0], row[4], row[5], row[6]))
                 yield row

@@ -15,9 +15,11 @@ from attrs import define, field
 
 from .wording import Paint
 
-__all__ = ["Output", "paint_for", "width_of", "writer"]
+__all__ = ["Output", "has_cursor", "paint_for", "width_of", "writer"]
 
 _WIDTH: Final = 100
+_NO_CURSOR: Final = frozenset({"", "dumb", "unknown"})
+"""Values of TERM that name terminals on which nothing can be drawn over."""
 _GONE: Final = frozenset({errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO, errno.ECONNRESET})
 """Errors of a stream that nobody will read again: a pipe without a reader, a terminal that was closed."""
 
@@ -55,6 +57,11 @@ def writer(stream: TextIO) -> Callable[[str], None]:
 def paint_for(stream: TextIO, no_color: str | None) -> Paint:
     """Colours for a terminal, unless the environment's `NO_COLOR` is set to anything (no-color.org)."""
     return Paint(stream.isatty() and not no_color)
+
+
+def has_cursor(stream: TextIO, term: str) -> bool:
+    """Whether it is a terminal on which something can be drawn over; `term` is what the environment calls it."""
+    return stream.isatty() and term not in _NO_CURSOR
 
 
 def width_of(stream: TextIO) -> int | None:

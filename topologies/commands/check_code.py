@@ -20,11 +20,12 @@ from treewarden.supervisor.core.spec import ChildSpec
 from treewarden.supervisor.journal.codec import SCRIPT, Codec
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.journal.rows import Held
-from treewarden.supervisor.ops.wording import clean, plural
+from treewarden.supervisor.ops.wording import clean, listing, plural
 
 from ..core.blueprint import walk
 from ..toml import load
 from .exits import ExitCode
+from .looking_on import looking_on
 from .stdout import Stdout
 
 __all__ = ["check_code"]
@@ -105,8 +106,13 @@ def check_code(arguments: Namespace) -> int:
     sys.path.insert(0, os.getcwd())
     try:
         code = _Code(_agents(arguments.topology) if arguments.topology is not None else {})
-        with JournalFile.open(arguments.file) as journal:
-            counts, unread = _look(journal, code.read)
+        counts: dict[str, int] = {}
+
+        def how_far() -> str:
+            return f"{arguments.file}: {listing(dict(counts)) or 'nothing yet'}"
+
+        with JournalFile.open(arguments.file) as journal, looking_on(arguments, how_far, journal.interrupt):
+            unread = _look(journal, code.read, counts)
     finally:
         sys.path.remove(os.getcwd())
     if arguments.json:
@@ -116,8 +122,8 @@ def check_code(arguments: Namespace) -> int:
     return ExitCode.DAMAGED if unread else ExitCode.ORDERLY
 
 
-def _look(journal: JournalFile, read: Callable[[Held], _Refusal | None]) -> tuple[dict[str, int], Sequence[_Unread]]:
-    counts: dict[str, int] = {}
+def _look(journal: JournalFile, read: Callable[[Held], _Refusal | None], counts: dict[str, int]) -> Sequence[_Unread]:
+    """What cannot be read. How many there are of each is written into `counts`."""
     unread: dict[tuple[Any, ...], _Unread] = {}
     for held in journal.held():
         counts[held.what] = counts.get(held.what, 0) + 1
@@ -125,7 +131,7 @@ def _look(journal: JournalFile, read: Callable[[Held], _Refusal | None]) -> tupl
         if refusal is not None:
             key = (held.what, held.path, held.kind, held.version, refusal.why)
             unread.setdefault(key, _Unread(*key[:4], held.name, refusal.why, refusal.module)).count += 1
-    return counts, tuple(unread.values())
+    return tuple(unread.values())
 
 
 def _agents(file: str) -> dict[Path, Codec]:

@@ -8,13 +8,11 @@ from typing import Final, TextIO
 
 from treewarden.supervisor.ops.console import PlainView, RunView
 from treewarden.supervisor.ops.jsonlines import JsonView
-from treewarden.supervisor.ops.output import paint_for, width_of
+from treewarden.supervisor.ops.output import has_cursor, paint_for, width_of
 
 __all__ = ["choose_view"]
 
 _HINT: Final = "plain lines, for rich is not installed: pip install 'treewarden[cli]' brings the live view"
-_NO_CURSOR: Final = frozenset({"", "dumb", "unknown"})
-"""Values of TERM that name terminals on which nothing can be drawn over."""
 
 
 def choose_view(stream: TextIO, environ: Mapping[str, str], *, json: bool, plain: bool) -> tuple[RunView, str]:
@@ -23,7 +21,7 @@ def choose_view(stream: TextIO, environ: Mapping[str, str], *, json: bool, plain
         return JsonView(), ""
     paint = paint_for(stream, environ.get("NO_COLOR"))
     lines = PlainView(paint, lambda: width_of(stream))
-    if plain or not stream.isatty() or environ.get("TERM", "") in _NO_CURSOR:
+    if plain or not has_cursor(stream, environ.get("TERM", "")):
         return lines, ""
     try:
         from treewarden.supervisor.ops.live import LiveView

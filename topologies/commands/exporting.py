@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import sqlite3
 import sys
 import tomllib
 from argparse import Namespace
@@ -17,6 +18,7 @@ from treewarden.supervisor.core.bundle import BundleDamage, sealed
 from treewarden.supervisor.core.redaction import Redaction
 from treewarden.supervisor.journal.event_codec import decode_event
 from treewarden.supervisor.journal.exporting import bundle_of, read_bundle
+from treewarden.supervisor.journal.looked_at import LookedAt
 from treewarden.supervisor.journal.new_file import whole_or_not
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.event_text import event_text
@@ -25,6 +27,7 @@ from treewarden.supervisor.written_file import content_of
 
 from .exits import ExitCode
 from .files import pruned_line, unknown_slot
+from .looking_on import looking_on
 from .stdout import Stdout
 from .terminated import heeding_sigterm
 
@@ -42,15 +45,20 @@ def export(arguments: Namespace) -> int:
     secrets = _secrets(arguments)
     hidden = Redaction(secrets)
     known = _topology(arguments.topology)
-    with JournalFile.open(arguments.file) as journal:
+    written = LookedAt("lines")
+    with (
+        JournalFile.open(arguments.file) as journal,
+        looking_on(arguments, lambda: f"{arguments.file}: {written}", journal.interrupt),
+    ):
         slots = {ROOT, *journal.paths(), *journal.settled()}
         if not any(path.is_within(arguments.path) for path in slots):
             raise unknown_slot(arguments.file, arguments.path, slots)
         gone = pruned_line(journal)
         with (
             closing(bundle_of(journal, arguments.path, hidden, known=known, say=_say)) as records,
-            closing(sealed(records)) as lines,
+            closing(sealed(records)) as sealed_lines,
         ):
+            lines = _counted(sealed_lines, written)
             if arguments.output == "-":
                 for line in lines:
                     out.write(line)
@@ -66,10 +74,19 @@ def export(arguments: Namespace) -> int:
 @heeding_sigterm()
 def import_bundle(arguments: Namespace) -> int:
     """Make a journal of a bundle. Raises `JournalDamaged` naming the line at fault; then there is no new file."""
-    out = Stdout.here()
+    out, read, making = Stdout.here(), LookedAt("lines"), list[sqlite3.Connection]()
+
+    def interrupt() -> None:
+        for connection in making:
+            with suppress(sqlite3.ProgrammingError):  # it is closed: all is done
+                connection.interrupt()
+
     try:
-        with open(arguments.bundle, encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
-            imported = read_bundle(_whole(lines), arguments.file)
+        with (
+            open(arguments.bundle, encoding="utf-8", errors="surrogateescape", newline="\n") as lines,
+            looking_on(arguments, lambda: f"{arguments.bundle}: {read}", interrupt),
+        ):
+            imported = read_bundle(_counted(_whole(lines), read), arguments.file, making.append)
     except OSError as error:
         raise JournalError(f"{arguments.bundle} cannot be read: {error.strerror}") from error
     chain = "as they were chained" if imported.same_chain else "chained anew"
@@ -85,6 +102,12 @@ def _whole(bundle: TextIO) -> Iterator[str]:
         number += 1
         if len(line) == _LONGEST:
             raise BundleDamage(number, f"it has {_LONGEST} characters, and more")
+        yield line
+
+
+def _counted(lines: Iterable[str], looked_at: LookedAt) -> Iterator[str]:
+    for line in lines:
+        looked_at.count += 1
         yield line
 
 

@@ -10,6 +10,7 @@ import trio
 from attrs import asdict
 
 from treewarden.agents.errors import JournalError
+from treewarden.supervisor.journal.forking import PARTIAL
 from treewarden.supervisor.journal.forking import fork as make_fork
 from treewarden.supervisor.journal.port import Survey
 from treewarden.supervisor.journal.reading import JournalFile
@@ -17,6 +18,7 @@ from treewarden.supervisor.ops.wording import clean, plural
 
 from .asking import done_by_owner
 from .exits import ExitCode
+from .looking_on import looking_on, megabytes
 from .stdout import Stdout
 from .terminated import heeding_sigterm
 
@@ -28,7 +30,12 @@ def fork(arguments: Namespace) -> int:
     """Make a journal that shares its past with another one."""
     out = Stdout.here()
     target = File(arguments.new)
-    made = make_fork(File(arguments.file), target, at=arguments.at, new_tree=lambda: secrets.token_hex(4))
+
+    def how_far() -> str:
+        return f"{target}: {megabytes(f'{target}{PARTIAL}')} of a file of {megabytes(arguments.file)}"
+
+    with looking_on(arguments, how_far):
+        made = make_fork(File(arguments.file), target, at=arguments.at, new_tree=lambda: secrets.token_hex(4))
     if arguments.json:
         out.json({**asdict(made), "file": str(made.file)})
         return ExitCode.ORDERLY
@@ -45,13 +52,13 @@ def fork(arguments: Namespace) -> int:
 def blobs(arguments: Namespace) -> int:
     """Count large values; with `gc` delete those that nobody holds."""
     out = Stdout.here()
-    found = _survey(arguments.file)
+    found = _survey(arguments)
     if arguments.gc is None and arguments.dry_run:
         raise JournalError("--dry-run says what gc would delete: write blobs FILE.db gc --dry-run")
     swept = arguments.gc is not None and not arguments.dry_run
     if swept:
         trio.run(_compacted, arguments)
-    left = _survey(arguments.file) if swept else found
+    left = _survey(arguments) if swept else found
     if arguments.json:
         out.json({"file": arguments.file, **asdict(left), "deleted": found.count - left.count})
         return ExitCode.ORDERLY
@@ -69,7 +76,10 @@ def compact(arguments: Namespace) -> int:
     out = Stdout.here()
     with JournalFile.open(arguments.file):
         before = File(arguments.file).stat().st_size
-    trio.run(_compacted, arguments)
+    with looking_on(
+        arguments, lambda: f"{arguments.file}: {megabytes(arguments.file)}, before {before // 1_000_000:,} MB"
+    ):
+        trio.run(_compacted, arguments)
     after = File(arguments.file).stat().st_size
     if arguments.json:
         out.json({"file": arguments.file, "before": before, "after": after})
@@ -78,8 +88,11 @@ def compact(arguments: Namespace) -> int:
     return ExitCode.ORDERLY
 
 
-def _survey(file: str) -> Survey:
-    with JournalFile.open(file) as journal:
+def _survey(arguments: Namespace) -> Survey:
+    with (
+        JournalFile.open(arguments.file) as journal,
+        looking_on(arguments, lambda: f"{arguments.file}: who holds its large values", journal.interrupt),
+    ):
         return journal.blobs()
 
 

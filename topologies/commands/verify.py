@@ -18,6 +18,7 @@ from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.wording import clean, plural
 
 from .exits import ExitCode
+from .looking_on import looking_on
 from .stdout import Stdout
 
 __all__ = ["Checked", "check", "verify"]
@@ -61,7 +62,10 @@ def check(arguments: Namespace) -> Checked:
         )
     heads, cut = tuple(anchor.head for anchor in kept.anchors), None
     try:
-        with JournalFile.open(arguments.file) as journal:
+        with (
+            JournalFile.open(arguments.file) as journal,
+            looking_on(arguments, lambda: f"{arguments.file}: {journal.looked_at}", journal.interrupt),
+        ):
             _same_tree(journal.tree, kept, arguments)
             verdict = journal.verify(anchors=heads)
             cut = journal.cut() if verdict.sound else None
