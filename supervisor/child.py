@@ -20,7 +20,7 @@ from treewarden.agents.slot import Slot
 from .common import Common
 from .core.event import ChildEnded
 from .core.history import NO_RESTARTS, RestartHistory
-from .core.spec import Spec
+from .core.spec import ChildSpec, Spec
 
 if TYPE_CHECKING:
     from treewarden.agents.core.limiter import Limiter
@@ -128,6 +128,11 @@ class Child:
         """How its last life ended."""
         ended = self.ended
         return ended if ended is None or isinstance(ended, ChildEnded) else ended.ended
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """The dependencies that it declares; a supervisor declares none."""
+        return self.spec.uses if isinstance(self.spec, ChildSpec) else ()
 
     @property
     def in_trouble(self) -> bool:

@@ -34,8 +34,7 @@ from .core.incident_events import Outcome
 from .core.let_live import LetLive
 from .core.outcomes import learn
 from .core.signal import ActionFailed, ChildExited, Overloaded, Recovered, Reported, RestartFailed, Signal, Unanswered
-from .core.spec import ChildSpec
-from .core.symptom import describe, trouble_in
+from .core.symptom import describe
 from .questions import asked
 
 __all__ = ["Judge"]
@@ -173,9 +172,8 @@ class Judge(AtOnce):
         if isinstance(signal, Unanswered):
             for label in signal.over:
                 self._report_is_open(signal.path, label.removeprefix("reported:"))
-        uses = child.spec.uses if isinstance(child.spec, ChildSpec) else ()
         self._fold()
-        self._window = self._window.add(signal, uses)
+        self._window = self._window.add(signal, child.uses)
         return incident, events
 
     def ignores(self, child: Child, signal: Signal) -> bool:
@@ -199,10 +197,10 @@ class Judge(AtOnce):
         if self._reported is not None:
             self._reported.pop(child.path, None)
 
-    def alike(self, signal: Signal) -> set[str]:
-        """The children that have lately been in the same trouble."""
+    def alike(self, child: Child, signal: Signal) -> set[str]:
+        """The children that have lately been in the same trouble as this one."""
         self._fold()
-        return set(self._window.alike(trouble_in(signal), signal.at))
+        return set(self._window.with_it(signal, child.uses, signal.at))
 
     def close(self, child: Child, outcome: Outcome) -> list[Event]:
         """The incident of this child is over, with all that was reported in it; returns what to journal."""

@@ -41,8 +41,8 @@ class Remedies:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._common = supervisor.common
-        self._broken: dict[str, tuple[str, float]] = {}
-        """By trouble: the dependency that is down, and until when nobody tries it."""
+        self._broken: dict[str, tuple[str, float, tuple[str, ...]]] = {}
+        """By trouble: the dependency that is down, until when nobody tries it, and what its first user declares."""
         self._recalled: set[Path] = set()
         """Of whom it was read what they went back to long ago."""
 
@@ -143,8 +143,8 @@ class Remedies:
         users = self._common.dependencies.break_for_all(child, signal, dependency, seconds)
         trouble = trouble_in(signal)
         if trouble:
-            self._broken[trouble] = dependency, self._common.clock.now() + seconds
-        alike = self._supervisor.judge.alike(signal)
+            self._broken[trouble] = dependency, self._common.clock.now() + seconds, child.uses
+        alike = self._supervisor.judge.alike(child, signal)
         members = [
             member
             for member in self._supervisor.children.awake
@@ -157,7 +157,7 @@ class Remedies:
     def quiets(self) -> bool:
         """Whether somebody may have to wait for a dependency at the moment."""
         now = self._common.clock.now()
-        return self._common.any_broken or any(until > now for _, until in self._broken.values())
+        return self._common.any_broken or any(until > now for _, until, _ in self._broken.values())
 
     def keeps_quiet(self, child: Child, signal: Signal) -> bool:
         """Whether `signal` is one more child in a trouble that was found out already; then it waits with the others."""
@@ -166,10 +166,11 @@ class Remedies:
         if not self._broken:
             return False
         from .core.symptom import trouble_in
+        from .core.window import are_apart
 
-        dependency, until = self._broken.get(trouble_in(signal), ("", 0.0))
+        dependency, until, uses = self._broken.get(trouble_in(signal), ("", 0.0, ()))
         remaining = until - self._common.clock.now()
-        if remaining <= 0:
+        if remaining <= 0 or are_apart(signal, child.uses, uses):
             return False
         self._quiet(child, signal, dependency, remaining + _PROBE_SECONDS)
         return True

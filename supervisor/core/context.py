@@ -284,7 +284,7 @@ def _severity(case: Case, kind: Kind) -> float:
 def _alike(case: Case, trouble: str, uses: tuple[str, ...]) -> tuple[int, str, bool]:
     if not trouble:
         return 0, "", False
-    found = case.window.alike(trouble, case.now)
+    found = case.window.with_it(case.signal, uses, case.now)
     found.pop(case.signal.path.name, None)
     declared = next((name for name in uses if all(name in glimpse.uses for glimpse in found.values())), "")
     return len(found) + 1, declared or _named(case.signal, trouble), bool(declared)

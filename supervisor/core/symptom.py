@@ -32,6 +32,7 @@ __all__ = [
     "classify",
     "describe",
     "failure_in",
+    "is_outside",
     "kind_of",
     "label_of",
     "message_in",
@@ -198,6 +199,17 @@ def trouble_in(signal: Signal) -> str:
         case _:
             return ""
 
+
+def is_outside(signal: Signal) -> bool:
+    """Whether it went wrong at something that the child talks to: then only who talks to the same can be in it too."""
+    kind = kind_of(signal)
+    if kind is Kind.RATE_LIMITED:
+        return True
+    failure = failure_in(signal) if kind in (Kind.CRASH, Kind.START_FAILED) else None
+    return failure is not None and classify(failure) in _OUTSIDE
+
+
+_OUTSIDE: Final = (Symptom.CONNECTION, Symptom.TIMEOUT, Symptom.RATE_LIMITED)
 
 _CODE: Final = frozenset({
     "TypeError", "AttributeError", "NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError",

@@ -9,9 +9,9 @@ from typing import Final
 from treewarden.agents.core.values import frozen
 
 from .signal import Recovered, Reported, Signal
-from .symptom import SEVERE, trouble_in
+from .symptom import SEVERE, is_outside, trouble_in
 
-__all__ = ["NOTHING_SEEN", "Glimpse", "Window"]
+__all__ = ["NOTHING_SEEN", "Glimpse", "Window", "are_apart"]
 
 _TROUBLES: Final = 32
 _CHILDREN: Final = 64
@@ -24,6 +24,12 @@ class Glimpse:
 
     at: float
     uses: tuple[str, ...] = ()
+
+
+def are_apart(signal: Signal, uses: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    """Whether the trouble of `signal` cannot be one for who uses `uses` and who uses `others`: it is outside, and they
+    share nothing there. Who declares nothing may use anything; and of a fault in their code it says nothing."""
+    return bool(uses) and bool(others) and is_outside(signal) and not any(name in others for name in uses)
 
 
 @frozen(eq=False, repr=False)
@@ -67,6 +73,14 @@ class Window:
             found = signal.at >= limit and trouble and trouble_in(signal) == trouble
             return {signal.path.name: Glimpse(signal.at, uses)} if found else {}
         return {name: glimpse for name, glimpse in self.seen.get(trouble, {}).items() if glimpse.at >= limit}
+
+    def with_it(self, signal: Signal, uses: tuple[str, ...], now: float) -> dict[str, Glimpse]:
+        """The children that are in the trouble of `signal`, which is that of a child that uses `uses`; that child too,
+        if it was seen in it."""
+        found = self.alike(trouble_in(signal), now)
+        if not uses or not is_outside(signal):
+            return found
+        return {name: glimpse for name, glimpse in found.items() if not are_apart(signal, uses, glimpse.uses)}
 
     def _with(
         self, before: Mapping[str, dict[str, Glimpse]], signal: Signal, uses: tuple[str, ...]
