@@ -22,6 +22,7 @@ from ..core.chain import GENESIS, Head, StoredRow, link, verify
 from ..core.event import EventsPruned, RolledBack
 from ..core.redaction import Redaction
 from ..core.retention import chain_start
+from ..views.pruned import part_of
 from . import rows as stored
 from .blobs import Blobs, whole
 from .canonical import dump, dump_sorted, load
@@ -68,8 +69,9 @@ def bundle_of(
 
     Values under keys in `secrets` are left out, at any depth of events, states, messages and replies, and wherever else
     in the bundle the same values stand, whoever in the journal they were a secret of; or in `known`, which is data
-    of the same kind from elsewhere. `say` puts an event (kind, version, body) into words. Without secrets no more of a
-    large value is in memory than a piece of 64 kB; with some, all of a row. Raises `JournalDamaged`.
+    of the same kind from elsewhere. `say` puts an event (kind, version, body) into words. Of a cut the last record goes
+    along, with what it holds of `path`. Without secrets no more of a large value is in memory than a piece of 64 kB;
+    with some, all of a row. Raises `JournalDamaged`.
     """
     hidden = secrets if isinstance(secrets, Redaction) else Redaction(secrets)
     hidden.learn(known)
@@ -95,12 +97,16 @@ def bundle_of(
             "same_chain": path == ROOT and not hidden,
         }
         sent: set[str] = set()
+        (cut,) = connection.execute("SELECT max(seq) FROM events WHERE kind = 'EventsPruned'").fetchone()
         for table in _TABLES:
             order = "rowid" if table != "timers" else "path, name"
-            rows = connection.execute(f"SELECT * FROM {table}{where} ORDER BY {order}", given)
+            also = f" OR seq = {cut}" if table == "events" and where and cut is not None else ""
+            rows = connection.execute(f"SELECT * FROM {table}{where}{also} ORDER BY {order}", given)
             names = [column[0] for column in rows.description]
             for values in rows:
                 row = {name: value for name, value in zip(names, values, strict=True) if name not in CHECKSUMS}
+                if also and row["seq"] == cut:
+                    row["body"] = _part_of_cut(row["body"], path)
                 gone = _open(connection, row, hidden)
                 if table != "events" and "body" in row:
                     yield from blob_records(connection, row["body"], sent)
@@ -140,6 +146,11 @@ def _open(connection: sqlite3.Connection, row: dict[str, Any], hidden: Redaction
     if "size" in row:
         row["size"] = len(row["body"])
     return count
+
+
+def _part_of_cut(body: str, path: Path) -> str:
+    data = load(body)
+    return dump_sorted({**data, "summary": part_of(data.get("summary", {}), path)})
 
 
 def _when(at: float) -> str:

@@ -19,7 +19,7 @@ from . import tree_status
 from .committed import Committed
 from .tree_status import SlotView, TreeStatus
 
-__all__ = ["Pruned", "fold", "pruned_of"]
+__all__ = ["Pruned", "fold", "part_of", "pruned_of"]
 
 T = TypeVar("T", SlotView, TreeStatus)
 
@@ -110,6 +110,25 @@ def pruned_of(event: EventsPruned | None) -> Pruned:
         blueprint=data["blueprint"],
         pasts={path: _past(event.through, last, newest, leads) for path, last, newest, *leads in data.get("pasts", ())},
     )
+
+
+def part_of(data: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Of what the record of a cut holds what concerns a slot and those below it, as the record of another journal can
+    hold it: nothing of the tree as a whole, of what its supervisors have learned, and of other slots."""
+
+    def within(each: object) -> bool:
+        return Path(str(each)).is_within(path)
+
+    if not data:
+        return {}
+    whole = Pruned().as_data()
+    return {
+        **whole,
+        "status": {**whole["status"], "slots": [each for each in data["status"]["slots"] if within(each["path"])]},
+        "lessons": {slot: each for slot, each in data["lessons"].items() if within(slot)},
+        "labels": [each for each in data["labels"] if within(str(each["key"]).partition(" ")[0])],
+        "pasts": [each for each in data.get("pasts", ()) if within(each[0])],
+    }
 
 
 def _slot(data: Mapping[str, Any]) -> SlotView:

@@ -24,6 +24,7 @@ from treewarden.supervisor.journal.forking import Fork, copy_in_parts, fork
 from treewarden.supervisor.journal.port import Commit, KeepRow, ReplyRow, RestoreRow, Seq
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.pruning import Pruning
+from treewarden.supervisor.views.pruned import pruned_of
 
 from ...journals import DESK, WALL, WallClock, checkpoint, fact, message, on_disk, settle, state, timer
 
@@ -164,6 +165,40 @@ async def test_a_bundle_of_one_agent_says_to_what_it_went_back(tmp_path: pathlib
         held = (await journal.recover(DESK)).state
         assert held is not None
         assert held.body == state(2).body
+
+
+async def test_a_bundle_of_one_agent_takes_along_what_a_cut_says_of_it(tmp_path: pathlib.Path) -> None:
+    """Which checkpoints were given up stands there and nowhere else; what it says of others stays."""
+    other = Path("other")
+    async with on_disk(tmp_path / "tree.db") as journal:
+
+        async def settled(path: Path, number: int, kept: int) -> None:
+            states, keep = (evolve(state(number), path=path),), (evolve(checkpoint(number), path=path, number=kept),)
+            await journal.commit(Commit(states=states, events=((WALL, fact(number, path)),), checkpoints=keep))
+
+        for path, first in ((DESK, 11), (other, 21)):
+            await settled(path, 1, first)
+            await settled(path, 2, first + 1)
+            (to,) = [each.seq for each in await journal.checkpoints(path, 9) if each.number == first]
+            back = RolledBack(path=path, to=to, checkpoint=first, by="ada")
+            await journal.commit(Commit(restores=(RestoreRow(path, first, 2),), events=((WALL, back),)))
+        await Pruning(journal, WallClock()).prune(EventRetention(last=0), "ada")
+        await journal.commit(settle(4, events=[fact(4)]))
+        await journal.commit(settle(5, events=[fact(5)]))
+    with JournalFile.open(tmp_path / "tree.db") as reading:
+        records = list(bundle_of(reading, DESK))
+        assert str(other) not in str(records)
+        read_bundle(list(sealed(records)), tmp_path / "desk.db")
+    with JournalFile.open(tmp_path / "desk.db") as reading:
+        assert reading.verify().sound
+        cut = reading.cut()
+        assert cut is not None
+        assert set(pruned_of(cut).pasts) == {str(DESK)}
+    made = forked(tmp_path / "desk.db", 2)
+    async with on_disk(made.file) as journal:
+        held = (await journal.recover(DESK)).state
+        assert held is not None
+        assert held.body == state(1).body
 
 
 async def test_both_chains_hold_and_share_their_beginning(source: pathlib.Path) -> None:
