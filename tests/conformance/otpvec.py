@@ -311,7 +311,8 @@ def _without(state: Json, busy: set[str]) -> Json:
     return {path: each for path, each in state.items() if path not in busy}
 
 
-_INVALID: Final = frozenset({"missing_id", "missing_start", "faulty_return"})
+_INVALID: Final = frozenset({"missing_id", "missing_start", "faulty_return", "invalid"})
+"""What OTP says of a spec without more to it; `invalid` is all that we say (`otp_terms.INVALID`)."""
 _INVALID_BECAUSE: Final = frozenset({
     "badarg", "bad_children_count", "bad_combination", "bad_flags", "bad_start_spec", "duplicate_child_name",
     "invalid_auto_shutdown", "invalid_child_spec", "invalid_child_type", "invalid_intensity", "invalid_mfa",

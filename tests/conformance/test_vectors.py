@@ -283,4 +283,25 @@ def test_what_a_dynamic_supervisor_stops_at_once_is_a_set_of_strands() -> None:
     ],
 )
 def test_every_error_about_a_spec_is_the_same(theirs: Any, same: bool) -> None:
-    assert (blurred(theirs) == ["error", "invalid"]) is same
+    assert (blurred(theirs) == blurred(["error", "invalid"])) is same
+    late = [[3, "ok"], [4, theirs]]
+    assert (blurred(late) == blurred([[3, "ok"], [4, ["error", "invalid"]]])) is same
+
+
+LATE: dict[str, Any] = {
+    "tree": {"children": [{"id": "a", "starts": ["ok", "gate"]}]},
+    "steps": [
+        {"op": "start"},
+        {"op": "exit", "target": "root/a", "reason": "crash"},
+        {"op": "call", "sup": "root", "fn": "start_child", "spec": {"id": "b", "significant": True}},
+        {"op": "release", "target": "root/a", "outcome": "ok"},
+    ],
+}
+
+
+def test_a_malformed_spec_may_wait_for_its_refusal() -> None:
+    """The call is answered in a later step than its own, and the refusal is the same as if it had been at once."""
+    vector = Vector("made up", (), LATE, canonical(LATE, run(Vector("made up", (), LATE, []))))
+    told = copy.deepcopy(vector.trace)
+    told[3]["completed"] = [[2, ["error", ["bad_combination", [["auto_shutdown", "never"], ["significant", True]]]]]]
+    assert not compare(evolve(vector, trace=told), run(vector))
