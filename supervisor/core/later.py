@@ -41,7 +41,7 @@ class Later:
             """Only for what is not there yet."""
             work_out = self.__dict__.get("_work_out")
             if work_out is None or name.startswith("__"):
-                raise AttributeError(name)
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
             self.__dict__.update(work_out(self.__dict__["_of"]).__dict__)
             self.__dict__.pop("_work_out", None)
             self.__dict__.pop("_of", None)

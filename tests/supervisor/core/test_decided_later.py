@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from operator import attrgetter
 
 import attrs
 import pytest
@@ -31,6 +32,14 @@ class Work:
 
 def later_of(work: Work) -> Decided:
     return Decided.later(work, "what it is about")
+
+
+@pytest.mark.parametrize("event", [DECIDED, later_of(Work())], ids=["made", "later"])
+def test_what_it_does_not_have_is_said_as_python_says_it(event: Decided) -> None:
+    """It was `AttributeError: decision`, from a file that nobody knows."""
+    with pytest.raises(AttributeError) as caught:
+        attrgetter("decision")(event)
+    assert str(caught.value) == "'Decided' object has no attribute 'decision'"
 
 
 def test_it_is_worked_out_once_when_somebody_looks() -> None:
