@@ -28,6 +28,7 @@ _ROOM: Final = 10_000
 _LOOK_EVERY: Final = 0.25
 """Seconds after which it is tried whether the journal works again."""
 _WHY: Final = "the journal fails"
+_WORKS: Final = "the journal works again, after %.3g s"
 _LOG: Final = logging.getLogger("treewarden")
 
 
@@ -55,6 +56,8 @@ class Outage:
 
     def heard(self, error: BaseException | None) -> None:
         """A commit has ended, of whomever."""
+        if self._ended:  # what was late is on its way, before the end of the tree
+            return
         if error is None:
             if self.since is not None:
                 self._end(self.since)
@@ -89,6 +92,8 @@ class Outage:
                     self._kept(slot, error)
         try:
             await self._journal.commit(commit)
+            if self.since is not None:
+                _LOG.warning(_WORKS, self._clock.now() - self.since)
         except CommitFailed as error:
             if not error.refuses_all:
                 raise
@@ -180,7 +185,7 @@ class Outage:
 
     def _end(self, since: float) -> None:
         after, wall = self._clock.now() - since, self._clock.wall()
-        _LOG.warning("the journal works again, after %.3g s", after)
+        _LOG.warning(_WORKS, after)
         late, lost, count = self._late, self._lost, self._events
         self.since, self._late, self._lost, self._events = None, [], 0, 0
         for commit in late:

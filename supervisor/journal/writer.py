@@ -337,8 +337,9 @@ class Writer:
             self._level.rise(self._recent.head)
         fallen = self._fallen(written) if written.fallen or written.for_all else ()
         fell: list[tuple[Pending, JournalError]] = []
+        refused = [each for each in written.outcomes if isinstance(each, JournalError)] if written.for_all else []
         for item in fallen:
-            error = follows(self._name)
+            error = CommitFailed(str(refused[-1])) if refused else follows(self._name)
             error.refuses_all = written.for_all
             fell.append((item, error))
         _tell(chain(zip(batch.pending, written.outcomes, strict=True), fell), iter(batch.questions))

@@ -172,9 +172,12 @@ async def test_when_the_disk_refuses_everything_queued_falls(file: pathlib.Path,
         faults.last.before = ""
         journal.submit(settle(2), told.of("behind it"))
         journal.submit(Commit(states=(state(1, Path("other")),)), told.of("of another"))
+        why: list[str] = []
+        journal.submit(Commit(events=((0.0, fact(1)),)), lambda error: why.append(str(error)))
         gate.set()
         await trio.testing.wait_all_tasks_blocked()
         assert told.failed == ["in hand", "behind it", "of another"]
+        assert why == [f"{file}: nothing of it was kept: disk I/O error"]  # and not that it rests on another
         await journal.commit(settle(1))
     assert stored(file) == [1]
 
