@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from .wheels import FOLDERS, ROOT, build, files_of, hashes, run, site_packages
+from .wheels import FOLDERS, ROOT, build, build_source, files_of, hashes, run, site_packages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +67,13 @@ def test_the_core_needs_four_distributions(wheel: Path) -> None:
     assert sorted(text.split(">=")[0] for text in needed) == ["attrs", "cattrs", "trio", "trio-util"]
     assert metadata["License-Expression"] == "MIT"
     assert "treewarden = treewarden.topologies.console:main" in scripts
+
+
+def test_the_source_distribution_is_the_whole_checkout(tmp_path: Path) -> None:
+    """It had eight of the tests, without what they import, and neither docs nor changelog."""
+    held, packed = build_source(tmp_path)
+    made = {name for name in packed if name in ("PKG-INFO", "setup.cfg") or name.startswith("treewarden.egg-info/")}
+    assert packed - made == held
 
 
 def test_it_installs_beside_the_owners_of_the_bare_names(wheel: Path, tmp_path: Path) -> None:

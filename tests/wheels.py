@@ -6,12 +6,14 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parent.parent
 FOLDERS: Final = ("agents", "supervisor", "topologies")
+SOURCE: Final = ("benchmarks", "docs", "examples", "requirements", "tests", "tools")
 
 
 def run(*command: str | Path, cwd: Path, path: str = "", offline: bool = True) -> str:
@@ -33,6 +35,28 @@ def build(folder: Path) -> Path:
     run(sys.executable, "-m", "build", "--no-isolation", folder, cwd=folder)
     (wheel,) = (folder / "dist").glob("*.whl")
     return wheel
+
+
+def build_source(folder: Path) -> tuple[set[str], set[str]]:
+    """What a copy of the checkout holds, and what its source distribution holds of that."""
+    passed = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.db*", ".*")
+    for name in (*FOLDERS, *SOURCE):
+        shutil.copytree(ROOT / name, folder / name, ignore=passed)
+    for name in (
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "LICENSE",
+        "MANIFEST.in",
+        "Makefile",
+        "README.md",
+        "pyproject.toml",
+    ):
+        shutil.copy(ROOT / name, folder)
+    held = set(hashes(folder))
+    run(sys.executable, "-m", "build", "--no-isolation", "--sdist", folder, cwd=folder)
+    (source,) = (folder / "dist").glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        return held, {member.name.partition("/")[2] for member in archive if member.isfile()}
 
 
 def files_of(wheel: Path) -> set[str]:
