@@ -14,7 +14,7 @@ from .core.said import DELIVERY
 from .errors import AgentStopped, AskTimeout, NotHandled, Stash, Stop
 from .life import Life
 from .outlets import hand_on
-from .settle import put_aside, rate_limit_of, settle, throttle
+from .settle import large, put_aside, rate_limit_of, settle, throttle
 from .ticks import Tick, Timed
 
 __all__ = ["bear", "call", "finish", "handle", "unwrap"]
@@ -71,8 +71,18 @@ def finish(life: Life, item: object, result: Any) -> Rest:
         life.called = result
         life.begin()
         return _await(life, item, result)
+    if life.keeps:
+        taking = large(life)
+        if taking is not None:
+            life.called = taking
+            return _settle_large(life, item, result, taking)
     settle(life, item, result)
     return None
+
+
+async def _settle_large(life: Life, item: object, result: Any, taking: Coroutine[Any, Any, None]) -> None:
+    await taking
+    settle(life, item, result)
 
 
 async def _await(life: Life, item: object, result: Any) -> None:
@@ -86,6 +96,9 @@ async def _await(life: Life, item: object, result: Any) -> None:
         if not bear(life, item, error):
             raise
     else:
+        taking = large(life) if life.keeps else None
+        if taking is not None:
+            await taking
         settle(life, item, result)
 
 
@@ -119,6 +132,9 @@ async def _tick(life: Life, tick: Tick) -> None:
         if not bear(life, tick, error, timers):
             raise
     else:
+        taking = large(life) if life.keeps else None
+        if taking is not None:
+            await taking
         settle(life, tick, timers=timers)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -104,6 +104,15 @@ class Store(Protocol):
 
         In the order in which they were queued: once one has failed, all that were queued behind it fail too. Raises
         `ConfigurationError` for something that cannot be stored; then nothing is queued and `then` is not called.
+        """
+        ...
+
+    def taking(self, state: object) -> Coroutine[Any, Any, None] | None:
+        """What has to be awaited right before a state that is large is settled, so that the settle does not hold up the
+        loop: everybody else has turns meanwhile. None for any other.
+
+        Not promised: anything, if another state is settled then. Cancelled: nothing is queued, as without it. It
+        raises nothing of its own: the settle does.
         """
         ...
 

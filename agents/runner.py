@@ -19,7 +19,7 @@ from .life import Life
 from .mailbox import Leave
 from .orders import Begun, BodyEnded, CheckpointDue, Killed, Raised, RunAgain, StopAsked, StopOrder
 from .serving import serve
-from .settle import keep, rate_limit_of, settle_beside, throttle
+from .settle import keep_in_turn, rate_limit_of, settle_beside, settle_in_turn, throttle
 from .slice import LOOK_EVERY, Slice
 from .slot import current_turn
 from .ticks import Tick
@@ -48,7 +48,10 @@ async def run_agent(life: Life) -> Exit | None:
     """
     exit: Exit | None
     try:
-        settle_beside(life)
+        if life.keeps:
+            await _settle_beside(life)
+        else:
+            settle_beside(life)
         exit = await (_with_body(life) if overrides(life.agent, "run") else _messages(life))
         if exit is None:
             return None
@@ -70,11 +73,8 @@ def failed(life: Life, error: Exception) -> Failed:
 
 async def _wind_up(life: Life) -> None:
     """What has settled is kept, and on disk, before the end is told."""
-    if life.slot.agent is not life.agent:
-        return
-    if life.keeps and not life.slot.durable:
-        keep(life)
-    if life.slot.store is not None:
+    await keep_in_turn(life)
+    if life.slot.agent is life.agent and life.slot.store is not None:
         await life.slot.store.settled()
 
 
@@ -240,6 +240,11 @@ async def _stay(life: Life) -> None:
         await trio.sleep_forever()  # void: its cancellation is on its way, and it must not take another message
 
 
+async def _settle_beside(life: Life) -> None:
+    await settle_in_turn(life)
+    await _stay(life)  # one that has ended meanwhile takes nothing more
+
+
 async def _obey(life: Life, order: object) -> Exit | None:
     """Do what the control lane says. Returns how it ends, if it does."""
     match order:
@@ -251,10 +256,10 @@ async def _obey(life: Life, order: object) -> Exit | None:
                     return exit
             return await _let_body_end(life) or Stopped(reason)
         case BodyEnded(result):
-            settle_beside(life)
+            await _settle_beside(life)
             return Finished(result)
         case StopAsked(reason):
-            settle_beside(life)
+            await _settle_beside(life)
             return _in_order(reason)
         case RunAgain(body):
             body.set()
@@ -267,9 +272,9 @@ async def _obey(life: Life, order: object) -> Exit | None:
             await rest
             await _stay(life)
         case _:
-            settle_beside(life)
-            if life.keeps and not life.slot.durable:
-                keep(life)
+            await _settle_beside(life)
+            await keep_in_turn(life)
+            await _stay(life)
     return None
 
 
@@ -376,12 +381,12 @@ async def _let_body_end(life: Life) -> Exit | None:
         while True:
             order = slot.take()
             if isinstance(order, (BodyEnded, StopAsked)):
-                settle_beside(life)
+                await _settle_beside(life)
                 return _in_order(order.reason) if isinstance(order, StopAsked) else None
             if order is None:
                 await slot.wait()
             elif isinstance(order, CheckpointDue):
-                settle_beside(life)
+                await _settle_beside(life)
     finally:
         slot.resume("stopping")
 

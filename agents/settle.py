@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, cast
@@ -22,7 +23,36 @@ from .ticks import Tick, Timed
 _KEEP_AGAIN_AFTER: Final = 1.0
 """Seconds until a checkpoint that could not be written is tried again."""
 
-__all__ = ["end_life", "keep", "put_aside", "rate_limit_of", "settle", "settle_beside", "throttle"]
+__all__ = [
+    "end_life",
+    "keep",
+    "keep_in_turn",
+    "large",
+    "put_aside",
+    "rate_limit_of",
+    "settle",
+    "settle_beside",
+    "settle_in_turn",
+    "throttle",
+]
+
+
+def large(life: Life) -> Coroutine[Any, Any, None] | None:
+    """What has to be awaited before what was handled is settled, because the state that this writes is large; None if
+    nothing has. If the state is another one then, that is settled, at once.
+
+    Only for an agent that `keeps`.
+    """
+    slot, state = life.slot, life.agent.state
+    if slot.durable:
+        if state is life.state and life.turn.label is None:
+            return None
+    elif not _is_due(life, life.turn.label, life.since_checkpoint + 1):
+        return None
+    taking = slot.store.taking(state)  # pyright: ignore[reportOptionalMemberAccess]
+    if taking is not None:
+        slot.busy_since = math.inf  # nor is it slow while it is made ready for the disk
+    return taking
 
 
 def settle(life: Life, item: object, result: Any = None, timers: tuple[Due, ...] = ()) -> None:
@@ -80,6 +110,44 @@ def settle_beside(life: Life) -> None:
     life.beside.clear()
 
 
+async def settle_in_turn(life: Life) -> None:
+    """As `settle_beside`, with turns for everybody else if the state is large. What helpers do to it meanwhile counts.
+
+    Of an incarnation that has ended meanwhile nothing counts. Cancelled: nothing is queued.
+    """
+    slot, beside, state = life.slot, life.beside, life.agent.state
+    if (
+        life.keeps
+        and slot.agent is life.agent
+        and (state is not life.state or beside.events or beside.label is not None)
+    ):
+        assert slot.store is not None
+        taking = slot.store.taking(state)
+        if taking is not None:
+            await taking
+            if slot.agent is not life.agent:
+                return
+    settle_beside(life)
+
+
+async def keep_in_turn(life: Life) -> None:
+    """As `keep`, with turns for everybody else if the state is large. Cancelled: nothing is queued."""
+    slot, state = life.slot, life.state
+    if not life.keeps or slot.durable or slot.agent is not life.agent:
+        return
+    if life.since_checkpoint:
+        assert slot.store is not None
+        taking = slot.store.taking(state)
+        if taking is not None:
+            await taking
+            if slot.agent is not life.agent:
+                return
+            if life.state is not state:  # it has settled meanwhile: that is kept, and not in one piece
+                slot.put_control(CheckpointDue())
+                return
+    keep(life)
+
+
 def keep(life: Life, events: tuple[Any, ...] = (), label: Label | None = None) -> None:
     """For durability `checkpoint(every=...)`: write the state as it was last settled, if anything has settled since.
 
@@ -94,8 +162,9 @@ def keep(life: Life, events: tuple[Any, ...] = (), label: Label | None = None) -
     timers = tuple(Due(name, at) for name, at in slot.due.items())
     checkpoint, events = label or life.checkpoint_label or Label(), (*life.unkept, *events)
     life.since_checkpoint, life.checkpoint_label, life.unkept = 0, None, ()
+    done = Settled(slot.path, state=life.state, events=events, timers=timers, checkpoint=checkpoint)
     try:
-        _submit(life, Settled(slot.path, state=life.state, events=events, timers=timers, checkpoint=checkpoint))
+        _submit(life, done)
     except BaseException:
         life.since_checkpoint, life.checkpoint_label, life.unkept = owed
         raise
@@ -269,15 +338,25 @@ def _keep_again(life: Life, done: Settled) -> None:
         life.checkpoint_alarm = life.alarms.at(due, partial(_keep_in_time, life))
 
 
+def _is_due(life: Life, label: Label | None, settled: int) -> bool:
+    """Whether a state is to be kept now that so many messages have settled since one was."""
+    level = life.slot.spec.durability
+    assert isinstance(level, Checkpointed)
+    return (
+        label is not None
+        or life.checkpoint_label is not None
+        or (level.messages is not None and settled >= level.messages)
+    )
+
+
 def _keep_if_due(life: Life) -> None:
     """Keep the state when it is time, or see to it that it will be."""
     turn, level = life.turn, life.slot.spec.durability
     assert isinstance(level, Checkpointed)
     life.since_checkpoint += 1
     events = tuple(turn.events)
-    label = turn.label or life.checkpoint_label
-    if label is not None or (level.messages is not None and life.since_checkpoint >= level.messages):
-        keep(life, events, label)
+    if _is_due(life, turn.label, life.since_checkpoint):
+        keep(life, events, turn.label)
         turn.label = None
         return
     if events and life.unkept:
@@ -291,8 +370,25 @@ def _keep_if_due(life: Life) -> None:
 
 def _keep_in_time(life: Life) -> None:
     """It is time to keep what has settled, also while a handler takes long: what that has done is no part of it."""
-    if life.slot.busy is not None:
-        with suppress(Exception):  # it cannot be stored: its own task says so
-            keep(life)
-            return
-    life.slot.put_control(CheckpointDue())
+    slot = life.slot
+    if slot.busy is None:
+        slot.put_control(CheckpointDue())
+        return
+    assert slot.store is not None
+    taking = slot.store.taking(life.state)
+    if taking is not None:
+        taking.close()
+        life.warden.start_helper(_keep_beside, life)
+        return
+    try:
+        keep(life)
+    except Exception:  # it cannot be stored: its own task says so
+        slot.put_control(CheckpointDue())
+
+
+async def _keep_beside(life: Life) -> None:
+    """What `_keep_in_time` does, for a large state: the task of its agent has something else in hand."""
+    try:
+        await keep_in_turn(life)
+    except Exception:  # as above
+        life.slot.put_control(CheckpointDue())

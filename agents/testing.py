@@ -320,6 +320,9 @@ class _Kept:
             self._run.checkpoints.append(done.checkpoint.name)
         then(None)
 
+    def taking(self, state: object) -> None:
+        return None
+
     async def accept(self, slot: Slot, envelope: Envelope, deadline: float = math.inf) -> None:
         slot.fill(envelope, envelope.priority)
 

@@ -59,12 +59,17 @@ async def keep(common: Common, path: Path, name: str, description: str, tags: It
     if not isinstance(store, SlotStore):
         text = f"{path}: its state is only in memory; give its mailbox another durability than volatile"
         raise CheckpointRefused(text, path=path)
+    newer = not isinstance(slot.spec.durability, Message) and slot.state is not KEEP
+    """What is in memory is newer than what is on disk."""
+    taking = store.taking(slot.state) if newer else None
+    if taking is not None:
+        await taking
     number, wall, retention = common.next_row(), common.clock.wall(), store.retention
     events, prunes = tuple(store.told_of(number, label, wall)), (store.prune(wall),)
-    if isinstance(slot.spec.durability, Message) or slot.state is KEEP:
+    if not newer:
         keeps = (KeepRow(path, number, wall, label, retention.pins(label)),)
         commit = Commit(by=path, keeps=keeps, prunes=prunes, events=events)
-    else:  # what is in memory is newer than what is on disk
+    else:
         row = store.state_row(slot.state)
         kept = (store.checkpoint_row(number, row, label, wall),)
         commit = Commit(by=path, states=(row,), checkpoints=kept, prunes=prunes, events=events)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from treewarden.agents.core.label import Label
 from treewarden.agents.core.message import Envelope, MessageId
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import CommitFailed
-from treewarden.agents.ports import Settled, Untouched
+from treewarden.agents.ports import KEEP, Settled
 from treewarden.agents.slot import Slot
 from treewarden.agents.wake import WAKE
 
@@ -23,11 +24,20 @@ from .core.checkpoint import Retention
 from .core.event import CheckpointKept, DeadLettered, Event, MessageReplayed, Recorded
 from .journal.large import LIMIT
 from .journal.port import AnswerRow, CheckpointRow, Commit, DeadRow, MessageRow, PruneRow, ReplyRow, StateRow, TimerRow
+from .unhurried import again_and_again
 
 if TYPE_CHECKING:
-    from .journal.codec import Codec
+    from .journal.codec import Codec, Encoded
 
 __all__ = ["SlotStore", "recorded"]
+
+
+@frozen(eq=False)
+class Taken:
+    """A large state that was encoded before its settle; or why it cannot be, which its settle raises."""
+
+    state: object
+    encoded: Encoded | Exception
 
 
 class SlotStore:
@@ -54,6 +64,8 @@ class SlotStore:
         self._runs_ahead = runs_ahead
         self._written: tuple[str, int, str] | None = None
         """The current state as it was last written, unless it is long, which the journal stores once anyway."""
+        self._taken: Taken | None = None
+        """What the next settle writes if it is still that state: of none but whoever has just waited for it."""
         self._broken: BaseException | None = None
         self._in_flight = 0
         self._waiters: list[trio.Event] = []
@@ -163,6 +175,18 @@ class SlotStore:
 
         self._common.journal.submit(commit, committed)
 
+    def taking(self, state: object) -> Coroutine[Any, Any, None] | None:
+        """See `Store.taking`."""
+        if self._written is not None and not self.codec.has_grown(state):  # the last one was short
+            return None
+        return self._take(state) if self.codec.is_wide(state) else None
+
+    async def _take(self, state: object) -> None:
+        try:
+            self._taken = Taken(state, await again_and_again(self.codec.encoding(state)))
+        except Exception as error:  # it may be replaced before it is settled
+            self._taken = Taken(state, error)
+
     async def settled(self) -> None:
         """Wait until nothing of this slot is on its way (see `Store.settled`)."""
         if self._in_flight:
@@ -198,7 +222,7 @@ class SlotStore:
 
     def mend(self) -> None:
         """A new incarnation begins from what is on disk: its settles may be written again."""
-        self._broken = self._written = None
+        self._broken = self._written = self._taken = None
 
     def row_for(self, envelope: Envelope) -> MessageRow:
         """The mailbox row of a told message; gives the envelope its row and id."""
@@ -240,10 +264,23 @@ class SlotStore:
 
     def state_row(self, state: object, settled: int | None = None) -> StateRow:
         """The row of a state that `settled` messages have made; as many as have settled, if it is not said."""
-        kind, version, body, large = self.codec.encode_row(state)
+        if self._taken is None:
+            kind, version, body, large = self.codec.encode_row(state)
+        else:
+            kind, version, body, large = self._encoded(state)
         self.state_settled = self.settles if settled is None else settled
         self._written = (kind, version, body) if large is None and len(body) <= LIMIT else None
         return StateRow(self.path, kind, body, version, self.state_settled, large)
+
+    def _encoded(self, state: object) -> Encoded:
+        """What was made of it while it was taken, if that was this state, and otherwise now. It counts once: whoever
+        writes it gives up what it is made of."""
+        taken, self._taken = self._taken, None
+        if taken is None or taken.state is not state:
+            return self.codec.encode_row(state)
+        if isinstance(taken.encoded, Exception):
+            raise taken.encoded
+        return taken.encoded
 
     def _commit(self, done: Settled) -> Commit:
         """Raises what the codec raises; then nothing has changed."""
@@ -267,7 +304,7 @@ class SlotStore:
         states: tuple[StateRow, ...] = ()
         checkpoints: tuple[CheckpointRow, ...] = ()
         replies, asked = self._steps(done)
-        if not isinstance(done.state, Untouched):
+        if done.state is not KEEP:
             before, written = self._written, self.state_settled
             states = (self.state_row(done.state, settles),)
             if self._written is not None and self._written == before:

@@ -52,16 +52,17 @@ class Blobs:
 
     _values: dict[bytes, tuple[int, list[bytes]]] = field(init=False, factory=dict[bytes, "tuple[int, list[bytes]]"])
     """By hash: characters, and the text in pieces, so that there is never a second copy of all of it."""
-    _bodies: dict[str | Large, str] = field(init=False, factory=dict["str | Large", str])
+    bodies: dict[str | Large, str] = field(init=False, factory=dict["str | Large", str])
+    """Those of which something may be left out, as they are stored."""
 
     def shorten(self, body: str, large: Large | None = None) -> str:
         """`body`, or that of `large`, as it is to be stored. Raises `ValueError` for what is not JSON."""
         if large is None and len(body) <= LIMIT:
             return body
         given = large or body
-        if given not in self._bodies:
-            self._bodies[given] = self._shortened(large or Large(load(body)))
-        return self._bodies[given]
+        if given not in self.bodies:
+            self.bodies[given] = self._shortened(large or Large(load(body)))
+        return self.bodies[given]
 
     def write(self, connection: sqlite3.Connection, epoch: int) -> int:
         """Store what is not there yet. Returns how many characters that is."""
@@ -78,6 +79,12 @@ class Blobs:
             )
             written += size
         return written
+
+    def give_up(self) -> None:
+        """Free what the bodies were made of: they are stored."""
+        for given in self.bodies:
+            if isinstance(given, Large):
+                given.give_up()
 
     def _shortened(self, large: Large) -> str:
         out = 0

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError, JournalDamaged, UnknownKind
 
 from .canonical import dump, load
 from .declared import Declared, OtherVersion, Versions, kind_of
+from .in_slices import AT_ONCE, decoded, encoded
 from .large import LIMIT, Large, is_long
 from .scalars import Mismatch, Shape
-from .shapes import decoded
 
 if TYPE_CHECKING:
     from .slices import Slices
 
-__all__ = ["SCRIPT", "Codec"]
+__all__ = ["SCRIPT", "Codec", "Encoded"]
 
 SCRIPT: Final = "__main__"
 """The module of a script that was started: what its classes are stored under says not which script."""
 
+Encoded: TypeAlias = tuple[str, int, str, Large | None]
+"""Kind, version, and the body as it is stored, or what that is to be made of later."""
+
 _TOO_DEEP: Final = "nested too deeply"
 _MAY_BE_LONG: Final = (dict, list, str)
+_SIZED: Final = frozenset({tuple, list, dict, set, frozenset})
+_FEW: Final = 512
+"""Items of a part that are looked at only if the value before was long as well."""
 
 
 @frozen
@@ -54,6 +61,10 @@ class Codec:
         declared = Declared()
         self._by_kind: dict[str, _Root] = {}
         self._by_type: dict[type, tuple[_Root, ...]] = {}
+        self._left: dict[type, Callable[[Any, int], int]] = {}
+        """`Shape.left` of those that may hold any number of values."""
+        self._open: dict[type, tuple[Callable[[Any], Any], ...]] = {}
+        """Of these, what finds the parts that do."""
         for given in (type(None), bool, int, float, str, bytes, *types):
             for member in declared.members(given):
                 root = _Root(kind_of(member), declared.body(member), declared.versions(member))
@@ -63,6 +74,9 @@ class Codec:
                     raise ConfigurationError(f"two types are stored as {root.kind}: rename one of them")
                 self._by_kind[root.kind] = root
                 for kind in root.shape.holds:
+                    if root.shape.left is not None:
+                        self._left.setdefault(kind, root.shape.left)
+                        self._open.setdefault(kind, tuple(map(attrgetter, root.shape.open_fields)) or (_itself,))
                     self._by_type[kind] = (*self._by_type.get(kind, ()), root)
 
     @property
@@ -95,7 +109,7 @@ class Codec:
         kind, version, body, large = self.encode_row(value)
         return kind, version, body if large is None else large.text()
 
-    def encode_row(self, value: object) -> tuple[str, int, str, Large | None]:
+    def encode_row(self, value: object) -> Encoded:
         """As `encode`, for a row that is to be written; a value that may be longer than 64 kB as text is not made one
         here, which is most of the work: the body is empty, and it is `large`."""
         roots = self._by_type.get(type(value))
@@ -115,6 +129,38 @@ class Codec:
                 if position == last:
                     raise _unfit(root, error) from error
         raise AssertionError("there is a root for every type that is known")
+
+    def has_grown(self, value: object) -> bool:
+        """Whether a value whose last one was not wide may be it. Looks at how long it is, or what its fields hold, and
+        no further: this is asked with each settle."""
+        try:
+            for part_of in self._open.get(value.__class__, ()):
+                part: Any = part_of(value)
+                if part.__class__ in _SIZED and len(part) > _FEW:
+                    return True
+        except AttributeError:  # of which `encode_row` says what it is
+            pass
+        return False
+
+    def is_wide(self, value: object) -> bool:
+        """Whether to encode it keeps everybody else for more than a few milliseconds. Looks at no more of it than
+        a value may hold that does not."""
+        left = self._left.get(type(value))
+        try:
+            return left is not None and left(value, AT_ONCE) < 0
+        except (RecursionError, AttributeError):  # of which `encode_row` says what it is
+            return False
+
+    def encoding(self, value: object) -> Slices[Encoded]:
+        """As `encode_row`, in slices of some milliseconds for a value that is wide.
+
+        Not parted is one text. What others change in it meanwhile may be there in part: it is to be a value which is
+        replaced, and not changed.
+        """
+        for root in self._by_type.get(type(value), ()):
+            with suppress(Mismatch, ValueError, OverflowError, RuntimeError):  # `encode_row` has the words for it
+                return _row(root, (yield from encoded(root.shape, value)))
+        return self.encode_row(value)
 
     def decode(self, kind: str, version: int, body: str) -> Any:
         """The value that was stored. Raises `UnknownKind` for a kind, version or body that these classes cannot read,
@@ -174,6 +220,16 @@ class Codec:
         other = f", and {alike} is another one" if alike else ""
         remedy = "Start that script, or begin a new journal with the class in a module"
         return f": it stood in a script that was started{other}", remedy
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _row(root: _Root, data: Any) -> Encoded:
+    if data.__class__ in _MAY_BE_LONG and is_long(data, LIMIT):
+        return root.kind, root.versions.now, "", Large(data)
+    return root.kind, root.versions.now, dump(data), None
 
 
 def _not_json(kind: str, error: ValueError) -> JournalDamaged:

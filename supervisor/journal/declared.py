@@ -21,14 +21,16 @@ from typing import (
 )
 
 import attrs
-from attrs import field
+from attrs import evolve, field
 
 from treewarden.agents.core.said import shown
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError
 
+from .in_slices import decoded, encoded
+from .plain import PLAIN
 from .scalars import NONE, SCALARS, Mismatch, Refused, Shape, mismatch
-from .shapes import PLAIN, decoded, enum_shape, items_shape, literal_shape, mapping_shape, record_shape, union_shape
+from .shapes import enum_shape, items_shape, literal_shape, mapping_shape, record_shape, union_shape
 
 if TYPE_CHECKING:
     from treewarden.agents.core.upcasts import Upcasts
@@ -230,8 +232,30 @@ class Declared:
             except BaseException as error:
                 raise mismatch(name, data) from error
 
+        def left_of_fields(value: Any, room: int) -> int:
+            room -= weight
+            if type(value) is kind:
+                for field_name, left in deep:
+                    if room < 0:
+                        break
+                    room = left(getattr(value, field_name), room)
+            return room
+
+        def parts(value: Any) -> Slices[Any]:
+            if type(value) is not kind:
+                raise mismatch(name, value)
+            data: dict[str, Any] = {}
+            for field_name, shape in fields.items():
+                data[field_name] = yield from encoded(shape, getattr(value, field_name))
+                if shape.left is not None:
+                    yield
+            return data
+
         def encode_inner(value: Any) -> Any:
             return {**encode(value), _VERSION_KEY: versions.now}
+
+        def inner_parts(value: Any) -> Slices[Any]:
+            return {**(yield from parts(value)), _VERSION_KEY: versions.now}
 
         def today(data: Any) -> Any:
             stored = _check_fields(name, data)
@@ -246,13 +270,21 @@ class Declared:
         def inner_slices(data: Any) -> Slices[Any]:
             return slices(today(data))
 
-        body = Shape(name, (kind,), encode, decode, slices=slices)
-        self._bodies[kind] = body
+        body = Shape(name, (kind,), encode, decode, slices=slices, left=left_of_fields, parts=parts)
         self._versions[kind] = versions
         # Known before its fields are looked at: they may hold the class itself.
-        writes_inner = encode_inner if versions.now > 1 else encode
-        self._shapes[kind] = Shape(name, (kind,), writes_inner, decode_inner, slices=inner_slices)
+        inner = evolve(body, decode=decode_inner, slices=inner_slices)
+        if versions.now > 1:
+            inner = evolve(inner, encode=encode_inner, parts=inner_parts)
+        self._shapes[kind], self._bodies[kind] = inner, body
         fields = self._fields(name, declared)
+        deep = tuple((field_name, shape.left) for field_name, shape in fields.items() if shape.left is not None)
+        weight = 1 + sum(shape.weight for shape in fields.values() if shape.left is None)
+        if deep:
+            self._bodies[kind] = evolve(body, open_fields=tuple([field_name for field_name, _ in deep]))
+        else:
+            for shapes, shape in (self._shapes, inner), (self._bodies, body):
+                shapes[kind] = evolve(shape, weight=weight, left=None, parts=None)
         writes = tuple((field_name, shape.encode) for field_name, shape in fields.items())
         reads = tuple((field_name, shape.decode) for field_name, shape in fields.items())
         return self._shapes[kind]

@@ -22,11 +22,15 @@ LIMIT: Final = 65_536
 """Characters of JSON that stand where they belong, and are made text where they come from."""
 _PIECE: Final = 65_536
 """Characters of a text that are encoded at a time."""
+_TOGETHER: Final = 1024
+"""Items that are freed at a time."""
+_FEW: Final = 64
 _AROUND: Final = {list: ("[", "]"), dict: ("{", "}")}
 
 
 class Large:
-    """JSON data that is text when somebody asks for it. Whoever makes one does not change the data any more.
+    """JSON data that is text when somebody asks for it. It is given the data: nobody else changes them, or has lists or
+    dicts of them.
 
     Each call raises `ValueError` for what is not JSON, as `dump` does.
     """
@@ -35,6 +39,23 @@ class Large:
 
     def __init__(self, data: Any) -> None:
         self._data = data
+
+    def give_up(self) -> None:
+        """Have no data any more. They go in pieces: to free ten megabytes of small values takes 25 ms, and nobody else
+        has the interpreter in that time."""
+        waiting: list[Any] = [self._data] if self._data.__class__ in _AROUND else []
+        self._data = None
+        while waiting:
+            node = waiting.pop()
+            some: list[Any]
+            while node:
+                if node.__class__ is dict:
+                    some = [node.popitem()[1] for _ in range(min(len(node), _TOGETHER))]
+                else:
+                    some = node[-_TOGETHER:]
+                    del node[-_TOGETHER:]
+                least = 0 if len(some) < _FEW else _TOGETHER  # of many, which are small, it would take longer
+                waiting += [item for item in some if item.__class__ in _AROUND and len(item) > least]
 
     def text(self) -> str:
         """All of it, as `dump` writes it."""

@@ -265,6 +265,8 @@ class OwnedFile:
             done.renewed |= renew
             done.outcomes.extend(batch.heads)
             done.events.extend(zip(batch.events, batch.facts, strict=True))
+            if batch.blobs.bodies:
+                batch.blobs.give_up()
 
     def _left_before(self) -> int:
         """Characters of all large values, of which those before this owner may have left some that nobody holds."""

@@ -72,6 +72,15 @@ class Shape:
     """Its JSON data is always a string: it can be the key of an object."""
     slices: Callable[[Any], Generator[None, None, Any]] | None = None
     """As `decode`, with pauses for data that is long. Where it raises `Mismatch`, `decode` has the words for it."""
+    weight: int = 1
+    """Values that `encode` looks at, if those are always as many."""
+    left: Callable[[Any, int], int] | None = None
+    """What is left of so many values behind those that `encode` looks at in this one; below 0 if there are more. None:
+    those are always as many."""
+    open_fields: tuple[str, ...] = ()
+    """Of a class: its fields that may hold any number of values."""
+    parts: Callable[[Any], Generator[None, None, Any]] | None = None
+    """As `encode`, with pauses; where there is `left`. Where it raises `Mismatch`, `encode` has the words for it."""
 
 
 def mismatch(name: str, value: object) -> Mismatch:

@@ -1,21 +1,30 @@
-"""The shapes of types that hold others: plain data, enums, literals, collections, unions."""
+"""The shapes of types that hold others, and of enums and literals: collections, unions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from enum import Enum, Flag
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from .canonical import dump
-from .large import is_long
-from .scalars import Encode, Mismatch, Shape, encode_int, mismatch, storable
+from .in_slices import (
+    decoded,
+    encoded,
+    items_decoded,
+    items_encoded,
+    items_left,
+    left,
+    pairs_encoded,
+    set_encoded,
+    table_decoded,
+    table_encoded,
+)
+from .scalars import Encode, Mismatch, Shape, mismatch
 
 if TYPE_CHECKING:
     from .slices import Slices
 
 __all__ = [
-    "PLAIN",
-    "decoded",
     "each",
     "enum_shape",
     "items_shape",
@@ -24,52 +33,6 @@ __all__ = [
     "record_shape",
     "union_shape",
 ]
-
-
-_MOST: Final = 10**18
-_LEAST: Final = -_MOST
-"""Whole numbers between these certainly have a text."""
-_SLICE: Final = 8192
-"""Characters of JSON whose values are made at a time: in two milliseconds, if they are many."""
-_RUN: Final = 1024
-"""Items that are made at a time, at most."""
-
-
-def decoded(shape: Shape, data: Any) -> Slices[Any]:
-    """As `shape.decode`, with pauses if that takes long. Raises `Mismatch`; `decode` knows where and why."""
-    if shape.slices is None or not is_long(data, _SLICE):
-        return shape.decode(data)
-    return (yield from shape.slices(data))
-
-
-def _items_decoded(shape: Shape, items: list[Any]) -> Slices[list[Any]]:
-    """All of `items`, of which one may be long, or all together."""
-    done: list[Any] = []
-    waiting = [items[start : start + _RUN] for start in range(0, len(items), _RUN)]
-    waiting.reverse()
-    while waiting:
-        run = waiting.pop()
-        if not is_long(run, _SLICE):
-            done += map(shape.decode, run)
-        elif len(run) == 1:
-            done.append((yield from decoded(shape, run[0])))
-        else:
-            middle = len(run) // 2
-            waiting += run[middle:], run[:middle]
-            continue
-        yield
-    return done
-
-
-def _table_decoded(key: Callable[[Any], Any], value: Shape, table: dict[Any, Any]) -> Slices[dict[Any, Any]]:
-    """All of `table`, in its order."""
-    done: dict[Any, Any] = {}
-    keys = list(table)
-    for start in range(0, len(keys), _RUN):
-        run = keys[start : start + _RUN]
-        values = yield from _items_decoded(value, [table[name] for name in run])
-        done.update(zip(map(key, run), values, strict=True))
-    return done
 
 
 def each(values: Iterable[Any], function: Callable[[Any], Any], labels: tuple[Any, ...] | None = None) -> list[Any]:
@@ -82,87 +45,6 @@ def each(values: Iterable[Any], function: Callable[[Any], Any], labels: tuple[An
         position = len(done)
         raise found.within(f"[{position if labels is None else labels[position]!r}]") from None
     return done
-
-
-def _plain(value: Any) -> Any:
-    """JSON data as it is, for `Any`: what comes back has to be what was given, so a tuple is refused."""
-    kind = value.__class__
-    if kind is list:
-        return _plain_items(value)
-    if kind is dict:
-        return _plain_table(value)
-    if kind is str:
-        return value if value.isascii() else storable(value)
-    if kind is int:
-        return encode_int(value)
-    if kind is bool or value is None:
-        return value
-    if kind is float:
-        if value - value == 0.0:
-            return value
-        raise Mismatch(f"{value} cannot be stored where the type is Any; declare float")
-    raise mismatch(
-        "plain data (None, bool, int, float, str, list, dict with str keys): declare its type instead", value
-    )
-
-
-# Most of a value are leaves, and to look at one here takes a third of what a call takes.
-
-
-def _plain_items(items: list[Any]) -> list[Any]:
-    done: list[Any] = []
-    for item in items:
-        kind = item.__class__
-        if (
-            (kind is str and item.isascii())
-            or (kind is int and _LEAST < item < _MOST)
-            or item is None
-            or kind is bool
-            or (kind is float and item - item == 0.0)
-        ):
-            done.append(item)
-            continue
-        try:
-            done.append(_plain(item))
-        except Mismatch as found:
-            raise found.within(f"[{len(done)!r}]") from None
-    return done
-
-
-def _plain_table(table: dict[Any, Any]) -> dict[str, Any]:
-    done: dict[str, Any] = {}
-    for key, item in table.items():
-        if key.__class__ is not str:
-            raise mismatch("str, which keys have to be where the type is Any", key)
-        if not key.isascii():
-            storable(key)
-        kind = item.__class__
-        if (
-            (kind is str and item.isascii())
-            or (kind is int and _LEAST < item < _MOST)
-            or item is None
-            or kind is bool
-            or (kind is float and item - item == 0.0)
-        ):
-            done[key] = item
-            continue
-        try:
-            done[key] = _plain(item)
-        except Mismatch as found:
-            raise found.within(f"[{key!r}]") from None
-    return done
-
-
-def _plain_in_slices(data: Any) -> Slices[Any]:
-    kind = data.__class__
-    if kind is list:
-        return (yield from _items_decoded(PLAIN, data))
-    if kind is dict:
-        return (yield from _table_decoded(storable, PLAIN, data))
-    return _plain(data)
-
-
-PLAIN: Final = Shape("Any", (str, int, float, bool, type(None), list, dict), _plain, _plain, slices=_plain_in_slices)
 
 
 def enum_shape(kind: type[Enum], name: str) -> Shape:
@@ -217,15 +99,24 @@ def items_shape(name: str, kind: type, item: Shape) -> Shape:
     def slices(data: Any) -> Slices[Any]:
         if data.__class__ is not list:
             raise mismatch(name, data)
-        return kind((yield from _items_decoded(item, data)))
+        return kind((yield from items_decoded(item, data)))
 
-    return Shape(name, (kind,), encode, decode, slices=slices)
+    def left_of_items(value: Any, room: int) -> int:
+        return items_left(item, value, room - 1) if value.__class__ is kind else room - 1
+
+    def parts(value: Any) -> Slices[Any]:
+        if value.__class__ is not kind:
+            raise mismatch(name, value)
+        return (yield from (set_encoded if unordered else items_encoded)(item, value))
+
+    return Shape(name, (kind,), encode, decode, slices=slices, left=left_of_items, parts=parts)
 
 
 def record_shape(name: str, items: tuple[Shape, ...]) -> Shape:
     """A tuple of a fixed length, each item with a type of its own."""
     encoders = tuple(item.encode for item in items)
     decoders = tuple(item.decode for item in items)
+    fixed = all(item.left is None for item in items)
 
     def through(functions: tuple[Callable[[Any], Any], ...], values: Any, kind: type) -> list[Any]:
         if type(values) is not kind or len(values) != len(functions):
@@ -246,12 +137,35 @@ def record_shape(name: str, items: tuple[Shape, ...]) -> Shape:
             done.append((yield from decoded(item, value)))
         return tuple(done)
 
+    def left_of_items(value: Any, room: int) -> int:
+        if value.__class__ is not tuple:
+            return room - 1
+        room -= 1
+        for item, inner in zip(items, value, strict=False):  # where they are not as many, `encode` says so
+            if room < 0:
+                break
+            room = left(item, inner, room)
+        return room
+
+    def parts(value: Any) -> Slices[Any]:
+        if value.__class__ is not tuple or len(value) != len(items):
+            raise mismatch(name, value)
+        done: list[Any] = []
+        for item, inner in zip(items, value, strict=True):
+            done.append((yield from encoded(item, inner)))
+            if item.left is not None:
+                yield
+        return done
+
     return Shape(
         name,
         (tuple,),
         lambda value: through(encoders, value, tuple),
         lambda data: tuple(through(decoders, data, list)),
         slices=slices,
+        weight=1 + sum(item.weight for item in items),
+        left=None if fixed else left_of_items,
+        parts=None if fixed else parts,
     )
 
 
@@ -281,10 +195,29 @@ def mapping_shape(name: str, key: Shape, value: Shape) -> Shape:
     def pairs_in_slices(data: Any) -> Slices[Any]:
         if data.__class__ is not list:
             raise mismatch(name, data)
-        return dict((yield from _items_decoded(pair, data)))
+        return dict((yield from items_decoded(pair, data)))
+
+    def left_of_pairs(given: Any, room: int) -> int:
+        if given.__class__ is not dict:
+            return room - 1
+        room = items_left(value, given.values(), room - 1)
+        return room if room < 0 else items_left(key, given, room)
+
+    def pairs_in_parts(given: Any) -> Slices[Any]:
+        if given.__class__ is not dict:
+            raise mismatch(name, given)
+        return (yield from pairs_encoded(pair, given))
 
     if not key.text:
-        return Shape(name, (dict,), encode_pairs, decode_pairs, slices=pairs_in_slices)
+        return Shape(
+            name,
+            (dict,),
+            encode_pairs,
+            decode_pairs,
+            slices=pairs_in_slices,
+            left=left_of_pairs,
+            parts=pairs_in_parts,
+        )
 
     def encode(given: Any) -> Any:
         return through(given, key.encode, value.encode)
@@ -295,9 +228,17 @@ def mapping_shape(name: str, key: Shape, value: Shape) -> Shape:
     def slices(data: Any) -> Slices[Any]:
         if data.__class__ is not dict:
             raise mismatch(name, data)
-        return (yield from _table_decoded(key.decode, value, data))
+        return (yield from table_decoded(key.decode, value, data))
 
-    return Shape(name, (dict,), encode, decode, slices=slices)
+    def left_of_values(given: Any, room: int) -> int:
+        return items_left(value, given.values(), room - 1) if given.__class__ is dict else room - 1
+
+    def parts(given: Any) -> Slices[Any]:
+        if given.__class__ is not dict:
+            raise mismatch(name, given)
+        return (yield from table_encoded(key.encode, value, given))
+
+    return Shape(name, (dict,), encode, decode, slices=slices, left=left_of_values, parts=parts)
 
 
 def union_shape(name: str, members: tuple[Shape, ...]) -> Shape:
@@ -353,4 +294,25 @@ def union_shape(name: str, members: tuple[Shape, ...]) -> Shape:
             return (yield from decoded(tagged[data[0]], data[1]))
         return decode(data)
 
-    return Shape(name, tuple(by_type), encode, decode, slices=slices)
+    def left_of_member(value: Any, room: int) -> int:
+        member = by_type.get(value.__class__)
+        return room - 1 if member is None else left(member, value, room)
+
+    def parts(value: Any) -> Slices[Any]:
+        member = by_type.get(value.__class__)
+        if member is None or member.parts is None:
+            return encode(value)
+        data = yield from member.parts(value)
+        return [member.name, data] if member.name in tagged else data
+
+    fixed = all(member.left is None for member in members)
+    return Shape(
+        name,
+        tuple(by_type),
+        encode,
+        decode,
+        slices=slices,
+        weight=max(member.weight for member in members),
+        left=None if fixed else left_of_member,
+        parts=None if fixed else parts,
+    )

@@ -1,4 +1,5 @@
-"""What is stored, read at once and in slices as short as they can be: it has to be the same, also in what is wrong."""
+"""What is stored, written and read at once and in slices as short as they can be: it has to be the same, also in what
+is wrong."""
 
 from __future__ import annotations
 
@@ -7,11 +8,32 @@ from typing import Any
 import pytest
 
 from treewarden.supervisor.journal import codec as codecs
-from treewarden.supervisor.journal import shapes, slices
+from treewarden.supervisor.journal import in_slices, slices
 from treewarden.supervisor.journal.codec import Codec
 from treewarden.supervisor.journal.slices import at_once
 
-__all__ = ["decoded"]
+__all__ = ["decoded", "encoded"]
+
+
+def encoded(codec: Codec, value: object, most: int = 0) -> tuple[str, int, str]:
+    """As `codec.encode`; slices have `most` values."""
+    row: Any = None
+    error: Exception | None = None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(in_slices, "AT_ONCE", max(1, most))
+        patch.setattr(codecs, "AT_ONCE", most)
+        assert codec.is_wide(value) in (True, False)
+        try:
+            row = at_once(codec.encoding(value))
+        except Exception as raised:
+            error = raised
+    if error is not None:
+        with pytest.raises(type(error)) as raised:
+            codec.encode(value)
+        assert str(raised.value) == str(error)
+        raise error
+    assert row == codec.encode_row(value)
+    return codec.encode(value)
 
 
 def decoded(codec: Codec, kind: str, version: int, body: str) -> Any:
@@ -21,7 +43,7 @@ def decoded(codec: Codec, kind: str, version: int, body: str) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(codecs, "LIMIT", -1)
         for name in ("_SLICE", "_RUN"):
-            patch.setattr(shapes, name, 1)
+            patch.setattr(in_slices, name, 1)
         for name in ("SLICE", "_SHORT"):
             patch.setattr(slices, name, 2)
         try:

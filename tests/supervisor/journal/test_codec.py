@@ -23,7 +23,7 @@ from treewarden.agents.core.upcasts import Upcasts
 from treewarden.agents.errors import ConfigurationError, JournalDamaged, UnknownKind
 from treewarden.supervisor.journal.codec import Codec
 
-from .both_ways import decoded
+from .both_ways import decoded, encoded
 
 HERE = __name__
 
@@ -120,7 +120,7 @@ class Everything:
 
 
 def back(codec: Codec, value: object) -> Any:
-    return decoded(codec, *codec.encode(value))
+    return decoded(codec, *encoded(codec, value))
 
 
 def test_what_is_stored_is_readable() -> None:
@@ -186,7 +186,7 @@ def test_collections_may_be_stored_on_their_own() -> None:
 )
 def test_a_value_that_is_not_of_its_type_is_refused_where_it_stands(value: object, where: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{HERE}:{where}"):
-        Codec([Add, Point, Tree, Everything]).encode(value)
+        encoded(Codec([Add, Point, Tree, Everything]), value)
 
 
 def test_a_subclass_is_another_class() -> None:
@@ -277,7 +277,7 @@ def test_older_data_is_brought_up_step_by_step() -> None:
 def test_an_inner_value_carries_the_version_of_its_class() -> None:
     codec = Codec([Bill])
     value = Bill((Paid(1),))
-    assert codec.encode(value)[2] == '{"paid":[{"amount":1,"unit":"euro","$v":3}]}'
+    assert encoded(codec, value)[2] == '{"paid":[{"amount":1,"unit":"euro","$v":3}]}'
     assert back(codec, value) == value
     assert decoded(codec, f"{HERE}:Bill", 1, '{"paid":[{"sum":2},{"amount":3,"$v":2}]}') == Bill(
         (Paid(4, "cent"), Paid(6, "cent"))

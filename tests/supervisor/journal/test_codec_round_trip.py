@@ -22,7 +22,7 @@ from treewarden.agents.errors import ConfigurationError, JournalDamaged, Unknown
 from treewarden.supervisor.journal.canonical import load
 from treewarden.supervisor.journal.codec import Codec
 
-from .both_ways import decoded
+from .both_ways import decoded, encoded
 
 
 @frozen
@@ -147,7 +147,7 @@ def test_any_value_of_any_type_comes_back_as_it_was(case: Case, data: st.DataObj
         raise
     value = data.draw(holder.values)
     try:
-        stored = codec.encode(value)
+        stored = encoded(codec, value, data.draw(st.integers(0, 4)))
     except ConfigurationError as error:
         assume("infinity would be read back" not in str(error))
         raise

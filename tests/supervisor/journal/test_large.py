@@ -111,6 +111,24 @@ async def test_what_is_no_json_after_all_fails_its_commit_alone(tmp_path: pathli
     assert held.state == StateRow(DESK, "desk:Pile", text(["x" * 70_000]), settled=2)
 
 
+@given(DATA, st.integers(1, 5))
+def test_data_that_are_given_up_are_the_same_until_then(data: Any, together: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(large, "_TOGETHER", together)
+        made = Large(data)
+        assert made.text() == text(data)
+        made.give_up()
+        assert made.text() == "null"
+
+
+async def test_the_data_of_what_is_stored_are_given_up_in_pieces(tmp_path: pathlib.Path) -> None:
+    numbers, table = [0.5] * 40_000, {str(number): [number] for number in range(20_000)}
+    async with on_disk(tmp_path / "tree.db") as journal:
+        data = Large([numbers, {"table": table}])
+        await journal.commit(Commit(states=(StateRow(DESK, "desk:Pile", "", settled=1, large=data),)))
+    assert (numbers, table) == ([], {})
+
+
 @pytest.mark.parametrize("shape", ["one text", "many texts"])
 def test_memory_is_a_small_multiple_of_the_value(shape: str) -> None:
     length = 16_000_000
