@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import signal
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from treewarden.topologies.cli import main
+from treewarden.topologies.commands.exposition import exposition
 
 from .cli_desk import begin, desk, treewarden
 
@@ -127,6 +129,51 @@ def test_the_tree_for_machines(closed: Path, capsys: pytest.CaptureFixture[str])
     assert slots["below/flaky"]["settled"] > 1
     assert slots["below/flaky"]["due"] > found["opened_at"]
     assert slots["below"]["supervisor"] is True
+
+
+def test_the_tree_for_a_collector_of_metrics(closed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = parsed(capsys, "tree", str(closed), "--json")
+    lines = printed(capsys, "tree", str(closed), "--prometheus")
+    samples = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    families = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert len(families) == len(set(families)), "each is described once, with its samples behind it"
+    for sample, value in samples.items():
+        name, labels = sample.removesuffix("}").split("{")
+        assert name in families
+        assert labels.split(",")[0] == f'journal="{closed}"'
+        assert math.isfinite(float(value))
+    file = f'journal="{closed}"'
+    assert samples[f"treewarden_running{{{file}}}"] == "0"
+    assert samples[f"treewarden_events_total{{{file}}}"] == str(said["head"])
+    for slot in said["slots"]:
+        where = f'{file},path="{slot["path"]}"'
+        assert samples[f'treewarden_slot_state{{{where},state="{slot["state"]}"}}'] == "1"
+        assert samples[f"treewarden_slot_restarts_total{{{where}}}"] == str(slot["restarts"])
+        assert samples[f"treewarden_slot_dead_letters_total{{{where}}}"] == str(slot["dead"])
+        settled = samples.get(f"treewarden_slot_settled_total{{{where}}}")
+        assert settled == (None if slot["settled"] is None else str(slot["settled"])), "none is not nought"
+    (below,) = {
+        line for line in printed(capsys, "tree", str(closed), "below/flaky", "--prometheus") if "_state{" in line
+    }
+    assert 'path="below/flaky"' in below
+    assert main(("tree", str(closed), "--json", "--prometheus")) == 2
+    assert "not allowed with argument" in capsys.readouterr().err
+
+
+def test_a_file_name_is_escaped_for_a_collector() -> None:
+    """In a label of Prometheus' a quote, a backslash and a line feed end it or break the line."""
+    numbers: dict[str, Any] = {
+        "file": 'a"b\\c\nd',
+        "running": True,
+        "head": 3,
+        "at": None,
+        "processes": 1,
+        "crashes": 0,
+        "slots": [],
+    }
+    lines = exposition(numbers).splitlines()
+    assert 'treewarden_running{journal="a\\"b\\\\c\\nd"} 1' in lines
+    assert not [line for line in lines if "timestamp" in line], "nothing has happened yet"
 
 
 def test_a_part_of_the_tree(closed: Path, capsys: pytest.CaptureFixture[str]) -> None:

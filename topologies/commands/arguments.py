@@ -91,7 +91,9 @@ def _tree(words: Words) -> None:
     )  # fmt: skip
     word.add_argument("file", metavar="FILE.db")
     word.add_argument("path", metavar="PATH", type=path, nargs="?", default=ROOT, help="a slot and what is below it")
-    add_json(word)
+    form = word.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--prometheus", action="store_true", help="print the numbers in Prometheus' text format")
 
 
 def _why(words: Words) -> None:

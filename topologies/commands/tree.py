@@ -20,6 +20,7 @@ from treewarden.supervisor.ops.wording import clean, local, plural
 from treewarden.supervisor.views.tree_status import SlotView, TreeStatus
 
 from .exits import ExitCode
+from .exposition import exposition
 from .files import status_of, unknown_slot
 from .stdout import Stdout
 
@@ -52,6 +53,8 @@ def tree(arguments: Namespace) -> int:
         found = _find(journal, arguments.file, arguments.path)
     if arguments.json:
         out.json(_object(arguments.file, found))
+    elif arguments.prometheus:
+        out.write(exposition(_object(arguments.file, found)))
     else:
         out.lines(_lines(arguments.file, found, out))
     return ExitCode.ORDERLY
