@@ -29,7 +29,7 @@ from .core.checkpoint import Checkpoint, Search
 from .core.diff import Change
 from .core.event import RolledBack
 from .core.spec import ChildSpec
-from .journal.comparing import compare
+from .journal.comparing import comparing
 from .journal.port import Commit, KeepRow, Kept, RestoreRow
 from .settling import SlotStore
 from .unhurried import unhurried
@@ -118,7 +118,7 @@ async def difference(common: Common, before: int, after: int | None) -> tuple[Ch
         new = (await _kept(common, after)).state
     else:
         new = (await common.journal.recover(old.about.path)).state or old.state
-    return compare(old.state, new)
+    return await unhurried(comparing(old.state, new))
 
 
 async def _kept(common: Common, number: int) -> Kept:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
-from treewarden.agents.core.values import frozen
+from treewarden.agents.core.values import define, frozen
 
-__all__ = ["ABSENT", "Change", "diff"]
+__all__ = ["ABSENT", "Change", "diff", "diff_in_slices"]
+
+_SLICE: Final = 4096
+"""Values that are compared between two pauses: some milliseconds."""
 
 
 class _Absent:
@@ -29,56 +32,95 @@ class Change:
     after: Any
 
 
-def diff(before: Any, after: Any, at: str = "") -> Iterator[Change]:
+def diff(before: Any, after: Any) -> Iterator[Change]:
     """The places at which two values of JSON data differ, in the order of `before`, then what only `after` has.
 
     Of lists, equal beginnings and ends are left out and the rest is compared place by place: what was put in or taken
     out at one place is told as that, and what was changed at several places perhaps as more changes than were made.
     """
-    if isinstance(before, dict) and isinstance(after, dict):
-        yield from _tables(cast("Mapping[str, Any]", before), cast("Mapping[str, Any]", after), at)
-    elif isinstance(before, list) and isinstance(after, list):
-        yield from _lists(cast("Sequence[Any]", before), cast("Sequence[Any]", after), at)
-    elif not _same(before, after):
-        yield Change(at, before, after)
+    return (found for found in diff_in_slices(before, after) if found is not None)
 
 
-def _tables(before: Mapping[str, Any], after: Mapping[str, Any], at: str) -> Iterator[Change]:
-    for key, value in before.items():
-        where = f"{at}/{key.replace('~', '~0').replace('/', '~1')}"
-        if key in after:
-            yield from diff(value, after[key], where)
-        else:
-            yield Change(where, value, ABSENT)
-    for key, value in after.items():
-        if key not in before:
-            yield Change(f"{at}/{key.replace('~', '~0').replace('/', '~1')}", ABSENT, value)
+def diff_in_slices(before: Any, after: Any) -> Iterator[Change | None]:
+    """As `diff`, with None after some milliseconds of work each, so that others may run in between."""
+    return _Walk().changes(before, after, "")
 
 
-def _lists(before: Sequence[Any], after: Sequence[Any], at: str) -> Iterator[Change]:
-    shorter = min(len(before), len(after))
-    start = 0
-    while start < shorter and _same(before[start], after[start]):
-        start += 1
-    end = 0
-    while end < shorter - start and _same(before[-1 - end], after[-1 - end]):
-        end += 1
-    old, new = before[start : len(before) - end], after[start : len(after) - end]
-    for place in range(max(len(old), len(new))):
-        where = f"{at}/{start + place}"
-        if place >= len(old):
-            yield Change(where, ABSENT, new[place])
-        elif place >= len(new):
-            yield Change(where, old[place], ABSENT)
-        else:
-            yield from diff(old[place], new[place], where)
+@define
+class _Walk:
+    """One way through two values."""
 
+    spent: int = 0
+    """Values that were looked at since the last pause."""
 
-def _same(before: Any, after: Any) -> bool:
-    """As JSON: true is not 1. Of tables the order does not count."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        return next(diff(before, after), None) is None
-    if isinstance(before, list) and isinstance(after, list):
-        left, right = cast("list[Any]", before), cast("list[Any]", after)
-        return len(left) == len(right) and all(map(_same, left, right))
-    return before == after and isinstance(before, bool) == isinstance(after, bool)
+    def changes(self, before: Any, after: Any, at: str) -> Iterator[Change | None]:
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from self._tables(cast("Mapping[str, Any]", before), cast("Mapping[str, Any]", after), at)
+        elif isinstance(before, list) and isinstance(after, list):
+            yield from self._lists(cast("Sequence[Any]", before), cast("Sequence[Any]", after), at)
+        elif not (yield from self._same(before, after)):
+            yield Change(at, before, after)
+
+    def _tables(self, before: Mapping[str, Any], after: Mapping[str, Any], at: str) -> Iterator[Change | None]:
+        for key, value in before.items():
+            if self._is_over():
+                yield None
+            where = f"{at}/{key.replace('~', '~0').replace('/', '~1')}"
+            if key in after:
+                yield from self.changes(value, after[key], where)
+            else:
+                yield Change(where, value, ABSENT)
+        for key, value in after.items():
+            if self._is_over():
+                yield None
+            if key not in before:
+                yield Change(f"{at}/{key.replace('~', '~0').replace('/', '~1')}", ABSENT, value)
+
+    def _lists(self, before: Sequence[Any], after: Sequence[Any], at: str) -> Iterator[Change | None]:
+        shorter = min(len(before), len(after))
+        start = 0
+        while start < shorter and (yield from self._same(before[start], after[start])):
+            start += 1
+        end = 0
+        while end < shorter - start and (yield from self._same(before[-1 - end], after[-1 - end])):
+            end += 1
+        old, new = before[start : len(before) - end], after[start : len(after) - end]
+        for place in range(max(len(old), len(new))):
+            if self._is_over():
+                yield None
+            where = f"{at}/{start + place}"
+            if place >= len(old):
+                yield Change(where, ABSENT, new[place])
+            elif place >= len(new):
+                yield Change(where, old[place], ABSENT)
+            else:
+                yield from self.changes(old[place], new[place], where)
+
+    def _same(self, before: Any, after: Any) -> Generator[None, None, bool]:
+        """As JSON: true is not 1. Of tables the order does not count."""
+        if self._is_over():
+            yield
+        if isinstance(before, dict) and isinstance(after, dict):
+            if before.keys() != after.keys():
+                return False
+            for key, value in cast("Mapping[str, Any]", before).items():
+                if not (yield from self._same(value, after[key])):
+                    return False
+            return True
+        if isinstance(before, list) and isinstance(after, list):
+            left, right = cast("list[Any]", before), cast("list[Any]", after)
+            if len(left) != len(right):
+                return False
+            for value, other in zip(left, right, strict=True):
+                if not (yield from self._same(value, other)):
+                    return False
+            return True
+        return before == after and isinstance(before, bool) == isinstance(after, bool)
+
+    def _is_over(self) -> bool:
+        """Whether others should have their turn, before another value is looked at."""
+        self.spent += 1
+        if self.spent < _SLICE:
+            return False
+        self.spent = 0
+        return True

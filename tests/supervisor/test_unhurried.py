@@ -112,6 +112,29 @@ async def test_going_back_to_a_long_state_does_too(tmp_path: pathlib.Path) -> No
         assert seen[LONG] - seen[SHORT] > 20
 
 
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_two_long_states_are_compared_beside_others(cancelled: bool, tmp_path: pathlib.Path) -> None:
+    many = 4 * LONG
+    async with open_tree(BLUEPRINT, journal=on_disk(tmp_path / "tree.db")) as running, trio.open_nursery() as nursery:
+        library, kept = running.ref("library"), list[int]()
+        for entries in (many, many + 1):
+            await library.tell(Fill(entries))
+            assert await library.ask(Count()) == entries
+            kept.append((await running.checkpoint("library", name=str(entries))).number)
+        turns = Turns()
+        nursery.start_soon(turns.count)
+        with trio.CancelScope() as scope:
+            if cancelled:
+                scope.cancel()
+            changes = await running.diff(*kept)
+            assert [(change.at, change.after) for change in changes] == [
+                (f"/entries/{many}", {"number": many, "name": f"entry {many}"})
+            ]
+        assert scope.cancelled_caught == cancelled
+        assert (turns.seen > 60) != cancelled
+        nursery.cancel_scope.cancel()
+
+
 def steps(many: int, error: Exception | None = None) -> Slices[int]:
     for _ in range(many):
         assert gc.isenabled() == (_ == 0)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treewarden.supervisor.core.diff import ABSENT, Change, diff
+from treewarden.supervisor.core import diff as diffs
+from treewarden.supervisor.core.diff import ABSENT, Change, diff, diff_in_slices
 
 DATA = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["", "a", "b"]),
@@ -51,6 +52,36 @@ def test_the_changes_lead_from_one_to_the_other(before: Any, after: Any) -> None
     changes = list(diff(before, after))
     assert _plain(_changed(copy.deepcopy(before), changes)) == _plain(after)
     assert bool(changes) == (_plain(before) != _plain(after))
+
+
+@given(DATA, DATA, st.integers(1, 5))
+def test_they_are_the_same_in_slices(before: Any, after: Any, values: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(diffs, "_SLICE", values)
+        found = list(diff_in_slices(before, after))
+    assert [each for each in found if each is not None] == list(diff(before, after))
+
+
+FLAT = [*range(10)] * diffs._SLICE  # pyright: ignore[reportPrivateUsage]
+TABLE = {str(place): value for place, value in enumerate(FLAT)}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (FLAT, FLAT),
+        (FLAT, [-1] * len(FLAT)),
+        (FLAT, []),
+        ([FLAT], [FLAT]),
+        (TABLE, TABLE),
+        (TABLE, {}),
+        ({}, TABLE),
+        ([TABLE], [TABLE]),
+        (TABLE, {key: [value] for key, value in TABLE.items()}),
+    ],
+)
+def test_of_many_values_few_are_looked_at_at_once(before: Any, after: Any) -> None:
+    assert sum(found is None for found in diff_in_slices(before, after)) >= 9
 
 
 def _plain(data: Any) -> str:
