@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -27,8 +26,9 @@ from .calls import ChildView, Counts, Started
 from .child import Child
 from .core.check import check_child, check_supervisor, check_tree
 from .core.incident_events import Outcome
-from .core.spec import ChildSpec, RestartPolicy, Spec, Strategy, SupervisorSpec, made_from
+from .core.spec import RestartPolicy, Spec, Strategy, SupervisorSpec, made_from
 from .orders import wait_for
+from .putting_off import is_put_off
 from .sleeper import Sleeper
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ async def answer(supervisor: Supervisor, call: Call) -> None:
         call.resolve(None)
         await over.wait()
         return
-    if _put_off(supervisor, call):
+    if is_put_off(supervisor, call):
         return
     try:
         call.resolve(await _CALLS[call.what](supervisor, call.argument))
@@ -68,7 +68,7 @@ async def _start_child(supervisor: Supervisor, spec: Spec) -> Started:
 
 def start_dynamic(supervisor: Supervisor, call: Call) -> Coroutine[Any, Any, None] | None:
     """As `answer`, for this call to a supervisor that has nothing else to do. Returns what is left to wait for."""
-    if _put_off(supervisor, call):
+    if is_put_off(supervisor, call):
         return None
     try:
         new = _added(supervisor, call.argument)
@@ -85,6 +85,8 @@ def start_dynamic(supervisor: Supervisor, call: Call) -> Coroutine[Any, Any, Non
 
 def terminate_dynamic(supervisor: Supervisor, call: Call) -> Coroutine[Any, Any, None] | None:
     """As `start_dynamic`."""
+    if is_put_off(supervisor, call):
+        return None
     try:
         if not _ended_at_once(supervisor, *call.argument):
             return _answer_with(call, _terminate_dynamic(supervisor, call.argument))
@@ -92,32 +94,6 @@ def terminate_dynamic(supervisor: Supervisor, call: Call) -> Coroutine[Any, Any,
     except (SupervisionError, ConfigurationError) as error:
         call.fail(error)
     return None
-
-
-def _put_off(supervisor: Supervisor, call: Call) -> bool:
-    """Whether this call would begin something where somebody lives still below who was there before. It comes again
-    when they are gone; nobody else waits for that."""
-    if not supervisor.children.orphans.any_left:
-        return False
-    ids: Sequence[str | None] = ()
-    match call.what, call.argument:
-        case "restart_child", str(id):
-            ids = (id,)
-        case "start_child", ChildSpec() | SupervisorSpec() as spec:
-            ids = (spec.id,)
-        case "start_dynamic", (_, id):
-            ids = (id,)
-        case ("replace", SupervisorSpec() as spec) | ("reload", (SupervisorSpec() as spec, _)):
-            ids = [each.id for each in spec.children]
-        case _:
-            pass
-    children = supervisor.children
-    if call.what != "restart_child":  # for those who are here still, what waits is their start
-        ids = [id for id in ids if id is not None and children.entry(id) is None]
-    emptied = children.orphans.below_any(ids)
-    if emptied is not None:
-        emptied.then(partial(supervisor.post, call))
-    return emptied is not None
 
 
 async def _answer_with(call: Call, rest: Coroutine[Any, Any, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -73,8 +73,10 @@ class Counts:
 class SupervisorRef:
     """A running tree's supervisor, by its path. It stays good over restarts of the supervisor.
 
-    Every call waits until the supervisor has time for it: while it starts or stops children, calls queue. Cancelling
-    a call does not take it back. All raise `SupervisorGone` when the supervisor does not run or ends meanwhile.
+    Every call waits until the supervisor has time for it: while it starts or stops children, calls queue. One that
+    begins a child where somebody lives still below who was there before waits for their end, with those after it that
+    name the same child, or bring another spec of the supervisor; others pass it. Cancelling a call does not take it
+    back. All raise `SupervisorGone` when the supervisor does not run or ends meanwhile.
     """
 
     def __init__(self, path: Path, find: Callable[[Path], Supervisor | None]) -> None:
@@ -234,6 +236,9 @@ class SupervisorRef:
 
         changes = Changes()
         await self._call("reload", (spec, changes))
+        for call in changes.later:  # of those, others may be put off in their turn
+            with suppress(SupervisorGone):  # its next life begins by the new spec
+                await call.wait()
         for below in changes.leaving:
             await _gone(below)
         return changes

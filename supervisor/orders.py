@@ -61,22 +61,44 @@ class Call:
         self.what = what
         self.argument = argument
         self._done = trio.Event()
+        self._heard: trio.Event | None = None
         self._value: Any = None
         self._error: Exception | None = None
 
     def resolve(self, value: Any) -> None:
         self._value = value
-        self._done.set()
+        self._answered()
 
     def fail(self, error: Exception) -> None:
         self._error = error
+        self._answered()
+
+    @property
+    def is_answered(self) -> bool:
+        return self._done.is_set()
+
+    def put_off(self) -> None:
+        """It is answered later, when somebody has gone who needs longer."""
+        if self._heard is not None:
+            self._heard.set()
+
+    def _answered(self) -> None:
         self._done.set()
+        if self._heard is not None:
+            self._heard.set()
 
     def refuse(self, path: Path, exit: Exit) -> None:
         """The supervisor has ended. Nothing happens if it has answered."""
         if not self._done.is_set():
             text = f"{path}: the supervisor ended before it answered {self.what}"
             self.fail(SupervisorGone(text, path=path, exit=exit))
+
+    async def heard(self) -> bool:
+        """Wait until it is answered, or put off; whether it is answered. For who has posted it just now."""
+        if not self._done.is_set():
+            self._heard = trio.Event()
+            await self._heard.wait()
+        return self._done.is_set()
 
     async def wait(self) -> Any:
         await self._done.wait()

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import trio
+
+if TYPE_CHECKING:
+    from .orders import Call
 
 __all__ = ["Emptied", "Orphans"]
 
@@ -62,10 +65,14 @@ class _Then:
 class Orphans:
     """Of one supervisor: its children that have ended, below which somebody lives still, by their ids."""
 
-    __slots__ = ("_left",)
+    __slots__ = ("_heard", "_left", "_waiting")
 
     def __init__(self) -> None:
         self._left: dict[str, Emptied] | None = None
+        self._waiting: dict[Call, frozenset[str]] | None = None
+        """Calls that were put off, as they have come, with the children that each names."""
+        self._heard: set[Emptied]
+        """What they wait for."""
 
     def add(self, id: str, emptied: Emptied) -> None:
         """The supervisor with this id has ended."""
@@ -94,6 +101,41 @@ class Orphans:
             act()
         else:
             emptied.then(act)
+
+    @property
+    def any_waits(self) -> bool:
+        """Whether a call was put off, and was not carried out yet."""
+        return bool(self._waiting)
+
+    def is_behind(self, call: Call, ids: Iterable[str]) -> bool:
+        """Whether an earlier call was put off that names one of these."""
+        for before, named in (self._waiting or {}).items():
+            if before is call:
+                return False
+            if not named.isdisjoint(ids):
+                return True
+        return False
+
+    def put_off(self, call: Call, ids: Iterable[str], emptied: Emptied | None, post: Callable[[Call], object]) -> None:
+        """Have `call`, which names these, come again by `post` when `emptied` has, or what an earlier one waits for."""
+        if self._waiting is None:
+            self._waiting, self._heard = {}, set()
+        self._waiting.setdefault(call, frozenset(ids))
+        if emptied is not None and emptied not in self._heard:
+            self._heard.add(emptied)
+            emptied.then(partial(self._come_again, emptied, post))
+
+    def take(self, call: Call, post: Callable[[Call], object]) -> None:
+        """It is carried out now, and then those that wait only for that."""
+        named = self._waiting.pop(call, None) if self._waiting else None
+        if named is not None:
+            for behind in [each for each, others in (self._waiting or {}).items() if not others.isdisjoint(named)]:
+                post(behind)
+
+    def _come_again(self, emptied: Emptied, post: Callable[[Call], object]) -> None:
+        self._heard.discard(emptied)
+        for call in list(self._waiting or ()):
+            post(call)
 
     async def wait(self) -> None:
         """Wait until none is left, also of those who come meanwhile."""

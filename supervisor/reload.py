@@ -14,7 +14,7 @@ from treewarden.agents.errors import ConfigurationError, SupervisorGone
 
 from .child import Child
 from .core.spec import ChildSpec, Shared, Strategy, SupervisorSpec
-from .orders import wait_for
+from .orders import Call, wait_for
 from .orphans import Emptied
 from .recovery import check_durability
 from .sleeper import Sleeper
@@ -34,6 +34,9 @@ class Changes:
     changed: list[Path] = field(factory=list[Path])
     leaving: list[Emptied] = field(factory=list[Emptied], init=False, repr=False, eq=False)
     """Of supervisors that were ended for it, below which somebody lived still."""
+
+    later: list[Call] = field(factory=list[Call], init=False, repr=False, eq=False)
+    """Of supervisors below that can take their new spec only when somebody has gone: the one above goes on."""
 
     def leaves(self, below: Emptied | None) -> None:
         if below is not None:

@@ -249,6 +249,13 @@ class Supervisor(AtNeed):
         else:
             self._queue.put(item)
 
+    def post_again(self, call: Call) -> None:
+        """`post`, of one that was put off: it never overtakes what waits in the queue."""
+        if self.exit is not None:
+            call.refuse(self.path, self.exit)
+        else:
+            self._queue.put(call)
+
     def _handle_at_once(self, loop: trio.lowlevel.Task, handle: Callable[..., Rest], *args: object) -> None:
         """Handle something in the task that it comes from, but in the context of the loop, which is parked meanwhile.
 
@@ -274,10 +281,13 @@ class Supervisor(AtNeed):
         take_address(self)
 
     async def reload(self, spec: SupervisorSpec, changes: Changes) -> None:
-        """Have its own loop take a new spec; for the supervisor above, which waits meanwhile."""
+        """Have its own loop take a new spec; for the supervisor above, which waits meanwhile, unless it is put off."""
         call = Call("reload", (spec, changes))
         self.post(call)
-        await call.wait()
+        if await call.heard():
+            await call.wait()
+        else:
+            changes.later.append(call)
 
     # -- the loop
 
