@@ -20,9 +20,11 @@ from treewarden.supervisor.core.command import Command, parse_command
 from treewarden.supervisor.core.event import CommandAnswered, Event
 from treewarden.supervisor.core.spec import ChildSpec, Spec, Strategy, SupervisorSpec
 from treewarden.supervisor.journal.canonical import load
+from treewarden.supervisor.journal.large import LIMIT
 from treewarden.supervisor.journal.port import AnswerRow, CommandRow, Commit
 from treewarden.supervisor.registry import Pool
 from treewarden.supervisor.settling import SlotStore
+from treewarden.supervisor.unhurried import again_and_again
 
 from .labelling import labels_of, said_of
 from .running import Tree
@@ -33,8 +35,6 @@ _ONCE: Final = frozenset({"tell", "ask", "signal", "perform", "roll_back", "chec
 """What is not the same when it is done twice. `tell` is one of these where the mailbox is in memory."""
 _SLACK: Final = 0.5
 """Seconds that an ask has beyond its limit, to say itself what was in the way."""
-_LONGEST: Final = 65_536
-"""Characters of a reply as JSON. Answers stay in the file, as many as there are commands whose ids are known."""
 
 
 class Order:
@@ -205,13 +205,15 @@ class Order:
             raise ConfigurationError(f"{path}: {kind} is no Request, and has no reply; send it")
         reply = await self._tree.ref(path).ask(cast("Request[object]", message), within=self._command.within)
         try:
-            _, _, body = self._common.codec_for(self._receiver()).encode(reply)
+            _, _, body, large = await again_and_again(self._common.codec_for(self._receiver()).encoding(reply))
         except ConfigurationError as error:
             raise ConfigurationError(f"{path} has handled {kind}, but its reply cannot be written: {error}") from error
-        if len(body) > _LONGEST:
+        if large is not None:
+            await again_and_again(large.giving_up())
+        if large is not None or len(body) > LIMIT:
             raise ConfigurationError(
-                f"{path} has handled {kind}, but its reply has {len(body)} characters as JSON; "
-                f"an answer has at most {_LONGEST}: ask for less of it"
+                f"{path} has handled {kind}, but its reply has more than {LIMIT:,} characters as JSON, "
+                "which is the most that an answer may have: ask for less of it"
             )
         await self._answer(True, f"{path} has replied to {kind}", body)
 

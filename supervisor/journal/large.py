@@ -7,9 +7,12 @@ values, in whatever thread. So what is long is given to it in parts of some ten 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator
-from typing import Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from .canonical import dump
+
+if TYPE_CHECKING:
+    from .slices import Slices
 
 __all__ = ["LIMIT", "Large", "Part", "Place", "freed", "is_long"]
 
@@ -42,9 +45,13 @@ class Large:
 
     def give_up(self) -> None:
         """Have no data any more. They go in pieces."""
-        pieces, self._data = freed(self._data), None
-        for _ in pieces:
+        for _ in self.giving_up():
             pass
+
+    def giving_up(self) -> Slices[None]:
+        """As `give_up`, with pauses."""
+        pieces, self._data = freed(self._data), None
+        yield from pieces
 
     def text(self) -> str:
         """All of it, as `dump` writes it."""
@@ -70,7 +77,7 @@ class Large:
         return pieces, parts
 
 
-def freed(data: Any, held: Container[int] = ()) -> Iterator[None]:
+def freed(data: Any, held: Container[int] = ()) -> Slices[None]:
     """Empty the lists and dicts in `data`, a piece at a time: to free ten megabytes of small values takes 25 to 190 ms,
     and nobody else has the interpreter in that time. Those whose `id` is in `held` stay as they are.
 

@@ -45,6 +45,11 @@ class Copies(Request[str]):
 
 
 @frozen
+class Many(Request[tuple[int, ...]]):
+    number: int
+
+
+@frozen
 class Loose(Request[object]): ...
 
 
@@ -70,6 +75,10 @@ class Clerk(Agent[tuple[int, ...]]):
     @handles
     def copies(self, message: Copies) -> str:
         return "x" * message.number
+
+    @handles
+    def many(self, message: Many) -> tuple[int, ...]:
+        return tuple(range(message.number))
 
     @handles
     def loose(self, message: Loose) -> object:
@@ -125,7 +134,12 @@ async def test_the_same_id_gets_the_same_reply_and_counts_once(file: Path, autoj
         ("Take", {"number": 13}, "clerk: ValueError: unlucky"),
         ("Take", {"number": "7"}, "this is no tests.topologies.test_commanded_asks:Take: '7' (str) is not int"),
         ("Note", {}, "clerk: Note is no Request, and has no reply; send it"),
-        ("Copies", {"number": 65_535}, "clerk has handled Copies, but its reply has 65537 characters as JSON"),
+        (
+            "Copies",
+            {"number": 65_535},
+            "clerk has handled Copies, but its reply has more than 65,536 characters as JSON",
+        ),
+        ("Many", {"number": 13_000}, "clerk has handled Many, but its reply has more than 65,536 characters as JSON"),
         ("Loose", {}, "clerk has handled Loose, but its reply cannot be written: "),
     ],
 )
@@ -149,6 +163,26 @@ async def test_a_limit_that_is_reached_says_what_was_in_the_way(file: Path, auto
 async def test_a_long_reply_still_fits(file: Path, autojump_clock: CLOCK) -> None:
     async with open_tree(SHAPE, journal=on_disk(file)):
         assert len((await ask(file, "clerk", "Copies", number=65_534)).text) == 65_536
+
+
+async def test_others_have_turns_while_a_reply_is_made_that_is_too_long(file: Path, autojump_clock: CLOCK) -> None:
+    outcomes: list[Outcome] = []
+    turns = 0
+
+    async def asked() -> None:
+        outcomes.append(await ask(file, "light", "Many", number=200_000))
+
+    async with open_tree(SHAPE, journal=on_disk(file)) as running, trio.open_nursery() as nursery:
+        nursery.start_soon(asked)
+        while running.ref("light").statistics().accepted < 1:
+            autojump_clock.jump(0.1)  # so that the command is seen
+            await trio.lowlevel.checkpoint()
+        head = running.head
+        while running.head == head:  # its answer is an event
+            turns += 1
+            await trio.lowlevel.checkpoint()
+    assert outcomes[0].state == "refused"
+    assert turns > 220, "to make it takes some forty, and to free it two hundred"
 
 
 async def test_many_asks_that_wait_keep_no_other_command_waiting(file: Path, autojump_clock: CLOCK) -> None:
