@@ -49,7 +49,7 @@ class Blocked:
         if self.policy:
             who, remedy = f"{self.path}: its policy {self.policy} ({self.handler})", "a policy has to answer at once"
         elif self.path is not None:
-            who = f"{self.path}: {self.handler}"
+            who = f"{self.path}: {self.handler}" if self.handler else f"{self.path}"
         return f"{who} has blocked the loop for {self.seconds:.2g} s, at {self.line}; {remedy}"
 
 

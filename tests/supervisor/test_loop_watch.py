@@ -176,6 +176,12 @@ async def test_who_holds_up_the_loop_is_told_wherever_it_is(autojump_clock: obje
     }
 
 
+def test_an_agent_is_named_by_its_path_where_no_function_of_its_own_is_at_work() -> None:
+    """As while what it has settled is encoded; it was `desk:  has blocked the loop`."""
+    blocked = Blocked(Path("desk"), "", "settling.py:141 in settle", 1.0)
+    assert str(blocked).startswith("desk has blocked the loop for 1 s, at settling.py:141 in settle")
+
+
 async def test_a_slow_policy_is_noted_and_not_asked_about_itself(autojump_clock: object) -> None:
     journal = MemoryJournal()
     async with open_tree(tree(Rude), journal=journal) as running:
