@@ -131,9 +131,10 @@ def test_a_process_that_was_killed_is_spoken_to_no_more(running: Running, capsys
         ("stop desk.db --within 1e9", "give a number of seconds, at most 86400"),
         ("roll-back desk.db writer", "one of the arguments --to --declared is required"),
         ("resume desk.db /", "resume concerns one slot; name its path, not /"),
+        ("signal desk.db writer slow --lasts -4", "-4 is no time to wait; give a positive number of seconds"),
         ("resume desk.db writer --id \x07", "the id of a command is '\\x07'; give one line of text"),
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_what_cannot_be_asked(
     words: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

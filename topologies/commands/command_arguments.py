@@ -60,7 +60,7 @@ def _signal(words: Words) -> None:
     word.add_argument("--text", default="", metavar="TEXT")
     ends = word.add_mutually_exclusive_group()
     ends.add_argument(
-        "--lasts", type=float, metavar="SECONDS", help="it is over when it was not told again for so long"
+        "--lasts", type=positive, metavar="SECONDS", help="it is over when it was not told again for so long"
     )
     ends.add_argument("--over", action="store_true", help="it is over: take back what was told before")
     add_answered(word)
