@@ -136,12 +136,12 @@ def _is_number(value: object) -> bool:
 async def roll_back(supervisor: Supervisor, child: Child, to: int | str | None, by: str) -> Checkpoint | None:
     """Go back on an operator's wish; whoever lives there is stopped before and started after it."""
     common, children = supervisor.common, supervisor.children
-    target = await _target(child, to, common)
+    target, state = await _target(child, to, common)
     lived = child.current is not None
     if lived:
         await children.stop(child, "rolled back")
     try:
-        await go_back(child, target, common, by)
+        await go_back(child, target, common, by, state=state)
     finally:
         child.bad_from = None
         failure = await children.start(child, asked=True) if lived else None
@@ -150,13 +150,13 @@ async def roll_back(supervisor: Supervisor, child: Child, to: int | str | None, 
     return target
 
 
-async def _target(child: Child, to: int | str | None, common: Common) -> Checkpoint | None:
-    """The checkpoint that is meant, whose state the code at hand can read."""
+async def _target(child: Child, to: int | str | None, common: Common) -> tuple[Checkpoint | None, object]:
+    """The checkpoint that is meant, and its state, which the code at hand can read."""
     slot, path = child.slot, child.path
     if slot is None:
         raise CheckpointRefused(f"{path}: it is a supervisor; name an agent below it", path=path)
     if to is None:
-        return None
+        return None, KEEP
     journal, kept = common.journal, None
     if isinstance(slot.store, SlotStore):
         if isinstance(to, str):
@@ -167,8 +167,7 @@ async def _target(child: Child, to: int | str | None, common: Common) -> Checkpo
     if kept is None or kept.about.path != path or not isinstance(slot.store, SlotStore):
         text = f"{path}: there is no checkpoint {shown(to)}; {_known(await journal.checkpoints(path, 5))}"
         raise CheckpointRefused(text, path=path)
-    await _decoded(slot.store, kept)
-    return kept.about
+    return kept.about, await _decoded(slot.store, kept)
 
 
 def _known(kept: Sequence[Checkpoint]) -> str:
@@ -178,9 +177,15 @@ def _known(kept: Sequence[Checkpoint]) -> str:
 
 
 async def go_back(
-    child: Child, to: Checkpoint | None, common: Common, by: str = "", diagnosis: Diagnosis | None = None
+    child: Child,
+    to: Checkpoint | None,
+    common: Common,
+    by: str = "",
+    diagnosis: Diagnosis | None = None,
+    state: object = KEEP,
 ) -> None:
     """Make the slot's state that of a checkpoint, or the one that its class declares. Nobody lives there meanwhile.
+    `state` is that of the checkpoint, where it was read already.
 
     Whoever lives there next finds the diagnosis, with what was undone in it.
 
@@ -212,10 +217,11 @@ async def go_back(
         event = RolledBack(path=path, to=None, by=by, diagnosis=told)
         commit = Commit(by=path, states=(store.state_row(state),), keeps=keeps, events=((wall, event),))
     else:
-        kept = await common.journal.checkpoint(to.number)
-        if kept is None:
-            raise _pruned(path, to)
-        state = await _decoded(store, kept)
+        if state is KEEP:
+            kept = await common.journal.checkpoint(to.number)
+            if kept is None:
+                raise _pruned(path, to)
+            state = await _decoded(store, kept)
         undone = max(0, store.state_settled - to.settled)
         told = evolve(told, to=to.number, name=to.name, undone=undone)
         event = RolledBack(path=path, to=to.seq, checkpoint=to.number, name=to.name, by=by, diagnosis=told)

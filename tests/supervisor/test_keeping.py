@@ -17,7 +17,7 @@ from treewarden.supervisor.core.checkpoint import Retention
 from treewarden.supervisor.core.diff import ABSENT, Change
 from treewarden.supervisor.core.event import CheckpointKept, ChildStarted, RolledBack
 from treewarden.supervisor.journal.memory import MemoryJournal
-from treewarden.supervisor.journal.port import Commit
+from treewarden.supervisor.journal.port import Commit, Kept
 from treewarden.topologies.child import child
 from treewarden.topologies.running import Tree
 
@@ -63,6 +63,24 @@ async def test_the_next_process_goes_on_from_there(autojump_clock: MockClock, tm
         assert [each.number for each in await running.checkpoints("counter", tags=["good"])] == [good.number]
         assert await running.roll_back("counter", to=None) is None
         assert await running.ref("counter").ask(Total()) == 0
+
+
+async def test_what_is_gone_back_to_is_read_once(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, reads = MemoryJournal(), list[int]()
+    read = journal.checkpoint
+
+    async def counted(number: int) -> Kept | None:
+        reads.append(number)
+        return await read(number)
+
+    async with opened(kept(Counter, MESSAGE, id="counter"), journal=journal) as running:
+        assert await add(running, 1) == 1
+        good = await running.checkpoint("counter", name="good")
+        assert await add(running, 2) == 3
+        monkeypatch.setattr(journal, "checkpoint", counted)
+        await running.roll_back("counter", to=good.number)
+        assert reads == [good.number]
+        assert await running.ref("counter").ask(Total()) == 1
 
 
 async def test_what_is_kept_is_not_read_again(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
