@@ -62,7 +62,8 @@ traces: ## compare the traces of our own trees on every CPython of this machine,
 
 .PHONY: conformance
 conformance: env ## run the vectors recorded from Erlang/OTP; FILE=other.json, ARGS="--only NAME --verbose"
-	@$(BIN)/python tests/conformance/run_vectors.py $(or $(FILE),tests/conformance/vectors-public.json) $(ARGS)
+	@$(BIN)/python tests/conformance/run_vectors.py $(or $(FILE),tests/conformance/vectors-recorded.json \
+		tests/conformance/vectors-public.json) $(ARGS)
 
 .PHONY: crash
 crash: env ## cut the power at every moment of small workloads; STATES=1000000, SEED=1 for others

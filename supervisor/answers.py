@@ -258,9 +258,13 @@ async def _count(supervisor: Supervisor, _: None) -> Counts:
     children = supervisor.children
     below = sum(isinstance(child.spec, SupervisorSpec) for child in children.awake)
     dynamic = supervisor.spec.strategy is Strategy.DYNAMIC
+    # One that has died counts no more, though its end may still wait behind this call; a dynamic supervisor counts its
+    # table, as OTP's does.
+    lives = () if dynamic else [child.current for child in children.awake]
+    dead = sum(life is not None and life.exit is not None for life in lives)
     return Counts(
         specs=1 if dynamic else len(children),
-        active=children.running,
+        active=children.running - dead,
         supervisors=below,
         workers=len(children) - below,
     )

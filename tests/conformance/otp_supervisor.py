@@ -283,7 +283,8 @@ class Supervisor(Process):
         return sorted(found, key=lambda each: (each[0] is not None, each)) if self.dynamic else found
 
     def counts(self) -> list[int]:
-        active = sum(isinstance(child.pid, Process) for child in self.children)
+        up = [child.pid for child in self.children if isinstance(child.pid, Process)]
+        active = len(up) if self.dynamic else sum(process.alive for process in up)
         above = sum(child.kind == "supervisor" for child in self.children)
         specs = 1 if self.dynamic else len(self.children)
         return [specs, active, above, len(self.children) - above]
