@@ -55,6 +55,8 @@ def check_child(spec: object, auto_shutdown: AutoShutdown | None = None) -> Spec
 
 def check_children(specs: object, auto_shutdown: AutoShutdown | None = None) -> tuple[Spec, ...]:
     """`specs`, if they can be the children of one supervisor."""
+    if auto_shutdown is not None:
+        _one_of("the supervisor", "auto_shutdown", auto_shutdown, AutoShutdown)
     if not isinstance(specs, Sequence) or isinstance(specs, str):
         raise ValueError(f"{specs!r:.80} is no sequence of specs")
     checked = tuple(check_child(spec, auto_shutdown) for spec in cast("Sequence[object]", specs))

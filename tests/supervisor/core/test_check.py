@@ -55,6 +55,7 @@ UNSOUND: dict[str, tuple[Callable[[], object], str]] = {
     "a mailbox": (lambda: check_child(child(mailbox=100)), "mailbox is 100"),
     "significant for nobody": (lambda: check_child(SIGNIFICANT, AutoShutdown.NEVER), "auto_shutdown is never"),
     "twins": (lambda: check_children([child(), under(), child()]), "two children are called 'a'"),
+    "unknown auto_shutdown": (lambda: check_children([], cast("Any", "sometimes")), "auto_shutdown is"),
     "no list": (lambda: check_children("children"), "no sequence"),
     "a supervisor that is none": (lambda: check_supervisor(child()), "describes no supervisor"),
     "a strategy": (lambda: check_supervisor(under(strategy="none_for_one")), "strategy is 'none_for_one'"),
