@@ -24,7 +24,7 @@ def answer(sup: Supervisor, step: Json) -> Steps:
         case "restart_child" | "delete_child" if sup.dynamic:
             return ["error", "simple_one_for_one"]
         case "restart_child" | "delete_child":
-            child = _child(sup, step["id"])
+            child = _child(sup, step["id"]) if "id" in step else None
             if child is None or child.pid is not None:
                 word = "not_found" if child is None else "restarting" if child.pid == RESTARTING else "running"
                 return ["error", word]

@@ -18,6 +18,7 @@ from otp_world import RecordingJournal, World, briefly
 from otpvec import Nodes, Vector, parent_of
 
 from treewarden.agents.core.exit import Failure
+from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.errors import (
     AlreadyPresent,
     AlreadyStarted,
@@ -183,9 +184,10 @@ class Driver:
 
     async def _start(self) -> Any:
         try:
-            spec = supervisor_spec({"id": "root", **self.scenario["tree"], "type": "supervisor"}, self.world)
-        except (TypeError, ValueError):
+            spec = child_spec({"id": "root", **self.scenario["tree"], "type": "supervisor"}, self.world)
+        except Malformed:
             return self._not_started(INVALID)
+        assert isinstance(spec, SupervisorSpec)
         self.root = Root(self.common, self.nursery, otp(), spec)
         outcome = await self.root.supervisor.start()
         match outcome:
@@ -224,17 +226,24 @@ class Driver:
 
     async def _exit_many(self, targets: list[list[Any]]) -> list[str]:
         ref = self._ref(parent_of(targets[0][0]) or "")
-        results: list[str] = []
+        results: dict[str, str] = {}
+        begun = len(self.world.events)
         async with AsyncExitStack() as stack:
             try:
-                if not ref.busy:  # one that is busy reacts to nothing as it is
+                if not ref.busy:  # one that is busy reacts to the end that it waits for, and to nothing else
                     await stack.enter_async_context(ref.suspended())
             except SupervisorGone:
                 pass
-            for path, reason in targets:
-                results.append(self._exit(path, reason))
+            for path, reason in sorted(targets, key=lambda target: self._is_awaited(target[0])):
+                results[path] = self._exit(path, reason)
                 await trio.testing.wait_all_tasks_blocked()
-        return results
+        paths = [path for path, _ in targets]
+        self.world.reorder(begun, [path for path in paths if results[path] == "ok"])
+        return [results[path] for path in paths]
+
+    def _is_awaited(self, path: str) -> bool:
+        child = self._child(path)
+        return child is not None and child.state is SlotState.STOPPING
 
     def _stop_supervisor(self, path: str, reason: Any) -> str:
         if path not in self.world.supervisors:
@@ -273,12 +282,12 @@ class Driver:
             case "start_child":
                 return self._begun(await ref.start_child(await self._built(ref, step["spec"])))
             case "restart_child":
-                return self._begun(await ref.restart_child(step["id"]))
+                return self._begun(await ref.restart_child(self._named(step)))
             case "terminate_child":
                 await self._terminate(ref, step)
                 return "ok"
             case "delete_child":
-                await ref.delete_child(step["id"])
+                await ref.delete_child(self._named(step))
                 return "ok"
             case "get_childspec":
                 return ["ok", description(await self._spec(ref, step))]
@@ -297,18 +306,21 @@ class Driver:
             raise ConfigurationError(str(error)) from error
 
     async def _terminate(self, ref: SupervisorRef, step: Mapping[str, Any]) -> None:
-        if "id" in step:
-            await ref.terminate_child(step["id"])
-        elif not self.nodes.dynamic(theirs(ref.path)):
-            await ref.terminate_child(self.world.pid(step["pid_of"]))  # a pid is no id
+        if "id" in step or not self.nodes.dynamic(theirs(ref.path)):
+            await ref.terminate_child(self._named(step))
         else:
             id, life = self._handle(ref, step["pid_of"])
             await ref.terminate_dynamic(id, life=life)
 
+    def _named(self, step: Mapping[str, Any]) -> str:
+        """Who is meant where only ids are known; a pid is no id."""
+        return step["id"] if "id" in step else self.world.pid(step["pid_of"])
+
     async def _spec(self, ref: SupervisorRef, step: Mapping[str, Any]) -> Spec:
         supervisor = self.common.supervisors.get(ref.path)
         dynamic = supervisor is not None and self.nodes.dynamic(theirs(ref.path))
-        template = supervisor.spec.children[0].id if supervisor is not None and dynamic else None
+        templates = supervisor.spec.children if supervisor is not None and dynamic else ()
+        template = templates[0].id if templates else None
         if "id" in step:
             is_tag = dynamic and step["id"] != template
             return await ref.spec(f"tag {step['id']}" if is_tag else step["id"])  # OTP's dynamic children have no id
@@ -356,14 +368,17 @@ class Driver:
                 kept = {"id": old.id, "restart": old.restart, "shutdown": old.shutdown, "on_start": old.on_start}
                 spec = evolve(spec, **kept, significant=old.significant)
             await ref.replace(spec)
-        except (ConfigurationError, TypeError, ValueError):
+        except ConfigurationError:
             return ["error", INVALID]
         except SupervisorGone as gone:
             return _gone(gone)
         return "ok"
 
-    def _changed(self, step: Mapping[str, Any]) -> SupervisorSpec:
-        return supervisor_spec({**step, "id": "changed", "type": "supervisor"}, self.world)
+    def _changed(self, step: Mapping[str, Any]) -> Any:
+        try:
+            return supervisor_spec({**step, "id": "changed", "type": "supervisor"}, self.world)
+        except (TypeError, ValueError):
+            return "no spec"  # a supervisor that is not there comes before that
 
 
 def _gone(gone: SupervisorGone) -> Any:

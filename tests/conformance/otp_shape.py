@@ -181,8 +181,8 @@ _CALLS: Final[dict[str, Shape]] = {
     "start_child": _either("spec", "args", {"spec": _node, "args": _args}),
     "terminate_child": _NAMED,
     "get_childspec": _NAMED,
-    "restart_child": _with(id=_text),
-    "delete_child": _with(id=_text),
+    "restart_child": _NAMED,
+    "delete_child": _NAMED,
     "which_children": _with(),
     "count_children": _with(),
 }

@@ -81,18 +81,19 @@ def child_spec(node: object, world: World, *, template: bool = False) -> Spec:
             supervisor_spec(node, world, template=template) if is_supervisor(node) else _worker(node, world, template)
         )
     except (TypeError, ValueError) as error:
-        return _broken(node, error)
+        return _broken(node, world, error, template)
 
 
-def _broken(node: dict[str, Any], error: Exception) -> Spec:
+def _broken(node: dict[str, Any], world: World, error: Exception, template: bool) -> Spec:
     """A supervisor whose start will find that it cannot work with its flags and children; a worker has none."""
 
-    async def on_start(_: Path) -> None:
+    async def on_start(path: Path) -> None:
+        await world.begin(path, Script(node, template))
         raise ValueError(str(error)) from error
 
     with suppress(TypeError, ValueError):
         if is_supervisor(node):
-            return SupervisorSpec(**_common(node), on_start=on_start)
+            return SupervisorSpec(**_common(node), on_start=on_start, start_within=math.inf)
     raise Malformed(str(error)) from error
 
 
@@ -145,7 +146,7 @@ def _shutdown(value: Any) -> Any:
             return BRUTAL_KILL
         case "infinity":
             return Grace(math.inf)
-        case int() | float():
+        case int():
             return Grace(value / 1000)
         case _:
             return value

@@ -190,6 +190,15 @@ class World:
             return failure_as_term(event.failure)
         return "normal" if event.exit == "finished" else exit_as_term(Stopped(event.reason))
 
+    def reorder(self, begun: int, paths: list[str]) -> None:
+        """Since event number `begun` these ended, in this order as far as the scenario goes, before all else."""
+        since = self.events[begun:]
+        first = {path: next(event for event in since if event[0] == "exit" and event[1] == path) for path in paths}
+        places = sorted(since.index(event) for event in first.values())
+        if [since[place] for place in places] != list(first.values()):
+            others = [event for event in since if not any(event is each for each in first.values())]
+            self.events[begun:] = [*first.values(), *others]
+
     def forgotten(self, name: str) -> None:
         """A child was dropped: what its stop had to tell concerns itself alone."""
         above = parent_of(name) or ""
