@@ -8,19 +8,20 @@ from typing import Any, Final, TypeAlias
 
 from attrs import field
 
+from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import define, frozen
-from treewarden.agents.errors import CommitFailed
+from treewarden.agents.errors import CommitFailed, JournalError
 
 from ..core.event import Event
 from ..core.link import GENESIS, link
 from .blobs import Blobs
+from .commit import Commit, works_of
 from .event_codec import encode_event
 from .integrity import checksum, counters_sum
 from .keeping import Keeping, StoredState, stored_state
-from .port import Commit
 from .together import delete, insert
 
-__all__ = ["Batch", "EventRow", "Mark", "fold"]
+__all__ = ["Batch", "EventRow", "Mark", "Written", "fold"]
 
 EventRow: TypeAlias = tuple[int, float, str, str, int, str, bytes, bytes, int]
 """seq, at, path, kind, version, body, prev, hash, epoch: as in the table."""
@@ -125,6 +126,26 @@ class Batch:
             many("DELETE FROM commands WHERE rowid <= (SELECT max(rowid) FROM commands) - ?", [(_COMMANDS_KEPT,)])
         if self.events:
             insert(connection, "events", self.events)
+
+
+@define
+class Written:
+    """What became of some commits."""
+
+    outcomes: list[int | JournalError] = field(factory=list[int | JournalError])
+    """For each commit, in order: the head after it, or why nothing of it was kept."""
+    events: list[tuple[EventRow, Event]] = field(factory=list[tuple[EventRow, Event]])
+    """Committed rows with the events that they were made of."""
+    fallen: set[Path] = field(factory=set[Path])
+    """Slots of which a commit was not kept: what they queued behind it is not kept either."""
+    for_all: bool = False
+    """The disk or the database refused, and not one row: what was queued meanwhile knew nothing of it."""
+    renewed: bool = False
+    """The lease was prolonged."""
+
+    def fail(self, commit: Commit, error: JournalError) -> None:
+        self.outcomes.append(error)
+        self.fallen |= works_of(commit)
 
 
 def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from hashlib import sha256
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from zlib import crc32
 
 from treewarden.agents.core.path import Path
@@ -19,8 +19,10 @@ from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import JournalDamaged
 
 from .blobs import SIZE, chunks_of, used
-from .looked_at import LookedAt
 from .schema import migrate
+
+if TYPE_CHECKING:
+    from .looked_at import LookedAt
 
 __all__ = [
     "CHECKSUMS",

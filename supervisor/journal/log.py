@@ -24,8 +24,12 @@ _MAGIC: Final = {0x377F0682: "<6I", 0x377F0683: ">6I"}
 """With the order of bytes in which its checksums count."""
 _FRAME: Final = 24
 _SALTS: Final = slice(16, 24)
+_NO_END: Final = bytes(4)
+"""In the place of the size that the file has behind a transaction, in a frame that does not end one."""
 _PIECE: Final = 1_000_000
 """Bytes that are read of it at a time: after each read the thread may have to wait for the interpreter."""
+_FEW: Final = 4
+"""Frames that are read at once to begin with: of most logs not more have come since the last look."""
 _ANEW: Final = 10_000
 """So often it may have begun anew between two looks: the first salt counts that."""
 _TRIES: Final = 3
@@ -45,8 +49,8 @@ class Log:
         self._fd = os.open(name, os.O_RDWR | os.O_CLOEXEC)
         self._head = self._header()
         self._mark = 0
-        """A frame that was seen in it; 0 before the first one."""
-        self._step = 1
+        """The last frame that ends a transaction, of those that follow one another from the first one on, as they were
+        seen; 0 before there was one. Behind it may lie what was rolled back."""
         self._room = 0
         """Its length when it was last made longer, or seen to be shorter."""
         self.is_cramped = False
@@ -60,28 +64,29 @@ class Log:
         """Bytes. Raises `OSError`."""
         return os.fstat(self._fd).st_size
 
-    def is_as_written(self, commit: Callable[[], object]) -> bool:
-        """Whether who opens it next finds in it what was committed.
+    def is_as_written(self, commit: Callable[[], object], written: bool = True) -> bool:
+        """Whether who opens it next finds in it what was committed: `written`, something since the last look.
 
         Where that is not plain, as when others have emptied it, `commit` is called, which has to write something: in a
         log that is sound, that is among the frames which follow one another from the first one on, and not behind a
         hole. Raises what it raises.
         """
-        if self._goes_on():
+        if self._goes_on(written):
             return True
         missed = 0
         for _ in range(_TRIES):
             head = self._header()
             before, whole = self._frames(head)
-            if head and not whole and head == self._head == self._header():  # not begun anew, and the mark is missing
-                return False
+            if head and not whole and head == self._head == self._header() and len(before) < self._mark:
+                return False  # not begun anew, and the mark is missing
             commit()
             (after, _), found = self._frames(head), self._header()
             if found != head if found else not os.fstat(self._fd).st_size:
                 continue  # others have begun it anew or emptied it since, as they may
             if found and after != before[: len(after)]:
                 mark = next(number for number, frame in enumerate(after, 1) if [frame] != before[number - 1 : number])
-                self._head, self._mark, self._step = head, mark, 1
+                self._head, self._mark = head, mark - 1
+                self._has_grown(head)
                 return True
             missed += 1
         return missed < _TRIES
@@ -111,9 +116,9 @@ class Log:
             if free > _SPARE * most:
                 self._room += os.pwrite(self._fd, bytes(min(max(length, _LEAST), _MOST, most - length)), length)
 
-    def _goes_on(self) -> bool:
-        """Whether it is the one that it was, with the mark in it, or was begun anew. Moves the mark on, in steps that
-        double until one is too long: where as much is written between two looks, that is the second or third."""
+    def _goes_on(self, written: bool) -> bool:
+        """Whether it is the one that it was, with the mark in it, or was begun anew, and has grown if something was
+        `written`. What is written behind a hole is not next to the others."""
         head = self._header()
         if not head:
             return False
@@ -123,11 +128,7 @@ class Log:
             self._head, self._mark = head, 0
         elif self._mark and not self._has(head, self._mark):
             return False
-        while self._has(head, self._mark + self._step):
-            self._mark += self._step
-            self._step *= 2
-        self._step = max(1, self._step // 2)
-        return True
+        return self._has_grown(head) or not written
 
     def _header(self) -> bytes:
         """Its first bytes; none if they are not those of a log."""
@@ -136,6 +137,20 @@ class Log:
             return b""
         magic, *_, first, second = _HEADER.unpack(found)
         return found if _MAGIC.get(magic) and _sums(_MAGIC[magic], found[:24]) == (first, second) else b""
+
+    def _has_grown(self, head: bytes) -> bool:
+        """Move the mark on to the end."""
+        frame, before = _FRAME + _HEADER.unpack(head)[2], self._mark
+        number, many = before, _FEW
+        while True:
+            frames = os.pread(self._fd, many * frame, _HEADER.size + number * frame)
+            for place in range(0, many * frame, frame):
+                if frames[place + 8 : place + 16] != head[_SALTS]:
+                    return self._mark > before
+                number += 1
+                if frames[place + 4 : place + 8] != _NO_END:
+                    self._mark = number
+            many = min(2 * many, max(_FEW, _PIECE // frame))
 
     def _has(self, head: bytes, number: int) -> bool:
         """Whether frame `number`, from 1, is of the log that begins with `head`."""

@@ -7,15 +7,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, NoReturn, TypeVar
 
-from attrs import evolve, field
+from attrs import evolve
 
-from treewarden.agents.core.path import Path
-from treewarden.agents.core.values import define
 from treewarden.agents.errors import CommitFailed, EpochLost, JournalDamaged, JournalError
 
-from ..core.event import Event, EventsPruned
+from ..core.event import EventsPruned
 from . import rows
-from .batch import Batch, EventRow, fold
+from .batch import Batch, Written, fold
 from .blobs import stored_size, sweep
 from .commit import Commit, follows, works_of
 from .place import Lookout, is_alone, refuse_second_name, refuse_unreachable
@@ -24,7 +22,7 @@ from .raised import is_of_a_sync, refuses_all, was_cut_short
 from .schema import NOW, unusable
 from .taking import Claim, meta, take
 
-__all__ = ["OwnedFile", "Written", "nothing"]
+__all__ = ["OwnedFile", "nothing"]
 
 T = TypeVar("T")
 
@@ -41,26 +39,6 @@ _LOG: Final = 32_000_000
 time makes it grow."""
 _SWEEP_AT: Final = 32_000_000
 """Characters of new large values after which those that nobody holds any more are looked for."""
-
-
-@define
-class Written:
-    """What became of some commits."""
-
-    outcomes: list[int | JournalError] = field(factory=list[int | JournalError])
-    """For each commit, in order: the head after it, or why nothing of it was kept."""
-    events: list[tuple[EventRow, Event]] = field(factory=list[tuple[EventRow, Event]])
-    """Committed rows with the events that they were made of."""
-    fallen: set[Path] = field(factory=set[Path])
-    """Slots of which a commit was not kept: what they queued behind it is not kept either."""
-    for_all: bool = False
-    """The disk or the database refused, and not one row: what was queued meanwhile knew nothing of it."""
-    renewed: bool = False
-    """The lease was prolonged."""
-
-    def fail(self, commit: Commit, error: JournalError) -> None:
-        self.outcomes.append(error)
-        self.fallen |= works_of(commit)
 
 
 def nothing() -> None:
@@ -108,7 +86,8 @@ class OwnedFile:
         self._write(commits, renew, done)
         moved = None
         if look and self.lost is None:
-            moved = self._lookout.look(len(commits), self._renew) or self.lost  # its commit finds a lost epoch, too
+            written = done.renewed or any(isinstance(each, int) for each in done.outcomes)
+            moved = self._lookout.look(len(commits), self._renew, written) or self.lost  # it may find a lost epoch
         if moved is not None:
             self.lost, done = moved, Written(for_all=True)
             for commit in commits:
@@ -126,6 +105,10 @@ class OwnedFile:
         lease = self._claim.lease
         prolonged = f"UPDATE owner SET lease_until = {NOW} + ? + 0.001 * (lease_until = {NOW} + ?) WHERE epoch = ?"
         self._by_itself(lambda connection: connection.execute(prolonged, (lease, lease, self.opened.epoch)))
+
+    def _count(self) -> None:
+        """The shortest commit of one who gives the file back, and with it the lease."""
+        self._by_itself(lambda connection: connection.execute("UPDATE meta SET commits = commits + 1"))
 
     def sweep(self, most: int = -1) -> Survey:
         """Delete large values that no row holds any more, until more than `most` characters have gone; all without it.
@@ -220,7 +203,10 @@ class OwnedFile:
                 self._empty_log(self._connected())
 
     def close(self) -> None:
-        """Give ownership back and close. If that cannot be written, the file names this owner until its lease ends."""
+        """Give ownership back and close. If that cannot be written, the file names this owner until its lease ends; if
+        nobody would find it, `lost` says so afterwards."""
+        if self.lost is None:
+            self.lost = self._lookout.look(1, self._count, False)  # so that it is known where the log ends now
         if self.lost is None:
             with suppress(sqlite3.Error):  # what the file holds is sound, and its next owner sees how this one ended
                 connection = self._connected()
@@ -231,6 +217,7 @@ class OwnedFile:
                 )
                 connection.execute(released, (in_order, in_order, self.opened.epoch))
                 connection.execute("COMMIT")
+                self.lost = self._lookout.look(1, self._count, True)
         self._roll_back()
         self._disconnect()
 

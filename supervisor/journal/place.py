@@ -124,9 +124,10 @@ class Lookout:
         if self._spoilt:
             forget_index(str(self._file))
 
-    def look(self, commits: int, renew: Callable[[], None]) -> JournalError | None:
-        """Why nobody will find what was written just now, in a transaction of so many commits: it is not acknowledged
-        then. None: it is where it should be. `renew` makes the shortest commit that changes something."""
+    def look(self, commits: int, renew: Callable[[], None], written: bool) -> JournalError | None:
+        """Why nobody will find what was `written` just now, in a transaction of so many commits: it is not acknowledged
+        then. None: it is where it should be, or nothing was written. `renew` makes the shortest commit that changes
+        something."""
         if self._place is None:
             self.begin()  # anew for each connection: the last one takes the log along
         name = self._place.gone() if self._place is not None else ""
@@ -135,7 +136,7 @@ class Lookout:
                 f"{name} was moved, replaced or removed while {self._file} was in use, so nobody would find what is"
                 " written now: put back what lay there, before anybody opens it, and start again"
             )
-        self._spoilt = self._is_log_spoilt(commits, renew)
+        self._spoilt = self._is_log_spoilt(commits, renew, written)
         if not self._spoilt:
             self._tell_of_growth()
             return None
@@ -169,13 +170,13 @@ class Lookout:
                 self._file.name,
             )
 
-    def _is_log_spoilt(self, commits: int, renew: Callable[[], None]) -> bool:
+    def _is_log_spoilt(self, commits: int, renew: Callable[[], None], written: bool) -> bool:
         self._unlooked += 1
         if self._place is None or (commits >= _BUSY and self._unlooked < _LOOKS):
             return False
         self._unlooked = 0
         try:
-            return not self._place.log.is_as_written(renew)
+            return not self._place.log.is_as_written(renew, written)
         except (OSError, JournalError, sqlite3.OperationalError):  # it was not found out: the next look will
             return False
         except sqlite3.DatabaseError:  # and it is read as what it is not

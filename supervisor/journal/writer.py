@@ -22,10 +22,11 @@ from treewarden.agents.ports import Clock
 from treewarden.agents.waiting import Level
 from treewarden.agents.wake import WAKE
 
+from .batch import Written
 from .bell import Bell
 from .commit import Commit, follows, works_of
 from .give_way import GiveWay, breaks_of_this_loop
-from .owned import OwnedFile, Written, nothing
+from .owned import OwnedFile, nothing
 from .port import START, Seq
 from .recent import Recent
 from .seams import RunSync, begin_in_thread, in_thread

@@ -43,6 +43,7 @@ def flip_a_bit(_: pathlib.Path, now: pathlib.Path) -> None:
         file.write(b"!")
 
 
+FRAME = 24 + 4096
 HARM: dict[str, tuple[Callable[[pathlib.Path, pathlib.Path], None], bool, tuple[int, ...]]] = {
     "cut off": (cut_off, False, (10,)),
     "cut short": (cut_short, False, (19, 20, 21, 22, 23, 24, 25)),
@@ -91,6 +92,34 @@ async def test_nothing_more_is_acknowledged_and_the_file_stays_whole(
         found = (await journal.recover(DESK)).state
         assert found in [state(number) for number in held]
         await journal.commit(settle(32))
+
+
+def frames_in(now: pathlib.Path) -> int:
+    return -(-(len(now.read_bytes().rstrip(b"\0")) - 32) // FRAME)
+
+
+@pytest.mark.parametrize("kept", range(1, 6))
+async def test_one_that_is_cut_short_right_before_the_end_is_not_copied(
+    kept: int, tmp_path: pathlib.Path, autojump_clock: MockClock
+) -> None:
+    """Whoever closes the file last copies the log into it, with a hole if nobody has looked."""
+    file, now = tmp_path / "tree.db", tmp_path / "tree.db-wal"
+
+    async def work() -> None:
+        async with on_disk(file, lease=1000.0) as journal:
+            await settle_each(journal, 1, 9)
+            before = frames_in(now)
+            for number in range(10, 20):
+                await journal.commit(settle(number))  # at once: nobody looks
+            os.truncate(now, 32 + FRAME * (before + (frames_in(now) - before) * kept // 6))
+
+    with pytest.raises(JournalError, match=r"tree\.db-wal was cut off or overwritten while it was in use"):
+        await work()
+    with JournalFile.open(file) as reading:
+        assert not reading.check_rows().faults
+    async with on_disk(file) as journal:
+        found = (await journal.recover(DESK)).state
+        assert found in [state(number) for number in range(9, 20)]
 
 
 def connected(file: pathlib.Path) -> sqlite3.Connection:
@@ -229,7 +258,7 @@ def test_what_was_rolled_back_lies_behind_its_end(
     if unsynced:
         call_the_last_frame_an_end(tmp_path / "tree.db-wal")
     assert looked.is_as_written(lambda: insert(owner))
-    assert looked.is_as_written(never)
+    assert looked.is_as_written(never, written=False)
 
 
 def call_the_last_frame_an_end(file: pathlib.Path) -> None:
@@ -257,10 +286,10 @@ async def test_a_full_disk_says_nothing_about_it(
     """What cannot be found out now is looked at again."""
     refusing = True
 
-    def renew(looked: log.Log, commit: Callable[[], object]) -> bool:
+    def renew(looked: log.Log, commit: Callable[[], object], written: bool) -> bool:
         if refusing:
             raise sqlite3.OperationalError("database or disk is full")
-        return looks(looked, commit)
+        return looks(looked, commit, written)
 
     looks = log.Log.is_as_written
     monkeypatch.setattr(log.Log, "is_as_written", renew)
@@ -276,7 +305,7 @@ async def test_who_has_lost_the_file_in_a_look_acknowledges_nothing(
     """A look may have to commit something, and that finds out who owns the file."""
     taken = False
 
-    def take_over(looked: log.Log, commit: Callable[[], object]) -> bool:
+    def take_over(looked: log.Log, commit: Callable[[], object], written: bool) -> bool:
         if taken:
             with closing(sqlite3.connect(tmp_path / "tree.db")) as other:
                 other.execute("UPDATE meta SET epoch = epoch + 1")
@@ -298,3 +327,31 @@ async def test_who_has_lost_the_file_in_a_look_acknowledges_nothing(
     with pytest.raises(EpochLost):
         await own()
     assert told.failed == ["3"]
+
+
+def test_one_that_is_cut_in_what_came_last_goes_on_behind_a_hole(
+    owner: sqlite3.Connection, looked: log.Log, tmp_path: pathlib.Path
+) -> None:
+    """What is there is as it was at each look; but what is written next is not next to it."""
+    for _ in range(2):
+        for _ in range(20):
+            insert(owner)
+        assert looked.is_as_written(never)
+    for _ in range(20):
+        insert(owner)
+    now = tmp_path / "tree.db-wal"
+    os.truncate(now, now.stat().st_size - 3 * FRAME)
+    assert looked.is_as_written(never)
+    assert looked.is_as_written(never, written=False)
+    insert(owner)
+    assert not looked.is_as_written(lambda: insert(owner))
+
+
+def test_what_comes_in_the_place_of_what_was_rolled_back_is_no_hole(owner: sqlite3.Connection, looked: log.Log) -> None:
+    insert(owner)
+    assert looked.is_as_written(never)
+    roll_back_much(owner)
+    assert looked.is_as_written(never, written=False)
+    for _ in range(3):
+        insert(owner)
+        assert looked.is_as_written(never)

@@ -37,7 +37,7 @@ def test_a_log_that_a_reader_keeps_is_told_of_each_time_it_has_doubled(
     def write(times: int, size: int = 100_000) -> None:
         for _ in range(times):
             owner.execute("INSERT INTO t VALUES (zeroblob(?))", (size,))
-            assert lookout.look(1, lambda: None) is None
+            assert lookout.look(1, lambda: None, written=True) is None
 
     write(30)
     write(1, size=2 * LARGE)
