@@ -64,6 +64,8 @@ async def keep(common: Common, path: Path, name: str, description: str, tags: It
     taking = store.taking(slot.state) if newer else None
     if taking is not None:
         await taking
+        if common.registry.get(path) is not slot:  # what it left is deleted, and nothing of it may come after that
+            raise NoSuchSlot(f"{path}: the tree has no such slot any more", path=path)
     number, wall, retention = common.next_row(), common.clock.wall(), store.retention
     events, prunes = tuple(store.told_of(number, label, wall)), (store.prune(wall),)
     if not newer:

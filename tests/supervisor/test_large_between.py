@@ -4,6 +4,7 @@ disk that is full. What is in hand settles once, and what waits behind it is nei
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import trio
 from trio.testing import MockClock
 
 from treewarden.agents import MESSAGE, Checkpointed, Durability
+from treewarden.agents.errors import CheckpointRefused, NoSuchSlot
 from treewarden.supervisor.core.event import DeadLettered, Recorded, SignalNoted
 from treewarden.supervisor.core.policies import otp
 from treewarden.supervisor.core.rule_table import Rule
-from treewarden.supervisor.core.spec import BRUTAL_KILL
+from treewarden.supervisor.core.spec import BRUTAL_KILL, Strategy
 from treewarden.supervisor.core.table import table
 from treewarden.supervisor.journal.sending import Outcome
 from treewarden.topologies import child, open_tree, tree
@@ -117,6 +119,26 @@ async def test_a_command_of_another_process_counts_once(
     async with open_tree(tree(clerk(durability=durability)), journal=on_disk(file)) as running:
         total, count = await sums(running)
         assert what == "roll_back" or (total, count) in ((3, 2), (7, 3))
+
+
+@pytest.mark.parametrize("after", range(0, 2 * TURNS, 8))
+async def test_a_slot_that_is_gone_when_its_state_was_taken_leaves_none(
+    after: int, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """Whoever comes to that path later begins with the state that its class declares."""
+    shape = tree(clerk(durability=Checkpointed(messages=100)), strategy=Strategy.DYNAMIC)
+    async with open_tree(shape, journal=on_disk(tmp_path / "tree.db")) as running:
+        await running.supervisor().start_dynamic(id="clerk")
+        await running.ref("clerk").tell(Add(1))
+        assert await sums(running) == (1, 1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(running.supervisor().terminate_dynamic, "clerk")
+            await turns(after)  # it is being kept at its end, and from here on a second time
+            with suppress(NoSuchSlot, CheckpointRefused):
+                await running.checkpoint("clerk", name="good")
+        await running.supervisor().start_dynamic(id="clerk")
+        assert await sums(running) == (0, 0)
+        assert await running.checkpoints("clerk", name="good") == ()
 
 
 @pytest.mark.parametrize("durability", LEVELS)
