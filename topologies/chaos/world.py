@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from treewarden.agents.core.message import Request
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import CommitFailed, TreewardenError
-from treewarden.supervisor.core.event import ChildStarted, Decided
+from treewarden.supervisor.core.event import ChildStarted, DeadLettered, Decided
 from treewarden.supervisor.journal.port import Commit
 
 from ..core.blueprint import Blueprint
@@ -324,6 +324,11 @@ class World:
                     self.trace.mark(Mark(trio.current_time(), "decision", event.action, event.path))
                 elif isinstance(event, ChildStarted) and (event.attempt > 1 or event.incarnation > 1):
                     self.recovered(f"up again, life {event.incarnation}", event.path)
+                elif isinstance(event, DeadLettered):
+                    why = event.reason.partition(";")[0].partition(" (")[
+                        0
+                    ]  # what an exception says may differ in a replay
+                    self.note(f"{event.kind} is given up: {why}", event.path)
         self._told.set()
         self.look()
 

@@ -10,13 +10,16 @@ from typing import Final
 
 import pytest
 import trio
+from attrs import frozen
 from shop import Book, Booked, sell, shop
 
+from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE
 from treewarden.topologies.chaos import faults
 from treewarden.topologies.chaos.promises import no_acknowledged_message_lost, order_per_sender
 from treewarden.topologies.chaos.run import Body, Setting, run_world
 from treewarden.topologies.chaos.world import World
+from treewarden.topologies.tree import tree
 
 HARD: Final = Setting(
     faults=(
@@ -78,6 +81,31 @@ def test_without_faults_nothing_happens() -> None:
     run = run_world(books, 1, Setting(within=1.0))
     assert (run.failures, dict(run.faults), run.marks[-1].text) == ((), {}, "quiet")
     assert {"commit", "committed", "effect", "yield"} == run.points.keys()
+
+
+@frozen
+class Poison:
+    """What no handler survives."""
+
+
+class Frail(Agent[None]):
+    @handles
+    async def poison(self, message: Poison) -> None:
+        raise ValueError(f"of {object()}")
+
+
+async def gives_up(world: World) -> None:
+    await world.start(tree(Frail))
+    await world.tell("frail", Poison())
+    await trio.sleep(5)
+
+
+def test_the_timeline_says_what_was_given_up() -> None:
+    """A test that misses an acknowledged message was shown restarts, and not that it was set aside after the second."""
+    run, again = (run_world(gives_up, 1, Setting(within=1.0)) for _ in range(2))
+    said = [(mark.path, mark.text) for mark in run.marks if mark.kind == "note"]
+    assert ("frail", f"{__name__}:Poison is given up: its handler failed 2 times") in said
+    assert [mark.text for mark in run.marks] == [mark.text for mark in again.marks], "no words of an exception"
 
 
 async def forgets(world: World) -> None:
