@@ -325,9 +325,8 @@ class World:
                 elif isinstance(event, ChildStarted) and (event.attempt > 1 or event.incarnation > 1):
                     self.recovered(f"up again, life {event.incarnation}", event.path)
                 elif isinstance(event, DeadLettered):
-                    why = event.reason.partition(";")[0].partition(" (")[
-                        0
-                    ]  # what an exception says may differ in a replay
+                    # Without the words of an exception, which may differ in a replay.
+                    why = event.reason.partition(";")[0].partition(" (")[0]
                     self.note(f"{event.kind} is given up: {why}", event.path)
         self._told.set()
         self.look()
