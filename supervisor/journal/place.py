@@ -216,11 +216,13 @@ def is_alone(file: pathlib.Path) -> bool:
 
 def warn_of_log(file: pathlib.Path) -> None:
     """Say that the log may be missing of a file that was alone although its owner has not closed it in order: one that
-    dies leaves it there."""
+    dies leaves it there. Another program that has opened the file since has copied the log into it and taken it away;
+    nothing in the file tells that from a log that was removed."""
     _LOG.warning(
         "%s was not closed in order, and no %s-wal lay beside it. If that was removed, or this is a copy made with cp"
         " while its tree ran, what was acknowledged last is missing here: end this process, and start again with both"
-        " files, or with the original. A copy made with .backup has everything",
+        " files, or with the original. A copy made with .backup has everything, and so has a file that another program,"
+        " such as sqlite3, has opened since its owner died",
         file,
         file.name,
     )

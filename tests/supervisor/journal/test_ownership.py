@@ -106,6 +106,7 @@ async def test_a_file_without_the_log_of_its_owner_is_no_new_one_and_said_to_lac
             assert (opened.tree, opened.head, opened.after_crash) == (tree, before, True)
     (said,) = [record.getMessage() for record in caplog.records]
     assert "alone.db was not closed in order, and no alone.db-wal lay beside it" in said
+    assert "and so has a file that another program, such as sqlite3, has opened since its owner died" in said
     caplog.clear()
     async with disk.owner(1):
         shutil.copy(disk.file, alone.file)
