@@ -21,7 +21,7 @@ from typing import (
 )
 
 import attrs
-from attrs import evolve, field
+from attrs import field
 
 from treewarden.agents.core.said import shown
 from treewarden.agents.core.values import frozen
@@ -270,21 +270,23 @@ class Declared:
         def inner_slices(data: Any) -> Slices[Any]:
             return slices(today(data))
 
-        body = Shape(name, (kind,), encode, decode, slices=slices, left=left_of_fields, parts=parts)
+        def made(*, inner: bool, left: Any = left_of_fields, **known: Any) -> Shape:
+            write, pieces = (encode_inner, inner_parts) if inner and versions.now > 1 else (encode, parts)
+            read, read_slices = (decode_inner, inner_slices) if inner else (decode, slices)
+            pieces = None if left is None else pieces
+            return Shape(name, (kind,), write, read, slices=read_slices, left=left, parts=pieces, **known)
+
         self._versions[kind] = versions
         # Known before its fields are looked at: they may hold the class itself.
-        inner = evolve(body, decode=decode_inner, slices=inner_slices)
-        if versions.now > 1:
-            inner = evolve(inner, encode=encode_inner, parts=inner_parts)
-        self._shapes[kind], self._bodies[kind] = inner, body
+        self._shapes[kind], self._bodies[kind] = made(inner=True), made(inner=False)
         fields = self._fields(name, declared)
         deep = tuple((field_name, shape.left) for field_name, shape in fields.items() if shape.left is not None)
         weight = 1 + sum(shape.weight for shape in fields.values() if shape.left is None)
         if deep:
-            self._bodies[kind] = evolve(body, open_fields=tuple([field_name for field_name, _ in deep]))
+            self._bodies[kind] = made(inner=False, open_fields=tuple([field_name for field_name, _ in deep]))
         else:
-            for shapes, shape in (self._shapes, inner), (self._bodies, body):
-                shapes[kind] = evolve(shape, weight=weight, left=None, parts=None)
+            self._shapes[kind] = made(inner=True, weight=weight, left=None)
+            self._bodies[kind] = made(inner=False, weight=weight, left=None)
         writes = tuple((field_name, shape.encode) for field_name, shape in fields.items())
         reads = tuple((field_name, shape.decode) for field_name, shape in fields.items())
         return self._shapes[kind]
