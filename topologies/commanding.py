@@ -55,6 +55,13 @@ class Order:
         """It may have to wait for an agent, as long as its sender allows."""
         return self._command.what in ("tell", "ask")
 
+    @property
+    def kind(self) -> str:
+        """What it is, for how many there may be at once: all messages are one, and the end of the tree is its own."""
+        if self.is_message:
+            return "message"
+        return "end" if self._command.what == "stop" and self._command.path == ROOT else self._command.what
+
     async def carry_out(self) -> None:
         """Do it and answer. A command whose sender took it back meanwhile is left alone."""
         epoch = self._common.journal.opened.epoch

@@ -15,20 +15,23 @@ if TYPE_CHECKING:
 __all__ = ["obey"]
 
 _AT_ONCE: Final = 16
-"""Commands that are carried out side by side, but for messages."""
+"""Commands of one kind that are carried out side by side. None waits for those of another kind: a resume may be what a
+drain waits for, and a stop what all of them do."""
 _MESSAGES: Final = 256
-"""Messages that wait for agents side by side. No other command waits for these: it may be what the agents wait for."""
+"""As many messages, which wait for agents."""
 
 
 async def obey(tree: Tree, common: Common) -> None:
     """Carry out what other processes ask for, for as long as the tree is open. Each command has a task of its own."""
     under_way: set[str] = set()
-    room, messages = trio.Semaphore(_AT_ONCE), trio.Semaphore(_MESSAGES)
+    rooms = dict[str, trio.Semaphore]()
     async with trio.open_nursery() as nursery:
 
         async def carry_out(row: CommandRow) -> None:
             order = Order(tree, common, row)
-            async with messages if order.is_message else room:
+            if order.kind not in rooms:
+                rooms[order.kind] = trio.Semaphore(_MESSAGES if order.is_message else _AT_ONCE)
+            async with rooms[order.kind]:
                 await order.carry_out()
             under_way.discard(row.id)
 
