@@ -148,8 +148,10 @@ class Ref:
         `message` it waits first until what that agent has settled is on disk; and when that handler runs again, after
         a crash, an ask to an agent of the same durability gets the reply that it got before.
 
-        An agent in memory that has nothing to do answers at once if its handler is a plain `def`: that runs in the task
-        of the asker, in the context of the agent; what it raises fails the agent. Every 32nd such ask is a checkpoint.
+        An agent that has nothing to do handles it at once if its handler is a plain `def`: that runs in the task of the
+        asker, in the context of the agent; what it raises fails the agent. One in memory answers at once, too, and
+        every 32nd such ask is a checkpoint; one of durability `message` does when what it settled is on disk. Those of
+        durability `checkpoint`, and asks of durable handlers to durable agents, go through the mailbox.
 
         A reply that comes too late is dropped. Cancelled: the message is not taken out of the mailbox; it is handled,
         and its reply is dropped. A pool that broadcasts is asked through its first worker.

@@ -18,7 +18,7 @@ from .handling import bear, call, finish, handle, unwrap
 from .life import Life
 from .mailbox import Leave
 from .orders import Begun, BodyEnded, CheckpointDue, Killed, Raised, RunAgain, StopAsked, StopOrder
-from .serving import serve
+from .serving import serve, serve_on_disk
 from .settle import keep_in_turn, rate_limit_of, settle_beside, settle_in_turn, throttle
 from .slice import LOOK_EVERY, Slice
 from .slot import current_turn
@@ -126,8 +126,8 @@ async def handle_messages(life: Life) -> Exit | None:
     task = current_task()
     leave = Leave(slot, task)
     light, durable = life.light and not life.outlet, slot.durable
-    if light and type(agent).plain and handlers is type(agent).handlers:  # otherwise they are timed
-        slot.serve = serve
+    if type(agent).plain and handlers is type(agent).handlers and not life.outlet:  # otherwise they are timed
+        slot.serve = serve if light else serve_on_disk if durable else None
     arrived, next_ones, alone = slot.arrived, slot.next_ones, slot.mail is slot
     share = life.rounds.slice()
     while True:

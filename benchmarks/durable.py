@@ -91,16 +91,16 @@ class Keeper(Agent[Box]):
     state = Box()
 
     @handles
-    async def put(self, message: Put) -> int:
+    def put(self, message: Put) -> int:
         self.state = Box(self.state.count + 1, message.text)
         return self.state.count
 
     @handles
-    async def store(self, message: Store) -> None:
+    def store(self, message: Store) -> None:
         self.state = Box(self.state.count + 1, message.text)
 
     @handles
-    async def count(self, message: Count) -> int:
+    def count(self, message: Count) -> int:
         return self.state.count
 
 

@@ -1,8 +1,11 @@
-"""An idle agent in memory answers an ask at once, in its asker's task. Nobody should notice but by the clock."""
+"""An idle agent handles an ask at once, in its asker's task. Nobody should notice but by the clock."""
 
 from __future__ import annotations
 
+import pathlib
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from contextvars import ContextVar
 from typing import Any
 
@@ -12,26 +15,40 @@ from attrs import evolve, frozen
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from treewarden.agents.agent import Agent, handles
-from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed
+from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability
 from treewarden.agents.core.message import Request
 from treewarden.agents.errors import AgentFailed, AgentStopped
 from treewarden.agents.slot import current_turn
 from treewarden.supervisor.core.event import ChildEnded, Recorded
 from treewarden.supervisor.core.spec import NO_BACKOFF, RestartPolicy
 
+from ..journals import on_disk
 from .trees import Add, Tally, happened, kept, opened, slot_of
 
 request_id: ContextVar[str] = ContextVar("request_id", default="none")
 
 
+DEEDS: list[Callable[[Any], Any]] = []
+"""What a message may ask for; a durable agent is sent nothing that could not be stored."""
+
+
 @frozen
 class Do(Request[Any]):
-    what: Callable[[Any], Any]
+    deed: int
 
 
 @frozen
 class DoAndWait(Request[Any]):
-    what: Callable[[Any], Any]
+    deed: int
+
+
+def do(what: Callable[[Any], Any]) -> Do:
+    DEEDS.append(what)
+    return Do(len(DEEDS) - 1)
+
+
+def do_and_wait(what: Callable[[Any], Any]) -> DoAndWait:
+    return DoAndWait(do(what).deed)
 
 
 class Desk(Agent[Tally]):
@@ -43,11 +60,11 @@ class Desk(Agent[Tally]):
 
     @handles
     def do(self, message: Do) -> Any:
-        return message.what(self)
+        return DEEDS[message.deed](self)
 
     @handles
     async def do_and_wait(self, message: DoAndWait) -> Any:
-        return message.what(self)
+        return DEEDS[message.deed](self)
 
     @handles
     def add(self, message: Add) -> None:
@@ -70,6 +87,12 @@ class Owner(Agent[Tally]):
         return id(trio.lowlevel.current_task())
 
 
+@pytest.fixture(params=[VOLATILE, MESSAGE])
+def durability(request: pytest.FixtureRequest) -> Durability:
+    """Those of which an idle agent handles an ask at once."""
+    return request.param
+
+
 def running_task(_: Any) -> Any:
     return trio.lowlevel.current_task()
 
@@ -82,15 +105,73 @@ async def test_it_runs_in_the_askers_task_and_takes_no_turn_of_the_scheduler(aut
     async with opened(kept(Desk, VOLATILE)) as running:
         desk, me = running.ref("desk"), trio.lowlevel.current_task()
         await wait_all_tasks_blocked()
-        assert await desk.ask(Do(running_task)) is me
-        assert await desk.ask(DoAndWait(running_task)) is not me
+        assert await desk.ask(do(running_task)) is me
+        assert await desk.ask(do_and_wait(running_task)) is not me
 
 
-@pytest.mark.parametrize("durability", [MESSAGE, Checkpointed(messages=1)])
-async def test_where_something_is_written_it_runs_in_its_own_task(durability: Any, autojump_clock: MockClock) -> None:
-    async with opened(kept(Owner, durability)) as running:
+async def test_where_a_checkpoint_may_be_due_it_runs_in_its_own_task(autojump_clock: MockClock) -> None:
+    async with opened(kept(Owner, Checkpointed(messages=1))) as running:
         await wait_all_tasks_blocked()
         assert await running.ref("owner").ask(Where()) != id(trio.lowlevel.current_task())
+
+
+def add(desk: Desk) -> int:
+    desk.state = Tally(desk.state.total + 1)
+    return desk.state.total
+
+
+async def test_the_reply_of_a_durable_agent_comes_behind_the_disk(
+    tmp_path: pathlib.Path, autojump_clock: MockClock
+) -> None:
+    async with opened(kept(Desk, MESSAGE), journal=on_disk(tmp_path / "tree.db")) as running:
+        desk = running.ref("desk")
+        await wait_all_tasks_blocked()
+        for count in range(1, 4):
+            assert await desk.ask(do(add)) == count
+            with closing(sqlite3.connect(tmp_path / "tree.db")) as connection:
+                assert connection.execute("SELECT settled, body FROM states").fetchall() == [
+                    (count, f'{{"total":{count},"seen":[]}}')
+                ]
+
+
+async def test_while_the_disk_is_behind_it_runs_in_its_own_task(autojump_clock: MockClock) -> None:
+    """Or nothing would bound how much of what was settled is on its way."""
+    tasks: list[Any] = []
+
+    def who(desk: Desk) -> int:
+        tasks.append(trio.lowlevel.current_task())
+        return add(desk)
+
+    async with opened(kept(Desk, MESSAGE)) as running, trio.open_nursery() as nursery:
+        desk = running.ref("desk")
+        await wait_all_tasks_blocked()
+        for _ in range(3):
+            nursery.start_soon(desk.ask, do(who))
+        await wait_all_tasks_blocked()
+    assert tasks[1] is tasks[2] is not tasks[0]
+
+
+class Caller(Agent[Tally]):
+    state = Tally()
+
+    @handles
+    async def add(self, message: Add) -> None:
+        self.state = Tally(await self.ref("owner").ask(Where()))
+
+    @handles
+    def do(self, message: Do) -> Any:
+        return DEEDS[message.deed](self)
+
+
+async def test_what_a_durable_handler_asks_is_for_the_task_that_knows_whether_it_was_asked_before(
+    autojump_clock: MockClock,
+) -> None:
+    async with opened(kept(Owner, MESSAGE), kept(Caller, MESSAGE)) as running:
+        await wait_all_tasks_blocked()
+        assert await running.ref("owner").ask(Where()) == id(trio.lowlevel.current_task())
+        await running.ref("caller").tell(Add())
+        await wait_all_tasks_blocked()
+        assert await running.ref("caller").ask(do(total)) == id(slot_of(running, "owner").reader)
 
 
 async def test_what_waits_comes_first(autojump_clock: MockClock) -> None:
@@ -99,21 +180,21 @@ async def test_what_waits_comes_first(autojump_clock: MockClock) -> None:
         await wait_all_tasks_blocked()
         for _ in range(3):
             await desk.tell(Add(1))
-        assert await desk.ask(Do(total)) == 3
+        assert await desk.ask(do(total)) == 3
         desk.tell_nowait(Add(1))
-        assert await desk.ask(Do(running_task)) is not me
+        assert await desk.ask(do(running_task)) is not me
 
 
-async def test_it_runs_in_the_context_of_the_agent(autojump_clock: MockClock) -> None:
+async def test_it_runs_in_the_context_of_the_agent(durability: Durability, autojump_clock: MockClock) -> None:
     def look(desk: Desk) -> Any:
         turn = current_turn.get()
         assert turn is not None
         return turn.path, request_id.get()
 
-    async with opened(kept(Desk, VOLATILE)) as running:
+    async with opened(kept(Desk, durability)) as running:
         await wait_all_tasks_blocked()
         request_id.set("the asker's")
-        assert await running.ref("desk").ask(Do(look)) == ("desk", "the agent's")
+        assert await running.ref("desk").ask(do(look)) == ("desk", "the agent's")
         assert (current_turn.get(), request_id.get()) == (None, "the asker's")
 
 
@@ -132,23 +213,23 @@ def fail_badly(desk: Desk) -> None:
 
 @pytest.mark.parametrize("what", [fail, fail_badly])
 async def test_what_it_raises_is_the_agents_failure_and_not_the_askers(
-    what: Callable[[Desk], None], autojump_clock: MockClock
+    what: Callable[[Desk], None], durability: Durability, autojump_clock: MockClock
 ) -> None:
-    async with opened(kept(Desk, VOLATILE, backoff=NO_BACKOFF)) as running:
+    async with opened(kept(Desk, durability, backoff=NO_BACKOFF)) as running:
         desk = running.ref("desk")
         await wait_all_tasks_blocked()
         await desk.tell(Add(1))
         await wait_all_tasks_blocked()
         with pytest.raises(AgentFailed, match="unlucky") as failed:
-            await desk.ask(Do(what))
+            await desk.ask(do(what))
         assert failed.value.failure.type.endswith(("ValueError", "OwnKind"))
         (ended,) = await happened(running, ChildEnded)
         assert ended.failure is not None
         assert ended.failure.text == "unlucky"
-        assert await desk.ask(Do(total)) == 1
+        assert await desk.ask(do(total)) == 1
 
 
-async def test_it_may_hand_over_what_has_to_be_awaited(autojump_clock: MockClock) -> None:
+async def test_it_may_hand_over_what_has_to_be_awaited(durability: Durability, autojump_clock: MockClock) -> None:
     """A plain function that returns a coroutine: that runs in the agent's task, and cannot be overtaken."""
     log: list[Any] = []
 
@@ -158,7 +239,7 @@ async def test_it_may_hand_over_what_has_to_be_awaited(autojump_clock: MockClock
         desk.state = Tally(7)
         return desk.state.total
 
-    async with opened(kept(Desk, VOLATILE)) as running:
+    async with opened(kept(Desk, durability)) as running:
         desk = running.ref("desk")
         await wait_all_tasks_blocked()
         replies: list[Any] = []
@@ -167,18 +248,18 @@ async def test_it_may_hand_over_what_has_to_be_awaited(autojump_clock: MockClock
             replies.append(await desk.ask(message))
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(ask, Do(later))
+            nursery.start_soon(ask, do(later))
             await trio.sleep(0.5)
-            nursery.start_soon(ask, Do(total))
+            nursery.start_soon(ask, do(total))
         assert replies == [7, 7]
         assert log[0] is not trio.lowlevel.current_task()
 
 
-async def test_what_was_handed_over_is_closed_with_the_life(autojump_clock: MockClock) -> None:
+async def test_what_was_handed_over_is_closed_with_the_life(durability: Durability, autojump_clock: MockClock) -> None:
     async def later() -> None:
         raise AssertionError("it must not run")
 
-    async with opened(kept(Desk, VOLATILE, restart=RestartPolicy.TEMPORARY)) as running:
+    async with opened(kept(Desk, durability, restart=RestartPolicy.TEMPORARY)) as running:
         desk = running.ref("desk")
         await wait_all_tasks_blocked()
 
@@ -187,10 +268,10 @@ async def test_what_was_handed_over_is_closed_with_the_life(autojump_clock: Mock
             return later()
 
         with pytest.raises((AgentFailed, AgentStopped)):
-            await desk.ask(Do(kill))
+            await desk.ask(do(kill))
 
 
-async def test_the_others_have_their_turn(autojump_clock: MockClock) -> None:
+async def test_the_others_have_their_turn(durability: Durability, autojump_clock: MockClock) -> None:
     turns = 0
 
     async def other() -> None:
@@ -199,30 +280,30 @@ async def test_the_others_have_their_turn(autojump_clock: MockClock) -> None:
             turns += 1
             await trio.lowlevel.checkpoint()
 
-    async with opened(kept(Desk, VOLATILE)) as running, trio.open_nursery() as nursery:
+    async with opened(kept(Desk, durability)) as running, trio.open_nursery() as nursery:
         desk = running.ref("desk")
         await wait_all_tasks_blocked()
         nursery.start_soon(other)
         for _ in range(3200):
-            await desk.ask(Do(total))
+            await desk.ask(do(total))
         assert turns >= 98
         with trio.CancelScope() as scope:
             scope.cancel()
-            await desk.ask(Do(total))
+            await desk.ask(do(total))
         assert scope.cancelled_caught
         nursery.cancel_scope.cancel()
 
 
-async def test_it_counts_as_any_other(autojump_clock: MockClock) -> None:
-    async with opened(kept(Desk, VOLATILE)) as running:
+async def test_it_counts_as_any_other(durability: Durability, autojump_clock: MockClock) -> None:
+    async with opened(kept(Desk, durability)) as running:
         await wait_all_tasks_blocked()
         for _ in range(5):
-            await running.ref("desk").ask(Do(total))
+            await running.ref("desk").ask(do(total))
         assert slot_of(running, "desk").handled == 5
         assert running.ref("desk").statistics().accepted == 5
 
 
-async def test_a_helper_that_it_starts_is_the_agents(autojump_clock: MockClock) -> None:
+async def test_a_helper_that_it_starts_is_the_agents(durability: Durability, autojump_clock: MockClock) -> None:
     log: list[str] = []
 
     async def helper() -> None:
@@ -234,13 +315,13 @@ async def test_a_helper_that_it_starts_is_the_agents(autojump_clock: MockClock) 
         finally:
             log.append("ended")
 
-    async with opened(kept(Desk, VOLATILE, backoff=NO_BACKOFF)) as running:
+    async with opened(kept(Desk, durability, backoff=NO_BACKOFF)) as running:
         await wait_all_tasks_blocked()
-        await running.ref("desk").ask(Do(lambda desk: desk.start_soon(helper)))
+        await running.ref("desk").ask(do(lambda desk: desk.start_soon(helper)))
         await wait_all_tasks_blocked()
         assert log == ["desk"]
         with pytest.raises(AgentFailed):
-            await running.ref("desk").ask(Do(fail))
+            await running.ref("desk").ask(do(fail))
         await wait_all_tasks_blocked()
         assert log == ["desk", "ended"]
 
@@ -250,23 +331,25 @@ class Said:
     what: str
 
 
-async def test_a_fact_that_it_records_is_kept_although_no_state_changes(autojump_clock: MockClock) -> None:
+async def test_a_fact_that_it_records_is_kept_although_no_state_changes(
+    durability: Durability, autojump_clock: MockClock
+) -> None:
     class Scribe(Agent[None]):
         async def on_start(self) -> None:
             """It has a task from the beginning."""
 
         @handles
         def do(self, message: Do) -> Any:
-            return message.what(self)
+            return DEEDS[message.deed](self)
 
         @handles
         def add(self, message: Add) -> None:
             self.record(Said("told"))
 
-    async with opened(kept(Scribe, VOLATILE)) as running:
+    async with opened(kept(Scribe, durability)) as running:
         scribe = running.ref("scribe")
         await wait_all_tasks_blocked()
-        await scribe.ask(Do(lambda agent: agent.record(Said("asked"))))
+        await scribe.ask(do(lambda agent: agent.record(Said("asked"))))
         await scribe.tell(Add())
         assert [dict(fact.facts) for fact in await happened(running, Recorded, 2)] == [
             {"what": "asked"},
