@@ -38,6 +38,8 @@ class Raised:
     """Control: a handler that ran in its asker's task has raised."""
 
     error: BaseException
+    state: Any
+    """What it had made of its state by then: that is what `on_stop` sees, and nobody who runs before its task does."""
 
 
 @frozen(eq=False)

@@ -151,7 +151,8 @@ class Ref:
         An agent that has nothing to do handles it at once if its handler is a plain `def`: that runs in the task of the
         asker, in the context of the agent; what it raises fails the agent. One in memory answers at once, too, and
         every 32nd such ask is a checkpoint; one of durability `message` does when what it settled is on disk. Those of
-        durability `checkpoint`, and asks of durable handlers to durable agents, go through the mailbox.
+        durability `checkpoint` or with `keeps_task`, what a handler asks a durable agent that it may ask again, and
+        what is asked while an exception is handled, go through the mailbox.
 
         A reply that comes too late is dropped. Cancelled: the message is not taken out of the mailbox; it is handled,
         and its reply is dropped. A pool that broadcasts is asked through its first worker.
@@ -171,7 +172,7 @@ class Ref:
             and slot.is_idle
         ):
             answer = traffic.form(slot, message, now, within)
-            served = slot.serve(answer)
+            served = slot.serve(answer) if within > 0 else None
             if served:
                 traffic.put_back(answer)
                 traffic.sent += 1
@@ -202,7 +203,7 @@ class Ref:
         answer = Answer(slot, envelope, within, asking)
         try:
             served = None
-            if slot.serve is not None and slot.reader is not None and slot.is_idle:
+            if slot.serve is not None and slot.reader is not None and slot.is_idle and deadline > traffic.now():
                 served = slot.serve(answer)
             if served:
                 answer.leave()

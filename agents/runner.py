@@ -126,8 +126,8 @@ async def handle_messages(life: Life) -> Exit | None:
     task = current_task()
     leave = Leave(slot, task)
     light, durable = life.light and not life.outlet, slot.durable
-    if type(agent).plain and handlers is type(agent).handlers and not life.outlet:  # otherwise they are timed
-        slot.serve = serve if light else serve_on_disk if durable else None
+    if type(agent).plain and handlers is type(agent).handlers and not (life.outlet or agent.keeps_task):
+        slot.serve = serve if light else serve_on_disk if durable else None  # others are timed, or need their task
     arrived, next_ones, alone = slot.arrived, slot.next_ones, slot.mail is slot
     share = life.rounds.slice()
     while True:
@@ -263,7 +263,8 @@ async def _obey(life: Life, order: object) -> Exit | None:
             return _in_order(reason)
         case RunAgain(body):
             body.set()
-        case Raised(error):
+        case Raised(error, state):
+            life.agent.state = state
             raise error
         case Killed():
             await checkpoint()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sys import exception
 from types import CoroutineType
 from typing import Any, cast
 
@@ -22,7 +23,7 @@ def serve(answer: Answer) -> tuple[Any] | tuple[()] | None:
     """
     slot, envelope = answer.slot, answer.envelope
     agent, task = slot.agent, slot.reader
-    if agent is None or task is None:
+    if agent is None or task is None or exception() is not None:  # the asker's would be the context of the agent's
         return None
     handler = type(agent).plain.get(type(envelope.body))
     if handler is None:
@@ -62,7 +63,7 @@ def serve_on_disk(answer: Answer) -> tuple[()] | None:
     """
     slot, envelope = answer.slot, answer.envelope
     agent, task = slot.agent, slot.reader
-    if agent is None or task is None or slot.inflight or envelope.id:
+    if agent is None or task is None or slot.inflight or envelope.id or exception() is not None:
         return None
     handler = type(agent).plain.get(type(envelope.body))
     if handler is None:
@@ -86,8 +87,10 @@ def _leave(life: Life, rest: Rest) -> None:
 
 
 def _leave_failed(life: Life, error: BaseException) -> None:
-    """Leave to the agent's task what its handler has raised. Raises what ends the process."""
-    kind = type(error)  # and no `isinstance`, which asks an odd one what it is
-    if issubclass(kind, (KeyboardInterrupt, SystemExit)):
-        raise error
-    life.slot.put_control(StopAsked(cast("Stop", error).reason) if issubclass(kind, Stop) else Raised(error))
+    """Leave to the agent's task what its handler has raised, also what ends the process: the asker may catch that."""
+    if issubclass(type(error), Stop):  # and no `isinstance`, which asks an odd one what it is
+        life.slot.put_control(StopAsked(cast("Stop", error).reason))
+        return
+    life.begin()  # nobody may look at what is in hand, nor at what it has left, before its task fails
+    life.slot.put_control(Raised(error, life.agent.state))
+    life.agent.state = life.state
