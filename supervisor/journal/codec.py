@@ -12,9 +12,8 @@ from treewarden.agents.errors import ConfigurationError, JournalDamaged, Unknown
 
 from .canonical import dump, load
 from .declared import Declared, OtherVersion, Versions, kind_of
-from .in_slices import AT_ONCE, decoded, encoded
 from .large import LIMIT, Large, is_long
-from .scalars import Mismatch, Shape
+from .scalars import AT_ONCE, Mismatch, Shape
 
 if TYPE_CHECKING:
     from .slices import Slices
@@ -157,6 +156,8 @@ class Codec:
         Not parted is one text. What others change in it meanwhile may be there in part: it is to be a value which is
         replaced, and not changed.
         """
+        from .in_slices import encoded
+
         for root in self._by_type.get(type(value), ()):
             with suppress(Mismatch, ValueError, OverflowError, RuntimeError):  # `encode_row` has the words for it
                 return _row(root, (yield from encoded(root.shape, value)))
@@ -184,7 +185,8 @@ class Codec:
         """
         if len(body) <= LIMIT:
             return self.decode(kind, version, body)
-        from .slices import loaded  # with the first long one of a process
+        from .in_slices import decoded  # with the first long one of a process, here and below
+        from .slices import loaded
 
         root = self._root(kind, version)
         try:

@@ -27,10 +27,8 @@ from treewarden.agents.core.said import shown
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError
 
-from .in_slices import decoded, encoded
-from .plain import PLAIN
-from .scalars import NONE, SCALARS, Mismatch, Refused, Shape, mismatch
-from .shapes import enum_shape, items_shape, literal_shape, mapping_shape, record_shape, union_shape
+from .scalars import NONE, SCALARS, Mismatch, Refused, Shape, enum_shape, literal_shape, mismatch
+from .shapes import PLAIN, items_shape, mapping_shape, record_shape, union_shape
 
 if TYPE_CHECKING:
     from treewarden.agents.core.upcasts import Upcasts
@@ -220,6 +218,8 @@ class Declared:
             return self._structured(kind, name, declared.values(), _check_fields(name, data))
 
         def slices(data: Any) -> Slices[Any]:
+            from .in_slices import decoded  # with the first long value of a process, here and below
+
             given: dict[str, Any] = {}
             for field_name, value in _check_fields(name, data).items():
                 if field_name not in fields:
@@ -244,6 +244,8 @@ class Declared:
         def parts(value: Any) -> Slices[Any]:
             if type(value) is not kind:
                 raise mismatch(name, value)
+            from .in_slices import encoded
+
             data: dict[str, Any] = {}
             for field_name, shape in fields.items():
                 data[field_name] = yield from encoded(shape, getattr(value, field_name))
@@ -273,8 +275,7 @@ class Declared:
         def made(*, inner: bool, left: Any = left_of_fields, **known: Any) -> Shape:
             write, pieces = (encode_inner, inner_parts) if inner and versions.now > 1 else (encode, parts)
             read, read_slices = (decode_inner, inner_slices) if inner else (decode, slices)
-            pieces = None if left is None else pieces
-            return Shape(name, (kind,), write, read, slices=read_slices, left=left, parts=pieces, **known)
+            return Shape(name, (kind,), write, read, slices=read_slices, left=left, parts=left and pieces, **known)
 
         self._versions[kind] = versions
         # Known before its fields are looked at: they may hold the class itself.

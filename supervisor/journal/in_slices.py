@@ -11,19 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .canonical import dump
 from .large import is_long
-from .scalars import Shape
+from .scalars import AT_ONCE, Shape, left
 
 if TYPE_CHECKING:
     from .slices import Slices
 
 __all__ = [
-    "AT_ONCE",
     "decoded",
     "encoded",
     "items_decoded",
     "items_encoded",
-    "items_left",
-    "left",
     "pairs_encoded",
     "set_encoded",
     "table_decoded",
@@ -36,8 +33,6 @@ _SLICE: Final = 8192
 """Characters of JSON whose values are made at a time: in two milliseconds, if they are many."""
 _RUN: Final = 1024
 """Items that are made at a time, at most."""
-AT_ONCE: Final = 4096
-"""Values that become data at a time: in a millisecond or so. Every state is looked at whether it has more."""
 _SAMPLE: Final = 8
 """Items of a part by which it is found where that begins."""
 
@@ -77,24 +72,6 @@ def table_decoded(key: Callable[[Any], Any], value: Shape, table: dict[Any, Any]
         values = yield from items_decoded(value, [table[name] for name in run])
         done.update(zip(map(key, run), values, strict=True))
     return done
-
-
-def left(shape: Shape, value: Any, room: int) -> int:
-    """What is left of `room` behind the values that `shape` finds in this one; below 0 if there are more."""
-    return room - shape.weight if shape.left is None else shape.left(value, room)
-
-
-def items_left(shape: Shape, items: Collection[Any], room: int) -> int:
-    """As `left`, of all of `items`. Looks at no more of them than that takes."""
-    within = shape.left
-    if within is None:
-        return room - shape.weight * len(items)
-    room -= len(items)
-    for item in items:
-        if room < 0:
-            break
-        room = within(item, room)
-    return room
 
 
 def encoded(shape: Shape, value: Any) -> Slices[Any]:

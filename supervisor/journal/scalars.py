@@ -1,15 +1,16 @@
 """How one declared type is stored: a function into JSON data and one back, exact in both directions or refused.
 
 Values are checked when they are encoded, so that what is stored can be read again; nothing is coerced on the way
-back. Here are the types that hold no others; `shapes.py` has those that do.
+back. Here are the types that hold no others, enums and literals; `shapes.py` has those that do.
 """
 
 from __future__ import annotations
 
 import binascii
 import pathlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from datetime import date, datetime, time, timedelta
+from enum import Enum, Flag
 from math import inf
 from typing import Any, Final, TypeAlias
 
@@ -17,6 +18,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 
 __all__ = [
+    "AT_ONCE",
     "NONE",
     "SCALARS",
     "Decode",
@@ -26,6 +28,10 @@ __all__ = [
     "Shape",
     "as_text",
     "encode_int",
+    "enum_shape",
+    "items_left",
+    "left",
+    "literal_shape",
     "mismatch",
     "storable",
 ]
@@ -33,6 +39,8 @@ __all__ = [
 _MOST: Final = 2**2000
 """Whole numbers up to here have a text whatever the interpreter is told about long ones."""
 _LEAST: Final = -_MOST
+AT_ONCE: Final = 4096
+"""Values that become data at a time: in a millisecond or so. Every state is looked at whether it has more."""
 
 Encode: TypeAlias = Callable[[Any], Any]
 Decode: TypeAlias = Callable[[Any], Any]
@@ -81,6 +89,24 @@ class Shape:
     """Of a class: its fields that may hold any number of values."""
     parts: Callable[[Any], Generator[None, None, Any]] | None = None
     """As `encode`, with pauses; where there is `left`. Where it raises `Mismatch`, `encode` has the words for it."""
+
+
+def left(shape: Shape, value: Any, room: int) -> int:
+    """What is left of `room` behind the values that `shape` finds in this one; below 0 if there are more."""
+    return room - shape.weight if shape.left is None else shape.left(value, room)
+
+
+def items_left(shape: Shape, items: Collection[Any], room: int) -> int:
+    """As `left`, of all of `items`. Looks at no more of them than that takes."""
+    within = shape.left
+    if within is None:
+        return room - shape.weight * len(items)
+    room -= len(items)
+    for item in items:
+        if room < 0:
+            break
+        room = within(item, room)
+    return room
 
 
 def mismatch(name: str, value: object) -> Mismatch:
@@ -208,3 +234,34 @@ SCALARS: Final[dict[type, Shape]] = {
     pathlib.Path: as_text(type(pathlib.Path()), pathlib.Path, name="pathlib.Path"),
     pathlib.PurePosixPath: as_text(pathlib.PurePosixPath, pathlib.PurePosixPath),
 }
+
+
+def enum_shape(kind: type[Enum], name: str) -> Shape:
+    """By the member's name; flags, whose combinations have none, by their number."""
+
+    def encode(value: Any) -> Any:
+        if type(value) is kind:
+            return value.value if isinstance(value, Flag) else value.name
+        raise mismatch(name, value)
+
+    def decode(data: Any) -> Any:
+        try:
+            return kind(data) if issubclass(kind, Flag) else kind[data]
+        except (KeyError, ValueError, TypeError) as error:
+            raise mismatch(name, data) from error
+
+    return Shape(name, (kind,), encode, decode, text=not issubclass(kind, Flag))
+
+
+def literal_shape(values: tuple[Any, ...]) -> Shape:
+    """Exactly these values, which are None, bool, int or str."""
+    kinds: tuple[type, ...] = tuple(dict.fromkeys(map(type, values)))
+    allowed = frozenset(zip(map(type, values), values, strict=True))
+    name = f"one of {', '.join(map(repr, values))}"
+
+    def same(value: Any) -> Any:
+        if type(value) in kinds and (type(value), value) in allowed:
+            return value
+        raise mismatch(name, value)
+
+    return Shape(name, kinds, same, same, bare=True, text=kinds == (str,))

@@ -1,34 +1,20 @@
-"""The shapes of types that hold others, and of enums and literals: collections, unions."""
+"""The shapes of types that hold others: plain data, collections, unions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from enum import Enum, Flag
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .canonical import dump
-from .in_slices import (
-    decoded,
-    encoded,
-    items_decoded,
-    items_encoded,
-    items_left,
-    left,
-    pairs_encoded,
-    set_encoded,
-    table_decoded,
-    table_encoded,
-)
-from .scalars import Encode, Mismatch, Shape, mismatch
+from .scalars import Encode, Mismatch, Shape, encode_int, items_left, left, mismatch, storable
 
 if TYPE_CHECKING:
     from .slices import Slices
 
 __all__ = [
+    "PLAIN",
     "each",
-    "enum_shape",
     "items_shape",
-    "literal_shape",
     "mapping_shape",
     "record_shape",
     "union_shape",
@@ -47,35 +33,130 @@ def each(values: Iterable[Any], function: Callable[[Any], Any], labels: tuple[An
     return done
 
 
-def enum_shape(kind: type[Enum], name: str) -> Shape:
-    """By the member's name; flags, whose combinations have none, by their number."""
-
-    def encode(value: Any) -> Any:
-        if type(value) is kind:
-            return value.value if isinstance(value, Flag) else value.name
-        raise mismatch(name, value)
-
-    def decode(data: Any) -> Any:
-        try:
-            return kind(data) if issubclass(kind, Flag) else kind[data]
-        except (KeyError, ValueError, TypeError) as error:
-            raise mismatch(name, data) from error
-
-    return Shape(name, (kind,), encode, decode, text=not issubclass(kind, Flag))
+_MOST: Final = 10**18
+_LEAST: Final = -_MOST
+"""Whole numbers between these certainly have a text."""
 
 
-def literal_shape(values: tuple[Any, ...]) -> Shape:
-    """Exactly these values, which are None, bool, int or str."""
-    kinds: tuple[type, ...] = tuple(dict.fromkeys(map(type, values)))
-    allowed = frozenset(zip(map(type, values), values, strict=True))
-    name = f"one of {', '.join(map(repr, values))}"
-
-    def same(value: Any) -> Any:
-        if type(value) in kinds and (type(value), value) in allowed:
+def _plain(value: Any) -> Any:
+    """JSON data as it is, for `Any`: what comes back has to be what was given, so a tuple is refused."""
+    kind = value.__class__
+    if kind is list:
+        return _plain_items(value)
+    if kind is dict:
+        return _plain_table(value)
+    if kind is str:
+        return value if value.isascii() else storable(value)
+    if kind is int:
+        return encode_int(value)
+    if kind is bool or value is None:
+        return value
+    if kind is float:
+        if value - value == 0.0:
             return value
-        raise mismatch(name, value)
+        raise Mismatch(f"{value} cannot be stored where the type is Any; declare float")
+    raise mismatch(
+        "plain data (None, bool, int, float, str, list, dict with str keys): declare its type instead", value
+    )
 
-    return Shape(name, kinds, same, same, bare=True, text=kinds == (str,))
+
+# Most of a value are leaves, and to look at one here takes a third of what a call takes.
+
+
+def _plain_items(items: list[Any]) -> list[Any]:
+    done: list[Any] = []
+    for item in items:
+        kind = item.__class__
+        if (
+            (kind is str and item.isascii())
+            or (kind is int and _LEAST < item < _MOST)
+            or item is None
+            or kind is bool
+            or (kind is float and item - item == 0.0)
+        ):
+            done.append(item)
+            continue
+        try:
+            done.append(_plain(item))
+        except Mismatch as found:
+            raise found.within(f"[{len(done)!r}]") from None
+    return done
+
+
+def _plain_table(table: dict[Any, Any]) -> dict[str, Any]:
+    done: dict[str, Any] = {}
+    for key, item in table.items():
+        if key.__class__ is not str or not key.isascii():
+            _key(key)
+        kind = item.__class__
+        if (
+            (kind is str and item.isascii())
+            or (kind is int and _LEAST < item < _MOST)
+            or item is None
+            or kind is bool
+            or (kind is float and item - item == 0.0)
+        ):
+            done[key] = item
+            continue
+        try:
+            done[key] = _plain(item)
+        except Mismatch as found:
+            raise found.within(f"[{key!r}]") from None
+    return done
+
+
+def _plain_in_slices(data: Any) -> Slices[Any]:
+    from .in_slices import items_decoded, table_decoded  # with the first long value of a process, here and below
+
+    kind = data.__class__
+    if kind is list:
+        return (yield from items_decoded(PLAIN, data))
+    if kind is dict:
+        return (yield from table_decoded(storable, PLAIN, data))
+    return _plain(data)
+
+
+def _plain_left(value: Any, room: int) -> int:
+    kind = value.__class__
+    if kind is not dict and kind is not list:
+        return room - 1
+    room -= len(value) + 1
+    if room >= 0:
+        for item in value.values() if kind is dict else value:
+            kind = item.__class__
+            if kind is dict or kind is list:
+                room = _plain_left(item, room)
+                if room < 0:
+                    break
+    return room
+
+
+def _plain_parts(value: Any) -> Slices[Any]:
+    from .in_slices import items_encoded, table_encoded
+
+    kind = value.__class__
+    if kind is list:
+        return (yield from items_encoded(PLAIN, value))
+    if kind is dict:
+        return (yield from table_encoded(_key, PLAIN, value))
+    return _plain(value)
+
+
+def _key(key: Any) -> str:
+    if key.__class__ is str:
+        return storable(key)
+    raise mismatch("str, which keys have to be where the type is Any", key)
+
+
+PLAIN: Final = Shape(
+    "Any",
+    (str, int, float, bool, type(None), list, dict),
+    _plain,
+    _plain,
+    slices=_plain_in_slices,
+    left=_plain_left,
+    parts=_plain_parts,
+)
 
 
 def items_shape(name: str, kind: type, item: Shape) -> Shape:
@@ -97,6 +178,8 @@ def items_shape(name: str, kind: type, item: Shape) -> Shape:
         return kind(each(data, decode_item))
 
     def slices(data: Any) -> Slices[Any]:
+        from .in_slices import items_decoded
+
         if data.__class__ is not list:
             raise mismatch(name, data)
         return kind((yield from items_decoded(item, data)))
@@ -105,6 +188,8 @@ def items_shape(name: str, kind: type, item: Shape) -> Shape:
         return items_left(item, value, room - 1) if value.__class__ is kind else room - 1
 
     def parts(value: Any) -> Slices[Any]:
+        from .in_slices import items_encoded, set_encoded
+
         if value.__class__ is not kind:
             raise mismatch(name, value)
         return (yield from (set_encoded if unordered else items_encoded)(item, value))
@@ -130,6 +215,8 @@ def record_shape(name: str, items: tuple[Shape, ...]) -> Shape:
         return done
 
     def slices(data: Any) -> Slices[Any]:
+        from .in_slices import decoded
+
         if data.__class__ is not list or len(data) != len(items):
             raise mismatch(name, data)
         done: list[Any] = []
@@ -148,6 +235,8 @@ def record_shape(name: str, items: tuple[Shape, ...]) -> Shape:
         return room
 
     def parts(value: Any) -> Slices[Any]:
+        from .in_slices import encoded
+
         if value.__class__ is not tuple or len(value) != len(items):
             raise mismatch(name, value)
         done: list[Any] = []
@@ -193,6 +282,8 @@ def mapping_shape(name: str, key: Shape, value: Shape) -> Shape:
         return dict(each(data, pair.decode))
 
     def pairs_in_slices(data: Any) -> Slices[Any]:
+        from .in_slices import items_decoded
+
         if data.__class__ is not list:
             raise mismatch(name, data)
         return dict((yield from items_decoded(pair, data)))
@@ -204,6 +295,8 @@ def mapping_shape(name: str, key: Shape, value: Shape) -> Shape:
         return room if room < 0 else items_left(key, given, room)
 
     def pairs_in_parts(given: Any) -> Slices[Any]:
+        from .in_slices import pairs_encoded
+
         if given.__class__ is not dict:
             raise mismatch(name, given)
         return (yield from pairs_encoded(pair, given))
@@ -226,6 +319,8 @@ def mapping_shape(name: str, key: Shape, value: Shape) -> Shape:
         return through(data, key.decode, value.decode)
 
     def slices(data: Any) -> Slices[Any]:
+        from .in_slices import table_decoded
+
         if data.__class__ is not dict:
             raise mismatch(name, data)
         return (yield from table_decoded(key.decode, value, data))
@@ -234,6 +329,8 @@ def mapping_shape(name: str, key: Shape, value: Shape) -> Shape:
         return items_left(value, given.values(), room - 1) if given.__class__ is dict else room - 1
 
     def parts(given: Any) -> Slices[Any]:
+        from .in_slices import table_encoded
+
         if given.__class__ is not dict:
             raise mismatch(name, given)
         return (yield from table_encoded(key.encode, value, given))
@@ -287,6 +384,8 @@ def union_shape(name: str, members: tuple[Shape, ...]) -> Shape:
         return member.decode(data)
 
     def slices(data: Any) -> Slices[Any]:
+        from .in_slices import decoded
+
         kind = data.__class__
         if lone is not None and kind is not type(None):
             return (yield from decoded(lone, data))

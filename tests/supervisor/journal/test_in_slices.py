@@ -7,7 +7,7 @@ from typing import Any
 from attrs import field, frozen
 
 from treewarden.supervisor.journal.codec import Codec
-from treewarden.supervisor.journal.in_slices import AT_ONCE
+from treewarden.supervisor.journal.scalars import AT_ONCE
 
 looked_at: list[str] = []
 
