@@ -12,6 +12,7 @@ from otpvec import child_of_template, is_dynamic, is_supervisor
 
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.agents.core.path import Path
+from treewarden.supervisor.core.check import check_supervisor
 from treewarden.supervisor.core.spec import (
     BRUTAL_KILL,
     NO_BACKOFF,
@@ -77,9 +78,12 @@ def child_spec(node: object, world: World, *, template: bool = False) -> Spec:
         raise Malformed(f"type is {kind!r}")
     _check_modules(node.get("modules"))
     try:
-        return (
-            supervisor_spec(node, world, template=template) if is_supervisor(node) else _worker(node, world, template)
-        )
+        if not is_supervisor(node):
+            return _worker(node, world, template)
+        spec = supervisor_spec(node, world, template=template)
+        if "starts" in node or "then" in node:
+            check_supervisor(spec)  # what its start function comes to is first, and then the refusal
+        return spec
     except (TypeError, ValueError) as error:
         return _broken(node, world, error, template)
 
