@@ -57,9 +57,11 @@ async def send(
 ) -> Outcome:
     """Have the owner of `file` carry out `command`, under an id of the sender's: the same one counts once.
 
-    Waits `within` seconds for the answer; then the command is taken back, unless the owner has begun with it. Cancelled
-    while it waits: likewise. Raises `ConfigurationError` for an id that is not one line of text and for fields that are
-    no JSON, `JournalError` if nobody owns the file, or if the id belongs to another command.
+    Waits `within` seconds for the answer, or until the owner has closed the file; then the command is taken back,
+    unless the owner has begun with it. Cancelled while it waits: likewise.
+
+    Raises `ConfigurationError` for an id that is not one line of text and for fields that are no JSON, `JournalError`
+    if nobody owns the file, or if the id belongs to another command.
     """
     if not id or not id.isprintable():
         raise ConfigurationError(f"the id of a command is {id!r}; give one line of text")
@@ -82,10 +84,11 @@ async def send(
     return Outcome(id, state, text, duplicate=not new)
 
 
-async def _answer(inbox: _Inbox, run_sync: RunSync) -> tuple[str, str]:
+async def _answer(inbox: _Inbox, run_sync: RunSync) -> tuple[str, str] | None:
+    """None where nobody will give one."""
     while True:
         found = await run_sync(inbox.look)
-        if found is not None:
+        if found is not None or inbox.closed:
             return found
         await trio.sleep(_LOOK_EVERY)
 
@@ -105,6 +108,8 @@ class _Inbox:
         self._id = id
         self._processes = processes
         self._connect = connect
+        self.closed = False
+        """Its owner has closed the file, and nobody came after it: known after `look`."""
 
     def put(self) -> bool:
         """Leave it; False if it was there before."""
@@ -134,7 +139,9 @@ class _Inbox:
     def look(self) -> tuple[str, str] | None:
         """Its answer, if there is one."""
         with JournalFile.open(self._file) as journal:
+            holder = journal.holder()  # before the answer: it may give that and close
             found = journal.answer(self._id)
+        self.closed = holder is not None and holder.released
         return found if found is not None and found[0] in ("applied", "refused", "unknown") else None
 
     def take_back(self) -> tuple[str, str]:
@@ -144,7 +151,8 @@ class _Inbox:
             gone = connection.execute("DELETE FROM commands WHERE id = ? AND state = 'waiting'", (self._id,)).rowcount
             found = connection.execute("SELECT state, answer FROM commands WHERE id = ?", (self._id,)).fetchone()
             if gone or found is None:
-                return "withdrawn", "its owner did not answer in time, and nothing was done"
+                how = "closed the file before it began" if self.closed else "did not answer in time"
+                return "withdrawn", f"its owner {how}, and nothing was done"
             state, text = found
             return state, text or f"its owner has begun with it, and did not say in time what came of it{self._fate()}"
 

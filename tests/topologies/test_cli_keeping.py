@@ -12,6 +12,7 @@ from attrs import evolve
 
 from treewarden.agents.agent import Agent
 from treewarden.supervisor.journal.port import Commit
+from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.topologies.cli import main
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.tree import tree
@@ -102,3 +103,19 @@ async def test_a_running_tree_does_it_itself(file: str, capsys: pytest.CaptureFi
                 assert record.seq > 3
                 break
     assert main(["journal", "verify", file]) == 0
+
+
+async def test_it_is_done_when_another_command_has_closed_the_file(file: str) -> None:
+    """That one answers nobody, and is gone in a moment."""
+    code: list[int] = []
+
+    async def compact() -> None:
+        code.append(await trio.to_thread.run_sync(main, ["journal", "compact", file, "--within", "1000"]))
+
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery, on_disk(Path(file)) as journal:
+            nursery.start_soon(compact)
+            (command,) = await journal.commands()
+    assert code == [0]
+    with JournalFile.open(file) as reading:
+        assert reading.answer(command.id) is None

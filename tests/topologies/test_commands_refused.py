@@ -20,7 +20,7 @@ from treewarden.agents.errors import JournalError
 from treewarden.supervisor.core.command import Command
 from treewarden.supervisor.core.event import CommandAnswered
 from treewarden.supervisor.journal.canonical import dump
-from treewarden.supervisor.journal.sending import send
+from treewarden.supervisor.journal.sending import Outcome, send
 from treewarden.supervisor.testing import inline_run_sync
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
@@ -61,6 +61,24 @@ async def test_what_nobody_answers_is_taken_back(file: Path, autojump_clock: CLO
     async with open_tree(SHAPE, journal=on_disk(file)) as running:
         await trio.sleep(60)
         assert await running.ref("counter").ask(Total()) == 0
+
+
+async def test_nobody_waits_for_an_owner_that_has_closed_the_file(file: Path, autojump_clock: CLOCK) -> None:
+    told: list[Outcome] = []
+
+    async def ask() -> None:
+        told.append(await tell(file, "counter", 2))
+
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery, on_disk(file) as journal:
+        nursery.start_soon(ask)
+        await journal.commands()
+    assert trio.current_time() - began < 1
+    (outcome,) = told
+    assert (outcome.state, outcome.text) == (
+        "withdrawn",
+        "its owner closed the file before it began, and nothing was done",
+    )
 
 
 async def test_a_command_for_an_owner_that_has_gone_is_refused(file: Path, autojump_clock: CLOCK) -> None:

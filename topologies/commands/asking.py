@@ -7,6 +7,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
+import trio
+
 from treewarden.agents.core.exit import alone
 from treewarden.agents.core.path import ROOT
 from treewarden.agents.errors import JournalError, JournalOwned
@@ -28,17 +30,24 @@ async def done_by_owner(
 ) -> T | Outcome:
     """What `do` makes of the file, owned by this process; or, where a tree runs on it, what became of the command.
 
+    Whoever owned it and has closed it without an answer, as another command does, has left it to this process.
+
     Raises `JournalError` where the tree refused or did not answer.
     """
-    try:
+    deadline = trio.current_time() + within
+    while True:
         try:
-            async with journal_in(file, LoopClock(time.time), visits=True) as journal:
-                return await do(journal)
-        except BaseExceptionGroup as group:
-            raise alone(group) from None
-    except JournalOwned:
-        order = Command(what=what, path=ROOT, fields=fields, by=user(), within=within)
-        outcome = await send(file, order, secrets.token_hex(8), within=within + 1.0)
+            try:
+                async with journal_in(file, LoopClock(time.time), visits=True) as journal:
+                    return await do(journal)
+            except BaseExceptionGroup as group:
+                raise alone(group) from None
+        except JournalOwned:
+            left = max(0.0, deadline - trio.current_time())
+            order = Command(what=what, path=ROOT, fields=fields, by=user(), within=left)
+            outcome = await send(file, order, secrets.token_hex(8), within=left + 1.0)
+        if outcome.state != "withdrawn" or trio.current_time() >= deadline:
+            break
     if outcome.state != "applied":
         raise JournalError(f"{file}: {outcome.state}: {outcome.text}")
     return outcome
