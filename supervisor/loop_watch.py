@@ -60,7 +60,9 @@ class LoopWatch:
     when it turns again. It cannot be ended from here: nothing in a process can. Code that keeps the interpreter's lock
     meanwhile (a regular expression, a long sort) keeps this thread from running too, and is named when it is over, on
     Linux. A busy machine is no blocked loop: seconds for which the loop's thread had no processor do not count, and a
-    sample that was late for want of one is thrown away. Only Linux says so; elsewhere a starved loop is a blocked one.
+    sample that was late for want of one is thrown away; so is one of a process that was stopped (SIGSTOP, a container
+    that is paused), in which the loop's thread has used no processor. Only Linux says so; elsewhere a starved loop is a
+    blocked one.
     Sources: `sys._current_frames`, `sys.setswitchinterval`, `Documentation/scheduler/sched-stats.rst` of Linux.
     """
 
@@ -99,12 +101,13 @@ class LoopWatch:
             while not self._ended.wait(wait):
                 now, queued_now = time.monotonic(), processor_use().queued
                 answered = self._beat != beat
-                if answered:
-                    waited = now - self._turned_at
-                else:
-                    waited = processor_use(self._loop_id).held(now - asked, loop_began)
+                loop_now = processor_use(self._loop_id)
+                waited = now - self._turned_at if answered else loop_now.held(now - asked, loop_began)
                 in_time = not answered and waited < 3 * self._limit
-                locked_out = now - woke - wait - (queued_now - queued) >= self._limit
+                if now - woke - wait - (queued_now - queued) >= self._limit:
+                    in_time, locked_out = False, not loop_now.ran - loop_began.ran < self._limit
+                else:
+                    locked_out = False
                 if self._ended.is_set():  # the loop is at the end of its watch, and no longer where it was held up
                     return
                 if not reported and waited >= self._limit and (in_time or locked_out):

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -242,6 +243,43 @@ async def test_a_loop_that_has_no_processor_is_not_blocked() -> None:
         watch.stop()
     assert took > 0.4, "otherwise it was not kept from running"
     assert found == [] or processor_use().ran == math.inf
+
+
+WORKS = """
+import time, trio
+from treewarden.supervisor.loop_watch import LoopWatch
+
+async def main():
+    found = []
+    watch = LoopWatch(found.append, limit=0.1)
+    watch.start()
+    print("works", flush=True)
+    ends = time.monotonic() + 2.5
+    while time.monotonic() < ends:
+        until = time.thread_time() + 0.02
+        while time.thread_time() < until:
+            pass
+        await trio.lowlevel.checkpoint()
+    await trio.sleep(0.1)
+    watch.stop()
+    print(*found, sep="\\n", flush=True)
+
+trio.run(main)
+"""
+
+
+def test_a_process_that_was_stopped_has_not_blocked_its_loop() -> None:
+    """As a container that is paused: whoever was at work in that moment did nothing wrong."""
+    works = subprocess.Popen([sys.executable, "-c", WORKS], stdout=subprocess.PIPE, text=True)
+    with works:
+        assert works.stdout is not None
+        assert works.stdout.readline() == "works\n"
+        for _ in range(4):
+            time.sleep(0.15)
+            works.send_signal(signal.SIGSTOP)
+            time.sleep(0.35)
+            works.send_signal(signal.SIGCONT)
+        assert works.stdout.read().strip() == "" or processor_use().ran == math.inf
 
 
 @pytest.mark.parametrize(
