@@ -156,6 +156,12 @@ class Child:
             if self.throttled is None:
                 self.slot.resume("throttled")
 
+    def leave(self) -> None:
+        """Its supervisor has it no more: what its throttle would open then is another child's."""
+        if self.throttled is not None:
+            self.throttled.cancel()
+            self.throttled = None
+
     def void(self) -> None:
         """Forget a pending restart."""
         self.token += 1

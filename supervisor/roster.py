@@ -216,6 +216,8 @@ class Roster:
     def leave(self) -> None:
         """The supervisor has ended; its next incarnation goes on from here."""
         self.leave_asleep()
+        for child in self.awake:
+            child.leave()
         if self._begun:
             self._common.left[self.path] = self
 
@@ -278,6 +280,7 @@ class Roster:
     def drop(self, child: Child, reason: str, exit: Exit | None = None) -> None:
         """Take an entry out for good; what waited in its mailbox becomes dead letters."""
         child.void()
+        child.leave()
         self._nothing_is_asked(child, reason)
         self._table.pop(child.spec.id, None)
         self._order = None

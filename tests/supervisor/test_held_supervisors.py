@@ -228,6 +228,43 @@ async def test_another_supervisor_in_its_place_is_not_held(autojump_clock: CLOCK
         assert await works(running, "s/a")
 
 
+async def throttled(running: Tree, *paths: str) -> float:
+    """Have these throttled; the seconds until they are not any more."""
+    for path in paths:
+        await say(running, "hot", path)
+    return float(at(running, paths[0]).note.split()[2])
+
+
+async def test_a_throttle_opens_nothing_of_another_supervisor_in_its_place(autojump_clock: CLOCK) -> None:
+    async with open_tree(shop()) as running:
+        (spec,) = [each for each in running.blueprint.children if each.id == "s"]
+        await trio.sleep(0.75 * await throttled(running, "s"))
+        root = running.supervisor()
+        await root.terminate_child("s")
+        await root.delete_child("s")
+        await root.start_child(spec)
+        seconds = await throttled(running, "s")
+        await trio.sleep(0.5 * seconds)
+        assert running.ref("s/a").statistics().paused == ("s is throttled",)
+        await trio.sleep(0.625 * seconds)
+        assert running.ref("s/a").statistics().paused == ()
+
+
+async def test_a_throttle_opens_nothing_of_the_next_life_of_the_supervisor_above(autojump_clock: CLOCK) -> None:
+    above = tree(tree(child(Desk, id="a"), id="s"), child(Desk, id="b"), id="up")
+    async with open_tree(tree(above, policy=table(RULES))) as running:
+        await trio.sleep(0.75 * await throttled(running, "up/s", "up/b"))
+        await running.supervisor().terminate_child("up")
+        await running.supervisor().restart_child("up")
+        assert at(running, "up/b").incarnation == 2
+        seconds = await throttled(running, "up/s", "up/b")
+        await trio.sleep(0.5 * seconds)
+        assert running.ref("up/s/a").statistics().paused == ("up/s is throttled",)
+        assert running.ref("up/b").statistics().paused == ("throttled",)
+        await trio.sleep(0.625 * seconds)
+        assert running.ref("up/s/a").statistics().paused == running.ref("up/b").statistics().paused == ()
+
+
 async def test_the_next_process_begins_with_it(processes: Callable[[], Journal], autojump_clock: CLOCK) -> None:
     async with open_tree(shop(), journal=processes()) as running:
         await say(running, "poor")
