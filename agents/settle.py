@@ -132,19 +132,23 @@ async def settle_in_turn(life: Life) -> None:
 
 async def keep_in_turn(life: Life) -> None:
     """As `keep`, with turns for everybody else if the state is large. Cancelled: nothing is queued."""
-    slot, state = life.slot, life.state
+    slot, ordered = life.slot, False
     if not life.keeps or slot.durable or slot.agent is not life.agent:
         return
-    if life.since_checkpoint:
-        assert slot.store is not None
+    assert slot.store is not None
+    while life.since_checkpoint:
+        state = life.state
         taking = slot.store.taking(state)
-        if taking is not None:
-            await taking
-            if slot.agent is not life.agent:
-                return
-            if life.state is not state:  # it has settled meanwhile: that is kept, and not in one piece
-                slot.put_control(CheckpointDue())
-                return
+        if taking is None:
+            break
+        await taking
+        if slot.agent is not life.agent:
+            return
+        if life.state is state:
+            break
+        if not ordered:  # it has settled meanwhile, and may do so each time: not while its own task does this
+            ordered = True
+            slot.put_control(CheckpointDue())
     keep(life)
 
 

@@ -12,7 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from treewarden.agents import MESSAGE, Checkpointed, Durability
+from treewarden.agents import MESSAGE, Checkpointed, Durability, handles
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import TreewardenError
 from treewarden.supervisor.core.event import Recorded
@@ -26,6 +26,17 @@ from .clerks import FEW, MANY, TURNS, Add, Caller, Clerk, Ending, Helped, Slow, 
 __all__ = ["short_slices"]
 
 pytestmark = pytest.mark.usefixtures("short_slices")
+
+
+class Late(Slow):
+    """Settles its second message so many turns after the first one was to be kept."""
+
+    @handles
+    async def add(self, message: Add) -> None:
+        if message.number > 1:
+            await trio.sleep(5)
+            await turns(message.number - 2)
+        await super().add(message)
 
 
 async def tried(work: Callable[..., Awaitable[object]], *args: object) -> None:
@@ -124,6 +135,24 @@ async def test_what_has_settled_is_kept_in_time_beside_a_handler_that_takes_long
             await trio.sleep(2)
             (kept,) = await running.checkpoints("clerk")
             assert kept.settled == 1
+            scope.cancel()
+            await trio.sleep_forever()
+
+
+@pytest.mark.parametrize("after", range(0, TURNS, 6))
+async def test_what_settles_while_that_is_being_taken_is_kept_in_time_as_well(
+    after: int, autojump_clock: MockClock
+) -> None:
+    """Though what comes behind it does not end, so that its own task has no turn."""
+    journal = Disk()
+    with trio.CancelScope() as scope:
+        async with open_tree(tree(clerk(Late, Checkpointed(seconds=5))), journal=journal) as running:
+            for number in (1, 2 + after, -1):
+                await running.ref("clerk").tell(Add(number))
+            await trio.sleep(11)
+            held = (await journal.recover(Path("clerk"))).state
+            assert held is not None
+            assert held.body.startswith(f'{{"total":{3 + after},"booked":2,')
             scope.cancel()
             await trio.sleep_forever()
 
