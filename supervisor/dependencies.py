@@ -164,7 +164,8 @@ class Dependencies:
 
     def _let_one_through(self, name: str, broken: _Broken) -> None:
         able = [user for user in self._users(name) if user.current is not None or user.state is SlotState.RESTARTING]
-        chosen = [user for user in able if _is_eager(user)] or able
+        free = [user for user in able if not self._waits_elsewhere(broken, user)] or able
+        chosen = [user for user in free if _is_eager(user)] or free
         by_path = {user.path: user for user in chosen}
         after = probing(broken.breaker, self._common.clock.now(), tuple(by_path))
         if after.probe is None or after.passage is not Passage.HALF_OPEN:
@@ -218,9 +219,11 @@ class Dependencies:
             broken.paused[child.slot] = None
         pending = child.state is SlotState.RESTARTING or (down and child.state is SlotState.DOWN)
         if child.current is None and pending:
-            remaining = max(0.0, broken.breaker.until - self._common.clock.now())
+            which = [broken, *self._others(broken, child)]
+            remaining = max(0.0, max(each.breaker.until for each in which) - self._common.clock.now())
             self._delay(child, remaining + PROBE_WITHIN + _LOOK_EVERY)
-            broken.delayed[child] = child.token
+            for each in which:
+                each.delayed[child] = child.token
         if child.current is not None or pending:
             child.says(_waits(name))
 
@@ -231,9 +234,18 @@ class Dependencies:
         if child.note in (_waits(name), f"tries {name}"):
             child.note = ""
         delayed = broken.delayed.pop(child, None)
-        elsewhere = any(child in other.delayed for other in self._broken.values() if other is not broken)
-        if delayed == child.token and child.state is SlotState.RESTARTING and not elsewhere:
+        if delayed == child.token and child.state is SlotState.RESTARTING and not self._others(broken, child):
             self._delay(child, 0.0)
+
+    def _waits_elsewhere(self, broken: _Broken, child: Child) -> bool:
+        """Whether it could not try this one now, for another is down."""
+        paused = any(child.slot in each.paused for each in self._broken.values() if each is not broken)
+        return paused or bool(self._others(broken, child))
+
+    def _others(self, broken: _Broken, child: Child) -> list[_Broken]:
+        """The other dependencies for which its restart is put off."""
+        every = (*self._broken.values(), *self._returning.values())
+        return [each for each in every if each is not broken and each.delayed.get(child) == child.token]
 
     def _delay(self, child: Child, seconds: float) -> None:
         supervisor = self._common.supervisors.get(child.path.parent)
