@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
+from attrs import field
+
 from treewarden.agents.core.values import define, frozen
 
 __all__ = ["ABSENT", "Change", "diff", "diff_in_slices"]
@@ -52,8 +54,12 @@ class _Walk:
 
     spent: int = 0
     """Values that were looked at since the last pause."""
+    differ: set[tuple[int, int]] = field(factory=set[tuple[int, int]])
+    """The `id`s of lists and tables that were found to differ and are still to be gone into: to look again at each
+    depth would take as often as long as it is deep."""
 
     def changes(self, before: Any, after: Any, at: str) -> Iterator[Change | None]:
+        self.differ.discard((id(before), id(after)))
         if isinstance(before, dict) and isinstance(after, dict):
             yield from self._tables(cast("Mapping[str, Any]", before), cast("Mapping[str, Any]", after), at)
         elif isinstance(before, list) and isinstance(after, list):
@@ -101,21 +107,34 @@ class _Walk:
         if self._is_over():
             yield
         if isinstance(before, dict) and isinstance(after, dict):
-            if before.keys() != after.keys():
-                return False
-            for key, value in cast("Mapping[str, Any]", before).items():
-                if not (yield from self._same(value, after[key])):
-                    return False
+            same = self._same_tables(cast("Mapping[str, Any]", before), cast("Mapping[str, Any]", after))
+        elif isinstance(before, list) and isinstance(after, list):
+            same = self._same_lists(cast("list[Any]", before), cast("list[Any]", after))
+        else:
+            return before == after and isinstance(before, bool) == isinstance(after, bool)
+        pair = id(cast("object", before)), id(cast("object", after))
+        if pair in self.differ:
+            return False
+        if (yield from same):
             return True
-        if isinstance(before, list) and isinstance(after, list):
-            left, right = cast("list[Any]", before), cast("list[Any]", after)
-            if len(left) != len(right):
+        self.differ.add(pair)
+        return False
+
+    def _same_tables(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Generator[None, None, bool]:
+        if len(before) != len(after):
+            return False
+        for key, value in before.items():
+            if key not in after or not (yield from self._same(value, after[key])):
                 return False
-            for value, other in zip(left, right, strict=True):
-                if not (yield from self._same(value, other)):
-                    return False
-            return True
-        return before == after and isinstance(before, bool) == isinstance(after, bool)
+        return True
+
+    def _same_lists(self, before: list[Any], after: list[Any]) -> Generator[None, None, bool]:
+        if len(before) != len(after):
+            return False
+        for value, other in zip(before, after, strict=True):
+            if not (yield from self._same(value, other)):
+                return False
+        return True
 
     def _is_over(self) -> bool:
         """Whether others should have their turn, before another value is looked at."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -82,6 +83,31 @@ TABLE = {str(place): value for place, value in enumerate(FLAT)}
 )
 def test_of_many_values_few_are_looked_at_at_once(before: Any, after: Any) -> None:
     assert sum(found is None for found in diff_in_slices(before, after)) >= 9
+
+
+def test_no_more_keys_of_a_table_in_a_list_are_looked_up_at_once() -> None:
+    asked, pauses = Counter[int](), 0
+
+    class Key(str):
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            asked[pauses] += 1
+            return super().__hash__()
+
+    before, after = ({Key(key): value for key, value in TABLE.items()} for _ in range(2))
+    asked.clear()
+    for found in diff_in_slices([before, 1], [after, 2]):
+        pauses += found is None
+    assert 0 < max(asked.values()) <= 4 * diffs._SLICE  # pyright: ignore[reportPrivateUsage]
+
+
+def test_what_is_nested_deeply_takes_no_longer() -> None:
+    before, after = [*FLAT, 1], [*FLAT, 2]
+    shallow = sum(found is None for found in diff_in_slices(before, after))
+    for _ in range(50):
+        before, after = [before], [after]
+    assert sum(found is None for found in diff_in_slices(before, after)) <= 3 * shallow
 
 
 def _plain(data: Any) -> str:
