@@ -76,11 +76,11 @@ class Log:
         missed = 0
         for _ in range(_TRIES):
             head = self._header()
-            before, whole = self._frames(head)
-            if head and not whole and head == self._head == self._header() and len(before) < self._mark:
-                return False  # not begun anew, and the mark is missing
+            before = self._frames(head)
+            # The mark may be missing without harm: whoever is killed in a COMMIT leaves an end of a transaction behind,
+            # and what is rolled back in its place has no salts where SQLite would have summed it up again.
             commit()
-            (after, _), found = self._frames(head), self._header()
+            after, found = self._frames(head), self._header()
             if found != head if found else not os.fstat(self._fd).st_size:
                 continue  # others have begun it anew or emptied it since, as they may
             if found and after != before[: len(after)]:
@@ -157,26 +157,26 @@ class Log:
         place = _HEADER.size + (number - 1) * (_FRAME + _HEADER.unpack(head)[2])
         return os.pread(self._fd, 8, place + 8) == head[_SALTS]
 
-    def _frames(self, head: bytes) -> tuple[list[bytes], bool]:
+    def _frames(self, head: bytes) -> list[bytes]:
         """The beginnings of the frames that are of the log that begins with `head`, from the first one on without a
-        gap; and whether nothing else lies behind them.
+        gap.
 
         Not all of them are committed: what was rolled back stays there until something is written over it, or it is
         cut off, since of a log that has begun anew SQLite keeps no more than a limit.
         """
         found: list[bytes] = []
         if not head:
-            return found, True
+            return found
         frame = _FRAME + _HEADER.unpack(head)[2]
         piece = max(1, _PIECE // frame) * frame
         while True:
             frames = os.pread(self._fd, piece, _HEADER.size + len(found) * frame)
             for place in range(0, len(frames) - frame + 1, frame):
                 if frames[place + 8 : place + 16] != head[_SALTS]:
-                    return found, False
+                    return found
                 found.append(frames[place : place + _FRAME])
             if len(frames) < piece:
-                return found, True
+                return found
 
 
 def forget_index(name: str) -> None:

@@ -261,6 +261,25 @@ def test_what_was_rolled_back_lies_behind_its_end(
     assert looked.is_as_written(never, written=False)
 
 
+def test_the_place_of_what_nobody_committed_may_be_taken_by_what_is_rolled_back(
+    owner: sqlite3.Connection, looked: log.Log, tmp_path: pathlib.Path
+) -> None:
+    """Another process was killed in its COMMIT, and its last frame looks like the end of a transaction. Whoever is next
+    writes over it; SQLite gives no salts to what it would have to give new checksums at the end, which did not come."""
+    insert(owner)
+    roll_back_much(owner)
+    call_the_last_frame_an_end(tmp_path / "tree.db-wal")
+    assert looked.is_as_written(lambda: insert(owner))
+    owner.execute("BEGIN")
+    owner.executemany("INSERT INTO rows VALUES (?)", [(bytes(4000),)] * 30)
+    owner.execute("UPDATE rows SET data = zeroblob(4001)")
+    owner.executemany("INSERT INTO rows VALUES (?)", [(bytes(4000),)] * 600)
+    owner.execute("ROLLBACK")
+    assert looked.is_as_written(lambda: insert(owner))
+    insert(owner)
+    assert looked.is_as_written(never)
+
+
 def call_the_last_frame_an_end(file: pathlib.Path) -> None:
     with file.open("r+b") as written:
         written.seek(-(24 + 4096) + 4, os.SEEK_END)
