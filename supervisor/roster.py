@@ -307,7 +307,10 @@ class Roster:
             close_slot(slot, reason, exit)
             self._common.forget(slot.path)
         for below in [below for below in self._common.left if below.is_within(path)]:
-            self._forget_asleep(self._common.left.pop(below))
+            gone = self._common.left.pop(below)
+            for child in gone.awake:
+                self._nothing_is_asked(child, reason)
+            self._forget_asleep(gone)
             registry.raze(below)
 
     def _forget_asleep(self, gone: Roster) -> None:

@@ -228,6 +228,24 @@ async def test_another_supervisor_in_its_place_is_not_held(autojump_clock: CLOCK
         assert await works(running, "s/a")
 
 
+@pytest.mark.parametrize("held", ["s/in", "s/a"])
+async def test_what_was_asked_below_is_forgotten_with_the_supervisor(
+    held: str, processes: Callable[[], Journal], autojump_clock: CLOCK
+) -> None:
+    async with open_tree(shop(), journal=processes()) as running:
+        await say(running, "poor", held)
+        (spec,) = [each for each in running.blueprint.children if each.id == "s"]
+        root = running.supervisor()
+        await root.terminate_child("s")
+        await root.delete_child("s")
+        await root.start_child(spec)
+        assert not at(running, held).held
+    async with open_tree(shop(), journal=processes()) as running:
+        await trio.sleep(1)
+        assert not at(running, held).held
+        assert await works(running, "s/in/deep")
+
+
 async def throttled(running: Tree, *paths: str) -> float:
     """Have these throttled; the seconds until they are not any more."""
     for path in paths:
