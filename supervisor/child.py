@@ -149,7 +149,8 @@ class Child:
             self.note = note
 
     def lift(self) -> None:
-        """A new life is about to begin: it is not held, and intake is closed only as long as somebody will open it."""
+        """A new life is about to begin, or none is to: it is not held, and intake is closed only as long as somebody
+        will open it."""
         self.held_over = NOTHING
         if self.slot is not None and self.slot.paused:
             self.slot.resume("held")

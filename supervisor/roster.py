@@ -328,5 +328,7 @@ class Roster:
         registry = self._common.registry
         for slot in list(registry.within(child.path)):
             close_slot(slot, reason, exit)
+        child.lift()
+        registry.resume_below(child.path, "held")
         if isinstance(child.spec, SupervisorSpec):
             registry.close_asleep(child.path, reason, exit)

@@ -246,6 +246,19 @@ async def test_what_was_asked_below_is_forgotten_with_the_supervisor(
         assert await works(running, "s/in/deep")
 
 
+@pytest.mark.parametrize("held", ["in", "a"])
+async def test_one_that_is_ended_waits_for_nobody(held: str, autojump_clock: CLOCK) -> None:
+    async with open_tree(shop()) as running:
+        await say(running, "poor", f"s/{held}")
+        above = running.supervisor("s")
+        await above.terminate_child(held)
+        slot = at(running, f"s/{held}")
+        assert (slot.state, slot.held, slot.note) == (SlotState.DOWN, False, "")
+        await above.restart_child(held)
+        assert not at(running, f"s/{held}").held
+        assert await works(running, "s/in/deep")
+
+
 async def throttled(running: Tree, *paths: str) -> float:
     """Have these throttled; the seconds until they are not any more."""
     for path in paths:
