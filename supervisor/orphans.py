@@ -103,6 +103,11 @@ class Orphans:
             emptied.then(act)
 
     @property
+    def waiting(self) -> tuple[Call, ...]:
+        """The calls that were put off, and were not carried out yet."""
+        return tuple(self._waiting or ())
+
+    @property
     def any_waits(self) -> bool:
         """Whether a call was put off, and was not carried out yet."""
         return bool(self._waiting)

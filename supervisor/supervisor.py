@@ -206,9 +206,11 @@ class Supervisor(AtNeed):
         self.emptied.come()
 
     def _refuse_calls(self, exit: Exit) -> None:
-        """Nobody will answer what is in hand or still queued."""
+        """Nobody will answer what is in hand, put off or still queued."""
         if self._answering is not None:
             self._answering.refuse(self.path, exit)
+        for call in self.children.orphans.waiting:
+            call.refuse(self.path, exit)
         while (item := self._queue.get_nowait()) is not None:
             if isinstance(item, Call):
                 item.refuse(self.path, exit)

@@ -15,7 +15,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treewarden.agents.errors import NotFound, StartFailed
+from treewarden.agents.errors import NotFound, StartFailed, SupervisorGone
 from treewarden.supervisor.core.spec import BRUTAL_KILL, Grace, SupervisorSpec
 from treewarden.supervisor.orders import Call
 from treewarden.supervisor.orphans import Emptied, Orphans
@@ -210,6 +210,25 @@ async def test_a_start_that_fails_answers_those_behind_it(autojump_clock: CLOCK)
         assert calls == ["start: StartFailed", "stop: NotFound"]
         with pytest.raises(NotFound):
             await above.delete_child("killed")
+
+
+async def test_its_supervisor_ends_and_they_are_told_at_once(autojump_clock: CLOCK) -> None:
+    log: list[str] = []
+    group = under(emptied_after(4, log), puppet("other", log), id="group")
+    async with running(under(group, id="tree")) as tree:
+        await without(tree, "killed")
+        above = tree.supervisor("group")
+        async with trio.open_nursery() as nursery:
+
+            async def end() -> None:
+                await quiet()
+                await tree.supervisor().terminate_child("group")
+
+            nursery.start_soon(end)
+            with trio.fail_after(0.1), pytest.raises(SupervisorGone):
+                await above.start_child(puppet("killed", log))
+        assert trio.current_time() == 4, "somebody lives there until then"
+        assert "+group/killed" not in log
 
 
 NAMES = st.sets(st.sampled_from("abcd"), min_size=1)
