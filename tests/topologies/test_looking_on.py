@@ -26,11 +26,39 @@ from .cli_desk import COMMAND, treewarden
 from .test_cli_terminal import Screen
 
 AT_ONCE: Final = f"""
+import time
+from treewarden.supervisor.journal import reading
 from treewarden.topologies.commands import looking_on
 
-looking_on._FIRST = 0.0
+looking_on._FIRST, survey = 0.0, reading.survey
+
+def slow(connection):
+    time.sleep(0.1)  # else it may be over before the other thread has its turn
+    return survey(connection)
+
+reading.survey = slow
 {COMMAND}
 """
+PRESSED: Final = f"""
+import os, time
+from treewarden.topologies.commands import exporting
+
+counted = exporting._counted
+
+def pressed(lines, looked_at):
+    for line in counted(lines, looked_at):
+        if looked_at.count == 1000:
+            os.kill(os.getpid(), {{number}})
+            try:
+                time.sleep(10)
+            finally:
+                time.sleep(0.2)  # until the other thread has interrupted what is read
+        yield line
+
+exporting._counted = pressed
+{COMMAND}
+"""
+SAID: Final = {130: "treewarden: interrupted\n", 143: "treewarden: ended by SIGTERM\n"}
 ENDLESS: Final = "WITH RECURSIVE n(x) AS (SELECT begun() UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
 EVENTS: Final = 20_000
 LONG: Final = (
@@ -136,3 +164,20 @@ def test_a_signal_ends_one_long_statement(here: Path) -> None:
         killer.join()
         assert journal.head.seq == EVENTS
     assert signal.set_wakeup_fd(-1) == -1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_the_signal_has_interrupted_behind_it_is_no_error(number: int, code: int, here: Path) -> None:
+    """Python heeds it between two rows, and what ends a transaction then meets the interruption."""
+    done = treewarden("journal", "export", "long.db", "-o", "new", cwd=here, program=PRESSED.format(number=number))
+    assert (done.returncode, done.stderr) == (code, SAID[code])
+    assert not [each for each in here.iterdir() if each.name.startswith("new")]
+
+
+def test_an_error_without_a_signal_is_one(here: Path) -> None:
+    with (
+        JournalFile.open(here / "long.db") as journal,
+        pytest.raises(ValueError, match="odd"),
+        looking_on(Namespace(json=True), str, journal.interrupt),
+    ):
+        raise ValueError("odd")

@@ -18,6 +18,8 @@ from attrs import frozen
 from treewarden.supervisor.ops.output import has_cursor, width_of
 from treewarden.supervisor.ops.wording import clean, clip, duration
 
+from .terminated import Terminated
+
 __all__ = ["looking_on", "megabytes"]
 
 _FIRST: Final = 1.0
@@ -35,6 +37,8 @@ def looking_on(
     `how_far` is called in a thread. Nothing is said in the first second, with `--json`, nor elsewhere.
     `interrupt` is called in that thread when a signal comes that ends the command: Python heeds it only when SQLite
     comes back, and one statement may take minutes. Not promised in another thread than the main one.
+
+    An error while that signal is being heeded, as of a ROLLBACK that `interrupt` has met, comes out as the signal's.
     """
     line = _line_on(sys.stderr, arguments)
     main = threading.current_thread() is threading.main_thread()
@@ -50,6 +54,11 @@ def looking_on(
     try:
         thread.start()
         yield
+    except Exception as error:
+        ending = _ending_behind(error)
+        if ending is None:
+            raise
+        raise ending from None
     finally:
         over.set()
         if before is not None:
@@ -58,6 +67,14 @@ def looking_on(
         thread.join()
         os.close(heard)
         os.close(told)
+
+
+def _ending_behind(error: BaseException) -> BaseException | None:
+    """What was on its way when `error` came instead, if that ends the command."""
+    behind = error.__context__
+    while behind is not None and not isinstance(behind, (KeyboardInterrupt, Terminated)):
+        behind = behind.__context__
+    return behind
 
 
 def megabytes(file: str) -> str:
