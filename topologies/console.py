@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 __all__ = ["main"]
 
@@ -17,5 +18,6 @@ def main() -> int:
 
         return begin()
     except KeyboardInterrupt:
-        sys.stderr.write("treewarden: interrupted\n")
+        with suppress(AttributeError):  # it is None where it was closed
+            sys.stderr.write("treewarden: interrupted\n")
         return 130

@@ -221,11 +221,12 @@ def _can_be_asked(error: BaseException) -> bool:
 
 
 def alone(error: BaseException) -> BaseException:
-    """The only exception in a group, or `error` itself."""
+    """The only exception in a group, or `error` itself. Ctrl-C that was pressed again is one."""
     if not issubclass(type(error), _GROUP):
         return error
     found = leaves(error)
-    return found[0] if len(found) == 1 else error
+    only = len(found) == 1 or all(issubclass(type(each), KeyboardInterrupt) for each in found)
+    return found[0] if only else error
 
 
 _GROUP: Final[type[BaseException]] = BaseExceptionGroup

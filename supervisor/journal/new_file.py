@@ -45,7 +45,7 @@ def whole_or_not(file: pathlib.Path, ending: str) -> Generator[pathlib.Path]:
             _take_other_name(partial, file)
     except BaseException:
         if made:
-            with suppress(OSError):
+            with _put_off(), suppress(OSError):  # who is not patient presses Ctrl-C again
                 _remove(partial)
         raise
 

@@ -130,6 +130,12 @@ def test_ctrl_c_while_it_begins_is_quiet(module: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "treewarden: interrupted\n")
 
 
+def test_ctrl_c_while_it_begins_needs_no_stderr(tmp_path: Path) -> None:
+    command = ["sh", "-c", 'exec "$0" "$@" 2>&-', sys.executable, "-c", _INTERRUPTED, "treewarden.topologies.cli"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (130, "")
+
+
 def test_ctrl_c_while_the_arguments_are_parsed_is_quiet(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

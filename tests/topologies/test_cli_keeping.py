@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import trio
 from attrs import evolve
 
 from treewarden.agents.agent import Agent
-from treewarden.supervisor.journal.port import Commit
+from treewarden.supervisor.journal.port import Commit, Journal
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.topologies.cli import main
+from treewarden.topologies.commands.asking import done_by_owner
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.tree import tree
 
@@ -119,3 +121,22 @@ async def test_it_is_done_when_another_command_has_closed_the_file(file: str) ->
     assert code == [0]
     with JournalFile.open(file) as reading:
         assert reading.answer(command.id) is None
+
+
+def test_ctrl_c_that_is_pressed_again_is_one(file: str) -> None:
+    """While it is waited for what the first one has cancelled, it comes in a group."""
+
+    async def press_again() -> None:
+        token = trio.lowlevel.current_trio_token()
+        token.run_sync_soon(signal.raise_signal, signal.SIGINT)
+        token.run_sync_soon(token.run_sync_soon, signal.raise_signal, signal.SIGINT)
+
+    async def press(_: Journal) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(press_again)
+            await trio.sleep_forever()
+
+    with pytest.raises(KeyboardInterrupt):
+        trio.run(done_by_owner, file, press, "compact", 5.0, dict[str, object]())
+    with JournalFile.open(file) as journal:
+        assert "closed in order" in journal.describe_holder()

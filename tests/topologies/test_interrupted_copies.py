@@ -14,6 +14,7 @@ from typing import Any, Final
 import pytest
 from attrs import define, field
 
+from treewarden.supervisor.journal.new_file import whole_or_not
 from treewarden.topologies.cli import main
 
 from .cli_desk import COMMAND, treewarden
@@ -82,6 +83,20 @@ def test_at_any_line(number: signal.Signals, deed: str, capsys: pytest.CaptureFi
         interrupted += not new
     assert interrupted > 10
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_who_is_not_patient_leaves_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C comes again while what the first one has ended is removed."""
+    remove = os.unlink
+
+    def press(path: Path) -> None:
+        signal.raise_signal(signal.SIGINT)
+        remove(path)
+
+    monkeypatch.setattr(os, "unlink", press)
+    with pytest.raises(KeyboardInterrupt), whole_or_not(tmp_path / "new", ".exporting"):
+        signal.raise_signal(signal.SIGINT)
+    assert new_files() == []
 
 
 # In a process of its own

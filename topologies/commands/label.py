@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import trio
 
+from treewarden.agents.core.exit import alone
 from treewarden.agents.core.path import ROOT
 from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.common import LoopClock
@@ -110,9 +111,12 @@ async def _asked(arguments: Namespace, labels: Sequence[IncidentLabelled]) -> Ou
 
 async def _written(arguments: Namespace, labels: Sequence[IncidentLabelled]) -> Outcome:
     """Into a file that nobody owns."""
-    async with journal_in(arguments.file, LoopClock(time.time), visits=True) as journal:
-        wall = time.time()
-        await journal.commit(Commit(events=tuple((wall, each) for each in labels)))
+    try:
+        async with journal_in(arguments.file, LoopClock(time.time), visits=True) as journal:
+            wall = time.time()
+            await journal.commit(Commit(events=tuple((wall, each) for each in labels)))
+    except BaseExceptionGroup as group:
+        raise alone(group) from None
     return Outcome("", "applied", said_of(labels))
 
 
