@@ -59,7 +59,7 @@ def make_slot(path: Path, spec: ChildSpec, common: Common, make: Callable[..., S
         check_durability(slot, spec)
         slot.spec = spec.mailbox
         if isinstance(slot.store, SlotStore):
-            slot.store.codec = common.codec_for(spec)
+            slot.store.go_over(common.codec_for(spec))
             slot.store.retention = spec.retention
         slot.reopen()
         return slot
@@ -225,8 +225,9 @@ def is_at_rest(slot: Slot, common: Common) -> bool:
 async def restore_slot(slot: Slot, common: Common) -> int | None:
     """Make the slot what it was when it last settled. Returns the sequence number of the state, if one was stored.
 
-    In the same process that is waiting for what is on its way to the disk; after a process death it is reading the
-    journal: state, due times, and the messages that wait.
+    In the same process that is waiting for what is on its way to the disk, and bringing the state up for the class that
+    is to live there, if that is another one; after a process death it is reading the journal: state, due times, and
+    the messages that wait.
 
     Raises `UnknownKind` if any of that cannot be read by the code at hand: then nothing has changed, and all of it
     stays where it is. Raises `JournalDamaged` likewise where it is not what was written, and `JournalError`.
@@ -237,6 +238,7 @@ async def restore_slot(slot: Slot, common: Common) -> int | None:
     if not needs_restoring(slot, common):
         await store.settled()
         store.mend()
+        slot.state = store.carry_over(slot.state)
         return None
     held = await common.journal.recover(slot.path)
     _fill(slot, store, held, await unhurried(_reading(held, store.codec, common)), common)
@@ -263,7 +265,7 @@ def restore_at_once(slot: Slot, common: Common) -> bool:
 
 
 def _fill(slot: Slot, store: SlotStore, held: Recovered, read: _Read, common: Common) -> None:
-    store.restored = True
+    store.restored, store.codec_before = True, None
     fresh = slot.clear()  # siblings that started earlier may have told it something: that comes after what it had
     if held.state is not None:
         if slot.state is KEEP:  # else it was rolled back before anybody could live with what is stored

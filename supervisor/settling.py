@@ -14,7 +14,7 @@ from treewarden.agents.core.label import Label
 from treewarden.agents.core.message import Envelope, MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
-from treewarden.agents.errors import CommitFailed
+from treewarden.agents.errors import CommitFailed, ConfigurationError
 from treewarden.agents.ports import KEEP, Settled
 from treewarden.agents.slot import Slot
 from treewarden.agents.wake import WAKE
@@ -49,6 +49,8 @@ class SlotStore:
         """`runs_ahead`: what is settled rests on what was settled before it, and falls with it."""
         self.path = path
         self.codec = codec
+        self.codec_before: Codec | None = None
+        """By which the state in memory was settled, until it has been looked at with that of another class."""
         self.retention = retention
         self.settles = 0
         """Messages settled in all lives of the slot."""
@@ -217,8 +219,30 @@ class SlotStore:
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether nothing of this slot is on its way to the disk, and nothing of it has failed to get there."""
-        return not self._in_flight and self._broken is None
+        """Whether nothing of this slot is on its way to the disk or has failed to get there, and its state is one of
+        the class that is to live there."""
+        return not self._in_flight and self._broken is None and self.codec_before is None
+
+    def go_over(self, codec: Codec) -> None:
+        """Another class lives there next."""
+        before = self.codec_before or self.codec
+        self.codec, self.codec_before = codec, None if codec is before else before
+
+    def carry_over(self, state: object) -> object:
+        """A state of the class that lived there before, for the one that is to. Raises `UnknownKind` if that cannot
+        read it: then nothing has changed.
+        """
+        before = self.codec_before
+        if before is None or state is KEEP:
+            self.codec_before = None
+            return state
+        try:
+            self.codec.encode_row(state)
+        except ConfigurationError:
+            state = self.codec.decode(*before.encode(state))
+            self._written = None
+        self.codec_before = None
+        return state
 
     def mend(self) -> None:
         """A new incarnation begins from what is on disk: its settles may be written again."""

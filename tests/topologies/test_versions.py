@@ -14,6 +14,7 @@ import trio.testing
 from attrs import frozen
 
 from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.durability import MESSAGE, Checkpointed, Durability, MailboxSpec
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import Request
 from treewarden.supervisor.core.event import Decided
@@ -202,6 +203,45 @@ async def test_a_reload_with_the_right_code_goes_on(file: Path, autojump_clock: 
         assert status(running).state is SlotState.UP
         await running.ref("desk").tell(mended.Add(10))
         assert await running.ref("desk").ask(mended.Look()) == ("Tally", 2010)
+
+
+@pytest.fixture(params=[MESSAGE, Checkpointed(messages=100)], ids=["message", "checkpoint"])
+def durability(request: pytest.FixtureRequest) -> Durability:
+    return request.param
+
+
+def desk_of(module: Any, durability: Durability) -> SupervisorSpec:
+    return tree(child(module.Desk, mailbox=MailboxSpec(durability=durability)))
+
+
+async def test_a_reload_brings_up_a_state_that_is_in_memory(
+    durability: Durability, file: Path, autojump_clock: CLOCK
+) -> None:
+    first, newer = code(FIRST), code(WITH_UPCAST)
+    async with open_tree(desk_of(first, durability), journal=on_disk(file)) as running:
+        await running.ref("desk").tell(first.Add(5))
+        await trio.testing.wait_all_tasks_blocked()
+        await running.reload(desk_of(newer, durability))
+        assert await running.ref("desk").ask(newer.Look()) == ("Tally", 500)
+        await running.ref("desk").tell(newer.Add(10))
+    assert kept(file)[0] == [("desk:Tally", 2, '{"total":510}')]
+
+
+@pytest.mark.parametrize(("then", "total"), [(FIRST, 5), (WITH_UPCAST, 500)])
+async def test_a_reload_to_code_that_cannot_read_a_state_in_memory_keeps_it_for_what_can(
+    then: str, total: int, durability: Durability, file: Path, autojump_clock: CLOCK
+) -> None:
+    first, other = code(FIRST), code(RENAMED)
+    last = first if then == FIRST else code(then)
+    async with open_tree(desk_of(first, durability), journal=on_disk(file)) as running:
+        await running.ref("desk").tell(first.Add(5))
+        await trio.testing.wait_all_tasks_blocked()
+        await running.reload(desk_of(other, durability))
+        await trio.testing.wait_all_tasks_blocked()
+        assert status(running).state is SlotState.HELD
+        assert "cannot read" in status(running).note
+        await running.reload(desk_of(last, durability))
+        assert await running.ref("desk").ask(last.Look()) == ("Tally", total)
 
 
 async def test_a_person_who_starts_it_with_the_wrong_code_changes_nothing(file: Path, autojump_clock: CLOCK) -> None:
