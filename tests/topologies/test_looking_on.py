@@ -74,13 +74,15 @@ LONG: Final = (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With a journal that takes long enough, and its bundle."""
+    """With a journal that takes long enough, and its bundle; and one that a terminal has soon."""
     folder = tmp_path_factory.mktemp("long")
 
     async def write() -> None:
         async with on_disk(folder / "long.db") as journal:
             await journal.commit(Commit(events=tuple((WALL, fact(n)) for n in range(EVENTS))))
             await journal.commit(Commit(dead=tuple(evolve(dead(n), row=None) for n in range(EVENTS))))
+        async with on_disk(folder / "short.db") as journal:
+            await journal.commit(Commit(events=tuple((WALL, fact(n)) for n in range(100))))
 
     trio.run(write)
     assert main(["journal", "export", str(folder / "long.db"), "-o", str(folder / "long.jsonl")]) == 0
@@ -135,8 +137,9 @@ def test_nor_with_json_or_where_nothing_can_be_drawn_over(here: Path) -> None:
 
 
 def test_nor_among_the_lines_of_a_bundle(here: Path) -> None:
-    screen = Screen("journal", "export", "long.db", "-o", "-", cwd=here, program=AT_ONCE)
+    screen = Screen("journal", "export", "short.db", "-o", "-", cwd=here, program=AT_ONCE)
     assert screen.end() == 0
+    assert screen.text.count("\n") > 100
     assert "\x1b[K" not in screen.text
 
 
