@@ -15,7 +15,7 @@ from treewarden.agents.traffic import deadline_of
 
 from .common import Common
 from .core.event import MessageReplayed
-from .journal.port import DeadRow
+from .journal.port import Commit, DeadRow, MessageRow
 from .settling import SlotStore
 from .unhurried import unhurried
 
@@ -37,8 +37,14 @@ async def replay(common: Common, message: MessageId, within: float) -> MessageId
         raise NotHandled(text, path=slot.path)
     envelope = Envelope(body, sender=dead.sender)
     await _room(slot, envelope, within)
+
+    def commit(row: MessageRow) -> Commit:
+        """It is no dead letter any more from the moment that it waits."""
+        event = MessageReplayed(path=slot.path, message=dead.id, kind=row.kind, replayed_as=row.id)
+        return Commit(accepted=(row,), revived=(dead.id,), events=((row.at, event),))
+
     try:
-        await store.revive(slot, envelope, dead)
+        await store.bring_in(slot, envelope, commit)
     except CommitFailed:
         if await common.journal.dead_letter(message) is None:
             raise await _unknown(common, message) from None

@@ -21,9 +21,9 @@ from treewarden.agents.wake import WAKE
 
 from .common import Common
 from .core.checkpoint import Retention
-from .core.event import CheckpointKept, DeadLettered, Event, MessageReplayed, Recorded
+from .core.event import CheckpointKept, DeadLettered, Event, Recorded
 from .journal.large import LIMIT
-from .journal.port import AnswerRow, CheckpointRow, Commit, DeadRow, MessageRow, PruneRow, ReplyRow, StateRow, TimerRow
+from .journal.port import CheckpointRow, Commit, DeadRow, MessageRow, PruneRow, ReplyRow, StateRow, TimerRow
 from .unhurried import again_and_again
 
 if TYPE_CHECKING:
@@ -102,26 +102,14 @@ class SlotStore:
         if not await self._common.outage.written(deadline):
             raise self._common.outage.refusal(self.path)
 
-    async def revive(self, slot: Slot, envelope: Envelope, dead: DeadRow) -> None:
-        """As `accept`, for a message that was given up: it is no dead letter any more from the moment that it waits."""
-
-        def commit(row: MessageRow) -> Commit:
-            event = MessageReplayed(path=self.path, message=dead.id, kind=row.kind, replayed_as=row.id)
-            return Commit(accepted=(row,), revived=(dead.id,), events=((row.at, event),))
-
+    async def bring_in(self, slot: Slot, envelope: Envelope, commit: Callable[[MessageRow], Commit]) -> None:
+        """As `accept`, in a commit of the caller's that has the row. It is tried once; the room is free if this raises,
+        as `CommitFailed`."""
         try:
             await self._bring_in(slot, envelope, commit)
         except CommitFailed:
             slot.release()
             raise
-
-    async def obey(self, slot: Slot, envelope: Envelope, answer: AnswerRow, event: Event) -> None:
-        """As `accept`, for a message that a command asks for: that is answered from the moment that it waits."""
-
-        def commit(row: MessageRow) -> Commit:
-            return Commit(accepted=(row,), answers=(answer,), events=((row.at, event),))
-
-        await self._bring_in(slot, envelope, commit)
 
     async def _bring_in(self, slot: Slot, envelope: Envelope, commit: Callable[[MessageRow], Commit]) -> None:
         """Raises `CommitFailed` and keeps the room; for anything else that it raises, the room is free."""

@@ -199,7 +199,10 @@ class Order:
             checked(slot, message)
             if not await slot.reserve(envelope):
                 raise MailboxFull(f"{path}: there is no room in its mailbox, and it drops what is new", path=path)
-            await store.obey(slot, envelope, *self._answered(True, done))
+            answer, event = self._answered(True, done)
+            await store.bring_in(
+                slot, envelope, lambda row: Commit(accepted=(row,), answers=(answer,), events=((row.at, event),))
+            )
             return
         await self._common.journal.commit(Commit(answers=(AnswerRow(self._row.id, "taken"),)))
         await self._tree.ref(path).tell(message, within=self._command.within)

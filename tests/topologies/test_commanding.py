@@ -57,6 +57,19 @@ async def test_who_is_held_before_its_first_life_takes_messages(file: Path, auto
         assert running.ref("counter").statistics().depth == 1
 
 
+async def test_what_the_disk_refuses_takes_no_room(file: Path, autojump_clock: CLOCK) -> None:
+    """However often it is tried: a mailbox without room would stay so when the disk works again."""
+    async with open_tree(tree(child(Counter, mailbox=MailboxSpec(capacity=2))), journal=on_disk(file)) as running:
+        with closing(sqlite3.connect(file)) as database:
+            database.execute("CREATE TRIGGER no BEFORE INSERT ON mailbox BEGIN SELECT RAISE(ABORT, 'refused'); END")
+            for number in range(3):
+                assert (await tell(file, "counter", 1, f"c{number}")).state == "withdrawn"
+            database.execute("DROP TRIGGER no")
+        assert running.ref("counter").statistics().reserved == 0
+        await running.ref("counter").tell(Add(2), within=5)
+        assert await running.ref("counter").ask(Total()) == 2
+
+
 async def test_a_pool_is_told_as_any_slot(file: Path, autojump_clock: CLOCK) -> None:
     async with open_tree(SHAPE, journal=on_disk(file)) as running:
         for number in range(4):

@@ -135,17 +135,18 @@ async def test_a_commit_that_fails_leaves_no_half_of_it(
     """The sender takes it back just before the owner commits: then the message is not there either."""
     from treewarden.supervisor.settling import SlotStore
 
-    obey: Callable[..., Any] = SlotStore.obey
+    bring_in: Callable[..., Any] = SlotStore.bring_in
 
     async def late(self: SlotStore, *args: Any) -> None:
         with closing(sqlite3.connect(file)) as connection:
             connection.execute("DELETE FROM commands")
             connection.commit()
-        await obey(self, *args)
+        await bring_in(self, *args)
 
-    monkeypatch.setattr(SlotStore, "obey", late)
+    monkeypatch.setattr(SlotStore, "bring_in", late)
     async with open_tree(SHAPE, journal=on_disk(file)) as running:
         assert (await tell(file, "counter", 2)).state == "withdrawn"
+        assert running.ref("counter").statistics().reserved == 0
         assert await running.ref("counter").ask(Total()) == 0
         assert await events(running, CommandAnswered) == []
 
