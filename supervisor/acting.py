@@ -182,7 +182,8 @@ class Acting:
                 return await wait_for(self._restarts.go_on_without(child))
 
     def _restart(self, child: Child, signal: Signal, scope: Scope, after: float) -> Rest:
-        """Restart after `signal`: one that lives (a hang, an operator's wish) is ended first."""
+        """Restart after `signal`: one that lives (a hang, an operator's wish) is ended first; stopped in order where a
+        person asked, for then nothing has failed."""
         after, has_turn = self._turn(child, signal, after)
         if child.current is None:
             return self._restarts.begin(child, scope, after, has_turn=has_turn)
@@ -203,8 +204,11 @@ class Acting:
     async def _end_and_restart(
         self, child: Child, life: AgentLife | Supervisor, signal: Signal, scope: Scope, after: float, has_turn: bool
     ) -> Exit | None:
-        over = Failure(type(signal).__name__, describe(signal), fingerprint="ended by its supervisor")
-        await self._children.kill(life, over)
-        self._children.account(child, expected=True)
-        return_in_hand(life, Restart(scope, after), self._common)
+        if isinstance(signal, OperatorAsked) and life.exit is None:
+            await self._children.stop(child, f"{signal.by} asked for {signal.what}")
+        else:
+            over = Failure(type(signal).__name__, describe(signal), fingerprint="ended by its supervisor")
+            await self._children.kill(life, over)
+            self._children.account(child, expected=True)
+            return_in_hand(life, Restart(scope, after), self._common)
         return await wait_for(self._restarts.begin(child, scope, after, has_turn=has_turn))

@@ -129,8 +129,8 @@ class Tree:
         self._common.note(SignalNoted(path=subject, kind="deployed", text=version))
 
     def resume(self, path: str, by: str = "operator") -> None:
-        """A person has decided: a held slot may start again. An agent that lives begins a new life; below a supervisor
-        that lives nobody is ended, and messages are handed out again."""
+        """A person has decided: a held slot may start again. An agent that lives is stopped in order and begins a
+        new life; below a supervisor that lives nobody is ended, and messages are handed out again."""
         subject = checked_path(path)
         checked_text("by", by)
         signal = OperatorAsked(path=subject, at=self._common.clock.now(), what="resume", by=by)

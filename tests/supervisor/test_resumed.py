@@ -9,8 +9,10 @@ from attrs import frozen
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec
+from treewarden.agents.core.exit import Exit, Stopped
+from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.errors import RateLimited
-from treewarden.supervisor import Rule, table
+from treewarden.supervisor import Grace, Rule, table
 from treewarden.topologies import Blueprint, Tree, child, open_tree, tree
 
 RULES = [
@@ -149,3 +151,54 @@ async def test_a_new_life_is_not_held_and_says_what_is_to_be_said(autojump_clock
         running.ref("a").tell_nowait(Call())
         await trio.sleep(1)
         assert running.snapshot()[0].note.startswith("throttled for 5 s")
+
+
+class Keeper(Agent[int]):
+    state = 0
+
+    def __init__(self, stopped: list[Exit]) -> None:
+        self.stopped = stopped
+
+    async def on_stop(self, exit: Exit) -> None:
+        self.stopped.append(exit)
+
+    @handles
+    async def call(self, message: Call) -> None:
+        await trio.sleep(2)
+        self.state += 1
+
+
+async def test_who_lives_when_a_person_resumes_it_is_stopped_and_has_not_failed(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    stopped: list[Exit] = []
+    async with open_tree(tree(child(Keeper, id="a", args={"stopped": stopped}), policy=table(RULES))) as running:
+        await running.ref("a").tell(Call())
+        await trio.sleep(1)
+        await say(running, "poor")
+        async with running.watch("a") as ends:
+            running.resume("a", by="ada")
+            end = await anext(ends)
+        assert end.exit == Stopped("ada asked for resume")
+        assert stopped == [end.exit], "on_stop has run"
+        await trio.sleep(5)
+        (now,) = running.snapshot()
+        assert (now.incarnation, now.handled, now.restarts) == (2, 1, 1), "what it had in hand is handled, and once"
+        assert await running.dead_letters("a") == ()
+        assert now.state is SlotState.UP
+        assert not now.held
+
+
+async def test_who_does_not_end_for_a_person_within_its_grace_is_killed_and_begins_again(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    once = MailboxSpec(deliveries=1)
+    keeper = child(Keeper, id="a", args={"stopped": []}, shutdown=Grace(1), mailbox=once)
+    async with open_tree(tree(keeper, policy=table(RULES))) as running:
+        await running.ref("a").tell(Call())
+        await trio.testing.wait_all_tasks_blocked()
+        running.resume("a", by="ada")
+        await trio.sleep(5)
+        (now,) = running.snapshot()
+        assert (now.incarnation, now.handled) == (2, 1), "no attempt of it has failed: the next life has it"
+        assert await running.dead_letters("a") == ()
