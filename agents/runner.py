@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from functools import partial
 from types import CoroutineType
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final
 
 import trio
 from trio.lowlevel import checkpoint, current_task, wait_task_rescheduled
 
 from .agent import overrides
-from .core.exit import Exit, Failed, Finished, Stopped, alone, describe, failed_by, storable
+from .core.exit import Exit, Failed, Finished, Stopped, describe, failed_by, storable
 from .core.message import Envelope
 from .errors import Stop
 from .handling import bear, call, finish, handle, unwrap
@@ -19,14 +17,12 @@ from .life import Life
 from .mailbox import Leave
 from .orders import Begun, BodyEnded, CheckpointDue, Killed, Raised, RunAgain, StopAsked, StopOrder
 from .serving import serve, serve_on_disk
-from .settle import keep_in_turn, rate_limit_of, settle_beside, settle_in_turn, throttle
+from .settle import keep_in_turn, settle_beside, settle_in_turn
 from .slice import LOOK_EVERY, Slice
 from .slot import current_turn
 from .ticks import Tick
 
 __all__ = ["failed", "handle_messages", "run_agent", "start_agent"]
-
-T = TypeVar("T")
 
 _SETTLES_IN_FLIGHT: Final = 256
 _BETWEEN_LOOKS: Final = range(LOOK_EVERY)
@@ -52,7 +48,12 @@ async def run_agent(life: Life) -> Exit | None:
             await _settle_beside(life)
         else:
             settle_beside(life)
-        exit = await (_with_body(life) if overrides(life.agent, "run") else _messages(life))
+        if overrides(life.agent, "run"):
+            from .body import with_body  # most agents have none
+
+            exit = await with_body(life, _messages)
+        else:
+            exit = await _messages(life)
         if exit is None:
             return None
         await _wind_up(life)
@@ -254,7 +255,13 @@ async def _obey(life: Life, order: object) -> Exit | None:
                 exit = await _drain(life)
                 if exit is not None:
                     return exit
-            return await _let_body_end(life) or Stopped(reason)
+            if overrides(life.agent, "run") and life.agent.drains_body and life.again is None:
+                from .body import let_body_end
+
+                asked = await let_body_end(life, _settle_beside)
+                if asked is not None:
+                    return _in_order(asked.reason)
+            return Stopped(reason)
         case BodyEnded(result):
             await _settle_beside(life)
             return Finished(result)
@@ -302,94 +309,6 @@ async def _drain(life: Life) -> Exit | None:
 
 def _in_order(reason: str | None) -> Exit:
     return Finished() if reason is None else Stopped(storable(str(reason)))
-
-
-# -- a body
-
-
-async def _with_body(life: Life) -> Exit:
-    """Messages with the body beside them.
-
-    What either raises is kept out of the nursery: trio puts the repr of an exception that comes through one into words,
-    and one that cannot be put into words, or only into many, would be the end of the whole loop.
-    """
-    exit: Exit | None = None
-    errors: list[BaseException] = []
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_kept_out, partial(_body, life), errors, nursery, name=f"{life.slot.path} body")
-            exit = await _kept_out(partial(_messages, life), errors, nursery)
-            nursery.cancel_scope.cancel()
-    except BaseException as error:
-        errors.append(error)
-    if errors:  # raised here and not above, so that it keeps the context that it came with
-        raise alone(errors[0] if len(errors) == 1 else BaseExceptionGroup("more than one", errors))
-    if exit is None:  # the nursery takes any `Cancelled` for its own
-        raise RuntimeError("its body raised trio.Cancelled, although nobody had cancelled it")
-    return exit
-
-
-async def _kept_out(work: Callable[[], Awaitable[T]], errors: list[BaseException], nursery: trio.Nursery) -> T | None:
-    """Run one of two; if it raises, end the other one. Only `Cancelled` goes on up."""
-    try:
-        result = await work()
-    except trio.Cancelled:
-        raise
-    except BaseException as error:
-        cancelled, raised = None, error
-        if issubclass(type(error), BaseExceptionGroup):
-            cancelled, raised = cast("BaseExceptionGroup[BaseException]", error).split(trio.Cancelled)
-        if raised is not None:
-            errors.append(raised)
-        nursery.cancel_scope.cancel()
-        if cancelled is not None:
-            raise cancelled from None
-    else:
-        return result
-
-
-async def _body(life: Life) -> None:
-    current_turn.set(life.beside)
-    while True:
-        try:
-            result = await life.agent.run()
-        except Exception as error:
-            cause = alone(error)
-            if issubclass(type(cause), Stop):
-                life.slot.put_control(StopAsked(cast("Stop", cause).reason))
-                return
-            limited = rate_limit_of(cause, life.clock.wall)
-            if limited is None:
-                raise
-            life.again = trio.Event()
-            throttle(life, None, limited)
-            life.slot.put_due(RunAgain(life.again))
-            await life.again.wait()
-            life.again = None
-        else:
-            life.slot.put_control(BodyEnded(result))
-            return
-
-
-async def _let_body_end(life: Life) -> Exit | None:
-    """Let a body that asked for it end by itself; what it still says is kept. Returns how, if it says so (`Stop`)."""
-    slot = life.slot
-    if not overrides(life.agent, "run") or not life.agent.drains_body or life.again is not None:
-        return None
-    life.stop_requested.set()
-    slot.pause("stopping")
-    try:
-        while True:
-            order = slot.take()
-            if isinstance(order, (BodyEnded, StopAsked)):
-                await _settle_beside(life)
-                return _in_order(order.reason) if isinstance(order, StopAsked) else None
-            if order is None:
-                await slot.wait()
-            elif isinstance(order, CheckpointDue):
-                await _settle_beside(life)
-    finally:
-        slot.resume("stopping")
 
 
 def _failed_by(life: Life, error: Exception) -> Failed:
