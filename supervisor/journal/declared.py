@@ -28,7 +28,7 @@ from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError
 
 from .scalars import NONE, SCALARS, Mismatch, Refused, Shape, enum_shape, literal_shape, mismatch
-from .shapes import PLAIN, items_shape, mapping_shape, record_shape, union_shape
+from .shapes import items_shape, mapping_shape, record_shape, union_shape
 
 if TYPE_CHECKING:
     from treewarden.agents.core.upcasts import Upcasts
@@ -140,6 +140,8 @@ class Declared:
 
     def _new(self, declared: Any) -> Shape:
         if declared is Any or declared is object:
+            from .plain import PLAIN  # most processes say of all that they store what it is
+
             return PLAIN
         if declared is None or declared is type(None):
             return NONE
@@ -149,8 +151,8 @@ class Declared:
         name = kind_of(declared)
         if origin in (Union, types.UnionType):
             members = tuple(self.shape(member) for member in arguments)
-            if PLAIN in members:
-                return PLAIN
+            if any(member.name == "Any" for member in members):
+                return self.shape(Any)
             try:
                 return union_shape(name, members)
             except ValueError as error:
@@ -174,18 +176,16 @@ class Declared:
         if issubclass(kind, Enum):
             return enum_shape(kind, kind_of(kind))
         if kind in (tuple, list, set, frozenset):
-            return items_shape(kind.__name__, kind, PLAIN)
+            return items_shape(kind.__name__, kind, self.shape(Any))
         if kind is dict:
-            return mapping_shape("dict", PLAIN, PLAIN)
+            return mapping_shape("dict", self.shape(Any), self.shape(Any))
         if attrs.has(kind) or hasattr(kind, "__dataclass_fields__"):
             return self._of_fields(kind)
         raise _refused(kind)
 
     def _of_fields(self, kind: type[Any]) -> Shape:
-        name = kind_of(kind)
-        versions = _versions_of(kind)
-        declared = _declared_fields(kind)
-        named = _parameters(kind)
+        name, versions = kind_of(kind), _versions_of(kind)
+        declared, named = _declared_fields(kind), _parameters(kind)
 
         def encode(value: Any) -> Any:
             if type(value) is not kind:
