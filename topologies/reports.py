@@ -1,30 +1,56 @@
-"""What was signalled for a time: it is taken back when that is over."""
+"""What is signalled from outside of a tree: it stands until it is taken back, or its time is over."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from treewarden.agents.core.path import Path
-from treewarden.supervisor.common import Common
-from treewarden.supervisor.core.signal import Recovered
+from treewarden.agents.errors import ConfigurationError
+from treewarden.supervisor.core.signal import Recovered, check_lasts, report_of
 
-__all__ = ["Lasting"]
+from .errors import checked_path
+from .root import Root
+
+__all__ = ["Reports"]
 
 _NEVER: Final = 1e300
 """Seconds as good as infinite."""
 
 
-class Lasting:
-    """The reports of one tree that end by themselves, by slot and kind."""
+class Reports:
+    """The reports about one tree, and when those are over that end by themselves. What is promised, `Tree` says."""
 
-    def __init__(self, common: Common) -> None:
-        self._common = common
+    def __init__(self, root: Root) -> None:
+        self._root = root
+        self._common = root.common
         self._ends: dict[tuple[Path, str], tuple[float, float]] = {}
         """When, in the clock of the loop, and how many seconds that was from the last time it was signalled."""
 
-    def set(self, path: Path, kind: str, seconds: float | None) -> None:
-        """What was signalled is over in so many seconds, whatever was said before; with None or `math.inf` only when
-        somebody says so."""
+    def signal(self, path: str, facts: Mapping[str, Any], lasts: float | None) -> None:
+        subject = checked_path(path)
+        supervisor = self._root.supervisor_of(subject)
+        try:
+            signal = report_of(subject, self._common.clock.now(), facts)
+            if lasts is not None:
+                check_lasts(lasts)
+        except ValueError as error:
+            raise ConfigurationError(f"{path}: {error}") from None
+        self._let_last(subject, signal.kind, lasts)
+        supervisor.post(signal)
+
+    def recovered(self, path: str, kind: str) -> None:
+        subject = checked_path(path)
+        supervisor = self._root.supervisor_of(subject)
+        try:
+            signal = Recovered(path=subject, at=self._common.clock.now(), kind=kind)
+        except ValueError as error:
+            raise ConfigurationError(f"{path}: {error}") from None
+        self._let_last(subject, kind, None)
+        supervisor.post(signal)
+
+    def _let_last(self, path: Path, kind: str, seconds: float | None) -> None:
+        """It is over in so many seconds, whatever was said before; with None or `math.inf` when somebody says so."""
         before, now = self._ends.pop((path, kind), None), self._common.clock.now()
         if seconds is None or seconds >= _NEVER:
             return

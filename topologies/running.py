@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -17,7 +18,7 @@ from treewarden.agents.ref import Ref
 from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.checkpoint import Checkpoint
 from treewarden.supervisor.core.event import ActionPerformed, Event, SignalNoted, TreeReloaded
-from treewarden.supervisor.core.signal import OperatorAsked, Recovered, check_lasts, report_of
+from treewarden.supervisor.core.signal import OperatorAsked
 from treewarden.supervisor.journal.port import START, DeadRow, Opened, Record, Seq, Survey
 
 from .core.blueprint import Blueprint
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from treewarden.supervisor.draining import Drained
     from treewarden.supervisor.pruning import CutPlan, Pruning
 
-    from .lasting import Lasting
+    from .reports import Reports
     from .slot_status import SlotStatus
 
 __all__ = ["Tree"]
@@ -43,8 +44,6 @@ class Tree:
         self._root = root
         self._common = common
         self._pruning = pruning
-        self._lasting: Lasting | None = None
-        """What was signalled for a time, once something was."""
         self.blueprint = blueprint
         self.calm: Callable[[str], str] | None = None
         """Ends the chaos that was asked for in this tree, by whom, and says what it came to; None without any."""
@@ -84,36 +83,17 @@ class Tree:
         knows nothing of it. Raises `ConfigurationError` naming the field that is missing, of another type or out of
         range, `NoSuchSlot`, and when the tree has ended `AgentStopped`; then nothing was said.
         """
-        subject = checked_path(path)
-        supervisor = self._root.supervisor_of(subject)
-        try:
-            signal = report_of(subject, self._common.clock.now(), facts)
-            if lasts is not None:
-                check_lasts(lasts)
-        except ValueError as error:
-            raise ConfigurationError(f"{path}: {error}") from None
-        if lasts is not None or self._lasting is not None:
-            self._let_last(subject, signal.kind, lasts)
-        supervisor.post(signal)
-
-    def _let_last(self, path: Path, kind: str, seconds: float | None) -> None:
-        if self._lasting is None:
-            from .lasting import Lasting  # with the first
-
-            self._lasting = Lasting(self._common)
-        self._lasting.set(path, kind, seconds)
+        self._reports.signal(path, facts, lasts)
 
     def recovered(self, path: str, kind: str) -> None:
         """Take back what was signalled under `kind`. Raises `ConfigurationError` and `NoSuchSlot`."""
-        subject = checked_path(path)
-        supervisor = self._root.supervisor_of(subject)
-        try:
-            signal = Recovered(path=subject, at=self._common.clock.now(), kind=kind)
-        except ValueError as error:
-            raise ConfigurationError(f"{path}: {error}") from None
-        if self._lasting is not None:
-            self._let_last(subject, kind, None)
-        supervisor.post(signal)
+        self._reports.recovered(path, kind)
+
+    @cached_property
+    def _reports(self) -> Reports:
+        from .reports import Reports  # most trees are told nothing
+
+        return Reports(self._root)
 
     def deployed(self, path: str = "/", version: str = "") -> None:
         """Say that the code at `path`, or of everything below it, has changed: failures after that are seen in its
