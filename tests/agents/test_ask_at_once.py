@@ -4,72 +4,25 @@ from __future__ import annotations
 
 import pathlib
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
-from contextvars import ContextVar
 from typing import Any
 
 import pytest
 import trio
-from attrs import evolve, frozen
+from attrs import frozen
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability
-from treewarden.agents.core.exit import Exit
 from treewarden.agents.core.message import Request
 from treewarden.agents.errors import AgentFailed, AgentStopped, AskTimeout
-from treewarden.agents.slot import Slot, current_turn
-from treewarden.supervisor.core.event import ChildEnded, Recorded
+from treewarden.agents.slot import current_turn
+from treewarden.supervisor.core.event import Recorded
 from treewarden.supervisor.core.spec import NO_BACKOFF, RestartPolicy
 
 from ..journals import on_disk
+from .desks import DEEDS, Desk, Do, do, do_and_wait, fail, request_id, total
 from .trees import Add, Tally, happened, kept, opened, slot_of
-
-request_id: ContextVar[str] = ContextVar("request_id", default="none")
-
-
-DEEDS: list[Callable[[Any], Any]] = []
-"""What a message may ask for; a durable agent is sent nothing that could not be stored."""
-
-
-@frozen
-class Do(Request[Any]):
-    deed: int
-
-
-@frozen
-class DoAndWait(Request[Any]):
-    deed: int
-
-
-def do(what: Callable[[Any], Any]) -> Do:
-    DEEDS.append(what)
-    return Do(len(DEEDS) - 1)
-
-
-def do_and_wait(what: Callable[[Any], Any]) -> DoAndWait:
-    return DoAndWait(do(what).deed)
-
-
-class Desk(Agent[Tally]):
-    state = Tally()
-
-    async def on_start(self) -> None:
-        """It has a task from the beginning."""
-        request_id.set("the agent's")
-
-    @handles
-    def do(self, message: Do) -> Any:
-        return DEEDS[message.deed](self)
-
-    @handles
-    async def do_and_wait(self, message: DoAndWait) -> Any:
-        return DEEDS[message.deed](self)
-
-    @handles
-    def add(self, message: Add) -> None:
-        self.state = evolve(self.state, total=self.state.total + message.amount)
 
 
 @frozen
@@ -96,10 +49,6 @@ def durability(request: pytest.FixtureRequest) -> Durability:
 
 def running_task(_: Any) -> Any:
     return trio.lowlevel.current_task()
-
-
-def total(desk: Desk) -> int:
-    return desk.state.total
 
 
 async def test_it_runs_in_the_askers_task_and_takes_no_turn_of_the_scheduler(autojump_clock: MockClock) -> None:
@@ -199,99 +148,6 @@ async def test_it_runs_in_the_context_of_the_agent(durability: Durability, autoj
         assert (current_turn.get(), request_id.get()) == (None, "the asker's")
 
 
-def fail(desk: Desk) -> None:
-    desk.state = Tally(-1)
-    raise ValueError("unlucky")
-
-
-class OwnKind(BaseException):
-    """No `Exception`."""
-
-
-def fail_badly(desk: Desk) -> None:
-    raise OwnKind("unlucky")
-
-
-@pytest.mark.parametrize("what", [fail, fail_badly])
-async def test_what_it_raises_is_the_agents_failure_and_not_the_askers(
-    what: Callable[[Desk], None], durability: Durability, autojump_clock: MockClock
-) -> None:
-    async with opened(kept(Desk, durability, backoff=NO_BACKOFF)) as running:
-        desk = running.ref("desk")
-        await wait_all_tasks_blocked()
-        await desk.tell(Add(1))
-        await wait_all_tasks_blocked()
-        with pytest.raises(AgentFailed, match="unlucky") as failed:
-            await desk.ask(do(what))
-        assert failed.value.failure.type.endswith(("ValueError", "OwnKind"))
-        (ended,) = await happened(running, ChildEnded)
-        assert ended.failure is not None
-        assert ended.failure.text == "unlucky"
-        assert await desk.ask(do(total)) == 1
-
-
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-async def test_what_ends_the_process_is_not_the_askers_to_catch(
-    kind: type[BaseException], durability: Durability, autojump_clock: MockClock
-) -> None:
-    caught: list[BaseException] = []
-
-    def leave(desk: Desk) -> None:
-        desk.state = Tally(100)
-        raise kind("now")
-
-    async def live() -> None:
-        async with opened(kept(Desk, durability)) as running:
-            await wait_all_tasks_blocked()
-            try:
-                await running.ref("desk").ask(do(leave))
-            except kind as error:
-                caught.append(error)
-            await trio.sleep(1)
-
-    with pytest.raises((kind, BaseExceptionGroup)) as ended:
-        await live()
-    assert not caught
-    assert kind.__name__ in repr(ended.value)
-
-
-class Between(trio.abc.Instrument):
-    """What others may see who have their turn before the task of an agent that has failed."""
-
-    def __init__(self, slot: Slot) -> None:
-        self.slot = slot
-        self.agent: Any = slot.agent
-        self.seen: list[tuple[float, Any]] = []
-
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        if self.slot.busy is not None and self.slot.agent is self.agent:
-            self.seen.append((self.slot.busy_since, self.agent.state))
-
-
-async def test_what_a_failed_handler_leaves_is_seen_by_nobody_before_its_end(
-    durability: Durability, autojump_clock: MockClock
-) -> None:
-    ended: list[Any] = []
-
-    class Watched(Desk):
-        async def on_stop(self, exit: Exit) -> None:
-            ended.append(self.state.total)
-
-    async with opened(kept(Watched, durability, progress_within=2.0)) as running:
-        slot = slot_of(running, "watched")
-        await running.ref("watched").ask(do(total))
-        await trio.sleep(60)
-        between = Between(slot)
-        trio.lowlevel.add_instrument(between)
-        now = trio.current_time()
-        with pytest.raises(AgentFailed, match="unlucky"):
-            await running.ref("watched").ask(do(fail))
-        trio.lowlevel.remove_instrument(between)
-    assert between.seen
-    assert set(between.seen) == {(now, Tally(0))}
-    assert ended[0] == -1
-
-
 async def test_whoever_needs_its_own_task_gets_it(durability: Durability, autojump_clock: MockClock) -> None:
     class Keeper(Desk):
         keeps_task = True
@@ -299,22 +155,6 @@ async def test_whoever_needs_its_own_task_gets_it(durability: Durability, autoju
     async with opened(kept(Keeper, durability)) as running:
         await wait_all_tasks_blocked()
         assert await running.ref("keeper").ask(do(running_task)) is not trio.lowlevel.current_task()
-
-
-async def test_what_its_asker_is_handling_is_nothing_of_its_failure(
-    durability: Durability, autojump_clock: MockClock
-) -> None:
-    async with opened(kept(Desk, durability, backoff=NO_BACKOFF)) as running:
-        desk = running.ref("desk")
-        await wait_all_tasks_blocked()
-        try:
-            raise LookupError("of the asker")
-        except LookupError:
-            with pytest.raises(AgentFailed):
-                await desk.ask(do(fail))
-        (ended,) = await happened(running, ChildEnded)
-        assert ended.failure is not None
-        assert "of the asker" not in ended.failure.trace
 
 
 @pytest.mark.parametrize("within", [0.0, -1.0])
