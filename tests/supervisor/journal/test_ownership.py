@@ -1,4 +1,4 @@
-"""One owner at a time: who is refused, who takes over, and what an owner may do whose lease another one has."""
+"""One owner at a time: who is refused, and who takes over."""
 
 from __future__ import annotations
 
@@ -10,58 +10,13 @@ from typing import Any
 
 import pytest
 import trio
-import trio.testing
-from attrs import define, frozen
 
-from treewarden.agents.errors import CommitFailed, EpochLost, JournalError, JournalOwned
-from treewarden.supervisor.journal.holder import Fate, Process
-from treewarden.supervisor.journal.port import Commit
+from treewarden.agents.errors import EpochLost, JournalError, JournalOwned
+from treewarden.supervisor.journal.holder import Fate
 from treewarden.supervisor.journal.reading import JournalFile
-from treewarden.supervisor.journal.sqlite import SqliteJournal
 
-from ...journals import DESK, WALL, Told, fact, on_disk, settle, state
-
-
-@frozen
-class Machine:
-    """A process table in which this process has the number `pid`, and what it knows of the others is given."""
-
-    pid: int
-    fates: dict[int, Fate]
-    host: str = "box"
-    left: frozenset[int] = frozenset()
-    """Which processes have closed the file."""
-
-    def me(self) -> Process:
-        return Process(self.host, self.pid, "boot-1", "pid:[1]", str(self.pid))
-
-    def fate(self, process: Process) -> Fate:
-        return self.fates.get(process.pid, Fate.UNKNOWN)
-
-    def has_left(self, process: Process, file: pathlib.Path) -> bool:
-        return process.pid in self.left
-
-
-@define
-class Disk:
-    file: pathlib.Path
-
-    def owner(self, pid: int, *, lease: float = 60.0, **options: Any) -> SqliteJournal:
-        fates: dict[int, Fate] = options.pop("fates", {})
-        machine = Machine(pid, {**fates, pid: Fate.ALIVE}, left=frozenset(options.pop("left", ())))
-        return on_disk(self.file, processes=machine, lease=lease, **options)
-
-    def sql(self, statement: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.file, isolation_level=None)) as connection:
-            return connection.execute(statement).fetchall()
-
-    def end_lease(self) -> None:
-        """As time does."""
-        self.sql("UPDATE owner SET lease_until = 1")
-
-    @property
-    def lease_until(self) -> float:
-        return self.sql("SELECT lease_until FROM owner")[0][0]
+from ...journals import DESK, fact, settle, state
+from .owners import Disk, Machine
 
 
 @pytest.fixture
@@ -233,90 +188,6 @@ async def test_an_orderly_end_is_no_crash(disk: Disk) -> None:
             assert journal.opened.holder == f"process {epoch} on box"
 
 
-async def test_a_zombie_appends_nothing_and_everything_in_it_ends(disk: Disk) -> None:
-    told = Told()
-    before: list[tuple[Any, ...]] = []
-
-    async def lose() -> None:
-        async with disk.owner(1) as first:
-            await first.commit(settle(1, events=[fact(1)]))
-            disk.end_lease()
-            async with disk.owner(2) as second:
-                await second.commit(settle(2, events=[fact(2)]))
-            before.extend(disk.sql("SELECT * FROM meta, owner, states"))
-            first.submit(settle(3, events=[fact(3)]), told.of("zombie"))
-            first.submit(Commit(events=((WALL, fact(4)),)), told.of("its supervisor"))
-            await trio.sleep_forever()
-
-    with pytest.raises(EpochLost, match=r"the lease of this process, process 1 on box \(epoch 1\), ran out"):
-        await lose()
-    assert told.failed == ["zombie", "its supervisor"]
-    assert all(isinstance(error, EpochLost) for _, error in told.news)
-    assert disk.sql("SELECT * FROM meta, owner, states") == before
-    with JournalFile.open(disk.file) as reading:
-        assert [(record.epoch, record.event) for record in reading.records()] == [(1, fact(1)), (2, fact(2))]
-        assert reading.verify().sound
-
-
-async def test_a_zombie_learns_it_also_when_it_has_nothing_to_write(
-    disk: Disk, autojump_clock: trio.testing.MockClock
-) -> None:
-
-    async def lose() -> None:
-        async with disk.owner(1, lease=9.0):
-            disk.end_lease()
-            async with disk.owner(2):
-                pass
-            await trio.sleep_forever()
-
-    with pytest.raises(EpochLost):
-        await lose()
-    assert trio.current_time() == pytest.approx(3.0)
-
-
-async def test_a_lease_that_ran_out_is_prolonged_while_nobody_took_it(disk: Disk) -> None:
-    async with disk.owner(1) as journal:
-        disk.end_lease()
-        await journal.commit(settle(1))
-        assert journal.opened.epoch == 1
-
-
-async def test_the_lease_is_prolonged_also_while_nothing_happens(
-    disk: Disk, autojump_clock: trio.testing.MockClock
-) -> None:
-    async with disk.owner(1, lease=9.0):
-        for _ in range(5):
-            disk.end_lease()
-            await trio.sleep(3.01)
-            assert disk.lease_until > 1, "prolonged before a third of the lease had passed"
-
-
-async def test_the_lease_is_prolonged_also_while_much_happens(
-    disk: Disk, autojump_clock: trio.testing.MockClock
-) -> None:
-    async with disk.owner(1, lease=9.0) as journal:
-        disk.end_lease()
-        for number in range(1, 40):
-            await journal.commit(settle(number))
-            await trio.sleep(0.1)
-        assert disk.lease_until > 1
-
-
-async def test_a_lease_that_could_not_be_prolonged_is_tried_again_soon(
-    disk: Disk, autojump_clock: trio.testing.MockClock
-) -> None:
-    async with disk.owner(1, lease=9.0, patience=0) as journal:
-        with closing(sqlite3.connect(disk.file, isolation_level=None)) as writer:
-            writer.execute("BEGIN IMMEDIATE")
-            writer.execute("UPDATE owner SET lease_until = 1")
-            await trio.sleep(4.0)
-            with pytest.raises(CommitFailed, match="locked"):
-                await journal.commit(settle(1))
-            writer.execute("COMMIT")
-        await trio.sleep(0.5)
-        assert disk.lease_until > 1
-
-
 async def test_two_who_come_at_once_do_not_both_get_it(disk: Disk) -> None:
     """As processes do: each has looked, and seen nobody, before either of them has the lock."""
     owners: list[int] = []
@@ -386,21 +257,3 @@ async def test_a_lock_on_a_file_that_nobody_owns_yet(disk: Disk) -> None:
             async with disk.owner(2, patience=0):
                 pass
         stranger.execute("ROLLBACK")
-
-
-async def test_an_error_of_ones_own_is_not_hidden_by_a_lost_epoch(disk: Disk) -> None:
-
-    async def lose() -> None:
-        async with disk.owner(1) as first:
-            disk.end_lease()
-            async with disk.owner(2):
-                pass
-            first.submit(settle(1), Told().of("x"))
-            try:
-                await trio.sleep_forever()
-            finally:
-                raise KeyError("x")
-
-    with pytest.raises(EpochLost) as raised:
-        await lose()
-    assert isinstance(raised.value.__context__, KeyError)
