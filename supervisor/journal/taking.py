@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 import sqlite3
 from collections.abc import Callable
@@ -26,6 +27,9 @@ __all__ = ["Claim", "meta", "take"]
 
 _TRIES: Final = 100
 """How often somebody else may come first while we wait until we may make the file a journal: each time has a lock."""
+_LOOK: Final = 0.02
+"""Seconds to wait for a lock before it is looked again who owns the file. Whoever comes first keeps it, and the others
+would only wait for each other."""
 
 
 @frozen(kw_only=True)
@@ -57,19 +61,25 @@ def take(connection: sqlite3.Connection, claim: Claim, now: float, alone: bool =
     this version; `JournalDamaged`.
     """
     name = str(claim.file)
+    connection.execute(f"PRAGMA busy_timeout = {round(1000 * min(_LOOK, claim.patience))}")
     mode, tries = _log_mode(connection, claim), 0
     while mode is None:
         if tries == _TRIES:
             raise JournalOwned(_locked(connection, name))
-        _wait_for_lock(connection, name, "EXCLUSIVE")
+        _wait_for_lock(connection, claim, "EXCLUSIVE")
         connection.execute("ROLLBACK")
         mode, tries = _log_mode(connection, claim), tries + 1
     if mode != "wal":
         raise JournalError(f"{name} is on a file system without shared memory: keep it on a local disk")
     # What a process before us could not sync may be in the log as we see it and not on the disk: what is written behind
-    # it would be lost with it. So nothing is written behind it; it goes into the file, which is synced.
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    _wait_for_lock(connection, name)
+    # it would be lost with it. So nothing is written behind it; it goes into the file, which is synced. A reader who
+    # stays longer than our patience keeps it where it is.
+    for _ in range(_looks(claim)):
+        if _empty_log(connection):
+            break
+        _refuse_if_known(connection, claim)
+    _wait_for_lock(connection, claim)
+    connection.execute(f"PRAGMA busy_timeout = {round(1000 * claim.patience)}")
     version = identify(connection, name)
     migrate(connection, version)
     before = _refuse_if_held(connection, claim)
@@ -130,21 +140,47 @@ def _log_mode(connection: sqlite3.Connection, claim: Claim) -> str | None:
         else:  # a new file: so that it can shrink while it is in use
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    except sqlite3.OperationalError as error:
-        if is_busy(error):
+    except (sqlite3.OperationalError, JournalOwned) as error:
+        if is_busy(error.__cause__ or error):
             return None
         raise
     return mode
 
 
-def _wait_for_lock(connection: sqlite3.Connection, name: str, lock: str = "IMMEDIATE") -> None:
-    """Begin a transaction that may write. Raises `JournalOwned` where another one lasts longer than our patience."""
+def _empty_log(connection: sqlite3.Connection) -> bool:
+    """Copy the log into the file and cut it off, if nobody stands in the way."""
     try:
-        connection.execute(f"BEGIN {lock}")
+        return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
     except sqlite3.OperationalError as error:
-        if is_busy(error):
-            raise JournalOwned(_locked(connection, name)) from error
+        if is_busy(error):  # it is being read anew, after a process that died
+            return False
         raise
+
+
+def _looks(claim: Claim) -> int:
+    """How often our patience is enough for."""
+    return max(1, math.ceil(claim.patience / _LOOK))
+
+
+def _wait_for_lock(connection: sqlite3.Connection, claim: Claim, lock: str = "IMMEDIATE") -> None:
+    """Begin a transaction that may write. Raises `JournalOwned` where another one lasts longer than our patience, and
+    as soon as somebody owns the file."""
+    for left in reversed(range(_looks(claim))):
+        try:
+            connection.execute(f"BEGIN {lock}")
+            return
+        except sqlite3.OperationalError as error:
+            if not is_busy(error):
+                raise
+            if not left:
+                raise JournalOwned(_locked(connection, str(claim.file))) from error
+        _refuse_if_known(connection, claim)
+
+
+def _refuse_if_known(connection: sqlite3.Connection, claim: Claim) -> None:
+    """As `_refuse_if_held`, where the file may be no journal yet, or be locked for those who read it too."""
+    with suppress(sqlite3.OperationalError):
+        _refuse_if_held(connection, claim)
 
 
 def _holds_events(connection: sqlite3.Connection) -> bool:
