@@ -35,7 +35,7 @@ async def replay(common: Common, message: MessageId, within: float) -> MessageId
     if slot.handles is not NOT_KNOWN and slot.handles.isdisjoint(type(body).__mro__):
         text = f"{slot.path}: it does not handle {type(body).__qualname__} any more; {message} stays a dead letter"
         raise NotHandled(text, path=slot.path)
-    envelope = Envelope(body, sender=dead.sender)
+    envelope = Envelope(body, sender=dead.sender, priority=dead.priority)
     await _room(slot, envelope, within)
 
     def commit(row: MessageRow) -> Commit:
@@ -72,7 +72,7 @@ async def _room(slot: Slot, envelope: Envelope, within: float) -> None:
     try:
         if waits or slot.has_room:
             with trio.move_on_at(deadline_of(trio.current_time(), within, slot.path)):
-                await slot.reserve(envelope)
+                await slot.reserve(envelope, envelope.priority)
                 return
     except AgentStopped as error:  # it ended while this waited for room
         raise ReplayRefused(str(error), path=slot.path, retry_safe=True) from None

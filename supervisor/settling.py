@@ -271,6 +271,7 @@ class SlotStore:
             sender=envelope.sender,
             version=version,
             large=large,
+            priority=envelope.priority,
         )
         return row, DeadLettered(path=self.path, message=id, kind=kind, reason=reason)
 

@@ -98,7 +98,7 @@ class Batch:
                 self.returned,
             )
         if self.dead:
-            many("INSERT INTO dead_letters VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?)", self.dead)
+            many("INSERT INTO dead_letters VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?)", self.dead)
         revive = "DELETE FROM dead_letters WHERE message = ?"
         if self.revived and many(revive, self.revived).rowcount != len(self.revived):
             raise CommitFailed("a dead letter that it puts back is none: it was put back before, or never was one")
@@ -215,9 +215,10 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
                 short(dead.body, dead.large),
                 float(dead.at) + 0.0,
             )
-            sum = checksum(path, dead.id, dead.kind, dead.version, dead.reason, at, dead.row, sender, body)
+            priority = int(dead.priority)
+            sum = checksum(path, dead.id, dead.kind, dead.version, dead.reason, at, dead.row, sender, body, priority)
             batch.dead.append((
-                path, dead.id, dead.kind, dead.version, body, dead.reason, at, dead.row, sender, epoch, sum,
+                path, dead.id, dead.kind, dead.version, body, dead.reason, at, dead.row, sender, epoch, sum, priority,
             ))  # fmt: skip
             if dead.row is not None:
                 ended.append(dead.row)

@@ -145,6 +145,8 @@ class DeadRow:
     version: int = 1
     large: Large | None = None
     """As in `StateRow`."""
+    priority: int = 2
+    """Of rows that were written before schema 4 it is not known, and is this."""
 
 
 @frozen

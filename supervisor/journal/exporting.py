@@ -32,7 +32,7 @@ from .integrity import CHECKSUMS, check_counts, check_sizes, counts_on, with_sum
 from .new_file import whole_or_not
 from .raised import refuses_all
 from .reading import JournalFile
-from .schema import NOW, VERSION, migrate
+from .schema import ADDED, NOW, VERSION, migrate
 
 __all__ = ["Imported", "bundle_of", "read_bundle"]
 
@@ -255,7 +255,10 @@ class _Import:
         if record["type"] == BLOB:
             self._arriving.take(record)
             return
-        table, row = record["table"], {name: _value(value) for name, value in record["row"].items()}
+        table = record["table"]
+        row = {name: _value(value) for name, value in record["row"].items()}
+        for name in ADDED.get(table, ()):
+            row.setdefault(name, None)
         columns = self._columns[table]
         if row.keys() != columns.keys():
             raise ValueError(f"{table} has the columns {', '.join(columns)}")

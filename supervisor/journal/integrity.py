@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -19,7 +19,7 @@ from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import JournalDamaged
 
 from .blobs import SIZE, chunks_of, used
-from .schema import migrate
+from .schema import ADDED, VERSION, migrate
 
 if TYPE_CHECKING:
     from .looked_at import LookedAt
@@ -59,7 +59,7 @@ _MOST: Final = 100
 
 
 def checksum(*values: str | float | None) -> int:
-    """Of the values of a row, in an order that its table has once and for all."""
+    """Of the values of a row, in an order that its table has once and for all; what was added to it comes last."""
     return crc32("\0".join(map(str, values)).encode())
 
 
@@ -86,11 +86,17 @@ class _Table:
     reals: frozenset[str] = frozenset({"at", "not_before"})
 
     @property
-    def question(self) -> str:
-        """Text as bytes: what a damaged row has may be no text."""
+    def added(self) -> Mapping[str, int]:
+        return ADDED.get(self.name, {})
+
+    def question(self, version: int = VERSION) -> str:
+        """Text as bytes: what a damaged row has may be no text. NULL where a file of this version has no column."""
         columns = ", ".join(
-            f"CAST({column} AS BLOB) AS {column}" if column in self.texts else column for column in self._all
-        )
+            f"NULL AS {column}" if self.added.get(column, 0) > version
+            else f"CAST({column} AS BLOB) AS {column}" if column in self.texts
+            else column
+            for column in self._all
+        )  # fmt: skip
         return f"SELECT {columns}, checksum{f', {self.other}' if self.other else ''} FROM {self.name}"
 
     @property
@@ -116,7 +122,8 @@ _TABLES: Final = {
             "counters_checksum", ("row", "deliveries", "deaths", "not_before"),
         ),
         _Table(
-            "dead_letters", "id", ("path", "message", "kind", "version", "reason", "at", "row", "sender", "body"),
+            "dead_letters", "id",
+            ("path", "message", "kind", "version", "reason", "at", "row", "sender", "body", "priority"),
             frozenset({"path", "message", "kind", "reason", "sender", "body"}),
         ),
         _Table("replies", "id", ("id", "path", "kind", "version", "body"), frozenset({"id", "path", "kind", "body"})),
@@ -179,7 +186,7 @@ def checked(connection: sqlite3.Connection, table: str, paths: Sequence[str]) ->
     one that is not has texts that may be bytes."""
     of = _TABLES[table]
     names = of.names()
-    for values in connection.execute(f"{of.question} WHERE path IN ({','.join('?' * len(paths))})", paths):
+    for values in connection.execute(f"{of.question()} WHERE path IN ({','.join('?' * len(paths))})", paths):
         row = dict(zip(names, values, strict=True))
         path = row["path"].decode()
         yield path, row, _fault(of, row) is None
@@ -202,7 +209,7 @@ def _refuse(found: list[RowFault], file: str, remedy: str) -> None:
 
 def _faults(connection: sqlite3.Connection, table: _Table, where: str, value: object) -> Iterator[RowFault]:
     names = table.names()
-    for values in connection.execute(table.question + where, (value,)).fetchall():
+    for values in connection.execute(table.question() + where, (value,)).fetchall():
         fault = _fault(table, dict(zip(names, values, strict=True)))
         if fault is not None:
             yield fault
@@ -229,7 +236,8 @@ def _fault(table: _Table, row: Row) -> RowFault | None:
 
 
 def _sum(table: _Table, columns: tuple[str, ...], row: Row) -> int:
-    return checksum(*(_as_stored(row[name]) if name in table.reals else row[name] for name in columns))
+    there = [name for name in columns if name not in table.added or row[name] is not None]
+    return checksum(*(_as_stored(row[name]) if name in table.reals else row[name] for name in there))
 
 
 def _as_stored(value: Any) -> Any:
@@ -247,7 +255,9 @@ def check_all(connection: sqlite3.Connection, version: int, looked_at: LookedAt)
     counts = [0, 0]
     for table in _TABLES.values() if version >= SINCE else ():
         looked_at.begin(f"rows of {table.name}")
-        faults.extend(_guarded(table.name, lambda table=table: _check_table(connection, table, counts, looked_at)))
+        faults.extend(
+            _guarded(table.name, lambda table=table: _check_table(connection, version, table, counts, looked_at))
+        )
     looked_at.begin("what is counted")
     faults.extend(_guarded("sqlite_schema", lambda: _check_schema(connection, version)))
     faults.extend(_guarded("meta", lambda: check_counts(connection)))
@@ -271,10 +281,10 @@ def _guarded(table: str, check: Callable[[], Iterator[RowFault]]) -> list[RowFau
 
 
 def _check_table(
-    connection: sqlite3.Connection, table: _Table, counts: list[int], looked_at: LookedAt
+    connection: sqlite3.Connection, version: int, table: _Table, counts: list[int], looked_at: LookedAt
 ) -> Iterator[RowFault]:
     names = table.names()
-    for values in connection.execute(f"{table.question} NOT INDEXED"):
+    for values in connection.execute(f"{table.question(version)} NOT INDEXED"):
         row = dict(zip(names, values, strict=True))
         counts[row["checksum"] is None] += 1
         looked_at.count += 1

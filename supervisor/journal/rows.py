@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from treewarden.agents.core.message import MessageId
+from treewarden.agents.core.message import MessageId, Priority
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import JournalError
@@ -225,12 +225,22 @@ def dead_letter(connection: sqlite3.Connection, message: MessageId) -> DeadRow |
 
 
 def _dead(connection: sqlite3.Connection, which: str, values: tuple[Any, ...]) -> list[DeadRow]:
-    rows = connection.execute(
-        f"SELECT path, message, kind, body, reason, at, row, sender, version FROM dead_letters{which}", values
-    ).fetchall()
+    found = connection.execute(f"SELECT * FROM dead_letters{which}", values)  # a file of an older schema has fewer
+    names = [column[0] for column in found.description]
     return [
-        DeadRow(Path(slot), id, kind, whole(connection, body), reason, at, row, _path(sender), version)
-        for slot, id, kind, body, reason, at, row, sender, version in rows
+        DeadRow(
+            path=Path(row["path"]),
+            id=row["message"],
+            kind=row["kind"],
+            body=whole(connection, row["body"]),
+            reason=row["reason"],
+            at=row["at"],
+            row=row["row"],
+            sender=_path(row["sender"]),
+            version=row["version"],
+            priority=Priority.NORMAL if row.get("priority") is None else row["priority"],
+        )
+        for row in [dict(zip(names, values, strict=True)) for values in found.fetchall()]
     ]
 
 

@@ -10,7 +10,17 @@ from treewarden.agents.errors import JournalDamaged, JournalError, JournalOwned
 
 from .raised import is_busy
 
-__all__ = ["APPLICATION", "NOW", "VERSION", "identify", "identity_of", "migrate", "unusable", "written_identity"]
+__all__ = [
+    "ADDED",
+    "APPLICATION",
+    "NOW",
+    "VERSION",
+    "identify",
+    "identity_of",
+    "migrate",
+    "unusable",
+    "written_identity",
+]
 
 APPLICATION: Final = int.from_bytes(b"trwd", "big")
 """`PRAGMA application_id`: the mark in the file's header."""
@@ -178,9 +188,16 @@ _THIRD: Final = (
     "CREATE INDEX IF NOT EXISTS events_that_label ON events (seq) WHERE kind = 'IncidentLabelled'",
 )
 
-_MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD)
+_FOURTH: Final = (
+    # NULL in rows that were written before: nobody knows any more which theirs was.
+    "ALTER TABLE dead_letters ADD COLUMN priority INTEGER",
+)
+
+_MIGRATIONS: Final = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """The statements that lead from version n to n + 1. A released one is never edited: files of that version exist."""
 VERSION: Final = len(_MIGRATIONS)
+ADDED: Final = {"dead_letters": {"priority": 4}}
+"""What a table holds besides since which schema. Rows from before hold nothing there, and are summed without it."""
 
 
 def written_identity(tree: str, created: float) -> str:

@@ -258,7 +258,7 @@ def test_what_the_file_counts_is_checked(
 ) -> None:
     damaged(
         file,
-        "INSERT INTO dead_letters VALUES (1, 'desk', 'ab-7', 'k', 1, '1', 'why', 1.0, 7, NULL, 1, NULL)",
+        "INSERT INTO dead_letters VALUES (1, 'desk', 'ab-7', 'k', 1, '1', 'why', 1.0, 7, NULL, 1, NULL, 2)",
         "INSERT INTO owner VALUES (1, 1, 'here', 1, '', '', '', 0.0, 0.0, 1)",
         "UPDATE meta SET last_row = 7",
     )

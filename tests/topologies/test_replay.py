@@ -12,7 +12,7 @@ from attrs import frozen
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, MailboxSpec, Overflow
-from treewarden.agents.core.message import Request
+from treewarden.agents.core.message import Priority, Request
 from treewarden.agents.errors import (
     CommitFailed,
     ConfigurationError,
@@ -325,3 +325,23 @@ async def test_what_is_not_handled_any_more_is_refused_by_name(autojump_clock: C
         with pytest.raises(NotHandled, match="keeper: it does not handle Other any more"):
             await running.replay(first)
         assert len(await running.dead_letters()) == 1
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+async def test_it_goes_back_with_its_priority(in_file: bool, tmp_path: Path, autojump_clock: CLOCK) -> None:
+    journal = on_disk(tmp_path / "tree.db") if in_file else MemoryJournal()
+    async with open_tree(tree(Keeper), journal=journal) as running:
+        for n, priority in ((1, Priority.LOW), (3, Priority.HIGH), (5, Priority.NORMAL)):
+            await running.ref("keeper").tell(Item(n), priority=priority)
+        await trio.sleep(120)
+        letters = {row.body: row for row in await running.dead_letters()}
+        assert {body: row.priority for body, row in letters.items()} == {'{"n":1}': 3, '{"n":3}': 1, '{"n":5}': 2}
+        Keeper.broken = False
+        Keeper.gate = trio.Event()
+        await running.ref("keeper").tell(Item(2))
+        await trio.testing.wait_all_tasks_blocked()
+        for n in (1, 5, 3):
+            await running.replay(letters[f'{{"n":{n}}}'].id)
+        Keeper.gate.set()
+        Keeper.gate = None
+        assert await running.ref("keeper").ask(Got(), priority=Priority.LOW) == (2, 3, 5, 1)

@@ -14,6 +14,7 @@ import trio
 from attrs import evolve
 
 from treewarden.agents.core.label import Label
+from treewarden.agents.core.message import Priority
 from treewarden.supervisor.journal.port import Commit, ReplyRow
 from treewarden.supervisor.journal.schema import VERSION
 
@@ -25,7 +26,7 @@ FOLDER: Final = pathlib.Path(__file__).parent / "stored"
 COMMITS: Final = (
     settle(1, events=[fact(1)]),
     Commit(accepted=(message(50), message(51)), timers=(timer("tick", WALL),)),
-    Commit(dead=(dead(51),), replies=(ReplyRow("t-50>ask.0", DESK, "int", "4"),)),
+    Commit(dead=(evolve(dead(51), priority=Priority.HIGH),), replies=(ReplyRow("t-50>ask.0", DESK, "int", "4"),)),
     Commit(checkpoints=(evolve(checkpoint(1), label=Label("good", "by hand", ("v1",)), pinned=True),)),
     Commit(states=(evolve(state(2), body=f'"{"x" * 70_000}"'),), events=((WALL, fact(2)),)),
 )

@@ -74,7 +74,7 @@ def test_what_was_written_is_sound(file: pathlib.Path) -> None:
             "number = 60",
             "path kind version body settled seq at name description tags pinned",
         ),
-        ("dead_letters", "row = 52", "path message kind version body reason at row sender"),
+        ("dead_letters", "row = 52", "path message kind version body reason at row sender priority"),
         ("replies", "path = 'desk'", "id kind version body path"),
         ("timers", "path = 'desk'", "name at path"),
     ],
@@ -92,6 +92,12 @@ def test_a_change_of_any_column_is_found_and_the_row_named(
         found = {(fault.table, fault.kind) for fault in check(file).faults if fault != other}
         assert found == {(table, "changed")}, column
         file.write_bytes(sound)
+
+
+def test_a_priority_that_is_lost_is_found(file: pathlib.Path) -> None:
+    change(file, "UPDATE dead_letters SET priority = NULL WHERE row = 52")
+    (fault,) = check(file).faults
+    assert str(fault) == "dead_letters 1: changed: its checksum is not that of what it holds"
 
 
 def test_text_that_is_none_is_named(file: pathlib.Path) -> None:
