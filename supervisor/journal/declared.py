@@ -27,7 +27,7 @@ from treewarden.agents.core.said import shown
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError
 
-from .scalars import NONE, SCALARS, Mismatch, Refused, Shape, enum_shape, literal_shape, mismatch
+from .scalars import NONE, SCALARS, Mismatch, Refused, Shape, enum_shape, literal_shapes, mismatch
 from .shapes import items_shape, mapping_shape, record_shape, union_shape
 
 if TYPE_CHECKING:
@@ -149,16 +149,16 @@ class Declared:
         if origin is None and isinstance(declared, type):
             return self._of_class(declared)
         name = kind_of(declared)
-        if origin in (Union, types.UnionType):
-            members = tuple(self.shape(member) for member in arguments)
+        if origin in (Union, types.UnionType, Literal):
+            members = literal_shapes(arguments, self.shape) if origin is Literal else tuple(map(self.shape, arguments))
+            if len(members) == 1:
+                return members[0]
             if any(member.name == "Any" for member in members):
                 return self.shape(Any)
             try:
                 return union_shape(name, members)
             except ValueError as error:
                 raise ConfigurationError(f"{name} cannot be stored: {error}; wrap one of them in a class") from error
-        if origin is Literal:
-            return literal_shape(arguments)
         if origin is tuple:
             if len(arguments) == 2 and arguments[1] is Ellipsis:
                 return items_shape(name, tuple, self.shape(arguments[0]))

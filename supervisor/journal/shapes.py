@@ -216,7 +216,7 @@ def union_shape(name: str, members: tuple[Shape, ...]) -> Shape:
 
     `X | None` needs no name either. Raises `ValueError` where a value, or its stored form, would fit two members.
     """
-    others = [member for member in members if type(None) not in member.holds]
+    others = [member for member in members if member.holds != (type(None),)]
     lone = others[0] if len(others) == 1 else None
     by_type: dict[type, Shape] = {}
     for member in members:

@@ -9,10 +9,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from itertools import count
-from typing import Any, Union
+from typing import Any, Literal, Union
 from uuid import UUID
 
 import attrs
+import pytest
 from attrs import frozen
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -173,3 +174,24 @@ def test_whatever_is_stored_it_is_read_or_named_as_unreadable(kind: str, version
         return
     assert kind in (type(found).__name__, "None", "float")
     assert same(codec.decode(*codec.encode(found)), found)
+
+
+@pytest.mark.parametrize(
+    ("declared", "values"),
+    [
+        (Literal[Side.LEFT], [Side.LEFT]),
+        (Literal[b"a", b"\xff"], [b"a", b"\xff"]),
+        (Literal[Side.LEFT, "LEFT", b"LEFT", 1, True, None], [Side.LEFT, "LEFT", b"LEFT", 1, True, None]),
+        (Literal[Side.LEFT] | int | None, [Side.LEFT, 3, None]),
+        (Literal["a", None] | int, ["a", None, 3]),
+        (Literal["a", None] | Side, ["a", None, Side.LEFT, Side.RIGHT]),
+        (dict[Literal[Side.LEFT, "LEFT"], int], [{Side.LEFT: 1, "LEFT": 2}]),
+    ],
+    ids=str,
+)
+def test_literals_of_any_kind_come_back(declared: Any, values: list[Any]) -> None:
+    holder = attrs.make_class("Holder", {"held": attrs.field(type=declared)}, frozen=True)
+    codec = Codec([holder])
+    for value in values:
+        found = decoded(codec, *encoded(codec, holder(value))).held
+        assert (found, type(found)) == (value, type(value))
