@@ -64,6 +64,17 @@ def test_what_was_written_is_sound(file: pathlib.Path) -> None:
     assert check(file) == Rows(checked=8, unchecked=0, faults=())
 
 
+async def test_minus_zero_is_a_time_as_any_other(tmp_path: pathlib.Path) -> None:
+    """SQLite gives zero back, of which the checksum is another."""
+    async with on_disk(tmp_path / "zero.db") as journal:
+        waiting = evolve(message(50, not_before=-0.0), at=-0.0)
+        given_up = evolve(dead(52), at=-0.0, row=None)
+        await journal.commit(Commit(events=((-0.0, fact(1)),), states=(state(1),), accepted=(waiting,)))
+        await journal.commit(Commit(dead=(given_up,), timers=(timer("tick", -0.0),), keeps=(KeepRow(DESK, 60, -0.0),)))
+        await journal.commit(Commit(returned=(ReturnedRow(50, 1, 1, -0.0),)))
+    assert check(tmp_path / "zero.db") == Rows(checked=5, unchecked=0, faults=())
+
+
 @pytest.mark.parametrize(
     ("table", "key", "columns"),
     [
