@@ -145,8 +145,8 @@ def parts_of(body: str) -> list[tuple[str, list[str | int]]]:
 
 
 def _filled(connection: sqlite3.Connection, at: Place, parts: Mapping[Place, str]) -> Iterator[str]:
-    """The text of the part that belongs at `at`, with those of `parts` that belong inside of it."""
-    inside = {place: hash for place, hash in parts.items() if place[: len(at)] == at and place != at}
+    """The text of the part that belongs at `at`, with all other `parts`, which belong inside of it."""
+    inside = {place: hash for place, hash in parts.items() if place != at}
     return _put_in(connection, at, text_of(connection, parts[at]), inside)
 
 

@@ -61,6 +61,23 @@ def test_whatever_is_taken_out_comes_back(data: Any, limit: int) -> None:
         assert not [len(piece) for (piece,) in connection.execute("SELECT data FROM chunks") if len(piece) > 7]
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_text_that_looks_like_the_mark_of_a_part_stays_what_it_is(
+    inside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blobs, "LIMIT", 100)
+    texts = ["part0", "part-0", {"part1": "part0"}]
+    data: Any = {"texts": texts, "long": "x" * 200}
+    with closing(sqlite3.connect(":memory:")) as connection:
+        migrate(connection, 0)
+        made = blobs.Blobs()
+        body = text([data | {f"key {number}": number for number in range(9)}, 1] if inside else data)
+        stored = made.shorten(body)
+        assert ("part0" in stored) is not inside, "they lie in a part themselves"
+        made.write(connection, 1)
+        assert blobs.whole(connection, stored) == body
+
+
 async def test_what_stays_the_same_is_stored_once(file: pathlib.Path) -> None:
     document = "x" * 100_000
 
@@ -110,7 +127,9 @@ async def test_what_processes_before_have_left_goes_too(file: pathlib.Path, monk
     assert (count - unused, unused < 9) == (1, True), (count, unused)
 
 
-def test_a_sweep_takes_what_nobody_holds_and_nothing_else() -> None:
+@pytest.mark.parametrize(("most", "left"), [(0, 2), (70_001, 2), (70_002, 1), (140_003, 1), (-1, 0)])
+def test_a_sweep_takes_what_nobody_holds_and_nothing_else(most: int, left: int) -> None:
+    """Until more than `most` characters have gone."""
     with closing(sqlite3.connect(":memory:")) as connection:
         migrate(connection, 0)
         batch = fold(
@@ -122,7 +141,7 @@ def test_a_sweep_takes_what_nobody_holds_and_nothing_else() -> None:
             stray.shorten(text(letter * 70_000))
         stray.write(connection, 1)
         assert blobs.survey(connection) == blobs.Survey(count=5, size=350_010, unused=3, unused_size=210_006)
-        assert blobs.sweep(connection, 1).unused == 2
+        assert blobs.sweep(connection, most).unused == left
         assert blobs.sweep(connection, -1) == blobs.Survey(count=2, size=140_004)
         assert connection.execute("SELECT count(*) FROM chunks").fetchone() == (4,)
 
