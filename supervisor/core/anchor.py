@@ -88,17 +88,23 @@ def beginning_of(tree: str) -> str:
 def read_anchors(lines: Iterable[str], check: Check | None = None) -> Anchors:
     """What `lines` say. With `check` every line has to carry a signature that passes it; without, none is checked.
 
-    A last line that was not written to its end is left out: its writer died over it.
+    A last line that was not written to its end is left out: its writer died over it. So is one in which there are
+    zeros: the power was cut, and the disk had not all of it.
     """
     anchors: list[Anchor] = []
     faults: list[Fault] = []
+    torn: list[Fault] = []
+    """Faults if another line follows."""
     unsigned = 0
     for number, line in enumerate(lines, 1):
+        faults += torn
+        torn.clear()
         if not line.endswith("\n"):
             break
         read = _read(line)
         if read is None:
-            faults.append(Fault(0, FaultKind.UNREADABLE, f"line {number} of the heads is none"))
+            fault = Fault(0, FaultKind.UNREADABLE, f"line {number} of the heads is none")
+            (torn if "\0" in line else faults).append(fault)
             continue
         anchor, mac = read
         if check is None:

@@ -219,9 +219,7 @@ def _load_or_make(file: str, sign: Sign | None, tree: str) -> Anchors:
     try:
         with open(file, "a+b") as heads:  # it can be written, and is there from now on
             if heads.tell():
-                heads.seek(-1, os.SEEK_END)
-                if heads.read(1) != b"\n":
-                    _end_torn_line(heads.fileno(), file, tree)
+                _end_torn_line(heads.fileno(), file, tree)
     except OSError as error:
         raise JournalError(f"heads cannot be kept in {file}: {error.strerror}") from error
     return load_anchors(file, sign)
@@ -231,14 +229,25 @@ def _end_torn_line(descriptor: int, file: str, tree: str) -> None:
     """Take away what a writer began that died over it: nobody has relied on that. What else stands at the end of a file
     is somebody's: raises `ConfigurationError`.
 
-    After a power cut there may be zeros where the file had its length and not yet what was written: with nothing before
-    them they are taken for that only behind a head of this journal.
+    After a power cut there may be zeros where the file had its length and not yet what was written, in one sector of
+    those that a line lies in or in all: with nothing before them they are taken for that only behind a head of this
+    journal.
     """
     size = os.fstat(descriptor).st_size
     end = os.pread(descriptor, _LONGEST, max(0, size - _LONGEST))
     before, _, torn = end.rpartition(b"\n")
-    begun, found = beginning_of(tree).encode(), torn.rstrip(b"\0")
+    if not torn:
+        before, _, torn = before.rpartition(b"\n")
+        if b"\0" not in torn:
+            return
+        torn += b"\n"
+    begun, found = beginning_of(tree).encode(), torn.partition(b"\0")[0]
     last = before.rpartition(b"\n")[2]
+    if size <= _LONGEST and not (before or end.strip(b"\0")):
+        raise ConfigurationError(
+            f"{file} holds nothing but zeros, as a power cut leaves a file whose first line was on its way: remove it"
+            " if heads of this journal were to be kept there, or name another one"
+        )
     if found[: len(begun)] != begun[: len(found)] or not (found or last.startswith(begun)):
         raise ConfigurationError(
             f"{file} ends in what is no head of this journal: heads are kept in a file of their own"
