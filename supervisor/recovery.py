@@ -59,14 +59,14 @@ def make_slot(path: Path, spec: ChildSpec, common: Common, make: Callable[..., S
         check_durability(slot, spec)
         slot.spec = spec.mailbox
         if isinstance(slot.store, SlotStore):
-            slot.store.go_over(common.codec_for(spec))
+            slot.store.go_over(_codec(path, spec, common))
             slot.store.retention = spec.retention
         slot.reopen()
         return slot
     store = None
     if spec.mailbox.durability != VOLATILE:
         ahead = isinstance(spec.mailbox.durability, Message)
-        store = SlotStore(path, common.codec_for(spec), common, spec.retention, runs_ahead=ahead)
+        store = SlotStore(path, _codec(path, spec, common), common, spec.retention, runs_ahead=ahead)
     slot = make(path, spec.mailbox, common.stopwatch, store)
     slot.on_drop = _Drop(slot, common)
     if common.diagnoses:
@@ -74,6 +74,14 @@ def make_slot(path: Path, spec: ChildSpec, common: Common, make: Callable[..., S
     common.registry.add(slot)
     common.outage.hold(slot)
     return slot
+
+
+def _codec(path: Path, spec: ChildSpec, common: Common) -> Codec:
+    """Of the agent at `path`. Raises `ConfigurationError`, which names the path."""
+    try:
+        return common.codec_for(spec)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}; or make its mailbox volatile, which stores nothing") from error
 
 
 async def open_queue(path: Path, spec: ChildSpec, common: Common) -> SharedQueue:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import Any
 
+from treewarden.agents.agent import Agent, is_agent_class
+from treewarden.agents.core.durability import Volatile
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError
-from treewarden.supervisor.core.spec import SupervisorSpec
+from treewarden.supervisor.core.spec import ChildSpec, SupervisorSpec
 
-from .core.blueprint import Blueprint, validate
-from .core.problems import Problem
+from .core.blueprint import Blueprint, Place, place_of, validate
+from .core.problems import Problem, shown
 
-__all__ = ["BlueprintError", "checked", "checked_path", "checked_text"]
+__all__ = ["BlueprintError", "checked", "checked_path", "checked_text", "storage_problems"]
 
 
 class BlueprintError(ConfigurationError):
@@ -35,10 +38,41 @@ def checked(blueprint: Blueprint) -> Blueprint:
     if not isinstance(blueprint, SupervisorSpec):  # pyright: ignore[reportUnnecessaryIsInstance]
         name = getattr(blueprint, "__name__", None) or repr(blueprint)
         raise ConfigurationError(f"{name:.80} is no blueprint; give what tree(...), pool(...) or pipeline(...) returns")
-    problems = validate(blueprint)
+    place = place_of(blueprint, blueprint.id)
+    problems = validate(blueprint, place) or storage_problems(blueprint, place)
     if problems:
         raise BlueprintError(problems)
     return blueprint
+
+
+def storage_problems(blueprint: SupervisorSpec, place: Place) -> tuple[Problem, ...]:
+    """Durable agents whose state or messages are of types that cannot be stored; each class once.
+
+    Not found here: of a function that makes agents, what class it makes; that shows when its slot is made.
+    """
+    return tuple(_below(blueprint, place, set()))
+
+
+def _below(spec: SupervisorSpec, place: Place, seen: set[type[Agent[Any]]]) -> Iterator[Problem]:
+    for child, below in zip(spec.children, place.children, strict=True):
+        if isinstance(child, SupervisorSpec):
+            yield from _below(child, below, seen)
+        elif not isinstance(child.mailbox.durability, Volatile):
+            yield from _agent(child, below.at, seen)
+
+
+def _agent(spec: ChildSpec, at: str, seen: set[type[Agent[Any]]]) -> Iterator[Problem]:
+    for agent in (spec.agent, *spec.variants.values()):
+        if not is_agent_class(agent) or agent in seen:
+            continue
+        seen.add(agent)
+        from treewarden.supervisor.codecs import codec_of_class  # the tree needs it too, if anything is durable
+
+        try:
+            codec_of_class(agent)
+        except ConfigurationError as error:
+            remedy = "or make its mailbox volatile, which stores nothing"
+            yield Problem(at, shown(spec.id), f"keeps what it gets on disk, and {error}", remedy)
 
 
 def checked_path(text: str) -> Path:

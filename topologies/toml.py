@@ -15,7 +15,7 @@ from .core.blueprint import Blueprint, validate
 from .core.node import Node, Problems, Refused
 from .core.policies import read_policy
 from .core.problems import Problem, guess, listed
-from .errors import BlueprintError
+from .errors import BlueprintError, storage_problems
 from .toml_source import Source, parse
 from .toml_trees import read_root
 
@@ -93,6 +93,8 @@ def _load(content: bytes | str, file: Path) -> Topology:
         raise BlueprintError(problems, file.name)
     blueprint, place, of_run = read_root(source, node, outermost=True)
     problems.add(*validate(blueprint, place))
+    if not len(problems):
+        problems.add(*storage_problems(blueprint, place))
     if len(problems):
         raise BlueprintError(problems, file.name)
     files = tuple(dict.fromkeys(source.files))
