@@ -59,7 +59,7 @@ class Outgoing:
     """Gives back the room that was reserved; called once, if the handler raised or its commit was discarded."""
 
 
-@frozen
+@frozen(slots=False)
 class Settled:
     """One handled message, ready to commit: all of it or nothing."""
 
@@ -77,6 +77,17 @@ class Settled:
     timers: tuple[Due, ...] = ()
     checkpoint: Label | None = None
     """Keep this state as a checkpoint under this label; None: nobody asked for that."""
+
+    @property
+    def is_only_a_state(self) -> bool:
+        """Whether there is a state to write, and nothing else but that the message was handled."""
+        envelope = self.envelope
+        return (
+            self.state is not KEEP
+            and self.checkpoint is None
+            and not (self.outgoing or self.events or self.timers or self.asked)
+            and (envelope is None or envelope.reply is None or not envelope.id)
+        )
 
     @property
     def is_empty(self) -> bool:

@@ -24,6 +24,7 @@ from .core.checkpoint import Retention
 from .core.event import CheckpointKept, DeadLettered, Event, Recorded
 from .journal.large import LIMIT
 from .journal.port import CheckpointRow, Commit, DeadRow, MessageRow, PruneRow, ReplyRow, StateRow, TimerRow
+from .journal.quiet import state_alone
 from .unhurried import again_and_again
 
 if TYPE_CHECKING:
@@ -147,10 +148,11 @@ class SlotStore:
             then(CommitFailed(f"{self.path}: an earlier settle failed: {self._broken}"))
             return
         self._in_flight += 1
+        outage = self._common.outage
 
         def committed(error: BaseException | None) -> None:
             self._in_flight -= 1
-            self._common.heard(error)
+            outage.heard(error)
             if error is None:
                 self._replied(done)
             else:
@@ -158,7 +160,7 @@ class SlotStore:
                 if self._runs_ahead:
                     self._broken = error
             then(error)
-            if not self._in_flight:
+            if self._waiters and not self._in_flight:
                 waiters, self._waiters = self._waiters, []
                 for waiter in waiters:
                     waiter.set()
@@ -285,6 +287,15 @@ class SlotStore:
         self._written = (kind, version, body) if large is None and len(body) <= LIMIT else None
         return StateRow(self.path, kind, body, version, self.state_settled, large)
 
+    def _new_row(self, state: object, settled: int) -> tuple[StateRow, bool]:
+        """As `state_row`, and whether it is another state than was written last."""
+        before, written = self._written, self.state_settled
+        row = self.state_row(state, settled)
+        if before is None or self._written != before:
+            return row, True
+        self.state_settled = written
+        return row, False
+
     def _encoded(self, state: object) -> Encoded:
         """What was made of it while it was taken, if that was this state, and otherwise now. It counts once: whoever
         writes it gives up what it is made of."""
@@ -297,6 +308,14 @@ class SlotStore:
 
     def _commit(self, done: Settled) -> Commit:
         """Raises what the codec raises; then nothing has changed."""
+        settles, envelope = self.settles + 1, done.envelope
+        if done.is_only_a_state and not self.retention.is_due(settles):
+            state, is_new = self._new_row(done.state, settles)
+            self.settles = settles
+            row = None if envelope is None else envelope.row
+            if is_new:
+                return state_alone(self.path, state, row)
+            return Commit(by=self.path, acked=() if row is None else (row,))
         wall = self._common.clock.wall()
         events = accepted = timers = ()
         if done.events:
@@ -313,22 +332,18 @@ class SlotStore:
             )
         if done.timers:
             timers = tuple([TimerRow(self.path, due.name, due.at) for due in done.timers])
-        settles = self.settles + 1
         states: tuple[StateRow, ...] = ()
         checkpoints: tuple[CheckpointRow, ...] = ()
         replies, asked = self._steps(done)
         if done.state is not KEEP:
-            before, written = self._written, self.state_settled
-            states = (self.state_row(done.state, settles),)
-            if self._written is not None and self._written == before:
-                self.state_settled = written
-                states = states if done.checkpoint is not None else ()
+            state, is_new = self._new_row(done.state, settles)
+            if is_new or done.checkpoint is not None:
+                states = (state,)
         if states and (done.checkpoint is not None or self.retention.is_due(settles)):
             label = done.checkpoint or Label()
             checkpoints = (self.checkpoint_row(self._common.next_row(), states[0], label, wall),)
             events += tuple(self.told_of(checkpoints[0].number, checkpoints[0].label, wall))
         self.settles = settles
-        envelope = done.envelope
         return Commit(
             by=self.path,
             events=events,

@@ -46,9 +46,10 @@ class Retention:
 
     def is_due(self, settles: int) -> bool:
         """Whether the settle of this number, counted from 1, keeps its state unasked."""
-        if not self.every:
-            return False
-        return not settles % self.every or (settles < self.every and settles & (settles - 1) == 0)
+        every = self.every
+        if settles >= every:  # asked with each settle, and most are behind the first few
+            return every > 0 and not settles % every
+        return settles & (settles - 1) == 0
 
     def pins(self, label: Label) -> bool:
         """Whether a checkpoint with this label stays for good."""

@@ -19,6 +19,7 @@ from .commit import Commit, works_of
 from .event_codec import encode_event
 from .integrity import checksum, counters_sum
 from .keeping import Keeping, StoredState, stored_state
+from .quiet import StateAlone
 from .together import delete, insert
 
 __all__ = ["Batch", "EventRow", "Mark", "Written", "fold"]
@@ -170,6 +171,15 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
             facts.append(event)
             prev = hash
         if commit.quiet:
+            heads.append(seq)
+            continue
+        if commit.__class__ is StateAlone:
+            (state,) = commit.states
+            path = str(state.path)
+            batch.states[path] = stored_state(path, state, short(state.body, state.large), seq, epoch)
+            for number in commit.acked:
+                ended.append(number)
+                touched.add(number)
             heads.append(seq)
             continue
         if commit.forget:

@@ -120,10 +120,7 @@ class Codec:
         last = len(roots) - 1
         for position, root in enumerate(roots):  # more than one only for collections, as list[int] and list[str]
             try:
-                data = root.shape.encode(value)
-                if data.__class__ in _MAY_BE_LONG and is_long(data, LIMIT):
-                    return root.kind, root.versions.now, "", Large(data)
-                return root.kind, root.versions.now, dump(data), None
+                return _row(root, root.shape.encode(value))
             except (Mismatch, ValueError, OverflowError, RecursionError) as error:
                 if position == last:
                     raise _unfit(root, error) from error
@@ -229,7 +226,15 @@ def _itself(value: Any) -> Any:
 
 
 def _row(root: _Root, data: Any) -> Encoded:
-    if data.__class__ in _MAY_BE_LONG and is_long(data, LIMIT):
+    texts = root.shape.texts
+    if texts is None:
+        long = data.__class__ in _MAY_BE_LONG and is_long(data, LIMIT)
+    else:
+        room = LIMIT
+        for name in texts:
+            room -= len(data[name])
+        long = room < 0
+    if long:
         return root.kind, root.versions.now, "", Large(data)
     return root.kind, root.versions.now, dump(data), None
 

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 
-@frozen
+@frozen(slots=False)
 class StateRow:
     """The current state of a slot; it replaces the one before it."""
 

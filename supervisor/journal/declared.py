@@ -286,8 +286,10 @@ class Declared:
         if deep:
             self._bodies[kind] = made(inner=False, open_fields=tuple([field_name for field_name, _ in deep]))
         else:
+            few = all(shape.bare or shape.text for shape in fields.values())
+            texts = tuple([field_name for field_name, shape in fields.items() if shape.text]) if few else None
             self._shapes[kind] = made(inner=True, weight=weight, left=None)
-            self._bodies[kind] = made(inner=False, weight=weight, left=None)
+            self._bodies[kind] = made(inner=False, weight=weight, left=None, texts=texts)
         writes = tuple((field_name, shape.encode) for field_name, shape in fields.items())
         reads = tuple((field_name, shape.decode) for field_name, shape in fields.items())
         return self._shapes[kind]

@@ -104,21 +104,23 @@ def freed(data: Any, held: Container[int] = ()) -> Slices[None]:
 
 def is_long(data: Any, limit: int) -> bool:
     """Whether the text of `data` certainly is longer than `limit`. Looks at no more of it than that takes."""
-    waiting = [data]
+    if data.__class__ is str:
+        return len(data) > limit
+    waiting = [data] if data.__class__ in _AROUND else []
     for node in waiting:
-        kind = node.__class__
-        if kind is str:
-            limit -= len(node)
-        elif kind is dict or kind is list:
-            limit -= (5 if kind is dict else 2) * len(node)
-            if limit < 0:
-                return True
-            for inner in node.values() if kind is dict else node:
-                kind = inner.__class__
-                if kind is str:
-                    limit -= len(inner)
-                elif kind is dict or kind is list:
-                    waiting.append(inner)
+        inside = node
+        limit -= 2 * len(node)
+        if node.__class__ is dict:
+            inside = node.values()
+            limit -= 3 * len(node)
+        if limit < 0:
+            return True
+        for inner in inside:
+            kind = inner.__class__
+            if kind is str:
+                limit -= len(inner)
+            elif kind in _AROUND:
+                waiting.append(inner)
         if limit < 0:
             return True
     return False

@@ -1,13 +1,16 @@
-"""Commits of facts alone, which most are: made without looking at each field, and perhaps before the facts are."""
+"""Commits of facts alone, or of a state alone, which most are: made without looking at each field, and of facts perhaps
+before these are."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ..core.event import Event
-from .port import Commit
+from treewarden.agents.core.path import Path
 
-__all__ = ["Dated", "Quiet", "Telling", "dated_later", "facts", "told_later"]
+from ..core.event import Event
+from .port import Commit, StateRow
+
+__all__ = ["Dated", "Quiet", "StateAlone", "Telling", "dated_later", "facts", "state_alone", "told_later"]
 
 
 class Telling(Protocol):
@@ -89,4 +92,25 @@ def told_later(at: float, account: Telling) -> Commit:
     commit = object.__new__(Quiet)
     commit.account = account
     commit.at = at
+    return commit
+
+
+class StateAlone(Commit):
+    """A commit of one state, of the message that has led to it if that waited in a mailbox, and of nothing else."""
+
+    __setattr__ = object.__setattr__  # as in `Quiet`
+    __delattr__ = object.__delattr__
+
+
+for _name, _value in Commit().__dict__.items():
+    setattr(StateAlone, _name, _value)  # of all of them, where one has none of its own
+
+
+def state_alone(by: Path, state: StateRow, acked: int | None) -> Commit:
+    """The state of slot `by`, and the row that leaves its mailbox."""
+    commit = object.__new__(StateAlone)
+    commit.by = by  # pyright: ignore[reportAttributeAccessIssue]
+    commit.states = (state,)  # pyright: ignore[reportAttributeAccessIssue]
+    if acked is not None:
+        commit.acked = (acked,)  # pyright: ignore[reportAttributeAccessIssue]
     return commit

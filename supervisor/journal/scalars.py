@@ -91,6 +91,9 @@ class Shape:
     """Of a class: its fields that may hold any number of values."""
     parts: Callable[[Any], Generator[None, None, Any]] | None = None
     """As `encode`, with pauses; where there is `left`. Where it raises `Mismatch`, `encode` has the words for it."""
+    texts: tuple[str, ...] | None = None
+    """Of a class all of whose fields have a few characters or are texts: those that are, by name. Its JSON data is an
+    object of theirs, and as long as they are."""
 
 
 def left(shape: Shape, value: Any, room: int) -> int:

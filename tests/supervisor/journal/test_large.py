@@ -56,6 +56,33 @@ def test_what_is_long_is_called_so(data: Any) -> None:
     assert is_long(data, LIMIT)
 
 
+@frozen
+class Page:
+    number: int
+    title: str
+    body: str
+
+
+@frozen
+class Noted:
+    page: Page | None
+    body: str
+
+
+@pytest.mark.parametrize("half", [0, 1000, LIMIT // 2 - 50, LIMIT // 2 + 1, LIMIT])
+def test_a_value_of_texts_is_long_where_they_are_together(half: int) -> None:
+    """Of one whose fields are all told beforehand nothing else is looked at."""
+    page = Page(1, "x" * half, "ä" * half)
+    for value in (page, Noted(page, ""), Noted(None, "ä" * 2 * half)):
+        codec = Codec([type(value)])
+        kind, version, body, late = codec.encode_row(value)
+        assert (late is not None) == (2 * half > LIMIT)
+        assert not late or not body
+        whole_body = body if late is None else late.text()
+        assert codec.encode(value) == (kind, version, whole_body)
+        assert codec.decode(kind, version, whole_body) == value
+
+
 @pytest.mark.parametrize(
     "data",
     [

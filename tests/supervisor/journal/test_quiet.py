@@ -1,15 +1,17 @@
-"""Commits of facts alone, and facts that a journal in memory works out when they are read."""
+"""Commits of facts or of a state alone, and facts that a journal in memory works out when they are read."""
 
 from __future__ import annotations
 
+import attrs
 import pytest
 from attrs import define, evolve
 
 from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.event import ChildIgnored, Event
+from treewarden.supervisor.journal.batch import Mark, fold
 from treewarden.supervisor.journal.memory import MemoryJournal
-from treewarden.supervisor.journal.port import Commit
-from treewarden.supervisor.journal.quiet import facts, told_later
+from treewarden.supervisor.journal.port import Commit, StateRow
+from treewarden.supervisor.journal.quiet import facts, state_alone, told_later
 
 
 @define
@@ -39,6 +41,18 @@ def test_a_quiet_commit_has_events_and_nothing_else() -> None:
     assert evolve(commit, quiet=False, events=()).events == ()
     with pytest.raises(AttributeError, match="nonsense"):
         _ = commit.nonsense  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]
+
+
+@pytest.mark.parametrize("acked", [None, 7])
+def test_a_state_alone_is_stored_as_a_commit_that_has_no_more(acked: int | None) -> None:
+    row = StateRow(Path("desk"), "int", "3", settled=4)
+    alone = state_alone(Path("desk"), row, acked)
+    same = Commit(by=Path("desk"), states=(row,), acked=() if acked is None else (acked,))
+    for each in attrs.fields(Commit):
+        assert getattr(alone, each.name) == getattr(same, each.name)
+    before = Mark(seq=5, commits=2)
+    assert fold([alone, alone], before, 9) == fold([same, same], before, 9)
+    assert evolve(alone, events=()).states == (row,)
 
 
 def test_what_is_told_later_is_worked_out_once() -> None:
