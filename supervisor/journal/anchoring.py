@@ -7,8 +7,9 @@ import hmac
 import logging
 import math
 import os
+import pathlib
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import trio
@@ -24,6 +25,7 @@ from ..core.chain import GENESIS, FaultKind, Head
 from ..core.event import EventsPruned
 from ..core.retention import boundary_text
 from ..written_file import content_of, lines_of
+from .new_file import keep_names
 from .port import START, Journal, Seq
 from .seams import RunSync
 from .signing import ed25519_check, ed25519_sign
@@ -220,6 +222,9 @@ def _load_or_make(file: str, sign: Sign | None, tree: str) -> Anchors:
         with open(file, "a+b") as heads:  # it can be written, and is there from now on
             if heads.tell():
                 _end_torn_line(heads.fileno(), file, tree)
+            else:
+                with suppress(OSError):  # a disk that keeps no names by itself has none that a power cut could take
+                    keep_names(pathlib.Path(file).absolute().parent)
     except OSError as error:
         raise JournalError(f"heads cannot be kept in {file}: {error.strerror}") from error
     return load_anchors(file, sign)
@@ -259,9 +264,14 @@ def _append(file: str | os.PathLike[str], line: str) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         data, before = line.encode(), os.fstat(descriptor).st_size
-        if os.write(descriptor, data) != len(data):
-            os.ftruncate(descriptor, before)  # half a line would spoil the next one
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(descriptor)
+        try:
+            if os.write(descriptor, data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(descriptor)
+        except OSError:
+            # Half a line would spoil the next one, and so would one that is not on the disk although nobody will write
+            # it there any more: what a sync has refused counts as written.
+            os.ftruncate(descriptor, before)
+            raise
     finally:
         os.close(descriptor)

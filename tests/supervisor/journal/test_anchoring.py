@@ -225,6 +225,51 @@ async def test_a_disk_that_is_full_for_a_while_ends_nothing(
     ]
 
 
+async def test_a_head_that_the_disk_refuses_to_sync_is_written_again(
+    file: pathlib.Path,
+    heads: pathlib.Path,
+    autojump_clock: trio.testing.MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The system takes it for written then, and a power cut would leave a hole in its place."""
+    sync, seen = os.fsync, list[str]()
+
+    def refused(descriptor: int) -> None:
+        seen.append(read(heads))
+        if len(seen) in (2, 3):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(descriptor)
+
+    anchoring = Anchoring(file=heads, every=1)
+    async with on_disk(file) as journal, anchored(journal, anchoring, WallClock(), run_sync=inline_run_sync):
+        monkeypatch.setattr(os, "fsync", refused)
+        await journal.commit(one(1))
+        await trio.sleep(1.5)
+        whole = read(heads)
+        for number in (2, 3):
+            await journal.commit(one(number))
+            await trio.sleep(1)
+            assert read(heads) == whole
+        await journal.commit(one(4))
+    assert [anchor.head.seq for anchor in load_anchors(heads).anchors] == [1, 4]
+    assert [text.count("\n") for text in seen] == [1, 2, 2, 2], "the lines that were to be synced"
+
+
+async def test_the_name_of_a_new_file_of_heads_is_on_the_disk_before_anything_begins(
+    file: pathlib.Path, heads: pathlib.Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync, synced = os.fsync, list[bool]()
+
+    def noted(descriptor: int) -> None:
+        synced.append(os.path.samestat(os.fstat(descriptor), os.stat(heads.parent)))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    await run(file, heads, 1)
+    await run(file, heads, 1)
+    assert synced == [True, False, False]
+
+
 async def test_what_the_block_raises_comes_out_as_itself(
     file: pathlib.Path, heads: pathlib.Path, autojump_clock: trio.testing.MockClock
 ) -> None:
