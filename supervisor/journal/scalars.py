@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import pathlib
 from collections.abc import Callable, Collection, Generator, Iterable
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from enum import Enum, Flag
 from math import inf
 from typing import Any, Final, TypeAlias
@@ -41,6 +41,8 @@ _MOST: Final = 2**2000
 _LEAST: Final = -_MOST
 _PLAIN: Final = frozenset({type(None), bool, int, str})
 """Types of literals that JSON says as they are."""
+_AGAIN: Final = "[fold]"
+"""Behind a time of an hour that comes twice: the second one."""
 AT_ONCE: Final = 4096
 """Values that become data at a time: in a millisecond or so. Every state is looked at whether it has more."""
 
@@ -206,6 +208,50 @@ def as_text(kind: type, parse: Callable[[str], Any], write: Callable[[Any], str]
     return Shape(name, (kind,), encode, decode, text=True)
 
 
+def _with_zone(value: datetime | time) -> str:
+    """As ISO 8601 has it, then what that has no word for: the name of the zone, and which of two hours."""
+    zone, said = value.tzinfo, value.isoformat()
+    if zone is not None and type(zone) is not timezone:
+        from zoneinfo import ZoneInfo  # imported already
+
+        if type(zone) is not ZoneInfo or not zone.key:
+            raise Mismatch(f"{zone!r} is no time zone that can be stored: use datetime.timezone or zoneinfo.ZoneInfo")
+        said += f"[{zone.key}]"
+    return f"{said}{_AGAIN}" if value.fold else said
+
+
+def _moment(data: str) -> datetime:
+    said, zone, fold = _without_zone(data)
+    found = datetime.fromisoformat(said).replace(fold=fold)
+    if zone is None:
+        return found
+    moment = found.replace(tzinfo=zone)
+    # What a zone does may have been decided anew since: the moment stays then, and not what clocks there show.
+    return moment if moment.utcoffset() == found.utcoffset() else found.astimezone(zone)
+
+
+def _time_of_day(data: str) -> time:
+    said, zone, fold = _without_zone(data)
+    found = time.fromisoformat(said).replace(fold=fold)
+    return found if zone is None else found.replace(tzinfo=zone)
+
+
+def _without_zone(data: str) -> tuple[str, tzinfo | None, int]:
+    if not data.endswith("]"):
+        return data, None, 0
+    said = data.removesuffix(_AGAIN)
+    fold = int(said != data)
+    said, has_zone, key = said.removesuffix("]").partition("[")
+    if not has_zone:
+        return said, None, fold
+    from zoneinfo import ZoneInfo  # with the first value that is in a zone
+
+    try:
+        return said, ZoneInfo(key), fold
+    except (LookupError, OSError) as error:
+        raise Mismatch(f"{data!r} is in a time zone that this machine does not know: install tzdata") from error
+
+
 def _encode_timedelta(value: Any) -> Any:
     if type(value) is timedelta:
         return [value.days, value.seconds, value.microseconds]
@@ -231,9 +277,9 @@ SCALARS: Final[dict[type, Shape]] = {
         lambda data: binascii.a2b_base64(data, strict_mode=True),
         lambda value: binascii.b2a_base64(value, newline=False).decode(),
     ),
-    datetime: as_text(datetime, datetime.fromisoformat, datetime.isoformat),
+    datetime: as_text(datetime, _moment, _with_zone),
     date: as_text(date, date.fromisoformat, date.isoformat),
-    time: as_text(time, time.fromisoformat, time.isoformat),
+    time: as_text(time, _time_of_day, _with_zone),
     timedelta: Shape("timedelta", (timedelta,), _encode_timedelta, _decode_timedelta),
     Path: as_text(Path, Path, name="treewarden Path"),
     pathlib.Path: as_text(type(pathlib.Path()), pathlib.Path, name="pathlib.Path"),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
 from itertools import count
 from typing import Any, Literal, Union
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import attrs
 import pytest
@@ -195,3 +196,50 @@ def test_literals_of_any_kind_come_back(declared: Any, values: list[Any]) -> Non
     for value in values:
         found = decoded(codec, *encoded(codec, holder(value))).held
         assert (found, type(found)) == (value, type(value))
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+TWICE = datetime(2026, 10, 25, 2, 30)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        datetime(2026, 7, 1, 12, tzinfo=BERLIN),
+        TWICE.replace(tzinfo=BERLIN),
+        TWICE.replace(tzinfo=BERLIN, fold=1),
+        datetime(2026, 3, 29, 2, 30, fold=1, tzinfo=BERLIN),
+        TWICE.replace(fold=1),
+        TWICE.replace(fold=1, tzinfo=UTC),
+        time(2, 30, tzinfo=BERLIN),
+        time(2, 30, fold=1),
+        time(2, 30, fold=1, tzinfo=BERLIN),
+    ],
+    ids=repr,
+)
+def test_a_time_comes_back_in_its_zone_and_in_its_hour(value: Any) -> None:
+    codec = Codec([type(value), dict[type(value), int]])
+    assert repr(decoded(codec, *encoded(codec, value))) == repr(value)
+    assert repr(decoded(codec, *encoded(codec, {value: 1}))) == repr({value: 1})
+
+
+def test_where_a_zone_has_other_rules_since_the_moment_stays() -> None:
+    """That summer time was to be there still when it was stored."""
+    found: datetime = decoded(Codec([datetime]), "datetime", 1, '"2026-01-01T12:00:00+02:00[Europe/Berlin]"')
+    assert repr(found) == repr(datetime(2026, 1, 1, 11, tzinfo=BERLIN))
+
+
+class Elsewhere(tzinfo):
+    def utcoffset(self, dt: datetime | None, /) -> timedelta:
+        return timedelta(hours=1)
+
+
+@pytest.mark.parametrize("value", [datetime(2026, 1, 1, tzinfo=Elsewhere()), time(1, tzinfo=Elsewhere())], ids=repr)
+def test_a_zone_that_would_not_come_back_is_refused(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"Elsewhere.* is no time zone .*: use datetime.timezone or zoneinfo"):
+        encoded(Codec([type(value)]), value)
+
+
+def test_a_zone_that_nobody_knows_is_said() -> None:
+    with pytest.raises(UnknownKind, match="is in a time zone that this machine does not know: install tzdata"):
+        decoded(Codec([datetime]), "datetime", 1, '"2026-01-01T12:00:00+02:00[Nowhere/Else]"')
