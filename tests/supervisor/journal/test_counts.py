@@ -12,6 +12,7 @@ from attrs import evolve
 from treewarden.agents.core.label import Label
 from treewarden.agents.errors import JournalDamaged
 from treewarden.supervisor.journal.port import Commit
+from treewarden.supervisor.journal.schema import migrate
 
 from ...journals import checkpoint, fact, message, on_disk, settle
 
@@ -20,6 +21,8 @@ from ...journals import checkpoint, fact, message, on_disk, settle
     ("sql", "why"),
     [
         ("DELETE FROM meta", "nothing in table meta says where it stands"),
+        ("DELETE FROM meta; DELETE FROM owner", "nothing in table meta says where it stands"),
+        ("DELETE FROM meta; DELETE FROM events", "nothing in table meta says where it stands"),
         ("UPDATE meta SET last_row = 49", "table mailbox has row 50, and 49 was the last"),
         ("UPDATE meta SET last_row = -5", "table meta counts -5"),
         ("UPDATE meta SET last_row = 9223372036854775807", "table meta counts 9223372036854775807"),
@@ -37,10 +40,19 @@ async def test_a_journal_that_counts_wrongly_is_refused_as_it_is(sql: str, why: 
         kept = evolve(checkpoint(20), label=Label("good"), pinned=True)
         await journal.commit(Commit(accepted=(message(50),), checkpoints=(kept,)))
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        connection.execute(sql)
+        connection.executescript(sql)
         before = list(connection.iterdump())
     with pytest.raises(JournalDamaged, match=f"does not hold what was written: {why}. Restore it from a copy"):
         async with on_disk(file):
             pass
     with closing(sqlite3.connect(file)) as connection:
         assert list(connection.iterdump()) == before
+
+
+async def test_tables_in_which_nothing_stands_are_as_good_as_no_file(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "tree.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        migrate(connection, 0)
+    async with on_disk(file) as journal:
+        assert (journal.opened.epoch, journal.opened.after_crash) == (1, False)
+        assert await journal.commit(settle(1, events=[fact(1)])) == 1
