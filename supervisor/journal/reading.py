@@ -276,7 +276,8 @@ class JournalFile:
             try:
                 return verdict_on(connection, self.head if head is None else head, anchors, self.looked_at)
             finally:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # SQLite may have ended it where it cannot read
+                    connection.execute("ROLLBACK")
 
         return self._ask(question)
 

@@ -1,15 +1,18 @@
-"""Any call of SQLite's to the disk fails while a journal is imported or forked: nothing half done is left."""
+"""Any call of SQLite's to the disk fails while a journal is imported or forked: nothing half done is left. Or while one
+is verified: that is said."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
+
+from treewarden.topologies.cli import main
 
 from ..crash.explorer.adapter import Connection, Shared, translated
 from ..crash.explorer.scribe import ERRORS, FULL
@@ -77,6 +80,8 @@ class _Disk(apsw.VFS):
 class _Copying(Connection):
     """What is copied is not of that disk."""
 
+    text_factory: Any = str
+
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         if sql.startswith("ATTACH"):
             parameters = (f"{parameters[0]}&vfs=unix",)
@@ -119,3 +124,25 @@ def test_any_call_of_sqlite(
         if not disk.refused:
             break
     assert refusals > 1, "next to nothing has failed"
+
+
+def test_any_read_of_what_is_verified(capsys: pytest.CaptureFixture[str]) -> None:
+    """SQLite ends the transaction in which it could not read; what is said is why."""
+    new = Path("new.db")
+    new.write_bytes(Path("tree.db").read_bytes())
+    with closing(sqlite3.connect(new, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()  # apsw's files have no memory to share
+    number, said = 0, set[str]()
+    while True:
+        number += 1
+        disk = _Disk({"read": apsw.SQLITE_IOERR_READ}, number, 1_000_000)
+        with new_files_on(disk):
+            code = main(["journal", "verify", str(new)])
+        if not disk.refused:
+            break
+        told = capsys.readouterr()
+        assert code == (2 if told.err else 1)
+        said.add(told.err or told.out)
+    assert code == 0
+    assert len(said) > 2
+    assert all("SQLITE_IOERR_READ" in each for each in said), said
