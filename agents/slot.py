@@ -55,6 +55,7 @@ class Slot(Mailbox):
         "handled",
         "handles",
         "inflight",
+        "lived_as",
         "plain",
         "progress_at",
         "serve",
@@ -74,6 +75,8 @@ class Slot(Mailbox):
         self._grids: dict[str, float] | None = None
         self.diagnosis: Diagnosis | None = None
         """Why its state is an earlier one, until it has been stable again."""
+        self.lived_as: type[Agent[Any]] | None = None
+        """The class of whoever has begun a life here last."""
         self.generation = 0
         """Raised with every incarnation."""
         self.agent: Agent[Any] | None = None

@@ -151,7 +151,13 @@ class AgentLife(AgentWarden):
         return self._move_in(made_by(self.spec.agent, self.spec.args))
 
     def _move_in(self, agent: Agent[Any]) -> Life:
-        slot, spec = self._slot, self.spec
+        slot, spec, kind = self._slot, self.spec, type(agent)
+        if slot.lived_as is not kind:
+            if slot.lived_as is not None and slot.store is None:
+                from .carrying_over import bring_up_in_memory  # with the first reload to another class
+
+                bring_up_in_memory(slot, slot.lived_as, kind, self.parent.common)
+            slot.lived_as = kind
         if slot.state is KEEP or spec.restore is _INITIAL:
             slot.state = agent.state
         else:

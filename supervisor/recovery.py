@@ -246,7 +246,10 @@ async def restore_slot(slot: Slot, common: Common) -> int | None:
     if not needs_restoring(slot, common):
         await store.settled()
         store.mend()
-        slot.state = store.carry_over(slot.state)
+        if store.codec_before is not None:
+            from .carrying_over import bring_up  # with the first reload to another class
+
+            bring_up(slot, store)
         return None
     held = await common.journal.recover(slot.path)
     _fill(slot, store, held, await unhurried(_reading(held, store.codec, common)), common)

@@ -74,6 +74,13 @@ async def reload(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes)
     in the mailbox of a removed one becomes dead letters. A start that fails is treated like a restart that fails.
     Dynamic children are changed when their template is.
     """
+    from .carrying_over import queue_waits
+
+    with queue_waits(supervisor, spec):
+        await _take(supervisor, spec, changes)
+
+
+async def _take(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes) -> None:
     children = supervisor.children
     if evolve(supervisor.spec, children=()) != evolve(spec, children=()):
         changes.changed.append(supervisor.path)

@@ -14,7 +14,7 @@ from treewarden.agents.core.label import Label
 from treewarden.agents.core.message import Envelope, MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
-from treewarden.agents.errors import CommitFailed, ConfigurationError
+from treewarden.agents.errors import CommitFailed
 from treewarden.agents.ports import KEEP, Settled
 from treewarden.agents.slot import Slot
 from treewarden.agents.wake import WAKE
@@ -218,21 +218,9 @@ class SlotStore:
         before = self.codec_before or self.codec
         self.codec, self.codec_before = codec, None if codec is before else before
 
-    def carry_over(self, state: object) -> object:
-        """A state of the class that lived there before, for the one that is to. Raises `UnknownKind` if that cannot
-        read it: then nothing has changed.
-        """
-        before = self.codec_before
-        if before is None or state is KEEP:
-            self.codec_before = None
-            return state
-        try:
-            self.codec.encode_row(state)
-        except ConfigurationError:
-            state = self.codec.decode(*before.encode(state))
-            self._written = None
-        self.codec_before = None
-        return state
+    def went_over(self) -> None:
+        """What it holds in memory is of that class now."""
+        self.codec_before = self._written = None
 
     def mend(self) -> None:
         """A new incarnation begins from what is on disk: its settles may be written again."""
@@ -260,7 +248,8 @@ class SlotStore:
     def dead_row(self, envelope: Envelope, reason: str) -> tuple[DeadRow, Event]:
         """A message given up, as a row and as a fact."""
         common = self._common
-        kind, version, body, large = self.codec.encode_row(envelope.body)
+        codec = self.codec if self.codec.knows(envelope.body) else common.codec_of(type(envelope.body))
+        kind, version, body, large = codec.encode_row(envelope.body)
         id = envelope.id or common.message_id(common.next_row())
         row = DeadRow(
             path=self.path,

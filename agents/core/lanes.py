@@ -149,6 +149,11 @@ class Lanes:
         """Forget everything that is due, of this type."""
         self._due = [each for each in self._due or () if not isinstance(each, kind)] or None
 
+    def exchange(self, other: Callable[[object], object]) -> None:
+        """Put `other` of it in the place of each message of normal priority."""
+        self.arrived[:] = map(other, self.arrived)
+        self.next_ones[:] = map(other, self.next_ones)
+
     def clear(self) -> list[object]:
         """Empty it; returns the messages, in order."""
         left = list(self)

@@ -126,6 +126,10 @@ class Codec:
                     raise _unfit(root, error) from error
         raise AssertionError("there is a root for every type that is known")
 
+    def knows(self, value: object) -> bool:
+        """Whether values of its type are stored."""
+        return type(value) in self._by_type
+
     def has_grown(self, value: object) -> bool:
         """Whether a value whose last one was not wide may be it. Looks at how long it is, or what its fields hold, and
         no further: this is asked with each settle."""

@@ -1,0 +1,123 @@
+"""What a slot holds in memory, when another class is to live there: brought up by upcasts, as after a process death."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING, Any
+
+from treewarden.agents.agent import Agent, is_agent_class, state_type
+from treewarden.agents.core.message import Envelope
+from treewarden.agents.errors import ConfigurationError, UnknownKind
+from treewarden.agents.ports import KEEP
+from treewarden.agents.shared import SharedQueue
+
+from .codecs import codec_of_class
+from .core.event import SignalNoted
+from .core.spec import ChildSpec, Shared, SupervisorSpec
+from .settling import SlotStore
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from treewarden.agents.slot import Slot
+
+    from .common import Common
+    from .journal.codec import Codec
+    from .supervisor import Supervisor
+
+__all__ = ["bring_up", "bring_up_in_memory", "queue_waits"]
+
+
+def bring_up(slot: Slot, store: SlotStore) -> None:
+    """The state, and the messages that wait, for the class that is to live there.
+
+    Raises `UnknownKind` if that cannot read the state, or a message that is on disk: then nothing has changed. A
+    message in memory that it cannot read stays as it is.
+    """
+    before = store.codec_before
+    if before is None:
+        return
+    state = slot.state if slot.state is KEEP else _state(slot.state, before, store.codec)
+    _exchange(slot, before, store.codec, strict=True)
+    slot.state = state
+    store.went_over()
+
+
+def bring_up_in_memory(slot: Slot, before: type[Agent[Any]], after: type[Agent[Any]], common: Common) -> None:
+    """The same where nothing is on disk. A state that the class cannot read is given up, and that is noted."""
+    codecs = None
+    with suppress(ConfigurationError):  # what is never stored may be of any type
+        codecs = codec_of_class(before), codec_of_class(after)
+    if codecs is not None:
+        _exchange(slot, *codecs, strict=False)
+    declared = state_type(after)
+    if slot.state is KEEP or declared in (state_type(before), Any, object) or type(slot.state) is declared:
+        return
+    try:
+        if codecs is None:
+            raise UnknownKind("what they know, or handle, is of types that cannot be stored, so nothing leads over")
+        slot.state = _state(slot.state, *codecs)
+    except (UnknownKind, ConfigurationError) as error:
+        text = f"{_name(after)} begins anew, and not with what {_name(before)} knew: {error}"
+        common.note(SignalNoted(path=slot.path, kind="state_given_up", text=text))
+        slot.state = KEEP
+
+
+def queue_waits(supervisor: Supervisor, spec: SupervisorSpec) -> AbstractContextManager[None]:
+    """In the block workers of another class take the place of those who share a queue: nobody is handed anything, and
+    at its end what waits is for them. What they cannot read they get as it is."""
+    queue = supervisor.common.registry.get(supervisor.path)
+    old, new = supervisor.spec.children[:1], spec.children[:1]
+    if not isinstance(spec.router, Shared) or not isinstance(queue, SharedQueue) or not old or not new:
+        return nullcontext()
+    before, after = old[0], new[0]
+    if not isinstance(before, ChildSpec) or not isinstance(after, ChildSpec) or before.agent is after.agent:
+        return nullcontext()
+    return _waiting(queue, before, after, supervisor.common)
+
+
+@contextmanager
+def _waiting(queue: SharedQueue, before: ChildSpec, after: ChildSpec, common: Common) -> Generator[None]:
+    queue.pause("reloaded")
+    try:
+        yield
+        if isinstance(queue.store, SlotStore):
+            queue.store.go_over(common.codec_for(after))
+            if queue.store.codec_before is not None:
+                _exchange(queue, queue.store.codec_before, queue.store.codec, strict=False)
+                queue.store.went_over()
+        elif is_agent_class(before.agent) and is_agent_class(after.agent):
+            bring_up_in_memory(queue, before.agent, after.agent, common)
+    finally:
+        queue.resume("reloaded")
+
+
+def _state(state: object, before: Codec, after: Codec) -> object:
+    try:
+        after.encode_row(state)
+    except ConfigurationError:
+        return after.decode(*before.encode(state))
+    return state
+
+
+def _exchange(slot: Slot, before: Codec, after: Codec, *, strict: bool) -> None:
+    """Bring up each message that waits. Raises `UnknownKind` for one on disk if it is `strict`, and then none was."""
+    found: dict[int, Any] = {}
+    for item in slot:
+        body = item.body if isinstance(item, Envelope) else item
+        try:
+            found[id(item)] = body if after.knows(body) else after.decode(*before.encode(body))
+        except UnknownKind as error:
+            if strict and isinstance(item, Envelope) and item.row is not None:
+                raise UnknownKind(f"message {item.id}: {error}") from None
+        except ConfigurationError:  # nobody handled it before either
+            pass
+    for item in slot:
+        if isinstance(item, Envelope):
+            item.body = found.get(id(item), item.body)
+    slot.exchange(lambda item: item if isinstance(item, Envelope) else found.get(id(item), item))
+
+
+def _name(agent: type) -> str:
+    return f"{agent.__module__}:{agent.__qualname__}"

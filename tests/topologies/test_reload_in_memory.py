@@ -1,0 +1,153 @@
+"""What waits in memory, and what is known only there, when a reload puts another class into a slot."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from attrs import frozen
+
+from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec
+from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.core.message import Priority, Request
+from treewarden.supervisor.core.event import SignalNoted
+from treewarden.supervisor.core.spec import SupervisorSpec
+from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.topologies.child import child
+from treewarden.topologies.open import open_tree
+from treewarden.topologies.pool import pool
+from treewarden.topologies.tree import tree
+
+from ..journals import on_disk
+from .generations import FIRST, RENAMED, WITH_UPCAST, code
+
+CLOCK = trio.testing.MockClock
+SLOW = "import trio\n" + FIRST.replace("        self.state = ", "        await trio.sleep(1)\n        self.state = ", 1)
+"""It handles the first message for a second, and the others wait."""
+OTHER_MESSAGE = FIRST.replace("Add", "Put")
+
+
+def desk_of(module: Any, durability: Durability, *, shared: bool = False) -> SupervisorSpec:
+    desk = child(module.Desk, mailbox=MailboxSpec(durability=durability))
+    return tree(pool(desk, size=2, route="shared", id="desk") if shared else desk)
+
+
+def given_up(file: Path) -> list[str]:
+    with JournalFile.open(file) as reading:
+        events = [record.event for record in reading.records()]
+    return [event.text for event in events if isinstance(event, SignalNoted) and event.kind == "state_given_up"]
+
+
+@pytest.mark.parametrize("durability", [MESSAGE, Checkpointed(messages=100), VOLATILE])
+async def test_it_is_brought_up(durability: Durability, tmp_path: Path, autojump_clock: CLOCK) -> None:
+    first, newer = code(SLOW), code(WITH_UPCAST)
+    file = tmp_path / "tree.db"
+    async with open_tree(desk_of(first, durability), journal=on_disk(file)) as running:
+        desk = running.ref("desk")
+        for amount, priority in ((5, Priority.NORMAL), (6, Priority.LOW), (7, Priority.NORMAL), (8, Priority.HIGH)):
+            await desk.tell(first.Add(amount), priority=priority)
+        await trio.sleep(0.1)
+        await running.reload(desk_of(newer, durability))
+        assert await desk.ask(newer.Look(), priority=Priority.LOW) == ("Tally", 2600)
+        assert desk.statistics().dropped_kinds == {}
+        assert running.snapshot()[0].incarnation == 2
+    assert given_up(file) == []
+
+
+@pytest.mark.parametrize("durability", [MESSAGE, Checkpointed(messages=100), VOLATILE])
+async def test_the_queue_of_a_pool_is_brought_up_when_all_its_workers_are_new(
+    durability: Durability, tmp_path: Path, autojump_clock: CLOCK
+) -> None:
+    first, newer = code(SLOW), code(WITH_UPCAST)
+    async with open_tree(desk_of(first, durability, shared=True), journal=on_disk(tmp_path / "tree.db")) as running:
+        desk = running.ref("desk")
+        for amount in range(1, 7):
+            await desk.tell(first.Add(amount))
+        await trio.sleep(0.1)
+        await running.reload(desk_of(newer, durability, shared=True))
+        await desk.tell(newer.Add(1))
+        await trio.sleep(1)
+        assert sum(slot.handled for slot in running.snapshot()) == 7
+        assert desk.statistics().dropped_kinds == {}
+
+
+async def test_a_message_on_disk_that_nobody_can_read_holds_its_agent(tmp_path: Path, autojump_clock: CLOCK) -> None:
+    first, other = code(SLOW), code(OTHER_MESSAGE)
+    async with open_tree(desk_of(first, MESSAGE), journal=on_disk(tmp_path / "tree.db")) as running:
+        for amount in (5, 6):
+            await running.ref("desk").tell(first.Add(amount))
+        await trio.sleep(0.1)
+        await running.reload(desk_of(other, MESSAGE))
+        await trio.testing.wait_all_tasks_blocked()
+        (status,) = running.snapshot()
+        assert status.state is SlotState.HELD
+        assert "no class at hand is stored as desk:Add" in status.note
+        newer = code(WITH_UPCAST)
+        await running.reload(desk_of(newer, MESSAGE))
+        assert await running.ref("desk").ask(newer.Look(), priority=Priority.LOW) == ("Tally", 1100)
+
+
+async def test_a_state_in_memory_that_nobody_can_read_is_given_up_and_that_is_said(
+    tmp_path: Path, autojump_clock: CLOCK
+) -> None:
+    first, other = code(FIRST), code(RENAMED)
+    file = tmp_path / "tree.db"
+    async with open_tree(desk_of(first, VOLATILE), journal=on_disk(file)) as running:
+        await running.ref("desk").tell(first.Add(5))
+        await trio.testing.wait_all_tasks_blocked()
+        await running.reload(desk_of(other, VOLATILE))
+        assert await running.ref("desk").ask(other.Look()) == ("Count", 0)
+    (why,) = given_up(file)
+    assert why.startswith("desk:Desk begins anew, and not with what desk:Desk knew: no class at hand is stored as ")
+
+
+@frozen
+class Look(Request[object]): ...
+
+
+@frozen
+class Lock: ...
+
+
+class Locked(Agent[Any]):
+    """Keeps what no journal can."""
+
+    state = None
+
+    @handles
+    def lock(self, message: Lock) -> None:
+        self.state = threading.Lock()
+
+
+class Looking(Agent[Any]):
+    state = None
+
+    @handles
+    def look(self, message: Look) -> object:
+        return "lock" in repr(self.state)
+
+
+class Numbered(Agent[int]):
+    state = 7
+
+    @handles
+    def look(self, message: Look) -> object:
+        return self.state
+
+
+async def test_what_cannot_be_stored_is_for_a_class_that_takes_it(tmp_path: Path, autojump_clock: CLOCK) -> None:
+    file = tmp_path / "tree.db"
+    box = MailboxSpec(durability=VOLATILE)
+    async with open_tree(tree(child(Locked, id="a", mailbox=box)), journal=on_disk(file)) as running:
+        await running.ref("a").tell(Lock())
+        await trio.testing.wait_all_tasks_blocked()
+        await running.reload(tree(child(Looking, id="a", mailbox=box)))
+        assert await running.ref("a").ask(Look()) is True
+        await running.reload(tree(child(Numbered, id="a", mailbox=box)))
+        assert await running.ref("a").ask(Look()) == 7
+    assert len(given_up(file)) == 1
