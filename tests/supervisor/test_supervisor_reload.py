@@ -7,14 +7,20 @@ import trio
 import trio.testing
 from attrs import evolve
 
-from treewarden.agents.core.durability import Checkpointed, MailboxSpec
+from treewarden.agents.agent import Agent
+from treewarden.agents.core.durability import VOLATILE, Checkpointed, MailboxSpec
 from treewarden.agents.errors import AgentStopped, ConfigurationError, NoSuchSlot
 from treewarden.supervisor.core.policies import otp
 from treewarden.supervisor.core.spec import Intensity, Strategy, SupervisorSpec
+from treewarden.topologies.child import child
 
 from .puppets import Add, Total, crash, dynamic, fail, lives, puppet, running, states, under
 
 OFTEN = Intensity(100, 1000)
+
+
+class Storable(Agent[int]):
+    state = 0
 
 
 def reloaded(blueprint: SupervisorSpec) -> SupervisorSpec:
@@ -125,12 +131,12 @@ async def test_a_blueprint_that_cannot_work_changes_nothing(
 async def test_a_change_below_that_cannot_be_made_is_refused_first(autojump_clock: trio.testing.MockClock) -> None:
     """Nothing has changed then, also not what comes before it."""
     log: list[str] = []
-    old = under(puppet("a", log), under(puppet("x", log), id="s"))
-    durable = puppet("x", log, mailbox=MailboxSpec(durability=Checkpointed(messages=1)))
+    old = under(puppet("a", log), under(child(Storable, id="x", mailbox=MailboxSpec(durability=VOLATILE)), id="s"))
+    durable = child(Storable, id="x", mailbox=MailboxSpec(durability=Checkpointed(messages=1)))
     new = under(puppet("new", log), under(durable, id="s"))
     async with running(old) as tree:
         log.clear()
-        with pytest.raises(ConfigurationError, match="s/x"):
+        with pytest.raises(ConfigurationError, match="s/x: its durability cannot change"):
             await tree.reload(reloaded(new))
         assert log == []
         assert lives(tree) == {"a": 1, "s": 1, "s/x": 1}
