@@ -5,19 +5,35 @@ from __future__ import annotations
 from string import ascii_letters, digits
 from typing import Final
 
-__all__ = ["ROOT", "Path", "check_id"]
+from .said import shown
+
+__all__ = ["LONGEST_PATH", "ROOT", "Path", "check_id"]
 
 _FIRST: Final = frozenset(ascii_letters + digits + "_")
 _REST: Final = _FIRST | frozenset(".:@+-")
+_LONGEST_ID: Final = 200
+LONGEST_PATH: Final = 2000
+"""Characters: each row and each event of a slot has its path."""
 
 
 def check_id(value: str) -> str:
     """Return `value` if it may name a slot, else raise `ValueError` with the remedy."""
     if not isinstance(value, str) or value[:1] not in _FIRST or not _REST.issuperset(value):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError(
-            f"{value!r} cannot name a slot: use letters, digits and _ . : @ + -, starting with a letter, digit or _"
+            f"{shown(value)} cannot name a slot: use letters, digits and _ . : @ + -, starting with a letter, digit or"
+            f" _{_not_to_be_seen(value)}"
+        )
+    if len(value) > _LONGEST_ID:
+        raise ValueError(
+            f"{shown(value)} cannot name a slot: use at most {_LONGEST_ID} characters; it has {len(value):,}"
         )
     return value
+
+
+def _not_to_be_seen(value: object) -> str:
+    """A letter from elsewhere may look like one from a to z."""
+    odd = next((letter for letter in value if not letter.isascii()), "") if isinstance(value, str) else ""
+    return f"; {odd!a} is none of these" if odd else ""
 
 
 class Path(str):
@@ -33,9 +49,11 @@ class Path(str):
     def parse(cls, text: str) -> Path:
         """Check `text` and return it as a path. Raises `ValueError` naming the bad id."""
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValueError(f"{text!r:.80} is no path; give a text such as 'desk/writer'")
+            raise ValueError(f"{shown(text)} is no path; give a text such as 'desk/writer'")
         if text in ("/", ""):
             return ROOT
+        if len(text) > LONGEST_PATH:
+            raise ValueError(f"{shown(text)} is no path: use at most {LONGEST_PATH:,} characters; it has {len(text):,}")
         for part in text.strip("/").split("/"):
             check_id(part)
         return cls(text.strip("/"))

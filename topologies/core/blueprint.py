@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from treewarden.agents.core.durability import Overflow
-from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.core.path import LONGEST_PATH, ROOT, Path
 from treewarden.agents.core.values import frozen
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
@@ -71,7 +71,7 @@ def validate(blueprint: Blueprint, place: Place | None = None) -> tuple[Problem,
     Not found here: what only a running agent can tell, such as an `on_start` that raises.
     """
     place = place or place_of(blueprint, blueprint.id)
-    found = [*_below(blueprint, place, set()), *_buckets(blueprint, place), *_outlets(blueprint, place)]
+    found = [*_below(blueprint, place, set()), *_places_in_tree(blueprint, place), *_outlets(blueprint, place)]
     return tuple(dict.fromkeys([*found, *_performed(blueprint, place, frozenset())]))
 
 
@@ -140,9 +140,13 @@ def _supervisor(spec: SupervisorSpec, place: Place) -> Iterator[Problem]:
                 yield Problem(below.at, repr(child.id), "is a supervisor; a pool's workers are agents", "give an agent")
 
 
-def _buckets(blueprint: Blueprint, place: Place) -> Iterator[Problem]:
-    """Restart buckets that would hold nothing: there is one for the whole tree."""
+def _places_in_tree(blueprint: Blueprint, place: Place) -> Iterator[Problem]:
+    """Slots that stand too deep for anybody to name, and restart buckets that would hold nothing: there is one for the
+    whole tree."""
     for (path, spec), at in zip(walk(blueprint), _places(place), strict=True):
+        if len(path) > LONGEST_PATH:
+            fault = f"has a path of {len(path):,} characters, and {LONGEST_PATH:,} are the most"
+            yield Problem(f"{at}.id", shown(path.name), fault, "give those above it shorter ids, or make fewer of them")
         if isinstance(spec, SupervisorSpec) and path != ROOT and spec.restart_bucket != RestartBucket():
             fault = "is for the whole tree, and this is a part of one"
             yield Problem(f"{at}.restart_bucket", shown(spec.restart_bucket), fault, "say it at the root")

@@ -129,7 +129,7 @@ def slot_id(node: Node, problems: Problems) -> str | Refused:
     try:
         return check_id(value)
     except ValueError as error:
-        return problems.refuse(node, "cannot name a slot", str(error).partition(": ")[2])
+        return problems.refuse(node, "cannot name a slot", str(error).rpartition(" a slot: ")[2])
 
 
 def texts(node: Node, problems: Problems) -> tuple[str, ...] | Refused:

@@ -35,6 +35,28 @@ def test_what_cannot_name_a_slot_is_refused_with_a_remedy(bad: str) -> None:
     assert repr(bad) in str(refused.value)
 
 
+def test_an_id_has_an_end_and_so_has_what_is_said_of_it() -> None:
+    assert check_id("a" * 200)
+    for bad in ("a" * 201, "a" * 1_000_000, "\n" * 1_000_000, "\u0430" * 1_000_000):
+        with pytest.raises(ValueError, match="cannot name a slot: use ") as refused:
+            check_id(bad)
+        assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize(("lookalike", "told"), [("a\u200b", r"\u200b"), ("\u0430", r"\u0430"), ("\uff41", r"\uff41")])
+def test_what_looks_like_another_id_is_told_apart(lookalike: str, told: str) -> None:
+    with pytest.raises(ValueError, match="cannot name a slot") as refused:
+        check_id(lookalike)
+    assert told in str(refused.value)
+
+
+@pytest.mark.parametrize("long", ["a/" * 1000 + "b", "a" * 1_000_000, "/" * 1_000_000])
+def test_a_path_from_outside_has_an_end(long: str) -> None:
+    with pytest.raises(ValueError, match=r"is no path: use at most 2,000 characters; it has [\d,]+$") as refused:
+        Path.parse(long)
+    assert len(str(refused.value)) < 200
+
+
 @pytest.mark.parametrize("bad", ["a//b", "a/./b", "a/../b", "a/b c"])
 def test_a_path_from_outside_is_checked_part_by_part(bad: str) -> None:
     with pytest.raises(ValueError, match="cannot name a slot"):

@@ -174,6 +174,15 @@ def test_finds(tree: SupervisorSpec, texts: list[str]) -> None:
     assert [str(problem) for problem in validate(tree)] == texts
 
 
+def test_finds_who_stands_too_deep() -> None:
+    below: SupervisorSpec | ChildSpec = leaf("a" * 191)
+    for level in range(10):
+        below = desk(below, id=f"{level}" * 180)
+    (problem,) = validate(desk(below))
+    assert problem.path.endswith(".id")
+    assert problem.fault == "has a path of 2,001 characters, and 2,000 are the most"
+
+
 def test_finds_everything_at_once() -> None:
     tree = desk(leaf("a", args={"x": 1}), leaf("a", outlet=("b",)), desk(max_children=1, id="n"))
     assert [problem.path for problem in validate(tree)] == [
