@@ -18,7 +18,7 @@ from treewarden.agents.errors import CommitFailed, ConfigurationError
 from treewarden.supervisor.journal import large
 from treewarden.supervisor.journal.blobs import Blobs, whole
 from treewarden.supervisor.journal.codec import Codec
-from treewarden.supervisor.journal.large import LIMIT, Large, is_long
+from treewarden.supervisor.journal.large import LIMIT, Large, freed, is_long
 from treewarden.supervisor.journal.port import Commit, StateRow
 from treewarden.supervisor.journal.schema import migrate
 
@@ -91,12 +91,16 @@ def test_a_value_of_texts_is_long_where_they_are_together(half: int) -> None:
         [{"name": f"name {number}", "tags": ["a", "b"], "price": number / 7} for number in range(10_000)],
         [[["ä" * 3_000_000]]],
         "x" * 1_000_000,
+        [{chr(0x4E00 + number): -1.2345678901234567e-300 for number in range(6000)}],
+        [[""] * 60_000],
+        [[0.5 / 3] * 10_000],
+        [[10**4000] * 100],
     ],
-    ids=["numbers", "table", "items", "deep", "string"],
+    ids=["numbers", "table", "items", "deep", "string", "short keys", "no texts", "fractions", "long numbers"],
 )
 def test_no_piece_keeps_the_interpreter_for_long(data: Any) -> None:
     pieces, _ = Large(data).cut(None, LIMIT)
-    assert max(map(len, pieces)) <= LIMIT
+    assert max(map(len, pieces)) < 2 * LIMIT, "as much as fits, and one more"
     assert "".join(pieces) == text(data)
 
 
@@ -136,6 +140,11 @@ async def test_what_is_no_json_after_all_fails_its_commit_alone(tmp_path: pathli
         await journal.commit(Commit(states=(row(2, ["x" * 70_000]),)))
         held = await journal.recover(DESK)
     assert held.state == StateRow(DESK, "desk:Pile", text(["x" * 70_000]), settled=2)
+
+
+@pytest.mark.parametrize("data", [[0] * 3000, dict.fromkeys(range(3000))], ids=["list", "dict"])
+def test_data_are_freed_a_thousand_at_a_time(data: Any) -> None:
+    assert [len(data) for _ in freed(data)] == [1976, 952, 0]
 
 
 @given(DATA, st.integers(1, 5))
