@@ -24,7 +24,7 @@ from .core.checkpoint import Retention
 from .core.event import CheckpointKept, DeadLettered, Event, Recorded
 from .journal.large import LIMIT
 from .journal.port import CheckpointRow, Commit, DeadRow, MessageRow, PruneRow, ReplyRow, StateRow, TimerRow
-from .journal.quiet import state_alone
+from .journal.quiet import message_alone, state_alone
 from .unhurried import again_and_again
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class SlotStore:
         while True:
             await self._journal_works(slot, deadline)
             try:
-                await self._bring_in(slot, envelope, lambda row: Commit(accepted=(row,)))
+                await self._bring_in(slot, envelope, message_alone)
                 return
             except CommitFailed as error:
                 if not error.refuses_all:

@@ -15,11 +15,11 @@ from treewarden.agents.errors import CommitFailed, JournalError
 from ..core.event import Event
 from ..core.link import GENESIS, link
 from .blobs import Blobs
-from .commit import Commit, works_of
+from .commit import Commit, MessageRow, works_of
 from .event_codec import encode_event
 from .integrity import checksum, counters_sum
 from .keeping import Keeping, StoredState, stored_state
-from .quiet import StateAlone
+from .quiet import MessageAlone, StateAlone
 from .together import delete, insert
 
 __all__ = ["Batch", "EventRow", "Mark", "Written", "fold"]
@@ -161,6 +161,23 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
     touched: set[int] = set()
     short = batch.blobs.shorten
     for commit in commits:
+        alone = commit.__class__
+        if alone is MessageAlone:
+            (row,) = commit.accepted
+            if row.row not in touched:
+                last_row = max(last_row, row.row)
+                batch.accepted.append(_waiting(row, short(row.body, row.large), epoch))
+                heads.append(seq)
+                continue
+        elif alone is StateAlone:
+            (state,) = commit.states
+            path = str(state.path)
+            batch.states[path] = stored_state(path, state, short(state.body, state.large), seq, epoch)
+            for number in commit.acked:
+                ended.append(number)
+                touched.add(number)
+            heads.append(seq)
+            continue
         for when, event in commit.events:
             kind, version, body = encode_event(event)
             seq += 1
@@ -171,15 +188,6 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
             facts.append(event)
             prev = hash
         if commit.quiet:
-            heads.append(seq)
-            continue
-        if commit.__class__ is StateAlone:
-            (state,) = commit.states
-            path = str(state.path)
-            batch.states[path] = stored_state(path, state, short(state.body, state.large), seq, epoch)
-            for number in commit.acked:
-                ended.append(number)
-                touched.add(number)
             heads.append(seq)
             continue
         if commit.forget:
@@ -204,13 +212,7 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
             last_row = max(last_row, row.row)
             if row.row in touched:
                 raise CommitFailed(f"message {row.row} was handled, returned or given up before it was accepted")
-            path, sender, body, at = str(row.path), _text(row.sender), short(row.body, row.large), float(row.at) + 0.0
-            sum = checksum(row.row, path, row.id, row.kind, row.version, sender, int(row.priority), at, body)
-            counters = counters_sum(row.row, row.deliveries, row.deaths, row.not_before)
-            batch.accepted.append((
-                row.row, path, row.id, row.kind, row.version, body, sender, row.priority, at, row.deliveries,
-                row.deaths, row.not_before, epoch, sum, counters,
-            ))  # fmt: skip
+            batch.accepted.append(_waiting(row, short(row.body, row.large), epoch))
         for number in commit.acked:
             ended.append(number)
             touched.add(number)
@@ -246,6 +248,17 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
         heads.append(seq)
     batch.after = Mark(seq, prev, mark.commits + 1, last_row)
     return batch
+
+
+def _waiting(row: MessageRow, body: str, epoch: int) -> tuple[Any, ...]:
+    """A message as its table has it, with `body` as it is to be stored."""
+    number, path, sender, at = row.row, str(row.path), _text(row.sender), float(row.at) + 0.0
+    sum = checksum(number, path, row.id, row.kind, row.version, sender, int(row.priority), at, body)
+    counters = counters_sum(number, row.deliveries, row.deaths, row.not_before)
+    return (
+        number, path, row.id, row.kind, row.version, body, sender, row.priority, at, row.deliveries,
+        row.deaths, row.not_before, epoch, sum, counters,
+    )  # fmt: skip
 
 
 def _forget(batch: Batch, paths: set[str]) -> None:

@@ -98,7 +98,7 @@ class PruneRow:
     """Wall seconds: those that were kept at this time or later stay."""
 
 
-@frozen
+@frozen(slots=False)
 class MessageRow:
     """A message that waits in a durable mailbox."""
 

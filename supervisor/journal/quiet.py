@@ -1,5 +1,5 @@
-"""Commits of facts alone, or of a state alone, which most are: made without looking at each field, and of facts perhaps
-before these are."""
+"""Commits of facts, of a state or of a message alone, which most are: made without looking at each field, and of facts
+perhaps before these are."""
 
 from __future__ import annotations
 
@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from treewarden.agents.core.path import Path
 
 from ..core.event import Event
-from .port import Commit, StateRow
+from .port import Commit, MessageRow, StateRow
 
-__all__ = ["Dated", "Quiet", "StateAlone", "Telling", "dated_later", "facts", "state_alone", "told_later"]
+__all__ = [
+    "Dated",
+    "MessageAlone",
+    "Quiet",
+    "StateAlone",
+    "Telling",
+    "dated_later",
+    "facts",
+    "message_alone",
+    "state_alone",
+    "told_later",
+]
 
 
 class Telling(Protocol):
@@ -102,8 +113,16 @@ class StateAlone(Commit):
     __delattr__ = object.__delattr__
 
 
-for _name, _value in Commit().__dict__.items():
-    setattr(StateAlone, _name, _value)  # of all of them, where one has none of its own
+class MessageAlone(Commit):
+    """A commit of one message for a mailbox, and of nothing else."""
+
+    __setattr__ = object.__setattr__  # as in `Quiet`
+    __delattr__ = object.__delattr__
+
+
+for _name, _value in Commit().__dict__.items():  # of all of them, where one has none of its own
+    setattr(StateAlone, _name, _value)
+    setattr(MessageAlone, _name, _value)
 
 
 def state_alone(by: Path, state: StateRow, acked: int | None) -> Commit:
@@ -113,4 +132,11 @@ def state_alone(by: Path, state: StateRow, acked: int | None) -> Commit:
     commit.states = (state,)  # pyright: ignore[reportAttributeAccessIssue]
     if acked is not None:
         commit.acked = (acked,)  # pyright: ignore[reportAttributeAccessIssue]
+    return commit
+
+
+def message_alone(row: MessageRow) -> Commit:
+    """A message that comes into a mailbox."""
+    commit = object.__new__(MessageAlone)
+    commit.accepted = (row,)  # pyright: ignore[reportAttributeAccessIssue]
     return commit

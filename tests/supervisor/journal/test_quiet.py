@@ -1,4 +1,4 @@
-"""Commits of facts or of a state alone, and facts that a journal in memory works out when they are read."""
+"""Commits of facts, of a state or of a message alone; and facts that a journal in memory works out when read."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import pytest
 from attrs import define, evolve
 
 from treewarden.agents.core.path import Path
+from treewarden.agents.errors import CommitFailed
 from treewarden.supervisor.core.event import ChildIgnored, Event
 from treewarden.supervisor.journal.batch import Mark, fold
+from treewarden.supervisor.journal.commit import works_of
 from treewarden.supervisor.journal.memory import MemoryJournal
-from treewarden.supervisor.journal.port import Commit, StateRow
-from treewarden.supervisor.journal.quiet import facts, state_alone, told_later
+from treewarden.supervisor.journal.port import Commit, MessageRow, StateRow
+from treewarden.supervisor.journal.quiet import facts, message_alone, state_alone, told_later
 
 
 @define
@@ -43,16 +45,32 @@ def test_a_quiet_commit_has_events_and_nothing_else() -> None:
         _ = commit.nonsense  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]
 
 
-@pytest.mark.parametrize("acked", [None, 7])
-def test_a_state_alone_is_stored_as_a_commit_that_has_no_more(acked: int | None) -> None:
-    row = StateRow(Path("desk"), "int", "3", settled=4)
-    alone = state_alone(Path("desk"), row, acked)
-    same = Commit(by=Path("desk"), states=(row,), acked=() if acked is None else (acked,))
+STATE = StateRow(Path("desk"), "int", "3", settled=4)
+MESSAGE = MessageRow(Path("desk"), 7, "a-7", "int", "1", sender=Path("till"), at=3.5)
+
+
+@pytest.mark.parametrize(
+    ("alone", "same"),
+    [
+        (state_alone(Path("desk"), STATE, None), Commit(by=Path("desk"), states=(STATE,))),
+        (state_alone(Path("desk"), STATE, 6), Commit(by=Path("desk"), states=(STATE,), acked=(6,))),
+        (message_alone(MESSAGE), Commit(accepted=(MESSAGE,))),
+    ],
+    ids=["a state", "a state and its message", "a message"],
+)
+def test_what_is_alone_is_stored_as_a_commit_that_has_no_more(alone: Commit, same: Commit) -> None:
     for each in attrs.fields(Commit):
         assert getattr(alone, each.name) == getattr(same, each.name)
-    before = Mark(seq=5, commits=2)
-    assert fold([alone, alone], before, 9) == fold([same, same], before, 9)
-    assert evolve(alone, events=()).states == (row,)
+    more, before = Commit(accepted=(evolve(MESSAGE, row=6),)), Mark(seq=5, commits=2)
+    assert fold([more, alone], before, 9) == fold([more, same], before, 9)
+    assert works_of(alone) == works_of(same)
+    changed = evolve(alone, events=((1.0, ChildIgnored(path=Path("a"))),))
+    assert (changed.states, changed.accepted, len(changed.events)) == (same.states, same.accepted, 1)
+
+
+def test_a_message_alone_that_was_handled_before_it_came_is_left_to_a_commit_of_its_own() -> None:
+    with pytest.raises(CommitFailed, match="message 7 was handled"):
+        fold([state_alone(Path("desk"), STATE, 7), message_alone(MESSAGE)], Mark(), 1)
 
 
 def test_what_is_told_later_is_worked_out_once() -> None:
