@@ -234,7 +234,7 @@ class Elsewhere(tzinfo):
         return timedelta(hours=1)
 
 
-@pytest.mark.parametrize("value", [datetime(2026, 1, 1, tzinfo=Elsewhere()), time(1, tzinfo=Elsewhere())], ids=repr)
+@pytest.mark.parametrize("value", [datetime(2026, 1, 1, tzinfo=Elsewhere()), time(1, tzinfo=Elsewhere())], ids=str)
 def test_a_zone_that_would_not_come_back_is_refused(value: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"Elsewhere.* is no time zone .*: use datetime.timezone or zoneinfo"):
         encoded(Codec([type(value)]), value)
