@@ -16,9 +16,9 @@ from treewarden.agents.agent import Agent, is_agent_class, made_by
 from treewarden.agents.core.diagnosis import Diagnosis
 from treewarden.agents.core.exit import describe, ends_process
 from treewarden.agents.core.message import MessageId
-from treewarden.agents.core.path import Path
+from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.values import define
-from treewarden.agents.errors import ConfigurationError
+from treewarden.agents.errors import ConfigurationError, NoSuchSlot
 from treewarden.agents.ports import Clock
 from treewarden.agents.slice import Rounds
 from treewarden.agents.slot import Slot
@@ -220,6 +220,13 @@ class Common:
             return itself
         times = [at for changed, at in self.deployed.items() if path.is_within(changed)]
         return max(times if itself is None else [*times, itself], default=None)
+
+    def nowhere(self, path: Path, besides: str = "") -> NoSuchSlot:
+        """What to raise about a path at which there is no slot, with what is near."""
+        near = self.registry.near(path, [each for each in self.supervisors if each != ROOT])
+        if path == ROOT:
+            return NoSuchSlot(f"/ is the whole tree, and no slot of it{near}", path=path, retry_safe=True)
+        return NoSuchSlot(f"{path}: the tree has no such slot{besides}{near}", path=path, retry_safe=True)
 
     def codec_for(self, spec: ChildSpec) -> Codec:
         """The codec of an agent's state and messages. Raises `ConfigurationError` for types that cannot be stored."""

@@ -54,7 +54,9 @@ async def keep(common: Common, path: Path, name: str, description: str, tags: It
         raise ConfigurationError(f"{path}: {error}") from None
     slot = common.registry.get(path)
     if slot is None:
-        raise NoSuchSlot(f"{path}: the tree has no such slot", path=path)
+        if path in common.supervisors:
+            raise _no_agent(path)
+        raise common.nowhere(path)
     store = slot.store
     if not isinstance(store, SlotStore):
         text = f"{path}: its state is only in memory; give its mailbox another durability than volatile"
@@ -156,7 +158,7 @@ async def _target(child: Child, to: int | str | None, common: Common) -> tuple[C
     """The checkpoint that is meant, and its state, which the code at hand can read."""
     slot, path = child.slot, child.path
     if slot is None:
-        raise CheckpointRefused(f"{path}: it is a supervisor; name an agent below it", path=path)
+        raise _no_agent(path)
     if to is None:
         return None, KEEP
     journal, kept = common.journal, None
@@ -257,3 +259,7 @@ async def _decoded(store: SlotStore, kept: Kept) -> object:
 
 def _pruned(path: Path, to: Checkpoint) -> CheckpointRefused:
     return CheckpointRefused(f"{path}: checkpoint {to.number} was pruned; nothing was rolled back", path=path)
+
+
+def _no_agent(path: Path) -> CheckpointRefused:
+    return CheckpointRefused(f"{path}: it is a supervisor; name an agent below it", path=path)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Final, Protocol
 
 from treewarden.agents.audience import Audience
@@ -254,17 +254,22 @@ class Registry:
 
     def _nowhere(self, path: Path) -> NoSuchSlot:
         """What to say of a path at which nobody can be told anything, with what is near."""
+        names = islice(self._names(), _NEAR_AMONG)
+        below = [name for name in names if name.is_within(path)]
+        if below:
+            text = f"{path} is a supervisor, which takes no messages; tell one of those below it: {_some(below)}"
+            return NoSuchSlot(text, path=path, retry_safe=True)
+        return NoSuchSlot(f"{path}: the tree has no such slot{self.near(path)}", path=path, retry_safe=True)
+
+    def near(self, path: Path, others: Iterable[Path] = ()) -> str:
+        """What could be meant by a path that leads nowhere, or else some that there are; `others` have no mailbox."""
         import difflib  # with the first path that leads nowhere
 
-        names = list(islice(self._names(), _NEAR_AMONG))
-        below = sorted((name for name in names if name.is_within(path)), key=lambda name: name.count("/"))
-        if below:
-            some = ", ".join(below[:_BELOW]) + (", …" if len(below) > _BELOW else "")
-            text = f"{path} is a supervisor, which takes no messages; tell one of those below it: {some}"
-            return NoSuchSlot(text, path=path, retry_safe=True)
-        near = difflib.get_close_matches(path, names, n=3)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        return NoSuchSlot(f"{path}: the tree has no such slot{hint}", path=path, retry_safe=True)
+        names = {name.lower(): name for name in islice(chain(self._names(), others), _NEAR_AMONG)}
+        near = difflib.get_close_matches(path.lower(), names, n=3)
+        if near:
+            return f"; did you mean {' or '.join(names[each] for each in near)}?"
+        return f"; there is {_some(names.values())}" if names else ""
 
     def _names(self) -> Iterator[Path]:
         yield from self._slots
@@ -275,6 +280,12 @@ class Registry:
     def ref(self, path: Path) -> Ref:
         """A reference to `path`. Whether it exists, and whether it is a pool, is seen when it is used."""
         return Ref(path, self.find, self._traffic)
+
+
+def _some(names: Collection[Path]) -> str:
+    """Those nearest to the root."""
+    first = sorted(names, key=lambda name: name.count("/"))[:_BELOW]
+    return ", ".join(first) + (", …" if len(names) > _BELOW else "")
 
 
 def _said(path: Path, why: str) -> str:

@@ -12,7 +12,6 @@ import trio
 from treewarden.agents.core.ended import Ended
 from treewarden.agents.core.exit import KILLED, Exit, Failed, Finished, Stopped
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import NoSuchSlot
 
 from .common import Common
 from .core.event import ChildEnded
@@ -86,7 +85,7 @@ async def _found(common: Common, path: Path, head: Seq) -> ChildEnded | None:
             if cursor <= head and isinstance(record.event, ChildEnded) and record.event.path == path:
                 found = record.event
     if found is None:
-        raise NoSuchSlot(f"{path}: the tree has no such slot, and none has ended there lately", path=path)
+        raise common.nowhere(path, ", and none has ended there lately")
     return found
 
 

@@ -11,7 +11,7 @@ from treewarden.agents.agent import is_agent_class
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import Envelope, Request
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.agents.errors import CommitFailed, ConfigurationError, MailboxFull, NoSuchSlot, TreewardenError
+from treewarden.agents.errors import CommitFailed, ConfigurationError, MailboxFull, TreewardenError
 from treewarden.agents.sending import checked
 from treewarden.agents.slot import Slot
 from treewarden.supervisor.common import Common
@@ -259,7 +259,7 @@ class Order:
         child = supervisor.children.get(path.name) if supervisor is not None else None
         if child is None:
             self._common.registry.find(path)  # which says what is near
-            raise NoSuchSlot(f"{path}: the tree has no such slot", path=path)
+            raise self._common.nowhere(path)
         return child.spec
 
     async def _stop(self) -> str:

@@ -9,7 +9,7 @@ import trio
 
 from treewarden.agents.core.exit import Exit, Failed, Finished, Stopped, grouped, is_clean, leaves
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.agents.errors import AgentStopped, NoSuchSlot, TreeFailed
+from treewarden.agents.errors import AgentStopped, TreeFailed
 from treewarden.supervisor.child import Child, Incarnation
 from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.named import NO_ACTIONS, NamedAction
@@ -66,7 +66,7 @@ class Root:
         if supervisor is None or supervisor.children.get(path.name) is None:
             if self.ended.is_set() and self.common.registry.has(path):
                 raise AgentStopped(f"{path}: the tree has ended", path=path, retry_safe=True)
-            raise NoSuchSlot(f"{path}: the tree has no such slot", path=path)
+            raise self.common.nowhere(path)
         return supervisor
 
     def failure(self) -> TreeFailed | None:
