@@ -7,6 +7,8 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from copy import deepcopy
+from inspect import isawaitable
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeGuard, TypeVar, cast
 
 import trio
@@ -17,7 +19,7 @@ from .core.exit import Exit
 from .core.label import Label, checked_tags
 from .core.message import Request
 from .core.path import Path
-from .core.said import check_facts, check_kind, check_reading, check_share, check_text
+from .core.said import check_facts, check_kind, check_reading, check_share, check_text, shown
 from .errors import ConfigurationError
 from .handlers import Repeated, every, handles, marked_methods, plain_ones, refuse_clashes
 from .ports import IN_HAND
@@ -287,6 +289,14 @@ def made_by(make: Callable[..., Any], args: Mapping[str, Any]) -> Agent[Any]:
     if isinstance(agent, Agent):
         return agent  # pyright: ignore[reportUnknownVariableType]
     raise ConfigurationError(f"{make!r} gave {type(agent).__name__}, which is no Agent")
+
+
+def to_await(agent: Agent[Any], name: str, made: object) -> Awaitable[Any]:
+    """What the agent's own `name` returned when it was called. Raises `ConfigurationError` if nobody can await it."""
+    if made.__class__ is CoroutineType or isawaitable(made):
+        return cast("Awaitable[Any]", made)
+    where = f"{type(agent).__qualname__}.{name}"
+    raise ConfigurationError(f"{where} gave {shown(made)}, which cannot be awaited; write it as `async def {name}`")
 
 
 def _tell_of_attributes(cls: type[Agent[Any]]) -> None:

@@ -8,6 +8,7 @@ from typing import TypeVar, cast
 
 import trio
 
+from .agent import to_await
 from .core.exit import Exit, alone
 from .errors import Stop
 from .life import Life
@@ -67,7 +68,7 @@ async def _body(life: Life) -> None:
     current_turn.set(life.beside)
     while True:
         try:
-            result = await life.agent.run()
+            result = await to_await(life.agent, "run", life.agent.run())
         except Exception as error:
             cause = alone(error)
             if issubclass(type(cause), Stop):

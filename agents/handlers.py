@@ -150,6 +150,10 @@ def marked_methods(cls: type) -> tuple[Mapping[type, Callable[..., Any]], tuple[
     for name, method in methods.items():
         where = f"{cls.__qualname__}.{name}"
         _check(where, method)
+        if hasattr(marked[name], _HANDLES) and hasattr(marked[name], _EVERY):
+            raise ConfigurationError(
+                f"{where}: it is marked as a handler and as a tick; a tick has no message: write two"
+            )
         if not hasattr(marked[name], _HANDLES):
             repeated.append(_repeated(where, name, method, *getattr(marked[name], _EVERY)))
             continue

@@ -8,7 +8,7 @@ from typing import Any, Final
 import trio
 from trio.lowlevel import checkpoint, current_task, wait_task_rescheduled
 
-from .agent import overrides
+from .agent import overrides, to_await
 from .core.exit import Exit, Failed, Finished, Stopped, describe, failed_by, storable
 from .core.message import Envelope
 from .errors import Stop
@@ -32,7 +32,7 @@ _ORDERS: Final = frozenset({StopOrder, BodyEnded, StopAsked, CheckpointDue, RunA
 async def start_agent(life: Life) -> Any:
     """Run `on_start` and return what it returns. State that it leaves counts when `run_agent` begins."""
     current_turn.set(life.beside)
-    return await life.agent.on_start()
+    return await to_await(life.agent, "on_start", life.agent.on_start())
 
 
 async def run_agent(life: Life) -> Exit | None:
@@ -84,7 +84,7 @@ async def _on_stop(life: Life, exit: Exit) -> Exit:
     failed: Exception | None = None
     with trio.move_on_after(life.stop_within) as limit:
         try:
-            await life.agent.on_stop(exit)
+            await to_await(life.agent, "on_stop", life.agent.on_stop(exit))
         except Exception as error:
             failed = error
     if limit.cancelled_caught:

@@ -189,6 +189,24 @@ def tick_without_period() -> type:
     return Wrong
 
 
+def both_marked() -> type:
+    class Wrong(Agent[None]):
+        @every(1)
+        @handles
+        async def add(self, message: Add) -> None: ...
+
+    return Wrong
+
+
+def marked_both() -> type:
+    class Wrong(Agent[None]):
+        @handles
+        @every(1)
+        async def add(self, message: Add) -> None: ...
+
+    return Wrong
+
+
 def test_what_else_is_noted_beside_the_type_of_a_message_is_passed_over() -> None:
     def add(self: object, message: object) -> None: ...
 
@@ -217,6 +235,8 @@ def test_what_else_is_noted_beside_the_type_of_a_message_is_passed_over() -> Non
         (tick_with_message, "Wrong.poll: an @every method takes nothing but self"),
         (tick_too_often, "Wrong.poll: its period is 0; give a positive number of seconds"),
         (tick_without_period, "Wrong.poll: @every needs its period; @every(30)"),
+        (both_marked, "Wrong.add: it is marked as a handler and as a tick; a tick has no message: write two"),
+        (marked_both, "Wrong.add: it is marked as a handler and as a tick"),
     ],
 )
 def test_a_class_that_cannot_work_is_refused(make: Callable[[], type], text: str) -> None:
