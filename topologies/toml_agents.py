@@ -26,17 +26,17 @@ from .core.node import (
     number,
     read_fields,
     slot_id,
-    table,
     text,
     texts,
     whole,
 )
 from .core.options import AGENT, AS_CHILD, SHAPE, TABLES
-from .core.problems import Problem
+from .core.problems import Problem, shown
 from .imports import agent_class, async_function
 from .pipeline import Stage, pipeline, stage_problems
 from .pool import pool, route_problems
 from .toml_actions import actions_reader
+from .toml_arguments import arguments
 from .toml_source import Source
 
 __all__ = [
@@ -178,7 +178,7 @@ def agent_fields(source: Source) -> dict[str, Reader]:
         return REFUSED if REFUSED in found.values() else found
 
     own: dict[str, Reader] = {"agent": agent, "variants": variants, **_actions(source)}
-    return {"id": anything, "args": table, **own, **AGENT}
+    return {"id": anything, "args": arguments, **own, **AGENT}
 
 
 def _actions(source: Source) -> dict[str, Reader]:
@@ -204,10 +204,14 @@ def argument_faults(
 ) -> bool:
     """Whether `args`, which the table `node` gives, do not fit; then it has been said why."""
     at = f"{node.at}.args"
-    found = [*argument_problems(call, args, at, more_later=more_later), *type_problems(call, args, at)]
     given = (node.table or {}).get("args")
-    places = {f"{at}.{name}": part.at for name, part in ((given.table if given else None) or {}).items()}
-    problems.add(*(evolve(each, path=places.get(each.path, each.path)) for each in found))
+    parts = {f"{at}.{name}": part for name, part in ((given.table if given else None) or {}).items()}
+    odd = type_problems(call, args, at)
+    found = [
+        *argument_problems(call, args, at, more_later=more_later),
+        *(evolve(each, value=shown(parts[each.path].value)) for each in odd),  # the name alone of a variable
+    ]
+    problems.add(*(evolve(each, path=parts[each.path].at if each.path in parts else each.path) for each in found))
     return bool(found)
 
 

@@ -12,7 +12,7 @@ from treewarden.supervisor.core.spec import Strategy, SupervisorSpec
 
 from .child import child, supervisor
 from .core.blueprint import Blueprint, Place, place_of
-from .core.node import Node, Problems, Reader, Refused, boolean, read_fields, table, text, whole
+from .core.node import Node, Problems, Reader, Refused, boolean, read_fields, text, whole
 from .core.options import AGENT, AS_CHILD, SHAPE, SUPERVISOR, events
 from .core.problems import Problem, either, guess, listed, shown
 from .errors import BlueprintError
@@ -32,6 +32,7 @@ from .toml_agents import (
     read_worker,
     shape_options,
 )
+from .toml_arguments import arguments
 from .toml_source import Source
 from .toml_topics import read_topic
 
@@ -134,7 +135,7 @@ def _computed(source: Source, node: Node, _defaults: Node | None) -> Placed:
     assert node.table is not None
     problems, at = source.problems, node.table["tree"]
     inside = dict.fromkeys([*SUPERVISOR, *AGENT, "defaults"], "say it in the function")
-    options = shape_options(node, ("id", "tree"), {"args": table}, "a tree from a function", problems, inside)
+    options = shape_options(node, ("id", "tree"), {"args": arguments}, "a tree from a function", problems, inside)
     id, args = named(node, problems), options.pop("args", None if "args" in node.table else {})
     make = tree_function(at, source.folder, problems)
     if not isinstance(make, Refused) and args is not None and not argument_faults(node, make, args, problems):

@@ -151,10 +151,14 @@ def test_what_is_left_is_a_journal(file: Path, capsys: pytest.CaptureFixture[str
     assert [name for name, found in rows(copy).items() if said(found)] == []
 
 
-def test_arguments_of_a_topology(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """They are no state: that they are secret is known from the file."""
+@pytest.mark.parametrize("written", [f'"{TOKEN}"', '{ env = "DESK_TOKEN" }'])
+def test_arguments_of_a_topology(
+    written: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are no state: that they are secret is known from the file, or from the environment that it names."""
     toml, file = tmp_path / "tree.toml", tmp_path / "tree.db"
-    toml.write_text(TOML)
+    toml.write_text(TOML.replace(f'"{TOKEN}"', written))
+    monkeypatch.setenv("DESK_TOKEN", TOKEN)
 
     async def run() -> None:
         with pytest.raises(Exception, match="refused"):

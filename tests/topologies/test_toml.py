@@ -27,6 +27,7 @@ from treewarden.supervisor.core.spec import (
 )
 from treewarden.topologies.child import child
 from treewarden.topologies.core.blueprint import Blueprint, walk
+from treewarden.topologies.errors import BlueprintError
 from treewarden.topologies.pipeline import pipeline, stage
 from treewarden.topologies.pool import pool
 from treewarden.topologies.toml import loads
@@ -298,3 +299,50 @@ def test_defaults_may_say_what_lives_there_and_with_which_arguments(desk: Any) -
         child(desk.Poller, id="b", args={"timeout": 3, "codes": [201], "url": "http://b"}),
         child(worker(desk.poll, every=30), id="c"),
     )
+
+
+ENVIRONED: Final = """
+children = [
+  { id = "a", agent = "sample_desk:Poller", args = { url = { env = "D_URL" }, headers = { K = { env = "D_KEY" } } } },
+  { id = "b", pool = { agent = "sample_desk:Poller", size = 1, args = { url = "", hook = [{ env = "D_KEY" }, 2] } } },
+]
+"""
+
+
+def test_arguments_may_stand_in_the_environment(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("D_URL", "http://here")
+    monkeypatch.setenv("D_KEY", "")
+    found = {path: spec.args for path, spec in walk(read(ENVIRONED)) if isinstance(spec, ChildSpec)}
+    assert found == {
+        "a": {"url": "http://here", "headers": {"K": ""}},
+        "b/0": {"url": "", "hook": ["", 2]},
+    }
+
+
+def test_what_is_not_set_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("D_URL", "http://here")
+    monkeypatch.delenv("D_KEY", raising=False)
+    with pytest.raises(BlueprintError) as refused:
+        read(ENVIRONED)
+    remedy = "'D_KEY' is not set in the environment; set it, or write what it is to be in its place"
+    assert [str(problem).partition(".children")[2] for problem in refused.value.problems] == [
+        f"[0].args.headers.K.env: {remedy}",
+        f"[1].pool.args.hook[0].env: {remedy}",
+    ]
+
+
+@pytest.mark.parametrize("given", ['{ env = "D_KEY" }', '[200, { env = "D_KEY" }]'])
+def test_what_stands_in_the_environment_is_in_no_error(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("D_KEY", "hunter2hunter2")
+    with pytest.raises(BlueprintError) as refused:
+        read(f'children = [{{ id = "a", agent = "sample_desk:Poller", args = {{ url = "x", codes = {given} }} }}]')
+    text = str(refused.value)
+    assert "hunter2" not in text
+    assert "{ env = 'D_KEY' }" in text
+    assert "has the wrong type; Poller takes codes" in text
+
+
+@pytest.mark.parametrize("name", ["5", '""', '"a=b"', r'"a\u0000b"', '["A"]'])
+def test_what_names_no_variable_is_refused(name: str) -> None:
+    with pytest.raises(BlueprintError, match=r"\.args\.url\.env: "):
+        read(f'children = [{{ id = "a", agent = "sample_desk:Poller", args = {{ url = {{ env = {name} }} }} }}]')

@@ -25,6 +25,7 @@ from treewarden.supervisor.ops.event_text import event_text
 from treewarden.supervisor.ops.wording import clean, plural
 from treewarden.supervisor.written_file import content_of
 
+from ..toml_arguments import with_environment
 from .exits import ExitCode
 from .files import pruned_line, unknown_slot
 from .looking_on import looking_on
@@ -144,11 +145,11 @@ def _secrets(arguments: Namespace) -> list[str]:
 
 
 def _topology(file: str | None) -> dict[str, Any]:
-    """What a topology says, as it stands there: nothing of it is imported."""
+    """What a topology says, there and in the environment that it names: nothing of it is imported."""
     if file is None:
         return {}
     try:
-        return tomllib.loads(content_of(file).decode())
+        return with_environment(tomllib.loads(content_of(file).decode()))
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{file} cannot be read: {error}") from error
 
