@@ -289,7 +289,8 @@ async def _obey(life: Life, order: object) -> Exit | None:
 async def _drain(life: Life) -> Exit | None:
     """Handle what waits now, and not what comes later: whoever tells itself the next message is never done."""
     share, life.drains = Slice(life.rounds), True
-    for handled in range(life.slot.backlog):
+    handled, waiting = 0, life.slot.backlog
+    while handled < waiting:
         item = life.slot.take()
         if item is None:
             return None
@@ -302,7 +303,8 @@ async def _drain(life: Life) -> Exit | None:
         if rest is not None:
             await rest
         await _stay(life)
-        if handled % LOOK_EVERY == LOOK_EVERY - 1 and share.is_over():
+        handled += 1
+        if handled % LOOK_EVERY == 0 and share.is_over():
             await share.give_way()
     return None
 
