@@ -134,6 +134,15 @@ async def test_a_line_that_its_writer_died_over_is_taken_away(
     assert load_anchors(heads, KEY).faults == ()
 
 
+async def test_a_first_line_that_its_writer_died_over_is_taken_away(
+    file: pathlib.Path, heads: pathlib.Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    await run(file, heads, 2)
+    write(heads, read(heads)[:60] + "\0" * 20)
+    await run(file, heads, 1)
+    assert [anchor.head.seq for anchor in load_anchors(heads, KEY).anchors] == [3]
+
+
 @pytest.mark.parametrize("sector", [512, 4096])
 @pytest.mark.parametrize("lost", ["first", "last", "both"])
 async def test_of_a_line_in_two_sectors_a_power_cut_may_lose_one(
@@ -215,14 +224,14 @@ async def test_a_disk_that_is_full_for_a_while_ends_nothing(
 
     anchoring = Anchoring(file=heads, every=1)
     async with on_disk(file) as journal, anchored(journal, anchoring, WallClock(), run_sync=run_sync):
-        for number in range(6):
-            full = number in (1, 2, 3)
+        for number in range(8):
+            full = number in (1, 2, 3, 6)
             await journal.commit(one(number))
             await trio.sleep(1.4)
-    assert [anchor.head.seq for anchor in load_anchors(heads).anchors] == [1, 5, 6]
+    assert [anchor.head.seq for anchor in load_anchors(heads).anchors] == [1, 5, 6, 8]
     assert [record.message for record in caplog.records] == [
         f"the head of the journal cannot be kept in {heads}: [Errno 28] No space left on device"
-    ]
+    ] * 2, "once each time"
 
 
 async def test_a_head_that_the_disk_refuses_to_sync_is_written_again(
@@ -296,6 +305,11 @@ def test_a_key_in_a_file(tmp_path: pathlib.Path) -> None:
     key = tmp_path / "key"
     key.write_bytes(b"k" * 32 + b"\n")
     assert key_from(key)(b"text") == KEY(b"text")
+    key.write_bytes(b"k" * 16)
+    assert key_from(key)(b"text") == hmac_sign(b"k" * 16)(b"text")
+    key.write_bytes(b"k" * 15)
+    with pytest.raises(ConfigurationError, match="has 15 bytes; give it 16 or more"):
+        key_from(key)
     key.write_text("short")
     with pytest.raises(ConfigurationError, match="has 5 bytes; give it 16 or more"):
         key_from(key)

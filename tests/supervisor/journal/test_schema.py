@@ -11,12 +11,12 @@ import pytest
 import trio
 
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import JournalDamaged, JournalError
+from treewarden.agents.errors import JournalDamaged, JournalError, JournalOwned
 from treewarden.supervisor.core.checkpoint import Search
 from treewarden.supervisor.journal import kept_rows, rows
 from treewarden.supervisor.journal.port import Commit
 from treewarden.supervisor.journal.reading import JournalFile
-from treewarden.supervisor.journal.schema import APPLICATION, VERSION
+from treewarden.supervisor.journal.schema import APPLICATION, VERSION, identify
 
 from ...journals import fact, on_disk, settle
 
@@ -92,6 +92,48 @@ def test_another_programs_database_is_refused_and_left_alone(file: pathlib.Path)
         JournalFile.open(file)
     assert file.read_bytes() == before
     assert [path.name for path in file.parent.iterdir()] == ["tree.db"]
+
+
+@pytest.mark.parametrize("version", [0, -1])
+def test_a_mark_without_a_version_is_no_journal(file: pathlib.Path, version: int) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("CREATE TABLE notes (text)")
+    before = file.read_bytes()
+    for own_or_read in (opened, JournalFile.open):
+        with pytest.raises(JournalError, match="another program's database"):
+            own_or_read(file)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        (sqlite3.SQLITE_READONLY, r"cannot be written \(it raised\): .* Give this user the right to do both"),
+        (sqlite3.SQLITE_READONLY_DIRECTORY, r"cannot be written \(it raised\): its owner writes it and makes files"),
+        (sqlite3.SQLITE_CANTOPEN, r"cannot be written \(it raised\): .* on a disk that is not mounted read-only"),
+        (sqlite3.SQLITE_FULL, r"cannot be opened \(it raised\): its disk is full, or broken"),
+        (sqlite3.SQLITE_IOERR_READ, r"cannot be opened \(it raised\): its disk is full, or broken"),
+        (sqlite3.SQLITE_BUSY_RECOVERY, "is locked by a process: end that process"),
+        (sqlite3.SQLITE_PROTOCOL, "cannot be opened: it raised$"),
+        (None, "cannot be opened: it raised$"),
+    ],
+)
+def test_what_sqlite_says_of_a_file_is_said_with_a_remedy(file: pathlib.Path, code: int | None, why: str) -> None:
+    class Refusing(sqlite3.Connection):
+        def execute(self, sql: str, /, *parameters: object) -> sqlite3.Cursor:
+            error = sqlite3.OperationalError("it raised")
+            if code is not None:
+                error.sqlite_errorcode = code
+            raise error
+
+    with (
+        closing(sqlite3.connect(file, factory=Refusing)) as connection,
+        pytest.raises(JournalError, match=rf"tree\.db {why}") as raised,
+    ):
+        identify(connection, str(file))
+    assert isinstance(raised.value, JournalOwned) is why.startswith("is locked")
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(file: pathlib.Path) -> None:
