@@ -154,6 +154,13 @@ class TestArena:
         if total.never and wanted >= seeds:
             pytest.fail(f"in {total.runs} runs never reached: {', '.join(total.never)}", pytrace=False)
 
+    def __getattr__(self, name: str) -> NoReturn:
+        """Whoever wants a world of it is a test without a mark."""
+        raise AttributeError(
+            f"{name!r}: only a test that is marked gets a world as `world`; put `@chaos(seeds=50, faults=[kill()])` "
+            "above it"
+        )
+
     def _replay(self, body: Body, replay: Replay) -> None:
         if replay.test != self.test:
             pytest.skip(f"the run to replay is one of {replay.test}")

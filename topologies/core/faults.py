@@ -32,6 +32,11 @@ class Family(StrEnum):
     SUPERVISOR = "supervisor"
 
 
+def _target(instance: object, attribute: Attribute[str], value: object) -> None:
+    if not isinstance(value, str):
+        raise ValueError(f"{attribute.name} is {shown(value)}; give a pattern of paths, as 'pool/*'")
+
+
 def _rate(instance: object, attribute: Attribute[float], value: object) -> None:
     if not is_number(value) or not 0 < value < math.inf:
         raise ValueError(
@@ -50,7 +55,7 @@ class Fault:
 
     kind: str
     family: Family
-    target: str = "*"
+    target: str = field(default="*", validator=_target)
     """Which slots, services or tables, as a pattern (`pool/*`)."""
     rate: float = field(default=0.2, validator=_rate)
     """How often a second, on average."""

@@ -6,12 +6,12 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from treewarden.agents.errors import ConfigurationError
-from treewarden.topologies.chaos import chaos, pytest_plugin
+from treewarden.topologies.chaos import chaos, kill, pytest_plugin
 from treewarden.topologies.chaos.arena import Arenas
 from treewarden.topologies.chaos.replaying import Replay
 
@@ -148,6 +148,24 @@ def test_what_is_no_test_of_a_world_is_refused() -> None:
         chaos()(without)
     with pytest.raises(ConfigurationError, match="seeds is 0"):
         chaos(seeds=0)
+    with pytest.raises(ConfigurationError, match=r"without: chaos takes its options by name; write `@chaos\(seeds"):
+        chaos(without)  # type: ignore[arg-type]
+    one: Any = kill()
+    with pytest.raises(ConfigurationError, match=r"faults is Fault.*; give a list of faults"):
+        chaos(faults=one)
+    with pytest.raises(ConfigurationError, match=r"faults has 'kill' in it; give what kill\(\), "):
+        chaos(faults=["kill"])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match=r"target is 3; give a pattern of paths"):
+        kill(target=3)  # type: ignore[arg-type]
+
+
+def test_a_test_without_a_mark_is_told_so(project: pytest.Pytester) -> None:
+    project.makepyfile("def test_plain(world):\n    world.start(None)\n")
+    result = run(project)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*AttributeError: 'start': only a test that is marked gets a world as `world`; put `@*"]
+    )
 
 
 @pytest.mark.parametrize(
