@@ -11,9 +11,10 @@ import trio
 from .agent import to_await
 from .core.exit import Exit, alone
 from .errors import Stop
+from .handling import rate_limit_of
 from .life import Life
 from .orders import BodyEnded, CheckpointDue, RunAgain, StopAsked
-from .settle import rate_limit_of, throttle
+from .settle import throttle
 from .slot import current_turn
 
 __all__ = ["let_body_end", "with_body"]

@@ -22,7 +22,20 @@ if TYPE_CHECKING:
     from .ref import Ref
     from .slot import Slot
 
-__all__ = ["IN_HAND", "KEEP", "Alarm", "Alarms", "Clock", "Outgoing", "Settled", "Store", "Untouched", "Warden"]
+__all__ = [
+    "IN_HAND",
+    "KEEP",
+    "Alarm",
+    "Alarms",
+    "Clock",
+    "Outgoing",
+    "Settled",
+    "StateSettled",
+    "Store",
+    "Untouched",
+    "Warden",
+    "state_settled",
+]
 
 
 class Untouched:
@@ -79,17 +92,6 @@ class Settled:
     """Keep this state as a checkpoint under this label; None: nobody asked for that."""
 
     @property
-    def is_only_a_state(self) -> bool:
-        """Whether there is a state to write, and nothing else but that the message was handled."""
-        envelope = self.envelope
-        return (
-            self.state is not KEEP
-            and self.checkpoint is None
-            and not (self.outgoing or self.events or self.timers or self.asked)
-            and (envelope is None or envelope.reply is None or not envelope.id)
-        )
-
-    @property
     def is_empty(self) -> bool:
         """Whether there is nothing to write: an ask from outside that changed nothing and told nobody."""
         envelope = self.envelope
@@ -101,6 +103,27 @@ class Settled:
             and envelope.reply is not None
             and not envelope.id
         )
+
+
+class StateSettled(Settled):
+    """As most are: another state, perhaps a reply to somebody outside of handlers, and nothing else."""
+
+    __setattr__ = object.__setattr__  # filled below, without looking at each field, and by nobody else
+    __delattr__ = object.__delattr__
+
+
+for _name, _value in Settled(Path()).__dict__.items():
+    setattr(StateSettled, _name, _value)  # of all of them, where one has none of its own
+
+
+def state_settled(path: Path, envelope: Envelope | None, state: object, reply: object) -> Settled:
+    """What a handler that did nothing but leave another state has settled."""
+    done = object.__new__(StateSettled)
+    done.path = path  # pyright: ignore[reportAttributeAccessIssue]
+    done.envelope = envelope  # pyright: ignore[reportAttributeAccessIssue]
+    done.state = state  # pyright: ignore[reportAttributeAccessIssue]
+    done.reply = reply  # pyright: ignore[reportAttributeAccessIssue]
+    return done
 
 
 class Store(Protocol):

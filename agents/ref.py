@@ -250,7 +250,7 @@ class Ref:
             if answer.known:
                 await traffic.pace()
             else:
-                bucket = traffic.limit(answer, answer.envelope.deadline)
+                bucket = traffic.limit(answer, answer.envelope.deadline, answer.within)
                 answer.task = current_task()
                 await wait_task_rescheduled(answer.abort)  # here: one coroutine more would be a tenth of a wait
         finally:

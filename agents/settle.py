@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from attrs import evolve
 
 from .core.durability import Checkpointed
-from .core.exit import Failure, describe, ends_process
+from .core.exit import Failure, describe
 from .core.label import Label
 from .core.message import Due, Envelope
 from .errors import AgentFailed, ConfigurationError, RateLimited
 from .life import Life
 from .orders import CheckpointDue
-from .ports import KEEP, Settled
+from .ports import KEEP, Settled, state_settled
 from .ticks import Tick, Timed
 
 _KEEP_AGAIN_AFTER: Final = 1.0
@@ -29,7 +29,6 @@ __all__ = [
     "keep_in_turn",
     "large",
     "put_aside",
-    "rate_limit_of",
     "settle",
     "settle_beside",
     "settle_in_turn",
@@ -221,29 +220,16 @@ def put_aside(life: Life, item: object) -> None:
     slot.stash(item)
 
 
-def rate_limit_of(error: BaseException, now: Callable[[], float] | None = None) -> RateLimited | None:
-    """`error` as a rate limit, if it is one: ours, or any exception whose `response.status_code` is 429. `now` is the
-    wall clock, for a date of which it does not say from when it counts."""
-    if issubclass(type(error), RateLimited):
-        return cast("RateLimited", error)
-    try:
-        response = getattr(error, "response", None)
-        if response is None or getattr(response, "status_code", None) != 429:
-            return None
-        from .core.retry_after import retry_after  # with the first 429
-
-        headers: Any = getattr(response, "headers", None) or {}
-        limited = RateLimited(retry_after(headers, None if now is None else now()), str(error))
-    except BaseException as odd:  # what cannot be read must not hide the failure that it belongs to
-        if ends_process(odd):
-            raise
-        return None
-    limited.__traceback__ = error.__traceback__
-    return limited
-
-
 def _settle_on_disk(life: Life, envelope: Envelope | None, result: Any, timers: tuple[Due, ...]) -> None:
     slot, turn, state = life.slot, life.turn, life.agent.state
+    if (
+        state is not life.state
+        and not (turn.outgoing or turn.events or turn.asked or turn.label is not None or timers)
+        and (envelope is None or envelope.reply is None or not envelope.id)
+    ):
+        _submit(life, state_settled(slot.path, envelope, state, result), state)
+        life.state = state
+        return
     done = Settled(
         path=slot.path,
         envelope=envelope,

@@ -116,16 +116,15 @@ class Traffic:
         answer.envelope.body = None
         self._form = answer
 
-    def limit(self, waiting: Limited, deadline: float | None) -> Bucket | None:
-        """Call `waiting.expire()` at `deadline`, in the clock of the loop, or up to 1/64 s later; where it is more than
-        half a minute away, up to a thousandth of that time.
+    def limit(self, waiting: Limited, deadline: float | None, ahead: float) -> Bucket | None:
+        """Call `waiting.expire()` at `deadline`, in the clock of the loop, or up to 1/64 s later; where it was `ahead`
+        by more than half a minute when somebody began to wait, up to a thousandth of that time.
 
         Take it out of the bucket that is returned to call it off; so a limit that is not reached costs one entry of a
         dict and no timer. None: the limit never comes.
         """
         if deadline is None or deadline >= _NEVER:
             return None
-        ahead = deadline - self.now()
         step = 1 if ahead < _AHEAD else 1 << math.frexp(ahead / _AHEAD)[1]
         number = math.ceil(deadline * _BUCKETS_PER_SECOND / step) * step
         bucket = self._buckets.get(number)
@@ -137,7 +136,7 @@ class Traffic:
 
     async def until(self, deadline: float, place: Place) -> bool:
         """Wait in a place for room until `deadline`, as exactly as `limit` has it; whether there is room."""
-        bucket = self.limit(place, deadline)
+        bucket = self.limit(place, deadline, deadline - self.now())
         try:
             return await place.wait()
         finally:

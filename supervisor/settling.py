@@ -15,7 +15,7 @@ from treewarden.agents.core.message import Envelope, MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import CommitFailed
-from treewarden.agents.ports import KEEP, Settled
+from treewarden.agents.ports import KEEP, Settled, StateSettled
 from treewarden.agents.slot import Slot
 from treewarden.agents.wake import WAKE
 
@@ -298,7 +298,7 @@ class SlotStore:
     def _commit(self, done: Settled) -> Commit:
         """Raises what the codec raises; then nothing has changed."""
         settles, envelope = self.settles + 1, done.envelope
-        if done.is_only_a_state and not self.retention.is_due(settles):
+        if done.__class__ is StateSettled and not self.retention.is_due(settles):
             state, is_new = self._new_row(done.state, settles)
             self.settles = settles
             row = None if envelope is None else envelope.row

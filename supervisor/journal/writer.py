@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import chain
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import trio
 from attrs import field
@@ -313,6 +313,9 @@ class Writer:
             return None
         pending: list[Pending] = []
         questions: list[Question] = []
+        if len(queue) <= _BATCH and Question not in map(type, queue):
+            pending = cast("list[Pending]", list(queue))
+            queue.clear()
         while queue and len(pending) < _BATCH:
             item = queue[0]
             if isinstance(item, Question):

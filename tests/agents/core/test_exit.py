@@ -23,7 +23,7 @@ from treewarden.agents.core.exit import (
     leaves,
 )
 from treewarden.agents.errors import RateLimited
-from treewarden.agents.settle import rate_limit_of
+from treewarden.agents.handling import rate_limit_of
 
 
 class Odd(Exception):
