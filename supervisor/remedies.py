@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import evolve
 
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
+from treewarden.agents.core.values import define
 from treewarden.agents.errors import CheckpointRefused, JournalDamaged, UnknownKind
 
 from .child import NOTHING, Child
@@ -35,14 +36,38 @@ _PROBE_SECONDS: Final = 1.0
 """After a broken dependency's time, how long its first user goes ahead of the others."""
 
 
+@define
+class _Trouble:
+    """What several siblings who declare nothing of it are in, and wait for together."""
+
+    dependency: str
+    until: float
+    """When the first one tries it."""
+    uses: tuple[str, ...]
+    """What its first user declares."""
+    returns: dict[Child, float]
+    """Who waits, and until when; the first one tries for all."""
+
+    @property
+    def first(self) -> Child | None:
+        return next(iter(self.returns), None)
+
+    def waiting(self, now: float) -> set[Child]:
+        """Who waits still: nobody who was let go meanwhile, by a person for example."""
+        return {
+            child
+            for child, when in self.returns.items()
+            if when > now and (child.current is None or child.throttled is not None)
+        }
+
+
 class Remedies:
     """What one supervisor has done to children without ending them."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._common = supervisor.common
-        self._broken: dict[str, tuple[str, float, tuple[str, ...]]] = {}
-        """By trouble: the dependency that is down, until when nobody tries it, and what its first user declares."""
+        self._broken: dict[str, _Trouble] = {}
         self._recalled: set[Path] = set()
         """Of whom it was read what they went back to long ago."""
 
@@ -135,29 +160,41 @@ class Remedies:
         """Keep quiet whoever uses what is down, in the whole tree, and who is in the same trouble here.
 
         Of the users one tries when the time is over, and the others wait for how that goes. Those who declare nothing
-        follow their first one; if that fails alike, the policy breaks again, which catches them before they start.
+        follow their first one, one after the other; if that fails alike, the policy breaks again, which catches all who
+        wait before they start. If it is another one that fails, what is down works for some: those who wait find out.
         """
+        from .core.breaker import turns
         from .core.symptom import trouble_in
 
         self._common.has_broken = True
         users = self._common.dependencies.break_for_all(child, signal, dependency, seconds)
-        trouble = trouble_in(signal)
-        if trouble:
-            self._broken[trouble] = dependency, self._common.clock.now() + seconds, child.uses
+        trouble, now = trouble_in(signal), self._common.clock.now()
+        before = self._broken.get(trouble)
+        waiting = set[Child]() if before is None else before.waiting(now)
+        caught = waiting if before is not None and before.first is child else ()
         alike = self._supervisor.judge.alike(child, signal)
         members = [
             member
             for member in self._supervisor.children.awake
-            if (member is child or member.spec.id in alike) and member not in users
+            if (member is child or member in caught or (member.spec.id in alike and member not in waiting))
+            and member not in users
         ]
-        for place, member in enumerate(members):
-            self._quiet(member, signal, dependency, seconds if place == 0 else seconds + _PROBE_SECONDS)
+        after = turns(len(members), self._common.random.random)
+        returns = {
+            member: now + seconds + (_PROBE_SECONDS + turn if place else 0.0)
+            for place, (member, turn) in enumerate(zip(members, after, strict=True))
+        }
+        self._broken = {name: each for name, each in self._broken.items() if each.until > now or each.waiting(now)}
+        if trouble:
+            self._broken[trouble] = _Trouble(dependency, now + seconds, child.uses, returns)
+        for member, when in returns.items():
+            self._quiet(member, signal, dependency, when - now)
 
     @property
     def quiets(self) -> bool:
         """Whether somebody may have to wait for a dependency at the moment."""
         now = self._common.clock.now()
-        return self._common.any_broken or any(until > now for _, until, _ in self._broken.values())
+        return self._common.any_broken or any(trouble.until > now for trouble in self._broken.values())
 
     def keeps_quiet(self, child: Child, signal: Signal) -> bool:
         """Whether `signal` is one more child in a trouble that was found out already; then it waits with the others."""
@@ -165,14 +202,16 @@ class Remedies:
             return True
         if not self._broken:
             return False
+        from .core.breaker import span
         from .core.symptom import trouble_in
         from .core.window import are_apart
 
-        dependency, until, uses = self._broken.get(trouble_in(signal), ("", 0.0, ()))
-        remaining = until - self._common.clock.now()
-        if remaining <= 0 or are_apart(signal, child.uses, uses):
+        trouble, now = self._broken.get(trouble_in(signal)), self._common.clock.now()
+        if trouble is None or trouble.until <= now or are_apart(signal, child.uses, trouble.uses):
             return False
-        self._quiet(child, signal, dependency, remaining + _PROBE_SECONDS)
+        when = trouble.until + _PROBE_SECONDS + self._common.random.random() * span(len(trouble.returns) + 1)
+        trouble.returns[child] = when
+        self._quiet(child, signal, trouble.dependency, when - now)
         return True
 
     def _quiet(self, child: Child, signal: Signal, dependency: str, seconds: float) -> None:
