@@ -213,7 +213,7 @@ class Ref:
                 if priority is _NORMAL and (slot.sure or slot.look_for_room()):
                     slot.put_plain(envelope)
                 else:
-                    await self._put(answer, deadline)
+                    await self._put(answer, deadline, turn)
         except BaseException:
             answer.leave()
             raise
@@ -235,11 +235,14 @@ class Ref:
             receivers = self._receivers(message, turn, _NORMAL)
             await tell_each(self.path, receivers, message, turn, _NORMAL, math.inf, self._traffic, beyond=beyond)
 
-    async def _put(self, answer: Answer, deadline: float) -> None:
+    async def _put(self, answer: Answer, deadline: float, turn: Turn | None) -> None:
         slot, envelope = answer.slot, answer.envelope
         if not slot.has_to_wait(envelope, envelope.priority):
             slot.put_nowait(envelope, envelope.priority)
         elif await self._traffic.until(deadline, slot.line_up()):
+            if turn is not None and turn.void:
+                slot.release()
+                raise ended_by(turn)
             slot.fill(envelope, envelope.priority)
         else:
             raise no_room(slot, envelope, answer.within)
