@@ -111,6 +111,12 @@ class StateSettled(Settled):
     __setattr__ = object.__setattr__  # filled below, without looking at each field, and by nobody else
     __delattr__ = object.__delattr__
 
+    if not TYPE_CHECKING:
+
+        def __new__(cls, **fields: Any) -> Settled:
+            """What `evolve` makes of one may have anything."""
+            return Settled(**fields)
+
 
 for _name, _value in Settled(Path()).__dict__.items():
     setattr(StateSettled, _name, _value)  # of all of them, where one has none of its own

@@ -106,23 +106,27 @@ def told_later(at: float, account: Telling) -> Commit:
     return commit
 
 
-class StateAlone(Commit):
+class _Alone(Commit):
+    __setattr__ = object.__setattr__  # as in `Quiet`
+    __delattr__ = object.__delattr__
+
+    if not TYPE_CHECKING:
+
+        def __new__(cls, **fields: Any) -> Commit:
+            """What `evolve` makes of one may have anything."""
+            return Commit(**fields)
+
+
+class StateAlone(_Alone):
     """A commit of one state, of the message that has led to it if that waited in a mailbox, and of nothing else."""
 
-    __setattr__ = object.__setattr__  # as in `Quiet`
-    __delattr__ = object.__delattr__
 
-
-class MessageAlone(Commit):
+class MessageAlone(_Alone):
     """A commit of one message for a mailbox, and of nothing else."""
-
-    __setattr__ = object.__setattr__  # as in `Quiet`
-    __delattr__ = object.__delattr__
 
 
 for _name, _value in Commit().__dict__.items():  # of all of them, where one has none of its own
-    setattr(StateAlone, _name, _value)
-    setattr(MessageAlone, _name, _value)
+    setattr(_Alone, _name, _value)
 
 
 def state_alone(by: Path, state: StateRow, acked: int | None) -> Commit:
