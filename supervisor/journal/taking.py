@@ -95,6 +95,9 @@ def take(connection: sqlite3.Connection, claim: Claim, now: float, alone: bool =
         )
     else:
         _check_head(connection, name, mark, found[2])
+        if before is not None and before.epoch != found[2]:
+            why = f"table meta counts epoch {found[2]}, and its last owner had {before.epoch}"
+            raise JournalDamaged(_unsound(name, f"{why}, as where the log beside a file is that of another time"))
         connection.execute("UPDATE meta SET epoch = ?", (epoch,))
     me = claim.processes.me()
     connection.execute(
