@@ -45,7 +45,7 @@ def child(
     try:
         return ChildSpec(id=name if id is None else id, agent=made, args={**given, **(args or {})}, **options)
     except ValueError as error:
-        raise ConfigurationError(f"{name}: {error}{_rename(id)}") from None
+        raise ConfigurationError(f"{name}: {_said(error, id, name)}") from None
     except TypeError:
         _refuse_unknown(name, options, ChildSpec)
         raise
@@ -108,5 +108,7 @@ def _agent(item: object) -> tuple[Callable[..., Any], Mapping[str, Any], str]:
     raise ConfigurationError(f"{item!r} is no child; give an Agent class, worker(function), child(...) or a tree")
 
 
-def _rename(id: str | None) -> str:
-    return "" if id is not None else " (without id=..., the slot has the name of its agent)"
+def _said(error: ValueError, id: str | None, name: str) -> str:
+    said = str(error).removeprefix(f"{name if id is None else id}: ")
+    from_agent = id is None and "cannot name a slot" in said
+    return f"{said} (without id=..., the slot has the name of its agent)" if from_agent else said

@@ -13,7 +13,7 @@ from treewarden.supervisor.core.spec import Strategy
 from .child import Child, spec_of, supervisor
 from .core.blueprint import Blueprint
 from .core.problems import Problem, shown
-from .core.routing import MOST, ByKey
+from .core.routing import MOST, ByKey, is_attribute
 from .errors import BlueprintError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def partition_problems(at: str, count: int, key: str | None, entry: str | None) 
     elif count > MOST:
         remedy = f"give {MOST} or fewer"
         found.append(Problem(f"{at}.count", shown(count), "are more parts than a tree may have", remedy))
-    if key is not None and not key.isidentifier():
+    if key is not None and not is_attribute(key):
         found.append(Problem(f"{at}.key", shown(key), "is no attribute's name", "use letters, digits and _"))
     if key is None and entry is not None:
         remedy = "name the attribute of the message that the partition is chosen by, or leave entry out"

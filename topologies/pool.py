@@ -13,7 +13,7 @@ from treewarden.supervisor.core.spec import ChildSpec, Strategy, SupervisorSpec
 from .child import spec_of, supervisor
 from .core.blueprint import Blueprint
 from .core.problems import Problem, choose, shown
-from .core.routing import MOST, ROUTES, Route
+from .core.routing import MOST, ROUTES, Route, is_attribute
 from .errors import BlueprintError
 
 if TYPE_CHECKING:
@@ -85,6 +85,6 @@ def route_problems(at: str, route: str, key: str | None) -> list[Problem]:
                 f"{at}.key", shown(key), f"counts for nothing with the route {route}", "use by_key, or leave it out"
             )
         ]
-    if key is not None and not key.isidentifier():
+    if key is not None and not is_attribute(key):
         return [Problem(f"{at}.key", shown(key), "is no attribute's name", "use letters, digits and _")]
     return []

@@ -27,6 +27,7 @@ from treewarden.topologies.child import child, slot_name
 from treewarden.topologies.core.blueprint import validate, walk
 from treewarden.topologies.core.routing import ByKey, LeastLoaded, RoundRobin
 from treewarden.topologies.errors import BlueprintError
+from treewarden.topologies.partition import partitions
 from treewarden.topologies.pipeline import pipeline, stage
 from treewarden.topologies.pool import pool
 from treewarden.topologies.tree import tree
@@ -146,8 +147,10 @@ def test_options_reach_the_spec() -> None:
         (lambda: tree(cast("Any", Line)), "is no child"),
         (lambda: child(Keeper, id="a b"), "keeper: 'a b' cannot name a slot"),
         (lambda: child(lambda: Keeper()), "'<lambda>' cannot name a slot.*without id="),
-        (lambda: child(Keeper, start_within=-1), "keeper: start_within is -1; it must be more than 0"),
-        (lambda: child(Keeper, significant=True), "keeper: .*permanent child cannot be significant"),
+        (lambda: child(Keeper, start_within=-1), "^keeper: start_within is -1; it must be more than 0$"),
+        (lambda: child(Keeper, significant=True), "^keeper: a permanent child cannot be significant; make it [a-z ]+$"),
+        (lambda: pool(Cleaner, route="by_key", key=cast("Any", 3)), "cleaner.key: 3 is no attribute's name; use let"),
+        (lambda: partitions(tree(Keeper), 2, key=cast("Any", 3)), "tree.key: 3 is no attribute's name; use letters"),
         (lambda: tree(id="a/b"), "a/b: 'a/b' cannot name a slot"),
     ],
 )

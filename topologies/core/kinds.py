@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from treewarden.agents.core.durability import Checkpointed, MailboxSpec, Message, Overflow, Volatile
 from treewarden.agents.core.values import frozen
+from treewarden.supervisor.core.checkpoint import Retention
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
     Backoff,
@@ -124,6 +125,7 @@ _AGENT: Final[_Fields] = {
     "loops": _limit("LoopLimit", _loop_limit, remedy="LoopLimit(times=...)"),
     "intake": _limit("IntakeLimit", _intake_limit, remedy="IntakeLimit(oldest=...)"),
     "overload": _limit("QueueLimit", _queue_limit, remedy="QueueLimit(high=...)"),
+    "retention": _instance(Retention, remedy="Retention(every=...)"),
     "variants": _Kind(_are_makers, "is no mapping of names to agents", "give {'name': AnAgentClass}"),
     "uses": _Kind(are_texts, "is not a tuple of texts", "give ('name',)"),
     "outlet": _Kind(are_texts, "is not a tuple of texts", "give ('../sibling',)"),
@@ -169,10 +171,12 @@ def _is_plain(spec: ChildSpec) -> bool:
         and type(spec.significant) is bool
         and type(spec.backoff) is Backoff
         and type(spec.restore) is Restore
+        and type(spec.retention) is Retention
         and spec.restarts is None
         and spec.intake is None
         and spec.loops is None
         and spec.overload is None
+        and spec.variants == {}
         and spec.uses == ()
         and spec.outlet == ()
     )

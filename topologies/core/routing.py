@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from treewarden.supervisor.core.spec import SHARED, Router, Shared
 
-__all__ = ["MOST", "ROUTES", "Broadcast", "ByKey", "LeastLoaded", "RoundRobin", "Route", "partition_of"]
+__all__ = ["MOST", "ROUTES", "Broadcast", "ByKey", "LeastLoaded", "RoundRobin", "Route", "is_attribute", "partition_of"]
 
 MOST: Final = 1_000_000
 """Workers of one pool, or parts of one tree: more is a slip of the hand, and only making their specs would take minutes
@@ -19,8 +19,13 @@ and the memory."""
 Route: TypeAlias = Literal["round_robin", "least_loaded", "by_key", "broadcast", "shared"]
 
 
+def is_attribute(value: object) -> bool:
+    """Whether it can be the name of one."""
+    return isinstance(value, str) and value.isidentifier()
+
+
 def _names_an_attribute(_instance: object, _attribute: object, value: str) -> None:
-    if not value.isidentifier():
+    if not is_attribute(value):
         raise ValueError(f"key is {value!r}; name the attribute of the message that the worker is chosen by")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import attrs
 import pytest
 
 from treewarden.agents.core.path import ROOT, Path
@@ -172,6 +173,31 @@ def test_a_good_one_has_no_problems() -> None:
 )
 def test_finds(tree: SupervisorSpec, texts: list[str]) -> None:
     assert [str(problem) for problem in validate(tree)] == texts
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (kind, field.name)
+        for kind in (ChildSpec, SupervisorSpec)
+        for field in attrs.fields(kind)
+        if field.name not in ("children", "router", "entry", "topic")  # which builders make
+    ],
+)
+def test_no_field_takes_what_it_cannot_use(kind: type[ChildSpec | SupervisorSpec], name: str) -> None:
+    """It is refused when the spec is made, or before the tree is opened; the text names the field."""
+    fields: dict[str, Any] = {"id": "a", "restart": RestartPolicy.TRANSIENT, name: object()}
+    if kind is ChildSpec:
+        fields.setdefault("agent", agent)
+    refused: list[str] = []
+    try:
+        spec = kind(**fields)
+    except ValueError as error:
+        refused = [str(error)]
+    else:
+        problems = validate(spec if isinstance(spec, SupervisorSpec) else desk(spec))
+        refused = [problem.path.rpartition(".")[2] for problem in problems if problem.remedy]
+    assert any(text.startswith(("<object object at", name)) for text in refused)
 
 
 def test_finds_who_stands_too_deep() -> None:
