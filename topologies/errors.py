@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from types import NoneType
 from typing import Any
 
 from treewarden.agents.agent import Agent, is_agent_class
@@ -15,7 +16,7 @@ from treewarden.supervisor.core.spec import ChildSpec, SupervisorSpec
 from .core.blueprint import Blueprint, Place, place_of, validate
 from .core.problems import Problem, shown
 
-__all__ = ["BlueprintError", "checked", "checked_path", "checked_text", "storage_problems"]
+__all__ = ["BlueprintError", "check_options", "checked", "checked_path", "checked_text", "storage_problems"]
 
 
 class BlueprintError(ConfigurationError):
@@ -43,6 +44,21 @@ def checked(blueprint: Blueprint) -> Blueprint:
     if problems:
         raise BlueprintError(problems)
     return blueprint
+
+
+def check_options(*, clock: object, seed: object, wall: object, events: object) -> None:
+    """Raise `ConfigurationError` naming what `open_tree` cannot take for one of these."""
+    if not callable(wall):
+        raise ConfigurationError(f"wall is {shown(wall)}; give a function of nothing that returns seconds since 1970")
+    if clock is not None and not (hasattr(clock, "now") and hasattr(clock, "wall")):
+        raise ConfigurationError(f"clock is {shown(clock)}; give one that has now() and wall(), or leave it out")
+    if not isinstance(seed, (int, float, str, bytes, bytearray, NoneType)):
+        raise ConfigurationError(f"seed is {shown(seed)}; give a whole number, or a text")
+    if events is not None:
+        from treewarden.supervisor.core.retention import EventRetention  # with the first that says it
+
+        if not isinstance(events, EventRetention):
+            raise ConfigurationError(f"events is {shown(events)}; give EventRetention(last=..., within=...)")
 
 
 def storage_problems(blueprint: SupervisorSpec, place: Place) -> tuple[Problem, ...]:

@@ -45,7 +45,7 @@ from treewarden.supervisor.timers import Timers
 
 from .code_digest import code_digest
 from .core.blueprint import Blueprint, walk
-from .errors import checked
+from .errors import check_options, checked
 from .obeying import obey
 from .root import Root
 from .running import Tree
@@ -95,12 +95,13 @@ async def open_tree(
     journal: in a tree that people depend on, faults are injected within bounds only. `events` says which old events are
     given up while the tree runs (see `EventRetention`); None: none.
 
-    Raises `BlueprintError`, and `ConfigurationError` for a name that no file can have, before anything starts,
+    Raises `BlueprintError`, and `ConfigurationError` for another option that cannot be, before anything starts,
     `JournalOwned` when another process owns the file, what `anchored` raises for heads that the journal does not lead
     through, and `TreeFailed` with the exceptions behind it when the root gives up or does not start; the block is
     cancelled then.
     """
     checked(blueprint)
+    check_options(clock=clock, seed=seed, wall=wall, events=events)
     if journal is None and anchor is not None:
         raise ConfigurationError("a journal in memory has no chain to anchor: give open_tree a file as `journal`")
     if anchor is not None and isinstance(journal, (str, os.PathLike)):

@@ -46,7 +46,13 @@ _Identity: TypeAlias = tuple[int, int] | None
 
 
 def named(file: object) -> pathlib.Path:
-    """The name of a journal's file. Raises `ConfigurationError` for what can be none."""
+    """The name of a journal's file. Raises `ConfigurationError` for what can be none, or looks as if it meant another
+    thing."""
+    if isinstance(file, str) and (file == ":memory:" or file.startswith("file:")):
+        raise ConfigurationError(
+            f"the journal is {file!r}, which SQLite takes for no file; open_tree without a journal keeps one in "
+            f"memory, and a file of that name is './{file}'"
+        )
     with suppress(TypeError, UnicodeError):  # no path, or with half a character, which no system takes in a name
         name = os.fspath(cast("str", file))
         if name and b"\0" not in os.fsencode(name):

@@ -332,3 +332,24 @@ async def test_what_was_handled_counts_also_when_its_slot_has_gone(autojump_cloc
         await running.supervisor().start_child(child(Sum, id="b"))
         await running.ref("b").ask(Total())
         assert running.handled == before + 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "text"),
+    [
+        ("events", 3, r"^events is 3; give EventRetention\("),
+        ("wall", 3.5, r"^wall is 3\.5; give a function of nothing"),
+        ("clock", "now", r"^clock is 'now'; give one that has now\(\) and wall\(\)"),
+        ("seed", [1], r"^seed is \[1\]; give a whole number, or a text"),
+    ],
+)
+def test_an_option_that_cannot_be_is_named(tmp_path: Path, option: str, value: Any, text: str) -> None:
+    options: dict[str, Any] = {option: value}
+
+    async def opened() -> None:
+        async with open_tree(tree(Sum), journal=tmp_path / "sum.db", **options):
+            pass
+
+    with pytest.raises(ConfigurationError, match=text):
+        trio.run(opened)
+    assert list(tmp_path.iterdir()) == []

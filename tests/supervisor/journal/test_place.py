@@ -182,3 +182,10 @@ async def test_what_is_no_file_is_left_alone(tmp_path: pathlib.Path) -> None:
 def test_what_can_be_no_name_of_a_file_is_refused(name: Any) -> None:
     with pytest.raises(ConfigurationError, match="it must be the name of a file, or nothing for one in memory"):
         SqliteJournal(name, clock=WallClock())
+
+
+@pytest.mark.parametrize("name", [":memory:", "file:j.db", "file:j.db?mode=memory"])
+def test_a_text_that_sqlite_takes_for_no_file_is_refused(name: Any) -> None:
+    """It was a file of that name, and what was to be in memory stayed for the next process. A `Path` is a file."""
+    with pytest.raises(ConfigurationError, match="open_tree without a journal keeps one in memory, and a file of th"):
+        SqliteJournal(name, clock=WallClock())
