@@ -8,10 +8,12 @@ from attrs import evolve, frozen
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from treewarden.agents.agent import Agent, handles
-from treewarden.agents.core.durability import Checkpointed
-from treewarden.agents.errors import AgentFailed, ConfigurationError
+from treewarden.agents.core.durability import MESSAGE, Checkpointed, Durability, MailboxSpec
+from treewarden.agents.errors import AgentFailed, CommitFailed, ConfigurationError
+from treewarden.agents.ports import Settled
 from treewarden.supervisor.core.event import ChildEnded, DeadLettered
 from treewarden.supervisor.core.spec import NO_BACKOFF
+from treewarden.supervisor.settling import SlotStore
 from treewarden.topologies.child import child
 
 from .trees import Add, Counter, Disk, Gate, Tally, Total, events, happened, kept, opened, slot_of
@@ -94,6 +96,36 @@ async def test_a_later_commit_of_the_same_life_is_refused_at_once_and_keeps_the_
         assert log == [1, 2, 4, 1, 2, 4]
         assert slot.state == Tally(7)
         assert slot_of(running, "counter").state == Tally(7, (1, 2, 4))
+
+
+@pytest.mark.parametrize("durability", [MESSAGE, Checkpointed(messages=1)])
+async def test_what_rests_on_a_settle_that_failed_is_refused_until_a_life_begins_from_the_disk(
+    durability: Durability, autojump_clock: MockClock
+) -> None:
+    """The journal is asked no more: it could not know any longer that this rests on something that it has refused. What
+    a `checkpoint` agent writes is all of its state, and rests on nothing."""
+    journal, told = Disk(), list[BaseException | None]()
+    async with opened(kept(Counter, durability), journal=journal) as running:
+        path, store = running.ref("counter").path, slot_of(running, "counter").store
+        assert isinstance(store, SlotStore)
+
+        async def settle(total: int) -> None:
+            store.settle(Settled(path, state=Tally(total)), told.append)
+            await wait_all_tasks_blocked()
+
+        journal.broken = lambda _: True
+        await settle(1)
+        journal.broken = lambda _: False
+        await settle(2)
+        refused = durability is MESSAGE
+        assert (type(told[0]), told[1] is not None) == (CommitFailed, refused)
+        assert not refused or "counter: an earlier settle failed: the disk is full" in str(told[1])
+        assert ((await journal.recover(path)).state is None) is refused
+        store.mend()
+        await settle(3)
+        held = (await journal.recover(path)).state
+        assert held is not None
+        assert (told[2], held.body) == (None, '{"total":3,"seen":[]}')
 
 
 async def test_who_asked_is_told_that_asking_again_is_safe(autojump_clock: MockClock) -> None:
@@ -260,6 +292,17 @@ async def test_what_cannot_be_stored_fails_its_handler_and_nothing_else(
         await wait_all_tasks_blocked()
         assert (counter.reserved, slot.inflight) == (0, 0)
         assert counter.state == Tally(1, (1,))
+
+
+async def test_a_tell_of_what_cannot_be_stored_takes_no_room(autojump_clock: MockClock) -> None:
+    wrong: int = object()  # type: ignore[assignment]
+    async with opened(child(Counter, mailbox=MailboxSpec(capacity=1))) as running:
+        for _ in range(2):
+            with pytest.raises(ConfigurationError, match=r"Add\.amount cannot be stored"):
+                await running.ref("counter").tell(Add(wrong))
+        assert slot_of(running, "counter").reserved == 0
+        await running.ref("counter").tell(Add(1))
+        assert await running.ref("counter").ask(Total()) == 1
 
 
 async def test_an_ask_whose_settle_cannot_be_stored_fails_for_its_asker(autojump_clock: MockClock) -> None:
