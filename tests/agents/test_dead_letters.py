@@ -1,0 +1,62 @@
+"""A dead letter is the message that was given up: whoever puts it back sends the same."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+import trio
+from attrs import frozen
+from trio.testing import MockClock
+
+from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.durability import MESSAGE
+from treewarden.supervisor.core.event import DeadLettered
+from treewarden.supervisor.core.spec import NO_BACKOFF, Intensity
+
+from .trees import Disk, happened, kept, opened
+
+LONG = "x" * 100_000
+
+
+@frozen
+class Order:
+    __version__: ClassVar[int] = 3
+    text: str
+
+
+@frozen
+class Pass:
+    text: str
+
+
+class Clerk(Agent[None]):
+    @handles
+    def order(self, message: Order) -> None:
+        raise ValueError("unlucky")
+
+
+class Desk(Agent[None]):
+    @handles
+    async def pass_on(self, message: Pass) -> None:
+        await self.ref("clerk").tell(Order(message.text))
+
+
+@pytest.mark.parametrize("text", ["short", LONG], ids=["short", "long"])
+async def test_a_dead_letter_is_what_was_told(text: str, autojump_clock: MockClock) -> None:
+    journal = Disk()
+    clerk = kept(Clerk, MESSAGE, backoff=NO_BACKOFF)
+    async with opened(clerk, kept(Desk, MESSAGE), journal=journal, restarts=Intensity(9, 5.0)) as running:
+        await running.ref("desk").tell(Pass(text))
+        (event,) = await happened(running, DeadLettered)
+        await running.ref("clerk").tell(Order("from outside"), priority=1)
+        await happened(running, DeadLettered, 2)
+        await trio.sleep(1)
+        second, first = await journal.dead_letters(running.ref("clerk").path)
+        assert (first.sender, first.version, first.body) == ("desk", 3, f'{{"text":"{text}"}}')
+        assert (second.sender, second.version, second.body) == (None, 3, '{"text":"from outside"}')
+        assert first.id == event.message
+        assert first.id
+        assert first.id != second.id
+        assert first.kind == second.kind == event.kind
+        assert (first.priority, second.priority) == (2, 1)
