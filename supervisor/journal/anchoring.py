@@ -145,6 +145,13 @@ class _Writer:
             if fault.kind is FaultKind.FORGED:
                 raise ConfigurationError(f"{file}: {fault.text}; give the key that it was begun with, or another file")
             raise JournalDamaged(f"{file}: {fault.text}; begin another file, and keep this one")
+        if not found.anchors and opened.head > START:
+            _LOG.warning(
+                "%s holds no head, and the journal goes up to event %d: nothing outside proves what is written there."
+                " If heads were kept there before, it was emptied or removed; what comes now is covered",
+                file,
+                opened.head,
+            )
         for anchor in found.anchors[-1:]:
             if anchor.tree != opened.tree:
                 raise ConfigurationError(

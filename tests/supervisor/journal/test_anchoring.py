@@ -50,6 +50,13 @@ def write(heads: pathlib.Path, text: str) -> None:
     heads.write_text(text)
 
 
+def lose(heads: pathlib.Path, left: str | None) -> None:
+    if left is None:
+        heads.unlink()
+    else:
+        heads.write_text(left)
+
+
 async def run(
     file: pathlib.Path, heads: pathlib.Path, events: int, *, every: float = 10.0, sign: Sign | None = KEY
 ) -> None:
@@ -106,6 +113,25 @@ async def test_a_tree_is_not_opened_on_a_journal_whose_end_was_cut(
         connection.commit()
     with pytest.raises(JournalDamaged, match=r"does not lead to event 5 as .*heads\.jsonl has kept it"):
         await run(file, heads, 1)
+
+
+@pytest.mark.parametrize("left", ["", None])
+async def test_heads_that_are_gone_are_told_of(
+    left: str | None,
+    file: pathlib.Path,
+    heads: pathlib.Path,
+    autojump_clock: trio.testing.MockClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A crash may empty a file, and somebody remove it."""
+    await run(file, heads, 2)
+    await run(file, heads, 2)
+    assert not caplog.records
+    lose(heads, left)
+    await run(file, heads, 1)
+    (record,) = caplog.records
+    assert f"{heads} holds no head, and the journal goes up to event 4:" in record.getMessage()
+    assert [anchor.head.seq for anchor in load_anchors(heads, KEY).anchors] == [5]
 
 
 async def test_heads_of_another_journal_or_key_are_refused(
