@@ -71,7 +71,9 @@ async def test_it_waits_for_a_full_disk(to: str, autojump_clock: MockClock) -> N
         disk.broken = lambda _commit: False
         await trio.sleep(1)
         assert not nursery.child_tasks
-        assert [dead.body for dead in await disk.dead_letters()] == [f'{{"amount":{n}}}' for n in (4, 3, 2)]
+        letters = await disk.dead_letters()
+        assert [dead.body for dead in letters] == [f'{{"amount":{n}}}' for n in (4, 3, 2)]
+        assert len({dead.id for dead in letters} - {""}) == 3, "by which each of them can be put back"
 
 
 @TO

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pathlib
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import trio
-from attrs import evolve
+from attrs import evolve, frozen
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from treewarden.agents import Agent, Upcasts, handles
 from treewarden.agents.core.durability import MESSAGE, Checkpointed, Durability
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import CheckpointRefused, ConfigurationError, NoSuchSlot, StartFailed, UnknownKind
@@ -49,6 +50,41 @@ async def test_a_state_is_kept_by_name_and_gone_back_to(durability: Durability, 
         # What it had left can be gone back to as well.
         assert await running.roll_back("counter", to="before rolling back") is not None
         assert await running.ref("counter").ask(Total()) == 7
+
+
+@frozen
+class Score:
+    __version__: ClassVar[int] = 2
+    __upcasts__: ClassVar[Upcasts] = {1: lambda old: old}
+    total: int = 0
+
+
+class Scorer(Agent[Score]):
+    state = Score()
+
+    @handles
+    def add(self, message: Add) -> None:
+        self.state = Score(self.state.total + message.amount)
+        if message.amount == 2:
+            self.checkpoint("by itself")
+
+
+@pytest.mark.parametrize("durability", [MESSAGE, Checkpointed(messages=1)])
+async def test_whoever_keeps_a_state_keeps_the_version_of_its_class(
+    durability: Durability, autojump_clock: MockClock
+) -> None:
+    journal = MemoryJournal()
+    async with opened(kept(Scorer, durability, retention=Retention(every=1)), journal=journal) as running:
+        for amount in (1, 2):
+            await running.ref("scorer").tell(Add(amount))
+            await wait_all_tasks_blocked()
+        await running.checkpoint("scorer", name="by hand")
+        found = await journal.checkpoints(running.ref("scorer").path)
+        assert [each.name for each in found] == ["by hand", "by itself", ""]
+        for each in found:
+            held = await journal.checkpoint(each.number)
+            assert held is not None
+            assert (held.state.version, held.state.settled) == (2, 2 if each.name else 1)
 
 
 async def test_the_next_process_goes_on_from_there(autojump_clock: MockClock, tmp_path: pathlib.Path) -> None:
