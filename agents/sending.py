@@ -116,7 +116,10 @@ async def _tell_one(
         leave_with_settle(slot, turn, item)
     elif accepted and type(item) is Envelope and slot.durable:
         assert slot.store is not None
-        await slot.store.accept(slot, item, deadline)
+        try:
+            await slot.store.accept(slot, item, deadline)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{slot.path}: {error}") from error
         return
     elif accepted:
         slot.fill(item, priority)
