@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 from attrs import evolve
@@ -95,6 +95,11 @@ class Intake(Bounded):
             return False
         overflow = overflow or self.spec.overflow
         return overflow is Overflow.WAIT or (overflow is Overflow.COALESCE and not self._mergeable(item, priority))
+
+    @property
+    def line(self) -> Sequence[Place]:
+        """The senders that wait for room, the first one first."""
+        return self._room or ()
 
     def line_up(self) -> Place:
         """A place at the end of the line for room; to be waited in at once."""

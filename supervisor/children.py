@@ -242,6 +242,8 @@ class Children(Roster):
             await self._end(child, life, reason, drain=drain)
         self.account(child, expected=True)
         keep_in_hand(life, self._common)
+        if child.slot is not None:
+            self._common.stranded.leave(child.slot, self._common.clock.now())
 
     def stop_at_once(self, child: Child, reason: str, *, drain: bool = False) -> bool:
         """`stop`, if that needs no waiting. False: nothing was done."""
@@ -260,6 +262,9 @@ class Children(Roster):
         match child.spec.shutdown:
             case Grace(seconds):
                 life.order_stop(reason, drain=drain)
+                if child.slot is not None:
+                    now = self._common.clock.now()
+                    seconds = max(0.0, seconds - (now - self._common.stranded.since(child.slot, now)))
                 with trio.move_on_after(seconds) if seconds < math.inf else trio.CancelScope():
                     await life.wait_ended()
             case BrutalKill():

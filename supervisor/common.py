@@ -35,6 +35,7 @@ from .outage import Outage
 from .registry import Registry
 from .relay import Relay
 from .replies import Replies
+from .stranded import Stranded
 from .timers import Timers
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ class Common:
     questions: dict[Path, QuestionAsked] = field(factory=dict[Path, "QuestionAsked"])
     """Of earlier processes, to people, which nobody has answered, and about slots that have not been started yet."""
     replies: Replies = field(factory=Replies)
+    stranded: Stranded = field(factory=Stranded)
     makers: dict[object, type[Agent[Any]]] = field(factory=dict[object, type[Agent[Any]]])
     """The class of the agents that a function makes."""
     codecs: dict[object, Codec] = field(factory=dict[object, "Codec"])

@@ -326,5 +326,7 @@ class Restarts:
             for member in self._children
             if member.spec.id in ids and (member is child or member.state is not SlotState.HELD)
         ]
+        if child.slot is not None:
+            self._common.stranded.leave(child.slot, self._common.clock.now())
         await self._children.stop_group([member for member in group if member is not child])
         return [member for member in group if self._children.get(member.spec.id) is member]
