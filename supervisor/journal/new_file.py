@@ -28,7 +28,7 @@ def whole_or_not(file: pathlib.Path, ending: str) -> Generator[pathlib.Path]:
 
     A process that is killed leaves the one beside it. It replaces nothing; where the disk has no hard links, nothing
     that was there a moment before. Raises `JournalError`: if one of the two names is taken, if no file can be made
-    there, and if the other name cannot be taken from it. Blocks.
+    there, if the other name cannot be taken from it, and if the block raises and its file cannot be removed. Blocks.
     """
     if os.path.exists(file):  # whatever its name is: `Path.exists` raises for some
         raise _taken(file)
@@ -43,10 +43,10 @@ def whole_or_not(file: pathlib.Path, ending: str) -> Generator[pathlib.Path]:
             _give_name(partial, file)
             made = False
             _take_other_name(partial, file)
-    except BaseException:
+    except BaseException as error:
         if made:
-            with _put_off(), suppress(OSError):  # who is not patient presses Ctrl-C again
-                _remove(partial)
+            with _put_off():  # who is not patient presses Ctrl-C again
+                _remove_half(partial, error)
         raise
 
 
@@ -120,6 +120,19 @@ def _take_other_name(partial: pathlib.Path, file: pathlib.Path) -> None:
             f"{file} is made, and {partial}, which is the same file, cannot be removed ({error.strerror}): remove it"
             " before you use either"
         ) from error
+
+
+def _remove_half(partial: pathlib.Path, why: BaseException) -> None:
+    try:
+        _remove(partial)
+    except FileNotFoundError:  # it had the other name already, and that was taken away
+        pass
+    except OSError as error:
+        if isinstance(why, Exception):  # and not what ends the process
+            raise JournalError(
+                f"{partial} is half a file, and cannot be removed ({error.strerror}): remove it. It was not made whole:"
+                f" {why}"
+            ) from why
 
 
 def _remove(partial: pathlib.Path) -> None:

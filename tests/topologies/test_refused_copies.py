@@ -13,7 +13,9 @@ from typing import Any, Final
 import pytest
 from attrs import define
 
-from .copies import DEEDS, outcome
+from treewarden.topologies.cli import main
+
+from .copies import DEEDS, new_files, outcome
 
 pytestmark = pytest.mark.usefixtures("originals_here")
 
@@ -123,6 +125,24 @@ def test_a_disk_without_hard_links(name: str, deed: str, capsys: pytest.CaptureF
         assert bool(said) == (0 < refused.number <= refused.calls)
         if not said:
             break
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+def test_a_disk_from_which_the_half_file_cannot_be_removed(deed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As one that is read-only since its last error: whoever reads that nothing is left finds it there all the same."""
+
+    def read_only() -> Exception:
+        return OSError(errno.EROFS, "Read-only file system")
+
+    with calls_of("link", Refused(1, read_only)), calls_of("unlink", Refused(2, read_only)):
+        assert main(["journal", *deed.split()]) == 2
+    (half,) = new_files()
+    said = capsys.readouterr().err
+    assert said.startswith(
+        f"treewarden: {half} is half a file, and cannot be removed (Read-only file system): remove it"
+    )
+    assert "new cannot be made there" in said
+    os.unlink(half)
 
 
 @pytest.mark.parametrize("deed", DEEDS)
