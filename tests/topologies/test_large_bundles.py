@@ -95,6 +95,10 @@ def _shorter(found: list[dict[str, Any]], first: int) -> None:
     del found[first]
 
 
+def _too_long(found: list[dict[str, Any]], first: int) -> None:
+    found[first]["text"] = "x" * 200_001
+
+
 def _no_end(found: list[dict[str, Any]], first: int) -> None:
     end = next(place for place, each in enumerate(found) if each.get("end"))
     del found[end]
@@ -131,6 +135,7 @@ def _not_json(found: list[dict[str, Any]], first: int) -> None:
     [
         (_other_text, "is another than it was"),
         (_shorter, "is another than it was"),
+        (_too_long, "a piece of 200001 characters"),
         (_no_end, "of another large value than the line before"),
         (_twice, "has come before"),
         (_after_its_row, "is not in the bundle"),
