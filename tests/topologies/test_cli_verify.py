@@ -270,6 +270,17 @@ def test_what_the_file_counts_is_checked(
     assert (table, key) in [(fault["table"], fault["key"]) for fault in said["rows"]["faults"]]
 
 
+def test_what_another_program_has_counted_for_its_plans_is_no_damage(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged(file, "ANALYZE")
+    code, said = checked(capsys, file)
+    assert (code, said["sound"], said["rows"]["faults"]) == (0, True, [])
+    damaged(file, "CREATE INDEX of_ours ON events (at)", "ANALYZE")
+    code, said = checked(capsys, file)
+    assert (code, [fault["key"] for fault in said["rows"]["faults"]]) == (1, ["of_ours"])
+
+
 def test_a_byte_anywhere_in_an_event(original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of the raw file: found where it is, whatever it is."""
     content = original.read_bytes()
