@@ -187,7 +187,10 @@ class ProcessAgent(Agent[S]):
             parts.append(part)
             size += len(part)
             if size > _LONGEST:
-                raise ProcessDied(f"{self.path}: an answer of {self.function} is longer than {_LONGEST} bytes")
+                self._kill()  # whoever calls again would get the rest of it
+                raise ProcessDied(
+                    f"{self.path}: an answer of {self.function} is longer than {_LONGEST} bytes; its process was killed"
+                )
         line, _, self._rest = b"".join(parts).partition(b"\n")
         return cast("dict[str, Any]", json.loads(line))
 

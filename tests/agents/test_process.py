@@ -243,3 +243,36 @@ def test_a_long_diagnosis_is_told_in_short() -> None:
     assert len(text) < 2000
     assert (json.loads(text)["cause"], json.loads(text)["by"]) == ("leak", "anna")
     assert told(None) == {}
+
+
+@frozen
+class Echo(Request[int]):
+    """Ask how long the answer to so many letters is; -1 if there is none."""
+
+    size: int
+
+
+class Careful(ProcessAgent[None]):
+    function = f"{HERE}:loud"
+
+    @handles
+    async def echo(self, message: Echo) -> int:
+        try:
+            return len(await self.call("x" * message.size))
+        except ProcessDied:
+            return -1
+
+
+async def test_nobody_gets_the_rest_of_an_answer_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["treewarden.agents.process"], "_LONGEST", 100_000)
+    async with opened(child(Careful, backoff=NO_BACKOFF)) as running:
+        careful = running.ref("careful")
+        assert await careful.ask(Echo(3), within=LONG) == 3
+        before = slot_of(running, "careful").agent
+        assert isinstance(before, ProcessAgent)
+        assert before.pid is not None
+        pid = before.pid
+        assert await careful.ask(Echo(300_000), within=LONG) == -1
+        await gone(pid)
+        assert (await happened(running, ChildEnded))[0].failure is not None
+        assert await careful.ask(Echo(4), within=LONG) == 4
