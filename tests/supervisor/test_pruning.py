@@ -258,6 +258,42 @@ async def test_a_cut_behind_all_heads_has_to_be_signed(file: pathlib.Path) -> No
         kept.write_text(kept.read_text().splitlines(keepends=True)[0])
 
 
+async def opened(file: pathlib.Path, sign: Sign | None) -> None:
+    """As a tree that keeps heads begins."""
+    anchoring = Anchoring(file=file.with_name("heads"), sign=sign)
+    async with on_disk(file) as journal, anchored(journal, anchoring, WallClock(), run_sync=inline_run_sync):
+        pass
+
+
+async def test_a_signed_cut_speaks_of_nothing_behind_it(file: pathlib.Path) -> None:
+    """Who cuts off the end of a journal that was pruned is found by the head that covered it."""
+    await write(file, 1, 8, prune=True, sign=KEY)
+    await write(file, 9, 12)
+    await opened(file, KEY)
+    await opened(file, KEY)
+    change(file, "DELETE FROM events WHERE seq > 11")
+    change(file, "UPDATE meta SET seq = 11, hash = (SELECT hash FROM events WHERE seq = 11)")
+    with pytest.raises(JournalDamaged, match="does not lead to event 13"):
+        await opened(file, KEY)
+
+
+@pytest.mark.parametrize("sign", [None, KEY], ids=["unsigned", "signed"])
+async def test_a_cut_that_ends_where_a_head_was_kept_names_the_event_of_that_head(
+    file: pathlib.Path, sign: Sign | None
+) -> None:
+    await write(file, 1, 5)
+    await opened(file, sign)
+    copy = file.with_name("copy.db")
+    shutil.copyfile(file, copy)
+    await write(copy, 6, 8, prune=True)
+    change(file, "DELETE FROM events")
+    change(file, f"UPDATE meta SET seq = 0, hash = x'{bytes(32).hex()}'")
+    await write(file, 11, 18, prune=True)  # somebody has written all of it anew, and cut it at the same place
+    with pytest.raises(JournalDamaged, match="does not lead to event 5"):
+        await opened(file, sign)
+    await opened(copy, sign)
+
+
 async def test_the_tree_looks_as_before(file: pathlib.Path) -> None:
     async with open_tree(tree(Desk, tree(child(Desk, id="inner"), id="below")), journal=on_disk(file)):
         pass

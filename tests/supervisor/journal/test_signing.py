@@ -75,6 +75,22 @@ def test_what_was_signed_by_somebody_else_is_found(file: Path, capsys: pytest.Ca
         assert load_anchors(heads, check=public_key_from(file.with_name("sign.pub"))).faults
 
 
+def test_a_signature_is_of_that_text_by_that_key_and_says_how_it_was_made(tmp_path: Path) -> None:
+    secret, public = keys(tmp_path)
+    other, _ = keys(tmp_path, "other")
+    made, check = key_from(secret)(b"text"), public_key_from(public)
+    assert check(b"text", made) is True
+    for text, signature in (
+        (b"another", made),
+        (b"text", key_from(other)(b"text")),
+        (b"text", made.removeprefix("ed25519:")),
+        (b"text", made[:-2]),
+        (b"text", "ed25519:none"),
+        (b"text", ""),
+    ):
+        assert check(text, signature) is False
+
+
 def test_a_key_that_is_none_is_refused(tmp_path: Path) -> None:
     secret, public = keys(tmp_path)
     other = tmp_path / "ec.pem"
@@ -86,6 +102,9 @@ def test_a_key_that_is_none_is_refused(tmp_path: Path) -> None:
         key_from(public)
     with pytest.raises(ConfigurationError, match="no public key of ed25519 in PEM"):
         public_key_from(secret)
+    other.write_bytes(elliptic.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    with pytest.raises(ConfigurationError, match=r"no public key of ed25519 in PEM \(it is of another kind\)"):
+        public_key_from(other)
     with pytest.raises(ConfigurationError, match="cannot be read"):
         public_key_from(tmp_path / "none")
     assert main(["journal", "verify", "x", "--public-key", str(public)]) == 2
