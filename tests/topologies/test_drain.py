@@ -11,9 +11,9 @@ from treewarden.agents.agent import Agent, every, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import Request
-from treewarden.agents.errors import AgentStopped, ConfigurationError, IntakeClosed, NoSuchSlot
+from treewarden.agents.errors import AgentStopped, ConfigurationError, IntakeClosed, NoSuchSlot, SupervisorGone
 from treewarden.supervisor.core.event import ChildEnded, DeadLettered
-from treewarden.supervisor.core.spec import RestartPolicy, Strategy
+from treewarden.supervisor.core.spec import Grace, RestartPolicy, Strategy
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
@@ -293,3 +293,21 @@ async def test_what_cannot_be_drained_is_refused(autojump_clock: CLOCK) -> None:
             with pytest.raises(ConfigurationError, match="keeper: within is"):
                 await running.drain("keeper", within=limit)
         await running.ref("keeper").tell(Item(1))
+
+
+async def test_a_drain_whose_supervisor_ends_meanwhile_says_so_once(autojump_clock: CLOCK) -> None:
+    workers = tree(child(Keeper, shutdown=Grace(60)), id="workers", strategy=Strategy.DYNAMIC)
+    async with open_tree(tree(workers)) as running:
+        supervisor = running.supervisor("workers")
+        for id in ("a", "b", "c"):
+            await supervisor.start_dynamic(id=id)
+            await running.ref(f"workers/{id}").tell(Item(-1))
+
+        async def kill() -> None:
+            await trio.sleep(10)
+            assert running.kill("workers")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(kill)
+            with pytest.raises(SupervisorGone):
+                await running.drain("workers/a", within=5)
