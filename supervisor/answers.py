@@ -59,7 +59,7 @@ async def answer(supervisor: Supervisor, call: Call) -> None:
 
 async def _start_child(supervisor: Supervisor, spec: Spec) -> Started:
     _must_be_static(supervisor, "use start_dynamic with arguments for its template")
-    _checked(check_child, supervisor, spec, supervisor.spec.auto_shutdown)
+    _sound(check_child, supervisor, spec, supervisor.spec.auto_shutdown)
     present = supervisor.children.get(spec.id)
     if present is not None:
         raise _present(present)
@@ -273,7 +273,7 @@ async def _count(supervisor: Supervisor, _: None) -> Counts:
 async def _replace(supervisor: Supervisor, spec: SupervisorSpec) -> tuple[str, ...]:
     from .reload import check_change
 
-    _checked(check_supervisor, supervisor, spec)
+    _sound(check_supervisor, supervisor, spec)
     check_change(supervisor, spec)
     supervisor.adopt(spec)
     if spec.strategy is Strategy.DYNAMIC:
@@ -286,9 +286,17 @@ async def _reload(supervisor: Supervisor, argument: tuple[SupervisorSpec, Change
     from .reload import check_change, reload
 
     spec, changes = argument
-    _checked(check_tree, supervisor, spec)
+    _sound(check_tree, supervisor, spec)
     check_change(supervisor, spec, below=True)
     await reload(supervisor, spec, changes)
+
+
+def _sound(check: Callable[..., Any], supervisor: Supervisor, spec: object, *args: Any) -> None:
+    """`spec` passes `check`, and so do the fields that nobody looks at before they are needed."""
+    from .core.fields import check_fields  # with the first spec that comes to a supervisor that runs
+
+    _checked(check, supervisor, spec, *args)
+    _checked(check_fields, supervisor, spec)
 
 
 def _checked(check: Callable[..., Any], supervisor: Supervisor, *args: Any) -> Any:

@@ -33,7 +33,7 @@ def check_child(spec: object, auto_shutdown: AutoShutdown | None = None) -> Spec
     Looks at the child only, not at what is below it: a supervisor checks its children when it starts.
     """
     if not isinstance(spec, (ChildSpec, SupervisorSpec)):
-        raise ValueError(f"{spec!r:.80} describes no child; give a ChildSpec or a SupervisorSpec")
+        raise ValueError(f"{spec!r:.80} describes no child; give what child(...) or tree(...) returns")
     name = spec.id
     _one_of(name, "restart", spec.restart, RestartPolicy)
     if not isinstance(spec.shutdown, (Grace, BrutalKill)):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -71,7 +71,7 @@ def check_children(specs: object, auto_shutdown: AutoShutdown | None = None) -> 
 def check_supervisor(spec: object) -> SupervisorSpec:
     """`spec`, if a supervisor can start by it: its flags, and its children as far as `check_child` looks."""
     if not isinstance(spec, SupervisorSpec):
-        raise ValueError(f"{spec!r:.80} describes no supervisor; give a SupervisorSpec")
+        raise ValueError(f"{spec!r:.80} describes no supervisor; give what tree(...) returns")
     _one_of(spec.id, "strategy", spec.strategy, Strategy)
     _one_of(spec.id, "auto_shutdown", spec.auto_shutdown, AutoShutdown)
     if not isinstance(spec.restarts, Intensity):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -1,0 +1,81 @@
+"""A spec that comes to a supervisor that runs is looked at whole: one field of another kind ended the tree."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import attrs
+import pytest
+from attrs import evolve, frozen
+from trio.testing import MockClock
+
+from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.durability import MailboxSpec
+from treewarden.agents.core.message import Request
+from treewarden.agents.errors import ConfigurationError
+from treewarden.supervisor.calls import SupervisorRef
+from treewarden.supervisor.core.fields import check_fields
+from treewarden.supervisor.core.spec import ChildSpec, RestartPolicy, Spec, SupervisorSpec
+from treewarden.topologies.open import open_tree
+from treewarden.topologies.tree import tree
+
+
+@frozen
+class Ping(Request[int]):
+    """Ask for a sign of life."""
+
+
+class Desk(Agent[None]):
+    @handles
+    def ping(self, message: Ping) -> int:
+        return 1
+
+
+ANY: Any = object()
+DESK = ChildSpec(id="new", agent=Desk)
+WRONG: dict[str, Spec] = {
+    **{
+        name: evolve(DESK, **{name: ANY})
+        for name in (
+            *("args", "backoff", "restarts", "restore", "loops", "intake", "overload", "retention"),
+            *("variants", "uses", "outlet", "mailbox", "shutdown"),
+        )
+    },
+    "agents of variants": evolve(DESK, variants={"old": ANY}),
+    "overflow": evolve(DESK, mailbox=MailboxSpec(overflow=ANY)),
+    "durability": evolve(DESK, mailbox=MailboxSpec(durability=ANY)),
+}
+CALLS: dict[str, Callable[[SupervisorRef, Spec], Awaitable[object]]] = {
+    "start_child": lambda supervisor, spec: supervisor.start_child(spec),
+    "start_child below": lambda supervisor, spec: supervisor.start_child(SupervisorSpec(id="below", children=(spec,))),
+    "replace": lambda supervisor, spec: supervisor.replace(tree(Desk, cast("ChildSpec", spec))),
+    "reload": lambda supervisor, spec: supervisor.reload(tree(Desk, cast("ChildSpec", spec))),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("field", WRONG)
+async def test_is_refused_and_changes_nothing(field: str, call: str, autojump_clock: MockClock) -> None:
+    if (field, call) == ("shutdown", "start_child below"):
+        return  # a supervisor looks at that when it starts
+    async with open_tree(tree(Desk)) as running:
+        with pytest.raises(ConfigurationError, match=r"^/: new: .*; give "):
+            await CALLS[call](running.supervisor(), WRONG[field])
+        assert [view.id for view in await running.supervisor().children()] == ["desk"]
+        assert await running.ref("desk").ask(Ping()) == 1
+
+
+@pytest.mark.parametrize("field", ["restarts", "restart_bucket", "policy", "max_children", "on_start", "children"])
+def test_a_supervisor_is_looked_at_too(field: str) -> None:
+    wrong = SupervisorSpec(id="below", **{field: ANY})
+    with pytest.raises(ValueError, match=rf"^below: {field} is <object .*; give "):
+        check_fields(SupervisorSpec(children=(wrong,)))
+
+
+@pytest.mark.parametrize("kind", [ChildSpec, SupervisorSpec])
+def test_what_is_made_without_options_is_good(kind: type[Spec]) -> None:
+    fields: dict[str, Any] = {"id": "a", "restart": RestartPolicy.TRANSIENT}
+    if "agent" in attrs.fields_dict(kind):
+        fields["agent"] = Desk
+    assert check_fields(spec := kind(**fields)) is spec
