@@ -29,7 +29,7 @@ from .canonical import dump, dump_sorted, load
 from .carrying import BLOB, Arriving, blob_records
 from .identity import TELLING, read, said
 from .integrity import CHECKSUMS, check_counts, check_sizes, counts_on, with_sums
-from .new_file import whole_or_not
+from .new_file import refuse_remains, whole_or_not
 from .raised import refuses_all
 from .reading import JournalFile
 from .schema import ADDED, NOW, VERSION, migrate
@@ -175,10 +175,12 @@ def read_bundle(
 
     The events keep their chain if all of them are there as they were written, and it is checked; else they are numbered
     and chained anew. `made_by` is told by which connection, whose `interrupt` ends what is done until this returns.
-    Raises `JournalError` if `file` exists, and for a bundle of a newer treewarden; `JournalDamaged`
-    with the number of the line at fault. Then no file is left; a process that is killed leaves one of another name.
+    Raises `JournalError` if `file` exists, or the log of one that did, and for a bundle of a newer treewarden;
+    `JournalDamaged` with the number of the line at fault. Then no file is left; a process that is killed leaves one of
+    another name.
     """
     path = pathlib.Path(file)
+    refuse_remains(path)
     try:
         with (
             whole_or_not(path, _PARTIAL) as partial,

@@ -19,7 +19,7 @@ from ..views.pruned import pruned_of
 from . import blobs
 from .batch import Mark, fold
 from .event_codec import decode_event
-from .new_file import whole_or_not
+from .new_file import refuse_remains, whole_or_not
 from .port import Commit, Seq
 from .reading import JournalFile
 from .schema import NOW, VERSION, identify, migrate, unusable, written_identity
@@ -75,7 +75,8 @@ def fork(source: pathlib.Path, target: pathlib.Path, *, at: Seq | None = None, n
 
     Not promised: that a state was settled with `at` where that event has others of the same transaction behind it.
 
-    Raises `JournalError` if `source` is no journal of this version, has no such event, or `target` exists.
+    Raises `JournalError` if `source` is no journal of this version, has no such event, or `target` exists, or the
+    log of one that did.
     """
     with JournalFile.open(source) as reading:
         return _forked(reading, target, at, new_tree)
@@ -91,6 +92,7 @@ def _forked(reading: JournalFile, target: pathlib.Path, at: Seq | None, new_tree
         raise JournalError(
             f"{source} has no event {seq} any more: those up to {first - 1} were pruned. Give one of {first} to {head}"
         )
+    refuse_remains(target)
     try:
         with whole_or_not(target, PARTIAL) as partial:
             with closing(sqlite3.connect(partial.absolute(), isolation_level=None, uri=True)) as connection:

@@ -12,10 +12,11 @@ from typing import Final
 
 from treewarden.agents.errors import JournalError
 
-__all__ = ["keep_names", "whole_or_not"]
+__all__ = ["keep_names", "refuse_remains", "whole_or_not"]
 
 
 _ENDS: Final = (signal.SIGINT, signal.SIGTERM)
+_REMAINS: Final = ("-wal", "-journal")
 _NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 """What a file system says that has no hard links, FAT for example."""
 
@@ -48,6 +49,24 @@ def whole_or_not(file: pathlib.Path, ending: str) -> Generator[pathlib.Path]:
             with _put_off():  # who is not patient presses Ctrl-C again
                 _remove_half(partial, error)
         raise
+
+
+def refuse_remains(file: pathlib.Path) -> None:
+    """Raise `JournalError` where a log lies beside the name that a new journal is to have. Blocks.
+
+    SQLite knows by the name which log belongs to a file: it would read that of one which was removed as what came
+    last in the new one.
+    """
+    if os.path.exists(file):
+        return  # it is its own, and whoever would make the file is told that it is there
+    for end in _REMAINS:
+        beside = file.with_name(file.name + end)
+        with suppress(OSError):  # there is none
+            if os.stat(beside).st_size:
+                raise JournalError(
+                    f"{beside} lies there, of a journal that was called {file.name} before: it would be taken for the"
+                    " log of the new one. Move it away if that journal is not wanted any more, or name another file"
+                )
 
 
 @contextmanager

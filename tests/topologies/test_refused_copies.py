@@ -6,7 +6,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from attrs import define
 
 from treewarden.topologies.cli import main
 
-from .copies import DEEDS, new_files, outcome
+from .copies import DEEDS, check_whole, new_files, outcome
 
 pytestmark = pytest.mark.usefixtures("originals_here")
 
@@ -143,6 +143,34 @@ def test_a_disk_from_which_the_half_file_cannot_be_removed(deed: str, capsys: py
     )
     assert "new cannot be made there" in said
     os.unlink(half)
+
+
+@pytest.mark.parametrize("deed", DEEDS[1:])
+@pytest.mark.parametrize("end", ["-wal", "-journal"])
+def test_no_journal_is_made_beside_the_log_of_one_that_was_removed(
+    end: str, deed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SQLite would read it as what came last in the new one."""
+    with closing(sqlite3.connect("other.db", isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("CREATE TABLE here (x)")
+        log = Path("other.db-wal").read_bytes()
+    os.unlink("other.db")
+    remains = Path(f"new{end}")
+    remains.write_bytes(log)
+    assert main(["journal", *deed.split()]) == 2
+    assert capsys.readouterr().err.startswith(
+        f"treewarden: new{end} lies there, of a journal that was called new before"
+    )
+    assert new_files() == [remains.name]
+    assert remains.read_bytes() == log
+    remains.write_bytes(b"")  # as a reader may leave it
+    assert main(["journal", *deed.split()]) == 0
+    check_whole(Path("new"))
+    assert main(["journal", *deed.split()]) == 2
+    assert "new is there already" in capsys.readouterr().err
+    for name in new_files():
+        os.unlink(name)
 
 
 @pytest.mark.parametrize("deed", DEEDS)
