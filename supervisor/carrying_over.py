@@ -38,6 +38,7 @@ def bring_up(slot: Slot, store: SlotStore) -> None:
     before = store.codec_before
     if before is None:
         return
+    slot.unstash()  # as the next life does first
     state = slot.state if slot.state is KEEP else _state(slot.state, before, store.codec)
     _exchange(slot, before, store.codec, strict=True)
     slot.state = state
@@ -46,6 +47,7 @@ def bring_up(slot: Slot, store: SlotStore) -> None:
 
 def bring_up_in_memory(slot: Slot, before: type[Agent[Any]], after: type[Agent[Any]], common: Common) -> None:
     """The same where nothing is on disk. A state that the class cannot read is given up, and that is noted."""
+    slot.unstash()
     codecs = None
     with suppress(ConfigurationError):  # what is never stored may be of any type
         codecs = codec_of_class(before), codec_of_class(after)

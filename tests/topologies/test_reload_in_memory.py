@@ -29,6 +29,9 @@ from .generations import FIRST, RENAMED, WITH_UPCAST, code
 CLOCK = trio.testing.MockClock
 SLOW = "import trio\n" + FIRST.replace("        self.state = ", "        await trio.sleep(1)\n        self.state = ", 1)
 """It handles the first message for a second, and the others wait."""
+PUTS_ASIDE = "from treewarden.agents import Stash\n" + FIRST.replace(
+    "        self.state = ", "        raise Stash\n        self.state = ", 1
+)
 OTHER_MESSAGE = FIRST.replace("Add", "Put")
 
 
@@ -57,6 +60,23 @@ async def test_it_is_brought_up(durability: Durability, tmp_path: Path, autojump
         assert desk.statistics().dropped_kinds == {}
         assert running.snapshot()[0].incarnation == 2
     assert given_up(file) == []
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("durability", [MESSAGE, Checkpointed(messages=100), VOLATILE])
+async def test_what_was_put_aside_is_brought_up(
+    durability: Durability, shared: bool, tmp_path: Path, autojump_clock: CLOCK
+) -> None:
+    first, newer = code(PUTS_ASIDE), code(WITH_UPCAST)
+    blueprints = [desk_of(module, durability, shared=shared) for module in (first, newer)]
+    async with open_tree(blueprints[0], journal=on_disk(tmp_path / "tree.db")) as running:
+        for amount in (5, 6):
+            await running.ref("desk").tell(first.Add(amount))
+        await trio.testing.wait_all_tasks_blocked()
+        await running.reload(blueprints[1])
+        await trio.sleep(1)
+        assert sum(slot.handled for slot in running.snapshot()) == 2
+        assert running.ref("desk").statistics().dropped_kinds == {}
 
 
 @pytest.mark.parametrize("durability", [MESSAGE, Checkpointed(messages=100), VOLATILE])
