@@ -99,6 +99,15 @@ def test_a_tree_in_another_process_is_spoken_to(running: Running, capsys: pytest
     assert "nobody runs a tree on desk.db (closed in order by " in capsys.readouterr().err
 
 
+def test_what_is_told_is_utf_8_whatever_the_locale(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where that knows no more than ASCII, Python gives each byte of the rest as half of a character."""
+    halves = '{"text": "böse"}'.encode().decode("ascii", "surrogateescape")
+    assert said(capsys, "send", "writer", "Letter", halves)[0] == 0
+    assert said(capsys, "ask", "writer", "Count", '{"word": "böse"}') == (0, '{\n  "böse": 1\n}\n')
+    assert main(["send", "desk.db", "writer", "Letter", '{"text": "\udcff"}']) == 2
+    assert "is no text in UTF-8; write it so, or as JSON with \\u and four digits" in capsys.readouterr().err
+
+
 def test_an_agent_in_another_process_is_asked(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
     said(capsys, "send", "writer", "Letter", '{"text": "tea for two"}')
     how_many = ("ask", "writer", "Count", '{"word": "tea"}')

@@ -7,7 +7,7 @@ import argparse
 from treewarden.agents.core.path import ROOT
 
 from .command_arguments import add_keep
-from .words import Words, add_json, add_word, count, path, positive
+from .words import Words, add_json, add_word, count, path, positive, text
 
 __all__ = ["add_checkpoint"]
 
@@ -38,10 +38,14 @@ def _search(deeds: Words) -> None:
     word = _deed(
         deeds, "search", "find checkpoints by what they are called", "search desk.db 'before the move' --tag good"
     )
-    word.add_argument("text", metavar="TEXT", nargs="?", default="", help="part of the name or the description")
+    word.add_argument(
+        "text", metavar="TEXT", type=text, nargs="?", default="", help="part of the name or the description"
+    )
     word.add_argument("--path", type=path, default=ROOT, metavar="PATH", help="only this slot and those below it")
-    word.add_argument("--name", metavar="NAME", help="exactly this name")
-    word.add_argument("--tag", action="append", default=[], metavar="TAG", help="may be repeated: all of them")
+    word.add_argument("--name", type=text, metavar="NAME", help="exactly this name")
+    word.add_argument(
+        "--tag", type=text, action="append", default=[], metavar="TAG", help="may be repeated: all of them"
+    )
     word.add_argument("--since", type=positive, metavar="SECONDS", help="only those of the last SECONDS")
     word.add_argument("--last", type=count, default=20, metavar="N", help="at most N, the newest (20)")
     add_json(word)
@@ -50,7 +54,7 @@ def _search(deeds: Words) -> None:
 def _show(deeds: Words) -> None:
     word = _deed(deeds, "show", "print a state that is kept", "show desk.db writer 'before the move'", _WHICH)
     word.add_argument("path", metavar="PATH", type=path)
-    word.add_argument("checkpoint", metavar="CHECKPOINT")
+    word.add_argument("checkpoint", metavar="CHECKPOINT", type=text)
     _all(word, "states")
     add_json(word)
 
@@ -58,8 +62,10 @@ def _show(deeds: Words) -> None:
 def _diff(deeds: Words) -> None:
     word = _deed(deeds, "diff", "print what differs between two states", "diff desk.db writer good current", _WHICH)
     word.add_argument("path", metavar="PATH", type=path)
-    word.add_argument("before", metavar="CHECKPOINT")
-    word.add_argument("after", metavar="CHECKPOINT", nargs="?", default="current", help="without it, the current state")
+    word.add_argument("before", metavar="CHECKPOINT", type=text)
+    word.add_argument(
+        "after", metavar="CHECKPOINT", type=text, nargs="?", default="current", help="without it, the current state"
+    )
     _all(word, "differences")
     add_json(word)
 

@@ -6,7 +6,7 @@ import argparse
 
 from treewarden.agents.core.path import ROOT
 
-from .words import Words, add_json, add_word, path, positive
+from .words import Words, add_json, add_word, path, positive, text
 
 __all__ = ["COMMANDS", "add_answered", "add_commands", "add_keep"]
 
@@ -33,7 +33,7 @@ def _send(words: Words) -> None:
     )  # fmt: skip
     _file_and_path(word)
     word.add_argument("kind", metavar="KIND")
-    word.add_argument("data", metavar="JSON", nargs="?", default="{}", help="its fields ({})")
+    word.add_argument("data", metavar="JSON", type=text, nargs="?", default="{}", help="its fields ({})")
     add_answered(word)
 
 
@@ -45,7 +45,7 @@ def _ask(words: Words) -> None:
     )  # fmt: skip
     _file_and_path(word)
     word.add_argument("kind", metavar="KIND")
-    word.add_argument("data", metavar="JSON", nargs="?", default="{}", help="its fields ({})")
+    word.add_argument("data", metavar="JSON", type=text, nargs="?", default="{}", help="its fields ({})")
     add_answered(word)
 
 
@@ -57,7 +57,7 @@ def _signal(words: Words) -> None:
     _file_and_path(word)
     word.add_argument("kind", metavar="KIND", help="what was noticed, in a word")
     word.add_argument("--severity", type=float, default=0.5, metavar="0-1", help="how bad it is (0.5)")
-    word.add_argument("--text", default="", metavar="TEXT")
+    word.add_argument("--text", type=text, default="", metavar="TEXT")
     ends = word.add_mutually_exclusive_group()
     ends.add_argument(
         "--lasts", type=positive, metavar="SECONDS", help="it is over when it was not told again for so long"
@@ -111,9 +111,9 @@ def add_keep(deeds: Words) -> None:
     )  # fmt: skip
     word.set_defaults(word="checkpoint")
     _file_and_path(word)
-    word.add_argument("--name", default="", metavar="NAME", help="one with a name stays for good")
-    word.add_argument("--description", default="", metavar="TEXT")
-    word.add_argument("--tag", action="append", metavar="TAG", help="may be repeated")
+    word.add_argument("--name", type=text, default="", metavar="NAME", help="one with a name stays for good")
+    word.add_argument("--description", type=text, default="", metavar="TEXT")
+    word.add_argument("--tag", type=text, action="append", metavar="TAG", help="may be repeated")
     add_answered(word)
 
 
@@ -125,7 +125,7 @@ def _roll_back(words: Words) -> None:
     )  # fmt: skip
     _file_and_path(word)
     which = word.add_mutually_exclusive_group(required=True)
-    which.add_argument("--to", metavar="N|NAME", help="a checkpoint's number, or the newest of a name")
+    which.add_argument("--to", type=text, metavar="N|NAME", help="a checkpoint's number, or the newest of a name")
     which.add_argument("--declared", action="store_true", help="the state that its class declares")
     add_answered(word)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import difflib
 import math
+import os
 from typing import Any, Final, NoReturn, Protocol
 
 from treewarden.agents.core.path import Path
 
-__all__ = ["Words", "add_json", "add_word", "count", "kind", "names", "path", "positive", "seeds", "whole"]
+__all__ = ["Words", "add_json", "add_word", "count", "kind", "names", "path", "positive", "seeds", "text", "whole"]
 
 _MOST_SEEDS: Final = 10_000
 
@@ -57,6 +58,18 @@ def count(text: str) -> int:
     except ValueError:
         _refuse(f"{text!r} is no whole number")
     return value if value > 0 else _refuse(f"{text} is too few; give 1 or more")
+
+
+def text(given: str) -> str:
+    """What is meant to be stored or told. It is UTF-8, also where the locale (`LC_ALL=C`) knows no more than ASCII."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:  # Python keeps bytes that are no text there as halves of characters
+        try:
+            return os.fsencode(given).decode()
+        except UnicodeError:
+            _refuse(f"{given!r} is no text in UTF-8; write it so, or as JSON with \\u and four digits")
+    return given
 
 
 def path(text: str) -> Path:
