@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Self, TypeVar
 
 import trio
@@ -123,6 +123,8 @@ class Advisor:
         Counts once, however late; of an advice that the advisor could not make (`confidence` 0, no id), and of one that
         it has forgotten (10,000 later ones wait for theirs), nothing is learned, and this is False. Raises
         `ConfigurationError` for an id that is none, or whose outcome is known already.
+
+        Cancelled, or not on disk within `within` seconds (which is False, too): it counts all the same.
         """
         _check_within(within)
         try:
@@ -221,17 +223,27 @@ def _seconds(within: float) -> float | None:
 
 
 async def _arrived(future: Future[R], within: float) -> R:
-    """The result of a future of another thread, in trio or asyncio. Raises `TimeoutError`."""
+    """The result of a future of another thread, in trio or asyncio. Raises `TimeoutError`. What was asked for is done
+    all the same then, and where its caller is cancelled."""
     if not trio.lowlevel.in_trio_task():
-        return await asyncio.wait_for(asyncio.wrap_future(future), _seconds(within))
-    token, done = trio.lowlevel.current_trio_token(), trio.Event()
+        loop, there = asyncio.get_running_loop(), asyncio.Event()
 
-    def tell(_: object) -> None:
-        call_in_loop(token, done.set)
+        def say(_: object) -> None:
+            with suppress(RuntimeError):  # that loop has ended meanwhile
+                loop.call_soon_threadsafe(there.set)
 
-    future.add_done_callback(tell)
-    with trio.move_on_after(within) as limit:
-        await done.wait()
-    if limit.cancelled_caught and not future.done():
+        future.add_done_callback(say)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(there.wait(), _seconds(within))
+    else:
+        token, done = trio.lowlevel.current_trio_token(), trio.Event()
+
+        def tell(_: object) -> None:
+            call_in_loop(token, done.set)
+
+        future.add_done_callback(tell)
+        with trio.move_on_after(within):
+            await done.wait()
+    if not future.done():
         raise TimeoutError
     return future.result()

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import trio
 
@@ -37,7 +37,7 @@ class AdvisorThread:
         self._journals = journals
         self._trouble = ""
         self._lock = threading.Lock()
-        self._jobs: deque[tuple[Callable[[], None], Future[Any]]] = deque()
+        self._jobs: deque[Callable[[], None]] = deque()
         self._thread: threading.Thread | None = None
         self._wake: Callable[[], None] | None = None
         self._closed = False
@@ -66,7 +66,7 @@ class AdvisorThread:
             if self._closed:
                 answer(future, otherwise("the advisor is closed"))
                 return future
-            self._jobs.append((guarded, future))
+            self._jobs.append(guarded)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="treewarden advisor", daemon=True)
                 self._thread.start()
@@ -133,12 +133,10 @@ class AdvisorThread:
 
     def _do_jobs(self) -> None:
         while self._jobs:
-            job, future = self._jobs.popleft()
-            if not future.cancelled():
-                job()
+            self._jobs.popleft()()
 
 
 def answer(future: Future[R], value: R) -> None:
-    """Give `value` to who asked. Nothing happens where that one has been answered, or goes at this moment."""
+    """Give `value` to who asked. Nothing happens where that one has been answered."""
     with suppress(InvalidStateError):
         future.set_result(value)

@@ -8,7 +8,6 @@ import os
 import sys
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +20,6 @@ from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.message import Request
 from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.advisor import Advice, Advisor
-from treewarden.supervisor.advisor_thread import answer
 from treewarden.topologies.cli import main as treewarden
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.tree import tree
@@ -274,23 +272,3 @@ def _asked_at_once(advisor: Advisor) -> list[str]:
     for thread in threads:
         thread.join(PATIENCE)
     return found
-
-
-class Leaving(Future[int]):
-    """Its asker goes when it has been found waiting: in the worst moment."""
-
-    def done(self) -> bool:
-        done = super().done()
-        self.cancel()
-        return done
-
-    def set_result(self, result: int) -> None:
-        self.cancel()
-        super().set_result(result)
-
-
-def test_an_asker_that_goes_while_it_is_answered_harms_nobody() -> None:
-    """The loop of the advisor's journal ended with that, and nothing was persisted any more."""
-    future = Leaving()
-    answer(future, 7)
-    assert future.cancelled()
