@@ -35,7 +35,6 @@ from .outage import Outage
 from .registry import Registry
 from .relay import Relay
 from .replies import Replies
-from .stranded import Stranded
 from .timers import Timers
 
 if TYPE_CHECKING:
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     from .gauges import Gauges
     from .journal.codec import Codec
     from .roster import Roster
+    from .stranded import Stranded
     from .supervisor import Supervisor
 
 __all__ = ["Common", "LoopClock"]
@@ -120,7 +120,6 @@ class Common:
     questions: dict[Path, QuestionAsked] = field(factory=dict[Path, "QuestionAsked"])
     """Of earlier processes, to people, which nobody has answered, and about slots that have not been started yet."""
     replies: Replies = field(factory=Replies)
-    stranded: Stranded = field(factory=Stranded)
     makers: dict[object, type[Agent[Any]]] = field(factory=dict[object, type[Agent[Any]]])
     """The class of the agents that a function makes."""
     codecs: dict[object, Codec] = field(factory=dict[object, "Codec"])
@@ -138,6 +137,7 @@ class Common:
     """Of the policy that was looked at last: most supervisors of a tree have the same."""
     _dependencies: Dependencies | None = field(default=None, init=False)
     _gauges: Gauges | None = field(default=None, init=False)
+    _stranded: Stranded | None = field(default=None, init=False)
     _outcomes: Outcomes | None = field(default=None, init=False)
     _counting: Counting | None = field(default=None, init=False)
     """What the outcomes have become since, where that is not None."""
@@ -222,6 +222,15 @@ class Common:
             return itself
         times = [at for changed, at in self.deployed.items() if path.is_within(changed)]
         return max(times if itself is None else [*times, itself], default=None)
+
+    @property
+    def stranded(self) -> Stranded:
+        """Whose handlers wait for somebody who was stopped."""
+        if self._stranded is None:
+            from .stranded import Stranded  # with the first who is stopped: a start does without it
+
+            self._stranded = Stranded()
+        return self._stranded
 
     def nowhere(self, path: Path, besides: str = "") -> NoSuchSlot:
         """What to raise about a path at which there is no slot, with what is near."""
