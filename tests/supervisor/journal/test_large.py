@@ -137,7 +137,10 @@ async def test_what_is_no_json_after_all_fails_its_commit_alone(tmp_path: pathli
     async with on_disk(tmp_path / "tree.db") as journal:
         with pytest.raises(CommitFailed, match="not JSON compliant"):
             await journal.commit(Commit(states=(row(1, [0.5] * 40_000 + [float("nan")]),)))
-        await journal.commit(Commit(states=(row(2, ["x" * 70_000]),)))
+        kept = row(2, ["x" * 70_000])
+        await journal.commit(Commit(states=(kept,)))
+        assert kept.large is not None
+        assert kept.large.text() == "null", "given up when it was stored"
         held = await journal.recover(DESK)
     assert held.state == StateRow(DESK, "desk:Pile", text(["x" * 70_000]), settled=2)
 

@@ -36,6 +36,8 @@ class Disk:
         """The error code with which a statement is refused, once, instead of being done."""
         self.late = False
         """Whether the next COMMIT raises when it is done."""
+        self.overtaken = False
+        """Whether somebody else owns the file as soon as a transaction is rolled back."""
 
     def connect(self, *args: Any, **options: Any) -> sqlite3.Connection:
         disk = self
@@ -47,6 +49,9 @@ class Disk:
                 if (code := disk.refused.pop(sql, None)) is not None:
                     raise error_of(code)
                 cursor = super().execute(sql, *parameters)
+                if sql == "ROLLBACK" and disk.overtaken:
+                    disk.overtaken = False
+                    disk.sql("UPDATE meta SET epoch = epoch + 1")
                 if sql == "COMMIT" and disk.late:
                     disk.late, disk.gone = False, True
                     raise error_of(WRITE)
@@ -128,6 +133,35 @@ def test_who_has_lost_its_epoch_deletes_nothing(disk: Disk) -> None:
     assert disk.sql("SELECT count(*) FROM events") == [(6,)]
     owned.close()
     assert disk.sql("SELECT released FROM owner") == [(0,)], "another one's row"
+
+
+def test_who_is_overtaken_while_it_looks_whether_a_commit_stands_has_lost_its_epoch(disk: Disk) -> None:
+    owned = disk.owned()
+    written(owned, settle(1))
+    disk.refused, disk.overtaken = {"COMMIT": WRITE}, True
+    done = owned.write([settle(2)], renew=False)
+    assert (done.outcomes, done.for_all) == ([owned.lost], True)
+    assert isinstance(owned.lost, EpochLost)
+    assert disk.sql("SELECT settled FROM states") == [(1,)]
+    owned.close()
+
+
+@pytest.mark.parametrize(
+    "commits",
+    [(), (settle(1),), (settle(1), Commit(acked=(99,)), settle(2)), (Commit(acked=(99,)), Commit(acked=(98,)))],
+    ids=["none", "one", "some", "none that is kept"],
+)
+def test_the_lease_is_prolonged_by_what_is_written_and_only_then_said_to_be(
+    disk: Disk, commits: tuple[Commit, ...]
+) -> None:
+    owned = disk.owned()
+    for renew in (False, True):
+        disk.sql("UPDATE owner SET lease_until = 1")
+        done = owned.write(commits, renew=renew, look=False)
+        (until,) = disk.sql("SELECT lease_until FROM owner")[0]
+        assert done.renewed is (until > 1)
+        assert done.renewed is (renew and (not commits or any(isinstance(each, int) for each in done.outcomes)))
+    owned.close()
 
 
 def test_a_step_of_trimming_deletes_so_many_and_says_whether_more_are_left(disk: Disk) -> None:
