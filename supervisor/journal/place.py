@@ -6,6 +6,7 @@ goes on in what it has open, which nobody will ever find again (https://sqlite.o
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import pathlib
@@ -34,6 +35,8 @@ __all__ = [
 _LOG: Final = logging.getLogger("treewarden")
 
 _BESIDE: Final = ("", "-wal", "-shm")
+_LONGEST: Final = "-journal"
+"""Of what SQLite puts behind the name of a file for those that it makes beside it."""
 _BUSY: Final = 8
 """Commits to a transaction beside which the log is looked at every `_LOOKS` times only: each of the three calls of the
 system may have to wait until the loop, which is busy then, lets go of the interpreter."""
@@ -194,6 +197,7 @@ def refuse_unreachable(file: pathlib.Path) -> None:
     try:
         if not file.parent.is_dir():
             raise JournalError(f"{file} cannot be made: there is no folder {file.parent}")
+        _refuse_long(file)
         mode = file.stat().st_mode
     except FileNotFoundError:  # it is to be made
         return
@@ -201,6 +205,18 @@ def refuse_unreachable(file: pathlib.Path) -> None:
         raise JournalError(f"{file} cannot be opened: {error.strerror}. Name one that this user can reach") from error
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise JournalError(f"{file} is a device or a pipe: name a file")
+
+
+def _refuse_long(file: pathlib.Path) -> None:
+    """A name may be one that a file can have, and not those that SQLite keeps beside it."""
+    try:
+        os.stat(os.path.realpath(file) + _LONGEST)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise JournalError(
+                f"{file} cannot be opened: with {_LONGEST} behind it, for a file that SQLite keeps beside it, its name"
+                " is too long. Give it a shorter one"
+            ) from error
 
 
 def refuse_second_name(file: pathlib.Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sqlite3
 from collections.abc import Callable
@@ -175,6 +176,16 @@ def test_a_folder_that_is_missing_is_named(tmp_path: pathlib.Path) -> None:
     with pytest.raises(JournalError, match=r"there is no folder .*missing"):
         opened(tmp_path / "missing" / "tree.db")
     assert not (tmp_path / "missing").exists()
+
+
+def test_a_name_too_long_for_what_lies_beside_it_is_said_to_be_that(tmp_path: pathlib.Path) -> None:
+    """SQLite says of it what it says where nothing may be written, and leaves an empty file."""
+    longest = os.pathconf(tmp_path, "PC_NAME_MAX") - len("-journal")
+    opened(tmp_path / ("x" * longest))
+    (tmp_path / ("x" * longest)).unlink()
+    with pytest.raises(JournalError, match=r"with -journal behind it, .* its name is too long\. Give it a shorter one"):
+        opened(tmp_path / ("x" * (longest + 1)))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_is_no_file(tmp_path: pathlib.Path) -> None:
