@@ -283,8 +283,8 @@ class Registry:
 
 
 def _some(names: Collection[Path]) -> str:
-    """Those nearest to the root."""
-    first = sorted(names, key=lambda name: name.count("/"))[:_BELOW]
+    """Those nearest to the root, by name: who sleeps comes in no other place."""
+    first = sorted(names, key=lambda name: (name.count("/"), name))[:_BELOW]
     return ", ".join(first) + (", …" if len(names) > _BELOW else "")
 
 
