@@ -44,18 +44,13 @@ def pytest_configure(config: pytest.Config) -> None:
             )
 
 
-def pytest_collection_finish() -> None:
-    """Ten thousand tests and what they import are no garbage: the collector took half a second to look through them."""
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.fixture
-def thawed() -> Iterator[None]:
-    """Nothing is frozen, as at the beginning of a process."""
-    gc.unfreeze()
-    yield
+def frozen() -> Iterator[None]:
+    """For tests that have the collector look at all there is: ten thousand tests and what they import are no garbage,
+    and take it half a second."""
     gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def open_databases() -> set[str]:

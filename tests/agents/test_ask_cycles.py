@@ -262,6 +262,7 @@ async def test_whoever_was_answered_at_once_waits_for_nobody(durability: Durabil
         assert not slot_of(running, "/b").waiting_on
 
 
+@pytest.mark.usefixtures("frozen")
 async def test_an_ask_leaves_nothing_for_the_collector(autojump_clock: MockClock) -> None:
     async with opened(kept(Neighbour, VOLATILE, id="a"), kept(Neighbour, VOLATILE, id="b")) as running:
         await running.ref("/a").ask(PassOn("../b"), within=1)

@@ -36,7 +36,7 @@ class Broken(Agent[None]):
 
 
 @pytest.fixture(autouse=True)
-def collector(thawed: None) -> Generator[None]:
+def collector() -> Generator[None]:
     del LOG[:]
     before, frozen = gc.isenabled(), gc.get_freeze_count()  # CPython 3.12 begins with some that are frozen
     yield

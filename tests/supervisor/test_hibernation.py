@@ -247,6 +247,7 @@ async def test_it_stays_awake_while_something_is_on_its_way_to_the_disk(autojump
         await asleep(running)
 
 
+@pytest.mark.usefixtures("frozen")
 async def test_a_life_that_has_ended_is_forgotten(autojump_clock: MockClock) -> None:
     lives: list[weakref.ref[Any]] = []
     async with opened(one(after=1000.0)) as running:

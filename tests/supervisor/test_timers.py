@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from functools import partial
 
+import pytest
 import trio
 import trio.testing
 from attrs import frozen
@@ -15,6 +16,8 @@ from treewarden.agents import VOLATILE, Agent, MailboxSpec, Request, handles
 from treewarden.agents.ports import Alarm
 from treewarden.supervisor.timers import Timers
 from treewarden.topologies import child, open_tree, tree
+
+pytestmark = pytest.mark.usefixtures("frozen")
 
 MEMORY = MailboxSpec(durability=VOLATILE)
 HOUR = 3600.0

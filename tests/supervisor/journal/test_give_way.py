@@ -27,6 +27,8 @@ from treewarden.supervisor.testing import inline_run_sync
 
 from ...journals import DESK, Told, WallClock, on_disk, settle
 
+pytestmark = pytest.mark.usefixtures("frozen")
+
 
 @define
 class Seconds:
