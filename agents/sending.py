@@ -28,6 +28,7 @@ __all__ = [
     "refuse_what_has_no_reply",
     "tell_each",
     "tell_each_nowait",
+    "told_elsewhere",
 ]
 
 _WAITING_POLICIES: Final = (Overflow.WAIT, Overflow.COALESCE)
@@ -193,6 +194,14 @@ def leave_with_settle(slot: Slot, turn: Turn, envelope: Envelope, overflow: Over
                 slot.on_drop(envelope, "the slot ended before the message left")
 
     turn.tell(Outgoing(target=slot, envelope=envelope, release=release, cancel=slot.release))
+
+
+def told_elsewhere(path: Path, to: Path) -> ConfigurationError:
+    """What is said to a handler that tells an agent whose journal is another one."""
+    return ConfigurationError(
+        f"{path}: {to} is in another tree, and what a handler tells leaves in the commit of its own; tell it from a "
+        "helper (self.start_soon) or a body, which do not wait for that"
+    )
 
 
 def ended_by(turn: Turn) -> AgentStopped:

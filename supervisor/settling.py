@@ -16,6 +16,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import CommitFailed
 from treewarden.agents.ports import KEEP, Settled, StateSettled
+from treewarden.agents.sending import told_elsewhere
 from treewarden.agents.slot import Slot
 from treewarden.agents.wake import WAKE
 
@@ -226,9 +227,12 @@ class SlotStore:
         """A new incarnation begins from what is on disk: its settles may be written again."""
         self._broken = self._written = self._taken = None
 
-    def row_for(self, envelope: Envelope) -> MessageRow:
-        """The mailbox row of a told message; gives the envelope its row and id."""
+    def row_for(self, envelope: Envelope, by: SlotStore | None = None) -> MessageRow:
+        """The mailbox row of a told message; gives the envelope its row and id. Raises `ConfigurationError` if the
+        settle of somebody in another journal is to bring it: the two cannot be one transaction."""
         common = self._common
+        if by is not None and by._common is not common:
+            raise told_elsewhere(by.path, self.path)
         kind, version, body, large = self.codec.encode_row(envelope.body)
         row = common.next_row()
         envelope.row, envelope.id = row, common.message_id(row)
@@ -310,15 +314,9 @@ class SlotStore:
         if done.events:
             events = tuple([(wall, recorded(self.path, fact, self._common)) for fact in done.events])
         if done.outgoing:
-            accepted = tuple(
-                [
-                    message.target.store.row_for(message.envelope)
-                    for message in done.outgoing
-                    if message.target.durable
-                    and message.envelope.reply is None
-                    and isinstance(message.target.store, SlotStore)
-                ]
-            )
+            told = [(each.target.store, each.envelope) for each in done.outgoing if each.target.durable]
+            told = [(store, item) for store, item in told if isinstance(store, SlotStore) and item.reply is None]
+            accepted = tuple([store.row_for(item, self) for store, item in told])
         if done.timers:
             timers = tuple([TimerRow(self.path, due.name, due.at) for due in done.timers])
         states: tuple[StateRow, ...] = ()

@@ -1,0 +1,112 @@
+"""Two trees in one process: a message of one is never written into the journal of the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+from attrs import frozen
+from trio.testing import MockClock
+
+from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.durability import VOLATILE, MailboxSpec
+from treewarden.agents.core.message import Request
+from treewarden.agents.ref import Ref
+from treewarden.supervisor.core.spec import NO_BACKOFF
+from treewarden.topologies.child import child
+from treewarden.topologies.open import open_tree
+from treewarden.topologies.topic import subscriber, topic
+from treewarden.topologies.tree import tree
+
+
+@frozen
+class Add:
+    amount: int
+
+
+@frozen
+class Aside:
+    amount: int
+
+
+@frozen
+class Total(Request[int]):
+    """Ask for the sum."""
+
+
+class Counter(Agent[int]):
+    state = 0
+
+    @handles
+    def add(self, message: Add) -> None:
+        self.state += message.amount
+
+    @handles
+    def total(self, message: Total) -> int:
+        return self.state
+
+
+class Sender(Agent[int]):
+    state = 0
+
+    def __init__(self, far: Ref) -> None:
+        self.far = far
+
+    @handles
+    async def add(self, message: Add) -> None:
+        self.state += 1
+        await self.far.tell(message)
+
+    @handles
+    async def aside(self, message: Aside) -> None:
+        self.start_soon(self.far.tell, Add(message.amount))
+
+    @handles
+    async def total(self, message: Total) -> int:
+        return await self.far.ask(message)
+
+
+FAR = tree(Counter, topic(subscriber("counter"), id="news"))
+
+
+@pytest.mark.parametrize("path", ["counter", "news"])
+async def test_a_durable_handler_cannot_tell_a_durable_agent_of_another_tree(
+    tmp_path: Path, path: str, autojump_clock: MockClock
+) -> None:
+    async with open_tree(FAR, journal=tmp_path / "far.db") as far:
+        near = tree(child(Sender, args={"far": far.ref(path)}, backoff=NO_BACKOFF), Counter)
+        async with open_tree(near, journal=tmp_path / "near.db") as running:
+            await running.ref("sender").tell(Add(7))
+            assert await running.ref("counter").ask(Total()) == 0
+            await trio.sleep(60)
+            (letter,) = await running.dead_letters()
+            assert letter.path == "sender"
+            assert "sender: counter is in another tree, and what a handler tells leaves in the comm" in letter.reason
+            assert far.ref("counter").statistics().reserved == 0
+            await far.ref("counter").tell(Add(1))
+            assert await far.ref("counter").ask(Total()) == 1
+    async with open_tree(near, journal=tmp_path / "near.db") as running:
+        assert await running.ref("counter").ask(Total()) == 0  # it got nothing of what was meant for the other one
+
+
+async def test_a_helper_can_and_an_ask_goes_there_as_well(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with open_tree(FAR, journal=tmp_path / "far.db") as far:
+        near = tree(child(Sender, args={"far": far.ref("counter")}))
+        async with open_tree(near, journal=tmp_path / "near.db") as running:
+            await running.ref("sender").tell(Aside(7))
+            await trio.sleep(1)
+            assert await running.ref("sender").ask(Total()) == 7
+    async with open_tree(FAR, journal=tmp_path / "far.db") as far:
+        assert await far.ref("counter").ask(Total()) == 7
+
+
+async def test_in_memory_either_may_tell_the_other(tmp_path: Path, autojump_clock: MockClock) -> None:
+    spec = MailboxSpec(durability=VOLATILE)
+    for here, there in ((spec, MailboxSpec()), (MailboxSpec(), spec)):
+        async with open_tree(tree(child(Counter, mailbox=there))) as far:
+            near = tree(child(Sender, args={"far": far.ref("counter")}, mailbox=here))
+            async with open_tree(near) as running:
+                await running.ref("sender").tell(Add(7))
+                await trio.sleep(1)
+                assert await far.ref("counter").ask(Total()) == 7
