@@ -197,9 +197,9 @@ def refuse_unreachable(file: pathlib.Path) -> None:
     try:
         if not file.parent.is_dir():
             raise JournalError(f"{file} cannot be made: there is no folder {file.parent}")
-        _refuse_long(file)
         mode = file.stat().st_mode
     except FileNotFoundError:  # it is to be made
+        _refuse_long(file)
         return
     except OSError as error:
         raise JournalError(f"{file} cannot be opened: {error.strerror}. Name one that this user can reach") from error
