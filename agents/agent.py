@@ -91,14 +91,19 @@ class Agent(Generic[S]):
         """Run before the first message of every incarnation; the next sibling starts when it returns.
 
         What it returns goes to whoever asked for the start (`start_child`), and to nobody after a restart. Raise
-        `Ignore` to stay away without being a failure; any other exception is a start that failed.
+        `Ignore` to stay away without being a failure; any other exception is a start that failed, and so is one that
+        takes longer than `start_within`, for which it is cancelled.
         """
 
     async def on_stop(self, exit: Exit) -> None:
-        """Run at the end of an incarnation that was not killed, within its grace. State changed here is not kept."""
+        """Run at the end of an incarnation that was not killed, within its grace, and cancelled when that is over.
+        State changed here is not kept."""
 
     async def run(self) -> Any:
-        """A body that runs beside the handlers; its return finishes the agent. Not called unless overridden."""
+        """A body that runs beside the handlers; its return finishes the agent. Not called unless overridden.
+
+        Cancelled when its incarnation ends; with `drains_body` it is asked to end before (`stop_requested`).
+        """
         raise NotImplementedError
 
     # -- what a subclass may call
@@ -247,7 +252,7 @@ class Agent(Generic[S]):
         letter there, or its asker gets `ForwardCycle`, and this returns.
 
         Raises `ConfigurationError` where no message is in hand, and what `ref.tell` and `ref.ask` raise before
-        anything is sent; the message is still this handler's then.
+        anything is sent; the message is still this handler's then. Cancelled while it waits for room: likewise.
         """
         from .forwarding import forward
 
