@@ -18,7 +18,7 @@ from .blobs import stored_size, sweep
 from .commit import Commit, follows, works_of
 from .place import Lookout, is_alone, refuse_second_name, refuse_unreachable
 from .port import Survey
-from .raised import is_of_a_sync, refuses_all, was_cut_short
+from .raised import is_of_a_damage, is_of_a_sync, refuses_all, was_cut_short
 from .schema import NOW, unusable
 from .taking import Claim, meta, take
 
@@ -159,7 +159,7 @@ class OwnedFile:
         try:
             return question(self._connected())
         except sqlite3.DatabaseError as error:
-            kind = JournalDamaged if type(error) is sqlite3.DatabaseError else JournalError
+            kind = JournalDamaged if is_of_a_damage(error) else JournalError
             raise kind(f"{self._name} cannot be read: {error}") from error
 
     def shrink(self, most: int) -> int:

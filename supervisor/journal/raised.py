@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-__all__ = ["is_busy", "is_of_a_sync", "refuses_all", "was_cut_short"]
+__all__ = ["is_busy", "is_of_a_damage", "is_of_a_sync", "refuses_all", "was_cut_short"]
 
 
 def is_busy(error: BaseException) -> bool:
@@ -20,6 +20,11 @@ def was_cut_short(error: BaseException) -> bool:
 def is_of_a_sync(error: BaseException) -> bool:
     """Whether something that was written may be gone without another error."""
     return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC)
+
+
+def is_of_a_damage(error: sqlite3.Error) -> bool:
+    """Whether it says that the file does not hold what was written, and not that it could not be read now."""
+    return type(error) is sqlite3.DatabaseError or str(error).startswith("Could not decode to UTF-8")
 
 
 def refuses_all(error: Exception) -> bool:

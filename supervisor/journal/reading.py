@@ -25,6 +25,7 @@ from .holder import Fate, Holder, ProcessTable, ProcfsTable
 from .integrity import Rows, check_all
 from .looked_at import LookedAt
 from .port import START, DeadRow, Kept, MessageRow, Record, Seq, StateRow, Survey
+from .raised import is_of_a_damage
 from .rows import Held, Waiting
 from .schema import identify, unusable
 from .seams import RunSync
@@ -313,7 +314,7 @@ class JournalFile:
             self.check_still()
 
     def _unreadable(self, error: sqlite3.DatabaseError) -> JournalError:
-        kind = JournalDamaged if type(error) is sqlite3.DatabaseError else JournalError
+        kind = JournalDamaged if is_of_a_damage(error) else JournalError
         return kind(f"{self.file} cannot be read: {error}")
 
     def _damaged(self, error: Exception) -> JournalDamaged:

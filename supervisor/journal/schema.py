@@ -8,7 +8,7 @@ from typing import Final
 
 from treewarden.agents.errors import JournalDamaged, JournalError, JournalOwned
 
-from .raised import is_busy
+from .raised import is_busy, is_of_a_damage
 
 __all__ = [
     "ADDED",
@@ -241,7 +241,7 @@ def unusable(error: sqlite3.Error | UnicodeDecodeError, file: str) -> JournalErr
         return JournalDamaged(f"{file} is damaged: {error.object.decode(errors='replace')}. Restore it from a copy")
     if is_busy(error):
         return JournalOwned(f"{file} is locked by a process: end that process, or let it go on")
-    if isinstance(error, sqlite3.OperationalError):
+    if isinstance(error, sqlite3.OperationalError) and not is_of_a_damage(error):
         if os.path.isdir(file):
             return JournalError(f"{file} is a folder: name a file in it")
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
@@ -255,7 +255,7 @@ def unusable(error: sqlite3.Error | UnicodeDecodeError, file: str) -> JournalErr
                 " again"
             )
         return JournalError(f"{file} cannot be opened: {error}")
-    if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB:
         return JournalError(f"{file} is not a treewarden journal: it is no SQLite database. Name another file")
     return JournalDamaged(f"{file} is damaged: {error}. Restore it from a copy")
 

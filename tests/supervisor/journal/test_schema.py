@@ -19,7 +19,7 @@ from treewarden.supervisor.journal.port import Commit
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.journal.schema import APPLICATION, VERSION, identify
 
-from ...journals import fact, on_disk, settle
+from ...journals import fact, message, on_disk, settle, timer
 
 
 @pytest.fixture
@@ -157,6 +157,18 @@ def test_a_damage_that_sqlite_quotes_is_called_damage(file: pathlib.Path) -> Non
         opened(file)
     with pytest.raises(JournalDamaged, match=r"tree\.db is damaged: malformed database schema \(chunks\)"):
         JournalFile.open(file)
+
+
+@pytest.mark.parametrize("table", ["states", "mailbox", "timers"])
+def test_a_path_that_is_no_text_is_called_damage(file: pathlib.Path, table: str) -> None:
+    """Of which slot it was nobody can say any more, so nobody is held over it."""
+    opened(file, settle(1), Commit(accepted=(message(2),), timers=(timer("tick", 1.0),)))
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute(f"UPDATE {table} SET path = CAST(x'ff' AS TEXT)")
+    with pytest.raises(
+        JournalDamaged, match=r"tree\.db is damaged: Could not decode .* 'path'.* Restore it from a copy"
+    ):
+        opened(file)
 
 
 def test_a_newer_schema_is_refused_and_left_alone(file: pathlib.Path) -> None:

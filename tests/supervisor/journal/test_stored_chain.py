@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from treewarden.agents.errors import JournalError
+from treewarden.agents.errors import JournalDamaged
 from treewarden.supervisor.core.retention import EventRetention
 from treewarden.supervisor.journal.looked_at import LookedAt
 from treewarden.supervisor.journal.reading import JournalFile
@@ -63,7 +63,7 @@ async def test_what_is_read_behind_a_check_is_read_as_without_it(tmp_path: pathl
         with JournalFile.open(file) as reading:
             assert not checked or reading.verify().sound
             said.append([str(fault) for fault in reading.check_rows().faults])
-            with pytest.raises(JournalError, match="cannot be read"):
+            with pytest.raises(JournalDamaged, match="cannot be read"):
                 reading.state(DESK)
     assert said[0] == said[1]
     assert "is no text" in said[0][0]
