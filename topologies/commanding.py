@@ -14,6 +14,7 @@ from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import CommitFailed, ConfigurationError, MailboxFull, TreewardenError
 from treewarden.agents.sending import checked
 from treewarden.agents.slot import Slot
+from treewarden.supervisor.calls import ChildView
 from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.challenger import teach_all
 from treewarden.supervisor.core.command import Command, parse_command
@@ -277,14 +278,22 @@ class Order:
         path = self._command.path
         self._spec(path)
         supervisor = self._tree.supervisor(path.parent)
-        (before,) = [view for view in await supervisor.children() if view.path == path]
+        before = await self._view(path)
+        if before is None:
+            raise self._common.nowhere(path)
         if before.state is SlotState.UP and not before.note:
             raise ConfigurationError(f"{path} runs: there is nothing to resume")
         if before.state is SlotState.DOWN:
             await supervisor.restart_child(path.name)
         else:
             self._tree.resume(path, self._command.by)
-        (after,) = [view for view in await supervisor.children() if view.path == path]  # behind the order, in its queue
+        after = await self._view(path)  # behind the order, in its queue
+        if after is None:
+            raise ConfigurationError(f"{path} was started and did not stay: its supervisor has it no more")
         if after.state is not SlotState.UP:
             raise ConfigurationError(f"{path} is {after.state}: {after.note or 'it did not start'}")
         return f"{path} runs again, in life {after.incarnation}"
+
+    async def _view(self, path: Path) -> ChildView | None:
+        """What its supervisor says of a child; None where it has none there (any more)."""
+        return next((view for view in await self._tree.supervisor(path.parent).children() if view.path == path), None)
