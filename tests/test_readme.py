@@ -17,6 +17,8 @@ ROOT: Final = Path(__file__).parent.parent
 DOCUMENTS: Final = sorted(
     document.relative_to(ROOT).as_posix() for document in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
 )
+IN_FULL: Final = "docs/chaos.md"
+"""It runs hundreds of seeds, and tests/topologies/chaos/test_tutorial.py compares each line that they print."""
 RUNNABLE: Final = {"python", "toml", "console", "sh", "text", "json", "jsonl"}
 
 
@@ -52,7 +54,7 @@ def sessions(block: Block) -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("document", [each for each in DOCUMENTS if each != IN_FULL])
 def test_every_block_runs(document: str, tmp_path: Path) -> None:
     for block in blocks_of(ROOT / document):
         where = f"{document}:{block.line}"
