@@ -227,21 +227,24 @@ def dead_letter(connection: sqlite3.Connection, message: MessageId) -> DeadRow |
 def _dead(connection: sqlite3.Connection, which: str, values: tuple[Any, ...]) -> list[DeadRow]:
     found = connection.execute(f"SELECT * FROM dead_letters{which}", values)  # a file of an older schema has fewer
     names = [column[0] for column in found.description]
-    return [
-        DeadRow(
-            path=Path(row["path"]),
-            id=row["message"],
-            kind=row["kind"],
-            body=whole(connection, row["body"]),
-            reason=row["reason"],
-            at=row["at"],
-            row=row["row"],
-            sender=_path(row["sender"]),
-            version=row["version"],
-            priority=Priority.NORMAL if row.get("priority") is None else row["priority"],
-        )
-        for row in [dict(zip(names, values, strict=True)) for values in found.fetchall()]
-    ]
+    try:
+        return [
+            DeadRow(
+                path=Path(row["path"]),
+                id=row["message"],
+                kind=row["kind"],
+                body=whole(connection, row["body"]),
+                reason=row["reason"],
+                at=row["at"],
+                row=row["row"],
+                sender=_path(row["sender"]),
+                version=row["version"],
+                priority=Priority.NORMAL if row.get("priority") is None else row["priority"],
+            )
+            for row in [dict(zip(names, values, strict=True)) for values in found.fetchall()]
+        ]
+    except KeyError as error:  # as SQLite says it who is asked for a column by its name: the schema is damaged
+        raise sqlite3.OperationalError(f"no such column: {error.args[0]}") from error
 
 
 def records(

@@ -12,7 +12,7 @@ from attrs import evolve
 
 from treewarden.agents.core.label import Label
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import CommitFailed, JournalDamaged
+from treewarden.agents.errors import CommitFailed, JournalDamaged, JournalError
 from treewarden.supervisor.core.bundle import sealed
 from treewarden.supervisor.journal.exporting import bundle_of, read_bundle
 from treewarden.supervisor.journal.integrity import Rows, checksum
@@ -186,3 +186,15 @@ def test_an_imported_bundle_has_checksums_again(file: pathlib.Path, tmp_path: pa
 
 def test_one_bit_changes_a_checksum() -> None:
     assert checksum("desk", 1, None) != checksum("desk", 3, None)
+
+
+async def test_a_table_of_which_a_column_has_another_name_is_said_to_lack_it(file: pathlib.Path) -> None:
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("ALTER TABLE dead_letters RENAME COLUMN sender TO sendes")
+    async with on_disk(file) as journal:
+        with pytest.raises(JournalError, match=r"cannot be read: no such column: sender"):
+            await journal.dead_letters()
+    with JournalFile.open(file) as reading:
+        with pytest.raises(JournalError, match=r"cannot be read: no such column: sender"):
+            reading.dead_letters()
+        assert "unreadable" in {fault.kind for fault in reading.check_rows().faults}
