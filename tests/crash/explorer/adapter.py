@@ -23,8 +23,16 @@ _INTEGRITY: Final = frozenset({apsw.SQLITE_CONSTRAINT, apsw.SQLITE_MISMATCH})
 class Rows:
     """What a statement has returned. It is read at once, so no statement stays open."""
 
-    def __init__(self, rows: list[tuple[Any, ...]], changed: int, last: int = 0) -> None:
+    def __init__(
+        self,
+        rows: list[tuple[Any, ...]],
+        changed: int,
+        last: int = 0,
+        description: Sequence[tuple[Any, ...]] = (),
+    ) -> None:
         self._rows = iter(rows)
+        self.description = description
+        """What its columns are called; of a statement that returned no row, nothing."""
         self.rowcount = changed
         self.lastrowid = last
 
@@ -98,8 +106,11 @@ class Connection:
             return Rows([], 0)  # `Database` says how soon: thousands of pages would be more than a workload writes
         try:
             before = self._inner.total_changes()
-            rows = self._inner.execute(sql, parameters).fetchall()
-            return Rows(rows, self._inner.total_changes() - before, self._inner.last_insert_rowid())
+            cursor = self._inner.execute(sql, parameters)
+            first = cursor.fetchone()
+            description = () if first is None else cursor.description
+            rows = [] if first is None else [first, *cursor.fetchall()]
+            return Rows(rows, self._inner.total_changes() - before, self._inner.last_insert_rowid(), description)
         except apsw.Error as error:
             raise translated(error) from error
 
