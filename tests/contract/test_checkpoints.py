@@ -183,6 +183,18 @@ async def test_going_back_makes_the_kept_state_the_current_one(owner: Owner) -> 
         assert left.state == state(2)
 
 
+async def test_each_rule_for_a_slot_has_its_turn_however_many_others_have(owner: Owner) -> None:
+    async with owner() as journal:
+        for number in range(1, 5):
+            both = (checkpoint(number), checkpoint(number, path=SHOP))
+            await journal.commit(Commit(checkpoints=both))
+        await journal.commit(
+            Commit(prunes=(PruneRow(DESK, 3), PruneRow(SHOP, 3), PruneRow(DESK, 0, WALL + 3), PruneRow(DESK, 0, WALL)))
+        )
+        left = [await journal.checkpoints(path) for path in (DESK, SHOP)]
+        assert [[each.at - WALL for each in some] for some in left] == [[4, 3], [4, 3, 2]]
+
+
 async def test_nobody_goes_back_to_what_was_pruned(owner: Owner) -> None:
     told = Told()
     back = RestoreRow(DESK, checkpoint(1).number, 5)

@@ -60,6 +60,7 @@ KINDS: Final[Mapping[str, Made]] = {
     "restore": lambda path, n: Commit(restores=(RestoreRow(path, n + 3, 9),)),
     "restore what may come": lambda path, n: Commit(restores=(RestoreRow(path, n + 10, 9),)),
     "prune": lambda path, n: Commit(prunes=(PruneRow(path, 0),)),
+    "prune all but five": lambda path, n: Commit(prunes=(PruneRow(path, 5),)),
     "accept": lambda path, n: Commit(accepted=(message(n + 20, path),)),
     "handle": lambda path, n: Commit(acked=(n,)),
     "handle what may come": lambda path, n: Commit(acked=(n + 20,)),
