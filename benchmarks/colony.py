@@ -26,6 +26,7 @@ from attrs import asdict, frozen
 from colony_fate import PROFILES, Fate, fate
 from colony_measure import Run, measured, notes
 from colony_report import Row, as_svg, as_text, rows
+from speaking import take_any_terminal
 
 __all__ = ["CONTENDERS", "LIMIT", "Contender", "main", "run_once"]
 
@@ -189,4 +190,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    take_any_terminal()
     sys.exit(main())

@@ -25,6 +25,7 @@ from plot import as_svg
 from profiling import profiled
 from report import OURS, Line, as_json, human, verdict
 from rows import Row, Sizes
+from speaking import take_any_terminal
 
 __all__ = ["as_table", "main", "rows"]
 
@@ -182,6 +183,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    take_any_terminal()
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

@@ -40,6 +40,7 @@ from figures import Figures
 from journal_report import Bar, Found, as_svg, as_text, verdict
 from machine import busy_seconds
 from plain import plain_at_a_rate
+from speaking import take_any_terminal
 
 __all__ = ["ROWS", "Row", "main"]
 
@@ -265,6 +266,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    take_any_terminal()
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

@@ -32,6 +32,7 @@ from plot import as_svg
 from profiling import profiled
 from report import BY_HAND, OURS, Line, as_json, as_text, verdict
 from rows import PEERS, ROWS, Row, row_named
+from speaking import take_any_terminal
 from work import Tally
 
 import treewarden.agents
@@ -224,6 +225,7 @@ def _write(lines: Sequence[Line], facts: Mapping[str, Any], options: argparse.Na
 
 
 if __name__ == "__main__":
+    take_any_terminal()
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -296,3 +298,12 @@ def test_the_names_are_unique() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
     assert len({peer.name for peer in PEERS}) == len(PEERS)
     assert in_process(handwritten.tell_ten, 20).count == 20
+
+
+def test_a_terminal_that_knows_no_greek_gets_the_result_all_the_same() -> None:
+    """It was an error of the last line, after minutes of measuring."""
+    ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    run = [sys.executable, kernel.__file__, "--profile", "tell-burst"]
+    said = subprocess.run(run, env=ascii_only, capture_output=True, text=True, check=False, timeout=60)
+    assert said.returncode == 0, said.stderr
+    assert "?s each" in said.stdout
