@@ -99,6 +99,22 @@ async def test_one_that_fails_takes_along_what_rests_on_it_and_nothing_else(owne
         assert (await journal.recover(DESK)).state == state(2)
 
 
+async def test_what_rests_on_a_commit_rests_on_whose_work_it_is_and_not_on_a_state(owner: Owner) -> None:
+    """Of an agent whose message has left its state as it was, and of one that changes the state of another."""
+    told = Told()
+    async with owner() as journal:
+        journal.submit(Commit(by=DESK, acked=(77,)), told.of("desk 1"))
+        journal.submit(settle(1), told.of("desk 2"))
+        journal.submit(Commit(by=DESK, events=((WALL, fact(1)),)), told.of("desk 3"))
+        journal.submit(Commit(by=DESK, states=(state(9, SHOP),)), told.of("desk 4"))
+        journal.submit(settle(1, SHOP), told.of("shop 1"))
+        held = await journal.recover(SHOP)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (told.kept, told.failed) == (["shop 1"], ["desk 1", "desk 2", "desk 3", "desk 4"])
+        assert (held.state, journal.head) == (state(1, SHOP), 0)
+        assert (await journal.recover(DESK)).state is None
+
+
 async def test_who_is_told_may_submit(owner: Owner) -> None:
     """The reply to a failure, or to a success, is written; it does not rest on what failed."""
     told = Told()
