@@ -48,10 +48,6 @@ class _Trouble:
     returns: dict[Child, float]
     """Who waits, and until when; the first one tries for all."""
 
-    @property
-    def first(self) -> Child | None:
-        return next(iter(self.returns), None)
-
     def waiting(self, now: float) -> set[Child]:
         """Who waits still: nobody who was let go meanwhile, by a person for example."""
         return {
@@ -59,6 +55,18 @@ class _Trouble:
             for child, when in self.returns.items()
             if when > now and (child.current is None or child.throttled is not None)
         }
+
+    def works_for(self, other: Child, waiting: set[Child]) -> bool:
+        """Whether somebody came back from it before `other` did, and lives. Whoever was removed, held, or let go and
+        caught again was to be the first one and says nothing."""
+        return any(
+            child is not other
+            and child not in waiting
+            and child.current is not None
+            and child.throttled is None
+            and not child.held_over
+            for child in self.returns
+        )
 
 
 class Remedies:
@@ -161,7 +169,8 @@ class Remedies:
 
         Of the users one tries when the time is over, and the others wait for how that goes. Those who declare nothing
         follow their first one, one after the other; if that fails alike, the policy breaks again, which catches all who
-        wait before they start. If it is another one that fails, what is down works for some: those who wait find out.
+        wait before they start. If one fails behind others that came back, what is down works for some: those who wait
+        find out.
         """
         from .core.breaker import turns
         from .core.symptom import trouble_in
@@ -171,7 +180,7 @@ class Remedies:
         trouble, now = trouble_in(signal), self._common.clock.now()
         before = self._broken.get(trouble)
         waiting = set[Child]() if before is None else before.waiting(now)
-        caught = waiting if before is not None and before.first is child else ()
+        caught = waiting if before is not None and not before.works_for(child, waiting) else ()
         alike = self._supervisor.judge.alike(child, signal)
         members = [
             member

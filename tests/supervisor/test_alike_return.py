@@ -11,6 +11,7 @@ from attrs import frozen
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MailboxSpec
+from treewarden.supervisor.core.spec import ChildSpec
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.tree import tree
@@ -72,3 +73,44 @@ async def test_who_was_let_go_by_a_person_does_not_wait_again(autojump_clock: tr
         running.resume("c9")
         await trio.sleep(0.1)
         assert running.snapshot()[9].handled == 1
+
+
+@pytest.mark.parametrize("why", ["terminated", "removed", "let go in vain"])
+async def test_who_was_to_be_first_and_does_not_come_leaves_it_to_the_next_one(
+    why: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    calls: list[float] = []
+    began = trio.current_time()
+    args = {"calls": calls, "back": began + 30.0}
+    callers = [child(Caller, id=f"c{n}", args=args, mailbox=MailboxSpec(deliveries=99)) for n in range(MANY)]
+    async with open_tree(tree(*callers), seed=1) as running:
+        for n in range(MANY):
+            await running.ref(f"c{n}").tell(Call())
+        await trio.sleep(0.9)
+        if why == "terminated":
+            await running.supervisor("/").terminate_child("c0")
+        elif why == "removed":
+            await running.reload(tree(*callers[1:]))
+        else:
+            running.resume("c0")
+        await trio.sleep(0.2)
+        gone = len(calls)
+        await trio.sleep(28.5)
+        assert 2 <= len(calls) - gone <= 6, "one tries each time, and not all who waited for the one that did not come"
+        await trio.sleep(60)
+        left = [slot.path for slot in running.snapshot() if not slot.handled]
+        assert left == (["c0"] if why == "terminated" else [])
+
+
+async def test_who_fails_behind_one_that_came_back_holds_up_nobody(autojump_clock: trio.testing.MockClock) -> None:
+    began = trio.current_time()
+
+    def caller(n: int) -> ChildSpec:
+        args = {"calls": list[float](), "back": began + (3.0 if n != 1 else 100.0)}
+        return child(Caller, id=f"c{n}", args=args, mailbox=MailboxSpec(deliveries=99))
+
+    async with open_tree(tree(*map(caller, range(MANY))), seed=1) as running:
+        for n in range(MANY):
+            await running.ref(f"c{n}").tell(Call())
+        await trio.sleep(10)
+        assert [slot.path for slot in running.snapshot() if not slot.handled] == ["c1"]
