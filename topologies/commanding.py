@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Final, cast
 
 import trio
@@ -11,6 +12,7 @@ from treewarden.agents.agent import is_agent_class
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import Envelope, Request
 from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.core.said import shown
 from treewarden.agents.errors import CommitFailed, ConfigurationError, MailboxFull, TreewardenError
 from treewarden.agents.sending import checked
 from treewarden.agents.slot import Slot
@@ -31,6 +33,8 @@ from .labelling import labels_of, said_of
 from .running import Tree
 
 __all__ = ["Order"]
+
+_LOG: Final = logging.getLogger("treewarden")
 
 _ONCE: Final = frozenset({"tell", "ask", "signal", "perform", "roll_back", "checkpoint"})
 """What is not the same when it is done twice. `tell` is one of these where the mailbox is in memory."""
@@ -85,6 +89,9 @@ class Order:
         except trio.Cancelled:
             await self._answer(False, "the tree ended before it was done")
             raise
+        except Exception as error:  # which nobody foresaw; the tree has work besides what it is asked for
+            _LOG.exception("the command %s for %s failed", self._command.what, self._command.path)
+            await self._answer("unknown", f"it failed where nobody foresaw it: {shown(error)}. {self._look()}")
 
     async def _do(self) -> None:
         command = self._command

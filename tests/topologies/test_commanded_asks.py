@@ -54,6 +54,10 @@ class Loose(Request[object]): ...
 
 
 @frozen
+class Half(Request[Taken]): ...
+
+
+@frozen
 class Sleep(Request[None]):
     seconds: float
 
@@ -83,6 +87,10 @@ class Clerk(Agent[tuple[int, ...]]):
     @handles
     def loose(self, message: Loose) -> object:
         return object()
+
+    @handles
+    def half(self, message: Half) -> Taken:
+        return object.__new__(Taken)
 
     @handles
     async def sleep(self, message: Sleep) -> None:
@@ -194,3 +202,17 @@ async def test_many_asks_that_wait_keep_no_other_command_waiting(file: Path, aut
         stopped = await order(file, "stop", "clerk", "stop", within=20.0)
         assert stopped == Outcome("stop", "applied", "clerk is stopped")
         assert status(running, "clerk") is SlotState.DOWN
+
+
+async def test_a_reply_that_breaks_whoever_looks_at_it_ends_its_command_and_not_the_tree(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_tree(SHAPE, journal=file) as running:
+        outcome = await ask(file, "light", "Half")
+        assert (outcome.state, "AttributeError" in outcome.text) == ("unknown", True)
+        assert "before you ask" in outcome.text
+        assert (await ask(file, "light", "Take", "a2", number=1)).state == "applied"
+        assert status(running, "light") is SlotState.UP
+    (said,) = [record for record in caplog.records if record.name == "treewarden"]
+    assert said.getMessage() == "the command ask for light failed"
+    assert said.exc_info is not None
