@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Container
+from typing import Any, Final, TypeAlias, cast
+
+import trio
+from trio.lowlevel import Task
 
 from treewarden.agents.asking import Answer, answer_of
 from treewarden.agents.core.message import Envelope
@@ -11,6 +15,7 @@ from treewarden.agents.slot import Slot, current_turn
 
 __all__ = ["Stranded"]
 
+_WAITS_FOR_CHILDREN: Final = cast("Any", type(trio.open_nursery())).__aexit__.__code__
 _Wait: TypeAlias = tuple[Slot, int, Place | Answer, float]
 """Where somebody waits, which lives there had been, in what, and since when nobody lives there."""
 
@@ -41,12 +46,31 @@ class Stranded:
 
     def since(self, slot: Slot, now: float) -> float:
         """Since when the handler of whoever lives here, and is to be stopped, has waited for nobody but such who are
-        gone; `now` if it has not."""
-        waits = self._waits.pop(slot, ())
-        if any(asked.mail.inhabited for asked in slot.waiting_on or ()):
+        gone, in all of its tasks; `now` if it has not, or if one of them may do something else."""
+        gone: dict[Task, float] = {}
+        for mail, lives, each, at in self._waits.pop(slot, ()):
+            if each.task is not None and _waiter(each) is slot and _lives(mail) == lives:
+                gone.setdefault(each.task, at)
+        if not gone or not _waits_in(_root(next(iter(gone))), gone):
             return now
-        gone = [at for mail, lives, each, at in waits if _waiter(each) is slot and _lives(mail) == lives]
-        return min(gone, default=now)
+        return max(gone.values())
+
+
+def _root(task: Task) -> Task:
+    """The one that runs the handler, of its tasks."""
+    turn = task.context.get(current_turn)
+    while (nursery := task.parent_nursery) is not None and nursery.parent_task.context.get(current_turn) is turn:
+        task = nursery.parent_task
+    return task
+
+
+def _waits_in(task: Task, gone: Container[Task]) -> bool:
+    """Whether `task`, and each that it has begun in nurseries of the handler, is one of `gone` or waits for those."""
+    turn = task.context.get(current_turn)
+    begun = [each for nursery in task.child_nurseries for each in nursery.child_tasks]
+    if not all(_waits_in(each, gone) for each in begun if each.context.get(current_turn) is turn):  # a body has another
+        return False
+    return task in gone or any(frame.f_code is _WAITS_FOR_CHILDREN for frame, _ in task.iter_await_frames())
 
 
 def _lives(mail: Slot) -> int:

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec
+from treewarden.agents.core.exit import Exit
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import Request
 from treewarden.agents.errors import TreewardenError
@@ -157,3 +158,78 @@ async def test_who_is_not_stranded_has_its_whole_grace(crashed: bool, autojump_c
         begun = trio.current_time()
         await supervisor.terminate_child("s5")
         assert trio.current_time() - begun == 5
+
+
+class Busy(Agent[int]):
+    """Waits for room at one that is stopped, for five seconds at most, and works for eight."""
+
+    state = 0
+
+    def __init__(self, works: str) -> None:
+        self.works = works
+
+    @handles
+    async def told(self, message: Told) -> None:
+        async with trio.open_nursery() as nursery:
+            if self.works == "in its nursery":
+                nursery.start_soon(self.send)
+                await trio.sleep(8)
+            elif self.works == "beside it":
+                nursery.start_soon(trio.sleep, 8)
+                await self.send()
+            else:
+                nursery.start_soon(self.send)
+                nursery.start_soon(self.part)
+        self.state += 1
+
+    async def part(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.send)
+            nursery.start_soon(trio.sleep, 8)
+
+    async def send(self) -> None:
+        with trio.move_on_after(5):
+            await self.ref("../sink").tell(Told(), within=math.inf)
+
+
+class Leaving(Agent[None]):
+    """Takes three seconds to end."""
+
+    state = None
+
+    async def on_stop(self, exit: Exit) -> None:
+        await trio.sleep(3)
+
+
+@pytest.mark.parametrize("works", ["in its nursery", "beside it", "in a part of it"])
+async def test_who_works_beside_has_its_grace_from_its_own_stop_on(works: str, autojump_clock: CLOCK) -> None:
+    """It could finish within that: what it waits for may be over before, or be given up."""
+    busy = child(Busy, id="busy", args={"works": works})
+    async with open_tree(tree(busy, child(Leaving), sink(VOLATILE))) as running:
+        for _ in range(2):
+            await running.ref("sink").tell(Told())
+        await trio.testing.wait_all_tasks_blocked()
+        await running.ref("busy").tell(Told())
+        await trio.sleep(0.5)
+        running.stop()
+        await running.wait_ended()
+        assert running.snapshot()[0].handled == 1
+
+
+@pytest.mark.parametrize("body", [False, True])
+async def test_who_waits_for_two_has_its_grace_from_when_the_second_has_gone(body: bool, autojump_clock: CLOCK) -> None:
+    class Beside(Sender):
+        async def run(self) -> None:
+            await trio.sleep_forever()
+
+    sender = child(Beside if body else Sender, id="s", args={"how": "tell", "to": ("../sink", "../last")})
+    leaving = [child(Leaving, id=id) for id in ("first", "second")]
+    blueprint = tree(sender, leaving[0], sink(VOLATILE), leaving[1], sink(VOLATILE, id="last"))
+    async with open_tree(blueprint) as running:
+        for name in ("sink", "sink", "last", "last", "s"):
+            await running.ref(name).tell(Told())
+            await trio.testing.wait_all_tasks_blocked()
+        begun = trio.current_time()
+        running.stop()
+        await running.wait_ended()
+        assert trio.current_time() - begun == 1 + 3 + 1 + 5
