@@ -104,18 +104,20 @@ def askers_of(slot: Slot, now: float) -> tuple[Path, ...]:
 
     Whoever has given up, or was ended, waits for nobody: to ask it closes no cycle.
     """
-    waiting = [slot.path]
+    waiting = [slot]
+    before: tuple[Path, ...] = ()
     busy = slot.busy
     while type(busy) is Envelope and (busy.deadline is None or busy.deadline > now):
         answer = answer_of(busy.reply)
         if answer is None:
-            return tuple(waiting) if busy.reply is None else (*busy.askers, *waiting)
-        asker = answer.asking
-        if asker is None or asker.path in waiting:
+            before = () if busy.reply is None else busy.askers
             break
-        waiting.insert(0, asker.path)
+        asker = answer.asking
+        if asker is None or asker in waiting:
+            break
+        waiting.insert(0, asker)
         busy = asker.busy
-    return tuple(waiting)
+    return (*before, *[each.path for each in waiting])
 
 
 def answer_of(reply: Reply | None) -> Answer | None:
@@ -127,8 +129,9 @@ def answer_of(reply: Reply | None) -> Answer | None:
 def refuse_cycle(target: Slot, asking: Slot, askers: tuple[Path, ...]) -> None:
     """Raise `AskCycle` if `asking` would wait for itself: because `target` waits for it through the chain of this
     message's askers, or through asks that have nothing to do with this message."""
-    cycle = asks_itself(target.path, askers) or _way(target, asking)
-    if cycle is not None:
+    way = (asking.path, target.path) if target is asking else _way(target, asking)
+    if way is not None:
+        cycle = asks_itself(target.path, askers) or way
         text = f"asking would wait for itself: {' asks '.join(cycle)}; tell instead of ask somewhere along this cycle"
     elif (pool := _stuck_pool(target, asking)) is not None:
         through = "" if pool is target else f", which waits for {pool.path}"
@@ -167,35 +170,35 @@ def _stuck_pool(target: Slot, asking: Slot) -> Slot | None:
     Who can reply is worked out from those that wait for nobody: a pool can if one of its workers can, whoever else
     asks if all can that it asks.
     """
-    reached, ahead = {target.path: target}, [target]
-    asked: dict[Path, list[Slot]] = {}
+    reached, ahead = {target: None}, [target]
+    asked: dict[Slot, list[Slot]] = {}
     while ahead:
         slot = ahead.pop()
-        asked[slot.path] = _asked_by(slot)
-        for each in (*slot.workers, *asked[slot.path]):
-            if each.path not in reached:
-                reached[each.path] = each
+        asked[slot] = _asked_by(slot)
+        for each in (*slot.workers, *asked[slot]):
+            if each not in reached:
+                reached[each] = None
                 ahead.append(each)
-    pools = [slot for slot in reached.values() if slot.workers]
-    able: set[Path] = set()
+    pools = [slot for slot in reached if slot.workers]
+    able: set[Slot] = set()
     before = -1
     while pools and len(able) > before:
         before = len(able)
-        for path, slot in reached.items():
+        for slot in reached:
             if slot is not asking and (
-                any(each.path in able for each in slot.workers)
+                any(each in able for each in slot.workers)
                 if slot.workers
-                else all(each.path in able for each in asked[path])
+                else all(each in able for each in asked[slot])
             ):
-                able.add(path)
-    if target.path in able:
+                able.add(slot)
+    if target in able:
         return None
-    return next((pool for pool in pools if pool.path not in able), None)
+    return next((pool for pool in pools if pool not in able), None)
 
 
 def _way(target: Slot, asking: Slot) -> tuple[Path, ...] | None:
     """From `asking` to `target` and on, from slot to slot that is being asked, back to `asking`; None if none leads."""
-    came_from: dict[Path, Slot] = {target.path: asking}
+    came_from = {target: asking}
     here = [target]
     while here:
         slot = here.pop()
@@ -204,10 +207,10 @@ def _way(target: Slot, asking: Slot) -> tuple[Path, ...] | None:
                 way = [asking.path]
                 while slot is not asking:
                     way.append(slot.path)
-                    slot = came_from[slot.path]
+                    slot = came_from[slot]
                 return (asking.path, *reversed(way))
-            if asked.path not in came_from:
-                came_from[asked.path] = slot
+            if asked not in came_from:
+                came_from[asked] = slot
                 here.append(asked)
     return None
 

@@ -10,10 +10,11 @@ from attrs import frozen
 from trio.testing import MockClock
 
 from treewarden.agents.agent import Agent, handles
-from treewarden.agents.core.durability import VOLATILE, MailboxSpec
+from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec
 from treewarden.agents.core.message import Request
+from treewarden.agents.errors import AgentFailed
 from treewarden.agents.ref import Ref
-from treewarden.supervisor.core.spec import NO_BACKOFF
+from treewarden.supervisor.core.spec import NO_BACKOFF, ChildSpec
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.topic import subscriber, topic
@@ -67,6 +68,16 @@ class Sender(Agent[int]):
         return await self.far.ask(message)
 
 
+class Relay(Agent[None]):
+    def __init__(self, refs: dict[str, Ref], to: str) -> None:
+        self.refs = refs
+        self.to = to
+
+    @handles
+    async def total(self, message: Total) -> int:
+        return await self.refs[self.to].ask(message, within=60)
+
+
 FAR = tree(Counter, topic(subscriber("counter"), id="news"))
 
 
@@ -110,3 +121,28 @@ async def test_in_memory_either_may_tell_the_other(tmp_path: Path, autojump_cloc
                 await running.ref("sender").tell(Add(7))
                 await trio.sleep(1)
                 assert await far.ref("counter").ask(Total()) == 7
+
+
+@pytest.mark.parametrize("durability", [VOLATILE, MESSAGE])
+async def test_an_agent_may_ask_the_one_at_its_own_path_in_another_tree(
+    durability: Durability, autojump_clock: MockClock
+) -> None:
+    spec = MailboxSpec(durability=durability)
+    async with open_tree(tree(child(Counter, id="a", mailbox=spec))) as far:
+        near = tree(child(Sender, id="a", args={"far": far.ref("a")}, mailbox=spec))
+        async with open_tree(near) as running:
+            assert await running.ref("a").ask(Total()) == 0
+
+
+async def test_a_cycle_through_two_trees_is_refused_where_paths_are_the_same(autojump_clock: MockClock) -> None:
+    spec, refs = MailboxSpec(durability=VOLATILE), dict[str, Ref]()
+
+    def relay(id: str, to: str) -> ChildSpec:
+        return child(Relay, id=id, args={"refs": refs, "to": to}, mailbox=spec)
+
+    async with open_tree(tree(relay("a", "near"), relay("b", "far"))) as far, open_tree(tree(relay("a", "b"))) as near:
+        refs |= {"near": near.ref("a"), "far": far.ref("a"), "b": far.ref("b")}
+        begun = trio.current_time()
+        with pytest.raises(AgentFailed, match="AskCycle"):
+            await near.ref("a").ask(Total(), within=60)
+        assert trio.current_time() - begun < 1
