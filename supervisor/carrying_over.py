@@ -54,7 +54,7 @@ def bring_up_in_memory(slot: Slot, before: type[Agent[Any]], after: type[Agent[A
     if codecs is not None:
         _exchange(slot, *codecs, strict=False)
     declared = state_type(after)
-    if slot.state is KEEP or declared in (state_type(before), Any, object) or type(slot.state) is declared:
+    if slot.state is KEEP or declared in (state_type(before), Any) or _is(slot.state, declared):
         return
     try:
         if codecs is None:
@@ -93,6 +93,14 @@ def _waiting(queue: SharedQueue, before: ChildSpec, after: ChildSpec, common: Co
             bring_up_in_memory(queue, before.agent, after.agent, common)
     finally:
         queue.resume("reloaded")
+
+
+def _is(state: object, declared: Any) -> bool:
+    """Whether it is of that type as it is; False where only its codec can tell."""
+    try:
+        return isinstance(state, declared)
+    except TypeError:  # of the items of a collection, nobody knows so
+        return False
 
 
 def _state(state: object, before: Codec, after: Codec) -> object:

@@ -171,3 +171,62 @@ async def test_what_cannot_be_stored_is_for_a_class_that_takes_it(tmp_path: Path
         await running.reload(tree(child(Numbered, id="a", mailbox=box)))
         assert await running.ref("a").ask(Look()) == 7
     assert len(given_up(file)) == 1
+
+
+class Line:
+    """A connection: no journal can keep it."""
+
+
+class Dialled(Agent[Line]):
+    state = Line()
+
+    @handles
+    def look(self, message: Look) -> object:
+        return self.state
+
+
+class MaybeDialled(Agent[Line | None]):
+    state = None
+
+    @handles
+    def look(self, message: Look) -> object:
+        return self.state
+
+
+@frozen
+class Sum:
+    total: int = 0
+
+
+@frozen
+class Average(Sum):
+    count: int = 0
+
+
+class Averaging(Agent[Average]):
+    state = Average(6, 2)
+
+    @handles
+    def look(self, message: Look) -> object:
+        return self.state
+
+
+class Summing(Agent[Sum]):
+    state = Sum()
+
+    @handles
+    def look(self, message: Look) -> object:
+        return self.state
+
+
+@pytest.mark.parametrize(("first", "second"), [(Dialled, MaybeDialled), (Averaging, Summing)])
+async def test_a_state_in_memory_that_the_class_declares_is_kept_as_it_is(
+    first: type[Agent[Any]], second: type[Agent[Any]], tmp_path: Path, autojump_clock: CLOCK
+) -> None:
+    file = tmp_path / "tree.db"
+    box = MailboxSpec(durability=VOLATILE)
+    async with open_tree(tree(child(first, id="a", mailbox=box)), journal=on_disk(file)) as running:
+        known = await running.ref("a").ask(Look())
+        await running.reload(tree(child(second, id="a", mailbox=box)))
+        assert await running.ref("a").ask(Look()) is known
+    assert given_up(file) == []
