@@ -15,6 +15,7 @@ from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import Priority, Request
+from treewarden.supervisor import Rule, table
 from treewarden.supervisor.core.event import SignalNoted
 from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.supervisor.journal.reading import JournalFile
@@ -230,3 +231,56 @@ async def test_a_state_in_memory_that_the_class_declares_is_kept_as_it_is(
         await running.reload(tree(child(second, id="a", mailbox=box)))
         assert await running.ref("a").ask(Look()) is known
     assert given_up(file) == []
+
+
+@frozen
+class Fail: ...
+
+
+@frozen
+class Note: ...
+
+
+class Till(Agent[int]):
+    state = 0
+
+    @handles
+    async def fail(self, message: Fail) -> None:
+        await trio.sleep(1)
+        raise ValueError("told to")
+
+    @handles
+    def note(self, message: Note) -> None:
+        self.state += 1
+
+    @handles
+    def look(self, message: Look) -> object:
+        return self.state
+
+
+class SmallerTill(Agent[int]):
+    state = 0
+
+    @handles
+    def look(self, message: Look) -> object:
+        return self.state
+
+
+async def test_a_variant_is_held_by_a_message_on_disk_that_it_does_not_know(
+    tmp_path: Path, autojump_clock: CLOCK
+) -> None:
+    box = MailboxSpec(durability=MESSAGE, deliveries=1)
+    till = child(Till, variants={"smaller": SmallerTill}, mailbox=box)
+    blueprint = tree(till, policy=table([Rule("crash", "fall_back")]))
+    async with open_tree(blueprint, journal=on_disk(tmp_path / "tree.db")) as running:
+        for message in (Fail(), Note(), Note()):
+            await running.ref("till").tell(message)
+        for _ in range(2):
+            await trio.sleep(5)
+            (status,) = running.snapshot()
+            assert status.state is SlotState.HELD
+            assert "no class at hand is stored as" in status.note
+            running.resume("till")
+        await running.reload(blueprint)
+        assert await running.ref("till").ask(Look()) == 2
+        assert [each.kind.rpartition(":")[2] for each in await running.dead_letters()] == ["Fail"]
