@@ -263,9 +263,10 @@ class Agent(Generic[S]):
 
         For a helper (`start_soon`) or a body: a handler that waits for an end handles nothing else meanwhile. Promises
         what `Tree.watch` does, for as long as this incarnation lives; a slot need not be told that it is watched, and
-        may be gone. Entering raises `NoSuchSlot`; `ConfigurationError` for text that is no path.
+        may be gone. Entering raises `NoSuchSlot`. Raises `ConfigurationError` for text that is no path, and for a ref
+        of another tree.
         """
-        return self.life.watch((to if isinstance(to, Ref) else self.ref(to)).path)
+        return self.life.watch((to if isinstance(to, Ref) else self.ref(to)).path_for(self.ref(".")))
 
     def start_soon(self, work: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Run `work` beside the handlers; it is cancelled with the incarnation, and what it raises ends it."""

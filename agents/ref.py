@@ -34,7 +34,7 @@ _PRIORITIES: Final = (Priority.HIGH, _NORMAL, Priority.LOW)
 
 
 class Ref:
-    """The address of a slot or a pool. Two refs with the same path are equal; restarts do not matter to them.
+    """The address of a slot or a pool. Two refs of one tree with one path are equal; restarts do not matter to them.
 
     Made by `tree.ref(path)` and `self.ref(path)`, never by hand.
     """
@@ -52,7 +52,7 @@ class Ref:
         return f"Ref({self.path})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Ref) and other.path == self.path
+        return isinstance(other, Ref) and other.path == self.path and other._traffic is self._traffic
 
     def __hash__(self) -> int:
         return hash(self.path)
@@ -266,6 +266,16 @@ class Ref:
             raise error
         return value
 
+    def path_for(self, whom: Ref) -> Path:
+        """Its path, for what only leads somewhere within the tree of `whom`. Raises `ConfigurationError` if it is of
+        another one, where that path is somebody else."""
+        if self._traffic is not whom._traffic:
+            raise ConfigurationError(
+                f"{whom.path}: {self!r} is of another tree, whose agents can be told and asked from here, but neither "
+                "watched nor subscribed; watch it through its own tree, and subscribe somebody of this one who tells it"
+            )
+        return self.path
+
     @property
     def slots(self) -> Sequence[Slot]:
         """Who may get what is sent here. Raises `NoSuchSlot`, `AgentStopped`."""
@@ -294,7 +304,7 @@ class Ref:
         `overflow` is what this topic does when there is no room in that mailbox, whatever the mailbox's own policy.
         It lasts as long as the topic and the subscriber's slot, over restarts of both, but not over a process death:
         subscribe in `on_start`, or in the blueprint. A text is a path from the root. Raises `ConfigurationError` for
-        what is no topic, no path or no policy.
+        what is no topic, no path or no policy, and for a ref of another tree.
         """
         try:
             policy = Overflow(overflow)
@@ -309,7 +319,7 @@ class Ref:
 
     def _subscriber(self, named: Ref | str) -> Path:
         if isinstance(named, Ref):
-            return named.path
+            return named.path_for(self)
         try:
             return Path.parse(named)
         except ValueError:

@@ -158,11 +158,13 @@ class Tree:
         Any number may watch, as slowly as they like: each has a cursor on the journal, and only committed ends are
         told, none of them twice or left out. A supervisor can be watched as well as an agent, and so can a slot that
         is not there any more, if it ended within the last 5,000 events. The iterator goes on over restarts for as long
-        as the tree is open; cancelling a wait for the next end leaves none out. Entering raises `NoSuchSlot`.
+        as the tree is open; cancelling a wait for the next end leaves none out. Entering raises `NoSuchSlot`. Raises
+        `ConfigurationError` for text that is no path, and for a ref of another tree.
         """
         from treewarden.supervisor.watching import watch
 
-        return watch(self._common, to.path if isinstance(to, Ref) else checked_path(to))
+        path = to.path_for(self._common.registry.ref(ROOT)) if isinstance(to, Ref) else checked_path(to)
+        return watch(self._common, path)
 
     async def dead_letters(self, path: str | None = None, limit: int = 100) -> tuple[DeadRow, ...]:
         """Messages that were given up, the newest first: those of a slot and of all below it, or of all.

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec
 from treewarden.agents.core.message import Request
-from treewarden.agents.errors import AgentFailed
+from treewarden.agents.errors import AgentFailed, ConfigurationError
 from treewarden.agents.ref import Ref
 from treewarden.supervisor.core.spec import NO_BACKOFF, ChildSpec
 from treewarden.topologies.child import child
@@ -146,3 +146,39 @@ async def test_a_cycle_through_two_trees_is_refused_where_paths_are_the_same(aut
         with pytest.raises(AgentFailed, match="AskCycle"):
             await near.ref("a").ask(Total(), within=60)
         assert trio.current_time() - begun < 1
+
+
+class Watcher(Agent[None]):
+    def __init__(self, far: Ref, raised: list[Exception]) -> None:
+        self.far = far
+        self.raised = raised
+
+    async def on_start(self) -> None:
+        try:
+            self.watch(self.far)
+        except ConfigurationError as error:
+            self.raised.append(error)
+
+
+async def test_nobody_watches_or_subscribes_whoever_has_the_same_path_here(autojump_clock: MockClock) -> None:
+    raised: list[Exception] = []
+    async with open_tree(FAR) as far:
+        elsewhere = far.ref("counter")
+        near = tree(Counter, child(Watcher, args={"far": elsewhere, "raised": raised}), topic(id="news"))
+        async with open_tree(near) as running:
+            here, news = running.ref("counter"), running.ref("news")
+            assert [str(error)[:47] for error in raised] == ["watcher: Ref(counter) is of another tree, whose"]
+            with pytest.raises(
+                ConfigurationError, match=r"^/: Ref\(counter\) is of another tree, .*; watch it through"
+            ):
+                running.watch(elsewhere)
+            news.subscribe(here)
+            for call in (news.subscribe, news.unsubscribe):
+                with pytest.raises(ConfigurationError, match=r"^news: Ref\(counter\) is of another tree"):
+                    call(elsewhere)
+            await news.tell(Add(3))
+            assert await here.ask(Total()) == 3
+            assert here != elsewhere
+            assert {here, elsewhere} == {running.ref("/counter"), far.ref("/counter")}
+            async with running.watch(here):
+                pass
