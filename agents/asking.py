@@ -16,7 +16,7 @@ _ANSWERED: Final = Envelope(None)
 _ABOVE: Final = " is held"
 """After the path of a supervisor, as a reason to pause whoever is below it."""
 
-__all__ = ["Answer", "answer_of", "askers_of", "crowd", "no_room", "refuse_cycle"]
+__all__ = ["Answer", "answer_of", "askers_of", "crowd", "no_room", "refuse_cycle", "waits_for_itself"]
 
 
 class Answer:
@@ -131,18 +131,21 @@ def refuse_cycle(target: Slot, asking: Slot, askers: tuple[Path, ...]) -> None:
     message's askers, or through asks that have nothing to do with this message."""
     way = (asking.path, target.path) if target is asking else _way(target, asking)
     if way is not None:
-        cycle = asks_itself(target.path, askers) or way
-        text = f"asking would wait for itself: {' asks '.join(cycle)}; tell instead of ask somewhere along this cycle"
-    elif (pool := _stuck_pool(target, asking)) is not None:
+        raise waits_for_itself(target.path, asks_itself(target.path, askers) or way)
+    if (pool := _stuck_pool(target, asking)) is not None:
         through = "" if pool is target else f", which waits for {pool.path}"
         text = (
             f"asking would wait for itself: {asking.path} asks {target.path}{through}, and each of its "
             f"{len(pool.workers)} workers waits for a reply that only they could give; tell instead of ask, or ask "
             "another pool"
         )
-    else:
-        return
-    raise AskCycle(text, path=target.path, retry_safe=True)
+        raise AskCycle(text, path=target.path, retry_safe=True)
+
+
+def waits_for_itself(target: Path, cycle: tuple[Path, ...]) -> AskCycle:
+    """What is said to whoever asks `target` and would wait for its own reply, through all along `cycle`."""
+    text = f"asking would wait for itself: {' asks '.join(cycle)}; tell instead of ask somewhere along this cycle"
+    return AskCycle(text, path=target, retry_safe=True)
 
 
 def _asked_by(slot: Slot) -> list[Slot]:

@@ -14,11 +14,12 @@ import trio
 from attrs import define, field, frozen
 
 from .agent import Agent, overrides
+from .asking import waits_for_itself
 from .core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec, Volatile
 from .core.ended import Ended
 from .core.exit import Exit, Failure, Finished, Stopped
 from .core.loops import Cycle
-from .core.message import Envelope, MessageId, Priority, Request
+from .core.message import Envelope, MessageId, Priority, Request, asks_itself
 from .core.path import Path
 from .errors import ConfigurationError, NotHandled, Stop
 from .handling import handle
@@ -293,6 +294,10 @@ class _Watcher:
         slot.rouse = lambda: self._arrived(slot)
         if envelope.reply is None:
             self._run.told.append(Told(slot.path, envelope.body, envelope.priority))
+            return
+        cycle = asks_itself(slot.path, envelope.askers)
+        if cycle is not None:
+            envelope.reply(None, waits_for_itself(slot.path, cycle))
             return
         try:
             envelope.reply(self._answer(slot.path, envelope.body), None)
