@@ -9,6 +9,7 @@ from .core.durability import MailboxSpec, Overflow
 from .core.lanes import Lanes
 from .core.message import Envelope
 from .core.path import Path
+from .core.said import plural
 from .errors import MailboxFull
 
 __all__ = ["Bounded", "kind_of"]
@@ -42,7 +43,7 @@ class Bounded(Lanes):
                 self._drop(item, "the mailbox was full: the newest was dropped")
                 return False
         raise MailboxFull(
-            f"{self.path}: its mailbox is full ({self.spec.capacity} messages, policy {overflow.value}); "
+            f"{self.path}: its mailbox is full ({plural(self.spec.capacity, 'message')}, policy {overflow.value}); "
             f"send less, raise mailbox.capacity, or {_waiting(overflow)}",
             path=self.path,
             retry_safe=True,

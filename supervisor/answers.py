@@ -9,6 +9,7 @@ import trio
 
 from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.core.said import plural
 from treewarden.agents.errors import (
     AlreadyPresent,
     AlreadyStarted,
@@ -114,7 +115,8 @@ def _added(supervisor: Supervisor, argument: tuple[dict[str, Any], str | None]) 
     args, id = argument
     limit, children = supervisor.spec.max_children, supervisor.children
     if limit is not None and len(children) >= limit:
-        raise ConfigurationError(f"{supervisor.path}: it has {len(children)} children, and max_children is {limit}")
+        many = plural(len(children), "child", "children")
+        raise ConfigurationError(f"{supervisor.path}: it has {many}, and max_children is {limit}")
     template = supervisor.spec.children[0]
     name = id if id is not None else children.free_id(template.id)
     present = children.get(name)

@@ -23,6 +23,7 @@ __all__ = [
     "is_number",
     "is_storable",
     "named",
+    "plural",
     "shown",
 ]
 
@@ -197,3 +198,10 @@ def is_storable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """`1 slot`, `2 slots`, `2 replies`; `many` where neither fits."""
+    if not many:
+        many = f"{one[:-1]}ies" if one.endswith("y") and one[-2:-1] not in "aeiou" else f"{one}s"
+    return f"{count} {one if count == 1 else many}"

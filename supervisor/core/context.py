@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.said import plural
 from treewarden.agents.core.values import frozen
 
 from .signal import ChildExited, Overloaded, Reported, Signal
@@ -137,7 +138,7 @@ class Context:
         """The circumstances that speak, as sentences."""
         said: list[str] = []
         if self.failed:
-            said.append(f"{self.failed} {_s(self.failed, 'attempt')} of this incident did not help")
+            said.append(f"{plural(self.failed, 'attempt')} of this incident did not help")
         if Symptom.SIBLINGS_ALIKE in self.symptoms:
             said.append(f"{self.alike} of {self.siblings} siblings show the same: {self.shared}")
         elif self.alike <= 1 < self.siblings and self.kind in (Kind.CRASH, Kind.START_FAILED):
@@ -308,7 +309,3 @@ def risks_of(kind: Kind) -> tuple[Risk, ...]:
     alike = float(kind not in _ALONE)
     lowest, highest = Risk.of(_pressure(low, 0.0, 0.0, 0.0)), Risk.of(_pressure(high, _NEARLY_ALL, 1.0, alike))
     return tuple(risk for risk in Risk if lowest <= risk <= highest)
-
-
-def _s(count: int, noun: str) -> str:
-    return noun if count == 1 else noun + "s"

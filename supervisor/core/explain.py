@@ -48,7 +48,8 @@ def _pressed(decided: Decided) -> str:
 def _confidence(decided: Decided) -> str:
     honest = "calibrated" if decided.calibrated else "confidence not calibrated"
     cases = f"{decided.evidence:g} {'case' if decided.evidence == 1 else 'cases'} observed"
-    shrunk = f", {decided.model:.2f} before them" if decided.evidence else ""
+    before = "it" if decided.evidence == 1 else "them"
+    shrunk = f", {decided.model:.2f} before {before}" if decided.evidence else ""
     return f"{decided.confidence:.2f} that this ends the incident ({honest}; {cases}{shrunk})"
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import evolve
 
-from treewarden.agents.core.said import LARGEST, shown
+from treewarden.agents.core.said import LARGEST, plural, shown
 from treewarden.agents.core.values import frozen
 
 from .action import (
@@ -126,10 +126,11 @@ def forced(case: Case, *, escalates: bool) -> Option | None:
         return None
     own = spec.restarts if isinstance(spec, ChildSpec) else None
     if own is not None and case.child_history.exceeded(own):
+        had, allowed = plural(case.child_history.count, "restart"), plural(own.max_restarts, "restart")
         return Option(
-            Hold(f"{signal.path} has used up its own {own.max_restarts} restarts in {own.within:g} s. Start it?"),
+            Hold(f"{signal.path} has used up its own {allowed} in {own.within:g} s. Start it?"),
             "own intensity",
-            f"{case.child_history.count} restarts within {own.within:g} s, and its spec allows {own.max_restarts}",
+            f"{had} within {own.within:g} s, and its spec allows {own.max_restarts}",
             "it stays down until a person decides",
         )
     return _escalation(case) if escalates and case.history.exceeded(case.intensity) else None
@@ -140,7 +141,7 @@ def _escalation(case: Case) -> Option:
     return Option(
         Escalate(),
         "intensity",
-        f"{case.history.count} restarts within {limit.within:g} s, and the limit is {limit.max_restarts}",
+        f"{plural(case.history.count, 'restart')} within {limit.within:g} s, and the limit is {limit.max_restarts}",
         "the supervisor above decides",
     )
 

@@ -7,6 +7,7 @@ from typing import Final
 from attrs import field
 
 from treewarden.agents.core.exit import Failure
+from treewarden.agents.core.said import plural
 from treewarden.agents.core.values import frozen
 
 from .action import (
@@ -203,8 +204,9 @@ def _resume(_case: Case, _context: Context) -> Action:
 
 
 def _ask(case: Case, context: Context) -> Action:
-    tried = f"{context.failed} attempts did not help"
-    undone = f", going back {case.incident.rolled_back} checkpoints among them" if case.incident.rolled_back else ""
+    tried = f"{plural(context.failed, 'attempt')} did not help"
+    back = case.incident.rolled_back
+    undone = f", going back {plural(back, 'checkpoint')} among them" if back else ""
     return Hold(f"{case.signal.path}: {tried}{undone}. Start it again, change it, or stop it?")
 
 

@@ -9,6 +9,8 @@ from typing import Final
 
 from attrs import frozen
 
+from treewarden.agents.core.said import plural
+
 __all__ = [
     "PLAIN",
     "Paint",
@@ -131,13 +133,6 @@ def ending_at(until: float | None, now: float) -> str:
 def number(value: float) -> str:
     """A probability or share: two digits."""
     return f"{value:.2f}"
-
-
-def plural(count: int, one: str, many: str = "") -> str:
-    """`1 slot`, `2 slots`, `2 replies`; `many` where neither fits."""
-    if not many:
-        many = f"{one[:-1]}ies" if one.endswith("y") and one[-2:-1] not in "aeiou" else f"{one}s"
-    return f"{count} {one if count == 1 else many}"
 
 
 def listing(counts: Mapping[str, int]) -> str:

@@ -9,7 +9,7 @@ from attrs import evolve, field, frozen
 
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.agents.core.said import is_number
+from treewarden.agents.core.said import is_number, plural
 
 from ..core.event import (
     ChaosBegan,
@@ -177,7 +177,7 @@ def _about_tree(status: TreeStatus, slots: dict[Path, SlotView], record: Committ
         case ChaosBegan(order=order):
             return evolve(seen, chaos=order)
         case ChaosEnded(reason=reason, faults=faults):
-            return evolve(seen, chaos=f"over after {faults} faults: {reason}")
+            return evolve(seen, chaos=f"over after {plural(faults, 'fault')}: {reason}")
         case _:
             return seen
 

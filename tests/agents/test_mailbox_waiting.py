@@ -145,7 +145,7 @@ async def test_these_policies_wait_for_nothing(overflow: Overflow) -> None:
     await mailbox.put(1)
     if overflow is Overflow.REFUSE:
         remedy = "send less, raise mailbox.capacity, or set mailbox.overflow to wait"  # `tell` did wait for nothing
-        with pytest.raises(MailboxFull, match=f"a: its mailbox is full \\(1 messages, policy refuse\\); {remedy}"):
+        with pytest.raises(MailboxFull, match=f"a: its mailbox is full \\(1 message, policy refuse\\); {remedy}"):
             await mailbox.put(2)
     else:
         await mailbox.put(2)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 
 from attrs import define, evolve, field, frozen
 
+from treewarden.agents.core.said import plural
+
 from ..collector import collecting_rarely
 from ..core.intervals import said
 from ..core.shrinking import Reduced, shrink
@@ -73,7 +75,7 @@ class Campaign:
     @property
     def sentence(self) -> str:
         failed = len({finding.run.seed for finding in self.findings})
-        return f"{said(failed, self.runs)} failed; {sum(self.faults.values())} faults struck"
+        return f"{said(failed, self.runs)} failed; {plural(sum(self.faults.values()), 'fault')} struck"
 
 
 def run_seeds(

@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.core.said import plural
 from treewarden.supervisor.core.event import ChaosBegan, ChaosEnded, FaultInjected
 from treewarden.supervisor.core.spec import SupervisorSpec
 
@@ -115,7 +116,7 @@ class LiveChaos:
         if self._over.is_set():
             return f"chaos was over already: {self.reason}"
         self.stop(f"{by} asked for it")
-        return f"chaos is over after {self.faults} faults"
+        return f"chaos is over after {plural(self.faults, 'fault')}"
 
     # -- striking
 

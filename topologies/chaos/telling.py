@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from attrs import evolve
 
+from treewarden.agents.core.said import plural
 from treewarden.supervisor.core.confidence import Cause
 from treewarden.supervisor.core.event import IncidentOpened
 from treewarden.supervisor.views.labels import label
@@ -51,7 +52,7 @@ def story(finding: Finding, how: str, command: str) -> list[str]:
     if finding.attempts:
         lines.append(f"  {needed} of {finding.planned} faults are needed, as {finding.attempts} more runs have shown:")
     elif needed:
-        lines.append(f"  {needed} faults were planned:")
+        lines.append(f"  {plural(needed, 'fault')} {'was' if needed == 1 else 'were'} planned:")
     lines += [f"    {injection}" for injection in run.injections]
     if run.scale < 1.0:
         lines.append(f"  it fails with {run.scale:.0%} of its work (world.some)")

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, TextIO
 
+from treewarden.agents.core.said import plural
+
 from .adapter import Connection
 from .explore import Explorer, Outcome
 from .mutants import MUTANTS, Mutant
@@ -73,7 +75,8 @@ def main(
 
 def _tell(line: Callable[[str], None], mutant: Mutant, outcome: Outcome) -> bool:
     caught = mutant.breaks in outcome.kinds
-    line(f"{'caught' if caught else 'NOT caught'} in {outcome.states} states: {mutant.name} ({mutant.breaks})")
+    within = plural(outcome.states, "state")
+    line(f"{'caught' if caught else 'NOT caught'} in {within}: {mutant.name} ({mutant.breaks})")
     return caught
 
 

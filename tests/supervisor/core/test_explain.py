@@ -57,7 +57,7 @@ def test_it_says_how_many_cases_a_number_rests_on() -> None:
     text = explain(to_event(decide(otp(), case(outcomes=outcomes))))
     assert "0.52 that this ends the incident (confidence not calibrated; 4 cases observed, 0.72 before them)" in text
     one = learn(Outcomes(), outcome("fixed"), 0.0)
-    assert "1 case observed" in explain(to_event(decide(otp(), case(outcomes=one))))
+    assert "1 case observed, 0.72 before it)" in explain(to_event(decide(otp(), case(outcomes=one))))
 
 
 def test_it_says_when_a_number_has_been_earned() -> None:

@@ -98,6 +98,8 @@ def test_over_the_intensity_it_escalates() -> None:
     assert (decision.action, decision.rule) == (Escalate(), "intensity")
     assert decision.because[0] == "2 restarts within 5 s, and the limit is 1"
     assert answer(case(START, intensity=ONCE, **over(tree=2)), Restart()) == Escalate()
+    never = decide(Wants((Restart(),)), case(intensity=Intensity(0, 5.0), **over(tree=1)))
+    assert never.because[0] == "1 restart within 5 s, and the limit is 0"
 
 
 def test_what_does_not_count_does_not_escalate() -> None:
@@ -118,7 +120,7 @@ def test_a_childs_own_limit_parks_it_alone() -> None:
     decision = decide(Wants((Restart(),)), case(spec=spec, intensity=ONCE, **over(child=2, tree=2)))
     assert decision.rule == "own intensity"
     assert isinstance(decision.action, Hold)
-    assert "desk/a has used up its own 1 restarts in 5 s" in decision.action.question
+    assert "desk/a has used up its own 1 restart in 5 s" in decision.action.question
     assert answer(case(spec=spec, **over(child=1, tree=1)), Restart()) == Restart(), "it may use all that it has"
 
 

@@ -160,7 +160,7 @@ async def test_handlers_hang_and_the_button_lets_them_go_on(autojump_clock: Mock
             await trio.sleep(20)
             assert not answers
             assert running.calm is not None
-            assert running.calm("ann") == "chaos is over after 1 faults"
+            assert running.calm("ann") == "chaos is over after 1 fault"
         assert answers == [pytest.approx(before + 20, abs=0.01)]
         assert running.calm("bob") == "chaos was over already: ann asked for it"
         assert chaos.reason == "ann asked for it"
