@@ -9,6 +9,7 @@ import trio
 
 from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.core.path import LONGEST_ID, LONGEST_PATH
 from treewarden.agents.core.said import plural
 from treewarden.agents.errors import (
     AlreadyPresent,
@@ -27,7 +28,7 @@ from .calls import ChildView, Counts, Started
 from .child import Child
 from .core.check import check_child, check_supervisor, check_tree
 from .core.incident_events import Outcome
-from .core.spec import RestartPolicy, Spec, Strategy, SupervisorSpec, made_from
+from .core.spec import ChildSpec, RestartPolicy, Spec, Strategy, SupervisorSpec, made_from
 from .orders import wait_for
 from .putting_off import is_put_off
 from .sleeper import Sleeper
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from .supervisor import Supervisor
 
 __all__ = ["answer", "start_dynamic", "terminate_dynamic"]
+
+_DEEP: Final = LONGEST_PATH - LONGEST_ID - len("/")
+"""Characters of a path below which a child has one that can be named, whatever its id is."""
 
 
 async def answer(supervisor: Supervisor, call: Call) -> None:
@@ -60,7 +64,7 @@ async def answer(supervisor: Supervisor, call: Call) -> None:
 
 async def _start_child(supervisor: Supervisor, spec: Spec) -> Started:
     _must_be_static(supervisor, "use start_dynamic with arguments for its template")
-    _sound(check_child, supervisor, spec, supervisor.spec.auto_shutdown)
+    _sound(check_child, supervisor, spec, supervisor.spec.auto_shutdown, new=True)
     present = supervisor.children.get(spec.id)
     if present is not None:
         raise _present(present)
@@ -122,6 +126,10 @@ def _added(supervisor: Supervisor, argument: tuple[dict[str, Any], str | None]) 
     present = children.get(name)
     if present is not None:
         raise _present(present)
+    if len(supervisor.path) > _DEEP or not isinstance(template, ChildSpec):
+        from .core.fields import check_paths
+
+        _checked(lambda: check_paths(template, supervisor.path / name), supervisor)
     sleeper = _checked(children.enrol_like, supervisor, template, name, args)
     if sleeper is None:
         return children.add(_checked(made_from, supervisor, template, name, args), args=args)
@@ -293,12 +301,14 @@ async def _reload(supervisor: Supervisor, argument: tuple[SupervisorSpec, Change
     await reload(supervisor, spec, changes)
 
 
-def _sound(check: Callable[..., Any], supervisor: Supervisor, spec: object, *args: Any) -> None:
-    """`spec` passes `check`, and so do the fields that nobody looks at before they are needed."""
-    from .core.fields import check_fields  # with the first spec that comes to a supervisor that runs
+def _sound(check: Callable[..., Any], supervisor: Supervisor, spec: Any, *args: Any, new: bool = False) -> None:
+    """`spec`, of a `new` child or of the supervisor, passes `check`; so do the fields that nobody looks at before they
+    are needed, and where all that is below it is to live."""
+    from .core.fields import check_fields, check_paths  # with the first spec that comes to a supervisor that runs
 
     _checked(check, supervisor, spec, *args)
     _checked(check_fields, supervisor, spec)
+    _checked(check_paths, supervisor, spec, supervisor.path / spec.id if new else supervisor.path)
 
 
 def _checked(check: Callable[..., Any], supervisor: Supervisor, *args: Any) -> Any:

@@ -7,13 +7,13 @@ from typing import Final
 
 from .said import shown
 
-__all__ = ["LONGEST_PATH", "ROOT", "Path", "check_id"]
+__all__ = ["LONGEST_ID", "LONGEST_PATH", "ROOT", "Path", "check_id"]
 
 _FIRST: Final = frozenset(ascii_letters + digits + "_")
 _REST: Final = _FIRST | frozenset(".:@+-")
-_LONGEST_ID: Final = 200
+LONGEST_ID: Final = 200
 LONGEST_PATH: Final = 2000
-"""Characters: each row and each event of a slot has its path."""
+"""Characters, as those of an id: each row and each event of a slot has its path."""
 
 
 def check_id(value: str) -> str:
@@ -23,9 +23,9 @@ def check_id(value: str) -> str:
             f"{shown(value)} cannot name a slot: use letters, digits and _ . : @ + -, starting with a letter, digit or"
             f" _{_not_to_be_seen(value)}"
         )
-    if len(value) > _LONGEST_ID:
+    if len(value) > LONGEST_ID:
         raise ValueError(
-            f"{shown(value)} cannot name a slot: use at most {_LONGEST_ID} characters; it has {len(value):,}"
+            f"{shown(value)} cannot name a slot: use at most {LONGEST_ID} characters; it has {len(value):,}"
         )
     return value
 

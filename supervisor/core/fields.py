@@ -12,13 +12,14 @@ from typing import Any, Final, TypeAlias, cast
 from treewarden.agents.core.durability import Checkpointed, MailboxSpec, Message, Overflow, Volatile
 from treewarden.agents.core.limiter import IntakeLimit
 from treewarden.agents.core.loops import LoopLimit
+from treewarden.agents.core.path import LONGEST_PATH, Path
 from treewarden.agents.core.said import shown
 
 from .checkpoint import Retention
 from .limits import QueueLimit
-from .spec import Backoff, ChildSpec, Intensity, RestartBucket, Restore, Spec, SupervisorSpec
+from .spec import Backoff, ChildSpec, Intensity, RestartBucket, Restore, Spec, Strategy, SupervisorSpec
 
-__all__ = ["check_fields"]
+__all__ = ["check_fields", "check_paths"]
 
 _Fields: TypeAlias = Mapping[str, tuple[Callable[[object], bool], str]]
 
@@ -33,6 +34,19 @@ def check_fields(spec: Spec) -> Spec:
     _check(spec.id, spec, _OF_SUPERVISOR)
     for child in spec.children:
         check_fields(child)
+    return spec
+
+
+def check_paths(spec: Spec, path: Path) -> Spec:
+    """`spec`, if whoever is to live at `path`, and below it, stands where it can be named."""
+    if len(path) > LONGEST_PATH:
+        raise ValueError(
+            f"{shown(path.name)} would have a path of {len(path):,} characters, and {LONGEST_PATH:,} are the most; "
+            "give those above it shorter ids, or make fewer of them"
+        )
+    if isinstance(spec, SupervisorSpec) and spec.strategy is not Strategy.DYNAMIC:
+        for child in spec.children:
+            check_paths(child, path / child.id)
     return spec
 
 

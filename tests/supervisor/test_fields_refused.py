@@ -16,7 +16,7 @@ from treewarden.agents.core.message import Request
 from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.calls import SupervisorRef
 from treewarden.supervisor.core.fields import check_fields
-from treewarden.supervisor.core.spec import ChildSpec, RestartPolicy, Spec, SupervisorSpec
+from treewarden.supervisor.core.spec import ChildSpec, RestartPolicy, Spec, Strategy, SupervisorSpec
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.tree import tree
 
@@ -79,3 +79,58 @@ def test_what_is_made_without_options_is_good(kind: type[Spec]) -> None:
     if "agent" in attrs.fields_dict(kind):
         fields["agent"] = Desk
     assert check_fields(spec := kind(**fields)) is spec
+
+
+LONG = "d" * 199
+DEEP = "/".join([LONG] * 10)
+"""One character less than a path may have."""
+
+
+def below(spec: SupervisorSpec) -> SupervisorSpec:
+    """With `spec` where its path is `DEEP`."""
+    for _ in range(9):
+        spec = SupervisorSpec(id=LONG, children=(spec,))
+    return tree(spec)
+
+
+PLACED: dict[str, Callable[[SupervisorRef], Awaitable[object]]] = {
+    "start_child": lambda deep: deep.start_child(DESK),
+    "replace": lambda deep: deep.replace(SupervisorSpec(id=LONG, children=(DESK,))),
+    "reload": lambda deep: deep.reload(SupervisorSpec(id=LONG, children=(DESK,))),
+}
+
+
+@pytest.mark.parametrize("call", PLACED)
+async def test_a_child_that_nobody_could_name_is_refused(call: str, autojump_clock: MockClock) -> None:
+    async with open_tree(below(SupervisorSpec(id=LONG))) as running:
+        deep = running.supervisor(DEEP)
+        with pytest.raises(ConfigurationError, match="'new' would have a path of 2,003 characters, and 2,000 are the "):
+            await PLACED[call](deep)
+        assert await deep.children() == ()
+
+
+@pytest.mark.parametrize("nested", [False, True])
+async def test_so_is_a_dynamic_one(nested: bool, autojump_clock: MockClock) -> None:
+    template = evolve(DESK, id="x" * 5)
+    if nested:
+        template = SupervisorSpec(id="x", children=(template,))
+    id = LONG[:-8]
+    async with open_tree(below(SupervisorSpec(id=id, strategy=Strategy.DYNAMIC, children=(template,)))) as running:
+        deep = running.supervisor(DEEP[:-8])
+        with pytest.raises(ConfigurationError, match=r"would have a path of 2,00\d characters"):
+            await deep.start_dynamic(id="n" * (3 if nested else 9))
+        assert await deep.children() == ()
+        started = await deep.start_dynamic(id="n" * (2 if nested else 8))
+        if not nested:
+            assert await running.ref(started.path).ask(Ping()) == 1
+
+
+async def test_a_dynamic_subtree_is_looked_at_wherever_it_begins(autojump_clock: MockClock) -> None:
+    """With an id of five characters what is deepest in it has a path of 2,000."""
+    template = evolve(below(SupervisorSpec(id=LONG[:-9], children=(DESK,))), id="t")
+    async with open_tree(tree(template, strategy=Strategy.DYNAMIC)) as running:
+        root = running.supervisor()
+        with pytest.raises(ConfigurationError, match="'new' would have a path of 2,001 characters"):
+            await root.start_dynamic(id="n" * 6)
+        started = await root.start_dynamic(id="n" * 5)
+        assert await running.ref(f"{started.path}/{DEEP[:-9]}/new").ask(Ping()) == 1
