@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
+from treewarden.agents.agent import made_by
 from treewarden.agents.core.diagnosis import Diagnosis
 from treewarden.agents.core.durability import Message
+from treewarden.agents.core.exit import describe
 from treewarden.agents.core.label import Label, checked_tags
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.said import is_number, shown
@@ -37,7 +39,7 @@ from .unhurried import unhurried
 if TYPE_CHECKING:
     from .supervisor import Supervisor
 
-__all__ = ["UNDO", "declared_state", "difference", "go_back", "keep", "roll_back", "search"]
+__all__ = ["UNDO", "difference", "go_back", "keep", "roll_back", "search"]
 
 UNDO: Final = "before rolling back"
 """The name of the state that an operator left. It makes room for newer ones, as one without a name does."""
@@ -160,7 +162,7 @@ async def _target(child: Child, to: int | str | None, common: Common) -> tuple[C
     if slot is None:
         raise _no_agent(path)
     if to is None:
-        return None, KEEP
+        return None, _declared(child, slot.store) if isinstance(slot.store, SlotStore) else KEEP
     journal, kept = common.journal, None
     if isinstance(slot.store, SlotStore):
         if isinstance(to, str):
@@ -189,13 +191,13 @@ async def go_back(
     state: object = KEEP,
 ) -> None:
     """Make the slot's state that of a checkpoint, or the one that its class declares. Nobody lives there meanwhile.
-    `state` is that of the checkpoint, where it was read already.
+    `state` is that state, where it is known already.
 
     Whoever lives there next finds the diagnosis, with what was undone in it.
 
     An operator (`by`) finds what was left under the name `UNDO`. Raises `CheckpointRefused` if the checkpoint was
-    pruned: nothing has changed then. If the journal cannot commit, a policy's rollback counts in memory; an
-    operator's raises `CommitFailed`.
+    pruned, or no state can be had from the class: nothing has changed then. If the journal cannot commit, a policy's
+    rollback counts in memory; an operator's raises `CommitFailed`.
     """
     slot, path = child.slot, child.path
     assert slot is not None
@@ -216,7 +218,7 @@ async def go_back(
     if held is not None and held.state is not None:
         keeps = (KeepRow(path, common.next_row(), wall, Label(UNDO)),)
     if to is None:
-        state = declared_state(child)
+        state = _declared(child, store) if state is KEEP else state
         told = evolve(told, undone=store.state_settled)
         event = RolledBack(path=path, to=None, by=by, diagnosis=told)
         commit = Commit(by=path, states=(store.state_row(state),), keeps=keeps, events=((wall, event),))
@@ -247,10 +249,18 @@ async def go_back(
     store.state_settled = store.went_back_at = store.settles
 
 
-def declared_state(child: Child) -> object:
-    """The state that the agent's class begins with."""
+def _declared(child: Child, store: SlotStore) -> object:
+    """The state that the agent's class begins with. Raises `CheckpointRefused` if none can be made, or stored."""
     assert isinstance(child.spec, ChildSpec)
-    return child.spec.agent(**child.spec.args).state
+    try:
+        state = made_by(child.spec.agent, child.spec.args).state
+        store.codec.encode_row(state)
+    except Exception as error:  # it is the user's code that makes it
+        raise CheckpointRefused(
+            f"{child.path}: no state can be had from its class ({describe(error)}); nothing was rolled back",
+            path=child.path,
+        ) from error
+    return state
 
 
 async def _decoded(store: SlotStore, kept: Kept) -> object:

@@ -288,7 +288,8 @@ class Remedies:
             ):  # pruned, of other code, or broken: the one before it
                 continue
             return
-        await go_back(child, None, self._common, diagnosis=diagnosis)
+        with suppress(CheckpointRefused):  # its class gives none: the next start says why, if that fails for it
+            await go_back(child, None, self._common, diagnosis=diagnosis)
 
     async def _earlier(self, child: Child) -> list[Checkpoint]:
         slot = child.slot

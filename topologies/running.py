@@ -255,9 +255,10 @@ class Tree:
         rolling back`. The mailbox stays as it is; messages that were settled since the checkpoint are not handled
         again, and what they told others stands.
 
-        Raises `NoSuchSlot`; `CheckpointRefused` if there is no such checkpoint (any more), `UnknownKind` if the code at
-        hand cannot read it, `CommitFailed`: nothing has changed then, though the agent may have been started anew;
-        `StartFailed` if it does not start with that state; `SupervisorGone`. Cancelled: it is carried out all the same.
+        Raises `NoSuchSlot`; `CheckpointRefused` if there is no such checkpoint (any more), or no state can be had from
+        the class; `UnknownKind` if the code at hand cannot read it, `CommitFailed`: nothing has changed then, though
+        the agent may have been started anew; `StartFailed` if it does not start with that state; `SupervisorGone`.
+        Cancelled: it is carried out all the same.
         """
         subject = checked_path(path)
         self._root.supervisor_of(subject)
