@@ -24,6 +24,8 @@ Check: TypeAlias = Callable[[bytes, str], bool]
 """Whether a text is what somebody with the key has made of some bytes."""
 
 _VERSION: Final = 1
+_BEGINNING: Final = '{"v":1,"tree":"'
+"""Of each line that this version writes."""
 
 
 @frozen
@@ -88,8 +90,9 @@ def beginning_of(tree: str) -> str:
 def read_anchors(lines: Iterable[str], check: Check | None = None) -> Anchors:
     """What `lines` say. With `check` every line has to carry a signature that passes it; without, none is checked.
 
-    A last line that was not written to its end is left out: its writer died over it. So is one in which there are
-    zeros: the power was cut, and the disk had not all of it.
+    A line that was not written to its end is left out: its writer died over it, or the disk was full, and of a file
+    that can only grow nothing is taken away. So is a last one in which there are zeros: the power was cut, and the disk
+    had not all of it.
     """
     anchors: list[Anchor] = []
     faults: list[Fault] = []
@@ -103,6 +106,8 @@ def read_anchors(lines: Iterable[str], check: Check | None = None) -> Anchors:
             break
         read = _read(line)
         if read is None:
+            if _is_half(line):
+                continue
             fault = Fault(0, FaultKind.UNREADABLE, f"line {number} of the heads is none")
             (torn if "\0" in line else faults).append(fault)
             continue
@@ -115,6 +120,12 @@ def read_anchors(lines: Iterable[str], check: Check | None = None) -> Anchors:
             continue
         anchors.append(anchor)
     return Anchors(anchors=tuple(anchors), faults=tuple(faults), unsigned=unsigned)
+
+
+def _is_half(line: str) -> bool:
+    """Whether it is the beginning of a head: each ends with the only brace that closes."""
+    begun = line.rstrip("\n")
+    return bool(begun) and begun[: len(_BEGINNING)] == _BEGINNING[: len(begun)] and not ("}" in begun or "\0" in begun)
 
 
 def _read(line: str) -> tuple[Anchor, str] | None:

@@ -264,21 +264,32 @@ def _end_torn_line(descriptor: int, file: str, tree: str) -> None:
         raise ConfigurationError(
             f"{file} ends in what is no head of this journal: heads are kept in a file of their own"
         )
-    os.ftruncate(descriptor, size - len(torn))
+    try:
+        os.ftruncate(descriptor, size - len(torn))
+    except PermissionError:  # of a file that can only grow
+        if b"\0" in torn:
+            raise ConfigurationError(
+                f"{file} ends in a line that a power cut has spoilt, and can only be appended to: keep it, and begin"
+                " another file"
+            ) from None
+        # It is ended by the next line, and left out by whoever reads it.
 
 
 def _append(file: str | os.PathLike[str], line: str) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         data, before = line.encode(), os.fstat(descriptor).st_size
+        if before and os.pread(descriptor, 1, before - 1) != b"\n":
+            data = b"\n" + data  # behind what could not be taken away, see below
         try:
             if os.write(descriptor, data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(descriptor)
         except OSError:
             # Half a line would spoil the next one, and so would one that is not on the disk although nobody will write
-            # it there any more: what a sync has refused counts as written.
-            os.ftruncate(descriptor, before)
+            # it there any more: what a sync has refused counts as written. A file that can only grow keeps it.
+            with suppress(OSError):
+                os.ftruncate(descriptor, before)
             raise
     finally:
         os.close(descriptor)

@@ -95,3 +95,12 @@ def test_a_last_line_that_was_not_finished_is_left_out() -> None:
     for length in range(len(line)):
         found = read_anchors([line, line[:length]])
         assert (found.anchors, found.faults) == ((ANCHOR,), ())
+
+
+def test_a_line_that_is_the_beginning_of_one_is_left_out_wherever_it_stands() -> None:
+    """What was half written cannot be taken out of a file that only grows."""
+    line = anchor_line(ANCHOR, KEY)
+    for written in range(1, len(line) - 1):
+        assert read_anchors([line[:written] + "\n", line], check_by(KEY)) == read_anchors([line], check_by(KEY))
+    for other in ("\n", "x\n", line[1:], line[:40] + "\0\n", line[:30] + line[31:40] + "}\n", line[:-2] + "]}\n"):
+        assert len(read_anchors([other, line], check_by(KEY)).faults) == 1
