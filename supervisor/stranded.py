@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import trio
 from trio.lowlevel import Task
@@ -15,7 +15,6 @@ from treewarden.agents.slot import Slot, current_turn
 
 __all__ = ["Stranded"]
 
-_WAITS_FOR_CHILDREN: Final = cast("Any", type(trio.open_nursery())).__aexit__.__code__
 _Wait: TypeAlias = tuple[Slot, int, Place | Answer, float]
 """Where somebody waits, which lives there had been, in what, and since when nobody lives there."""
 
@@ -70,7 +69,10 @@ def _waits_in(task: Task, gone: Container[Task]) -> bool:
     begun = [each for nursery in task.child_nurseries for each in nursery.child_tasks]
     if not all(_waits_in(each, gone) for each in begun if each.context.get(current_turn) is turn):  # a body has another
         return False
-    return task in gone or any(frame.f_code is _WAITS_FOR_CHILDREN for frame, _ in task.iter_await_frames())
+    if task in gone:
+        return True
+    waits_for_them = cast("Any", type(trio.open_nursery())).__aexit__.__code__  # here: there is none outside of a loop
+    return any(frame.f_code is waits_for_them for frame, _ in task.iter_await_frames())
 
 
 def _lives(mail: Slot) -> int:
