@@ -28,9 +28,23 @@ from treewarden.topologies.cli import main
         "journal fork",
         "journal blobs",
         "journal compact",
+        "journal prune",
         "why",
         "journal",
+        "label",
+        "policy check",
         "recovery",
+        "send",
+        "ask",
+        "signal",
+        "stop",
+        "resume",
+        "perform",
+        "drain",
+        "roll-back",
+        "chaos",
+        "chaos run",
+        "chaos own",
         "checkpoint",
         "checkpoint list",
         "checkpoint search",
@@ -39,10 +53,14 @@ from treewarden.topologies.cli import main
         "checkpoint keep",
     ],
 )
-def test_every_word_explains_itself_with_an_example(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_word_explains_itself_with_an_example(
+    words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     assert main([*words.split(), "--help"]) == 0
     text = capsys.readouterr().out
     assert f"example:\n  treewarden {words}" in text
+    assert not [line for line in text.splitlines() if len(line) > 80 and "{" not in line], "argparse folds no {a,b,c}"
 
 
 def test_the_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:

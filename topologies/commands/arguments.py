@@ -22,7 +22,8 @@ exit codes:
   1    the tree failed, a        70   an agent did not end within its grace
        journal is damaged, or
        a command was refused
-  2    usage, or a bad TOML      130  ended by force
+  2    usage, or a file that     130  ended by force
+       cannot be used
 """
 
 
@@ -57,8 +58,8 @@ def _run(words: Words) -> None:
         "run",
         "run the tree that a TOML file describes",
         "treewarden run watchdog.toml --for 30",
-        "The first Ctrl-C or SIGTERM stops it in order, a second one\nforces. SIGHUP, or a change of the file, reads "
-        "it again; agents' code that is\nloaded stays as it is.",
+        "The first Ctrl-C or SIGTERM stops it in order, a second one forces. SIGHUP, or a change of the file, reads "
+        "it again; agents' code that is loaded stays as it is.",
     )
     word.add_argument("file", metavar="FILE.toml")
     word.add_argument("--journal", metavar="FILE.db", help="write this journal, not the one that the file names")
@@ -102,7 +103,7 @@ def _why(words: Words) -> None:
         "why",
         "explain what was decided about a slot, and what came of it",
         "treewarden why watchdog.db pollers/api-7",
-        "A supervisor's path shows\nall incidents below it; / is the whole tree. It reads only.",
+        "A supervisor's path shows all incidents below it; / is the whole tree. It reads only.",
     )
     word.add_argument("file", metavar="FILE.db")
     word.add_argument("path", metavar="PATH", type=path)
@@ -119,7 +120,7 @@ def _label(words: Words) -> None:
         "label",
         "say what an incident's cause was, or list the incidents without a label",
         "treewarden label watchdog.db 1.3 poison_message",
-        "Confidence\nlearns from labels only. The last label of an incident counts. A running tree is asked\nto write "
+        "Confidence learns from labels only. The last label of an incident counts. A running tree is asked to write "
         "it; of a tree that does not run the journal is written.",
     )
     word.add_argument("file", metavar="FILE.db")
@@ -138,8 +139,8 @@ def _policy(words: Words) -> None:
         "check",
         "prove the rules of a file, and show for each an input that reaches it",
         "treewarden policy check desk.toml",
-        "The file describes a\ntree, or holds nothing but rules. A table in which a rule is never reached, or answers "
-        "a\nhigher risk with less, is refused. Agents are imported, not started.",
+        "The file describes a tree, or holds nothing but rules. A table in which a rule is never reached, or answers "
+        "a higher risk with less, is refused. Agents are imported, not started.",
     )
     check.set_defaults(word="policy")
     check.add_argument("file", metavar="FILE.toml", help="or module:name of a table in Python")
@@ -152,8 +153,8 @@ def _recovery(words: Words) -> None:
         "recovery",
         "race policies on seeded incidents and show what each costs",
         "treewarden recovery --seeds 0-3 --policies ladder,otp",
-        "Each policy runs the\nreal supervisor in simulated time, on the same incidents; docs/recovery-protocol.md "
-        "says\nwhat is measured. The same seeds give the same output.",
+        "Each policy runs the real supervisor in simulated time, on the same incidents; docs/recovery-protocol.md "
+        "says what is measured. The same seeds give the same output.",
     )
     word.add_argument("--worlds", metavar="FILE.toml", help="worlds of your own, not those that are shipped")
     word.add_argument("--world", action="append", metavar="NAME", help="only this one; may be repeated")

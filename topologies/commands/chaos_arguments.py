@@ -19,7 +19,7 @@ def add_chaos(words: Words) -> None:
         "chaos",
         "run trees in worlds that a seed decides about",
         "treewarden chaos run desk.toml --seeds 100",
-        "TOPOLOGY is FILE.toml,\nmodule:function (a test of a world), module:name (a blueprint), or own:NAME.",
+        "TOPOLOGY is FILE.toml, module:function (a test of a world), module:name (a blueprint), or own:NAME.",
     )
     deeds = word.add_subparsers(dest="deed", metavar="DEED", required=True)
     _run(deeds)

@@ -75,8 +75,7 @@ def _all(word: argparse.ArgumentParser, what: str) -> None:
 
 
 def _deed(deeds: Words, name: str, help: str, example: str, text: str = "") -> argparse.ArgumentParser:
-    text = f"{text}\n" if text else ""
-    word = add_word(deeds, name, help, f"treewarden checkpoint {example}", f"{text}It reads only.")
+    word = add_word(deeds, name, help, f"treewarden checkpoint {example}", f"{text} It reads only.")
     word.set_defaults(word="checkpoint")
     word.add_argument("file", metavar="FILE.db")
     return word

@@ -29,7 +29,7 @@ def _send(words: Words) -> None:
     word = add_word(
         words, "send", "tell an agent of a running tree a message",
         "treewarden send desk.db writer Letter '{\"text\": \"hello\"}'",
-        "KIND is a class that the agent\nhandles, the JSON its fields; what does not fit is refused.",
+        "KIND is a class that the agent handles, the JSON its fields; what does not fit is refused.",
     )  # fmt: skip
     _file_and_path(word)
     word.add_argument("kind", metavar="KIND")
@@ -41,7 +41,7 @@ def _ask(words: Words) -> None:
     word = add_word(
         words, "ask", "ask an agent of a running tree, and print its reply as JSON",
         "treewarden ask desk.db writer Pages '{\"topic\": \"tea\"}'",
-        "KIND is a Request that the\nagent handles, the JSON its fields. A reply is printed alone.",
+        "KIND is a Request that the agent handles, the JSON its fields. A reply is printed alone.",
     )  # fmt: skip
     _file_and_path(word)
     word.add_argument("kind", metavar="KIND")
@@ -69,7 +69,7 @@ def _signal(words: Words) -> None:
 def _stop(words: Words) -> None:
     word = add_word(
         words, "stop", "stop a running tree in order, or one slot of it", "treewarden stop desk.db writer",
-        "Of the whole\ntree it waits until its process has closed the journal.",
+        "Of the whole tree it waits until its process has closed the journal.",
     )  # fmt: skip
     _file_and_path(word, optional=True)
     add_answered(word)
@@ -97,7 +97,7 @@ def _drain(words: Words) -> None:
     word = add_word(
         words, "drain", "handle what waits, and stop: a slot, a part of a tree, or all",
         "treewarden drain desk.db writer",
-        "What is\nleft after --within becomes dead letters.",
+        "What is left after --within becomes dead letters.",
     )  # fmt: skip
     _file_and_path(word, optional=True)
     add_answered(word)
@@ -121,7 +121,7 @@ def _roll_back(words: Words) -> None:
     word = add_word(
         words, "roll-back", "give an agent a state that was kept",
         "treewarden roll-back desk.db writer --to good",
-        "Where no\ntree runs, it begins with that state when the next one does.",
+        "Where no tree runs, it begins with that state when the next one does.",
     )  # fmt: skip
     _file_and_path(word)
     which = word.add_mutually_exclusive_group(required=True)

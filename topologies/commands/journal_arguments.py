@@ -47,7 +47,7 @@ def _verify(deeds: Words) -> None:
     verify = add_word(
         deeds, "verify", "check the hash chain of a journal's events",
         "treewarden journal verify watchdog.db --head heads.jsonl --key key.txt",
-        "Of a live tree or a dead\none; it reads only. Without --head the file's own word is taken for where it ends.",
+        "Of a live tree or a dead one; it reads only. Without --head the file's own word is taken for where it ends.",
     )  # fmt: skip
     verify.set_defaults(word="journal")
     verify.add_argument("file", metavar="FILE.db")
@@ -61,8 +61,8 @@ def _check_code(deeds: Words) -> None:
     check = add_word(
         deeds, "check-code", "say what a journal holds that the code at hand cannot read",
         "treewarden journal check-code watchdog.db --topology watchdog.toml",
-        "States,\nmessages, checkpoints, dead letters and replies are decoded by the classes of a\ntopology's agents, "
-        "or by those that the file names: their modules are imported, with\nthe current folder first on the path. "
+        "States, messages, checkpoints, dead letters and replies are decoded by the classes of a topology's agents, "
+        "or by those that the file names: their modules are imported, with the current folder first on the path. "
         "Exit code 1 if there is anything.",
     )  # fmt: skip
     check.set_defaults(word="journal")
@@ -75,7 +75,7 @@ def _export(deeds: Words) -> None:
     export = add_word(
         deeds, "export", "write a journal, or one agent's part of it, as lines of JSON",
         "treewarden journal export desk.db writer -o writer.jsonl --secret api_key",
-        "Events,\nstates, checkpoints, mailboxes, dead letters, replies and due times, of a live tree or\na dead one.",
+        "Events, states, checkpoints, mailboxes, dead letters, replies and due times, of a live tree or a dead one.",
     )  # fmt: skip
     export.set_defaults(word="journal")
     export.add_argument("file", metavar="FILE.db")
@@ -89,7 +89,7 @@ def _export(deeds: Words) -> None:
 def _import(deeds: Words) -> None:
     word = add_word(
         deeds, "import", "make a journal of an exported bundle", "treewarden journal import desk.jsonl copy.db",
-        "A damaged\nbundle is refused with the line that is at fault.",
+        "A damaged bundle is refused with the line that is at fault.",
     )  # fmt: skip
     word.set_defaults(word="journal")
     word.add_argument("bundle", metavar="BUNDLE.jsonl")
@@ -101,7 +101,7 @@ def _fork(deeds: Words) -> None:
     word = add_word(
         deeds, "fork", "make a journal that shares its past with another",
         "treewarden journal fork watchdog.db --at 120 before.db",
-        "Of a live tree\nor a dead one, which is not changed. At the end of the journal the fork has everything;\n"
+        "Of a live tree or a dead one, which is not changed. At the end of the journal the fork has everything; "
         "further back each agent begins with the newest state that was kept until then.",
     )  # fmt: skip
     word.set_defaults(word="journal")
@@ -115,7 +115,7 @@ def _blobs(deeds: Words) -> None:
     word = add_word(
         deeds, "blobs", "count the large values of a journal, or delete those that nobody holds",
         "treewarden journal blobs watchdog.db gc --dry-run",
-        "A live tree\ndeletes them by itself, now and then; gc has it do so at once.",
+        "A live tree deletes them by itself, now and then; gc has it do so at once.",
     )  # fmt: skip
     word.set_defaults(word="journal")
     word.add_argument("file", metavar="FILE.db")
@@ -128,7 +128,7 @@ def _blobs(deeds: Words) -> None:
 def _compact(deeds: Words) -> None:
     word = add_word(
         deeds, "compact", "give room of a journal back to the disk", "treewarden journal compact watchdog.db",
-        "Of a tree that\ndoes not run, or through the one that does, in short steps.",
+        "Of a tree that does not run, or through the one that does, in short steps.",
     )  # fmt: skip
     word.set_defaults(word="journal")
     word.add_argument("file", metavar="FILE.db")
@@ -140,7 +140,7 @@ def _prune(deeds: Words) -> None:
     word = add_word(
         deeds, "prune", "give up old events, so that the rest is proven as before",
         "treewarden journal prune watchdog.db --keep-days 30 --keep-events 10000",
-        "Of a tree that\ndoes not run, or through the one that does. An event stays if either rule says so, and all\n"
+        "Of a tree that does not run, or through the one that does. An event stays if either rule says so, and all "
         "behind it; so do open incidents and the events of checkpoints with a name or a tag.",
     )  # fmt: skip
     word.set_defaults(word="journal")

@@ -6,6 +6,7 @@ import argparse
 import difflib
 import math
 import os
+from textwrap import fill
 from typing import Any, Final, NoReturn, Protocol
 
 from treewarden.agents.core.path import Path
@@ -13,6 +14,8 @@ from treewarden.agents.core.path import Path
 __all__ = ["Words", "add_json", "add_word", "count", "kind", "names", "path", "positive", "seeds", "text", "whole"]
 
 _MOST_SEEDS: Final = 10_000
+_COLUMNS: Final = 78
+"""Of a line of help: a terminal of 80 shows it as it stands here."""
 
 
 class Words(Protocol):
@@ -23,7 +26,7 @@ def add_word(words: Words, name: str, help: str, example: str, text: str = "") -
     word = words.add_parser(
         name,
         help=help,
-        description=f"{help[0].upper()}{help[1:]}.{' ' + text if text else ''}",
+        description=fill(f"{help[0].upper()}{help[1:]}. {text}".rstrip(), _COLUMNS, break_on_hyphens=False),
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
