@@ -31,6 +31,7 @@ from .core.incident_events import Outcome
 from .core.spec import ChildSpec, RestartPolicy, Spec, Strategy, SupervisorSpec, made_from
 from .orders import wait_for
 from .putting_off import is_put_off
+from .recovery import check_storable
 from .sleeper import Sleeper
 
 if TYPE_CHECKING:
@@ -303,12 +304,14 @@ async def _reload(supervisor: Supervisor, argument: tuple[SupervisorSpec, Change
 
 def _sound(check: Callable[..., Any], supervisor: Supervisor, spec: Any, *args: Any, new: bool = False) -> None:
     """`spec`, of a `new` child or of the supervisor, passes `check`; so do the fields that nobody looks at before they
-    are needed, and where all that is below it is to live."""
+    are needed, where all that is below it is to live, and what is stored of that."""
     from .core.fields import check_fields, check_paths  # with the first spec that comes to a supervisor that runs
 
     _checked(check, supervisor, spec, *args)
     _checked(check_fields, supervisor, spec)
-    _checked(check_paths, supervisor, spec, supervisor.path / spec.id if new else supervisor.path)
+    path = supervisor.path / spec.id if new else supervisor.path
+    _checked(check_paths, supervisor, spec, path)
+    check_storable(path, spec, supervisor.common)
 
 
 def _checked(check: Callable[..., Any], supervisor: Supervisor, *args: Any) -> Any:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from attrs import evolve
+
+from treewarden.agents.agent import is_agent_class
 from treewarden.agents.core.durability import VOLATILE, Message
 from treewarden.agents.core.exit import Exit, Failed, Stopped
 from treewarden.agents.core.message import Envelope, MessageId, Priority
@@ -16,7 +19,7 @@ from treewarden.agents.slot import Slot
 
 from .common import Common
 from .core.event import DeadLettered, Event, MessageReturned
-from .core.spec import ChildSpec
+from .core.spec import ChildSpec, Spec, SupervisorSpec
 from .journal.large import LIMIT
 from .journal.port import Commit, MessageRow, Recovered, ReplyRow, ReturnedRow, StateRow
 from .settling import SlotStore
@@ -35,6 +38,7 @@ __all__ = [
     "answer_asker",
     "blame_in_hand",
     "check_durability",
+    "check_storable",
     "close_slot",
     "give_back",
     "give_up",
@@ -74,6 +78,18 @@ def make_slot(path: Path, spec: ChildSpec, common: Common, make: Callable[..., S
     common.registry.add(slot)
     common.outage.hold(slot)
     return slot
+
+
+def check_storable(path: Path, spec: Spec, common: Common) -> None:
+    """Raise `ConfigurationError` if an agent of `spec`, which stands at `path`, or one below it is durable and keeps or
+    gets what cannot be stored. Of a function that makes agents nothing is known before it is called."""
+    if isinstance(spec, SupervisorSpec):
+        for child in spec.children:
+            check_storable(path / child.id, child, common)
+    elif spec.mailbox.durability != VOLATILE:
+        for agent in (spec.agent, *spec.variants.values()):
+            if is_agent_class(agent):
+                _codec(path, spec if agent is spec.agent else evolve(spec, agent=agent), common)
 
 
 def _codec(path: Path, spec: ChildSpec, common: Common) -> Codec:

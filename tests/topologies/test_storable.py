@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
-from attrs import frozen
+from attrs import evolve, frozen
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.agents.core.message import Request
 from treewarden.agents.errors import ConfigurationError
-from treewarden.supervisor.core.spec import Strategy
+from treewarden.supervisor.calls import SupervisorRef
+from treewarden.supervisor.core.spec import ChildSpec, Strategy
 from treewarden.topologies.child import child
 from treewarden.topologies.cli import main
 from treewarden.topologies.errors import BlueprintError
@@ -107,6 +109,28 @@ def test_a_child_that_is_added_is_refused_by_its_path() -> None:
             assert len(await running.supervisor("deep").children()) == 1
 
     trio.run(added, clock=CLOCK(autojump_threshold=0))
+
+
+@pytest.mark.parametrize("call", ["start_child", "start_child below", "reload", "replace"])
+@pytest.mark.parametrize(
+    "wrong", [child(Kept, id="told"), child(Told, variants={"second": Kept})], ids=["it", "variant"]
+)
+async def test_what_comes_to_a_tree_that_runs_is_refused_whole(
+    wrong: ChildSpec, call: str, autojump_clock: CLOCK
+) -> None:
+    """A variant passed, and failed when it was needed; a reload ended the agent that it was to change."""
+    calls: dict[str, Callable[[SupervisorRef], Awaitable[object]]] = {
+        "start_child": lambda supervisor: supervisor.start_child(evolve(wrong, id="new")),
+        "start_child below": lambda supervisor: supervisor.start_child(tree(wrong, id="new")),
+        "reload": lambda supervisor: supervisor.reload(tree(wrong)),
+        "replace": lambda supervisor: supervisor.replace(tree(wrong)),
+    }
+    where = {"start_child": "new", "start_child below": "new/told"}.get(call, "told")
+    async with open_tree(tree(Told)) as running:
+        with pytest.raises(ConfigurationError, match=rf"^{where}: builtins:complex cannot be stored.* volatile"):
+            await calls[call](running.supervisor())
+        (view,) = await running.supervisor().children()
+        assert (view.id, view.incarnation) == ("told", 1)
 
 
 def test_check_says_it_of_a_file(
