@@ -227,7 +227,8 @@ def _moment(data: str) -> datetime:
         return found
     moment = found.replace(tzinfo=zone)
     # What a zone does may have been decided anew since: the moment stays then, and not what clocks there show.
-    return moment if moment.utcoffset() == found.utcoffset() else found.astimezone(zone)
+    # Without an offset, as a person may write it, it is what they show.
+    return moment if found.utcoffset() in (None, moment.utcoffset()) else found.astimezone(zone)
 
 
 def _time_of_day(data: str) -> time:

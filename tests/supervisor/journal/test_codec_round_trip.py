@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+import time as time_of_system
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
@@ -227,6 +228,16 @@ def test_where_a_zone_has_other_rules_since_the_moment_stays() -> None:
     """That summer time was to be there still when it was stored."""
     found: datetime = decoded(Codec([datetime]), "datetime", 1, '"2026-01-01T12:00:00+02:00[Europe/Berlin]"')
     assert repr(found) == repr(datetime(2026, 1, 1, 11, tzinfo=BERLIN))
+
+
+def test_a_time_without_an_offset_is_what_clocks_in_its_zone_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was read as a time of the machine's own zone."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time_of_system.tzset()
+    found = decoded(Codec([datetime]), "datetime", 1, '"2026-07-01T12:00:00[Europe/Berlin]"')
+    monkeypatch.undo()
+    time_of_system.tzset()
+    assert repr(found) == repr(datetime(2026, 7, 1, 12, tzinfo=BERLIN))
 
 
 class Elsewhere(tzinfo):
