@@ -94,9 +94,9 @@ class ProcessAgent(Agent[S]):
         """What the function returns for `data`; one call at a time, as a handler makes them.
 
         `within` seconds, or for as long as it takes. Raises `CallFailed` if it raises, with its traceback,
-        `ProcessDied` if its process ends meanwhile, and `trio.TooSlowError`; `ConfigurationError` for data that is no
-        JSON, and for a limit that is none. Cancelled, or too late: the process is killed, for nobody knows then what it
-        has done.
+        `ProcessDied` if its process ends meanwhile, as it is made to by an answer of more than 64 MiB, and
+        `trio.TooSlowError`; `ConfigurationError` for data that is no JSON, and for a limit that is none.
+        Cancelled, or too late: the process is killed, for nobody knows then what it has done.
         """
         if self._calling:
             raise ConfigurationError(f"{self.path}: it calls {self.function} while a call is on its way; wait for that")
