@@ -234,7 +234,7 @@ class Common:
 
     def nowhere(self, path: Path, besides: str = "") -> NoSuchSlot:
         """What to raise about a path at which there is no slot, with what is near."""
-        near = self.registry.near(path, [each for each in self.supervisors if each != ROOT])
+        near = self.registry.near(path, (each for each in self.supervisors if each != ROOT))
         if path == ROOT:
             return NoSuchSlot(f"/ is the whole tree, and no slot of it{near}", path=path, retry_safe=True)
         return NoSuchSlot(f"{path}: the tree has no such slot{besides}{near}", path=path, retry_safe=True)

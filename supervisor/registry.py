@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice
+from operator import eq
 from typing import Final, Protocol
 
 from treewarden.agents.audience import Audience
@@ -19,8 +20,12 @@ from .core.spec import Router
 
 __all__ = ["Partitions", "Pool", "Registry"]
 
-_NEAR_AMONG: Final = 10_000
+_BELOW_AMONG: Final = 10_000
+"""Addresses among which those below a supervisor are looked for."""
+_NEAR_AMONG: Final = 1000
 """Addresses that are looked at for one that is like a wrong one: each takes some microseconds."""
+_COMPARED: Final = 2000
+"""Characters of those that are compared with it as they are: that takes ten times as long, of long ones a hundred."""
 _BELOW: Final = 8
 """Addresses below a supervisor that are named to whoever takes it for an agent: a pipeline has few stages."""
 
@@ -254,7 +259,7 @@ class Registry:
 
     def _nowhere(self, path: Path) -> NoSuchSlot:
         """What to say of a path at which nobody can be told anything, with what is near."""
-        names = islice(self._names(), _NEAR_AMONG)
+        names = islice(self._names(), _BELOW_AMONG)
         below = [name for name in names if name.is_within(path)]
         if below:
             text = f"{path} is a supervisor, which takes no messages; tell one of those below it: {_some(below)}"
@@ -263,10 +268,9 @@ class Registry:
 
     def near(self, path: Path, others: Iterable[Path] = ()) -> str:
         """What could be meant by a path that leads nowhere, or else some that there are; `others` have no mailbox."""
-        import difflib  # with the first path that leads nowhere
-
-        names = {name.lower(): name for name in islice(chain(self._names(), others), _NEAR_AMONG)}
-        near = difflib.get_close_matches(path.lower(), names, n=3)
+        among = chain(islice(self._names(), _NEAR_AMONG), islice(others, _NEAR_AMONG))
+        names = {name.lower(): name for name in among}
+        near = _near(path.lower(), names)
         if near:
             return f"; did you mean {' or '.join(names[each] for each in near)}?"
         return f"; there is {_some(names.values())}" if names else ""
@@ -280,6 +284,19 @@ class Registry:
     def ref(self, path: Path) -> Ref:
         """A reference to `path`. Whether it exists, and whether it is a pool, is seen when it is used."""
         return Ref(path, self.find, self._traffic)
+
+
+def _near(path: str, names: Collection[str]) -> list[str]:
+    """Up to three that are like `path`. Everybody waits for it: of many, only those are compared with it as they are
+    that have most of its characters at the same places, from the beginning or from the end."""
+    import difflib  # with the first path that leads nowhere
+
+    most = max(3, _COMPARED // (len(path) + 1))
+    if len(names) > most:
+        back = path[::-1]
+        same = {name: sum(map(eq, name, path)) + sum(map(eq, name[::-1], back)) for name in names}
+        names = sorted(names, key=lambda name: (-same[name], name))[:most]
+    return difflib.get_close_matches(path, names, n=3)
 
 
 def _some(names: Collection[Path]) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, cast
 
 import pytest
 from trio.testing import MockClock
 
 from treewarden.agents.agent import Agent
+from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.agents.errors import CheckpointRefused, NoSuchSlot
+from treewarden.supervisor.core.spec import Strategy
+from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.running import Tree
 from treewarden.topologies.tree import tree
@@ -80,3 +84,38 @@ async def test_a_supervisor_has_no_state_to_keep(path: str, autojump_clock: Mock
 async def _done(said: Any) -> None:
     if isinstance(said, Awaitable):
         await said
+
+
+class Host(Agent[int]):
+    state = 0
+
+
+def calls_in(work: Callable[[], object]) -> int:
+    """How many functions `work` calls, Python's own among them; what it raises is not asked for."""
+    count = 0
+
+    def counted(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    sys.setprofile(counted)
+    try:
+        with suppress(NoSuchSlot):
+            work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+async def test_of_many_the_near_ones_are_found_without_keeping_everybody(autojump_clock: MockClock) -> None:
+    host = child(Host, mailbox=MailboxSpec(durability=VOLATILE))
+    async with open_tree(tree(tree(host, id="hosts", strategy=Strategy.DYNAMIC))) as running:
+        for number in range(3000):
+            await running.supervisor("hosts").start_dynamic(id=f"{number:04}.example.org")
+        with pytest.raises(NoSuchSlot, match=r"did you mean hosts/0815\.example\.org"):
+            running.ref("hosts/0815.exmaple.org").tell_nowait("hello")
+        gone = "hosts/9999.example.org"
+        for work in (lambda: running.ref(gone).tell_nowait("hello"), lambda: running.kill(gone)):
+            assert calls_in(work) < 100_000, "each tell to one that has gone took a second of everybody's"
+        with pytest.raises(NoSuchSlot, match="did you mean hosts"):
+            running.kill("hots")
