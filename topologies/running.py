@@ -110,7 +110,11 @@ class Tree:
 
     def resume(self, path: str, by: str = "operator") -> None:
         """A person has decided: a held slot may start again. An agent that lives is stopped in order and begins a
-        new life; below a supervisor that lives nobody is ended, and messages are handed out again."""
+        new life; below a supervisor that lives nobody is ended, and messages are handed out again.
+
+        Not promised: that it has begun when this returns. Raises `NoSuchSlot`, and `ConfigurationError` for what is no
+        path or no text.
+        """
         subject = checked_path(path)
         checked_text("by", by)
         signal = OperatorAsked(path=subject, at=self._common.clock.now(), what="resume", by=by)
@@ -127,7 +131,10 @@ class Tree:
         return await self.supervisor(subject.parent).perform(subject.name, name, by)
 
     def kill(self, path: str) -> bool:
-        """End the incarnation at `path` without asking it, as a crash would. False if nobody lives there."""
+        """End the incarnation at `path` without asking it, as a crash would. False if nobody lives there.
+
+        Raises `NoSuchSlot`, and `ConfigurationError` for what is no path.
+        """
         subject = checked_path(path)
         child = self._root.supervisor_of(subject).children.get(subject.name)
         if child is None or child.current is None or child.current.exit is not None:
@@ -179,11 +186,12 @@ class Tree:
         return tuple(await self._common.journal.dead_letters(of, checked_limit(limit)))
 
     async def replay(self, message: MessageId, *, within: float = 30.0) -> MessageId:
-        """Put a dead letter back into its mailbox, behind what waits there, and return its new id.
+        """Put a dead letter back into its mailbox, behind what waits there as urgently, and return its new id.
 
-        It is a new message, of normal priority and from the same sender, with all its deliveries before it. One
-        transaction makes it durable and takes it out of the dead letters: it is never in both, and never in neither.
-        Waits at most `within` seconds for room; nothing else has to make room for it.
+        It is a new message, with its priority (normal, where a journal of before schema 4 has not kept it) and from the
+        same sender, with all its deliveries before it. One transaction makes it durable and takes it out of the dead
+        letters: it is never in both, and never in neither. Waits at most `within` seconds for room; nothing else has to
+        make room for it.
 
         Raises `ReplayRefused` for an id that no dead letter has (any more) and for a slot that is gone, down for good,
         being drained, or keeps its mailbox in memory; `NotHandled` and `UnknownKind` where the agent as it is now
