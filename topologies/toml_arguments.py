@@ -10,6 +10,7 @@ from .core.node import REFUSED, Node, Problems, Refused, table, text
 
 __all__ = ["arguments", "with_environment"]
 
+_ARGUMENTS: Final = "args"
 _KEY: Final = "env"
 
 
@@ -47,16 +48,23 @@ def _variable(node: Node, problems: Problems) -> str | Refused:
     return value
 
 
-def with_environment(data: object) -> Any:
-    """What a file says, with the variables that it names as far as they are set here."""
+def with_environment(data: object, *, in_arguments: bool = False) -> Any:
+    """What a file says, with the variables that its arguments name as far as they are set here. An argument may be
+    called `env` itself: alone in its table it is what stands there."""
     if isinstance(data, list):
-        return [with_environment(each) for each in cast("list[object]", data)]
+        return [with_environment(each, in_arguments=in_arguments) for each in cast("list[object]", data)]
     if not _is_table(data):
         return data
-    name = data[_KEY] if list(data) == [_KEY] else None
+    name = data[_KEY] if in_arguments and list(data) == [_KEY] else None
     if isinstance(name, str):
         return os.environ.get(name, "")
-    return {key: with_environment(each) for key, each in data.items()}
+    found: dict[str, Any] = {}
+    for key, each in data.items():
+        if not in_arguments and key == _ARGUMENTS and _is_table(each):
+            found[key] = {inner: with_environment(value, in_arguments=True) for inner, value in each.items()}
+        else:
+            found[key] = with_environment(each, in_arguments=in_arguments)
+    return found
 
 
 def _is_table(data: object) -> TypeGuard[dict[str, object]]:

@@ -173,3 +173,22 @@ def test_arguments_of_a_topology(
     capsys.readouterr()
     assert main(["journal", "export", str(file), "-o", "-", "--topology", str(file)]) == 2
     assert "tree.db cannot be read" in capsys.readouterr().err
+
+
+class Named(Keyed):
+    def __init__(self, env: str) -> None:
+        super().__init__(env)
+
+
+def test_an_argument_that_is_called_env_names_no_variable(tmp_path: Path) -> None:
+    toml, file = tmp_path / "tree.toml", tmp_path / "tree.db"
+    toml.write_text(TOML.replace("Keyed", "Named").replace("token =", "env ="))
+
+    async def run() -> None:
+        with pytest.raises(Exception, match="refused"):
+            async with open_tree(load(toml).blueprint, journal=on_disk(file)):
+                raise AssertionError("it began")
+
+    trio.run(run, clock=MockClock(autojump_threshold=0))
+    assert said(exported(file)) == [TOKEN]
+    assert said(exported(file, "--secret", "env", "--topology", str(toml))) == []
