@@ -10,7 +10,7 @@ export PYTHON
 
 .PHONY: help
 help: ## list the words
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## run the watchdog example; FOR=30 ends after 30 s, JOURNAL=file.db, JSON=1 for JSON Lines
