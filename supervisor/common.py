@@ -343,6 +343,12 @@ class Common:
             self.gather()
         self.outage.submit(commit)
 
+    def keep_reply(self, ask: MessageId, reply: object) -> None:
+        """Keep the reply to a handler's ask, which is on disk, unless that handler has settled without it."""
+        settled = self.replies.keep(ask, reply)
+        if settled is not None and not self.over:
+            self.submit(Commit(forget_replies=(f"{settled}>",)))
+
     def heard(self, error: BaseException | None) -> None:
         """A commit has ended."""
         self.outage.heard(error)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from treewarden.agents.core.message import MessageId
 
 __all__ = ["Replies"]
+
+_MOST_OVER: Final = 10_000
+"""Messages that have settled of which a reply may come still: one that takes so long is kept for nothing."""
 
 
 class Replies:
@@ -13,12 +18,27 @@ class Replies:
     def __init__(self) -> None:
         self._kept: dict[str, dict[MessageId, object]] = {}
         """By the message that the chain of asks began with."""
+        self._over: dict[MessageId, None] = {}
+        """Whose handlers asked, and have settled."""
 
     def __len__(self) -> int:
         return sum(map(len, self._kept.values()))
 
-    def keep(self, ask: MessageId, reply: object) -> None:
-        self._kept.setdefault(_root(ask), {})[ask] = reply
+    def keep(self, ask: MessageId, reply: object) -> MessageId | None:
+        """Keep a reply that was stored. If its asker has given up waiting, and settled, nobody needs it: it is not
+        kept, and returned is the message that has settled, under which it would be stored for good."""
+        over = self._settled_of(ask) if self._over else None
+        if over is None:
+            self._kept.setdefault(_root(ask), {})[ask] = reply
+        return over
+
+    def _settled_of(self, ask: MessageId) -> MessageId | None:
+        end = ask.find(">")
+        while end >= 0:
+            if ask[:end] in self._over:
+                return ask[:end]
+            end = ask.find(">", end + 1)
+        return None
 
     def get(self, ask: MessageId) -> tuple[object] | None:
         """The reply in a tuple of one, for a reply may be None."""
@@ -27,6 +47,9 @@ class Replies:
 
     def forget(self, asking: MessageId) -> None:
         """The message `asking` has settled, or was given up: nobody asks again what its handler asked."""
+        self._over[asking] = None
+        if len(self._over) > _MOST_OVER:
+            del self._over[next(iter(self._over))]
         found = self._kept.get(_root(asking))
         if found is None:
             return

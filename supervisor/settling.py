@@ -206,7 +206,7 @@ class SlotStore:
             if done.asked:
                 self._common.replies.forget(envelope.id)
             if envelope.reply is not None:
-                self._common.replies.keep(envelope.id, done.reply)
+                self._common.keep_reply(envelope.id, done.reply)
 
     @property
     def is_at_rest(self) -> bool:
