@@ -234,16 +234,13 @@ class Children(Roster):
         """
         child.void()
         life = child.current
-        if life is None:
-            child.move(SlotEvent.STOP)
-            return
         child.move(SlotEvent.STOP)
-        if life.exit is None:
-            await self._end(child, life, reason, drain=drain)
-        self.account(child, expected=True)
-        keep_in_hand(life, self._common)
-        if child.slot is not None:
-            self._common.stranded.leave(child.slot, self._common.clock.now())
+        if life is not None:
+            if life.exit is None:
+                await self._end(child, life, reason, drain=drain)
+            self.account(child, expected=True)
+            keep_in_hand(life, self._common)
+        self._leave_senders(child)
 
     def stop_at_once(self, child: Child, reason: str, *, drain: bool = False) -> bool:
         """`stop`, if that needs no waiting. False: nothing was done."""
@@ -256,7 +253,14 @@ class Children(Roster):
         child.move(SlotEvent.STOP)
         self.account(child, expected=True)
         keep_in_hand(life, self._common)
+        self._leave_senders(child)
         return True
+
+    def _leave_senders(self, child: Child) -> None:
+        """Whoever waits for room or a reply there waits for nobody from now on."""
+        slot = child.slot
+        if slot is not None and (slot.mail.line or len(slot.mail)):
+            self._common.stranded.leave(slot, self._common.clock.now())
 
     async def _end(self, child: Child, life: Incarnation, reason: str, *, drain: bool) -> None:
         match child.spec.shutdown:

@@ -233,3 +233,28 @@ async def test_who_waits_for_two_has_its_grace_from_when_the_second_has_gone(bod
         running.stop()
         await running.wait_ended()
         assert trio.current_time() - begun == 1 + 3 + 1 + 5
+
+
+@pytest.mark.parametrize("how", ["tell", "ask"])
+@pytest.mark.parametrize("down", [False, True])
+async def test_who_waits_for_one_that_is_held_is_stopped_with_the_others(
+    down: bool, how: str, autojump_clock: CLOCK
+) -> None:
+    """One that has no task to end, as it has not begun, or is down."""
+    policy = table([Rule("reported:poor", "hold"), Rule("killed", "hold")])
+    async with open_tree(tree(*senders(how), sink(), policy=policy)) as running:
+        if down:
+            await running.ref("sink").tell(Told())
+            await trio.testing.wait_all_tasks_blocked()
+            assert running.kill("sink")
+        else:
+            running.signal("sink", {"kind": "poor", "severity": 0.9})
+        await trio.testing.wait_all_tasks_blocked()
+        assert running.snapshot()[-1].held
+        for n in range(MANY):
+            await running.ref(f"s{n}").tell(Told())
+        await trio.sleep(1)
+        begun = trio.current_time()
+        running.stop()
+        await running.wait_ended()
+        assert trio.current_time() - begun == 5
