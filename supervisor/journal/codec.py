@@ -47,8 +47,8 @@ class Codec:
 
     Stored are frozen attrs classes and dataclasses, None, bool, int, float, str, bytes, datetime, date, time,
     timedelta, Decimal, UUID, enums, literals, both kinds of paths, tuples, lists, sets and dicts of these, unions of
-    these, and `Any` for plain JSON data. A type is read back exactly as it was given, with two exceptions: a time
-    zone comes back as its offset, and fields with `init=False` are computed by their class again.
+    these, and `Any` for plain JSON data. A type is read back exactly as it was given, but that fields with `init=False`
+    are computed by their class again.
 
     A class may declare `__version__: ClassVar[int]` (1 if it does not) and `__upcasts__: ClassVar[Upcasts]`; the
     function under `n` turns the fields of version `n` into those of version `n + 1`.
