@@ -11,6 +11,7 @@ from treewarden.agents.errors import CommitFailed
 from treewarden.supervisor.core.event import ChildIgnored, Event
 from treewarden.supervisor.journal.batch import Mark, fold
 from treewarden.supervisor.journal.commit import works_of
+from treewarden.supervisor.journal.large import LIMIT, Large
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.supervisor.journal.port import Commit, MessageRow, StateRow
 from treewarden.supervisor.journal.quiet import facts, message_alone, state_alone, told_later
@@ -47,6 +48,10 @@ def test_a_quiet_commit_has_events_and_nothing_else() -> None:
 
 STATE = StateRow(Path("desk"), "int", "3", settled=4)
 MESSAGE = MessageRow(Path("desk"), 7, "a-7", "int", "1", sender=Path("till"), at=3.5)
+LONG = {"body": f'"{"x" * LIMIT}"'}
+LARGE = {"body": "", "large": Large(["x" * LIMIT])}
+STATES = (evolve(STATE, **LONG), evolve(STATE, **LARGE))
+MESSAGES = (evolve(MESSAGE, **LONG), evolve(MESSAGE, **LARGE))
 
 
 @pytest.mark.parametrize(
@@ -55,8 +60,18 @@ MESSAGE = MessageRow(Path("desk"), 7, "a-7", "int", "1", sender=Path("till"), at
         (state_alone(Path("desk"), STATE, None), Commit(by=Path("desk"), states=(STATE,))),
         (state_alone(Path("desk"), STATE, 6), Commit(by=Path("desk"), states=(STATE,), acked=(6,))),
         (message_alone(MESSAGE), Commit(accepted=(MESSAGE,))),
+        *((state_alone(Path("desk"), row, 6), Commit(by=Path("desk"), states=(row,), acked=(6,))) for row in STATES),
+        *((message_alone(row), Commit(accepted=(row,))) for row in MESSAGES),
     ],
-    ids=["a state", "a state and its message", "a message"],
+    ids=[
+        "a state",
+        "a state and its message",
+        "a message",
+        "a long state",
+        "a large state",
+        "a long message",
+        "a large message",
+    ],
 )
 def test_what_is_alone_is_stored_as_a_commit_that_has_no_more(alone: Commit, same: Commit) -> None:
     for each in attrs.fields(Commit):
