@@ -8,6 +8,7 @@ from typing import Any, Final
 from attrs import evolve
 
 from treewarden.agents.agent import Agent
+from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.core.spec import Strategy, SupervisorSpec
 
 from .child import child, supervisor
@@ -38,8 +39,23 @@ from .toml_topics import read_topic
 
 __all__ = ["read_root"]
 
+
+def _journal(node: Node, problems: Problems) -> str | Refused:
+    """As `open_tree` takes it: what it would refuse is no good file."""
+    name = text(node, problems)
+    if isinstance(name, Refused):
+        return name
+    from treewarden.supervisor.journal.place import named as named_journal  # with a file that names one
+
+    try:
+        named_journal(name)
+    except ConfigurationError:
+        return problems.refuse(node, "can be no journal", "give the name of a file, as 'desk.db'")
+    return name
+
+
 _OWN: Final = ("id", "children", "defaults")
-_OF_RUN: Final[Mapping[str, Reader]] = {"journal": text, "production": boolean, "events": events}
+_OF_RUN: Final[Mapping[str, Reader]] = {"journal": _journal, "production": boolean, "events": events}
 _OUTERMOST: Final = {
     "journal": "only the outermost file names one",
     "production": "only the outermost file says so",
