@@ -9,8 +9,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from treewarden.agents.agent import handles
 from treewarden.agents.core.durability import MESSAGE
 from treewarden.supervisor.core.checkpoint import Retention, Search
+from treewarden.supervisor.settling import SlotStore
 
-from .trees import Add, Counter, Disk, Total, kept, opened
+from .trees import Add, Counter, Disk, Total, kept, opened, slot_of
 
 
 @frozen
@@ -52,6 +53,10 @@ async def test_it_is_not_written_whatever_else_is(message: Same, every: int, aut
         assert [len(commit.events) for commit in mine[1:]] == [message.say] * 2
         assert [len(commit.accepted) for commit in mine[1:]] == [message.tell] * 2
         assert len(await journal.checkpoints(running.ref("keeper").path)) == (every == 1)
+        store, held = slot_of(running, "keeper").store, (await journal.recover(running.ref("keeper").path)).state
+        assert isinstance(store, SlotStore)
+        assert held is not None
+        assert (store.settles, store.state_settled, held.settled) == (3, 1, 1), "what a rollback says it undoes"
         assert await running.ref("counter").ask(Total()) == 2 * message.tell
 
 
