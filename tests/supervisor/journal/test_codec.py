@@ -155,6 +155,27 @@ def test_the_members_of_a_union_are_stored_under_their_own_names() -> None:
     assert back(codec, None) is None
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (timedelta(days=1, seconds=90, microseconds=5), "[1,90,5]"),
+        (Decimal("1.50"), '"1.50"'),
+        (UUID(int=5), '"00000000-0000-0000-0000-000000000005"'),
+        (pathlib.Path("/tmp/x"), '"/tmp/x"'),
+        (b"ab\xff", '"YWL/"'),
+        (Colour.RED, '"RED"'),
+    ],
+    ids=repr,
+)
+def test_values_are_written_as_the_page_says(value: object, text: str) -> None:
+    """`docs/operating.md`, for who writes a message by hand: as fields, in a dict with other keys and in a union."""
+    kind = pathlib.Path if isinstance(value, pathlib.Path) else type(value)
+    codec = Codec([tuple[kind, ...], dict[kind, int], tuple[Add | Point, ...]])
+    assert codec.encode((value,))[2] == f"[{text}]"
+    assert codec.encode({value: 1})[2] == (f"{{{text}:1}}" if text.startswith('"') else f"[[{text},1]]")
+    assert codec.encode((Add(1),))[2] == f'[["{HERE}:Add",{{"amount":1}}]]'
+
+
 def test_collections_may_be_stored_on_their_own() -> None:
     codec = Codec([tuple[int, ...], list[str], list[int]])
     for value in ((1, 2), (), ["a"], [1], []):
