@@ -80,6 +80,11 @@ def is_count(value: object, least: int = 1) -> TypeGuard[int]:
     return isinstance(value, int) and is_number(value) and value >= least
 
 
+def are_texts(value: object) -> TypeGuard[tuple[str, ...]]:
+    """Whether this is a tuple of texts."""
+    return isinstance(value, tuple) and all(isinstance(each, str) for each in cast("tuple[object, ...]", value))
+
+
 def beyond_floats(value: float) -> bool:
     """Whether this is a whole number so large that no float can be reckoned with it; infinity is none."""
     return LARGEST < abs(value) < math.inf

@@ -7,17 +7,28 @@ of another kind would end everybody. Raised as `ValueError`; the text names the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 from treewarden.agents.core.durability import Checkpointed, MailboxSpec, Message, Overflow, Volatile
 from treewarden.agents.core.limiter import IntakeLimit
 from treewarden.agents.core.loops import LoopLimit
 from treewarden.agents.core.path import LONGEST_PATH, Path
-from treewarden.agents.core.said import shown
+from treewarden.agents.core.said import are_texts, shown
 
 from .checkpoint import Retention
 from .limits import QueueLimit
-from .spec import Backoff, ChildSpec, Intensity, RestartBucket, Restore, Spec, Strategy, SupervisorSpec
+from .spec import (
+    Backoff,
+    ChildSpec,
+    Intensity,
+    RestartBucket,
+    Restore,
+    Spec,
+    Strategy,
+    SupervisorSpec,
+    are_makers,
+    is_policy,
+)
 
 __all__ = ["check_fields", "check_paths"]
 
@@ -88,20 +99,6 @@ def _is_specs(value: object) -> bool:
     return all(isinstance(each, (ChildSpec, SupervisorSpec)) for each in cast("tuple[object, ...]", value))
 
 
-def _is_texts(value: object) -> bool:
-    return isinstance(value, tuple) and all(isinstance(each, str) for each in cast("tuple[object, ...]", value))
-
-
-def _is_makers(value: object) -> bool:
-    if not isinstance(value, Mapping):
-        return False
-    return all(isinstance(name, str) and callable(make) for name, make in cast("Mapping[Any, Any]", value).items())
-
-
-def _is_policy(value: object) -> bool:
-    return value is None or (not isinstance(value, type) and callable(getattr(value, "propose", None)))
-
-
 def _is_size(value: object) -> bool:
     return value is None or (type(value) is int and value >= 1)
 
@@ -116,9 +113,9 @@ _OF_AGENT: Final[_Fields] = {
     "intake": (_is_or_none(IntakeLimit), "IntakeLimit(oldest=...)"),
     "overload": (_is_or_none(QueueLimit), "QueueLimit(high=...)"),
     "retention": (_is(Retention), "Retention(every=...)"),
-    "variants": (_is_makers, "{'name': AnAgentClass}"),
-    "uses": (_is_texts, "a tuple of texts, ('name',)"),
-    "outlet": (_is_texts, "a tuple of texts, ('../sibling',)"),
+    "variants": (are_makers, "{'name': AnAgentClass}"),
+    "uses": (are_texts, "a tuple of texts, ('name',)"),
+    "outlet": (are_texts, "a tuple of texts, ('../sibling',)"),
 }
 _OF_MAILBOX: Final[_Fields] = {
     "overflow": (_is(Overflow), "an Overflow, as Overflow.WAIT"),
@@ -127,7 +124,7 @@ _OF_MAILBOX: Final[_Fields] = {
 _OF_SUPERVISOR: Final[_Fields] = {
     "restarts": (_is(Intensity), "Intensity(max_restarts, within)"),
     "restart_bucket": (_is_or_none(RestartBucket), "RestartBucket(holds, every)"),
-    "policy": (_is_policy, "what ladder(), otp(), table(...) or another of them returns"),
+    "policy": (is_policy, "what ladder(), otp(), table(...) or another of them returns"),
     "max_children": (_is_size, "a whole number, 1 or more, or None"),
     "on_start": (lambda value: value is None or callable(value), "an async function of the path, or None"),
     "children": (_is_specs, "a tuple of what child(...) and tree(...) return"),

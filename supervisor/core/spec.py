@@ -6,7 +6,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast
 
 from attrs import Attribute, evolve, field
 from attrs.validators import optional
@@ -47,6 +47,8 @@ __all__ = [
     "Strategy",
     "Subscriber",
     "SupervisorSpec",
+    "are_makers",
+    "is_policy",
     "made_from",
 ]
 
@@ -317,6 +319,18 @@ class SupervisorSpec:
 
 
 Spec: TypeAlias = ChildSpec | SupervisorSpec
+
+
+def are_makers(value: object) -> bool:
+    """Whether these can be `variants`: what makes an agent, by name."""
+    if not isinstance(value, Mapping):
+        return False
+    return all(isinstance(name, str) and callable(make) for name, make in cast("Mapping[Any, Any]", value).items())
+
+
+def is_policy(value: object) -> bool:
+    """Whether this can be a `policy`, or None."""
+    return value is None or (not isinstance(value, type) and callable(getattr(value, "propose", None)))
 
 
 def made_from(template: Spec, id: str, args: Mapping[str, Any]) -> Spec:

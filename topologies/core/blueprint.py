@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from treewarden.agents.core.durability import Overflow
 from treewarden.agents.core.path import LONGEST_PATH, ROOT, Path
+from treewarden.agents.core.said import are_texts
 from treewarden.agents.core.values import frozen
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
@@ -19,7 +20,7 @@ from treewarden.supervisor.core.spec import (
 )
 
 from .arguments import argument_problems
-from .kinds import are_texts, kind_problems
+from .kinds import kind_problems
 from .problems import Problem, either, guess, shown
 
 __all__ = ["Blueprint", "Place", "place_of", "validate", "walk"]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
 from treewarden.agents.core.durability import Checkpointed, MailboxSpec, Message, Overflow, Volatile
+from treewarden.agents.core.said import are_texts
 from treewarden.agents.core.values import frozen
 from treewarden.supervisor.core.checkpoint import Retention
 from treewarden.supervisor.core.spec import (
@@ -20,11 +21,13 @@ from treewarden.supervisor.core.spec import (
     Restore,
     Spec,
     Strategy,
+    are_makers,
+    is_policy,
 )
 
 from .problems import Problem, either, shown
 
-__all__ = ["are_texts", "kind_problems"]
+__all__ = ["kind_problems"]
 
 
 @frozen
@@ -88,21 +91,6 @@ def _article(word: str) -> str:
     return "an" if word[0] in "AEIOU" else "a"
 
 
-def are_texts(value: object) -> bool:
-    """Whether it is a tuple of texts."""
-    return isinstance(value, tuple) and all(isinstance(each, str) for each in cast("tuple[object, ...]", value))
-
-
-def _are_makers(value: object) -> bool:
-    if not isinstance(value, Mapping):
-        return False
-    return all(isinstance(name, str) and callable(make) for name, make in cast("Mapping[Any, Any]", value).items())
-
-
-def _policy(value: object) -> bool:
-    return value is None or (not isinstance(value, type) and callable(getattr(value, "propose", None)))
-
-
 def _callable_or_none(value: object) -> bool:
     return value is None or callable(value)
 
@@ -126,7 +114,7 @@ _AGENT: Final[_Fields] = {
     "intake": _limit("IntakeLimit", _intake_limit, remedy="IntakeLimit(oldest=...)"),
     "overload": _limit("QueueLimit", _queue_limit, remedy="QueueLimit(high=...)"),
     "retention": _instance(Retention, remedy="Retention(every=...)"),
-    "variants": _Kind(_are_makers, "is no mapping of names to agents", "give {'name': AnAgentClass}"),
+    "variants": _Kind(are_makers, "is no mapping of names to agents", "give {'name': AnAgentClass}"),
     "uses": _Kind(are_texts, "is not a tuple of texts", "give ('name',)"),
     "outlet": _Kind(are_texts, "is not a tuple of texts", "give ('../sibling',)"),
 }
@@ -136,7 +124,7 @@ _SUPERVISOR: Final[_Fields] = {
     "restarts": _instance(Intensity, remedy="Intensity(max_restarts, within)"),
     "restart_bucket": _instance(RestartBucket, none=True, remedy="RestartBucket(holds, every)"),
     "auto_shutdown": _choice(AutoShutdown),
-    "policy": _Kind(_policy, "is no policy", "give what ladder(), otp(), table(...) or another of them returns"),
+    "policy": _Kind(is_policy, "is no policy", "give what ladder(), otp(), table(...) or another of them returns"),
     "max_children": _Kind(
         lambda value: value is None or (isinstance(value, int) and not isinstance(value, bool)),
         "is not a whole number",
