@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from treewarden.agents.slice import Rounds
 from treewarden.agents.slot import Slot
 from treewarden.agents.stopwatch import stopwatch
 
-from .core.event import ChildEnded, Event, RolledBack
+from .core.event import ChildEnded, Event, Recorded, RolledBack
 from .core.history import Pace
 from .core.later import Account
 from .core.spec import ChildSpec
@@ -269,6 +270,11 @@ class Common:
 
             self.codecs[fact] = Codec((fact,))
         return self.codecs[fact]
+
+    def recorded(self, path: Path, fact: object) -> Recorded:
+        """A fact of an agent's own as an event. Raises `ConfigurationError` for one that cannot be stored."""
+        kind, _version, body = self.codec_of(type(fact)).encode(fact)
+        return Recorded(path=path, kind=kind, facts=json.loads(body))
 
     def has_limit(self, progress_within: float) -> None:
         """Somebody has begun whose progress is limited."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ from treewarden.agents.wake import WAKE
 
 from .common import Common
 from .core.checkpoint import Retention
-from .core.event import CheckpointKept, DeadLettered, Event, Recorded
+from .core.event import CheckpointKept, DeadLettered, Event
 from .journal.large import LIMIT
 from .journal.port import CheckpointRow, Commit, DeadRow, MessageRow, PruneRow, ReplyRow, StateRow, TimerRow
 from .journal.quiet import message_alone, state_alone
@@ -31,7 +30,7 @@ from .unhurried import again_and_again
 if TYPE_CHECKING:
     from .journal.codec import Codec, Encoded
 
-__all__ = ["SlotStore", "recorded"]
+__all__ = ["SlotStore"]
 
 
 @frozen(eq=False)
@@ -312,7 +311,7 @@ class SlotStore:
         wall = self._common.clock.wall()
         events = accepted = timers = ()
         if done.events:
-            events = tuple([(wall, recorded(self.path, fact, self._common)) for fact in done.events])
+            events = tuple([(wall, self._common.recorded(self.path, fact)) for fact in done.events])
         if done.outgoing:
             told = [(each.target.store, each.envelope) for each in done.outgoing if each.target.durable]
             told = [(store, item) for store, item in told if isinstance(store, SlotStore) and item.reply is None]
@@ -393,9 +392,3 @@ def _arrive(slot: Slot, envelope: Envelope) -> None:
 def _wait_on(_: object) -> trio.lowlevel.Abort:
     """What is on its way to the disk is not called back."""
     return trio.lowlevel.Abort.FAILED
-
-
-def recorded(path: Path, fact: object, common: Common) -> Recorded:
-    """A fact of an agent's own as an event. Raises `ConfigurationError` for one that cannot be stored."""
-    kind, _version, body = common.codec_of(type(fact)).encode(fact)
-    return Recorded(path=path, kind=kind, facts=json.loads(body))

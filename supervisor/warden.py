@@ -21,7 +21,6 @@ from treewarden.agents.ticks import Tick
 from .child import Incarnation
 from .core.signal import RateLimitReached, Recovered, Reported, Stalled
 from .core.spec import ChildSpec
-from .settling import recorded
 
 if TYPE_CHECKING:
     from treewarden.agents.core.loops import Cycle
@@ -77,7 +76,7 @@ class AgentWarden(Incarnation):
 
     def recorded(self, facts: tuple[Any, ...]) -> None:
         if self.is_current:
-            self.parent.common.note(*(recorded(self._slot.path, fact, self.parent.common) for fact in facts))
+            self.parent.common.note(*(self.parent.common.recorded(self._slot.path, fact) for fact in facts))
 
     def rate_limited(self, after: float | None, envelope: Envelope | None, failure: Failure) -> None:
         if self.is_current:

@@ -27,7 +27,7 @@ from treewarden.agents.core.said import shown
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError
 
-from .scalars import NONE, SCALARS, Mismatch, Refused, Shape, enum_shape, literal_shapes, mismatch
+from .scalars import NONE, Mismatch, Refused, Shape, enum_shape, literal_shapes, mismatch, scalar_shape
 from .shapes import items_shape, mapping_shape, record_shape, union_shape
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _VERSION_KEY: Final = "$v"
 def kind_of(declared: Any) -> str:
     """The name under which values of this type are stored: `module:QualName` for a class of the user's."""
     if isinstance(declared, type) and get_origin(declared) is None:
-        known = NONE if declared is type(None) else _scalar(declared)
+        known = NONE if declared is type(None) else scalar_shape(declared)
         if known is not None:
             return known.name
         return f"{declared.__module__}:{declared.__qualname__}"
@@ -170,7 +170,7 @@ class Declared:
         raise _refused(declared)
 
     def _of_class(self, kind: type[Any]) -> Shape:
-        known = _scalar(kind)
+        known = scalar_shape(kind)
         if known is not None:
             return known
         if issubclass(kind, Enum):
@@ -357,15 +357,6 @@ def _unwrapped(declared: Any) -> Any:
             declared = declared.__value__
         else:
             return declared
-
-
-def _scalar(kind: type) -> Shape | None:
-    """How values of this type are stored, if it is one that holds no others."""
-    if kind.__module__ in ("decimal", "uuid"):
-        from .exact_numbers import EXACT  # with modules that most processes do not have
-
-        return EXACT.get(kind)
-    return SCALARS.get(kind)
 
 
 def version_of(kind: type) -> int:
