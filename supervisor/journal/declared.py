@@ -27,8 +27,8 @@ from treewarden.agents.core.said import shown
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError
 
-from .scalars import NONE, Mismatch, Refused, Shape, enum_shape, literal_shapes, mismatch, scalar_shape
-from .shapes import items_shape, mapping_shape, record_shape, union_shape
+from .scalars import NONE, Mismatch, Refused, Shape, enum_shape, literal_shapes, mismatch
+from .shapes import items_shape, mapping_shape, record_shape, scalar_shape, union_shape
 
 if TYPE_CHECKING:
     from treewarden.agents.core.upcasts import Upcasts

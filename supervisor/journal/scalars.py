@@ -33,7 +33,6 @@ __all__ = [
     "left",
     "literal_shapes",
     "mismatch",
-    "scalar_shape",
     "storable",
 ]
 
@@ -287,15 +286,6 @@ SCALARS: Final[dict[type, Shape]] = {
     pathlib.Path: as_text(type(pathlib.Path()), pathlib.Path, name="pathlib.Path"),
     pathlib.PurePosixPath: as_text(pathlib.PurePosixPath, pathlib.PurePosixPath),
 }
-
-
-def scalar_shape(kind: type) -> Shape | None:
-    """How values of this type are stored, if it is one that holds no others."""
-    if kind.__module__ in ("decimal", "uuid"):
-        from .exact_numbers import EXACT  # with modules that most processes do not have
-
-        return EXACT.get(kind)
-    return SCALARS.get(kind)
 
 
 def enum_shape(kind: type[Enum], name: str) -> Shape:

@@ -1,4 +1,4 @@
-"""The shapes of types that hold others: collections and unions."""
+"""The shapes of types that hold others, collections and unions; and which shape a type has that holds none."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from .canonical import dump
-from .scalars import Encode, Mismatch, Shape, items_left, left, mismatch
+from .scalars import SCALARS, Encode, Mismatch, Shape, items_left, left, mismatch
 
 if TYPE_CHECKING:
     from .slices import Slices
@@ -16,8 +16,18 @@ __all__ = [
     "items_shape",
     "mapping_shape",
     "record_shape",
+    "scalar_shape",
     "union_shape",
 ]
+
+
+def scalar_shape(kind: type) -> Shape | None:
+    """How values of this type are stored, if it is one that holds no others."""
+    if kind.__module__ in ("decimal", "uuid"):
+        from .exact_numbers import EXACT  # with modules that most processes do not have
+
+        return EXACT.get(kind)
+    return SCALARS.get(kind)
 
 
 def each(values: Iterable[Any], function: Callable[[Any], Any], labels: tuple[Any, ...] | None = None) -> list[Any]:
