@@ -47,7 +47,7 @@ async def gather(
 
     Cancelled: nobody is waited for any more. Raises `QuorumMissed` as soon as so many have failed that the quorum
     cannot be reached, with what the others have replied; `ConfigurationError` for a quorum that no number of replies
-    can be, for somebody who is asked twice, and for what is no ref.
+    can be, for somebody who is asked twice, for two of one path in two trees, and for what is no ref.
     """
     asked = _checked(list(refs), quorum, within)
     gathering = _Gathering[R](asked, len(asked) if quorum is None else quorum)
@@ -114,8 +114,16 @@ def _checked(asked: list[Ref], quorum: int | None, within: object) -> list[Ref]:
     paths = [ref.path for ref in asked]
     if not paths:
         raise ConfigurationError("nobody is asked; give gather the refs of those who are")
-    twice = next((path for number, path in enumerate(paths) if path in paths[:number]), None)
-    if twice is not None:
+    first: dict[Path, Ref] = {}
+    for ref in asked:
+        other = first.setdefault(ref.path, ref)
+        if other != ref:
+            raise ConfigurationError(
+                f"{ref.path} is asked in two trees, and whose reply it is stands in its path alone; gather from one"
+                " tree at a time"
+            )
+    if len(first) < len(asked):
+        twice = next(path for number, path in enumerate(paths) if path in paths[:number])
         raise ConfigurationError(f"{twice} is asked twice, and would be one reply; give each ref once")
     if quorum is not None and (not is_count(quorum) or quorum > len(paths)):
         raise ConfigurationError(

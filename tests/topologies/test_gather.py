@@ -178,6 +178,10 @@ async def test_what_cannot_be_asked_is_refused(autojump_clock: CLOCK) -> None:
             await gather([], Price())
         with pytest.raises(ConfigurationError, match="a is asked twice"):
             await gather(refs(running, "aba"), Price())
+        async with open_tree(tree(shop("a", 3), shop("c", 4))) as other:
+            with pytest.raises(ConfigurationError, match=r"a is asked in two trees, .*; gather from one tree at a"):
+                await gather([*refs(running, "ab"), other.ref("a")], Price())
+            assert len((await gather([*refs(running, "ab"), other.ref("c")], Price())).replies) == 3
         with pytest.raises(ConfigurationError, match="'b' is no ref; give gather those that `ref"):
             await gather([running.ref("a"), "b"], Price())  # type: ignore[list-item]
         for quorum in (0, 3, True):
