@@ -185,6 +185,10 @@ class Store(Protocol):
         """
         ...
 
+    def asks(self, message: MessageId, of: Store) -> None:
+        """The handler of `message`, which settles here, asks somebody who keeps the reply in `of` until it has."""
+        ...
+
     def kept(self, ask: MessageId) -> tuple[object] | None:
         """The reply that this slot has given to a handler's ask before, if it is still kept; in a tuple of one."""
         ...

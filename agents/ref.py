@@ -369,5 +369,6 @@ async def _prepare(envelope: Envelope, slot: Slot, turn: Turn) -> None:
             raise ended_by(turn)
         if turn.message and slot.durable and slot.store is not None:
             envelope.id = turn.step(f"{slot.path}:{slot.store.name_of(envelope.body)}")
+            asking.store.asks(turn.message, slot.store)
     envelope.askers = askers_of(asking, trio.current_time())
     refuse_cycle(slot, asking, envelope.askers)

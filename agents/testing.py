@@ -24,7 +24,7 @@ from .core.path import Path
 from .errors import ConfigurationError, NotHandled, Stop
 from .handling import handle
 from .life import Life
-from .ports import KEEP, Settled, Untouched
+from .ports import KEEP, Settled, Store, Untouched
 from .ref import Ref
 from .runner import start_agent
 from .settle import settle_beside
@@ -339,6 +339,9 @@ class _Kept:
 
     def name_of(self, message: object) -> str:
         return type(message).__qualname__
+
+    def asks(self, message: MessageId, of: Store) -> None:
+        pass
 
     def kept(self, ask: MessageId) -> tuple[object] | None:
         return None

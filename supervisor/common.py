@@ -352,8 +352,17 @@ class Common:
     def keep_reply(self, ask: MessageId, reply: object) -> None:
         """Keep the reply to a handler's ask, which is on disk, unless that handler has settled without it."""
         settled = self.replies.keep(ask, reply)
-        if settled is not None and not self.over:
-            self.submit(Commit(forget_replies=(f"{settled}>",)))
+        if settled is not None:
+            self._forget_stored(settled)
+
+    def forget_replies(self, asking: MessageId) -> None:
+        """A message of another tree has settled, or was given up, whose handler has asked somebody of this one."""
+        self.replies.forget(asking)
+        self._forget_stored(asking)
+
+    def _forget_stored(self, asking: MessageId) -> None:
+        if not self.over:
+            self.submit(Commit(forget_replies=(f"{asking}>",)))
 
     def heard(self, error: BaseException | None) -> None:
         """A commit has ended."""

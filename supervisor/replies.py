@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from treewarden.agents.core.message import MessageId
@@ -20,6 +21,8 @@ class Replies:
         """By the message that the chain of asks began with."""
         self._over: dict[MessageId, None] = {}
         """Whose handlers asked, and have settled."""
+        self._elsewhere: dict[MessageId, list[Callable[[MessageId], None]]] = {}
+        """Whose handlers asked somebody of another tree, where the reply is kept: who forgets it there."""
 
     def __len__(self) -> int:
         return sum(map(len, self._kept.values()))
@@ -45,8 +48,19 @@ class Replies:
         found = self._kept.get(_root(ask), {})
         return (found[ask],) if ask in found else None
 
+    def kept_elsewhere(self, asking: MessageId, forget: Callable[[MessageId], None]) -> None:
+        """The handler of `asking` asks somebody of another tree, where `forget` has to be called when that is over."""
+        known = self._elsewhere.setdefault(asking, [])
+        if forget not in known:
+            known.append(forget)
+
     def forget(self, asking: MessageId) -> None:
-        """The message `asking` has settled, or was given up: nobody asks again what its handler asked."""
+        """The message `asking` has settled, or was given up: nobody asks again what its handler asked, nor what was
+        asked for that."""
+        if self._elsewhere:
+            for each in [each for each in self._elsewhere if each == asking or each.startswith(f"{asking}>")]:
+                for forget in self._elsewhere.pop(each):
+                    forget(each)
         self._over[asking] = None
         if len(self._over) > _MOST_OVER:
             del self._over[next(iter(self._over))]

@@ -14,7 +14,7 @@ from treewarden.agents.core.message import Envelope, MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import CommitFailed
-from treewarden.agents.ports import KEEP, Settled, StateSettled
+from treewarden.agents.ports import KEEP, Settled, StateSettled, Store
 from treewarden.agents.sending import told_elsewhere
 from treewarden.agents.slot import Slot
 from treewarden.agents.wake import WAKE
@@ -193,6 +193,11 @@ class SlotStore:
         kind, version, body = self.codec.encode(message)
         digest = hashlib.blake2b(body.encode(), digest_size=8).hexdigest()
         return f"{kind}:{version}:{digest}"
+
+    def asks(self, message: MessageId, of: Store) -> None:
+        """See `Store.asks`."""
+        if isinstance(of, SlotStore) and of._common is not self._common:
+            self._common.replies.kept_elsewhere(message, of._common.forget_replies)
 
     def kept(self, ask: MessageId) -> tuple[object] | None:
         """See `Store.kept`."""

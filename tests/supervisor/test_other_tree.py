@@ -12,9 +12,11 @@ from trio.testing import MockClock
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec
 from treewarden.agents.core.message import Request
+from treewarden.agents.core.path import Path as SlotPath
 from treewarden.agents.errors import AgentFailed, ConfigurationError
 from treewarden.agents.ref import Ref
 from treewarden.supervisor.core.spec import NO_BACKOFF, ChildSpec
+from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.topic import subscriber, topic
@@ -182,3 +184,87 @@ async def test_nobody_watches_or_subscribes_whoever_has_the_same_path_here(autoj
             assert {here, elsewhere} == {running.ref("/counter"), far.ref("/counter")}
             async with running.watch(here):
                 pass
+
+
+@frozen
+class Order:
+    """Ask somebody of another tree for the sum, and wait so long afterwards."""
+
+    seconds: float = 0.0
+    failures: int = 0
+
+
+class Buyer(Agent[tuple[int, ...]]):
+    state = ()
+
+    def __init__(self, far: Ref, lives: list[int]) -> None:
+        self.far = far
+        self.lives = lives
+
+    @handles
+    async def order(self, message: Order) -> None:
+        got = await self.far.ask(Bump(), within=60)
+        await trio.sleep(message.seconds)
+        if len(self.lives) < message.failures:
+            self.lives.append(got)
+            raise ValueError("once more")
+        self.state = (*self.state, got)
+
+
+@frozen
+class Bump(Request[int]):
+    """Count one more."""
+
+
+class Bumped(Agent[int]):
+    state = 0
+
+    def __init__(self, far: Ref | None = None) -> None:
+        self.far = far
+
+    @handles
+    async def bump(self, message: Bump) -> int:
+        if self.far is not None:
+            await self.far.ask(Bump())
+        self.state += 1
+        return self.state
+
+
+async def kept(*journals: MemoryJournal) -> list[int]:
+    return [len((await journal.recover(SlotPath("bumped"))).replies) for journal in journals]
+
+
+async def test_a_reply_of_another_tree_is_kept_until_the_handler_that_asked_has_settled(
+    autojump_clock: MockClock,
+) -> None:
+    """Also what was asked on the way, in a third one. A handler that runs again gets what it got before."""
+    far, further = MemoryJournal(), MemoryJournal()
+    async with open_tree(tree(Bumped), journal=further) as third:
+        between = child(Bumped, args={"far": third.ref("bumped")})
+        async with open_tree(tree(between), journal=far) as second:
+            lives = list[int]()
+            buyer = child(Buyer, args={"far": second.ref("bumped"), "lives": lives}, backoff=NO_BACKOFF)
+            async with open_tree(tree(buyer)) as first:
+                await first.ref("buyer").tell(Order(seconds=5, failures=1))
+                await trio.sleep(4)
+                assert await kept(far, further) == [1, 0]  # the second one has settled
+                await trio.sleep(10)
+                assert lives == [1]
+                assert await kept(far, further) == [0, 0]
+                for _ in range(3):
+                    await first.ref("buyer").tell(Order())
+                await trio.sleep(5)
+                assert await kept(far, further) == [0, 0]
+                assert await second.ref("bumped").ask(Bump()) == 5
+
+
+async def test_it_is_not_kept_where_the_message_is_given_up_that_it_was_asked_for(autojump_clock: MockClock) -> None:
+    far = MemoryJournal()
+    async with open_tree(tree(Bumped), journal=far) as second:
+        buyer = child(Buyer, args={"far": second.ref("bumped"), "lives": []}, backoff=NO_BACKOFF)
+        async with open_tree(tree(buyer)) as first:
+            await first.ref("buyer").tell(Order(seconds=5, failures=100))
+            await trio.sleep(60)
+            assert len(await first.dead_letters()) == 1
+            assert await kept(far) == [0]
+            assert await second.ref("bumped").ask(Bump()) == 2
