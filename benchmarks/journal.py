@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -38,7 +38,7 @@ from durable import (
 )
 from figures import Figures
 from journal_report import Bar, Found, as_svg, as_text, verdict
-from machine import busy_seconds
+from machine import busy_seconds, on_one_processor
 from plain import plain_at_a_rate
 from speaking import take_any_terminal
 
@@ -192,6 +192,12 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="shorter runs, rough numbers")
     parser.add_argument("--only", action="append", metavar="NAME", choices=names, help="this row only; again for more")
     parser.add_argument("--repeat", type=int, metavar="N", help="runs of each row (5, with --quick 1)")
+    parser.add_argument(
+        "--processors",
+        choices=("one", "all"),
+        default="one",
+        help="keep to one, as docs/operating.md says of a process that is a loop and its journal (%(default)s)",
+    )
     parser.add_argument("--folder", metavar="DIR", type=Path, default=OUT, help="on the disk in question (%(default)s)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every run as JSON")
     parser.add_argument("--plot", metavar="FILE", type=Path, default=OUT / "journal.svg", help="where the SVG goes")
@@ -238,7 +244,8 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     rows = [row for row in ROWS if not options.only or row.name in options.only]
     busy = busy_seconds()
-    with _scratch(options.folder) as folder:
+    kept = on_one_processor() if options.processors == "one" else nullcontext()
+    with kept as processor, _scratch(options.folder) as folder:
         bench = Bench(folder, options.quick)
         live = sys.stderr.isatty()
         found = measure(
@@ -254,6 +261,7 @@ def main(arguments: Sequence[str]) -> int:
         "capped": max(bench.floors) > MOST,
         "lowest": min(bench.floors),
         "highest": max(bench.floors),
+        "processor": processor,
         "busy": None if busy is None else (busy_seconds() or 0.0) - busy,
     }
     print(as_text(found, facts))

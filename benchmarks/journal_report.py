@@ -87,6 +87,8 @@ def as_text(rows: Sequence[Found], facts: Mapping[str, Any]) -> str:
         f"F = {facts['floor']:,.0f} one-row commits/s of plain sqlite3 on this disk, "
         f"{facts['lowest']:,.0f} to {facts['highest']:,.0f} meanwhile",
     ]
+    if facts["processor"] is not None:
+        lines.append(f"Kept on one processor, number {facts['processor']}; --processors all is without that.")
     if facts["capped"]:
         lines.append("Where it was above 10,000/s it counts as 10,000: a disk that is faster does not really sync.")
     lines += ["", f"{'row':<13} {'found':>20} {'rate':>14} {'p99':>9} {'stall':>9} {'of CPU':>9}  {'':4} bar"]

@@ -6,9 +6,11 @@ import gc
 import os
 import resource
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["available_bytes", "busy_seconds", "own_seconds", "resident_bytes"]
+__all__ = ["available_bytes", "busy_seconds", "on_one_processor", "own_seconds", "resident_bytes"]
 
 
 def resident_bytes() -> int:
@@ -46,3 +48,20 @@ def own_seconds() -> float:
     """CPU seconds of this process and of those that it has waited for."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
+
+
+@contextmanager
+def on_one_processor() -> Generator[int | None]:
+    """Keep this thread, and what it starts meanwhile, on the last processor that it may use, and say which that is.
+
+    None where the system has no such thing.
+    """
+    if sys.platform != "linux":
+        yield None
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield max(before)
+    finally:
+        os.sched_setaffinity(0, before)

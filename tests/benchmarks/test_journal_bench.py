@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,6 +16,7 @@ import pytest
 from durable import TEXT, ask_alone, ask_at_a_rate, ask_many, bytes_each, chain, floor, tell_many, verify
 from figures import Figures
 from journal_report import Bar, Found, as_svg, as_text, verdict
+from machine import on_one_processor
 from plain import plain_at_a_rate
 
 
@@ -37,7 +41,7 @@ async def test_the_same_duty_without_treewarden(file: Path) -> None:
         assert connection.execute("SELECT count(*), min(length(body)) FROM rows").fetchone() == (5, len(TEXT))
     row = Found("row", "a row", Bar(10.0, "ms", low=True))
     row.add(Figures(12.0, plain=7.5), 100.0)
-    facts = {"floor": 100.0, "capped": False, "lowest": 90.0, "highest": 110.0, "busy": None}
+    facts = {"floor": 100.0, "capped": False, "lowest": 90.0, "highest": 110.0, "processor": None, "busy": None}
     assert "plain 7.5 ms" in as_text([row], facts)
 
 
@@ -87,10 +91,11 @@ def test_a_row_may_be_compared_with_another() -> None:
 
 
 def test_the_report_says_when_the_disk_is_too_fast_to_be_true() -> None:
-    facts = {"floor": 12_000.0, "capped": True, "lowest": 11_000.0, "highest": 13_000.0, "busy": None}
+    facts = {"floor": 12_000.0, "capped": True, "lowest": 11_000.0, "highest": 13_000.0, "processor": 3, "busy": None}
     text = as_text([found(Bar(2.0), 250.0)], facts)
     assert "F = 12,000 one-row commits/s" in text
     assert "it counts as 10,000" in text
+    assert "Kept on one processor, number 3" in text
     assert "2.5F" in text
     ElementTree.fromstring(as_svg([found(Bar(2.0), 250.0)], "title"))
 
@@ -98,12 +103,34 @@ def test_the_report_says_when_the_disk_is_too_fast_to_be_true() -> None:
 def test_the_command_measures_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, plot = tmp_path / "found.json", tmp_path / "made" / "plot.svg"
     arguments = ["--quick", "--only", "bytes-same", "--folder", str(tmp_path / "here"), "--json", str(data)]
-    assert journal.main([*arguments, "--plot", str(plot)]) == 0
+    assert journal.main([*arguments, "--plot", str(plot), "--processors", "all"]) == 0
     (row,) = json.loads(data.read_text("utf-8"))["rows"]
     assert row["name"] == "bytes-same"
     assert plot.read_text("utf-8").startswith("<svg")
-    assert "bytes-same" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "bytes-same" in said
+    assert "Kept on one processor" not in said
     assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_it_keeps_to_one_processor_unless_told_otherwise(tmp_path: Path) -> None:
+    """In a process of its own: threads that are kept for the next call would stay where they began."""
+    row = [sys.executable, str(Path(journal.__file__)), "--quick", "--only", "bytes-same"]
+    row += ["--folder", str(tmp_path), "--plot", str(tmp_path / "plot.svg")]
+    ended = subprocess.run(row, capture_output=True, text=True, check=True, timeout=60)
+    with on_one_processor() as number:
+        assert (f"Kept on one processor, number {number}; " in ended.stdout) == (number is not None)
+
+
+def allowed() -> set[int]:
+    return os.sched_getaffinity(0) if sys.platform == "linux" else set()
+
+
+def test_the_processors_come_back() -> None:
+    before = allowed()
+    with on_one_processor() as number:
+        assert allowed() == (before if number is None else {number})
+    assert allowed() == before
 
 
 @pytest.mark.parametrize("arguments", [["--repeat", "0"], ["--only", "nothing"]], ids=" ".join)
