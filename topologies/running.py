@@ -110,7 +110,8 @@ class Tree:
 
     def resume(self, path: str, by: str = "operator") -> None:
         """A person has decided: a held slot may start again. An agent that lives is stopped in order and begins a
-        new life; below a supervisor that lives nobody is ended, and messages are handed out again.
+        new life; one that hangs when its grace is over, and where that is infinite with `kill`. Below a supervisor that
+        lives nobody is ended, and messages are handed out again.
 
         Not promised: that it has begun when this returns. Raises `NoSuchSlot`, and `ConfigurationError` for what is no
         path or no text.
