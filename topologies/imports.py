@@ -14,9 +14,10 @@ from typing import Any, Final
 
 from treewarden.agents.agent import Agent
 from treewarden.agents.agent_spec import AgentSpec
+from treewarden.agents.core.said import listed
 
 from .core.node import Node, Problems, Refused, text
-from .core.problems import guess, listed
+from .core.problems import guess
 
 __all__ = ["agent_class", "async_function", "failed_at", "import_name", "tree_function"]
 

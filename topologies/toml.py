@@ -7,6 +7,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from treewarden.agents.core.said import listed
 from treewarden.supervisor.core.decision import Policy
 from treewarden.supervisor.core.retention import EventRetention
 from treewarden.supervisor.written_file import content_of, remedy_for
@@ -14,7 +15,7 @@ from treewarden.supervisor.written_file import content_of, remedy_for
 from .core.blueprint import Blueprint, validate
 from .core.node import Node, Problems, Refused
 from .core.policies import read_policy
-from .core.problems import Problem, guess, listed
+from .core.problems import Problem, guess
 from .errors import BlueprintError, storage_problems
 from .toml_source import Source, parse
 from .toml_trees import read_root

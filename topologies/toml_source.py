@@ -10,10 +10,11 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
+from treewarden.agents.core.said import listed
 from treewarden.supervisor.written_file import content_of, remedy_for
 
 from .core.node import Node, Problems, Refused, located, text
-from .core.problems import Problem, guess, listed
+from .core.problems import Problem, guess
 
 __all__ = ["Source", "parse"]
 

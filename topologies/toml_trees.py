@@ -8,6 +8,7 @@ from typing import Any, Final
 from attrs import evolve
 
 from treewarden.agents.agent import Agent
+from treewarden.agents.core.said import either, listed
 from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.core.spec import Strategy, SupervisorSpec
 
@@ -15,7 +16,7 @@ from .child import child, supervisor
 from .core.blueprint import Blueprint, Place, place_of
 from .core.node import Node, Problems, Reader, Refused, boolean, read_fields, text, whole
 from .core.options import AGENT, AS_CHILD, SHAPE, SUPERVISOR, events
-from .core.problems import Problem, either, guess, listed, shown
+from .core.problems import Problem, guess, shown
 from .errors import BlueprintError
 from .imports import failed_at, tree_function
 from .partition import partition_problems, partitions

@@ -9,11 +9,12 @@ from attrs import frozen
 
 from treewarden.agents.core.durability import Overflow
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.said import either
 from treewarden.supervisor.core.spec import ChildSpec, Spec, Strategy, Subscriber
 
 from .child import Child, spec_of, supervisor
 from .core.blueprint import Blueprint
-from .core.problems import Problem, either, shown
+from .core.problems import Problem, shown
 from .errors import BlueprintError
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeGuard, cast
 
@@ -18,10 +18,12 @@ __all__ = [
     "check_reading",
     "check_share",
     "check_text",
+    "either",
     "is_count",
     "is_kind",
     "is_number",
     "is_storable",
+    "listed",
     "named",
     "plural",
     "shown",
@@ -35,6 +37,8 @@ _MANY: Final = 200
 """How deep facts may be nested, and how many values there may be in all."""
 _LARGE: Final = 2**63
 """Whole numbers from here on are nothing that was counted."""
+_NAMES: Final = 30
+"""Of how many names a list of them is written out."""
 
 _MOST: Final = 1e300
 
@@ -210,3 +214,16 @@ def plural(count: int, one: str, many: str = "") -> str:
     if not many:
         many = f"{one[:-1]}ies" if one.endswith("y") and one[-2:-1] not in "aeiou" else f"{one}s"
     return f"{count} {one if count == 1 else many}"
+
+
+def either(names: Iterable[str]) -> str:
+    """`permanent, transient or temporary`."""
+    return listed(names, "or")
+
+
+def listed(names: Iterable[str], joint: str = "and") -> str:
+    """`a, b and c`; of very many only the first."""
+    *most, last = names
+    if len(most) >= _NAMES:
+        return f"{', '.join(most[:_NAMES])}, … ({len(most) + 1} in all)"
+    return f"{', '.join(most)} {joint} {last}" if most else last

@@ -1,28 +1,18 @@
 """What a supervisor refuses before it starts anything: specs that are none, and combinations that cannot work.
 
-The same refusals as those of OTP's `supervisor:check_childspecs` and of its `init`, for values whose types promise
-less than they say: Python checks no annotation. Raised as `ValueError`; the text names the child and the remedy.
+The same refusals as those of OTP's `supervisor:check_childspecs` and of its `init`, and those of `fields`. Raised
+as `ValueError`; the text names the child and the remedy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 from typing import cast
 
-from treewarden.agents.core.durability import MailboxSpec
+from treewarden.agents.core.said import either, shown
 
-from .spec import (
-    AutoShutdown,
-    BrutalKill,
-    ChildSpec,
-    Grace,
-    Intensity,
-    RestartPolicy,
-    Spec,
-    Strategy,
-    SupervisorSpec,
-)
+from .fields import check_own_fields
+from .spec import AutoShutdown, ChildSpec, Spec, Strategy, SupervisorSpec
 
 __all__ = ["check_child", "check_children", "check_supervisor", "check_tree"]
 
@@ -34,20 +24,10 @@ def check_child(spec: object, auto_shutdown: AutoShutdown | None = None) -> Spec
     """
     if not isinstance(spec, (ChildSpec, SupervisorSpec)):
         raise ValueError(f"{spec!r:.80} describes no child; give what child(...) or tree(...) returns")
-    name = spec.id
-    _one_of(name, "restart", spec.restart, RestartPolicy)
-    if not isinstance(spec.shutdown, (Grace, BrutalKill)):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ValueError(f"{name}: shutdown is {spec.shutdown!r}; give Grace(seconds) or BRUTAL_KILL")
-    if not isinstance(spec.significant, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ValueError(f"{name}: significant is {spec.significant!r}; give True or False")
-    if isinstance(spec, ChildSpec):
-        if not callable(spec.agent):
-            raise ValueError(f"{name}: agent is {spec.agent!r}; give an Agent class or a function that makes agents")
-        if not isinstance(spec.mailbox, MailboxSpec):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValueError(f"{name}: mailbox is {spec.mailbox!r}; give a MailboxSpec")
+    check_own_fields(spec)
     if spec.significant and auto_shutdown is AutoShutdown.NEVER:
         raise ValueError(
-            f"{name}: it is significant, and its supervisor's auto_shutdown is never; "
+            f"{spec.id}: it is significant, and its supervisor's auto_shutdown is never; "
             "say any_significant or all_significant there, or leave it out here"
         )
     return spec
@@ -55,8 +35,9 @@ def check_child(spec: object, auto_shutdown: AutoShutdown | None = None) -> Spec
 
 def check_children(specs: object, auto_shutdown: AutoShutdown | None = None) -> tuple[Spec, ...]:
     """`specs`, if they can be the children of one supervisor."""
-    if auto_shutdown is not None:
-        _one_of("the supervisor", "auto_shutdown", auto_shutdown, AutoShutdown)
+    if auto_shutdown is not None and not isinstance(auto_shutdown, AutoShutdown):  # pyright: ignore[reportUnnecessaryIsInstance]
+        names = either(f"AutoShutdown.{each.name}" for each in AutoShutdown)
+        raise ValueError(f"the supervisor: auto_shutdown is {shown(auto_shutdown)}; use {names}")
     if not isinstance(specs, Sequence) or isinstance(specs, str):
         raise ValueError(f"{specs!r:.80} is no sequence of specs")
     checked = tuple(check_child(spec, auto_shutdown) for spec in cast("Sequence[object]", specs))
@@ -69,13 +50,10 @@ def check_children(specs: object, auto_shutdown: AutoShutdown | None = None) -> 
 
 
 def check_supervisor(spec: object) -> SupervisorSpec:
-    """`spec`, if a supervisor can start by it: its flags, and its children as far as `check_child` looks."""
+    """`spec`, if a supervisor can start by it: its fields, and its children as far as `check_child` looks."""
     if not isinstance(spec, SupervisorSpec):
         raise ValueError(f"{spec!r:.80} describes no supervisor; give what tree(...) returns")
-    _one_of(spec.id, "strategy", spec.strategy, Strategy)
-    _one_of(spec.id, "auto_shutdown", spec.auto_shutdown, AutoShutdown)
-    if not isinstance(spec.restarts, Intensity):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ValueError(f"{spec.id}: restarts is {spec.restarts!r}; give Intensity(max_restarts, within)")
+    check_own_fields(spec)
     if spec.strategy is Strategy.DYNAMIC:
         if spec.auto_shutdown is not AutoShutdown.NEVER:
             raise ValueError(f"{spec.id}: a dynamic supervisor knows no auto_shutdown; leave it at never")
@@ -92,9 +70,3 @@ def check_tree(spec: object) -> SupervisorSpec:
         if isinstance(child, SupervisorSpec):
             check_tree(child)
     return checked
-
-
-def _one_of(name: str, what: str, value: object, choices: type[Enum]) -> None:
-    if not isinstance(value, choices):
-        names = ", ".join(str(each) for each in choices)
-        raise ValueError(f"{name}: {what} is {value!r}; give a {choices.__name__}: {names}")

@@ -8,7 +8,9 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Literal, Union, cast
 
-from .problems import Problem, guess, listed, shown
+from treewarden.agents.core.said import listed
+
+from .problems import Problem, guess, shown
 
 __all__ = ["argument_problems", "type_problems"]
 

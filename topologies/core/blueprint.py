@@ -8,8 +8,9 @@ from typing import TypeAlias
 
 from treewarden.agents.core.durability import Overflow
 from treewarden.agents.core.path import LONGEST_PATH, ROOT, Path
-from treewarden.agents.core.said import are_texts
+from treewarden.agents.core.said import are_texts, either
 from treewarden.agents.core.values import frozen
+from treewarden.supervisor.core.fields import wrong_fields
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
     ChildSpec,
@@ -20,8 +21,7 @@ from treewarden.supervisor.core.spec import (
 )
 
 from .arguments import argument_problems
-from .kinds import kind_problems
-from .problems import Problem, either, guess, shown
+from .problems import Problem, guess, shown
 
 __all__ = ["Blueprint", "Place", "place_of", "validate", "walk"]
 
@@ -98,8 +98,18 @@ def _below(spec: SupervisorSpec, place: Place, fit: set[_Call]) -> Iterator[Prob
                 fit.add(call)
 
 
+def _fields(spec: Spec, at: str) -> list[Problem]:
+    return [Problem(f"{at}.{each.name}", _named(each.value), each.fault, each.remedy) for each in wrong_fields(spec)]
+
+
+def _named(value: object) -> str:
+    """A class or function by its name: its `repr` says where it lies in memory."""
+    name = getattr(value, "__qualname__", None)
+    return name if isinstance(name, str) else shown(value)
+
+
 def _agent(spec: ChildSpec, at: str) -> Iterator[Problem]:
-    wrong = kind_problems(spec, at)
+    wrong = _fields(spec, at)
     if wrong:
         yield from wrong
         return
@@ -111,7 +121,7 @@ def _agent(spec: ChildSpec, at: str) -> Iterator[Problem]:
 def _supervisor(spec: SupervisorSpec, place: Place) -> Iterator[Problem]:
     at = place.at
     yield from _equal_ids(spec, place)
-    wrong = kind_problems(spec, at)
+    wrong = _fields(spec, at)
     if wrong:
         yield from wrong
         return

@@ -11,9 +11,9 @@ from typing import Any, Final, TypeAlias, cast
 from attrs import define, field, frozen
 
 from treewarden.agents.core.path import check_id
-from treewarden.agents.core.said import LARGEST, beyond_floats
+from treewarden.agents.core.said import LARGEST, beyond_floats, listed
 
-from .problems import Problem, choose, guess, listed, shown
+from .problems import Problem, choose, guess, shown
 
 __all__ = [
     "REFUSED",

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from treewarden.agents.core import said
 from treewarden.agents.core.values import frozen
 
-__all__ = ["Problem", "choose", "either", "guess", "listed", "shown"]
+__all__ = ["Problem", "choose", "guess", "shown"]
 
 _LONGEST: Final = 60
-_MOST: Final = 30
 
 
 @frozen
@@ -53,19 +52,6 @@ def _shown(value: object) -> str:
         return said.shown(value)
 
 
-def either(names: Iterable[str]) -> str:
-    """`permanent, transient or temporary`."""
-    return listed(names, "or")
-
-
-def listed(names: Iterable[str], joint: str = "and") -> str:
-    """`a, b and c`; of very many only the first."""
-    *most, last = names
-    if len(most) >= _MOST:
-        return f"{', '.join(most[:_MOST])}, … ({len(most) + 1} in all)"
-    return f"{', '.join(most)} {joint} {last}" if most else last
-
-
 def guess(word: object, known: Sequence[str]) -> str:
     """`did you mean 'x'?` if one of `known` is close to `word`, else nothing."""
     import difflib  # with the first word that is none
@@ -76,4 +62,4 @@ def guess(word: object, known: Sequence[str]) -> str:
 
 def choose(word: object, known: Sequence[str]) -> str:
     """What else could be meant by `word`, and all that could have been written."""
-    return " ".join(filter(None, (guess(word, known), f"use {either(known)}")))
+    return " ".join(filter(None, (guess(word, known), f"use {said.either(known)}")))

@@ -48,7 +48,7 @@ SOUND: list[SupervisorSpec] = [
 ]
 UNSOUND: dict[str, tuple[Callable[[], object], str]] = {
     "a child that is none": (lambda: check_child("a"), "describes no child"),
-    "a restart type": (lambda: check_child(child(restart="always")), "restart is 'always'.*permanent"),
+    "a restart type": (lambda: check_child(child(restart="always")), "restart is 'always'.*PERMANENT"),
     "a shutdown": (lambda: check_child(child(shutdown=5)), "shutdown is 5.*Grace"),
     "significance": (lambda: check_child(child(restart=RestartPolicy.TEMPORARY, significant="very")), "significant is"),
     "an agent": (lambda: check_child(evolve(child(), agent=cast("Any", "Nobody"))), "agent is 'Nobody'"),
