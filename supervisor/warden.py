@@ -142,7 +142,7 @@ def for_above(error: BaseException) -> BaseException | None:
 
     To be called outside of the scopes that it is about."""
     parts = leaves(error)
-    above = [part for part in parts if issubclass(type(part), (KeyboardInterrupt, SystemExit, trio.Cancelled))]
+    above = [part for part in parts if type(part) is trio.Cancelled or ends_process(part)]
     if not ends_process(error) and not (above and trio.current_effective_deadline() == -math.inf):
         return None
     if len(above) == len(parts):

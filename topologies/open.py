@@ -169,7 +169,7 @@ async def _one_error() -> AsyncGenerator[None]:
         yield
     except BaseExceptionGroup as group:
         found = leaves(group)
-        raised = [each for each in found if not issubclass(type(each), trio.Cancelled)] or found
+        raised = [each for each in found if type(each) is not trio.Cancelled] or found
         if len(raised) > 1 and not all(issubclass(type(each), KeyboardInterrupt) for each in raised):
             raise
         raise raised[0] from raised[0].__cause__

@@ -41,6 +41,8 @@ _TRACEBACK: Final[Callable[[BaseException], TracebackType | None]] = BaseExcepti
 _PARTS: Final[Callable[[BaseException], tuple[BaseException, ...]]] = BaseExceptionGroup.__dict__["exceptions"].__get__
 """What every exception has, also one that does not let itself be asked: a `__getattribute__` or `__class__` of its own
 may raise anything, and is not called for any of this."""
+_QUALNAME: Final[Callable[[type], str]] = type.__dict__["__qualname__"].__get__
+_MODULE: Final[Callable[[type], object]] = type.__dict__["__module__"].__get__
 _FRAMES: Final = 8
 """Frames of each exception that are kept, the innermost ones."""
 _TELLING: Final = 3
@@ -235,12 +237,12 @@ _GROUP: Final[type[BaseException]] = BaseExceptionGroup
 class _Way:
     """A way through the code on which an exception of one class has come."""
 
-    __slots__ = ("codes", "last", "told")
+    __slots__ = ("held", "last", "told")
 
-    def __init__(self, told: _Told, codes: list[CodeType]) -> None:
+    def __init__(self, told: _Told, held: tuple[object, ...]) -> None:
         self.told = told
-        self.codes = codes
-        """Held on to, so that no other code gets the id of one of them."""
+        self.held = held
+        """The class and the code, held on to, so that nothing else gets the id of one of them."""
         self.last: Failed | None = None
         """What came of it last, without a message of its own: what crashes again mostly says the same."""
 
@@ -251,7 +253,7 @@ _KNOWN: Final[dict[tuple[Any, ...], _Way]] = {}
 
 def _way_of(error: BaseException) -> _Way:
     """What is told of an error, found without looking for lines: that takes longer the longer a function is."""
-    steps: list[Any] = [type(error)]
+    steps = [id(type(error))]  # and not the class: that may be one that cannot be a key
     traceback = _TRACEBACK(error)
     while traceback is not None:
         steps += (id(traceback.tb_frame.f_code), traceback.tb_lasti)
@@ -266,7 +268,7 @@ def _way_found(error: BaseException, key: tuple[Any, ...]) -> _Way:
     while traceback is not None:
         codes.append(traceback.tb_frame.f_code)
         traceback = traceback.tb_next
-    way = _Way(_told(type(error), _spots(_TRACEBACK(error))), codes)
+    way = _Way(_told(_name(type(error)), _spots(_TRACEBACK(error))), (type(error), *codes))
     if len(codes) <= _LONGEST_WAY:
         if len(_KNOWN) >= _PLACES:
             _KNOWN.clear()
@@ -285,8 +287,7 @@ def _spots(traceback: TracebackType | None) -> tuple[str | int, ...]:
 
 
 @lru_cache(_PLACES)
-def _told(error: type[BaseException], spots: tuple[Any, ...]) -> _Told:
-    kind = _name(error)
+def _told(kind: str, spots: tuple[Any, ...]) -> _Told:
     places = [_place(*spots[at : at + 3]) for at in range(0, len(spots), 3)]
     where = next((place.where for place in reversed(places) if not place.standard), places[-1].where if places else "")
     # Which way of ours led to the code that failed tells nothing: a handler is called in more than one place.
@@ -338,7 +339,8 @@ def is_standard(filename: str) -> bool:
 
 
 def _name(kind: type[BaseException]) -> str:
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    name, module = _QUALNAME(kind), _MODULE(kind)  # past a class of its own, which may raise anything as well
+    return name if module == "builtins" else f"{module}.{name}"
 
 
 def _text(error: BaseException) -> str:

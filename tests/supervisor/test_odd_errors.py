@@ -81,8 +81,27 @@ class ClasslessBase(BaseException):
     def __class__(self, value: Any) -> None: ...
 
 
+class Secret(type):
+    """A class whose errors cannot be named, nor told from others."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        if name in ("__name__", "__qualname__", "__module__"):
+            raise Odd(name)
+        return super().__getattribute__(name)
+
+    def __hash__(cls) -> int:
+        raise Odd("no hash")
+
+    def __eq__(cls, other: object) -> bool:
+        raise Odd("not comparable")
+
+
+class Nameless(Exception, metaclass=Secret): ...
+
+
+NAMELESS = pytest.param(Nameless, id="Nameless")
 KINDS = pytest.mark.parametrize(
-    "kind", [Wordless, WordlessBase, Untouchable, UntouchableBase, Classless, ClasslessBase, Patient]
+    "kind", [Wordless, WordlessBase, Untouchable, UntouchableBase, Classless, ClasslessBase, Patient, NAMELESS]
 )
 
 
@@ -96,6 +115,10 @@ class Body(Agent[None]):
             self.start_soon(self.work)
             await trio.sleep_forever()
         await self.work()
+
+
+def name_of(kind: type) -> str:
+    return "Nameless" if type(kind) is Secret else kind.__name__
 
 
 def once(kind: Any, group: bool = False) -> Callable[..., Awaitable[None]]:
@@ -129,11 +152,11 @@ async def test_it_ends_its_agent_alone(kind: Any, where: str, autojump_clock: tr
         (ended,) = await events(journal, ChildEnded)
         assert isinstance(ended, ChildEnded)
         assert ended.failure is not None
-        assert ended.failure.type.rpartition(".")[2] == kind.__name__
+        assert ended.failure.type.rpartition(".")[2] == name_of(kind)
         assert "in work" in ended.failure.where
 
 
-@pytest.mark.parametrize("kind", [Wordless, Untouchable, Classless, Patient])
+@pytest.mark.parametrize("kind", [Wordless, Untouchable, Classless, Patient, NAMELESS])
 async def test_nor_does_one_of_a_group(kind: Any, autojump_clock: trio.testing.MockClock) -> None:
     journal = MemoryJournal()
     async with running(under(puppet("bad"), puppet("good"), restarts=OFTEN), journal) as tree:
@@ -143,13 +166,13 @@ async def test_nor_does_one_of_a_group(kind: Any, autojump_clock: trio.testing.M
         (ended,) = await events(journal, ChildEnded)
         assert isinstance(ended, ChildEnded)
         assert ended.failure is not None
-        assert [part.type.rpartition(".")[2] for part in ended.failure.parts] == [kind.__name__, "ValueError"]
+        assert [part.type.rpartition(".")[2] for part in ended.failure.parts] == [name_of(kind), "ValueError"]
 
 
 @KINDS
 async def test_nor_does_it_where_an_agent_starts_or_stops(kind: Any, autojump_clock: trio.testing.MockClock) -> None:
     async with running(under(puppet("good"), restarts=OFTEN)) as tree:
-        with pytest.raises(StartFailed, match=kind.__name__):
+        with pytest.raises(StartFailed, match=name_of(kind)):
             await tree.supervisor().start_child(puppet("bad", args={"starting": once(kind)}))
         await tree.supervisor().start_child(puppet("bad", args={"stopping": once(kind)}))
         await tree.supervisor().terminate_child("bad")
