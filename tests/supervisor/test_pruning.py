@@ -185,10 +185,12 @@ async def test_commits_go_on_while_events_are_deleted(file: pathlib.Path) -> Non
 async def test_a_fork_behind_the_cut_is_sound_and_one_before_it_is_refused(file: pathlib.Path) -> None:
     await write(file, 1, 10, prune=True)
     await write(file, 11, 12)
-    for at in (8, 11, 13):
+    for at, behind in ((8, ["TreeForked", "EventsPruned"]), (11, ["TreeForked"]), (13, ["TreeForked"])):
         new = file.with_name(f"fork{at}.db")
         fork(file, new, at=at, new_tree=lambda: "5702ed")
         assert verified(new).sound, at
+        with JournalFile.open(new) as journal:
+            assert [type(record.event).__name__ for record in journal.records(at)] == behind
     with pytest.raises(JournalError, match=r"no event 7 any more: those up to 7 were pruned\. Give one of 8 to 13"):
         fork(file, file.with_name("no.db"), at=7, new_tree=lambda: "5702ed")
     async with on_disk(file.with_name("fork8.db")) as journal:

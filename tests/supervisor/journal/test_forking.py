@@ -41,7 +41,8 @@ async def source(tmp_path: pathlib.Path) -> pathlib.Path:
             kept = (checkpoint(number),) if number in (2, 5) else ()
             await journal.commit(evolve(settle(number, events=[fact(number)]), checkpoints=kept))
             if number == 2:
-                await journal.commit(Commit(states=(evolve(state(1, SHOP), body=LONG),)))
+                for body in (f'"{"y" * 70_000}"', LONG):
+                    await journal.commit(Commit(states=(evolve(state(1, SHOP), body=body),)))
                 await journal.commit(Commit(checkpoints=(checkpoint(1, path=GONE),)))
         await journal.commit(
             Commit(
@@ -240,6 +241,19 @@ async def test_the_end_is_where_it_is_when_it_is_copied(source: pathlib.Path) ->
         assert reading.states()[0] == state(11)
 
 
+async def test_an_event_that_is_pruned_meanwhile_is_no_place_for_a_fork(source: pathlib.Path) -> None:
+    async with on_disk(source) as journal:
+
+        def meanwhile() -> str:
+            trio.from_thread.run(Pruning(journal, WallClock()).prune, EventRetention(last=3), "ada")
+            return "f0"
+
+        call = partial(fork, source, source.with_name("fork.db"), at=2, new_tree=meanwhile)
+        with pytest.raises(JournalError, match=r"has no event 2 any more: those before it were pruned\. Give a later"):
+            await trio.to_thread.run_sync(call)
+    assert not list(source.parent.glob("fork*"))
+
+
 @pytest.mark.parametrize("rows", [0, 1, 4, 5, 6, 10, 23])
 def test_rows_are_copied_in_parts_between_which_a_signal_is_heeded(
     rows: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
@@ -280,7 +294,7 @@ def test_what_lies_behind_the_end_of_a_fork_is_not_looked_through(tmp_path: path
 async def test_what_cannot_be_forked(source: pathlib.Path) -> None:
     folder = source.parent
     for at in (0, 11, -1):
-        with pytest.raises(JournalError, match=r"has no event -?\d+: its last one is 10"):
+        with pytest.raises(JournalError, match=r"has no event -?\d+: its last one is 10\. Give one of 1 to 10$"):
             forked(source, at)
     with pytest.raises(JournalError, match="is there already: name a new file"):
         forked(source, name="tree.db")
