@@ -195,6 +195,7 @@ async def test_a_bundle_of_one_agent_takes_along_what_a_cut_says_of_it(tmp_path:
         cut = reading.cut()
         assert cut is not None
         assert set(pruned_of(cut).pasts) == {str(DESK)}
+        assert [record.event for record in reading.records(1)] == [fact(4), fact(5)]
     made = forked(tmp_path / "desk.db", 2)
     async with on_disk(made.file) as journal:
         held = (await journal.recover(DESK)).state
