@@ -26,6 +26,7 @@ from .core.action import (
 )
 from .core.exits import must_restart
 from .core.signal import ChildExited, OperatorAsked, Recovered, Reported, Signal
+from .core.spec import ChildSpec
 from .core.symptom import describe
 from .orders import wait_for
 from .recovery import return_in_hand
@@ -151,6 +152,8 @@ class Acting:
             case Break(dependency, seconds):
                 self._remedies.break_dependency(child, signal, dependency, seconds)
             case Hold(question):
+                if isinstance(signal, OperatorAsked) and isinstance(child.spec, ChildSpec):
+                    return self._stand_down(child, signal, question)
                 self._remedies.hold(child, signal, question)
                 return self._restarts.go_on_without(child)
             case Perform():
@@ -180,6 +183,13 @@ class Acting:
                     await self._children.stop(child)
                     self._children.close(child, "it was stopped")
                 return await wait_for(self._restarts.go_on_without(child))
+
+    async def _stand_down(self, child: Child, signal: OperatorAsked, question: str) -> Exit | None:
+        """A person holds an agent. It ends in order: one that lived on would do what its body does, or crash, and the
+        life after that would be held no more."""
+        await self._children.stop(child, f"{signal.by} asked for {signal.what}")
+        self._remedies.hold(child, signal, question)
+        return await wait_for(self._restarts.go_on_without(child))
 
     def _restart(self, child: Child, signal: Signal, scope: Scope, after: float) -> Rest:
         """Restart after `signal`: one that lives (a hang, an operator's wish) is ended first; stopped in order where a

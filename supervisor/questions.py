@@ -13,7 +13,7 @@ from .common import Common
 from .core.event import ChildStarted, Decided, IncidentClosed, QuestionAnswered, QuestionAsked, RolledBack
 from .core.exits import cannot_read
 from .core.measures import gauge_of
-from .core.signal import RestartFailed, Signal, Unanswered
+from .core.signal import OperatorAsked, RestartFailed, Signal, Unanswered
 from .core.spec import ChildSpec
 from .core.symptom import label_of
 from .settling import SlotStore
@@ -37,7 +37,7 @@ def asked(child: Child, signal: Signal, question: str, incident: str, common: Co
     since, over = common.clock.wall(), NOTHING
     if isinstance(signal, Unanswered):
         since, over = signal.since, frozenset(signal.over)
-    elif child.current is not None:
+    elif child.current is not None and not (isinstance(signal, OperatorAsked) and isinstance(child.spec, ChildSpec)):
         over = child.held_over | {label_of(signal)}
     child.asked = True
     return QuestionAsked(slot=child.path, question=question, incident=incident, since=since, over=tuple(sorted(over)))

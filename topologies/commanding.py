@@ -118,6 +118,8 @@ class Order:
                 return
             case "stop":
                 done = await self._stop()
+            case "hold":
+                done = await self._hold()
             case "resume":
                 done = await self._resume()
             case "perform":
@@ -279,6 +281,16 @@ class Order:
         else:
             await supervisor.terminate_child(path.name)
         return f"{path} is stopped"
+
+    async def _hold(self) -> str:
+        """Have a slot wait for a person, and say what it is then."""
+        path = self._command.path
+        self._spec(path)
+        self._tree.hold(path, self._command.by, self._command.fields.get("text", ""))
+        after = await self._view(path)  # behind the order, in its queue
+        if after is None:
+            raise self._common.nowhere(path)
+        return f"{path} is {after.note or after.state}"
 
     async def _resume(self) -> str:
         """Let a slot go on that is held, throttled or stopped, and say what it is then."""

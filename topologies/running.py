@@ -116,10 +116,21 @@ class Tree:
         Not promised: that it has begun when this returns. Raises `NoSuchSlot`, and `ConfigurationError` for what is no
         path or no text.
         """
-        subject = checked_path(path)
-        checked_text("by", by)
-        signal = OperatorAsked(path=subject, at=self._common.clock.now(), what="resume", by=by)
-        self._root.supervisor_of(subject).post(signal)
+        self._ask(path, "resume", by)
+
+    def hold(self, path: str, by: str = "operator", text: str = "") -> None:
+        """Have a slot wait until somebody resumes it, in the next process too; `text` says why. An agent is stopped in
+        order, and what it is told waits; below a supervisor nobody is handed messages or ticks, and bodies go on.
+
+        Not promised: that it has ended when this returns; a dynamic child in the next process. Raises as `resume`.
+        """
+        self._ask(path, "hold", by, text)
+
+    def _ask(self, path: str, what: str, by: str, text: str = "") -> None:
+        subject, now = checked_path(path), self._common.clock.now()
+        for name, said in (("by", by), ("text", text)):
+            checked_text(name, said)
+        self._root.supervisor_of(subject).post(OperatorAsked(path=subject, at=now, what=what, by=by, text=text))
 
     async def perform(self, path: str, name: str, by: str = "operator") -> ActionPerformed:
         """Run an action that is registered under `name` for the slot at `path`, and return what came of it.

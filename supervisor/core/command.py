@@ -22,6 +22,7 @@ _FIELDS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
     "ask": {"kind": (str,), "data": (object,)},
     "signal": {"kind": (str,), "severity": (int, float), "text": (str,), "facts": (dict,), "lasts": (int, float)},
     "stop": {},
+    "hold": {"text": (str,)},
     "resume": {},
     "recovered": {"kind": (str,)},
     "perform": {"name": (str,)},
@@ -40,6 +41,7 @@ _FIELDS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
 }
 _OPTIONAL: Final[Mapping[str, frozenset[str]]] = {
     "signal": frozenset({"text", "facts", "lasts"}),
+    "hold": frozenset({"text"}),
     "checkpoint": frozenset({"name", "description", "tags"}),
     "prune": frozenset({"past_checkpoints", "dry_run"}),
 }

@@ -31,7 +31,7 @@ from .exits import cannot_read, is_damaged, must_restart, not_kept
 from .history import delay
 from .signal import ActionFailed, ChildExited, OperatorAsked, RateLimitReached, Recovered, RestartFailed, Unanswered
 from .spec import Backoff, ChildSpec, RestartPolicy, SupervisorSpec
-from .symptom import failure_in, message_in
+from .symptom import failure_in, message_in, one_line
 
 __all__ = ["LONGEST_WAIT", "Declined", "Option", "forbids", "forced", "held_up", "lifted", "retry_after", "unproven"]
 
@@ -158,7 +158,8 @@ def _asked(case: Case, signal: OperatorAsked) -> Option:
         case "stop":
             action = Stop()
         case "hold":
-            action = Hold(f"{signal.by} holds {case.signal.path}. Start it?")
+            why = f": {one_line(signal.text)}" if signal.text else ""
+            action = Hold(f"{signal.by} holds {case.signal.path}{why}. Start it?")
         case "recycle":
             action = Recycle()
         case unknown:

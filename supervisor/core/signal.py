@@ -216,6 +216,8 @@ class OperatorAsked:
     at: float = field(validator=_finite)
     what: str = field(validator=_kind)
     by: str = "operator"
+    text: str = field(default="", validator=_text)
+    """Why, if they have said so."""
     lives: bool = False
     """Somebody lives there when it is decided about."""
 

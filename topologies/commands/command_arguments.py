@@ -10,7 +10,7 @@ from .words import Words, add_json, add_word, path, positive, text
 
 __all__ = ["COMMANDS", "add_answered", "add_commands", "add_keep"]
 
-COMMANDS = ("send", "ask", "signal", "stop", "resume", "perform", "drain", "roll-back")
+COMMANDS = ("send", "ask", "signal", "stop", "hold", "resume", "perform", "drain", "roll-back")
 
 
 def add_commands(words: Words) -> None:
@@ -19,6 +19,7 @@ def add_commands(words: Words) -> None:
     _ask(words)
     _signal(words)
     _stop(words)
+    _hold(words)
     _resume(words)
     _perform(words)
     _drain(words)
@@ -72,6 +73,17 @@ def _stop(words: Words) -> None:
         "Of the whole tree it waits until its process has closed the journal.",
     )  # fmt: skip
     _file_and_path(word, optional=True)
+    add_answered(word)
+
+
+def _hold(words: Words) -> None:
+    word = add_word(
+        words, "hold", "stop a slot until somebody resumes it; what it is told waits",
+        "treewarden hold desk.db writer --text 'the printer is being moved'",
+        "It is held in the next process as well. Below a supervisor nobody is handed anything, and nobody is ended.",
+    )  # fmt: skip
+    _file_and_path(word)
+    word.add_argument("--text", type=text, default="", metavar="TEXT", help="why, for whoever comes next")
     add_answered(word)
 
 

@@ -130,6 +130,7 @@ _FIELDS: Final[Mapping[str, Callable[[Namespace], dict[str, Any]]]] = {
     "ask": _message,
     "signal": _signal,
     "stop": lambda _: {},
+    "hold": lambda arguments: {"text": arguments.text},
     "resume": lambda _: {},
     "perform": lambda arguments: {"name": arguments.name},
     "drain": lambda _: {},

@@ -1,0 +1,175 @@
+"""A person has a slot wait: nobody lives there, what it is told waits, and the next process keeps to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from attrs import frozen
+
+from treewarden.agents import VOLATILE, Agent, Exit, Job, MailboxSpec, Request, Stopped, handles, worker
+from treewarden.agents.core.lifecycle import SlotState
+from treewarden.supervisor import Policy, Strategy, belief, kubernetes, ladder, otp
+from treewarden.supervisor.journal.port import Journal
+from treewarden.topologies import Blueprint, SlotStatus, Tree, child, open_tree, tree
+
+from ..journals import on_disk
+
+CLOCK = trio.testing.MockClock
+
+
+@frozen
+class Add:
+    amount: int
+
+
+@frozen
+class Total(Request[int]): ...
+
+
+class Counter(Agent[int]):
+    state = 0
+
+    def __init__(self, ends: list[Exit] | None = None) -> None:
+        self.ends = ends
+
+    async def on_stop(self, exit: Exit) -> None:
+        if self.ends is not None:
+            self.ends.append(exit)
+
+    @handles
+    async def add(self, message: Add) -> None:
+        await trio.sleep(1)
+        if message.amount == 13:
+            raise ValueError("unlucky")
+        self.state += message.amount
+
+    @handles
+    def total(self, message: Total) -> int:
+        return self.state
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Callable[[], Journal]:
+    """Each call is the next process."""
+    return lambda: on_disk(tmp_path / "tree.db")
+
+
+def slot(running: Tree, path: str) -> SlotStatus:
+    (found,) = [each for each in running.snapshot() if each.path == path]
+    return found
+
+
+@pytest.mark.parametrize("policy", [ladder(), belief(), otp(), kubernetes()], ids=lambda policy: policy.name)
+async def test_what_is_in_hand_is_finished_and_what_comes_waits(policy: Policy, autojump_clock: CLOCK) -> None:
+    ends: list[Exit] = []
+    async with open_tree(tree(child(Counter, id="a", args={"ends": ends}), policy=policy)) as running:
+        a = running.ref("a")
+        await a.tell(Add(1))
+        await a.tell(Add(2))
+        await trio.sleep(0.5)
+        running.hold("a", by="ada", text="the printer is being moved")
+        await trio.sleep(10)
+        assert ends == [Stopped("ada asked for hold")], "it ended in order"
+        found = slot(running, "a")
+        assert (found.state, found.held, found.handled, found.mailbox) == (SlotState.HELD, True, 1, 1)
+        assert found.note == "held: ada holds a: the printer is being moved. Start it?"
+        await a.tell(Add(4))
+        await trio.sleep(3600)
+        assert slot(running, "a").handled == 1
+        running.resume("a")
+        assert await a.ask(Total(), within=10) == 7
+        found = slot(running, "a")
+        assert (found.state, found.held, found.note, found.incarnation) == (SlotState.UP, False, "", 2)
+
+
+async def test_the_next_process_keeps_to_it(processes: Callable[[], Journal], autojump_clock: CLOCK) -> None:
+    async with open_tree(tree(Counter), journal=processes()) as running:
+        running.hold("counter", by="ada", text="until noon")
+        await trio.sleep(10)
+    async with open_tree(tree(Counter), journal=processes()) as running:
+        await trio.sleep(10)
+        found = slot(running, "counter")
+        assert (found.state, found.note) == (SlotState.HELD, "held: ada holds counter: until noon. Start it?")
+        await running.ref("counter").tell(Add(4))
+        running.resume("counter")
+        assert await running.ref("counter").ask(Total()) == 4
+    async with open_tree(tree(Counter), journal=processes()) as running:
+        assert await running.ref("counter").ask(Total()) == 4, "it was answered"
+
+
+async def test_a_body_ends_and_begins_again(autojump_clock: CLOCK) -> None:
+    ran: list[float] = []
+
+    async def look(job: Job) -> None:
+        while True:
+            ran.append(trio.current_time())
+            await trio.sleep(1)
+
+    async with open_tree(tree(worker(look))) as running:
+        await trio.sleep(5.5)
+        running.hold("look")
+        await trio.sleep(20)
+        assert len(ran) == 6
+        running.resume("look")
+        await trio.sleep(5)
+        assert len(ran) > 6
+
+
+async def test_below_a_supervisor_nobody_is_handed_anything_and_nobody_is_ended(autojump_clock: CLOCK) -> None:
+    async with open_tree(tree(tree(child(Counter, id="x"), id="sub"))) as running:
+        running.hold("sub")
+        await running.ref("sub/x").tell(Add(1))
+        await trio.sleep(60)
+        assert [(each.held, each.handled) for each in running.snapshot()] == [(True, 0), (False, 0)]
+        running.resume("sub")
+        assert await running.ref("sub/x").ask(Total()) == 1
+        assert slot(running, "sub/x").incarnation == 1
+
+
+async def test_one_that_waits_for_its_backoff_is_held_and_not_started_by_it(autojump_clock: CLOCK) -> None:
+    once = MailboxSpec(deliveries=1)
+    async with open_tree(tree(child(Counter, id="a", mailbox=once), policy=kubernetes())) as running:
+        await running.ref("a").tell(Add(13))
+        await trio.sleep(2)
+        assert slot(running, "a").state is SlotState.RESTARTING
+        running.hold("a")
+        await trio.sleep(600)
+        assert slot(running, "a").state is SlotState.HELD
+        running.resume("a")
+        assert await running.ref("a").ask(Total()) == 0
+
+
+async def test_a_second_person_who_holds_it_says_why(autojump_clock: CLOCK) -> None:
+    async with open_tree(tree(Counter)) as running:
+        running.hold("counter", by="ada")
+        running.hold("counter", by="bob", text="me too")
+        await trio.sleep(1)
+        assert slot(running, "counter").note == "held: bob holds counter: me too. Start it?"
+        running.resume("counter")
+        assert await running.ref("counter").ask(Total()) == 0
+
+
+async def test_a_message_in_memory_waits_too(autojump_clock: CLOCK) -> None:
+    memory = MailboxSpec(durability=VOLATILE)
+    shape: Blueprint = tree(child(Counter, id="a", mailbox=memory), strategy=Strategy.ONE_FOR_ALL)
+    async with open_tree(shape) as running:
+        await running.ref("a").tell(Add(3))
+        running.hold("a")
+        await running.ref("a").tell(Add(4))
+        await trio.sleep(60)
+        running.resume("a")
+        assert await running.ref("a").ask(Total(), within=20) == 7
+
+
+async def test_a_group_that_is_restarted_leaves_it_alone(autojump_clock: CLOCK) -> None:
+    children = [child(Counter, id=id) for id in "abc"]
+    async with open_tree(tree(*children, strategy=Strategy.ONE_FOR_ALL, policy=otp())) as running:
+        running.hold("b")
+        await trio.sleep(1)
+        running.kill("a")
+        await trio.sleep(60)
+        assert [(each.incarnation, each.held) for each in running.snapshot()] == [(2, False), (1, True), (2, False)]
