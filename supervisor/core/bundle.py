@@ -26,7 +26,6 @@ class BundleDamage(Exception):
     def __init__(self, line: int, text: str) -> None:
         super().__init__(f"line {line}: {text}")
         self.line = line
-        self.text = text
 
 
 def sealed(records: Iterable[dict[str, Any]]) -> Generator[str]:

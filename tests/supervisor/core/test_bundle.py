@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -58,3 +59,21 @@ def test_a_line_that_is_none(line: str) -> None:
 def test_nothing_is_no_bundle() -> None:
     with pytest.raises(BundleDamage, match="line 1: the end is missing"):
         list(unsealed([]))
+
+
+def test_a_seal_is_made_as_the_page_says() -> None:
+    before = ""
+    for line in sealed([{"b": "é", "a": [1, {"d": None, "c": 0.5}]}, {"x": 2}]):
+        record = json.loads(line)
+        seal = record.pop("seal")
+        text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        assert seal == hashlib.sha256(f"{before}\n{text}".encode()).hexdigest()[:32]
+        before = seal
+
+
+def test_nothing_stands_behind_the_end() -> None:
+    end = {"type": "end", "lines": 2}
+    with pytest.raises(BundleDamage, match="line 3: there is a line behind the end"):
+        list(unsealed(sealed([{"a": 1}, end, {"a": 2}])))
+    with pytest.raises(BundleDamage, match="line 2: 3 lines were written, and this is number 2"):
+        list(unsealed(sealed([{"a": 1}, end | {"lines": 3}])))
