@@ -157,9 +157,9 @@ def stored_state(path: str, state: StateRow | CheckpointRow, body: str, seq: Seq
 
 def _held(row: KeepRow | CheckpointRow, epoch: int) -> tuple[Any, ...]:
     """What a checkpoint has besides its state, and the slot."""
-    at, label, tags = float(row.at) + 0.0, row.label, text_of_tags(row.label.tags)
-    sum = about_sum(row.number, at, label.name, label.description, tags, row.pinned)
-    return row.number, at, label.name, label.description, tags, row.pinned, epoch, sum, str(row.path)
+    label, tags = row.label, text_of_tags(row.label.tags)
+    sum = about_sum(row.number, row.at, label.name, label.description, tags, row.pinned)
+    return row.number, row.at, label.name, label.description, tags, row.pinned, epoch, sum, str(row.path)
 
 
 def _restore(connection: sqlite3.Connection, settled: int, seq: Seq, epoch: int, number: int, path: str) -> None:
