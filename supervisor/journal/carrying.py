@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from hashlib import sha256
@@ -9,15 +10,19 @@ from typing import Any, Final, Protocol
 
 from attrs import field
 
+from treewarden.agents.core.said import shown
 from treewarden.agents.core.values import define
 
 from .blobs import parts_of, text_of
+from .bundle_rows import Misfit
 from .canonical import load
 
 __all__ = ["BLOB", "Arriving", "blob_records"]
 
 BLOB: Final = "blob"
 """The `type` of a line with a piece of a large value."""
+_DIGITS: Final = 64
+_HASH: Final = re.compile(f"[0-9a-f]{{{_DIGITS}}}")
 _LONGEST: Final = 200_000
 """Characters of a piece; they are written 65,536 bytes at a time."""
 
@@ -45,7 +50,7 @@ def blob_records(connection: sqlite3.Connection, body: str, sent: set[str]) -> I
 class Arriving:
     """Puts large values into a new file, piece by piece, and says whether a body finds there what it holds.
 
-    Raises `ValueError`, `TypeError` and `KeyError` for what is no such line or body, and `sqlite3.Error`.
+    Raises `Misfit`, `ValueError`, `TypeError` and `LookupError` for what is no such line or body, and `sqlite3.Error`.
     """
 
     _connection: sqlite3.Connection
@@ -60,46 +65,55 @@ class Arriving:
 
     def take(self, record: dict[str, Any]) -> None:
         """One line."""
-        hash, text = record["hash"], record["text"]
+        hash, text, end = record.get("hash"), record.get("text"), record.get("end", False)
+        if not isinstance(hash, str) or not _HASH.fullmatch(hash):
+            raise Misfit(f"blob.hash is {shown(hash)}; it must be SHA-256 as {_DIGITS} hexadecimal digits")
+        if not isinstance(text, str):
+            raise Misfit(f"blob.text is {shown(text)}; it must be a text")
+        if not isinstance(end, bool):
+            raise Misfit(f"blob.end is {shown(end)}; it must be true, or not be there")
         if not self._hash:
             self._begin(hash)
         if hash != self._hash:
-            raise ValueError(f"it is of another large value than the line before it, which goes on: {self._hash}")
+            raise Misfit(f"blob.hash is {hash}; it must be that of the line before it, which goes on: {self._hash}")
         if len(text) > _LONGEST:
-            raise ValueError(f"a piece of {len(text)} characters")
+            raise Misfit(f"blob.text has {len(text)} characters; it must have {_LONGEST} at most")
         if text:
             data = text.encode()
             self._found.update(data)
             self._size += len(text)
             into = "INSERT INTO chunks (blob, data, epoch) VALUES (?,?,?)"
             self._connection.execute(into, (self._id, data, self._epoch))
-        if record.get("end"):
+        if end:
             self._end()
 
-    def check(self, body: str) -> None:
-        """Raise if a stored body is not made of what has come and of JSON."""
+    def check(self, name: str, body: str) -> None:
+        """Raise if a stored body is not made of what has come and of JSON. `name` is that of its field."""
         head, _, rest = body.partition("\n")
-        load(rest)
-        size = len(rest)
-        for hash, place in parts_of(body):
-            if hash not in self._sizes:
-                raise ValueError(f"the large value {hash} is not in the bundle")
-            if not {type(step) for step in place} <= {str, int}:
-                raise TypeError(f"{place!r} is no place")
-            size += self._sizes[hash] - len("null")
-        if head[1:].partition(" ")[0] != str(size):
-            raise ValueError(f"it is of {size} characters, and says otherwise")
+        try:
+            load(rest)
+            parts = parts_of(body)
+            size = len(rest) + sum(self._sizes[hash] - len("null") for hash, _ in parts)
+            fits = all({type(step) for step in place} <= {str, int} for _, place in parts)
+        except (ValueError, TypeError, LookupError) as error:
+            raise Misfit(
+                f"{name} begins with {shown(head)}, which does not lead to large values of the bundle: {error!r}"
+            ) from error
+        if not fits or head[1:].partition(" ")[0] != str(size):
+            raise Misfit(f"{name} begins with {shown(head)}; it must say its {size} characters, and places in it")
 
     def _begin(self, hash: str) -> None:
         if hash in self._sizes:
-            raise ValueError(f"the large value {hash} has come before")
+            raise Misfit(f"blob.hash is {hash}; it must be another, for that large value has come before")
         row = (bytes.fromhex(hash), 0, self._epoch)
         cursor = self._connection.execute("INSERT INTO blobs (hash, size, epoch) VALUES (?,?,?)", row)
         self._hash, self._id, self._size, self._found = hash, cursor.lastrowid or 0, 0, sha256()
 
     def _end(self) -> None:
         if self._found.hexdigest() != self._hash:
-            raise ValueError(f"the large value {self._hash} is another than it was")
+            raise Misfit(
+                f"blob.text is not what was written: its SHA-256 is {self._found.hexdigest()}, not {self._hash}"
+            )
         self._connection.execute("UPDATE blobs SET size = ? WHERE id = ?", (self._size, self._id))
         self._sizes[self._hash] = self._size
         self._hash = ""

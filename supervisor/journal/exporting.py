@@ -6,7 +6,7 @@ import bisect
 import os
 import pathlib
 import sqlite3
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 from attrs import frozen
 
 from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.core.said import is_count, shown
 from treewarden.agents.errors import JournalDamaged, JournalError
 
 from ..core.bundle import FORMAT, BundleDamage, unsealed
@@ -25,23 +26,21 @@ from ..core.retention import chain_start
 from ..views.pruned import part_of
 from . import rows as stored
 from .blobs import Blobs, whole
+from .bundle_rows import BYTES, Misfit, RowReader, check_event, insert, is_time
 from .canonical import dump, dump_sorted, load
 from .carrying import BLOB, Arriving, blob_records
 from .identity import TELLING, read, said
-from .integrity import CHECKSUMS, check_counts, check_sizes, counts_on, with_sums
+from .integrity import CHECKSUMS, check_counts, counts_on, with_sums
 from .new_file import refuse_remains, whole_or_not
 from .raised import refuses_all
 from .reading import JournalFile
-from .schema import ADDED, NOW, VERSION, migrate
+from .schema import NOW, VERSION, migrate
 
 __all__ = ["Imported", "bundle_of", "read_bundle"]
 
 _TABLES: Final = ("events", "states", "checkpoints", "mailbox", "dead_letters", "replies", "timers")
 """What is taken along, in this order. Who owned the file, and what was asked of it, stays."""
-_BYTES: Final = "$bytes"
 _PARTIAL: Final = ".importing"
-_NEVER: Final = 2**63
-"""Seconds: a whole number of so many is stored nowhere."""
 
 
 @frozen
@@ -89,7 +88,7 @@ def bundle_of(
             "v": FORMAT,
             "schema": VERSION,
             "tree": tree,
-            "created": created if _is_time(created) else None,
+            "created": created if is_time(created) else None,
             "path": str(path),
             "epoch": epoch,
             "last_row": last_row,
@@ -162,7 +161,7 @@ def _when(at: float) -> str:
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
     return {
-        name: {_BYTES: b64encode(value).decode()} if isinstance(value, bytes) else value for name, value in row.items()
+        name: {BYTES: b64encode(value).decode()} if isinstance(value, bytes) else value for name, value in row.items()
     }
 
 
@@ -195,7 +194,7 @@ def read_bundle(
             connection.execute("COMMIT")
         return imported
     except BundleDamage as error:
-        raise JournalDamaged(f"the bundle is damaged: {error}; nothing was imported") from error
+        raise JournalDamaged(f"the bundle is damaged: {error}; nothing was imported. Export it anew") from error
     except sqlite3.DatabaseError as error:
         raise JournalError(f"{path} cannot be made: {error}; nothing was imported") from error
 
@@ -203,16 +202,6 @@ def read_bundle(
 class _Import:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._columns = {
-            table: {
-                name: (kind, not key)
-                for _, name, kind, _, _, key in connection.execute(f"PRAGMA table_info({table})")
-                if name not in CHECKSUMS
-            }
-            for table in _TABLES
-        }
-        """What each may hold, and whether that may be nothing: of a key the next number would be stored then, and of a
-        value of another type one of this."""
         self._epoch = 0
         self._seqs: list[int] = []
         """The numbers that the events had, where they get new ones."""
@@ -229,9 +218,12 @@ class _Import:
         same = bool(header["same_chain"])
         self._epoch = header["epoch"]
         self._arriving = Arriving(self._connection, self._epoch)
+        reader = RowReader.of(self._connection, _TABLES, events=header["head"]["seq"], epochs=self._epoch)
         for line, record in records:
             try:
-                self._put(record, line, same)
+                self._put(record, line, same, reader)
+            except Misfit as error:
+                raise BundleDamage(line, str(error)) from error
             except (LookupError, TypeError, ValueError, AttributeError, OverflowError, sqlite3.Error) as error:
                 if refuses_all(error):
                     raise  # it says nothing about the line
@@ -249,44 +241,34 @@ class _Import:
                 header["epoch"],
             ),
         )
-        for fault in (*check_counts(self._connection), *check_sizes(self._connection)):
+        for fault in check_counts(self._connection):
             raise BundleDamage(1, f"what it counts is not what the lines hold: {fault.key} {fault.text}")
         return Imported(header["tree"], Path(header["path"]), self._rows, len(self._lines), self._head, same)
 
-    def _put(self, record: dict[str, Any], line: int, same: bool) -> None:
-        if record["type"] == BLOB:
+    def _put(self, record: dict[str, Any], line: int, same: bool, reader: RowReader) -> None:
+        if record.get("type") == BLOB:
             self._arriving.take(record)
             return
-        table = record["table"]
-        row = {name: _value(value) for name, value in record["row"].items()}
-        for name in ADDED.get(table, ()):
-            row.setdefault(name, None)
-        columns = self._columns[table]
-        if row.keys() != columns.keys():
-            raise ValueError(f"{table} has the columns {', '.join(columns)}")
-        for name, value in row.items():
-            kind, optional = columns[name]
-            if type(value) not in _TYPES[kind] and not (optional and value is None):
-                raise TypeError(f"{name} is {value!r}, which is no {kind}")
+        if record.get("type") != "row":
+            raise Misfit(f"its type is {shown(record.get('type'))}; it must be row, {BLOB} or end")
+        redacted = bool(record.get("redacted"))
+        table, row = reader.read(record, line, redacted=redacted)
         if table == "events":
-            if same and row["seq"] <= self._head.seq:
-                raise ValueError(f"event {row['seq']} comes behind event {self._head.seq}")
             self._lines.append(line)
             if not same:
                 self._chain_anew(row)
+            if not redacted:
+                check_event(row)
             self._head = Head(row["seq"], row["hash"])
         elif "body" in row and row["body"].startswith("@"):
-            self._arriving.check(row["body"])
+            self._arriving.check(f"{table}.body", row["body"])
         elif "body" in row:
-            load(row["body"])
             blobs = Blobs()
             row["body"] = blobs.shorten(row["body"])
             blobs.write(self._connection, self._epoch)
         if table != "events" and not same and "seq" in row:
             row["seq"] = self._renumbered(row["seq"])
-        row = with_sums(table, row)
-        marks = ",".join("?" * len(row))
-        self._connection.execute(f"INSERT INTO {table} ({','.join(row)}) VALUES ({marks})", tuple(row.values()))
+        insert(self._connection, table, with_sums(table, row))
         self._rows += 1
 
     def _chain_anew(self, row: dict[str, Any]) -> None:
@@ -339,41 +321,36 @@ class _Import:
         return [seq for (seq,) in self._connection.execute("SELECT seq FROM events ORDER BY seq")]
 
 
-def _value(value: Any) -> Any:
-    if isinstance(value, dict):
-        return b64decode(cast("dict[str, Any]", value)[_BYTES], validate=True)
-    return value
-
-
-def _is_time(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _NEVER
-
-
-_TYPES: Final = {"INTEGER": (int,), "REAL": (float, int), "TEXT": (str,), "BLOB": (bytes,)}
-_HEADER: Final[dict[str, Callable[[Any], bool]]] = {
-    "tree": lambda tree: isinstance(tree, str) and tree.isalnum(),
-    "created": lambda created: created is None or _is_time(created),
-    "path": lambda path: isinstance(path, str) and str(Path.parse(path)) == path,
-    "epoch": counts_on,
-    "last_row": counts_on,
-    "head": lambda head: counts_on(head["seq"]) and len(bytes.fromhex(head["hash"])) == len(GENESIS),
-    "same_chain": lambda same: isinstance(same, bool),
+_HEADER: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
+    "tree": (lambda tree: isinstance(tree, str) and tree.isalnum(), "letters and digits"),
+    "created": (lambda created: created is None or is_time(created), "seconds since 1970, fewer than 2^63, or null"),
+    "path": (lambda path: isinstance(path, str) and str(Path.parse(path)) == path, "the path of a slot"),
+    "epoch": (counts_on, "a whole number from 0 to 2^62"),
+    "last_row": (counts_on, "a whole number from 0 to 2^62"),
+    "head": (
+        lambda head: counts_on(head["seq"]) and len(bytes.fromhex(head["hash"])) == len(GENESIS),
+        f"an object with seq, a whole number from 0 to 2^62, and hash, {len(GENESIS)} bytes as hexadecimal digits",
+    ),
+    "same_chain": (lambda same: isinstance(same, bool), "true or false"),
 }
 
 
 def _check_header(header: dict[str, Any]) -> None:
     if header.get("type") != "bundle":
-        raise BundleDamage(1, "it is no header of a bundle")
-    if header.get("v") not in range(1, FORMAT + 1) or header.get("schema") not in range(1, VERSION + 1):
+        raise BundleDamage(1, f"it is no header of a bundle: its type is {shown(header.get('type'))}")
+    for name, newest in (("v", FORMAT), ("schema", VERSION)):
+        if not is_count(header.get(name)):
+            raise BundleDamage(1, f"its header has {shown(header.get(name))} under {name}; it must be 1 to {newest}")
+    if header["v"] > FORMAT or header["schema"] > VERSION:
         raise JournalError(
-            f"this bundle is of format {header.get('v')} and schema {header.get('schema')}; this treewarden reads "
+            f"this bundle is of format {header['v']} and schema {header['schema']}; this treewarden reads "
             f"up to {FORMAT} and {VERSION}. Import it with the version that wrote it"
         )
     header = {"created": None, **header}  # bundles of before have none
-    for name, fits in _HEADER.items():
+    for name, (fits, must) in _HEADER.items():
         try:
             right = fits(header[name])
         except (LookupError, TypeError, ValueError):
             right = False
         if not right:
-            raise BundleDamage(1, f"its header has {header.get(name)!r} under {name}")
+            raise BundleDamage(1, f"its header has {shown(header.get(name))} under {name}; it must be {must}")

@@ -34,7 +34,6 @@ __all__ = [
     "about_sum",
     "check_all",
     "check_counts",
-    "check_sizes",
     "checked",
     "checksum",
     "counters_sum",
@@ -261,7 +260,7 @@ def check_all(connection: sqlite3.Connection, version: int, looked_at: LookedAt)
     looked_at.begin("what is counted")
     faults.extend(_guarded("sqlite_schema", lambda: _check_schema(connection, version)))
     faults.extend(_guarded("meta", lambda: check_counts(connection)))
-    faults.extend(_guarded("checkpoints", lambda: check_sizes(connection)))
+    faults.extend(_guarded("checkpoints", lambda: _check_sizes(connection)))
     looked_at.begin("large values")
     faults.extend(_guarded("blobs", lambda: _check_blobs(connection, looked_at)))
     looked_at.begin("the structure of the file")
@@ -293,7 +292,7 @@ def _check_table(
             yield fault
 
 
-def check_sizes(connection: sqlite3.Connection) -> Iterator[RowFault]:
+def _check_sizes(connection: sqlite3.Connection) -> Iterator[RowFault]:
     for (number,) in connection.execute(f"SELECT number FROM checkpoints WHERE size IS NOT {SIZE}"):
         yield RowFault("checkpoints", str(number), "changed", "its size is not that of its state")
 

@@ -170,13 +170,13 @@ def test_rows_that_would_not_be_found_as_they_came_are_refused(file: Path) -> No
         records = list(bundle_of(journal))
     first = next(place for place, record in enumerate(records) if record.get("table") == "events")
     swapped = [*records[:first], records[first + 1], records[first], *records[first + 2 :]]
-    with pytest.raises(Exception, match=f"line {first + 2}: .*event 1 comes behind event 2"):
+    with pytest.raises(Exception, match=f"line {first + 2}: events.seq is 1; it must be more than 2"):
         read_bundle(sealed(swapped), "new.db")
     with JournalFile.open(
         written(Path("other.db"), Commit(accepted=(message(1),), checkpoints=(checkpoint(2),)))
     ) as journal:
         records = list(bundle_of(journal))
-    for table, column, value, why in (("mailbox", "row", None, "row is None"), ("checkpoints", "size", 9, "its size")):
+    for table, column, value, why in (("mailbox", "row", None, "row is None"), ("checkpoints", "size", 9, "size is 9")):
         forged = copy.deepcopy(records)
         row = next(record["row"] for record in forged if record.get("table") == table)
         row[column] = value
@@ -194,13 +194,13 @@ def test_a_line_that_nobody_can_have_sealed(text: str) -> None:
 @pytest.mark.parametrize(
     ("record", "why"),
     [
-        ({"type": "row", "table": "owner", "row": {}}, "it is no row of a journal"),
+        ({"type": "row", "table": "owner", "row": {}}, "its table is 'owner'; it must be"),
         ({"type": "row", "table": "timers", "row": {"path": "a"}}, "timers has the columns path, name, at, epoch"),
-        ({"type": "row", "table": "timers", "row": {"path": "a", "name": "b", "at": "x", "epoch": 1}}, "REAL"),
-        ({"type": "row", "table": "timers", "row": {"path": "a", "name": "b", "at": 1, "epoch": 2**80}}, "too large"),
-        ({"type": "row", "table": "timers", "row": {"path": "a", "name": "b", "at": 1, "epoch": True}}, "no INTEGER"),
-        ({"type": "row", "table": "timers", "row": {"path": "a", "name": 5, "at": 1, "epoch": 1}}, "no TEXT"),
-        ({"type": "else"}, "it is no row of a journal"),
+        ({"type": "row", "table": "timers", "row": {"path": "a", "name": "b", "at": "x", "epoch": 1}}, "at is 'x'"),
+        ({"type": "row", "table": "timers", "row": {"path": "a", "name": "b", "at": 1, "epoch": 2**80}}, "be 0 to 1"),
+        ({"type": "row", "table": "timers", "row": {"path": "a", "name": "b", "at": 1, "epoch": True}}, "type INTEGER"),
+        ({"type": "row", "table": "timers", "row": {"path": "a", "name": 5, "at": 1, "epoch": 1}}, "of type TEXT"),
+        ({"type": "else"}, "its type is 'else'; it must be row"),
     ],
 )
 def test_what_is_no_row(record: dict[str, Any], why: str, file: Path) -> None:
@@ -228,7 +228,7 @@ def test_what_is_no_row(record: dict[str, Any], why: str, file: Path) -> None:
 def test_a_header_that_says_what_cannot_be_is_refused(name: str, value: Any, file: Path) -> None:
     with JournalFile.open(file) as journal:
         header, *records = bundle_of(journal)
-    with pytest.raises(JournalDamaged, match=f"line 1: its header has .* under {name}; nothing was imported"):
+    with pytest.raises(JournalDamaged, match=f"line 1: its header has .* under {name}; it must be"):
         read_bundle(sealed([header | {name: value}, *records]), "new.db")
     assert not list(Path().glob("new.db*"))
 

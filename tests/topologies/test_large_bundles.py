@@ -133,14 +133,14 @@ def _not_json(found: list[dict[str, Any]], first: int) -> None:
 @pytest.mark.parametrize(
     ("damage", "why"),
     [
-        (_other_text, "is another than it was"),
-        (_shorter, "is another than it was"),
-        (_too_long, "a piece of 200001 characters"),
-        (_no_end, "of another large value than the line before"),
+        (_other_text, "is not what was written"),
+        (_shorter, "is not what was written"),
+        (_too_long, "has 200001 characters"),
+        (_no_end, "must be that of the line before it"),
         (_twice, "has come before"),
-        (_after_its_row, "is not in the bundle"),
-        (_other_size, "says otherwise"),
-        (_other_place, "is no place"),
+        (_after_its_row, "does not lead to large values of the bundle"),
+        (_other_size, "it must say its"),
+        (_other_place, "and places in it"),
         (_not_json, "line "),
     ],
 )
