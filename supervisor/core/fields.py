@@ -32,7 +32,7 @@ from .spec import (
     is_policy,
 )
 
-__all__ = ["WrongField", "check_fields", "check_own_fields", "check_paths", "wrong_fields"]
+__all__ = ["WrongField", "are_specs", "check_fields", "check_own_fields", "check_paths", "wrong_fields"]
 
 
 @frozen
@@ -117,7 +117,8 @@ def _callable_or_none(value: object) -> bool:
     return value is None or callable(value)
 
 
-def _specs(value: object) -> bool:
+def are_specs(value: object) -> bool:
+    """Whether these can be `children`."""
     if not isinstance(value, Sequence) or isinstance(value, str):
         return False
     return all(isinstance(each, (ChildSpec, SupervisorSpec)) for each in cast("Sequence[object]", value))
@@ -159,7 +160,7 @@ _SUPERVISOR: Final[_Fields] = {
     "policy": _Kind(is_policy, "is no policy", "give what ladder(), otp(), table(...) or another of them returns"),
     "max_children": _Kind(_whole_or_none, "is not a whole number", "give one, 1 or more, or None"),
     "on_start": _Kind(_callable_or_none, "cannot be called", "give an async function of the path, or None"),
-    "children": _Kind(_specs, "is not a tuple of specs", "give a tuple of what child(...) and tree(...) return"),
+    "children": _Kind(are_specs, "is not a tuple of specs", "give a tuple of what child(...) and tree(...) return"),
 }
 
 

@@ -157,3 +157,20 @@ async def test_what_is_no_path() -> None:
 def test_an_option_that_there_is_not(make: Callable[[], object], text: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^{re.escape(text)}"):
         make()
+
+
+@pytest.mark.parametrize(
+    ("children", "text"),
+    [
+        (5, "children: 5 is not a tuple of specs; give a tuple of what child(...) and tree(...) return"),
+        ("ab", "children: 'ab' is not a tuple of specs; "),
+        ((Desk,), " is not a tuple of specs; "),
+    ],
+)
+@pytest.mark.parametrize("below", [False, True])
+async def test_children_that_are_none(children: object, text: str, below: bool) -> None:
+    office = SupervisorSpec(id="office", children=odd(children))
+    with pytest.raises(ConfigurationError) as refused:
+        async with open_tree(SupervisorSpec(children=(office,)) if below else office):
+            pass
+    assert text in str(refused.value)

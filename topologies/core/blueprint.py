@@ -10,7 +10,7 @@ from treewarden.agents.core.durability import Overflow
 from treewarden.agents.core.path import LONGEST_PATH, ROOT, Path
 from treewarden.agents.core.said import are_texts, either
 from treewarden.agents.core.values import frozen
-from treewarden.supervisor.core.fields import wrong_fields
+from treewarden.supervisor.core.fields import are_specs, wrong_fields
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
     ChildSpec,
@@ -45,7 +45,7 @@ def place_of(spec: Spec, at: str) -> Place:
 
     Children are named by their ids, for where a builder puts them is its own affair; by numbers if ids are equal.
     """
-    if isinstance(spec, ChildSpec):
+    if isinstance(spec, ChildSpec) or not are_specs(spec.children):
         return Place(at)
     often = Counter(child.id for child in spec.children)
     names = [child.id if often[child.id] == 1 else number for number, child in enumerate(spec.children)]
@@ -72,8 +72,21 @@ def validate(blueprint: Blueprint, place: Place | None = None) -> tuple[Problem,
     Not found here: what only a running agent can tell, such as an `on_start` that raises.
     """
     place = place or place_of(blueprint, blueprint.id)
+    lost = tuple(_lost(blueprint, place))
+    if lost:
+        return lost
     found = [*_below(blueprint, place, set()), *_places_in_tree(blueprint, place), *_outlets(blueprint, place)]
     return tuple(dict.fromkeys([*found, *_performed(blueprint, place, frozenset())]))
+
+
+def _lost(spec: SupervisorSpec, place: Place) -> Iterator[Problem]:
+    """What is wrong with supervisors whose children are no specs: nobody can go on to what is below them."""
+    if not are_specs(spec.children):
+        yield from _fields(spec, place.at)
+        return
+    for child, below in zip(spec.children, place.children, strict=True):
+        if isinstance(child, SupervisorSpec):
+            yield from _lost(child, below)
 
 
 _Call: TypeAlias = tuple[int, tuple[str, ...], bool]
