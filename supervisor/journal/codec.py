@@ -66,7 +66,10 @@ class Codec:
         """Of these, what finds the parts that do."""
         for given in (type(None), bool, int, float, str, bytes, *types):
             for member in declared.members(given):
-                root = _Root(kind_of(member), declared.body(member), declared.versions(member))
+                try:
+                    root = _Root(kind_of(member), declared.body(member), declared.versions(member))
+                except RecursionError:
+                    raise ConfigurationError(f"{kind_of(member)} cannot be stored: it is {_TOO_DEEP}") from None
                 if root.kind in self._by_kind:
                     if self._by_kind[root.kind].shape is root.shape:
                         continue

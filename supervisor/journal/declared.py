@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import (
     TYPE_CHECKING,
-    Annotated,
     Any,
     Final,
     Literal,
-    NewType,
     TypeVar,
     Union,
     cast,
@@ -28,7 +26,7 @@ from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError
 
 from .scalars import NONE, Mismatch, Refused, Shape, enum_shape, literal_shapes, mismatch
-from .shapes import items_shape, mapping_shape, record_shape, scalar_shape, union_shape
+from .shapes import items_shape, mapping_shape, record_shape, scalar_shape, union_shape, unwrapped
 
 if TYPE_CHECKING:
     from treewarden.agents.core.upcasts import Upcasts
@@ -49,7 +47,13 @@ def kind_of(declared: Any) -> str:
         if known is not None:
             return known.name
         return f"{declared.__module__}:{declared.__qualname__}"
+    if _has_fields(get_origin(declared)):
+        return f"{kind_of(get_origin(declared))}[{', '.join(map(kind_of, get_args(declared)))}]"
     return repr(declared).replace("typing.", "")
+
+
+def _has_fields(kind: Any) -> bool:
+    return isinstance(kind, type) and (attrs.has(kind) or hasattr(kind, "__dataclass_fields__"))
 
 
 class OtherVersion(Mismatch):
@@ -110,7 +114,7 @@ class Declared:
 
     def members(self, declared: Any) -> Iterator[Any]:
         """The types that values of `declared` have: the members of a union, else itself."""
-        declared = _unwrapped(declared)
+        declared = unwrapped(declared)
         if get_origin(declared) in (Union, types.UnionType):
             for member in get_args(declared):
                 yield from self.members(member)
@@ -129,7 +133,7 @@ class Declared:
 
     def shape(self, declared: Any) -> Shape:
         """How values of this type are stored. Raises `ConfigurationError` naming the type."""
-        declared = _unwrapped(declared)
+        declared = unwrapped(declared)
         try:
             known = self._shapes.get(declared)
         except TypeError:  # not hashable, so not a type
@@ -167,6 +171,8 @@ class Declared:
             return items_shape(name, origin, self.shape(arguments[0]))
         if origin in (dict, Mapping):
             return mapping_shape(name, self.shape(arguments[0]), self.shape(arguments[1]))
+        if _has_fields(origin):
+            return self._of_fields(declared)
         raise _refused(declared)
 
     def _of_class(self, kind: type[Any]) -> Shape:
@@ -179,13 +185,15 @@ class Declared:
             return items_shape(kind.__name__, kind, self.shape(Any))
         if kind is dict:
             return mapping_shape("dict", self.shape(Any), self.shape(Any))
-        if attrs.has(kind) or hasattr(kind, "__dataclass_fields__"):
+        if _has_fields(kind):
             return self._of_fields(kind)
         raise _refused(kind)
 
-    def _of_fields(self, kind: type[Any]) -> Shape:
-        name, versions = kind_of(kind), _versions_of(kind)
-        declared, named = _declared_fields(kind), _parameters(kind)
+    def _of_fields(self, given: Any) -> Shape:
+        """`given`: a class, or a generic one with its arguments."""
+        kind: type[Any] = get_origin(given) or given
+        name, versions = kind_of(given), _versions_of(kind)
+        declared, named = _declared_fields(kind, given), _parameters(kind)
 
         def encode(value: Any) -> Any:
             if type(value) is not kind:
@@ -215,7 +223,7 @@ class Declared:
                     raise
                 except BaseException:
                     pass  # what is wrong is said below
-            return self._structured(kind, name, declared.values(), _check_fields(name, data))
+            return self._structured(given, name, declared, _check_fields(name, data))
 
         def slices(data: Any) -> Slices[Any]:
             from .in_slices import decoded  # with the first long value of a process, here and below
@@ -277,22 +285,22 @@ class Declared:
             read, read_slices = (decode_inner, inner_slices) if inner else (decode, slices)
             return Shape(name, (kind,), write, read, slices=read_slices, left=left, parts=left and pieces, **known)
 
-        self._versions[kind] = versions
+        self._versions[given] = versions
         # Known before its fields are looked at: they may hold the class itself.
-        self._shapes[kind], self._bodies[kind] = made(inner=True), made(inner=False)
+        self._shapes[given], self._bodies[given] = made(inner=True), made(inner=False)
         fields = self._fields(name, declared)
         deep = tuple((field_name, shape.left) for field_name, shape in fields.items() if shape.left is not None)
         weight = 1 + sum(shape.weight for shape in fields.values() if shape.left is None)
         if deep:
-            self._bodies[kind] = made(inner=False, open_fields=tuple([field_name for field_name, _ in deep]))
+            self._bodies[given] = made(inner=False, open_fields=tuple([field_name for field_name, _ in deep]))
         else:
             few = all(shape.bare or shape.text for shape in fields.values())
             texts = tuple([field_name for field_name, shape in fields.items() if shape.text]) if few else None
-            self._shapes[kind] = made(inner=True, weight=weight, left=None)
-            self._bodies[kind] = made(inner=False, weight=weight, left=None, texts=texts)
+            self._shapes[given] = made(inner=True, weight=weight, left=None)
+            self._bodies[given] = made(inner=False, weight=weight, left=None, texts=texts)
         writes = tuple((field_name, shape.encode) for field_name, shape in fields.items())
         reads = tuple((field_name, shape.decode) for field_name, shape in fields.items())
-        return self._shapes[kind]
+        return self._shapes[given]
 
     def _fields(self, name: str, declared: Mapping[str, Any]) -> dict[str, Shape]:
         shapes: dict[str, Shape] = {}
@@ -305,30 +313,36 @@ class Declared:
                 raise ConfigurationError(f"{name}.{field_name}: {error}") from error
         return shapes
 
-    def _structured(self, kind: type[Any], name: str, types: Iterable[Any], data: dict[str, Any]) -> Any:
-        """What `data` says of `kind`, if it has not exactly its fields, or something is wrong with one."""
+    def _structured(self, given: Any, name: str, types: Mapping[str, Any], data: dict[str, Any]) -> Any:
+        """What `data` says of `given`, if it has not exactly its fields, or something is wrong with one."""
         if self._structuring is None:
             from .structuring import Structuring  # cattrs, which most processes never need
 
             self._structuring = Structuring(self.shape)
-        return self._structuring.structured(kind, name, types, data)
+        return self._structuring.structured(given, name, types, data)
 
 
-def _declared_fields(kind: type[Any]) -> dict[str, Any]:
+def _declared_fields(kind: type[Any], given: Any) -> dict[str, Any]:
     """The types of the fields that its constructor takes, by name; None where none is declared."""
     try:
         if attrs.has(kind):
             resolved: Any = attrs.resolve_types(kind)
-            return {attribute.name: attribute.type for attribute in attrs.fields(resolved) if attribute.init}
-        from dataclasses import fields  # most programs have none
+            found = {attribute.name: attribute.type for attribute in attrs.fields(resolved) if attribute.init}
+        else:
+            from dataclasses import fields  # most programs have none
 
-        hints = get_type_hints(kind, include_extras=True)
-        return {attribute.name: hints[attribute.name] for attribute in fields(kind) if attribute.init}
+            hints = get_type_hints(kind, include_extras=True)
+            found = {attribute.name: hints[attribute.name] for attribute in fields(kind) if attribute.init}
     except NameError as error:
         raise ConfigurationError(
             f"{kind_of(kind)} cannot be stored: {error}, so the types of its fields are not known; define it, and what "
             "it names, at the top of a module and not under TYPE_CHECKING"
         ) from error
+    if any(isinstance(each, TypeVar) or getattr(each, "__parameters__", ()) for each in found.values()):
+        from .bound import bound  # most programs have no generic ones
+
+        return bound(given, found)
+    return found
 
 
 def _parameters(kind: type[Any]) -> dict[str, str]:
@@ -345,18 +359,6 @@ def _check_fields(name: str, data: Any) -> dict[str, Any]:
     if found is not dict:
         raise mismatch(name, data)
     return data
-
-
-def _unwrapped(declared: Any) -> Any:
-    while True:
-        if get_origin(declared) is Annotated:
-            declared = get_args(declared)[0]
-        elif isinstance(declared, NewType):
-            declared = declared.__supertype__
-        elif type(declared).__name__ == "TypeAliasType":
-            declared = declared.__value__
-        else:
-            return declared
 
 
 def version_of(kind: type) -> int:
@@ -381,11 +383,10 @@ def _versions_of(kind: type) -> Versions:
 
 
 def _refused(declared: Any) -> ConfigurationError:
-    origin: Any = get_origin(declared) or object
-    if isinstance(declared, TypeVar) or attrs.has(origin) or hasattr(origin, "__dataclass_fields__"):
+    if isinstance(declared, TypeVar):
         return ConfigurationError(
-            f"{kind_of(declared)} cannot be stored: of a generic class nobody can tell what it holds; declare a class "
-            "whose fields have the types that you mean"
+            f"{kind_of(declared)} cannot be stored: of a generic class nobody can tell what it holds; say so, as in "
+            "Box[int], or for a message in a class below that"
         )
     return ConfigurationError(
         f"{kind_of(declared)} cannot be stored: use attrs classes or dataclasses, None, bool, int, float, str, bytes, "

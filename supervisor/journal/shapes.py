@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, NewType, get_args, get_origin
 
 from .canonical import dump
 from .scalars import SCALARS, Encode, Mismatch, Shape, items_left, left, mismatch
@@ -18,6 +18,7 @@ __all__ = [
     "record_shape",
     "scalar_shape",
     "union_shape",
+    "unwrapped",
 ]
 
 
@@ -28,6 +29,19 @@ def scalar_shape(kind: type) -> Shape | None:
 
         return EXACT.get(kind)
     return SCALARS.get(kind)
+
+
+def unwrapped(declared: Any) -> Any:
+    """A type without what else is noted there, and without a name of its own."""
+    while True:
+        if get_origin(declared) is Annotated:
+            declared = get_args(declared)[0]
+        elif isinstance(declared, NewType):
+            declared = declared.__supertype__
+        elif type(declared).__name__ == "TypeAliasType":
+            declared = declared.__value__
+        else:
+            return declared
 
 
 def each(values: Iterable[Any], function: Callable[[Any], Any], labels: tuple[Any, ...] | None = None) -> list[Any]:

@@ -35,7 +35,6 @@ class Add:
         Loose,
         Callable[[], int],
         Box,
-        Box[int],
         None,
         complex,
         set[Loose],
@@ -53,15 +52,13 @@ def test_a_type_that_cannot_be_stored_is_refused_at_once(declared: Any) -> None:
         Codec([attrs.make_class("Holder", {"held": field(type=declared)})])
 
 
-@pytest.mark.parametrize(
-    ("declared", "what"), [(Box[int], r".*Box\[int\]"), (Box, r".*:Box\.inside: ~T"), (list[Box[int]], r".*Box\[int\]")]
-)
-def test_a_generic_class_is_refused_as_that(declared: Any, what: str) -> None:
+def test_a_generic_class_is_refused_as_that() -> None:
     """Not as something that is no attrs class, which it is."""
-    with pytest.raises(
-        ConfigurationError, match=what + " cannot be stored: of a generic class nobody can tell what it h"
-    ):
-        Codec([declared])
+    text = (
+        r":Box\.inside: ~T cannot be stored: of a generic class nobody can tell what it holds; say so, as in Box\[int\]"
+    )
+    with pytest.raises(ConfigurationError, match=text):
+        Codec([Box])
 
 
 def test_the_refusal_names_the_field_and_the_remedy() -> None:
