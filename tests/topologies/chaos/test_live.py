@@ -234,7 +234,8 @@ def test_processes_are_killed_and_stopped_for_real(monkeypatch: pytest.MonkeyPat
                     await trio.sleep(0.05)
                 assert running.calm is not None
                 running.calm("ann")
-                while (pid := running.process_of("p")) is None:  # noqa: ASYNC110
+                killed = {each.pid for each in await told(journal, FaultInjected) if each.fault == "kill"}
+                while (pid := running.process_of("p")) is None or pid in killed:  # noqa: ASYNC110
                     await trio.sleep(0.01)
                 assert await running.ref("p").ask(Call(), within=30.0) == pid
 
