@@ -7,7 +7,7 @@ import argparse
 from treewarden.agents.core.path import ROOT
 
 from .command_arguments import add_answered
-from .words import Words, add_word, count, positive
+from .words import Words, add_deeds, add_word, count, positive
 
 __all__ = ["add_chaos"]
 
@@ -21,15 +21,7 @@ def add_chaos(words: Words) -> None:
         "treewarden chaos run desk.toml --seeds 100",
         "TOPOLOGY is FILE.toml, module:function (a test of a world), module:name (a blueprint), or own:NAME.",
     )
-    deeds = word.add_subparsers(dest="deed", metavar="DEED", required=True)
-    _run(deeds)
-    _sweep(deeds)
-    _label(deeds)
-    _replay(deeds)
-    _shrink(deeds)
-    _own(deeds)
-    _sabotage(deeds)
-    _stop(deeds)
+    add_deeds(word, _run, _sweep, _label, _replay, _shrink, _own, _sabotage, _stop)
 
 
 def _deed(deeds: Words, name: str, help: str, example: str) -> argparse.ArgumentParser:

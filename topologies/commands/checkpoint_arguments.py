@@ -7,7 +7,7 @@ import argparse
 from treewarden.agents.core.path import ROOT
 
 from .command_arguments import add_keep
-from .words import Words, add_json, add_word, count, path, positive, text
+from .words import Words, add_deeds, add_json, add_word, count, path, positive, text
 
 __all__ = ["add_checkpoint"]
 
@@ -19,12 +19,7 @@ def add_checkpoint(words: Words) -> None:
     word = add_word(
         words, "checkpoint", "keep states, and look at those that are kept", "treewarden checkpoint list desk.db writer"
     )
-    deeds = word.add_subparsers(dest="deed", required=True)
-    _list(deeds)
-    _search(deeds)
-    _show(deeds)
-    _diff(deeds)
-    add_keep(deeds)
+    add_deeds(word, _list, _search, _show, _diff, add_keep)
 
 
 def _list(deeds: Words) -> None:

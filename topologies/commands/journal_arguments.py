@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 
 from treewarden.agents.core.path import ROOT
 
-from .words import Words, add_json, add_word, count, kind, path, positive, whole
+from .words import Words, add_deeds, add_json, add_word, count, kind, path, positive, whole
 
 __all__ = ["add_journal"]
 
@@ -14,16 +14,7 @@ __all__ = ["add_journal"]
 def add_journal(words: Words) -> None:
     """Declare the word and its deeds."""
     word = add_word(words, "journal", "read and check journals", "treewarden journal show watchdog.db --last 20")
-    deeds = word.add_subparsers(dest="deed", required=True)
-    _show(deeds)
-    _verify(deeds)
-    _check_code(deeds)
-    _export(deeds)
-    _import(deeds)
-    _fork(deeds)
-    _blobs(deeds)
-    _compact(deeds)
-    _prune(deeds)
+    add_deeds(word, _show, _verify, _check_code, _export, _import, _fork, _blobs, _compact, _prune)
 
 
 def _show(deeds: Words) -> None:

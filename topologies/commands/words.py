@@ -6,12 +6,26 @@ import argparse
 import difflib
 import math
 import os
+from collections.abc import Callable
 from textwrap import fill
 from typing import Any, Final, NoReturn, Protocol
 
 from treewarden.agents.core.path import Path
 
-__all__ = ["Words", "add_json", "add_word", "count", "kind", "names", "path", "positive", "seeds", "text", "whole"]
+__all__ = [
+    "Words",
+    "add_deeds",
+    "add_json",
+    "add_word",
+    "count",
+    "kind",
+    "names",
+    "path",
+    "positive",
+    "seeds",
+    "text",
+    "whole",
+]
 
 _MOST_SEEDS: Final = 10_000
 _COLUMNS: Final = 78
@@ -33,6 +47,17 @@ def add_word(words: Words, name: str, help: str, example: str, text: str = "") -
     )
     word.set_defaults(word=name)
     return word
+
+
+def add_deeds(word: argparse.ArgumentParser, *declare: Callable[[Words], None]) -> None:
+    """Let `word` be followed by one of the deeds that these declare. They are listed below the usage, for argparse
+    would write all of them into one line of it; an error shows the usage."""
+    deeds = word.add_subparsers(dest="deed", metavar="DEED", required=True)
+    for each in declare:
+        each(deeds)
+    word.usage = (
+        f"%(prog)s [-h] DEED ...\n{fill('DEED: ' + ', '.join(deeds.choices), _COLUMNS, break_on_hyphens=False)}"
+    )
 
 
 def add_json(word: argparse.ArgumentParser) -> None:
