@@ -53,8 +53,8 @@ def named(file: object) -> pathlib.Path:
     thing."""
     if isinstance(file, str) and (file == ":memory:" or file.startswith("file:")):
         raise ConfigurationError(
-            f"the journal is {file!r}, which SQLite takes for no file; open_tree without a journal keeps one in "
-            f"memory, and a file of that name is './{file}'"
+            f"the journal is {file!r}, which SQLite takes for no file; leave it out for one in memory, or "
+            f"give './{file}' for a file of that name"
         )
     with suppress(TypeError, UnicodeError):  # no path, or with half a character, which no system takes in a name
         name = os.fspath(cast("str", file))
