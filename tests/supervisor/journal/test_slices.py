@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from treewarden.supervisor.journal import slices
 from treewarden.supervisor.journal.canonical import load, load_at
 from treewarden.supervisor.journal.codec import Codec
-from treewarden.supervisor.journal.slices import SLICE, Slices, at_once, loaded
+from treewarden.supervisor.journal.slices import SLICE, at_once, loaded
+
+from .both_ways import each_slice
 
 TEXTS = st.text(max_size=12) | st.sampled_from(['"\\\n', "\x01" * 9, "\U0001f600", "[{,:}]", "ä" * 20])
 DATA = st.recursive(
@@ -125,14 +127,3 @@ def test_a_value_is_made_in_slices(name: str) -> None:
     assert value == LONG[name] == codec.decode(kind, version, body)
     if name not in ("text", "deep"):  # of which most is text, that the first slices have made
         assert len(steps) - len(list(each_slice(loaded(body)))) > 10
-
-
-def each_slice(work: Slices[Any]) -> Iterator[Any]:
-    """None for each pause, and what came of it."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            yield end.value
-            return
-        yield None
