@@ -66,6 +66,12 @@ class Point:
 
 
 @frozen
+class Choice:
+    colour: Literal[Colour.RED] = Colour.RED
+    either: Add | Point = Add(1)
+
+
+@frozen
 class Tree:
     name: str
     children: tuple[Tree, ...] = ()
@@ -174,6 +180,18 @@ def test_values_are_written_as_the_page_says(value: object, text: str) -> None:
     assert codec.encode((value,))[2] == f"[{text}]"
     assert codec.encode({value: 1})[2] == (f"{{{text}:1}}" if text.startswith('"') else f"[[{text},1]]")
     assert codec.encode((Add(1),))[2] == f'[["{HERE}:Add",{{"amount":1}}]]'
+    bare = Codec([tuple[Add | Point | bool | int | str | None, ...]])
+    assert bare.encode((True, 1, "x", None))[2] == '[true,1,"x",null]'
+
+
+def test_words_to_choose_from_are_keys_of_an_object() -> None:
+    assert Codec([dict[Literal["a", "b"], int]]).encode({"a": 1})[2] == '{"a":1}'
+
+
+def test_infinity_needs_no_text_beside_it() -> None:
+    codec = Codec([tuple[float | None, ...], tuple[float | bool, ...]])
+    for value in ((inf, None), (-inf, True)):
+        assert back(codec, value) == value
 
 
 def test_collections_may_be_stored_on_their_own() -> None:
@@ -192,6 +210,8 @@ def test_collections_may_be_stored_on_their_own() -> None:
         (Add(True), "Add.amount"),
         (Add(Level.LOW), "Add.amount"),
         (Point(nan), "Point.x"),
+        (Point("1"), "Point.x"),  # pyright: ignore[reportArgumentType]
+        (Point(True), "Point.x"),
         (Tree("a", (Tree("b"), Tree(4))), r"Tree.children\[1\].name"),  # pyright: ignore[reportArgumentType]
         (Tree("a", [Tree("b")]), "Tree.children"),  # pyright: ignore[reportArgumentType]
         (Everything(by_name={"x": Point(1.0)}), r"Everything.by_name\['x'\]"),  # pyright: ignore[reportArgumentType]
@@ -202,12 +222,13 @@ def test_collections_may_be_stored_on_their_own() -> None:
         (Everything(mode=True), "Everything.mode"),  # pyright: ignore[reportArgumentType]
         (Everything(money=Decimal("NaN")), "Everything.money"),
         (Everything(text="\ud800"), "Everything"),
+        (Choice(Colour.BLUE), "Choice.colour"),  # pyright: ignore[reportArgumentType]
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_value_that_is_not_of_its_type_is_refused_where_it_stands(value: object, where: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{HERE}:{where}"):
-        encoded(Codec([Add, Point, Tree, Everything]), value)
+        encoded(Codec([Add, Point, Tree, Everything, Choice]), value)
 
 
 def test_a_subclass_is_another_class() -> None:
@@ -235,11 +256,15 @@ def test_a_subclass_is_another_class() -> None:
         ("Point", '{"x":true,"y":2.0}'),
         ("Tree", '{"name":"a","children":[{"name":"b","children":[],"parent":3}],"parent":null}'),
         ("Tree", '{"name":"a","children":{},"parent":null}'),
+        ("Choice", '{"colour":"BLUE","either":["%s:Add",{"amount":1}]}'),
+        ("Choice", '{"colour":"RED","either":["%s:Add",{"amount":1},2]}'),
+        ("Choice", '{"colour":"RED","either":["%s:Tree",{"amount":1}]}'),
+        ("Choice", '{"colour":"RED","either":[["%s:Add"],{"amount":1}]}'),
     ],
 )
 def test_nothing_is_coerced_on_the_way_back(kind: str, body: str) -> None:
     with pytest.raises(UnknownKind, match=f"{HERE}:{kind}.*give the class a new __version__"):
-        decoded(Codec([Add, Point, Tree]), f"{HERE}:{kind}", 1, body)
+        decoded(Codec([Add, Point, Tree, Choice]), f"{HERE}:{kind}", 1, body.replace("%s", HERE))
 
 
 def test_the_place_of_what_does_not_fit_is_named() -> None:

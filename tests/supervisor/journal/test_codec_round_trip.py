@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import pathlib
+import struct
 import time as time_of_system
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
@@ -249,6 +251,13 @@ class Elsewhere(tzinfo):
 def test_a_zone_that_would_not_come_back_is_refused(value: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"Elsewhere.* is no time zone .*: use datetime.timezone or zoneinfo"):
         encoded(Codec([type(value)]), value)
+
+
+def test_a_zone_without_a_name_is_refused() -> None:
+    file = b"TZif" + bytes(16) + struct.pack(">6l", 0, 0, 0, 0, 1, 4) + struct.pack(">lbb", 0, 0, 0) + b"UTC\0"
+    nameless = ZoneInfo.from_file(io.BytesIO(file))
+    with pytest.raises(ConfigurationError, match=r"from_file\(.* is no time zone that can be stored"):
+        encoded(Codec([datetime]), datetime(2026, 1, 1, tzinfo=nameless))
 
 
 def test_a_zone_that_nobody_knows_is_said() -> None:
