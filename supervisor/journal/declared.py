@@ -25,7 +25,7 @@ from treewarden.agents.core.said import shown
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError
 
-from .scalars import NONE, Mismatch, Refused, Shape, enum_shape, literal_shapes, mismatch
+from .scalars import NONE, Mismatch, Refused, Shape, enum_shape, mismatch
 from .shapes import items_shape, mapping_shape, record_shape, scalar_shape, union_shape, unwrapped
 
 if TYPE_CHECKING:
@@ -154,13 +154,15 @@ class Declared:
             return self._of_class(declared)
         name = kind_of(declared)
         if origin in (Union, types.UnionType, Literal):
-            members = literal_shapes(arguments, self.shape) if origin is Literal else tuple(map(self.shape, arguments))
-            if len(members) == 1:
-                return members[0]
-            if any(member.name == "Any" for member in members):
+            members = (declared,) if origin is Literal else tuple(map(unwrapped, arguments))
+            if any(self.shape(member).name == "Any" for member in members if member is not declared):
                 return self.shape(Any)
             try:
-                return union_shape(name, members)
+                if any(get_origin(member) is Literal for member in members):
+                    from .literals import union_with_literals  # few programs have any
+
+                    return union_with_literals(name, members, self.shape)
+                return union_shape(name, tuple(map(self.shape, members)))
             except ValueError as error:
                 raise ConfigurationError(f"{name} cannot be stored: {error}; wrap one of them in a class") from error
         if origin is tuple:

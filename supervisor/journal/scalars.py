@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import binascii
 import pathlib
-from collections.abc import Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from enum import Enum, Flag
 from math import inf
@@ -31,7 +31,6 @@ __all__ = [
     "enum_shape",
     "items_left",
     "left",
-    "literal_shapes",
     "mismatch",
     "storable",
 ]
@@ -39,8 +38,6 @@ __all__ = [
 _MOST: Final = 2**2000
 """Whole numbers up to here have a text whatever the interpreter is told about long ones."""
 _LEAST: Final = -_MOST
-_PLAIN: Final = frozenset({type(None), bool, int, str})
-"""Types of literals that JSON says as they are."""
 _AGAIN: Final = "[fold]"
 """Behind a time of an hour that comes twice: the second one."""
 AT_ONCE: Final = 4096
@@ -303,50 +300,3 @@ def enum_shape(kind: type[Enum], name: str) -> Shape:
             raise mismatch(name, data) from error
 
     return Shape(name, (kind,), encode, decode, text=not issubclass(kind, Flag))
-
-
-def literal_shapes(values: tuple[Any, ...], shape_of: Callable[[type], Shape]) -> tuple[Shape, ...]:
-    """Exactly these values: one shape for all that JSON says as they are, and one for each enum and for bytes, which
-    are stored as any other value of their type."""
-    plain = tuple(value for value in values if type(value) in _PLAIN)
-    others = [kind for kind in dict.fromkeys(map(type, values)) if kind not in _PLAIN]
-    shapes = [_literal_shape(plain)] if plain else []
-    return (*shapes, *(_members_shape(shape_of(kind), values) for kind in others))
-
-
-def _literal_shape(values: tuple[Any, ...]) -> Shape:
-    """None, bool, int or str."""
-    kinds: tuple[type, ...] = tuple(dict.fromkeys(map(type, values)))
-    allowed = frozenset(zip(map(type, values), values, strict=True))
-    name = _one_of(values)
-
-    def same(value: Any) -> Any:
-        if type(value) in kinds and (type(value), value) in allowed:
-            return value
-        raise mismatch(name, value)
-
-    return Shape(name, kinds, same, same, bare=True, text=kinds == (str,))
-
-
-def _members_shape(of: Shape, values: tuple[Any, ...]) -> Shape:
-    """Some values of another shape, under its name: what is stored stays readable when there are others."""
-    allowed = [value for value in values if type(value) in of.holds]
-    name = _one_of(allowed)
-
-    def encode(value: Any) -> Any:
-        data = of.encode(value)
-        if value in allowed:
-            return data
-        raise mismatch(name, value)
-
-    def decode(data: Any) -> Any:
-        value = of.decode(data)
-        if value in allowed:
-            return value
-        raise mismatch(name, value)
-
-    return Shape(of.name, of.holds, encode, decode, text=of.text)
-
-
-def _one_of(values: Iterable[Any]) -> str:
-    return f"one of {', '.join(map(repr, values))}"

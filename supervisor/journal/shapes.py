@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, NewType, get_args, get_origin
 
 from .canonical import dump
@@ -253,6 +254,9 @@ def union_shape(name: str, members: tuple[Shape, ...]) -> Shape:
     tagged = {member.name: member for member in members if not member.bare and member is not lone}
     if len(tagged) + sum(member.bare or member is lone for member in members) != len(members):
         raise ValueError(f"two of its members have the same name ({', '.join(member.name for member in members)})")
+    # One whose only company was a literal with None in it was stored without its name once.
+    others = [member for member in members if type(None) not in member.holds]
+    before = tagged.get(others[0].name) if len(others) == 1 else None
 
     def encode(value: Any) -> Any:
         member = by_type.get(value.__class__)
@@ -276,9 +280,14 @@ def union_shape(name: str, members: tuple[Shape, ...]) -> Shape:
         member = by_type.get(kind)
         if (member is None or not member.bare) and kind is str:
             member = by_type.get(float)
-        if member is None or not member.bare:
-            raise mismatch(name, data)
-        return member.decode(data)
+        if member is not None and member.bare:
+            if before is None:
+                return member.decode(data)
+            with suppress(Mismatch):
+                return member.decode(data)
+        if before is not None:
+            return before.decode(data)
+        raise mismatch(name, data)
 
     def slices(data: Any) -> Slices[Any]:
         from .in_slices import decoded

@@ -42,7 +42,7 @@ class Add:
         dict[str, Loose],
         Add | Loose,
         list[int] | list[str],
-        Literal["a"] | str,
+        Literal["a"] | list[int] | list[str],
         type[Add],
     ],
     ids=str,

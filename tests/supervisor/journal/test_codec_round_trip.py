@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
 from itertools import count
-from typing import Any, Literal, Union
+from typing import Annotated, Any, Literal, Union
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -190,15 +190,43 @@ def test_whatever_is_stored_it_is_read_or_named_as_unreadable(kind: str, version
         (Literal["a", None] | int, ["a", None, 3]),
         (Literal["a", None] | Side, ["a", None, Side.LEFT, Side.RIGHT]),
         (dict[Literal[Side.LEFT, "LEFT"], int], [{Side.LEFT: 1, "LEFT": 2}]),
+        (Literal["a"] | Literal["b"], ["a", "b"]),
+        (Literal["a", 1] | Literal["b", 1] | None, ["a", "b", 1, None]),
+        (Literal["a"] | Literal["b"] | Side | int, ["a", "b", Side.LEFT, 3]),
+        (Literal["a"] | str, ["a", "b"]),
+        (Literal[Side.LEFT] | Side, [Side.LEFT, Side.RIGHT]),
+        (Literal[Side.LEFT] | Literal[Side.RIGHT] | str, [Side.LEFT, Side.RIGHT, "LEFT"]),
+        (Union[Annotated[Literal["up"], 1], Literal["down", None], None], ["up", "down", None]),  # noqa: UP007
     ],
     ids=str,
 )
 def test_literals_of_any_kind_come_back(declared: Any, values: list[Any]) -> None:
-    holder = attrs.make_class("Holder", {"held": attrs.field(type=declared)}, frozen=True)
+    holder = holding(declared)
     codec = Codec([holder])
     for value in values:
         found = decoded(codec, *encoded(codec, holder(value))).held
         assert (found, type(found)) == (value, type(value))
+
+
+def holding(declared: Any) -> Any:
+    return attrs.make_class("Holder", {"held": attrs.field(type=declared)}, frozen=True)
+
+
+def test_literals_of_a_union_are_these_and_no_others() -> None:
+    holder = holding(Literal["a"] | Literal["b"] | int)
+    with pytest.raises(ConfigurationError, match=r"Holder\.held cannot be stored: 'c' \(str\) is not one of 'a', 'b'"):
+        Codec([holder]).encode(holder("c"))
+
+
+@pytest.mark.parametrize("stored", ['"LEFT"', f'["{Side.__module__}:Side","LEFT"]'])
+def test_what_stood_beside_a_literal_of_none_is_read_as_it_was_stored_before(stored: str) -> None:
+    """Without its name, as if there were nothing else but None."""
+    holder = holding(Literal["a", None] | Side)
+    codec = Codec([holder])
+    kind, version, _ = codec.encode(holder(None))
+    assert decoded(codec, kind, version, f'{{"held":{stored}}}').held is Side.LEFT
+    with pytest.raises(UnknownKind):
+        decoded(codec, kind, version, '{"held":"ELSE"}')
 
 
 BERLIN = ZoneInfo("Europe/Berlin")
