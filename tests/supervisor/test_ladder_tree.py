@@ -275,7 +275,7 @@ async def test_a_dead_dependency_is_decided_once_and_not_for_each_of_its_users(
         return poll
 
     async with open_tree(tree(*[worker(poller(n), every=1) for n in range(40)])) as running:
-        await trio.sleep(4)
+        await trio.sleep(3.5)
         found = [fact.action for fact in await facts(running, events.Decided)]
         assert found.count("break") == 1
         opened = await facts(running, events.IncidentOpened)
