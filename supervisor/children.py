@@ -21,7 +21,7 @@ from .child import Child, Incarnation, Parent
 from .core.event import ChildIgnored, ChildStarted, ChildStartFailed
 from .core.exits import cannot_read, end_of
 from .core.signal import RestartFailed, Unanswered
-from .core.spec import BrutalKill, ChildSpec, Grace, RestartPolicy, Strategy
+from .core.spec import BrutalKill, ChildSpec, Grace, RestartPolicy, Strategy, SupervisorSpec
 from .fence import AgentLife
 from .recovery import is_at_rest, keep_in_hand, needs_restoring, restore_at_once
 from .roster import Roster
@@ -44,8 +44,8 @@ _EXITED: Final = SlotEvent.EXITED
 class Children(Roster):
     """The children in start order. Only the supervisor's own task starts and stops them."""
 
-    def __init__(self, path: Path, parent: Parent, strategy: Strategy, supervisor: type[Supervisor]) -> None:
-        super().__init__(path, parent, strategy)
+    def __init__(self, path: Path, parent: Parent, spec: SupervisorSpec, supervisor: type[Supervisor]) -> None:
+        super().__init__(path, parent, spec)
         self._supervisor = supervisor
         self.given_up = False
         """Nobody is to be started any more: the tree ends before it has begun."""
@@ -366,8 +366,8 @@ class Children(Roster):
                 self.drop(child, "it was stopped with its group")
 
     async def stop_all(self, reason: str, *, drain: bool = False) -> None:
-        """Stop every child: in reverse start order, one at a time; dynamic ones all at once."""
-        await stop_in_order(self, self.order, reason, drain=drain, one_by_one=self.strategy is not Strategy.DYNAMIC)
+        """Stop every child: in reverse start order, one at a time; those who are `alike` all at once."""
+        await stop_in_order(self, self.order, reason, drain=drain, one_by_one=not self.alike)
         if self.path == ROOT:  # nobody above has a limit for it, and who hears of its end ends all that is left
             await self.orphans.wait()
 

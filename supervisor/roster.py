@@ -37,9 +37,12 @@ class Roster:
     It outlives its supervisor: until the next one has a roster of its own, it knows whose slots were never needed.
     """
 
-    def __init__(self, path: Path, parent: Parent, strategy: Strategy) -> None:
+    alike: bool
+    """Dynamic children, and those behind one address: none of them has what another one needs to end."""
+
+    def __init__(self, path: Path, parent: Parent, spec: SupervisorSpec) -> None:
         self.path = path
-        self.strategy = strategy
+        self.go_by(spec)
         self._parent = parent
         self._common = parent.common
         self._table: dict[str, Entry] = {}
@@ -54,6 +57,11 @@ class Roster:
         self.orphans = Orphans()
         self._closed: tuple[str, Exit | None] | None = None
         """Why nobody will live here any more, for slots that have not been made."""
+
+    def go_by(self, spec: SupervisorSpec) -> None:
+        """Its supervisor has this spec from now on."""
+        self.strategy = spec.strategy
+        self.alike = spec.strategy is Strategy.DYNAMIC or spec.router is not None
 
     def share(self, queue: SharedQueue) -> None:
         """Let those that are added from now on take their messages from `queue`."""

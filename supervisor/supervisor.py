@@ -64,7 +64,7 @@ class Supervisor(AtNeed):
     def __init__(self, child: Child, parent: Parent, number: int) -> None:
         super().__init__(child, parent, number)
         self.path = child.path
-        self.children = Children(self.path, self, self.spec.strategy, Supervisor)
+        self.children = Children(self.path, self, self.spec, Supervisor)
         self.busy = True
         """A start or stop is in progress: what arrives waits."""
         self.closing = False
@@ -279,7 +279,7 @@ class Supervisor(AtNeed):
 
     def adopt(self, spec: SupervisorSpec) -> None:
         super().adopt(spec)
-        self.children.strategy = spec.strategy
+        self.children.go_by(spec)
         take_address(self)
 
     async def reload(self, spec: SupervisorSpec, changes: Changes) -> None:

@@ -33,7 +33,7 @@ def pool(
     id: str | None = None,
     **options: Unpack[SupervisorOptions],
 ) -> Blueprint:
-    """`size` workers named `0`, `1`, … behind one address, restarted one by one.
+    """`size` workers named `0`, `1`, … behind one address, restarted one by one and stopped together.
 
     A message to the pool goes, when it is accepted, straight into the mailbox of the worker that `route` chooses:
     each in turn, the one with the fewest messages waiting, always the same one for the same `key` (an attribute of
