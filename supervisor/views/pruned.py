@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
 from attrs import evolve, field, frozen
 
 from treewarden.agents.core.lifecycle import SlotState
-from treewarden.agents.core.path import Path
+from treewarden.agents.core.path import ROOT, Path
 
 from ..core.event import EventsPruned, IncidentLabelled, TreeForked, TreeOpened
 from ..core.lineage import Past
 from ..core.outcomes import Outcomes, learn
 from ..core.outcomes_data import as_data, outcomes_of
+from ..core.spec import Strategy
 from . import tree_status
 from .committed import Committed
 from .tree_status import SlotView, TreeStatus
 
-__all__ = ["Pruned", "fold", "part_of", "pruned_of"]
+__all__ = ["Pruned", "fold", "part_of", "pruned_of", "without_forgotten"]
 
 T = TypeVar("T", SlotView, TreeStatus)
 
@@ -92,6 +93,33 @@ def fold(pruned: Pruned, records: Iterable[Committed]) -> Pruned:
         blueprint=blueprint,
         pasts=pruned.pasts,
     )
+
+
+def without_forgotten(pruned: Pruned) -> Pruned:
+    """`pruned` without the children of dynamic supervisors that are down for good, and whoever was below them: nobody
+    starts them again, and a record of all that there ever were would grow for ever. Who has left dead letters stays.
+    """
+    slots = pruned.status.slots
+    gone = {
+        path
+        for path, slot in slots.items()
+        if path != ROOT and slot.state is SlotState.DOWN and _starts_at_run_time(slots.get(path.parent))
+    }
+    if not gone:
+        return pruned
+    left = {path: slot for path, slot in slots.items() if slot.dead or gone.isdisjoint(_way_to(path))}
+    return evolve(pruned, status=evolve(pruned.status, slots=left))
+
+
+def _starts_at_run_time(supervisor: SlotView | None) -> bool:
+    return supervisor is not None and supervisor.strategy == Strategy.DYNAMIC.value
+
+
+def _way_to(path: Path) -> Iterator[Path]:
+    """`path`, and all above it but the root."""
+    while path != ROOT:
+        yield path
+        path = path.parent
 
 
 def pruned_of(event: EventsPruned | None) -> Pruned:

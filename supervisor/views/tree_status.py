@@ -119,14 +119,14 @@ class TreeStatus:
 
     def depth_first(self) -> Iterator[tuple[int, SlotView]]:
         """Each slot with its depth (the root has 0), a supervisor before its children, siblings in start order."""
-        below: dict[Path, list[Path]] = {}
+        below: dict[Path, dict[Path, None]] = {}
         known = dict(self.slots)
         for path in self.slots:
             while path != ROOT:
-                siblings = below.setdefault(path.parent, [])
+                siblings = below.setdefault(path.parent, {})
                 if path in siblings:
                     break
-                siblings.append(path)
+                siblings[path] = None
                 path = path.parent
                 known.setdefault(path, SlotView(path=path, supervisor=True))
         rest: list[tuple[int, Path]] = [(0, ROOT)] if known else []
@@ -134,7 +134,7 @@ class TreeStatus:
             depth, path = rest.pop()
             if path in known:
                 yield depth, known[path]
-            rest.extend((depth + 1, child) for child in reversed(below.get(path, [])))
+            rest.extend((depth + 1, child) for child in reversed(below.get(path, {})))
 
 
 def fold(status: TreeStatus, records: Iterable[Committed]) -> TreeStatus:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import shutil
 import sqlite3
@@ -19,6 +20,7 @@ from treewarden.supervisor.core.bundle import sealed
 from treewarden.supervisor.core.chain import Head, Verdict
 from treewarden.supervisor.core.event import EventsPruned
 from treewarden.supervisor.core.retention import EventRetention
+from treewarden.supervisor.core.spec import Strategy
 from treewarden.supervisor.journal.anchoring import Anchoring, anchored, load_anchors
 from treewarden.supervisor.journal.exporting import bundle_of, read_bundle
 from treewarden.supervisor.journal.forking import fork
@@ -306,3 +308,28 @@ async def test_the_tree_looks_as_before(file: pathlib.Path) -> None:
         assert isinstance((await journal.read())[0].event, EventsPruned)
     with JournalFile.open(file) as journal:
         assert evolve(status_of(journal), seq=0, at=0.0) == evolve(status, seq=0, at=0.0)
+
+
+async def test_what_a_cut_holds_does_not_grow_with_those_who_came_and_went(
+    file: pathlib.Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    sizes: list[int] = []
+    jobs = tree(child(Desk, id="job"), strategy=Strategy.DYNAMIC)
+    async with open_tree(jobs, journal=file) as running:
+        for begin in (0, 40):
+            await running.supervisor().start_dynamic(id=f"stays-{begin:02}")
+            for number in range(begin, begin + 40):
+                await running.supervisor().start_dynamic(id=f"job-{number}")
+                await running.supervisor().terminate_dynamic(f"job-{number}")
+            await running.prune(last=1)
+            sizes.append(len(json.dumps(cut_of(file).summary)))
+    assert sizes[1] < sizes[0] + 200
+    left = {slot["path"] for slot in cut_of(file).summary["status"]["slots"]}
+    assert left - {"job-79"} == {"/", "stays-00", "stays-40"}, "the end of the last one stands behind the cut"
+
+
+def cut_of(file: pathlib.Path) -> EventsPruned:
+    with JournalFile.open(file) as journal:
+        cut = journal.cut()
+    assert cut is not None
+    return cut

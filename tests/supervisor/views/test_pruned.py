@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.event import EventsPruned, TreeForked
 from treewarden.supervisor.core.lineage import Past
 from treewarden.supervisor.core.outcomes import Outcomes
-from treewarden.supervisor.views.pruned import Pruned, part_of, pruned_of
+from treewarden.supervisor.views.pruned import Pruned, part_of, pruned_of, without_forgotten
 from treewarden.supervisor.views.tree_status import SlotView, TreeStatus
 
 DESK = Path("desk")
@@ -42,3 +43,34 @@ def test_it_is_what_concerns_the_agent_and_those_below_it() -> None:
 
 def test_a_record_without_anything_holds_nothing_of_anybody() -> None:
     assert part_of({}, DESK) == {}
+
+
+def test_children_that_were_started_at_run_time_and_are_down_for_good_are_forgotten() -> None:
+    """With whoever was below them, but for those who have left dead letters."""
+    up, down, held = SlotState.UP, SlotState.DOWN, SlotState.HELD
+    views = [
+        SlotView(path=Path("jobs"), supervisor=True, strategy="simple_one_for_one", state=up),
+        SlotView(path=Path("jobs/1"), state=down),
+        SlotView(path=Path("jobs/2"), state=up),
+        SlotView(path=Path("jobs/3"), state=held),
+        SlotView(path=Path("jobs/4"), state=SlotState.RESTARTING),
+        SlotView(path=Path("jobs/5"), state=down, dead=1),
+        SlotView(path=Path("jobs/6/below"), state=down),
+        SlotView(path=Path("jobs/6/left"), state=down, dead=2),
+        SlotView(path=Path("jobs/6"), state=down, supervisor=True, strategy="one_for_one"),
+        SlotView(path=Path("desk"), state=down),
+        SlotView(path=Path("/"), state=down, supervisor=True, strategy="one_for_one"),
+    ]
+    whole = Pruned(status=TreeStatus(slots={view.path: view for view in views}, processes=2))
+    left = without_forgotten(whole)
+    assert [str(path) for path in left.status.slots] == [
+        "jobs", "jobs/2", "jobs/3", "jobs/4", "jobs/5", "jobs/6/left", "desk", "/",
+    ]  # fmt: skip
+    assert left.status.processes == 2
+    assert without_forgotten(left) == left
+
+
+def test_of_a_root_that_starts_its_children_at_run_time_too() -> None:
+    views = [SlotView(path=Path("1")), SlotView(path=Path("/"), supervisor=True, strategy="simple_one_for_one")]
+    whole = Pruned(status=TreeStatus(slots={view.path: view for view in views}))
+    assert [*without_forgotten(whole).status.slots] == ["/"]
