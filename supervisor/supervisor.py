@@ -137,6 +137,9 @@ class Supervisor(AtNeed):
             return self._not_started(describe(error))
         take_address(self)
         failed = await self.children.start_all()
+        if failed is None and self.children.given_up:  # in the moment in which the last one had begun
+            await self.children.stop_all("shutdown")
+            return self._not_started(NOT_STARTED)
         if failed is None:
             self.common.note(
                 SupervisorStarted(

@@ -1,0 +1,115 @@
+"""Ctrl-C at every step of a tree's tasks, one after the other: it ends at once, where nobody in it takes time."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+import trio
+from attrs import frozen
+from trio.testing import MockClock
+
+from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.durability import VOLATILE, MailboxSpec
+from treewarden.agents.core.message import Request
+from treewarden.supervisor.core.event import ChildEnded, ChildStarted
+from treewarden.supervisor.core.spec import Strategy
+from treewarden.supervisor.journal.memory import MemoryJournal
+from treewarden.topologies.chaos.determinism import ordered_by
+from treewarden.topologies.child import child
+from treewarden.topologies.core.blueprint import Blueprint
+from treewarden.topologies.open import open_tree
+from treewarden.topologies.tree import tree
+
+
+@frozen
+class Ping(Request[int]):
+    pass
+
+
+class Plain(Agent[int]):
+    state = 0
+
+    @handles
+    async def ping(self, message: Ping) -> int:
+        await trio.sleep(0.01)
+        return self.state
+
+
+class Slow(Plain):
+    async def on_start(self) -> None:
+        await trio.sleep(0.01)
+
+
+class InterruptAt(trio.abc.Instrument):
+    """Presses Ctrl-C after so many steps of tasks, of all together, when somebody is in the tree."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        self.steps = 0
+        self.counts = False
+        self.opened = False
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        if self.counts:
+            self.steps += 1
+            if self.steps == self.step:
+                signal.raise_signal(signal.SIGINT)
+
+
+def low(*members: type[Agent[int]], strategy: Strategy = Strategy.ONE_FOR_ONE) -> Blueprint:
+    in_memory = MailboxSpec(durability=VOLATILE)
+    return tree(
+        *(child(each, id=f"{number}", mailbox=in_memory) for number, each in enumerate(members)),
+        id="low",
+        strategy=strategy,
+    )
+
+
+TREES = {
+    "nobody": tree(),
+    "plain ones": tree(Plain, low(Plain, Plain)),
+    "slow ones": tree(Slow, low(Plain, Slow), child(Slow, id="last")),
+    "a supervisor without children": tree(Slow, low()),
+}
+
+
+async def interrupted(blueprint: Blueprint, at: InterruptAt, journal: MemoryJournal) -> None:
+    at.counts, began = True, trio.current_time()
+    try:
+        async with open_tree(blueprint, journal=journal) as running:
+            at.opened = True
+            for status in running.snapshot():
+                if not status.supervisor:
+                    await running.ref(str(status.path)).ask(Ping())
+    finally:
+        at.counts = False
+        assert trio.current_time() - began < 1
+
+
+async def alive(journal: MemoryJournal) -> set[str]:
+    """Who had begun, and has not ended."""
+    found = set[str]()
+    async with journal:
+        for record in await journal.read():
+            if isinstance(record.event, ChildStarted):
+                found.add(record.event.path)
+            elif isinstance(record.event, ChildEnded):
+                found.discard(record.event.path)
+    return found
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_it_ends_at_once_and_in_order_while_it_opens(name: str) -> None:
+    step = 0
+    while True:
+        step += 1
+        at, journal = InterruptAt(step), MemoryJournal()
+        try:
+            with ordered_by(step):
+                trio.run(interrupted, TREES[name], at, journal, clock=MockClock(autojump_threshold=0), instruments=[at])
+        except KeyboardInterrupt:
+            assert at.opened or trio.run(alive, journal) == set(), step
+        else:
+            break
+    assert step > 10
