@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 import trio.testing
-from attrs import frozen
+from attrs import evolve, frozen
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec
@@ -16,6 +16,7 @@ from treewarden.agents.errors import AgentStopped, IntakeClosed, NoSuchSlot, Tre
 from treewarden.agents.worker import worker
 from treewarden.supervisor import ChildSpec, Strategy, SupervisorSpec
 from treewarden.supervisor.core.signal import Stalled
+from treewarden.supervisor.core.spec import RestartPolicy
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.topologies import Tree, child, open_tree, tree
 
@@ -202,3 +203,19 @@ async def test_a_dynamic_supervisor_forgets_those_who_slept(autojump_clock: CLOC
         assert (await supervisor.children(), made(running)) == ((), [])
         with pytest.raises(NoSuchSlot):
             running.ref("d/job-1")
+
+
+async def test_a_new_template_wakes_nobody_for_whom_it_is_the_old_one(autojump_clock: CLOCK) -> None:
+    def pool(template: ChildSpec) -> SupervisorSpec:
+        return tree(template, id="d", strategy=Strategy.DYNAMIC)
+
+    async with open_tree(tree(pool(leaf("job")))) as running:
+        supervisor = running.supervisor("d")
+        started = [await supervisor.start_dynamic() for _ in range(3)]
+        await supervisor.replace(pool(leaf("job")))
+        assert made(running) == []
+        await supervisor.replace(pool(evolve(leaf("job"), restart=RestartPolicy.TEMPORARY)))
+        assert [view.path for view in await supervisor.children()] == [each.path for each in started]
+        assert running.kill("d/job-2")
+        await trio.sleep(1)
+        assert [view.id for view in await supervisor.children()] == ["job-1", "job-3"], "it was temporary by then"
