@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 import trio
 
+from treewarden.supervisor.loop_watch import runs_in_real_time
+
 if TYPE_CHECKING:
     from treewarden.supervisor.common import Common
-    from treewarden.supervisor.journal.port import CommandRow
 
+    from .commanding import Order
     from .running import Tree
 
 __all__ = ["obey"]
@@ -27,19 +30,30 @@ async def obey(tree: Tree, common: Common) -> None:
     rooms = dict[str, trio.Semaphore]()
     async with trio.open_nursery() as nursery:
 
-        async def carry_out(row: CommandRow) -> None:
-            order = Order(tree, common, row)
+        async def carry_out(order: Order, id: str) -> None:
             if order.kind not in rooms:
                 rooms[order.kind] = trio.Semaphore(_MESSAGES if order.is_message else _AT_ONCE)
             async with rooms[order.kind]:
                 await order.carry_out()
-            under_way.discard(row.id)
+            under_way.discard(id)
 
+        rows = await common.journal.commands()
+        make = await _order()
         while True:
-            rows = await common.journal.commands()
-            from .commanding import Order  # with the first command: most trees are never sent one
-
             for row in rows:
                 if row.id not in under_way:
                     under_way.add(row.id)
-                    nursery.start_soon(carry_out, row)
+                    nursery.start_soon(carry_out, make(tree, common, row), row.id)
+            rows = await common.journal.commands()
+
+
+async def _order() -> type[Order]:
+    """What carries out a command: imported with the first one, for most trees are never sent any. In a thread: with all
+    that it needs that takes 30 ms, and in the loop nobody else would have a turn meanwhile."""
+    if runs_in_real_time():
+        from treewarden.supervisor.journal.seams import in_thread
+
+        await in_thread(import_module, f"{__package__}.commanding")
+    from .commanding import Order
+
+    return Order
