@@ -115,13 +115,27 @@ def test_text_that_is_none_is_named(file: pathlib.Path) -> None:
     change(file, "UPDATE mailbox SET body = CAST(x'7bff7d' AS TEXT) WHERE row = 51")
     (fault,) = check(file).faults
     assert str(fault) == "mailbox 51: unreadable: its body is no text"
+    change(
+        file,
+        f"UPDATE mailbox SET {', '.join(f'{name} = body' for name in ('id', 'kind', 'path', 'sender'))} WHERE row = 51",
+    )
+    (fault,) = check(file).faults
+    assert str(fault) == "mailbox 51: unreadable: its body is no text"  # of several the first, by name
 
 
 async def test_a_slot_is_refused_for_its_own_rows_only(file: pathlib.Path) -> None:
     change(file, "UPDATE mailbox SET body = '{\"amount\":5}' WHERE row = 51")
     async with on_disk(file) as journal:
         assert (await journal.recover(DESK)).state == state(1)
-        with pytest.raises(JournalDamaged, match=r"tree\.db: in table mailbox, row 51: .*restore the file from a copy"):
+        with pytest.raises(
+            JournalDamaged, match=r"tree\.db: in table mailbox, row 51: .* of what it holds\. Nothing was"
+        ):
+            await journal.recover(WRITER)
+    change(file, "UPDATE states SET settled = 9 WHERE path = 'writer'")
+    async with on_disk(file) as journal:
+        with pytest.raises(
+            JournalDamaged, match=r"in table states, row writer: .* of what it holds \(and 1 more\)\. Not"
+        ):
             await journal.recover(WRITER)
 
 
@@ -168,6 +182,17 @@ def test_an_index_that_leads_astray_is_found(file: pathlib.Path) -> None:
             "UPDATE sqlite_schema SET sql = replace(sql, '(path)', '(kind)') WHERE name = 'replies_of_slot'"
         )
     assert {fault.kind for fault in check(file).faults} == {"changed", "structure"}
+
+
+def test_what_is_declared_otherwise_is_named_in_order(file: pathlib.Path) -> None:
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        names = [
+            name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql <> ''")
+        ]
+        for name in names:
+            connection.execute(f"DROP INDEX {name}")
+    assert len(names) > 4
+    assert [fault.key for fault in check(file).faults] == sorted(names)
 
 
 def test_a_size_that_is_not_that_of_its_state_is_found(file: pathlib.Path) -> None:

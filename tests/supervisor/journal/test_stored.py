@@ -98,6 +98,17 @@ def test_what_was_stored_is_read_before_anybody_has_owned_it(stored: pathlib.Pat
         assert reading.check_rows().faults == ()
 
 
+def test_rows_have_checksums_from_schema_3_on(tmp_path: pathlib.Path) -> None:
+    found: dict[str, int] = {}
+    for stored in STORED:
+        file = unpacked(stored, tmp_path)
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute("UPDATE states SET settled = settled + 1")
+        with JournalFile.open(file) as reading:
+            found[stored.name[:2]] = len(reading.check_rows().faults)
+    assert found == {f"v{number}": int(number >= 3) for number in range(1, VERSION + 1)}
+
+
 async def test_what_lies_behind_an_agent_does_not_slow_its_start(tmp_path: pathlib.Path) -> None:
     """Counted in steps of SQLite's machine, which no load of this one changes."""
     steps: list[int] = []
