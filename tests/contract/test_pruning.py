@@ -189,3 +189,12 @@ async def test_the_lessons_are_what_the_parts_say_each_by_itself(owner: Owner) -
         assert again == Lessons(await journal.cut(), await journal.read(3, kinds=kinds), await journal.labels(), [])
         assert again.cut is not None
         assert len(again.labels) == 1
+
+
+async def test_what_a_cut_gives_up_teaches_nothing_before_it_is_deleted(owner: Owner) -> None:
+    """As where the process ended between the two."""
+    async with owner() as journal:
+        await written(journal, 4)
+        cut = EventsPruned(tree="t", through=2, hash="", count=2, until=WALL, by="ada")
+        await journal.commit(Commit(events=((WALL, cut),)))
+        assert [record.seq for record in (await journal.lessons(100, {"Recorded"})).lately] == [3, 4]

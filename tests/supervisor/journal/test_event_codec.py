@@ -134,7 +134,7 @@ class Reading:
 def test_facts_become_plain_data() -> None:
     facts = {
         "tuple": (1, 2),
-        "set": {"b", "a"},
+        "set": set("hgfedcba"),
         "enum": Mood.CALM,
         "level": Level.HIGH,
         "word": Word.YES,
@@ -153,7 +153,7 @@ def test_facts_become_plain_data() -> None:
     assert isinstance(found, Recorded)
     assert found.facts == {
         "tuple": [1, 2],
-        "set": ["a", "b"],
+        "set": list("abcdefgh"),
         "enum": "calm",
         "level": 2,
         "word": "yes",
@@ -210,6 +210,9 @@ def test_a_class_of_another_origin_is_refused() -> None:
         ("ChildStarted", 1, '{"incarnation":"3","path":"desk"}'),
         ("ChildStarted", 1, '{"path":"desk"}'),
         ("ChildStarted", 1, "[]"),
+        ("TreeClosed", 1, "[]"),
+        ("TreeForked", 1, "[]"),
+        ("EventsPruned", 1, "3"),
     ],
 )
 def test_an_event_of_a_newer_treewarden_is_unknown(kind: str, version: int, body: str) -> None:
