@@ -178,6 +178,15 @@ async def test_when_the_disk_refuses_everything_queued_falls(file: pathlib.Path,
         await trio.testing.wait_all_tasks_blocked()
         assert told.failed == ["in hand", "behind it", "of another"]
         assert why == [f"{file}: nothing of it was kept: disk I/O error"]  # and not that it rests on another
+        faults.last.before = "COMMIT"
+        gate = trio.Event()
+        for name in ("a fact in hand", "a fact behind it"):
+            journal.submit(Commit(events=((0.0, fact(1)),)), told.of(name))
+            await trio.testing.wait_all_tasks_blocked()
+            faults.last.before = ""
+        gate.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert told.failed[3:] == ["a fact in hand", "a fact behind it"]
         await journal.commit(settle(1))
     assert stored(file) == [1]
 

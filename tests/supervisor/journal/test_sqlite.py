@@ -260,6 +260,29 @@ async def test_in_worker_threads(file: pathlib.Path) -> None:
         assert reading.verify().sound
 
 
+async def test_who_is_cancelled_closes_the_file_in_order(file: pathlib.Path) -> None:
+    with trio.CancelScope() as scope:
+        async with on_disk(file, run_sync=trio.to_thread.run_sync):
+            scope.cancel()
+            await trio.sleep_forever()
+    with JournalFile.open(file) as reading:
+        assert reading.describe_holder().startswith("closed in order by")
+
+
+async def test_before_it_is_entered_it_says_so(file: pathlib.Path) -> None:
+    with pytest.raises(JournalError, match=r"tree\.db is not open: use the journal inside its `async with`"):
+        await on_disk(file).commit(settle(1))
+
+
+async def test_only_a_command_ends_the_wait_for_one(file: pathlib.Path) -> None:
+    async with on_disk(file) as journal:
+        with closing(sqlite3.connect(file)) as other, other:
+            other.execute("INSERT INTO commands VALUES ('c-1', '{}', 5.0, 'applied', 'done', 1)")
+        with trio.move_on_after(60) as scope:
+            await journal.commands()
+    assert scope.cancelled_caught
+
+
 async def test_a_journal_is_entered_once(file: pathlib.Path) -> None:
     journal = on_disk(file)
     async with journal:
