@@ -152,6 +152,8 @@ class Declared:
         origin, arguments = get_origin(declared), get_args(declared)
         if origin is None and isinstance(declared, type):
             return self._of_class(declared)
+        if origin is not None and not hasattr(declared, "__args__"):
+            return self.shape(origin)  # `typing.List`, as `list`
         name = kind_of(declared)
         if origin in (Union, types.UnionType, Literal):
             members = (declared,) if origin is Literal else tuple(map(unwrapped, arguments))

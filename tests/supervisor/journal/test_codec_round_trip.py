@@ -8,6 +8,7 @@ import json
 import pathlib
 import struct
 import time as time_of_system
+import typing
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
@@ -210,6 +211,18 @@ def test_literals_of_any_kind_come_back(declared: Any, values: list[Any]) -> Non
 
 def holding(declared: Any) -> Any:
     return attrs.make_class("Holder", {"held": attrs.field(type=declared)}, frozen=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("List", [1, "a"]), ("Dict", {"a": 1}), ("Tuple", (1, "a")), ("Set", {1}), ("FrozenSet", frozenset({1}))],
+)
+def test_old_names_of_collections_are_those_of_today(name: str, value: Any) -> None:
+    """Also where nobody has said what they hold."""
+    holder = holding(getattr(typing, name))
+    codec = Codec([holder])
+    found = decoded(codec, *encoded(codec, holder(value))).held
+    assert (found, type(found)) == (value, type(value))
 
 
 def test_literals_of_a_union_are_these_and_no_others() -> None:
