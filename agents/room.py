@@ -6,7 +6,7 @@ from collections import deque
 from typing import TypeAlias
 
 import outcome
-from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
+from trio.lowlevel import Abort, Task, current_task, enable_ki_protection, reschedule, wait_task_rescheduled
 
 from .wake import WAKE
 
@@ -29,6 +29,7 @@ class Place:
         """Who waits in it."""
         return self._task
 
+    @enable_ki_protection  # or it would be in the line, and nobody there to be woken
     async def wait(self) -> bool:
         """Wait in line; whether there is room now. Cancelled: it has left the line, and no room is kept."""
         self._task = current_task()

@@ -254,6 +254,7 @@ class Incarnation:
     async def _live(self) -> None:
         raise NotImplementedError
 
+    @trio.lowlevel.enable_ki_protection
     def _begin(self, outcome: Failure | Ignore | None) -> None:
         """Say whether it has begun. Only the first word counts."""
         if self._begun is not None:
@@ -286,8 +287,13 @@ class Incarnation:
         """Make `exit` a fact for the parent. Only the first one counts."""
         if self.exit is not None:
             return
+        self._note(exit)
+        if tell:
+            self.parent.post(self)
+
+    @trio.lowlevel.enable_ki_protection
+    def _note(self, exit: Exit) -> None:
+        """Ctrl-C waits meanwhile, or nobody would ever wake who waits for this end."""
         self.exit = exit
         if self._waiter is not None:
             self._waiter.set()
-        if tell:
-            self.parent.post(self)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 
-from trio.lowlevel import Abort, Task, checkpoint, current_task, reschedule, wait_task_rescheduled
+from trio.lowlevel import (
+    Abort,
+    Task,
+    checkpoint,
+    current_task,
+    enable_ki_protection,
+    reschedule,
+    wait_task_rescheduled,
+)
 
 from treewarden.agents.wake import WAKE
 
@@ -12,7 +20,10 @@ __all__ = ["Queue"]
 
 
 class Queue:
-    """An unbounded queue with one reader, which parks only when nothing waits. Only public `trio.lowlevel` names."""
+    """An unbounded queue with one reader, which parks only when nothing waits. Only public `trio.lowlevel` names.
+
+    Ctrl-C waits while it is at work: nobody wakes a reader that is noted and not parked, or parked and not noted.
+    """
 
     __slots__ = ("_items", "reader")
 
@@ -22,6 +33,7 @@ class Queue:
         self.reader: Task | None = None
         """Who is parked because nothing waits."""
 
+    @enable_ki_protection
     def put(self, item: object) -> None:
         """Add something at the end. Never blocks."""
         if self._items is None:
@@ -31,6 +43,7 @@ class Queue:
             reader, self.reader = self.reader, None
             reschedule(reader, WAKE)
 
+    @enable_ki_protection
     async def get(self) -> object:
         """Take what came first, waiting for it. A checkpoint. Cancelled: nothing was taken."""
         if self._items:

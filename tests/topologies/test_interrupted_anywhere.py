@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 import pytest
 import trio
@@ -12,9 +16,11 @@ from trio.testing import MockClock
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.agents.core.message import Request
+from treewarden.supervisor.child import Incarnation
 from treewarden.supervisor.core.event import ChildEnded, ChildStarted
 from treewarden.supervisor.core.spec import Strategy
 from treewarden.supervisor.journal.memory import MemoryJournal
+from treewarden.supervisor.queue import Queue
 from treewarden.topologies.chaos.determinism import ordered_by
 from treewarden.topologies.child import child
 from treewarden.topologies.core.blueprint import Blueprint
@@ -113,3 +119,51 @@ def test_it_ends_at_once_and_in_order_while_it_opens(name: str) -> None:
         else:
             break
     assert step > 10
+
+
+HAND_OVER = (Queue.put, Queue.get, *(vars(Incarnation)[name] for name in ("_begin", "conclude", "_note")))
+
+
+class InterruptLine:
+    """Presses Ctrl-C before a line of some functions is run, after so many of them."""
+
+    def __init__(self, line: int, *functions: Callable[..., Any]) -> None:
+        self.line = line
+        self.lines = 0
+        self.codes = {function.__code__ for function in functions}
+
+    def __call__(self, frame: FrameType, event: str, arg: object) -> InterruptLine | None:
+        if frame.f_code not in self.codes:
+            return None
+        if event == "line":
+            self.lines += 1
+            if self.lines == self.line:
+                signal.raise_signal(signal.SIGINT)
+        return self
+
+
+def test_nobody_is_left_waiting_by_what_was_interrupted() -> None:
+    """A reader that is noted and not parked was rescheduled all the same, which trio calls an internal error; who
+    waited for an end that was noted, and not told yet, waited for a minute."""
+    line = 0
+    while True:
+        line += 1
+        press = InterruptLine(line, *HAND_OVER)
+        before = sys.gettrace()
+        sys.settrace(press)
+        try:
+            with ordered_by(1):
+                trio.run(
+                    interrupted,
+                    TREES["slow ones"],
+                    InterruptAt(0),
+                    MemoryJournal(),
+                    clock=MockClock(autojump_threshold=0),
+                )
+        except KeyboardInterrupt:
+            pass
+        else:
+            break
+        finally:
+            sys.settrace(before)
+    assert line > 20
