@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,13 @@ def faults(source: str) -> list[str]:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_is_a_list_of_names(package: str) -> None:
     assert not faults((ROOT / package / "__init__.py").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("package", ["agents", "supervisor", "topologies", "topologies.chaos"])
+def test_every_name_stands_on_some_page(package: str) -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    words = {word for page in pages for word in re.findall(r"\w+", page.read_text("utf-8"))}
+    assert [name for name in importlib.import_module(f"treewarden.{package}").__all__ if name not in words] == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)
