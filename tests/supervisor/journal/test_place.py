@@ -6,7 +6,9 @@ import os
 import pathlib
 import re
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from treewarden.agents.errors import ConfigurationError, JournalError
 from treewarden.supervisor.core.bundle import sealed
 from treewarden.supervisor.journal.exporting import bundle_of, read_bundle
 from treewarden.supervisor.journal.forking import fork
-from treewarden.supervisor.journal.place import found_at
+from treewarden.supervisor.journal.place import Lookout, found_at
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.journal.sqlite import SqliteJournal
 
@@ -134,6 +136,30 @@ async def test_a_link_leads_where_it_led(file: pathlib.Path, tmp_path: pathlib.P
 def link_to_another(link: pathlib.Path) -> None:
     link.unlink()
     link.symlink_to(link.with_name("another.db"))
+
+
+@pytest.mark.parametrize(
+    ("error", "spoilt"),
+    [
+        (sqlite3.DatabaseError("database disk image is malformed"), True),
+        (sqlite3.OperationalError("database is locked"), False),
+        (OSError("Input/output error"), False),
+    ],
+    ids=str,
+)
+def test_a_log_that_cannot_be_read_as_one_is_spoilt(error: Exception, spoilt: bool, file: pathlib.Path) -> None:
+    def refused() -> None:
+        raise error
+
+    with closing(sqlite3.connect(file, isolation_level=None)) as owner:
+        owner.execute("PRAGMA journal_mode = WAL")
+        owner.execute("CREATE TABLE t (x)")
+        lookout = Lookout(file)
+        assert lookout.look(1, refused, written=True) is None
+        os.truncate(f"{file}-wal", 0)
+        found = lookout.look(1, refused, written=True)
+        assert ("cut off or overwritten" in str(found)) == spoilt
+        lookout.end()
 
 
 def test_a_file_that_the_system_does_not_know(tmp_path: pathlib.Path) -> None:

@@ -17,6 +17,7 @@ from treewarden.supervisor.core.bundle import sealed
 from treewarden.supervisor.journal.exporting import bundle_of
 from treewarden.supervisor.journal.forking import fork
 from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.journal.still import found_still
 
 from ...journals import fact, on_disk, settle
 
@@ -111,6 +112,24 @@ async def test_what_changes_meanwhile_is_not_taken_for_an_answer(folder: pathlib
                 reading.records()
         with pytest.raises(JournalError, match="read it again"):
             reading.states()
+
+
+def test_a_log_alone_tells_that_somebody_writes(folder: pathlib.Path) -> None:
+    file = folder / "tree.db"
+    file.touch()
+    still = found_still(file)
+    (folder / "tree.db-wal").touch()
+    still.check()
+    (folder / "tree.db-wal").write_bytes(b"a commit")
+    with pytest.raises(JournalError, match="was opened or changed by its owner while it was read"):
+        still.check()
+
+
+def test_what_cannot_be_looked_at_is_no_file_that_lies_still(folder: pathlib.Path) -> None:
+    (folder / "file").touch()
+    for name in ("file/tree.db", "none.db"):
+        with pytest.raises(JournalError, match=f"{name} cannot be read: "):
+            found_still(folder / name)
 
 
 async def test_one_with_a_log_is_refused_with_what_to_do(folder: pathlib.Path) -> None:
