@@ -261,5 +261,6 @@ def _unfit(root: _Root, error: Exception) -> ConfigurationError:
     where = error.where if isinstance(error, Mismatch) else ""
     text = error.text if isinstance(error, Mismatch) else str(error)
     if isinstance(error, RecursionError):
-        text = f"it is {_TOO_DEEP}"
+        fields = " or ".join(f".{name}" for name in root.shape.open_fields)
+        text = f"it is {_TOO_DEEP}{f', in {fields}' if fields else ''}"
     return ConfigurationError(f"{root.kind}{where} cannot be stored: {text}")
