@@ -10,7 +10,15 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from trio.lowlevel import Abort, Task, checkpoint, current_task, reschedule, wait_task_rescheduled
+from trio.lowlevel import (
+    Abort,
+    Task,
+    checkpoint,
+    current_task,
+    enable_ki_protection,
+    reschedule,
+    wait_task_rescheduled,
+)
 
 from .core.aside import Aside
 from .core.durability import MailboxSpec, Overflow
@@ -184,6 +192,7 @@ class Mailbox(Intake):
         self.simple = not (self._due or self._high or self._low or self._room or sifts)
         return item
 
+    @enable_ki_protection  # or a message would wake a task that does not wait
     async def wait(self) -> None:
         """Park until there may be something to take. A checkpoint. Cancelled: nothing was taken."""
         if self.has_work:

@@ -218,6 +218,9 @@ async def handle_messages(life: Life) -> Exit | None:
             except Exception:
                 share.leave()
                 raise
+            except BaseException:  # Ctrl-C may come before it waits: a message would wake a task that does not
+                slot.leave(task)
+                raise
         else:
             if share.is_over():
                 await share.give_way()

@@ -112,6 +112,7 @@ class SlotStore:
             slot.release()
             raise
 
+    @trio.lowlevel.enable_ki_protection  # or its commit would wake a task that does not wait
     async def _bring_in(self, slot: Slot, envelope: Envelope, commit: Callable[[MessageRow], Commit]) -> None:
         """Raises `CommitFailed` and keeps the room; for anything else that it raises, the room is free."""
         said: list[BaseException | None] = []

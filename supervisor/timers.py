@@ -70,6 +70,7 @@ class Timers:
         self.put(when, entry)
         return entry
 
+    @trio.lowlevel.enable_ki_protection
     def put(self, when: float, due: Due) -> None:
         """As `at`, of something that is an alarm by itself."""
         heapq.heappush(self._heap, (when, next(self._order), due))
@@ -91,9 +92,13 @@ class Timers:
             self._call_due()
             self._sleeps_until = self._heap[0][0] if self._heap else inf
             with trio.CancelScope(deadline=self._sleeps_until):
-                self._sleeper = trio.lowlevel.current_task()
-                await trio.lowlevel.wait_task_rescheduled(self._abort)
+                await self._sleep()
             self._sleeps_until = -inf
+
+    @trio.lowlevel.enable_ki_protection  # or a new entry would wake a task that does not wait
+    async def _sleep(self) -> None:
+        self._sleeper = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(self._abort)
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self._sleeper = None

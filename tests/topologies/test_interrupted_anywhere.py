@@ -16,11 +16,14 @@ from trio.testing import MockClock
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.agents.core.message import Request
+from treewarden.agents.mailbox import Mailbox
 from treewarden.supervisor.child import Incarnation
 from treewarden.supervisor.core.event import ChildEnded, ChildStarted
 from treewarden.supervisor.core.spec import Strategy
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.supervisor.queue import Queue
+from treewarden.supervisor.settling import SlotStore
+from treewarden.supervisor.timers import Timers
 from treewarden.topologies.chaos.determinism import ordered_by
 from treewarden.topologies.child import child
 from treewarden.topologies.core.blueprint import Blueprint
@@ -121,7 +124,15 @@ def test_it_ends_at_once_and_in_order_while_it_opens(name: str) -> None:
     assert step > 10
 
 
-HAND_OVER = (Queue.put, Queue.get, *(vars(Incarnation)[name] for name in ("_begin", "conclude", "_note")))
+HAND_OVER = (
+    Queue.put,
+    Queue.get,
+    Mailbox.wait,
+    Timers.put,
+    vars(Timers)["_sleep"],
+    vars(SlotStore)["_bring_in"],
+    *(vars(Incarnation)[name] for name in ("_begin", "conclude", "_note")),
+)
 
 
 class InterruptLine:
