@@ -110,6 +110,10 @@ def test_labels_of_chaos_runs_are_taken_from_a_file(dead: Path, capsys: pytest.C
     code, text = said(capsys, "--from", "l.jsonl")
     assert code == 2
     assert text.startswith("treewarden: l.jsonl, line 1 is no label: ")
+    for wrong, fault in (("{", "is not JSON: "), ("[1]", "is no object; give path, ")):
+        (dead.parent / "l.jsonl").write_text(f"{json.dumps(line)}\n{wrong}\n")
+        code, text = said(capsys, "--from", "l.jsonl")
+        assert (code, text.startswith(f"treewarden: l.jsonl, line 2 {fault}")) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,14 @@ def test_a_module_of_the_same_name_from_elsewhere_is_not_taken_for_it(tmp_path: 
         loads('children = [{ id = "a", agent = "sys:Clerk" }]', tmp_path / "there")
 
 
+def test_a_module_is_no_agent(tmp_path: Path) -> None:
+    _write(tmp_path, "clerk_importing.py", "import json")
+    with pytest.raises(
+        BlueprintError, match=r"'clerk_importing:json' is a module, not an Agent class; derive it from "
+    ):
+        loads('children = [{ id = "a", agent = "clerk_importing:json" }]', tmp_path)
+
+
 def test_a_syntax_error_in_a_module_is_placed(tmp_path: Path) -> None:
     _write(tmp_path, "clerk_with_slip.py", "x = 1\nclass Clerk(Agent:\n")
     with pytest.raises(BlueprintError, match=r"cannot be imported: SyntaxError: .*; mend clerk_with_slip.py line 2"):
