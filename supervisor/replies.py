@@ -59,7 +59,7 @@ class Replies:
         asked for that."""
         if self._elsewhere:
             for each in [each for each in self._elsewhere if each == asking or each.startswith(f"{asking}>")]:
-                for forget in self._elsewhere.pop(each):
+                for forget in self._elsewhere.pop(each, ()):  # gone if who was told before had asked this tree again
                     forget(each)
         self._over[asking] = None
         if len(self._over) > _MOST_OVER:
