@@ -50,6 +50,9 @@ class Replies:
 
     def kept_elsewhere(self, asking: MessageId, forget: Callable[[MessageId], None]) -> None:
         """The handler of `asking` asks somebody of another tree, where `forget` has to be called when that is over."""
+        if self._over and self._settled_of(f"{asking}>") is not None:
+            forget(asking)  # who asked for this has given up waiting, and settled: nobody would say so again
+            return
         known = self._elsewhere.setdefault(asking, [])
         if forget not in known:
             known.append(forget)

@@ -48,24 +48,36 @@ class Link(Agent[int]):
         return self.state
 
 
+class Late(Link):
+    """It takes its time before it asks, and fails when it has the reply."""
+
+    @handles
+    async def on(self, message: Pass) -> int:
+        await trio.sleep(2)
+        await super().on(message)
+        raise ValueError("too late, and broken")
+
+
 class Trees:
-    """`a` and `c` live in the first one, `b` in the second, `d` in the third."""
+    """Several of them in one process, and who lives there."""
 
     def __init__(self) -> None:
         self.refs: dict[str, Ref] = {}
-        self.journals = {names: MemoryJournal() for names in ("ac", "b", "d")}
+        self.journals: dict[tuple[str, ...], MemoryJournal] = {}
 
     @asynccontextmanager
-    async def open(self, names: str) -> AsyncGenerator[None]:
-        async with open_tree(tree(*map(self._link, names)), journal=self.journals[names]) as running:
+    async def open(self, *names: str) -> AsyncGenerator[None]:
+        """The next tree; of names, `late` is a `Late`."""
+        journal = self.journals[names] = MemoryJournal()
+        async with open_tree(tree(*map(self._link, names)), journal=journal) as running:
             self.refs.update({name: running.ref(name) for name in names})
             yield
 
     def _link(self, name: str) -> ChildSpec:
-        return child(Link, id=name, args={"refs": self.refs})
+        return child(Late if name == "late" else Link, id=name, args={"refs": self.refs})
 
     async def kept(self) -> int:
-        """How many replies the three journals keep."""
+        """How many replies all journals keep."""
         return sum(
             [
                 len((await journal.recover(Path(name))).replies)
@@ -80,8 +92,21 @@ async def test_a_chain_that_comes_back_may_be_given_up_anywhere(
     limits: tuple[float, ...], autojump_clock: MockClock
 ) -> None:
     trees = Trees()
-    async with trees.open("d"), trees.open("b"), trees.open("ac"):
+    async with trees.open("d"), trees.open("b"), trees.open("a", "c"):
         await trees.refs["a"].tell(Pass(("b", "c", "d"), limits))
         await trio.sleep(30)
         assert await trees.refs["a"].ask(Pass(())) == 2
         assert await trees.kept() == 0
+
+
+@pytest.mark.parametrize("of", ["another tree", "this tree"])
+async def test_who_asks_on_when_its_asker_has_settled_and_fails_leaves_nothing(
+    of: str, autojump_clock: MockClock
+) -> None:
+    trees = Trees()
+    with_it, alone = (("late",), ("a",)) if of == "another tree" else ((), ("a", "late"))
+    async with trees.open("d"), trees.open(*with_it), trees.open(*alone):
+        for _ in range(2):
+            await trees.refs["a"].tell(Pass(("late", "d"), (1, 9)))
+            await trio.sleep(30)
+            assert await trees.kept() == 0
