@@ -124,13 +124,9 @@ def spec(where: str) -> Any:
 async def main(where: str) -> None:
     async with open_tree(spec(where)) as running:
         match where:
-            case "block":
+            case "block" | "storm":
                 await trio.sleep(0.1)
                 await take_time()
-            case "storm":
-                await trio.sleep(0.1)
-                say("READY")  # somebody is always at work, on a busy machine
-                await trio.sleep(100)
             case "drain":
                 for _ in range(200):
                     running.ref("one").tell_nowait(Work())
