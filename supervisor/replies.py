@@ -21,8 +21,9 @@ class Replies:
         """By the message that the chain of asks began with."""
         self._over: dict[MessageId, None] = {}
         """Whose handlers asked, and have settled."""
-        self._elsewhere: dict[MessageId, list[Callable[[MessageId], None]]] = {}
-        """Whose handlers asked somebody of another tree, where the reply is kept: who forgets it there."""
+        self._elsewhere: dict[str, dict[MessageId, list[Callable[[MessageId], None]]]] = {}
+        """Whose handlers asked somebody of another tree, where the reply is kept: who forgets it there. By the message
+        that the chain of asks began with."""
 
     def __len__(self) -> int:
         return sum(map(len, self._kept.values()))
@@ -53,7 +54,7 @@ class Replies:
         if self._over and self._settled_of(f"{asking}>") is not None:
             forget(asking)  # who asked for this has given up waiting, and settled: nobody would say so again
             return
-        known = self._elsewhere.setdefault(asking, [])
+        known = self._elsewhere.setdefault(_root(asking), {}).setdefault(asking, [])
         if forget not in known:
             known.append(forget)
 
@@ -61,9 +62,7 @@ class Replies:
         """The message `asking` has settled, or was given up: nobody asks again what its handler asked, nor what was
         asked for that."""
         if self._elsewhere:
-            for each in [each for each in self._elsewhere if each == asking or each.startswith(f"{asking}>")]:
-                for forget in self._elsewhere.pop(each, ()):  # gone if who was told before had asked this tree again
-                    forget(each)
+            self._forget_elsewhere(asking)
         self._over[asking] = None
         if len(self._over) > _MOST_OVER:
             del self._over[next(iter(self._over))]
@@ -74,6 +73,14 @@ class Replies:
             del found[ask]
         if not found:
             del self._kept[_root(asking)]
+
+    def _forget_elsewhere(self, asking: MessageId) -> None:
+        asked = self._elsewhere.get(_root(asking), {})
+        for each in [each for each in asked if each == asking or each.startswith(f"{asking}>")]:
+            for forget in asked.pop(each, ()):  # gone if who was told before had asked this tree again
+                forget(each)
+        if not asked:
+            self._elsewhere.pop(_root(asking), None)
 
 
 def _root(id: MessageId) -> str:

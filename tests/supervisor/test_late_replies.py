@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 import trio
 from attrs import frozen
@@ -109,3 +110,25 @@ def test_a_chain_is_over_with_each_of_its_links_and_not_for_ever() -> None:
         replies.forget(f"m-{number + 2}")
     assert replies.keep("m-1>a:Work:1:00.1", 3) is None
     assert replies.keep("m-2>a:Work:1:00.1", 3) == "m-2"
+
+
+def test_what_a_message_that_settles_costs_is_not_what_others_have_asked() -> None:
+    looked: list[str] = []
+
+    class Looked(str):
+        """An id that notes when it is looked at."""
+
+        __slots__ = ()
+
+        def startswith(self, *prefix: Any) -> bool:
+            looked.append(self)
+            return super().startswith(*prefix)
+
+    replies, forgotten = Replies(), list[str]()
+    for number in range(1000):
+        replies.kept_elsewhere(Looked(f"m-{number}"), forgotten.append)
+        replies.kept_elsewhere(Looked(f"m-{number}>a:Work:1:00.1"), forgotten.append)
+    for number in range(1000):
+        replies.forget(f"m-{number}")
+    assert forgotten == [f"m-{number}{end}" for number in range(1000) for end in ("", ">a:Work:1:00.1")]
+    assert len(looked) <= 2000
