@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import trio
 
+from treewarden.agents.core.exit import alone
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.said import is_number, shown
@@ -173,6 +174,10 @@ class SqliteJournal:
             # The writer is shielded: it ends when the queue is empty, whatever is cancelled.
             await self._nursery.__aexit__(kind, error, traceback)
         except BaseExceptionGroup as group:
+            _, rest = group.split(trio.Cancelled)
+            pressed = alone(rest or group)
+            if isinstance(pressed, KeyboardInterrupt):
+                raise pressed from pressed.__cause__
             if not _is_only(group, error):
                 raise
         finally:

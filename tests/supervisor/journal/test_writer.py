@@ -289,6 +289,24 @@ def test_ctrl_c_loses_nothing_that_is_taken_out_of_the_queue(before: int, tmp_pa
     assert told.kept == ["the last"]
 
 
+@pytest.mark.parametrize("how_often", [1, 2], ids=["once", "again"])
+def test_ctrl_c_while_it_closes_is_no_group(how_often: int, tmp_path: pathlib.Path) -> None:
+    told = Told()
+
+    def pressed(error: BaseException | None) -> None:
+        told.of("the last")(error)
+        signal.raise_signal(signal.SIGINT)
+
+    async def main() -> None:
+        async with on_disk(tmp_path / "tree.db", run_sync=in_thread) as journal:
+            for number in range(how_often):
+                journal.submit(settle(number), pressed)
+
+    with pytest.raises(KeyboardInterrupt):
+        trio.run(main)
+    assert told.kept == ["the last"] * how_often
+
+
 def test_the_lease_is_kept_while_nobody_writes(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "tree.db"
 
