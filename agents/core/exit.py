@@ -339,8 +339,12 @@ def is_standard(filename: str) -> bool:
 
 
 def _name(kind: type[BaseException]) -> str:
-    name, module = _QUALNAME(kind), _MODULE(kind)  # past a class of its own, which may raise anything as well
+    name, module = map(_plain, (_QUALNAME(kind), _MODULE(kind)))  # past a class of its own, which may raise as well
     return name if module == "builtins" else f"{module}.{name}"
+
+
+def _plain(name: Any) -> str:
+    return storable(str.__str__(name)) if issubclass(type(name), str) else "<unknown>"
 
 
 def _text(error: BaseException) -> str:

@@ -169,6 +169,49 @@ async def test_nor_does_one_of_a_group(kind: Any, autojump_clock: trio.testing.M
         assert [part.type.rpartition(".")[2] for part in ended.failure.parts] == [name_of(kind), "ValueError"]
 
 
+class Unread(str):
+    """It is a text to those who do not look at it."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        raise Odd("not comparable")
+
+    def __format__(self, spec: str) -> str:
+        raise Odd("no text")
+
+
+class NoText:
+    """What should be a text."""
+
+    def __eq__(self, other: object) -> bool:
+        raise Odd("not comparable")
+
+    def __repr__(self) -> str:
+        raise Odd("no text")
+
+
+@pytest.mark.parametrize(
+    ("module", "named"),
+    [("caf\udce9.work", "caf\\udce9.work"), (Unread("work"), "work"), (NoText(), "<unknown>"), (None, "<unknown>")],
+    ids=["of a file name that is no UTF-8", "no plain text", "no text", "nothing"],
+)
+async def test_nor_does_one_of_a_module_that_has_no_name(
+    module: object, named: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    kind = type("Lost", (Exception,), {"__module__": module})
+    journal = MemoryJournal()
+    async with running(under(puppet("bad"), puppet("good"), restarts=OFTEN), journal) as tree:
+        await tell(tree, "bad", once(kind))
+        await quiet()
+        assert lives(tree) == {"bad": 2, "good": 1}
+        (ended,) = await events(journal, ChildEnded)
+        assert isinstance(ended, ChildEnded)
+        assert ended.failure is not None
+        assert ended.failure.type == f"{named}.Lost"
+
+
 @KINDS
 async def test_nor_does_it_where_an_agent_starts_or_stops(kind: Any, autojump_clock: trio.testing.MockClock) -> None:
     async with running(under(puppet("good"), restarts=OFTEN)) as tree:
