@@ -86,6 +86,7 @@ def test_the_version_is_that_of_the_installation(capsys: pytest.CaptureFixture[s
         ("run a.toml --for inf", "inf is no time to wait"),
         ("run a.toml --for nan", "nan is no time to wait"),
         ("run a.toml --for -1", "no time to wait"),
+        ("run a.toml --journal :memory:", "':memory:' can be no journal; give the name of a file, as 'desk.db'"),
         ("run a.toml --jour x.db", "unrecognized arguments: --jour"),
         ("journal", "DEED: show, verify, check-code, export, "),
         ("checkpoint", "DEED: list, search, show, diff, keep"),

@@ -12,7 +12,7 @@ from .chaos_arguments import add_chaos
 from .checkpoint_arguments import add_checkpoint
 from .command_arguments import add_commands
 from .journal_arguments import add_journal
-from .words import Words, add_json, add_word, count, names, path, positive, seeds
+from .words import Words, add_json, add_word, count, journal, names, path, positive, seeds
 
 __all__ = ["parser"]
 
@@ -62,7 +62,9 @@ def _run(words: Words) -> None:
         "it again; agents' code that is loaded stays as it is.",
     )
     word.add_argument("file", metavar="FILE.toml")
-    word.add_argument("--journal", metavar="FILE.db", help="write this journal, not the one that the file names")
+    word.add_argument(
+        "--journal", type=journal, metavar="FILE.db", help="write this journal, not the one that the file names"
+    )
     word.add_argument("--for", dest="seconds", type=positive, metavar="SECONDS", help="stop in order after that time")
     word.add_argument("--json", action="store_true", help="print every committed event as a line of JSON")
     word.add_argument("--plain", action="store_true", help="print plain lines on a terminal too")

@@ -11,6 +11,7 @@ from textwrap import fill
 from typing import Any, Final, NoReturn, Protocol
 
 from treewarden.agents.core.path import Path
+from treewarden.agents.errors import ConfigurationError
 
 __all__ = [
     "Words",
@@ -18,6 +19,7 @@ __all__ = [
     "add_json",
     "add_word",
     "count",
+    "journal",
     "kind",
     "names",
     "path",
@@ -105,6 +107,17 @@ def path(text: str) -> Path:
         return Path.parse(text)
     except ValueError as error:
         _refuse(str(error))
+
+
+def journal(text: str) -> str:
+    """A file to write. Where it is left out there is one all the same, so nothing else is a remedy."""
+    from treewarden.supervisor.journal.place import named  # for one option
+
+    try:
+        named(text)
+    except ConfigurationError:
+        _refuse(f"{text!r} can be no journal; give the name of a file, as 'desk.db'")
+    return text
 
 
 def kind(text: str) -> str:
