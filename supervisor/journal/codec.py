@@ -12,9 +12,10 @@ from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError, JournalDamaged, UnknownKind
 
 from .canonical import dump, load
-from .declared import Declared, OtherVersion, Versions, kind_of
+from .declared import Declared, OtherVersion, Versions
 from .large import LIMIT, Large, is_long
 from .scalars import AT_ONCE, Mismatch, Shape
+from .shapes import kind_of
 
 if TYPE_CHECKING:
     from .slices import Slices

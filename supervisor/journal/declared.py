@@ -25,8 +25,16 @@ from treewarden.agents.core.said import shown
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError
 
-from .scalars import NONE, Mismatch, Refused, Shape, enum_shape, mismatch
-from .shapes import items_shape, mapping_shape, record_shape, scalar_shape, union_shape, unwrapped
+from .scalars import NONE, Mismatch, Refused, Shape, enum_shape, has_fields, mismatch, unwrapped
+from .shapes import (
+    in_one_spelling,
+    items_shape,
+    kind_of,
+    mapping_shape,
+    record_shape,
+    scalar_shape,
+    union_shape,
+)
 
 if TYPE_CHECKING:
     from treewarden.agents.core.upcasts import Upcasts
@@ -34,26 +42,10 @@ if TYPE_CHECKING:
     from .slices import Slices
     from .structuring import Structuring
 
-__all__ = ["Declared", "OtherVersion", "Versions", "kind_of", "version_of"]
+__all__ = ["Declared", "OtherVersion", "Versions", "version_of"]
 
 _VERSION_KEY: Final = "$v"
 """Where an inner value keeps the version of its class, if that is not 1. A root's version is stored beside it."""
-
-
-def kind_of(declared: Any) -> str:
-    """The name under which values of this type are stored: `module:QualName` for a class of the user's."""
-    if isinstance(declared, type) and get_origin(declared) is None:
-        known = NONE if declared is type(None) else scalar_shape(declared)
-        if known is not None:
-            return known.name
-        return f"{declared.__module__}:{declared.__qualname__}"
-    if _has_fields(get_origin(declared)):
-        return f"{kind_of(get_origin(declared))}[{', '.join(map(kind_of, get_args(declared)))}]"
-    return repr(declared).replace("typing.", "")
-
-
-def _has_fields(kind: Any) -> bool:
-    return isinstance(kind, type) and (attrs.has(kind) or hasattr(kind, "__dataclass_fields__"))
 
 
 class OtherVersion(Mismatch):
@@ -119,7 +111,7 @@ class Declared:
             for member in get_args(declared):
                 yield from self.members(member)
         else:
-            yield declared
+            yield in_one_spelling(declared)
 
     def versions(self, declared: Any) -> Versions:
         """The versions of a class; of other types there is one."""
@@ -175,8 +167,9 @@ class Declared:
             return items_shape(name, origin, self.shape(arguments[0]))
         if origin in (dict, Mapping):
             return mapping_shape(name, self.shape(arguments[0]), self.shape(arguments[1]))
-        if _has_fields(origin):
-            return self._of_fields(declared)
+        if has_fields(origin):
+            given = in_one_spelling(declared)
+            return self._of_fields(given) if given == declared else self.shape(given)
         raise _refused(declared)
 
     def _of_class(self, kind: type[Any]) -> Shape:
@@ -189,7 +182,7 @@ class Declared:
             return items_shape(kind.__name__, kind, self.shape(Any))
         if kind is dict:
             return mapping_shape("dict", self.shape(Any), self.shape(Any))
-        if _has_fields(kind):
+        if has_fields(kind):
             return self._of_fields(kind)
         raise _refused(kind)
 

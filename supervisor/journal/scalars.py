@@ -1,7 +1,8 @@
 """How one declared type is stored: a function into JSON data and one back, exact in both directions or refused.
 
 Values are checked when they are encoded, so that what is stored can be read again; nothing is coerced on the way
-back. Here are the types that hold no others, enums and literals; `shapes.py` has those that do, `plain.py` has `Any`.
+back. Here are the types that hold no others, and enums; `literals.py` has literals, `shapes.py` has types that hold
+others, `plain.py` has `Any`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from collections.abc import Callable, Collection, Generator
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from enum import Enum, Flag
 from math import inf
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, NewType, TypeAlias, get_args, get_origin
+
+import attrs
 
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
@@ -29,10 +32,12 @@ __all__ = [
     "as_text",
     "encode_int",
     "enum_shape",
+    "has_fields",
     "items_left",
     "left",
     "mismatch",
     "storable",
+    "unwrapped",
 ]
 
 _MOST: Final = 2**2000
@@ -300,3 +305,21 @@ def enum_shape(kind: type[Enum], name: str) -> Shape:
             raise mismatch(name, data) from error
 
     return Shape(name, (kind,), encode, decode, text=not issubclass(kind, Flag))
+
+
+def unwrapped(declared: Any) -> Any:
+    """A type without what else is noted there, and without a name of its own."""
+    while True:
+        if get_origin(declared) is Annotated:
+            declared = get_args(declared)[0]
+        elif isinstance(declared, NewType):
+            declared = declared.__supertype__
+        elif type(declared).__name__ == "TypeAliasType":
+            declared = declared.__value__
+        else:
+            return declared
+
+
+def has_fields(kind: Any) -> bool:
+    """Whether it is a class whose values are stored field by field."""
+    return isinstance(kind, type) and (attrs.has(kind) or hasattr(kind, "__dataclass_fields__"))

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, NewType, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from .canonical import dump
-from .scalars import SCALARS, Encode, Mismatch, Shape, items_left, left, mismatch
+from .scalars import NONE, SCALARS, Encode, Mismatch, Shape, has_fields, items_left, left, mismatch
 
 if TYPE_CHECKING:
     from .slices import Slices
 
 __all__ = [
     "each",
+    "in_one_spelling",
     "items_shape",
+    "kind_of",
     "mapping_shape",
     "record_shape",
     "scalar_shape",
     "union_shape",
-    "unwrapped",
 ]
 
 
@@ -32,17 +33,31 @@ def scalar_shape(kind: type) -> Shape | None:
     return SCALARS.get(kind)
 
 
-def unwrapped(declared: Any) -> Any:
-    """A type without what else is noted there, and without a name of its own."""
-    while True:
-        if get_origin(declared) is Annotated:
-            declared = get_args(declared)[0]
-        elif isinstance(declared, NewType):
-            declared = declared.__supertype__
-        elif type(declared).__name__ == "TypeAliasType":
-            declared = declared.__value__
-        else:
-            return declared
+def kind_of(declared: Any) -> str:
+    """The name under which values of this type are stored: `module:QualName` for a class of the user's."""
+    if isinstance(declared, type) and get_origin(declared) is None:
+        known = NONE if declared is type(None) else scalar_shape(declared)
+        if known is not None:
+            return known.name
+        return f"{declared.__module__}:{declared.__qualname__}"
+    if _holds_generic(declared):
+        from .spelling import name_of  # most programs have none, here and below
+
+        return name_of(declared, kind_of)
+    return repr(declared).replace("typing.", "")
+
+
+def in_one_spelling(declared: Any) -> Any:
+    """A type in which there are generic classes as everybody would write it; another one is given back."""
+    if not _holds_generic(declared):
+        return declared
+    from .spelling import spelled
+
+    return spelled(declared)
+
+
+def _holds_generic(declared: Any) -> bool:
+    return has_fields(get_origin(declared)) or any(map(_holds_generic, get_args(declared)))
 
 
 def each(values: Iterable[Any], function: Callable[[Any], Any], labels: tuple[Any, ...] | None = None) -> list[Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
+from enum import Enum
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, NewType, Optional, TypeVar, Union
 
 import pytest
 from attrs import evolve, field, frozen
@@ -132,6 +134,50 @@ def test_the_parameters_of_its_bases_are_their_own_there_too() -> None:
 def test_two_that_only_their_parameters_tell_apart_are_refused_in_one_union() -> None:
     with pytest.raises(ConfigurationError, match=r"Box\[int\] and .*Box\[str\] cannot be told apart; wrap one"):
         Codec([Box[int] | Box[str] | None, tuple[Box[int] | Box[str]]])
+
+
+class Side(Enum):
+    """Whose values have other texts in each process."""
+
+    LEFT = object()
+
+
+UserId = NewType("UserId", int)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        pytest.param((int | None, Optional[int]), "int | None", id="None"),  # noqa: UP045
+        pytest.param((Union[str, int], Union[int, str], int | str), "int | str", id="union"),  # noqa: UP007
+        pytest.param((Literal["b", "a"], Literal["a", "b"]), "Literal['a', 'b']", id="literals"),
+        pytest.param((Literal[Side.LEFT],), f"Literal[{__name__}:Side.LEFT]", id="member"),
+        pytest.param((typing.List[int], list[int], list[UserId]), "list[int]", id="list"),  # noqa: UP006
+        pytest.param((Annotated[int, object()], UserId, int), "int", id="int"),
+        pytest.param((tuple[int | None, ...], tuple[Optional[int], ...]), "tuple[int | None, ...]", id="tuple"),  # noqa: UP045
+        pytest.param((tuple[()],), "tuple[()]", id="empty"),
+    ],
+)
+def test_its_name_is_that_of_the_type_however_it_is_written(arguments: tuple[Any, ...], name: str) -> None:
+    """Python gives who writes it the second time what the first one wrote, so who is imported first would decide."""
+    for first in arguments:
+
+        @frozen
+        class Fresh(Generic[T]):
+            inside: T
+
+        given = [Fresh[first], *(Fresh[each] for each in arguments)]
+        kinds = {Codec([each]).kind_of(each) for each in given}
+        assert kinds == {f"{__name__}:{Fresh.__qualname__}[{name}]"}
+        assert {Codec([]).kind_of(list[each]) for each in given} == {f"list[{kind}]" for kind in kinds}
+        codec = Codec(given)  # which stores all of them alike
+        assert {kind for kind in codec.kinds if "Fresh" in kind} == kinds
+
+
+def test_one_with_a_type_that_has_a_name_or_notes_is_the_one_without() -> None:
+    codec = Codec([Box[UserId], Box[int], Box[Annotated[int, "m"]], list[Box[UserId]]])
+    assert decoded(codec, *encoded(codec, Box(1))) == Box(1)
+    assert decoded(codec, *encoded(codec, [Box(1)])) == [Box(1)]
 
 
 @frozen
