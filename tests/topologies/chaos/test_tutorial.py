@@ -25,6 +25,7 @@ def test_every_block_of_the_tutorial(
     for name in ("shop", "test_shop"):  # other tests here have a module of that name
         monkeypatch.setitem(sys.modules, name, sys)  # so that whatever is imported is taken back
         del sys.modules[name]
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)  # a failure is told with it, and a reader has none
     monkeypatch.setattr("sys.dont_write_bytecode", True)  # files are written anew within one tick of the file system
     pytester.syspathinsert()
     pytester.plugins.append(pytest_plugin)
