@@ -166,3 +166,12 @@ def test_ctrl_c_while_the_arguments_are_parsed_is_quiet(
     monkeypatch.setattr("treewarden.topologies.cli.parser", pressed)
     assert main(["tree", "desk.db"]) == 130
     assert capsys.readouterr().err == "treewarden: interrupted\n"
+
+
+def test_what_only_one_option_needs_is_imported_with_it() -> None:
+    """Each word of the command is waited for, also `--help`."""
+    program = "import sys, treewarden.topologies.commands.arguments; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    ours = [name for name in loaded if name.startswith(("treewarden.agents.", "treewarden.supervisor."))]
+    assert "treewarden.agents.core.path" in ours
+    assert not {"treewarden.agents.errors", "treewarden.supervisor.journal"}.intersection(ours)

@@ -11,7 +11,6 @@ from textwrap import fill
 from typing import Any, Final, NoReturn, Protocol
 
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import ConfigurationError
 
 __all__ = [
     "Words",
@@ -111,7 +110,8 @@ def path(text: str) -> Path:
 
 def journal(text: str) -> str:
     """A file to write. Where it is left out there is one all the same, so nothing else is a remedy."""
-    from treewarden.supervisor.journal.place import named  # for one option
+    from treewarden.agents.errors import ConfigurationError  # these two for one option
+    from treewarden.supervisor.journal.place import named
 
     try:
         named(text)
