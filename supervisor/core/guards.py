@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from attrs import evolve
 
-from treewarden.agents.core.said import LARGEST, plural, shown
+from treewarden.agents.core.said import LARGEST, listed, plural, shown
 from treewarden.agents.core.values import frozen
 
 from .action import (
@@ -31,7 +32,7 @@ from .exits import cannot_read, is_damaged, must_restart, not_kept
 from .history import delay
 from .signal import ActionFailed, ChildExited, OperatorAsked, RateLimitReached, Recovered, RestartFailed, Unanswered
 from .spec import Backoff, ChildSpec, RestartPolicy, SupervisorSpec
-from .symptom import failure_in, message_in, one_line
+from .symptom import Kind, failure_in, message_in, one_line
 
 __all__ = ["LONGEST_WAIT", "Declined", "Option", "forbids", "forced", "held_up", "lifted", "retry_after", "unproven"]
 
@@ -120,7 +121,7 @@ def forced(case: Case, *, escalates: bool) -> Option | None:
             Hold(signal.question),
             "asked before",
             f"it was asked {signal.ago:.3g} s ago, in an earlier process, and nobody has answered",
-            "it waits until a person decides" + (f", or {' and '.join(signal.over)} is over" if signal.over else ""),
+            _waits_for(signal.over),
         )
     else:
         return None
@@ -144,6 +145,14 @@ def _escalation(case: Case) -> Option:
         f"{plural(case.history.count, 'restart')} within {limit.within:g} s, and the limit is {limit.max_restarts}",
         "the supervisor above decides",
     )
+
+
+def _waits_for(over: Sequence[str]) -> str:
+    """What a question waits for. It ends also when all of `over` is, but nobody reports that of a person's wish."""
+    person = "it waits until a person decides"
+    if not over or any(label.startswith(f"{Kind.OPERATOR}:") for label in over):
+        return person
+    return f"{person}, or {listed(over)} {'is' if len(over) == 1 else 'are'} over"
 
 
 def _asked(case: Case, signal: OperatorAsked) -> Option:

@@ -304,13 +304,29 @@ def test_an_operator_cannot_roll_back_what_has_no_state() -> None:
     assert decide(otp(), case(asked, spec=SupervisorSpec(id="a"))).action == Resume()
 
 
+@pytest.mark.parametrize(
+    ("over", "waits"),
+    [
+        ((), "it waits until a person decides"),
+        (("operator:hold",), "it waits until a person decides"),
+        (("operator:hold", "overloaded"), "it waits until a person decides"),
+        (("overloaded",), "it waits until a person decides, or overloaded is over"),
+        (("reported:poor", "stalled"), "it waits until a person decides, or reported:poor and stalled are over"),
+    ],
+)
+def test_what_a_question_waits_for_is_what_can_come(over: tuple[str, ...], waits: str) -> None:
+    """Of a supervisor that a person holds it said `or operator:hold is over`, which nobody can report."""
+    asked = Unanswered(path=PATH, at=1.0, question="Start it?", over=over)
+    assert decide(ladder(), case(asked, spec=SupervisorSpec(id="a"))).next == waits
+
+
 @pytest.mark.parametrize("policy", [otp(), ladder(), belief(), Wants((Restart(),))])
 def test_what_an_earlier_process_had_decided_needs_no_policy(policy: Policy) -> None:
     for troubles in ((), ("reported:poor", "stalled")):
         asked = decide(policy, case(Unanswered(path=PATH, at=1.0, question="Start it?", ago=7.0, over=troubles)))
         assert (asked.action, asked.rule) == (Hold("Start it?"), "asked before")
         assert asked.because[0].startswith("it was asked 7 s ago, in an earlier process")
-        assert asked.next.endswith(", or reported:poor and stalled is over") is bool(troubles)
+        assert asked.next.endswith(", or reported:poor and stalled are over") is bool(troubles)
         assert (asked.case.down, asked.context.symptoms) == (not troubles, ())
         assert 0 <= asked.confidence <= 1
     failed_start = RestartFailed(path=PATH, at=1.0, failure=Failure("ValueError"), undone=2)
