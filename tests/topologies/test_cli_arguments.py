@@ -91,6 +91,7 @@ def test_the_version_is_that_of_the_installation(capsys: pytest.CaptureFixture[s
         ("journal", "DEED: show, verify, check-code, export, "),
         ("checkpoint", "DEED: list, search, show, diff, keep"),
         ("chaos", "DEED: run, sweep, label, replay, "),
+        ("policy", "DEED: check\n"),
         ("journal show a.db --last 0", "0 is too few"),
         ("journal show a.db --last 1.5", "'1.5' is no whole number"),
         ("journal show a.db --kind childended2", "there is no event 'childended2'; there is ChildEnded"),

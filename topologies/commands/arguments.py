@@ -12,7 +12,7 @@ from .chaos_arguments import add_chaos
 from .checkpoint_arguments import add_checkpoint
 from .command_arguments import add_commands
 from .journal_arguments import add_journal
-from .words import Words, add_json, add_word, count, journal, names, path, positive, seeds
+from .words import Words, add_deeds, add_json, add_word, count, journal, names, path, positive, seeds
 
 __all__ = ["parser"]
 
@@ -136,8 +136,12 @@ def _label(words: Words) -> None:
 
 def _policy(words: Words) -> None:
     word = add_word(words, "policy", "check the rules of a policy", "treewarden policy check desk.toml")
+    add_deeds(word, _policy_check)
+
+
+def _policy_check(deeds: Words) -> None:
     check = add_word(
-        word.add_subparsers(dest="deed", required=True),
+        deeds,
         "check",
         "prove the rules of a file, and show for each an input that reaches it",
         "treewarden policy check desk.toml",
