@@ -123,6 +123,42 @@ def test_the_agents_of_a_topology_decide_what_is_known(file: Path, capsys: pytes
     assert {each["kind"] for each in said["unread"]} == {"desk:Tally", "desk:Add"}
 
 
+BOXED = """
+from typing import Generic, TypeVar
+T = TypeVar("T")
+
+@frozen
+class Box(Generic[T]):
+    inside: T
+
+@frozen
+class Open(Request[Box[int]]): ...
+
+class Boxer(Desk):
+    @handles
+    def open(self, message: Open) -> Box[int]:
+        return Box(1)
+"""
+
+
+@pytest.mark.parametrize("kind", ["desk:Box[int]", "list[desk:Box[int]]"])
+def test_a_generic_class_is_not_looked_for_under_the_name_of_what_it_holds(
+    kind: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`no attribute 'Box[int]'` was said of a class that is there, and that there is no module `list[desk`."""
+    installed(FIRST + BOXED)
+    with closing(sqlite3.connect("desk.db")) as connection:
+        connection.execute(f"INSERT INTO replies VALUES ('t-2>x', 'desk', '{kind}', 1, '{{\"inside\":5}}', 1, NULL)")
+        connection.commit()
+    exit_code, said = checked(capsys)
+    assert (exit_code, [each["why"] for each in said["unread"]]) == (
+        1,
+        [f"{kind} is no class that could be imported; name the topology whose agents store it: --topology FILE.toml"],
+    )
+    Path("desk.toml").write_text('children = [ { id = "desk", agent = "desk:Boxer" } ]')
+    assert checked(capsys, "--topology", "desk.toml")[0] == kind.startswith("list")
+
+
 def test_what_a_script_has_stored(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     installed(FIRST)
     with closing(sqlite3.connect("desk.db")) as connection:

@@ -83,7 +83,7 @@ class _Code:
     def _find(self, kind: str) -> Codec | _Refusal:
         """The codec of the class that is stored as `kind`, or why there is none."""
         name, colon, inside = kind.partition(":")
-        if not colon:
+        if not colon or kind.endswith("]"):
             if kind in Codec(()).kinds:
                 return Codec(())
             remedy = "name the topology whose agents store it: --topology FILE.toml"
