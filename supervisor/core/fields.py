@@ -25,14 +25,16 @@ from .spec import (
     RestartBucket,
     RestartPolicy,
     Restore,
+    Shared,
     Spec,
     Strategy,
+    Subscriber,
     SupervisorSpec,
     are_makers,
     is_policy,
 )
 
-__all__ = ["WrongField", "are_specs", "check_fields", "check_own_fields", "check_paths", "wrong_fields"]
+__all__ = ["WrongField", "are_specs", "check_fields", "check_own_fields", "check_paths", "leads_on", "wrong_fields"]
 
 
 @frozen
@@ -124,6 +126,40 @@ def are_specs(value: object) -> bool:
     return all(isinstance(each, (ChildSpec, SupervisorSpec)) for each in cast("Sequence[object]", value))
 
 
+def leads_on(spec: SupervisorSpec) -> bool:
+    """Whether `entry` and `topic` of `spec` can be followed to whoever they name."""
+    return _entry(spec.entry) and _subscribers(spec.topic)
+
+
+def _entry(value: object) -> bool:
+    return value is None or (isinstance(value, str) and _is_path(f"./{value}"))
+
+
+def _subscribers(value: object) -> bool:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return value is None
+    return all(
+        isinstance(each, Subscriber) and _is_path(each.path) and isinstance(each.overflow, Overflow)  # pyright: ignore[reportUnnecessaryIsInstance]
+        for each in cast("Sequence[object]", value)
+    )
+
+
+def _is_path(text: str) -> bool:
+    try:
+        Path("here").resolve(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _router(value: object) -> bool:
+    return (
+        value is None
+        or isinstance(value, Shared)
+        or (not isinstance(value, type) and callable(getattr(value, "choose", None)))
+    )
+
+
 _Fields: TypeAlias = Mapping[str, _Kind]
 
 _CHILD: Final[_Fields] = {
@@ -158,6 +194,9 @@ _SUPERVISOR: Final[_Fields] = {
     "restart_bucket": _instance(RestartBucket, none=True, remedy="RestartBucket(holds, every)"),
     "auto_shutdown": _choice(AutoShutdown),
     "policy": _Kind(is_policy, "is no policy", "give what ladder(), otp(), table(...) or another of them returns"),
+    "router": _Kind(_router, "chooses nobody", "give SHARED, or None, or build it with pool(...) or partitions(...)"),
+    "entry": _Kind(_entry, "is no path", "give one that is seen from each child, or None"),
+    "topic": _Kind(_subscribers, "is not a tuple of subscribers", "build it with topic(...), or give None"),
     "max_children": _Kind(_whole_or_none, "is not a whole number", "give one, 1 or more, or None"),
     "on_start": _Kind(_callable_or_none, "cannot be called", "give an async function of the path, or None"),
     "children": _Kind(are_specs, "is not a tuple of specs", "give a tuple of what child(...) and tree(...) return"),

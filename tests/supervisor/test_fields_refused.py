@@ -16,7 +16,16 @@ from treewarden.agents.core.message import Request
 from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.calls import SupervisorRef
 from treewarden.supervisor.core.fields import check_fields
-from treewarden.supervisor.core.spec import ChildSpec, RestartPolicy, Spec, Strategy, SupervisorSpec
+from treewarden.supervisor.core.spec import (
+    SHARED,
+    ChildSpec,
+    RestartPolicy,
+    Spec,
+    Strategy,
+    Subscriber,
+    SupervisorSpec,
+)
+from treewarden.supervisor.registry import Pool
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.tree import tree
 
@@ -69,6 +78,29 @@ def test_a_supervisor_is_looked_at_too(field: str) -> None:
     wrong = SupervisorSpec(id="below", **{field: ANY})
     with pytest.raises(ValueError, match=rf"^below: {field} is <object .*; give "):
         check_fields(SupervisorSpec(children=(wrong,)))
+
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "router": {"router": ANY},
+    "router, a class": {"router": Pool},
+    "entry": {"router": SHARED, "entry": ANY},
+    "entry, no path": {"router": SHARED, "entry": "a b"},
+    "topic": {"topic": ANY},
+    "topic, a text": {"topic": "../desk"},
+    "topic of texts": {"topic": ("../desk",)},
+    "topic, no path": {"topic": (Subscriber("../a b"),)},
+    "topic, no overflow": {"topic": (Subscriber("../desk", overflow=ANY),)},
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_so_is_what_answers_at_a_path(shape: str, call: str, autojump_clock: MockClock) -> None:
+    new = SupervisorSpec(id="new", children=(ChildSpec(id="x", agent=Desk),), **SHAPES[shape])
+    async with open_tree(tree(Desk)) as running:
+        with pytest.raises(ConfigurationError, match=r"^/: new: (router|entry|topic) is .*; (give|build) "):
+            await CALLS[call](running.supervisor(), new)
+        assert await running.ref("desk").ask(Ping()) == 1
 
 
 @pytest.mark.parametrize("kind", [ChildSpec, SupervisorSpec])

@@ -79,6 +79,9 @@ def test_a_field_of_a_mailbox(fields: dict[str, Any], text: str) -> None:
         ("policy", otp, "otp is no policy; give what ladder(), otp(), table(...) or another of them returns"),
         ("max_children", "3", "'3' is not a whole number; give one, 1 or more, or None"),
         ("on_start", 3, "3 cannot be called; give an async function of the path, or None"),
+        ("router", 3, "3 chooses nobody; give SHARED, or None, or build it with pool(...) or partitions(...)"),
+        ("entry", "a b", "'a b' is no path; give one that is seen from each child, or None"),
+        ("topic", "../desk", "'../desk' is not a tuple of subscribers; build it with topic(...), or give None"),
     ],
 )
 def test_a_field_of_a_supervisor(field: str, value: object, text: str) -> None:

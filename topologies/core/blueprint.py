@@ -10,7 +10,7 @@ from treewarden.agents.core.durability import Overflow
 from treewarden.agents.core.path import LONGEST_PATH, ROOT, Path
 from treewarden.agents.core.said import are_texts, either
 from treewarden.agents.core.values import frozen
-from treewarden.supervisor.core.fields import are_specs, wrong_fields
+from treewarden.supervisor.core.fields import are_specs, leads_on, wrong_fields
 from treewarden.supervisor.core.spec import (
     AutoShutdown,
     ChildSpec,
@@ -202,6 +202,8 @@ def _outlets(blueprint: Blueprint, place: Place) -> Iterator[Problem]:
                     continue
                 edges[path].append(target)
                 yield from _no_mailbox(specs, target, f"{at}.outlet[{number}]", outlet, "an outlet")
+        elif not leads_on(spec):
+            edges[path] = []
         elif spec.router is not None:
             below = "." if spec.entry is None else f"./{spec.entry}"
             edges[path] = [(path / child.id).resolve(below) for child in spec.children]
