@@ -9,6 +9,7 @@ from attrs import frozen
 from colony_fate import JOBS
 from colony_measure import Run
 
+from treewarden.agents.core.said import plural
 from treewarden.topologies.core.intervals import of_mean, said
 
 __all__ = ["Row", "as_svg", "as_text", "rows"]
@@ -34,7 +35,8 @@ def as_text(found: Sequence[Row], seeds: int, speed: float) -> str:
     """Means over seeds, with the 95 % interval of the mean where there is more than one."""
     heads = f"{'profile':<9} {'':<17} {'cost':>18} {'wall':>14} {'recoveries':>17} {'duplicated':>15} {'repeated':>15}"
     lines = [
-        f"{JOBS} jobs of 5 stages, {seeds} seeds, {speed:g} s of the colony in one of the wall; per run, on average",
+        f"{JOBS} jobs of 5 stages, {plural(seeds, 'seed')}, {speed:g} s of the colony in one of the wall; "
+        "per run, on average",
         "",
         heads + "  jobs completed",
     ]

@@ -16,7 +16,7 @@ import trio
 from attrs import field, frozen
 
 from treewarden.agents.core.exit import alone
-from treewarden.agents.core.said import is_number, shown
+from treewarden.agents.core.said import is_number, plural, shown
 from treewarden.agents.errors import ConfigurationError, JournalDamaged, JournalError
 from treewarden.agents.ports import Clock
 
@@ -72,7 +72,7 @@ def key_from(file: str | os.PathLike[str]) -> Sign:
         return ed25519_sign(key, os.fspath(file))
     if len(key) < _SHORTEST_KEY:
         raise ConfigurationError(
-            f"the key in {os.fspath(file)} has {len(key)} bytes; give it {_SHORTEST_KEY} or more: "
+            f"the key in {os.fspath(file)} has {plural(len(key), 'byte')}; give it {_SHORTEST_KEY} or more: "
             f"head -c 32 /dev/urandom | base64 > {os.fspath(file)}"
         )
     return hmac_sign(key)

@@ -101,4 +101,6 @@ def test_the_table_and_the_drawing_say_who_is_better() -> None:
     drawing = ElementTree.fromstring(as_svg(found))
     assert drawing.tag.endswith("svg")
     alone = as_text([Row("calm", "treewarden", (good,))], 1, 20.0)
+    assert "of 5 stages, 1 seed, 20 s" in alone
+    assert "of 5 stages, 5 seeds, 20 s" in text
     assert alone.endswith("Nobody is better than treewarden in anything by more than chance.")

@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn, cast
 import pytest
 from attrs import define, evolve
 
+from treewarden.agents.core.said import plural
 from treewarden.agents.errors import ConfigurationError
 
 from .campaign import Campaign, Finding, find, rerun, run_seeds
@@ -152,7 +153,7 @@ class TestArena:
             how = f"seed {finding.run.seed}, after {total.runs} of {wanted}"
             self._fail(finding, f"{how}; {unkept}" if unkept else how)
         if total.never and wanted >= seeds:
-            pytest.fail(f"in {total.runs} runs never reached: {', '.join(total.never)}", pytrace=False)
+            pytest.fail(f"in {plural(total.runs, 'run')} never reached: {', '.join(total.never)}", pytrace=False)
 
     def __getattr__(self, name: str) -> NoReturn:
         """Whoever wants a world of it is a test without a mark."""

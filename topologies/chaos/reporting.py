@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Any, Final
 
+from treewarden.agents.core.said import plural
+
 from ..core.intervals import said
 from .arms import Arms
 from .campaign import Campaign
@@ -69,7 +71,8 @@ def html(data: dict[str, Any]) -> str:
     parts = [
         f"<!doctype html><meta charset=utf-8><title>{escape(data['test'])}</title><style>{_STYLE}</style>",
         f"<h1>{escape(data['test'])}</h1>{verdict}{escape(data['failed'])} failed</p>",
-        f"<p>{data['runs']} runs, {data['records']:,} records, {data['world_seconds']:,.0f} s of the worlds' time.</p>",
+        f"<p>{plural(data['runs'], 'run')}, {data['records']:,} records, "
+        f"{data['world_seconds']:,.0f} s of the worlds' time.</p>",
         _comparison(data["comparison"]),
         _picture(data["timeline"]),
         _table("Faults that struck", data["faults"]),

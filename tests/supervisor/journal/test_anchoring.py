@@ -339,6 +339,9 @@ def test_a_key_in_a_file(tmp_path: pathlib.Path) -> None:
     key.write_text("short")
     with pytest.raises(ConfigurationError, match="has 5 bytes; give it 16 or more"):
         key_from(key)
+    key.write_text("s")
+    with pytest.raises(ConfigurationError, match="has 1 byte; give it 16 or more"):
+        key_from(key)
     with pytest.raises(ConfigurationError, match=r"the key .*none cannot be read: No such file"):
         key_from(tmp_path / "none")
 

@@ -13,6 +13,7 @@ from typing import Final
 import pytest
 
 from treewarden.topologies.chaos.replaying import Replay
+from treewarden.topologies.chaos.reporting import html
 from treewarden.topologies.cli import main
 from treewarden.topologies.labelling import read_lines
 
@@ -45,8 +46,11 @@ def test_seeds_of_an_own_tree(capsys: pytest.CaptureFixture[str], tmp_path: Path
     tree = "own:tree/one_for_one/message"
     assert main(["chaos", "run", tree, "--seeds", "5", "--within", "2", "--report", str(page)]) == 0
     assert re.search(r"^own:tree/one_for_one/message: 0 of 5, at most 45 % at 95 % failed; \d+ faults", said(capsys))
-    assert json.loads((tmp_path / "report.html.json").read_text("utf-8"))["runs"] == 5
+    data = json.loads((tmp_path / "report.html.json").read_text("utf-8"))
+    assert data["runs"] == 5
     assert page.read_text("utf-8").startswith("<!doctype html>")
+    assert "<p>5 runs, " in page.read_text("utf-8")
+    assert "<p>1 run, " in html({**data, "runs": 1})
 
 
 def test_a_failure_is_replayed_and_shrunk(capsys: pytest.CaptureFixture[str]) -> None:

@@ -81,11 +81,19 @@ def test_what_was_never_reached_fails(project: pytest.Pytester) -> None:
         @chaos(seeds=3)
         async def test_nothing(world):
             world.sometimes("it rained", False)
-        """
+        """,
+        test_once="""
+        from treewarden.topologies.chaos import chaos
+
+        @chaos(seeds=1)
+        async def test_nothing(world):
+            world.sometimes("it snowed", False)
+        """,
     )
     result = run(project)
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*in 3 runs never reached: it rained"])
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines_random(["*in 3 runs never reached: it rained", "*in 1 run never reached: it snowed"])
+    (project.path / "test_once.py").unlink()
     run(project, "--chaos-seeds", "1").assert_outcomes(passed=1)
 
 
