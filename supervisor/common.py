@@ -149,7 +149,7 @@ class Common:
     """Some of that is worked out when somebody reads it."""
 
     def __attrs_post_init__(self) -> None:
-        self.outage = Outage(self.journal, self.clock, self.timers, self.registry)
+        self.outage = Outage(self.journal, self.clock, self.timers, self.registry, self.replies)
 
     @property
     def dependencies(self) -> Dependencies:

@@ -19,6 +19,7 @@ from .journal.port import Commit, Journal
 
 if TYPE_CHECKING:
     from .registry import Registry
+    from .replies import Replies
     from .timers import Timers
 
 __all__ = ["Outage"]
@@ -40,13 +41,14 @@ class Outage:
     before `JournalRecovered`, which says how much of it came late and how much was too much to remember.
     """
 
-    def __init__(self, journal: Journal, clock: Clock, timers: Timers, registry: Registry) -> None:
+    def __init__(self, journal: Journal, clock: Clock, timers: Timers, registry: Registry, replies: Replies) -> None:
         self.since: float | None = None
         """Since when commits fail, in the clock of the loop; None while they do not."""
         self._journal = journal
         self._clock = clock
         self._timers = timers
         self._registry = registry
+        self._replies = replies
         self._late: list[Commit] = []
         self._events = 0
         self._lost = 0
@@ -168,9 +170,12 @@ class Outage:
 
     def _submitted(self, commit: Commit, error: BaseException | None) -> None:
         self.heard(error)
-        if error is not None and self.since is not None:
+        if error is None:
+            if commit.forget_replies:
+                self._replies.forgotten(commit.forget_replies)
+        elif self.since is not None:
             self._remember(commit)
-        elif error is not None and not commit.quiet and evolve(commit, events=()) != Commit():
+        elif not commit.quiet and evolve(commit, events=()) != Commit():
             self.submit(Commit(events=commit.events))
 
     def _begin(self, error: CommitFailed) -> None:

@@ -154,11 +154,11 @@ def give_up(slot: Slot, envelope: Envelope, reason: str, common: Common) -> None
         envelope.reply(None, AgentStopped(f"{slot.path}: {reason}", path=slot.path))
         return
     store, wall = slot.store, common.clock.wall()
+    asked = (f"{envelope.id}>",) if slot.durable and envelope.id else ()
     if envelope.id:
-        common.replies.forget(envelope.id)
+        common.replies.forget(envelope.id, stored=not asked)
     if isinstance(store, SlotStore):
         row, event = store.dead_row(envelope, reason)
-        asked = (f"{envelope.id}>",) if slot.durable and envelope.id else ()
         common.submit(Commit(dead=(row,), events=((wall, event),), forget_replies=asked))
     else:
         kind = type(envelope.body).__qualname__

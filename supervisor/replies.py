@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from treewarden.agents.core.message import MessageId
@@ -58,10 +58,10 @@ class Replies:
         if forget not in known:
             known.append(forget)
 
-    def forget(self, asking: MessageId) -> None:
+    def forget(self, asking: MessageId, *, stored: bool = True) -> None:
         """The message `asking` has settled, or was given up: nobody asks again what its handler asked, nor what was
-        asked for that."""
-        if self._elsewhere:
+        asked for that. Other trees are not told before that is stored (`forgotten`): the next process may ask again."""
+        if self._elsewhere and stored:
             self._forget_elsewhere(asking)
         self._over[asking] = None
         if len(self._over) > _MOST_OVER:
@@ -73,6 +73,12 @@ class Replies:
             del found[ask]
         if not found:
             del self._kept[_root(asking)]
+
+    def forgotten(self, prefixes: Iterable[str]) -> None:
+        """It is stored that the replies to asks which begin so may go."""
+        if self._elsewhere:
+            for prefix in prefixes:
+                self._forget_elsewhere(prefix.removesuffix(">"))
 
     def _forget_elsewhere(self, asking: MessageId) -> None:
         asked = self._elsewhere.get(_root(asking), {})

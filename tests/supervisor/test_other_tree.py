@@ -22,6 +22,8 @@ from treewarden.topologies.open import open_tree
 from treewarden.topologies.topic import subscriber, topic
 from treewarden.topologies.tree import tree
 
+from ..journals import FullDisk
+
 
 @frozen
 class Add:
@@ -268,3 +270,22 @@ async def test_it_is_not_kept_where_the_message_is_given_up_that_it_was_asked_fo
             assert len(await first.dead_letters()) == 1
             assert await kept(far) == [0]
             assert await second.ref("bumped").ask(Bump()) == 2
+
+
+async def test_it_is_kept_while_it_is_not_on_disk_that_the_message_is_given_up(autojump_clock: MockClock) -> None:
+    """A process that dies before hands the message out again, and what its handler asked would be done twice."""
+    far, near = MemoryJournal(), FullDisk()
+    lives = list[int]()
+    async with open_tree(tree(Bumped), journal=far) as second:
+        buyer = child(Buyer, args={"far": second.ref("bumped"), "lives": lives}, backoff=NO_BACKOFF)
+        async with open_tree(tree(buyer), journal=near) as first:
+            await first.ref("buyer").tell(Order(seconds=5, failures=100))
+            await trio.sleep(8)
+            assert lives == [1]
+            near.full = True
+            await trio.sleep(10)
+            assert (lives, await kept(far)) == ([1, 1], [1])
+            near.full = False
+            await trio.sleep(10)
+            assert len(await first.dead_letters()) == 1
+            assert await kept(far) == [0]
