@@ -213,7 +213,7 @@ class Commit:
     """Dead letters that are none any more, because they are put back into their mailbox."""
     replies: tuple[ReplyRow, ...] = ()
     forget_replies: tuple[str, ...] = ()
-    """Prefixes of reply ids whose asking message has settled."""
+    """Prefixes of reply ids whose asking message has settled: its id, and a `>`."""
     timers: tuple[TimerRow, ...] = ()
     answers: tuple[AnswerRow, ...] = ()
     """To commands. One that was answered before, or taken back, fails the commit."""

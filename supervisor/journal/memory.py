@@ -68,7 +68,10 @@ class MemoryJournal:
         self._boxes: dict[int, Path] = {}
         """The slot of each message that waits."""
         self._checkpoints: dict[int, Kept] = {}
-        self._replies: dict[str, ReplyRow] = {}
+        self._numbers: dict[Path, set[int]] = {}
+        """Of the checkpoints of each slot."""
+        self._replies: dict[str, dict[str, ReplyRow]] = {}
+        """By the message that the chain of asks began with, and their ids."""
         self._told = Told(events)
         self._dead: deque[DeadRow] = deque(maxlen=_DEAD_LETTERS)
         self._last_row = 0
@@ -106,7 +109,7 @@ class MemoryJournal:
             slots=frozenset(
                 path for path, slot in self._slots.items() if slot.state is not None or slot.messages or slot.timers
             )
-            | {reply.path for reply in self._replies.values()},
+            | {reply.path for chain in self._replies.values() for reply in chain.values()},
             tree=self._tree,
         )
         self._entered = True
@@ -152,8 +155,11 @@ class MemoryJournal:
             state_seq=slot.state_seq,
             messages=tuple(sorted(slot.messages.values(), key=lambda row: (row.priority, row.row))),
             timers=dict(slot.timers),
-            replies=tuple(reply for _, reply in sorted(self._replies.items()) if reply.path == path),
+            replies=tuple(sorted(self._replies_of(path), key=lambda reply: reply.id)),
         )
+
+    def _replies_of(self, path: Path) -> list[ReplyRow]:
+        return [reply for chain in self._replies.values() for reply in chain.values() if reply.path == path]
 
     async def checkpoints(self, path: Path, limit: int = 20, search: Search = EVERYTHING) -> Sequence[Checkpoint]:
         await trio.lowlevel.checkpoint()
@@ -257,9 +263,8 @@ class MemoryJournal:
             slot = self._slots.get(path)
             if slot is not None:
                 slot.state, slot.state_seq, slot.timers = None, None, {}
-        if commit.forget:
-            forgotten = {n for n, kept in self._checkpoints.items() if kept.about.path in commit.forget}
-            self._checkpoints = {n: kept for n, kept in self._checkpoints.items() if n not in forgotten}
+            for number in self._numbers.pop(path, ()):
+                del self._checkpoints[number]
         for keep in commit.keeps:
             held = self._slots[keep.path]
             assert held.state is not None
@@ -287,10 +292,13 @@ class MemoryJournal:
         for row in [row for row in self._dead if row.id in commit.revived] if commit.revived else ():
             self._dead.remove(row)
         for reply in commit.replies:
-            self._replies.setdefault(reply.id, reply)
+            self._replies.setdefault(_root(reply.id), {}).setdefault(reply.id, reply)
         for prefix in commit.forget_replies:
-            for id in [id for id in self._replies if id.startswith(prefix)]:
-                del self._replies[id]
+            chain = self._replies.get(_root(prefix), {})
+            for id in [id for id in chain if id.startswith(prefix)]:
+                del chain[id]
+            if not chain:
+                self._replies.pop(_root(prefix), None)
         for timer in commit.timers:
             self._slot(timer.path).timers[timer.name] = timer.at
 
@@ -309,8 +317,8 @@ class MemoryJournal:
     def _check_checkpoints(self, commit: Commit) -> None:
         """Raise `CommitFailed` for what it keeps or restores and cannot."""
         new = [row.number for row in (*commit.checkpoints, *commit.keeps)]
-        gone = {number for number, kept in self._checkpoints.items() if kept.about.path in commit.forget}
-        if len(set(new)) < len(new) or not (self._checkpoints.keys() - gone).isdisjoint(new):
+        gone = {number for path in commit.forget for number in self._numbers.get(path, ())}
+        if len(set(new)) < len(new) or any(number in self._checkpoints and number not in gone for number in new):
             raise CommitFailed("the number of a checkpoint that it keeps is taken")
         for keep in commit.keeps:
             slot = self._slots.get(keep.path)
@@ -337,17 +345,21 @@ class MemoryJournal:
             size=len(state.body),
         )
         self._checkpoints[kept.number] = Kept(about, state)
+        self._numbers.setdefault(kept.path, set()).add(kept.number)
         self._last_row = max(self._last_row, kept.number)
 
     def _prune(self, prune: PruneRow) -> None:
-        loose = [
-            kept.about
-            for _, kept in sorted(self._checkpoints.items(), reverse=True)
-            if kept.about.path == prune.path and not kept.about.pinned
-        ]
-        for old in loose[prune.last :]:
+        numbers = self._numbers.get(prune.path, set[int]())
+        found = [self._checkpoints[number].about for number in sorted(numbers, reverse=True)]
+        for old in [each for each in found if not each.pinned][prune.last :]:
             if old.at < prune.before:
                 del self._checkpoints[old.number]
+                numbers.remove(old.number)
+
+
+def _root(id: str) -> str:
+    """What a chain of asks began with."""
+    return id.partition(">")[0]
 
 
 def _in_full(commit: Commit) -> Commit:
