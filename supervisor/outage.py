@@ -171,7 +171,7 @@ class Outage:
     def _submitted(self, commit: Commit, error: BaseException | None) -> None:
         self.heard(error)
         if error is None:
-            if commit.forget_replies:
+            if not commit.quiet and commit.forget_replies:
                 self._replies.forgotten(commit.forget_replies)
         elif self.since is not None:
             self._remember(commit)
