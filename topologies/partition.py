@@ -36,11 +36,11 @@ def partitions(
     """`count` copies of a tree, named `0`, `1`, …, restarted one by one: what fails in one leaves the others alone.
 
     With a `key`, the name of an attribute of messages, the whole is an address: a message goes to the partition that
-    its key belongs to, there to `entry`, an agent or pool below the copied tree. Without, callers find the path with
-    `partition_of(key, count)`. Which partition a key belongs to is the same in every process; with one more only the
-    keys move that go to it (rendezvous hashing; Elixir's PartitionSupervisor takes the remainder, which moves nearly
-    all). A key stays with its partition also while that is down: messages wait there, or are refused with
-    `AgentStopped` if it has ended for good.
+    its key belongs to, there to `entry`, an agent or pool below the copied tree; they are stopped together. Without,
+    they are children as any, stopped one after the other, and callers find the path with `partition_of(key, count)`.
+    Which partition a key belongs to is the same in every process; with one more only the keys move that go to it
+    (rendezvous hashing; Elixir's PartitionSupervisor takes the remainder, which moves nearly all). A key stays with its
+    partition also while that is down: messages wait there, or are refused with `AgentStopped` if it has ended for good.
 
     Not promised: that the states of moved keys move along, when `count` is another one after a reload. `id` is that of
     the whole; without it the one that the copied tree has. Raises `BlueprintError` with everything that cannot work.

@@ -69,6 +69,16 @@ async def test_partitions_end_together(autojump_clock: CLOCK) -> None:
     assert await time_to_stop(tree(partitions(shelf, 4, key="key", entry="book")), "shelf", 600) <= 10
 
 
+async def test_partitions_without_a_key_are_no_address_and_end_one_after_the_other(autojump_clock: CLOCK) -> None:
+    shelf = tree(child(Worker, id="book", args={"ends": []}, shutdown=Grace(5)), id="shelf")
+    async with open_tree(tree(partitions(shelf, 4))) as running:
+        for number in range(4):
+            await running.ref(f"shelf/{number}/book").tell(Fetch("", 600))
+        await trio.sleep(0.5)
+        begun = trio.current_time()
+    assert trio.current_time() - begun == pytest.approx(20, abs=0.5)
+
+
 async def test_a_pool_that_gives_up_works_again_after_one_grace(autojump_clock: CLOCK) -> None:
     """While it stops nobody of it works: it took one grace for each that hung."""
     async with open_tree(evolve(workers([], "round_robin"), policy=otp())) as running:
