@@ -188,6 +188,8 @@ class Acting:
         """A person holds an agent. It ends in order: one that lived on would do what its body does, or crash, and the
         life after that would be held no more."""
         await self._children.stop(child, f"{signal.by} asked for {signal.what}")
+        if child.slot is not None and child.slot.closed is not None:
+            child.slot.reopen()  # of one that was down for good: now it waits, and so does what it is told
         self._remedies.hold(child, signal, question)
         return await wait_for(self._restarts.go_on_without(child))
 

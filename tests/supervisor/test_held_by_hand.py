@@ -10,9 +10,9 @@ import trio
 import trio.testing
 from attrs import frozen
 
-from treewarden.agents import VOLATILE, Agent, Exit, Job, MailboxSpec, Request, Stopped, handles, worker
+from treewarden.agents import VOLATILE, Agent, Exit, Job, MailboxSpec, Request, Stop, Stopped, handles, worker
 from treewarden.agents.core.lifecycle import SlotState
-from treewarden.supervisor import Policy, Strategy, belief, kubernetes, ladder, otp
+from treewarden.supervisor import Policy, RestartPolicy, Strategy, belief, kubernetes, ladder, otp
 from treewarden.supervisor.journal.port import Journal
 from treewarden.topologies import Blueprint, SlotStatus, Tree, child, open_tree, tree
 
@@ -45,6 +45,8 @@ class Counter(Agent[int]):
         await trio.sleep(1)
         if message.amount == 13:
             raise ValueError("unlucky")
+        if message.amount == 0:
+            raise Stop("enough")
         self.state += message.amount
 
     @handles
@@ -141,6 +143,29 @@ async def test_one_that_waits_for_its_backoff_is_held_and_not_started_by_it(auto
         assert slot(running, "a").state is SlotState.HELD
         running.resume("a")
         assert await running.ref("a").ask(Total()) == 0
+
+
+@pytest.mark.parametrize("memory", [False, True], ids=["on disk", "in memory"])
+@pytest.mark.parametrize("ended", ["by itself", "by a person"])
+async def test_one_that_is_down_for_good_is_told_what_waits_too(
+    ended: str, memory: bool, autojump_clock: CLOCK
+) -> None:
+    mailbox = MailboxSpec(durability=VOLATILE) if memory else MailboxSpec()
+    a = child(Counter, id="a", mailbox=mailbox, restart=RestartPolicy.TRANSIENT)
+    async with open_tree(tree(a)) as running:
+        ref = running.ref("a")
+        await ref.tell(Add(1) if ended == "by a person" else Add(0))
+        await trio.sleep(2)
+        if ended == "by a person":
+            await running.supervisor().terminate_child("a")
+        assert slot(running, "a").state is SlotState.DOWN
+        running.hold("a")
+        await trio.sleep(1)
+        await ref.tell(Add(4))
+        await trio.sleep(60)
+        assert (slot(running, "a").state, slot(running, "a").mailbox) == (SlotState.HELD, 1)
+        running.resume("a")
+        assert await ref.ask(Total(), within=10) == (5 if ended == "by a person" else 4)
 
 
 async def test_a_second_person_who_holds_it_says_why(autojump_clock: CLOCK) -> None:
