@@ -9,7 +9,7 @@ import trio
 
 from treewarden.agents.core.exit import Exit, Failed, Finished, Stopped, grouped, is_clean, leaves
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.agents.errors import AgentStopped, TreeFailed
+from treewarden.agents.errors import AgentStopped, NoSuchSlot, TreeFailed
 from treewarden.supervisor.child import Child, Incarnation
 from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.named import NO_ACTIONS, NamedAction
@@ -66,6 +66,10 @@ class Root:
         if supervisor is None or supervisor.children.get(path.name) is None:
             if self.ended.is_set() and self.common.registry.has(path):
                 raise AgentStopped(f"{path}: the tree has ended", path=path, retry_safe=True)
+            if supervisor is None and self.common.registry.has(path):
+                above = path.parent
+                text = f"{path}: its supervisor {above} does not run, so nobody sees to it; start {above}, or wait"
+                raise NoSuchSlot(text, path=path, retry_safe=True)
             raise self.common.nowhere(path)
         return supervisor
 

@@ -68,6 +68,17 @@ async def test_a_supervisor_is_near_too(name: str, autojump_clock: MockClock) ->
             await _done(CALLS[name](running, "yrad"))
 
 
+@pytest.mark.parametrize("name", ["kill", "resume", "hold", "signal", "recovered", "perform", "process_of"])
+async def test_one_whose_supervisor_does_not_run_is_not_said_to_be_nowhere(
+    name: str, autojump_clock: MockClock
+) -> None:
+    async with open_tree(tree(Desk, tree(Desk, id="yard"))) as running:
+        assert running.ref("yard/desk").statistics().depth == 0
+        await running.supervisor().terminate_child("yard")
+        with pytest.raises(NoSuchSlot, match=r"^yard/desk: its supervisor yard does not run, so .*; start yard, or "):
+            await _done(CALLS[name](running, "yard/desk"))
+
+
 @pytest.mark.parametrize("name", ["resume", "hold", "signal", "perform", "watch", "process_of"])
 async def test_the_root_is_no_slot(name: str, autojump_clock: MockClock) -> None:
     async with open_tree(tree(Desk)) as running:
