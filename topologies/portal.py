@@ -123,6 +123,7 @@ class Portal:
         self._pending.add(future)
         self._nursery.start_soon(self._run, path, call, future)
 
+    @trio.lowlevel.enable_ki_protection  # but for the call: a future that is never told keeps its thread for ever
     async def _run(self, path: str, call: Callable[[], Awaitable[Any]], future: Future[Any]) -> None:
         if future not in self._pending:  # the portal was closed before this task began
             return
@@ -130,13 +131,16 @@ class Portal:
         if not future.set_running_or_notify_cancel():
             return
         try:
-            future.set_result(await call())
+            found = await _interruptible(call)
         except Exception as error:
             future.set_exception(error)
         except BaseException:
             future.set_exception(_gone(path, retry_safe=False))
             raise
+        else:
+            future.set_result(found)
 
+    @trio.lowlevel.enable_ki_protection
     def close(self) -> None:
         """Refuse what comes from now on, and what has not begun."""
         self._closed = True
@@ -144,6 +148,12 @@ class Portal:
             if future.set_running_or_notify_cancel():
                 future.set_exception(_gone("/"))
         self._pending.clear()
+
+
+@trio.lowlevel.disable_ki_protection
+async def _interruptible(call: Callable[[], Awaitable[R]]) -> R:
+    """An ask may be handled in its asker's task."""
+    return await call()
 
 
 @asynccontextmanager

@@ -31,6 +31,7 @@ class RunSync(Protocol):
     async def __call__(self, call: Callable[..., T], /, *args: Any) -> T: ...
 
 
+@trio.lowlevel.enable_ki_protection  # or the thread would go on, and nobody wait for it
 async def in_thread(call: Callable[..., T], /, *args: Any) -> T:
     """Run a blocking call in a worker thread of trio's, and wait for it to the end.
 

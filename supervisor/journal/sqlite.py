@@ -139,6 +139,7 @@ class SqliteJournal:
             raise self._not_open()
         return self._file
 
+    @trio.lowlevel.enable_ki_protection  # or the file would be open, and nobody close it
     async def __aenter__(self) -> SqliteJournal:
         if self._entered:
             raise JournalError(f"{self._claim.file}: a journal is entered once; make another to open the file again")

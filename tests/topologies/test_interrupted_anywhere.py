@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
-from types import FrameType
-from typing import Any
+from concurrent.futures import Future
 
 import pytest
 import trio
+import trio.testing
 from attrs import frozen
 from trio.testing import MockClock
 
@@ -28,7 +27,10 @@ from treewarden.topologies.chaos.determinism import ordered_by
 from treewarden.topologies.child import child
 from treewarden.topologies.core.blueprint import Blueprint
 from treewarden.topologies.open import open_tree
+from treewarden.topologies.portal import Portal, open_portal
 from treewarden.topologies.tree import tree
+
+from ..interrupting import InterruptLine
 
 
 @frozen
@@ -135,24 +137,6 @@ HAND_OVER = (
 )
 
 
-class InterruptLine:
-    """Presses Ctrl-C before a line of some functions is run, after so many of them."""
-
-    def __init__(self, line: int, *functions: Callable[..., Any]) -> None:
-        self.line = line
-        self.lines = 0
-        self.codes = {function.__code__ for function in functions}
-
-    def __call__(self, frame: FrameType, event: str, arg: object) -> InterruptLine | None:
-        if frame.f_code not in self.codes:
-            return None
-        if event == "line":
-            self.lines += 1
-            if self.lines == self.line:
-                signal.raise_signal(signal.SIGINT)
-        return self
-
-
 def test_nobody_is_left_waiting_by_what_was_interrupted() -> None:
     """A reader that is noted and not parked was rescheduled all the same, which trio calls an internal error; who
     waited for an end that was noted, and not told yet, waited for a minute."""
@@ -173,6 +157,37 @@ def test_nobody_is_left_waiting_by_what_was_interrupted() -> None:
                 )
         except KeyboardInterrupt:
             pass
+        else:
+            break
+        finally:
+            sys.settrace(before)
+    assert line > 20
+
+
+def test_no_thread_is_left_waiting_at_a_portal() -> None:
+    """Between a reply and the word of it, Ctrl-C came out as an `InvalidStateError`, or told the thread nothing."""
+    line, told = 0, list[Future[int]]()
+
+    async def main() -> None:
+        async with open_tree(TREES["plain ones"]) as running, open_portal(running) as portal:
+            told.extend(portal.ask_soon(path, Ping()) for path in ("plain", "low/0", "low/1", "plain"))
+            await trio.testing.wait_all_tasks_blocked()
+            await trio.sleep(1)
+            assert all(each.done() for each in told)
+            told.append(portal.ask_soon("plain", Ping()))
+
+    while True:
+        line += 1
+        told.clear()
+        functions = [vars(Portal)[name] for name in ("_begin", "_run", "close")]
+        press = InterruptLine(line, *functions, vars(sys.modules[Portal.__module__])["_interruptible"])
+        before = sys.gettrace()
+        sys.settrace(press)
+        try:
+            with ordered_by(1):
+                trio.run(main, clock=MockClock(autojump_threshold=0))
+        except KeyboardInterrupt:
+            assert all(each.done() for each in told), line
         else:
             break
         finally:

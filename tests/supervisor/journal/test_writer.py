@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import signal
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -18,7 +19,9 @@ from trio.testing import MockClock
 from treewarden.supervisor.journal import writer
 from treewarden.supervisor.journal.port import Commit
 from treewarden.supervisor.journal.seams import begin_in_thread, in_thread
+from treewarden.supervisor.journal.sqlite import SqliteJournal
 
+from ...interrupting import InterruptLine
 from ...journals import DESK, Told, WallClock, on_disk, settle, state
 from .limited import limited
 
@@ -305,6 +308,30 @@ def test_ctrl_c_while_it_closes_is_no_group(how_often: int, tmp_path: pathlib.Pa
     with pytest.raises(KeyboardInterrupt):
         trio.run(main)
     assert told.kept == ["the last"] * how_often
+
+
+def test_ctrl_c_leaves_no_file_open_that_is_being_opened(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "tree.db"
+
+    async def main() -> None:
+        async with on_disk(file, run_sync=in_thread):
+            pass
+
+    line = 0
+    while True:
+        line += 1
+        before = sys.gettrace()
+        sys.settrace(InterruptLine(line, in_thread, begin_in_thread, vars(SqliteJournal)["__aenter__"]))
+        try:
+            trio.run(main)
+        except KeyboardInterrupt:
+            sys.settrace(before)
+            trio.run(main)  # refused, if this process owned it still
+        else:
+            break
+        finally:
+            sys.settrace(before)
+    assert line > 10
 
 
 def test_the_lease_is_kept_while_nobody_writes(tmp_path: pathlib.Path) -> None:
