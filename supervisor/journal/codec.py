@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from operator import attrgetter
@@ -29,8 +28,6 @@ Encoded: TypeAlias = tuple[str, int, str, Large | None]
 """Kind, version, and the body as it is stored, or what that is to be made of later."""
 
 _TOO_DEEP: Final = "nested too deeply"
-_DEEPER: Final = 3
-"""As many times the calls that the interpreter allows one in another, for a value that could be written."""
 _MAY_BE_LONG: Final = (dict, list, str)
 _SIZED: Final = frozenset({tuple, list, dict, set, frozenset})
 _FEW: Final = 512
@@ -180,7 +177,7 @@ class Codec:
         except ValueError as error:
             raise _not_json(kind, error) from error
         try:
-            return _decoded(root.shape, root.versions.bring_up(data, version))
+            return root.shape.decode(root.versions.bring_up(data, version))
         except Mismatch as error:
             raise _misfit(kind, version, error) from error
         except RecursionError:
@@ -203,9 +200,9 @@ class Codec:
             raise _not_json(kind, error) from error
         try:
             data = root.versions.bring_up(data, version)
-            with suppress(Mismatch, RecursionError):
+            with suppress(Mismatch):
                 return (yield from decoded(root.shape, data))
-            return _decoded(root.shape, data)  # which says where it does not fit
+            return root.shape.decode(data)  # which says where it does not fit
         except Mismatch as error:
             raise _misfit(kind, version, error) from error
         except RecursionError:
@@ -248,20 +245,6 @@ def _row(root: _Root, data: Any) -> Encoded:
     if long:
         return root.kind, root.versions.now, "", Large(data)
     return root.kind, root.versions.now, dump(data), None
-
-
-def _decoded(shape: Shape, data: Any) -> Any:
-    """To read takes up to twice as many calls one in another as to write did: what could be written must be read, and
-    for as long as that takes more calls are allowed than the interpreter would."""
-    try:
-        return shape.decode(data)
-    except RecursionError:
-        limit = sys.getrecursionlimit()
-        sys.setrecursionlimit(_DEEPER * limit)
-        try:
-            return shape.decode(data)
-        finally:
-            sys.setrecursionlimit(limit)
 
 
 def _not_json(kind: str, error: ValueError) -> JournalDamaged:
