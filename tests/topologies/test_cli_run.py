@@ -172,7 +172,7 @@ def test_a_journal_that_is_none_is_left_alone(tmp_path: Path) -> None:
     assert f"{endless} cannot be opened: File name too long. Name one that" in unreachable.stderr
     unnamed = treewarden("run", "desk.toml", "--journal", "", cwd=tmp_path)
     assert (unnamed.returncode, unnamed.stdout) == (2, ""), "of a variable that is not set, not the file of the TOML"
-    assert unnamed.stderr.startswith("treewarden: the journal is ''; it must be the name of a file")
+    assert "argument --journal: '' can be no journal; give the name of a file, as 'desk.db'\n" in unnamed.stderr
 
 
 def test_a_reader_that_has_gone_ends_the_tree_in_order(tmp_path: Path) -> None:
