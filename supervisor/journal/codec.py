@@ -200,9 +200,9 @@ class Codec:
             raise _not_json(kind, error) from error
         try:
             data = root.versions.bring_up(data, version)
-            with suppress(Mismatch):
+            with suppress(Mismatch, RecursionError):
                 return (yield from decoded(root.shape, data))
-            return root.shape.decode(data)  # which says where it does not fit
+            return root.shape.decode(data)  # which says where it does not fit, and takes fewer calls one in another
         except Mismatch as error:
             raise _misfit(kind, version, error) from error
         except RecursionError:

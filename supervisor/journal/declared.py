@@ -27,6 +27,8 @@ from treewarden.agents.errors import ConfigurationError
 
 from .scalars import NONE, Mismatch, Refused, Shape, enum_shape, has_fields, mismatch, unwrapped
 from .shapes import (
+    in_more_calls,
+    in_more_slices,
     in_one_spelling,
     items_shape,
     kind_of,
@@ -280,6 +282,8 @@ class Declared:
         def made(*, inner: bool, left: Any = left_of_fields, **known: Any) -> Shape:
             write, pieces = (encode_inner, inner_parts) if inner and versions.now > 1 else (encode, parts)
             read, read_slices = (decode_inner, inner_slices) if inner else (decode, slices)
+            if inner and left is not None:  # it may hold its own class
+                write, pieces = in_more_calls(write), in_more_slices(pieces)
             return Shape(name, (kind,), write, read, slices=read_slices, left=left, parts=left and pieces, **known)
 
         self._versions[given] = versions

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from math import nan
 from typing import Any, cast
 
@@ -10,7 +12,7 @@ import pytest
 from attrs import field, frozen
 
 from treewarden.agents.errors import ConfigurationError, JournalDamaged, UnknownKind
-from treewarden.supervisor.journal.codec import Codec
+from treewarden.supervisor.journal.codec import Codec, Encoded
 from treewarden.supervisor.journal.slices import at_once
 
 HERE = __name__
@@ -50,6 +52,78 @@ def test_what_is_nested_too_deeply_is_neither_stored_nor_read() -> None:
         codec.decode(kind, 1, json.dumps(data))
     with pytest.raises(ConfigurationError, match="nested too deeply"):
         codec.read(kind, data)
+
+
+@frozen
+class Many:
+    inner: tuple[Many, ...] = ()
+    text: str = ""
+
+
+@frozen
+class Named:
+    inner: dict[str, Named | int]
+
+
+@frozen
+class Wide:
+    inner: tuple[Wide, ...] = ()
+    rest: tuple[int, ...] = ()
+
+
+@frozen
+class Bag:
+    inner: Any = None
+
+
+def one_more(value: Any, text: str) -> Any:
+    """A value of the same class, with this one in it."""
+    match value:
+        case Nested():
+            return Nested(value)
+        case Many():
+            return Many((value,), text)
+        case Named():
+            return Named({"a": value, f"b{text}": 1})
+        case Bag(list()):
+            return Bag([value.inner, text])
+        case _:
+            return Bag({"a": value.inner, "b": text})
+
+
+@pytest.mark.parametrize("text", ["", "x" * 300], ids=["short", "long"])
+@pytest.mark.parametrize(
+    "innermost", [Nested(), Many(), Named({}), Bag([]), Bag({})], ids=["one", "several", "by name", "list", "dict"]
+)
+def test_whatever_depth_can_be_stored_can_be_read(innermost: Any, text: str) -> None:
+    """Also by somebody who is deeper in calls than whoever has stored it was. To read goes deeper than to write."""
+    codec, value, stored, depth = Codec([type(innermost)]), innermost, ("", 0, ""), 0
+    step = 1 if not text else 15  # of long ones it takes 0.1 s to write one
+    with suppress(ConfigurationError):
+        while True:
+            stored = codec.encode(value)
+            for _ in range(step):
+                value, depth = one_more(value, text), depth + 1
+    assert depth > 100
+    for read in (lambda: codec.decode(*stored), lambda: at_once(codec.decoding(*stored))):
+        assert codec.encode(below(60, read)) == stored
+
+
+def test_what_is_written_with_pauses_is_as_deep_as_can_be_read() -> None:
+    codec, value, rows, wide = Codec([Wide]), Wide(), list[Encoded](), tuple(range(700))
+    with suppress(ConfigurationError):
+        while True:
+            rows.append(at_once(codec.encoding(value)))
+            for _ in range(5):
+                value = Wide((value,), wide)
+    kind, version, _, large = rows[-1]
+    assert large is not None
+    assert below(60, lambda: codec.decode(kind, version, large.text())).rest == wide
+    assert len(rows) > 20
+
+
+def below(calls: int, read: Callable[[], Any]) -> Any:
+    return below(calls - 1, read) if calls else read()
 
 
 LOOKS: list[int] = []
