@@ -1,4 +1,4 @@
-"""What is signalled from outside of a tree: it stands until it is taken back, or its time is over."""
+"""What is said from outside of a tree: reports, which stand until they are taken back or time is over, and orders."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import ConfigurationError
-from treewarden.supervisor.core.signal import Recovered, check_lasts, report_of
+from treewarden.supervisor.core.signal import OperatorAsked, Recovered, check_lasts, report_of
 
-from .errors import checked_path
+from .errors import checked_path, checked_text
 from .root import Root
 
 __all__ = ["Reports"]
@@ -48,6 +48,13 @@ class Reports:
             raise ConfigurationError(f"{path}: {error}") from None
         self._let_last(subject, kind, None)
         supervisor.post(signal)
+
+    def ask(self, path: str, what: str, by: str, text: str = "") -> None:
+        subject = checked_path(path)
+        for name, said in (("by", by), ("text", text)):
+            checked_text(name, said)
+        at = self._common.clock.now()
+        self._root.supervisor_of(subject).post(OperatorAsked(path=subject, at=at, what=what, by=by, text=text))
 
     def _let_last(self, path: Path, kind: str, seconds: float | None) -> None:
         """It is over in so many seconds, whatever was said before; with None or `math.inf` when somebody says so."""

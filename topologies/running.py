@@ -18,7 +18,6 @@ from treewarden.agents.ref import Ref
 from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.checkpoint import Checkpoint
 from treewarden.supervisor.core.event import ActionPerformed, Event, SignalNoted, TreeReloaded
-from treewarden.supervisor.core.signal import OperatorAsked
 from treewarden.supervisor.journal.port import START, DeadRow, Opened, Record, Seq, Survey
 
 from .core.blueprint import Blueprint
@@ -116,7 +115,7 @@ class Tree:
         Not promised: that it has begun when this returns. Raises `NoSuchSlot`, and `ConfigurationError` for what is no
         path or no text.
         """
-        self._ask(path, "resume", by)
+        self._reports.ask(path, "resume", by)
 
     def hold(self, path: str, by: str = "operator", text: str = "") -> None:
         """Have a slot wait until somebody resumes it, in the next process too; `text` says why. An agent is stopped in
@@ -124,13 +123,7 @@ class Tree:
 
         Not promised: that it has ended when this returns; a dynamic child in the next process. Raises as `resume`.
         """
-        self._ask(path, "hold", by, text)
-
-    def _ask(self, path: str, what: str, by: str, text: str = "") -> None:
-        subject, now = checked_path(path), self._common.clock.now()
-        for name, said in (("by", by), ("text", text)):
-            checked_text(name, said)
-        self._root.supervisor_of(subject).post(OperatorAsked(path=subject, at=now, what=what, by=by, text=text))
+        self._reports.ask(path, "hold", by, text)
 
     async def perform(self, path: str, name: str, by: str = "operator") -> ActionPerformed:
         """Run an action that is registered under `name` for the slot at `path`, and return what came of it.
