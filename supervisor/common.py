@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .fence import AgentLife
     from .gauges import Gauges
     from .journal.codec import Codec
+    from .leftovers import Leftovers
     from .roster import Roster
     from .stranded import Stranded
     from .supervisor import Supervisor
@@ -132,6 +133,8 @@ class Common:
     """A dependency was broken: from then on first crashes too are looked at for one that is."""
     over: bool = field(default=False, init=False)
     """The tree has ended: messages that are on disk by now are for the next process."""
+    leftovers: Leftovers | None = field(default=None, init=False)
+    """Messages that are to be given up, once there have been any."""
     outage: Outage = field(init=False)
     _epoch: int = field(default=0, init=False)
     manners: Manners | None = field(default=None, init=False)

@@ -42,6 +42,7 @@ __all__ = [
     "close_slot",
     "give_back",
     "give_up",
+    "give_up_all",
     "is_at_rest",
     "keep_in_hand",
     "make_slot",
@@ -67,6 +68,8 @@ def make_slot(path: Path, spec: ChildSpec, common: Common, make: Callable[..., S
             slot.store.retention = spec.retention
         slot.reopen()
         return slot
+    if common.leftovers is not None:
+        common.leftovers.finish(path)
     store = None
     if spec.mailbox.durability != VOLATILE:
         ahead = isinstance(spec.mailbox.durability, Message)
@@ -123,7 +126,7 @@ class _Drop:
         self._common = common
 
     def __call__(self, item: object, reason: str) -> None:
-        envelope = item if isinstance(item, Envelope) else Envelope(item)
+        envelope = _enveloped(item)
         stored = self._slot.durable and envelope.row is not None and envelope.reply is None
         if not (self._common.over and stored):  # or the next process finds it, as it would have without a word here
             give_up(self._slot, envelope, reason, self._common)
@@ -138,13 +141,34 @@ def check_durability(slot: Slot, spec: ChildSpec) -> None:
         )
 
 
-def close_slot(slot: Slot, reason: str, exit: Exit | None) -> None:
+def close_slot(slot: Slot, reason: str, exit: Exit | None, common: Common) -> None:
     """The slot ended for good: what waited there becomes dead letters, senders and askers are told."""
     if not slot.ended:
         error = AgentStopped(f"{slot.path}: {reason}", path=slot.path, exit=exit)
-        for item in slot.close(error):
-            if slot.on_drop is not None:
-                slot.on_drop(item, reason)
+        give_up_all(slot, slot.close(error), reason, common)
+
+
+def give_up_all(slot: Slot, items: Sequence[object], reason: str, common: Common) -> None:
+    """What a mailbox held is given up: at once, or soon if it is much; also if the tree ends before that."""
+    if not items:
+        return
+    over = common.over
+
+    def drop(item: object) -> None:
+        if common.over is not over:  # it waits for no next process
+            give_up(slot, _enveloped(item), reason, common)
+        elif slot.on_drop is not None:
+            slot.on_drop(item, reason)
+
+    if common.leftovers is None:
+        from .leftovers import Leftovers  # with the first mailbox that ends full
+
+        common.leftovers = Leftovers(common.timers, common.stopwatch)
+    common.leftovers.add(slot.path, items, drop)
+
+
+def _enveloped(item: object) -> Envelope:
+    return item if isinstance(item, Envelope) else Envelope(item)
 
 
 def give_up(slot: Slot, envelope: Envelope, reason: str, common: Common) -> None:

@@ -28,6 +28,9 @@ _LOOKED_AT: Final = 5000
 async def replay(common: Common, message: MessageId, within: float) -> MessageId:
     """Put a dead letter back into its mailbox (see `Tree.replay`); returns the id that it has there."""
     dead = await common.journal.dead_letter(message)
+    if dead is None and common.leftovers is not None:  # it may be about to become one
+        await common.leftovers.gone()
+        dead = await common.journal.dead_letter(message)
     if dead is None:
         raise await _unknown(common, message)
     slot, store = _place(common, dead)

@@ -139,7 +139,7 @@ class Roster:
         elif sleeper.last:
             child.ended = self._ended(path, sleeper)
         if self._closed is not None:
-            close_slot(slot, *self._closed)
+            close_slot(slot, *self._closed, self._common)
         for drain in self._common.draining:
             drain(slot)
         return child
@@ -312,7 +312,7 @@ class Roster:
         registry.remove_pools(path)
         registry.forget_pauses(path)
         for slot in list(registry.within(path)):
-            close_slot(slot, reason, exit)
+            close_slot(slot, reason, exit, self._common)
             self._common.forget(slot.path)
         for below in [below for below in self._common.left if below.is_within(path)]:
             gone = self._common.left.pop(below)
@@ -335,7 +335,7 @@ class Roster:
     def _close(self, child: Child, reason: str, exit: Exit | None) -> None:
         registry = self._common.registry
         for slot in list(registry.within(child.path)):
-            close_slot(slot, reason, exit)
+            close_slot(slot, reason, exit, self._common)
         child.lift()
         registry.resume_below(child.path, "held")
         if isinstance(child.spec, SupervisorSpec):

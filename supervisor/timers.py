@@ -61,6 +61,7 @@ class Timers:
         self._order = itertools.count()
         self._sleeper: trio.lowlevel.Task | None = None
         self._sleeps_until = inf
+        self._soon: list[Callable[[], None]] = []
         self._called_off = 0
         """Entries that were cancelled since somebody looked, of which some may be gone."""
 
@@ -74,9 +75,19 @@ class Timers:
     def put(self, when: float, due: Due) -> None:
         """As `at`, of something that is an alarm by itself."""
         heapq.heappush(self._heap, (when, next(self._order), due))
-        if when < self._sleeps_until and self._sleeper is not None:
+        if when < self._sleeps_until:
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._sleeper is not None:
             sleeper, self._sleeper = self._sleeper, None
             trio.lowlevel.reschedule(sleeper)
+
+    @trio.lowlevel.enable_ki_protection
+    def soon(self, call: Callable[[], None]) -> None:
+        """Call `call` when everybody who can run now has had a turn. It may ask for another one then."""
+        self._soon.append(call)
+        self._wake()
 
     def called_off(self) -> None:
         """One of those that `at` gave was cancelled."""
@@ -90,6 +101,12 @@ class Timers:
         """Sleep and call, until cancelled. Owned by the nursery of the tree."""
         while True:
             self._call_due()
+            if self._soon:
+                await trio.lowlevel.checkpoint()
+                soon, self._soon = self._soon, []
+                for call in soon:
+                    call()
+                continue
             self._sleeps_until = self._heap[0][0] if self._heap else inf
             with trio.CancelScope(deadline=self._sleeps_until):
                 await self._sleep()

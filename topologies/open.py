@@ -40,6 +40,7 @@ from treewarden.supervisor.core.spec import ChildSpec, Spec
 from treewarden.supervisor.health import watch_progress
 from treewarden.supervisor.journal.port import START, Commit, Journal, Seq
 from treewarden.supervisor.loop_watch import Blocked, LoopWatch, runs_in_real_time
+from treewarden.supervisor.recovery import give_up_all
 from treewarden.supervisor.registry import Registry
 from treewarden.supervisor.timers import Timers
 
@@ -375,11 +376,10 @@ def _close_slots(common: Common) -> None:
     for slot in common.registry:
         if not slot.ended:
             error = AgentStopped(f"{slot.path}: the tree has ended", path=slot.path)
-            for item in slot.close(error):
-                asked = isinstance(item, Envelope) and item.reply is not None
-                kept = isinstance(slot.spec.durability, Message) and not asked
-                if not kept and slot.on_drop is not None:
-                    slot.on_drop(item, "the tree was stopped before its turn")
+            left = slot.close(error)
+            if isinstance(slot.spec.durability, Message):  # what is on disk is for the next process
+                left = [item for item in left if isinstance(item, Envelope) and item.reply is not None]
+            give_up_all(slot, left, "the tree was stopped before its turn", common)
     common.registry.close_asleep(ROOT, "the tree has ended", None)
 
 
@@ -388,4 +388,6 @@ async def _close(common: Common, failed: TreeFailed | None, reason: str) -> None
     _close_slots(common)
     event = TreeClosed(reason=failed.reason if failed is not None else reason, failed=failed is not None)
     with trio.CancelScope(shield=True):
+        if common.leftovers is not None:
+            await common.leftovers.rest()
         await common.outage.finish(Commit(events=((common.clock.wall(), event),)))

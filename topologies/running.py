@@ -188,6 +188,8 @@ class Tree:
         from treewarden.supervisor.calls import checked_limit
 
         of = None if path is None else checked_path(path)
+        if self._common.leftovers is not None:
+            await self._common.leftovers.gone()
         return tuple(await self._common.journal.dead_letters(of, checked_limit(limit)))
 
     async def replay(self, message: MessageId, *, within: float = 30.0) -> MessageId:

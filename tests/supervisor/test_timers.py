@@ -131,3 +131,45 @@ def test_who_was_not_called_off_comes_in_order(steps: list[tuple[str, int, int]]
                 due.pop(len(alarms) - 1 - number // 2, None)
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+async def test_what_is_to_come_soon_comes_when_the_others_have_had_a_turn() -> None:
+    seen = list[str]()
+    timers = Timers()
+
+    async def other() -> None:
+        for _ in range(6):
+            await trio.lowlevel.checkpoint()
+            seen.append("other")
+
+    def again() -> None:
+        seen.append("soon")
+        if seen.count("soon") < 3:
+            timers.soon(again)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(timers.run)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(other)
+        timers.soon(again)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert seen.count("soon") == 3
+    assert "soon,soon,soon" not in ",".join(seen)
+
+
+async def test_what_is_to_come_soon_keeps_no_limit_waiting(autojump_clock: trio.testing.MockClock) -> None:
+    timers, seen = Timers(), list[str]()
+
+    def again() -> None:
+        seen.append("soon")
+        timers.soon(again)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(timers.run)
+        timers.at(trio.current_time(), partial(seen.append, "due"))
+        timers.soon(again)
+        while "due" not in seen:
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert seen.count("soon") <= 2

@@ -1,0 +1,102 @@
+"""What waited for somebody who has ended for good, on its way to the dead letters: in slices, if it is much."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+import trio
+
+from treewarden.agents.core.path import Path
+
+from .timers import Timers
+
+__all__ = ["Leftovers"]
+
+_AT_ONCE: Final = 64
+"""Messages that are given up before anybody else has a turn: in two milliseconds, if they are stored."""
+_LONG: Final = 0.002
+"""Seconds after which a slice ends, also of fewer: a large one takes longer than that by itself."""
+
+_Left: TypeAlias = tuple[Path, list[object], Callable[[object], None]]
+"""Where they waited, the messages from the last to the first, and what gives one up."""
+
+
+class Leftovers:
+    """Messages of one tree that are to be given up, in their order. Their mailboxes are empty and closed already.
+
+    Until then those that are stored stand where they have waited, so that a process that dies finds them there.
+    Whoever gives one up must not raise.
+    """
+
+    def __init__(self, timers: Timers, now: Callable[[], float]) -> None:
+        """`now` is in seconds, as a stopwatch has them."""
+        self._timers = timers
+        self._now = now
+        self._left = deque[_Left]()
+        self._room = _AT_ONCE
+        """How many more of them may be given up before the others have had a turn."""
+        self._over: trio.Event | None = None
+
+    @trio.lowlevel.enable_ki_protection  # between two messages, and not between a message and what becomes of it
+    def add(self, path: Path, items: Sequence[object], give_up: Callable[[object], None]) -> None:
+        """Have `give_up` called with each of `items`: now, if they are few, and otherwise soon."""
+        if self._room == _AT_ONCE and not self._left:
+            self._timers.soon(self._slice)
+        left = list(reversed(items))
+        if not self._left:
+            self._give_up(left, give_up)
+        if left:
+            self._left.append((path, left, give_up))
+
+    @trio.lowlevel.enable_ki_protection
+    def finish(self, path: Path) -> None:
+        """Give up at once what is left of this one: somebody else begins there, and would find it stored."""
+        mine = [(items, give_up) for where, items, give_up in self._left if where == path]
+        self._left = deque(each for each in self._left if each[0] != path)
+        for items, give_up in mine:
+            while items:
+                give_up(items.pop())
+        self._look_whether_over()
+
+    async def gone(self) -> None:
+        """Wait until none is left that was to be given up when this was called, or later. No checkpoint if none is."""
+        if self._left:
+            if self._over is None:
+                self._over = trio.Event()
+            await self._over.wait()
+
+    async def rest(self) -> None:
+        """Give up all that is left, whoever is cancelled meanwhile: nobody else will any more."""
+        while self._left:
+            self._next()
+            await trio.lowlevel.cancel_shielded_checkpoint()
+
+    @trio.lowlevel.enable_ki_protection
+    def _slice(self) -> None:
+        self._next()
+        if self._left:
+            self._timers.soon(self._slice)
+
+    def _next(self) -> None:
+        self._room = _AT_ONCE
+        until = self._now() + _LONG
+        while self._left and self._room and self._now() < until:
+            _, items, give_up = self._left[0]
+            self._give_up(items, give_up, until)
+            if not items:
+                self._left.popleft()
+        self._look_whether_over()
+
+    def _look_whether_over(self) -> None:
+        if not self._left and self._over is not None:
+            self._over.set()
+            self._over = None
+
+    def _give_up(self, items: list[object], give_up: Callable[[object], None], until: float | None = None) -> None:
+        while items and self._room:
+            self._room -= 1
+            give_up(items.pop())
+            if until is not None and self._now() >= until:
+                return
