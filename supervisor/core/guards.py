@@ -227,7 +227,7 @@ def lifted(case: Case, action: Action) -> Action:
     the tree's bucket has room for it; its scope is at least the declared one, and at most one level wider for each
     attempt that failed."""
     wait = retry_after(case)
-    if case.turn > wait and isinstance(action, (Restart, RollBack, SetAside, FallBack)) and not _asked_for(case):
+    if case.turn > wait and isinstance(action, (Restart, RollBack, SetAside, FallBack)):
         wait = case.turn
     match action:
         case Restart(scope=scope, after=after):
@@ -241,10 +241,6 @@ def lifted(case: Case, action: Action) -> Action:
             return action if seconds >= wait else evolve(action, seconds=wait)
         case _:
             return action
-
-
-def _asked_for(case: Case) -> bool:
-    return isinstance(case.signal, OperatorAsked)
 
 
 def held_up(case: Case, action: Action) -> str:
