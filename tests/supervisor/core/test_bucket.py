@@ -106,6 +106,12 @@ def test_what_waits_longer_anyway_or_does_not_restart_says_nothing_of_it(wanted:
     assert not any("whole tree" in text for text in found.because)
 
 
+def test_one_whose_turn_has_come_does_not_wait_and_says_nothing_of_it() -> None:
+    found = decide(Wants((Restart(),)), case(exited(), bucket=RestartBucket(2, 10.0)))
+    assert found.action == Restart()
+    assert not any("whole tree" in text for text in found.because)
+
+
 def test_nobody_who_lives_waits_and_no_person_does() -> None:
     assert decide(ladder(), case(OperatorAsked(path=PATH, at=1.0, what="restart"), **FULL)).action == Restart()
     assert decide(Wants((Resume(),)), case(OperatorAsked(path=PATH, at=1.0, what="resume"), **FULL)).action == Restart()

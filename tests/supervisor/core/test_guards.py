@@ -178,6 +178,7 @@ def test_a_start_on_what_cannot_be_read_asks_a_person_and_counts_for_nobody(kind
         (case(), RollBack(1, math.nan), "nan is no waiting time"),
         (case(exited(failed(message="m1"))), SetAside("m1", -1.0), "-1.0 is no waiting time"),
         (case(exited(failed(message="m1"))), SetAside(""), "no message was in hand"),
+        (case(exited(failed(message=""))), SetAside(""), "no message was in hand"),
         (case(), Break("", 5.0), "it names no dependency"),
         (case(), Restart(Scope.ONE, math.nan), "nan is no waiting time"),
         (case(), Break("api", -1.0), "-1.0 is no waiting time"),
@@ -236,7 +237,17 @@ def test_what_happens_if_nothing_proposed_may_be_done(given: Case, expected: Act
 
 @pytest.mark.parametrize(
     ("after", "waits"),
-    [(7.0, 7.0), (0.0, 0.0), (-3.0, 0.0), (math.nan, 0.0), (math.inf, 0.0), (1e9, LONGEST_WAIT), (None, 0.0)],
+    [
+        (7.0, 7.0),
+        (0.25, 0.25),
+        (0.0, 0.0),
+        (-3.0, 0.0),
+        (math.nan, 0.0),
+        (math.inf, 0.0),
+        (1e9, LONGEST_WAIT),
+        (LARGEST, LONGEST_WAIT),
+        (None, 0.0),
+    ],
 )
 def test_a_retry_after_is_obeyed(after: float | None, waits: float) -> None:
     limited = case(RateLimitReached(path=PATH, at=1.0, after=after))
@@ -287,6 +298,11 @@ def test_an_operator_is_obeyed(what: str, expected: Action) -> None:
     decision = decide(otp(), given)
     assert (decision.action, decision.rule) == (expected, "operator")
     assert decision.because[0].startswith("ada asked for")
+
+
+def test_a_hold_gives_the_reason_of_whoever_asked_for_it() -> None:
+    asked = OperatorAsked(path=PATH, at=1.0, what="hold", by="ada", text="the disk\nis changed")
+    assert decide(otp(), case(asked)).action == Hold("ada holds desk/a: the disk is changed. Start it?")
 
 
 @pytest.mark.parametrize("what", ["resume", "release"])

@@ -21,7 +21,7 @@ from treewarden.supervisor.core.guards import forbids
 from treewarden.supervisor.core.incident import join, judge, open_incident, verdict
 from treewarden.supervisor.core.likelihoods import CAUSES, SHIPPED, UNKNOWN, Cause
 from treewarden.supervisor.core.named import NO_ACTIONS, RESERVED, NamedAction, helps_by_cause, knowing, named_actions
-from treewarden.supervisor.core.outcomes import ENOUGH, Outcomes, learn
+from treewarden.supervisor.core.outcomes import ENOUGH, Outcomes, Tally, learn
 from treewarden.supervisor.core.plan import COSTS
 from treewarden.supervisor.core.rule_table import Rule
 from treewarden.supervisor.core.signal import ActionFailed, ChildExited, Overloaded, Signal
@@ -153,6 +153,20 @@ def test_what_cannot_be_taken_back_needs_a_proven_confidence(needs: float, calib
         assert decision.rule == "a person decides"
         assert decision.action == Hold("perform warm_up on desk/a, then resume it?")
         assert f"needs p {needs:g}" in decision.because[0]
+
+
+def test_what_it_needs_is_reached_exactly_and_what_people_alone_may_do_never() -> None:
+    """A confidence is rounded, so after enough good outcomes it says 1."""
+    helps, known = dict.fromkeys(map(str, Cause), 0.9), proven()
+    sure = evolve(known, cells={("warm_up", "crash", 2): Tally(1e9, 1e9)})
+    for outcomes, value, needs, done in ((known, 0.9, None, True), (sure, 1.0, 0.999, True), (sure, 1.0, 1.0, False)):
+        given_ = case(CRASH, spec=evolve(SPEC, actions={"warm_up": NamedAction(run, helps=helps)}), outcomes=outcomes)
+        stated = given_.stated("warm_up").value
+        assert stated == pytest.approx(value, abs=0.1)
+        action = NamedAction(run, helps=helps, needs=stated if needs is None else needs)
+        bound = evolve(given_, spec=evolve(SPEC, actions={"warm_up": action}))
+        assert bound.stated("warm_up").value == stated
+        assert (forbids(bound, Perform("warm_up")) == "") is done
 
 
 def test_what_lives_goes_on_where_only_a_person_may_act() -> None:
