@@ -97,6 +97,25 @@ def test_a_message_takes_the_place_of_another_of_its_priority() -> None:
     assert made.replace(HIGH, lambda item: item == 99, 0) is None
 
 
+def test_what_came_while_others_wait_is_found_like_them() -> None:
+    made = lanes((1, NORMAL), (3, NORMAL))
+    assert made.pop() == 1
+    made.append(4)
+    assert made.replace(NORMAL, even, 6) == 4
+    made.append(8)
+    assert made.remove_oldest(NORMAL, lambda item: item == 8) == 8
+    assert list(made) == [3, 6]
+
+
+def test_what_is_due_is_forgotten_by_its_type() -> None:
+    made = Lanes(lambda: 0.0)
+    made.drop_due(int)
+    for tick in (1, "a", 2, "b"):
+        made.add_due(tick)
+    made.drop_due(int)
+    assert drained(made) == ["a", "b"]
+
+
 def test_clearing_gives_the_messages_and_forgets_the_ticks() -> None:
     made = lanes((1, LOW), (2, NORMAL))
     made.add_due("tick")
@@ -143,6 +162,111 @@ def test_the_oldest_is_never_younger_than_it_is(steps: list[Step]) -> None:
         else:
             assert made.oldest >= time.seconds - min(waiting)
             assert made.oldest <= time.seconds
+
+
+Deed = tuple[str, int, int]
+deeds = st.lists(
+    st.tuples(
+        st.sampled_from(["append"] * 4 + ["pop", "due", "return", "replace", "remove", "forget", "exchange", "clear"]),
+        st.sampled_from([HIGH, NORMAL, LOW]),
+        st.integers(0, 9),
+    ),
+    max_size=40,
+)
+
+
+def taken(model: dict[int, list[object]], due: list[object]) -> object | None:
+    for lane in (due, model[HIGH], model[NORMAL], model[LOW]):
+        if lane:
+            return lane.pop(0)
+    return None
+
+
+def removed(model: dict[int, list[object]], priority: int) -> object | None:
+    for lane in (LOW, NORMAL, HIGH):
+        for item in model[lane] if lane >= priority else ():
+            if wanted(item):
+                model[lane].remove(item)
+                return item
+    return None
+
+
+def replaced(lane: list[object], item: object) -> object | None:
+    for place in reversed(range(len(lane))):
+        if wanted(lane[place]):
+            found, lane[place] = lane[place], item
+            return found
+    return None
+
+
+def wanted(item: object) -> bool:
+    return even(item.body if isinstance(item, Envelope) else item)
+
+
+def changed(item: object) -> object:
+    return item + 100 if isinstance(item, int) else item
+
+
+@given(deeds)
+def test_it_is_four_lists(deeds: list[Deed]) -> None:
+    made, due = Lanes(lambda: 0.0), list[object]()
+    model: dict[int, list[object]] = {HIGH: [], NORMAL: [], LOW: []}
+    for turn, (what, priority, number) in enumerate(deeds):
+        item = 10 * turn + number
+        if what == "append":
+            made.append(item, priority)
+            model[priority].append(item)
+        elif what == "due":
+            tick: object = f"tick {turn}" if number % 2 else float(turn)
+            made.add_due(tick)
+            due.append(tick)
+        elif what == "return":
+            back = [Envelope(item, priority=priority), item + 1000, Envelope(item + 2000, priority=priority)]
+            made.prepend(list(back))
+            model[NORMAL].insert(0, back.pop(1))
+            model[priority][:0] = back if priority != NORMAL else []
+            if priority == NORMAL:
+                model[NORMAL][:1] = [back[0], model[NORMAL][0], back[1]]
+        elif what == "pop":
+            assert made.pop() == taken(model, due)
+        elif what == "replace":
+            assert made.replace(priority, wanted, item) == replaced(model[priority], item)
+        elif what == "remove":
+            assert made.remove_oldest(priority, wanted) == removed(model, priority)
+        elif what == "forget":
+            made.drop_due(float)
+            due = [tick for tick in due if not isinstance(tick, float)]
+        elif what == "exchange":
+            made.exchange(changed)
+            model[NORMAL] = [changed(each) for each in model[NORMAL]]
+        else:
+            due.clear()
+            assert made.clear() == [each for lane in (HIGH, NORMAL, LOW) for each in model[lane]]
+            for items in model.values():
+                items.clear()
+        for lane, items in model.items():
+            assert list(made.of_priority(lane)) == items
+        assert list(made) == [each for lane in (HIGH, NORMAL, LOW) for each in model[lane]]
+        assert len(made) == sum(map(len, model.values()))
+
+
+def test_one_that_came_late_is_as_old_as_it_is() -> None:
+    time = Time()
+    made = Lanes(time.now)
+    for number in range(3):
+        time.seconds = 10.0 * number
+        made.append(number)
+        made.append(number)
+        time.seconds += 1.0
+        assert made.pop() == number
+        assert made.oldest == 1.0, "with it came one that still waits"
+        assert made.pop() == number
+    for priority in (HIGH, NORMAL):
+        made.append(1, priority)
+        time.seconds += 2.0
+        made.prepend([Envelope(2, priority=priority)])
+        assert made.oldest == 2.0
+        assert len(drained(made)) == 2
 
 
 def test_the_oldest_is_exact_when_all_came_at_once_and_forgotten_when_they_are_gone() -> None:
