@@ -33,7 +33,7 @@ def _until(then: str, date: str | None, now: float | None) -> float | None:
 
 
 def _at(date: str) -> float | None:
-    """A date of HTTP in seconds since 1970; None for what is none. They are in GMT, whatever they say."""
+    """A date of HTTP in seconds since 1970; None for what is none. One that names no zone is in GMT."""
     from email.utils import parsedate_to_datetime  # a date is rare, and this would be imported with every agent
 
     try:

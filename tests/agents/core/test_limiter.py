@@ -86,6 +86,22 @@ def test_there_is_no_second_half_before_the_first_has_shown_its_effect() -> None
     assert adapt(limit, again, 64, 9.0, 7.0, 32).admits == 16
 
 
+def test_each_change_comes_when_its_time_is_reached_and_not_after_it() -> None:
+    limit = IntakeLimit(oldest=8.0, low=0.5, every=2.0)
+    halved = cut(limit, Limiter(64, changed_at=0.0), 64, 2.0)
+    assert halved == Limiter(32, 2.0, held_until=2.0)
+    assert cut(limit, Limiter(64, changed_at=0.0), 64, 1.5).admits == 64
+    assert adapt(limit, halved, 64, 3.0, 4.0).admits == 33
+    assert adapt(limit, halved, 64, 3.0, 3.5).admits == 32
+    assert adapt(limit, halved, 64, 4.0, 4.0).admits == 32, "at the lower mark it stays"
+
+
+def test_one_that_is_wide_open_does_not_change_so_the_next_cut_need_not_wait() -> None:
+    limit, open_ = IntakeLimit(oldest=8.0, every=2.0), Limiter(64)
+    assert adapt(limit, open_, 64, 0.0, 5.0) == open_
+    assert cut(limit, adapt(limit, open_, 64, 0.0, 5.0), 64, 5.5).admits == 32
+
+
 def test_a_mailbox_that_became_smaller_admits_no_more_than_it_holds() -> None:
     assert adapt(IntakeLimit(oldest=1.0), Limiter(64), 8, 0.0, 0.0).admits == 8
 
@@ -95,7 +111,10 @@ def test_a_mailbox_that_became_smaller_admits_no_more_than_it_holds() -> None:
     [
         ({"oldest": 0}, "oldest is 0; give seconds"),
         ({"oldest": float("nan")}, "oldest is nan"),
+        ({"oldest": float("inf")}, "oldest is inf"),
         ({"oldest": 1, "low": 0.6}, "low is 0.6; give a share, more than 0 and at most 0.5"),
+        ({"oldest": 1, "low": 0}, "low is 0;"),
+        ({"oldest": 1, "low": "0.2"}, "low is '0.2'"),
         ({"oldest": 1, "least": 0}, "least is 0"),
         ({"oldest": 1, "step": True}, "step is True"),
         ({"oldest": 1, "every": -1}, "every is -1"),

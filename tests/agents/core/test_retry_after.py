@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+
 import pytest
 
 from treewarden.agents.core.retry_after import retry_after
@@ -38,3 +41,22 @@ def test_a_date_counts_from_now_where_the_answer_has_none(date: dict[str, str]) 
     assert retry_after(headers, 1795168800.0 + 1000) == 0.0
     assert retry_after({"Retry-After": "soon", **date}, 1795168800.0) is None
     assert retry_after({"Retry-After": "Fri, 20 Nov 99999 10:01:30 GMT", **date}, 1795168800.0) is None
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This machine is five hours behind Greenwich."""
+    with monkeypatch.context() as far:
+        far.setenv("TZ", "XYZ+5")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    "then",
+    ["Fri Nov 20 10:01:30 2026", "Fri, 20 Nov 2026 10:01:30 -0000", "Fri, 20 Nov 2026 11:01:30 +0100"],
+)
+@pytest.mark.usefixtures("elsewhere")
+def test_a_date_is_in_greenwich_time_wherever_this_machine_is(then: str) -> None:
+    assert retry_after({"Retry-After": then, "Date": NOW}) == 90.0
