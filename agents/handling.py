@@ -136,6 +136,9 @@ async def _tick(life: Life, tick: Tick) -> None:
         if taking is not None:
             await taking
         settle(life, tick, timers=timers)
+        if slot.agent is life.agent:
+            ticks = slot.ticks = {} if slot.ticks is None else slot.ticks
+            ticks[tick.name] = ticks.get(tick.name, 0) + 1
 
 
 def _timed(life: Life, tick: Timed) -> Rest:

@@ -61,6 +61,7 @@ class Slot(Mailbox):
         "serve",
         "state",
         "store",
+        "ticks",
         "waiting_on",
     )
 
@@ -87,6 +88,8 @@ class Slot(Mailbox):
         self.progress_at = 0.0
         self.handled = 0
         """Messages and ticks that were settled in this process."""
+        self.ticks: dict[str, int] | None = None
+        """How many of these were ticks of which `@every` method."""
         self.inflight = 0
         """Settles that are on their way to the disk."""
         self.handles: frozenset[type] = NOT_KNOWN

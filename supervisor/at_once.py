@@ -89,13 +89,14 @@ class AtOnce:
     def first_crash(self, child: Child, life: AgentLife, siblings: tuple[str, ...]) -> FirstCrash | None:
         """The end of this life, answered and remembered, if it is the crash of a healthy child, and nothing else is to
         be seen; a restart at once has its turn. None: `decide` has to look at it, and nothing was done."""
-        common, exit, spec, lost = self._common, life.exit, child.spec, life.lost
+        common, exit, spec, lost, slot = self._common, life.exit, child.spec, life.lost, child.slot
         manners, last, intensity, history = self._manners, self._crashes, self.spec.restarts, self._history
         first, unfolded = manners.first, 0 if last is None else last.number
         if (
             first is None
             or type(exit) is not Failed
             or type(spec) is not ChildSpec
+            or slot is None
             or child.incident is not None
             or child.decision is not None
             or unfolded >= _UNFOLDED
@@ -148,6 +149,9 @@ class AtOnce:
             common.challenger,
             spread,
             answer,
+            slot.handled,
+            slot.ticks and slot.ticks.copy(),
+            len(slot.handles),
             None if lost is None else type(lost.body if type(lost) is Envelope else lost).__qualname__,
         )
         self._crashes = crash

@@ -9,6 +9,7 @@ from typing import Any, Final
 from attrs import evolve
 
 from treewarden.agents.core.exit import describe as describe_error
+from treewarden.agents.slot import Slot
 
 from .at_once import AtOnce
 from .child import Child
@@ -34,7 +35,8 @@ from .core.incident_events import Outcome
 from .core.let_live import LetLive
 from .core.outcomes import learn
 from .core.signal import ActionFailed, ChildExited, Overloaded, Recovered, Reported, RestartFailed, Signal, Unanswered
-from .core.symptom import describe
+from .core.symptom import describe, trouble_in
+from .core.window import NOTHING_DONE, Window, Work, work_of
 from .questions import asked
 
 __all__ = ["Judge"]
@@ -173,8 +175,15 @@ class Judge(AtOnce):
             for label in signal.over:
                 self._report_is_open(signal.path, label.removeprefix("reported:"))
         self._fold()
-        self._window = self._window.add(signal, child.uses)
+        self._window = self._looked_at(signal, child).add(signal, child.uses, _work_of(child.slot))
         return incident, events
+
+    def _looked_at(self, signal: Signal, child: Child) -> Window:
+        """The window with what was done meanwhile by those who were in the trouble of `signal`."""
+        trouble, window, registry, above = trouble_in(signal), self._window, self._common.registry, child.path.parent
+        names = window.alike(trouble, signal.at) if trouble else ()
+        slots = {name: registry.get(above / name) for name in names if registry.is_made(above / name)}
+        return window.looked_at(trouble, {name: _work_of(slot) for name, slot in slots.items()}) if slots else window
 
     def ignores(self, child: Child, signal: Signal) -> bool:
         """Whether a recovery is about nothing that anybody remembers."""
@@ -198,9 +207,9 @@ class Judge(AtOnce):
             self._reported.pop(child.path, None)
 
     def alike(self, child: Child, signal: Signal) -> set[str]:
-        """The children that have lately been in the same trouble as this one."""
+        """The children that are in the same trouble as this one."""
         self._fold()
-        return set(self._window.with_it(signal, child.uses, signal.at))
+        return self._window.with_it(signal, child.uses, signal.at)
 
     def close(self, child: Child, outcome: Outcome) -> list[Event]:
         """The incident of this child is over, with all that was reported in it; returns what to journal."""
@@ -257,6 +266,10 @@ def _latest(child: Child) -> Decision | None:
     """What was decided last in the child's incident, taken out of there."""
     decision, child.decision = child.decision, None
     return decision.decision if isinstance(decision, (FirstCrash, LetLive)) else decision
+
+
+def _work_of(slot: Slot | None) -> Work:
+    return NOTHING_DONE if slot is None else work_of(slot.handled, slot.ticks, len(slot.handles))
 
 
 def noted(signal: Signal) -> SignalNoted:

@@ -103,7 +103,10 @@ class Context:
     """Attempts that the message in hand has used up, out of `allowed`."""
     allowed: int = 0
     alike: int = 0
-    """Children in the same trouble within the window, this one included, out of `siblings`."""
+    """Children in the same trouble within the window, this one included, out of `siblings`. Who works in between is
+    not in it (`Window`)."""
+    now_and_then: int = 0
+    """Siblings that failed in the same way, with work in between: theirs, or its own."""
     siblings: int = 1
     shared: str = ""
     """What those have in common: the name of a dependency, or the trouble itself."""
@@ -142,7 +145,11 @@ class Context:
         if Symptom.SIBLINGS_ALIKE in self.symptoms:
             said.append(f"{self.alike} of {self.siblings} siblings show the same: {self.shared}")
         elif self.alike <= 1 < self.siblings and self.kind in (Kind.CRASH, Kind.START_FAILED):
-            said.append("no sibling fails in the same way")
+            said.append(
+                f"{plural(self.now_and_then, 'sibling')} failed in the same way lately, with work in between"
+                if self.now_and_then
+                else "no sibling fails in the same way"
+            )
         if Symptom.SAME_MESSAGE in self.symptoms:
             said.append(f"the message in hand has used up {self.deliveries} of {self.allowed} deliveries")
         if Symptom.NOTHING_SETTLED in self.symptoms:
@@ -186,7 +193,7 @@ def read_context(case: Case) -> Context:
     deliveries = signal.deliveries if isinstance(signal, ChildExited) else 0
     allowed, uses = (spec.mailbox.deliveries, spec.uses) if isinstance(spec, ChildSpec) else (0, ())
     lives, one_message = incident.lives()
-    alike, shared, declared = _alike(case, trouble_in(signal), uses)
+    alike, now_and_then, shared, declared = _alike(case, trouble_in(signal), uses)
     siblings = max(len(case.siblings), 1)
 
     if kind is Kind.START_FAILED:
@@ -224,6 +231,7 @@ def read_context(case: Case) -> Context:
         deliveries=deliveries,
         allowed=allowed,
         alike=alike,
+        now_and_then=now_and_then,
         siblings=siblings,
         shared=shared,
         declared=declared,
@@ -282,13 +290,16 @@ def _severity(case: Case, kind: Kind) -> float:
             return _SEVERITY[kind]
 
 
-def _alike(case: Case, trouble: str, uses: tuple[str, ...]) -> tuple[int, str, bool]:
+def _alike(case: Case, trouble: str, uses: tuple[str, ...]) -> tuple[int, int, str, bool]:
     if not trouble:
-        return 0, "", False
-    found = case.window.with_it(case.signal, uses, case.now)
-    found.pop(case.signal.path.name, None)
+        return 0, 0, "", False
+    child, found = case.signal.path.name, case.window.seen_with(case.signal, uses, case.now)
+    own = found.pop(child, None)
+    if own is not None and own.works:  # it fails now and then itself, so it is in nothing with those who only fail
+        return 1, len(found), _named(case.signal, trouble), False
+    seen, found = len(found), {name: glimpse for name, glimpse in found.items() if not glimpse.works}
     declared = next((name for name in uses if all(name in glimpse.uses for glimpse in found.values())), "")
-    return len(found) + 1, declared or _named(case.signal, trouble), bool(declared)
+    return len(found) + 1, seen - len(found), declared or _named(case.signal, trouble), bool(declared)
 
 
 def _named(signal: Signal, trouble: str) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .decision import Decision, Policy
     from .named import NamedAction
     from .outcomes import Outcomes
-    from .window import Window
+    from .window import Window, Work
 
 __all__ = ["FirstCrash", "folded"]
 
@@ -65,6 +65,12 @@ class FirstCrash(Account):
     spread: float
     restart: Restart
     """The answer."""
+    handled: int = 0
+    """Messages and ticks that its slot has handled in this process,"""
+    ticks: Mapping[str, int] | None = None
+    """how many of each tick were among them,"""
+    kinds: int = 1
+    """and how many kinds of messages it handles."""
     given_up: str | None = None
     """The kind of the told message that was in hand, which is lost with the life."""
     next: int = 0
@@ -84,6 +90,13 @@ class FirstCrash(Account):
             settled=self.settled,
             deliveries=self.deliveries,
         )
+
+    @property
+    def work(self) -> Work:
+        """What it had done until then."""
+        from .window import work_of
+
+        return work_of(self.handled, self.ticks, self.kinds)
 
     @property
     def chain(self) -> list[FirstCrash]:
@@ -166,5 +179,5 @@ def folded(history: RestartHistory, window: Window, crashes: Iterable[FirstCrash
     for crash in crashes:
         signal = crash.signal
         history, _ = counted(crash.policy, signal, crash.spec, crash.intensity, history, NO_RESTARTS)
-        window = window.add(signal, crash.spec.uses)
+        window = window.add(signal, crash.spec.uses, crash.work)
     return history, window

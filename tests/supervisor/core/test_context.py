@@ -25,6 +25,7 @@ from treewarden.supervisor.core.signal import (
 )
 from treewarden.supervisor.core.spec import ChildSpec, Intensity, Restore, SupervisorSpec
 from treewarden.supervisor.core.symptom import Kind, Risk, Symptom
+from treewarden.supervisor.core.window import Window, Work
 
 from .cases import PATH, SPEC, case, cases, exited, failed
 
@@ -113,6 +114,26 @@ def test_what_siblings_share_is_a_dependency_that_all_of_them_use() -> None:
     assert case(window=window, spec=evolve(SPEC, uses=uses["a"])).context.shared == "api"
     assert case(window=window, spec=evolve(SPEC, uses=("other",))).context.shared == "ValueError"
     assert case(spec=evolve(SPEC, uses=uses["a"])).context.shared == "cache"
+
+
+def test_who_works_in_between_is_not_in_the_same_trouble() -> None:
+    def down(child: str) -> Signal:
+        failure = Failure("OSError", fingerprint="f", message_kind="Add")
+        return exited(Failed(failure), path=Path("desk") / child)
+
+    signals = [down(child) for child in "bcda"]
+    window = Window()
+    for signal in signals:
+        window = window.add(signal)
+    all_four = case(*signals, window=window).context
+    assert (all_four.alike, all_four.now_and_then, all_four.shows(S.SIBLINGS_ALIKE)) == (4, 0, True)
+    two = case(*signals, window=window.looked_at("f", {"b": Work(5), "c": Work(4), "d": Work(5)})).context
+    assert (two.alike, two.now_and_then, two.shows(S.SIBLINGS_ALIKE)) == (2, 2, False)
+    alone = case(*signals, window=window.looked_at("f", dict.fromkeys("bcd", Work(5)))).context
+    assert alone.because == ("3 siblings failed in the same way lately, with work in between",)
+    itself = case(*signals, window=window.add(evolve(signals[-1], at=101.0), work=Work(5)), now=101.0).context
+    assert (itself.alike, itself.now_and_then, itself.shared, itself.declared) == (1, 3, "OSError", False)
+    assert alone.pressure == itself.pressure < two.pressure < all_four.pressure
 
 
 def test_what_is_left_alone_is_said_without_a_fingerprint() -> None:

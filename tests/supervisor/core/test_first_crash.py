@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ from treewarden.supervisor.core.named import NO_ACTIONS
 from treewarden.supervisor.core.outcomes import Outcomes
 from treewarden.supervisor.core.policies import Otp, otp
 from treewarden.supervisor.core.spec import NO_BACKOFF, Backoff, ChildSpec, Intensity, Restore, Strategy
-from treewarden.supervisor.core.window import Window
+from treewarden.supervisor.core.window import Window, Work
 
 from .cases import SPEC
 
@@ -49,7 +50,7 @@ def crash(
     return FirstCrash(
         Path("desk") / id, at, 1, Failed(failure), 5.0, settled, 1, f"1.{id}", spec, strategy, ("a", "b", "c"), policy,
         Intensity(10, 5.0), NO_ACTIONS, RestartHistory(), Window(), before, number, Outcomes(), Challenger(), spread,
-        first(spec, strategy, spread), given_up,
+        first(spec, strategy, spread), given_up=given_up,
     )  # fmt: skip
 
 
@@ -112,3 +113,14 @@ def test_those_before_it_count_and_are_seen() -> None:
     assert list(other.decision.case.window.seen) == ["f1", "f2"]
     history, window = folded(RestartHistory(), Window(), (one, other))
     assert (history, window) == (other.decision.case.history, other.decision.case.window)
+
+
+def test_what_its_slot_had_done_is_remembered_without_its_ticks() -> None:
+    one = crash(ladder(), Failure("ValueError", "unlucky", "f1", message_kind="Add"))
+    assert one is not None
+    assert one.work == Work(0, 1)
+    busy = evolve(one, handled=12, ticks={"beat": 2}, kinds=2)
+    assert busy.work == Work(10, 2, {"beat": 2})
+    _, window = folded(RestartHistory(), Window(), (busy,))
+    assert window.seen["f1"]["a"].work == busy.work
+    assert busy.decision.case.window == window

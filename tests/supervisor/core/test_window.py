@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treewarden.agents.core.exit import Finished
+from treewarden.agents.core.exit import Failed, Failure, Finished
 from treewarden.agents.core.path import Path
-from treewarden.supervisor.core.signal import Recovered, Reported, Signal
+from treewarden.supervisor.core.signal import RateLimitReached, Recovered, Reported, RestartFailed, Signal, Stalled
 from treewarden.supervisor.core.symptom import SEVERE, trouble_in
-from treewarden.supervisor.core.window import Glimpse, Window
+from treewarden.supervisor.core.window import ENOUGH, NOTHING_DONE, Glimpse, Window, Work, work_of
 
 from .cases import PATH, exited, failed, signals
 
@@ -138,3 +140,133 @@ def test_it_is_bounded() -> None:
     various = window(*(crash("a", 0.0, f"E{place}") for place in range(500)))
     assert len(various.seen) == 32
     assert "e499" in various.seen
+
+
+# Who works in between ---------------------------------------------------------------------------------------------
+
+
+def handling(child: str, at: float, kind: str | None = "Add", error: str = "OSError") -> Signal:
+    failure = Failure(error, "unlucky", error.lower(), message_kind=kind)
+    return exited(Failed(failure), at=at, path=Path("desk") / child)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "enough"),
+    [
+        (Work(100), Work(104), False),
+        (Work(100), Work(105), True),
+        (Work(100, 3), Work(114, 3), False),  # of one kind all may have failed, for all that it knows
+        (Work(100, 3), Work(115, 3), True),
+        (Work(100), Work(3), False),  # its slot was made anew
+        (Work(0), Work(0, ticks={"beat": 1000}), False),
+        (Work(7, 0), Work(12, 0), True),
+    ],
+)
+def test_enough_is_five_of_each_kind(before: Work, now: Work, enough: bool) -> None:
+    seen = Window().add(handling("a", 1.0), work=before)
+    assert seen.has_worked("a", 2.0, now) is enough
+    looked = seen.looked_at("oserror", {"a": now})
+    assert ("a" not in looked.with_it(handling("a", 1.0), (), 2.0)) is enough
+    assert list(looked.alike("oserror", 2.0)) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("now", "enough"),
+    [
+        (Work(1000), False),
+        (Work(0, ticks={"beat": 1000, "poll": 6}), False),
+        (Work(0, ticks={"poll": 7}), True),
+    ],
+)
+def test_who_failed_at_a_tick_works_by_that_tick(now: Work, enough: bool) -> None:
+    seen = Window().add(handling("a", 1.0, "every:poll"), work=Work(0, ticks={"poll": 2}))
+    assert bool(seen.looked_at("oserror", {"a": now}).with_it(handling("b", 2.0), (), 2.0)) is not enough
+
+
+def test_ticks_are_no_messages() -> None:
+    assert work_of(10, None, 2) == Work(10, 2)
+    assert work_of(10, {"beat": 3, "poll": 4}, 2) == Work(3, 2, {"beat": 3, "poll": 4})
+
+
+MUCH = Work(1000)
+
+
+@pytest.mark.parametrize(
+    ("signal", "over"),
+    [
+        (handling("a", 1.0), True),
+        (handling("a", 1.0, None), False),  # its body failed: who handles messages may have no body that works
+        (RestartFailed(path=Path("desk/a"), at=1.0, failure=Failure("OSError", fingerprint="oserror")), True),
+        (Stalled(path=Path("desk/a"), at=1.0, idle=9.0, doing="Add"), True),
+        (Stalled(path=Path("desk/a"), at=1.0, idle=9.0), False),
+        (RateLimitReached(path=Path("desk/a"), at=1.0), False),
+        (Reported(path=Path("desk/a"), at=1.0, kind="slow", severity=0.9), False),
+    ],
+)
+def test_of_what_a_child_lives_in_its_work_says_nothing(signal: Signal, over: bool) -> None:
+    seen = Window().add(signal).looked_at(trouble_in(signal), {"a": MUCH})
+    assert (seen.with_it(signal, (), 2.0) == set()) is over
+
+
+def test_who_works_between_two_failures_is_not_in_it_at_the_second_either() -> None:
+    seen = Window().add(handling("a", 1.0), work=Work(0)).add(handling("a", 2.0), work=Work(ENOUGH))
+    assert seen.with_it(handling("b", 2.0), (), 2.0) == set()
+    again = seen.add(handling("a", 3.0), work=Work(2 * ENOUGH - 1))
+    assert again.with_it(handling("b", 3.0), (), 3.0) == {"a"}
+    late = Window().add(handling("a", 1.0)).add(handling("a", 62.0), work=MUCH)  # of what was before nothing is known
+    assert late.with_it(handling("b", 62.0), (), 62.0) == {"a"}
+    other = Window().add(handling("a", 1.0)).add(handling("a", 2.0, error="KeyError"), work=MUCH)
+    assert other.with_it(handling("b", 2.0, error="KeyError"), (), 2.0) == {"a"}
+
+
+def test_what_was_looked_at_is_another_value_and_nobody_else_is_touched() -> None:
+    seen = Window().add(handling("a", 1.0)).add(handling("b", 2.0)).add(handling("a", 3.0, error="KeyError"))
+    looked = seen.looked_at("oserror", {"a": MUCH, "stranger": MUCH})
+    assert looked.with_it(handling("c", 3.0), (), 3.0) == {"b"}
+    assert seen.with_it(handling("c", 3.0), (), 3.0) == {"a", "b"}
+    assert looked.with_it(handling("c", 3.0, error="KeyError"), (), 3.0) == {"a"}
+    assert looked.looked_at("oserror", {"a": MUCH}) is looked
+    assert seen.looked_at("oserror", {"a": NOTHING_DONE}) is seen
+    assert seen.looked_at("keyerror?", {"a": MUCH}) is seen
+    assert looked.within == seen.within
+    assert evolve(looked.seen["oserror"]["a"], works=False) == seen.seen["oserror"]["a"]
+
+
+def test_who_has_worked_since_it_was_seen_in_any_trouble() -> None:
+    seen = Window().add(handling("a", 1.0), work=Work(0)).add(handling("a", 3.0, error="KeyError"), work=Work(10))
+    assert seen.has_worked("a", 4.0, Work(15))
+    assert not seen.has_worked("a", 4.0, Work(14))
+    assert seen.has_worked("a", 63.0, Work(15))
+    assert not seen.has_worked("a", 63.1, Work(15))
+    assert not seen.has_worked("b", 4.0, Work(15))
+
+
+@pytest.mark.parametrize(
+    ("settled", "uptime", "work", "counts"),
+    [
+        (5, 1.0, Work(5), False),
+        (5, 1.01, Work(5), True),  # a slow one has to be waited for
+        (500, 100.0, Work(500), False),
+        (4, 0.1, Work(4), True),
+        (9, 0.1, Work(9, 2), True),
+        (10, 1.0, Work(10, 2), False),
+        (500, 1.0, Work(10, ticks={"beat": 490}), True),  # which of the five hundred were messages is not known
+    ],
+)
+def test_who_was_busy_up_to_its_first_failure_counts_from_the_second(
+    settled: int, uptime: float, work: Work, counts: bool
+) -> None:
+    first = evolve(handling("a", 10.0), settled=settled, uptime=uptime)
+    seen = Window().add(first, work=work)
+    assert bool(seen.with_it(handling("b", 10.0), (), 10.0)) is counts
+    assert bool(Window().add(handling("b", 1.0)).add(first, work=work).with_it(first, (), 10.0) - {"b"}) is counts
+    again = seen.add(handling("a", 10.1), work=work)
+    assert again.with_it(handling("b", 10.1), (), 10.1) == {"a"}
+
+
+def test_who_had_worked_since_others_failed_is_not_in_it_with_them() -> None:
+    own = evolve(handling("a", 10.0), settled=20, uptime=8.0)  # five of them within the last two seconds
+    seen = Window().add(handling("b", 7.9)).add(handling("c", 8.1)).add(own, work=Work(20))
+    assert seen.with_it(own, (), 10.0) == {"a", "c"}
+    assert seen.with_it(handling("d", 10.0), (), 10.0) == {"a", "b", "c"}
+    assert {name for name, glimpse in seen.seen_with(own, (), 10.0).items() if glimpse.works} == {"b"}

@@ -1,0 +1,161 @@
+"""Who fails now and then and works in between: that is a share of errors, and no dependency that is down for all."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from attrs import frozen
+
+from treewarden.agents.agent import Agent, every, handles
+from treewarden.agents.core.durability import VOLATILE, MailboxSpec
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import MailboxFull
+from treewarden.supervisor import NO_BACKOFF, Intensity
+from treewarden.supervisor.core.event import Decided
+from treewarden.topologies.child import child
+from treewarden.topologies.open import open_tree
+from treewarden.topologies.running import Tree
+from treewarden.topologies.tree import tree
+
+IN_MEMORY = MailboxSpec(durability=VOLATILE)
+WORKERS = 10
+PLENTY = Intensity(10_000, 5.0)
+
+
+@frozen
+class Call:
+    """Something that needs the service."""
+
+
+@frozen
+class Chat:
+    """Something that does not."""
+
+
+class Service:
+    """Fails a share of the calls of each worker, by chances of its own; every one while it is down."""
+
+    def __init__(self, share: float = 0.04, *, seed: int = 0, down: bool = False) -> None:
+        self.share = share
+        self.down = down
+        self.chances = {f"{n}": random.Random(f"{seed}/{n}") for n in range(WORKERS)}
+        self.answers = 0
+
+    async def call(self, path: Path) -> None:
+        await trio.sleep(0.01)
+        if self.chances[path.name].random() < self.share or self.down:
+            raise ConnectionResetError("the other side is gone")
+        self.answers += 1
+
+
+class Worker(Agent[None]):
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    @handles
+    async def call(self, message: Call) -> None:
+        await self.service.call(self.path)
+
+
+class Chatty(Worker):
+    @handles
+    def chat(self, message: Chat) -> None:
+        pass
+
+
+class Poller(Agent[None]):
+    """Calls by itself, and its heart beats ten times as often."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    @every(0.5)
+    async def poll(self) -> None:
+        await self.service.call(self.path)
+
+    @every(0.05)
+    def beat(self) -> None:
+        pass
+
+
+async def decisions(
+    agent: type[Agent[Any]], service: Service, script: Callable[[Tree], Awaitable[None]]
+) -> Counter[str]:
+    """The rules by which was decided while the script ran."""
+    found = Counter[str]()
+    workers = [
+        child(agent, id=f"{n}", args={"service": service}, mailbox=IN_MEMORY, backoff=NO_BACKOFF)
+        for n in range(WORKERS)
+    ]
+    async with open_tree(tree(*workers, restarts=PLENTY), seed=0) as running, trio.open_nursery() as nursery:
+
+        async def listen() -> None:
+            async with running.events() as records:
+                async for record in records:
+                    if isinstance(record.event, Decided):
+                        found[record.event.rule] += 1
+
+        nursery.start_soon(listen)
+        await trio.testing.wait_all_tasks_blocked()
+        await script(running)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    return found
+
+
+async def busy(running: Tree, seconds: float, *, chats: int = 0) -> None:
+    """Each worker has something to do fifty times a second, as long as there is room."""
+    for _ in range(int(seconds * 50)):
+        for n in range(WORKERS):
+            for message in (Call(), *(Chat(),) * chats):
+                with suppress(MailboxFull):
+                    running.ref(f"{n}").tell_nowait(message)
+        await trio.sleep(0.02)
+
+
+@pytest.mark.parametrize("seed", [2, 4, 9])
+async def test_a_share_of_errors_in_a_pool_breaks_nothing(seed: int, autojump_clock: trio.testing.MockClock) -> None:
+    """Ten workers of whom each had failed once within a minute were one dead dependency, again and again."""
+    service = Service(seed=seed)
+    found = await decisions(Worker, service, lambda running: busy(running, 5.0))
+    assert found["outside"] >= 5
+    assert service.answers > 300
+    assert found["siblings alike"] == 0
+
+
+async def test_what_goes_down_under_a_busy_pool_is_found(autojump_clock: trio.testing.MockClock) -> None:
+    service = Service(share=0.0)
+
+    async def goes_down(running: Tree) -> None:
+        await busy(running, 1.0)
+        service.down = True
+        await busy(running, 2.0)
+
+    assert (await decisions(Worker, service, goes_down))["siblings alike"] >= 1
+
+
+@pytest.mark.parametrize("chats", [0, 3])
+async def test_what_is_down_from_the_beginning_is_found(chats: int, autojump_clock: trio.testing.MockClock) -> None:
+    """Also where other messages are handled meanwhile."""
+    service = Service(down=True)
+    found = await decisions(Chatty if chats else Worker, service, lambda running: busy(running, 1.0, chats=chats))
+    assert found["siblings alike"] >= 1
+
+
+@pytest.mark.parametrize(("down", "broken"), [(True, True), (False, False)])
+async def test_a_heartbeat_is_no_sign_of_work(down: bool, broken: bool, autojump_clock: trio.testing.MockClock) -> None:
+    service = Service(down=down)
+
+    async def wait(_: Tree) -> None:
+        await trio.sleep(40.0)
+
+    found = await decisions(Poller, service, wait)
+    assert (found["siblings alike"] > 0) is broken
+    assert found["outside"] >= 4
