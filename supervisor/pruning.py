@@ -28,6 +28,7 @@ from .core.event import (
 from .core.lineage import past_at
 from .core.retention import EventRetention, boundary_text, wanted_cut
 from .journal.port import START, Commit, Journal, Record, Seq
+from .unhurried import unhurried
 from .views.pruned import Pruned, fold, pruned_of, without_forgotten
 
 __all__ = ["CutPlan", "Pruning"]
@@ -148,7 +149,7 @@ class Pruning:
             after = last.seq
         if last is None or after != plan.through:
             raise JournalError(f"event {plan.through} is not there: nothing was pruned; `treewarden journal verify`")
-        pruned = await self._with_pasts(without_forgotten(pruned), went_back, plan.through)
+        pruned = await self._with_pasts(await unhurried(without_forgotten(pruned)), went_back, plan.through)
         tree = journal.opened.tree
         text = boundary_text(tree, plan.through, last.hash, plan.count)
         event = EventsPruned(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
@@ -12,7 +14,7 @@ from treewarden.agents.demand import collector_at_rest
 if TYPE_CHECKING:
     from .journal.slices import Slices
 
-__all__ = ["again_and_again", "unhurried"]
+__all__ = ["again_and_again", "imported", "unhurried"]
 
 T = TypeVar("T")
 
@@ -33,6 +35,25 @@ async def unhurried(slices: Slices[T]) -> T:
                 next(slices)
             except StopIteration as end:
                 return end.value
+
+
+async def imported(module: str) -> None:
+    """Import a module that is needed for the first time: with all that it needs itself that may take 30 ms.
+
+    In a thread, beside the loop; under a mock clock, which goes on while a thread works, in the loop. Cancelled: it is
+    imported all the same. Raises what the module raises.
+    """
+    if module in sys.modules:
+        return
+    from .loop_watch import runs_in_real_time
+
+    if runs_in_real_time():
+        from .journal.seams import in_thread
+
+        with collector_at_rest():
+            await in_thread(import_module, module)
+    else:
+        import_module(module)
 
 
 async def again_and_again(slices: Slices[T]) -> T:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from treewarden.supervisor.loop_watch import runs_in_real_time
+from treewarden.supervisor.unhurried import imported
 
 if TYPE_CHECKING:
     from treewarden.supervisor.common import Common
@@ -48,12 +47,8 @@ async def obey(tree: Tree, common: Common) -> None:
 
 
 async def _order() -> type[Order]:
-    """What carries out a command: imported with the first one, for most trees are never sent any. In a thread: with all
-    that it needs that takes 30 ms, and in the loop nobody else would have a turn meanwhile."""
-    if runs_in_real_time():
-        from treewarden.supervisor.journal.seams import in_thread
-
-        await in_thread(import_module, f"{__package__}.commanding")
+    """What carries out a command: imported with the first one, for most trees are never sent any."""
+    await imported(f"{__package__}.commanding")
     from .commanding import Order
 
     return Order

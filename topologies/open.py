@@ -43,6 +43,7 @@ from treewarden.supervisor.loop_watch import Blocked, LoopWatch, runs_in_real_ti
 from treewarden.supervisor.recovery import give_up_all
 from treewarden.supervisor.registry import Registry
 from treewarden.supervisor.timers import Timers
+from treewarden.supervisor.unhurried import imported
 
 from .code_digest import code_digest
 from .core.blueprint import Blueprint, walk
@@ -139,7 +140,7 @@ async def open_tree(
                         if failed_start is None:
                             nursery.start_soon(watch_progress, common)
                             nursery.start_soon(_end_with_root, root, nursery.cancel_scope)
-                            tree = Tree(root, common, blueprint, pruning)
+                            tree = Tree(root, common, blueprint, partial(_imported, pruning))
                             nursery.start_soon(obey, tree, common)
                             if events is not None:
                                 nursery.start_soon(pruning().keep_to, events)
@@ -258,6 +259,11 @@ def _pruning(journal: Journal, clock: Clock, anchor: Anchoring | None, covered: 
     from treewarden.supervisor.pruning import Pruning
 
     return Pruning(journal, clock, anchor.sign if anchor is not None else None, covered)
+
+
+async def _imported(pruning: Callable[[], Pruning]) -> Pruning:
+    await imported("treewarden.supervisor.pruning")
+    return pruning()
 
 
 def _opened(common: Common, blueprint: Blueprint, *, production: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -39,10 +39,10 @@ __all__ = ["Tree"]
 class Tree:
     """A running tree. All of its methods may be called from any task of the loop; none from other threads."""
 
-    def __init__(self, root: Root, common: Common, blueprint: Blueprint, pruning: Callable[[], Pruning]) -> None:
+    def __init__(self, root: Root, common: Common, blueprint: Blueprint, cut: Callable[[], Awaitable[Pruning]]) -> None:
         self._root = root
         self._common = common
-        self._pruning = pruning
+        self._cut = cut
         self.blueprint = blueprint
         self.calm: Callable[[str], str] | None = None
         """Ends the chaos that was asked for in this tree, by whom, and says what it came to; None without any."""
@@ -310,7 +310,7 @@ class Tree:
         except ValueError as error:
             raise ConfigurationError(str(error)) from None
         checked_text("by", by)
-        pruning = self._pruning()
+        pruning = await self._cut()
         if dry_run:
             return evolve(await pruning.plan(retention), dry=True)
         return await pruning.prune(retention, by)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final, TypeVar
 
 import attrs
 from attrs import evolve, field, frozen
@@ -23,6 +24,9 @@ from .tree_status import SlotView, TreeStatus
 __all__ = ["Pruned", "fold", "part_of", "pruned_of", "without_forgotten"]
 
 T = TypeVar("T", SlotView, TreeStatus)
+
+_RUN: Final = 1000
+"""Slots that are looked at at a time: in two milliseconds."""
 
 
 @frozen(kw_only=True)
@@ -95,20 +99,33 @@ def fold(pruned: Pruned, records: Iterable[Committed]) -> Pruned:
     )
 
 
-def without_forgotten(pruned: Pruned) -> Pruned:
+def without_forgotten(pruned: Pruned) -> Generator[None, None, Pruned]:
     """`pruned` without the children of dynamic supervisors that are down for good, and whoever was below them: nobody
     starts them again, and a record of all that there ever were would grow for ever. Who has left dead letters stays.
+    With pauses, if there are many.
     """
     slots = pruned.status.slots
-    gone = {
-        path
-        for path, slot in slots.items()
-        if path != ROOT and slot.state is SlotState.DOWN and _starts_at_run_time(slots.get(path.parent))
-    }
+    gone = set[Path]()
+    for run in _runs(slots):
+        gone.update([path for path, slot in run if _is_gone(path, slot, slots)])
+        yield
     if not gone:
         return pruned
-    left = {path: slot for path, slot in slots.items() if slot.dead or gone.isdisjoint(_way_to(path))}
+    left: dict[Path, SlotView] = {}
+    for run in _runs(slots):
+        left.update([(path, slot) for path, slot in run if slot.dead or gone.isdisjoint(_way_to(path))])
+        yield
     return evolve(pruned, status=evolve(pruned.status, slots=left))
+
+
+def _runs(slots: Mapping[Path, SlotView]) -> Iterator[list[tuple[Path, SlotView]]]:
+    rest = iter(slots.items())
+    while run := list(islice(rest, _RUN)):
+        yield run
+
+
+def _is_gone(path: Path, slot: SlotView, slots: Mapping[Path, SlotView]) -> bool:
+    return path != ROOT and slot.state is SlotState.DOWN and _starts_at_run_time(slots.get(path.parent))
 
 
 def _starts_at_run_time(supervisor: SlotView | None) -> bool:

@@ -1,4 +1,5 @@
-"""The first command to a tree: what carries it out is imported beside the loop, in which everybody else has turns."""
+"""The first command to a tree, and its first cut: what carries them out is imported beside the loop, in which everybody
+else has turns."""
 
 from __future__ import annotations
 
@@ -47,3 +48,27 @@ def test_it_is_not_imported_in_the_loop(tmp_path: Path) -> None:
         timeout=60,
     )
     assert done.stdout == "applied False\n", done.stderr
+
+
+PRUNING: Final = (
+    PROGRAM.replace("treewarden.topologies.commanding", "treewarden.supervisor.pruning")
+    .replace(
+        """        answer = await send(sys.argv[1], Command(what="compact", path=ROOT), "c-1")
+        print(answer.state, looking.found)
+""",
+        """        print(str(await running.prune(last=1)), looking.found)
+""",
+    )
+    .replace("journal=sys.argv[1]):", "journal=sys.argv[1]) as running:")
+)
+
+
+def test_what_prunes_is_not_either(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PRUNING, str(tmp_path / "desk.db")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout == "events 1 to 2 are pruned False\n", done.stderr

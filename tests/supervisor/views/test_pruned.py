@@ -9,6 +9,7 @@ from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.event import EventsPruned, TreeForked
 from treewarden.supervisor.core.lineage import Past
 from treewarden.supervisor.core.outcomes import Outcomes
+from treewarden.supervisor.journal.slices import at_once
 from treewarden.supervisor.views.pruned import Pruned, part_of, pruned_of, without_forgotten
 from treewarden.supervisor.views.tree_status import SlotView, TreeStatus
 
@@ -62,15 +63,30 @@ def test_children_that_were_started_at_run_time_and_are_down_for_good_are_forgot
         SlotView(path=Path("/"), state=down, supervisor=True, strategy="one_for_one"),
     ]
     whole = Pruned(status=TreeStatus(slots={view.path: view for view in views}, processes=2))
-    left = without_forgotten(whole)
+    left = at_once(without_forgotten(whole))
     assert [str(path) for path in left.status.slots] == [
         "jobs", "jobs/2", "jobs/3", "jobs/4", "jobs/5", "jobs/6/left", "desk", "/",
     ]  # fmt: skip
     assert left.status.processes == 2
-    assert without_forgotten(left) == left
+    assert at_once(without_forgotten(left)) == left
 
 
 def test_of_a_root_that_starts_its_children_at_run_time_too() -> None:
     views = [SlotView(path=Path("1")), SlotView(path=Path("/"), supervisor=True, strategy="simple_one_for_one")]
     whole = Pruned(status=TreeStatus(slots={view.path: view for view in views}))
-    assert [*without_forgotten(whole).status.slots] == ["/"]
+    assert [*at_once(without_forgotten(whole)).status.slots] == ["/"]
+
+
+def test_thousands_of_them_are_looked_at_in_slices() -> None:
+    views = [SlotView(path=Path("/"), supervisor=True, strategy="simple_one_for_one")]
+    views += [SlotView(path=Path(str(n)), state=SlotState.UP if n % 2 else SlotState.DOWN) for n in range(5000)]
+    whole = Pruned(status=TreeStatus(slots={view.path: view for view in views}))
+    slices, looks = without_forgotten(whole), 0
+    try:
+        while True:
+            next(slices)
+            looks += 1
+    except StopIteration as end:
+        left: Pruned = end.value
+    assert looks == 12
+    assert [*left.status.slots] == ["/", *(str(n) for n in range(1, 5000, 2))]
