@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .demand import on_demand
 
 if TYPE_CHECKING:
-    from .agent import Agent, every, handles
+    from .agent import Agent, at, every, handles
     from .agent_spec import AgentSpec
     from .core.diagnosis import Diagnosis
     from .core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Message, Overflow, Volatile
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .core.loops import LoopLimit
     from .core.message import Priority, Request
     from .core.path import Path
+    from .core.timetable import timetable
     from .core.upcasts import Upcasts
     from .errors import (
         AgentFailed,
@@ -137,15 +138,17 @@ __all__ = [
     "Upcasts",
     "Volatile",
     "WrongThread",
+    "at",
     "every",
     "handles",
     "process",
+    "timetable",
     "worker",
 ]
 
 __getattr__ = on_demand(
     __name__,
-    agent="Agent every handles",
+    agent="Agent at every handles",
     agent_spec="AgentSpec",
     core__diagnosis="Diagnosis",
     core__durability="MESSAGE VOLATILE Checkpointed Durability MailboxSpec Message Overflow Volatile",
@@ -155,6 +158,7 @@ __getattr__ = on_demand(
     core__loops="LoopLimit",
     core__message="Priority Request",
     core__path="Path",
+    core__timetable="timetable",
     core__upcasts="Upcasts",
     errors=(
         "AgentFailed AgentStopped AlreadyPresent AlreadyStarted AskCycle AskTimeout CallFailed "

@@ -21,14 +21,14 @@ from .core.message import Request
 from .core.path import Path
 from .core.said import check_facts, check_kind, check_reading, check_share, check_text, shown
 from .errors import ConfigurationError
-from .handlers import Repeated, every, handles, marked_methods, plain_ones, refuse_clashes
+from .handlers import Repeated, at, every, handles, marked_methods, plain_ones, refuse_clashes
 from .ports import IN_HAND
 from .ref import Ref
 
 if TYPE_CHECKING:
     from .life import Life
 
-__all__ = ["Agent", "every", "handles"]
+__all__ = ["Agent", "at", "every", "handles"]
 
 S = TypeVar("S")
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import inspect
 import math
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import NoneType, SimpleNamespace, UnionType
-from typing import Annotated, Any, Final, TypeVar, Union
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, Union
 
 from .core.message import Request
 from .core.said import is_number, shown
 from .core.values import frozen
 from .errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from .core.timetable import Timetable
+
 __all__ = [
     "TAKEN",
     "TO_DEFINE",
     "Repeated",
+    "at",
     "every",
     "handles",
     "marked_methods",
@@ -32,6 +36,8 @@ _SHORTEST: Final = 1e-9
 """Seconds: how often something shorter was due since the last time may be more than any number."""
 _HANDLES: Final = "__treewarden_handles__"
 _EVERY: Final = "__treewarden_every__"
+_AT: Final = "__treewarden_at__"
+_MARKS: Final = (_HANDLES, _EVERY, _AT)
 TO_DEFINE: Final = {  # by a subclass; and what each is
     "state": "what the agent knows",
     "on_start": "what runs before the first message",
@@ -75,12 +81,14 @@ TAKEN: Final = {  # by every agent; and what for
 
 @frozen
 class Repeated:
-    """One `@every` method."""
+    """One `@every` method, or one `@at` method."""
 
     name: str
     call: Callable[..., Any]
     period: float | str
     spread: float | str = 0.0
+    dates: Callable[[object], Timetable] | None = None
+    """Of an `@at` method: what says of an agent when it is due. Its period says nothing."""
 
     def seconds(self, agent: object) -> tuple[float, float]:
         """The period of this agent, and over how much of it the first tick spreads; a text names an attribute."""
@@ -131,6 +139,33 @@ def every(seconds: float | str, *, spread: float | str = 0.0) -> Callable[[F], F
     return mark
 
 
+def at(times: str | Sequence[str], *, zone: str = "UTC", days: str = "") -> Callable[[F], F]:
+    """Mark a method without parameters to run at times of day: `@at("09:00", zone="Europe/Berlin", days="mon-fri")`.
+
+    `times` are texts of hours and minutes ("09:00,17:30"), or the name of an attribute of the agent that holds them or
+    a `timetable`; it is read when an incarnation begins. `zone` is a name of the IANA database, for which the machine
+    needs one (`pip install tzdata` where it has none). `days` are of the week ("mon-fri", "sat,sun") or of the month
+    ("1,15,last"; a month without such a day is left out); all, if none are said.
+
+    A time that the clock there does not show, because it is put forward, comes right after the gap; one that it shows
+    twice, the first time. What the agent was down or too busy for comes once, as soon as it can; durability `message`
+    remembers it over process deaths. It is over when it has settled, or has failed: what was cancelled on the way, with
+    a sibling or by a stop, and what was rate limited, comes again; what failed is left to the next time, or to the next
+    process if that comes first. What the method returns is dropped.
+
+    If the machine's clock is set, that is noticed within a minute. One that is set back by up to an hour has nothing
+    come twice. Not promised: that, of more; nor that a thousand agents with the same time come apart.
+    """
+    if callable(times):
+        raise ConfigurationError(f"{getattr(times, '__qualname__', times)}: @at needs its times; @at('09:00')")
+
+    def mark(method: F) -> F:
+        setattr(method, _AT, (times, zone, days))
+        return method
+
+    return mark
+
+
 def marked_methods(cls: type) -> tuple[Mapping[type, Callable[..., Any]], tuple[Repeated, ...]]:
     """The handlers of `cls` by the type of message, and its ticks; those of its bases and mixins are among them.
 
@@ -140,7 +175,7 @@ def marked_methods(cls: type) -> tuple[Mapping[type, Callable[..., Any]], tuple[
     marked: dict[str, Callable[..., Any]] = {}
     for base in reversed(cls.__mro__):
         for name, method in vars(base).items():
-            if hasattr(method, _HANDLES) or hasattr(method, _EVERY):
+            if any(hasattr(method, mark) for mark in _MARKS):
                 marked[name] = method
             if name in marked:
                 methods.pop(name, None)  # the place of the last one counts: it is in the class nearest to `cls`
@@ -150,12 +185,12 @@ def marked_methods(cls: type) -> tuple[Mapping[type, Callable[..., Any]], tuple[
     for name, method in methods.items():
         where = f"{cls.__qualname__}.{name}"
         _check(where, method)
-        if hasattr(marked[name], _HANDLES) and hasattr(marked[name], _EVERY):
-            raise ConfigurationError(
-                f"{where}: it is marked as a handler and as a tick; a tick has no message: write two"
-            )
-        if not hasattr(marked[name], _HANDLES):
-            repeated.append(_repeated(where, name, method, *getattr(marked[name], _EVERY)))
+        marks = [mark for mark in _MARKS if hasattr(marked[name], mark)]
+        if len(marks) > 1:
+            what = "a handler and as a tick; a tick has no message" if _HANDLES in marks else "a tick of both kinds"
+            raise ConfigurationError(f"{where}: it is marked as {what}: write two")
+        if marks != [_HANDLES]:
+            repeated.append(_repeated(where, name, method, marks[0], getattr(marked[name], marks[0])))
             continue
         for kind in _message_types(where, marked[name]):
             before = handlers.get(kind)
@@ -180,7 +215,7 @@ def refuse_clashes(cls: type, agent: type) -> None:
             )
             if name in TAKEN:
                 raise ConfigurationError(f"{where}: every agent has {name!r} already, for {TAKEN[name]}; rename yours")
-            marked = hasattr(value, _HANDLES) or hasattr(value, _EVERY)
+            marked = any(hasattr(value, mark) for mark in _MARKS)
             if name in TO_DEFINE and (marked or (name == "state" and _is_method(value))):
                 raise ConfigurationError(
                     f"{where}: {name!r} is {TO_DEFINE[name]}, and no name for a handler; rename it"
@@ -207,9 +242,15 @@ def _check(where: str, method: Callable[..., Any]) -> None:
         raise ConfigurationError(f"{where}: it yields; a handler returns its reply, and tells what else there is")
 
 
-def _repeated(where: str, name: str, method: Callable[..., Any], period: float | str, spread: float | str) -> Repeated:
+def _repeated(where: str, name: str, method: Callable[..., Any], mark: str, said: tuple[Any, ...]) -> Repeated:
     if len(inspect.signature(method).parameters) != 1:
-        raise ConfigurationError(f"{where}: an @every method takes nothing but self")
+        word = "@at" if mark == _AT else "@every"
+        raise ConfigurationError(f"{where}: an {word} method takes nothing but self")
+    if mark == _AT:
+        from .timetables import dates_of  # with the first class that has one
+
+        return Repeated(name, method, math.inf, dates=dates_of(where, *said))
+    period, spread = said
     if not isinstance(period, str):
         period_of(where, period)
     if not isinstance(spread, str):

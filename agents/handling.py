@@ -119,22 +119,23 @@ async def _step(life: Life, envelope: Envelope, handler: Callable[..., Any]) -> 
 
 async def _tick(life: Life, tick: Tick) -> None:
     each = next(each for each in type(life.agent).repeated if each.name == tick.name)
-    life.take_tick(tick.name)
-    slot = life.slot
+    slot, due = life.slot, life.take_tick(tick.name)
     slot.busy = tick
     life.begin()
-    timers = (Due(tick.name, slot.due[tick.name]),) if slot.durable else ()
+    timers = (Due(tick.name, due),) if slot.durable else ()
     try:
         result = each.call(life.agent)
         if type(result) is CoroutineType:
             await result
     except Exception as error:
+        life.tick_over(tick.name)
         if not bear(life, tick, error, timers):
             raise
     else:
         taking = large(life) if life.keeps else None
         if taking is not None:
             await taking
+        life.tick_over(tick.name)
         settle(life, tick, timers=timers)
         if slot.agent is life.agent:
             ticks = slot.ticks = {} if slot.ticks is None else slot.ticks

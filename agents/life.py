@@ -15,7 +15,7 @@ from .agent import Agent, lookup, own_state
 from .core.durability import Volatile
 from .core.ended import Ended
 from .core.label import Label
-from .core.message import Envelope
+from .core.message import Due, Envelope
 from .core.path import Path
 from .errors import ConfigurationError, NotHandled, Stop
 from .orders import Begun, CheckpointDue, StopAsked
@@ -309,14 +309,18 @@ class Life:
             text = f"{self.slot.path}: after: {error}; a timer is found by its key, so give one that is hashable"
             raise ConfigurationError(text) from None
 
-    def arm_timers(self) -> None:
-        """Go on with what was to come at its times, unless it is silenced: as `Repeats`, whose errors it raises."""
+    def arm_timers(self) -> tuple[Due, ...]:
+        """Go on with what was to come at its times, unless it is silenced: as `Repeats`, whose errors it raises.
+
+        Returns what of that is to be stored: by timetables, which nobody has kept to before."""
         if type(self.agent).repeated:
             from .repeats import Repeats  # with the first of a process that repeats something
 
             self._repeats = Repeats(self.agent, self.slot, self.clock, self.alarms)
             if self._silent:
                 self._repeats.silence()
+            return self._repeats.new
+        return ()
 
     def silence(self, kind: type = Tick) -> None:
         """Let nothing come due, also if it has not begun yet, until `go_on` was called as often."""
@@ -354,10 +358,25 @@ class Life:
             self.left.close()
         slot.rouse = None
 
-    def take_tick(self, name: str) -> None:
-        """The tick of `name` is in hand: the next one that comes due is another one."""
-        if self._repeats is not None:
-            self._repeats.take(name)
+    def take_tick(self, name: str) -> float:
+        """The tick of `name` is in hand: the next one that comes due is another one. When that is, in wall seconds."""
+        assert self._repeats is not None
+        return self._repeats.take(name)
+
+    def tick_over(self, name: str) -> None:
+        """The tick of `name` that was in hand has settled, or failed."""
+        if self._repeats is not None and (dates := self._repeats.dates_of(name)) is not None:
+            dates.over(name)
+
+    def tick_again(self, name: str) -> None:
+        """It was over, and is to come again, if it has a timetable: of others the next one is soon."""
+        if self._repeats is not None and (dates := self._repeats.dates_of(name)) is not None:
+            dates.again(name)
+
+    def undo_tick(self, name: str) -> None:
+        """What it has settled was not stored."""
+        if self._repeats is not None and (dates := self._repeats.dates_of(name)) is not None:
+            dates.undo(name)
 
 
 def _loops(limit: LoopLimit) -> Loops:

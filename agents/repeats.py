@@ -1,14 +1,19 @@
-"""The `@every` methods of one incarnation: when each is due next, on its grid."""
+"""The `@every` methods of one incarnation: when each is due next, on its grid; and its `@at` methods."""
 
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 from .agent import Agent
+from .core.message import Due
 from .core.values import define
 from .ports import Alarm, Alarms, Clock
 from .slot import Slot
 from .ticks import Grid, Tick
+
+if TYPE_CHECKING:
+    from .dates import Dates
 
 __all__ = ["Repeats"]
 
@@ -32,15 +37,24 @@ class Repeats:
     wall clock gets to its place there: whoever starts again before it, with nothing stored, is not put off.
     """
 
-    __slots__ = ("_alarms", "_clock", "_periods", "_slot", "_timers")
+    __slots__ = ("_alarms", "_clock", "_dates", "_periods", "_slot", "_timers", "new")
 
     def __init__(self, agent: Agent[object], slot: Slot, clock: Clock, alarms: Alarms) -> None:
-        """Arm all. Raises `ConfigurationError` for a period that is none; then nothing is armed."""
-        self._periods = [(each.name, *each.seconds(agent)) for each in type(agent).repeated]
+        """Arm all. Raises `ConfigurationError` for a period or a timetable that is none; then nothing is armed."""
+        repeated = type(agent).repeated
+        self._periods = [(each.name, *each.seconds(agent)) for each in repeated if each.dates is None]
+        tables = {each.name: each.dates(agent) for each in repeated if each.dates is not None}
         self._slot = slot
         self._clock = clock
         self._alarms = alarms
         self._timers: dict[str, _Timer] = {}
+        self._dates: Dates | None = None
+        if tables:
+            from .dates import Dates  # with the first of a process that has a timetable
+
+            self._dates = Dates(agent, tables, slot, clock, alarms)
+        self.new: tuple[Due, ...] = ()
+        """When those are due next whose due times nobody knew, or that have another timetable now."""
         self.go_on()
 
     def go_on(self) -> None:
@@ -58,18 +72,27 @@ class Repeats:
             self._arm(name, timer)
             if before is not None and before.waits:
                 self._put(name, timer)
+        if self._dates is not None:
+            self.new = self._dates.go_on()
 
     def silence(self) -> None:
         """Cancel all ticks. One that waits is forgotten by the mailbox, and remembered here."""
         for timer in self._timers.values():
             if timer.alarm is not None:
                 timer.alarm.cancel()
+        if self._dates is not None:
+            self._dates.silence()
 
-    def take(self, name: str) -> None:
-        """The tick of `name` is in hand: the next one that comes due is another one."""
-        timer = self._timers.get(name)
-        if timer is not None:
-            timer.waits = False
+    def take(self, name: str) -> float:
+        """The tick of `name` is in hand: the next one that comes due is another one. When that is, in wall seconds."""
+        if self._dates is not None and name in self._dates:
+            return self._dates.take(name)
+        self._timers[name].waits = False
+        return self._slot.due[name]
+
+    def dates_of(self, name: str) -> Dates | None:
+        """What has the timetable of `name`, which has one."""
+        return self._dates if self._dates is not None and name in self._dates else None
 
     def _arm(self, name: str, timer: _Timer) -> None:
         timer.alarm = self._alarms.at(max(timer.grid.due, self._clock.now()), lambda: self._fire(name, timer))

@@ -32,6 +32,7 @@ __all__ = [
     "settle",
     "settle_beside",
     "settle_in_turn",
+    "store_dates",
     "throttle",
 ]
 
@@ -109,6 +110,12 @@ def settle_beside(life: Life) -> None:
     life.beside.clear()
 
 
+def store_dates(life: Life, dates: tuple[Due, ...]) -> None:
+    """Store when something is due for the first time: the next process does what it was down for."""
+    if dates and life.slot.durable:
+        _submit(life, Settled(life.slot.path, timers=dates))
+
+
 async def settle_in_turn(life: Life) -> None:
     """As `settle_beside`, with turns for everybody else if the state is large. What helpers do to it meanwhile counts.
 
@@ -173,13 +180,16 @@ def keep(life: Life, events: tuple[Any, ...] = (), label: Label | None = None) -
         raise
 
 
-def end_life(life: Life) -> None:
-    """The life is over, however it ended: nothing of it counts from here on but what it had settled.
+def end_life(life: Life, failed: object = None) -> None:
+    """The life is over, however it ended: nothing of it counts from here on but what it had settled. `failed` is what
+    it had in hand, if it was not just killed.
 
     Where that was to be kept later (`checkpoint(every=...)`), it is written now: the next life begins with it in
     memory, and may never have a reason to write it.
     """
     slot, owed = life.slot, None
+    if type(failed) is Tick:
+        life.tick_over(failed.name)
     if life.since_checkpoint and not slot.durable:
         timers = tuple(Due(name, at) for name, at in slot.due.items())
         owed = Settled(
@@ -202,7 +212,9 @@ def throttle(life: Life, item: object, limited: RateLimited) -> None:
     slot.pause("throttled")
     if isinstance(item, Timed):
         life.afters.again(item)
-    elif item is not None and not isinstance(item, Tick):
+    elif isinstance(item, Tick):
+        life.tick_again(item.name)
+    elif item is not None:
         slot.put_back([item])
     life.warden.rate_limited(limited.after, item if type(item) is Envelope else None, describe(limited))
 
@@ -280,6 +292,8 @@ def _committed(life: Life, done: Settled, state: object, error: BaseException | 
         return
     for message in done.outgoing:
         message.cancel()
+    for timer in done.timers:
+        life.undo_tick(timer.name)
     if envelope is not None and envelope.reply is not None:
         failure = Failure("CommitFailed", str(error))
         envelope.reply(None, AgentFailed(slot.path, failure, retry_safe=True))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable
 
+from attrs import field
+
 from .core.said import is_number, shown
 from .core.values import define, frozen
 from .errors import ConfigurationError
@@ -17,14 +19,15 @@ __all__ = ["Afters", "Grid", "Tick", "Timed"]
 
 @frozen
 class Tick:
-    """An `@every` method is due."""
+    """An `@every` method is due, or an `@at` method."""
 
     name: str
+    word: str = field(default="every", kw_only=True)
 
     @property
     def kind(self) -> str:
         """What is in hand, for failures and stalls."""
-        return f"every:{self.name}"
+        return f"{self.word}:{self.name}"
 
 
 @frozen(eq=False)

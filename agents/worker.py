@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import evolve
 
-from .agent import Agent, every
+from .agent import Agent, at, every
 from .agent_spec import AgentSpec
 from .core.diagnosis import Diagnosis
 from .core.path import Path
@@ -17,13 +17,26 @@ from .core.values import frozen
 from .errors import ConfigurationError
 from .handlers import period_of, spread_of
 
-__all__ = ["Job", "Once", "Periodic", "Work", "worker"]
+if TYPE_CHECKING:
+    from .core.timetable import Timetable
+
+__all__ = ["Dated", "Job", "Once", "Periodic", "Work", "worker"]
 
 
-def worker(fn: Callable[..., Awaitable[Any]], *, every: float | None = None, spread: float = 0.0) -> AgentSpec:
-    """An existing async function as an agent: run once, or `every` so many seconds on a grid that does not drift.
+def worker(
+    fn: Callable[..., Awaitable[Any]],
+    *,
+    every: float | None = None,
+    spread: float = 0.0,
+    at: str | Sequence[str] | None = None,
+    zone: str = "UTC",
+    days: str = "",
+) -> AgentSpec:
+    """An existing async function as an agent: run once, `every` so many seconds on a grid that does not drift, or `at`
+    times of day.
 
-    With `spread` the first call comes within so many seconds, as with `@every`.
+    With `spread` the first call comes within so many seconds, as with `@every`. `at`, `zone` and `days` are those of
+    `@at`, and mean the same.
 
     The function takes nothing, or one `Job`. What it raises is a crash, except `RateLimited` and exceptions that
     carry a response with status 429: those throttle it. Raises `ConfigurationError` for a function that cannot be one.
@@ -36,6 +49,14 @@ def worker(fn: Callable[..., Awaitable[Any]], *, every: float | None = None, spr
     if len(needed) > 1 or keyword:
         names = ", ".join(each.name for each in needed)
         raise ConfigurationError(f"{name}: a worker takes nothing or one Job, not {names}")
+    if at is not None:
+        if every is not None or spread != 0.0:
+            raise ConfigurationError(f"{name}: every and at exclude each other, and spread is for every; keep one")
+        from .timetables import read  # with the first worker that has one
+
+        return AgentSpec(Dated, {"fn": fn, "times": read(name, at, zone, days)}, name)
+    if (zone, days) != ("UTC", ""):
+        raise ConfigurationError(f"{name}: zone and days are for a worker that comes at times of day; say at, too")
     if every is None:
         if spread != 0.0:
             raise ConfigurationError(f"{name}: spread is for a worker that comes again; say every, too")
@@ -125,6 +146,18 @@ class Periodic(_Worker):
         self.spread = spread
 
     @every("period", spread="spread")
+    async def tick(self) -> None:
+        await self.call()
+
+
+class Dated(_Worker):
+    """Calls the function at the times of a timetable."""
+
+    def __init__(self, fn: Callable[..., Awaitable[Any]], times: Timetable) -> None:
+        super().__init__(fn)
+        self.times = times
+
+    @at("times")
     async def tick(self) -> None:
         await self.call()
 

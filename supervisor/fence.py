@@ -18,7 +18,7 @@ from treewarden.agents.orders import Killed, StopOrder
 from treewarden.agents.outlets import hurry
 from treewarden.agents.ports import KEEP, Alarm
 from treewarden.agents.runner import failed, handle_messages, run_agent, start_agent
-from treewarden.agents.settle import end_life
+from treewarden.agents.settle import end_life, store_dates
 from treewarden.agents.ticks import Tick
 
 from .child import KILL_WITHIN, NOT_STARTED, Child, Incarnation, Parent
@@ -194,7 +194,7 @@ class AgentLife(AgentWarden):
             life = self._make()
             if overrides(life.agent, "on_start"):
                 self.info = await self._on_start(life)
-            life.arm_timers()
+            store_dates(life, life.arm_timers())
         except Ignore as ignored:
             return ignored
         except Exception as error:
@@ -329,7 +329,7 @@ class AgentLife(AgentWarden):
         slot, life = self._slot, self._life
         if life is not None and slot.generation == self.serial:
             busy, slot.busy = slot.busy, None
-            end_life(life)
+            end_life(life, None if exit is KILLED else busy)
             if busy is not None and not isinstance(busy, Tick):
                 if type(busy) is Envelope and busy.reply is not None:
                     answer_asker(slot, busy, exit)

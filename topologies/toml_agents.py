@@ -27,6 +27,7 @@ from .core.node import (
     read_fields,
     slot_id,
     text,
+    text_or_texts,
     texts,
     whole,
 )
@@ -40,6 +41,7 @@ from .toml_arguments import arguments
 from .toml_source import Source
 
 __all__ = [
+    "AT",
     "EVERY",
     "SPREAD",
     "Placed",
@@ -62,6 +64,8 @@ EVERY: Final = number(0, above=True, infinite=False)
 """How the period of a worker is read."""
 SPREAD: Final = number(0, infinite=False)
 """How it is read over how many seconds its first calls spread."""
+AT: Final[Mapping[str, Reader]] = {"at": text_or_texts, "zone": text, "days": text}
+"""How the times of day of a worker are read; what they mean is looked at together."""
 _WORKERS: Final = {
     key: f"it belongs to the workers: write pool = {{ {key} = ... }}"
     for key in ("agent", "args", "size", "route", "key", *(AGENT.keys() - AS_CHILD.keys() - SHAPE.keys()))
@@ -69,6 +73,7 @@ _WORKERS: Final = {
 _NOT_AN_AGENT_S: Final = {
     "every": "an agent's period is in its @every; only a worker has this key",
     "spread": "an agent's spread is in its @every; only a worker has this key",
+    **dict.fromkeys(("at", "zone", "days"), "an agent's times are in its @at; only a worker has this key"),
     "to": "only a stage of a pipeline has this key",
     "size": "write pool = { agent = ..., size = ... }",
     "route": "write pool = { agent = ..., route = ... }",
@@ -84,26 +89,47 @@ def read_agent(source: Source, node: Node, defaults: Node | None) -> Placed:
 
 
 def read_worker(source: Source, node: Node, defaults: Node | None) -> Placed:
-    """`{ id, worker = "module:function", every = 30 }` and an agent's options."""
-    node = _with_defaults(node, defaults, {*AGENT, "every", "spread", "actions"})
+    """`{ id, worker = "module:function", every = 30 }`, or `at = "09:00"`, and an agent's options."""
+    own = node.table or {}
+    node = _with_defaults(node, defaults, {*AGENT, "every", "spread", *AT, "actions"})
     id, problems = named(node, source.problems), source.problems
 
     def function(part: Node, found: Problems) -> Any:
         return async_function(part, source.folder, found)
 
-    fields = {"id": anything, "worker": function, "every": EVERY, "spread": SPREAD, **_actions(source), **AGENT}
+    fields = {"id": anything, "worker": function, "every": EVERY, "spread": SPREAD, **AT, **_actions(source), **AGENT}
     remedy = "a worker's function takes none; write an Agent to give it some"
     given = read_fields(node, fields, "a worker", problems, {"args": remedy})
     significance(node, given, problems)
     options = {key: value for key, value in given.items() if key in AGENT or key == "actions"}
-    if "worker" in given:
+    if "worker" in given and _dated(node, given, problems):
+        keys = ("every", "spread", "at", *(key for key in ("zone", "days") if key in own or "at" in given))
         try:
-            made = worker(given["worker"], every=given.get("every"), spread=given.get("spread", 0.0))
+            times = {key: given[key] for key in keys if key in given}
+            made = worker(given["worker"], **times)
             return child(made, id=id, **options), Place(node.at)
         except ConfigurationError as error:
             assert node.table is not None
             problems.refuse(node.table["worker"], "cannot be a worker", str(error))
     return child(Agent[None], id=id, **options), Place(node.at)
+
+
+def _dated(node: Node, given: Mapping[str, Any], problems: Problems) -> bool:
+    """Whether its times of day, if it has any, can be kept to."""
+    parts = node.table or {}
+    if "at" in given:
+        from treewarden.agents.core.timetable import timetable  # with the first worker that has them
+
+        try:
+            timetable(given["at"], given.get("zone", "UTC"), given.get("days", ""))
+        except ValueError as error:
+            problems.refuse(parts["at"], "is no timetable", str(error))
+            return False
+        for key in ("every", "spread"):
+            if key in parts:
+                problems.refuse(parts[key], "goes not with at", "keep one of them, or make two children of it")
+                return False
+    return "at" not in parts or "at" in given
 
 
 def read_pool(source: Source, node: Node, defaults: Node | None, *beside: str) -> Placed:

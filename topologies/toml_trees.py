@@ -22,6 +22,7 @@ from .imports import failed_at, tree_function
 from .partition import partition_problems, partitions
 from .toml_actions import actions_reader
 from .toml_agents import (
+    AT,
     EVERY,
     SPREAD,
     Placed,
@@ -90,7 +91,7 @@ def _with_children(source: Source, node: Node, id: str, options: dict[str, Any])
     problems, parts = source.problems, node.table or {}
     defaults, children = parts.get("defaults"), parts.get("children")
     if defaults is not None:
-        fields = {**agent_fields(source), "every": EVERY, "spread": SPREAD}
+        fields = {**agent_fields(source), "every": EVERY, "spread": SPREAD, **AT}
         del fields["id"]
         read_fields(defaults, fields, "defaults", problems, {"worker": "say for each child which function it runs"})
     if children is None:
@@ -125,7 +126,7 @@ def _child(source: Source, node: Node, defaults: Node | None) -> Placed:
 
 
 def _nothing_there(problems: Problems, node: Node, parts: Mapping[str, Node]) -> None:
-    known = [*_KINDS, "id", "args", "every", "spread", *AGENT, *SUPERVISOR]
+    known = [*_KINDS, "id", "args", "every", "spread", *AT, *AGENT, *SUPERVISOR]
     wrong = [key for key in parts if key not in known]
     for key in wrong:
         remedy = guess(key, list(_KINDS)) or guess(key, known) or "take it out"

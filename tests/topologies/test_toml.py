@@ -160,11 +160,15 @@ def test_workers_are_the_same_as_in_python(desk: Any) -> None:
         children = [
           { id = "poll", worker = "sample_desk:poll", every = 30, spread = 9, restart = "transient" },
           { id = "once", worker = "sample_desk:poll" },
+          { id = "daily", worker = "sample_desk:poll", at = "09:00", zone = "Europe/Berlin", days = "mon-fri" },
+          { id = "often", worker = "sample_desk:poll", at = ["09:00", "17:30"] },
         ]
         """
     ) == tree(
         child(worker(desk.poll, every=30, spread=9), restart=RestartPolicy.TRANSIENT),
         child(worker(desk.poll), id="once"),
+        child(worker(desk.poll, at="09:00", zone="Europe/Berlin", days="mon-fri"), id="daily"),
+        child(worker(desk.poll, at="09:00,17:30"), id="often"),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from treewarden.agents.core.durability import Checkpointed, Durability, Message, Volatile
 from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.worker import Dated
 from treewarden.supervisor.core.spec import ChildSpec, Intensity, Spec, SupervisorSpec
 from treewarden.supervisor.ops.wording import clean, columns, duration, plural
 
@@ -84,6 +85,8 @@ def agent_name(agent: Callable[..., Any], args: Mapping[str, Any]) -> str:
     while isinstance(made, partial):
         made = made.func
     name = f"{getattr(made, '__module__', '?')}:{getattr(made, '__qualname__', type(made).__name__)}"
+    if agent is Dated:
+        return f"{name} at {args['times']}"
     period = args.get("period")
     return f"{name} every {duration(period)}" if callable(function) and isinstance(period, (int, float)) else name
 

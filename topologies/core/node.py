@@ -31,6 +31,7 @@ __all__ = [
     "slot_id",
     "table",
     "text",
+    "text_or_texts",
     "texts",
     "whole",
 ]
@@ -138,6 +139,10 @@ def texts(node: Node, problems: Problems) -> tuple[str, ...] | Refused:
     read = [text(each, problems) for each in node.array]
     found = tuple(each for each in read if isinstance(each, str))
     return found if len(found) == len(read) else REFUSED
+
+
+def text_or_texts(node: Node, problems: Problems) -> str | tuple[str, ...] | Refused:
+    return text(node, problems) if node.array is None else texts(node, problems)
 
 
 def table(node: Node, problems: Problems) -> Mapping[str, Any] | Refused:

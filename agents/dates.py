@@ -1,0 +1,149 @@
+"""The `@at` methods of one incarnation: when each is due next, by the clock of its zone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+
+from .agent import Agent
+from .core.message import Due
+from .core.timetable import Timetable
+from .core.values import define
+from .ports import Alarm, Alarms, Clock
+from .slot import Slot
+from .ticks import Tick
+
+__all__ = ["Dates"]
+
+_LOOK_WITHIN: Final = 60.0
+"""Seconds after which the wall clock is looked at again: it may be set, and goes on while the machine sleeps."""
+_SET: Final = 1.0
+"""Seconds by which a clock that nobody has set may go faster or slower in that time."""
+_SHORTEST: Final = 0.001
+"""Seconds: what is due sooner comes this much later, and not again and again for what a sum of seconds rounds off."""
+
+
+@define(eq=False)
+class _Date:
+    """One `@at` method."""
+
+    timetable: Timetable
+    due: float
+    """When what waits or is in hand was due, in wall seconds; else what comes next."""
+    then: float = 0.0
+    """What comes next when this is over."""
+    alarm: Alarm | None = None
+    waits: bool = False
+    """Its tick has not been taken yet: what comes due meanwhile becomes one with it."""
+    in_hand: bool = False
+    ahead: float = 0.0
+    """By how much the wall clock was ahead of the loop's when its alarm was set."""
+    asked: bool = False
+    """Somebody wants what waits done now: what is to come comes still."""
+
+
+class Dates:
+    """When the `@at` methods of one incarnation are due next, until it is silenced.
+
+    A due time stays what it is (`Slot.due`) until what was due is over, and whoever lives there next begins with it.
+    """
+
+    __slots__ = ("_agent", "_alarms", "_clock", "_dates", "_silent", "_slot", "_tables")
+
+    def __init__(
+        self, agent: Agent[Any], tables: Mapping[str, Timetable], slot: Slot, clock: Clock, alarms: Alarms
+    ) -> None:
+        self._agent = agent
+        self._tables = tables
+        self._slot = slot
+        self._clock = clock
+        self._alarms = alarms
+        self._dates: dict[str, _Date] = {}
+        self._silent = False
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._tables
+
+    def go_on(self) -> tuple[Due, ...]:
+        """Arm all; what waited when it was silenced comes now. Returns those whose due times nobody knew so far."""
+        new: list[Due] = []
+        self._silent = False
+        for name, table in self._tables.items():
+            known, before = self._slot.due.get(name), self._dates.get(name)
+            due = table.due(known, self._clock.wall())
+            if due != known:
+                self._slot.due[name] = due
+                new.append(Due(name, due))
+            if before is not None and before.in_hand:
+                continue  # the next one is armed when that is over
+            date = self._dates[name] = _Date(table, due)
+            if before is not None and before.waits:
+                self._put(name, date)
+            else:
+                self._arm(name, date)
+        return tuple(new)
+
+    def silence(self) -> None:
+        """As `Repeats.silence`."""
+        self._silent = True
+        for date in self._dates.values():
+            if date.alarm is not None:
+                date.alarm.cancel()
+
+    def take(self, name: str) -> float:
+        """The tick of `name` is in hand. When the next one will be due, in wall seconds."""
+        date, wall = self._dates[name], self._clock.wall()
+        date.due = self._slot.due[name]
+        date.then = date.due if date.asked and date.due > wall else date.timetable.after(max(wall, date.due))
+        date.waits, date.in_hand, date.asked = False, True, False
+        return date.then
+
+    def over(self, name: str) -> None:
+        """What was in hand has settled, or failed. Nothing, if this incarnation is over."""
+        date = self._dates[name]
+        if date.in_hand and self._slot.agent is self._agent:
+            date.in_hand = False
+            self._slot.due[name] = date.then
+            self._arm(name, date)
+
+    def again(self, name: str) -> None:
+        """It was over and is to be done again, when the slot goes on."""
+        self.undo(name)
+        if not self._dates[name].waits:
+            self._put(name, self._dates[name])
+
+    def undo(self, name: str) -> None:
+        """What was over has not been stored: whoever lives here next begins with it."""
+        self._slot.due[name] = min(self._dates[name].due, self._slot.due[name])
+
+    def fail(self) -> None:
+        """This incarnation has failed with what it had in hand."""
+        for name in self._dates:
+            self.over(name)
+
+    def _arm(self, name: str, date: _Date) -> None:
+        if self._silent:
+            return
+        wall, now = self._clock.wall(), self._clock.now()
+        left = self._slot.due[name] - wall
+        wait = min(max(left, _SHORTEST), _LOOK_WITHIN) if left > 0 else 0.0
+        date.ahead = wall - now
+        date.alarm = self._alarms.at(now + wait, partial(self._fire, name, date))
+
+    def _fire(self, name: str, date: _Date) -> None:
+        date.alarm = None
+        wall, due = self._clock.wall(), self._slot.due[name]
+        if abs(wall - self._clock.now() - date.ahead) > _SET:
+            due = self._slot.due[name] = date.timetable.due(due, wall)
+        if due <= wall:
+            self._put(name, date)
+        else:
+            self._arm(name, date)
+
+    def _put(self, name: str, date: _Date) -> None:
+        if date.alarm is not None:
+            date.alarm.cancel()
+            date.alarm = None
+        date.waits = True
+        self._slot.put_due(Tick(name, word="at"))
