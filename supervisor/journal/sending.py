@@ -188,6 +188,11 @@ class _Inbox:
             if holder is not None and lives and not holder.released and holder.lease_until > now:
                 return holder.epoch
             why = journal.describe_holder()
+            if holder is not None and lives and not holder.released and holder.lease_until:
+                raise JournalError(
+                    f"nobody answers on {self._file} ({why}): if that process is stopped, let it go on, or end it; a "
+                    "tree that is started on the file takes its place"
+                )
         raise JournalError(f"nobody runs a tree on {self._file} ({why}): start it first")
 
     def _write(self, question: Callable[[sqlite3.Connection], T]) -> T:

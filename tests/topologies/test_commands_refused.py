@@ -129,6 +129,17 @@ async def test_nobody_is_there(file: Path, autojump_clock: CLOCK) -> None:
         await tell(file, "counter", 2)
 
 
+async def test_its_owner_lives_and_keeps_no_lease(file: Path, autojump_clock: CLOCK) -> None:
+    """It would take no message of anybody before it goes on, and it need not be started."""
+    async with on_disk(file):
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute("UPDATE owner SET lease_until = 1")
+            connection.commit()
+        said = r"nobody answers on .* \(held by .*, which lives and could not renew .*\): if that process is stopped"
+        with pytest.raises(JournalError, match=said):
+            await tell(file, "counter", 2)
+
+
 async def test_a_commit_that_fails_leaves_no_half_of_it(
     file: Path, autojump_clock: CLOCK, monkeypatch: pytest.MonkeyPatch
 ) -> None:
