@@ -79,6 +79,7 @@ class Dates:
                 continue  # the next one is armed when that is over
             date = self._dates[name] = _Date(table, due)
             if before is not None and before.waits:
+                date.asked = before.asked
                 self._put(name, date)
             else:
                 self._arm(name, date)
@@ -99,6 +100,15 @@ class Dates:
         date.waits, date.in_hand, date.asked = False, True, False
         return date.then
 
+    def run_now(self, name: str) -> bool:
+        """As `Repeats.run_now`."""
+        date = self._dates[name]
+        if date.waits:
+            return False
+        date.asked = True
+        self._put(name, date)
+        return True
+
     def over(self, name: str) -> None:
         """What was in hand has settled, or failed. Nothing, if this incarnation is over."""
         date = self._dates[name]
@@ -110,8 +120,10 @@ class Dates:
     def again(self, name: str) -> None:
         """It was over and is to be done again, when the slot goes on."""
         self.undo(name)
-        if not self._dates[name].waits:
-            self._put(name, self._dates[name])
+        date = self._dates[name]
+        if not date.waits:
+            date.asked = self._slot.due[name] > self._clock.wall()
+            self._put(name, date)
 
     def undo(self, name: str) -> None:
         """What was over has not been stored: whoever lives here next begins with it."""

@@ -358,6 +358,11 @@ class Life:
             self.left.close()
         slot.rouse = None
 
+    @property
+    def repeats(self) -> Repeats | None:
+        """What comes at its times; None before they are armed, and while they are silenced."""
+        return None if self._silent else self._repeats
+
     def take_tick(self, name: str) -> float:
         """The tick of `name` is in hand: the next one that comes due is another one. When that is, in wall seconds."""
         assert self._repeats is not None

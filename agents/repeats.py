@@ -90,6 +90,16 @@ class Repeats:
         self._timers[name].waits = False
         return self._slot.due[name]
 
+    def run_now(self, name: str) -> bool:
+        """Have the tick of `name` come now, beside those that are due. False if one waits already."""
+        if self._dates is not None and name in self._dates:
+            return self._dates.run_now(name)
+        timer = self._timers[name]
+        if not timer.waits:
+            self._put(name, timer)
+            return True
+        return False
+
     def dates_of(self, name: str) -> Dates | None:
         """What has the timetable of `name`, which has one."""
         return self._dates if self._dates is not None and name in self._dates else None

@@ -36,7 +36,7 @@ __all__ = ["Order"]
 
 _LOG: Final = logging.getLogger("treewarden")
 
-_ONCE: Final = frozenset({"tell", "ask", "signal", "perform", "roll_back", "checkpoint"})
+_ONCE: Final = frozenset({"tell", "ask", "signal", "perform", "roll_back", "run_now", "checkpoint"})
 """What is not the same when it is done twice. `tell` is one of these where the mailbox is in memory."""
 _SLACK: Final = 0.5
 """Seconds that an ask has beyond its limit, to say itself what was in the way."""
@@ -122,6 +122,12 @@ class Order:
                 done = await self._hold()
             case "resume":
                 done = await self._resume()
+            case "run_now":
+                tick = command.fields.get("tick", "")
+                begins = self._tree.run_now(command.path, tick)
+                done = (
+                    f"{command.path}: {tick or 'its tick'} {'runs next' if begins else 'waits already, and runs once'}"
+                )
             case "perform":
                 fact = await self._tree.perform(command.path, command.fields["name"], command.by)
                 text = f": {fact.text}" if fact.text else ""

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.said import either
 from treewarden.agents.errors import ConfigurationError
+from treewarden.agents.slot import Slot
 from treewarden.supervisor.core.signal import OperatorAsked, Recovered, check_lasts, report_of
 
 from .errors import checked_path, checked_text
@@ -55,6 +57,27 @@ class Reports:
             checked_text(name, said)
         at = self._common.clock.now()
         self._root.supervisor_of(subject).post(OperatorAsked(path=subject, at=at, what=what, by=by, text=text))
+
+    def run_now(self, path: str, tick: str) -> bool:
+        subject = checked_path(path)
+        checked_text("tick", tick)
+        self._root.supervisor_of(subject)
+        slot = self._common.registry.find(subject)
+        if not isinstance(slot, Slot):
+            raise ConfigurationError(f"{path} is a pool; name one of its workers, as {path}/0")
+        agent = slot.agent
+        if agent is None:
+            raise ConfigurationError(f"{path} does not run now; what is due comes when it does")
+        names = [each.name for each in type(agent).repeated]
+        if not names:
+            raise ConfigurationError(f"{path} has no @every and no @at method; tell it a message")
+        if tick not in names and (tick or len(names) > 1):
+            what = f"has no tick {tick!r}" if tick else "has more than one tick"
+            raise ConfigurationError(f"{path} {what}; name {either(names)}")
+        repeats = agent.life.repeats
+        if repeats is None:
+            raise ConfigurationError(f"{path} begins or ends just now, and takes no ticks; ask again when it runs")
+        return repeats.run_now(tick or names[0])
 
     def _let_last(self, path: Path, kind: str, seconds: float | None) -> None:
         """It is over in so many seconds, whatever was said before; with None or `math.inf` when somebody says so."""

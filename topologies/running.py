@@ -125,6 +125,15 @@ class Tree:
         """
         self._reports.ask(path, "hold", by, text)
 
+    def run_now(self, path: str, tick: str = "") -> bool:
+        """Have an `@every` or `@at` method, or a worker, run now and not at its time, which stays what it is; `tick`
+        names the method where there are several. False if one waits already: the two are one. While the slot is held or
+        throttled it waits. Not promised: that it runs, if this life ends before it begins.
+
+        Raises `NoSuchSlot`, and `ConfigurationError` for what does not run or has no such method.
+        """
+        return self._reports.run_now(path, tick)
+
     async def perform(self, path: str, name: str, by: str = "operator") -> ActionPerformed:
         """Run an action that is registered under `name` for the slot at `path`, and return what came of it.
 

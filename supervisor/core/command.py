@@ -24,6 +24,7 @@ _FIELDS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
     "stop": {},
     "hold": {"text": (str,)},
     "resume": {},
+    "run_now": {"tick": (str,)},
     "recovered": {"kind": (str,)},
     "perform": {"name": (str,)},
     "drain": {},
@@ -42,6 +43,7 @@ _FIELDS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
 _OPTIONAL: Final[Mapping[str, frozenset[str]]] = {
     "signal": frozenset({"text", "facts", "lasts"}),
     "hold": frozenset({"text"}),
+    "run_now": frozenset({"tick"}),
     "checkpoint": frozenset({"name", "description", "tags"}),
     "prune": frozenset({"past_checkpoints", "dry_run"}),
 }

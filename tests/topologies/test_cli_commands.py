@@ -94,6 +94,10 @@ def test_a_tree_in_another_process_is_spoken_to(running: Running, capsys: pytest
     assert (code, text.endswith(" holds writer: until noon. Start it?\n")) == (0, True), text
     assert said(capsys, "send", "writer", "Letter", '{"text": "it waits"}')[0] == 0
     assert said(capsys, "resume", "writer")[0] == 0
+    assert said(capsys, "run-now", "writer") == (
+        1,
+        "refused: writer has no @every and no @at method; tell it a message\n",
+    )
     assert said(capsys, "drain", "writer") == (0, "applied: writer is drained\n")
     assert said(capsys, "stop") == (0, "applied: the tree has stopped\n")
     assert running.end() == 0

@@ -28,6 +28,7 @@ CALLS: dict[str, Callable[[Tree, str], Any]] = {
     "kill": lambda running, path: running.kill(path),
     "resume": lambda running, path: running.resume(path),
     "hold": lambda running, path: running.hold(path),
+    "run_now": lambda running, path: running.run_now(path),
     "signal": lambda running, path: running.signal(path, {"kind": "slow", "severity": 0.5}),
     "recovered": lambda running, path: running.recovered(path, "slow"),
     "deployed": lambda running, path: running.deployed(path),
@@ -68,7 +69,7 @@ async def test_a_supervisor_is_near_too(name: str, autojump_clock: MockClock) ->
             await _done(CALLS[name](running, "yrad"))
 
 
-@pytest.mark.parametrize("name", ["kill", "resume", "hold", "signal", "recovered", "perform", "process_of"])
+@pytest.mark.parametrize("name", ["kill", "resume", "hold", "run_now", "signal", "recovered", "perform", "process_of"])
 async def test_one_whose_supervisor_does_not_run_is_not_said_to_be_nowhere(
     name: str, autojump_clock: MockClock
 ) -> None:
@@ -79,7 +80,7 @@ async def test_one_whose_supervisor_does_not_run_is_not_said_to_be_nowhere(
             await _done(CALLS[name](running, "yard/desk"))
 
 
-@pytest.mark.parametrize("name", ["resume", "hold", "signal", "perform", "watch", "process_of"])
+@pytest.mark.parametrize("name", ["resume", "hold", "run_now", "signal", "perform", "watch", "process_of"])
 async def test_the_root_is_no_slot(name: str, autojump_clock: MockClock) -> None:
     async with open_tree(tree(Desk)) as running:
         with pytest.raises(NoSuchSlot, match=r"^/ is the whole tree, and no slot of it; there is desk$"):

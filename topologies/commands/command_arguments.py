@@ -10,7 +10,7 @@ from .words import Words, add_json, add_word, path, positive, text
 
 __all__ = ["COMMANDS", "add_answered", "add_commands", "add_keep"]
 
-COMMANDS = ("send", "ask", "signal", "stop", "hold", "resume", "perform", "drain", "roll-back")
+COMMANDS = ("send", "ask", "signal", "stop", "hold", "resume", "run-now", "perform", "drain", "roll-back")
 
 
 def add_commands(words: Words) -> None:
@@ -21,6 +21,7 @@ def add_commands(words: Words) -> None:
     _stop(words)
     _hold(words)
     _resume(words)
+    _run_now(words)
     _perform(words)
     _drain(words)
     _roll_back(words)
@@ -92,6 +93,16 @@ def _resume(words: Words) -> None:
         words, "resume", "let a slot go on that is held, throttled or stopped", "treewarden resume desk.db writer"
     )
     _file_and_path(word)
+    add_answered(word)
+
+
+def _run_now(words: Words) -> None:
+    word = add_word(
+        words, "run-now", "run what comes at its times now", "treewarden run-now desk.db poller",
+        "What is due later comes then, too. One that waits already, and this, are one.",
+    )  # fmt: skip
+    _file_and_path(word)
+    word.add_argument("tick", metavar="TICK", type=text, nargs="?", default="", help="its method, where it has several")
     add_answered(word)
 
 

@@ -122,6 +122,7 @@ def _signal(arguments: Namespace) -> dict[str, Any]:
 
 _WHAT: Final[Mapping[str, Callable[[Namespace], str]]] = {
     "send": lambda _: "tell",
+    "run-now": lambda _: "run_now",
     "signal": lambda arguments: "recovered" if arguments.over else "signal",
     "chaos": lambda _: "calm",
 }
@@ -132,6 +133,7 @@ _FIELDS: Final[Mapping[str, Callable[[Namespace], dict[str, Any]]]] = {
     "stop": lambda _: {},
     "hold": lambda arguments: {"text": arguments.text},
     "resume": lambda _: {},
+    "run-now": lambda arguments: {"tick": arguments.tick},
     "perform": lambda arguments: {"name": arguments.name},
     "drain": lambda _: {},
     "checkpoint": _checkpoint,
