@@ -149,6 +149,7 @@ class Judge(AtOnce):
 
     def _joined(self, child: Child, signal: Signal) -> tuple[Incident, list[Event]]:
         """The child's incident with this signal in it, the attempt before it judged; and what to journal."""
+        self._fold()
         events: list[Event] = []
         decision = _latest(child)
         if decision is not None and not isinstance(decision.case.signal, Recovered):
@@ -174,7 +175,6 @@ class Judge(AtOnce):
         if isinstance(signal, Unanswered):
             for label in signal.over:
                 self._report_is_open(signal.path, label.removeprefix("reported:"))
-        self._fold()
         self._window = self._looked_at(signal, child).add(signal, child.uses, _work_of(child.slot))
         return incident, events
 

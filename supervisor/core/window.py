@@ -69,8 +69,8 @@ class Glimpse:
     """None: to handle messages is no sign that this trouble is over."""
     handling: str = ""
     """The message or tick at which it failed; empty for a start."""
-    since: float = -math.inf
-    """From when on it had handled enough until it failed; endless, if it had not, or nobody knows when."""
+    proof: float = -math.inf
+    """Since when it is known to have worked: what failed before that was not down for all from then on."""
     works: bool = False
     """It has worked since. Or it had worked since it was seen in this trouble before, and fails now and then; so does,
     as far as anybody knows, who was busy up to its first failure: if there is more to it, it fails again at once."""
@@ -90,9 +90,9 @@ class Window:
     """For each trouble (a fingerprint, `rate_limited`, `reported:slow`) the children last seen in it. A value.
 
     Who fails, works and fails again is not in it: that is a share of errors, and what siblings share is not down. A
-    child counts until it has worked since (`ENOUGH`), and not where it had worked between two failures; and one that
-    had worked since others failed is not in it with those. Who fails outside of its messages (in its body), is rate
-    limited, overloaded, or reports something, does so although it works, and counts until its time is over.
+    child counts until it or another one has worked since (`ENOUGH`), and not where it had worked between two failures.
+    Who fails outside of its messages (in its body), is rate limited, overloaded, or reports something, does so although
+    it works, and counts until its time is over.
 
     Bounded: the 32 latest troubles and in each the 64 latest children, however loud one of them is; older than
     `within` seconds is forgotten. Enough to tell ten siblings failing alike from ten crashes, not a history.
@@ -123,7 +123,10 @@ class Window:
         ]
         if not works:
             return self
-        children = {name: evolve(glimpse, works=True) if name in works else glimpse for name, glimpse in before.items()}
+        children = {
+            name: evolve(glimpse, works=True, proof=glimpse.at) if name in works else glimpse
+            for name, glimpse in before.items()
+        }
         return Window(self.within, {**self.seen, trouble: children})
 
     def has_worked(self, child: str, now: float, work: Work) -> bool:
@@ -156,15 +159,15 @@ class Window:
         """The children seen in the trouble of `signal`, which is that of a child that uses `uses`, as far as it can be
         one for both; that child too, if it was seen in it, and those that work."""
         found = self.alike(trouble_in(signal), now)
-        own = found.get(signal.path.name)
-        if own is not None and own.since > -math.inf:
-            found = {
-                name: evolve(glimpse, works=True) if glimpse.at < own.since else glimpse
-                for name, glimpse in found.items()
-            }
-        if not uses or not is_outside(signal):
+        if uses and is_outside(signal):
+            found = {name: glimpse for name, glimpse in found.items() if not are_apart(signal, uses, glimpse.uses)}
+        proof = max((glimpse.proof for glimpse in found.values()), default=-math.inf)
+        if proof == -math.inf:
             return found
-        return {name: glimpse for name, glimpse in found.items() if not are_apart(signal, uses, glimpse.uses)}
+        return {
+            name: evolve(glimpse, works=True) if glimpse.at <= proof and not glimpse.works else glimpse
+            for name, glimpse in found.items()
+        }
 
     def with_it(self, signal: Signal, uses: tuple[str, ...], now: float) -> set[str]:
         """Those of them that are in it now."""
@@ -217,12 +220,15 @@ def _glimpse(signal: Signal, uses: tuple[str, ...], work: Work, last: Glimpse | 
     if handling is None:
         return Glimpse(signal.at, uses)
     since = _worked_from(signal, work)
-    works = last.has_worked(work) if last is not None else signal.at - since <= _AT_ONCE
-    return Glimpse(signal.at, uses, work, handling, since, works)
+    if last is None:
+        return Glimpse(signal.at, uses, work, handling, since, signal.at - since <= _AT_ONCE)
+    works = last.has_worked(work)
+    return Glimpse(signal.at, uses, work, handling, max(since, last.proof, last.at if works else since), works)
 
 
 def _worked_from(signal: Signal, work: Work) -> float:
-    """`Glimpse.since`. How many of those that a life has settled were ticks is not known."""
+    """From when on it had handled enough until it failed; endless, if it had not, or nobody knows when: how many of
+    those that a life has settled were ticks is not known."""
     if not isinstance(signal, ChildExited) or work.ticks or signal.settled < work.enough:
         return -math.inf
     return signal.at - signal.uptime * work.enough / signal.settled

@@ -117,17 +117,17 @@ def test_what_siblings_share_is_a_dependency_that_all_of_them_use() -> None:
 
 
 def test_who_works_in_between_is_not_in_the_same_trouble() -> None:
-    def down(child: str) -> Signal:
+    def down(child: str, at: float) -> Signal:
         failure = Failure("OSError", fingerprint="f", message_kind="Add")
-        return exited(Failed(failure), path=Path("desk") / child)
+        return exited(Failed(failure), at=at, path=Path("desk") / child)
 
-    signals = [down(child) for child in "bcda"]
+    signals = [down(child, 97.0 + place) for place, child in enumerate("bcda")]
     window = Window()
     for signal in signals:
         window = window.add(signal)
     all_four = case(*signals, window=window).context
     assert (all_four.alike, all_four.now_and_then, all_four.shows(S.SIBLINGS_ALIKE)) == (4, 0, True)
-    two = case(*signals, window=window.looked_at("f", {"b": Work(5), "c": Work(4), "d": Work(5)})).context
+    two = case(*signals, window=window.looked_at("f", {"b": Work(4), "c": Work(5), "d": Work(4)})).context
     assert (two.alike, two.now_and_then, two.shows(S.SIBLINGS_ALIKE)) == (2, 2, False)
     alone = case(*signals, window=window.looked_at("f", dict.fromkeys("bcd", Work(5)))).context
     assert alone.because == ("3 siblings failed in the same way lately, with work in between",)

@@ -229,7 +229,7 @@ def test_what_was_looked_at_is_another_value_and_nobody_else_is_touched() -> Non
     assert seen.looked_at("oserror", {"a": NOTHING_DONE}) is seen
     assert seen.looked_at("keyerror?", {"a": MUCH}) is seen
     assert looked.within == seen.within
-    assert evolve(looked.seen["oserror"]["a"], works=False) == seen.seen["oserror"]["a"]
+    assert looked.seen["oserror"]["a"] == evolve(seen.seen["oserror"]["a"], works=True, proof=1.0)
 
 
 def test_who_has_worked_since_it_was_seen_in_any_trouble() -> None:
@@ -264,9 +264,24 @@ def test_who_was_busy_up_to_its_first_failure_counts_from_the_second(
     assert again.with_it(handling("b", 10.1), (), 10.1) == {"a"}
 
 
-def test_who_had_worked_since_others_failed_is_not_in_it_with_them() -> None:
+def test_what_failed_before_one_of_them_worked_again_was_not_down_for_all() -> None:
     own = evolve(handling("a", 10.0), settled=20, uptime=8.0)  # five of them within the last two seconds
     seen = Window().add(handling("b", 7.9)).add(handling("c", 8.1)).add(own, work=Work(20))
     assert seen.with_it(own, (), 10.0) == {"a", "c"}
-    assert seen.with_it(handling("d", 10.0), (), 10.0) == {"a", "b", "c"}
     assert {name for name, glimpse in seen.seen_with(own, (), 10.0).items() if glimpse.works} == {"b"}
+    c_works = seen.looked_at("oserror", {"c": Work(5)})
+    assert c_works.with_it(handling("d", 10.0), (), 10.0) == {"a"}
+    between = Window().add(handling("b", 1.0)).add(handling("a", 2.0)).add(handling("c", 2.5))
+    between = between.add(handling("a", 3.0), work=Work(5)).add(handling("a", 3.1), work=Work(5))
+    assert between.with_it(handling("d", 3.1), (), 3.1) == {"a", "c"}
+
+
+def test_work_proves_nothing_of_what_others_use() -> None:
+    def lost(child: str, at: float) -> Signal:
+        return handling(child, at, error="ConnectionError")
+
+    seen = Window().add(lost("b", 1.0), ("x",)).add(lost("c", 1.0), ("x", "y")).add(lost("a", 2.0), ("y",))
+    seen = seen.looked_at("connectionerror", {"a": MUCH})
+    assert seen.with_it(lost("d", 3.0), ("x",), 3.0) == {"b", "c"}
+    assert seen.with_it(lost("d", 3.0), ("y",), 3.0) == set()
+    assert seen.with_it(lost("d", 3.0), (), 3.0) == set()
