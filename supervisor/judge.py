@@ -15,7 +15,7 @@ from .at_once import AtOnce
 from .child import Child
 from .core import incident as incidents
 from .core.action import Hold
-from .core.case import Case
+from .core.case import Case, begins_anew
 from .core.decision import (
     Decision,
     Policy,
@@ -150,7 +150,7 @@ class Judge(AtOnce):
     def _joined(self, child: Child, signal: Signal) -> tuple[Incident, list[Event]]:
         """The child's incident with this signal in it, the attempt before it judged; and what to journal."""
         self._fold()
-        events: list[Event] = []
+        events: list[Event] = self.close(child, Outcome.FIXED) if self._begins_anew(child, signal) else []
         decision = _latest(child)
         if decision is not None and not isinstance(decision.case.signal, Recovered):
             incident, observed = incidents.meet(
@@ -177,6 +177,20 @@ class Judge(AtOnce):
                 self._report_is_open(signal.path, label.removeprefix("reported:"))
         self._window = self._looked_at(signal, child).add(signal, child.uses, _work_of(child.slot))
         return incident, events
+
+    def _begins_anew(self, child: Child, signal: Signal) -> bool:
+        """Whether it has worked since it failed last, so that the incident is over, and this is another one."""
+        if not child.in_trouble or self.reported(child):
+            return False
+        if not self._window.has_worked(child.spec.id, signal.at, _work_of(child.slot)):
+            return False
+        changed_at = self._common.changed_at(signal.path, child.changed_at)
+        try:
+            return begins_anew(
+                self.policy, signal, child.spec, self.spec.restarts, self._history, child.history, changed_at
+            )
+        except Exception:
+            return False  # a policy that cannot say what it is like: when it is asked to decide, that is told
 
     def _looked_at(self, signal: Signal, child: Child) -> Window:
         """The window with what was done meanwhile by those who were in the trouble of `signal`."""
@@ -210,6 +224,14 @@ class Judge(AtOnce):
         """The children that are in the same trouble as this one."""
         self._fold()
         return self._window.with_it(signal, child.uses, signal.at)
+
+    def is_apart(self, child: Child, signal: Signal, *, new: bool = False) -> bool:
+        """Whether this trouble is none of several: it works in between, or they do. `new`, if it has not joined yet."""
+        self._fold()
+        window = self._window
+        if new:
+            window = self._looked_at(signal, child).add(signal, child.uses, _work_of(child.slot))
+        return window.is_apart(signal, child.uses)
 
     def close(self, child: Child, outcome: Outcome) -> list[Event]:
         """The incident of this child is over, with all that was reported in it; returns what to journal."""

@@ -180,8 +180,9 @@ class Remedies:
         trouble, now = trouble_in(signal), self._common.clock.now()
         before = self._broken.get(trouble)
         waiting = set[Child]() if before is None else before.waiting(now)
-        caught = waiting if before is not None and not before.works_for(child, waiting) else ()
-        alike = self._supervisor.judge.alike(child, signal)
+        judge = self._supervisor.judge
+        goes_on = before is not None and not before.works_for(child, waiting) and not judge.is_apart(child, signal)
+        caught, alike = waiting if goes_on else (), judge.alike(child, signal)
         members = [
             member
             for member in self._supervisor.children.awake
@@ -206,7 +207,8 @@ class Remedies:
         return self._common.any_broken or any(trouble.until > now for trouble in self._broken.values())
 
     def keeps_quiet(self, child: Child, signal: Signal) -> bool:
-        """Whether `signal` is one more child in a trouble that was found out already; then it waits with the others."""
+        """Whether `signal` is one more child in a trouble that was found out already; then it waits with the others.
+        Who declares nothing and works in between is in no such trouble, nor is anybody where others do."""
         if self._common.any_broken and self._common.dependencies.explains(child, signal):
             return True
         if not self._broken:
@@ -217,6 +219,8 @@ class Remedies:
 
         trouble, now = self._broken.get(trouble_in(signal)), self._common.clock.now()
         if trouble is None or trouble.until <= now or are_apart(signal, child.uses, trouble.uses):
+            return False
+        if self._supervisor.judge.is_apart(child, signal, new=True):
             return False
         when = trouble.until + _PROBE_SECONDS + self._common.random.random() * span(len(trouble.returns) + 1)
         trouble.returns[child] = when

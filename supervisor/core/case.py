@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
 from attrs import field
 
@@ -10,7 +11,7 @@ from treewarden.agents.core.values import frozen
 
 from .challenger import Challenger
 from .confidence import Belief, believe, p_fix
-from .context import Context, read_context, read_symptom, read_symptoms
+from .context import RECENT, Context, read_context, read_symptom, read_symptoms
 from .exits import cannot_read, must_restart, not_kept
 from .history import NO_RESTARTS, RestartHistory
 from .incident import Incident
@@ -18,10 +19,13 @@ from .named import NO_ACTIONS, NamedAction, knowing
 from .outcomes import Confidence, Outcomes
 from .signal import ActionFailed, ChildExited, RestartFailed, Signal, Unanswered
 from .spec import ChildSpec, Intensity, RestartBucket, Restore, Spec, Strategy
-from .symptom import Symptom, kind_of
+from .symptom import Kind, Symptom, kind_of
 from .window import NOTHING_SEEN, Window
 
-__all__ = ["Case", "counts"]
+if TYPE_CHECKING:
+    from .decision import Policy
+
+__all__ = ["Case", "begins_anew", "counts"]
 
 
 @frozen(kw_only=True)
@@ -146,3 +150,28 @@ def counts(signal: Signal, spec: Spec) -> bool:
     if isinstance(signal, ChildExited):
         return must_restart(spec.restart, signal.exit) and not not_kept(signal.exit)
     return isinstance(signal, RestartFailed) and not cannot_read(signal.failure)
+
+
+def begins_anew(
+    policy: Policy,
+    signal: Signal,
+    spec: Spec,
+    intensity: Intensity,
+    history: RestartHistory,
+    child_history: RestartHistory,
+    changed_at: float | None,
+) -> bool:
+    """Whether a failure of a child that has worked since its last one is another incident, with the first backoff.
+
+    Not where the policy says how long it has to live, or siblings are nothing to it; nor of code that is new; nor where
+    there have been so many restarts lately that it has to become slower, or its supervisor would give up.
+    """
+    if policy.stable_after is not None or not policy.counts_alike or not isinstance(spec, ChildSpec):
+        return False
+    if kind_of(signal) not in _AT_WORK or (changed_at is not None and signal.at - changed_at <= RECENT):
+        return False
+    own = spec.restarts is None or child_history.has_room(signal.at, spec.restarts)
+    return own and history.has_room(signal.at, intensity)
+
+
+_AT_WORK: Final = frozenset({Kind.CRASH, Kind.STALLED})

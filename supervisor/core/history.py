@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from typing import Final
 
 from attrs import field
@@ -18,6 +19,8 @@ EMPTY: Final = -math.inf
 ONE_FAULT: Final = 1.0
 """Seconds from the first failure of a fault within which siblings that fail by the same fault count as one restart."""
 _COMPACT: Final = 64
+_CLIMB: Final = 3
+"""Failures in a row after which the default backoff is longer than the window of the default intensity."""
 
 
 @frozen
@@ -107,6 +110,12 @@ class RestartHistory:
     def exceeded(self, intensity: Intensity) -> bool:
         """Whether the restart that was noted last is one too many: more than `max_restarts` in the window."""
         return self._stop - self._start > intensity.max_restarts
+
+    def has_room(self, at: float, intensity: Intensity) -> bool:
+        """Whether a child that fails at `at` may begin anew with its first backoff: half of the restarts are left, and
+        those that lead up to a backoff as long as the window of the default intensity."""
+        used = self._stop - bisect_left(self._times, at - intensity.within, self._start, self._stop)
+        return used + _CLIMB <= intensity.max_restarts and 2 * used <= intensity.max_restarts
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RestartHistory) and self._value() == other._value()

@@ -173,6 +173,13 @@ class Window:
         """Those of them that are in it now."""
         return {name for name, glimpse in self.seen_with(signal, uses, now).items() if not glimpse.works}
 
+    def is_apart(self, signal: Signal, uses: tuple[str, ...]) -> bool:
+        """Whether the trouble of `signal`, which was added, is none of several: the child works in between, or all do
+        who were seen in it besides."""
+        seen = self.seen_with(signal, uses, signal.at)
+        own = seen.pop(signal.path.name, None)
+        return (own is not None and own.works) or (bool(seen) and all(glimpse.works for glimpse in seen.values()))
+
     def _with(
         self, before: Mapping[str, dict[str, Glimpse]], signal: Signal, uses: tuple[str, ...], work: Work
     ) -> Mapping[str, dict[str, Glimpse]]:

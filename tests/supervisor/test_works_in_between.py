@@ -17,8 +17,8 @@ from treewarden.agents.agent import Agent, every, handles
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import MailboxFull
-from treewarden.supervisor import NO_BACKOFF, Intensity
-from treewarden.supervisor.core.event import Decided
+from treewarden.supervisor import Intensity
+from treewarden.supervisor.core.event import Decided, IncidentClosed
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.running import Tree
@@ -46,11 +46,13 @@ class Service:
         self.share = share
         self.down = down
         self.chances = {f"{n}": random.Random(f"{seed}/{n}") for n in range(WORKERS)}
+        self.lost = ""
+        """The worker that this service never answers."""
         self.answers = 0
 
     async def call(self, path: Path) -> None:
         await trio.sleep(0.01)
-        if self.chances[path.name].random() < self.share or self.down:
+        if self.chances[path.name].random() < self.share or self.down or path.name == self.lost:
             raise ConnectionResetError("the other side is gone")
         self.answers += 1
 
@@ -70,6 +72,14 @@ class Chatty(Worker):
         pass
 
 
+class Hanging(Worker):
+    @handles
+    async def call(self, message: Call) -> None:
+        self.service.answers += 1
+        if self.service.answers % 20 == 0:
+            await trio.sleep_forever()
+
+
 class Poller(Agent[None]):
     """Calls by itself, and its heart beats ten times as often."""
 
@@ -86,21 +96,30 @@ class Poller(Agent[None]):
 
 
 async def decisions(
-    agent: type[Agent[Any]], service: Service, script: Callable[[Tree], Awaitable[None]]
+    agent: type[Agent[Any]],
+    service: Service,
+    script: Callable[[Tree], Awaitable[None]],
+    *,
+    many: int = WORKERS,
+    restarts: Intensity = PLENTY,
+    **fields: Any,
 ) -> Counter[str]:
-    """The rules by which was decided while the script ran."""
+    """The rules by which was decided while the script ran, and how incidents ended."""
     found = Counter[str]()
-    workers = [
-        child(agent, id=f"{n}", args={"service": service}, mailbox=IN_MEMORY, backoff=NO_BACKOFF)
-        for n in range(WORKERS)
-    ]
-    async with open_tree(tree(*workers, restarts=PLENTY), seed=0) as running, trio.open_nursery() as nursery:
+    args = {"service": service}
+    workers = [child(agent, id=f"{n}", args=args, mailbox=IN_MEMORY, **fields) for n in range(many)]
+    async with open_tree(tree(*workers, restarts=restarts), seed=0) as running, trio.open_nursery() as nursery:
 
         async def listen() -> None:
             async with running.events() as records:
                 async for record in records:
-                    if isinstance(record.event, Decided):
-                        found[record.event.rule] += 1
+                    match record.event:
+                        case Decided(rule=rule):
+                            found[rule] += 1
+                        case IncidentClosed(outcome=outcome):
+                            found[outcome] += 1
+                        case _:
+                            pass
 
         nursery.start_soon(listen)
         await trio.testing.wait_all_tasks_blocked()
@@ -110,10 +129,10 @@ async def decisions(
     return found
 
 
-async def busy(running: Tree, seconds: float, *, chats: int = 0) -> None:
+async def busy(running: Tree, seconds: float, *, chats: int = 0, many: int = WORKERS) -> None:
     """Each worker has something to do fifty times a second, as long as there is room."""
     for _ in range(int(seconds * 50)):
-        for n in range(WORKERS):
+        for n in range(many):
             for message in (Call(), *(Chat(),) * chats):
                 with suppress(MailboxFull):
                     running.ref(f"{n}").tell_nowait(message)
@@ -124,10 +143,25 @@ async def busy(running: Tree, seconds: float, *, chats: int = 0) -> None:
 async def test_a_share_of_errors_in_a_pool_breaks_nothing(seed: int, autojump_clock: trio.testing.MockClock) -> None:
     """Ten workers of whom each had failed once within a minute were one dead dependency, again and again."""
     service = Service(seed=seed)
-    found = await decisions(Worker, service, lambda running: busy(running, 5.0))
-    assert found["outside"] >= 5
-    assert service.answers > 300
+    found = await decisions(Worker, service, lambda running: busy(running, 20.0))
+    assert found["wider"] == found["out of patience"] == 0
+    assert service.answers > 4000, "by backoffs that grew it was about 1,000 of 10,000"
     assert found["siblings alike"] == 0
+
+
+async def test_hardly_anybody_waits_with_one_that_is_left_alone(autojump_clock: trio.testing.MockClock) -> None:
+    service = Service()
+    service.lost = "0"
+    waiting = Counter[bool]()
+
+    async def look(running: Tree) -> None:
+        for _ in range(60):
+            await busy(running, 0.5)
+            waiting.update(slot.path == "0" for slot in running.snapshot() if slot.note.startswith("waits for"))
+
+    assert (await decisions(Worker, service, look))["outside again"] >= 1
+    assert service.answers > 6000, "it was about 2,600 of 15,000"
+    assert waiting[False] < 240
 
 
 async def test_what_goes_down_under_a_busy_pool_is_found(autojump_clock: trio.testing.MockClock) -> None:
@@ -147,6 +181,31 @@ async def test_what_is_down_from_the_beginning_is_found(chats: int, autojump_clo
     service = Service(down=True)
     found = await decisions(Chatty if chats else Worker, service, lambda running: busy(running, 1.0, chats=chats))
     assert found["siblings alike"] >= 1
+
+
+async def test_one_alone_with_the_default_limits_becomes_slower_and_goes_on(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """It was held after six failures; to begin anew each time would have ended the tree."""
+    service = Service()
+
+    async def long(running: Tree) -> None:
+        await busy(running, 300.0, many=1)
+        assert [slot.note for slot in running.snapshot() if slot.held] == []
+
+    found = await decisions(Worker, service, long, many=1, restarts=Intensity())
+    assert service.answers > 1000
+    assert found["fixed"] > 10
+
+
+async def test_what_hangs_now_and_then_keeps_its_state(autojump_clock: trio.testing.MockClock) -> None:
+    """After two hangs it went back to an earlier state, and then it was held."""
+    service = Service()
+    found = await decisions(
+        Hanging, service, lambda running: busy(running, 60.0, many=1), many=1, progress_within=1.0, stable_after=30.0
+    )
+    assert found["stalled"] > 10
+    assert set(found) == {"stalled", "fixed"}
 
 
 @pytest.mark.parametrize(("down", "broken"), [(True, True), (False, False)])

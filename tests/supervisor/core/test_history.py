@@ -39,6 +39,24 @@ def test_the_window_is_otps(times: tuple[float, ...], count: int, exceeded: bool
     assert (history.count, history.exceeded(TWO)) == (count, exceeded)
 
 
+@pytest.mark.parametrize(
+    ("times", "at", "most", "room"),
+    [
+        ((), 0.0, 3, True),
+        ((), 0.0, 2, False),  # a climb would go over it
+        ((0.0,), 5.0, 3, False),
+        ((0.0,), 5.1, 3, True),
+        ((0.0, 1.0), 5.1, 4, True),
+        ((0.0, 1.0, 2.0), 3.0, 6, True),
+        ((0.0, 1.0, 2.0, 3.0), 3.0, 7, False),  # more than half
+        ((0.0, 1.0, 2.0, 3.0), 3.0, 8, True),
+    ],
+)
+def test_there_is_room_for_one_that_begins_anew(times: tuple[float, ...], at: float, most: int, room: bool) -> None:
+    limit = Intensity(most, 5.0)
+    assert after(*times, intensity=limit).has_room(at, limit) is room
+
+
 def test_no_restart_is_allowed_with_intensity_zero() -> None:
     never = Intensity(0, 5.0)
     assert not RestartHistory().exceeded(never)

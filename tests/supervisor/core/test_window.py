@@ -285,3 +285,14 @@ def test_work_proves_nothing_of_what_others_use() -> None:
     assert seen.with_it(lost("d", 3.0), ("x",), 3.0) == {"b", "c"}
     assert seen.with_it(lost("d", 3.0), ("y",), 3.0) == set()
     assert seen.with_it(lost("d", 3.0), (), 3.0) == set()
+
+
+def test_a_trouble_is_apart_from_others_where_it_or_they_work() -> None:
+    first, again = handling("a", 1.0), handling("a", 2.0)
+    assert not Window().add(first).is_apart(first, ())
+    assert Window().add(first).add(again, work=MUCH).is_apart(again, ())
+    others = Window().add(handling("b", 0.5)).add(handling("c", 0.6)).add(first)
+    assert not others.add(again, work=Work(4)).is_apart(again, ())
+    assert not others.looked_at("oserror", {"b": MUCH}).add(again).is_apart(again, ())  # c failed after that
+    assert others.looked_at("oserror", {"c": MUCH}).add(again).is_apart(again, ())
+    assert not Window().is_apart(first, ())
