@@ -19,6 +19,7 @@ from .slot import NOT_KNOWN, TIMED, Slot, Turn
 from .traffic import Traffic, deadline_of
 
 __all__ = [
+    "arrive",
     "checked",
     "ended_by",
     "handled_by",
@@ -194,6 +195,16 @@ def leave_with_settle(slot: Slot, turn: Turn, envelope: Envelope, overflow: Over
                 slot.on_drop(envelope, "the slot ended before the message left")
 
     turn.tell(Outgoing(target=slot, envelope=envelope, release=release, cancel=slot.release))
+
+
+def arrive(slot: Slot, envelope: Envelope, overflow: Overflow | None = None) -> None:
+    """What was on its way to the disk is there: into the room that was kept for it."""
+    if not slot.ended:
+        slot.fill(envelope, envelope.priority, overflow)
+        return
+    slot.release()
+    if slot.on_drop is not None:
+        slot.on_drop(envelope, "the slot ended before the message arrived")
 
 
 def told_elsewhere(path: Path, to: Path) -> ConfigurationError:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import outcome
 import trio
 
-__all__ = ["SLEEP", "WAKE", "call_in_loop"]
+__all__ = ["SLEEP", "WAKE", "call_in_loop", "not_now"]
 
 
 class _Wake(outcome.Outcome[Any]):
@@ -36,6 +36,11 @@ class _Sleep(_Wake):
 WAKE: Final = _Wake()
 SLEEP: Final = _Sleep()
 """True instead of None: give the task back, if nothing needs it."""
+
+
+def not_now(_: object) -> trio.lowlevel.Abort:
+    """What trio calls when a task is cancelled that waits for the disk: what is on its way there is not called back."""
+    return trio.lowlevel.Abort.FAILED
 
 
 def call_in_loop(

@@ -18,7 +18,7 @@ from treewarden.agents.errors import (
     IntakeClosed,
     MailboxFull,
 )
-from treewarden.agents.sending import ended_by, item_for, leave_with_settle
+from treewarden.agents.sending import arrive, ended_by, item_for, leave_with_settle
 from treewarden.agents.slot import Slot, Turn
 
 from .journal.port import Commit
@@ -206,12 +206,7 @@ class Publication:
                 failed.append(error)
             else:
                 for slot, envelope, overflow in places:
-                    if not slot.ended:
-                        slot.fill(envelope, envelope.priority, overflow)
-                        continue
-                    slot.release()
-                    if slot.on_drop is not None:
-                        slot.on_drop(envelope, "the slot ended before the message arrived")
+                    arrive(slot, envelope, overflow)
             done.set()
 
         rows = tuple(slot.store.row_for(envelope) for slot, envelope, _ in places if isinstance(slot.store, SlotStore))

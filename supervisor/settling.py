@@ -15,9 +15,9 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import CommitFailed
 from treewarden.agents.ports import KEEP, Settled, StateSettled, Store
-from treewarden.agents.sending import told_elsewhere
+from treewarden.agents.sending import arrive, told_elsewhere
 from treewarden.agents.slot import Slot
-from treewarden.agents.wake import WAKE
+from treewarden.agents.wake import WAKE, not_now
 
 from .common import Common
 from .core.checkpoint import Retention
@@ -75,10 +75,11 @@ class SlotStore:
 
     async def accept(self, slot: Slot, envelope: Envelope, deadline: float = math.inf) -> None:
         """Make a told message durable, then put it into its mailbox (see `Store.accept`)."""
+        encoded = await self._encoded_wide(slot, envelope) if self.codec.is_wide(envelope.body) else None
         while True:
             await self._journal_works(slot, deadline)
             try:
-                await self._bring_in(slot, envelope, message_alone)
+                await self._bring_in(slot, envelope, message_alone, encoded)
                 return
             except CommitFailed as error:
                 if not error.refuses_all:
@@ -106,14 +107,25 @@ class SlotStore:
     async def bring_in(self, slot: Slot, envelope: Envelope, commit: Callable[[MessageRow], Commit]) -> None:
         """As `accept`, in a commit of the caller's that has the row. It is tried once; the room is free if this raises,
         as `CommitFailed`."""
+        encoded = await self._encoded_wide(slot, envelope) if self.codec.is_wide(envelope.body) else None
         try:
-            await self._bring_in(slot, envelope, commit)
+            await self._bring_in(slot, envelope, commit, encoded)
         except CommitFailed:
             slot.release()
             raise
 
+    async def _encoded_wide(self, slot: Slot, envelope: Envelope) -> Encoded:
+        """A message of many values, with turns for everybody else. Cancelled, or if it raises: the room is free."""
+        try:
+            return await again_and_again(self.codec.encoding(envelope.body))
+        except BaseException:
+            slot.release()
+            raise
+
     @trio.lowlevel.enable_ki_protection  # or its commit would wake a task that does not wait
-    async def _bring_in(self, slot: Slot, envelope: Envelope, commit: Callable[[MessageRow], Commit]) -> None:
+    async def _bring_in(
+        self, slot: Slot, envelope: Envelope, commit: Callable[[MessageRow], Commit], encoded: Encoded | None
+    ) -> None:
         """Raises `CommitFailed` and keeps the room; for anything else that it raises, the room is free."""
         said: list[BaseException | None] = []
         waiting: list[trio.lowlevel.Task] = []
@@ -123,13 +135,13 @@ class SlotStore:
             try:
                 self._common.heard(error)
                 if error is None:
-                    _arrive(slot, envelope)
+                    arrive(slot, envelope)
             finally:  # nothing else would ever end their wait, not even to cancel it
                 for task in waiting:
                     trio.lowlevel.reschedule(task, WAKE)
 
         try:
-            row = self.row_for(envelope)
+            row = self.row_for(envelope, encoded=encoded)
         except BaseException:
             slot.release()
             raise
@@ -138,7 +150,7 @@ class SlotStore:
             await trio.lowlevel.cancel_shielded_checkpoint()
         else:  # without a scope, which would cost as much as all the rest
             waiting.append(trio.lowlevel.current_task())
-            await trio.lowlevel.wait_task_rescheduled(_wait_on)
+            await trio.lowlevel.wait_task_rescheduled(not_now)
         if said[0] is not None:
             raise said[0]
 
@@ -232,13 +244,13 @@ class SlotStore:
         """A new incarnation begins from what is on disk: its settles may be written again."""
         self._broken = self._written = self._taken = None
 
-    def row_for(self, envelope: Envelope, by: SlotStore | None = None) -> MessageRow:
+    def row_for(self, envelope: Envelope, by: SlotStore | None = None, encoded: Encoded | None = None) -> MessageRow:
         """The mailbox row of a told message; gives the envelope its row and id. Raises `ConfigurationError` if the
         settle of somebody in another journal is to bring it: the two cannot be one transaction."""
         common = self._common
         if by is not None and by._common is not common:
             raise told_elsewhere(by.path, self.path)
-        kind, version, body, large = self.codec.encode_row(envelope.body)
+        kind, version, body, large = encoded or self.codec.encode_row(envelope.body)
         row = common.next_row()
         envelope.row, envelope.id = row, common.message_id(row)
         return MessageRow(
@@ -384,17 +396,3 @@ class SlotStore:
             return (), asked
         kind, version, body, large = self.codec.encode_row(done.reply)
         return (ReplyRow(envelope.id, self.path, kind, body, version, large),), asked
-
-
-def _arrive(slot: Slot, envelope: Envelope) -> None:
-    if not slot.ended:
-        slot.fill(envelope, envelope.priority)
-        return
-    slot.release()
-    if slot.on_drop is not None:
-        slot.on_drop(envelope, "the slot ended before the message arrived")
-
-
-def _wait_on(_: object) -> trio.lowlevel.Abort:
-    """What is on its way to the disk is not called back."""
-    return trio.lowlevel.Abort.FAILED
