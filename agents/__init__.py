@@ -9,6 +9,7 @@ from .demand import on_demand
 if TYPE_CHECKING:
     from .agent import Agent, at, every, handles
     from .agent_spec import AgentSpec
+    from .core.budget import Budget, Exceeded, Spent
     from .core.diagnosis import Diagnosis
     from .core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Message, Overflow, Volatile
     from .core.ended import Ended
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
         WrongThread,
     )
     from .process import Call, ProcessAgent, ProcessWorker, process
+    from .purse import Correct, Left, Purse, Spend, spend
     from .ref import Ref
     from .statistics import MailboxStatistics
     from .worker import Job, worker
@@ -78,18 +80,21 @@ __all__ = [
     "AlreadyStarted",
     "AskCycle",
     "AskTimeout",
+    "Budget",
     "Call",
     "CallFailed",
     "CheckpointRefused",
     "Checkpointed",
     "CommitFailed",
     "ConfigurationError",
+    "Correct",
     "DeliveryError",
     "Diagnosis",
     "Durability",
     "DurabilityError",
     "Ended",
     "EpochLost",
+    "Exceeded",
     "Exit",
     "Failed",
     "Failure",
@@ -103,6 +108,7 @@ __all__ = [
     "JournalDamaged",
     "JournalError",
     "JournalOwned",
+    "Left",
     "LoopLimit",
     "MailboxFull",
     "MailboxSpec",
@@ -119,11 +125,14 @@ __all__ = [
     "ProcessDied",
     "ProcessError",
     "ProcessWorker",
+    "Purse",
     "QuorumMissed",
     "RateLimited",
     "Ref",
     "ReplayRefused",
     "Request",
+    "Spend",
+    "Spent",
     "StartFailed",
     "Stash",
     "StillRestarting",
@@ -142,6 +151,7 @@ __all__ = [
     "every",
     "handles",
     "process",
+    "spend",
     "timetable",
     "worker",
 ]
@@ -150,6 +160,7 @@ __getattr__ = on_demand(
     __name__,
     agent="Agent at every handles",
     agent_spec="AgentSpec",
+    core__budget="Budget Exceeded Spent",
     core__diagnosis="Diagnosis",
     core__durability="MESSAGE VOLATILE Checkpointed Durability MailboxSpec Message Overflow Volatile",
     core__ended="Ended",
@@ -169,6 +180,7 @@ __getattr__ = on_demand(
         "TreewardenError UnknownKind WrongThread"
     ),
     process="Call ProcessAgent ProcessWorker process",
+    purse="Correct Left Purse Spend spend",
     ref="Ref",
     statistics="MailboxStatistics",
     worker="Job worker",
