@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .core.loops import LoopLimit
     from .core.message import Priority, Request
     from .core.path import Path
+    from .core.step import Done, GiveUp
     from .core.timetable import timetable
     from .core.upcasts import Upcasts
     from .errors import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         EpochLost,
         ForwardCycle,
         Ignore,
+        InDoubt,
         IntakeClosed,
         IsDynamic,
         JournalDamaged,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
         MailboxFull,
         NoSuchAction,
         NoSuchSlot,
+        NotDone,
         NotFound,
         NotHandled,
         ProcessDied,
@@ -90,6 +93,7 @@ __all__ = [
     "Correct",
     "DeliveryError",
     "Diagnosis",
+    "Done",
     "Durability",
     "DurabilityError",
     "Ended",
@@ -100,7 +104,9 @@ __all__ = [
     "Failure",
     "Finished",
     "ForwardCycle",
+    "GiveUp",
     "Ignore",
+    "InDoubt",
     "IntakeClosed",
     "IntakeLimit",
     "IsDynamic",
@@ -116,6 +122,7 @@ __all__ = [
     "Message",
     "NoSuchAction",
     "NoSuchSlot",
+    "NotDone",
     "NotFound",
     "NotHandled",
     "Overflow",
@@ -169,13 +176,14 @@ __getattr__ = on_demand(
     core__loops="LoopLimit",
     core__message="Priority Request",
     core__path="Path",
+    core__step="Done GiveUp",
     core__timetable="timetable",
     core__upcasts="Upcasts",
     errors=(
         "AgentFailed AgentStopped AlreadyPresent AlreadyStarted AskCycle AskTimeout CallFailed "
         "CheckpointRefused CommitFailed ConfigurationError DeliveryError DurabilityError EpochLost "
-        "ForwardCycle Ignore IntakeClosed IsDynamic JournalDamaged JournalError JournalOwned MailboxFull "
-        "NoSuchAction NoSuchSlot NotFound NotHandled ProcessDied ProcessError QuorumMissed RateLimited "
+        "ForwardCycle Ignore InDoubt IntakeClosed IsDynamic JournalDamaged JournalError JournalOwned MailboxFull "
+        "NoSuchAction NoSuchSlot NotDone NotFound NotHandled ProcessDied ProcessError QuorumMissed RateLimited "
         "ReplayRefused StartFailed Stash StillRestarting StillRunning Stop SupervisionError SupervisorGone TreeFailed "
         "TreewardenError UnknownKind WrongThread"
     ),

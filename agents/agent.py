@@ -26,10 +26,13 @@ from .ports import IN_HAND
 from .ref import Ref
 
 if TYPE_CHECKING:
+    from .core.step import Done
+    from .errors import NotDone
     from .life import Life
 
 __all__ = ["Agent", "at", "every", "handles"]
 
+R = TypeVar("R")
 S = TypeVar("S")
 
 _CHANGEABLE: Final = frozenset({list, dict, set, bytearray, deque, defaultdict, Counter, OrderedDict})
@@ -133,6 +136,35 @@ class Agent(Generic[S]):
     def record(self, fact: Any) -> None:
         """Add a fact of your own (a frozen attrs value) to the journal, with the settle of the message in hand."""
         self.life.record(fact)
+
+    async def effect(
+        self,
+        name: str,
+        call: Callable[[str], Awaitable[R]],
+        *,
+        returns: Any = ...,
+        idempotent: bool = False,
+        verify: Callable[[str], Awaitable[Done[R] | NotDone]] | None = None,
+    ) -> R:
+        """Act on the world outside, once for the message in hand: whenever its handler runs again, also in another
+        process, this returns what `call` returned, without calling it.
+
+        For a handler of an agent of durability `message`, one effect after the other. `call` gets a key, the same for
+        the same effect of the same message, and runs when it is on disk that it begins. What it returns has to be of a
+        type that can be stored: that of its annotation, or `returns`. If it has begun and its end was not seen, or if
+        it raised, nobody knows whether it was done: then `verify(key)` says `Done(value)` or `NotDone()`; else, if it
+        is `idempotent`, it runs again under the same key; else this raises `InDoubt`, the agent is held, and a person
+        says what came of it (`Tree.answer`). `NotDone` and rate limits that `call` raises say that it was not done.
+
+        Not promised: that it was done exactly once, unless `verify` tells the truth or the outside knows the key again;
+        anything, for a handler that catches `InDoubt` and returns. Of an ask from outside of handlers, which does not
+        come again, only its asker hears. Raises what `call` raises; `ConfigurationError` before `call` runs; and
+        `AgentStopped` in a life that has ended. Cancelled while `call` runs: as if it had raised; before: it has not
+        begun.
+        """
+        from .steps import effect  # few agents have any
+
+        return await effect(self.life, name, call, returns, idempotent, verify)
 
     def checkpoint(self, name: str = "", description: str = "", tags: Iterable[str] = ()) -> None:
         """Keep the state that this handler leaves as a checkpoint, with the settle of the message in hand.

@@ -10,8 +10,7 @@ import trio
 
 from .agent import to_await
 from .core.exit import Exit, alone
-from .errors import Stop
-from .handling import rate_limit_of
+from .errors import Stop, rate_limit_of
 from .life import Life
 from .orders import BodyEnded, CheckpointDue, RunAgain, StopAsked
 from .settle import throttle

@@ -22,6 +22,7 @@ TreewardenError
 │   ├── NoSuchAction                     none is registered under this name
 │   ├── CheckpointRefused                nothing to keep, or nothing to go back to
 │   └── StartFailed                      on_start raised, ended, or took too long
+├── InDoubt                              an effect of which nobody knows whether it was done
 ├── ProcessError                         about the process of an agent that has one
 │   ├── ProcessDied                      it ended, by itself or by a signal
 │   └── CallFailed                       the function that runs in it raised
@@ -35,15 +36,16 @@ TreewardenError
     └── JournalDamaged                   the file is not what was written
 ```
 
-`Stop`, `Ignore`, `RateLimited` and `Stash` are raised *by* agents to say something; they are not errors of treewarden.
+`Stop`, `Ignore`, `RateLimited`, `Stash` and `NotDone` are raised *by* agents to say something; they are not errors of
+treewarden.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
-from .core.exit import Exit, Failed, Failure
+from .core.exit import Exit, Failed, Failure, ends_process
 from .core.path import Path
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "EpochLost",
     "ForwardCycle",
     "Ignore",
+    "InDoubt",
     "IntakeClosed",
     "IsDynamic",
     "JournalDamaged",
@@ -70,6 +73,7 @@ __all__ = [
     "MailboxFull",
     "NoSuchAction",
     "NoSuchSlot",
+    "NotDone",
     "NotFound",
     "NotHandled",
     "ProcessDied",
@@ -242,6 +246,22 @@ class StartFailed(SupervisionError):
         self.failure = failure
 
 
+class InDoubt(TreewardenError):
+    """An effect has begun and nobody knows whether it was done, so it is not run a second time: its agent is held until
+    a person says what came of it (`Tree.answer`), and its message waits. A handler that catches this and returns has
+    settled without knowing."""
+
+    def __init__(self, text: str, *, path: Path, name: str, key: str, since: float) -> None:
+        super().__init__(text)
+        self.path = path
+        self.name = name
+        """Of the effect."""
+        self.key = key
+        """By which the outside knows it."""
+        self.since = since
+        """When it began, in wall seconds since 1970."""
+
+
 class ProcessError(TreewardenError):
     """Something about the process of an agent that has one."""
 
@@ -332,8 +352,33 @@ class RateLimited(Exception):
         """Seconds to wait (Retry-After), if they were given."""
 
 
+class NotDone(Exception):
+    """Raised in the call of an effect, or said or raised by its `verify`: it certainly was not done, nor will be."""
+
+
 def failure_of(exit: Exit) -> Failure:
     """The failure of `exit`, also for one that ended in order: what a pending ask is told."""
     if isinstance(exit, Failed):
         return exit.failure
     return Failure(type(exit).__name__, getattr(exit, "reason", "") or "it ended before it replied")
+
+
+def rate_limit_of(error: BaseException, now: Callable[[], float] | None = None) -> RateLimited | None:
+    """`error` as a rate limit, if it is one: ours, or any exception whose `response.status_code` is 429. `now` is the
+    wall clock, for a date of which it does not say from when it counts."""
+    if issubclass(type(error), RateLimited):
+        return cast("RateLimited", error)
+    try:
+        response = getattr(error, "response", None)
+        if response is None or getattr(response, "status_code", None) != 429:
+            return None
+        from .core.retry_after import retry_after  # with the first 429
+
+        headers: Any = getattr(response, "headers", None) or {}
+        limited = RateLimited(retry_after(headers, None if now is None else now()), str(error))
+    except BaseException as odd:  # what cannot be read must not hide the failure that it belongs to
+        if ends_process(odd):
+            raise
+        return None
+    limited.__traceback__ = error.__traceback__
+    return limited

@@ -9,6 +9,7 @@ import trio
 from .asking import answer_of, askers_of, no_room, refuse_cycle
 from .core.message import Envelope, Priority, Reply, asks_itself
 from .core.path import Path
+from .core.step import MARK
 from .errors import AgentStopped, AskCycle, ConfigurationError, ForwardCycle
 from .ports import IN_HAND, Outgoing
 from .ref import Ref
@@ -16,7 +17,7 @@ from .sending import ended_by
 from .slot import Slot, Turn, current_turn
 from .ticks import Tick, Timed
 
-__all__ = ["forward"]
+__all__ = ["forward", "was_handed_on"]
 
 _ROUNDS: Final = 8
 """How often an agent may hand on one message: who is busy may get it back, but nobody needs it a ninth time."""
@@ -38,6 +39,10 @@ async def forward(turn: Turn, to: Ref, message: object = IN_HAND) -> None:
         return
     if isinstance(asked.reply, _Handed):
         raise ConfigurationError(f"{turn.path}: this ask was handed on before, and can have one reply only")
+    if turn.asked is not None and any(MARK in step for step in turn.asked):
+        raise ConfigurationError(
+            f"{turn.path}: an effect was run for this ask, which goes by its id; hand it on before, or answer it here"
+        )
     answer = answer_of(asked.reply)
     way = () if answer is None else (*answer.way, turn.path)
     if way.count(turn.path) > _ROUNDS:
@@ -93,6 +98,11 @@ def _body(busy: object) -> object:
     if isinstance(busy, Envelope):
         return busy.body
     return busy.message if isinstance(busy, Timed) else busy
+
+
+def was_handed_on(asked: Envelope) -> bool:
+    """Whether somebody else is to answer this ask by now."""
+    return isinstance(asked.reply, _Handed)
 
 
 class _Handed:

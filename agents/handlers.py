@@ -60,6 +60,7 @@ TAKEN: Final = {  # by every agent; and what for
     "ref": "references to others",
     "now": "the wall time",
     "record": "facts of its own",
+    "effect": "acts on the world outside",
     "checkpoint": "states that are kept",
     "keep": "settling from a body",
     "progress": "saying that work goes on",

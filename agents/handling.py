@@ -8,16 +8,16 @@ from types import CoroutineType
 from typing import Any, TypeAlias, cast
 
 from .agent import lookup
-from .core.exit import alone, ends_process
+from .core.exit import alone
 from .core.message import Due, Envelope
 from .core.said import DELIVERY
-from .errors import AgentStopped, AskTimeout, NotHandled, RateLimited, Stash, Stop
+from .errors import AgentStopped, AskTimeout, NotHandled, Stash, Stop, rate_limit_of
 from .life import Life
 from .outlets import hand_on
 from .settle import large, put_aside, settle, throttle
 from .ticks import Tick, Timed
 
-__all__ = ["bear", "call", "finish", "handle", "rate_limit_of", "unwrap"]
+__all__ = ["bear", "call", "finish", "handle", "unwrap"]
 
 Rest: TypeAlias = Coroutine[Any, Any, None] | None
 
@@ -167,27 +167,6 @@ def bear(life: Life, item: object, error: Exception, timers: tuple[Due, ...] = (
         return False
     throttle(life, item, limited)
     return True
-
-
-def rate_limit_of(error: BaseException, now: Callable[[], float] | None = None) -> RateLimited | None:
-    """`error` as a rate limit, if it is one: ours, or any exception whose `response.status_code` is 429. `now` is the
-    wall clock, for a date of which it does not say from when it counts."""
-    if issubclass(type(error), RateLimited):
-        return cast("RateLimited", error)
-    try:
-        response = getattr(error, "response", None)
-        if response is None or getattr(response, "status_code", None) != 429:
-            return None
-        from .core.retry_after import retry_after  # with the first 429
-
-        headers: Any = getattr(response, "headers", None) or {}
-        limited = RateLimited(retry_after(headers, None if now is None else now()), str(error))
-    except BaseException as odd:  # what cannot be read must not hide the failure that it belongs to
-        if ends_process(odd):
-            raise
-        return None
-    limited.__traceback__ = error.__traceback__
-    return limited
 
 
 def _answer_with_the_end(life: Life, envelope: Envelope) -> None:

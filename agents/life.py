@@ -363,6 +363,23 @@ class Life:
         """What comes at its times; None before they are armed, and while they are silenced."""
         return None if self._silent else self._repeats
 
+    def run_again(self) -> None:
+        """A commit has failed, so all behind it fail too: what they settled, and what is in hand, waits again, in
+        order, and from here on what this life does is void."""
+        slot = self.slot
+        again: list[object] = list(self.in_flight)
+        self.in_flight.clear()
+        if slot.agent is self.agent:
+            busy = slot.busy
+            slot.agent = None
+            told = not isinstance(busy, Tick) and not (type(busy) is Envelope and busy.reply is not None)
+            if busy is not None and told:
+                slot.busy = None
+                if not any(busy is each for each in again):
+                    again.append(busy)
+        if again:
+            slot.put_back(again)
+
     def take_tick(self, name: str) -> float:
         """The tick of `name` is in hand: the next one that comes due is another one. When that is, in wall seconds."""
         assert self._repeats is not None

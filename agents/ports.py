@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .core.ended import Ended
     from .core.exit import Failure
     from .core.loops import Cycle
+    from .core.step import Begun, Known
     from .ref import Ref
     from .slot import Slot
 
@@ -31,6 +32,7 @@ __all__ = [
     "Outgoing",
     "Settled",
     "StateSettled",
+    "Steps",
     "Store",
     "Untouched",
     "Warden",
@@ -191,6 +193,57 @@ class Store(Protocol):
 
     def kept(self, ask: MessageId) -> tuple[object] | None:
         """The reply that this slot has given to a handler's ask before, if it is still kept; in a tuple of one."""
+        ...
+
+    def steps(self, slot: Slot) -> Steps:
+        """The effects of the handlers of `slot`, which settles here."""
+        ...
+
+
+class Steps(Protocol):
+    """The effects of the handlers of one slot, as the journal knows them."""
+
+    def new_id(self) -> MessageId:
+        """The id of an ask that has none, for its steps: no other message ever has it."""
+        ...
+
+    def check(self, returns: object) -> None:
+        """Raise `ConfigurationError` if values of this type cannot be stored."""
+        ...
+
+    def found(self, step: Begun) -> Begun | Known | None:
+        """What is known of a step, which may begin so. Raises `UnknownKind` for a result that this code cannot read."""
+        ...
+
+    def under_way(self, step: MessageId) -> bool:
+        """Whether its call still runs in this process."""
+        ...
+
+    async def begin(self, step: Begun) -> None:
+        """Make it durable that this step begins, if that is not known yet; from here on it is under way.
+
+        Raises `CommitFailed`, and `EpochLost`. Cancelled, or where this raises: it has not begun.
+        """
+        ...
+
+    def finish(self, step: Begun, value: object, by: str = "") -> None:
+        """It was done, and this came of it: known at once, and stored before whatever its handler settles. Also of a
+        life that has ended: it is the truth about the outside, unless its message was settled or given up meanwhile.
+
+        Raises `ConfigurationError` for a value that cannot be stored; then it is in doubt.
+        """
+        ...
+
+    def undo(self, step: Begun) -> None:
+        """It was not done: as if it had not begun."""
+        ...
+
+    def leave(self, step: Begun, why: str) -> None:
+        """Nobody knows; `why` is for people. It is not under way any more."""
+        ...
+
+    def forget(self, message: MessageId) -> None:
+        """This ask, which does not come again, has ended without a reply."""
         ...
 
 

@@ -297,7 +297,7 @@ def _committed(life: Life, done: Settled, state: object, error: BaseException | 
     if envelope is not None and envelope.reply is not None:
         failure = Failure("CommitFailed", str(error))
         envelope.reply(None, AgentFailed(slot.path, failure, retry_safe=True))
-    _run_again(life)
+    life.run_again()
     life.warden.commit_failed(error)
 
 
@@ -306,22 +306,6 @@ def _leave(done: Settled) -> None:
         message.release()
     if done.envelope is not None and done.envelope.reply is not None:
         done.envelope.reply(done.reply, None)
-
-
-def _run_again(life: Life) -> None:
-    """A commit has failed, so all behind it fail too: what they settled, and what is in hand, waits again, in order."""
-    slot = life.slot
-    again: list[object] = list(life.in_flight)
-    life.in_flight.clear()
-    if slot.agent is life.agent:
-        busy = slot.busy
-        slot.agent = None  # from here on what it does is void
-        if busy is not None and not isinstance(busy, Tick) and not (type(busy) is Envelope and busy.reply is not None):
-            slot.busy = None
-            if not any(busy is each for each in again):
-                again.append(busy)
-    if again:
-        slot.put_back(again)
 
 
 def _keep_again(life: Life, done: Settled) -> None:

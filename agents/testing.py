@@ -21,10 +21,11 @@ from .core.exit import Exit, Failure, Finished, Stopped
 from .core.loops import Cycle
 from .core.message import Envelope, MessageId, Priority, Request, asks_itself
 from .core.path import Path
+from .core.step import Begun, Done, Known
 from .errors import ConfigurationError, NotHandled, Stop
 from .handling import handle
 from .life import Life
-from .ports import KEEP, Settled, Store, Untouched
+from .ports import KEEP, Settled, Steps, Store, Untouched
 from .ref import Ref
 from .runner import start_agent
 from .settle import settle_beside
@@ -32,7 +33,7 @@ from .slot import Slot, current_turn
 from .ticks import Tick
 from .traffic import Traffic
 
-__all__ = ["HandlerRun", "ManualClock", "Signalled", "Tick", "Told", "run_handler"]
+__all__ = ["Effected", "HandlerRun", "ManualClock", "Signalled", "Tick", "Told", "run_handler"]
 
 S = TypeVar("S")
 R = TypeVar("R")
@@ -103,6 +104,14 @@ class Signalled:
     facts: Mapping[str, Any] = field(factory=dict[str, Any])
 
 
+@frozen
+class Effected:
+    """An effect whose call ran."""
+
+    name: str
+    key: str
+
+
 @define(kw_only=True)
 class HandlerRun(Generic[S, R]):
     """What one message did."""
@@ -115,6 +124,8 @@ class HandlerRun(Generic[S, R]):
     signals: list[Signalled] = field(factory=list[Signalled])
     measured: list[tuple[str, float]] = field(factory=list[tuple[str, float]])
     """What `self.measured` was called with."""
+    effects: list[Effected] = field(factory=list[Effected])
+    """Whose call ran, in order, be it that it raised."""
     checkpoints: list[str] = field(factory=list[str])
     """The names under which it kept its state."""
     error: Exception | None = None
@@ -148,6 +159,7 @@ async def run_handler(
     state: S | Untouched = KEEP,
     path: str = "agent",
     answers: Answers | None = None,
+    effects: Mapping[str, Done[Any] | None] | None = None,
     clock: ManualClock | None = None,
     durability: Durability = MESSAGE,
 ) -> HandlerRun[S, R]: ...
@@ -161,6 +173,7 @@ async def run_handler(
     state: S | Untouched = KEEP,
     path: str = "agent",
     answers: Answers | None = None,
+    effects: Mapping[str, Done[Any] | None] | None = None,
     clock: ManualClock | None = None,
     durability: Durability = MESSAGE,
 ) -> HandlerRun[S, None]: ...
@@ -173,6 +186,7 @@ async def run_handler(
     state: S | Untouched = KEEP,
     path: str = "agent",
     answers: Answers | None = None,
+    effects: Mapping[str, Done[Any] | None] | None = None,
     clock: ManualClock | None = None,
     durability: Durability = MESSAGE,
 ) -> HandlerRun[S, Any]:
@@ -180,15 +194,16 @@ async def run_handler(
 
     A `Request` is asked, anything else told. The agent begins with `state` if it is given. Whom it tells takes every
     message; whom it asks answers with what `answers(path, message)` returns or raises, and without `answers` the ask
-    fails. A body (`run`) is not run; helpers (`start_soon`) run until the handler has returned. Time is that of
-    `clock`, a `ManualClock` at 0; `trio.sleep` in a handler sleeps in trio's.
+    fails. Of an effect, `effects` says what an earlier delivery has left: `Done(value)`, or None if it has begun and
+    its end was not seen; any other is new. A body (`run`) is not run; helpers (`start_soon`) run until the handler has
+    returned. Time is that of `clock`, a `ManualClock` at 0; `trio.sleep` in a handler sleeps in trio's.
 
     Cancelled: what the handler did so far is dropped.
     """
     clock = clock if clock is not None else ManualClock()
     here = Path.parse(path)
     run: HandlerRun[S, Any] = HandlerRun(state=agent.state)
-    store = None if isinstance(durability, Volatile) else _Kept(run)
+    store = None if isinstance(durability, Volatile) else _Kept(run, effects or {})
     slot = Slot(here, MailboxSpec(durability=durability), clock.now, store)
     if not isinstance(state, Untouched):
         agent.state = state
@@ -316,8 +331,12 @@ class _Kept:
 
     owes: Settled | None = None
 
-    def __init__(self, run: HandlerRun[Any, Any]) -> None:
+    def __init__(self, run: HandlerRun[Any, Any], effects: Mapping[str, Done[Any] | None]) -> None:
         self._run = run
+        self._steps = _Noted(run, effects)
+
+    def steps(self, slot: Slot) -> Steps:
+        return self._steps
 
     def settle(self, done: Settled, then: Callable[[BaseException | None], None]) -> None:
         self._run.recorded.extend(done.events)
@@ -345,3 +364,44 @@ class _Kept:
 
     def kept(self, ask: MessageId) -> tuple[object] | None:
         return None
+
+
+class _Noted:
+    """The `Steps` of one message: what an earlier delivery has left, and which have run."""
+
+    def __init__(self, run: HandlerRun[Any, Any], before: Mapping[str, Done[Any] | None]) -> None:
+        self._run = run
+        self._before = before
+        self._known: dict[MessageId, Begun | Known | None] = {}
+
+    def new_id(self) -> MessageId:
+        return "asked-1"
+
+    def check(self, returns: object) -> None:
+        """Only a tree stores it."""
+
+    def found(self, step: Begun) -> Begun | Known | None:
+        if step.step in self._known or step.name not in self._before:
+            return self._known.get(step.step)
+        done = self._before[step.name]
+        return step if done is None else Known(done.value)
+
+    def under_way(self, step: MessageId) -> bool:
+        return False
+
+    async def begin(self, step: Begun) -> None:
+        await trio.lowlevel.checkpoint()
+        self._known[step.step] = step
+        self._run.effects.append(Effected(step.name, step.key))
+
+    def finish(self, step: Begun, value: object, by: str = "") -> None:
+        self._known[step.step] = Known(value)
+
+    def undo(self, step: Begun) -> None:
+        self._known[step.step] = None
+
+    def leave(self, step: Begun, why: str) -> None:
+        """It is as it was."""
+
+    def forget(self, message: MessageId) -> None:
+        """Nothing comes again."""

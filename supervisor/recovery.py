@@ -10,15 +10,17 @@ from attrs import evolve
 from treewarden.agents.agent import is_agent_class
 from treewarden.agents.core.durability import VOLATILE, Message
 from treewarden.agents.core.exit import Exit, Failed, Stopped
-from treewarden.agents.core.message import Envelope, MessageId, Priority
+from treewarden.agents.core.message import OF_EFFECTS, Envelope, MessageId, Priority
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import AgentFailed, AgentStopped, ConfigurationError, UnknownKind, failure_of
+from treewarden.agents.mailbox import Mailbox
 from treewarden.agents.ports import KEEP
 from treewarden.agents.slot import Slot
 
 from .common import Common
 from .core.event import DeadLettered, Event, MessageReturned
+from .core.exits import is_in_doubt
 from .core.spec import ChildSpec, Spec, SupervisorSpec
 from .journal.large import LIMIT
 from .journal.port import Commit, MessageRow, Recovered, ReplyRow, ReturnedRow, StateRow
@@ -44,6 +46,7 @@ __all__ = [
     "give_up",
     "give_up_all",
     "is_at_rest",
+    "keep_first",
     "keep_in_hand",
     "make_slot",
     "needs_restoring",
@@ -192,6 +195,8 @@ def give_up(slot: Slot, envelope: Envelope, reason: str, common: Common) -> None
 def answer_asker(slot: Slot, ask: Envelope, exit: Exit) -> None:
     """Tell the asker of what a life has died on, or was stopped over."""
     assert ask.reply is not None
+    if ask.id and ">" not in ask.id and slot.store is not None:
+        slot.store.steps(slot).forget(ask.id)  # it does not come again, and what it had begun is its asker's to know
     if isinstance(exit, Stopped):
         text = f"{slot.path}: it was stopped while it handled this"
         ask.reply(None, AgentStopped(text, path=slot.path, retry_safe=False))
@@ -201,12 +206,23 @@ def answer_asker(slot: Slot, ask: Envelope, exit: Exit) -> None:
 
 def give_back(slot: Slot, envelope: Envelope, deliveries: int, common: Common) -> None:
     """Return a told message to the head of its mailbox, with its count, as one fact."""
+    _count(slot, envelope, deliveries, common)
+    slot.put_back([envelope])
+
+
+def keep_first(slot: Slot, envelope: Envelope, common: Common) -> None:
+    """Return a told message for whoever lives in this very slot next, be its mailbox one of several; no attempt of it
+    counts: each of the others would be held over it, too."""
+    _count(slot, envelope, envelope.deliveries, common)
+    Mailbox.put_back(slot, [envelope])
+
+
+def _count(slot: Slot, envelope: Envelope, deliveries: int, common: Common) -> None:
     envelope.deliveries = deliveries
     kind = type(envelope.body).__qualname__
     event: Event = MessageReturned(path=slot.path, message=envelope.id, kind=kind, deliveries=deliveries)
     returned = () if envelope.row is None else (ReturnedRow(envelope.row, deliveries, envelope.deaths),)
     common.submit(Commit(returned=returned, events=((common.clock.wall(), event),)))
-    slot.put_back([envelope])
 
 
 def return_in_hand(life: Incarnation, action: Action, common: Common) -> None:
@@ -215,6 +231,9 @@ def return_in_hand(life: Incarnation, action: Action, common: Common) -> None:
         return
     envelope, spec = life.in_hand, life.slot.spec
     life.in_hand = None
+    if isinstance(life.exit, Failed) and is_in_doubt(life.exit.failure) and life.redelivers:
+        keep_first(life.slot, envelope, common)
+        return
     deliveries = envelope.deliveries + 1
     why = f"{life.exit.failure}" if isinstance(life.exit, Failed) else "its agent ended"
     if not life.redelivers:
@@ -328,6 +347,10 @@ def _fill(slot: Slot, store: SlotStore, held: Recovered, read: _Read, common: Co
     slot.due.update(held.timers)
     for id, reply in read.replies:
         common.replies.keep(id, reply)
+    if any(id.endswith(OF_EFFECTS) for id, _ in read.replies):
+        from .effects import sweep
+
+        sweep(slot.path, {row.id for row, _ in read.messages}, common)
     for place, (row, body) in enumerate(read.messages):
         _restock(slot, row, body, common, head=place == 0)
     for item in fresh:
@@ -359,7 +382,12 @@ def _reading(held: Recovered, codec: Codec, common: Common) -> Slices[_Read]:
     state = None if held.state is None else (yield from decode("its state", held.state))
     replies: list[tuple[MessageId, object]] = []
     for row in held.replies:
-        reply = yield from decode(f"the reply to {row.id}", row)
+        if row.id.endswith(OF_EFFECTS):
+            from .effects import known_of  # few agents have effects, here and below
+
+            reply = known_of(row, unread)
+        else:
+            reply = yield from decode(f"the reply to {row.id}", row)
         replies.append((row.id, reply))
     messages: list[tuple[MessageRow, Any]] = []
     for row in held.messages:
@@ -370,6 +398,15 @@ def _reading(held: Recovered, codec: Codec, common: Common) -> Slices[_Read]:
         more = f" ({len(unread) - 1} more of what it holds cannot be read either)" if len(unread) > 1 else ""
         raise UnknownKind(f"{unread[0]}{more}")
     return _Read(state, replies, messages)
+
+
+def _waits_for_person(message: MessageId, common: Common) -> bool:
+    """Whether nothing of this message runs, as long as nobody has said what came of one of its effects."""
+    if not common.replies.below(message):
+        return False
+    from .effects import in_doubt
+
+    return any(step.alone for step in in_doubt(common, message))
 
 
 def _restock(slot: Slot, row: MessageRow, body: Any, common: Common, *, head: bool) -> None:
@@ -384,7 +421,7 @@ def _restock(slot: Slot, row: MessageRow, body: Any, common: Common, *, head: bo
         priority=row.priority,
         since=common.clock.now() - max(0.0, common.clock.wall() - row.at) if row.at > 0.0 else None,
     )
-    if deaths >= DEATHS:
+    if deaths >= DEATHS and not _waits_for_person(row.id, common):
         give_up(slot, envelope, f"the process died {deaths} times while it was first in its mailbox", common)
         return
     if deaths != row.deaths:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
+from treewarden.agents.core.exit import Failed
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
 from treewarden.agents.core.values import define
 from treewarden.agents.errors import CheckpointRefused, JournalDamaged, UnknownKind
 
 from .child import NOTHING, Child
-from .core.signal import RateLimitReached, Recovered, Signal, Unanswered
+from .core.exits import is_in_doubt
+from .core.signal import ChildExited, RateLimitReached, Recovered, Signal, Unanswered
 from .core.spec import ChildSpec, SupervisorSpec
 from .intake import close_by_half
 from .settling import SlotStore
@@ -209,6 +211,8 @@ class Remedies:
     def keeps_quiet(self, child: Child, signal: Signal) -> bool:
         """Whether `signal` is one more child in a trouble that was found out already; then it waits with the others.
         Who declares nothing and works in between is in no such trouble, nor is anybody where others do."""
+        if isinstance(signal, ChildExited) and isinstance(signal.exit, Failed) and is_in_doubt(signal.exit.failure):
+            return False  # no dependency answers that
         if self._common.any_broken and self._common.dependencies.explains(child, signal):
             return True
         if not self._broken:

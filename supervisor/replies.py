@@ -1,4 +1,5 @@
-"""Replies to asks of handlers, kept until the asking handler has settled: if it runs again, it gets the same ones."""
+"""Replies to asks of handlers, and what came of their effects, kept until the handler has settled: if it runs again, it
+gets the same ones."""
 
 from __future__ import annotations
 
@@ -24,6 +25,8 @@ class Replies:
         self._elsewhere: dict[str, dict[MessageId, list[Callable[[MessageId], None]]]] = {}
         """Whose handlers asked somebody of another tree, where the reply is kept: who forgets it there. By the message
         that the chain of asks began with."""
+        self.under_way: set[MessageId] = set()
+        """Effects whose call runs."""
 
     def __len__(self) -> int:
         return sum(map(len, self._kept.values()))
@@ -35,6 +38,25 @@ class Replies:
         if over is None:
             self._kept.setdefault(_root(ask), {})[ask] = reply
         return over
+
+    def put(self, id: MessageId, known: object) -> None:
+        """Keep what is known of an effect, whose message is in hand or waits."""
+        self._kept.setdefault(_root(id), {})[id] = known
+
+    def drop(self, step: MessageId) -> None:
+        """Nothing is known of this effect any more; its handler goes on."""
+        found = self._kept.get(_root(step), {})
+        for id in [id for id in found if id.startswith(f"{step}>")]:
+            del found[id]
+        if not found:
+            self._kept.pop(_root(step), None)
+
+    def below(self, message: MessageId = "") -> list[tuple[MessageId, object]]:
+        """What is kept for this message, and for what was asked in its handler; without one, all that is kept."""
+        if not message:
+            return [each for found in self._kept.values() for each in found.items()]
+        found = self._kept.get(_root(message), {})
+        return [each for each in found.items() if each[0].startswith(f"{message}>")]
 
     def _settled_of(self, ask: MessageId) -> MessageId | None:
         end = ask.find(">")

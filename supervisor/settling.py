@@ -14,7 +14,7 @@ from treewarden.agents.core.message import Envelope, MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import CommitFailed
-from treewarden.agents.ports import KEEP, Settled, StateSettled, Store
+from treewarden.agents.ports import KEEP, Settled, StateSettled, Steps, Store
 from treewarden.agents.sending import arrive, told_elsewhere
 from treewarden.agents.slot import Slot
 from treewarden.agents.wake import WAKE, not_now
@@ -216,13 +216,19 @@ class SlotStore:
         """See `Store.kept`."""
         return self._common.replies.get(ask)
 
+    def steps(self, slot: Slot) -> Steps:
+        """See `Store.steps`."""
+        from .effects import Effects  # with the first effect of a process
+
+        return Effects(slot, self._common)
+
     def _replied(self, done: Settled) -> None:
         """On disk are the reply to a handler's ask, and that the replies to what this handler asked may go."""
         envelope = done.envelope
         if envelope is not None and envelope.id:
             if done.asked:
                 self._common.replies.forget(envelope.id)
-            if envelope.reply is not None:
+            if envelope.reply is not None and ">" in envelope.id:
                 self._common.keep_reply(envelope.id, done.reply)
 
     @property
@@ -392,7 +398,7 @@ class SlotStore:
         if envelope is None or not envelope.id:
             return (), ()
         asked = (f"{envelope.id}>",) if done.asked else ()
-        if envelope.reply is None:
+        if envelope.reply is None or ">" not in envelope.id:  # an ask of no handler, whose own has effects
             return (), asked
         kind, version, body, large = self.codec.encode_row(done.reply)
         return (ReplyRow(envelope.id, self.path, kind, body, version, large),), asked

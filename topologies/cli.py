@@ -30,6 +30,8 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "policy": ("policy", "policy"),
     **dict.fromkeys(COMMANDS, ("commanding", "command")),
     "roll-back": ("going_back", "roll_back"),
+    "effects": ("effects", "effects"),
+    "answer": ("effects", "answer"),
     "recovery": ("recovery", "recovery"),
     "chaos": ("chaos", "chaos"),
 }

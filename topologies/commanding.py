@@ -29,6 +29,7 @@ from treewarden.supervisor.registry import Pool
 from treewarden.supervisor.settling import SlotStore
 from treewarden.supervisor.unhurried import again_and_again
 
+from .effects_said import answered_effect, said_of_effect
 from .labelling import labels_of, said_of
 from .running import Tree
 
@@ -128,6 +129,10 @@ class Order:
                 done = (
                     f"{command.path}: {tick or 'its tick'} {'runs next' if begins else 'waits already, and runs once'}"
                 )
+            case "answer":
+                said = said_of_effect(self._command.fields)
+                step = await self._tree.answer(command.path, said, key=command.fields.get("key", ""), by=command.by)
+                done = answered_effect(step, said)
             case "perform":
                 fact = await self._tree.perform(command.path, command.fields["name"], command.by)
                 text = f": {fact.text}" if fact.text else ""

@@ -25,6 +25,7 @@ from .errors import checked, checked_path, checked_text
 from .root import Root
 
 if TYPE_CHECKING:
+    from treewarden.supervisor.answering import OpenEffect, Said
     from treewarden.supervisor.calls import SupervisorRef
     from treewarden.supervisor.core.diff import Change
     from treewarden.supervisor.draining import Drained
@@ -133,6 +134,26 @@ class Tree:
         Raises `NoSuchSlot`, and `ConfigurationError` for what does not run or has no such method.
         """
         return self._reports.run_now(path, tick)
+
+    async def effects(self, path: str = "/") -> tuple[OpenEffect, ...]:
+        """The effects of agents at or below `path` that have begun and of which no result is known: those under way,
+        and those in doubt. The oldest first."""
+        from treewarden.supervisor.answering import open_effects
+
+        return await open_effects(self._common, checked_path(path))
+
+    async def answer(self, path: str, said: Said, *, key: str = "", by: str = "operator") -> OpenEffect:
+        """Say what came of an effect in doubt, that of this `key` if there are more: `Done(value)`; `NotDone()`: it
+        runs again; or `GiveUp()`: its message becomes a dead letter. Whoever is held over it goes on.
+
+        `value` is what its call returns, or the same as JSON. Raises `ConfigurationError` where no such effect is in
+        doubt, its call still runs, or the value does not fit; `CommitFailed`. Then nothing has changed. Cancelled: it
+        is answered all the same, but perhaps nobody goes on.
+        """
+        from treewarden.supervisor.answering import answer
+
+        checked_text("by", by)
+        return await answer(self._common, checked_path(path), said, key, by)
 
     async def perform(self, path: str, name: str, by: str = "operator") -> ActionPerformed:
         """Run an action that is registered under `name` for the slot at `path`, and return what came of it.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from .path import Path
 from .values import define, frozen
 
-__all__ = ["Envelope", "MessageId", "Priority", "Reply", "Request", "asks_itself", "derived_id"]
+__all__ = ["OF_EFFECTS", "Envelope", "MessageId", "Priority", "Reply", "Request", "asks_itself", "derived_id"]
 
 R = TypeVar("R")
 
@@ -72,6 +72,10 @@ def asks_itself(target: Path, askers: tuple[Path, ...]) -> tuple[Path, ...] | No
 def derived_id(message: MessageId, name: str, n: int) -> MessageId:
     """The id of the n-th ask called `name` inside the handler of `message`; a redelivery derives the same one."""
     return f"{message}>{name}.{n}"
+
+
+OF_EFFECTS: Final = (">begun", ">done")
+"""What ends an id under which something is stored of an effect of a handler, where others are those of asks."""
 
 
 @frozen

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import field
 
+from treewarden.agents.core.exit import Failed
 from treewarden.agents.core.values import frozen
 
 from .challenger import Challenger
 from .confidence import Belief, believe, p_fix
 from .context import RECENT, Context, read_context, read_symptom, read_symptoms
-from .exits import cannot_read, must_restart, not_kept
+from .exits import cannot_read, is_in_doubt, must_restart, not_kept
 from .history import NO_RESTARTS, RestartHistory
 from .incident import Incident
 from .named import NO_ACTIONS, NamedAction, knowing
@@ -148,7 +149,9 @@ def counts(signal: Signal, spec: Spec) -> bool:
     """Whether the restart that `signal` leads to counts towards the intensity: exits that are followed by one, and
     restarts that failed. A hang, `Recycle` and operators do not count."""
     if isinstance(signal, ChildExited):
-        return must_restart(spec.restart, signal.exit) and not not_kept(signal.exit)
+        if not_kept(signal.exit) or (isinstance(signal.exit, Failed) and is_in_doubt(signal.exit.failure)):
+            return False
+        return must_restart(spec.restart, signal.exit)
     return isinstance(signal, RestartFailed) and not cannot_read(signal.failure)
 
 

@@ -25,6 +25,7 @@ _FIELDS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
     "hold": {"text": (str,)},
     "resume": {},
     "run_now": {"tick": (str,)},
+    "answer": {"said": (str,), "value": (object,), "key": (str,)},
     "recovered": {"kind": (str,)},
     "perform": {"name": (str,)},
     "drain": {},
@@ -44,6 +45,7 @@ _OPTIONAL: Final[Mapping[str, frozenset[str]]] = {
     "signal": frozenset({"text", "facts", "lasts"}),
     "hold": frozenset({"text"}),
     "run_now": frozenset({"tick"}),
+    "answer": frozenset({"value", "key"}),
     "checkpoint": frozenset({"name", "description", "tags"}),
     "prune": frozenset({"past_checkpoints", "dry_run"}),
 }

@@ -43,6 +43,7 @@ __all__ = [
     "DeadLettered",
     "Decided",
     "DependencyChanged",
+    "EffectNoted",
     "Event",
     "EventsPruned",
     "FaultInjected",
@@ -228,6 +229,20 @@ class MessageReplayed:
 
 
 @frozen(kw_only=True)
+class EffectNoted:
+    """An effect of a handler has begun, or this came of it: `done`, `not done`, `in doubt`."""
+
+    path: Path
+    message: MessageId
+    effect: str
+    key: str
+    what: str
+    by: str = ""
+    """Who says so; empty for its call."""
+    text: str = ""
+
+
+@frozen(kw_only=True)
 class CommandAnswered:
     """Another process asked for something, and this became of it."""
 
@@ -365,6 +380,7 @@ Event: TypeAlias = (
     | MessageReturned
     | DeadLettered
     | MessageReplayed
+    | EffectNoted
     | CommandAnswered
     | CheckpointKept
     | RolledBack

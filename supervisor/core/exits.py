@@ -10,11 +10,13 @@ from treewarden.agents.core.path import Path
 from .event import ChildEnded
 from .spec import RestartPolicy
 
-__all__ = ["cannot_read", "end_of", "exit_name", "is_damaged", "must_restart", "not_kept"]
+__all__ = ["cannot_read", "end_of", "exit_name", "is_damaged", "is_in_doubt", "must_restart", "not_kept"]
 
 NOT_KEPT: Final = "CommitFailed"
 """The type of the failure of a life whose settle the journal did not keep."""
 DAMAGED: Final = "JournalDamaged"
+IN_DOUBT: Final = "treewarden.agents.errors.InDoubt"
+"""The type of the failure of a handler that does not run an effect a second time."""
 UNREAD: Final = frozenset({"UnknownKind", DAMAGED})
 """Types of the failure of a start on stored data that the code at hand cannot read, or that is not what was written."""
 
@@ -40,6 +42,11 @@ def is_damaged(failure: Failure) -> bool:
 def not_kept(exit: Exit) -> bool:
     """Whether a life was ended because its settle was not kept: no fault of the agent's, and no restart of its own."""
     return isinstance(exit, Failed) and exit.failure.type == NOT_KEPT
+
+
+def is_in_doubt(failure: Failure) -> bool:
+    """Whether a handler did not go on because nobody knows whether an effect of it was done."""
+    return failure.type == IN_DOUBT or any(part.type == IN_DOUBT for part in failure.parts)
 
 
 def exit_name(exit: Exit) -> str:

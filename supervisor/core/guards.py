@@ -7,6 +7,8 @@ from typing import Final
 
 from attrs import evolve
 
+from treewarden.agents.core.exit import Failed, Failure
+from treewarden.agents.core.path import Path
 from treewarden.agents.core.said import LARGEST, listed, plural, shown
 from treewarden.agents.core.values import frozen
 
@@ -28,7 +30,7 @@ from .action import (
     scope_of,
 )
 from .case import Case
-from .exits import cannot_read, is_damaged, must_restart, not_kept
+from .exits import IN_DOUBT, cannot_read, is_damaged, is_in_doubt, must_restart, not_kept
 from .history import delay
 from .signal import ActionFailed, ChildExited, OperatorAsked, RateLimitReached, Recovered, RestartFailed, Unanswered
 from .spec import Backoff, ChildSpec, RestartPolicy, SupervisorSpec
@@ -88,6 +90,8 @@ def forced(case: Case, *, escalates: bool) -> Option | None:
                 "its settle was not kept, which is no fault of its own: it begins again from what is on disk",
                 "again, until the journal works",
             )
+        if isinstance(signal.exit, Failed) and is_in_doubt(signal.exit.failure):
+            return _in_doubt(signal.path, signal.exit.failure)
         if not must_restart(spec.restart, signal.exit):
             return _NOT_RESTARTED[spec.restart]
     elif isinstance(signal, RestartFailed):
@@ -135,6 +139,17 @@ def forced(case: Case, *, escalates: bool) -> Option | None:
             "it stays down until a person decides",
         )
     return _escalation(case) if escalates and case.history.exceeded(case.intensity) else None
+
+
+def _in_doubt(path: Path, failure: Failure) -> Option:
+    """Also for a child that is never restarted: it has not failed, and what it had in hand waits for the answer."""
+    failure = next((part for part in failure.parts if part.type == IN_DOUBT), failure)
+    return Option(
+        Hold(f"{path}: {failure.text}. Was it done?"),
+        "in doubt",
+        f"{failure.text}; it is not run a second time before a person has said what came of it",
+        "it waits until a person says: done, and with which result; not done; or to set the message aside",
+    )
 
 
 def _escalation(case: Case) -> Option:

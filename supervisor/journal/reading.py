@@ -24,7 +24,7 @@ from .blobs import survey
 from .holder import Fate, Holder, ProcessTable, ProcfsTable
 from .integrity import Rows, check_all
 from .looked_at import LookedAt
-from .port import START, DeadRow, Kept, MessageRow, Record, Seq, StateRow, Survey
+from .port import START, DeadRow, Kept, MessageRow, Record, ReplyRow, Seq, StateRow, Survey
 from .raised import is_of_a_damage
 from .rows import Held, Waiting
 from .schema import identify, unusable
@@ -235,6 +235,10 @@ class JournalFile:
         """Every state, message, checkpoint, dead letter and reply, as it is stored, of one moment."""
         with self.moment() as connection:
             yield from rows.held(connection)
+
+    def effects(self) -> Sequence[ReplyRow]:
+        """What is stored of effects of handlers: that they have begun, and their results."""
+        return self._ask(rows.effects)
 
     @contextmanager
     def moment(self) -> Generator[sqlite3.Connection]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from treewarden.agents.core.message import MessageId, Priority
+from treewarden.agents.core.message import OF_EFFECTS, MessageId, Priority
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import JournalError
@@ -57,7 +57,7 @@ class Held:
     """One value of the user's that a journal holds, as it is stored."""
 
     what: str
-    """state, message, checkpoint, dead letter or reply"""
+    """state, message, checkpoint, dead letter, reply or effect"""
     path: Path
     name: str
     """Its id, or the name of a checkpoint; empty where there is none."""
@@ -137,7 +137,19 @@ def held(connection: sqlite3.Connection) -> Iterator[Held]:
     ):
         question = f"SELECT path, {name}, kind, version, body FROM {table} ORDER BY rowid"
         for path, named, kind, version, body in connection.execute(question):
-            yield Held(what, Path(path), named, kind, version, whole(connection, body))
+            of_effect = table == "replies" and str(named).endswith(OF_EFFECTS)
+            yield Held("effect" if of_effect else what, Path(path), named, kind, version, whole(connection, body))
+
+
+def effects(connection: sqlite3.Connection) -> list[ReplyRow]:
+    """What is stored of effects of handlers: that they have begun, and their results."""
+    question = (
+        "SELECT id, path, kind, body, version FROM replies WHERE id LIKE '%>begun' OR id LIKE '%>done' ORDER BY id"
+    )
+    return [
+        ReplyRow(id, Path(path), kind, whole(connection, body), version)
+        for id, path, kind, body, version in connection.execute(question).fetchall()
+    ]
 
 
 def messages(connection: sqlite3.Connection, path: Path, limit: int = -1) -> list[MessageRow]:

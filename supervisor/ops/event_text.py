@@ -21,6 +21,7 @@ from ..core.event import (
     DeadLettered,
     Decided,
     DependencyChanged,
+    EffectNoted,
     Event,
     EventsPruned,
     FaultInjected,
@@ -146,6 +147,9 @@ def _text(event: Event) -> str:
             return f"{event.kind} {event.message}: {event.reason}"
         case MessageReplayed():
             return f"{event.kind} {event.message}, as {event.replayed_as}"
+        case EffectNoted():
+            by = f", says {event.by}" if event.by else ""
+            return f"{event.effect} of {event.message} {event.what}{by} (key {event.key})" + _after(event.text)
         case CommandAnswered():
             word = event.what.replace("_", " ")
             return f"{word} {event.command} by {event.by}: {'' if event.applied else 'refused: '}{event.text}"
@@ -241,6 +245,7 @@ _STYLES: Final[Mapping[type[Event], str]] = {
     Decided: "warn",
     IncidentLabelled: "good",
     MessageReplayed: "good",
+    EffectNoted: "dim",
     MessageReturned: "warn",
     RolledBack: "warn",
     ChaosBegan: "warn",

@@ -8,12 +8,13 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from attrs import define, field, frozen
 
 from treewarden.agents.agent import is_agent_class, made_by
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.step import BEGUN
 from treewarden.agents.errors import ConfigurationError, JournalDamaged, UnknownKind
 from treewarden.supervisor.codecs import codec_of_class
 from treewarden.supervisor.core.spec import ChildSpec
@@ -21,6 +22,7 @@ from treewarden.supervisor.journal.codec import SCRIPT, Codec
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.journal.rows import Held
 from treewarden.supervisor.ops.wording import clean, listing, plural
+from treewarden.supervisor.results import ANSWERED
 
 from ..core.blueprint import walk
 from ..toml import load
@@ -65,8 +67,12 @@ class _Code:
     modules: dict[str, ModuleType | _Refusal] = field(factory=dict[str, "ModuleType | _Refusal"])
 
     def read(self, held: Held) -> _Refusal | None:
-        """Why this value cannot be read; None if it can."""
-        codec = self.agents.get(held.path) or self._imported(held.kind)
+        """Why this value cannot be read; None if it can. Of which type the result of an effect is, only its handler
+        says: here it is taken for what it was stored as."""
+        if held.what == "effect" and (held.kind in _NO_CLASSES or held.kind.endswith("]")):
+            return None
+        agent = None if held.what == "effect" else self.agents.get(held.path)
+        codec = agent or self._imported(held.kind)
         if isinstance(codec, _Refusal):
             return codec
         try:
@@ -94,6 +100,10 @@ class _Code:
             self.modules[name] = _import(name)
         module = self.modules[name]
         return module if isinstance(module, _Refusal) else _class_in(module, kind, inside)
+
+
+_NO_CLASSES: Final = frozenset({BEGUN, ANSWERED})
+"""Kinds under which no value of a user's is stored."""
 
 
 def check_code(arguments: Namespace) -> int:

@@ -10,7 +10,9 @@ from .words import Words, add_json, add_word, path, positive, text
 
 __all__ = ["COMMANDS", "add_answered", "add_commands", "add_keep"]
 
-COMMANDS = ("send", "ask", "signal", "stop", "hold", "resume", "run-now", "perform", "drain", "roll-back")
+COMMANDS = (
+    "send", "ask", "signal", "stop", "hold", "resume", "run-now", "effects", "answer", "perform", "drain", "roll-back",
+)  # fmt: skip
 
 
 def add_commands(words: Words) -> None:
@@ -22,6 +24,8 @@ def add_commands(words: Words) -> None:
     _hold(words)
     _resume(words)
     _run_now(words)
+    _effects(words)
+    _answer(words)
     _perform(words)
     _drain(words)
     _roll_back(words)
@@ -103,6 +107,30 @@ def _run_now(words: Words) -> None:
     )  # fmt: skip
     _file_and_path(word)
     word.add_argument("tick", metavar="TICK", type=text, nargs="?", default="", help="its method, where it has several")
+    add_answered(word)
+
+
+def _effects(words: Words) -> None:
+    word = add_word(
+        words, "effects", "list the effects of which nobody knows whether they were done", "treewarden effects desk.db",
+        "Of a tree that runs, also what is under way. It reads only.",
+    )  # fmt: skip
+    _file_and_path(word, optional=True)
+    add_json(word)
+
+
+def _answer(words: Words) -> None:
+    word = add_word(
+        words, "answer", "say what came of an effect in doubt, so that its agent goes on",
+        "treewarden answer desk.db writer --done '{\"id\": 4711}'",
+        "Where no tree runs, the next one goes on with it.",
+    )  # fmt: skip
+    _file_and_path(word)
+    which = word.add_mutually_exclusive_group(required=True)
+    which.add_argument("--done", type=text, metavar="JSON", help="it was done, and returned this")
+    which.add_argument("--not-done", action="store_true", help="it was not: it runs again")
+    which.add_argument("--give-up", action="store_true", help="its message becomes a dead letter")
+    word.add_argument("--key", type=text, metavar="KEY", help="which one, where there are more")
     add_answered(word)
 
 

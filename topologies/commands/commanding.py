@@ -20,7 +20,7 @@ from treewarden.supervisor.journal.sending import Outcome, send
 from .exits import ExitCode
 from .stdout import Stdout
 
-__all__ = ["command", "target", "user"]
+__all__ = ["command", "said_in", "target", "user"]
 
 _SHOWN: Final = 200
 """Characters that are quoted of what cannot be read."""
@@ -120,6 +120,19 @@ def _signal(arguments: Namespace) -> dict[str, Any]:
     return {"kind": arguments.kind, "severity": arguments.severity, "text": arguments.text, **lasts}
 
 
+def said_in(arguments: Namespace) -> dict[str, Any]:
+    """What the command line says of an effect, as a command has it. Raises `ConfigurationError` for what is no JSON."""
+    key = {} if arguments.key is None else {"key": arguments.key}
+    if arguments.done is None:
+        return {"said": "not done" if arguments.not_done else "give up", **key}
+    try:
+        return {"said": "done", "value": load(arguments.done), **key}
+    except ValueError as error:
+        raise ConfigurationError(
+            f'{arguments.done!r} is no JSON ({error}); give what it returned, as in \'{{"id": "4711"}}\' or null'
+        ) from None
+
+
 _WHAT: Final[Mapping[str, Callable[[Namespace], str]]] = {
     "send": lambda _: "tell",
     "run-now": lambda _: "run_now",
@@ -134,6 +147,7 @@ _FIELDS: Final[Mapping[str, Callable[[Namespace], dict[str, Any]]]] = {
     "hold": lambda arguments: {"text": arguments.text},
     "resume": lambda _: {},
     "run-now": lambda arguments: {"tick": arguments.tick},
+    "answer": said_in,
     "perform": lambda arguments: {"name": arguments.name},
     "drain": lambda _: {},
     "checkpoint": _checkpoint,

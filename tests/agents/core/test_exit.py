@@ -22,8 +22,7 @@ from treewarden.agents.core.exit import (
     is_clean,
     leaves,
 )
-from treewarden.agents.errors import RateLimited
-from treewarden.agents.handling import rate_limit_of
+from treewarden.agents.errors import RateLimited, rate_limit_of
 
 
 class Odd(Exception):

@@ -22,6 +22,7 @@ from treewarden.supervisor.core.event import (
     DeadLettered,
     Decided,
     DependencyChanged,
+    EffectNoted,
     Event,
     EventsPruned,
     FaultInjected,
@@ -142,6 +143,14 @@ TEXTS: tuple[tuple[Event, str], ...] = (
     ),
     (DeadLettered(path=WRITER, message="t-7", kind="Add", reason="given up"), "Add t-7: given up"),
     (MessageReplayed(path=WRITER, message="t-7", kind="Add", replayed_as="t-9"), "Add t-7, as t-9"),
+    (
+        EffectNoted(path=WRITER, message="t-7", effect="charge", key="00ff", what="in doubt", text="OSError: gone"),
+        "charge of t-7 in doubt (key 00ff): OSError: gone",
+    ),
+    (
+        EffectNoted(path=WRITER, message="t-7", effect="charge", key="00ff", what="done", by="ada"),
+        "charge of t-7 done, says ada (key 00ff)",
+    ),
     (CheckpointKept(path=WRITER, name="before the move"), "before the move"),
     (
         EventsPruned(tree="1f2e3d4c", through=41, hash="cd" * 32, count=20, until=NIGHT, by="ada"),

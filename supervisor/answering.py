@@ -1,0 +1,236 @@
+"""Effects in doubt, and what a person says came of them: in a tree that runs, and in a journal on which none does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from attrs import evolve
+
+from treewarden.agents.core.message import Envelope
+from treewarden.agents.core.path import Path
+from treewarden.agents.core.said import listed, shown
+from treewarden.agents.core.step import BEGUN, Begun, Done, GiveUp, begun_id, done_id, mail_of
+from treewarden.agents.core.values import frozen
+from treewarden.agents.errors import ConfigurationError, NotDone
+from treewarden.agents.ports import Clock
+
+from .core.event import DeadLettered, EffectNoted, Event, QuestionAnswered, QuestionAsked
+from .core.signal import OperatorAsked
+from .effects import begun_of, in_doubt, noted
+from .journal.canonical import dump
+from .journal.port import Commit, DeadRow, Journal, MessageRow, ReplyRow
+from .recovery import give_up, needs_restoring
+from .results import ANSWERED, ResultCodec, result_codec
+
+if TYPE_CHECKING:
+    from treewarden.agents.slot import Slot
+
+    from .common import Common
+
+__all__ = ["OpenEffect", "Said", "answer", "answer_at_rest", "open_effects", "open_in"]
+
+Said: TypeAlias = Done[Any] | NotDone | GiveUp
+"""What a person may say of an effect in doubt."""
+
+
+@frozen(kw_only=True)
+class OpenEffect:
+    """An effect that has begun and of which no result is known."""
+
+    path: Path
+    effect: str
+    key: str
+    """By which the outside knows it, and a person names it."""
+    message: str
+    kind: str
+    """Of the message in whose handler it ran."""
+    since: float
+    """Wall seconds."""
+    under_way: bool = False
+    """Its call runs, in this process."""
+
+
+async def open_effects(common: Common, path: Path) -> tuple[OpenEffect, ...]:
+    """See `Tree.effects`."""
+    running = common.replies.under_way
+    found = [_open(step, step.step in running) for step in await _begun(common, path)]
+    return tuple(sorted(found, key=lambda each: (each.since, each.key)))
+
+
+def open_in(rows: Iterable[ReplyRow], path: Path) -> tuple[OpenEffect, ...]:
+    """Those of these rows, of a file, at or below `path`."""
+    found = [_open(step, False) for step in _begun_in(rows) if step.path.is_within(path)]
+    return tuple(sorted(found, key=lambda each: (each.since, each.key)))
+
+
+async def answer(common: Common, path: Path, said: Said, key: str, by: str) -> OpenEffect:
+    """See `Tree.answer`."""
+    _check(said)
+    step = _meant(await _begun(common, path), path, key)
+    if step.step in common.replies.under_way:
+        raise ConfigurationError(f"{path}: the call of {step.name!r} still runs; say what came of it when it has ended")
+    row = _row(step, said, None if step.returns is None else result_codec(step.returns))
+    slot = common.registry.get(mail_of(step.step))
+    held = [each for each in (slot, common.registry.get(step.path)) if each is not None]
+    known = slot is not None and not needs_restoring(slot, common)
+    if isinstance(said, GiveUp) and known and ">" not in step.message and step.waits:
+        where, envelope = _waiting(held, step)
+        where.remove_oldest(0, lambda item: item is envelope)
+        common.note(_fact(step, said, by))
+        give_up(where, envelope, _reason(step, by), common)
+        await common.journal.commit(Commit())  # behind that
+    else:
+        waiting = () if known else (await common.journal.recover(mail_of(step.step))).messages
+        await common.journal.commit(_commit(step, said, by, row, waiting, common.clock.wall()))
+        if isinstance(said, GiveUp):
+            common.replies.forget(step.message)
+        elif row is None:
+            common.replies.drop(step.step)
+        elif common.replies.get(begun_id(step.step)) is not None:
+            common.replies.put(row.id, row)
+    _let_go(common, step, by)
+    return _open(step, False)
+
+
+async def answer_at_rest(journal: Journal, clock: Clock, path: Path, said: Said, key: str, by: str) -> OpenEffect:
+    """As `Tree.answer`, without the tree: the agent goes on when the next one is opened. What came of the effect is not
+    read before its handler runs again: where it does not fit, the agent is held over that.
+
+    Raises `ConfigurationError` where no such effect is in doubt, and `CommitFailed`: nothing has changed then.
+    """
+    _check(said)
+    rows: list[ReplyRow] = []
+    waiting: dict[Path, Sequence[MessageRow]] = {}
+    for each in sorted(journal.opened.slots):
+        if each.is_within(path) or path.is_within(each):
+            held = await journal.recover(each)
+            rows += held.replies
+            waiting[each] = held.messages
+    step = _meant([found for found in _begun_in(rows) if found.path.is_within(path)], path, key)
+    wall = clock.wall()
+    commit = _commit(step, said, by, _row(step, said, None), waiting.get(mail_of(step.step), ()), wall)
+    asked = [record.event for record in await journal.questions() if isinstance(record.event, QuestionAsked)]
+    how = f"{by} said what came of it"
+    let_go = [(wall, QuestionAnswered(slot=each.slot, how=how)) for each in asked if step.key in each.question]
+    await journal.commit(evolve(commit, events=(*commit.events, *let_go)))
+    return _open(step, False)
+
+
+def _check(said: Said) -> None:
+    if not isinstance(said, (Done, NotDone, GiveUp)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"{shown(said)} says nothing of an effect; say Done(value), NotDone() or GiveUp()")
+
+
+def _meant(found: Sequence[Begun], path: Path, key: str) -> Begun:
+    """The one effect that a person means. Raises `ConfigurationError` where that is not clear."""
+    fitting = [each for each in found if not key or each.key == key]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        keys = listed([f"{each.key} ({each.name} of {each.kind})" for each in fitting])
+        raise ConfigurationError(f"{path}: {len(fitting)} effects are in doubt there; name the key of one: {keys}")
+    others = f", but {listed([each.key for each in found])}" if key and found else ""
+    what = f"no effect has the key {key} there" if key else "no effect is in doubt there"
+    raise ConfigurationError(
+        f"{path}: {what}{others}; effects() of the tree, or `treewarden effects FILE.db`, lists those that are in doubt"
+    )
+
+
+def _row(step: Begun, said: Said, codec: ResultCodec | None) -> ReplyRow | None:
+    """The result that is to be stored. Raises `ConfigurationError` for one that cannot be."""
+    if not isinstance(said, Done):
+        return None
+    value: Any = said.value
+    if codec is None:
+        try:
+            body = dump(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ConfigurationError(
+                f"{step.path}: {shown(value)} is no JSON ({error}); this process has not run {step.name!r}, and knows "
+                "not what it returns: give that as JSON"
+            ) from None
+        return ReplyRow(done_id(step.step), mail_of(step.step), ANSWERED, body)
+    try:
+        kind, version, body, large = codec.encode_row(value)
+    except ConfigurationError:
+        try:
+            kind, version, body, large = codec.encode_row(codec.read(value))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{step.path}: {step.name!r} does not return {shown(value)}: {error}") from None
+    return ReplyRow(done_id(step.step), mail_of(step.step), kind, body, version, large)
+
+
+def _commit(
+    step: Begun, said: Said, by: str, row: ReplyRow | None, waiting: Sequence[MessageRow], wall: float
+) -> Commit:
+    events: list[tuple[float, Event]] = [(wall, _fact(step, said, by))]
+    dead: tuple[DeadRow, ...] = ()
+    if row is not None:
+        return Commit(replies=(row,), events=tuple(events))
+    if isinstance(said, NotDone):
+        return Commit(forget_replies=(f"{step.step}>",), events=tuple(events))
+    for each in waiting:
+        if each.id == step.message:
+            reason = _reason(step, by)
+            dead = (DeadRow(each.path, each.id, each.kind, each.body, reason, wall, each.row, each.sender, each.version,
+                            priority=each.priority),)  # fmt: skip
+            events.append((wall, DeadLettered(path=each.path, message=each.id, kind=each.kind, reason=reason)))
+    return Commit(dead=dead, forget_replies=(f"{step.message}>",), events=tuple(events))
+
+
+def _fact(step: Begun, said: Said, by: str) -> EffectNoted:
+    what = "done" if isinstance(said, Done) else "not done" if isinstance(said, NotDone) else "given up"
+    return noted(step, what, by)
+
+
+def _reason(step: Begun, by: str) -> str:
+    return f"{by} gave it up: its effect {step.name!r} (key {step.key}) is in doubt"
+
+
+def _waiting(slots: Sequence[Slot], step: Begun) -> tuple[Slot, Envelope]:
+    """Where the message of a step waits in memory. Raises `ConfigurationError` if somebody has it in hand."""
+    for slot in slots:
+        for item in slot:
+            if isinstance(item, Envelope) and item.id == step.message and item.reply is None:
+                return slot, item
+    raise ConfigurationError(f"{step.path}: {step.message} is in hand at the moment; hold the agent first")
+
+
+def _let_go(common: Common, step: Begun, by: str) -> None:
+    """Whoever is held over this goes on: one agent, or those of a pool that have found the message."""
+    for path, supervisor in list(common.supervisors.items()):
+        if path not in (step.path.parent, mail_of(step.step)):
+            continue
+        for child in supervisor.children.awake:
+            if child.note.startswith("held: ") and step.key in child.note:
+                supervisor.post(OperatorAsked(path=child.path, at=common.clock.now(), what="resume", by=by))
+
+
+async def _begun(common: Common, path: Path) -> list[Begun]:
+    """What has begun at or below `path`, also of slots that nobody has lived in since the process began."""
+    found = {each.step: each for each in in_doubt(common)}
+    for each in common.journal.opened.slots:
+        slot = common.registry.get(each)
+        if (each.is_within(path) or path.is_within(each)) and (slot is None or needs_restoring(slot, common)):
+            held = await common.journal.recover(each)
+            found.update({step.step: step for step in _begun_in(held.replies)})
+    return [each for each in found.values() if each.path.is_within(path)]
+
+
+def _begun_in(rows: Iterable[ReplyRow]) -> list[Begun]:
+    kept = {row.id: row for row in rows}
+    begun = [begun_of(row) for row in kept.values() if row.kind == BEGUN]
+    return [step for step in begun if done_id(step.step) not in kept]
+
+
+def _open(step: Begun, under_way: bool) -> OpenEffect:
+    return OpenEffect(
+        path=step.path,
+        effect=step.name,
+        key=step.key,
+        message=step.message,
+        kind=step.kind,
+        since=step.since,
+        under_way=under_way,
+    )

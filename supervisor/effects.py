@@ -1,0 +1,205 @@
+"""Effects of handlers in the journal: that one begins, and what came of it, beside the replies that are kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+from attrs import evolve
+
+from treewarden.agents.core.message import MessageId
+from treewarden.agents.core.path import Path
+from treewarden.agents.core.step import (
+    BEGUN,
+    MARK,
+    Begun,
+    Known,
+    begun_id,
+    done_id,
+    is_step,
+    key_of,
+    message_of,
+    step_of,
+)
+from treewarden.agents.errors import CommitFailed, UnknownKind
+
+from .core.event import EffectNoted
+from .journal.canonical import dump, load
+from .journal.commit import Commit, ReplyRow
+from .results import result_codec
+
+if TYPE_CHECKING:
+    from treewarden.agents.slot import Slot
+
+    from .common import Common
+
+__all__ = ["Effects", "begun_of", "in_doubt", "known_of", "noted", "sweep"]
+
+_VERSION: Final = 1
+_LONGEST: Final = 2000
+"""Characters of what is said of a doubt."""
+
+
+class Effects:
+    """The `Steps` of one slot. What is known of them is with the tree's replies, and goes with them."""
+
+    def __init__(self, slot: Slot, common: Common) -> None:
+        self._slot = slot
+        self._common = common
+        self._replies = common.replies
+
+    def new_id(self) -> MessageId:
+        common = self._common
+        return f"{common.journal.opened.tree}-{common.journal.opened.epoch}.{next(common.serials)}"
+
+    def check(self, returns: object) -> None:
+        result_codec(returns)
+
+    def found(self, step: Begun) -> Begun | Known | None:
+        kept = self._replies.get(done_id(step.step))
+        if kept is None:
+            begun = self._replies.get(begun_id(step.step))
+            if begun is None or not isinstance(begun[0], Begun):
+                return None
+            typed = evolve(begun[0], returns=step.returns)  # whoever answers may give a value of that
+            self._replies.put(begun_id(step.step), typed)
+            return typed
+        row = kept[0]
+        return Known(result_codec(step.returns).decode(row) if isinstance(row, ReplyRow) else row)
+
+    def under_way(self, step: MessageId) -> bool:
+        return step in self._replies.under_way
+
+    async def begin(self, step: Begun) -> None:
+        common, replies = self._common, self._replies
+        again = replies.get(begun_id(step.step)) is not None
+        replies.under_way.add(step.step)
+        if again:
+            replies.put(begun_id(step.step), step)  # with the type of what it returns
+            common.note(noted(step, "begun", text="again"))
+            await trio.lowlevel.checkpoint_if_cancelled()
+            return
+        row, event = _begun_row(step, self._mail), noted(step, "begun")
+        try:
+            await common.journal.commit(
+                Commit(by=self._slot.path, replies=(row,), events=((common.clock.wall(), event),))
+            )
+        except BaseException as error:
+            replies.under_way.discard(step.step)
+            if isinstance(error, CommitFailed):
+                common.heard(error)
+            else:  # it is on its way to the disk, or there by now
+                common.submit(Commit(forget_replies=(f"{step.step}>",), events=self._dated(noted(step, "not done"))))
+            raise
+        replies.put(row.id, step)
+
+    def finish(self, step: Begun, value: object, by: str = "") -> None:
+        replies = self._replies
+        replies.under_way.discard(step.step)
+        kind, version, body, large = result_codec(step.returns).encode_row(value)
+        row = ReplyRow(done_id(step.step), self._mail, kind, body, version, large)
+        events = self._dated(noted(step, "done", by))
+        if replies.get(begun_id(step.step)) is None:  # of a life that has ended, whose message went on meanwhile
+            self._common.submit(Commit(events=events))
+            return
+        replies.put(row.id, value)
+        commit = Commit(by=self._slot.path, replies=(row,), events=events)
+
+        def then(error: BaseException | None) -> None:
+            self._common.heard(error)
+            if error is not None:  # what has settled on it fell with it; the result is true all the same
+                self._common.submit(evolve(commit, by=None))
+
+        self._common.journal.submit(commit, then)
+
+    def undo(self, step: Begun) -> None:
+        self._replies.under_way.discard(step.step)
+        self._replies.drop(step.step)
+        events = self._dated(noted(step, "not done"))
+        self._common.submit(Commit(forget_replies=(f"{step.step}>",), events=events))
+
+    def leave(self, step: Begun, why: str) -> None:
+        self._replies.under_way.discard(step.step)
+        self._common.note(noted(step, "in doubt", text=why))
+
+    def forget(self, message: MessageId) -> None:
+        self._common.forget_replies(message)
+
+    @property
+    def _mail(self) -> Path:
+        """Where its messages wait: whoever is handed one there has to know of its steps."""
+        return self._slot.mail.path
+
+    def _dated(self, event: EffectNoted) -> tuple[tuple[float, EffectNoted], ...]:
+        return ((self._common.clock.wall(), event),)
+
+
+def noted(step: Begun, what: str, by: str = "", text: str = "") -> EffectNoted:
+    """What has become of a step, as a fact."""
+    return EffectNoted(
+        path=step.path, message=step.message, effect=step.name, key=step.key, what=what, by=by, text=text[:_LONGEST]
+    )
+
+
+def _begun_row(step: Begun, mail: Path) -> ReplyRow:
+    """What is stored before a step runs."""
+    data = {
+        "at": step.since,
+        "path": str(step.path),
+        "name": step.name,
+        "kind": step.kind,
+        "alone": step.alone,
+        "waits": step.waits,
+    }
+    return ReplyRow(begun_id(step.step), mail, BEGUN, dump(data), _VERSION)
+
+
+def begun_of(row: ReplyRow) -> Begun:
+    """The step that a row says has begun. Raises `UnknownKind` for one that this code cannot read."""
+    try:
+        data: Any = load(row.body)
+        if row.kind != BEGUN or row.version != _VERSION:
+            raise ValueError(f"it is of kind {row.kind}, version {row.version}")
+        step = step_of(row.id)
+        return Begun(
+            step=step,
+            name=data["name"],
+            key=key_of(step),
+            path=Path(data["path"]),
+            since=float(data["at"]),
+            kind=data["kind"],
+            alone=data["alone"],
+            waits=data["waits"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnknownKind(f"the effect {row.id} cannot be read by this code: {error}") from error
+
+
+def known_of(row: ReplyRow, unread: list[UnknownKind]) -> object:
+    """What a row says of an effect: that it has begun; or the row itself, whose type its handler knows."""
+    if row.kind != BEGUN:
+        return row
+    try:
+        return begun_of(row)
+    except UnknownKind as error:
+        unread.append(error)
+        return None
+
+
+def in_doubt(common: Common, message: MessageId = "") -> list[Begun]:
+    """The effects of this message, and of what was asked in its handler, that have begun and of which no result is
+    known; without a message those of all."""
+    kept = dict(common.replies.below(message))
+    return [
+        each for id, each in kept.items() if isinstance(each, Begun) and done_id(each.step) not in kept and is_step(id)
+    ]
+
+
+def sweep(path: Path, waiting: set[MessageId], common: Common) -> None:
+    """Forget what was done for asks from outside whose process died before they were answered: none of them comes
+    again. What is in doubt of them stays, for a person to see."""
+    found = [id for id, _ in common.replies.below() if is_step(id)]
+    messages = dict.fromkeys(message_of(step_of(id)) for id in found if f">{path}{MARK}" in id)
+    for message in messages:
+        if ">" not in message and message not in waiting and not in_doubt(common, message):
+            common.forget_replies(message)

@@ -1,0 +1,77 @@
+"""`treewarden effects` and `treewarden answer`: effects in doubt, and what a person says came of one."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from typing import Any
+
+import trio
+from attrs import asdict
+
+from treewarden.agents.core.exit import alone
+from treewarden.agents.errors import JournalOwned
+from treewarden.supervisor.answering import answer_at_rest, open_in
+from treewarden.supervisor.common import LoopClock
+from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.ops.wording import clean, local
+
+from ..effects_said import answered_effect, said_of_effect
+from ..open import journal_in
+from .commanding import command, said_in, user
+from .exits import ExitCode
+from .stdout import Stdout
+
+__all__ = ["answer", "effects"]
+
+
+def effects(arguments: Namespace) -> int:
+    """Print what has begun and has no result, the oldest first: what is in doubt, and in a tree that runs perhaps what
+    is under way. Reads only."""
+    out = Stdout.here()
+    with JournalFile.open(arguments.file) as journal:
+        found = open_in(journal.effects(), arguments.path)
+        lives = journal.describe_holder().startswith("owned by")
+    if arguments.json:
+        shown = [{name: value for name, value in asdict(each).items() if name != "under_way"} for each in found]
+        out.json({"file": arguments.file, "running": lives, "effects": shown})
+        return ExitCode.ORDERLY
+    lines = [
+        f"{local(each.since)}  {each.path}  {each.effect} of {each.kind} {each.message}  key {each.key}"
+        for each in found
+    ]
+    out.lines([clean(line) for line in lines] or [f"{arguments.file}: no effect is in doubt"])
+    return ExitCode.ORDERLY
+
+
+def answer(arguments: Namespace) -> int:
+    """Say what came of an effect in doubt: to the tree that runs, or into the journal of one that does not. Only a tree
+    that runs remembers an id.
+
+    Raises `ConfigurationError` where no such effect is in doubt, and what `command` raises.
+    """
+    if arguments.id is not None:
+        return command(arguments)
+    with JournalFile.open(arguments.file):
+        pass  # what is no journal is said, and no file is made
+    fields = said_in(arguments)
+    try:
+        done = trio.run(_at_rest, arguments, fields)
+    except JournalOwned:
+        return command(arguments)
+    out, text = Stdout.here(), clean(f"{done}, from the next start on")
+    if arguments.json:
+        out.json({"file": arguments.file, "id": "", "state": "applied", "text": text, "duplicate": False})
+    else:
+        out.lines([out.paint(f"applied: {text}", "good")])
+    return ExitCode.ORDERLY
+
+
+async def _at_rest(arguments: Namespace, fields: dict[str, Any]) -> str:
+    clock, said = LoopClock(time.time), said_of_effect(fields)
+    try:
+        async with journal_in(arguments.file, clock, visits=True) as journal:
+            step = await answer_at_rest(journal, clock, arguments.path, said, fields.get("key", ""), user())
+    except BaseExceptionGroup as group:
+        raise alone(group) from None
+    return answered_effect(step, said)
