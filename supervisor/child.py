@@ -37,6 +37,8 @@ __all__ = ["KILL_WITHIN", "NOTHING", "NOT_STARTED", "Child", "Incarnation", "Par
 
 NOTHING: Final = frozenset[str]()
 """No limit is, by the gauge."""
+_BY_HAND: Final = "operator:hold"
+"""As `label_of` calls it."""
 KILL_WITHIN: Final = 1.0
 """Seconds that a cancelled incarnation has to end before it is fenced off as a zombie."""
 NOT_STARTED: Final = Failure("NotStarted", "it was killed while it started", fingerprint="killed")
@@ -138,6 +140,11 @@ class Child:
     def in_trouble(self) -> bool:
         """Whether it has an incident that is not over."""
         return self.incident is not None or self.decision is not None
+
+    @property
+    def is_held_by_hand(self) -> bool:
+        """It is a supervisor, and a person holds it: that lasts over its lives."""
+        return self.slot is None and _BY_HAND in self.held_over
 
     def move(self, event: SlotEvent) -> None:
         state = NEXT.get((self.state, event))

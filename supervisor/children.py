@@ -106,13 +106,15 @@ class Children(Roster):
             self._parent.post(open_question)
             return None
         child.void()
-        child.lift()
-        self._common.registry.resume_below(child.path, "held")
+        stays_held = child.is_held_by_hand and not asked
+        if not stays_held:
+            child.lift()
+            self._common.registry.resume_below(child.path, "held")
+            child.note = ""
         if child.throttled is None:
             self._common.registry.resume_below(child.path, "throttled")
-        child.note = ""
         child.move(SlotEvent.START)
-        outcome = await self._bring_to_life(child, held=open_question is not None)
+        outcome = await self._bring_to_life(child, held=stays_held or open_question is not None)
         if isinstance(outcome, Failure) and not child.lives and not asked:
             from .questions import rollback_left  # here and below: most trees start and end without it
 
@@ -127,7 +129,7 @@ class Children(Roster):
         """What an earlier process has asked about a child that this one has not started yet, and nobody has answered.
         Whoever `asked` for the start has."""
         question = self._common.questions.pop(child.path, None) if self._common.questions else None
-        if question is None and not child.asked:
+        if question is None and (not child.asked or (child.is_held_by_hand and not asked)):
             return None
         from .questions import answered, take_up
 

@@ -183,7 +183,8 @@ def _asked(case: Case, signal: OperatorAsked) -> Option:
             action = Stop()
         case "hold":
             why = f": {one_line(signal.text)}" if signal.text else ""
-            action = Hold(f"{signal.by} holds {case.signal.path}{why}. Start it?")
+            ended = isinstance(case.spec, ChildSpec) or not signal.lives  # a supervisor that lives goes on
+            action = Hold(f"{signal.by} holds {case.signal.path}{why}. {'Start it?' if ended else 'Let it go on?'}")
         case "recycle":
             action = Recycle()
         case unknown:

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
-from attrs import frozen
+from attrs import evolve, frozen
 
 from treewarden.agents import Agent, Request, every, handles
 from treewarden.agents.core.exit import Failed, Failure
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.errors import AskTimeout
-from treewarden.supervisor import Rule, table
+from treewarden.supervisor import Rule, Strategy, table
 from treewarden.supervisor.core.event import IncidentClosed
 from treewarden.supervisor.core.spec import ChildSpec
 from treewarden.supervisor.journal.memory import MemoryJournal
@@ -155,6 +155,48 @@ async def test_a_restart_of_it_lets_go(autojump_clock: CLOCK) -> None:
         assert at(running).incarnation == 2
         assert not at(running).held
         assert await works(running, "s/in/deep")
+
+
+@pytest.mark.parametrize("strategy", [Strategy.ONE_FOR_ONE, Strategy.ONE_FOR_ALL])
+async def test_what_a_person_holds_stays_held_when_it_crashes(strategy: Strategy, autojump_clock: CLOCK) -> None:
+    async with open_tree(evolve(shop(), strategy=strategy)) as running:
+        running.hold("s", by="ada", text="the stock is counted")
+        await trio.testing.wait_all_tasks_blocked()
+        held = at(running).note
+        assert held == "held: ada holds s: the stock is counted. Let it go on?"
+        running.kill("s" if strategy is Strategy.ONE_FOR_ONE else "beside")
+        await trio.sleep(30)
+        found = at(running)
+        assert (found.incarnation, found.held, found.note) == (2, True, held)
+        assert not await works(running, "s/in/deep")
+        running.resume("s")
+        await trio.testing.wait_all_tasks_blocked()
+        assert (at(running).incarnation, at(running).held, at(running).note) == (2, False, "")
+        assert await works(running, "s/in/deep")
+
+
+async def test_a_person_who_starts_it_anew_lets_it_go(autojump_clock: CLOCK) -> None:
+    async with open_tree(shop()) as running:
+        running.hold("s")
+        await trio.testing.wait_all_tasks_blocked()
+        await running.supervisor().terminate_child("s")
+        await running.supervisor().restart_child("s")
+        assert (at(running).incarnation, at(running).held, at(running).note) == (2, False, "")
+        assert await works(running, "s/in/deep")
+
+
+async def test_what_a_person_holds_is_held_in_the_next_process_after_a_crash_too(
+    processes: Callable[[], Journal], autojump_clock: CLOCK
+) -> None:
+    async with open_tree(shop(), journal=processes()) as running:
+        running.hold("s", by="ada")
+        await trio.testing.wait_all_tasks_blocked()
+        held = at(running).note
+        running.kill("s")
+        await trio.sleep(30)
+    async with open_tree(shop(), journal=processes()) as running:
+        assert not await works(running, "s/in/deep")
+        assert (at(running).held, at(running).note) == (True, held)
 
 
 async def test_whoever_begins_below_is_handed_nothing_either(autojump_clock: CLOCK) -> None:

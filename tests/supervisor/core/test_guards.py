@@ -48,7 +48,7 @@ from treewarden.supervisor.core.signal import (
     Stalled,
     Unanswered,
 )
-from treewarden.supervisor.core.spec import Intensity, RestartPolicy, Strategy, SupervisorSpec
+from treewarden.supervisor.core.spec import Intensity, RestartPolicy, Spec, Strategy, SupervisorSpec
 
 from .cases import PATH, SPEC, Wants, answer, case, exited, failed, nothing, over
 
@@ -303,6 +303,20 @@ def test_an_operator_is_obeyed(what: str, expected: Action) -> None:
 def test_a_hold_gives_the_reason_of_whoever_asked_for_it() -> None:
     asked = OperatorAsked(path=PATH, at=1.0, what="hold", by="ada", text="the disk\nis changed")
     assert decide(otp(), case(asked)).action == Hold("ada holds desk/a: the disk is changed. Start it?")
+
+
+@pytest.mark.parametrize(
+    ("spec", "lives", "asked"),
+    [
+        (SPEC, True, "Start it?"),  # it is stopped for that
+        (SPEC, False, "Start it?"),
+        (SupervisorSpec(id="a"), True, "Let it go on?"),
+        (SupervisorSpec(id="a"), False, "Start it?"),
+    ],
+)
+def test_a_hold_asks_for_what_can_be_answered(spec: Spec, lives: bool, asked: str) -> None:
+    hold = OperatorAsked(path=PATH, at=1.0, what="hold", by="ada", lives=lives)
+    assert decide(otp(), case(hold, spec=spec)).action == Hold(f"ada holds desk/a. {asked}")
 
 
 @pytest.mark.parametrize("what", ["resume", "release"])
