@@ -126,8 +126,12 @@ class Dates:
             self._put(name, date)
 
     def undo(self, name: str) -> None:
-        """What was over has not been stored: whoever lives here next begins with it."""
-        self._slot.due[name] = min(self._dates[name].due, self._slot.due[name])
+        """What was over, or when it is due at first, has not been stored: whoever lives here next begins with it."""
+        date = self._dates[name]
+        if date.then:
+            self._slot.due[name] = min(date.due, self._slot.due[name])
+        else:
+            self._slot.due.pop(name, None)
 
     def fail(self) -> None:
         """This incarnation has failed with what it had in hand."""
@@ -145,7 +149,9 @@ class Dates:
 
     def _fire(self, name: str, date: _Date) -> None:
         date.alarm = None
-        wall, due = self._clock.wall(), self._slot.due[name]
+        wall, due = self._clock.wall(), self._slot.due.get(name)
+        if due is None:
+            return  # it was not stored, and this life is about to end
         if abs(wall - self._clock.now() - date.ahead) > _SET:
             due = self._slot.due[name] = date.timetable.due(due, wall)
         if due <= wall:

@@ -309,6 +309,19 @@ async def test_a_commit_that_failed_lets_it_come_again(autojump_clock: MockClock
     assert world.log == ["08:01:00", "08:01:00", "08:05:00"]
 
 
+async def test_a_first_time_that_could_not_be_stored_is_stored_by_the_next_life(autojump_clock: MockClock) -> None:
+    """Else the next process would not know what it was down for."""
+    world, journal = World(), Disk()
+    journal.broken = lambda commit: bool(commit.timers)
+    async with world.opened(reporting(world, backoff=NO_BACKOFF), journal=journal):
+        journal.broken = lambda _: False
+        await trio.sleep(10)
+    world.set(600)
+    async with world.opened(reporting(world), journal=journal):
+        await trio.sleep(10)
+    assert world.log == ["08:10:10"]
+
+
 async def test_one_that_ends_its_agent_has_settled(durability: Durability, autojump_clock: MockClock) -> None:
     world = World()
     async with world.opened(reporting(world, durability, args={"errors": [Stop("done")]})) as running:
