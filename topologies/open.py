@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from treewarden.agents import demand
-from treewarden.agents.core.durability import Message
 from treewarden.agents.core.exit import leaves
-from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.agents.errors import AgentStopped, ConfigurationError, TreeFailed
+from treewarden.agents.errors import ConfigurationError, TreeFailed
 from treewarden.agents.ports import Clock
 from treewarden.agents.version import VERSION
 from treewarden.supervisor.bulk import collector_at_rest, give_up_starting
@@ -40,10 +38,9 @@ from treewarden.supervisor.core.spec import ChildSpec, Spec
 from treewarden.supervisor.health import watch_progress
 from treewarden.supervisor.journal.port import START, Commit, Journal, Seq
 from treewarden.supervisor.loop_watch import Blocked, LoopWatch, runs_in_real_time
-from treewarden.supervisor.recovery import give_up_all
 from treewarden.supervisor.registry import Registry
 from treewarden.supervisor.timers import Timers
-from treewarden.supervisor.unhurried import imported
+from treewarden.supervisor.unhurried import imported, unhurried
 
 from .code_digest import code_digest
 from .core.blueprint import Blueprint, walk
@@ -55,6 +52,7 @@ from .running import Tree
 if TYPE_CHECKING:
     from treewarden.supervisor.core.retention import EventRetention
     from treewarden.supervisor.journal.anchoring import Anchoring
+    from treewarden.supervisor.journal.slices import Slices
     from treewarden.supervisor.pruning import Pruning
 
 __all__ = ["journal_in", "open_tree"]
@@ -353,7 +351,7 @@ def _longest_budget(spec: Spec) -> float:
 async def _end_with_root(root: Root, scope: trio.CancelScope) -> None:
     """A root that failed ends the block: nobody is left to do its work. Whoever asks one that has ended is told so."""
     await root.ended.wait()
-    _close_slots(root.common)
+    await unhurried(_closing(root.common))
     if root.failure() is not None:
         scope.cancel()
 
@@ -376,24 +374,17 @@ async def _stop(root: Root, in_order: bool) -> None:
             root.forced = root.forced or root.exit is None
 
 
-def _close_slots(common: Common) -> None:
-    """Nobody will handle anything any more: asks are told so, and what was only in memory is given up by name."""
-    common.over = True
-    for slot in common.registry:
-        if not slot.ended:
-            error = AgentStopped(f"{slot.path}: the tree has ended", path=slot.path)
-            left = slot.close(error)
-            if isinstance(slot.spec.durability, Message):  # what is on disk is for the next process
-                left = [item for item in left if isinstance(item, Envelope) and item.reply is not None]
-            give_up_all(slot, left, "the tree was stopped before its turn", common)
-    common.registry.close_asleep(ROOT, "the tree has ended", None)
+def _closing(common: Common) -> Slices[None]:
+    from .closing import closing  # at the end, which no start has to wait for
+
+    return closing(common)
 
 
 async def _close(common: Common, failed: TreeFailed | None, reason: str) -> None:
     """Give up what waits in mailboxes that end with the process, and write the end."""
-    _close_slots(common)
     event = TreeClosed(reason=failed.reason if failed is not None else reason, failed=failed is not None)
     with trio.CancelScope(shield=True):
+        await unhurried(_closing(common))
         if common.leftovers is not None:
             await common.leftovers.rest()
         await common.outage.finish(Commit(events=((common.clock.wall(), event),)))
