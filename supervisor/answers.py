@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.lifecycle import SlotState
-from treewarden.agents.core.path import LONGEST_ID, LONGEST_PATH
+from treewarden.agents.core.path import LONGEST_ID, LONGEST_PATH, ROOT
 from treewarden.agents.core.said import plural
 from treewarden.agents.errors import (
     AlreadyPresent,
@@ -26,7 +27,7 @@ from treewarden.agents.errors import (
 
 from .calls import ChildView, Counts, Started
 from .child import Child
-from .core.check import check_child, check_supervisor, check_tree
+from .core.check import check_child, check_part, check_supervisor, check_tree
 from .core.incident_events import Outcome
 from .core.spec import ChildSpec, RestartPolicy, Spec, Strategy, SupervisorSpec, made_from
 from .orders import wait_for
@@ -311,6 +312,7 @@ def _sound(check: Callable[..., Any], supervisor: Supervisor, spec: Any, *args: 
     _checked(check_fields, supervisor, spec)
     path = supervisor.path / spec.id if new else supervisor.path
     _checked(check_paths, supervisor, spec, path)
+    _checked(partial(check_part, whole=path == ROOT), supervisor, spec)
     check_storable(path, spec, supervisor.common)
 
 

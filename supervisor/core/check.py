@@ -12,9 +12,9 @@ from typing import cast
 from treewarden.agents.core.said import either, shown
 
 from .fields import check_own_fields
-from .spec import AutoShutdown, ChildSpec, Spec, Strategy, SupervisorSpec
+from .spec import AutoShutdown, ChildSpec, RestartBucket, Spec, Strategy, SupervisorSpec
 
-__all__ = ["check_child", "check_children", "check_supervisor", "check_tree"]
+__all__ = ["check_child", "check_children", "check_part", "check_supervisor", "check_tree"]
 
 
 def check_child(spec: object, auto_shutdown: AutoShutdown | None = None) -> Spec:
@@ -70,3 +70,16 @@ def check_tree(spec: object) -> SupervisorSpec:
         if isinstance(child, SupervisorSpec):
             check_tree(child)
     return checked
+
+
+def check_part(spec: Spec, *, whole: bool) -> None:
+    """Refuse what only a `whole` tree has, in `spec` if it is none, and in all that is below it."""
+    if not isinstance(spec, SupervisorSpec):
+        return
+    if not whole and spec.restart_bucket != RestartBucket():
+        raise ValueError(
+            f"{spec.id}: restart_bucket is {shown(spec.restart_bucket)}, which is for a whole tree, and this "
+            "is a part of one; say it at the root"
+        )
+    for child in spec.children:
+        check_part(child, whole=False)

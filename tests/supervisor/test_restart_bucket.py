@@ -195,6 +195,20 @@ def test_a_file_that_says_it_wrongly_is_refused(wrong: str, text: str) -> None:
     assert text in str(caught.value)
 
 
+@pytest.mark.parametrize("bucket", [None, RestartBucket(5, 1.0)])
+async def test_a_part_that_comes_later_has_none_either(
+    bucket: RestartBucket | None, autojump_clock: trio.testing.MockClock
+) -> None:
+    """It was taken, and held nothing."""
+    below = tree(mortal("a"), id="desk", restart_bucket=bucket)
+    async with open_tree(tree(mortal("b"), restart_bucket=None)) as running:
+        for late in (below, tree(below, id="floor")):
+            with pytest.raises(ConfigurationError, match=r"desk: restart_bucket is .* say it at the root"):
+                await running.supervisor().start_child(late)
+        await running.supervisor().start_child(tree(mortal("a"), id="desk"))
+        await running.reload(tree(mortal("b"), mortal("c"), restart_bucket=RestartBucket(5, 1.0)))
+
+
 def test_only_the_root_has_one() -> None:
     below = tree(mortal("a"), id="desk", restart_bucket=RestartBucket(5, 1.0))
     (problem,) = validate(tree(below))
