@@ -9,10 +9,11 @@ import trio
 from attrs import evolve
 
 from treewarden.agents.agent import is_agent_class
+from treewarden.agents.audience import Audience
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import Envelope, Request
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.agents.core.said import shown
+from treewarden.agents.core.said import either, shown
 from treewarden.agents.errors import CommitFailed, ConfigurationError, MailboxFull, TreewardenError
 from treewarden.agents.sending import checked
 from treewarden.agents.slot import Slot
@@ -255,8 +256,11 @@ class Order:
         if isinstance(spec, SupervisorSpec) and spec.router is not None and spec.children:
             spec = spec.children[0]
         if not isinstance(spec, ChildSpec):
-            self._common.registry.find(path)  # which names those below it
-            raise ConfigurationError(f"{path} is no agent and no pool; tell one of those below it")
+            found = self._common.registry.find(path)  # which names those below it
+            if isinstance(found, Audience):
+                hear = either(str(slot.path) for slot in found.slots) or "an agent"
+                raise ConfigurationError(f"{path} is a topic, and only agents publish there; tell {hear}")
+            raise ConfigurationError(f"{path} is a supervisor; tell one of those below it")
         return spec
 
     def _message(self) -> Any:

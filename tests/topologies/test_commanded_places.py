@@ -33,7 +33,7 @@ async def test_a_topic_is_nobody_of_whom_to_say_what_it_handles(what: str, file:
         outcome = await order(file, what, "news", kind="Add", data={"amount": 1})
         assert (outcome.state, outcome.text) == (
             "refused",
-            "news is no agent and no pool; tell one of those below it",
+            "news is a topic, and only agents publish there; tell counter",
         )
         assert await running.ref("counter").ask(Total()) == 0
 
