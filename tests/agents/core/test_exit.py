@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -8,6 +10,7 @@ from typing import Any, NoReturn
 import pytest
 
 from treewarden.agents.core.exit import (
+    _FRAMES,  # pyright: ignore[reportPrivateUsage]
     _KNOWN,  # pyright: ignore[reportPrivateUsage]
     _PLACES,  # pyright: ignore[reportPrivateUsage]
     KILLED,
@@ -17,11 +20,13 @@ from treewarden.agents.core.exit import (
     Stopped,
     alone,
     describe,
+    ends_process,
     failed_by,
     fingerprint,
     is_clean,
     leaves,
 )
+from treewarden.agents.core.lanes import Lanes
 from treewarden.agents.errors import RateLimited, rate_limit_of
 
 
@@ -38,6 +43,14 @@ def raised(call: Callable[[], object]) -> BaseException:
     except BaseException as error:
         return error
     raise AssertionError("it raised nothing")
+
+
+def inner(error: BaseException, outer: int) -> BaseException:
+    """As if its way had begun so many frames later."""
+    for _ in range(outer):
+        assert error.__traceback__ is not None
+        error = error.with_traceback(error.__traceback__.tb_next)
+    return error
 
 
 def unlucky(text: str = "unlucky") -> NoReturn:
@@ -71,6 +84,7 @@ def test_an_exception_as_data() -> None:
     assert "raise ValueError" in failure.trace
     assert str(failure) == f"ValueError: unlucky ({failure.where})"
     assert failure.after is None
+    assert failure.unborn is False
     assert failure.parts == ()
 
 
@@ -90,6 +104,42 @@ def test_the_place_is_the_innermost_frame_outside_the_standard_library() -> None
     failure = describe(raised(lambda: json.loads("{")))
     assert failure.where.startswith("core/test_exit.py:")
     assert "raw_decode" in failure.trace
+
+
+def test_what_failed_in_the_standard_library_alone_has_its_innermost_frame_for_a_place() -> None:
+    error = raised(lambda: json.loads("{"))
+    assert describe(inner(error, 2)).where.endswith(" in raw_decode")
+
+
+def test_the_way_of_ours_to_what_failed_tells_nothing_apart() -> None:
+    ways = [lambda: Lanes(unlucky).append(1), lambda: Lanes(unlucky).prepend([1])]
+    assert len({describe(inner(raised(way), 2)).fingerprint for way in ways}) == 1
+    assert len({describe(inner(raised(way), 1)).fingerprint for way in ways}) == 2, "a way of somebody else's does"
+
+
+def test_a_trace_has_the_innermost_frames() -> None:
+    made = _made("def made(n=30):\n    if not n:\n        raise ValueError('deep')\n    made(n - 1)\n")
+    trace = describe(raised(made)).trace
+    assert trace.count(", in made") == _FRAMES
+    assert trace.endswith("line 3, in made\n")
+
+
+def test_what_came_while_another_was_handled_was_caused_by_it_unless_that_is_denied() -> None:
+    def meanwhile() -> None:
+        try:
+            unlucky("first")
+        except ValueError:
+            wrong_type()
+
+    def instead(cause: Exception | None) -> None:
+        try:
+            unlucky("first")
+        except ValueError:
+            raise KeyError("second") from cause
+
+    ways = [meanwhile, lambda: instead(TypeError("third")), lambda: instead(None)]
+    causes = [re.findall("^caused by (.*)", describe(raised(way)).trace, re.MULTILINE) for way in ways]
+    assert causes == [["ValueError: first"], ["TypeError: third"], []]
 
 
 def test_the_same_failure_has_the_same_fingerprint_whatever_its_text() -> None:
@@ -129,6 +179,26 @@ def test_leaves_and_the_only_one() -> None:
     assert alone(of(of(one))) is one
     both = of(one, ValueError("b"))
     assert alone(both) is both
+    assert alone(one) is one
+
+
+def test_ctrl_c_that_was_pressed_again_is_one_and_ends_the_process_wherever_it_stands() -> None:
+    first, again = KeyboardInterrupt(), KeyboardInterrupt()
+    assert alone(BaseExceptionGroup("", [first, again])) is first
+    with_others = BaseExceptionGroup("", [ValueError(), BaseExceptionGroup("", [first])])
+    assert alone(with_others) is with_others
+    assert [ends_process(error) for error in (first, SystemExit(1), with_others)] == [True] * 3
+    assert not ends_process(of(ValueError(), TypeError()))
+
+
+@pytest.mark.parametrize("how", ["__str__", "after"])
+def test_ctrl_c_in_what_an_error_says_of_itself_is_no_broken_text(how: str) -> None:
+    def interrupted(_self: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    kind = type("Slow", (Exception,), {how: property(interrupted) if how == "after" else interrupted})
+    with pytest.raises(KeyboardInterrupt):
+        describe(kind("text"))
 
 
 def test_a_text_that_cannot_be_read_hides_nothing() -> None:
@@ -168,8 +238,9 @@ def test_what_is_called_after_and_is_no_number_is_not_taken_for_one() -> None:
     assert describe(error).after is None
     error.after = "soon"  # type: ignore[attr-defined]
     assert describe(error).after is None
-    error.after = 10**400  # type: ignore[attr-defined]
-    assert describe(error).after is None
+    for after in (10**400, -1, math.inf, math.nan):
+        error.after = after  # type: ignore[attr-defined]
+        assert describe(error).after is None
 
 
 def test_failures_are_values() -> None:
@@ -239,7 +310,7 @@ def test_places_in_one_function_are_told_apart_and_the_same_one_alike() -> None:
 def test_ways_that_are_remembered_are_not_more_than_so_many() -> None:
     for n in range(_PLACES + 10):
         describe(raised(_made(f"def made():\n    raise ValueError({n})\n")))
-    assert len(_KNOWN) <= _PLACES
+        assert len(_KNOWN) <= _PLACES
 
 
 def test_a_recursion_is_told_and_not_remembered() -> None:
@@ -253,6 +324,12 @@ def test_what_fails_as_it_did_before_is_the_same_value() -> None:
     first = describe(raised(unlucky), message_kind="Add")
     assert describe(raised(unlucky), message_kind="Add") is first
     assert failed_by(raised(unlucky), None, "Add") is failed_by(raised(unlucky), None, "Add")
+
+
+def test_one_with_a_message_is_not_what_one_without_says_next() -> None:
+    made = _made("def made():\n    raise ValueError('unlucky')\n")
+    for message in ("m7", None, "m8", None):
+        assert describe(raised(made), message=message).message == message
 
 
 def test_whatever_differs_is_told_anew() -> None:
