@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from treewarden.agents.core.path import Path
+from treewarden.supervisor.core.action import action_name
 from treewarden.supervisor.core.believer import belief
 from treewarden.supervisor.core.case import Case
 from treewarden.supervisor.core.challenger import ALPHA, Challenger, gain, teach, teach_all
@@ -244,6 +245,17 @@ def test_a_silent_challenger_changes_nothing_and_is_told_of() -> None:
     assert silent.belief == plain.belief
     assert "what 5 labels taught is silent, and e is " in text
     assert to_event(decide(belief(), silent)).challenger["decides"] is False
+
+
+def test_what_the_other_numbers_would_do_is_told_whichever_decide() -> None:
+    known = taught(60)
+    silent, loud = (evolve(case(exited(), exited()), challenger=evolve(known, decides=on)) for on in (False, True))
+    for mine, other in ((silent, loud), (loud, silent)):
+        said, theirs = to_event(decide(belief(), mine)).challenger, decide(belief(), other)
+        cause, p = next(iter(other.belief.causes.items()))
+        assert (said["action"], said["confidence"]) == (action_name(theirs.action), theirs.confidence)
+        assert (said["cause"], said["p"]) == (str(cause), round(p, 4))
+    assert silent.belief.causes != loud.belief.causes
 
 
 def test_one_that_has_proven_better_decides() -> None:

@@ -35,6 +35,8 @@ from treewarden.supervisor.core.decision import (
     backoff_of,
     counted,
     decide,
+    is_paced,
+    looks_back,
     stable_after,
     to_event,
 )
@@ -78,7 +80,8 @@ def test_it_is_total_explained_and_keeps_every_hard_rule(policy: Policy, given: 
     assert decision.because
     assert all(decision.because)
     assert 0.0 <= decision.confidence <= 1.0
-    assert decision.evidence >= 0.0
+    assert decision.evidence == decision.stated.evidence >= 0.0
+    assert decision.calibrated is decision.stated.calibrated is False
     assert all(0.0 <= other.confidence <= 1.0 and other.why for other in decision.rejected)
     assert all(0.0 <= p <= 1.0 for p in decision.causes.values())
 
@@ -119,6 +122,18 @@ def test_its_fact_is_complete_and_plain(policy: Policy, given: Case) -> None:
     assert all(0.01 <= p <= 1.0 for p in fact.causes.values())
     assert json.loads(json.dumps(dict(fact.details), allow_nan=False)) == fact.details
     assert fact.action not in {other.action for other in fact.rejected}
+
+
+def test_half_a_character_in_what_a_policy_says_is_written_out() -> None:
+    fact = to_event(decide(Wants((Hold("why \udcff?"),), name="odd \udcff"), case()))
+    assert (fact.policy, fact.details["question"]) == ("odd \\udcff", "why \\udcff?")
+
+
+def test_a_policy_that_says_nothing_of_it_waits_for_its_turn_and_looks_back() -> None:
+    assert is_paced(Wants(()))
+    assert looks_back(Wants(()), SLOW)
+    assert (is_paced(otp()), looks_back(otp(), exited())) == (False, False)
+    assert (is_paced(ladder()), looks_back(ladder(), exited()), looks_back(ladder(), LIMITED)) == (True, True, False)
 
 
 @given(

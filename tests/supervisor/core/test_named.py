@@ -15,7 +15,7 @@ from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.action import Action, Hold, Perform, Restart, Resume, action_name
 from treewarden.supervisor.core.believer import belief
 from treewarden.supervisor.core.case import Case
-from treewarden.supervisor.core.decision import attempted, decide
+from treewarden.supervisor.core.decision import attempted, decide, to_event
 from treewarden.supervisor.core.event import OutcomeObserved
 from treewarden.supervisor.core.guards import forbids
 from treewarden.supervisor.core.incident import join, judge, open_incident, verdict
@@ -149,6 +149,7 @@ def test_what_cannot_be_taken_back_needs_a_proven_confidence(needs: float, calib
     assert (forbids(given_, Perform("warm_up")) == "") is done
     decision = decide(table([Rule("any", "perform:warm_up")]), given_)
     assert isinstance(decision.action, Perform if done else Hold)
+    assert decision.calibrated is to_event(decision).calibrated is calibrated
     if not done:
         assert decision.rule == "a person decides"
         assert decision.action == Hold("perform warm_up on desk/a, then resume it?")
