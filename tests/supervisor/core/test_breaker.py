@@ -25,9 +25,9 @@ from treewarden.supervisor.core.breaker import (
     span,
     turns,
 )
-from treewarden.supervisor.core.signal import ChildExited, RateLimitReached, Reported, Signal
+from treewarden.supervisor.core.signal import ChildExited, RateLimitReached, Reported, RestartFailed, Signal, Stalled
 
-A, B = Path("a/x"), Path("b/y")
+A, B, C = Path("a/x"), Path("b/y"), Path("c/z")
 OPEN = Breaker(Passage.OPEN, until=15.0, wait=5.0)
 
 
@@ -45,6 +45,7 @@ def ended(type: str) -> ChildExited:
         (Breaker(Passage.OPEN, 15.0, 5.0, A), 16.0, (A, B), Breaker(Passage.HALF_OPEN, 16.0 + PROBE_WITHIN, 5.0, B)),
         (Breaker(Passage.OPEN, 15.0, 5.0, B), 15.0, (A, B), Breaker(Passage.HALF_OPEN, 15.0 + PROBE_WITHIN, 5.0, A)),
         (Breaker(Passage.OPEN, 15.0, 5.0, A), 15.0, (A,), Breaker(Passage.HALF_OPEN, 15.0 + PROBE_WITHIN, 5.0, A)),
+        (Breaker(Passage.OPEN, 15.0, 5.0, A), 15.0, (A, B, C), Breaker(Passage.HALF_OPEN, 15.0 + PROBE_WITHIN, 5.0, B)),
         (Breaker(Passage.HALF_OPEN, 20.0, 5.0, A), 99.0, (A, B), Breaker(Passage.HALF_OPEN, 20.0, 5.0, A)),
     ],
 )
@@ -59,6 +60,7 @@ def test_one_is_let_through_when_the_wait_is_over(
     [
         (CLOSED, 5.0, OPEN),
         (OPEN, 4.0, OPEN),
+        (Breaker(Passage.OPEN, until=15.0, wait=2.0), 5.0, Breaker(Passage.OPEN, until=15.0, wait=2.0)),
         (OPEN, 9.0, Breaker(Passage.OPEN, 19.0, 9.0)),
         (Breaker(Passage.HALF_OPEN, 70.0, 5.0, A), 5.0, Breaker(Passage.OPEN, 15.0, 5.0, A)),
         (CLOSED, 900.0, Breaker(Passage.OPEN, 910.0, 900.0)),
@@ -80,6 +82,10 @@ def test_it_waits_longer_after_each_failed_probe_and_at_most_five_minutes(n: int
         breaker = longer
 
 
+def test_after_a_failed_probe_it_waits_a_second_at_least() -> None:
+    assert reopened(Breaker(Passage.HALF_OPEN, 0.0, 0.25, A), 7.0, 0.0) == Breaker(Passage.OPEN, 8.0, 1.0, A)
+
+
 @pytest.mark.parametrize(
     ("signal", "trouble", "blamed", "disproved"),
     [
@@ -87,6 +93,8 @@ def test_it_waits_longer_after_each_failed_probe_and_at_most_five_minutes(n: int
         (ended("TypeError"), "", False, True),
         (ended("TypeError"), "TypeError@here", True, True),
         (ChildExited(path=A, at=0.0, incarnation=1, exit=Finished()), "", False, False),
+        (RestartFailed(path=A, at=0.0, failure=Failure("TypeError")), "", False, True),
+        (Stalled(path=A, at=0.0, idle=9.0, limit=3.0), "", False, True),
         (RateLimitReached(path=A, at=0.0), "", True, True),
         (Reported(path=A, at=0.0, kind="odd", severity=0.1), "reported:odd", False, False),
         (Reported(path=A, at=0.0, kind="odd", severity=0.9), "reported:odd", True, True),

@@ -5,13 +5,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from treewarden.agents.core.path import Path
-from treewarden.supervisor.core.signal import OperatorAsked, Overloaded, Recovered, Reported, Stalled
+from treewarden.supervisor.core.signal import OperatorAsked, Overloaded, Recovered, Reported, Stalled, check_lasts
 
 from .cases import PATH, exited
+
+
+def odd(value: Any) -> Any:
+    """What no type checker lets through."""
+    return value
 
 
 @pytest.mark.parametrize(
@@ -29,6 +35,14 @@ from .cases import PATH, exited
         (lambda: Stalled(path=PATH, at=0.0, idle=math.inf, limit=1.0), "idle is inf"),
         (lambda: Stalled(path=PATH, at=0.0, idle=1.0, limit=-1.0), "limit is -1.0"),
         (lambda: Overloaded(path=PATH, at=0.0, oldest=-0.5), "oldest is -0.5"),
+        (lambda: Recovered(path=PATH, at=odd("now"), kind="slow"), "at is 'now'; it must be a finite number"),
+        (lambda: Recovered(path=PATH, at=10**400, kind="slow"), "at is 1000"),
+        (lambda: Recovered(path=PATH, at=0.0, kind="slow", text=odd(0)), "text is 0; it must be a text"),
+        (
+            lambda: Reported(path=PATH, at=0.0, kind="slow", severity=0.5, facts=odd([])),
+            "what was said is []; give a mapping",
+        ),
+        *((lambda lasts=lasts: check_lasts(lasts), "lasts is ") for lasts in (0, -1.0, math.nan, True, "1")),
     ],
 )
 def test_a_bad_value_is_refused_by_name(make: Callable[[], object], says: str) -> None:
@@ -37,4 +51,6 @@ def test_a_bad_value_is_refused_by_name(make: Callable[[], object], says: str) -
 
 
 def test_the_bounds_are_allowed() -> None:
+    assert [Recovered(path=PATH, at=at, kind="slow").at for at in (0, -3, 2.5)] == [0, -3, 2.5]
+    check_lasts(0.5)
     assert [Reported(path=Path("a"), at=0.0, kind="slow", severity=share).severity for share in (0, 1)] == [0, 1]

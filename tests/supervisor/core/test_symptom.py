@@ -24,9 +24,11 @@ from treewarden.supervisor.core.symptom import (
     classify,
     describe,
     failure_in,
+    is_outside,
     kind_of,
     label_of,
     message_in,
+    one_line,
     trouble_in,
 )
 
@@ -60,6 +62,18 @@ SLOW = Reported(path=PATH, at=1.0, kind="slow", severity=0.7, text="2.1 s\nfor /
             "nothing new for 61.2 s (limit 60 s), handling Fetch",
         ),
         (
+            Stalled(path=PATH, at=1.0, idle=1.0, limit=60.0, cycle=("search", "read"), times=3, doing="Fetch"),
+            "stalled",
+            "stalled",
+            "goes round in circles: search -> read, 3 times with the same arguments and results, handling Fetch",
+        ),
+        (
+            Stalled(path=PATH, at=1.0, idle=1.0, limit=60.0, cycle=("read",), times=9),
+            "stalled",
+            "stalled",
+            "goes round in circles: read, 9 times with the same arguments and results",
+        ),
+        (
             Overloaded(path=PATH, at=1.0, depth=60, capacity=64, oldest=3.0),
             "overloaded",
             "overloaded",
@@ -68,6 +82,7 @@ SLOW = Reported(path=PATH, at=1.0, kind="slow", severity=0.7, text="2.1 s\nfor /
         (SLOW, "reported:slow", "reported:slow", "reported slow 0.70: 2.1 s for /health"),
         (Reported(path=PATH, at=1.0, kind="slow", severity=0.2), "reported:slow", "", "reported slow 0.20"),
         (Recovered(path=PATH, at=1.0, kind="slow", text="0.1 s"), "recovered:slow", "", "recovered from slow: 0.1 s"),
+        (Recovered(path=PATH, at=1.0, kind="slow"), "recovered:slow", "", "recovered from slow"),
         (OperatorAsked(path=PATH, at=1.0, what="stop", by="ada"), "operator:stop", "", "ada asked for stop"),
         (Unanswered(path=PATH, at=1.0, question="Start it?"), "unanswered", "", "nobody has answered: Start it?"),
     ],
@@ -114,6 +129,30 @@ def test_which_message_was_in_hand() -> None:
 
 def test_a_failure_without_a_fingerprint_is_known_by_its_type() -> None:
     assert trouble_in(RestartFailed(path=PATH, at=0.0, failure=Failure("OSError"))) == "OSError"
+
+
+@pytest.mark.parametrize(
+    ("signal", "outside"),
+    [
+        (exited(failed("ConnectionRefusedError")), True),
+        (exited(failed("trio.TooSlowError")), True),
+        (RestartFailed(path=PATH, at=0.0, failure=Failure("ConnectionRefusedError")), True),
+        (LIMITED, True),
+        (CRASH, False),
+        (exited(failed("treewarden.agents.errors.MailboxFull")), False),
+        (exited(KILLED), False),
+        (exited(Finished()), False),
+        (SLOW, False),
+    ],
+)
+def test_what_went_wrong_at_something_that_it_talks_to(signal: Signal, outside: bool) -> None:
+    assert is_outside(signal) is outside
+
+
+def test_a_sentence_of_just_so_many_characters_is_whole() -> None:
+    assert one_line("a  b\nc") == "a b c"
+    assert one_line("x" * 160) == "x" * 160
+    assert one_line("x" * 161) == "x" * 159 + "…"
 
 
 def test_risk_is_pressure_in_steps() -> None:
