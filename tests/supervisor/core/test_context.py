@@ -12,8 +12,10 @@ from treewarden.agents.core.exit import KILLED, Failed, Failure, Finished, Stopp
 from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.action import RollBack
 from treewarden.supervisor.core.case import Case
+from treewarden.supervisor.core.confidence import p_fix
 from treewarden.supervisor.core.context import Context, read_context, read_symptom
 from treewarden.supervisor.core.history import RestartHistory
+from treewarden.supervisor.core.named import NamedAction
 from treewarden.supervisor.core.signal import (
     Overloaded,
     RateLimitReached,
@@ -27,7 +29,7 @@ from treewarden.supervisor.core.spec import ChildSpec, Intensity, Restore, Super
 from treewarden.supervisor.core.symptom import Kind, Risk, Symptom
 from treewarden.supervisor.core.window import Window, Work
 
-from .cases import PATH, SPEC, case, cases, exited, failed
+from .cases import PATH, SPEC, case, cases, exited, failed, nothing, over
 
 S = Symptom
 POISONED = exited(failed(message="m1"), deliveries=2)
@@ -205,6 +207,8 @@ def test_because_says_it_in_words() -> None:
     )
     assert case(*beside(exited(), "bcd")).context.because == ("4 of 5 siblings show the same: ValueError",)
     assert case(exited(), exited(settled=1)).context.because[-1] == "it died again soon after its start"
+    full = [Overloaded(path=PATH, at=100.0, depth=n, capacity=64) for n in (60, 62, 64)]
+    assert case(*full).context.because[-1] == "its queue has been growing"
 
 
 @given(cases())
@@ -230,3 +234,28 @@ def test_the_label_carries_the_word_of_the_report() -> None:
     assert case(Reported(path=PATH, at=1.0, kind="slow", severity=1.0)).context.label == "reported:slow"
     assert case().context.label == "crash"
     assert Context(subject=PATH, kind=Kind.CRASH).named == ()
+
+
+def test_what_a_case_says_of_its_slot() -> None:
+    below, own, other = SupervisorSpec(id="a"), NamedAction(nothing, within=1.0), NamedAction(nothing, within=2.0)
+    assert [case(spec=spec).variant for spec in (SPEC, evolve(SPEC, variants={"old": object}), below)] == [
+        "",
+        "old",
+        "",
+    ]
+    both = evolve(SPEC, actions={"warm_up": own})
+    assert case(spec=both, registered={"warm_up": other, "check": other}).actions == {"warm_up": own, "check": other}
+    used = over(tree=3)
+    assert [
+        case(signal, intensity=Intensity(2, 5.0), **used).budget_used
+        for signal in (exited(), Stalled(path=PATH, at=100.0, idle=9.0))
+    ] == [1.0, 1.0], "one that does not count comes behind all three"
+    assert case(intensity=Intensity(2, 5.0), **over(tree=2)).budget_used == 0.5
+
+
+def test_what_is_believed_of_an_action_falls_with_each_time_that_it_failed_and_is_that_of_a_slot_that_is_down() -> None:
+    for crashes in (1, 2, 4):
+        given = case(*[exited()] * crashes)
+        p = p_fix(given.belief, "restart", down=True, failed=crashes - 1)
+        assert given.stated("restart").model == round(p, 4)
+        assert p < p_fix(given.belief, "restart", down=True, failed=crashes - 2) or crashes == 1

@@ -29,19 +29,21 @@ from treewarden.supervisor.core.signal import (
     Signal,
     Stalled,
 )
+from treewarden.supervisor.core.symptom import label_of
 
 from .cases import PATH, exited, failed, grown, signals
 
 CRASH = exited(failed(message="m1"))
 SLOW = Reported(path=PATH, at=100.0, kind="slow", severity=0.7)
 LIMITED = RateLimitReached(path=PATH, at=100.0)
+STALL = Stalled(path=PATH, at=100.0, idle=9.0, limit=3.0)
 
 
 def test_its_facts() -> None:
     incident = open_incident("i7", CRASH)
     text = "crashed: ValueError: unlucky (desk.py:12 in add), handling Add"
     assert opened_event(incident) == IncidentOpened(path=PATH, incident="i7", kind="crash", text=text)
-    tried = note(incident, Restart(), 101.0, kind="crash", confidence=0.8, model=0.9)
+    tried = note(incident, Restart(), 101.0, kind="crash", confidence=0.8, model=0.9, symptom="timeout")
     judged, observed = judge(tried, Outcome.FIXED, 111.0)
     assert observed == OutcomeObserved(
         path=PATH,
@@ -52,6 +54,7 @@ def test_its_facts() -> None:
         confidence=0.8,
         model=0.9,
         after=10.0,
+        symptom="timeout",
     )
     assert judge(judged, Outcome.FAILED, 112.0) == (judged, None)
     assert close(judged, Outcome.FIXED, 111.0) == IncidentClosed(path=PATH, incident="i7", outcome="fixed", after=11.0)
@@ -129,6 +132,16 @@ def test_it_is_bounded_and_its_counts_go_on(history: list[Signal]) -> None:
     assert len(incident.attempts) == min(len(history) - 1, KEPT)
     assert incident.failed <= len(history) - 1
     assert incident.latest is history[-1]
+
+
+@pytest.mark.parametrize("signal", [CRASH, RestartFailed(path=PATH, at=1.0, failure=failed().failure), STALL])
+def test_what_is_forgotten_of_the_attempts_does_not_count_as_a_failure(signal: Signal) -> None:
+    for attempts in range(2, 2 * KEPT + 2):
+        incident = grown(*[signal] * attempts)
+        kept = sum(attempt.outcome is Outcome.FAILED for attempt in incident.attempts)
+        assert incident.failures == incident.failures_of("restart") == kept == min(attempts - 1, KEPT)
+        begun = note(incident, Restart(), 100.0, kind=label_of(signal))
+        assert begun.failures == sum(attempt.outcome is Outcome.FAILED for attempt in begun.attempts)
 
 
 def test_counts_outlive_what_is_kept() -> None:
