@@ -121,7 +121,7 @@ class Redaction:
 
     def _remember(self, value: str) -> None:
         lines = [line for line in value.splitlines() if len(line) >= _LINE]
-        for text in (value, *(lines if len(lines) > 1 else ())):
+        for text in {value, value.strip(), *lines}:
             for form in (*_quoted(text), *_in_urls(text), *_in_base64(text.encode(errors="replace")), *_decoded(text)):
                 if len(form) >= _SHORTEST:
                     self._add(form)
@@ -213,7 +213,9 @@ def _in_urls(text: str) -> set[str]:
     for more in "", "/":
         for digits in "02X", "02x":
             form = "".join(
-                each if each in _PLAIN or each in more else "".join(f"%{byte:{digits}}" for byte in each.encode())
+                each
+                if each in _PLAIN or each in more
+                else "".join(f"%{byte:{digits}}" for byte in each.encode(errors="replace"))
                 for each in text
             )
             forms |= {form, form.replace("%20", "+")}

@@ -150,6 +150,37 @@ def test_a_line_of_a_key_of_several_lines() -> None:
     assert redaction.clean_text("cannot parse AgEAAoIBAQC7VJTUt9Us") == (f"cannot parse {REDACTED}", 1)
 
 
+@pytest.mark.parametrize("value", ["hunter22\n", "\thunter22\r\n", " hunter22 "])
+def test_one_that_was_read_from_a_file_is_found_without_what_stands_around_it(value: str) -> None:
+    assert learned(value).clean_text("refused: hunter22") == (f"refused: {REDACTED}", 1)
+
+
+def test_a_long_line_between_short_ones_is_looked_for_and_a_short_one_is_not() -> None:
+    redaction = learned("ada\nAgEAAoIBAQC7VJTUt9Us\nyours truly")
+    assert redaction.clean_text("yours truly: AgEAAoIBAQC7VJTUt9Us") == (f"yours truly: {REDACTED}", 1)
+
+
+def test_half_a_character_in_one_is_no_error() -> None:
+    assert learned("half \udcff a word").clean_text("it was half \udcff a word") == (f"it was {REDACTED}", 1)
+
+
+def test_what_stands_under_other_names_is_no_secret_and_a_name_in_a_pair_is_one() -> None:
+    redaction = Redaction(["api_key", "Token", "password", ""])
+    redaction.learn({"user": "ada lovelace", "held": [["TOKEN", "s3cret-one"], {"Api_Key": ["s3cret-two", {"n": 1}]}]})
+    redaction.learn(["password", "not of a pair", "nor this"])
+    assert redaction.unmet == ["password"]
+    assert redaction.clean_text("ada lovelace, s3cret-one, s3cret-two, not of a pair") == (
+        f"ada lovelace, {REDACTED}, {REDACTED}, not of a pair",
+        2,
+    )
+
+
+def test_only_one_with_keys_is_true_and_each_place_in_a_text_counts() -> None:
+    assert Redaction(["api_key"])
+    assert not Redaction(["", ""])
+    assert Redaction(["api_key"]).clean_text("api_key=one, api_key=two")[1] == 2
+
+
 def test_a_short_one_is_hidden_under_its_key_only() -> None:
     assert learned("no").clean({"api_key": "no", "text": "nobody"}) == ({"api_key": REDACTED, "text": "nobody"}, 1)
 
