@@ -113,6 +113,8 @@ class _Effect:
         self._call = call
         self._idempotent = idempotent
         self._verify = verify
+        self._again = False
+        """An earlier delivery has begun it, and of that nobody here knows."""
 
     async def carry_out(self) -> Any:
         begun, steps = self._begun, self._steps
@@ -129,7 +131,7 @@ class _Effect:
         if self._turn.void:
             raise ended_by(self._turn)
         if found is not None:
-            self._begun = found
+            self._begun, self._again = found, True
         if next is Next.VERIFY:
             assert self._verify is not None
             verified = await self._verified(self._verify)
@@ -171,7 +173,10 @@ class _Effect:
             self._life.warden.commit_failed(error)
             await trio.sleep_forever()  # void: its cancellation is on its way
         if self._turn.void:
-            self._steps.undo(self._begun)
+            if self._again:
+                self._steps.leave(self._begun, "its life ended before it ran again")
+            else:
+                self._steps.undo(self._begun)
             raise ended_by(self._turn)
 
     async def _run(self) -> Any:
@@ -182,7 +187,8 @@ class _Effect:
             return await result if inspect.isawaitable(result) else result
         except Exception as error:
             cause = alone(error)
-            not_done = isinstance(cause, NotDone) or rate_limit_of(cause) is not None
+            refused = not self._again and rate_limit_of(cause) is not None  # which says nothing of an earlier run
+            not_done = isinstance(cause, NotDone) or refused
             verify, idempotent = self._verify is not None, self._idempotent
             outcome = raised(not_done=not_done, verify=verify, idempotent=idempotent, waits=begun.waits)
             if outcome is Outcome.UNDO:

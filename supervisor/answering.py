@@ -139,7 +139,7 @@ def _meant(found: Sequence[Begun], path: Path, key: str) -> Begun:
 
 def _row(step: Begun, said: Said, codec: ResultCodec | None) -> ReplyRow | None:
     """The result that is to be stored. Raises `ConfigurationError` for one that cannot be."""
-    if not isinstance(said, Done):
+    if not isinstance(said, Done) or not step.waits:  # an ask from outside does not come again, to get it
         return None
     value: Any = said.value
     if codec is None:
@@ -168,7 +168,7 @@ def _commit(
     dead: tuple[DeadRow, ...] = ()
     if row is not None:
         return Commit(replies=(row,), events=tuple(events))
-    if isinstance(said, NotDone):
+    if not isinstance(said, GiveUp):
         return Commit(forget_replies=(f"{step.step}>",), events=tuple(events))
     for each in waiting:
         if each.id == step.message:
@@ -185,7 +185,7 @@ def _fact(step: Begun, said: Said, by: str) -> EffectNoted:
 
 
 def _reason(step: Begun, by: str) -> str:
-    return f"{by} gave it up: its effect {step.name!r} (key {step.key}) is in doubt"
+    return f"{by} gave it up over its effect {step.name!r} (key {step.key})"
 
 
 def _waiting(slots: Sequence[Slot], step: Begun) -> tuple[Slot, Envelope]:

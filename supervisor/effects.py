@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from .common import Common
 
-__all__ = ["Effects", "begun_of", "in_doubt", "known_of", "noted", "sweep"]
+__all__ = ["Effects", "begun_of", "doubts_of", "in_doubt", "known_of", "noted", "sweep"]
 
 _VERSION: Final = 1
 _LONGEST: Final = 2000
@@ -72,13 +72,12 @@ class Effects:
 
     async def begin(self, step: Begun) -> None:
         common, replies = self._common, self._replies
-        again = replies.get(begun_id(step.step)) is not None
-        replies.under_way.add(step.step)
-        if again:
-            replies.put(begun_id(step.step), step)  # with the type of what it returns
-            common.note(noted(step, "begun", text="again"))
+        if replies.get(begun_id(step.step)) is not None:
             await trio.lowlevel.checkpoint_if_cancelled()
+            replies.under_way.add(step.step)
+            common.note(noted(step, "begun", text="again"))
             return
+        replies.under_way.add(step.step)
         row, event = _begun_row(step, self._mail), noted(step, "begun")
         try:
             await common.journal.commit(
@@ -193,6 +192,11 @@ def in_doubt(common: Common, message: MessageId = "") -> list[Begun]:
     return [
         each for id, each in kept.items() if isinstance(each, Begun) and done_id(each.step) not in kept and is_step(id)
     ]
+
+
+def doubts_of(common: Common, message: MessageId) -> str:
+    """What a dead letter has to say besides its reason: whoever puts it back has it done anew, under another key."""
+    return "".join(f"; its effect {each.name!r} (key {each.key}) is in doubt" for each in in_doubt(common, message))
 
 
 def sweep(path: Path, waiting: set[MessageId], common: Common) -> None:

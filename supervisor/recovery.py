@@ -180,6 +180,10 @@ def give_up(slot: Slot, envelope: Envelope, reason: str, common: Common) -> None
     if envelope.reply is not None:
         envelope.reply(None, AgentStopped(f"{slot.path}: {reason}", path=slot.path))
         return
+    if envelope.id and common.replies.below(envelope.id):
+        from .effects import doubts_of
+
+        reason += doubts_of(common, envelope.id)
     store, wall = slot.store, common.clock.wall()
     asked = (f"{envelope.id}>",) if slot.durable and envelope.id else ()
     if envelope.id:
