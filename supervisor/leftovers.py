@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import trio
 
@@ -12,7 +12,12 @@ from treewarden.agents.core.path import Path
 
 from .timers import Timers
 
-__all__ = ["Leftovers"]
+if TYPE_CHECKING:
+    from treewarden.agents.slot import Slot
+
+    from .common import Common
+
+__all__ = ["Leftovers", "give_up_soon"]
 
 _AT_ONCE: Final = 64
 """Messages that are given up before anybody else has a turn: in two milliseconds, if they are stored."""
@@ -100,3 +105,21 @@ class Leftovers:
             give_up(items.pop())
             if until is not None and self._now() >= until:
                 return
+
+
+def give_up_soon(
+    slot: Slot, items: Sequence[object], reason: str, common: Common, give_up: Callable[[object], None]
+) -> None:
+    """Add what a mailbox held to those of its tree. `give_up` is for what is left of it when the tree ends meanwhile:
+    it was given up before, and is not for the next process."""
+    over = common.over
+
+    def drop(item: object) -> None:
+        if common.over is not over:
+            give_up(item)
+        elif slot.on_drop is not None:
+            slot.on_drop(item, reason)
+
+    if common.leftovers is None:
+        common.leftovers = Leftovers(common.timers, common.stopwatch)
+    common.leftovers.add(slot.path, items, drop)

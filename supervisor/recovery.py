@@ -153,21 +153,10 @@ def close_slot(slot: Slot, reason: str, exit: Exit | None, common: Common) -> No
 
 def give_up_all(slot: Slot, items: Sequence[object], reason: str, common: Common) -> None:
     """What a mailbox held is given up: at once, or soon if it is much; also if the tree ends before that."""
-    if not items:
-        return
-    over = common.over
+    if items:
+        from .leftovers import give_up_soon  # with the first mailbox that ends full
 
-    def drop(item: object) -> None:
-        if common.over is not over:  # it waits for no next process
-            give_up(slot, _enveloped(item), reason, common)
-        elif slot.on_drop is not None:
-            slot.on_drop(item, reason)
-
-    if common.leftovers is None:
-        from .leftovers import Leftovers  # with the first mailbox that ends full
-
-        common.leftovers = Leftovers(common.timers, common.stopwatch)
-    common.leftovers.add(slot.path, items, drop)
+        give_up_soon(slot, items, reason, common, lambda item: give_up(slot, _enveloped(item), reason, common))
 
 
 def _enveloped(item: object) -> Envelope:
@@ -188,11 +177,16 @@ def give_up(slot: Slot, envelope: Envelope, reason: str, common: Common) -> None
     asked = (f"{envelope.id}>",) if slot.durable and envelope.id else ()
     if envelope.id:
         common.replies.forget(envelope.id, stored=not asked)
+    kind = type(envelope.body).__qualname__
     if isinstance(store, SlotStore):
-        row, event = store.dead_row(envelope, reason)
+        try:
+            row, event = store.dead_row(envelope, reason)
+        except ConfigurationError as error:  # it was in memory only
+            reason = f"{reason}, and it is not kept: {error}"
+            common.note(DeadLettered(path=slot.path, message=envelope.id, kind=kind, reason=reason))
+            return
         common.submit(Commit(dead=(row,), events=((wall, event),), forget_replies=asked))
     else:
-        kind = type(envelope.body).__qualname__
         common.note(DeadLettered(path=slot.path, message=envelope.id, kind=kind, reason=reason))
 
 

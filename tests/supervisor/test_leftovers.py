@@ -14,7 +14,7 @@ import trio.testing
 from attrs import frozen
 
 from treewarden.agents import Agent, MailboxSpec, Request, handles
-from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability
+from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import AgentStopped
@@ -243,3 +243,20 @@ async def test_a_slice_ends_when_it_has_taken_long() -> None:
             steps.append(len(given_up))
         nursery.cancel_scope.cancel()
     assert max(after - before for before, after in pairwise(steps)) in (2, 4)  # one slice, or two between two looks
+
+
+@pytest.mark.parametrize("many", [3, MANY])
+async def test_one_that_cannot_be_stored_is_given_up_by_name(many: int) -> None:
+    """Of a mailbox in memory nobody has looked at whether it can be; the tree ended over that."""
+    wrong: Any = "no number"
+    journal = MemoryJournal()
+    async with open_tree(stuck(Checkpointed(messages=5)), journal=journal) as running:
+        await fill(running, 0)
+        for _ in range(many):
+            await running.ref("stuck").tell(Put(wrong))
+        await running.supervisor().terminate_child("stuck")
+        assert len(await running.dead_letters()) == 1, "what was in hand"
+    letters = [event for event in await events(journal) if isinstance(event, DeadLettered)]
+    assert len(letters) == many + 1
+    assert "it was terminated, and it is not kept: " in letters[-1].reason
+    assert "Put.n cannot be stored: 'no number' (str) is not int" in letters[-1].reason
