@@ -20,8 +20,6 @@ ENOUGH: Final = 5
 """Messages of each kind that a child handles, on the average, after which it works: a child all of whose calls of one
 kind fail gets to so many only if that kind is a small part of what it does, and one that fails at one in twenty-five
 gets there four times in five."""
-_AT_ONCE: Final = 1.0
-"""Seconds within which it shows whether a child that has failed works again, if it had so much to do before."""
 _TICK: Final = "every:"
 _TROUBLES: Final = 32
 _CHILDREN: Final = 64
@@ -72,8 +70,8 @@ class Glimpse:
     proof: float = -math.inf
     """Since when it is known to have worked: what failed before that was not down for all from then on."""
     works: bool = False
-    """It has worked since. Or it had worked since it was seen in this trouble before, and fails now and then; so does,
-    as far as anybody knows, who was busy up to its first failure: if there is more to it, it fails again at once."""
+    """It has worked since. Or it had worked since it was seen in this trouble before, and fails now and then. Not at
+    the first failure, however much it had worked: a second one may cost the message in hand its last delivery."""
 
     def has_worked(self, now: Work) -> bool:
         return self.work is not None and now.is_enough(self.work, self.handling)
@@ -228,7 +226,7 @@ def _glimpse(signal: Signal, uses: tuple[str, ...], work: Work, last: Glimpse | 
         return Glimpse(signal.at, uses)
     since = _worked_from(signal, work)
     if last is None:
-        return Glimpse(signal.at, uses, work, handling, since, signal.at - since <= _AT_ONCE)
+        return Glimpse(signal.at, uses, work, handling, since)
     works = last.has_worked(work)
     return Glimpse(signal.at, uses, work, handling, max(since, last.proof, last.at if works else since), works)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from attrs import evolve
 from hypothesis import given
@@ -242,26 +244,23 @@ def test_who_has_worked_since_it_was_seen_in_any_trouble() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settled", "uptime", "work", "counts"),
+    ("settled", "uptime", "work", "since"),
     [
-        (5, 1.0, Work(5), False),
-        (5, 1.01, Work(5), True),  # a slow one has to be waited for
-        (500, 100.0, Work(500), False),
-        (4, 0.1, Work(4), True),
-        (9, 0.1, Work(9, 2), True),
-        (10, 1.0, Work(10, 2), False),
-        (500, 1.0, Work(10, ticks={"beat": 490}), True),  # which of the five hundred were messages is not known
+        (5, 1.0, Work(5), 9.0),
+        (50, 10.0, Work(500), 9.0),
+        (4, 0.1, Work(4), -math.inf),
+        (9, 0.1, Work(9, 2), -math.inf),
+        (10, 1.0, Work(10, 2), 9.0),
+        (500, 1.0, Work(10, ticks={"beat": 490}), -math.inf),  # how many of the five hundred were messages?
     ],
 )
-def test_who_was_busy_up_to_its_first_failure_counts_from_the_second(
-    settled: int, uptime: float, work: Work, counts: bool
+def test_a_first_failure_counts_and_what_its_life_had_done_is_a_proof(
+    settled: int, uptime: float, work: Work, since: float
 ) -> None:
     first = evolve(handling("a", 10.0), settled=settled, uptime=uptime)
-    seen = Window().add(first, work=work)
-    assert bool(seen.with_it(handling("b", 10.0), (), 10.0)) is counts
-    assert bool(Window().add(handling("b", 1.0)).add(first, work=work).with_it(first, (), 10.0) - {"b"}) is counts
-    again = seen.add(handling("a", 10.1), work=work)
-    assert again.with_it(handling("b", 10.1), (), 10.1) == {"a"}
+    seen = Window().add(handling("b", 8.9)).add(handling("c", 9.1)).add(first, work=work)
+    assert seen.seen["oserror"]["a"].proof == since
+    assert seen.with_it(first, (), 10.0) == {"a", "c"} | ({"b"} if since < 0 else set())
 
 
 def test_what_failed_before_one_of_them_worked_again_was_not_down_for_all() -> None:
