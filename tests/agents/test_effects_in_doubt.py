@@ -14,8 +14,15 @@ from treewarden.agents import (
     GiveUp,
     NotDone,
 )
+from treewarden.agents.core.exit import Failed, describe
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import InDoubt
 from treewarden.supervisor import ladder, otp
+from treewarden.supervisor.core.case import counts
 from treewarden.supervisor.core.event import DeadLettered, EffectNoted
+from treewarden.supervisor.core.signal import ChildExited
+from treewarden.supervisor.journal.port import Commit, ReturnedRow
+from treewarden.supervisor.recovery import DEATHS
 from treewarden.topologies import pool
 
 from .effects_desk import Bank, Pay, Processes, Receipt, desk, left, note, opened
@@ -208,20 +215,26 @@ async def test_three_deaths_do_not_set_aside_what_waits_for_a_person(
     processes: Processes, autojump_clock: MockClock
 ) -> None:
     bank = Bank()
-    bank.gate = trio.Event()
-    for death in range(5):
-        with trio.CancelScope() as power:
-            async with opened(desk(bank), journal=processes()) as running:
-                if death == 0:
-                    await running.ref("desk").tell(Pay(7))
-                await trio.sleep(1)
-                assert bank.calls == 1
-                power.cancel()
-                await trio.sleep_forever()
+    bank.raises = [ConnectionError("the line went dead")]
     async with opened(desk(bank), journal=processes()) as running:
+        await running.ref("desk").tell(Pay(7))
+        await trio.sleep(1)
+        path = running.ref("desk").path
+    async with processes() as journal:
+        (row,) = (await journal.recover(path)).messages
+        await journal.commit(Commit(returned=(ReturnedRow(row.row, 0, deaths=DEATHS),)))
+    async with opened(desk(bank), journal=processes()) as running:
+        running.resume("desk")
         await trio.sleep(1)
         assert await running.dead_letters() == ()
-        assert len(await running.effects()) == 1
+        assert (len(await running.effects()), bank.calls) == (1, 1)
+
+
+def test_it_counts_towards_no_intensity() -> None:
+    doubt = InDoubt("text", path=Path("desk"), name="charge", key="k", since=0.0)
+    for error, counted in ((doubt, False), (ValueError("text"), True)):
+        signal = ChildExited(path=Path("desk"), at=0.0, incarnation=1, exit=Failed(describe(error)), uptime=1.0)
+        assert counts(signal, desk(Bank())) is counted
 
 
 async def test_what_cannot_be_stored_was_done_all_the_same(processes: Processes, autojump_clock: MockClock) -> None:

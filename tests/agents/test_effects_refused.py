@@ -20,11 +20,12 @@ from treewarden.agents import (
     every,
     handles,
 )
+from treewarden.supervisor.core.event import EffectNoted
 from treewarden.supervisor.journal.port import Commit
 from treewarden.topologies import child
 
 from .effects_desk import Bank, Order, Paid, Pay, desk, left, opened
-from .trees import Disk, slot_of
+from .trees import Disk, happened, slot_of
 
 
 class Refused(Agent[int]):
@@ -206,3 +207,24 @@ async def test_a_result_that_the_disk_does_not_take_is_known_all_the_same(autoju
         assert [each.amount for each in slot_of(running, "desk").state] == [2]  # type: ignore[union-attr]
         assert left(running) == 0
         assert (await journal.recover(running.ref("desk").path)).replies == ()
+
+
+async def test_a_life_that_ends_before_it_begins_leaves_no_doubt(autojump_clock: MockClock) -> None:
+    """That it begins is on its way to the disk by then, and comes there."""
+    journal, bank = LateDisk(), Bank()
+    async with opened(desk(bank), journal=journal) as running:
+        slot_of(running, "desk").pause("test")
+        await running.ref("desk").tell(Pay(1))
+        journal.slow = journal.late = True
+        slot_of(running, "desk").resume("test")
+        await wait_all_tasks_blocked()
+        waits = journal.waits()
+        running.kill("desk")
+        await wait_all_tasks_blocked()
+        journal.slow = journal.late = False
+        journal.go()
+        await trio.sleep(5)
+        assert waits == ["begun"]
+        assert (bank.calls, running.snapshot()[0].held, left(running)) == (1, False, 0)
+        said = [each.what for each in await happened(running, EffectNoted, 4)]
+        assert said == ["begun", "not done", "begun", "done"]
