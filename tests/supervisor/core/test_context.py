@@ -259,3 +259,6 @@ def test_what_is_believed_of_an_action_falls_with_each_time_that_it_failed_and_i
         p = p_fix(given.belief, "restart", down=True, failed=crashes - 1)
         assert given.stated("restart").model == round(p, 4)
         assert p < p_fix(given.belief, "restart", down=True, failed=crashes - 2) or crashes == 1
+    starts = case(exited())
+    there, ended = (p_fix(starts.belief, "throttle", down=down, failed=0) for down in (False, True))
+    assert starts.stated("throttle").model == round(ended, 4) != round(there, 4)

@@ -144,6 +144,14 @@ def test_what_is_forgotten_of_the_attempts_does_not_count_as_a_failure(signal: S
         assert begun.failures == sum(attempt.outcome is Outcome.FAILED for attempt in begun.attempts)
 
 
+@pytest.mark.parametrize("outcome", [Outcome.FIXED, Outcome.FAILED, Outcome.UNOBSERVED])
+def test_a_fact_of_an_outcome_counts_the_attempts_that_failed_before_it(outcome: Outcome) -> None:
+    begun = note(grown(*[CRASH] * 3), Restart(), 103.0, kind="crash")
+    _, observed = judge(begun, outcome, 104.0)
+    assert observed is not None
+    assert (observed.outcome, observed.failed) == (str(outcome), 2)
+
+
 def test_counts_outlive_what_is_kept() -> None:
     incident = grown(*[CRASH] * 100)
     assert (incident.failed, incident.tried("restart"), len(incident.before)) == (99, KEPT, KEPT - 1)
