@@ -20,8 +20,8 @@ from trio.lowlevel import (
     wait_task_rescheduled,
 )
 
-from .core.aside import Aside
 from .core.durability import MailboxSpec, Overflow
+from .core.lanes import Aside
 from .core.message import Envelope, Priority
 from .core.path import Path
 from .core.said import shown

@@ -1,4 +1,4 @@
-"""What waits in a mailbox, in the order in which it is taken."""
+"""What waits in a mailbox, in the order in which it is taken, and what was put aside of it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
-from .message import Envelope, Priority
+from attrs import field
 
-__all__ = ["Lanes"]
+from .message import Envelope, Priority
+from .values import define
+
+__all__ = ["Aside", "Lanes"]
 
 Lane: TypeAlias = deque[tuple[float, object]]
 
@@ -192,3 +195,26 @@ class Lanes:
                 self._beside -= 1
                 return item
         return None
+
+
+@define(eq=False)
+class Aside:
+    """The messages that were put aside, in that order, and the types that are put aside as they come."""
+
+    items: list[object] = field(factory=list[object])
+    kinds: tuple[type, ...] = ()
+
+    def wants(self, item: object) -> bool:
+        """Whether this message is put aside as it comes."""
+        return _is_one(item, self.kinds)
+
+    def release(self, kinds: tuple[type, ...]) -> list[object]:
+        """Give up what is of these types, or everything, and put no more of it aside."""
+        released = [item for item in self.items if not kinds or _is_one(item, kinds)]
+        self.items = [item for item in self.items if kinds and not _is_one(item, kinds)]
+        self.kinds = tuple(kind for kind in self.kinds if kinds and kind not in kinds)
+        return released
+
+
+def _is_one(item: object, kinds: tuple[type, ...]) -> bool:
+    return isinstance(item.body if isinstance(item, Envelope) else item, kinds)

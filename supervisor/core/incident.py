@@ -7,10 +7,9 @@ from typing import Final, TypeAlias
 from attrs import evolve
 
 from treewarden.agents.core.exit import Failure
-from treewarden.agents.core.filling import filled
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
-from treewarden.agents.core.values import frozen
+from treewarden.agents.core.values import filled, frozen
 
 from .action import Action, Break, FallBack, Perform, Recycle, Restart, Resume, RollBack, SetAside, action_name
 from .event import IncidentClosed, IncidentOpened, OutcomeObserved

@@ -9,9 +9,8 @@ from typing import Any, Final, TypeAlias
 
 from attrs import Attribute, evolve, field
 
-from treewarden.agents.core.filling import filled
 from treewarden.agents.core.said import LARGEST, shown
-from treewarden.agents.core.values import frozen
+from treewarden.agents.core.values import filled, frozen
 
 from .alike import TOLD_APART, Lately, counts_as
 from .curve import NOTHING, UNSEEN, Curve, Ease, faded, mapped, seen

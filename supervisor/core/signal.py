@@ -10,7 +10,6 @@ from typing import Any, Final, TypeAlias
 from attrs import Attribute, field
 
 from treewarden.agents.core.exit import Exit, Failure
-from treewarden.agents.core.filling import filled
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.said import (
@@ -23,7 +22,7 @@ from treewarden.agents.core.said import (
     named,
     shown,
 )
-from treewarden.agents.core.values import frozen
+from treewarden.agents.core.values import filled, frozen
 
 __all__ = [
     "ActionFailed",

@@ -11,8 +11,7 @@ import pytest
 from attrs import evolve, field
 from attrs.exceptions import FrozenInstanceError
 
-from treewarden.agents.core.filling import filled
-from treewarden.agents.core.values import frozen
+from treewarden.agents.core.values import filled, frozen
 
 
 def _no_doubt(_instance: object, _attribute: object, value: int) -> None:
