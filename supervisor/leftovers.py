@@ -42,13 +42,16 @@ class Leftovers:
         self._left = deque[_Left]()
         self._room = _AT_ONCE
         """How many more of them may be given up before the others have had a turn."""
+        self._comes = False
+        """Another slice comes when they have had it."""
         self._over: trio.Event | None = None
 
     @trio.lowlevel.enable_ki_protection  # between two messages, and not between a message and what becomes of it
     def add(self, path: Path, items: Sequence[object], give_up: Callable[[object], None]) -> None:
         """Have `give_up` called with each of `items`: now, if they are few, and otherwise soon."""
-        if self._room == _AT_ONCE and not self._left:
-            self._timers.soon(self._slice)
+        if not self._comes:
+            self._room = _AT_ONCE
+            self._come()
         left = list(reversed(items))
         if not self._left:
             self._give_up(left, give_up)
@@ -78,11 +81,16 @@ class Leftovers:
             self._next()
             await trio.lowlevel.cancel_shielded_checkpoint()
 
+    def _come(self) -> None:
+        self._comes = True
+        self._timers.soon(self._slice)
+
     @trio.lowlevel.enable_ki_protection
     def _slice(self) -> None:
+        self._comes = False
         self._next()
-        if self._left:
-            self._timers.soon(self._slice)
+        if self._room < _AT_ONCE:  # also if none is left: what is added before that turn shares it
+            self._come()
 
     def _next(self) -> None:
         self._room = _AT_ONCE

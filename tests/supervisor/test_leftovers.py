@@ -210,6 +210,41 @@ async def test_what_ends_together_shares_what_is_given_up_at_once() -> None:
     assert given_up == [n for n in range(10) for _ in range(20)]
 
 
+@pytest.mark.parametrize("many", [AT_ONCE, AT_ONCE + 1, 2 * AT_ONCE, MANY])
+@pytest.mark.parametrize("turns", [0, 1, 20])
+async def test_those_that_come_later_are_given_up_as_well(many: int, turns: int) -> None:
+    """The last slice of the first ones left less room than a whole one, and nobody came for the next ones."""
+    given_up = list[object]()
+    timers = Timers()
+    left = Leftovers(timers, trio.current_time)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(timers.run)
+        for each in range(1, 5):
+            left.add(Path("a"), [each] * many, given_up.append)
+            if each % 2:
+                with trio.fail_after(1):
+                    await left.gone()
+                assert len(given_up) == each * many
+            for _ in range(turns):
+                await trio.lowlevel.checkpoint()
+        with trio.fail_after(1):
+            await left.gone()
+        nursery.cancel_scope.cancel()
+    assert given_up == [each for each in range(1, 5) for _ in range(many)]
+
+
+async def test_what_waited_for_a_second_one_becomes_dead_letters_too() -> None:
+    journal = MemoryJournal()
+    async with open_tree(stuck(), journal=journal) as running:
+        for times in range(1, 4):
+            await fill(running)
+            await running.supervisor().terminate_child("stuck")
+            with trio.fail_after(60):
+                await running.dead_letters(limit=1)
+            assert await dead(journal) == times * (MANY + 1)
+            await running.supervisor().restart_child("stuck")
+
+
 async def test_all_at_one_place_can_be_given_up_now() -> None:
     given_up = list[object]()
     left = Leftovers(Timers(), trio.current_time)
