@@ -29,7 +29,7 @@ from .core.signal import ChildExited, OperatorAsked, Recovered, Reported, Signal
 from .core.spec import ChildSpec
 from .core.symptom import describe
 from .orders import wait_for
-from .recovery import return_in_hand
+from .unsettled import return_in_hand
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

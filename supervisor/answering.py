@@ -20,8 +20,9 @@ from .core.signal import OperatorAsked
 from .effects import begun_of, in_doubt, noted
 from .journal.canonical import dump
 from .journal.port import Commit, DeadRow, Journal, MessageRow, ReplyRow
-from .recovery import give_up, needs_restoring
+from .recovery import needs_restoring
 from .results import ANSWERED, ResultCodec, result_codec
+from .unsettled import give_up
 
 if TYPE_CHECKING:
     from treewarden.agents.slot import Slot

@@ -23,9 +23,10 @@ from .core.exits import cannot_read, end_of
 from .core.signal import RestartFailed, Unanswered
 from .core.spec import BrutalKill, ChildSpec, Grace, RestartPolicy, Strategy, SupervisorSpec
 from .fence import AgentLife
-from .recovery import is_at_rest, keep_in_hand, needs_restoring, restore_at_once
+from .recovery import is_at_rest, needs_restoring, restore_at_once
 from .roster import Roster
 from .sleeper import Sleeper, is_born_asleep
+from .unsettled import keep_in_hand
 from .warden import let_above
 
 if TYPE_CHECKING:

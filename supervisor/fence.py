@@ -23,9 +23,10 @@ from treewarden.agents.ticks import Tick
 
 from .child import KILL_WITHIN, NOT_STARTED, Child, Incarnation, Parent
 from .core.spec import ChildSpec, Grace, Restore
-from .recovery import answer_asker, blame_in_hand, is_at_rest, restore_slot
+from .recovery import is_at_rest, restore_slot
 from .relay import live_on
 from .sleeper import is_born_asleep
+from .unsettled import answer_asker, blame_in_hand
 from .warden import AgentWarden, for_above, let_above
 
 __all__ = ["AgentLife"]

@@ -1,4 +1,4 @@
-"""Slots are made, filled from the journal, and closed: what a child has before its first life and after its last."""
+"""Slots are made, and filled from the journal: what a child has before its first life."""
 
 from __future__ import annotations
 
@@ -9,51 +9,37 @@ from attrs import evolve
 
 from treewarden.agents.agent import is_agent_class
 from treewarden.agents.core.durability import VOLATILE, Message
-from treewarden.agents.core.exit import Exit, Failed, Stopped
 from treewarden.agents.core.message import OF_EFFECTS, Envelope, MessageId, Priority
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
-from treewarden.agents.errors import AgentFailed, AgentStopped, ConfigurationError, UnknownKind, failure_of
-from treewarden.agents.mailbox import Mailbox
+from treewarden.agents.errors import ConfigurationError, UnknownKind
 from treewarden.agents.ports import KEEP
 from treewarden.agents.slot import Slot
 
 from .common import Common
-from .core.event import DeadLettered, Event, MessageReturned
-from .core.exits import is_in_doubt
 from .core.spec import ChildSpec, Spec, SupervisorSpec
 from .journal.large import LIMIT
 from .journal.port import Commit, MessageRow, Recovered, ReplyRow, ReturnedRow, StateRow
 from .settling import SlotStore
 from .unhurried import unhurried
+from .unsettled import Drop, give_up
 from .warden import let_above
 
 if TYPE_CHECKING:
     from treewarden.agents.shared import SharedQueue
 
-    from .child import Incarnation
-    from .core.action import Action
     from .journal.codec import Codec
     from .journal.slices import Slices
 
 __all__ = [
-    "answer_asker",
-    "blame_in_hand",
     "check_durability",
     "check_storable",
-    "close_slot",
-    "give_back",
-    "give_up",
-    "give_up_all",
     "is_at_rest",
-    "keep_first",
-    "keep_in_hand",
     "make_slot",
     "needs_restoring",
     "open_queue",
     "restore_at_once",
     "restore_slot",
-    "return_in_hand",
 ]
 
 DEATHS: Final = 3
@@ -78,7 +64,7 @@ def make_slot(path: Path, spec: ChildSpec, common: Common, make: Callable[..., S
         ahead = isinstance(spec.mailbox.durability, Message)
         store = SlotStore(path, _codec(path, spec, common), common, spec.retention, runs_ahead=ahead)
     slot = make(path, spec.mailbox, common.stopwatch, store)
-    slot.on_drop = _Drop(slot, common)
+    slot.on_drop = Drop(slot, common)
     if common.diagnoses:
         slot.diagnosis = common.diagnoses.pop(path, None)
     common.registry.add(slot)
@@ -119,22 +105,6 @@ async def open_queue(path: Path, spec: ChildSpec, common: Common) -> SharedQueue
     return queue
 
 
-class _Drop:
-    """What becomes of a message that a mailbox gives up. One for each slot."""
-
-    __slots__ = ("_common", "_slot")
-
-    def __init__(self, slot: Slot, common: Common) -> None:
-        self._slot = slot
-        self._common = common
-
-    def __call__(self, item: object, reason: str) -> None:
-        envelope = _enveloped(item)
-        stored = self._slot.durable and envelope.row is not None and envelope.reply is None
-        if not (self._common.over and stored):  # or the next process finds it, as it would have without a word here
-            give_up(self._slot, envelope, reason, self._common)
-
-
 def check_durability(slot: Slot, spec: ChildSpec) -> None:
     """Raise `ConfigurationError` if a slot of the running tree would have to be of another durability."""
     if slot.spec.durability != spec.mailbox.durability:
@@ -142,137 +112,6 @@ def check_durability(slot: Slot, spec: ChildSpec) -> None:
             f"{slot.path}: its durability cannot change while the tree runs, from {slot.spec.durability} to "
             f"{spec.mailbox.durability}; stop the tree and start it again"
         )
-
-
-def close_slot(slot: Slot, reason: str, exit: Exit | None, common: Common) -> None:
-    """The slot ended for good: what waited there becomes dead letters, senders and askers are told."""
-    if not slot.ended:
-        error = AgentStopped(f"{slot.path}: {reason}", path=slot.path, exit=exit)
-        give_up_all(slot, slot.close(error), reason, common)
-
-
-def give_up_all(slot: Slot, items: Sequence[object], reason: str, common: Common) -> None:
-    """What a mailbox held is given up: at once, or soon if it is much; also if the tree ends before that."""
-    if items:
-        from .leftovers import give_up_soon  # with the first mailbox that ends full
-
-        give_up_soon(slot, items, reason, common, lambda item: give_up(slot, _enveloped(item), reason, common))
-
-
-def _enveloped(item: object) -> Envelope:
-    return item if isinstance(item, Envelope) else Envelope(item)
-
-
-def give_up(slot: Slot, envelope: Envelope, reason: str, common: Common) -> None:
-    """Make a dead letter of a told message, with its body where its mailbox is durable; tell the asker of an ask."""
-    slot = slot.mail
-    if envelope.reply is not None:
-        envelope.reply(None, AgentStopped(f"{slot.path}: {reason}", path=slot.path))
-        return
-    if envelope.id and common.replies.below(envelope.id):
-        from .effects import doubts_of
-
-        reason += doubts_of(common, envelope.id)
-    store, wall = slot.store, common.clock.wall()
-    asked = (f"{envelope.id}>",) if slot.durable and envelope.id else ()
-    if envelope.id:
-        common.replies.forget(envelope.id, stored=not asked)
-    kind = type(envelope.body).__qualname__
-    if isinstance(store, SlotStore):
-        try:
-            row, event = store.dead_row(envelope, reason)
-        except ConfigurationError as error:  # it was in memory only
-            reason = f"{reason}, and it is not kept: {error}"
-            common.note(DeadLettered(path=slot.path, message=envelope.id, kind=kind, reason=reason))
-            return
-        common.submit(Commit(dead=(row,), events=((wall, event),), forget_replies=asked))
-    else:
-        common.note(DeadLettered(path=slot.path, message=envelope.id, kind=kind, reason=reason))
-
-
-def answer_asker(slot: Slot, ask: Envelope, exit: Exit) -> None:
-    """Tell the asker of what a life has died on, or was stopped over."""
-    assert ask.reply is not None
-    if ask.id and ">" not in ask.id and slot.store is not None:
-        slot.store.steps(slot).forget(ask.id)  # it does not come again, and what it had begun is its asker's to know
-    if isinstance(exit, Stopped):
-        text = f"{slot.path}: it was stopped while it handled this"
-        ask.reply(None, AgentStopped(text, path=slot.path, retry_safe=False))
-    else:
-        ask.reply(None, AgentFailed(slot.path, failure_of(exit)))
-
-
-def give_back(slot: Slot, envelope: Envelope, deliveries: int, common: Common) -> None:
-    """Return a told message to the head of its mailbox, with its count, as one fact."""
-    _count(slot, envelope, deliveries, common)
-    slot.put_back([envelope])
-
-
-def keep_first(slot: Slot, envelope: Envelope, common: Common) -> None:
-    """Return a told message for whoever lives in this very slot next, be its mailbox one of several; no attempt of it
-    counts: each of the others would be held over it, too."""
-    _count(slot, envelope, envelope.deliveries, common)
-    Mailbox.put_back(slot, [envelope])
-
-
-def _count(slot: Slot, envelope: Envelope, deliveries: int, common: Common) -> None:
-    envelope.deliveries = deliveries
-    kind = type(envelope.body).__qualname__
-    event: Event = MessageReturned(path=slot.path, message=envelope.id, kind=kind, deliveries=deliveries)
-    returned = () if envelope.row is None else (ReturnedRow(envelope.row, deliveries, envelope.deaths),)
-    common.submit(Commit(returned=returned, events=((common.clock.wall(), event),)))
-
-
-def return_in_hand(life: Incarnation, action: Action, common: Common) -> None:
-    """The told message that a life died on goes back to its mailbox, or to the dead letters."""
-    if life.in_hand is None or life.slot is None:
-        return
-    envelope, spec = life.in_hand, life.slot.spec
-    life.in_hand = None
-    if isinstance(life.exit, Failed) and is_in_doubt(life.exit.failure) and life.redelivers:
-        keep_first(life.slot, envelope, common)
-        return
-    deliveries = envelope.deliveries + 1
-    why = f"{life.exit.failure}" if isinstance(life.exit, Failed) else "its agent ended"
-    if not life.redelivers:
-        give_up(life.slot, envelope, f"its handler did not finish ({why}), and its mailbox is in memory", common)
-    elif deliveries >= spec.deliveries or _sets_aside(action, envelope.id):
-        give_up(life.slot, envelope, _failed(deliveries, why), common)
-    else:
-        give_back(life.slot, envelope, deliveries, common)
-
-
-def _failed(times: int, why: str) -> str:
-    return (
-        f"its handler failed once: {why}" if times == 1 else f"its handler failed {times} times; the last time: {why}"
-    )
-
-
-def _sets_aside(action: Action, message: MessageId) -> bool:
-    from .core.action import SetAside  # with the first decision
-
-    return isinstance(action, SetAside) and action.message == message
-
-
-def keep_in_hand(life: Incarnation, common: Common) -> None:
-    """What a life had in hand that was stopped, and did not end within its grace, is for the next one: no attempt of
-    it has failed. A mailbox in memory gives it up, as after a crash."""
-    if life.in_hand is None or life.slot is None:
-        return
-    envelope, life.in_hand = life.in_hand, None
-    if life.redelivers:
-        give_back(life.slot, envelope, envelope.deliveries, common)
-    else:
-        give_up(life.slot, envelope, "its handler was stopped, and its mailbox is in memory", common)
-
-
-def blame_in_hand(life: Incarnation, common: Common) -> None:
-    """The whole tree ends over what a life had in hand: that counts as a process death, for the next process finds a
-    journal that was closed and would begin with the same message, again and again."""
-    envelope = life.in_hand
-    if envelope is not None and envelope.row is not None:
-        envelope.deaths += 1
-        common.submit(Commit(returned=(ReturnedRow(envelope.row, envelope.deliveries, envelope.deaths),)))
 
 
 def needs_restoring(slot: Slot, common: Common) -> bool:

@@ -17,7 +17,7 @@ from .core.incident_events import Outcome, SignalNoted
 from .core.signal import ChildExited, RestartFailed
 from .core.spec import AutoShutdown, RestartPolicy, Strategy
 from .orders import RetryDue, wait_for
-from .recovery import give_up
+from .unsettled import give_up
 
 if TYPE_CHECKING:
     from .common import Common

@@ -20,8 +20,9 @@ from .core.spec import ChildSpec, Spec, Strategy, SupervisorSpec, made_from
 from .fence import AgentLife
 from .journal.port import Commit
 from .orphans import Orphans
-from .recovery import close_slot, make_slot
+from .recovery import make_slot
 from .sleeper import NO_ARGS, Sleeper, may_sleep
+from .unsettled import close_slot
 
 if TYPE_CHECKING:
     from treewarden.agents.shared import SharedQueue

@@ -9,7 +9,7 @@ from treewarden.agents.core.durability import Message
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import ROOT
 from treewarden.agents.errors import AgentStopped
-from treewarden.supervisor.recovery import give_up_all
+from treewarden.supervisor.unsettled import give_up_all
 
 if TYPE_CHECKING:
     from treewarden.agents.slot import Slot
