@@ -92,6 +92,7 @@ class SupervisorRef:
         `ConfigurationError` for a spec that cannot work, and `IsDynamic` on a dynamic supervisor: that one has
         `start_dynamic`.
         """
+        await self._given_up(getattr(spec, "id", None))
         return await self._call("start_child", spec)
 
     async def terminate_child(self, id: str) -> None:
@@ -155,7 +156,9 @@ class SupervisorRef:
             raise ConfigurationError(
                 f"{self.path}: args are {args!r}; give a mapping, by the names of the arguments"
             ) from None
-        return await self._call("start_dynamic", (given, None if id is None else self._named(id)))
+        name = None if id is None else self._named(id)
+        await self._given_up(name)
+        return await self._call("start_dynamic", (given, name))
 
     async def terminate_dynamic(self, id: str, *, life: int | None = None) -> None:
         """Stop a child of a dynamic supervisor, and forget it.
@@ -254,6 +257,14 @@ class SupervisorRef:
         if supervisor is None or supervisor.exit is not None:
             raise SupervisorGone(f"{self.path}: no supervisor runs there", path=self.path)
         return supervisor
+
+    async def _given_up(self, id: object) -> None:
+        """Wait here, and not in the supervisor, until what is left of one who was `id` is given up: otherwise that is
+        done at once when the next one begins. Looking costs nothing as long as nothing is left of anybody."""
+        supervisor = self._find(self.path)
+        leftovers = None if supervisor is None else supervisor.common.leftovers
+        if leftovers is not None and isinstance(id, str) and leftovers.any_below(self.path, id):
+            await leftovers.gone()
 
     async def _call(self, what: str, argument: Any = None) -> Any:
         call = Call(what, argument)

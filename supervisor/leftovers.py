@@ -68,6 +68,10 @@ class Leftovers:
                 give_up(items.pop())
         self._look_whether_over()
 
+    def any_below(self, supervisor: Path, id: str) -> bool:
+        """Whether something is left of what waited for the child `id` of this supervisor, or for somebody below it."""
+        return bool(self._left) and any(where.is_within(supervisor / id) for where, _, _ in self._left)
+
     async def gone(self) -> None:
         """Wait until none is left that was to be given up when this was called, or later. No checkpoint if none is."""
         if self._left:

@@ -20,7 +20,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.errors import AgentStopped
 from treewarden.agents.ref import Ref
 from treewarden.supervisor.core.event import DeadLettered, TreeClosed
-from treewarden.supervisor.core.spec import BRUTAL_KILL
+from treewarden.supervisor.core.spec import BRUTAL_KILL, Strategy
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.supervisor.journal.port import DeadRow
 from treewarden.supervisor.journal.reading import JournalFile
@@ -77,8 +77,8 @@ def stuck(durability: Durability = MESSAGE, kind: type[Agent[Any]] = Stuck) -> B
     return tree(child(kind, id="stuck", mailbox=mailbox, shutdown=BRUTAL_KILL))
 
 
-async def fill(running: Tree, many: int = MANY) -> None:
-    ref = running.ref("stuck")
+async def fill(running: Tree, many: int = MANY, ref: Ref | None = None) -> None:
+    ref = running.ref("stuck") if ref is None else ref
     await ref.tell(Put(0))
     while ref.statistics().depth:
         await trio.lowlevel.checkpoint()
@@ -157,6 +157,40 @@ async def test_whoever_begins_in_its_place_gets_none_of_them(tmp_path: File) -> 
     with JournalFile.open(file) as reading:
         told = [each.event.message for each in reading.records(0, 10 * MANY) if isinstance(each.event, DeadLettered)]
     assert len(told) == len(set(told)) == MANY + 1
+
+
+@pytest.mark.parametrize("kind", ["static", "dynamic", "below"])
+async def test_others_have_turns_before_somebody_begins_in_its_place(kind: str) -> None:
+    journal = MemoryJournal()
+    stuck_one = child(Stuck, id="stuck", mailbox=MailboxSpec(capacity=2 * MANY), shutdown=BRUTAL_KILL)
+    one = tree(stuck_one, id="above") if kind == "below" else stuck_one
+    blueprint = tree(one, strategy=Strategy.DYNAMIC) if kind == "dynamic" else tree(one)
+    async with open_tree(blueprint, journal=journal) as running:
+        supervisor, id = running.supervisor(), "above" if kind == "below" else "stuck"
+        if kind == "dynamic":
+            await supervisor.start_dynamic(id=id)
+        ref = running.ref("above/stuck" if kind == "below" else id)
+        await fill(running, ref=ref)
+        before, steps = await dead(journal), list[int]()
+
+        async def exchange() -> None:
+            if kind == "dynamic":
+                await supervisor.terminate_dynamic(id)
+                await supervisor.start_dynamic(id=id)
+            else:
+                await supervisor.terminate_child(id)
+                await supervisor.delete_child(id)
+                await supervisor.start_child(one)
+            assert await dead(journal) == MANY + 1
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(exchange)
+            while sum(steps) < MANY:
+                now = await dead(journal)
+                steps.append(now - before)
+                before = now
+        assert max(steps) <= 2 * AT_ONCE, steps
+        assert ref.statistics().depth == 0
 
 
 @pytest.mark.parametrize("ends", ["in order", "cancelled", "not stopped before"])
