@@ -26,7 +26,7 @@ from treewarden.agents.errors import CommitFailed, UnknownKind
 from .core.event import EffectNoted
 from .journal.canonical import dump, load
 from .journal.commit import Commit, ReplyRow
-from .results import result_codec
+from .results import ANSWERED, result_codec
 
 if TYPE_CHECKING:
     from treewarden.agents.slot import Slot
@@ -56,6 +56,7 @@ class Effects:
         result_codec(returns)
 
     def found(self, step: Begun) -> Begun | Known | None:
+        self._read_said(step)
         kept = self._replies.get(done_id(step.step))
         if kept is None:
             begun = self._replies.get(begun_id(step.step))
@@ -123,6 +124,22 @@ class Effects:
 
     def forget(self, message: MessageId) -> None:
         self._common.forget_replies(message)
+
+    def _read_said(self, step: Begun) -> None:
+        """Take back what a person has said of a step where nobody knew its type, if it does not fit: it is in doubt
+        again, so that it can be said anew. Raises `UnknownKind` for that."""
+        kept, begun = self._replies.get(done_id(step.step)), self._replies.get(begun_id(step.step))
+        if kept is None or not isinstance(kept[0], ReplyRow) or kept[0].kind != ANSWERED:
+            return
+        try:
+            result_codec(step.returns).decode(kept[0])
+        except UnknownKind as error:
+            self._replies.drop(step.step)
+            if begun is not None and isinstance(begun[0], Begun):
+                self._replies.put(begun_id(step.step), evolve(begun[0], returns=step.returns))
+            fact = noted(step, "in doubt", text=str(error))
+            self._common.submit(Commit(forget_replies=(done_id(step.step),), events=self._dated(fact)))
+            raise
 
     @property
     def _mail(self) -> Path:

@@ -56,7 +56,7 @@ class ResultCodec:
         try:
             return self.read(load(row.body))
         except ConfigurationError as error:
-            raise UnknownKind(f"what a person has said came of it does not fit: {error}") from error
+            raise UnknownKind(f"what a person has said came of it does not fit, say it again: {error}") from error
 
 
 @lru_cache(_KEPT)

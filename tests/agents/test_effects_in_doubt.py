@@ -24,6 +24,7 @@ from treewarden.supervisor.core.signal import ChildExited
 from treewarden.supervisor.journal.port import Commit, ReturnedRow
 from treewarden.supervisor.recovery import DEATHS
 from treewarden.topologies import pool
+from treewarden.topologies.running import Tree
 
 from .effects_desk import Bank, Pay, Processes, Receipt, desk, left, note, opened
 from .effects_desk import processes as processes
@@ -135,8 +136,40 @@ async def test_what_a_person_says_has_to_fit(processes: Processes, autojump_cloc
         await trio.sleep(1)
         await running.answer("desk", Done({"key": 5}))  # nobody here knows what it returns
         await trio.sleep(1)
-        assert "what a person has said came of it does not fit" in note(running)
+        assert "what a person has said came of it does not fit, say it again: " in note(running)
         assert bank.calls == 1
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_what_does_not_fit_can_be_said_anew(processes: Processes, again: bool, autojump_clock: MockClock) -> None:
+    """In the process that found that it does not, and in the next one."""
+    bank = Bank()
+    bank.raises = [ConnectionError("the line went dead")]
+    async with opened(desk(bank), journal=processes()) as running:
+        await running.ref("desk").tell(Pay(7))
+        await trio.sleep(1)
+    async with opened(desk(bank), journal=processes()) as running:
+        await trio.sleep(1)
+        await running.answer("desk", Done("paid"))
+        await trio.sleep(1)
+        if not again:
+            await _say_anew(running, bank, "'charge' does not return 5: ")
+    if again:
+        async with opened(desk(bank), journal=processes()) as running:
+            await trio.sleep(1)
+            await _say_anew(running, bank, "")
+
+
+async def _say_anew(running: Tree, bank: Bank, fault: str) -> None:
+    (doubt,) = await running.effects()
+    assert doubt.key in note(running)
+    if fault:  # who has run it knows what it returns
+        with pytest.raises(ConfigurationError, match=fault):
+            await running.answer("desk", Done(5))
+    await running.answer("desk", Done({"key": doubt.key, "amount": 9}))
+    await trio.sleep(1)
+    assert slot_of(running, "desk").state == (Receipt(doubt.key, 9),)
+    assert (bank.calls, left(running), note(running)) == (1, 0, "")
 
 
 async def test_a_life_that_is_killed_in_it_leaves_it_in_doubt(processes: Processes, autojump_clock: MockClock) -> None:
