@@ -42,6 +42,12 @@ class _Date:
     asked: bool = False
     """Somebody wants what waits done now: what is to come comes still."""
 
+    def call_off(self) -> None:
+        """Let its alarm not ring."""
+        if self.alarm is not None:
+            self.alarm.cancel()
+            self.alarm = None
+
 
 class Dates:
     """When the `@at` methods of one incarnation are due next, until it is silenced.
@@ -76,6 +82,9 @@ class Dates:
                 self._slot.due[name] = due
                 new.append(Due(name, due))
             if before is not None and before.in_hand:
+                if before.waits:
+                    before.waits = False
+                    self._put(name, before)
                 continue  # the next one is armed when that is over
             date = self._dates[name] = _Date(table, due)
             if before is not None and before.waits:
@@ -89,12 +98,12 @@ class Dates:
         """As `Repeats.silence`."""
         self._silent = True
         for date in self._dates.values():
-            if date.alarm is not None:
-                date.alarm.cancel()
+            date.call_off()
 
     def take(self, name: str) -> float:
         """The tick of `name` is in hand. When the next one will be due, in wall seconds."""
         date, wall = self._dates[name], self._clock.wall()
+        date.call_off()  # it was set when the one before this was over, and this one waited
         date.due = self._slot.due[name]
         date.then = date.due if date.asked and date.due > wall else date.timetable.after(max(wall, date.due))
         date.waits, date.in_hand, date.asked = False, True, False
@@ -160,8 +169,8 @@ class Dates:
             self._arm(name, date)
 
     def _put(self, name: str, date: _Date) -> None:
-        if date.alarm is not None:
-            date.alarm.cancel()
-            date.alarm = None
-        date.waits = True
-        self._slot.put_due(Tick(name, word="at"))
+        date.call_off()
+        if not date.waits:
+            date.waits = True
+            if not self._silent:
+                self._slot.put_due(Tick(name, word="at"))
