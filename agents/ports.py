@@ -177,7 +177,8 @@ class Store(Protocol):
         ...
 
     async def settled(self) -> None:
-        """Wait until nothing of this slot is on its way to the disk any more (output commit)."""
+        """Wait until nothing of this slot is on its way to the disk any more, be it settled or the result of an effect
+        (output commit)."""
         ...
 
     def name_of(self, message: object) -> str:
@@ -213,6 +214,10 @@ class Steps(Protocol):
 
     def found(self, step: Begun) -> Begun | Known | None:
         """What is known of a step, which may begin so. Raises `UnknownKind` for a result that this code cannot read."""
+        ...
+
+    async def stored(self, step: MessageId) -> None:
+        """A checkpoint. Wait until the result of a step, which is known, is on disk."""
         ...
 
     def under_way(self, step: MessageId) -> bool:

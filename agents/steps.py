@@ -125,11 +125,14 @@ class _Effect:
         under_way = steps.under_way(begun.step)
         next = advance(found, under_way=under_way, verify=self._verify is not None, idempotent=self._idempotent)
         if isinstance(found, Known):
-            await trio.lowlevel.checkpoint()
+            await steps.stored(begun.step)
+            if self._turn.void:
+                raise ended_by(self._turn)
             return found.value
-        await self._store.settled()  # nothing leaves before what it rests on is on disk
-        if self._turn.void:
-            raise ended_by(self._turn)
+        if next is not Next.RUN:  # which waits behind that on its way to the disk
+            await self._store.settled()
+            if self._turn.void:
+                raise ended_by(self._turn)
         if found is not None:
             self._begun, self._again = found, True
         if next is Next.VERIFY:
@@ -172,12 +175,16 @@ class _Effect:
             self._life.run_again()
             self._life.warden.commit_failed(error)
             await trio.sleep_forever()  # void: its cancellation is on its way
-        if self._turn.void:
+        try:
+            await self._store.settled()  # and what an earlier one has left and the disk did not take at once
+            if self._turn.void:
+                raise ended_by(self._turn)
+        except BaseException:
             if self._again:
                 self._steps.leave(self._begun, "its life ended before it ran again")
             else:
                 self._steps.undo(self._begun)
-            raise ended_by(self._turn)
+            raise
 
     async def _run(self) -> Any:
         begun, steps = self._begun, self._steps

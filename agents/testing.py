@@ -386,6 +386,9 @@ class _Noted:
         done = self._before[step.name]
         return step if done is None else Known(done.value)
 
+    async def stored(self, step: MessageId) -> None:
+        await trio.lowlevel.checkpoint()
+
     def under_way(self, step: MessageId) -> bool:
         return False
 

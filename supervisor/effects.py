@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -43,8 +45,10 @@ _LONGEST: Final = 2000
 class Effects:
     """The `Steps` of one slot. What is known of them is with the tree's replies, and goes with them."""
 
-    def __init__(self, slot: Slot, common: Common) -> None:
+    def __init__(self, slot: Slot, common: Common, bring: Callable[[Commit], object]) -> None:
+        """`bring` queues a result, which the slot's next output waits for."""
         self._slot = slot
+        self._bring = bring
         self._common = common
         self._replies = common.replies
 
@@ -67,6 +71,13 @@ class Effects:
             return typed
         row = kept[0]
         return Known(result_codec(step.returns).decode(row) if isinstance(row, ReplyRow) else row)
+
+    async def stored(self, step: MessageId) -> None:
+        kept = self._replies.get(done_id(step))
+        if kept is None or isinstance(kept[0], ReplyRow):
+            await trio.lowlevel.checkpoint()
+        else:  # this process has it, perhaps of another worker's
+            await self._common.outage.written(math.inf)
 
     def under_way(self, step: MessageId) -> bool:
         return step in self._replies.under_way
@@ -103,14 +114,7 @@ class Effects:
             self._common.submit(Commit(events=events))
             return
         replies.put(row.id, value)
-        commit = Commit(by=self._slot.path, replies=(row,), events=events)
-
-        def then(error: BaseException | None) -> None:
-            self._common.heard(error)
-            if error is not None:  # what has settled on it fell with it; the result is true all the same
-                self._common.submit(evolve(commit, by=None))
-
-        self._common.journal.submit(commit, then)
+        self._bring(Commit(by=self._slot.path, replies=(row,), events=events))
 
     def undo(self, step: Begun) -> None:
         self._replies.under_way.discard(step.step)

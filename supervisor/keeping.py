@@ -32,7 +32,7 @@ from .core.diff import Change
 from .core.event import RolledBack
 from .core.spec import ChildSpec
 from .journal.comparing import comparing
-from .journal.port import Commit, KeepRow, Kept, RestoreRow
+from .journal.port import CheckpointRow, Commit, KeepRow, Kept, RestoreRow
 from .settling import SlotStore
 from .unhurried import unhurried
 
@@ -77,7 +77,7 @@ async def keep(common: Common, path: Path, name: str, description: str, tags: It
         commit = Commit(by=path, keeps=keeps, prunes=prunes, events=events)
     else:
         row = store.state_row(slot.state)
-        kept = (store.checkpoint_row(number, row, label, wall),)
+        kept = (CheckpointRow.of(row, number, label, wall, pinned=retention.pins(label)),)
         commit = Commit(by=path, states=(row,), checkpoints=kept, prunes=prunes, events=events)
     try:
         await common.journal.commit(commit)
@@ -208,7 +208,7 @@ async def go_back(
         slot.diagnosis = told
         common.note(RolledBack(path=path, to=None, by=by, diagnosis=told))
         return
-    await store.settled()
+    await store.come_to_rest()
     store.mend()
     try:
         held = await common.journal.recover(path) if by else None

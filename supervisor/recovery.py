@@ -140,7 +140,7 @@ async def restore_slot(slot: Slot, common: Common) -> int | None:
     if not isinstance(store, SlotStore):
         return None
     if not needs_restoring(slot, common):
-        await store.settled()
+        await store.come_to_rest()
         store.mend()
         if store.codec_before is not None:
             from .carrying_over import bring_up  # with the first reload to another class

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import trio
+from attrs import evolve
 
 from treewarden.agents.core.label import Label
 from treewarden.agents.core.message import Envelope, MessageId
@@ -21,9 +22,9 @@ from treewarden.agents.wake import WAKE, not_now
 
 from .common import Common
 from .core.checkpoint import Retention
-from .core.event import CheckpointKept, DeadLettered, Event
+from .core.event import CheckpointKept, Event
 from .journal.large import LIMIT
-from .journal.port import CheckpointRow, Commit, DeadRow, MessageRow, PruneRow, ReplyRow, StateRow, TimerRow
+from .journal.port import CheckpointRow, Commit, MessageRow, PruneRow, ReplyRow, StateRow, TimerRow
 from .journal.quiet import message_alone, state_alone
 from .unhurried import again_and_again
 
@@ -43,6 +44,9 @@ class Taken:
 
 class SlotStore:
     """The `Store` of one slot, for all its incarnations."""
+
+    late = False
+    """What came of an effect is written when the journal works again."""
 
     def __init__(
         self, path: Path, codec: Codec, common: Common, retention: Retention, *, runs_ahead: bool = True
@@ -174,11 +178,29 @@ class SlotStore:
                     self._broken = error
             then(error)
             if self._waiters and not self._in_flight:
-                waiters, self._waiters = self._waiters, []
-                for waiter in waiters:
-                    waiter.set()
+                self._wake()
 
         self._common.journal.submit(commit, committed)
+
+    def bring_result(self, commit: Commit) -> None:
+        """Queue what came of an effect. Where it fails, what rests on it falls, and it is written later: it is true."""
+        self._in_flight += 1
+
+        def committed(error: BaseException | None) -> None:
+            self._in_flight -= 1
+            self._common.heard(error)
+            if error is not None:
+                self.late = True
+                self._common.submit(evolve(commit, by=None))
+            if not self._in_flight:
+                self._wake()
+
+        self._common.journal.submit(commit, committed)
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.set()
 
     def taking(self, state: object) -> Coroutine[Any, Any, None] | None:
         """See `Store.taking`."""
@@ -195,6 +217,15 @@ class SlotStore:
     async def settled(self) -> None:
         """Wait until nothing of this slot is on its way (see `Store.settled`)."""
         if self._in_flight:
+            await self.come_to_rest()
+        else:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        if self.late:
+            self.late = not await self._common.outage.written(math.inf)
+
+    async def come_to_rest(self) -> None:
+        """Wait until what is on its way is on disk, or has failed to get there."""
+        if self._in_flight:
             waiter = trio.Event()
             self._waiters.append(waiter)
             await waiter.wait()
@@ -204,8 +235,7 @@ class SlotStore:
     def name_of(self, message: object) -> str:
         """See `Store.name_of`."""
         kind, version, body = self.codec.encode(message)
-        digest = hashlib.blake2b(body.encode(), digest_size=8).hexdigest()
-        return f"{kind}:{version}:{digest}"
+        return f"{kind}:{version}:{hashlib.blake2b(body.encode(), digest_size=8).hexdigest()}"
 
     def asks(self, message: MessageId, of: Store) -> None:
         """See `Store.asks`."""
@@ -220,7 +250,7 @@ class SlotStore:
         """See `Store.steps`."""
         from .effects import Effects  # with the first effect of a process
 
-        return Effects(slot, self._common)
+        return Effects(slot, self._common, self.bring_result)
 
     def _replied(self, done: Settled) -> None:
         """On disk are the reply to a handler's ask, and that the replies to what this handler asked may go."""
@@ -271,27 +301,6 @@ class SlotStore:
             version=version,
             large=large,
         )
-
-    def dead_row(self, envelope: Envelope, reason: str) -> tuple[DeadRow, Event]:
-        """A message given up, as a row and as a fact."""
-        common = self._common
-        codec = self.codec if self.codec.knows(envelope.body) else common.codec_of(type(envelope.body))
-        kind, version, body, large = codec.encode_row(envelope.body)
-        id = envelope.id or common.message_id(common.next_row())
-        row = DeadRow(
-            path=self.path,
-            id=id,
-            kind=kind,
-            body=body,
-            reason=reason,
-            at=common.clock.wall(),
-            row=envelope.row,
-            sender=envelope.sender,
-            version=version,
-            large=large,
-            priority=envelope.priority,
-        )
-        return row, DeadLettered(path=self.path, message=id, kind=kind, reason=reason)
 
     def state_row(self, state: object, settled: int | None = None) -> StateRow:
         """The row of a state that `settled` messages have made; as many as have settled, if it is not said."""
@@ -351,7 +360,8 @@ class SlotStore:
                 states = (state,)
         if states and (done.checkpoint is not None or self.retention.is_due(settles)):
             label = done.checkpoint or Label()
-            checkpoints = (self.checkpoint_row(self._common.next_row(), states[0], label, wall),)
+            pinned = self.retention.pins(label)
+            checkpoints = (CheckpointRow.of(states[0], self._common.next_row(), label, wall, pinned=pinned),)
             events += tuple(self.told_of(checkpoints[0].number, checkpoints[0].label, wall))
         self.settles = settles
         return Commit(
@@ -365,21 +375,6 @@ class SlotStore:
             replies=replies,
             forget_replies=asked,
             timers=timers,
-        )
-
-    def checkpoint_row(self, number: int, state: StateRow, label: Label, wall: float) -> CheckpointRow:
-        """A state that is written now, to be kept."""
-        return CheckpointRow(
-            path=self.path,
-            number=number,
-            kind=state.kind,
-            body=state.body,
-            version=state.version,
-            settled=state.settled,
-            at=wall,
-            label=label,
-            pinned=self.retention.pins(label),
-            large=state.large,
         )
 
     def prune(self, wall: float) -> PruneRow:

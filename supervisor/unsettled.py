@@ -15,7 +15,7 @@ from treewarden.agents.slot import Slot
 from .common import Common
 from .core.event import DeadLettered, Event, MessageReturned
 from .core.exits import is_in_doubt
-from .journal.port import Commit, ReturnedRow
+from .journal.port import Commit, DeadRow, ReturnedRow
 from .settling import SlotStore
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def give_up(slot: Slot, envelope: Envelope, reason: str, common: Common) -> None
     kind = type(envelope.body).__qualname__
     if isinstance(store, SlotStore):
         try:
-            row, event = store.dead_row(envelope, reason)
+            row, event = _dead_row(store, envelope, reason, common)
         except ConfigurationError as error:  # it was in memory only
             reason = f"{reason}, and it is not kept: {error}"
             common.note(DeadLettered(path=slot.path, message=envelope.id, kind=kind, reason=reason))
@@ -96,6 +96,27 @@ def give_up(slot: Slot, envelope: Envelope, reason: str, common: Common) -> None
         common.submit(Commit(dead=(row,), events=((wall, event),), forget_replies=asked))
     else:
         common.note(DeadLettered(path=slot.path, message=envelope.id, kind=kind, reason=reason))
+
+
+def _dead_row(store: SlotStore, envelope: Envelope, reason: str, common: Common) -> tuple[DeadRow, Event]:
+    """A message given up, as a row and as a fact."""
+    codec = store.codec if store.codec.knows(envelope.body) else common.codec_of(type(envelope.body))
+    kind, version, body, large = codec.encode_row(envelope.body)
+    id = envelope.id or common.message_id(common.next_row())
+    row = DeadRow(
+        path=store.path,
+        id=id,
+        kind=kind,
+        body=body,
+        reason=reason,
+        at=common.clock.wall(),
+        row=envelope.row,
+        sender=envelope.sender,
+        version=version,
+        large=large,
+        priority=envelope.priority,
+    )
+    return row, DeadLettered(path=store.path, message=id, kind=kind, reason=reason)
 
 
 def answer_asker(slot: Slot, ask: Envelope, exit: Exit) -> None:

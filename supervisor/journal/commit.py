@@ -65,6 +65,22 @@ class CheckpointRow:
     large: Large | None = None
     """As in `StateRow`."""
 
+    @classmethod
+    def of(cls, state: StateRow, number: int, label: Label, at: float, *, pinned: bool) -> CheckpointRow:
+        """A state that is written in the same commit, to be kept."""
+        return cls(
+            path=state.path,
+            number=number,
+            kind=state.kind,
+            body=state.body,
+            version=state.version,
+            settled=state.settled,
+            at=at,
+            label=label,
+            pinned=pinned,
+            large=state.large,
+        )
+
 
 @frozen
 class KeepRow:

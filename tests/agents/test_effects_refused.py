@@ -172,8 +172,8 @@ async def test_it_runs_when_what_it_rests_on_is_on_disk(autojump_clock: MockCloc
         await trio.sleep(1)
         assert seen == [
             (0, ["begun"]),
-            (1, ["done", "settle"]),
-            (1, ["settle"]),  # the second message is in hand, and its effect waits for that
+            (1, ["done", "settle", "begun"]),  # the second message is in hand, and its effect waits behind that
+            (1, ["settle", "begun"]),
             (1, ["begun"]),
             (2, ["done", "begun"]),
             (2, ["begun"]),
