@@ -32,6 +32,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "roll-back": ("going_back", "roll_back"),
     "effects": ("effects", "effects"),
     "answer": ("effects", "answer"),
+    "dead-letters": ("letters", "dead_letters"),
     "recovery": ("recovery", "recovery"),
     "chaos": ("chaos", "chaos"),
 }

@@ -13,7 +13,7 @@ from treewarden.agents.audience import Audience
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import Envelope, Request
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.agents.core.said import either, shown
+from treewarden.agents.core.said import either, plural, shown
 from treewarden.agents.errors import CommitFailed, ConfigurationError, MailboxFull, TreewardenError
 from treewarden.agents.sending import checked
 from treewarden.agents.slot import Slot
@@ -40,6 +40,8 @@ _LOG: Final = logging.getLogger("treewarden")
 
 _ONCE: Final = frozenset({"tell", "ask", "signal", "perform", "roll_back", "run_now", "checkpoint"})
 """What is not the same when it is done twice. `tell` is one of these where the mailbox is in memory."""
+_AT_ONCE: Final = 1000
+"""Dead letters that one command puts back."""
 _SLACK: Final = 0.5
 """Seconds that an ask has beyond its limit, to say itself what was in the way."""
 
@@ -134,6 +136,8 @@ class Order:
                 said = said_of_effect(self._command.fields)
                 step = await self._tree.answer(command.path, said, key=command.fields.get("key", ""), by=command.by)
                 done = answered_effect(step, said)
+            case "replay":
+                done = await self._replay()
             case "perform":
                 fact = await self._tree.perform(command.path, command.fields["name"], command.by)
                 text = f": {fact.text}" if fact.text else ""
@@ -197,6 +201,31 @@ class Order:
             text=text,
         )
         return AnswerRow(self._row.id, state, text), event
+
+    async def _replay(self) -> str:
+        """Put back one dead letter, or all at and below a path, the oldest first."""
+        path, message = self._command.path, self._command.fields.get("message")
+        if message is None:
+            letters = (await self._tree.dead_letters(str(path), _AT_ONCE))[::-1]
+        else:
+            letter = await self._common.journal.dead_letter(message)
+            if letter is not None and not letter.path.is_within(path):
+                raise ConfigurationError(f"{message} was given up at {letter.path}, and not at {path}; name that")
+            letters = () if letter is None else (letter,)
+        if not letters:
+            what = "nothing that was given up waits" if message is None else f"no dead letter has the id {message}"
+            raise ConfigurationError(f"{path}: {what}; `treewarden dead-letters FILE.db {path}` shows what there is")
+        new: list[str] = []
+        for letter in letters:
+            try:
+                new.append(await self._tree.replay(letter.id, within=self._command.within))
+            except TreewardenError as error:
+                before = f"{plural(len(new), 'dead letter')} put back, and then: " if new else ""
+                raise ConfigurationError(f"{before}{error}") from error
+        if len(new) == 1:
+            return f"{letters[0].path}: {letters[0].id} is put back, as {new[0]}"
+        more = "; there may be more" if len(new) == _AT_ONCE else ""
+        return f"{path}: {plural(len(new), 'dead letter')} put back{more}"
 
     async def _label(self) -> None:
         """In one transaction with the answer."""

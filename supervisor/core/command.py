@@ -26,6 +26,7 @@ _FIELDS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
     "resume": {},
     "run_now": {"tick": (str,)},
     "answer": {"said": (str,), "value": (object,), "key": (str,)},
+    "replay": {"message": (str,)},
     "recovered": {"kind": (str,)},
     "perform": {"name": (str,)},
     "drain": {},
@@ -46,10 +47,11 @@ _OPTIONAL: Final[Mapping[str, frozenset[str]]] = {
     "hold": frozenset({"text"}),
     "run_now": frozenset({"tick"}),
     "answer": frozenset({"value", "key"}),
+    "replay": frozenset({"message"}),
     "checkpoint": frozenset({"name", "description", "tags"}),
     "prune": frozenset({"past_checkpoints", "dry_run"}),
 }
-_OF_THE_TREE: Final = frozenset({"stop", "drain", "label", "calm", "compact", "prune"})
+_OF_THE_TREE: Final = frozenset({"stop", "drain", "replay", "label", "calm", "compact", "prune"})
 """What may be asked of the root."""
 _OF_THE_FILE: Final = frozenset({"compact", "prune"})
 """What concerns no slot."""

@@ -6,12 +6,13 @@ import argparse
 
 from treewarden.agents.core.path import ROOT
 
-from .words import Words, add_json, add_word, path, positive, text
+from .words import Words, add_json, add_word, count, path, positive, text
 
 __all__ = ["COMMANDS", "add_answered", "add_commands", "add_keep"]
 
 COMMANDS = (
-    "send", "ask", "signal", "stop", "hold", "resume", "run-now", "effects", "answer", "perform", "drain", "roll-back",
+    "send", "ask", "signal", "stop", "hold", "resume", "run-now", "effects", "answer", "dead-letters",
+    "replay", "perform", "drain", "roll-back",
 )  # fmt: skip
 
 
@@ -26,6 +27,8 @@ def add_commands(words: Words) -> None:
     _run_now(words)
     _effects(words)
     _answer(words)
+    _dead_letters(words)
+    _replay(words)
     _perform(words)
     _drain(words)
     _roll_back(words)
@@ -131,6 +134,28 @@ def _answer(words: Words) -> None:
     which.add_argument("--not-done", action="store_true", help="it was not: it runs again")
     which.add_argument("--give-up", action="store_true", help="its message becomes a dead letter")
     word.add_argument("--key", type=text, metavar="KEY", help="which one, where there are more")
+    add_answered(word)
+
+
+def _dead_letters(words: Words) -> None:
+    word = add_word(
+        words, "dead-letters", "list the messages that were given up, with the reason",
+        "treewarden dead-letters desk.db writer",
+        "Those of mailboxes on disk. --json has what stands in them. It reads only.",
+    )  # fmt: skip
+    _file_and_path(word, optional=True)
+    word.add_argument("--last", type=count, default=100, metavar="N", help="at most N, the newest (100)")
+    add_json(word)
+
+
+def _replay(words: Words) -> None:
+    word = add_word(
+        words, "replay", "put dead letters back, as new messages, and say which they are",
+        "treewarden replay desk.db writer 8f3a-17",
+        "Without MESSAGE all of PATH, and of what is below it, the oldest first.",
+    )  # fmt: skip
+    _file_and_path(word)
+    word.add_argument("message", metavar="MESSAGE", type=text, nargs="?", help="its id, as dead-letters shows it")
     add_answered(word)
 
 

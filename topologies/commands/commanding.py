@@ -148,6 +148,7 @@ _FIELDS: Final[Mapping[str, Callable[[Namespace], dict[str, Any]]]] = {
     "resume": lambda _: {},
     "run-now": lambda arguments: {"tick": arguments.tick},
     "answer": said_in,
+    "replay": lambda arguments: {} if arguments.message is None else {"message": arguments.message},
     "perform": lambda arguments: {"name": arguments.name},
     "drain": lambda _: {},
     "checkpoint": _checkpoint,

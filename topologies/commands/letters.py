@@ -1,0 +1,48 @@
+"""`treewarden dead-letters`: messages that were given up, of a live process or a dead one."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+
+from treewarden.supervisor.journal.canonical import load
+from treewarden.supervisor.journal.port import DeadRow
+from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.ops.wording import clean, clip, local
+
+from .exits import ExitCode
+from .stdout import Stdout
+
+__all__ = ["dead_letters"]
+
+
+def dead_letters(arguments: Namespace) -> int:
+    """Print what was given up at or below a path, the newest last. Reads only."""
+    out = Stdout.here()
+    with JournalFile.open(arguments.file) as journal:
+        found = journal.dead_letters(arguments.path, arguments.last)[::-1]
+    if arguments.json:
+        out.json([_as_data(letter) for letter in found])
+        return ExitCode.ORDERLY
+    lines = [clip(clean(_line(letter)), out.width) for letter in found]
+    out.lines(lines or [f"{arguments.file}: no message of {arguments.path} was given up, or all were put back"])
+    return ExitCode.ORDERLY
+
+
+def _line(letter: DeadRow) -> str:
+    kind = letter.kind.partition(":")[2] or letter.kind  # without its module, as events have it
+    return f"{local(letter.at)}  {letter.path}  {kind} {letter.id}  {letter.reason}"
+
+
+def _as_data(letter: DeadRow) -> dict[str, Any]:
+    return {
+        "message": letter.id,
+        "path": str(letter.path),
+        "kind": letter.kind,
+        "version": letter.version,
+        "body": load(letter.body),
+        "reason": letter.reason,
+        "at": letter.at,
+        "sender": None if letter.sender is None else str(letter.sender),
+        "priority": letter.priority,
+    }
