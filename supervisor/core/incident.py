@@ -17,7 +17,7 @@ from .incident_events import Outcome
 from .latest import Latest
 from .likelihoods import started
 from .signal import ActionFailed, ChildExited, OperatorAsked, Overloaded, Recovered, Reported, RestartFailed, Signal
-from .symptom import Kind, about, describe, failure_in, kind_of, label_of
+from .symptom import Kind, about, describe, failure_in, kind_of, label_of, tick_in
 
 __all__ = [
     "KEPT",
@@ -157,7 +157,7 @@ def _says_nothing(failure: Failure) -> bool:
     An agent that could not be made never saw its state, and one whose settle was not kept had done its work. A poller
     whose remote talks nonsense dies on its own tick in every life, whatever its state is.
     """
-    return failure.unborn or failure.type == "CommitFailed" or (failure.message_kind or "").startswith("every:")
+    return failure.unborn or failure.type == "CommitFailed" or tick_in(failure.message_kind or "") != ""
 
 
 def open_incident(id: str, signal: Signal) -> Incident:

@@ -37,6 +37,7 @@ __all__ = [
     "label_of",
     "message_in",
     "one_line",
+    "tick_in",
     "trouble_in",
 ]
 
@@ -178,6 +179,12 @@ def failure_in(signal: Signal) -> Failure | None:
     return signal.failure if isinstance(signal, (RestartFailed, RateLimitReached)) else None
 
 
+def tick_in(handling: str) -> str:
+    """The name of the method that was in hand, if what is said to have been is an `@every` or `@at` method."""
+    word, _, name = handling.partition(":")
+    return name if word in _TICKS else ""
+
+
 def message_in(signal: Signal) -> MessageId | None:
     """The message that was in hand."""
     if isinstance(signal, RateLimitReached):
@@ -209,6 +216,7 @@ def is_outside(signal: Signal) -> bool:
     return failure is not None and classify(failure) in _OUTSIDE
 
 
+_TICKS: Final = ("every", "at")
 _OUTSIDE: Final = (Symptom.CONNECTION, Symptom.TIMEOUT, Symptom.RATE_LIMITED)
 
 _CODE: Final = frozenset({

@@ -12,7 +12,7 @@ from attrs import evolve
 from treewarden.agents.core.values import frozen
 
 from .signal import ChildExited, Recovered, Reported, RestartFailed, Signal, Stalled
-from .symptom import SEVERE, failure_in, is_outside, trouble_in
+from .symptom import SEVERE, failure_in, is_outside, tick_in, trouble_in
 
 __all__ = ["ENOUGH", "NOTHING_DONE", "NOTHING_SEEN", "Glimpse", "Window", "Work", "are_apart", "work_of"]
 
@@ -20,7 +20,6 @@ ENOUGH: Final = 5
 """Messages of each kind that a child handles, on the average, after which it works: a child all of whose calls of one
 kind fail gets to so many only if that kind is a small part of what it does, and one that fails at one in twenty-five
 gets there four times in five."""
-_TICK: Final = "every:"
 _TROUBLES: Final = 32
 _CHILDREN: Final = 64
 _UNSORTED: Final = 8
@@ -38,8 +37,7 @@ class Work:
 
     def is_enough(self, before: Work, handling: str) -> bool:
         """Whether it has worked since `before`: as many ticks of the name at which it failed, or messages."""
-        if handling.startswith(_TICK):
-            name = handling.removeprefix(_TICK)
+        if name := tick_in(handling):
             return self.ticks.get(name, 0) - before.ticks.get(name, 0) >= ENOUGH
         return self.messages - before.messages >= self.enough
 

@@ -379,8 +379,9 @@ def test_a_life_whose_settle_was_not_kept_begins_again_and_nothing_else() -> Non
     assert not counts(ended, SPEC)
 
 
-def test_what_a_life_died_on_is_not_its_state() -> None:
-    tick = Failed(Failure("ValueError", "nonsense", "f", message_kind="every:tick"))
+@pytest.mark.parametrize("handling", ["every:tick", "at:tick"])
+def test_what_a_life_died_on_is_not_its_state(handling: str) -> None:
+    tick = Failed(Failure("ValueError", "nonsense", "f", message_kind=handling))
     assert isinstance(decide(ladder(), case(*[exited(tick)] * 4, checkpoints=3)).action, Restart)
     unborn = RestartFailed(path=PATH, at=100.0, failure=Failure("ValueError", "no host", "f", unborn=True))
     assert isinstance(decide(ladder(), case(exited(), unborn, unborn, unborn, checkpoints=3)).action, Restart)

@@ -180,8 +180,9 @@ def test_enough_is_five_of_each_kind(before: Work, now: Work, enough: bool) -> N
         (Work(0, ticks={"poll": 7}), True),
     ],
 )
-def test_who_failed_at_a_tick_works_by_that_tick(now: Work, enough: bool) -> None:
-    seen = Window().add(handling("a", 1.0, "every:poll"), work=Work(0, ticks={"poll": 2}))
+@pytest.mark.parametrize("word", ["every", "at"])
+def test_who_failed_at_a_tick_works_by_that_tick(now: Work, enough: bool, word: str) -> None:
+    seen = Window().add(handling("a", 1.0, f"{word}:poll"), work=Work(0, ticks={"poll": 2}))
     assert bool(seen.looked_at("oserror", {"a": now}).with_it(handling("b", 2.0), (), 2.0)) is not enough
 
 
