@@ -148,7 +148,7 @@ def _in_doubt(path: Path, failure: Failure) -> Option:
         Hold(f"{path}: {failure.text}. Was it done?"),
         "in doubt",
         f"{failure.text}; it is not run a second time before a person has said what came of it",
-        "it waits until a person says: done, and with which result; not done; or to set the message aside",
+        "it waits until a person says: done, and with which result; not done; or given up (`treewarden answer`)",
     )
 
 

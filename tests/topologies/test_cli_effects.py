@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from .cli_desk import Running, begin, desk
 
 MODULE: Final = """
 from pathlib import Path
+import trio
 from attrs import frozen
 from treewarden.agents import Agent, handles
 
@@ -39,6 +41,8 @@ class Bank(Agent[int]):
         async def charge(key: str) -> Receipt:
             with Path("outside").open("a") as outside:
                 outside.write(key + "\\n")
+            if Path("waits").exists():
+                await trio.sleep_forever()
             if not Path("works").exists():
                 raise ConnectionError("the line went dead")
             return Receipt(key)
@@ -71,9 +75,14 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
 def test_it_is_listed_and_answered(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
     code, text = said(capsys, "effects")
     assert code == 0
-    assert re.fullmatch(r"\S+ \S+  bank  charge of Pay [0-9a-f]+-1  key [0-9a-f]{32}\n", text)
+    assert re.fullmatch(
+        r"\S+ \S+  bank  charge of Pay [0-9a-f]+-1  key [0-9a-f]{32}  held: waits for an answer\n", text
+    )
     (found,) = json.loads(said(capsys, "effects", "bank", "--json")[1])["effects"]
-    assert (found["path"], found["effect"], found["kind"]) == ("bank", "charge", "Pay")
+    assert (found["path"], found["effect"], found["kind"], found["held"]) == ("bank", "charge", "Pay", True)
+    code, text = said(capsys, "effects", "banks")
+    assert code == 2
+    assert "desk.db: no slot banks was ever in this tree; did you mean bank?" in text
     assert found["key"] == Path("outside").read_text().strip()
     code, text = said(capsys, "answer", "bank", "--done", "5")
     assert code == 1
@@ -133,3 +142,23 @@ def test_check_code_and_a_copy_know_it(running: Running, capsys: pytest.CaptureF
     assert main(["answer", "copy.db", "bank", "--done", '{"id": "4711"}']) == 0
     assert main(["journal", "check-code", "copy.db"]) == 0
     assert main(["journal", "verify", "copy.db"]) == 0
+
+
+def test_what_is_under_way_waits_for_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not even where its process has died: the next one says what is to be asked."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cli_bank.py").write_text(MODULE)
+    (tmp_path / "waits").touch()
+    desk(tmp_path, '{ id = "bank", agent = "cli_bank:Bank" }')
+    with begin("run", "desk.toml", "--json", cwd=tmp_path) as process:
+        process.event("SupervisorStarted")
+        assert main(["send", "desk.db", "bank", "Pay", '{"cents": 500}']) == 0
+        process.event("EffectNoted")
+        assert said(capsys, "effects")[1].endswith("  perhaps under way\n")
+        (found,) = json.loads(said(capsys, "effects", "--json")[1])["effects"]
+        assert not found["held"]
+        process.signal(signal.SIGKILL)
+        process.end()
+        assert re.search(r"key [0-9a-f]{32}\n$", said(capsys, "effects")[1])

@@ -10,6 +10,7 @@ import trio
 from attrs import asdict
 
 from treewarden.agents.core.exit import alone
+from treewarden.agents.core.path import ROOT
 from treewarden.agents.errors import JournalOwned
 from treewarden.supervisor.answering import answer_at_rest, open_in
 from treewarden.supervisor.common import LoopClock
@@ -20,6 +21,7 @@ from ..effects_said import answered_effect, said_of_effect
 from ..open import journal_in
 from .commanding import command, said_in, user
 from .exits import ExitCode
+from .files import status_of, unknown_slot
 from .stdout import Stdout
 
 __all__ = ["answer", "effects"]
@@ -27,17 +29,30 @@ __all__ = ["answer", "effects"]
 
 def effects(arguments: Namespace) -> int:
     """Print what has begun and has no result, the oldest first: what is in doubt, and in a tree that runs perhaps what
-    is under way. Reads only."""
+    is under way. It waits for an answer where somebody is held over it. Reads only.
+
+    Raises `ConfigurationError` for a path at which no slot ever was.
+    """
     out = Stdout.here()
     with JournalFile.open(arguments.file) as journal:
         found = open_in(journal.effects(), arguments.path)
         lives = journal.describe_holder().startswith("owned by")
+        known = {ROOT, *journal.paths()}
+        if not any(each.is_within(arguments.path) for each in known):
+            raise unknown_slot(arguments.file, arguments.path, known)
+        notes = [slot.note for slot in status_of(journal).slots.values() if slot.note] if found else []
+    held = {each.key for each in found if any(each.key in note for note in notes)}
     if arguments.json:
-        shown = [{name: value for name, value in asdict(each).items() if name != "under_way"} for each in found]
+        shown = [
+            {name: value for name, value in asdict(each).items() if name != "under_way"} | {"held": each.key in held}
+            for each in found
+        ]
         out.json({"file": arguments.file, "running": lives, "effects": shown})
         return ExitCode.ORDERLY
+    meanwhile = "  perhaps under way" if lives else ""
     lines = [
         f"{local(each.since)}  {each.path}  {each.effect} of {each.kind} {each.message}  key {each.key}"
+        f"{'  held: waits for an answer' if each.key in held else meanwhile}"
         for each in found
     ]
     out.lines([clean(line) for line in lines] or [f"{arguments.file}: no effect is in doubt"])
