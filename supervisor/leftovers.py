@@ -79,6 +79,7 @@ class Leftovers:
                 self._over = trio.Event()
             await self._over.wait()
 
+    @trio.lowlevel.enable_ki_protection
     async def rest(self) -> None:
         """Give up all that is left, whoever is cancelled meanwhile: nobody else will any more."""
         while self._left:

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import trio
+
 from treewarden.agents.core.exit import Exit, Failed, Stopped
 from treewarden.agents.core.message import Envelope, MessageId
 from treewarden.agents.errors import AgentFailed, AgentStopped, ConfigurationError, failure_of
@@ -52,6 +54,7 @@ class Drop:
             give_up(self._slot, envelope, reason, self._common)
 
 
+@trio.lowlevel.enable_ki_protection  # between the mailbox and what becomes of it, what waited there would be nowhere
 def close_slot(slot: Slot, reason: str, exit: Exit | None, common: Common) -> None:
     """The slot ended for good: what waited there becomes dead letters, senders and askers are told."""
     if not slot.ended:

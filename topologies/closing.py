@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+import trio
+
 from treewarden.agents.core.durability import Message
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import ROOT
@@ -38,6 +40,7 @@ def closing(common: Common) -> Slices[None]:
     common.registry.close_asleep(ROOT, "the tree has ended", None)
 
 
+@trio.lowlevel.enable_ki_protection  # as `close_slot`
 def _close(slot: Slot, common: Common) -> None:
     left = slot.close(AgentStopped(f"{slot.path}: the tree has ended", path=slot.path))
     if isinstance(slot.spec.durability, Message):  # what is on disk is for the next process

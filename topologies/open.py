@@ -380,11 +380,18 @@ def _closing(common: Common) -> Slices[None]:
     return closing(common)
 
 
+@trio.lowlevel.enable_ki_protection  # or the rest of it is nowhere, and the next process takes this end for a crash
+async def _give_up_rest(common: Common) -> None:
+    with demand.collector_at_rest():
+        for _ in _closing(common):
+            await trio.lowlevel.cancel_shielded_checkpoint()
+    if common.leftovers is not None:
+        await common.leftovers.rest()
+
+
 async def _close(common: Common, failed: TreeFailed | None, reason: str) -> None:
     """Give up what waits in mailboxes that end with the process, and write the end."""
     event = TreeClosed(reason=failed.reason if failed is not None else reason, failed=failed is not None)
     with trio.CancelScope(shield=True):
-        await unhurried(_closing(common))
-        if common.leftovers is not None:
-            await common.leftovers.rest()
+        await _give_up_rest(common)
         await common.outage.finish(Commit(events=((common.clock.wall(), event),)))
