@@ -81,6 +81,9 @@ def test_they_are_listed(running: Running, capsys: pytest.CaptureFixture[str]) -
         0,
         "desk.db: no message of van was given up, or all were put back\n",
     )
+    code, text = said(capsys, "dead-letters", "vans")
+    assert code == 2
+    assert "desk.db: no slot vans was ever in this tree; did you mean van?" in text
 
 
 def test_one_is_put_back_and_then_the_others(running: Running, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,27 +5,36 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
+from treewarden.agents.core.path import ROOT
 from treewarden.supervisor.journal.canonical import load
 from treewarden.supervisor.journal.port import DeadRow
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.wording import clean, clip, local
 
 from .exits import ExitCode
+from .files import unknown_slot
 from .stdout import Stdout
 
 __all__ = ["dead_letters"]
 
 
 def dead_letters(arguments: Namespace) -> int:
-    """Print what was given up at or below a path, the newest last. Reads only."""
+    """Print what was given up at or below a path, the newest last. Reads only.
+
+    Raises `ConfigurationError` for a path at which no slot ever was.
+    """
     out = Stdout.here()
     with JournalFile.open(arguments.file) as journal:
         found = journal.dead_letters(arguments.path, arguments.last)[::-1]
+        known = {ROOT} if found else {ROOT, *journal.paths()}
+        if not found and not any(each.is_within(arguments.path) for each in known):
+            raise unknown_slot(arguments.file, arguments.path, known)
     if arguments.json:
         out.json([_as_data(letter) for letter in found])
         return ExitCode.ORDERLY
     lines = [clip(clean(_line(letter)), out.width) for letter in found]
-    out.lines(lines or [f"{arguments.file}: no message of {arguments.path} was given up, or all were put back"])
+    of = "" if arguments.path == ROOT else f" of {arguments.path}"
+    out.lines(lines or [f"{arguments.file}: no message{of} was given up, or all were put back"])
     return ExitCode.ORDERLY
 
 
