@@ -216,6 +216,10 @@ class Steps(Protocol):
         """What is known of a step, which may begin so. Raises `UnknownKind` for a result that this code cannot read."""
         ...
 
+    def of(self, message: MessageId) -> Mapping[MessageId, Begun | None]:
+        """The effects of this message's own handler that have begun: what is known of those of which no result is."""
+        ...
+
     async def stored(self, step: MessageId) -> None:
         """A checkpoint. Wait until the result of a step, which is known, is on disk."""
         ...

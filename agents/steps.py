@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -14,7 +14,7 @@ import trio
 from .core.exit import alone, describe, storable
 from .core.message import Envelope
 from .core.said import shown
-from .core.step import Begun, Done, Known, Next, Outcome, advance, check_name, key_of, raised, step_name
+from .core.step import Begun, Done, Known, Next, Outcome, advance, check_name, key_of, numbered, raised, step_name
 from .errors import CommitFailed, ConfigurationError, InDoubt, NotDone, UnknownKind, rate_limit_of
 from .forwarding import was_handed_on
 from .ports import Steps, Store
@@ -33,6 +33,8 @@ FROM_ANNOTATION: Final[Any] = ...
 BY_VERIFY: Final = "verify"
 _UNDER_WAY: Final = "!"
 """Among what a turn has asked: one of its effects is running. No effect and no ask is called so."""
+_LOOK: Final = "!!"
+"""Likewise: whether an effect of its message that has begun may not be done, or not be one that the turn comes to."""
 
 
 async def effect(
@@ -84,9 +86,14 @@ async def effect(
         returns=returned,
     )
     running = turn.asked = cast("dict[str, int]", turn.asked)
+    if _LOOK not in running:
+        running[_LOOK] = 1 if steps.of(message.id) else 0
     running[_UNDER_WAY] = 1
     try:
         return await _Effect(life, turn, store, steps, begun, call, idempotent, verify).carry_out()
+    except BaseException:
+        running[_LOOK] = 1
+        raise
     finally:
         running.pop(_UNDER_WAY, None)
 
@@ -129,6 +136,8 @@ class _Effect:
             if self._turn.void:
                 raise ended_by(self._turn)
             return found.value
+        if found is None and self._turn.asked is not None and self._turn.asked[_LOOK]:
+            self._look_around(self._turn.asked)
         if next is not Next.RUN:  # which waits behind that on its way to the disk
             await self._store.settled()
             if self._turn.void:
@@ -148,6 +157,27 @@ class _Effect:
             raise self._in_doubt(why)
         await self._begin()
         return self._finished(await self._run())
+
+    def _look_around(self, asked: Mapping[str, int]) -> None:
+        """It is new: raise, if what an earlier delivery began, or this one, says that it must not run now."""
+        begun = self._begun
+        name, _ = numbered(begun.step)
+        for step, doubt in self._steps.of(begun.message).items():
+            other, n = numbered(step)
+            passed = n <= asked.get(other, 0)
+            if other == name and not passed:
+                raise NotDone(f"{begun.name!r} was not done by an earlier delivery, which went on without it")
+            if doubt is None or (passed and other != name):
+                continue
+            if not passed:
+                why = f"began, and the handler comes to {begun.name!r} instead: see whether it was renamed"
+                raise self._in_doubt(why, doubt)
+            if doubt.alone:
+                raise self._in_doubt("began, and its handler went on to another one", doubt)
+            raise ConfigurationError(
+                f"{begun.path}: effect({begun.name!r}): the one before is in doubt; let what it raised out of the "
+                "handler, and the next delivery finds out what came of it"
+            )
 
     async def _verified(self, verify: Callable[[str], Awaitable[Any]]) -> Done[Any] | NotDone:
         """What the outside says. Raises `InDoubt` where it does not, and rate limits."""
@@ -220,8 +250,8 @@ class _Effect:
             raise ended_by(self._turn)
         return value
 
-    def _in_doubt(self, why: str) -> InDoubt:
-        begun = self._begun
+    def _in_doubt(self, why: str, step: Begun | None = None) -> InDoubt:
+        begun = step or self._begun
         when = datetime.fromtimestamp(begun.since, UTC).isoformat(sep=" ", timespec="seconds")
         text = f"the effect {begun.name!r} of {begun.kind} {begun.message} (key {begun.key}), begun at {when}, {why}"
         return InDoubt(storable(text), path=self._life.slot.path, name=begun.name, key=begun.key, since=begun.since)

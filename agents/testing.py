@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from contextvars import Context
@@ -19,17 +18,18 @@ from .core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec, Volatil
 from .core.ended import Ended
 from .core.exit import Exit, Failure, Finished, Stopped
 from .core.loops import Cycle
-from .core.message import Envelope, MessageId, Priority, Request, asks_itself
+from .core.message import Envelope, Priority, Request, asks_itself
 from .core.path import Path
-from .core.step import Begun, Done, Known
+from .core.step import Done
 from .errors import ConfigurationError, NotHandled, Stop
 from .handling import handle
 from .life import Life
-from .ports import KEEP, Settled, Steps, Store, Untouched
+from .ports import KEEP, Untouched
 from .ref import Ref
 from .runner import start_agent
 from .settle import settle_beside
 from .slot import Slot, current_turn
+from .tested import Kept
 from .ticks import Tick
 from .traffic import Traffic
 
@@ -203,7 +203,11 @@ async def run_handler(
     clock = clock if clock is not None else ManualClock()
     here = Path.parse(path)
     run: HandlerRun[S, Any] = HandlerRun(state=agent.state)
-    store = None if isinstance(durability, Volatile) else _Kept(run, effects or {})
+    store = None
+    if not isinstance(durability, Volatile):
+        store = Kept(
+            run.recorded, run.checkpoints, effects or {}, lambda name, key: run.effects.append(Effected(name, key))
+        )
     slot = Slot(here, MailboxSpec(durability=durability), clock.now, store)
     if not isinstance(state, Untouched):
         agent.state = state
@@ -324,87 +328,3 @@ class _Watcher:
             text = f"{path}: {type(message).__qualname__} was asked; give run_handler `answers` to reply to it"
             raise NotHandled(text, path=path)
         return self._answers(path, message)
-
-
-class _Kept:
-    """A `Store` that takes notes: everything is durable at once."""
-
-    owes: Settled | None = None
-
-    def __init__(self, run: HandlerRun[Any, Any], effects: Mapping[str, Done[Any] | None]) -> None:
-        self._run = run
-        self._steps = _Noted(run, effects)
-
-    def steps(self, slot: Slot) -> Steps:
-        return self._steps
-
-    def settle(self, done: Settled, then: Callable[[BaseException | None], None]) -> None:
-        self._run.recorded.extend(done.events)
-        if done.checkpoint is not None:
-            self._run.checkpoints.append(done.checkpoint.name)
-        then(None)
-
-    def taking(self, state: object) -> None:
-        return None
-
-    async def accept(self, slot: Slot, envelope: Envelope, deadline: float = math.inf) -> None:
-        slot.fill(envelope, envelope.priority)
-
-    async def given_up(self, deadline: float = math.inf) -> None:
-        await trio.lowlevel.checkpoint_if_cancelled()
-
-    async def settled(self) -> None:
-        await trio.lowlevel.checkpoint_if_cancelled()
-
-    def name_of(self, message: object) -> str:
-        return type(message).__qualname__
-
-    def asks(self, message: MessageId, of: Store) -> None:
-        pass
-
-    def kept(self, ask: MessageId) -> tuple[object] | None:
-        return None
-
-
-class _Noted:
-    """The `Steps` of one message: what an earlier delivery has left, and which have run."""
-
-    def __init__(self, run: HandlerRun[Any, Any], before: Mapping[str, Done[Any] | None]) -> None:
-        self._run = run
-        self._before = before
-        self._known: dict[MessageId, Begun | Known | None] = {}
-
-    def new_id(self) -> MessageId:
-        return "asked-1"
-
-    def check(self, returns: object) -> None:
-        """Only a tree stores it."""
-
-    def found(self, step: Begun) -> Begun | Known | None:
-        if step.step in self._known or step.name not in self._before:
-            return self._known.get(step.step)
-        done = self._before[step.name]
-        return step if done is None else Known(done.value)
-
-    async def stored(self, step: MessageId) -> None:
-        await trio.lowlevel.checkpoint()
-
-    def under_way(self, step: MessageId) -> bool:
-        return False
-
-    async def begin(self, step: Begun) -> None:
-        await trio.lowlevel.checkpoint()
-        self._known[step.step] = step
-        self._run.effects.append(Effected(step.name, step.key))
-
-    def finish(self, step: Begun, value: object, by: str = "") -> None:
-        self._known[step.step] = Known(value)
-
-    def undo(self, step: Begun) -> None:
-        self._known[step.step] = None
-
-    def leave(self, step: Begun, why: str) -> None:
-        """It is as it was."""
-
-    def forget(self, message: MessageId) -> None:
-        """Nothing comes again."""

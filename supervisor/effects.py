@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["Effects", "begun_of", "doubts_of", "in_doubt", "known_of", "noted", "sweep"]
 
 _VERSION: Final = 1
+_MOST_TOLD: Final = 8
+"""Effects of which a dead letter tells."""
 _LONGEST: Final = 2000
 """Characters of what is said of a doubt."""
 
@@ -71,6 +73,12 @@ class Effects:
             return typed
         row = kept[0]
         return Known(result_codec(step.returns).decode(row) if isinstance(row, ReplyRow) else row)
+
+    def of(self, message: MessageId) -> dict[MessageId, Begun | None]:
+        kept = [(id, known) for id, known in self._replies.below(message) if is_step(id)]
+        own = [(step_of(id), known) for id, known in kept if message_of(step_of(id)) == message]
+        done = {step for step, known in own if not isinstance(known, Begun)}
+        return {step: None if step in done else known for step, known in own if isinstance(known, Begun)}
 
     async def stored(self, step: MessageId) -> None:
         kept = self._replies.get(done_id(step))
@@ -217,7 +225,12 @@ def in_doubt(common: Common, message: MessageId = "") -> list[Begun]:
 
 def doubts_of(common: Common, message: MessageId) -> str:
     """What a dead letter has to say besides its reason: whoever puts it back has it done anew, under another key."""
-    return "".join(f"; its effect {each.name!r} (key {each.key}) is in doubt" for each in in_doubt(common, message))
+    doubts = in_doubt(common, message)
+    steps = [known for id, known in common.replies.below(message) if isinstance(known, Begun) and is_step(id)]
+    came = [(each, "is in doubt" if each in doubts else "was done") for each in steps]
+    told = [f"; its effect {each.name!r} (key {each.key}) {what}" for each, what in came]
+    more = len(told) - _MOST_TOLD
+    return "".join(told[:_MOST_TOLD]) + (f"; and {more} more" if more > 0 else "")
 
 
 def sweep(path: Path, waiting: set[MessageId], common: Common) -> None:

@@ -31,6 +31,7 @@ __all__ = [
     "key_of",
     "mail_of",
     "message_of",
+    "numbered",
     "raised",
     "step_name",
     "step_of",
@@ -186,6 +187,16 @@ def step_of(id: MessageId) -> MessageId:
 def message_of(step: MessageId) -> MessageId:
     """The message in whose handler a step runs."""
     return step.rpartition(">")[0]
+
+
+def numbered(step: MessageId) -> tuple[str, int]:
+    """What effects like this one are numbered by (`step_name`), and its number.
+
+    >>> numbered("17b2-5>desk!charge.2")
+    ('desk!charge', 2)
+    """
+    name, _, n = step.rpartition(">")[2].rpartition(".")
+    return name, int(n)
 
 
 def mail_of(step: MessageId) -> Path:
