@@ -109,6 +109,10 @@ def test_it_is_answered_where_no_tree_runs(
     code, text = said(capsys, "answer", "bank", *words, "--key", "x")
     assert code == 2
     assert f"no effect has the key x there, but {found['key']}; " in text
+    code, text = said(capsys, "answer", "bank", *words, "--id", "1")
+    assert code == 2
+    assert "nobody runs a tree on desk.db (closed in order by " in text
+    assert "only a tree that runs remembers an id; leave --id out, or start it first" in text
     code, text = said(capsys, "answer", "bank", *words)
     assert code == 0
     assert text.endswith("from the next start on\n")

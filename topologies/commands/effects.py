@@ -11,7 +11,7 @@ from attrs import asdict
 
 from treewarden.agents.core.exit import alone
 from treewarden.agents.core.path import ROOT
-from treewarden.agents.errors import JournalOwned
+from treewarden.agents.errors import ConfigurationError, JournalOwned
 from treewarden.supervisor.answering import answer_at_rest, open_in
 from treewarden.supervisor.common import LoopClock
 from treewarden.supervisor.journal.reading import JournalFile
@@ -63,12 +63,18 @@ def answer(arguments: Namespace) -> int:
     """Say what came of an effect in doubt: to the tree that runs, or into the journal of one that does not. Only a tree
     that runs remembers an id.
 
-    Raises `ConfigurationError` where no such effect is in doubt, and what `command` raises.
+    Raises `ConfigurationError` where no such effect is in doubt, or no tree runs to remember an id, and what `command`
+    raises.
     """
+    with JournalFile.open(arguments.file) as journal:  # what is no journal is said, and no file is made
+        holder = journal.describe_holder()
     if arguments.id is not None:
+        if holder.startswith(("closed", "left", "never")):
+            raise ConfigurationError(
+                f"nobody runs a tree on {arguments.file} ({holder}), and only a tree that runs remembers an id; leave "
+                "--id out, or start it first"
+            )
         return command(arguments)
-    with JournalFile.open(arguments.file):
-        pass  # what is no journal is said, and no file is made
     fields = said_in(arguments)
     try:
         done = trio.run(_at_rest, arguments, fields)
