@@ -128,7 +128,8 @@ class _Effect:
         try:
             found = steps.found(begun)
         except UnknownKind as error:
-            raise self._in_doubt(f"was done, and its result cannot be read: {error}") from None
+            known = steps.of(begun.message).get(begun.step)  # that says when it began
+            raise self._in_doubt(f"was done, and its result cannot be read: {error}", known) from None
         under_way = steps.under_way(begun.step)
         next = advance(found, under_way=under_way, verify=self._verify is not None, idempotent=self._idempotent)
         if isinstance(found, Known):
