@@ -216,6 +216,10 @@ class Steps(Protocol):
         """What is known of a step, which may begin so. Raises `UnknownKind` for a result that this code cannot read."""
         ...
 
+    def same(self, step: MessageId) -> MessageId:
+        """This step, or the one that it is again: what one worker of a pool was asked may come to another one."""
+        ...
+
     def of(self, message: MessageId) -> Mapping[MessageId, Begun | None]:
         """The effects of this message's own handler that have begun: what is known of those of which no result is."""
         ...

@@ -199,7 +199,7 @@ class Ref:
             envelope.sender = turn.path
             if turn.in_handler:
                 asking = turn.slot
-                await _prepare(envelope, slot, turn)
+                await _prepare(envelope, slot, turn, self)
         answer = Answer(slot, envelope, within, asking)
         try:
             served = None
@@ -360,7 +360,7 @@ class Ref:
         return (checked(slot, message),)
 
 
-async def _prepare(envelope: Envelope, slot: Slot, turn: Turn) -> None:
+async def _prepare(envelope: Envelope, slot: Slot, turn: Turn, asked: Ref) -> None:
     """Make an ask one of a handler: it leaves when what it rests on is on disk, and it must not close a cycle."""
     asking = turn.slot
     if asking.durable and asking.store is not None:
@@ -368,7 +368,8 @@ async def _prepare(envelope: Envelope, slot: Slot, turn: Turn) -> None:
         if turn.void:
             raise ended_by(turn)
         if turn.message and slot.durable and slot.store is not None:
-            envelope.id = turn.step(f"{slot.path}:{slot.store.name_of(envelope.body)}")
+            # By its address: of a pool another worker may have it, when the handler runs again.
+            envelope.id = turn.step(f"{asked.path}:{slot.store.name_of(envelope.body)}")
             asking.store.asks(turn.message, slot.store)
     envelope.askers = askers_of(asking, trio.current_time())
     refuse_cycle(slot, asking, envelope.askers)

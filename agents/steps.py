@@ -74,6 +74,8 @@ async def effect(
         message.id = steps.new_id()
     waits = message.reply is None or ">" in message.id
     step = turn.step(step_name(life.slot.mail.path, name))
+    if ">" in message.id:
+        step = steps.same(step)
     begun = Begun(
         step=step,
         name=name,
@@ -165,7 +167,7 @@ class _Effect:
         name, _ = numbered(begun.step)
         for step, doubt in self._steps.of(begun.message).items():
             other, n = numbered(step)
-            passed = n <= asked.get(other, 0)
+            passed = n <= asked.get(step_name(self._life.slot.mail.path, other), 0)
             if other == name and not passed:
                 raise NotDone(f"{begun.name!r} was not done by an earlier delivery, which went on without it")
             if doubt is None or (passed and other != name):

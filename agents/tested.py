@@ -84,6 +84,9 @@ class _Noted:
         done = self._before[step.name]
         return step if done is None else Known(done.value)
 
+    def same(self, step: MessageId) -> MessageId:
+        return step
+
     def of(self, message: MessageId) -> Mapping[MessageId, Begun | None]:
         """Of this delivery: what an earlier one has left is said by name."""
         return {step: known if isinstance(known, Begun) else None for step, known in self._known.items() if known}

@@ -20,7 +20,9 @@ from treewarden.agents.core.step import (
     done_id,
     is_step,
     key_of,
+    mail_of,
     message_of,
+    numbered,
     step_of,
 )
 from treewarden.agents.errors import CommitFailed, UnknownKind
@@ -74,6 +76,14 @@ class Effects:
         row = kept[0]
         return Known(result_codec(step.returns).decode(row) if isinstance(row, ReplyRow) else row)
 
+    def same(self, step: MessageId) -> MessageId:
+        message = message_of(step)
+        if not message.rpartition(">")[1] or message.rpartition(">")[2].partition(":")[0] == self._mail:
+            return step
+        known = [*self._replies.under_way, *(step_of(id) for id, _ in self._replies.below(message) if is_step(id))]
+        of_it = [each for each in known if message_of(each) == message and numbered(each) == numbered(step)]
+        return of_it[0] if of_it else step
+
     def of(self, message: MessageId) -> dict[MessageId, Begun | None]:
         kept = [(id, known) for id, known in self._replies.below(message) if is_step(id)]
         own = [(step_of(id), known) for id, known in kept if message_of(step_of(id)) == message]
@@ -116,7 +126,7 @@ class Effects:
         replies = self._replies
         replies.under_way.discard(step.step)
         kind, version, body, large = result_codec(step.returns).encode_row(value)
-        row = ReplyRow(done_id(step.step), self._mail, kind, body, version, large)
+        row = ReplyRow(done_id(step.step), mail_of(step.step), kind, body, version, large)
         events = self._dated(noted(step, "done", by))
         if replies.get(begun_id(step.step)) is None:  # of a life that has ended, whose message went on meanwhile
             self._common.submit(Commit(events=events))

@@ -190,12 +190,12 @@ def message_of(step: MessageId) -> MessageId:
 
 
 def numbered(step: MessageId) -> tuple[str, int]:
-    """What effects like this one are numbered by (`step_name`), and its number.
+    """What an effect is called, and its number among those of its message that are called so.
 
     >>> numbered("17b2-5>desk!charge.2")
-    ('desk!charge', 2)
+    ('charge', 2)
     """
-    name, _, n = step.rpartition(">")[2].rpartition(".")
+    name, _, n = step.rpartition(MARK)[2].rpartition(".")
     return name, int(n)
 
 
