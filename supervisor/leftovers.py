@@ -24,6 +24,9 @@ _AT_ONCE: Final = 64
 _LONG: Final = 0.002
 """Seconds after which a slice ends, also of fewer: a large one takes longer than that by itself."""
 
+_FIRST: Final = 0.02
+"""Seconds after which that is so with the end itself: few are to be dead letters by then, on a busy machine, too."""
+
 _Left: TypeAlias = tuple[Path, list[object], Callable[[object], None]]
 """Where they waited, the messages from the last to the first, and what gives one up."""
 
@@ -42,6 +45,8 @@ class Leftovers:
         self._left = deque[_Left]()
         self._room = _AT_ONCE
         """How many more of them may be given up before the others have had a turn."""
+        self._until = 0.0
+        """From when on none is."""
         self._comes = False
         """Another slice comes when they have had it."""
         self._over: trio.Event | None = None
@@ -50,7 +55,7 @@ class Leftovers:
     def add(self, path: Path, items: Sequence[object], give_up: Callable[[object], None]) -> None:
         """Have `give_up` called with each of `items`: now, if they are few, and otherwise soon."""
         if not self._comes:
-            self._room = _AT_ONCE
+            self._room, self._until = _AT_ONCE, self._now() + _FIRST
             self._come()
         left = list(reversed(items))
         if not self._left:
@@ -98,11 +103,10 @@ class Leftovers:
             self._come()
 
     def _next(self) -> None:
-        self._room = _AT_ONCE
-        until = self._now() + _LONG
-        while self._left and self._room and self._now() < until:
+        self._room, self._until = _AT_ONCE, self._now() + _LONG
+        while self._left and self._has_room():
             _, items, give_up = self._left[0]
-            self._give_up(items, give_up, until)
+            self._give_up(items, give_up)
             if not items:
                 self._left.popleft()
         self._look_whether_over()
@@ -112,12 +116,13 @@ class Leftovers:
             self._over.set()
             self._over = None
 
-    def _give_up(self, items: list[object], give_up: Callable[[object], None], until: float | None = None) -> None:
-        while items and self._room:
+    def _has_room(self) -> bool:
+        return self._room > 0 and self._now() < self._until
+
+    def _give_up(self, items: list[object], give_up: Callable[[object], None]) -> None:
+        while items and self._has_room():
             self._room -= 1
             give_up(items.pop())
-            if until is not None and self._now() >= until:
-                return
 
 
 def give_up_soon(

@@ -303,8 +303,8 @@ async def test_a_slice_ends_when_it_has_taken_long() -> None:
     timers = Timers()
     left = Leftovers(timers, lambda: now)
     left.add(Path("a"), list(range(AT_ONCE + 10)), slow)
-    assert len(given_up) == AT_ONCE
-    steps = [AT_ONCE]
+    steps = [len(given_up)]
+    assert steps == [14]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(timers.run)
         while len(given_up) < AT_ONCE + 10:
@@ -312,6 +312,22 @@ async def test_a_slice_ends_when_it_has_taken_long() -> None:
             steps.append(len(given_up))
         nursery.cancel_scope.cancel()
     assert max(after - before for before, after in pairwise(steps)) in (2, 4)  # one slice, or two between two looks
+
+
+async def test_the_end_itself_gives_up_few_of_those_that_take_long() -> None:
+    now, given_up = 0.0, list[object]()
+
+    def slow(item: object) -> None:
+        nonlocal now
+        given_up.append(item)
+        now += 0.0045
+
+    left = Leftovers(Timers(), lambda: now)
+    for path in ("a", "b"):  # they end together
+        left.add(Path(path), [path] * AT_ONCE, slow)
+    assert given_up == ["a"] * 5
+    await left.rest()
+    assert given_up == ["a"] * AT_ONCE + ["b"] * AT_ONCE
 
 
 @pytest.mark.parametrize("many", [3, MANY])
