@@ -182,6 +182,8 @@ def _expire(life: Life, envelope: Envelope) -> None:
     if envelope.since is not None:
         life.warden.measured(DELIVERY, life.clock.now() - envelope.since)
     if envelope.reply is not None:
+        if envelope.id and ">" not in envelope.id and life.slot.store is not None:
+            life.slot.store.steps(life.slot).forget(envelope.id)  # its handler had effects, and was asked to slow down
         path, kind = life.slot.path, type(envelope.body).__qualname__
         text = f"{path}: {kind} came to its turn after its limit had passed, and was not handled"
         envelope.reply(None, AskTimeout(text, path=path, retry_safe=True))

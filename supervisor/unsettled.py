@@ -78,6 +78,7 @@ def give_up(slot: Slot, envelope: Envelope, reason: str, common: Common) -> None
     """Make a dead letter of a told message, with its body where its mailbox is durable; tell the asker of an ask."""
     slot = slot.mail
     if envelope.reply is not None:
+        _forget(slot, envelope)
         envelope.reply(None, AgentStopped(f"{slot.path}: {reason}", path=slot.path))
         return
     if envelope.id and common.replies.below(envelope.id):
@@ -122,11 +123,16 @@ def _dead_row(store: SlotStore, envelope: Envelope, reason: str, common: Common)
     return row, DeadLettered(path=store.path, message=id, kind=kind, reason=reason)
 
 
+def _forget(slot: Slot, ask: Envelope) -> None:
+    """An ask from outside does not come again, and what it had begun is its asker's to know."""
+    if ask.id and ">" not in ask.id and slot.store is not None:
+        slot.store.steps(slot).forget(ask.id)
+
+
 def answer_asker(slot: Slot, ask: Envelope, exit: Exit) -> None:
     """Tell the asker of what a life has died on, or was stopped over."""
     assert ask.reply is not None
-    if ask.id and ">" not in ask.id and slot.store is not None:
-        slot.store.steps(slot).forget(ask.id)  # it does not come again, and what it had begun is its asker's to know
+    _forget(slot, ask)
     if isinstance(exit, Stopped):
         text = f"{slot.path}: it was stopped while it handled this"
         ask.reply(None, AgentStopped(text, path=slot.path, retry_safe=False))

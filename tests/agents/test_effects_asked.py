@@ -10,6 +10,7 @@ from trio.testing import MockClock
 
 from treewarden.agents import (
     AgentFailed,
+    DeliveryError,
     Done,
     GiveUp,
     NotDone,
@@ -68,6 +69,42 @@ async def test_an_ask_from_outside_leaves_nothing_behind(processes: Processes, a
     recovered = processes()
     async with recovered as journal:
         assert (await journal.recover(running.ref("desk").path)).replies == ()
+
+
+class Slowed(Desk):
+    """Pays, and is asked to slow down by the next thing that it does."""
+
+    @handles
+    async def paid(self, message: Paid) -> Receipt:
+        await self.charge(message.amount)
+        raise RateLimited(60)
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["expired", "stopped"])
+async def test_an_ask_that_waits_again_and_is_given_up_leaves_nothing_behind(
+    processes: Processes, stopped: bool, autojump_clock: MockClock
+) -> None:
+    bank = Bank()
+    spec = child(Slowed, id="desk", args={"bank": bank, "log": []})
+    async with opened(spec, journal=processes()) as running:
+        path = running.ref("desk").path
+        async with trio.open_nursery() as nursery:
+
+            async def ask() -> None:
+                with pytest.raises(DeliveryError):
+                    await running.ref("desk").ask(Paid(7), within=1000 if stopped else 5)
+
+            nursery.start_soon(ask)
+            await trio.sleep(3)
+            assert (left(running), len(bank.done)) == (2, 1)
+            if stopped:
+                await running.supervisor().terminate_child("desk")
+            await trio.sleep(100)
+        if stopped:
+            await running.supervisor().restart_child("desk")
+        assert (left(running), len(bank.done)) == (0, 1)
+    async with processes() as journal:
+        assert (await journal.recover(path)).replies == ()
 
 
 @pytest.mark.parametrize("said", [Done({"key": "k", "amount": 7}), NotDone(), GiveUp()], ids=["done", "not", "up"])
