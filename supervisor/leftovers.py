@@ -99,7 +99,7 @@ class Leftovers:
     def _slice(self) -> None:
         self._comes = False
         self._next()
-        if self._room < _AT_ONCE:  # also if none is left: what is added before that turn shares it
+        if self._left or self._room < _AT_ONCE:  # if none is left, what is added before that turn shares it
             self._come()
 
     def _next(self) -> None:

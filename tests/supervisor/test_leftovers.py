@@ -314,6 +314,27 @@ async def test_a_slice_ends_when_it_has_taken_long() -> None:
     assert max(after - before for before, after in pairwise(steps)) in (2, 4)  # one slice, or two between two looks
 
 
+@pytest.mark.parametrize("place", range(8))
+async def test_a_process_that_stands_still_goes_on_with_them(place: int) -> None:
+    """A slice that began and was over before its first one was the last one."""
+    looks, given_up = 0, list[object]()
+
+    def now() -> float:
+        nonlocal looks
+        looks += 1
+        return (looks + 8 - place) // 9 * 1.0  # a second has gone by at each ninth look
+
+    timers = Timers()
+    left = Leftovers(timers, now)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(timers.run)
+        left.add(Path("a"), list(range(AT_ONCE)), given_up.append)
+        with trio.fail_after(1):
+            await left.gone()
+        nursery.cancel_scope.cancel()
+    assert given_up == list(range(AT_ONCE))
+
+
 async def test_the_end_itself_gives_up_few_of_those_that_take_long() -> None:
     now, given_up = 0.0, list[object]()
 
