@@ -216,6 +216,10 @@ class Steps(Protocol):
         """What is known of a step, which may begin so. Raises `UnknownKind` for a result that this code cannot read."""
         ...
 
+    async def look(self, message: MessageId) -> None:
+        """Read what other workers of a pool have left of this ask of a handler, if none has lived there since."""
+        ...
+
     def same(self, step: MessageId) -> MessageId:
         """This step, or the one that it is again: what one worker of a pool was asked may come to another one."""
         ...

@@ -65,6 +65,10 @@ async def effect(
         steps.check(returned)
     except ConfigurationError as error:
         raise ConfigurationError(f"{where}: its result: {error}; it was not run") from None
+    if ">" in message.id:
+        await steps.look(message.id)
+        if turn.void:
+            raise ended_by(turn)
     if turn.asked is not None and _UNDER_WAY in turn.asked:
         raise ConfigurationError(
             f"{where}: another effect of this handler is running; await them one after the other, so that each is the "

@@ -84,6 +84,9 @@ class _Noted:
         done = self._before[step.name]
         return step if done is None else Known(done.value)
 
+    async def look(self, message: MessageId) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+
     def same(self, step: MessageId) -> MessageId:
         return step
 

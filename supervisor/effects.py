@@ -26,6 +26,7 @@ from treewarden.agents.core.step import (
     step_of,
 )
 from treewarden.agents.errors import CommitFailed, UnknownKind
+from treewarden.agents.slot import Slot
 
 from .core.event import EffectNoted
 from .journal.canonical import dump, load
@@ -33,8 +34,6 @@ from .journal.commit import Commit, ReplyRow
 from .results import ANSWERED, result_codec
 
 if TYPE_CHECKING:
-    from treewarden.agents.slot import Slot
-
     from .common import Common
 
 __all__ = ["Effects", "begun_of", "doubts_of", "in_doubt", "known_of", "noted", "sweep"]
@@ -76,9 +75,24 @@ class Effects:
         row = kept[0]
         return Known(result_codec(step.returns).decode(row) if isinstance(row, ReplyRow) else row)
 
+    async def look(self, message: MessageId) -> None:
+        common = self._common
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._is_address_of(message):
+            return
+        found = common.registry.lookup(Path(_address_of(message)))
+        for slot in () if found is None or isinstance(found, Slot) else found.slots:
+            restored: bool = getattr(slot.store, "restored", True)
+            if restored or slot.path not in common.journal.opened.slots:
+                continue
+            for row in (await common.journal.recover(slot.path)).replies:  # whoever is held does not begin
+                known = known_of(row, []) if row.id.startswith(f"{message}>") and is_step(row.id) else None
+                if known is not None and self._replies.get(row.id) is None:
+                    self._replies.put(row.id, known)
+
     def same(self, step: MessageId) -> MessageId:
         message = message_of(step)
-        if not message.rpartition(">")[1] or message.rpartition(">")[2].partition(":")[0] == self._mail:
+        if ">" not in message or self._is_address_of(message):
             return step
         known = [*self._replies.under_way, *(step_of(id) for id, _ in self._replies.below(message) if is_step(id))]
         of_it = [each for each in known if message_of(each) == message and numbered(each) == numbered(step)]
@@ -163,6 +177,10 @@ class Effects:
             self._common.submit(Commit(forget_replies=(done_id(step.step),), events=self._dated(fact)))
             raise
 
+    def _is_address_of(self, message: MessageId) -> bool:
+        """Whether an ask of a handler can come to nobody else."""
+        return _address_of(message) == self._mail
+
     @property
     def _mail(self) -> Path:
         """Where its messages wait: whoever is handed one there has to know of its steps."""
@@ -170,6 +188,11 @@ class Effects:
 
     def _dated(self, event: EffectNoted) -> tuple[tuple[float, EffectNoted], ...]:
         return ((self._common.clock.wall(), event),)
+
+
+def _address_of(ask: MessageId) -> str:
+    """Whom a handler has asked."""
+    return ask.rpartition(">")[2].partition(":")[0]
 
 
 def noted(step: Begun, what: str, by: str = "", text: str = "") -> EffectNoted:

@@ -103,3 +103,31 @@ async def test_two_workers_that_come_to_it_at_once_do_it_once(
                 running.resume(each.path)
         await trio.sleep(60)
         assert len(bank.done) == 1
+
+
+@pytest.mark.parametrize("route", ROUTES)
+async def test_one_that_is_held_since_a_process_before_is_looked_at(
+    processes: Processes, route: str, autojump_clock: MockClock
+) -> None:
+    """Nobody has lived there in this process, and another worker gets the ask."""
+    bank, log = Bank(), list[Any]()
+    with trio.CancelScope() as power:
+        async with opened(*spec(bank, log, route), journal=processes()) as running:
+            await running.ref("shop").tell(Order(1))  # the next ask is for the next worker
+            await trio.sleep(30)
+            bank.raises = [ConnectionError("the line went dead")]
+            await running.ref("shop").tell(Order(7))
+            await trio.sleep(1)
+            assert len(bank.done) == 2
+            power.cancel()
+            await trio.sleep_forever()
+    async with opened(*spec(bank, log, route), journal=processes()) as running:
+        await trio.sleep(1)
+        assert len(bank.done) == 2
+        (doubt,) = await running.effects()
+        await running.answer(doubt.path, Done({"key": doubt.key, "amount": 7}))
+        for each in running.snapshot():
+            if each.held:
+                running.resume(each.path)
+        await trio.sleep(60)
+        assert (slot_of(running, "shop").state, len(bank.done)) == (2, 2)
