@@ -223,7 +223,7 @@ class Judge(AtOnce):
     def alike(self, child: Child, signal: Signal) -> set[str]:
         """The children that are in the same trouble as this one."""
         self._fold()
-        return self._window.with_it(signal, child.uses, signal.at)
+        return self._window.with_it(signal, child.uses, signal.at, room=self._has_room(signal))
 
     def is_apart(self, child: Child, signal: Signal, *, new: bool = False) -> bool:
         """Whether this trouble is none of several: it works in between, or they do. `new`, if it has not joined yet."""
@@ -231,7 +231,10 @@ class Judge(AtOnce):
         window = self._window
         if new:
             window = self._looked_at(signal, child).add(signal, child.uses, _work_of(child.slot))
-        return window.is_apart(signal, child.uses)
+        return window.is_apart(signal, child.uses, room=self._has_room(signal))
+
+    def _has_room(self, signal: Signal) -> bool:
+        return self._history.has_room(signal.at, self.spec.restarts)
 
     def close(self, child: Child, outcome: Outcome) -> list[Event]:
         """The incident of this child is over, with all that was reported in it; returns what to journal."""

@@ -293,7 +293,8 @@ def _severity(case: Case, kind: Kind) -> float:
 def _alike(case: Case, trouble: str, uses: tuple[str, ...]) -> tuple[int, int, str, bool]:
     if not trouble:
         return 0, 0, "", False
-    child, found = case.signal.path.name, case.window.seen_with(case.signal, uses, case.now)
+    room = case.history.has_room(case.now, case.intensity)
+    child, found = case.signal.path.name, case.window.seen_with(case.signal, uses, case.now, room=room)
     own = found.pop(child, None)
     if own is not None and own.works:  # it fails now and then itself, so it is in nothing with those who only fail
         return 1, len(found), _named(case.signal, trouble), False

@@ -151,12 +151,15 @@ class Window:
             return {signal.path.name: _glimpse(signal, uses, work)} if found else {}
         return {name: glimpse for name, glimpse in self.seen.get(trouble, {}).items() if glimpse.at >= limit}
 
-    def seen_with(self, signal: Signal, uses: tuple[str, ...], now: float) -> dict[str, Glimpse]:
+    def seen_with(self, signal: Signal, uses: tuple[str, ...], now: float, *, room: bool = True) -> dict[str, Glimpse]:
         """The children seen in the trouble of `signal`, which is that of a child that uses `uses`, as far as it can be
-        one for both; that child too, if it was seen in it, and those that work."""
+        one for both; that child too, if it was seen in it, and those that work. Without `room` for more restarts nobody
+        is taken to work: to leave all alone for a while is better than that their supervisor gives up."""
         found = self.alike(trouble_in(signal), now)
         if uses and is_outside(signal):
             found = {name: glimpse for name, glimpse in found.items() if not are_apart(signal, uses, glimpse.uses)}
+        if not room:
+            return {name: evolve(glimpse, works=False) if glimpse.works else glimpse for name, glimpse in found.items()}
         proof = max((glimpse.proof for glimpse in found.values()), default=-math.inf)
         if proof == -math.inf:
             return found
@@ -165,14 +168,14 @@ class Window:
             for name, glimpse in found.items()
         }
 
-    def with_it(self, signal: Signal, uses: tuple[str, ...], now: float) -> set[str]:
+    def with_it(self, signal: Signal, uses: tuple[str, ...], now: float, *, room: bool = True) -> set[str]:
         """Those of them that are in it now."""
-        return {name for name, glimpse in self.seen_with(signal, uses, now).items() if not glimpse.works}
+        return {name for name, glimpse in self.seen_with(signal, uses, now, room=room).items() if not glimpse.works}
 
-    def is_apart(self, signal: Signal, uses: tuple[str, ...]) -> bool:
+    def is_apart(self, signal: Signal, uses: tuple[str, ...], *, room: bool = True) -> bool:
         """Whether the trouble of `signal`, which was added, is none of several: the child works in between, or all do
         who were seen in it besides."""
-        seen = self.seen_with(signal, uses, signal.at)
+        seen = self.seen_with(signal, uses, signal.at, room=room)
         own = seen.pop(signal.path.name, None)
         return (own is not None and own.works) or (bool(seen) and all(glimpse.works for glimpse in seen.values()))
 

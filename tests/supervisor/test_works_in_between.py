@@ -149,6 +149,17 @@ async def test_a_share_of_errors_in_a_pool_breaks_nothing(seed: int, autojump_cl
     assert found["siblings alike"] <= 1, "five of ten may fail together by chance, once in a hundred seconds"
 
 
+@pytest.mark.parametrize("seed", [0, 3, 8])
+async def test_with_few_restarts_they_are_left_alone_before_the_tree_gives_up(
+    seed: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Two failures a second, where three in five seconds may be: the tree had ended after some three seconds."""
+    service = Service(seed=seed)
+    found = await decisions(Worker, service, lambda running: busy(running, 20.0), restarts=Intensity())
+    assert found["siblings alike"] >= 1
+    assert found["intensity"] == 0
+
+
 async def test_hardly_anybody_waits_with_one_that_is_left_alone(autojump_clock: trio.testing.MockClock) -> None:
     service = Service()
     service.lost = "0"

@@ -296,3 +296,11 @@ def test_a_trouble_is_apart_from_others_where_it_or_they_work() -> None:
     assert not others.looked_at("oserror", {"b": MUCH}).add(again).is_apart(again, ())  # c failed after that
     assert others.looked_at("oserror", {"c": MUCH}).add(again).is_apart(again, ())
     assert not Window().is_apart(first, ())
+
+
+def test_nobody_is_taken_to_work_where_there_is_no_room_for_restarts() -> None:
+    first, again = handling("a", 1.0), handling("a", 2.0)
+    window = Window().add(handling("b", 0.5)).add(first).looked_at("oserror", {"b": MUCH}).add(again, work=MUCH)
+    assert window.with_it(again, (), 2.0) == set()
+    assert window.with_it(again, (), 2.0, room=False) == {"a", "b"}
+    assert not window.is_apart(again, (), room=False)
