@@ -107,7 +107,7 @@ async def _step(life: Life, envelope: Envelope, handler: Callable[..., Any]) -> 
     slot, store = life.slot, life.slot.store
     if store is not None and slot.durable:
         await store.settled()
-        kept = store.kept(envelope.id)
+        kept = await store.kept(envelope.id)
         if kept is not None and envelope.reply is not None:
             slot.busy = None
             envelope.reply(kept[0], None)
@@ -128,14 +128,16 @@ async def _tick(life: Life, tick: Tick) -> None:
         if type(result) is CoroutineType:
             await result
     except Exception as error:
-        life.tick_over(tick.name)
+        if (dates := life.dates_of(tick.name)) is not None:
+            dates.over(tick.name)
         if not bear(life, tick, error, timers):
             raise
     else:
         taking = large(life) if life.keeps else None
         if taking is not None:
             await taking
-        life.tick_over(tick.name)
+        if (dates := life.dates_of(tick.name)) is not None:
+            dates.over(tick.name)
         settle(life, tick, timers=timers)
         if slot.agent is life.agent:
             ticks = slot.ticks = {} if slot.ticks is None else slot.ticks

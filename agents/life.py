@@ -28,6 +28,7 @@ from .ticks import Afters, Tick
 
 if TYPE_CHECKING:
     from .core.loops import LoopLimit, Loops
+    from .dates import Dates
     from .ports import Settled
     from .repeats import Repeats
 
@@ -385,20 +386,9 @@ class Life:
         assert self._repeats is not None
         return self._repeats.take(name)
 
-    def tick_over(self, name: str) -> None:
-        """The tick of `name` that was in hand has settled, or failed."""
-        if self._repeats is not None and (dates := self._repeats.dates_of(name)) is not None:
-            dates.over(name)
-
-    def tick_again(self, name: str) -> None:
-        """It was over, and is to come again, if it has a timetable: of others the next one is soon."""
-        if self._repeats is not None and (dates := self._repeats.dates_of(name)) is not None:
-            dates.again(name)
-
-    def undo_tick(self, name: str) -> None:
-        """What it has settled was not stored."""
-        if self._repeats is not None and (dates := self._repeats.dates_of(name)) is not None:
-            dates.undo(name)
+    def dates_of(self, name: str) -> Dates | None:
+        """What the tick of `name` comes by, if it has a timetable."""
+        return None if self._repeats is None else self._repeats.dates_of(name)
 
 
 def _loops(limit: LoopLimit) -> Loops:

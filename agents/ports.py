@@ -192,8 +192,10 @@ class Store(Protocol):
         """The handler of `message`, which settles here, asks somebody who keeps the reply in `of` until it has."""
         ...
 
-    def kept(self, ask: MessageId) -> tuple[object] | None:
-        """The reply that this slot has given to a handler's ask before, if it is still kept; in a tuple of one."""
+    async def kept(self, ask: MessageId) -> tuple[object] | None:
+        """The reply that this slot, or another worker of its pool, has given to a handler's ask before, if it is still
+        kept; in a tuple of one. Also what has begun for that ask is known then. Raises `UnknownKind` for one that this
+        code cannot read."""
         ...
 
     def steps(self, slot: Slot) -> Steps:
@@ -214,10 +216,6 @@ class Steps(Protocol):
 
     def found(self, step: Begun) -> Begun | Known | None:
         """What is known of a step, which may begin so. Raises `UnknownKind` for a result that this code cannot read."""
-        ...
-
-    async def look(self, message: MessageId) -> None:
-        """Read what other workers of a pool have left of this ask of a handler, if none has lived there since."""
         ...
 
     def same(self, step: MessageId) -> MessageId:

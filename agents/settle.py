@@ -188,8 +188,8 @@ def end_life(life: Life, failed: object = None) -> None:
     memory, and may never have a reason to write it.
     """
     slot, owed = life.slot, None
-    if type(failed) is Tick:
-        life.tick_over(failed.name)
+    if type(failed) is Tick and (dates := life.dates_of(failed.name)) is not None:
+        dates.over(failed.name)
     if life.since_checkpoint and not slot.durable:
         timers = tuple(Due(name, at) for name, at in slot.due.items())
         owed = Settled(
@@ -213,7 +213,8 @@ def throttle(life: Life, item: object, limited: RateLimited) -> None:
     if isinstance(item, Timed):
         life.afters.again(item)
     elif isinstance(item, Tick):
-        life.tick_again(item.name)
+        if (dates := life.dates_of(item.name)) is not None:  # of others the next one is soon
+            dates.again(item.name)
     elif item is not None:
         slot.put_back([item])
     life.warden.rate_limited(limited.after, item if type(item) is Envelope else None, describe(limited))
@@ -293,7 +294,8 @@ def _committed(life: Life, done: Settled, state: object, error: BaseException | 
     for message in done.outgoing:
         message.cancel()
     for timer in done.timers:
-        life.undo_tick(timer.name)
+        if (dates := life.dates_of(timer.name)) is not None:
+            dates.undo(timer.name)
     if envelope is not None and envelope.reply is not None:
         failure = Failure("CommitFailed", str(error))
         envelope.reply(None, AgentFailed(slot.path, failure, retry_safe=True))

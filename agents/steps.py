@@ -15,6 +15,7 @@ from .core.exit import alone, describe, storable
 from .core.message import Envelope
 from .core.said import shown
 from .core.step import Begun, Done, Known, Next, Outcome, advance, check_name, key_of, numbered, raised, step_name
+from .core.values import define
 from .errors import CommitFailed, ConfigurationError, InDoubt, NotDone, UnknownKind, rate_limit_of
 from .forwarding import was_handed_on
 from .ports import Steps, Store
@@ -65,10 +66,6 @@ async def effect(
         steps.check(returned)
     except ConfigurationError as error:
         raise ConfigurationError(f"{where}: its result: {error}; it was not run") from None
-    if ">" in message.id:
-        await steps.look(message.id)
-        if turn.void:
-            raise ended_by(turn)
     if turn.asked is not None and _UNDER_WAY in turn.asked:
         raise ConfigurationError(
             f"{where}: another effect of this handler is running; await them one after the other, so that each is the "
@@ -104,30 +101,20 @@ async def effect(
         running.pop(_UNDER_WAY, None)
 
 
+@define(eq=False)
 class _Effect:
     """One effect on its way."""
 
-    def __init__(
-        self,
-        life: Life,
-        turn: Turn,
-        store: Store,
-        steps: Steps,
-        begun: Begun,
-        call: Callable[[str], Awaitable[Any]],
-        idempotent: bool,
-        verify: Callable[[str], Awaitable[Any]] | None,
-    ) -> None:
-        self._life = life
-        self._turn = turn
-        self._store = store
-        self._steps = steps
-        self._begun = begun
-        self._call = call
-        self._idempotent = idempotent
-        self._verify = verify
-        self._again = False
-        """An earlier delivery has begun it, and of that nobody here knows."""
+    _life: Life
+    _turn: Turn
+    _store: Store
+    _steps: Steps
+    _begun: Begun
+    _call: Callable[[str], Awaitable[Any]]
+    _idempotent: bool
+    _verify: Callable[[str], Awaitable[Any]] | None
+    _again: bool = False
+    """An earlier delivery has begun it, and of that nobody here knows."""
 
     async def carry_out(self) -> Any:
         begun, steps = self._begun, self._steps
@@ -162,6 +149,8 @@ class _Effect:
         elif next is Next.HOLD:
             why = "is still running in an earlier life" if under_way else "began, and its end was not seen"
             raise self._in_doubt(why)
+        if self._again and steps.under_way(begun.step):
+            raise self._in_doubt("is being answered for at this moment")
         await self._begin()
         return self._finished(await self._run())
 

@@ -60,7 +60,7 @@ class Kept:
     def asks(self, message: MessageId, of: Store) -> None:
         pass
 
-    def kept(self, ask: MessageId) -> tuple[object] | None:
+    async def kept(self, ask: MessageId) -> tuple[object] | None:
         return None
 
 
@@ -83,9 +83,6 @@ class _Noted:
             return self._known.get(step.step)
         done = self._before[step.name]
         return step if done is None else Known(done.value)
-
-    async def look(self, message: MessageId) -> None:
-        await trio.lowlevel.checkpoint_if_cancelled()
 
     def same(self, step: MessageId) -> MessageId:
         return step

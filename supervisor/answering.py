@@ -70,11 +70,26 @@ async def answer(common: Common, path: Path, said: Said, key: str, by: str) -> O
     _check(said)
     step = _meant(await _begun(common, path), path, key)
     if step.step in common.replies.under_way:
-        raise ConfigurationError(f"{path}: the call of {step.name!r} still runs; say what came of it when it has ended")
+        raise ConfigurationError(
+            f"{path}: the call of {step.name!r} still runs, or somebody else says what came of it; say so when "
+            "that has ended"
+        )
     row = _row(step, said, None if step.returns is None else result_codec(step.returns))
     slot = common.registry.get(mail_of(step.step))
     held = [each for each in (slot, common.registry.get(step.path)) if each is not None]
     known = slot is not None and not needs_restoring(slot, common)
+    common.replies.under_way.add(step.step)  # or another one could say something else meanwhile, or it could run
+    try:
+        await _answer(common, said, step, row, held, known, by)
+    finally:
+        common.replies.under_way.discard(step.step)
+    _let_go(common, step, by)
+    return _open(step, False)
+
+
+async def _answer(
+    common: Common, said: Said, step: Begun, row: ReplyRow | None, held: Sequence[Slot], known: bool, by: str
+) -> None:
     if isinstance(said, GiveUp) and known and ">" not in step.message and step.waits:
         where, envelope = _waiting(held, step)
         where.remove_oldest(0, lambda item: item is envelope)
@@ -90,8 +105,6 @@ async def answer(common: Common, path: Path, said: Said, key: str, by: str) -> O
             common.replies.drop(step.step)
         elif common.replies.get(begun_id(step.step)) is not None:
             common.replies.put(row.id, row)
-    _let_go(common, step, by)
-    return _open(step, False)
 
 
 async def answer_at_rest(journal: Journal, clock: Clock, path: Path, said: Said, key: str, by: str) -> OpenEffect:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -13,7 +13,6 @@ from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.step import (
     BEGUN,
-    MARK,
     Begun,
     Known,
     begun_id,
@@ -31,12 +30,14 @@ from treewarden.agents.slot import Slot
 from .core.event import EffectNoted
 from .journal.canonical import dump, load
 from .journal.commit import Commit, ReplyRow
+from .replies import address_of
 from .results import ANSWERED, result_codec
 
 if TYPE_CHECKING:
     from .common import Common
+    from .journal.codec import Codec
 
-__all__ = ["Effects", "begun_of", "doubts_of", "in_doubt", "known_of", "noted", "sweep"]
+__all__ = ["Effects", "begun_of", "doubts_of", "in_doubt", "known_of", "noted", "read_held", "sweep"]
 
 _VERSION: Final = 1
 _MOST_TOLD: Final = 8
@@ -74,21 +75,6 @@ class Effects:
             return typed
         row = kept[0]
         return Known(result_codec(step.returns).decode(row) if isinstance(row, ReplyRow) else row)
-
-    async def look(self, message: MessageId) -> None:
-        common = self._common
-        await trio.lowlevel.checkpoint_if_cancelled()
-        if self._is_address_of(message):
-            return
-        found = common.registry.lookup(Path(_address_of(message)))
-        for slot in () if found is None or isinstance(found, Slot) else found.slots:
-            restored: bool = getattr(slot.store, "restored", True)
-            if restored or slot.path not in common.journal.opened.slots:
-                continue
-            for row in (await common.journal.recover(slot.path)).replies:  # whoever is held does not begin
-                known = known_of(row, []) if row.id.startswith(f"{message}>") and is_step(row.id) else None
-                if known is not None and self._replies.get(row.id) is None:
-                    self._replies.put(row.id, known)
 
     def same(self, step: MessageId) -> MessageId:
         message = message_of(step)
@@ -179,7 +165,7 @@ class Effects:
 
     def _is_address_of(self, message: MessageId) -> bool:
         """Whether an ask of a handler can come to nobody else."""
-        return _address_of(message) == self._mail
+        return address_of(message) == self._mail
 
     @property
     def _mail(self) -> Path:
@@ -190,9 +176,28 @@ class Effects:
         return ((self._common.clock.wall(), event),)
 
 
-def _address_of(ask: MessageId) -> str:
-    """Whom a handler has asked."""
-    return ask.rpartition(">")[2].partition(":")[0]
+async def read_held(ask: MessageId, codec: Codec, common: Common) -> None:
+    """Read what is kept by those workers of the pool that a handler has asked who have not lived in this process: who
+    is held does not begin, and another one gets the ask again. Raises `UnknownKind` for what cannot be read of it."""
+    found, replies = common.registry.lookup(Path(address_of(ask))), common.replies
+    slots = () if found is None else found.workers if isinstance(found, Slot) else found.slots
+    for slot in slots:
+        restored: bool = getattr(slot.store, "restored", True)
+        if restored or slot.path in replies.read or slot.path not in common.journal.opened.slots:
+            continue
+        all_read = True
+        for row in (await common.journal.recover(slot.path)).replies:
+            try:
+                known = known_of(row, []) if is_step(row.id) else codec.decode(row.kind, row.version, row.body)
+            except UnknownKind:
+                all_read = False
+                if row.id == ask:
+                    raise
+                continue
+            if replies.get(row.id) is None:
+                replies.put(row.id, known)
+        if all_read:
+            replies.read.add(slot.path)
 
 
 def noted(step: Begun, what: str, by: str = "", text: str = "") -> EffectNoted:
@@ -266,11 +271,9 @@ def doubts_of(common: Common, message: MessageId) -> str:
     return "".join(told[:_MOST_TOLD]) + (f"; and {more} more" if more > 0 else "")
 
 
-def sweep(path: Path, waiting: set[MessageId], common: Common) -> None:
+def sweep(kept: Iterable[MessageId], waiting: set[MessageId], common: Common) -> None:
     """Forget what was done for asks from outside whose process died before they were answered: none of them comes
-    again. What is in doubt of them stays, for a person to see."""
-    found = [id for id, _ in common.replies.below() if is_step(id)]
-    messages = dict.fromkeys(message_of(step_of(id)) for id in found if f">{path}{MARK}" in id)
-    for message in messages:
+    again. What is in doubt of them stays, for a person to see. `kept` and `waiting` are those of one slot."""
+    for message in dict.fromkeys(message_of(step_of(id)) for id in kept if is_step(id)):
         if ">" not in message and message not in waiting and not in_doubt(common, message):
             common.forget_replies(message)

@@ -38,16 +38,7 @@ _NO_GRACE: Final = Grace().seconds
 class AgentLife(AgentWarden):
     """One incarnation of an agent, with its fence."""
 
-    __slots__ = (
-        "_context",
-        "_failure",
-        "_last_moment",
-        "_life",
-        "_running",
-        "_scope",
-        "gone",
-        "limit",
-    )
+    __slots__ = ("_context", "_failure", "_last_moment", "_life", "_running", "_scope", "gone", "limit")
 
     def __init__(self, child: Child, parent: Parent, number: int, serial: int = 0) -> None:
         Incarnation.__init__(self, child, parent, number, serial)

@@ -187,7 +187,7 @@ def _fill(slot: Slot, store: SlotStore, held: Recovered, read: _Read, common: Co
     if any(id.endswith(OF_EFFECTS) for id, _ in read.replies):
         from .effects import sweep
 
-        sweep(slot.path, {row.id for row, _ in read.messages}, common)
+        sweep([id for id, _ in read.replies], {row.id for row, _ in read.messages}, common)
     for place, (row, body) in enumerate(read.messages):
         _restock(slot, row, body, common, head=place == 0)
     for item in fresh:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from treewarden.agents.core.message import MessageId
+from treewarden.agents.core.path import Path
 
-__all__ = ["Replies"]
+__all__ = ["Replies", "address_of"]
 
 _MOST_OVER: Final = 10_000
 """Messages that have settled of which a reply may come still: one that takes so long is kept for nothing."""
@@ -26,7 +27,9 @@ class Replies:
         """Whose handlers asked somebody of another tree, where the reply is kept: who forgets it there. By the message
         that the chain of asks began with."""
         self.under_way: set[MessageId] = set()
-        """Effects whose call runs."""
+        """Effects whose call runs, or of which somebody says just now what came of them."""
+        self.read: set[Path] = set()
+        """Where nobody has lived in this process, and what is kept there is known all the same."""
 
     def __len__(self) -> int:
         return sum(map(len, self._kept.values()))
@@ -109,6 +112,11 @@ class Replies:
                 forget(each)
         if not asked:
             self._elsewhere.pop(_root(asking), None)
+
+
+def address_of(ask: MessageId) -> str:
+    """Whom a handler has asked, by the id of the ask."""
+    return ask.rpartition(">")[2].partition(":")[0]
 
 
 def _root(id: MessageId) -> str:

@@ -192,15 +192,15 @@ class SlotStore:
             if error is not None:
                 self.late = True
                 self._common.submit(evolve(commit, by=None))
-            if not self._in_flight:
-                self._wake()
+            self._wake()
 
         self._common.journal.submit(commit, committed)
 
     def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            waiter.set()
+        if self._waiters and not self._in_flight:
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                waiter.set()
 
     def taking(self, state: object) -> Coroutine[Any, Any, None] | None:
         """See `Store.taking`."""
@@ -216,10 +216,7 @@ class SlotStore:
 
     async def settled(self) -> None:
         """Wait until nothing of this slot is on its way (see `Store.settled`)."""
-        if self._in_flight:
-            await self.come_to_rest()
-        else:
-            await trio.lowlevel.checkpoint_if_cancelled()
+        await self.come_to_rest()
         if self.late:
             self.late = not await self._common.outage.written(math.inf)
 
@@ -242,8 +239,12 @@ class SlotStore:
         if isinstance(of, SlotStore) and of._common is not self._common:
             self._common.replies.kept_elsewhere(message, of._common.forget_replies)
 
-    def kept(self, ask: MessageId) -> tuple[object] | None:
+    async def kept(self, ask: MessageId) -> tuple[object] | None:
         """See `Store.kept`."""
+        if self._common.replies.get(ask) is None and not ask.rpartition(">")[2].startswith(f"{self.path}:"):
+            from .effects import read_held  # with the first ask of a handler to a pool
+
+            await read_held(ask, self.codec, self._common)
         return self._common.replies.get(ask)
 
     def steps(self, slot: Slot) -> Steps:

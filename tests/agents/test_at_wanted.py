@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from treewarden.agents.ticks import Tick
 
-from .test_at import Alone
+from .test_dates import Alone
 
 
 class Wanted(Alone):
@@ -32,20 +32,20 @@ def test_what_comes_due_while_one_that_was_wanted_waits_is_done_with_it() -> Non
     """It came again when that was over, and what was due after that was left out."""
     alone = wanted_in_hand()
     alone.clock.advance(5 * 60)
-    alone.life.tick_over("report")
+    alone.dates.over("report")
     assert alone.takes()
     alone.clock.advance(0)
-    alone.life.tick_over("report")
+    alone.dates.over("report")
     assert not alone.takes()
     assert alone.log(5 * 60) == ["05 08:09"]
 
 
 def test_what_comes_due_while_one_that_was_wanted_is_in_hand_is_done_once() -> None:
     alone = wanted_in_hand()
-    alone.life.tick_over("report")
+    alone.dates.over("report")
     assert alone.takes()
     alone.clock.advance(5 * 60)
-    alone.life.tick_over("report")
+    alone.dates.over("report")
     assert alone.log(7 * 60) == ["05 08:07", "05 08:09"]
 
 
@@ -53,11 +53,11 @@ def test_one_that_was_wanted_before_silence_comes_after_it() -> None:
     """It was forgotten, and nobody could want another one."""
     alone = wanted_in_hand()
     alone.life.silence()
-    alone.life.tick_over("report")
+    alone.dates.over("report")
     assert not alone.takes()
     alone.life.go_on()
     assert alone.takes()
-    alone.life.tick_over("report")
+    alone.dates.over("report")
     assert alone.log(10 * 60) == ["05 08:05", "05 08:09"]
 
 
@@ -65,9 +65,9 @@ def test_one_in_hand_over_the_whole_silence_is_followed_by_the_one_that_was_want
     alone = wanted_in_hand()
     alone.life.silence()
     alone.life.go_on()
-    alone.life.tick_over("report")
+    alone.dates.over("report")
     assert alone.takes()
-    alone.life.tick_over("report")
+    alone.dates.over("report")
     assert alone.log(10 * 60) == ["05 08:05", "05 08:09"]
 
 
@@ -76,8 +76,8 @@ def test_what_is_put_off_in_silence_comes_after_it() -> None:
     alone.clock.advance(60)
     assert alone.takes()
     alone.life.silence()
-    alone.life.tick_over("report")
-    alone.life.tick_again("report")
+    alone.dates.over("report")
+    alone.dates.again("report")
     assert not alone.takes()
     alone.life.go_on()
     assert alone.log(10 * 60) == ["05 08:02", "05 08:05"]

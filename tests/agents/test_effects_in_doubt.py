@@ -298,3 +298,36 @@ async def test_a_dead_letter_says_what_is_in_doubt(processes: Processes, autojum
         (dead,) = await running.dead_letters()
         assert dead.reason.endswith(f"; its effect 'charge' (key {bank.done[0]}) is in doubt")
         assert (bank.calls, left(running)) == (2, 0)
+
+
+@pytest.mark.parametrize("others", [[NotDone()], [GiveUp()], [Done(Receipt("other", 8)), NotDone()]])
+async def test_of_several_who_answer_at_once_one_is_heard(
+    processes: Processes, others: list[Any], autojump_clock: MockClock
+) -> None:
+    """Each had been told that it was applied, and it ran again although somebody had said that it was done."""
+    bank, heard, refused = Bank(), list[Any](), list[str]()
+    bank.raises = [ConnectionError("the line went dead")]
+
+    async def say(running: Tree, said: Any) -> None:
+        try:
+            await running.answer("desk", said)
+        except ConfigurationError as error:
+            refused.append(str(error))
+        else:
+            heard.append(said)
+
+    async with opened(desk(bank), journal=processes()) as running:
+        await running.ref("desk").tell(Pay(7))
+        await trio.sleep(1)
+        (doubt,) = await running.effects()
+        async with trio.open_nursery() as nursery:
+            for said in (Done(Receipt(doubt.key, 7)), *others):
+                nursery.start_soon(say, running, said)
+        await trio.sleep(1)
+        (applied,) = heard
+        assert len(refused) == len(others)
+        for text in refused:  # while that goes on, or when it is over
+            assert "somebody else says what came of it" in text or "no effect is in doubt there" in text
+        assert bank.calls == (2 if isinstance(applied, NotDone) else 1)
+        assert len(await running.dead_letters()) == isinstance(applied, GiveUp)
+        assert await running.effects() == ()

@@ -42,9 +42,24 @@ class Patient(Agent[int]):
         self.state += 1
 
 
-def spec(bank: Bank, log: list[Any], route: Any) -> tuple[Any, ...]:
+class Slow(Agent[int]):
+    """Asks a pool, and takes its time over the reply."""
+
+    state = 0
+
+    def __init__(self, log: list[Any]) -> None:
+        self.log = log
+
+    @handles
+    async def order(self, message: Order) -> None:
+        self.log.append(await self.ref("/desks").ask(Paid(message.amount), within=3600))
+        await trio.sleep(10)
+        self.state += 1
+
+
+def spec(bank: Bank, log: list[Any], route: Any, agent: type[Agent[Any]] = Patient) -> tuple[Any, ...]:
     mailbox = MailboxSpec(deliveries=1000)
-    shop = child(Patient, id="shop", args={"log": log}, backoff=NO_BACKOFF, mailbox=mailbox)
+    shop = child(agent, id="shop", args={"log": log}, backoff=NO_BACKOFF, mailbox=mailbox)
     return pool(desk(bank), size=3, route=route, id="desks"), shop
 
 
@@ -131,3 +146,31 @@ async def test_one_that_is_held_since_a_process_before_is_looked_at(
                 running.resume(each.path)
         await trio.sleep(60)
         assert (slot_of(running, "shop").state, len(bank.done)) == (2, 2)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+async def test_what_one_has_answered_that_is_held_since_a_process_before_is_not_done_anew(
+    processes: Processes, route: str, autojump_clock: MockClock
+) -> None:
+    bank, log, who = Bank(), list[Any](), ""
+    with trio.CancelScope() as power:
+        async with opened(*spec(bank, log, route, Slow), journal=processes()) as running:
+            await running.ref("shop").tell(Order(1))  # the next ask is for the next worker
+            await trio.sleep(11)
+            before = {each.path: each.handled for each in running.snapshot()}
+            await running.ref("shop").tell(Order(7))
+            await trio.sleep(1)
+            (who,) = [each.path for each in running.snapshot() if each.handled > before[each.path]]
+            running.hold(who)
+            await trio.sleep(1)
+            power.cancel()
+            await trio.sleep_forever()
+    assert (len(log), len(bank.done)) == (2, 2)
+    async with opened(*spec(bank, log, route, Slow), journal=processes()) as running:
+        await trio.sleep(20)
+        if slot_of(running, "shop").state == 1:  # it has come to the one that is held
+            running.resume(who)
+            await trio.sleep(20)
+        assert slot_of(running, "shop").state == 2
+        assert len(bank.done) == 2
+        assert log[2] == log[1]
