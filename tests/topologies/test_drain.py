@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import trio
 import trio.testing
@@ -13,7 +15,7 @@ from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import Request
 from treewarden.agents.errors import AgentStopped, ConfigurationError, IntakeClosed, NoSuchSlot, SupervisorGone
 from treewarden.supervisor.core.event import ChildEnded, DeadLettered
-from treewarden.supervisor.core.spec import Grace, RestartPolicy, Strategy
+from treewarden.supervisor.core.spec import Grace, Intensity, RestartPolicy, Strategy
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
@@ -271,6 +273,40 @@ async def test_a_pool_drains_as_a_whole_and_passes_over_a_worker_that_is_drained
         await trio.sleep(0.5)
         with pytest.raises(IntakeClosed, match="for keeper is being drained"):
             await running.ref("keeper").tell(Item(7))
+
+
+async def test_a_pool_that_its_supervisor_gave_up_comes_back_and_is_drained(
+    autojump_clock: CLOCK, tmp_path: Path
+) -> None:
+    kept = MailboxSpec(durability=MESSAGE, deliveries=6)
+    keepers = pool(child(Keeper, mailbox=kept), size=2, id="keepers", restarts=Intensity(1, 5))
+    async with open_tree(tree(keepers), journal=tmp_path / "kept.db") as running:
+        for n in (13, 1, 2, 3, 4, 5):
+            await running.ref("keepers").tell(Item(n))
+        with trio.fail_after(60):
+            while state_of(running, "keepers") is not SlotState.RESTARTING:  # noqa: ASYNC110 (it has no event)
+                await trio.sleep(0.05)
+        assert (await running.drain("keepers", within=600)).complete
+        (letter,) = await running.dead_letters("keepers")
+        assert letter.reason.startswith("its handler failed 6 times")
+
+
+async def test_what_is_held_waits_until_the_limit_and_can_be_put_back(autojump_clock: CLOCK, tmp_path: Path) -> None:
+    """Nobody but a person lets it go on; `Tree.hold` alone, or the end of the tree, keeps what waits where it is."""
+    async with open_tree(tree(Keeper), journal=tmp_path / "held.db") as running:
+        running.hold("keeper")
+        await trio.testing.wait_all_tasks_blocked()
+        for n in range(3):
+            await running.ref("keeper").tell(Item(n))
+        began = trio.current_time()
+        assert (await running.drain("keeper", within=7)).left == {"keeper": 3}
+        assert trio.current_time() - began == pytest.approx(7)
+        letters = await running.dead_letters("keeper")
+        assert [letter.reason for letter in letters] == ["it was terminated"] * 3
+        await running.supervisor().restart_child("keeper")
+        for letter in reversed(letters):
+            await running.replay(letter.id)
+        assert await running.ref("keeper").ask(Got()) == (0, 1, 2)
 
 
 async def test_dynamic_and_temporary_children_are_forgotten(autojump_clock: CLOCK) -> None:
