@@ -125,6 +125,12 @@ class Agent(Generic[S]):
         """
         return self.life.slot.diagnosis
 
+    @property
+    def trace(self) -> str:
+        """The id of the message with which everything began that led to the one in hand: one text for your logs, and
+        for what is called outside. Empty where that has no id, and outside of handlers."""
+        return self.life.turn.trace
+
     def ref(self, path: str) -> Ref:
         """A reference to another slot: `../sibling`, `./child`, or a path from the root."""
         return self.life.ref(path)

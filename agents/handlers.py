@@ -57,6 +57,7 @@ TAKEN: Final = {  # by every agent; and what for
     "falls_asleep": _FOUND,
     "life": "the incarnation that it is",
     "path": "its address",
+    "trace": "the message that led to the one in hand",
     "ref": "references to others",
     "now": "the wall time",
     "record": "facts of its own",

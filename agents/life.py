@@ -305,7 +305,7 @@ class Life:
             kind = type(message).__qualname__
             raise NotHandled(f"{self.slot.path}: it does not handle {kind}, so it cannot set one", path=self.slot.path)
         try:
-            self.afters.set(seconds, message, message if key is None else key, period)
+            self.afters.set(seconds, message, message if key is None else key, period, self.turn.cause)
         except TypeError as error:
             text = f"{self.slot.path}: after: {error}; a timer is found by its key, so give one that is hashable"
             raise ConfigurationError(text) from None

@@ -194,6 +194,8 @@ def leave_with_settle(slot: Slot, turn: Turn, envelope: Envelope, overflow: Over
             if slot.on_drop is not None:
                 slot.on_drop(envelope, "the slot ended before the message left")
 
+    if slot.durable and type(turn.slot.busy) is not Envelope:
+        envelope.id = turn.cause  # what a settle does not know of a timer
     turn.tell(Outgoing(target=slot, envelope=envelope, release=release, cancel=slot.release))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from .core.diagnosis import Diagnosis
 from .core.durability import MailboxSpec, Message
 from .core.label import Label
-from .core.message import Envelope, MessageId, derived_id
+from .core.message import Envelope, MessageId, derived_id, trace_of
 from .core.path import Path
 from .errors import AgentStopped
 from .mailbox import Mailbox
@@ -194,6 +194,19 @@ class Turn:
         """The id of the message in hand; empty if it has none."""
         busy = self.slot.busy
         return busy.id if type(busy) is Envelope and not self.beside else ""
+
+    @property
+    def trace(self) -> str:
+        """See `Agent.trace`."""
+        return trace_of(self.cause)
+
+    @property
+    def cause(self) -> MessageId:
+        """The id of the message in hand, or of the one that has set the timer in hand; empty where neither has one, and
+        for whoever runs beside its handler."""
+        if current_turn.get() is not self:
+            return ""
+        return self.message or getattr(self.slot.busy, "cause", "")
 
     def step(self, name: str) -> MessageId:
         """The id of the next ask called `name`: the same one, when the message in hand is handled again."""

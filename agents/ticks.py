@@ -7,6 +7,7 @@ from collections.abc import Hashable
 
 from attrs import field
 
+from .core.message import MessageId
 from .core.said import is_number, shown
 from .core.values import define, frozen
 from .errors import ConfigurationError
@@ -36,6 +37,8 @@ class Timed(Tick):
 
     key: Hashable
     message: object
+    cause: MessageId = ""
+    """In whose handler it was set."""
 
     @property
     def kind(self) -> str:
@@ -83,8 +86,8 @@ class Afters:
         self._silent = False
         """It is being drained or stopped: nothing comes due."""
 
-    def set(self, seconds: object, message: object, key: Hashable, period: float | None) -> None:
-        """Have `message` handled in `seconds`, in the place of what was set under `key`."""
+    def set(self, seconds: object, message: object, key: Hashable, period: float | None, cause: MessageId = "") -> None:
+        """Have `message` handled in `seconds`, in the place of what was set under `key`, in the trace of `cause`."""
         where = f"{self._slot.path}: after"
         if not is_number(seconds) or not 0 <= seconds < math.inf:
             raise ConfigurationError(
@@ -93,7 +96,7 @@ class Afters:
         if period is not None:
             period_of(where, period)
         self.call_off(key)
-        tick = Timed(type(message).__qualname__, key, message)
+        tick = Timed(type(message).__qualname__, key, message, cause)
         timer = self._timers[key] = _Timer(tick, Grid(self._clock.now() + seconds, period or 0.0))
         self._arm(timer)
 

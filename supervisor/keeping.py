@@ -31,6 +31,7 @@ from .core.checkpoint import Checkpoint, Search
 from .core.diff import Change
 from .core.event import RolledBack
 from .core.spec import ChildSpec
+from .journal.commit import kept_as
 from .journal.comparing import comparing
 from .journal.port import CheckpointRow, Commit, KeepRow, Kept, RestoreRow
 from .settling import SlotStore
@@ -71,7 +72,7 @@ async def keep(common: Common, path: Path, name: str, description: str, tags: It
         if common.registry.get(path) is not slot:  # what it left is deleted, and nothing of it may come after that
             raise NoSuchSlot(f"{path}: the tree has no such slot any more", path=path)
     number, wall, retention = common.next_row(), common.clock.wall(), store.retention
-    events, prunes = tuple(store.told_of(number, label, wall)), (store.prune(wall),)
+    events, prunes = kept_as(path, number, label, wall), (store.prune(wall),)
     if not newer:
         keeps = (KeepRow(path, number, wall, label, retention.pins(label)),)
         commit = Commit(by=path, keeps=keeps, prunes=prunes, events=events)

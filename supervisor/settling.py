@@ -11,7 +11,7 @@ import trio
 from attrs import evolve
 
 from treewarden.agents.core.label import Label
-from treewarden.agents.core.message import Envelope, MessageId
+from treewarden.agents.core.message import Envelope, MessageId, told_id
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import CommitFailed
@@ -22,7 +22,7 @@ from treewarden.agents.wake import WAKE, not_now
 
 from .common import Common
 from .core.checkpoint import Retention
-from .core.event import CheckpointKept, Event
+from .journal.commit import kept_as
 from .journal.large import LIMIT
 from .journal.port import CheckpointRow, Commit, MessageRow, PruneRow, ReplyRow, StateRow, TimerRow
 from .journal.quiet import message_alone, state_alone
@@ -281,15 +281,12 @@ class SlotStore:
         """A new incarnation begins from what is on disk: its settles may be written again."""
         self._broken = self._written = self._taken = None
 
-    def row_for(self, envelope: Envelope, by: SlotStore | None = None, encoded: Encoded | None = None) -> MessageRow:
-        """The mailbox row of a told message; gives the envelope its row and id. Raises `ConfigurationError` if the
-        settle of somebody in another journal is to bring it: the two cannot be one transaction."""
+    def row_for(self, envelope: Envelope, cause: MessageId = "", encoded: Encoded | None = None) -> MessageRow:
+        """The mailbox row of a told message; gives the envelope its row, and an id in the trace of its cause."""
         common = self._common
-        if by is not None and by._common is not common:
-            raise told_elsewhere(by.path, self.path)
         kind, version, body, large = encoded or self.codec.encode_row(envelope.body)
-        row = common.next_row()
-        envelope.row, envelope.id = row, common.message_id(row)
+        envelope.row = row = common.next_row()
+        envelope.id = told_id(cause, common.journal.opened.tree, row) if cause else common.message_id(row)
         return MessageRow(
             path=self.path,
             row=row,
@@ -343,13 +340,19 @@ class SlotStore:
                 return state_alone(self.path, state, row)
             return Commit(by=self.path, acked=() if row is None else (row,))
         wall = self._common.clock.wall()
-        events = accepted = timers = ()
+        events = timers = ()
+        accepted: tuple[MessageRow, ...] = ()
         if done.events:
             events = tuple([(wall, self._common.recorded(self.path, fact)) for fact in done.events])
         if done.outgoing:
-            told = [(each.target.store, each.envelope) for each in done.outgoing if each.target.durable]
-            told = [(store, item) for store, item in told if isinstance(store, SlotStore) and item.reply is None]
-            accepted = tuple([store.row_for(item, self) for store, item in told])
+            told, cause = list[MessageRow](), "" if envelope is None else envelope.id
+            for store, item in [(each.target.store, each.envelope) for each in done.outgoing if each.target.durable]:
+                if isinstance(store, SlotStore) and item.reply is None:
+                    if store._common is not self._common:
+                        raise told_elsewhere(self.path, store.path)
+                    told.append(store.row_for(item, item.id or cause))
+                    cause = cause or item.id  # where that has none, the first of them begins the trace
+            accepted = tuple(told)
         if done.timers:
             timers = tuple([TimerRow(self.path, due.name, due.at) for due in done.timers])
         states: tuple[StateRow, ...] = ()
@@ -363,7 +366,7 @@ class SlotStore:
             label = done.checkpoint or Label()
             pinned = self.retention.pins(label)
             checkpoints = (CheckpointRow.of(states[0], self._common.next_row(), label, wall, pinned=pinned),)
-            events += tuple(self.told_of(checkpoints[0].number, checkpoints[0].label, wall))
+            events += kept_as(self.path, checkpoints[0].number, checkpoints[0].label, wall)
         self.settles = settles
         return Commit(
             by=self.path,
@@ -381,12 +384,6 @@ class SlotStore:
     def prune(self, wall: float) -> PruneRow:
         """What goes when another checkpoint has come."""
         return PruneRow(self.path, self.retention.last, self.retention.before(wall))
-
-    def told_of(self, number: int, label: Label, wall: float) -> list[tuple[float, Event]]:
-        """The fact that a checkpoint was kept, if anybody will ask for this one."""
-        if not label.name and not label.tags:
-            return []
-        return [(wall, CheckpointKept(path=self.path, name=label.name, checkpoint=number, tags=label.tags))]
 
     def _steps(self, done: Settled) -> tuple[tuple[ReplyRow, ...], tuple[str, ...]]:
         """The reply to keep, if a handler had asked for it; and what its own asks were called, if it had any."""

@@ -8,12 +8,24 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 from .path import Path
 from .values import define, frozen
 
-__all__ = ["OF_EFFECTS", "Envelope", "MessageId", "Priority", "Reply", "Request", "asks_itself", "derived_id"]
+__all__ = [
+    "OF_EFFECTS",
+    "Envelope",
+    "MessageId",
+    "Priority",
+    "Reply",
+    "Request",
+    "asks_itself",
+    "derived_id",
+    "told_id",
+    "trace_of",
+]
 
 R = TypeVar("R")
 
 MessageId: TypeAlias = str
-"""Unique within one journal. A tell gets a fresh one; an ask inside a handler derives its own (`derived_id`)."""
+"""Unique within one journal. A tell gets a fresh one; what a handler tells begins with the trace of the message in hand
+(`told_id`); an ask inside a handler derives its own (`derived_id`)."""
 
 Reply: TypeAlias = Callable[[Any, BaseException | None], None]
 """Called once with `(value, None)` or `(None, error)`; calling it after the asker left does nothing."""
@@ -72,6 +84,34 @@ def asks_itself(target: Path, askers: tuple[Path, ...]) -> tuple[Path, ...] | No
 def derived_id(message: MessageId, name: str, n: int) -> MessageId:
     """The id of the n-th ask called `name` inside the handler of `message`; a redelivery derives the same one."""
     return f"{message}>{name}.{n}"
+
+
+def told_id(cause: MessageId, tree: str, row: int) -> MessageId:
+    """The id of a message that the handler of `cause` tells, and that waits as `row` of the journal `tree`: the trace,
+    a slash, the row of `cause` unless it is what the trace began with, and its own row. It never grows longer.
+
+    >>> told_id("", "9f", 12), told_id("9f-12", "9f", 57)
+    ('9f-12', '9f-12/57')
+    >>> told_id("9f-12/57", "9f", 90), told_id("9f-12/57.90", "9f", 91)
+    ('9f-12/57.90', '9f-12/90.91')
+    >>> told_id("9f-12/57>desk:Count:1:00.1", "9f", 90), told_id("9f-12/57", "a0", 90)
+    ('9f-12/57.90', '9f-12/57.a0-90')
+    """
+    if not cause:
+        return f"{tree}-{row}"
+    root, _, below = cause.partition(">")[0].partition("/")
+    told_by = below.rpartition(".")[2]
+    own = str(row) if root.startswith(f"{tree}-") else f"{tree}-{row}"  # another journal counts rows, too
+    return f"{root}/{told_by}.{own}" if told_by else f"{root}/{own}"
+
+
+def trace_of(id: MessageId) -> str:
+    """The id of the message that all the telling and asking began with which led to this one.
+
+    >>> trace_of("9f-12"), trace_of("9f-12/57.90"), trace_of("9f-12/57>desk:Count:1:00.1")
+    ('9f-12', '9f-12', '9f-12')
+    """
+    return id.partition(">")[0].partition("/")[0]
 
 
 OF_EFFECTS: Final = (">begun", ">done")

@@ -10,7 +10,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import CommitFailed
 
-from ..core.event import Event
+from ..core.event import CheckpointKept, Event
 from .large import Large
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "StateRow",
     "TimerRow",
     "follows",
+    "kept_as",
     "works_of",
 ]
 
@@ -240,6 +241,13 @@ class Commit:
 def works_of(commit: Commit) -> set[Path]:
     """The slots whose later commits rest on this one."""
     return {commit.by} if commit.by is not None else {state.path for state in commit.states}
+
+
+def kept_as(path: Path, number: int, label: Label, wall: float) -> tuple[tuple[float, Event], ...]:
+    """The fact that a checkpoint was kept, if anybody will ask for this one."""
+    if not label.name and not label.tags:
+        return ()
+    return ((wall, CheckpointKept(path=path, name=label.name, checkpoint=number, tags=label.tags)),)
 
 
 def follows(name: str) -> CommitFailed:
