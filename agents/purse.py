@@ -8,7 +8,7 @@ from typing import Any
 from attrs import Attribute, field
 
 from .agent import Agent, handles
-from .core.budget import Budget, Exceeded, Spent
+from .core.budget import POSITIVE, Budget, Exceeded, Spent, is_positive
 from .core.message import Request
 from .core.said import is_number, shown
 from .core.values import frozen
@@ -64,6 +64,11 @@ class Purse(Agent[Spent]):
             self.budget = Budget(most=most, within=within)
         except ValueError as error:
             raise ConfigurationError(f"Purse: {error}") from None
+
+    @staticmethod
+    def __refuses__(value: object) -> str:
+        """What to give instead of an argument's value with which no purse can be made; "" if one can."""
+        return "" if is_positive(value) else POSITIVE
 
     @handles
     def spend(self, message: Spend) -> Exceeded | None:

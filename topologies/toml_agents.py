@@ -102,8 +102,8 @@ def read_worker(source: Source, node: Node, defaults: Node | None) -> Placed:
     given = read_fields(node, fields, "a worker", problems, {"args": remedy})
     significance(node, given, problems)
     options = {key: value for key, value in given.items() if key in AGENT or key == "actions"}
-    if "worker" in given and _dated(node, given, problems):
-        keys = ("every", "spread", "at", *(key for key in ("zone", "days") if key in own or "at" in given))
+    if "worker" in given and _dated(node, own, given, problems):
+        keys = ("every", "spread", *(AT if "at" in given else ()))
         try:
             times = {key: given[key] for key in keys if key in given}
             made = worker(given["worker"], **times)
@@ -114,8 +114,8 @@ def read_worker(source: Source, node: Node, defaults: Node | None) -> Placed:
     return child(Agent[None], id=id, **options), Place(node.at)
 
 
-def _dated(node: Node, given: Mapping[str, Any], problems: Problems) -> bool:
-    """Whether its times of day, if it has any, can be kept to."""
+def _dated(node: Node, own: Mapping[str, Node], given: Mapping[str, Any], problems: Problems) -> bool:
+    """Whether its times of day, if it has any, can be kept to. `own` is what its table says without `defaults`."""
     parts = node.table or {}
     if "at" in given:
         from treewarden.agents.core.timetable import timetable  # with the first worker that has them
@@ -128,6 +128,13 @@ def _dated(node: Node, given: Mapping[str, Any], problems: Problems) -> bool:
         for key in ("every", "spread"):
             if key in parts:
                 problems.refuse(parts[key], "goes not with at", "keep one of them, or make two children of it")
+                return False
+    elif "at" not in parts:
+        for key in ("zone", "days"):
+            if key in own and key in given:
+                problems.refuse(
+                    own[key], "is for a worker that comes at times of day", "say at, too, as in at = '09:00'"
+                )
                 return False
     return "at" not in parts or "at" in given
 

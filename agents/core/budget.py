@@ -10,7 +10,7 @@ from attrs import Attribute, field
 from .said import is_number, shown
 from .values import frozen
 
-__all__ = ["Budget", "Exceeded", "Spent"]
+__all__ = ["POSITIVE", "Budget", "Exceeded", "Spent", "is_positive"]
 
 _PARTS: Final = 60
 """Of the time that a budget is for; what was spent in one of them is forgotten together, when all of it is over."""
@@ -20,9 +20,18 @@ _ROUNDED: Final = 1e-9
 """Share of a budget that sums of fractions may be off by."""
 
 
+POSITIVE: Final = "give a finite number above 0"
+"""What to do about an amount or a time that no budget has."""
+
+
+def is_positive(value: object) -> bool:
+    """Whether a budget may have this as its amount, or as its time."""
+    return is_number(value) and 0 < value < math.inf
+
+
 def _positive(_instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if not is_number(value) or not 0 < value < math.inf:
-        raise ValueError(f"{attribute.name} is {shown(value)}; give a number above 0")
+    if not is_positive(value):
+        raise ValueError(f"{attribute.name} is {shown(value)}; {POSITIVE}")
 
 
 @frozen

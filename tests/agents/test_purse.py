@@ -166,7 +166,7 @@ async def test_a_purse_that_cannot_be_is_a_start_that_fails(autojump_clock: Mock
     with pytest.raises(Exception, match="did not last") as failed:
         async with opened(child(Purse, args={"most": -5.0})):
             pass
-    assert "Purse: most is -5.0; give a number above 0" in str(failed.value)
+    assert "Purse: most is -5.0; give a finite number above 0" in str(failed.value)
 
 
 def test_a_file_may_have_one() -> None:

@@ -47,17 +47,29 @@ def type_problems(agent: Callable[..., object], args: Mapping[str, object], at: 
     """Arguments of another type than the agent's annotations name, as far as TOML's own types go.
 
     An annotation that is not made of `str`, `bool`, `int`, `float`, lists, tables, `Literal` and `None` fits anything.
+    Also those of the right type with which the agent says that none can be made (see `Purse.__refuses__`).
     """
     signature = _signature(agent)
     try:
         hints = typing.get_type_hints(agent.__init__ if isinstance(agent, type) else agent)
     except (NameError, TypeError):  # names that exist only for type checkers, or nothing to ask
         return
+    refuses = _refuses(agent)
     for name, value in args.items():
         parameter = None if signature is None else signature.parameters.get(name)
-        if parameter is not None and name in hints and not _fits(value, hints[name]):
+        if parameter is None:
+            continue
+        if name in hints and not _fits(value, hints[name]):
             remedy = f"{_name(agent)} takes {_declared(parameter)}"
             yield Problem(f"{at}.{name}", shown(value), "has the wrong type", remedy)
+        elif refuses is not None and (remedy := refuses(value)):
+            yield Problem(f"{at}.{name}", shown(value), f"is not what {_name(agent)} can be made with", remedy)
+
+
+def _refuses(agent: Callable[..., object]) -> Callable[[object], str] | None:
+    """What the class says of the values that its own `__init__` gets, if it says anything."""
+    maker = next((each for each in getattr(agent, "__mro__", ()) if "__init__" in vars(each)), None)
+    return getattr(maker, "__refuses__", None) if maker is not None and "__refuses__" in vars(maker) else None
 
 
 def _signature(agent: Callable[..., object]) -> inspect.Signature | None:

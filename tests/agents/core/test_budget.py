@@ -118,7 +118,7 @@ def test_another_budget_goes_on_with_what_was_spent() -> None:
 
 @pytest.mark.parametrize("most", [0, -1, math.inf, math.nan, "5", None, True])
 def test_a_budget_that_is_none(most: Any) -> None:
-    with pytest.raises(ValueError, match=r"most is .*; give a number above 0"):
+    with pytest.raises(ValueError, match=r"most is .*; give a finite number above 0"):
         Budget(most=most)
-    with pytest.raises(ValueError, match=r"within is .*; give a number above 0"):
+    with pytest.raises(ValueError, match=r"within is .*; give a finite number above 0"):
         Budget(most=1.0, within=most)
