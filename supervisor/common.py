@@ -274,10 +274,10 @@ class Common:
             self.codecs[fact] = Codec((fact,))
         return self.codecs[fact]
 
-    def recorded(self, path: Path, fact: object) -> Recorded:
+    def recorded(self, path: Path, fact: object, message: MessageId = "") -> Recorded:
         """A fact of an agent's own as an event. Raises `ConfigurationError` for one that cannot be stored."""
         kind, _version, body = self.codec_of(type(fact)).encode(fact)
-        return Recorded(path=path, kind=kind, facts=json.loads(body))
+        return Recorded(path=path, kind=kind, facts=json.loads(body), message=message)
 
     def has_limit(self, progress_within: float) -> None:
         """Somebody has begun whose progress is limited."""

@@ -343,7 +343,8 @@ class SlotStore:
         events = timers = ()
         accepted: tuple[MessageRow, ...] = ()
         if done.events:
-            events = tuple([(wall, self._common.recorded(self.path, fact)) for fact in done.events])
+            id = "" if envelope is None else envelope.id
+            events = tuple([(wall, self._common.recorded(self.path, fact, id)) for fact in done.events])
         if done.outgoing:
             told, cause = list[MessageRow](), "" if envelope is None else envelope.id
             for store, item in [(each.target.store, each.envelope) for each in done.outgoing if each.target.durable]:

@@ -292,6 +292,8 @@ class Recorded:
     path: Path
     kind: str
     facts: Mapping[str, Any]
+    message: MessageId = ""
+    """That message, if it has an id; left out where it is stored otherwise."""
 
 
 @frozen(kw_only=True)

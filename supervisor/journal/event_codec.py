@@ -1,4 +1,5 @@
-"""Events as text, and back. What is stored is every field, so that a default changed later changes no old event."""
+"""Events as text, and back. What is stored is every field, so that a default changed later changes no old event; but
+what an event has got since, and what says nothing where it is empty, is stored where it is not."""
 
 from __future__ import annotations
 
@@ -27,6 +28,8 @@ Writer: TypeAlias = Callable[[Any], dict[str, Any]]
 
 _AS_THEY_ARE: Final = frozenset({"str", "int", "bool", "Path", "float", "float | None", "int | None", "str | None"})
 """Declared types whose values are JSON data as they are."""
+_NEWER: Final = {"Recorded": "message"}
+"""The field that an event has got since: one without it is written as it was before."""
 _SCALARS: Final[dict[str, Decode]] = {kind.__name__: SCALARS[kind].decode for kind in (str, int, bool, float, Path)}
 """How a field of one of these is read, by what is written in the class."""
 
@@ -120,10 +123,14 @@ def _writer(event: type[Event]) -> tuple[str, int, Writer]:
     names = tuple(name for name, note in notes.items() if not note.startswith("ClassVar"))
     others = tuple(name for name in names if notes[name] not in _AS_THEY_ARE)
 
+    newer = _NEWER.get(event.__name__, "")
+
     def write(value: Event) -> dict[str, Any]:
         data = {name: getattr(value, name) for name in names}
         for name in others:
             data[name] = _plain(data[name])
+        if newer and not data[newer]:
+            del data[newer]
         return data
 
     return event.__name__, version_of(event), write

@@ -15,13 +15,13 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from treewarden.agents.agent import Agent, every, handles
 from treewarden.agents.core.durability import MailboxSpec, Overflow
 from treewarden.agents.core.message import Request, told_id, trace_of
-from treewarden.supervisor.core.event import DeadLettered
+from treewarden.supervisor.core.event import DeadLettered, Recorded
 from treewarden.supervisor.core.spec import NO_BACKOFF, ChildSpec, Intensity
 from treewarden.topologies.child import child
 from treewarden.topologies.pool import pool
 from treewarden.topologies.topic import subscriber, topic
 
-from .trees import Disk, happened, opened, volatile
+from .trees import Disk, events, happened, opened, volatile
 
 TREE = "9f"
 
@@ -195,6 +195,7 @@ class End(Agent[None]):
     @handles
     def told(self, message: Told) -> None:
         End.seen.append((self.trace, self.life.turn.message))
+        self.record(message)
 
 
 @pytest.fixture(autouse=True)
@@ -230,6 +231,21 @@ async def test_what_began_without_an_id_begins_its_trace_with_what_it_tells_firs
     assert trace == ""
     (first, id), (second, other) = ends
     assert first == second == id != other
+
+
+async def test_a_fact_says_of_which_message_it_is(autojump_clock: MockClock) -> None:
+    journal = Disk()
+    async with opened(child(Beginner), child(End), volatile(End, id="other"), journal=journal) as running:
+        await running.ref("beginner").tell(Begin("told"))
+        await wait_all_tasks_blocked()
+        await running.ref("other").tell(Told(3))
+        await wait_all_tasks_blocked()
+        assert [(each.facts["n"], each.message) for each in await events(journal, Recorded)] == [
+            (1, End.seen[0][1]),
+            (2, End.seen[1][1]),
+            (3, ""),
+        ]
+        assert "" not in dict(End.seen[:2])
 
 
 @pytest.mark.parametrize("how", ["memory", "helper"])

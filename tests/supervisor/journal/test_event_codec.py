@@ -229,3 +229,14 @@ def test_open_ended_events_are_those_with_facts_of_any_type() -> None:
     assert is_open_ended(Recorded)
     assert is_open_ended(Decided)
     assert not is_open_ended(ChildStarted)
+
+
+def test_a_fact_of_no_message_is_written_as_it_was_before_facts_had_one() -> None:
+    """The chain of hashes is over these texts: a journal of before must verify, and what it holds must be read."""
+    before = '{"facts":{"n":1},"kind":"Seen","path":"desk"}'
+    fact = Recorded(path=Path("desk"), kind="Seen", facts={"n": 1})
+    assert encode_event(fact) == ("Recorded", 1, before)
+    assert decode_event("Recorded", 1, before) == fact
+    of = attrs.evolve(fact, message="9f-12/57")
+    assert encode_event(of)[2] == '{"facts":{"n":1},"kind":"Seen","message":"9f-12/57","path":"desk"}'
+    assert decode_event(*encode_event(of)) == of
