@@ -51,14 +51,16 @@ def test_a_list_is_of_a_slot_or_of_all(file: str, capsys: pytest.CaptureFixture[
     assert oldest.split()[:2] == ["3", "desk"]
     assert oldest.endswith("1 settled  11 B  good  [v1, night]  before the move")
     assert newest.split()[:2] == ["5", "desk"]
-    assert [each["checkpoint"] for each in parsed(capsys, "list", file, "/")] == [8, 5, 3]
+    assert [each["checkpoint"] for each in parsed(capsys, "list", file, "/")["checkpoints"]] == [8, 5, 3]
     assert len(printed(capsys, "list", file, "/", "--last", "1")) == 1
-    assert printed(capsys, "list", file, "nobody") == ["no state of nobody is kept"]
+    for words in (("list", file, "desks"), ("search", file, "o", "--path", "desks")):
+        assert main(["checkpoint", *words]) == 2
+        assert "no slot desks was ever in this tree" in capsys.readouterr().err
 
 
 def test_a_search_finds_by_what_they_are_called(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     def found(*arguments: str) -> list[int]:
-        return [each["checkpoint"] for each in parsed(capsys, "search", file, *arguments)]
+        return [each["checkpoint"] for each in parsed(capsys, "search", file, *arguments)["checkpoints"]]
 
     assert found("MOVE") == [3]
     assert found("--tag", "v1", "--tag", "night") == [3]
@@ -90,7 +92,8 @@ def test_a_diff_is_between_two_or_with_the_current_state(file: str, capsys: pyte
     assert printed(capsys, "diff", file, "desk", "good", "5") == ["- /total  1", "+ /total  2"]
     assert printed(capsys, "diff", file, "desk", "good") == ["- /total  1", "+ /total  5"]
     assert printed(capsys, "diff", file, "desk", "5", "5") == ["they are the same"]
-    assert parsed(capsys, "diff", file, "desk", "good") == [{"at": "/total", "before": 1, "after": 5}]
+    found = parsed(capsys, "diff", file, "desk", "good")
+    assert found == {"file": file, "path": "desk", "changes": [{"at": "/total", "before": 1, "after": 5}]}
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,8 @@ def test_it_is_answered_where_no_tree_runs(
     (found,) = json.loads(said(capsys, "effects", "--json")[1])["effects"]
     words = [answer, '{"id": "4711"}'] if answer == "--done" else [answer]
     code, text = said(capsys, "answer", "bank", *words, "--key", "x")
-    assert code == 2
+    assert code == 1
+    assert text.startswith("refused: bank: ")
     assert f"no effect has the key x there, but {found['key']}; " in text
     code, text = said(capsys, "answer", "bank", *words, "--id", "1")
     assert code == 2

@@ -20,6 +20,7 @@ from treewarden.supervisor.ops.wording import clean, clip, columns, local, plura
 from .commanding import command
 from .excerpt import ALL, brief, excerpt, is_brief
 from .exits import ExitCode
+from .files import refuse_unknown
 from .stdout import Stdout
 
 __all__ = ["checkpoint"]
@@ -42,13 +43,15 @@ def checkpoint(arguments: Namespace) -> int:
 
 
 def _list(journal: JournalFile, arguments: Namespace, out: Stdout) -> None:
-    _tell(journal.checkpoints(arguments.path, arguments.last), f"no state of {arguments.path} is kept", arguments, out)
+    found = journal.checkpoints(arguments.path, arguments.last)
+    _tell(journal, found, f"no state of {arguments.path} is kept", arguments, out)
 
 
 def _search(journal: JournalFile, arguments: Namespace, out: Stdout) -> None:
     since = None if arguments.since is None else time.time() - arguments.since
     search = Search(name=arguments.name, text=arguments.text, tags=tuple(arguments.tag), since=since)
-    _tell(journal.checkpoints(arguments.path, arguments.last, search), "no checkpoint fits that", arguments, out)
+    found = journal.checkpoints(arguments.path, arguments.last, search)
+    _tell(journal, found, "no checkpoint fits that", arguments, out)
 
 
 def _show(journal: JournalFile, arguments: Namespace, out: Stdout) -> None:
@@ -56,7 +59,16 @@ def _show(journal: JournalFile, arguments: Namespace, out: Stdout) -> None:
     data = data_of(state)
     if arguments.json:
         found = {"path": state.path} if about is None else _object(about)
-        out.json({**found, "kind": state.kind, "version": state.version, "settled": state.settled, "state": data})
+        out.json(
+            {
+                "file": arguments.file,
+                **found,
+                "kind": state.kind,
+                "version": state.version,
+                "settled": state.settled,
+                "state": data,
+            }
+        )
         return
     lines = [out.paint(clean(f"{state.path}: {_title(about)}"), "strong")]
     if about is not None and about.description:
@@ -74,7 +86,7 @@ def _diff(journal: JournalFile, arguments: Namespace, out: Stdout) -> None:
     _, after = _state(journal, arguments.path, arguments.after)
     changes = compare(before, after)
     if arguments.json:
-        out.json([_change(change) for change in changes])
+        out.json({"file": arguments.file, "path": arguments.path, "changes": [_change(change) for change in changes]})
         return
     shown = changes if arguments.all else changes[:_CHANGES]
     short = _short if arguments.all else brief
@@ -103,9 +115,11 @@ def _state(journal: JournalFile, path: Path, which: str) -> tuple[Checkpoint | N
     return kept.about, kept.state
 
 
-def _tell(found: Sequence[Checkpoint], none: str, arguments: Namespace, out: Stdout) -> None:
+def _tell(journal: JournalFile, found: Sequence[Checkpoint], none: str, arguments: Namespace, out: Stdout) -> None:
+    if not found:
+        refuse_unknown(journal, arguments.file, arguments.path)
     if arguments.json:
-        out.json([_object(each) for each in found])
+        out.json({"file": arguments.file, "checkpoints": [_object(each) for each in found]})
         return
     rows = [
         (

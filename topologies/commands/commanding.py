@@ -20,7 +20,7 @@ from treewarden.supervisor.journal.sending import Outcome, send
 from .exits import ExitCode
 from .stdout import Stdout
 
-__all__ = ["command", "said_in", "target", "user"]
+__all__ = ["command", "said_in", "target", "tell", "user"]
 
 _SHOWN: Final = 200
 """Characters that are quoted of what cannot be read."""
@@ -51,12 +51,20 @@ def command(arguments: Namespace) -> int:
     id = arguments.id if arguments.id is not None else secrets.token_hex(8)
     outcome = trio.run(_send, arguments, order, id)
     replied = arguments.word == "ask" and outcome.state == "applied"
+    if replied and not arguments.json:
+        out.json(load(outcome.text))
+        return ExitCode.ORDERLY
+    return tell(arguments, outcome, {"reply": load(outcome.text)} if replied else None)
+
+
+def tell(arguments: Namespace, outcome: Outcome, said: Mapping[str, Any] | None = None) -> int:
+    """Print what came of a command, also of one that is carried out where no tree runs; with `--json` with `said`
+    instead of its text. Returns the exit code."""
+    out = Stdout.here()
     if arguments.json:
-        said = {"reply": load(outcome.text)} if replied else {"text": outcome.text}
+        said = {"text": outcome.text} if said is None else said
         out.json({"file": arguments.file, "id": outcome.id, "state": outcome.state, **said,
                   "duplicate": outcome.duplicate})  # fmt: skip
-    elif replied:
-        out.json(load(outcome.text))
     else:
         word = "duplicate" if outcome.duplicate else outcome.state
         out.lines([out.paint(f"{word}: {outcome.text}", "good" if outcome.state == "applied" else "bad")])

@@ -10,18 +10,18 @@ import trio
 from attrs import asdict
 
 from treewarden.agents.core.exit import alone
-from treewarden.agents.core.path import ROOT
 from treewarden.agents.errors import ConfigurationError, JournalOwned
 from treewarden.supervisor.answering import answer_at_rest, open_in
 from treewarden.supervisor.common import LoopClock
 from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.journal.sending import Outcome
 from treewarden.supervisor.ops.wording import clean, local
 
 from ..effects_said import answered_effect, said_of_effect
 from ..open import journal_in
-from .commanding import command, said_in, user
+from .commanding import command, said_in, tell, user
 from .exits import ExitCode
-from .files import status_of, unknown_slot
+from .files import refuse_unknown, status_of
 from .stdout import Stdout
 
 __all__ = ["answer", "effects"]
@@ -37,9 +37,8 @@ def effects(arguments: Namespace) -> int:
     with JournalFile.open(arguments.file) as journal:
         found = open_in(journal.effects(), arguments.path)
         lives = journal.describe_holder().startswith("owned by")
-        known = {ROOT, *journal.paths()}
-        if not any(each.is_within(arguments.path) for each in known):
-            raise unknown_slot(arguments.file, arguments.path, known)
+        if not found:
+            refuse_unknown(journal, arguments.file, arguments.path)
         notes = [slot.note for slot in status_of(journal).slots.values() if slot.note] if found else []
     held = {each.key for each in found if any(each.key in note for note in notes)}
     if arguments.json:
@@ -63,8 +62,7 @@ def answer(arguments: Namespace) -> int:
     """Say what came of an effect in doubt: to the tree that runs, or into the journal of one that does not. Only a tree
     that runs remembers an id.
 
-    Raises `ConfigurationError` where no such effect is in doubt, or no tree runs to remember an id, and what `command`
-    raises.
+    Raises `ConfigurationError` where no tree runs to remember an id, and what `command` raises.
     """
     with JournalFile.open(arguments.file) as journal:  # what is no journal is said, and no file is made
         holder = journal.describe_holder()
@@ -77,22 +75,19 @@ def answer(arguments: Namespace) -> int:
         return command(arguments)
     fields = said_in(arguments)
     try:
-        done = trio.run(_at_rest, arguments, fields)
+        return tell(arguments, trio.run(_at_rest, arguments, fields))
     except JournalOwned:
         return command(arguments)
-    out, text = Stdout.here(), clean(f"{done}, from the next start on")
-    if arguments.json:
-        out.json({"file": arguments.file, "id": "", "state": "applied", "text": text, "duplicate": False})
-    else:
-        out.lines([out.paint(f"applied: {text}", "good")])
-    return ExitCode.ORDERLY
 
 
-async def _at_rest(arguments: Namespace, fields: dict[str, Any]) -> str:
+async def _at_rest(arguments: Namespace, fields: dict[str, Any]) -> Outcome:
     clock, said = LoopClock(time.time), said_of_effect(fields)
     try:
         async with journal_in(arguments.file, clock, visits=True) as journal:
-            step = await answer_at_rest(journal, clock, arguments.path, said, fields.get("key", ""), user())
+            try:
+                step = await answer_at_rest(journal, clock, arguments.path, said, fields.get("key", ""), user())
+            except ConfigurationError as error:  # as a tree that runs refuses it
+                return Outcome("", "refused", clean(str(error)))
     except BaseExceptionGroup as group:
         raise alone(group) from None
-    return answered_effect(step, said)
+    return Outcome("", "applied", clean(f"{answered_effect(step, said)}, from the next start on"))

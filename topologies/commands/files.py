@@ -15,7 +15,17 @@ from treewarden.supervisor.ops.wording import local
 from treewarden.supervisor.views.pruned import pruned_of
 from treewarden.supervisor.views.tree_status import READS, TreeStatus, fold
 
-__all__ = ["alone_in", "batches", "first_since", "head_of", "pruned_line", "status_of", "unknown_slot", "within"]
+__all__ = [
+    "alone_in",
+    "batches",
+    "first_since",
+    "head_of",
+    "pruned_line",
+    "refuse_unknown",
+    "status_of",
+    "unknown_slot",
+    "within",
+]
 
 _BATCH = 1000
 
@@ -47,6 +57,13 @@ def alone_in(journal: JournalFile, within: Path) -> Path | None:
 def within(records: Sequence[Record], path: Path | None) -> Sequence[Record]:
     """Those about a slot or what is below it."""
     return records if path is None else [record for record in records if path_of(record.event).is_within(path)]
+
+
+def refuse_unknown(journal: JournalFile, file: str, path: Path) -> None:
+    """Raises `ConfigurationError` for a path at which no slot ever was."""
+    known = {ROOT, *journal.paths(), *pruned_of(journal.cut()).status.slots}
+    if not any(each.is_within(path) for each in known):
+        raise unknown_slot(file, path, known)
 
 
 def unknown_slot(file: str, path: Path, known: Collection[Path]) -> ConfigurationError:

@@ -12,7 +12,7 @@ from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.wording import clean, clip, local
 
 from .exits import ExitCode
-from .files import unknown_slot
+from .files import refuse_unknown
 from .stdout import Stdout
 
 __all__ = ["dead_letters"]
@@ -26,11 +26,10 @@ def dead_letters(arguments: Namespace) -> int:
     out = Stdout.here()
     with JournalFile.open(arguments.file) as journal:
         found = journal.dead_letters(arguments.path, arguments.last)[::-1]
-        known = {ROOT} if found else {ROOT, *journal.paths()}
-        if not found and not any(each.is_within(arguments.path) for each in known):
-            raise unknown_slot(arguments.file, arguments.path, known)
+        if not found:
+            refuse_unknown(journal, arguments.file, arguments.path)
     if arguments.json:
-        out.json([_as_data(letter) for letter in found])
+        out.json({"file": arguments.file, "dead_letters": [_as_data(letter) for letter in found]})
         return ExitCode.ORDERLY
     lines = [clip(clean(_line(letter)), out.width) for letter in found]
     of = "" if arguments.path == ROOT else f" of {arguments.path}"
