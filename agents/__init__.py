@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         NotDone,
         NotFound,
         NotHandled,
+        Parked,
         ProcessDied,
         ProcessError,
         QuorumMissed,
@@ -126,6 +127,7 @@ __all__ = [
     "NotFound",
     "NotHandled",
     "Overflow",
+    "Parked",
     "Path",
     "Priority",
     "ProcessAgent",
@@ -183,9 +185,9 @@ __getattr__ = on_demand(
         "AgentFailed AgentStopped AlreadyPresent AlreadyStarted AskCycle AskTimeout CallFailed "
         "CheckpointRefused CommitFailed ConfigurationError DeliveryError DurabilityError EpochLost "
         "ForwardCycle Ignore InDoubt IntakeClosed IsDynamic JournalDamaged JournalError JournalOwned MailboxFull "
-        "NoSuchAction NoSuchSlot NotDone NotFound NotHandled ProcessDied ProcessError QuorumMissed RateLimited "
-        "ReplayRefused StartFailed Stash StillRestarting StillRunning Stop SupervisionError SupervisorGone TreeFailed "
-        "TreewardenError UnknownKind WrongThread"
+        "NoSuchAction NoSuchSlot NotDone NotFound NotHandled Parked ProcessDied ProcessError QuorumMissed "
+        "RateLimited ReplayRefused StartFailed Stash StillRestarting StillRunning Stop SupervisionError SupervisorGone "
+        "TreeFailed TreewardenError UnknownKind WrongThread"
     ),
     process="Call ProcessAgent ProcessWorker process",
     purse="Correct Left Purse Spend spend",

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeGuard, Type
 import trio
 
 from .core.diagnosis import Diagnosis
-from .core.ended import Ended
 from .core.exit import Exit
 from .core.label import Label, checked_tags
 from .core.message import Request
@@ -22,23 +21,22 @@ from .core.path import Path
 from .core.said import check_facts, check_kind, check_reading, check_share, check_text, shown
 from .errors import ConfigurationError
 from .handlers import Repeated, at, every, handles, marked_methods, plain_ones, refuse_clashes
+from .own_steps import OwnSteps
 from .ports import IN_HAND
 from .ref import Ref
 
 if TYPE_CHECKING:
-    from .core.step import Done
-    from .errors import NotDone
+    from .core.ended import Ended
     from .life import Life
 
 __all__ = ["Agent", "at", "every", "handles"]
 
-R = TypeVar("R")
 S = TypeVar("S")
 
 _CHANGEABLE: Final = frozenset({list, dict, set, bytearray, deque, defaultdict, Counter, OrderedDict})
 
 
-class Agent(Generic[S]):
+class Agent(OwnSteps, Generic[S]):
     """One actor: it handles one message at a time, and what it knows is `state`.
 
     `state` is a frozen value. A handler replaces it (`self.state = evolve(self.state, ...)`); it counts when the
@@ -142,35 +140,6 @@ class Agent(Generic[S]):
     def record(self, fact: Any) -> None:
         """Add a fact of your own (a frozen attrs value) to the journal, with the settle of the message in hand."""
         self.life.record(fact)
-
-    async def effect(
-        self,
-        name: str,
-        call: Callable[[str], Awaitable[R]],
-        *,
-        returns: Any = ...,
-        idempotent: bool = False,
-        verify: Callable[[str], Awaitable[Done[R] | NotDone]] | None = None,
-    ) -> R:
-        """Act on the world outside, once for the message in hand: whenever its handler runs again, also in another
-        process, this returns what `call` returned, without calling it.
-
-        For a handler of an agent of durability `message`, one effect after the other. `call` gets a key, the same for
-        the same effect of the same message, and runs when it is on disk that it begins. What it returns has to be of a
-        type that can be stored: that of its annotation, or `returns`. If it has begun and its end was not seen, or if
-        it raised, nobody knows whether it was done: then `verify(key)` says `Done(value)` or `NotDone()`; else, if it
-        is `idempotent`, it runs again under the same key; else this raises `InDoubt`, the agent is held, and a person
-        says what came of it (`Tree.answer`). `NotDone` and rate limits that `call` raises say that it was not done.
-
-        Not promised: that it was done exactly once, unless `verify` tells the truth or the outside knows the key again;
-        anything, for a handler that catches `InDoubt` and returns. Of an ask from outside of handlers, which does not
-        come again, only its asker hears. Raises what `call` raises; `ConfigurationError` before `call` runs; and
-        `AgentStopped` in a life that has ended. Cancelled while `call` runs: as if it had raised; before: it has not
-        begun.
-        """
-        from .steps import effect  # few agents have any
-
-        return await effect(self.life, name, call, returns, idempotent, verify)
 
     def checkpoint(self, name: str = "", description: str = "", tags: Iterable[str] = ()) -> None:
         """Keep the state that this handler leaves as a checkpoint, with the settle of the message in hand.

@@ -37,7 +37,7 @@ TreewardenError
 ```
 
 `Stop`, `Ignore`, `RateLimited`, `Stash` and `NotDone` are raised *by* agents to say something; they are not errors of
-treewarden.
+treewarden. Nor is `Parked` (a `BaseException`), which unwinds a handler that waits.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ __all__ = [
     "NotDone",
     "NotFound",
     "NotHandled",
+    "Parked",
     "ProcessDied",
     "ProcessError",
     "QuorumMissed",
@@ -341,6 +342,17 @@ class Ignore(Exception):
 class Stash(Exception):
     """Raised in a handler: put the message in hand aside; `self.unstash()` brings it back. What the handler did is
     dropped, and it is no failure."""
+
+
+class Parked(BaseException):
+    """Raised in a handler by a wait that is not over: unwinds it, so that its message can be parked. No `Exception`:
+    a handler can do nothing about it; `finally` blocks run. A handler that catches it and goes on
+    settles nothing: that is a `ConfigurationError`."""
+
+    def __init__(self, step: str) -> None:
+        super().__init__(f"{step} waits; let this out of the handler")
+        self.step = step
+        """The id of the wait."""
 
 
 class RateLimited(Exception):

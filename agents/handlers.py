@@ -62,6 +62,7 @@ TAKEN: Final = {  # by every agent; and what for
     "now": "the wall time",
     "record": "facts of its own",
     "effect": "acts on the world outside",
+    "sleep_until": "waiting for a time",
     "checkpoint": "states that are kept",
     "keep": "settling from a body",
     "progress": "saying that work goes on",

@@ -8,10 +8,10 @@ from types import CoroutineType
 from typing import Any, TypeAlias, cast
 
 from .agent import lookup
-from .core.exit import alone
+from .core.exit import alone, leaves
 from .core.message import Due, Envelope
 from .core.said import DELIVERY
-from .errors import AgentStopped, AskTimeout, NotHandled, Stash, Stop, rate_limit_of
+from .errors import AgentStopped, AskTimeout, NotHandled, Parked, Stash, Stop, rate_limit_of
 from .life import Life
 from .outlets import hand_on
 from .settle import large, put_aside, settle, throttle
@@ -37,7 +37,7 @@ def unwrap(life: Life, item: object) -> Rest:
     body = item
     if type(item) is Envelope:
         body = item.body
-        if item.deadline is not None and item.deadline <= life.clock.now():
+        if item.deadline is not None and item.deadline <= life.clock.now() and not _came_back(life, item):
             _expire(life, item)
             return None
     elif isinstance(item, Tick):
@@ -95,6 +95,12 @@ async def _await(life: Life, item: object, result: Any) -> None:
     except Exception as error:
         if not bear(life, item, error):
             raise
+    except BaseException as error:
+        rest = _unwound(life, item, error)
+        if rest is error:
+            raise
+        if rest is not None and not (isinstance(rest, Exception) and bear(life, item, rest)):
+            raise rest from None
     else:
         taking = large(life) if life.keeps else None
         if taking is not None:
@@ -177,6 +183,24 @@ def _answer_with_the_end(life: Life, envelope: Envelope) -> None:
     assert reply is not None
     error = AgentStopped(f"{path}: it ended while it handled this ask", path=path, retry_safe=False)
     envelope.reply = lambda _value, failed: reply(None, failed or error)
+
+
+def _unwound(life: Life, item: object, error: BaseException) -> BaseException | None:
+    """What a handler has raised besides that it waits; None if that is all."""
+    if not any(isinstance(each, Parked) for each in leaves(error)):
+        return error
+    from .waits import unwound  # with the first wait
+
+    return unwound(life, item, error)
+
+
+def _came_back(life: Life, envelope: Envelope) -> bool:
+    """Whether this is no ask whose limit has passed, but a message that was parked."""
+    if envelope.reply is not None:
+        return False
+    from .waits import look_again
+
+    return look_again(life, envelope)
 
 
 def _expire(life: Life, envelope: Envelope) -> None:

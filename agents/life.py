@@ -13,7 +13,6 @@ import trio
 
 from .agent import Agent, lookup, own_state
 from .core.durability import Volatile
-from .core.ended import Ended
 from .core.label import Label
 from .core.message import Due, Envelope
 from .core.path import Path
@@ -27,6 +26,7 @@ from .slot import Slot, Turn, current_turn
 from .ticks import Afters, Tick
 
 if TYPE_CHECKING:
+    from .core.ended import Ended
     from .core.loops import LoopLimit, Loops
     from .dates import Dates
     from .ports import Settled

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from trio.lowlevel import (
@@ -22,15 +23,17 @@ from trio.lowlevel import (
 
 from .core.durability import MailboxSpec, Overflow
 from .core.lanes import Aside
-from .core.message import Envelope, Priority
+from .core.message import CAME_BACK, Envelope, Priority
 from .core.path import Path
 from .core.said import shown
-from .errors import AgentStopped, ConfigurationError, MailboxFull
+from .errors import AgentStopped, ConfigurationError, IntakeClosed, MailboxFull
 from .intake import Intake
 from .overflow import kind_of
 from .wake import SLEEP, WAKE
 
 if TYPE_CHECKING:
+    from .core.parked import ParkedMessages
+    from .core.wait import Wait
     from .statistics import MailboxStatistics
 
 __all__ = ["Leave", "Mailbox"]
@@ -104,6 +107,7 @@ class Mailbox(Intake):
             dropped=self.dropped,
             paused=tuple(self._paused or ()),
             stashed=self.stashed,
+            parked=len(self.parked or ()),
             waiting=Counter(kind_of(item) for item in self),
             dropped_kinds=Counter(self._dropped_kinds),
         )
@@ -263,6 +267,35 @@ class Mailbox(Intake):
             self.put_back(items)
         return len(items)
 
+    # -- parking
+
+    @property
+    def parked(self) -> ParkedMessages | None:
+        """The messages whose handlers wait; None if there never were any."""
+        return None if self._aside is None else self._aside.parked
+
+    def park(self, envelope: Envelope, wait: Wait) -> ParkedMessages:
+        """Put a message where it waits, aside of what is taken, until somebody takes it out of there."""
+        if self._aside is None:
+            self._aside = Aside()
+        return self._aside.park(envelope, wait)
+
+    def come_back(self, items: list[Envelope]) -> None:
+        """Return messages that were parked, in their order: before those that wait, behind those that came back before,
+        whatever the capacity."""
+        self._look_again()
+        for item in items:
+            item.deadline = CAME_BACK
+        for _, same in groupby(items, key=lambda item: item.priority):
+            self.insert(list(same), _came_back)
+        if self._beside:
+            self.simple = False
+        self._wake()
+
+    def forget_parked(self) -> list[Envelope]:
+        """Take out all that is parked, in order."""
+        return [] if self._aside is None else self._aside.forget_parked()
+
     def _sifted(self, aside: Aside) -> object | None:
         """The first message that is not to be put aside; those before it are."""
         item = self.pop()
@@ -294,13 +327,18 @@ class Mailbox(Intake):
         self._control = self._due = None
 
     def close(self, error: AgentStopped) -> list[object]:
-        """End for good: senders that wait get an error like `error`; returns what was left, in order."""
-        self.closed = error
+        """End for good: senders that wait get an error like `error`; returns what was left, in order. What is parked
+        stays where it was drained."""
+        drained, self.closed = isinstance(self.closed, IntakeClosed), error
         self._look_again()
         self._control = None
-        left = self.clear()
-        if self._aside is not None:
-            left, self._aside = [*self._aside.items, *left], None
+        left, aside, self._aside = self.clear(), self._aside, None
+        if aside is not None:
+            left = [*aside.items, *left]
+            if drained and aside.parked is not None:  # until it lives again, or is gone for good
+                self._aside = Aside(parked=aside.parked)
+            else:
+                left = [*aside.forget_parked(), *left]
         while self._room:
             self._room.popleft().fail(self._ended())
         return left
@@ -337,6 +375,10 @@ class Mailbox(Intake):
         elif self.rouse is not None:
             rouse, self.rouse = self.rouse, None
             rouse()
+
+
+def _came_back(item: object) -> bool:
+    return type(item) is Envelope and item.deadline == CAME_BACK
 
 
 class Leave:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .core.exit import Failure
     from .core.loops import Cycle
     from .core.step import Begun, Known
+    from .core.wait import Wait
     from .ref import Ref
     from .slot import Slot
 
@@ -35,6 +36,7 @@ __all__ = [
     "Steps",
     "Store",
     "Untouched",
+    "Waits",
     "Warden",
     "state_settled",
 ]
@@ -204,7 +206,10 @@ class Store(Protocol):
 
 
 class Steps(Protocol):
-    """The effects of the handlers of one slot, as the journal knows them."""
+    """The effects and waits of the handlers of one slot, as the journal knows them."""
+
+    @property
+    def waits(self) -> Waits: ...
 
     def new_id(self) -> MessageId:
         """The id of an ask that has none, for its steps: no other message ever has it."""
@@ -259,6 +264,34 @@ class Steps(Protocol):
 
     def forget(self, message: MessageId) -> None:
         """This ask, which does not come again, has ended without a reply."""
+        ...
+
+
+class Waits(Protocol):
+    """The waits of the handlers of one slot."""
+
+    def found(self, step: MessageId) -> Wait | None:
+        """What is known of a wait."""
+        ...
+
+    def has_gone_on(self, step: MessageId, place: int) -> bool:
+        """Whether an earlier delivery of this message has come to a wait behind this one, so that it was over."""
+        ...
+
+    async def begin(self, wait: Wait) -> None:
+        """Make it durable that this wait begins, in place of those that its handler does not come to any more.
+
+        Raises `CommitFailed`, and `EpochLost`. Cancelled, or where this raises: it has not begun.
+        """
+        ...
+
+    def ended(self, wait: Wait) -> object:
+        """A fact for the settle of its message: this wait is over."""
+        ...
+
+    def park(self, envelope: Envelope, step: MessageId) -> None:
+        """Its handler was unwound: put the message where it waits, until this wait is over. One that is too many there
+        becomes a dead letter."""
         ...
 
 

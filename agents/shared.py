@@ -11,6 +11,7 @@ from typing import Any, Final
 import trio
 
 from .core.durability import MailboxSpec
+from .core.message import Envelope
 from .core.path import Path
 from .errors import AgentStopped
 from .ports import Store
@@ -63,6 +64,10 @@ class SharedQueue(Slot):
 
     def put_back(self, items: list[Any]) -> None:
         super().put_back(items)
+        self.pass_on(1)
+
+    def come_back(self, items: list[Envelope]) -> None:
+        super().come_back(items)
         self.pass_on(1)
 
     def resume(self, why: str) -> None:

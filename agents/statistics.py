@@ -32,6 +32,8 @@ class MailboxStatistics:
     """Why nothing is taken at present; empty if it is."""
     stashed: int = 0
     """Messages that its agent has put aside."""
+    parked: int = 0
+    """Messages whose handlers wait (`sleep_until`)."""
     waiting: Mapping[str, int] = field(factory=dict[str, int])
     """How many wait, by the name of their type."""
     dropped_kinds: Mapping[str, int] = field(factory=dict[str, int])
@@ -50,6 +52,7 @@ def together(parts: Sequence[MailboxStatistics]) -> MailboxStatistics:
         dropped=sum(each.dropped for each in parts),
         paused=parts[0].paused if parts and all(each.paused for each in parts) else (),
         stashed=sum(each.stashed for each in parts),
+        parked=sum(each.parked for each in parts),
         waiting=sum((Counter(each.waiting) for each in parts), Counter[str]()),
         dropped_kinds=sum((Counter(each.dropped_kinds) for each in parts), Counter[str]()),
     )

@@ -25,14 +25,14 @@ from .slot import Turn, current_turn
 if TYPE_CHECKING:
     from .life import Life
 
-__all__ = ["BY_VERIFY", "FROM_ANNOTATION", "effect"]
+__all__ = ["BY_VERIFY", "FROM_ANNOTATION", "UNDER_WAY", "check_place", "effect", "in_hand"]
 
 R = TypeVar("R")
 
 FROM_ANNOTATION: Final[Any] = ...
 """Stands for the type that the call says it returns."""
 BY_VERIFY: Final = "verify"
-_UNDER_WAY: Final = "!"
+UNDER_WAY: Final = "!"
 """Among what a turn has asked: one of its effects is running. No effect and no ask is called so."""
 _LOOK: Final = "!!"
 """Likewise: whether an effect of its message that has begun may not be done, or not be one that the turn comes to."""
@@ -53,20 +53,20 @@ async def effect(
         check_name(name)
     except ValueError as error:
         raise ConfigurationError(f"{where}: {error}") from None
-    _check_place(life, where)
+    check_place(life, where)
     if store is None or not life.slot.durable:
         raise ConfigurationError(
             f"{where}: what its agent does is not on disk; give its mailbox the durability 'message', or call the "
             "outside without effect()"
         )
-    message = _in_hand(life, where)
+    message = in_hand(life, where)
     returned = _returned(where, call) if returns is FROM_ANNOTATION else returns
     steps = store.steps(life.slot)
     try:
         steps.check(returned)
     except ConfigurationError as error:
         raise ConfigurationError(f"{where}: its result: {error}; it was not run") from None
-    if turn.asked is not None and _UNDER_WAY in turn.asked:
+    if turn.asked is not None and UNDER_WAY in turn.asked:
         raise ConfigurationError(
             f"{where}: another effect of this handler is running; await them one after the other, so that each is the "
             "same when the handler runs again"
@@ -91,14 +91,14 @@ async def effect(
     running = turn.asked = cast("dict[str, int]", turn.asked)
     if _LOOK not in running:
         running[_LOOK] = 1 if steps.of(message.id) else 0
-    running[_UNDER_WAY] = 1
+    running[UNDER_WAY] = 1
     try:
         return await _Effect(life, turn, store, steps, begun, call, idempotent, verify).carry_out()
     except BaseException:
         running[_LOOK] = 1
         raise
     finally:
-        running.pop(_UNDER_WAY, None)
+        running.pop(UNDER_WAY, None)
 
 
 @define(eq=False)
@@ -253,7 +253,7 @@ class _Effect:
         return InDoubt(storable(text), path=self._life.slot.path, name=begun.name, key=begun.key, since=begun.since)
 
 
-def _check_place(life: Life, where: str) -> None:
+def check_place(life: Life, where: str) -> None:
     """Raise `ConfigurationError` anywhere but in a handler, and `AgentStopped` in one of a life that has ended."""
     turn = current_turn.get()
     if turn is not None and turn.slot is life.slot and turn.void:
@@ -265,7 +265,7 @@ def _check_place(life: Life, where: str) -> None:
         )
 
 
-def _in_hand(life: Life, where: str) -> Envelope:
+def in_hand(life: Life, where: str) -> Envelope:
     """The message in hand. Raises `ConfigurationError` for what never comes again under the same id."""
     busy = life.slot.busy
     if type(busy) is not Envelope:

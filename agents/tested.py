@@ -9,7 +9,9 @@ from typing import Any
 import trio
 
 from .core.message import Envelope, MessageId
+from .core.path import Path
 from .core.step import Begun, Done, Known
+from .core.wait import MARK, Wait
 from .ports import Settled, Steps, Store
 from .slot import Slot
 
@@ -27,17 +29,20 @@ class Kept:
         checkpoints: list[str],
         effects: Mapping[str, Done[Any] | None],
         effected: Callable[[str, str], object],
+        waits: Mapping[str, Done[Any] | None],
+        parked: Callable[[Wait], object],
     ) -> None:
-        """`effects` is what an earlier delivery has left of them. Whose call runs is `effected`, by name and key."""
+        """`effects` and `waits` are what an earlier delivery has left of them. Whose call runs is `effected`, by name
+        and key; for what the message is `parked` is said, too."""
         self._recorded = recorded
         self._checkpoints = checkpoints
-        self._steps = _Noted(effects, effected)
+        self._steps = _Noted(effects, effected, _NotedWaits(waits, parked))
 
     def steps(self, slot: Slot) -> Steps:
         return self._steps
 
     def settle(self, done: Settled, then: Callable[[BaseException | None], None]) -> None:
-        self._recorded.extend(done.events)
+        self._recorded.extend(each for each in done.events if not isinstance(each, Wait))
         if done.checkpoint is not None:
             self._checkpoints.append(done.checkpoint.name)
         then(None)
@@ -67,7 +72,10 @@ class Kept:
 class _Noted:
     """The `Steps` of one message: what an earlier delivery has left, and which have run."""
 
-    def __init__(self, before: Mapping[str, Done[Any] | None], effected: Callable[[str, str], object]) -> None:
+    def __init__(
+        self, before: Mapping[str, Done[Any] | None], effected: Callable[[str, str], object], waits: _NotedWaits
+    ) -> None:
+        self.waits = waits
         self._before = before
         self._effected = effected
         self._known: dict[MessageId, Begun | Known | None] = {}
@@ -113,3 +121,37 @@ class _Noted:
 
     def forget(self, message: MessageId) -> None:
         """Nothing comes again."""
+
+
+class _NotedWaits:
+    """The `Waits` of one message."""
+
+    def __init__(self, before: Mapping[str, Done[Any] | None], parked: Callable[[Wait], object]) -> None:
+        self._before = before
+        self._parked = parked
+        self._begun: dict[MessageId, Wait] = {}
+
+    def found(self, step: MessageId) -> Wait | None:
+        if step in self._begun:
+            return self._begun[step]
+        mail, _, numbered = step.rpartition(">")[2].rpartition(MARK)
+        name = numbered.rpartition(".")[0]
+        if name not in self._before:
+            return None
+        here, over = Path(mail), self._before[name] is not None
+        return Wait(step=step, name=name, what="", place=0, path=here, mail=here, kind="", since=0.0, over=over)
+
+    def has_gone_on(self, step: MessageId, place: int) -> bool:
+        return False
+
+    async def begin(self, wait: Wait) -> None:
+        await trio.lowlevel.checkpoint()
+        self._begun[wait.step] = wait
+
+    def ended(self, wait: Wait) -> object:
+        return wait
+
+    def park(self, envelope: Envelope, step: MessageId) -> None:
+        found = self.found(step)
+        assert found is not None
+        self._parked(found)

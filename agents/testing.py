@@ -7,6 +7,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from contextvars import Context
+from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar, cast, overload
 
 import trio
@@ -21,6 +22,7 @@ from .core.loops import Cycle
 from .core.message import Envelope, Priority, Request, asks_itself
 from .core.path import Path
 from .core.step import Done
+from .core.wait import Wait
 from .errors import ConfigurationError, NotHandled, Stop
 from .handling import handle
 from .life import Life
@@ -126,6 +128,8 @@ class HandlerRun(Generic[S, R]):
     """What `self.measured` was called with."""
     effects: list[Effected] = field(factory=list[Effected])
     """Whose call ran, in order, be it that it raised."""
+    parked: Wait | None = None
+    """For what its handler waits: it was unwound, and what it had changed, told and recorded was undone."""
     checkpoints: list[str] = field(factory=list[str])
     """The names under which it kept its state."""
     error: Exception | None = None
@@ -160,6 +164,7 @@ async def run_handler(
     path: str = "agent",
     answers: Answers | None = None,
     effects: Mapping[str, Done[Any] | None] | None = None,
+    waits: Mapping[str, Done[Any] | None] | None = None,
     clock: ManualClock | None = None,
     durability: Durability = MESSAGE,
 ) -> HandlerRun[S, R]: ...
@@ -174,6 +179,7 @@ async def run_handler(
     path: str = "agent",
     answers: Answers | None = None,
     effects: Mapping[str, Done[Any] | None] | None = None,
+    waits: Mapping[str, Done[Any] | None] | None = None,
     clock: ManualClock | None = None,
     durability: Durability = MESSAGE,
 ) -> HandlerRun[S, None]: ...
@@ -187,6 +193,7 @@ async def run_handler(
     path: str = "agent",
     answers: Answers | None = None,
     effects: Mapping[str, Done[Any] | None] | None = None,
+    waits: Mapping[str, Done[Any] | None] | None = None,
     clock: ManualClock | None = None,
     durability: Durability = MESSAGE,
 ) -> HandlerRun[S, Any]:
@@ -195,8 +202,9 @@ async def run_handler(
     A `Request` is asked, anything else told. The agent begins with `state` if it is given. Whom it tells takes every
     message; whom it asks answers with what `answers(path, message)` returns or raises, and without `answers` the ask
     fails. Of an effect, `effects` says what an earlier delivery has left: `Done(value)`, or None if it has begun and
-    its end was not seen; any other is new. A body (`run`) is not run; helpers (`start_soon`) run until the handler has
-    returned. Time is that of `clock`, a `ManualClock` at 0; `trio.sleep` in a handler sleeps in trio's.
+    its end was not seen; any other is new. Of a wait, `waits` says so: `Done(None)` if it is over, None if it is
+    not yet; of any other, what `clock` says. A body (`run`) is not run; helpers (`start_soon`) run until the handler
+    has returned. Time is that of `clock`, a `ManualClock` at 0; `trio.sleep` in a handler sleeps in trio's.
 
     Cancelled: what the handler did so far is dropped.
     """
@@ -206,7 +214,12 @@ async def run_handler(
     store = None
     if not isinstance(durability, Volatile):
         store = Kept(
-            run.recorded, run.checkpoints, effects or {}, lambda name, key: run.effects.append(Effected(name, key))
+            run.recorded,
+            run.checkpoints,
+            effects or {},
+            lambda name, key: run.effects.append(Effected(name, key)),
+            waits or {},
+            partial(setattr, run, "parked"),
         )
     slot = Slot(here, MailboxSpec(durability=durability), clock.now, store)
     if not isinstance(state, Untouched):

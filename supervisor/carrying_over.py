@@ -114,7 +114,8 @@ def _state(state: object, before: Codec, after: Codec) -> object:
 def _exchange(slot: Slot, before: Codec, after: Codec, *, strict: bool) -> None:
     """Bring up each message that waits. Raises `UnknownKind` for one on disk if it is `strict`, and then none was."""
     found: dict[int, Any] = {}
-    for item in slot:
+    waiting = [*slot, *(slot.parked or ())]
+    for item in waiting:
         body = item.body if isinstance(item, Envelope) else item
         try:
             found[id(item)] = body if after.knows(body) else after.decode(*before.encode(body))
@@ -123,7 +124,7 @@ def _exchange(slot: Slot, before: Codec, after: Codec, *, strict: bool) -> None:
                 raise UnknownKind(f"message {item.id}: {error}") from None
         except ConfigurationError:  # nobody handled it before either
             pass
-    for item in slot:
+    for item in waiting:
         if isinstance(item, Envelope):
             item.body = found.get(id(item), item.body)
     slot.exchange(lambda item: item if isinstance(item, Envelope) else found.get(id(item), item))

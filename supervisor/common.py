@@ -25,7 +25,7 @@ from treewarden.agents.slice import Rounds
 from treewarden.agents.slot import Slot
 from treewarden.agents.stopwatch import stopwatch
 
-from .core.event import ChildEnded, Event, Recorded, RolledBack
+from .core.event import ChildEnded, Event, Recorded, RolledBack, WaitNoted
 from .core.history import Pace
 from .core.later import Account
 from .core.spec import ChildSpec
@@ -99,9 +99,7 @@ class Common:
     """Lives whose mailbox is looked at for overload."""
     intakes: dict[AgentLife, None] = field(factory=dict["AgentLife", None])
     """Lives whose mailbox admits as many as it can serve in time."""
-    hibernation: Hibernation = field(
-        default=Factory(lambda common: Hibernation(common.timers, common.clock), takes_self=True)
-    )
+    hibernation: Hibernation = field(default=Factory(lambda own: Hibernation(own.timers, own.clock), takes_self=True))
     """Lives with a task that may be idle."""
     zombies: list[AgentLife] = field(factory=list["AgentLife"])
     """Lives that were fenced off; those that have ended since are dropped when somebody looks."""
@@ -274,9 +272,11 @@ class Common:
             self.codecs[fact] = Codec((fact,))
         return self.codecs[fact]
 
-    def recorded(self, path: Path, fact: object, message: MessageId = "") -> Recorded:
+    def recorded(self, path: Path, fact: object, message: MessageId = "") -> Recorded | WaitNoted:
         """A fact of an agent's own as an event. Raises `ConfigurationError` for one that cannot be stored."""
-        kind, _version, body = self.codec_of(type(fact)).encode(fact)
+        if type(fact) is WaitNoted:  # its handler has come past that wait
+            return fact
+        kind, _, body = self.codec_of(type(fact)).encode(fact)
         return Recorded(path=path, kind=kind, facts=json.loads(body), message=message)
 
     def has_limit(self, progress_within: float) -> None:

@@ -24,6 +24,7 @@ from treewarden.agents.core.step import (
     numbered,
     step_of,
 )
+from treewarden.agents.core.wait import WAITS, Wait
 from treewarden.agents.errors import CommitFailed, UnknownKind
 from treewarden.agents.slot import Slot
 
@@ -36,6 +37,7 @@ from .results import ANSWERED, result_codec
 if TYPE_CHECKING:
     from .common import Common
     from .journal.codec import Codec
+    from .waits import SlotWaits
 
 __all__ = ["Effects", "begun_of", "doubts_of", "in_doubt", "known_of", "noted", "read_held", "sweep"]
 
@@ -55,6 +57,12 @@ class Effects:
         self._bring = bring
         self._common = common
         self._replies = common.replies
+
+    @property
+    def waits(self) -> SlotWaits:
+        from .waits import SlotWaits  # with the first wait
+
+        return SlotWaits(self._slot, self._common)
 
     def new_id(self) -> MessageId:
         common = self._common
@@ -242,10 +250,15 @@ def begun_of(row: ReplyRow) -> Begun:
 
 
 def known_of(row: ReplyRow, unread: list[UnknownKind]) -> object:
-    """What a row says of an effect: that it has begun; or the row itself, whose type its handler knows."""
-    if row.kind != BEGUN:
+    """What a row says of an effect, or a wait: that it has begun; or the row itself, whose type its handler knows."""
+    waits = row.kind == WAITS and row.id == begun_id(step_of(row.id))
+    if row.kind != BEGUN and not waits:
         return row
     try:
+        if waits:
+            from .waits import wait_of
+
+            return wait_of(row)
         return begun_of(row)
     except UnknownKind as error:
         unread.append(error)
@@ -268,7 +281,12 @@ def doubts_of(common: Common, message: MessageId) -> str:
     came = [(each, "is in doubt" if each in doubts else "was done") for each in steps]
     told = [f"; its effect {each.name!r} (key {each.key}) {what}" for each, what in came]
     more = len(told) - _MOST_TOLD
-    return "".join(told[:_MOST_TOLD]) + (f"; and {more} more" if more > 0 else "")
+    text = "".join(told[:_MOST_TOLD]) + (f"; and {more} more" if more > 0 else "")
+    if any(isinstance(known, Wait) for _, known in common.replies.below(message)):
+        from .waits import said_of
+
+        text += said_of(common, message)
+    return text
 
 
 def sweep(kept: Iterable[MessageId], waiting: set[MessageId], common: Common) -> None:

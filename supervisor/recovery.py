@@ -9,7 +9,7 @@ from attrs import evolve
 
 from treewarden.agents.agent import is_agent_class
 from treewarden.agents.core.durability import VOLATILE, Message
-from treewarden.agents.core.message import OF_EFFECTS, Envelope, MessageId, Priority
+from treewarden.agents.core.message import CAME_BACK, OF_EFFECTS, Envelope, MessageId, Priority
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError, UnknownKind
@@ -188,8 +188,10 @@ def _fill(slot: Slot, store: SlotStore, held: Recovered, read: _Read, common: Co
         from .effects import sweep
 
         sweep([id for id, _ in read.replies], {row.id for row, _ in read.messages}, common)
-    for place, (row, body) in enumerate(read.messages):
-        _restock(slot, row, body, common, head=place == 0)
+        _restock_waiting(slot, read.messages, common)
+    else:
+        for place, (row, body) in enumerate(read.messages):
+            _restock(slot, row, body, common, head=place == 0)
     for item in fresh:
         slot.restock(item, item.priority if isinstance(item, Envelope) else Priority.NORMAL)
 
@@ -246,9 +248,23 @@ def _waits_for_person(message: MessageId, common: Common) -> bool:
     return any(step.alone for step in in_doubt(common, message))
 
 
-def _restock(slot: Slot, row: MessageRow, body: Any, common: Common, *, head: bool) -> None:
-    deaths = row.deaths + (1 if head and common.journal.opened.after_crash else 0)
-    envelope = Envelope(
+def _restock_waiting(slot: Slot, messages: Sequence[tuple[MessageRow, Any]], common: Common) -> None:
+    """The messages of a mailbox of which some may wait: those stay parked, or come back where their wait is over."""
+    from .waits import arm, restored
+
+    found, waiting = restored(slot, [row.id for row, _ in messages], common)
+    back = set(found.back)
+    for place in (*found.back, *found.rest):
+        row, body = messages[place]
+        _restock(slot, row, body, common, head=place == found.first, back=place in back)
+    for place in found.parked:
+        row, body = messages[place]
+        slot.park(_envelope(row, body, row.deaths, common), waiting[row.id])
+    arm(slot, common)
+
+
+def _envelope(row: MessageRow, body: Any, deaths: int, common: Common) -> Envelope:
+    return Envelope(
         body,
         id=row.id,
         sender=row.sender,
@@ -258,9 +274,16 @@ def _restock(slot: Slot, row: MessageRow, body: Any, common: Common, *, head: bo
         priority=row.priority,
         since=common.clock.now() - max(0.0, common.clock.wall() - row.at) if row.at > 0.0 else None,
     )
+
+
+def _restock(slot: Slot, row: MessageRow, body: Any, common: Common, *, head: bool, back: bool = False) -> None:
+    deaths = row.deaths + (1 if head and common.journal.opened.after_crash else 0)
+    envelope = _envelope(row, body, deaths, common)
     if deaths >= DEATHS and not _waits_for_person(row.id, common):
         give_up(slot, envelope, f"the process died {deaths} times while it was first in its mailbox", common)
         return
     if deaths != row.deaths:
         common.submit(Commit(returned=(ReturnedRow(row.row, row.deliveries, deaths),)))
+    if back:
+        envelope.deadline = CAME_BACK
     slot.restock(envelope, row.priority)

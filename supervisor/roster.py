@@ -22,7 +22,7 @@ from .journal.port import Commit
 from .orphans import Orphans
 from .recovery import make_slot
 from .sleeper import NO_ARGS, Sleeper, may_sleep
-from .unsettled import close_slot
+from .unsettled import close_slot, give_up_drained
 
 if TYPE_CHECKING:
     from treewarden.agents.shared import SharedQueue
@@ -314,6 +314,7 @@ class Roster:
         registry.forget_pauses(path)
         for slot in list(registry.within(path)):
             close_slot(slot, reason, exit, self._common)
+            give_up_drained(slot, reason, self._common)
             self._common.forget(slot.path)
         for below in [below for below in self._common.left if below.is_within(path)]:
             gone = self._common.left.pop(below)

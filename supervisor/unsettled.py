@@ -62,6 +62,12 @@ def close_slot(slot: Slot, reason: str, exit: Exit | None, common: Common) -> No
         give_up_all(slot, slot.close(error), reason, common)
 
 
+def give_up_drained(slot: Slot, reason: str, common: Common) -> None:
+    """Nobody will live here again: what a drain has left parked becomes dead letters, too."""
+    if slot.ended:
+        give_up_all(slot, [*slot.forget_parked(), *slot.clear()], reason, common)
+
+
 def give_up_all(slot: Slot, items: Sequence[object], reason: str, common: Common) -> None:
     """What a mailbox held is given up: at once, or soon if it is much; also if the tree ends before that."""
     if items:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from treewarden.agents.core.durability import Message
-from treewarden.agents.core.ended import Ended
 from treewarden.agents.core.exit import Failure, describe, ends_process, leaves
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import Path
@@ -23,6 +22,7 @@ from .core.signal import RateLimitReached, Recovered, Reported, Stalled
 from .core.spec import ChildSpec
 
 if TYPE_CHECKING:
+    from treewarden.agents.core.ended import Ended
     from treewarden.agents.core.loops import Cycle
 
 __all__ = ["AgentWarden", "for_above", "let_above"]

@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from treewarden.agents.core.ended import Ended
 from treewarden.agents.core.exit import Exit
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.ref import Ref
@@ -22,6 +21,7 @@ from .root import Root
 from .stored import Stored
 
 if TYPE_CHECKING:
+    from treewarden.agents.core.ended import Ended
     from treewarden.supervisor.calls import SupervisorRef
     from treewarden.supervisor.draining import Drained
     from treewarden.supervisor.pruning import Pruning

@@ -1,4 +1,4 @@
-"""What a running tree has on disk beside what its agents are at: effects in doubt, dead letters, states, old events."""
+"""What a running tree has on disk beside what its agents are at: effects, waits, dead letters, states, old events."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from .errors import checked_path, checked_text
 if TYPE_CHECKING:
     from treewarden.supervisor.answering import OpenEffect, Said
     from treewarden.supervisor.core.diff import Change
+    from treewarden.supervisor.open_waits import OpenWait
     from treewarden.supervisor.pruning import CutPlan, Pruning
 
 __all__ = ["Stored"]
@@ -36,6 +37,16 @@ class Stored:
         from treewarden.supervisor.answering import open_effects
 
         return await open_effects(self._common, checked_path(path))
+
+    async def waits(self, path: str = "/") -> tuple[OpenWait, ...]:
+        """What the handlers of agents at or below `path` wait for, with the messages that are parked for it, also of
+        agents that have not lived in this process. In the order in which they began.
+
+        Raises `UnknownKind` for what this code cannot read.
+        """
+        from treewarden.supervisor.open_waits import open_waits_of
+
+        return await open_waits_of(self._common, checked_path(path))
 
     async def answer(self, path: str, said: Said, *, key: str = "", by: str = "operator") -> OpenEffect:
         """Say what came of an effect in doubt, that of this `key` if there are more: `Done(value)`; `NotDone()`: it

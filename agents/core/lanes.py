@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import field
 
 from .message import Envelope, Priority
 from .values import define
+
+if TYPE_CHECKING:
+    from .parked import ParkedMessages
+    from .wait import Wait
 
 __all__ = ["Aside", "Lanes"]
 
@@ -102,6 +106,26 @@ class Lanes:
                 lane = self._lane(priority)
                 lane.appendleft((lane[0][0] if lane else now, item))
                 self._beside += 1
+
+    def insert(self, items: list[Any], before: Callable[[object], bool]) -> None:
+        """Put messages of one priority, in their order, before all others of it but those at its head that come
+        `before`."""
+        priority = items[0].priority if type(items[0]) is Envelope else Priority.NORMAL
+        if priority == Priority.NORMAL:
+            self._turn_over()
+        place = next((place for place, each in enumerate(self.of_priority(priority)) if not before(each)), None)
+        if priority == Priority.NORMAL:
+            if not self.next_ones:
+                self.since = self.now()
+            place = 0 if place is None else len(self.next_ones) - place
+            self.next_ones[place:place] = reversed(items)
+        else:
+            lane, now = self._lane(priority), self.now()
+            place = len(lane) if place is None else place
+            at = lane[place][0] if place < len(lane) else now
+            for item in reversed(items):
+                lane.insert(place, (at, item))
+            self._beside += len(items)
 
     def pop(self) -> object | None:
         """Take what comes first; None if nothing waits."""
@@ -199,14 +223,32 @@ class Lanes:
 
 @define(eq=False)
 class Aside:
-    """The messages that were put aside, in that order, and the types that are put aside as they come."""
+    """The messages that were put aside, in that order, the types of which all are, and what is parked."""
 
     items: list[object] = field(factory=list[object])
     kinds: tuple[type, ...] = ()
+    parked: ParkedMessages | None = None
+    """Those whose handlers wait."""
 
     def wants(self, item: object) -> bool:
         """Whether this message is put aside as it comes."""
         return _is_one(item, self.kinds)
+
+    def park(self, envelope: Envelope, wait: Wait) -> ParkedMessages:
+        """Put aside a message whose handler waits."""
+        if self.parked is None:
+            from .parked import ParkedMessages  # few agents wait
+
+            self.parked = ParkedMessages()
+        self.parked.add(envelope, wait)
+        return self.parked
+
+    def forget_parked(self) -> list[Envelope]:
+        """Take out those, in order; nothing calls for them any more."""
+        parked, self.parked = self.parked, None
+        if parked is not None and parked.alarm is not None:
+            parked.alarm.cancel()
+        return list(parked or ())
 
     def release(self, kinds: tuple[type, ...]) -> list[object]:
         """Give up what is of these types, or everything, and put no more of it aside."""

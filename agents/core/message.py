@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
@@ -9,6 +10,7 @@ from .path import Path
 from .values import define, frozen
 
 __all__ = [
+    "CAME_BACK",
     "OF_EFFECTS",
     "Envelope",
     "MessageId",
@@ -45,6 +47,11 @@ class Priority:
     LOW = 3
 
 
+CAME_BACK: Final = -math.inf
+"""The deadline of a message that its handler waited with and that has come back: it is past, so that whoever takes it
+looks twice, and no other is looked at for this."""
+
+
 @define(eq=False)
 class Envelope:
     """One message on its way. It is the mailbox's own record; handlers see `body` only."""
@@ -58,7 +65,8 @@ class Envelope:
     nobody waits for: who has handed it on (`Agent.forward`), each time."""
     reply: Reply | None = None
     deadline: float | None = None
-    """In the clock of the loop (seconds); a message taken after it is dropped, for its asker has gone."""
+    """In the clock of the loop (seconds); a message taken after it is dropped, for its asker has gone. `CAME_BACK` for
+    one that was parked: nobody waits for a reply to it."""
     priority: int = Priority.NORMAL
     deliveries: int = 0
     """Attempts that ended without a settle because the handler's incarnation ended."""
@@ -115,7 +123,8 @@ def trace_of(id: MessageId) -> str:
 
 
 OF_EFFECTS: Final = (">begun", ">done")
-"""What ends an id under which something is stored of an effect of a handler, where others are those of asks."""
+"""What ends an id under which something is stored of an effect of a handler, or of a wait, where others are those of
+asks."""
 
 
 @frozen

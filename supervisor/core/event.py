@@ -15,8 +15,11 @@ from treewarden.agents.core.values import frozen
 
 from .incident_events import (
     ActionPerformed,
+    ChaosBegan,
+    ChaosEnded,
     Decided,
     DependencyChanged,
+    FaultInjected,
     IncidentClosed,
     IncidentLabelled,
     IncidentOpened,
@@ -70,6 +73,7 @@ __all__ = [
     "TreeOpened",
     "TreeReloaded",
     "Tried",
+    "WaitNoted",
 ]
 
 
@@ -243,6 +247,25 @@ class EffectNoted:
 
 
 @frozen(kw_only=True)
+class WaitNoted:
+    """A wait of a handler has `begun`, and its message is parked; or it is `over`, and its message has settled."""
+
+    path: Path
+    message: MessageId
+    wait: str
+    what: str
+    kind: str
+    """What is waited for: `time`."""
+    about: str = ""
+    """Of which name, where it has one."""
+    until: float | None = None
+    """Wall seconds."""
+    by: str = ""
+    """Who has ended it, if somebody has."""
+    text: str = ""
+
+
+@frozen(kw_only=True)
 class CommandAnswered:
     """Another process asked for something, and this became of it."""
 
@@ -321,41 +344,6 @@ class Spent:
     amount: float
 
 
-@frozen(kw_only=True)
-class ChaosBegan:
-    """Somebody has asked for faults in this tree, while it runs."""
-
-    order: str
-    """What was asked for, complete: the same order gives the same faults at the same times."""
-    by: str = ""
-
-
-@frozen(kw_only=True)
-class FaultInjected:
-    """A fault that was asked for has struck a slot: what follows from it is nobody's mistake."""
-
-    path: Path
-    fault: str
-    """`kill`, `hang` or `slow`."""
-    seconds: float = 0.0
-    """How long it lasts, if it does."""
-    pid: int | None = None
-    """The process that it has struck, if the agent has one of its own."""
-
-
-@frozen(kw_only=True)
-class ChaosEnded:
-    """No more faults come."""
-
-    reason: str
-    faults: int = 0
-    """How many have struck."""
-    skipped: int = 0
-    """How many found nobody whom they might strike."""
-    broken: bool = False
-    """It was ended because something did not hold that has to."""
-
-
 Event: TypeAlias = (
     TreeOpened
     | TreeClosed
@@ -383,6 +371,7 @@ Event: TypeAlias = (
     | DeadLettered
     | MessageReplayed
     | EffectNoted
+    | WaitNoted
     | CommandAnswered
     | CheckpointKept
     | RolledBack

@@ -1,4 +1,5 @@
-"""What is noticed, decided, done and learned about an incident, as committed facts: a part of the union in `event`."""
+"""What is noticed, decided, done and learned about an incident, and the faults that are injected to make some, as
+committed facts: a part of the union in `event`."""
 
 from __future__ import annotations
 
@@ -16,8 +17,11 @@ from .later import Later
 
 __all__ = [
     "ActionPerformed",
+    "ChaosBegan",
+    "ChaosEnded",
     "Decided",
     "DependencyChanged",
+    "FaultInjected",
     "IncidentClosed",
     "IncidentLabelled",
     "IncidentOpened",
@@ -230,3 +234,38 @@ class DependencyChanged:
     seconds: float = 0.0
     """How long nobody tries."""
     why: str = ""
+
+
+@frozen(kw_only=True)
+class ChaosBegan:
+    """Somebody has asked for faults in this tree, while it runs."""
+
+    order: str
+    """What was asked for, complete: the same order gives the same faults at the same times."""
+    by: str = ""
+
+
+@frozen(kw_only=True)
+class FaultInjected:
+    """A fault that was asked for has struck a slot: what follows from it is nobody's mistake."""
+
+    path: Path
+    fault: str
+    """`kill`, `hang` or `slow`."""
+    seconds: float = 0.0
+    """How long it lasts, if it does."""
+    pid: int | None = None
+    """The process that it has struck, if the agent has one of its own."""
+
+
+@frozen(kw_only=True)
+class ChaosEnded:
+    """No more faults come."""
+
+    reason: str
+    faults: int = 0
+    """How many have struck."""
+    skipped: int = 0
+    """How many found nobody whom they might strike."""
+    broken: bool = False
+    """It was ended because something did not hold that has to."""

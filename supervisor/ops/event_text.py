@@ -46,8 +46,9 @@ from ..core.event import (
     TreeForked,
     TreeOpened,
     TreeReloaded,
+    WaitNoted,
 )
-from .wording import clean, duration, number, plural
+from .wording import clean, duration, local, number, plural
 
 __all__ = ["action_text", "event_style", "event_text", "failure_text", "path_of", "stated"]
 
@@ -150,6 +151,11 @@ def _text(event: Event) -> str:
         case EffectNoted():
             by = f", says {event.by}" if event.by else ""
             return f"{event.effect} of {event.message} {event.what}{by} (key {event.key})" + _after(event.text)
+        case WaitNoted():
+            until = "" if event.until is None else f" until {local(event.until)}"
+            of = f"{event.kind} {event.about}".rstrip()
+            by = f", says {event.by}" if event.by else ""
+            return f"{event.wait} of {event.message} ({of}{until}) {event.what}{by}" + _after(event.text)
         case CommandAnswered():
             word = event.what.replace("_", " ")
             return f"{word} {event.command} by {event.by}: {'' if event.applied else 'refused: '}{event.text}"
@@ -246,6 +252,7 @@ _STYLES: Final[Mapping[type[Event], str]] = {
     IncidentLabelled: "good",
     MessageReplayed: "good",
     EffectNoted: "dim",
+    WaitNoted: "dim",
     MessageReturned: "warn",
     RolledBack: "warn",
     ChaosBegan: "warn",

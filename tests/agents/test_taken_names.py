@@ -11,6 +11,7 @@ from trio.testing import MockClock
 from treewarden.agents.agent import Agent, every, handles
 from treewarden.agents.errors import ConfigurationError
 from treewarden.agents.handlers import TAKEN, TO_DEFINE
+from treewarden.agents.own_steps import OwnSteps
 
 from .trees import Add, Total, opened, volatile
 
@@ -96,7 +97,8 @@ def test_a_name_that_every_agent_has_is_refused(name: str) -> None:
 
 def test_every_name_that_an_agent_has_is_for_it_or_for_its_subclasses() -> None:
     """What is added to `Agent` has to be on one of the two lists, or a subclass may break it without a word."""
-    has = {name for name in vars(Agent) | Agent.__annotations__ if not name.startswith("_")}
+    owned = vars(OwnSteps) | vars(Agent) | Agent.__annotations__
+    has = {name for name in owned if not name.startswith("_")}
     assert has == TAKEN.keys() | TO_DEFINE.keys()
 
 

@@ -48,8 +48,10 @@ from treewarden.supervisor.core.event import (
     TreeForked,
     TreeOpened,
     TreeReloaded,
+    WaitNoted,
 )
 from treewarden.supervisor.journal.port import Record
+from treewarden.supervisor.ops.wording import local
 
 WRITER = Path("desk/writer")
 NIGHT = 1_795_219_200.0
@@ -150,6 +152,16 @@ TEXTS: tuple[tuple[Event, str], ...] = (
     (
         EffectNoted(path=WRITER, message="t-7", effect="charge", key="00ff", what="done", by="ada"),
         "charge of t-7 done, says ada (key 00ff)",
+    ),
+    (
+        WaitNoted(path=WRITER, message="t-7", wait="three_days", what="begun", kind="time", until=0.0),
+        f"three_days of t-7 (time until {local(0.0)}) begun",
+    ),
+    (
+        WaitNoted(
+            path=WRITER, message="t-7", wait="paid", what="over", kind="event", about="paid", by="ada", text="yes"
+        ),
+        "paid of t-7 (event paid) over, says ada: yes",
     ),
     (CheckpointKept(path=WRITER, name="before the move"), "before the move"),
     (

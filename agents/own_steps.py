@@ -1,0 +1,71 @@
+"""The steps of a handler, as its agent calls them: acts on the world outside, and waits."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from .core.step import Done
+    from .errors import NotDone
+    from .life import Life
+
+__all__ = ["OwnSteps"]
+
+R = TypeVar("R")
+
+
+class OwnSteps:
+    """The part of `Agent` that is journaled before it is done, so that the message in hand may come again."""
+
+    life: Life
+
+    async def effect(
+        self,
+        name: str,
+        call: Callable[[str], Awaitable[R]],
+        *,
+        returns: Any = ...,
+        idempotent: bool = False,
+        verify: Callable[[str], Awaitable[Done[R] | NotDone]] | None = None,
+    ) -> R:
+        """Act on the world outside, once for the message in hand: whenever its handler runs again, also in another
+        process, this returns what `call` returned, without calling it.
+
+        For a handler of an agent of durability `message`, one effect after the other. `call` gets a key, the same for
+        the same effect of the same message, and runs when it is on disk that it begins. What it returns has to be of a
+        type that can be stored: that of its annotation, or `returns`. If it has begun and its end was not seen, or if
+        it raised, nobody knows whether it was done: then `verify(key)` says `Done(value)` or `NotDone()`; else, if it
+        is `idempotent`, it runs again under the same key; else this raises `InDoubt`, the agent is held, and a person
+        says what came of it (`Tree.answer`). `NotDone` and rate limits that `call` raises say that it was not done.
+
+        Not promised: that it was done exactly once, unless `verify` tells the truth or the outside knows the key again;
+        anything, for a handler that catches `InDoubt` and returns. Of an ask from outside of handlers, which does not
+        come again, only its asker hears. Raises what `call` raises; `ConfigurationError` before `call` runs; and
+        `AgentStopped` in a life that has ended. Cancelled while `call` runs: as if it had raised; before: it has not
+        begun.
+        """
+        from .steps import effect  # few agents have any
+
+        return await effect(self.life, name, call, returns, idempotent, verify)
+
+    async def sleep_until(self, when: datetime | float, *, name: str = "sleep") -> None:
+        """Go on at `when`, be it in days or in another process: a datetime with a zone, or seconds since 1970, as
+        `now()` has them. Returns at once where that has passed.
+
+        For a handler of an agent of durability `message` that was told a message. It is journaled that it begins; then
+        the handler is unwound (`Parked`, which no `except Exception` catches), its message is parked, and the agent
+        goes on with the next one. What the handler had changed, told and recorded is undone; its effects, asks and
+        earlier waits stand. At that time the message comes back before those that wait, and its handler runs from its
+        beginning. Nothing has failed, and no delivery is counted. What counts is the `when` of the first time, by the
+        name and the order among those of this name.
+
+        Not promised: to be exact under load, nor where the wall clock jumps: it may be late by as much, and is never
+        lost. Raises `ConfigurationError` where no message is in hand that would come again, for a time that is none,
+        and in a handler that has caught `Parked`; `AgentStopped` in a life that has ended. Cancelled: as if it had not
+        begun.
+        """
+        from .waits import sleep_until  # few agents wait
+
+        await sleep_until(self.life, when, name)

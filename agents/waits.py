@@ -1,0 +1,170 @@
+"""Steps of a handler that wait: it is unwound, its message is parked, and comes back when the wait is over."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+
+import trio
+
+from .core.exit import leaves
+from .core.message import CAME_BACK, Envelope
+from .core.wait import TIME, Wait, check_name, is_over, wait_name, wall_seconds
+from .errors import CommitFailed, ConfigurationError, Parked
+from .sending import ended_by
+from .slot import Turn
+from .steps import UNDER_WAY, check_place, in_hand
+
+if TYPE_CHECKING:
+    from .life import Life
+    from .ports import Waits
+
+__all__ = ["come_to", "look_again", "sleep_until", "unwound"]
+
+_PASSED: Final = "~"
+"""Among what a turn has asked: how many waits it has come to. No wait, effect or ask is called so."""
+
+
+async def sleep_until(life: Life, when: datetime | float, name: str) -> None:
+    """See `OwnSteps.sleep_until`."""
+    where = f"{life.slot.path}: sleep_until"
+    try:
+        until = wall_seconds(when)
+    except ValueError as error:
+        raise ConfigurationError(f"{where}: {error}") from None
+    await come_to(life, where, name, TIME, until)
+
+
+async def come_to(life: Life, where: str, name: str, what: str, until: float | None, about: str = "") -> None:
+    """Return, at once, if this wait is over; else journal that it begins, and raise `Parked`.
+
+    A time that has passed when the handler comes there first is no wait: nothing is written. Whoever waits for more
+    than a time looks itself, before and after this, whether that has come. Raises `ConfigurationError` where no wait
+    can be, and `AgentStopped` in a life that has ended. Cancelled: it has not begun, or it has and its message is not
+    parked: it comes here again.
+    """
+    waits = waits_of(life, where, name)
+    turn, message = life.turn, in_hand(life, where)
+    step = turn.step(wait_name(life.slot.mail.path, name))
+    asked = turn.asked = turn.asked or {}
+    place = asked[_PASSED] = asked.get(_PASSED, 0) + 1
+    found, wall = waits.found(step), life.clock.wall()
+    if found is not None and (is_over(found, wall) or waits.has_gone_on(step, place)):
+        await trio.lowlevel.checkpoint()
+        if turn.void:
+            raise ended_by(turn)
+        turn.record(waits.ended(found))
+        return
+    if found is None:
+        if (until is not None and until <= wall) or waits.has_gone_on(step, place):
+            await trio.lowlevel.checkpoint()
+            if turn.void:
+                raise ended_by(turn)
+            return
+        found = Wait(
+            step=step,
+            name=name,
+            what=what,
+            about=about,
+            place=place,
+            path=life.slot.path,
+            mail=life.slot.mail.path,
+            kind=type(message.body).__qualname__,
+            since=wall,
+            until=until,
+        )
+        await _begin(life, waits, found)
+    _park(turn, found)
+
+
+def waits_of(life: Life, where: str, name: str) -> Waits:
+    """Those of the message in hand. Raises `ConfigurationError` where none can be, with the remedy."""
+    where = f"{where}(name={name!r})"
+    turn, store = life.turn, life.slot.store
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise ConfigurationError(f"{where}: {error}") from None
+    check_place(life, where)
+    remedy = "tell a message whose handler waits, `await self.ref('.').tell(...)`"
+    if store is None or not life.slot.durable:
+        raise ConfigurationError(
+            f"{where}: what waits for its agent is not on disk; give its mailbox the durability 'message', or set a "
+            "time with after()"
+        )
+    message = in_hand(life, where)
+    if message.reply is not None:
+        raise ConfigurationError(f"{where}: an ask is in hand, whose asker waits; {remedy}")
+    if isinstance(turn.events, _Unwinds):
+        raise ConfigurationError(f"{where}: {_SWALLOWED}")
+    if turn.asked is not None and UNDER_WAY in turn.asked:
+        raise ConfigurationError(
+            f"{where}: another step of this handler is running; await them one after the other, so that each is the "
+            "same when the handler runs again"
+        )
+    return store.steps(life.slot).waits
+
+
+async def _begin(life: Life, waits: Waits, wait: Wait) -> None:
+    turn = life.turn
+    asked = turn.asked = turn.asked or {}
+    asked[UNDER_WAY] = 1
+    try:
+        await waits.begin(wait)
+    except CommitFailed as error:
+        if turn.void:
+            raise ended_by(turn) from None
+        life.run_again()
+        life.warden.commit_failed(error)
+        await trio.sleep_forever()  # void: its cancellation is on its way
+    finally:
+        asked.pop(UNDER_WAY, None)
+    if turn.void:
+        raise ended_by(turn)
+
+
+_SWALLOWED: Final = (
+    "it went on although it waits: `Parked` was caught in it; catch Exception, not BaseException, and let `Parked` out "
+    "of the handler"
+)
+
+
+class _Unwinds(list[Any]):
+    """The facts of a turn whose handler is being unwound. What is read of them is what its settle would write."""
+
+    def __iter__(self) -> NoReturn:
+        raise ConfigurationError(_SWALLOWED)
+
+
+def _park(turn: Turn, wait: Wait) -> NoReturn:
+    """Unwind the handler. One that goes on all the same cannot settle."""
+    turn.events = _Unwinds([wait])
+    turn.asked = {UNDER_WAY: 1}
+    raise Parked(wait.step)
+
+
+def unwound(life: Life, item: object, error: BaseException) -> BaseException | None:
+    """What a handler let out that waits: park its message. Returns what else it has raised, which counts instead."""
+    waiting = [each for each in leaves(error) if isinstance(each, Parked)]
+    if isinstance(error, BaseExceptionGroup):
+        rest = cast("BaseExceptionGroup[BaseException]", error).split(Parked)[1]
+        if rest is not None:
+            return rest
+    slot, turn = life.slot, life.turn
+    turn.drop()
+    if slot.agent is not life.agent or type(item) is not Envelope:
+        return None
+    life.agent.state = life.state
+    slot.busy = None
+    assert slot.store is not None
+    slot.store.steps(slot).waits.park(item, waiting[0].step)
+    return None
+
+
+def look_again(life: Life, envelope: Envelope) -> bool:
+    """Whether this message is one that was parked and came back: whatever its handler comes to now, its settle ends
+    its waits."""
+    if envelope.deadline != CAME_BACK:
+        return False
+    life.turn.asked = {_PASSED: 0}
+    return True

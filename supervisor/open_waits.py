@@ -1,0 +1,86 @@
+"""What handlers wait for: in a tree that runs, and in a journal on which none does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from treewarden.agents.core.path import Path
+from treewarden.agents.core.step import begun_id, done_id, step_of
+from treewarden.agents.core.values import frozen
+from treewarden.agents.core.wait import WAITS, Wait, open_waits
+
+from .journal.commit import ReplyRow
+from .recovery import needs_restoring
+from .waits import wait_of, waits_of
+
+if TYPE_CHECKING:
+    from .common import Common
+
+__all__ = ["OpenWait", "open_waits_in", "open_waits_of"]
+
+
+@frozen(kw_only=True)
+class OpenWait:
+    """A wait of a handler that is not over, as far as anybody has looked."""
+
+    path: Path
+    """Whose handler waits."""
+    wait: str
+    """Its name."""
+    what: str
+    """What is waited for: `time`."""
+    about: str
+    """Of which name, where it has one."""
+    message: str
+    kind: str
+    """Of the message that is parked."""
+    since: float
+    """Wall seconds."""
+    until: float | None
+    """Wall seconds; None: for as long as it takes."""
+
+
+async def open_waits_of(common: Common, path: Path) -> tuple[OpenWait, ...]:
+    """See `Tree.waits`."""
+    found = {each.step: each for each in waits_of(common)}
+    done = {step for step in found if common.replies.get(done_id(step)) is not None}
+    for each in common.journal.opened.slots:
+        slot = common.registry.get(each)
+        if (each.is_within(path) or path.is_within(each)) and (slot is None or needs_restoring(slot, common)):
+            held = await common.journal.recover(each)
+            waits, ended = _read(held.replies)
+            found |= {wait.step: wait for wait in waits}
+            done |= ended
+    return _shown([each for each in open_waits(found.values(), done).values() if not each.over], path)
+
+
+def open_waits_in(rows: Iterable[ReplyRow], path: Path) -> tuple[OpenWait, ...]:
+    """Those of these rows, of a file, at or below `path`. Raises `UnknownKind` for what this code cannot read."""
+    waits, done = _read(rows)
+    return _shown(open_waits(waits, done).values(), path)
+
+
+def _read(rows: Iterable[ReplyRow]) -> tuple[list[Wait], set[str]]:
+    """What has begun, and the steps that are over."""
+    kept = {row.id: row for row in rows}
+    waits = [wait_of(row) for row in kept.values() if row.kind == WAITS and row.id == begun_id(step_of(row.id))]
+    return waits, {wait.step for wait in waits if done_id(wait.step) in kept}
+
+
+def _shown(waits: Iterable[Wait], path: Path) -> tuple[OpenWait, ...]:
+    """In the order in which they began."""
+    found = sorted((each for each in waits if each.path.is_within(path)), key=lambda each: (each.since, each.step))
+    return tuple(
+        OpenWait(
+            path=each.path,
+            wait=each.name,
+            what=each.what,
+            about=each.about,
+            message=each.message,
+            kind=each.kind,
+            since=each.since,
+            until=each.until,
+        )
+        for each in found
+    )

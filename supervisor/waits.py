@@ -1,0 +1,198 @@
+"""Waits of handlers in the journal, beside what is kept of their effects; and when what is parked comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import asdict, evolve
+
+from treewarden.agents.core.message import Envelope, MessageId
+from treewarden.agents.core.path import Path
+from treewarden.agents.core.step import begun_id, done_id, is_step, step_of
+from treewarden.agents.core.wait import WAITS, Sorted, Wait, is_over, open_waits, replaced_by, sort_out
+from treewarden.agents.errors import CommitFailed, UnknownKind
+from treewarden.agents.slot import Slot
+
+from .core.event import WaitNoted
+from .journal.canonical import dump, load
+from .journal.commit import Commit, ReplyRow
+
+if TYPE_CHECKING:
+    from .common import Common
+
+__all__ = ["SlotWaits", "arm", "noted", "restored", "row_of", "said_of", "wait_of", "waits_of"]
+
+_VERSION: Final = 1
+_MOST: Final = 10_000
+"""Messages that may be parked at once for one mailbox, if that is not larger itself: they take no room in it."""
+_STORED: Final = ("name", "what", "about", "place", "path", "mail", "kind", "since", "until")
+
+
+class SlotWaits:
+    """The `Waits` of one slot. What is known of them is with the tree's replies, and goes with them."""
+
+    def __init__(self, slot: Slot, common: Common) -> None:
+        self._slot = slot
+        self._common = common
+
+    def found(self, step: MessageId) -> Wait | None:
+        kept = self._common.replies.get(begun_id(step))
+        if kept is None or not isinstance(kept[0], Wait):
+            return None
+        return evolve(kept[0], over=True) if self._common.replies.get(done_id(step)) is not None else kept[0]
+
+    def has_gone_on(self, step: MessageId, place: int) -> bool:
+        return any(each.place > place for each in self._of(step.rpartition(">")[0]))
+
+    async def begin(self, wait: Wait) -> None:
+        common, row = self._common, row_of(wait)
+        replaced = [f"{each.step}>" for each in replaced_by(wait, self._of(wait.message))]
+        events = ((common.clock.wall(), noted(wait, "begun")),)
+        commit = Commit(by=self._slot.path, replies=(row,), forget_replies=tuple(replaced), events=events)
+        try:
+            await common.journal.commit(commit)
+        except BaseException as error:
+            if isinstance(error, CommitFailed):
+                common.heard(error)
+            else:  # it is on its way to the disk, or there by now
+                common.submit(Commit(forget_replies=(f"{wait.step}>",)))
+            raise
+        for prefix in replaced:
+            common.replies.drop(prefix.removesuffix(">"))
+        common.replies.put(row.id, wait)
+
+    def ended(self, wait: Wait) -> WaitNoted:
+        return noted(wait, "over")
+
+    def park(self, envelope: Envelope, step: MessageId) -> None:
+        mail, wait = self._slot.mail, self.found(step)
+        if wait is None:  # it was forgotten meanwhile: its handler begins it anew
+            mail.come_back([envelope])
+        elif mail.on_drop is not None and len(mail.parked or ()) >= max(_MOST, mail.spec.capacity):
+            mail.on_drop(envelope, f"{len(mail.parked or ()):,} messages are parked there, and this is one more")
+        else:
+            mail.park(envelope, wait)
+            arm(mail, self._common)
+
+    def _of(self, message: MessageId) -> list[Wait]:
+        return waits_of(self._common, message)
+
+
+def arm(mail: Slot, common: Common) -> None:
+    """See to it that somebody calls when the next of what is parked here comes back."""
+    parked = mail.parked
+    if parked is None or parked.next == parked.alarm_at:
+        return
+    if parked.alarm is not None:
+        parked.alarm.cancel()
+    parked.alarm, parked.alarm_at = None, parked.next
+    if parked.alarm_at is not None:
+        clock = common.clock
+        due = clock.now() + max(0.0, parked.alarm_at - clock.wall())
+        parked.alarm = common.timers.at(due, partial(_come, mail, common))
+
+
+def _come(mail: Slot, common: Common) -> None:
+    """The time of something that is parked has come, unless the clock was set back meanwhile."""
+    parked = mail.parked
+    if parked is None:
+        return
+    parked.alarm = parked.alarm_at = None
+    due = parked.take_due(common.clock.wall())
+    for _, wait in due:
+        common.replies.put(begun_id(wait.step), evolve(wait, over=True))
+    if due:
+        mail.come_back([envelope for envelope, _ in due])
+    arm(mail, common)
+
+
+def restored(slot: Slot, messages: Sequence[MessageId], common: Common) -> tuple[Sorted, dict[MessageId, Wait]]:
+    """What becomes of the messages of a mailbox when it was read from the journal, and the open waits of them.
+
+    After a process that died, those that come back now are noted as such: if this one dies over the first of them, it
+    is known which that was.
+    """
+    known = {wait.step: wait for message in messages for wait in waits_of(common, message)}
+    done = [step for step in known if common.replies.get(done_id(step)) is not None]
+    waiting, wall = open_waits(known.values(), done), common.clock.wall()
+    came = {wait.message for wait in known.values()}.difference(waiting)
+    found = sort_out(messages, waiting, wall, came)
+    if common.journal.opened.after_crash:
+        back = [waiting[messages[place]] for place in found.back if messages[place] in waiting]
+        rows = tuple(ReplyRow(done_id(each.step), each.mail, WAITS, "null", _VERSION) for each in back)
+        for row in rows:
+            common.replies.put(row.id, row)
+        if rows:
+            common.submit(Commit(replies=rows))
+    return found, waiting
+
+
+def waits_of(common: Common, message: MessageId = "") -> list[Wait]:
+    """What has begun of this message's own waits; without a message of those of all."""
+    kept = [known for id, known in common.replies.below(message) if isinstance(known, Wait) and is_step(id)]
+    return [each for each in kept if not message or each.message == message]
+
+
+def said_of(common: Common, message: MessageId) -> str:
+    """What a dead letter has to say besides its reason."""
+    wall = common.clock.wall()
+    return "".join(
+        f"; it waited for {each.name!r}{'' if each.until is None else f' until {_at(each.until)}'}"
+        for each in open_waits(waits_of(common, message)).values()
+        if not is_over(each, wall) and common.replies.get(done_id(each.step)) is None
+    )
+
+
+def _at(wall: float) -> str:
+    try:
+        return datetime.fromtimestamp(wall, UTC).isoformat(sep=" ", timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{wall:g}"
+
+
+def noted(wait: Wait, what: str, by: str = "", text: str = "") -> WaitNoted:
+    """What has become of a wait, as a fact."""
+    return WaitNoted(
+        path=wait.path,
+        message=wait.message,
+        wait=wait.name,
+        what=what,
+        kind=wait.what,
+        about=wait.about,
+        until=wait.until,
+        by=by,
+        text=text,
+    )
+
+
+def row_of(wait: Wait) -> ReplyRow:
+    """What is stored when a wait begins."""
+    data = {name: value for name, value in asdict(wait).items() if name in _STORED}
+    data |= {"path": str(wait.path), "mail": str(wait.mail)}
+    return ReplyRow(begun_id(wait.step), wait.mail, WAITS, dump(data), _VERSION)
+
+
+def wait_of(row: ReplyRow) -> Wait:
+    """The wait that a row says has begun. Raises `UnknownKind` for one that this code cannot read."""
+    try:
+        data: Any = load(row.body)
+        if row.version != _VERSION:
+            raise ValueError(f"it is of version {row.version}")
+        until = None if data["until"] is None else float(data["until"])
+        return Wait(
+            step=step_of(row.id),
+            name=data["name"],
+            what=data["what"],
+            about=data["about"],
+            place=int(data["place"]),
+            path=Path(data["path"]),
+            mail=Path(data["mail"]),
+            kind=data["kind"],
+            since=float(data["since"]),
+            until=until,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnknownKind(f"the wait {row.id} cannot be read by this code: {error}") from error

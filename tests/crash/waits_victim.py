@@ -1,0 +1,91 @@
+"""A desk whose handlers sleep: `python waits_victim.py FILE HOW WALL`. Its clock begins at WALL: days are short.
+
+HOW: `park` has a hundred messages parked and is killed; `first` and `after` are killed by a message of theirs, a plain
+one or one that has slept; `go on` prints what it handles, and what is left.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import trio
+from attrs import frozen
+
+from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.message import Request
+from treewarden.topologies.child import child
+from treewarden.topologies.open import open_tree
+from treewarden.topologies.tree import tree
+
+COUNT = 100
+
+
+@frozen
+class Remind:
+    number: int
+    at: float
+
+
+@frozen
+class Note:
+    pass
+
+
+@frozen
+class Which(Request[tuple[int, ...]]):
+    pass
+
+
+class Desk(Agent[tuple[int, ...]]):
+    state = ()
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def die_at(self, how: str) -> None:
+        if self.how == how:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @handles
+    async def remind(self, message: Remind) -> None:
+        await self.sleep_until(message.at)
+        self.die_at("after")
+        self.state = (*self.state, message.number)
+
+    @handles
+    async def note(self, message: Note) -> None:
+        self.die_at("first")
+
+    @handles
+    async def which(self, message: Which) -> tuple[int, ...]:
+        return self.state
+
+
+def at(number: int) -> float:
+    """When one comes back: in another order than they were told in."""
+    return 1000.0 + number * 37 % COUNT
+
+
+async def work(file: str, how: str, wall: float) -> None:
+    begun = trio.current_time()
+    desk = child(Desk, args={"how": how})
+    async with open_tree(tree(desk), journal=Path(file), wall=lambda: wall + trio.current_time() - begun) as running:
+        ref = running.ref("desk")
+        if how == "park":
+            for number in range(COUNT):
+                await ref.tell(Remind(number, at(number)))
+            await ref.tell(Note())
+            while len(await running.waits()) < COUNT or ref.statistics().depth:
+                await trio.lowlevel.checkpoint()
+            os.kill(os.getpid(), signal.SIGKILL)
+        handled = await ref.ask(Which(), within=60)
+        waiting = [each.message for each in await running.waits()]
+        letters = [each.reason for each in await running.dead_letters()]
+        sys.stdout.write(f"{list(handled)}\n{len(waiting)}\n{letters}\n")
+
+
+if __name__ == "__main__":
+    trio.run(work, sys.argv[1], sys.argv[2], float(sys.argv[3]))
