@@ -26,6 +26,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "journal": ("journal", "journal"),
     "checkpoint": ("checkpoint", "checkpoint"),
     "why": ("why", "why"),
+    "trace": ("trace", "trace"),
     "label": ("label", "label"),
     "policy": ("policy", "policy"),
     **dict.fromkeys(COMMANDS, ("commanding", "command")),

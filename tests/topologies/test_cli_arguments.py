@@ -30,6 +30,7 @@ from treewarden.topologies.cli import main
         "journal compact",
         "journal prune",
         "why",
+        "trace",
         "journal",
         "label",
         "policy check",

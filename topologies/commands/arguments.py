@@ -12,7 +12,7 @@ from .chaos_arguments import add_chaos
 from .checkpoint_arguments import add_checkpoint
 from .command_arguments import add_commands
 from .journal_arguments import add_journal
-from .words import Words, add_deeds, add_json, add_word, count, journal, names, path, positive, seeds
+from .words import Words, add_deeds, add_json, add_word, count, journal, names, path, positive, seeds, text
 
 __all__ = ["parser"]
 
@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     add_journal(words)
     add_checkpoint(words)
     _why(words)
+    _trace(words)
     _label(words)
     _policy(words)
     _recovery(words)
@@ -113,6 +114,18 @@ def _why(words: Words) -> None:
     most = word.add_mutually_exclusive_group()
     most.add_argument("--lines", type=count, default=200, metavar="N", help="the latest N events of each (200)")
     most.add_argument("--all", action="store_true", help="all events of each")
+    add_json(word)
+
+
+def _trace(words: Words) -> None:
+    word = add_word(
+        words, "trace", "show which message led to which, and what is left of each", "treewarden trace desk.db 8f3a-17",
+        "A message that was handled leaves what it recorded, its effects, its failures and what it told. Of a live "
+        "process or a dead one; it reads only.",
+    )  # fmt: skip
+    word.add_argument("file", metavar="FILE.db")
+    word.add_argument("id", metavar="ID", type=text, help="of any message of it, as `why` and `dead-letters` show it")
+    word.add_argument("--last", type=count, default=1000, metavar="N", help="the newest N events (1000)")
     add_json(word)
 
 
