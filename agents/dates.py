@@ -142,11 +142,6 @@ class Dates:
         else:
             self._slot.due.pop(name, None)
 
-    def fail(self) -> None:
-        """This incarnation has failed with what it had in hand."""
-        for name in self._dates:
-            self.over(name)
-
     def _arm(self, name: str, date: _Date) -> None:
         if self._silent:
             return

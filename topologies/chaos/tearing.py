@@ -19,7 +19,6 @@ _PAGE: Final = 4096
 _MAGIC: Final = 0x377F0682
 _VERSION: Final = 3_007_000
 _SALTS: Final = (0x7EA0_0001, 0x7EA0_0002)
-_WAL_HEADER: Final = 32
 _MODES: Final = slice(18, 20)
 """Where a database file says whether it has a log beside it: 2 if so, 1 if not."""
 

@@ -170,11 +170,6 @@ class World:
         """Ask from outside, waiting for a process that is down. Raises `Lost` if that dies, and what `Ref.ask` does."""
         return await self.process.serve(lambda tree: tree.ref(path).ask(message, within=within))
 
-    async def drive(self, workload: Callable[[World], Awaitable[object]]) -> None:
-        """Run a workload, then wait until the faults are over and the process is up."""
-        await workload(self)
-        await self.calm()
-
     async def calm(self) -> None:
         """Wait until the faults are over and the process is up."""
         if self._process is not None:
