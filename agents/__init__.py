@@ -9,6 +9,7 @@ from .demand import on_demand
 if TYPE_CHECKING:
     from .agent import Agent, at, every, handles
     from .agent_spec import AgentSpec
+    from .core.approval import Approved, Expired, Refused, Ruling, Superseded
     from .core.budget import Budget, Exceeded, Spent
     from .core.diagnosis import Diagnosis
     from .core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Message, Overflow, Volatile
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         AgentFailed,
         AgentStopped,
         AlreadyPresent,
+        AlreadyRuled,
         AlreadyStarted,
         AskCycle,
         AskTimeout,
@@ -81,7 +83,9 @@ __all__ = [
     "AgentSpec",
     "AgentStopped",
     "AlreadyPresent",
+    "AlreadyRuled",
     "AlreadyStarted",
+    "Approved",
     "AskCycle",
     "AskTimeout",
     "Budget",
@@ -101,6 +105,7 @@ __all__ = [
     "EpochLost",
     "Exceeded",
     "Exit",
+    "Expired",
     "Failed",
     "Failure",
     "Finished",
@@ -138,8 +143,10 @@ __all__ = [
     "QuorumMissed",
     "RateLimited",
     "Ref",
+    "Refused",
     "ReplayRefused",
     "Request",
+    "Ruling",
     "Spend",
     "Spent",
     "StartFailed",
@@ -148,6 +155,7 @@ __all__ = [
     "StillRunning",
     "Stop",
     "Stopped",
+    "Superseded",
     "SupervisionError",
     "SupervisorGone",
     "TreeFailed",
@@ -169,6 +177,7 @@ __getattr__ = on_demand(
     __name__,
     agent="Agent at every handles",
     agent_spec="AgentSpec",
+    core__approval="Approved Expired Refused Ruling Superseded",
     core__budget="Budget Exceeded Spent",
     core__diagnosis="Diagnosis",
     core__durability="MESSAGE VOLATILE Checkpointed Durability MailboxSpec Message Overflow Volatile",
@@ -182,7 +191,7 @@ __getattr__ = on_demand(
     core__timetable="timetable",
     core__upcasts="Upcasts",
     errors=(
-        "AgentFailed AgentStopped AlreadyPresent AlreadyStarted AskCycle AskTimeout CallFailed "
+        "AgentFailed AgentStopped AlreadyPresent AlreadyRuled AlreadyStarted AskCycle AskTimeout CallFailed "
         "CheckpointRefused CommitFailed ConfigurationError DeliveryError DurabilityError EpochLost "
         "ForwardCycle Ignore InDoubt IntakeClosed IsDynamic JournalDamaged JournalError JournalOwned MailboxFull "
         "NoSuchAction NoSuchSlot NotDone NotFound NotHandled Parked ProcessDied ProcessError QuorumMissed "

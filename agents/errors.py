@@ -20,7 +20,7 @@ TreewardenError
 │   ├── AlreadyStarted · AlreadyPresent · NotFound · StillRunning · StillRestarting · IsDynamic
 │   ├── SupervisorGone                   it does not run, or ended before it answered
 │   ├── NoSuchAction                     none is registered under this name
-│   ├── CheckpointRefused                nothing to keep, or nothing to go back to
+│   ├── CheckpointRefused · AlreadyRuled nothing to keep or to go back to · an approval that has ended
 │   └── StartFailed                      on_start raised, ended, or took too long
 ├── InDoubt                              an effect of which nobody knows whether it was done
 ├── ProcessError                         about the process of an agent that has one
@@ -52,6 +52,7 @@ __all__ = [
     "AgentFailed",
     "AgentStopped",
     "AlreadyPresent",
+    "AlreadyRuled",
     "AlreadyStarted",
     "AskCycle",
     "AskTimeout",
@@ -239,6 +240,10 @@ class CheckpointRefused(SupervisionError):
     """There is no state to keep, or the checkpoint to go back to is not there; the text says which are."""
 
 
+class AlreadyRuled(SupervisionError):
+    """A ruling that does not count: the approval has ended, and the text says how. Nothing has changed."""
+
+
 class StartFailed(SupervisionError):
     """A child did not start. `failure` says why; children started before it by the same call were stopped."""
 
@@ -345,9 +350,8 @@ class Stash(Exception):
 
 
 class Parked(BaseException):
-    """Raised in a handler by a wait that is not over: unwinds it, so that its message can be parked. No `Exception`:
-    a handler can do nothing about it; `finally` blocks run. A handler that catches it and goes on
-    settles nothing: that is a `ConfigurationError`."""
+    """Raised in a handler by a wait that is not over: unwinds it, so that its message can be parked. `finally` blocks
+    run; a handler that catches it and goes on settles nothing: that is a `ConfigurationError`."""
 
     def __init__(self, step: str) -> None:
         super().__init__(f"{step} waits; let this out of the handler")

@@ -63,6 +63,7 @@ TAKEN: Final = {  # by every agent; and what for
     "record": "facts of its own",
     "effect": "acts on the world outside",
     "sleep_until": "waiting for a time",
+    "approval": "waiting for a person",
     "checkpoint": "states that are kept",
     "keep": "settling from a body",
     "progress": "saying that work goes on",

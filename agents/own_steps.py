@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from .core.approval import Ruling
     from .core.step import Done
     from .errors import NotDone
     from .life import Life
@@ -69,3 +70,22 @@ class OwnSteps:
         from .waits import sleep_until  # few agents wait
 
         await sleep_until(self.life, when, name)
+
+    async def approval(self, name: str, *, about: Any, within: float = 86_400.0, subject: str = "") -> Ruling:
+        """Wait for a person's word, be it in days or in another process: `Approved`, `Refused`, `Expired` where nobody
+        has said anything `within` so many seconds (a day), or `Superseded`.
+
+        For a handler of an agent of durability `message` that was told a message; it is unwound and its message parked
+        as by `sleep_until`. A person is shown `about`, any value that can be stored, at most 20,000 characters of JSON,
+        and rules with `Tree.rule` or from a shell; of several, the first counts. What a person has said is about what
+        was shown: if a handler that runs again comes here with another `about`, that is superseded, and it asks anew.
+        So let `about` be the same whenever the message is handled. An approval of the same name and `subject`, if there
+        is one, that waits for an earlier message of this mailbox, is superseded by this one.
+
+        Not promised: that whoever rules is who it says. Raises `ConfigurationError` where no message is in hand that
+        would come again, for what cannot be stored or shown, and in a handler that has caught `Parked`; `AgentStopped`
+        in a life that has ended. Cancelled: as `sleep_until`.
+        """
+        from .approvals import approval  # few agents ask
+
+        return await approval(self.life, name, about, within, subject)

@@ -16,6 +16,7 @@ from .core.path import Path
 from .core.values import frozen
 
 if TYPE_CHECKING:
+    from .approvals import Approvals
     from .core.ended import Ended
     from .core.exit import Failure
     from .core.loops import Cycle
@@ -210,6 +211,9 @@ class Steps(Protocol):
 
     @property
     def waits(self) -> Waits: ...
+
+    @property
+    def approvals(self) -> Approvals: ...
 
     def new_id(self) -> MessageId:
         """The id of an ask that has none, for its steps: no other message ever has it."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import trio
 
+from .core.approval import Approved, Asked, Expired, Refused, Ruling, Superseded
 from .core.message import Envelope, MessageId
 from .core.path import Path
 from .core.step import Begun, Done, Known
@@ -29,7 +30,7 @@ class Kept:
         checkpoints: list[str],
         effects: Mapping[str, Done[Any] | None],
         effected: Callable[[str, str], object],
-        waits: Mapping[str, Done[Any] | None],
+        waits: Mapping[str, Done[Any] | Ruling | None],
         parked: Callable[[Wait], object],
     ) -> None:
         """`effects` and `waits` are what an earlier delivery has left of them. Whose call runs is `effected`, by name
@@ -76,6 +77,7 @@ class _Noted:
         self, before: Mapping[str, Done[Any] | None], effected: Callable[[str, str], object], waits: _NotedWaits
     ) -> None:
         self.waits = waits
+        self.approvals = _NotedApprovals(waits.before, waits.begun)
         self._before = before
         self._effected = effected
         self._known: dict[MessageId, Begun | Known | None] = {}
@@ -126,19 +128,19 @@ class _Noted:
 class _NotedWaits:
     """The `Waits` of one message."""
 
-    def __init__(self, before: Mapping[str, Done[Any] | None], parked: Callable[[Wait], object]) -> None:
-        self._before = before
+    def __init__(self, before: Mapping[str, Done[Any] | Ruling | None], parked: Callable[[Wait], object]) -> None:
+        self.before = before
         self._parked = parked
-        self._begun: dict[MessageId, Wait] = {}
+        self.begun: dict[MessageId, Wait] = {}
 
     def found(self, step: MessageId) -> Wait | None:
-        if step in self._begun:
-            return self._begun[step]
+        if step in self.begun:
+            return self.begun[step]
         mail, _, numbered = step.rpartition(">")[2].rpartition(MARK)
         name = numbered.rpartition(".")[0]
-        if name not in self._before:
+        if name not in self.before:
             return None
-        here, over = Path(mail), self._before[name] is not None
+        here, over = Path(mail), self.before[name] is not None
         return Wait(step=step, name=name, what="", place=0, path=here, mail=here, kind="", since=0.0, over=over)
 
     def has_gone_on(self, step: MessageId, place: int) -> bool:
@@ -146,7 +148,7 @@ class _NotedWaits:
 
     async def begin(self, wait: Wait) -> None:
         await trio.lowlevel.checkpoint()
-        self._begun[wait.step] = wait
+        self.begun[wait.step] = wait
 
     def ended(self, wait: Wait) -> object:
         return wait
@@ -155,3 +157,34 @@ class _NotedWaits:
         found = self.found(step)
         assert found is not None
         self._parked(found)
+
+
+class _NotedApprovals:
+    """The `Approvals` of one message: whatever is shown, an earlier delivery has shown the same."""
+
+    def __init__(self, before: Mapping[str, Done[Any] | Ruling | None], begun: dict[MessageId, Wait]) -> None:
+        self._before = before
+        self._begun = begun
+
+    def shown(self, about: object) -> tuple[str, Any, str]:
+        return type(about).__qualname__, about, ""
+
+    async def known(self, step: MessageId) -> tuple[Asked | None, Ruling | None]:
+        await trio.lowlevel.checkpoint()
+        name = step.rpartition(MARK)[2].rpartition(".")[0]
+        if name not in self._before:
+            return None, None
+        here, said = Path(step.rpartition(">")[2].rpartition(MARK)[0]), self._before[name]
+        asked = Asked(
+            step=step, name=name, path=here, mail=here, kind="", about=None, digest="", since=0.0, due=math.inf
+        )
+        return asked, said if isinstance(said, (Approved, Refused, Expired, Superseded)) else None
+
+    async def begin(self, wait: Wait, asked: Asked, before: Asked | None) -> Ruling | None:
+        await trio.lowlevel.checkpoint()
+        self._begun[wait.step] = wait
+        return None
+
+    async def expire(self, asked: Asked) -> Ruling:
+        await trio.lowlevel.checkpoint()
+        return Expired(asked.due)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 
 import trio
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from .life import Life
     from .ports import Waits
 
-__all__ = ["come_to", "look_again", "sleep_until", "unwound"]
+__all__ = ["come_to", "journaled", "look_again", "park", "passed", "sleep_until", "unwound", "waits_of"]
+
+R = TypeVar("R")
 
 _PASSED: Final = "~"
 """Among what a turn has asked: how many waits it has come to. No wait, effect or ask is called so."""
@@ -46,8 +49,7 @@ async def come_to(life: Life, where: str, name: str, what: str, until: float | N
     waits = waits_of(life, where, name)
     turn, message = life.turn, in_hand(life, where)
     step = turn.step(wait_name(life.slot.mail.path, name))
-    asked = turn.asked = turn.asked or {}
-    place = asked[_PASSED] = asked.get(_PASSED, 0) + 1
+    place = passed(turn)
     found, wall = waits.found(step), life.clock.wall()
     if found is not None and (is_over(found, wall) or waits.has_gone_on(step, place)):
         await trio.lowlevel.checkpoint()
@@ -73,8 +75,8 @@ async def come_to(life: Life, where: str, name: str, what: str, until: float | N
             since=wall,
             until=until,
         )
-        await _begin(life, waits, found)
-    _park(turn, found)
+        await journaled(life, waits.begin(found))
+    park(turn, found)
 
 
 def waits_of(life: Life, where: str, name: str) -> Waits:
@@ -105,22 +107,32 @@ def waits_of(life: Life, where: str, name: str) -> Waits:
     return store.steps(life.slot).waits
 
 
-async def _begin(life: Life, waits: Waits, wait: Wait) -> None:
+def passed(turn: Turn) -> int:
+    """How many waits this handler has come to, with the one to which it comes now."""
+    asked = turn.asked = turn.asked or {}
+    place = asked[_PASSED] = asked.get(_PASSED, 0) + 1
+    return place
+
+
+async def journaled(life: Life, work: Awaitable[R]) -> R:
+    """Await what is to be on disk before this handler goes on. Raises `AgentStopped` in a life that has ended."""
     turn = life.turn
     asked = turn.asked = turn.asked or {}
     asked[UNDER_WAY] = 1
     try:
-        await waits.begin(wait)
+        done = await work
     except CommitFailed as error:
         if turn.void:
             raise ended_by(turn) from None
         life.run_again()
         life.warden.commit_failed(error)
         await trio.sleep_forever()  # void: its cancellation is on its way
+        raise
     finally:
         asked.pop(UNDER_WAY, None)
     if turn.void:
         raise ended_by(turn)
+    return done
 
 
 _SWALLOWED: Final = (
@@ -136,7 +148,7 @@ class _Unwinds(list[Any]):
         raise ConfigurationError(_SWALLOWED)
 
 
-def _park(turn: Turn, wait: Wait) -> NoReturn:
+def park(turn: Turn, wait: Wait) -> NoReturn:
     """Unwind the handler. One that goes on all the same cannot settle."""
     turn.events = _Unwinds([wait])
     turn.asked = {UNDER_WAY: 1}

@@ -35,6 +35,7 @@ from .replies import address_of
 from .results import ANSWERED, result_codec
 
 if TYPE_CHECKING:
+    from .approvals import SlotApprovals
     from .common import Common
     from .journal.codec import Codec
     from .waits import SlotWaits
@@ -63,6 +64,12 @@ class Effects:
         from .waits import SlotWaits  # with the first wait
 
         return SlotWaits(self._slot, self._common)
+
+    @property
+    def approvals(self) -> SlotApprovals:
+        from .approvals import SlotApprovals  # with the first approval
+
+        return SlotApprovals(self._slot, self._common)
 
     def new_id(self) -> MessageId:
         common = self._common

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
+from treewarden.agents.core.approval import APPROVAL
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.step import begun_id, done_id, step_of
 from treewarden.agents.core.values import frozen
 from treewarden.agents.core.wait import WAITS, Wait, open_waits
 
+from .approvals import read_asked
 from .journal.commit import ReplyRow
 from .recovery import needs_restoring
 from .waits import wait_of, waits_of
@@ -30,8 +34,8 @@ class OpenWait:
     """Its name."""
     what: str
     """What is waited for: `time`."""
-    about: str
-    """Of which name, where it has one."""
+    about: Any
+    """Of which name, where it has one; of an approval what is to be approved, as JSON data."""
     message: str
     kind: str
     """Of the message that is parked."""
@@ -39,6 +43,12 @@ class OpenWait:
     """Wall seconds."""
     until: float | None
     """Wall seconds; None: for as long as it takes."""
+    key: str = ""
+    """Of an approval: what `Tree.rule` takes. Another one, where anything else is to be approved."""
+    of: str = ""
+    """Of an approval: the kind of what is to be approved."""
+    subject: str = ""
+    """Of an approval: whom or what it concerns, if that was said."""
 
 
 async def open_waits_of(common: Common, path: Path) -> tuple[OpenWait, ...]:
@@ -71,16 +81,21 @@ def _read(rows: Iterable[ReplyRow]) -> tuple[list[Wait], set[str]]:
 def _shown(waits: Iterable[Wait], path: Path) -> tuple[OpenWait, ...]:
     """In the order in which they began."""
     found = sorted((each for each in waits if each.path.is_within(path)), key=lambda each: (each.since, each.step))
-    return tuple(
-        OpenWait(
-            path=each.path,
-            wait=each.name,
-            what=each.what,
-            about=each.about,
-            message=each.message,
-            kind=each.kind,
-            since=each.since,
-            until=each.until,
-        )
-        for each in found
+    return tuple(map(_as_open, found))
+
+
+def _as_open(wait: Wait) -> OpenWait:
+    open = OpenWait(
+        path=wait.path,
+        wait=wait.name,
+        what=wait.what,
+        about=wait.about,
+        message=wait.message,
+        kind=wait.kind,
+        since=wait.since,
+        until=wait.until,
     )
+    if wait.what != APPROVAL:
+        return open
+    asked = read_asked(wait)
+    return evolve(open, about=asked.about, key=asked.key, of=asked.of, subject=asked.subject)

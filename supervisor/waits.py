@@ -69,7 +69,7 @@ class SlotWaits:
 
     def park(self, envelope: Envelope, step: MessageId) -> None:
         mail, wait = self._slot.mail, self.found(step)
-        if wait is None:  # it was forgotten meanwhile: its handler begins it anew
+        if wait is None or wait.over:  # forgotten meanwhile, and its handler begins it anew; or it has ended
             mail.come_back([envelope])
         elif mail.on_drop is not None and len(mail.parked or ()) >= max(_MOST, mail.spec.capacity):
             mail.on_drop(envelope, f"{len(mail.parked or ()):,} messages are parked there, and this is one more")

@@ -32,6 +32,7 @@ from treewarden.supervisor.unhurried import again_and_again
 
 from .effects_said import answered_effect, said_of_effect
 from .labelling import labels_of, said_of
+from .rulings_said import ruled, verdict_of
 from .running import Tree
 
 __all__ = ["Order"]
@@ -136,6 +137,10 @@ class Order:
                 said = said_of_effect(self._command.fields)
                 step = await self._tree.answer(command.path, said, key=command.fields.get("key", ""), by=command.by)
                 done = answered_effect(step, said)
+            case "rule":
+                verdict = verdict_of(command.fields)
+                asked = await self._tree.rule(command.path, verdict, key=command.fields.get("key", ""))
+                done = ruled(asked, verdict)
             case "replay":
                 done = await self._replay()
             case "perform":

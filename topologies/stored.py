@@ -16,6 +16,7 @@ from treewarden.supervisor.journal.port import DeadRow, Survey
 from .errors import checked_path, checked_text
 
 if TYPE_CHECKING:
+    from treewarden.agents.core.approval import Asked, Verdict
     from treewarden.supervisor.answering import OpenEffect, Said
     from treewarden.supervisor.core.diff import Change
     from treewarden.supervisor.open_waits import OpenWait
@@ -60,6 +61,19 @@ class Stored:
 
         checked_text("by", by)
         return await answer(self._common, checked_path(path), said, key, by)
+
+    async def rule(self, path: str, verdict: Verdict, *, key: str = "") -> Asked:
+        """Say of an approval that is waited for `Approved(by=...)` or `Refused(by=...)`; its handler goes on. Returns
+        what was ruled about. `key` is that of what was shown (`waits`): to approve it has to be given, to refuse where
+        there are more.
+
+        Raises `AlreadyRuled` where it has ended, by somebody else, its time or a later message; `ConfigurationError`
+        where no such approval waits, or what was said cannot be; `CommitFailed`. Then nothing has changed. Cancelled:
+        either nothing has changed, or it counts.
+        """
+        from treewarden.supervisor.ruling import rule
+
+        return await rule(self._common, checked_path(path), verdict, key)
 
     async def dead_letters(self, path: str | None = None, limit: int = 100) -> tuple[DeadRow, ...]:
         """Messages that were given up, the newest first: those of a slot and of all below it, or of all.

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from .message import MessageId
 from .path import Path
@@ -45,8 +45,8 @@ class Wait:
     name: str
     what: str
     """Of which kind it is: `time`."""
-    about: str = ""
-    """What is waited for, besides the time."""
+    about: Any = ""
+    """What is waited for, besides the time: JSON data."""
     place: int
     """How many waits its handler had come to by then, with this one."""
     path: Path

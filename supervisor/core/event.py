@@ -15,6 +15,7 @@ from treewarden.agents.core.values import frozen
 
 from .incident_events import (
     ActionPerformed,
+    ApprovalNoted,
     ChaosBegan,
     ChaosEnded,
     Decided,
@@ -35,6 +36,7 @@ from .incident_events import (
 __all__ = [
     "EVENTS",
     "ActionPerformed",
+    "ApprovalNoted",
     "ChaosBegan",
     "ChaosEnded",
     "CheckpointKept",
@@ -372,6 +374,7 @@ Event: TypeAlias = (
     | MessageReplayed
     | EffectNoted
     | WaitNoted
+    | ApprovalNoted
     | CommandAnswered
     | CheckpointKept
     | RolledBack

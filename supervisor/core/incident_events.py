@@ -1,5 +1,5 @@
-"""What is noticed, decided, done and learned about an incident, and the faults that are injected to make some, as
-committed facts: a part of the union in `event`."""
+"""What is noticed, decided, done and learned about an incident, the faults that are injected to make some, and what
+people rule, as committed facts: a part of the union in `event`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from attrs import field
 
 from treewarden.agents.core.exit import Failure
+from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 
@@ -17,6 +18,7 @@ from .later import Later
 
 __all__ = [
     "ActionPerformed",
+    "ApprovalNoted",
     "ChaosBegan",
     "ChaosEnded",
     "Decided",
@@ -129,6 +131,27 @@ class QuestionAnswered:
     slot: Path
     how: str
     """What came of it."""
+
+
+@frozen(kw_only=True)
+class ApprovalNoted:
+    """A handler has asked for an approval, or this came of it: `approved`, `refused`, `expired`, `superseded`."""
+
+    path: Path
+    message: MessageId
+    approval: str
+    key: str
+    what: str
+    by: str = ""
+    """Who has ruled, or the message by which it was superseded."""
+    text: str = ""
+    digest: str = ""
+    """Of what is to be approved: a ruling is about this, and nothing else."""
+    subject: str = ""
+    about: Mapping[str, Any] = field(factory=dict[str, Any])
+    """What is to be approved, by the kind under which such values are stored; of `asked` only."""
+    until: float = 0.0
+    """Wall seconds: when it expires; of `asked` only."""
 
 
 @frozen(kw_only=True)

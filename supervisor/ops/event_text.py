@@ -10,6 +10,7 @@ from treewarden.agents.core.path import ROOT, Path
 
 from ..core.event import (
     ActionPerformed,
+    ApprovalNoted,
     ChaosBegan,
     ChaosEnded,
     CheckpointKept,
@@ -48,6 +49,7 @@ from ..core.event import (
     TreeReloaded,
     WaitNoted,
 )
+from ..journal.canonical import dump
 from .wording import clean, duration, local, number, plural
 
 __all__ = ["action_text", "event_style", "event_text", "failure_text", "path_of", "stated"]
@@ -156,6 +158,15 @@ def _text(event: Event) -> str:
             of = f"{event.kind} {event.about}".rstrip()
             by = f", says {event.by}" if event.by else ""
             return f"{event.wait} of {event.message} ({of}{until}) {event.what}{by}" + _after(event.text)
+        case ApprovalNoted():
+            by = (
+                f", says {event.by}" if event.what in ("approved", "refused") else f" by {event.by}" if event.by else ""
+            )
+            of = f" of {event.subject}" if event.subject else ""
+            about = "".join(f": {kind} {dump(value)}" for kind, value in event.about.items())
+            return f"{event.approval}{of} for {event.message} {event.what}{by} (key {event.key}){about}" + _after(
+                event.text
+            )
         case CommandAnswered():
             word = event.what.replace("_", " ")
             return f"{word} {event.command} by {event.by}: {'' if event.applied else 'refused: '}{event.text}"
@@ -253,6 +264,7 @@ _STYLES: Final[Mapping[type[Event], str]] = {
     MessageReplayed: "good",
     EffectNoted: "dim",
     WaitNoted: "dim",
+    ApprovalNoted: "warn",
     MessageReturned: "warn",
     RolledBack: "warn",
     ChaosBegan: "warn",

@@ -18,6 +18,7 @@ LISTS: Final = {
     "why": "incidents",
     "label": "incidents",
     "effects": "effects",
+    "waits": "waits",
     "dead-letters": "dead_letters",
     "checkpoint list": "checkpoints",
     "checkpoint search": "checkpoints",

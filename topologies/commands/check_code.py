@@ -15,7 +15,9 @@ from attrs import define, field, frozen
 from treewarden.agents.agent import is_agent_class, made_by
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.step import BEGUN
+from treewarden.agents.core.wait import WAITS
 from treewarden.agents.errors import ConfigurationError, JournalDamaged, UnknownKind
+from treewarden.supervisor.approvals import RULED
 from treewarden.supervisor.codecs import codec_of_class
 from treewarden.supervisor.core.spec import ChildSpec
 from treewarden.supervisor.journal.codec import SCRIPT, Codec
@@ -102,7 +104,7 @@ class _Code:
         return module if isinstance(module, _Refusal) else _class_in(module, kind, inside)
 
 
-_NO_CLASSES: Final = frozenset({BEGUN, ANSWERED})
+_NO_CLASSES: Final = frozenset({BEGUN, ANSWERED, WAITS, RULED})
 """Kinds under which no value of a user's is stored."""
 
 

@@ -11,8 +11,8 @@ from .words import Words, add_json, add_word, count, path, positive, text
 __all__ = ["COMMANDS", "add_answered", "add_commands", "add_keep"]
 
 COMMANDS = (
-    "send", "ask", "signal", "stop", "hold", "resume", "run-now", "effects", "answer", "dead-letters",
-    "replay", "perform", "drain", "roll-back",
+    "send", "ask", "signal", "stop", "hold", "resume", "run-now", "effects", "answer", "waits", "approve", "refuse",
+    "dead-letters", "replay", "perform", "drain", "roll-back",
 )  # fmt: skip
 
 
@@ -27,6 +27,9 @@ def add_commands(words: Words) -> None:
     _run_now(words)
     _effects(words)
     _answer(words)
+    _waits(words)
+    _approve(words)
+    _refuse(words)
     _dead_letters(words)
     _replay(words)
     _perform(words)
@@ -134,6 +137,41 @@ def _answer(words: Words) -> None:
     which.add_argument("--not-done", action="store_true", help="it was not: it runs again")
     which.add_argument("--give-up", action="store_true", help="its message becomes a dead letter")
     word.add_argument("--key", type=text, metavar="KEY", help="which one, where there are more")
+    add_answered(word)
+
+
+def _waits(words: Words) -> None:
+    word = add_word(
+        words, "waits", "list what handlers wait for, a person's word first of all", "treewarden waits desk.db",
+        "Of an approval it shows what is to be approved, and the key that approve takes. It reads only.",
+    )  # fmt: skip
+    _file_and_path(word, optional=True)
+    add_json(word)
+
+
+def _approve(words: Words) -> None:
+    word = add_word(
+        words, "approve", "approve what a handler waits for", "treewarden approve desk.db payments --key 5e0c61a94d20",
+        "The key is that of what `treewarden waits` has shown: anything else has another one. Of several who rule, the "
+        "first counts. Where no tree runs, the next one goes on with it.",
+    )  # fmt: skip
+    _file_and_path(word)
+    word.add_argument("--key", type=text, required=True, metavar="KEY", help="of what was shown")
+    word.add_argument("--by", type=text, metavar="NAME", help="who approves it (you)")
+    word.add_argument("--comment", type=text, default="", metavar="TEXT")
+    add_answered(word)
+
+
+def _refuse(words: Words) -> None:
+    word = add_word(
+        words, "refuse", "refuse what a handler waits for",
+        "treewarden refuse desk.db payments --reason 'not to this account'",
+        "Of several who rule, the first counts. Where no tree runs, the next one goes on with it.",
+    )  # fmt: skip
+    _file_and_path(word)
+    word.add_argument("--key", type=text, default="", metavar="KEY", help="which one, where there are more")
+    word.add_argument("--by", type=text, metavar="NAME", help="who refuses it (you)")
+    word.add_argument("--reason", type=text, default="", metavar="TEXT")
     add_answered(word)
 
 

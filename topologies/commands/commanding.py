@@ -20,7 +20,7 @@ from treewarden.supervisor.journal.sending import Outcome, send
 from .exits import ExitCode
 from .stdout import Stdout
 
-__all__ = ["command", "said_in", "target", "tell", "user"]
+__all__ = ["command", "ruled_in", "said_in", "target", "tell", "user"]
 
 _SHOWN: Final = 200
 """Characters that are quoted of what cannot be read."""
@@ -141,9 +141,19 @@ def said_in(arguments: Namespace) -> dict[str, Any]:
         ) from None
 
 
+def ruled_in(arguments: Namespace) -> dict[str, Any]:
+    """What the command line rules about an approval, as a command has it."""
+    approved = arguments.word == "approve"
+    text = arguments.comment if approved else arguments.reason
+    by = user() if arguments.by is None else arguments.by
+    return {"said": "approved" if approved else "refused", "key": arguments.key, "by": by, "text": text}
+
+
 _WHAT: Final[Mapping[str, Callable[[Namespace], str]]] = {
     "send": lambda _: "tell",
     "run-now": lambda _: "run_now",
+    "approve": lambda _: "rule",
+    "refuse": lambda _: "rule",
     "signal": lambda arguments: "recovered" if arguments.over else "signal",
     "chaos": lambda _: "calm",
 }
@@ -156,6 +166,8 @@ _FIELDS: Final[Mapping[str, Callable[[Namespace], dict[str, Any]]]] = {
     "resume": lambda _: {},
     "run-now": lambda arguments: {"tick": arguments.tick},
     "answer": said_in,
+    "approve": ruled_in,
+    "refuse": ruled_in,
     "replay": lambda arguments: {} if arguments.message is None else {"message": arguments.message},
     "perform": lambda arguments: {"name": arguments.name},
     "drain": lambda _: {},

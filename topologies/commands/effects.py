@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from argparse import Namespace
-from typing import Any
 
-import trio
 from attrs import asdict
 
-from treewarden.agents.core.exit import alone
-from treewarden.agents.errors import ConfigurationError, JournalOwned
+from treewarden.agents.ports import Clock
 from treewarden.supervisor.answering import answer_at_rest, open_in
-from treewarden.supervisor.common import LoopClock
+from treewarden.supervisor.journal.port import Journal
 from treewarden.supervisor.journal.reading import JournalFile
-from treewarden.supervisor.journal.sending import Outcome
 from treewarden.supervisor.ops.wording import clean, local
 
 from ..effects_said import answered_effect, said_of_effect
-from ..open import journal_in
-from .commanding import command, said_in, tell, user
+from .commanding import said_in, user
 from .exits import ExitCode
 from .files import refuse_unknown, status_of
+from .resting import say
 from .stdout import Stdout
 
 __all__ = ["answer", "effects"]
@@ -64,30 +59,11 @@ def answer(arguments: Namespace) -> int:
 
     Raises `ConfigurationError` where no tree runs to remember an id, and what `command` raises.
     """
-    with JournalFile.open(arguments.file) as journal:  # what is no journal is said, and no file is made
-        holder = journal.describe_holder()
-    if arguments.id is not None:
-        if holder.startswith(("closed", "left", "never")):
-            raise ConfigurationError(
-                f"nobody runs a tree on {arguments.file} ({holder}), and only a tree that runs remembers an id; leave "
-                "--id out, or start it first"
-            )
-        return command(arguments)
     fields = said_in(arguments)
-    try:
-        return tell(arguments, trio.run(_at_rest, arguments, fields))
-    except JournalOwned:
-        return command(arguments)
 
+    async def at_rest(journal: Journal, clock: Clock) -> str:
+        said = said_of_effect(fields)
+        step = await answer_at_rest(journal, clock, arguments.path, said, fields.get("key", ""), user())
+        return answered_effect(step, said)
 
-async def _at_rest(arguments: Namespace, fields: dict[str, Any]) -> Outcome:
-    clock, said = LoopClock(time.time), said_of_effect(fields)
-    try:
-        async with journal_in(arguments.file, clock, visits=True) as journal:
-            try:
-                step = await answer_at_rest(journal, clock, arguments.path, said, fields.get("key", ""), user())
-            except ConfigurationError as error:  # as a tree that runs refuses it
-                return Outcome("", "refused", clean(str(error)))
-    except BaseExceptionGroup as group:
-        raise alone(group) from None
-    return Outcome("", "applied", clean(f"{answered_effect(step, said)}, from the next start on"))
+    return say(arguments, at_rest)

@@ -47,6 +47,7 @@ OF_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "float": NUMBERS,
     "bool": st.booleans(),
     "int | None": st.none() | st.integers(),
+    "float | None": st.none() | NUMBERS,
     "Path": PATHS,
     "MessageId": TEXT,
     "Failure": FAILURES,

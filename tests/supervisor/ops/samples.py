@@ -11,6 +11,7 @@ from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.supervisor.core.event import (
     ActionPerformed,
+    ApprovalNoted,
     ChaosBegan,
     ChaosEnded,
     CheckpointKept,
@@ -162,6 +163,28 @@ TEXTS: tuple[tuple[Event, str], ...] = (
             path=WRITER, message="t-7", wait="paid", what="over", kind="event", about="paid", by="ada", text="yes"
         ),
         "paid of t-7 (event paid) over, says ada: yes",
+    ),
+    (
+        ApprovalNoted(
+            path=WRITER,
+            message="t-7",
+            approval="pay",
+            key="00ff",
+            what="asked",
+            subject="ada",
+            digest="ab" * 32,
+            about={"desk:Pay": {"cents": 5}},
+            until=NIGHT,
+        ),
+        'pay of ada for t-7 asked (key 00ff): desk:Pay {"cents":5}',
+    ),
+    (
+        ApprovalNoted(path=WRITER, message="t-7", approval="pay", key="00ff", what="refused", by="ada", text="no"),
+        "pay for t-7 refused, says ada (key 00ff): no",
+    ),
+    (
+        ApprovalNoted(path=WRITER, message="t-7", approval="pay", key="00ff", what="superseded", by="t-8"),
+        "pay for t-7 superseded by t-8 (key 00ff)",
     ),
     (CheckpointKept(path=WRITER, name="before the move"), "before the move"),
     (

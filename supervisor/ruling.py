@@ -1,0 +1,132 @@
+"""What a person rules about an approval: in a tree that runs, and in a journal on which none does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import trio
+from attrs import evolve
+
+from treewarden.agents.core.approval import Asked, Ruling, Verdict, check_verdict, meant, ruled_text, too_late
+from treewarden.agents.core.path import Path
+from treewarden.agents.core.step import begun_id
+from treewarden.agents.errors import AlreadyRuled, ConfigurationError
+from treewarden.agents.ports import Clock
+
+from .approvals import come_back, known_in, nobody_rules, noted, ruled_row, said_at
+from .core.event import ApprovalNoted
+from .effects import known_of
+from .journal.port import START, Commit, Journal
+from .recovery import needs_restoring
+
+if TYPE_CHECKING:
+    from treewarden.agents.core.message import MessageId
+
+    from .common import Common
+
+__all__ = ["rule", "rule_at_rest"]
+
+
+async def rule(common: Common, path: Path, verdict: Verdict, key: str) -> Asked:
+    """See `Tree.rule`."""
+    verdict = _checked(path, verdict)
+    while True:
+        asked = await _meant(common.journal, path, key, verdict, await _known(common, path), common.clock)
+        if asked.step not in common.replies.under_way:
+            break
+        await nobody_rules((asked.step,), common)
+    wall = common.clock.wall()
+    ruling = evolve(verdict, at=wall)
+    row = ruled_row(asked, ruling)
+    common.replies.under_way.add(asked.step)  # or another one could rule otherwise meanwhile
+    try:
+        with trio.CancelScope(shield=True):  # what is on disk is known here
+            await common.journal.commit(Commit(replies=(row,), events=((wall, noted(asked, ruling)),)))
+        if common.replies.get(begun_id(asked.step)) is not None or _is_stored(asked.mail, common):
+            common.replies.put(row.id, row)
+            come_back(asked, common)
+    finally:
+        common.replies.under_way.discard(asked.step)
+    return asked
+
+
+async def rule_at_rest(journal: Journal, clock: Clock, path: Path, verdict: Verdict, key: str) -> Asked:
+    """As `Tree.rule`, without the tree: the handler goes on when the next one is opened. Raises as that."""
+    verdict = _checked(path, verdict)
+    kept: dict[MessageId, object] = {}
+    for each in sorted(journal.opened.slots):
+        if each.is_within(path) or path.is_within(each):
+            kept |= await _kept(journal, each)
+    found = [each for each in known_in(kept) if each[0].path.is_within(path)]
+    asked = await _meant(journal, path, key, verdict, found, clock)
+    wall = clock.wall()
+    ruling = evolve(verdict, at=wall)
+    await journal.commit(Commit(replies=(ruled_row(asked, ruling),), events=((wall, noted(asked, ruling)),)))
+    return asked
+
+
+def _checked(path: Path, verdict: Verdict) -> Verdict:
+    try:
+        return check_verdict(verdict)
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+
+
+async def _meant(
+    journal: Journal,
+    path: Path,
+    key: str,
+    verdict: Verdict,
+    known: Sequence[tuple[Asked, Ruling | None]],
+    clock: Clock,
+) -> Asked:
+    """The open approval that a verdict is about. Raises `AlreadyRuled` where it has ended, and `ConfigurationError`
+    where it is not clear which one that is."""
+    wall = clock.wall()
+    ends = [(asked, too_late(asked, ruling, wall)) for asked, ruling in known]
+    for asked, ruling in ends:
+        if ruling is not None and key == asked.key:
+            of = f"{asked.path}: the {asked.name} of {asked.kind} {asked.message}"
+            raise AlreadyRuled(f"{of} {ruled_text(ruling, said_at(ruling.at))}", path=asked.path)
+    try:
+        return meant(path, key, [asked for asked, ruling in ends if ruling is None], verdict)
+    except ValueError as error:
+        if key:
+            await _was_ruled(journal, path, key)
+        raise ConfigurationError(str(error)) from None
+
+
+async def _was_ruled(journal: Journal, path: Path, key: str) -> None:
+    """Raise `AlreadyRuled` if the events of this slot know an approval of this key: its message has gone on."""
+    for record in reversed(await journal.read_all(START, journal.head, path, ApprovalNoted.__name__)):
+        event = record.event
+        if isinstance(event, ApprovalNoted) and event.key == key:
+            by = f" by {event.by}" if event.by else ""
+            what = "waits no more: its message was given up" if event.what == "asked" else f"was {event.what}{by}"
+            text = f"{path}: the {event.approval} for {event.message} {what} at {said_at(record.at)}"
+            raise AlreadyRuled(text, path=event.path)
+
+
+async def _known(common: Common, path: Path) -> list[tuple[Asked, Ruling | None]]:
+    """The approvals at or below `path`, also of slots that nobody has lived in since the process began: as things are
+    when this returns."""
+    stored: dict[Path, dict[MessageId, object]] = {}
+    for each in common.journal.opened.slots:
+        if (each.is_within(path) or path.is_within(each)) and _is_stored(each, common):
+            stored[each] = await _kept(common.journal, each)
+    kept: dict[MessageId, object] = {}
+    for each, rows in stored.items():
+        if _is_stored(each, common):  # still: nothing of this is awaited any more
+            kept |= rows
+    return [each for each in known_in(kept | dict(common.replies.below())) if each[0].path.is_within(path)]
+
+
+def _is_stored(path: Path, common: Common) -> bool:
+    """Whether what is known of this slot is only in the journal."""
+    slot = common.registry.get(path)
+    return slot is None or needs_restoring(slot, common)
+
+
+async def _kept(journal: Journal, path: Path) -> dict[MessageId, object]:
+    return {row.id: known_of(row, []) for row in (await journal.recover(path)).replies}

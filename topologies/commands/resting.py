@@ -1,0 +1,56 @@
+"""A word that is said to the tree that runs, or written into the journal of one that does not."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from treewarden.agents.core.exit import alone
+from treewarden.agents.errors import AlreadyRuled, ConfigurationError, JournalOwned
+from treewarden.supervisor.common import LoopClock
+from treewarden.supervisor.journal.port import Journal
+from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.journal.sending import Outcome
+from treewarden.supervisor.ops.wording import clean
+
+from ..open import journal_in
+from .commanding import command, tell
+
+__all__ = ["say"]
+
+
+def say(arguments: Namespace, at_rest: Callable[[Journal, LoopClock], Awaitable[str]]) -> int:
+    """Send the command that `arguments` are, or where no tree runs await `at_rest`, which returns what was done. Only a
+    tree that runs remembers an id.
+
+    Raises `ConfigurationError` where no tree runs to remember an id, and what `command` raises.
+    """
+    with JournalFile.open(arguments.file) as journal:  # what is no journal is said, and no file is made
+        holder = journal.describe_holder()
+    if arguments.id is not None:
+        if holder.startswith(("closed", "left", "never")):
+            raise ConfigurationError(
+                f"nobody runs a tree on {arguments.file} ({holder}), and only a tree that runs remembers an id; leave "
+                "--id out, or start it first"
+            )
+        return command(arguments)
+    try:
+        return tell(arguments, trio.run(_at_rest, arguments.file, at_rest))
+    except JournalOwned:
+        return command(arguments)
+
+
+async def _at_rest(file: str, deed: Callable[[Journal, LoopClock], Awaitable[str]]) -> Outcome:
+    clock = LoopClock(time.time)
+    try:
+        async with journal_in(file, clock, visits=True) as journal:
+            try:
+                done = await deed(journal, clock)
+            except (AlreadyRuled, ConfigurationError) as error:  # as a tree that runs refuses it
+                return Outcome("", "refused", clean(str(error)))
+    except BaseExceptionGroup as group:
+        raise alone(group) from None
+    return Outcome("", "applied", clean(f"{done}, from the next start on"))
