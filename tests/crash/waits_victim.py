@@ -1,7 +1,7 @@
 """A desk whose handlers sleep: `python waits_victim.py FILE HOW WALL`. Its clock begins at WALL: days are short.
 
-HOW: `park` has a hundred messages parked and is killed; `first` and `after` are killed by a message of theirs, a plain
-one or one that has slept; `go on` prints what it handles, and what is left.
+HOW: `park` has a hundred messages parked, and a plain one kills it; `first` and `after` are killed by a message of
+theirs, that plain one or one that has slept; `go on` prints what it handles, and what is left.
 """
 
 from __future__ import annotations
@@ -45,19 +45,23 @@ class Desk(Agent[tuple[int, ...]]):
     def __init__(self, how: str) -> None:
         self.how = how
 
-    def die_at(self, how: str) -> None:
-        if self.how == how:
-            os.kill(os.getpid(), signal.SIGKILL)
+    async def die_at(self, *how: str) -> None:
+        """When what was written at the start is on disk: that is so before an effect runs."""
+        if self.how in how:
+            await self.effect("die", self.die, idempotent=True)
+
+    async def die(self, key: str) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
 
     @handles
     async def remind(self, message: Remind) -> None:
         await self.sleep_until(message.at)
-        self.die_at("after")
+        await self.die_at("after")
         self.state = (*self.state, message.number)
 
     @handles
     async def note(self, message: Note) -> None:
-        self.die_at("first")
+        await self.die_at("park", "first")
 
     @handles
     async def which(self, message: Which) -> tuple[int, ...]:
@@ -65,8 +69,8 @@ class Desk(Agent[tuple[int, ...]]):
 
 
 def at(number: int) -> float:
-    """When one comes back: in another order than they were told in."""
-    return 1000.0 + number * 37 % COUNT
+    """When one comes back: in another order than they were told in, and so far apart that no process lasts as long."""
+    return 100_000.0 + number * 37 % COUNT * 1000.0
 
 
 async def work(file: str, how: str, wall: float) -> None:
@@ -78,9 +82,7 @@ async def work(file: str, how: str, wall: float) -> None:
             for number in range(COUNT):
                 await ref.tell(Remind(number, at(number)))
             await ref.tell(Note())
-            while len(await running.waits()) < COUNT or ref.statistics().depth:
-                await trio.lowlevel.checkpoint()
-            os.kill(os.getpid(), signal.SIGKILL)
+            await trio.sleep_forever()
         handled = await ref.ask(Which(), within=60)
         waiting = [each.message for each in await running.waits()]
         letters = [each.reason for each in await running.dead_letters()]
