@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from attrs import evolve
-
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.said import listed, shown
@@ -27,7 +25,9 @@ from .unsettled import give_up
 if TYPE_CHECKING:
     from treewarden.agents.slot import Slot
 
+    from .child import Child
     from .common import Common
+    from .supervisor import Supervisor
 
 __all__ = ["OpenEffect", "Said", "answer", "answer_at_rest", "open_effects", "open_in"]
 
@@ -76,29 +76,32 @@ async def answer(common: Common, path: Path, said: Said, key: str, by: str) -> O
         )
     row = _row(step, said, None if step.returns is None else result_codec(step.returns))
     slot = common.registry.get(mail_of(step.step))
-    held = [each for each in (slot, common.registry.get(step.path)) if each is not None]
+    slots = [each for each in (slot, common.registry.get(step.path)) if each is not None]
     known = slot is not None and not needs_restoring(slot, common)
     common.replies.under_way.add(step.step)  # or another one could say something else meanwhile, or it could run
     try:
-        await _answer(common, said, step, row, held, known, by)
+        await _answer(common, said, step, row, slots, known, by)
     finally:
         common.replies.under_way.discard(step.step)
-    _let_go(common, step, by)
+    for supervisor, child in _held(common, step):
+        child.asked = False  # what has answered it says so, too: a process that ends now leaves nobody held over nothing
+        supervisor.post(OperatorAsked(path=child.path, at=common.clock.now(), what="resume", by=by))
     return _open(step, False)
 
 
 async def _answer(
-    common: Common, said: Said, step: Begun, row: ReplyRow | None, held: Sequence[Slot], known: bool, by: str
+    common: Common, said: Said, step: Begun, row: ReplyRow | None, slots: Sequence[Slot], known: bool, by: str
 ) -> None:
+    let_go = _answers([child.path for _, child in _held(common, step) if child.asked], by)
     if isinstance(said, GiveUp) and known and ">" not in step.message and step.waits:
-        where, envelope = _waiting(held, step)
+        where, envelope = _waiting(slots, step)
         where.remove_oldest(0, lambda item: item is envelope)
-        common.note(_fact(step, said, by))
+        common.note(_fact(step, said, by), *let_go)  # before it: asked in vain, nobody is held for good
         give_up(where, envelope, _reason(step, by), common)
         await common.journal.commit(Commit())  # behind that
     else:
         waiting = () if known else (await common.journal.recover(mail_of(step.step))).messages
-        await common.journal.commit(_commit(step, said, by, row, waiting, common.clock.wall()))
+        await common.journal.commit(_commit(step, said, by, row, waiting, common.clock.wall(), let_go))
         if isinstance(said, GiveUp):
             common.replies.forget(step.message)
         elif row is None:
@@ -122,12 +125,10 @@ async def answer_at_rest(journal: Journal, clock: Clock, path: Path, said: Said,
             rows += held.replies
             waiting[each] = held.messages
     step = _meant([found for found in _begun_in(rows) if found.path.is_within(path)], path, key)
-    wall = clock.wall()
-    commit = _commit(step, said, by, _row(step, said, None), waiting.get(mail_of(step.step), ()), wall)
     asked = [record.event for record in await journal.questions() if isinstance(record.event, QuestionAsked)]
-    how = f"{by} said what came of it"
-    let_go = [(wall, QuestionAnswered(slot=each.slot, how=how)) for each in asked if step.key in each.question]
-    await journal.commit(evolve(commit, events=(*commit.events, *let_go)))
+    let_go = _answers([each.slot for each in asked if step.key in each.question], by)
+    row = _row(step, said, None)
+    await journal.commit(_commit(step, said, by, row, waiting.get(mail_of(step.step), ()), clock.wall(), let_go))
     return _open(step, False)
 
 
@@ -175,10 +176,21 @@ def _row(step: Begun, said: Said, codec: ResultCodec | None) -> ReplyRow | None:
     return ReplyRow(done_id(step.step), mail_of(step.step), kind, body, version, large)
 
 
+def _answers(slots: Iterable[Path], by: str) -> list[Event]:
+    """That a person is asked no more about these, for the commit that answers."""
+    return [QuestionAnswered(slot=slot, how=f"{by} said what came of it") for slot in slots]
+
+
 def _commit(
-    step: Begun, said: Said, by: str, row: ReplyRow | None, waiting: Sequence[MessageRow], wall: float
+    step: Begun,
+    said: Said,
+    by: str,
+    row: ReplyRow | None,
+    waiting: Sequence[MessageRow],
+    wall: float,
+    let_go: Sequence[Event],
 ) -> Commit:
-    events: list[tuple[float, Event]] = [(wall, _fact(step, said, by))]
+    events: list[tuple[float, Event]] = [(wall, each) for each in (_fact(step, said, by), *let_go)]
     dead: tuple[DeadRow, ...] = ()
     if row is not None:
         return Commit(replies=(row,), events=tuple(events))
@@ -211,14 +223,15 @@ def _waiting(slots: Sequence[Slot], step: Begun) -> tuple[Slot, Envelope]:
     raise ConfigurationError(f"{step.path}: {step.message} is in hand at the moment; hold the agent first")
 
 
-def _let_go(common: Common, step: Begun, by: str) -> None:
-    """Whoever is held over this goes on: one agent, or those of a pool that have found the message."""
-    for path, supervisor in list(common.supervisors.items()):
-        if path not in (step.path.parent, mail_of(step.step)):
-            continue
-        for child in supervisor.children.awake:
-            if child.note.startswith("held: ") and step.key in child.note:
-                supervisor.post(OperatorAsked(path=child.path, at=common.clock.now(), what="resume", by=by))
+def _held(common: Common, step: Begun) -> list[tuple[Supervisor, Child]]:
+    """Who is held over this: one agent, or those of a pool that have found the message."""
+    return [
+        (supervisor, child)
+        for path, supervisor in common.supervisors.items()
+        if path in (step.path.parent, mail_of(step.step))
+        for child in supervisor.children.awake
+        if child.note.startswith("held: ") and step.key in child.note
+    ]
 
 
 async def _begun(common: Common, path: Path) -> list[Begun]:
