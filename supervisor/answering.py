@@ -84,7 +84,9 @@ async def answer(common: Common, path: Path, said: Said, key: str, by: str) -> O
     finally:
         common.replies.under_way.discard(step.step)
     for supervisor, child in _held(common, step):
-        child.asked = False  # what has answered it says so, too: a process that ends now leaves nobody held over nothing
+        child.asked = (
+            False  # what has answered it says so, too: a process that ends now leaves nobody held over nothing
+        )
         supervisor.post(OperatorAsked(path=child.path, at=common.clock.now(), what="resume", by=by))
     return _open(step, False)
 

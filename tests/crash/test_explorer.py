@@ -15,6 +15,7 @@ from attrs import evolve
 from .explorer.adapter import Connection
 from .explorer.explore import Explorer
 from .explorer.images import Assumed, Choice, Names, Point, choices, image, points, space
+from .explorer.lives import lives
 from .explorer.mutants import MUTANTS, Mutant
 from .explorer.run import catch, main
 from .explorer.scribe import workloads
@@ -35,6 +36,12 @@ def test_no_power_cut_loses_or_doubles_anything(vfs: Vfs) -> None:
     assert (outcome.states, outcome.violations) == (1000, 0)
     assert outcome.sites > 600
     assert outcome.reopened >= outcome.sites
+
+
+def test_no_power_cut_does_an_effect_twice_or_forgets_one(vfs: Vfs) -> None:
+    outcome = Explorer(vfs, 1, cases=lives(1)).run(400)
+    assert not outcome.seen, "\n".join(map(str, outcome.seen))
+    assert outcome.reopened >= outcome.sites > 200
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

@@ -35,6 +35,8 @@ class Kind(StrEnum):
     """The file does not belong to whom it was given to."""
     ANSWER = "answer"
     """The journal said what it should not have said."""
+    EFFECT = "effect"
+    """What was done outside, and what the file says of it, do not agree; or it was done twice."""
     REOPENED = "reopened"
     """The next owner does not find what the tables hold, or cannot work."""
 

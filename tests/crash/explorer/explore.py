@@ -13,10 +13,12 @@ from attrs import define, field, frozen
 from .adapter import Connection
 from .checks import Found, Kind, Violation, judge, look
 from .images import Assumed, Choice, Names, Point, choices, image, points
+from .lives import Foreseen, Lives, acted, go_on, live, lives
 from .reopening import Reopened, reopen
 from .scribe import Workload, workloads
 from .vfs import Vfs
 from .workload import Recording, record
+from .world import Outside, World
 
 __all__ = ["Explorer", "Outcome", "Sighting"]
 
@@ -72,8 +74,8 @@ class _Site:
 class Explorer:
     """Records `cases`, or the workloads of the seed, and explores what the power can leave of them.
 
-    The same arguments give the same states in the same order. `wrong` connects the journal that is explored; the
-    files that it leaves are always read by the right one.
+    The same arguments give the same states in the same order. `wrong` connects the journal that is explored, `journal`
+    is that of trees; the files that they leave are always read by the right one.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Explorer:
         lies: Callable[[str], bool] | None = None,
         assumed: Assumed | None = None,
         cases: Sequence[Workload] | None = None,
+        journal: type[Foreseen] = Foreseen,
     ) -> None:
         self._vfs = vfs
         self._chance = random.Random(f"reopen {seed}")
@@ -92,8 +95,11 @@ class Explorer:
         self.outcome = Outcome()
         self.recordings: list[Recording] = []
         sites: list[_Site] = []
-        for workload in workloads(seed) if cases is None else cases:
-            recording = record(workload, vfs, seed=seed, connection=wrong, lies=lies)
+        for workload in [*workloads(seed), *lives(seed)] if cases is None else cases:
+            if isinstance(workload, Lives):
+                recording = live(workload, vfs, seed=seed, connection=wrong, lies=lies, journal=journal)
+            else:
+                recording = record(workload, vfs, seed=seed, connection=wrong, lies=lies)
             self.recordings.append(recording)
             self._note(recording.log)
             for problem in recording.problems:
@@ -135,12 +141,17 @@ class Explorer:
         if site.visits > 1 and self._chance.randrange(_REOPEN_EVERY):
             return
         self.outcome.reopened += 1
-        world = site.recording.worlds[number]
-        again = reopen(self._vfs, files, site.recording.workload, found.epoch, world)
+        again = self._reopen(files, site, found.epoch, site.recording.worlds[number])
         if isinstance(again, Violation):
             self._sight(site.where, again)
         elif self.outcome.states + self._unseen < states:
             self._again(site, files, again)
+
+    def _reopen(self, files: dict[str, bytes], site: _Site, epoch: int, world: World) -> Reopened | Violation:
+        workload, outside = site.recording.workload, site.point.expected.outside
+        if isinstance(workload, Lives):
+            return go_on(self._vfs, files, workload, epoch, world, outside or Outside())
+        return reopen(self._vfs, files, workload, epoch, world)
 
     def _again(self, site: _Site, files: dict[str, bytes], again: Reopened) -> None:
         """The power fails a second time, while the next owner works."""
@@ -153,6 +164,9 @@ class Explorer:
 
     def _judge(self, where: str, found: Found | Violation, point: Point, recording: Recording) -> int | None:
         self.outcome.states += 1
+        if isinstance(found, Found) and point.expected.outside is not None:
+            for fault in acted(found.tables, point.expected.outside):
+                self._sight(where, Violation(Kind.EFFECT, fault))
         judged = found if isinstance(found, Violation) else judge(found, point.expected, recording.worlds)
         if isinstance(judged, Violation):
             self._sight(where, judged)

@@ -16,6 +16,7 @@ from treewarden.agents.core.said import plural
 
 from .adapter import Connection
 from .explore import Explorer, Outcome
+from .lives import Foreseen, lives
 from .mutants import MUTANTS, Mutant
 from .vfs import Vfs, mounted
 
@@ -29,7 +30,15 @@ PATIENCE: Final = 5_000
 
 def catch(vfs: Vfs, mutant: Mutant, seed: int, patience: int = PATIENCE) -> Outcome:
     """Explore `mutant` until it is seen to break what it has to break, or for `patience` states."""
-    explorer = Explorer(vfs, seed, wrong=mutant.connection, lies=mutant.lies, assumed=mutant.assumed)
+    explorer = Explorer(
+        vfs,
+        seed,
+        wrong=mutant.connection,
+        lies=mutant.lies,
+        assumed=mutant.assumed,
+        cases=None if mutant.journal is None else lives(seed),
+        journal=mutant.journal or Foreseen,
+    )
     return explorer.run(patience, lambda outcome: mutant.breaks in outcome.kinds)
 
 

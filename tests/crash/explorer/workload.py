@@ -24,7 +24,7 @@ from .scribe import Batch, Fault, Session, Step, Workload
 from .vfs import Disk, Op, Vfs, seed_sqlite
 from .world import QUERIES, Expected, World
 
-__all__ = ["FILE", "LEASE", "Processes", "Recording", "journal_on", "record"]
+__all__ = ["FILE", "LEASE", "Processes", "Recorder", "Recording", "journal_on", "record"]
 
 FILE: Final = "/tree.db"
 LEASE: Final = 10.0
@@ -86,7 +86,9 @@ class _Trouble:
         return self._fault.errors[call]
 
 
-class _Recorder:
+class Recorder:
+    """Runs the sessions of a workload, and notes what may be expected meanwhile."""
+
     def __init__(self, workload: Workload, database: Database, disk: Disk) -> None:
         self.workload = workload
         self.database = database
@@ -348,7 +350,7 @@ def record(
     database = Database(
         vfs=vfs.name, page_size=workload.page_size, autocheckpoint=workload.autocheckpoint, kind=connection
     )
-    recorder = _Recorder(workload, database, disk)
+    recorder = Recorder(workload, database, disk)
     trio.run(recorder.run, clock=trio.testing.MockClock(autojump_threshold=0))
     return Recording(
         workload,

@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 from treewarden.supervisor.journal.event_codec import encode_event
 from treewarden.supervisor.journal.port import CheckpointRow, Commit, KeepRow, PruneRow
 
-__all__ = ["QUERIES", "Expected", "Tables", "World"]
+__all__ = ["QUERIES", "Call", "Expected", "Outside", "Tables", "World"]
 
 Row: TypeAlias = tuple[Any, ...]
 Tables: TypeAlias = dict[str, list[Row]]
@@ -32,6 +32,31 @@ QUERIES: Final = {
 
 
 @frozen
+class Call:
+    """Something that was done to the world outside, by whom and for which payment."""
+
+    key: str
+    path: str
+    number: int
+
+
+@frozen
+class Outside:
+    """The world outside of a tree whose handlers act on it, and what was heard of that tree."""
+
+    calls: tuple[Call, ...] = ()
+    refused: tuple[int, ...] = ()
+    """Payments that it would not make at first."""
+    settled: tuple[int, ...] = ()
+    """Payments of which somebody was told that they have settled."""
+
+    @property
+    def done(self) -> dict[str, int]:
+        """The place of each key among what was done."""
+        return {key: nth for nth, key in enumerate(dict.fromkeys(call.key for call in self.calls), 1)}
+
+
+@frozen
 class Expected:
     """What a power cut at this moment may leave."""
 
@@ -41,6 +66,8 @@ class Expected:
     """Of the last owner that was told that the file is its own, and of the last one that asked."""
     closed: bool = False
     """The last owner was told that it has given the file back."""
+    outside: Outside | None = None
+    """What a workload has done that acts on the world outside."""
 
 
 @define
