@@ -13,9 +13,9 @@ from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError, NotDone
 from treewarden.agents.ports import Clock
 
-from .core.event import DeadLettered, EffectNoted, Event, QuestionAnswered, QuestionAsked
-from .core.signal import OperatorAsked
+from .core.event import DeadLettered, EffectNoted, Event, QuestionAsked
 from .effects import begun_of, in_doubt, noted
+from .held_over import answers, asked_over, let_go
 from .journal.canonical import dump
 from .journal.port import Commit, DeadRow, Journal, MessageRow, ReplyRow
 from .recovery import needs_restoring
@@ -25,9 +25,7 @@ from .unsettled import give_up
 if TYPE_CHECKING:
     from treewarden.agents.slot import Slot
 
-    from .child import Child
     from .common import Common
-    from .supervisor import Supervisor
 
 __all__ = ["OpenEffect", "Said", "answer", "answer_at_rest", "open_effects", "open_in"]
 
@@ -78,32 +76,36 @@ async def answer(common: Common, path: Path, said: Said, key: str, by: str) -> O
     slot = common.registry.get(mail_of(step.step))
     slots = [each for each in (slot, common.registry.get(step.path)) if each is not None]
     known = slot is not None and not needs_restoring(slot, common)
+    answered = asked_over(common, step)
     common.replies.under_way.add(step.step)  # or another one could say something else meanwhile, or it could run
     try:
-        await _answer(common, said, step, row, slots, known, by)
+        await _answer(common, said, step, row, slots, known, by, _answers(answered, by))
     finally:
         common.replies.under_way.discard(step.step)
-    for supervisor, child in _held(common, step):
-        child.asked = (
-            False  # what has answered it says so, too: a process that ends now leaves nobody held over nothing
-        )
-        supervisor.post(OperatorAsked(path=child.path, at=common.clock.now(), what="resume", by=by))
+        common.replies.awaited.discard(step.step)
+    let_go(common, step, by, answered)
     return _open(step, False)
 
 
 async def _answer(
-    common: Common, said: Said, step: Begun, row: ReplyRow | None, slots: Sequence[Slot], known: bool, by: str
+    common: Common,
+    said: Said,
+    step: Begun,
+    row: ReplyRow | None,
+    slots: Sequence[Slot],
+    known: bool,
+    by: str,
+    over: Sequence[Event],
 ) -> None:
-    let_go = _answers([child.path for _, child in _held(common, step) if child.asked], by)
     if isinstance(said, GiveUp) and known and ">" not in step.message and step.waits:
         where, envelope = _waiting(slots, step)
         where.remove_oldest(0, lambda item: item is envelope)
-        common.note(_fact(step, said, by), *let_go)  # before it: asked in vain, nobody is held for good
+        common.note(_fact(step, said, by), *over)  # before it: asked in vain, nobody is held for good
         give_up(where, envelope, _reason(step, by), common)
         await common.journal.commit(Commit())  # behind that
     else:
         waiting = () if known else (await common.journal.recover(mail_of(step.step))).messages
-        await common.journal.commit(_commit(step, said, by, row, waiting, common.clock.wall(), let_go))
+        await common.journal.commit(_commit(step, said, by, row, waiting, common.clock.wall(), over))
         if isinstance(said, GiveUp):
             common.replies.forget(step.message)
         elif row is None:
@@ -128,9 +130,9 @@ async def answer_at_rest(journal: Journal, clock: Clock, path: Path, said: Said,
             waiting[each] = held.messages
     step = _meant([found for found in _begun_in(rows) if found.path.is_within(path)], path, key)
     asked = [record.event for record in await journal.questions() if isinstance(record.event, QuestionAsked)]
-    let_go = _answers([each.slot for each in asked if step.key in each.question], by)
+    over = _answers([each.slot for each in asked if step.key in each.question], by)
     row = _row(step, said, None)
-    await journal.commit(_commit(step, said, by, row, waiting.get(mail_of(step.step), ()), clock.wall(), let_go))
+    await journal.commit(_commit(step, said, by, row, waiting.get(mail_of(step.step), ()), clock.wall(), over))
     return _open(step, False)
 
 
@@ -179,8 +181,7 @@ def _row(step: Begun, said: Said, codec: ResultCodec | None) -> ReplyRow | None:
 
 
 def _answers(slots: Iterable[Path], by: str) -> list[Event]:
-    """That a person is asked no more about these, for the commit that answers."""
-    return [QuestionAnswered(slot=slot, how=f"{by} said what came of it") for slot in slots]
+    return answers(slots, f"{by} said what came of it")
 
 
 def _commit(
@@ -190,9 +191,9 @@ def _commit(
     row: ReplyRow | None,
     waiting: Sequence[MessageRow],
     wall: float,
-    let_go: Sequence[Event],
+    over: Sequence[Event],
 ) -> Commit:
-    events: list[tuple[float, Event]] = [(wall, each) for each in (_fact(step, said, by), *let_go)]
+    events: list[tuple[float, Event]] = [(wall, each) for each in (_fact(step, said, by), *over)]
     dead: tuple[DeadRow, ...] = ()
     if row is not None:
         return Commit(replies=(row,), events=tuple(events))
@@ -223,17 +224,6 @@ def _waiting(slots: Sequence[Slot], step: Begun) -> tuple[Slot, Envelope]:
             if isinstance(item, Envelope) and item.id == step.message and item.reply is None:
                 return slot, item
     raise ConfigurationError(f"{step.path}: {step.message} is in hand at the moment; hold the agent first")
-
-
-def _held(common: Common, step: Begun) -> list[tuple[Supervisor, Child]]:
-    """Who is held over this: one agent, or those of a pool that have found the message."""
-    return [
-        (supervisor, child)
-        for path, supervisor in common.supervisors.items()
-        if path in (step.path.parent, mail_of(step.step))
-        for child in supervisor.children.awake
-        if child.note.startswith("held: ") and step.key in child.note
-    ]
 
 
 async def _begun(common: Common, path: Path) -> list[Begun]:

@@ -28,7 +28,8 @@ from treewarden.agents.core.wait import WAITS, Wait
 from treewarden.agents.errors import CommitFailed, UnknownKind
 from treewarden.agents.slot import Slot
 
-from .core.event import EffectNoted
+from .core.event import EffectNoted, Event
+from .held_over import answers, asked_over, let_go
 from .journal.canonical import dump, load
 from .journal.commit import Commit, ReplyRow
 from .replies import address_of
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 __all__ = ["Effects", "begun_of", "doubts_of", "in_doubt", "known_of", "noted", "read_held", "sweep"]
 
 _VERSION: Final = 1
+_ENDED: Final = "the end of its call"
+"""Who lets go of an agent that was held because a call of its still ran."""
 _MOST_TOLD: Final = 8
 """Effects of which a dead letter tells."""
 _LONGEST: Final = 2000
@@ -113,7 +116,10 @@ class Effects:
             await self._common.outage.written(math.inf)
 
     def under_way(self, step: MessageId) -> bool:
-        return step in self._replies.under_way
+        found = step in self._replies.under_way
+        if found:  # whoever finds that is held, until its end
+            self._replies.awaited.add(step)
+        return found
 
     async def begin(self, step: Begun) -> None:
         common, replies = self._common, self._replies
@@ -142,22 +148,28 @@ class Effects:
         replies.under_way.discard(step.step)
         kind, version, body, large = result_codec(step.returns).encode_row(value)
         row = ReplyRow(done_id(step.step), mail_of(step.step), kind, body, version, large)
-        events = self._dated(noted(step, "done", by))
+        over = self._over(step)
+        events = self._dated(noted(step, "done", by), *answers(over or (), _ENDED))
         if replies.get(begun_id(step.step)) is None:  # of a life that has ended, whose message went on meanwhile
             self._common.submit(Commit(events=events))
             return
         replies.put(row.id, value)
         self._bring(Commit(by=self._slot.path, replies=(row,), events=events))
+        self._let_go(step, over)
 
     def undo(self, step: Begun) -> None:
         self._replies.under_way.discard(step.step)
         self._replies.drop(step.step)
-        events = self._dated(noted(step, "not done"))
+        over = self._over(step)
+        events = self._dated(noted(step, "not done"), *answers(over or (), _ENDED))
         self._common.submit(Commit(forget_replies=(f"{step.step}>",), events=events))
+        self._let_go(step, over)
 
     def leave(self, step: Begun, why: str) -> None:
         self._replies.under_way.discard(step.step)
-        self._common.note(noted(step, "in doubt", text=why))
+        over = None if step.alone else self._over(step)  # of which only a person could say more now
+        self._common.note(noted(step, "in doubt", text=why), *answers(over or (), _ENDED))
+        self._let_go(step, over)
 
     def forget(self, message: MessageId) -> None:
         self._common.forget_replies(message)
@@ -187,8 +199,22 @@ class Effects:
         """Where its messages wait: whoever is handed one there has to know of its steps."""
         return self._slot.mail.path
 
-    def _dated(self, event: EffectNoted) -> tuple[tuple[float, EffectNoted], ...]:
-        return ((self._common.clock.wall(), event),)
+    def _over(self, step: Begun) -> list[Path] | None:
+        """About whom a person is asked because this still ran, in a life that was left behind; None: it did not."""
+        if step.step not in self._replies.awaited:
+            return None
+        self._replies.awaited.discard(step.step)
+        return asked_over(self._common, step)
+
+    def _let_go(self, step: Begun, over: list[Path] | None) -> None:
+        """Whoever was held because this still ran goes on, behind what is on its way to the disk."""
+        if over is not None:
+            common = self._common
+            common.journal.submit(Commit(), lambda _: let_go(common, step, _ENDED, over))
+
+    def _dated(self, *events: Event) -> tuple[tuple[float, Event], ...]:
+        wall = self._common.clock.wall()
+        return tuple([(wall, event) for event in events])
 
 
 async def read_held(ask: MessageId, codec: Codec, common: Common) -> None:

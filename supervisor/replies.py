@@ -28,6 +28,8 @@ class Replies:
         that the chain of asks began with."""
         self.under_way: set[MessageId] = set()
         """Effects whose call runs, or of which somebody says just now what came of them."""
+        self.awaited: set[MessageId] = set()
+        """Those of them over which somebody is held until their call ends."""
         self.read: set[Path] = set()
         """Where nobody has lived in this process, and what is kept there is known all the same."""
 

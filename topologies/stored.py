@@ -54,8 +54,9 @@ class Stored:
         runs again; or `GiveUp()`: its message becomes a dead letter. Whoever is held over it goes on.
 
         `value` is what its call returns, or the same as JSON. Raises `ConfigurationError` where no such effect is in
-        doubt, its call still runs, or the value does not fit; `CommitFailed`. Then nothing has changed. Cancelled: it
-        is answered all the same, but perhaps nobody goes on.
+        doubt, its call still runs, or the value does not fit; `CommitFailed`. Then nothing has changed; but a message
+        that waited here and is given up is given up all the same, and written when the disk takes it. Cancelled: it is
+        answered all the same, but perhaps nobody goes on.
         """
         from treewarden.supervisor.answering import answer
 

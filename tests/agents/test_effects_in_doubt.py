@@ -212,8 +212,6 @@ async def test_what_comes_late_of_a_life_that_was_left_behind_is_true(
         bank.gate.set()
         await trio.sleep(1)
         assert (running.zombies, await running.effects()) == ((), ())
-        running.resume("desk")
-        await trio.sleep(1)
         assert slot_of(running, "desk").state == (Receipt(bank.done[0], 7),)
         assert (bank.calls, left(running)) == (1, 0)
 
