@@ -6,6 +6,7 @@ theirs, that plain one or one that has slept; `go on` prints what it handles, an
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.message import Request
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
+from treewarden.topologies.running import Tree
 from treewarden.topologies.tree import tree
 
 COUNT = 100
@@ -42,16 +44,17 @@ class Which(Request[tuple[int, ...]]):
 class Desk(Agent[tuple[int, ...]]):
     state = ()
 
-    def __init__(self, how: str) -> None:
+    def __init__(self, how: str, trees: list[Tree]) -> None:
         self.how = how
+        self.trees = trees
 
     async def die_at(self, *how: str) -> None:
-        """When what was written at the start is on disk: that is so before an effect runs."""
+        """When what was written at the start is on disk: who was first, if the process before this one has died."""
         if self.how in how:
-            await self.effect("die", self.die, idempotent=True)
-
-    async def die(self, key: str) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+            while not self.trees:
+                await trio.lowlevel.checkpoint()
+            await self.trees[0]._common.outage.written(math.inf)  # pyright: ignore[reportPrivateUsage]
+            os.kill(os.getpid(), signal.SIGKILL)
 
     @handles
     async def remind(self, message: Remind) -> None:
@@ -75,8 +78,10 @@ def at(number: int) -> float:
 
 async def work(file: str, how: str, wall: float) -> None:
     begun = trio.current_time()
-    desk = child(Desk, args={"how": how})
+    trees = list[Tree]()
+    desk = child(Desk, args={"how": how, "trees": trees})
     async with open_tree(tree(desk), journal=Path(file), wall=lambda: wall + trio.current_time() - begun) as running:
+        trees.append(running)
         ref = running.ref("desk")
         if how == "park":
             for number in range(COUNT):
