@@ -23,6 +23,7 @@ from .wake import WAKE
 
 if TYPE_CHECKING:
     from .statistics import MailboxStatistics
+    from .traced import Traced
 
 __all__ = ["Ref"]
 
@@ -219,13 +220,31 @@ class Ref:
             raise
         return await self._reply(answer)
 
+    def traced(self, trace: str) -> Traced:
+        """The same address, with `tell` and `ask`, where what is sent begins in `trace`, a name of yours, or goes on in
+        one: the number of an order, a `self.trace`, a W3C `traceparent`, of which the trace id counts.
+
+        For receivers of durability `message`; others keep no trace. An ask of a handler stays in that of its message.
+        Raises `ConfigurationError` for a name that is not of 1 to 64 letters, digits and `_.:-`.
+        """
+        from .traced import Traced, checked_trace  # where a program has names for what comes to it
+
+        return Traced(
+            path=self.path, trace=checked_trace(trace), traffic=self._traffic, receivers=self._receivers,
+            audience=self._audience, put=self._put, reply=self._reply, plain=self.ask,
+        )  # fmt: skip
+
     async def hand_on(self, message: object, turn: Turn, way: tuple[Path, ...], priority: int) -> None:
         """`tell`, of what was told the agent of `turn`, on its `way`. A topic begins a new one."""
         if self._audience(turn, priority) is not None:
             await self.tell(message, priority=priority)
         else:
             receivers = self._receivers(message, turn, priority)
-            await tell_each(self.path, receivers, message, turn, priority, 30.0, self._traffic, way=way)
+
+            def stamp(_: Slot, item: Envelope) -> None:
+                item.askers = way
+
+            await tell_each(self.path, receivers, message, turn, priority, 30.0, self._traffic, stamp=stamp)
 
     async def hand_over(self, message: object, turn: Turn, beyond: Beyond) -> None:
         """`tell`, of a result of a stage that is to stop: it waits for no room where it is let in `beyond` that."""

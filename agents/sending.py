@@ -3,7 +3,7 @@ with the settle of a handler."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from trio.lowlevel import checkpoint_if_cancelled
@@ -44,21 +44,21 @@ async def tell_each(
     within: float,
     traffic: Traffic,
     *,
-    way: tuple[Path, ...] = (),
+    stamp: Callable[[Slot, Envelope], None] | None = None,
     beyond: Beyond | None = None,
 ) -> None:
     """`Ref.tell` to those behind `path`, where nothing shorter will do. Raises what that raises.
 
-    `way`: by whom it was handed on before it came here. `beyond`, where its sender is to stop, says which mailboxes
-    take it without room.
+    `stamp` writes on each where it comes from. `beyond`, where its sender is to stop, says which mailboxes take it
+    without room.
     """
     await checkpoint_if_cancelled()  # from here on only a wait for room or for the disk is a place to be cancelled
     deadline = deadline_of(traffic.now(), within, path)
     errors: list[DeliveryError] = []
     for slot in receivers:
         item = item_for(slot, message, turn, priority)
-        if way and type(item) is Envelope:
-            item.askers = way
+        if stamp is not None and type(item) is Envelope:
+            stamp(slot, item)
         try:
             await _tell_one(slot, item, turn, priority, deadline, traffic, beyond)
         except DeliveryError as error:
@@ -194,7 +194,7 @@ def leave_with_settle(slot: Slot, turn: Turn, envelope: Envelope, overflow: Over
             if slot.on_drop is not None:
                 slot.on_drop(envelope, "the slot ended before the message left")
 
-    if slot.durable and type(turn.slot.busy) is not Envelope:
+    if slot.durable and type(turn.slot.busy) is not Envelope and not envelope.id:
         envelope.id = turn.cause  # what a settle does not know of a timer
     turn.tell(Outgoing(target=slot, envelope=envelope, release=release, cancel=slot.release))
 

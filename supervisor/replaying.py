@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 import trio
-from attrs import evolve
 
 from treewarden.agents.core.durability import Overflow
-from treewarden.agents.core.message import Envelope, MessageId, told_id
+from treewarden.agents.core.message import Envelope, MessageId
 from treewarden.agents.core.path import ROOT
 from treewarden.agents.errors import AgentStopped, CommitFailed, IntakeClosed, MailboxFull, NotHandled, ReplayRefused
 from treewarden.agents.slot import NOT_KNOWN, Slot
@@ -39,13 +38,11 @@ async def replay(common: Common, message: MessageId, within: float) -> MessageId
     if slot.handles is not NOT_KNOWN and slot.handles.isdisjoint(type(body).__mro__):
         text = f"{slot.path}: it does not handle {type(body).__qualname__} any more; {message} stays a dead letter"
         raise NotHandled(text, path=slot.path)
-    envelope = Envelope(body, sender=dead.sender, priority=dead.priority)
+    envelope = Envelope(body, id=dead.id, sender=dead.sender, priority=dead.priority)  # and so in its trace
     await _room(slot, envelope, within)
 
     def commit(row: MessageRow) -> Commit:
-        """It is no dead letter any more from the moment that it waits, and in the same trace."""
-        row = evolve(row, id=told_id(dead.id, common.journal.opened.tree, row.row))
-        envelope.id = row.id
+        """It is no dead letter any more from the moment that it waits."""
         event = MessageReplayed(path=slot.path, message=dead.id, kind=row.kind, replayed_as=row.id)
         return Commit(accepted=(row,), revived=(dead.id,), events=((row.at, event),))
 

@@ -11,7 +11,7 @@ import trio
 from attrs import evolve
 
 from treewarden.agents.core.label import Label
-from treewarden.agents.core.message import Envelope, MessageId, told_id
+from treewarden.agents.core.message import Envelope, MessageId, told_id, trace_of
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import CommitFailed
@@ -89,6 +89,7 @@ class SlotStore:
                 if not error.refuses_all:
                     slot.release()
                     raise
+                envelope.id = trace_of(envelope.id) if "/" in envelope.id else ""  # as it came
 
     async def _journal_works(self, slot: Slot, deadline: float) -> None:
         """Wait while the disk takes nothing; the room stays reserved meanwhile, and is free if this raises."""
@@ -145,7 +146,7 @@ class SlotStore:
                     trio.lowlevel.reschedule(task, WAKE)
 
         try:
-            row = self.row_for(envelope, encoded=encoded)
+            row = self.row_for(envelope, envelope.id, encoded)
         except BaseException:
             slot.release()
             raise

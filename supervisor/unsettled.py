@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from treewarden.agents.core.exit import Exit, Failed, Stopped
-from treewarden.agents.core.message import Envelope, MessageId
+from treewarden.agents.core.message import Envelope, MessageId, told_id
 from treewarden.agents.errors import AgentFailed, AgentStopped, ConfigurationError, failure_of
 from treewarden.agents.mailbox import Mailbox
 from treewarden.agents.slot import Slot
@@ -112,7 +112,8 @@ def _dead_row(store: SlotStore, envelope: Envelope, reason: str, common: Common)
     """A message given up, as a row and as a fact."""
     codec = store.codec if store.codec.knows(envelope.body) else common.codec_of(type(envelope.body))
     kind, version, body, large = codec.encode_row(envelope.body)
-    id = envelope.id or common.message_id(common.next_row())
+    tree = common.journal.opened.tree
+    id = envelope.id if envelope.row is not None else told_id(envelope.id, tree, common.next_row())
     row = DeadRow(
         path=store.path,
         id=id,

@@ -124,7 +124,9 @@ def _trace(words: Words) -> None:
         "process or a dead one; it reads only.",
     )  # fmt: skip
     word.add_argument("file", metavar="FILE.db")
-    word.add_argument("id", metavar="ID", type=text, help="of any message of it, as `why` and `dead-letters` show it")
+    word.add_argument(
+        "id", metavar="ID", type=text, help="its name, or of any message of it, as `why` and `dead-letters` show it"
+    )
     word.add_argument("--last", type=count, default=1000, metavar="N", help="the newest N events (1000)")
     add_json(word)
 
