@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from treewarden.supervisor.journal.reading import JournalFile
 
-from .cli_desk import COMMAND, desk, environment, treewarden
+from .cli_desk import COMMAND, begin, desk, environment, treewarden
 
 STEADY = '{ id = "steady", agent = "cli_agents:Steady" }'
 TALKER = '{ id = "talker", agent = "talkers:Talker" }'
+FACTS = 6000
+"""More than a pipe takes, and than a tree has at hand for whoever is behind."""
+TALKATIVE = f"""
+from attrs import frozen
+
+from treewarden.agents.agent import Agent
+
+
+@frozen
+class Said:
+    n: int
+
+
+class Talker(Agent[None]):
+    async def on_start(self) -> None:
+        for n in range({FACTS}):
+            self.record(Said(n))
+"""
 
 
 def in_shell(words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -31,6 +51,11 @@ def in_shell(words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def settled(file: Path) -> int:
     with JournalFile.open(file) as journal:
         return journal.head.seq
+
+
+def closed_in_order(file: Path) -> bool:
+    with JournalFile.open(file) as journal:
+        return "closed in order" in journal.describe_holder()
 
 
 def test_a_tree_goes_on_when_there_is_no_room_for_what_is_said_about_it(tmp_path: Path) -> None:
@@ -77,3 +102,19 @@ def test_what_is_refused_moves_no_cursor(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert r"RuntimeError: no \x1b[2J\x0dgood" in done.stderr
     assert len(done.stderr.splitlines()) == 2, "what is wrong still stands on lines of its own"
+
+
+def test_a_reader_that_is_far_behind_when_the_tree_ends_is_told_all_of_it(tmp_path: Path) -> None:
+    (tmp_path / "talkers.py").write_text(TALKATIVE)
+    desk(tmp_path, TALKER)
+    file = tmp_path / "desk.db"
+    with begin("run", "desk.toml", "--json", cwd=tmp_path) as running:
+        running.event("Recorded")
+        while settled(file) <= FACTS:
+            time.sleep(0.01)
+        running.signal(signal.SIGINT)
+        while not closed_in_order(file):
+            time.sleep(0.01)
+        assert running.end() == 0, running.errors()
+    told = [json.loads(line) for line in running.lines]
+    assert [each["seq"] for each in told if "seq" in each] == list(range(1, settled(file) + 1))

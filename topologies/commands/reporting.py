@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import trio
 from attrs import define, field
 
+from treewarden.agents.errors import JournalError
 from treewarden.supervisor.journal.port import START, Record, Seq
 from treewarden.supervisor.ops.console import Opening, RunView
 from treewarden.supervisor.ops.output import Output
@@ -18,6 +19,8 @@ from ..running import Tree
 __all__ = ["Report"]
 
 _BATCH = 500
+_CLOSING = 5.0
+"""Seconds between the end of a journal and the event that ends what is told, at most."""
 
 
 @define(eq=False)
@@ -51,7 +54,8 @@ class Report:
             self._waiting.append(text)
 
     async def follow(self, tree: Tree, until: trio.Event) -> None:
-        """Tell what the tree commits until the event; what was read by then is told."""
+        """Tell what the tree commits until the event; what was read by then is told. A journal that cannot be read any
+        more is no reason for a tree to end: a notice says so."""
         send, receive = trio.open_memory_channel[Record](_BATCH)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._read, tree, send, until)
@@ -73,7 +77,13 @@ class Report:
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(end)
-            async with tree.events(self.read) as records:
-                async for record in records:
-                    await send.send(record)
-                    self.read = record.seq
+            try:
+                async with tree.events(self.read) as records:
+                    async for record in records:
+                        await send.send(record)
+                        self.read = record.seq
+            except JournalError as error:
+                with trio.move_on_after(_CLOSING):  # closed with its tree: what is left is read from the file
+                    await until.wait()
+                if not until.is_set():
+                    await self.notice(f"events are not told any more: {error}")
