@@ -14,7 +14,20 @@ import trio
 from .core.exit import alone, describe, storable
 from .core.message import Envelope
 from .core.said import shown
-from .core.step import Begun, Done, Known, Next, Outcome, advance, check_name, key_of, numbered, raised, step_name
+from .core.step import (
+    UNREAD,
+    Begun,
+    Done,
+    Known,
+    Next,
+    Outcome,
+    advance,
+    check_name,
+    key_of,
+    numbered,
+    raised,
+    step_name,
+)
 from .core.values import define
 from .errors import CommitFailed, ConfigurationError, InDoubt, NotDone, UnknownKind, rate_limit_of
 from .forwarding import was_handed_on
@@ -122,7 +135,7 @@ class _Effect:
             found = steps.found(begun)
         except UnknownKind as error:
             known = steps.of(begun.message).get(begun.step)  # that says when it began
-            raise self._in_doubt(f"was done, and its result cannot be read: {error}", known) from None
+            raise self._in_doubt(f"{UNREAD}: {error}", known) from None
         under_way = steps.under_way(begun.step)
         next = advance(found, under_way=under_way, verify=self._verify is not None, idempotent=self._idempotent)
         if isinstance(found, Known):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from treewarden.agents.core.message import Envelope
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.said import listed, shown
-from treewarden.agents.core.step import BEGUN, Begun, Done, GiveUp, begun_id, done_id, mail_of
+from treewarden.agents.core.step import BEGUN, UNREAD, Begun, Done, GiveUp, begun_id, done_id, mail_of
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError, NotDone
 from treewarden.agents.ports import Clock
@@ -48,25 +48,31 @@ class OpenEffect:
     """Wall seconds."""
     under_way: bool = False
     """Its call runs, in this process."""
+    unread: bool = False
+    """It was done, and somebody is held because the code at hand cannot read its result."""
 
 
 async def open_effects(common: Common, path: Path) -> tuple[OpenEffect, ...]:
     """See `Tree.effects`."""
     running = common.replies.under_way
     found = [_open(step, step.step in running) for step in await _begun(common, path)]
+    found += [_open(step, False, unread=True) for step in await _unread(common, path)]
     return tuple(sorted(found, key=lambda each: (each.since, each.key)))
 
 
-def open_in(rows: Iterable[ReplyRow], path: Path) -> tuple[OpenEffect, ...]:
-    """Those of these rows, of a file, at or below `path`."""
+def open_in(rows: Iterable[ReplyRow], path: Path, held: Iterable[str] = ()) -> tuple[OpenEffect, ...]:
+    """Those of these rows, of a file, at or below `path`. `held` is what is said of who is held."""
+    rows = tuple(rows)
     found = [_open(step, False) for step in _begun_in(rows) if step.path.is_within(path)]
+    found += [_open(step, False, unread=True) for step in _unread_in(rows, held) if step.path.is_within(path)]
     return tuple(sorted(found, key=lambda each: (each.since, each.key)))
 
 
 async def answer(common: Common, path: Path, said: Said, key: str, by: str) -> OpenEffect:
     """See `Tree.answer`."""
     _check(said)
-    step = _meant(await _begun(common, path), path, key)
+    unread = await _unread(common, path)
+    step = _meant([*await _begun(common, path), *unread], path, key)
     if step.step in common.replies.under_way:
         raise ConfigurationError(
             f"{path}: the call of {step.name!r} still runs, or somebody else says what came of it; say so when "
@@ -79,6 +85,8 @@ async def answer(common: Common, path: Path, said: Said, key: str, by: str) -> O
     answered = asked_over(common, step)
     common.replies.under_way.add(step.step)  # or another one could say something else meanwhile, or it could run
     try:
+        if step in unread:
+            await _take_back(common, step)
         await _answer(common, said, step, row, slots, known, by, _answers(answered, by))
     finally:
         common.replies.under_way.discard(step.step)
@@ -128,10 +136,13 @@ async def answer_at_rest(journal: Journal, clock: Clock, path: Path, said: Said,
             held = await journal.recover(each)
             rows += held.replies
             waiting[each] = held.messages
-    step = _meant([found for found in _begun_in(rows) if found.path.is_within(path)], path, key)
     asked = [record.event for record in await journal.questions() if isinstance(record.event, QuestionAsked)]
+    unread = _unread_in(rows, [each.question for each in asked])
+    step = _meant([found for found in (*_begun_in(rows), *unread) if found.path.is_within(path)], path, key)
     over = _answers([each.slot for each in asked if step.key in each.question], by)
     row = _row(step, said, None)
+    if step in unread:
+        await journal.commit(_taken_back(step, clock.wall()))
     await journal.commit(_commit(step, said, by, row, waiting.get(mail_of(step.step), ()), clock.wall(), over))
     return _open(step, False)
 
@@ -243,7 +254,39 @@ def _begun_in(rows: Iterable[ReplyRow]) -> list[Begun]:
     return [step for step in begun if done_id(step.step) not in kept]
 
 
-def _open(step: Begun, under_way: bool) -> OpenEffect:
+async def _unread(common: Common, path: Path) -> list[Begun]:
+    """Effects at or below `path` over whose result somebody is held who cannot read it."""
+    held = [child.note for each in common.supervisors.values() for child in each.children.awake if child.asked]
+    held = [note for note in held if UNREAD in note]
+    rows: list[ReplyRow] = []
+    for each in common.journal.opened.slots if held else ():
+        if each.is_within(path) or path.is_within(each):
+            rows += (await common.journal.recover(each)).replies
+    return [step for step in _unread_in(rows, held) if step.path.is_within(path)]
+
+
+def _unread_in(rows: Iterable[ReplyRow], held: Iterable[str]) -> list[Begun]:
+    notes = [note for note in held if UNREAD in note]
+    kept = {row.id: row for row in rows}
+    begun = [begun_of(row) for row in kept.values() if row.kind == BEGUN] if notes else []
+    return [step for step in begun if done_id(step.step) in kept and any(step.key in note for note in notes)]
+
+
+async def _take_back(common: Common, step: Begun) -> None:
+    """A result that nobody can read is none any more: it is in doubt, until the answer is stored right behind this."""
+    await common.journal.commit(_taken_back(step, common.clock.wall()))
+    begun = common.replies.get(begun_id(step.step))
+    common.replies.drop(step.step)
+    if begun is not None:
+        common.replies.put(begun_id(step.step), begun[0])
+
+
+def _taken_back(step: Begun, wall: float) -> Commit:
+    fact = noted(step, "in doubt", text=f"it {UNREAD}")
+    return Commit(forget_replies=(done_id(step.step),), events=((wall, fact),))
+
+
+def _open(step: Begun, under_way: bool, *, unread: bool = False) -> OpenEffect:
     return OpenEffect(
         path=step.path,
         effect=step.name,
@@ -252,4 +295,5 @@ def _open(step: Begun, under_way: bool) -> OpenEffect:
         kind=step.kind,
         since=step.since,
         under_way=under_way,
+        unread=unread,
     )

@@ -17,6 +17,7 @@ from .values import frozen
 __all__ = [
     "BEGUN",
     "MARK",
+    "UNREAD",
     "Begun",
     "Done",
     "GiveUp",
@@ -43,6 +44,8 @@ MARK: Final = "!"
 """What stands between path and name of an effect. No path has it, so no ask is ever called as an effect is."""
 BEGUN: Final = "begun"
 """The kind of what is stored before an effect runs: no value of a user's is stored under it."""
+UNREAD: Final = "was done, and its result cannot be read"
+"""What is said of an effect whose result is of a class that has changed."""
 _BEGUN, _DONE = OF_EFFECTS
 _LONGEST: Final = 100
 _KEY: Final = 16

@@ -30,11 +30,12 @@ def effects(arguments: Namespace) -> int:
     """
     out = Stdout.here()
     with JournalFile.open(arguments.file) as journal:
-        found = open_in(journal.effects(), arguments.path)
+        rows = journal.effects()
+        notes = [slot.note for slot in status_of(journal).slots.values() if slot.note] if rows else []
+        found = open_in(rows, arguments.path, notes)
         lives = journal.describe_holder().startswith("owned by")
         if not found:
             refuse_unknown(journal, arguments.file, arguments.path)
-        notes = [slot.note for slot in status_of(journal).slots.values() if slot.note] if found else []
     held = {each.key for each in found if any(each.key in note for note in notes)}
     if arguments.json:
         shown = [
@@ -46,6 +47,7 @@ def effects(arguments: Namespace) -> int:
     meanwhile = "  perhaps under way" if lives else ""
     lines = [
         f"{local(each.since)}  {each.path}  {each.effect} of {each.kind} {each.message}  key {each.key}"
+        f"{'  done, and its result cannot be read' if each.unread else ''}"
         f"{'  held: waits for an answer' if each.key in held else meanwhile}"
         for each in found
     ]
