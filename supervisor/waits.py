@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -91,7 +92,9 @@ def arm(mail: Slot, common: Common) -> None:
     parked.alarm, parked.alarm_at = None, parked.next
     if parked.alarm_at is not None:
         clock = common.clock
-        due = clock.now() + max(0.0, parked.alarm_at - clock.wall())
+        now = clock.now()
+        left = parked.alarm_at - clock.wall()
+        due = max(now + left, math.nextafter(now, math.inf)) if left > 0.0 else now  # or it would be set for now, again
         parked.alarm = common.timers.at(due, partial(_come, mail, common))
 
 

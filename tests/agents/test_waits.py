@@ -200,3 +200,20 @@ async def test_workers_of_a_queue_hand_it_to_whoever_is_free(processes: Processe
         assert running.ref("desk").statistics().parked == 0
         assert sorted(each[1] for each in log if each[0] == "slept") == [0, 1, 2, 3]
         assert left(running) == 0
+
+
+async def test_a_time_that_the_clock_of_the_loop_cannot_tell_from_now(autojump_clock: MockClock) -> None:
+    """A wall clock near 0 has finer numbers than that of a loop which has run for long."""
+    log, looks = list[Any](), 0
+    await trio.sleep(1000)
+
+    def wall() -> float:
+        nonlocal looks
+        looks += 1
+        assert looks < 10_000, "it goes round, and no time passes"
+        return trio.current_time() - 1000
+
+    async with open_tree(tree(desk(log)), wall=wall) as running:
+        await running.ref("desk").tell(Remind(1, (0.3,)))
+        await trio.sleep(1)
+        assert [each[0] for each in log] == ["begun", "begun", "slept", "later"]
