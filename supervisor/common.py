@@ -345,12 +345,12 @@ class Common:
         else:
             self.outage.submit(dated_later(_Gathered(gathered)))
 
-    def submit(self, commit: Commit) -> None:
+    def submit(self, commit: Commit, then: Callable[[], None] | None = None) -> None:
         """Append a commit of the tree's own (see `Outage.submit`)."""
         if self._gathered:
             self.write_gathered()
             self.gather()
-        self.outage.submit(commit)
+        self.outage.submit(commit, then)
 
     def keep_reply(self, ask: MessageId, reply: object) -> None:
         """Keep the reply to a handler's ask, which is on disk, unless that handler has settled without it."""

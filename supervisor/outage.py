@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -66,13 +67,15 @@ class Outage:
         elif self.since is None and isinstance(error, CommitFailed) and error.refuses_all:
             self._begin(error)
 
-    def submit(self, commit: Commit) -> None:
+    def submit(self, commit: Commit, then: Callable[[], None] | None = None) -> None:
         """Append a commit of the tree's own: now, or when it can be. If it is refused for what it says, its events are
-        appended without the rest."""
+        appended without the rest. `then` is called when it has ended, or waits for the disk like everybody else."""
         if self.since is not None:
             self._remember(commit)
+            if then is not None:
+                then()
         else:
-            self._journal.submit(commit, partial(self._submitted, commit))
+            self._journal.submit(commit, partial(self._submitted, commit, then))
 
     async def finish(self, commit: Commit) -> None:
         """The last commit, with what is late before it, and what lives have left that no other life came to keep. A
@@ -168,8 +171,10 @@ class Outage:
             retry_safe=True,
         )
 
-    def _submitted(self, commit: Commit, error: BaseException | None) -> None:
+    def _submitted(self, commit: Commit, then: Callable[[], None] | None, error: BaseException | None) -> None:
         self.heard(error)
+        if then is not None:
+            then()
         if error is None:
             if not commit.quiet and commit.forget_replies:
                 self._replies.forgotten(commit.forget_replies)

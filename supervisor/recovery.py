@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
@@ -44,6 +45,8 @@ __all__ = [
 
 DEATHS: Final = 3
 """Process deaths that a message at the head of its mailbox may have been the cause of before it is set aside."""
+
+_COUNTED: Final = "its deaths are being counted"
 
 
 def make_slot(path: Path, spec: ChildSpec, common: Common, make: Callable[..., Slot] = Slot) -> Slot:
@@ -276,14 +279,22 @@ def _envelope(row: MessageRow, body: Any, deaths: int, common: Common) -> Envelo
     )
 
 
+def _wait_for(commit: Commit, slot: Slot, common: Common) -> None:
+    """Hand nothing out before this, and what was submitted before, is on disk: what is handled next may end the process
+    within the same millisecond, again, and nobody would have counted."""
+    slot.pause(_COUNTED)
+    common.submit(commit, partial(slot.resume, _COUNTED))
+
+
 def _restock(slot: Slot, row: MessageRow, body: Any, common: Common, *, head: bool, back: bool = False) -> None:
     deaths = row.deaths + (1 if head and common.journal.opened.after_crash else 0)
     envelope = _envelope(row, body, deaths, common)
     if deaths >= DEATHS and not _waits_for_person(row.id, common):
         give_up(slot, envelope, f"the process died {deaths} times while it was first in its mailbox", common)
+        _wait_for(Commit(), slot, common)
         return
     if deaths != row.deaths:
-        common.submit(Commit(returned=(ReturnedRow(row.row, row.deliveries, deaths),)))
+        _wait_for(Commit(returned=(ReturnedRow(row.row, row.deliveries, deaths),)), slot, common)
     if back:
         envelope.deadline = CAME_BACK
     slot.restock(envelope, row.priority)
