@@ -147,6 +147,26 @@ async def test_one_that_left_nothing_is_known_by_what_it_told(
     assert sum("Recorded" in line for line in lines) == 2
 
 
+async def test_a_fork_and_an_import_have_it_and_go_on_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, fork, bundle, copy = (str(tmp_path / name) for name in ("tree.db", "fork.db", "tree.jsonl", "copy.db"))
+    async with opened(Path(file)) as running:
+        trace = await sold(running, "first")
+    whole = messages(capsys, file, trace)
+    assert main(["journal", "fork", file, fork]) == 0
+    assert main(["journal", "export", file, "-o", bundle]) == 0
+    assert main(["journal", "import", bundle, copy]) == 0
+    Yard.broken = False
+    for other in (fork, copy):
+        assert messages(capsys, other, trace) == whole
+        async with opened(Path(other)) as running:
+            (dead,) = await running.dead_letters("yard")
+            again = await running.replay(dead.id)
+            await running.drain("yard")
+        (replayed,) = (each for each in messages(capsys, other, trace) if each["message"] == again)
+        assert (replayed["told_by"], trace_of(again)) == (dead.id, trace)
+        assert again not in {each["message"] for each in whole}
+
+
 async def test_of_what_was_all_handled_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "tree.db"
     async with open_tree(tree(Van), journal=file):
