@@ -87,14 +87,15 @@ def give_up(slot: Slot, envelope: Envelope, reason: str, common: Common) -> None
         _forget(slot, envelope)
         envelope.reply(None, AgentStopped(f"{slot.path}: {reason}", path=slot.path))
         return
-    if envelope.id and common.replies.below(envelope.id):
+    own = "" if envelope.row is None else envelope.id  # before that, it says only in which trace it is
+    if own and common.replies.below(own):
         from .effects import doubts_of
 
-        reason += doubts_of(common, envelope.id)
+        reason += doubts_of(common, own)
     store, wall = slot.store, common.clock.wall()
-    asked = (f"{envelope.id}>",) if slot.durable and envelope.id else ()
-    if envelope.id:
-        common.replies.forget(envelope.id, stored=not asked)
+    asked = (f"{own}>",) if slot.durable and own else ()
+    if own:
+        common.replies.forget(own, stored=not asked)
     kind = type(envelope.body).__qualname__
     if isinstance(store, SlotStore):
         try:

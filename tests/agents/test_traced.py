@@ -35,6 +35,11 @@ class Order:
 
 
 @frozen
+class Begin:
+    """Charges, tells the yard in its own trace, and fails the first time."""
+
+
+@frozen
 class Place(Request[str]):
     of: str = ""
 
@@ -49,6 +54,7 @@ class Desk(Agent[int]):
 
     state = 0
     charged: ClassVar[list[str]] = []
+    begun: ClassVar[list[str]] = []
 
     async def charge(self, key: str) -> int:
         Desk.charged.append(key)
@@ -61,6 +67,14 @@ class Desk(Agent[int]):
     @handles
     async def order(self, message: Order) -> None:
         await self.sell(message.of)
+
+    @handles
+    async def begin(self, message: Begin) -> None:
+        await self.effect("charge", self.charge)
+        await self.sell(self.trace)
+        Desk.begun.append(self.trace)
+        if len(Desk.begun) == 1:
+            raise RuntimeError("it broke")
 
     @handles
     async def place(self, message: Place) -> str:
@@ -79,7 +93,7 @@ class Yard(Agent[None]):
 
 @pytest.fixture(autouse=True)
 def nothing_seen() -> None:
-    Yard.seen, Desk.charged = [], []
+    Yard.seen, Desk.charged, Desk.begun = [], [], []
 
 
 async def test_what_is_told_is_in_the_trace_and_has_an_id_of_its_own(autojump_clock: MockClock) -> None:
@@ -143,6 +157,21 @@ async def test_one_that_a_full_mailbox_drops_is_a_dead_letter_of_its_own(autojum
         assert [trace_of(id) for id in letters] == ["order-17"] * 2
         assert len(set(letters)) == 2
         assert {each.message for each in await events(journal, DeadLettered)} == set(letters)
+
+
+async def test_one_that_is_dropped_takes_nothing_from_the_message_that_its_trace_began_with(
+    autojump_clock: MockClock,
+) -> None:
+    """Before it waits it has the id of that message: what was done for it is no affair of the one that is dropped."""
+    yard = child(Yard, mailbox=MailboxSpec(capacity=1, overflow=Overflow.DROP_NEWEST))
+    async with opened(child(Desk, backoff=NO_BACKOFF), yard) as running:
+        slot_of(running, "yard").pause("held")
+        await running.ref("yard").tell(Pack())
+        await running.ref("desk").tell(Begin())
+        await wait_all_tasks_blocked()
+        letters = await running.dead_letters("yard")
+    assert len(Desk.charged) == 1
+    assert [letter.reason for letter in letters] == ["the mailbox was full: the newest was dropped"] * 2
 
 
 @pytest.mark.parametrize("trace", ["", "order-17"])
