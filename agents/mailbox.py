@@ -327,18 +327,21 @@ class Mailbox(Intake):
         self._control = self._due = None
 
     def close(self, error: AgentStopped) -> list[object]:
-        """End for good: senders that wait get an error like `error`; returns what was left, in order. What is parked
-        stays where it was drained."""
+        """End for good: senders that wait get an error like `error`; returns what was left, in order. Where it was
+        drained, what is on disk stays, until somebody lives here again, or it is gone for good."""
         drained, self.closed = isinstance(self.closed, IntakeClosed), error
         self._look_again()
         self._control = None
         left, aside, self._aside = self.clear(), self._aside, None
         if aside is not None:
             left = [*aside.items, *left]
-            if drained and aside.parked is not None:  # until it lives again, or is gone for good
+            if drained and aside.parked is not None:
                 self._aside = Aside(parked=aside.parked)
             else:
                 left = [*aside.forget_parked(), *left]
+        if drained:
+            self.prepend([item for item in left if _is_on_disk(item)])
+            left = [item for item in left if not _is_on_disk(item)]
         while self._room:
             self._room.popleft().fail(self._ended())
         return left
@@ -375,6 +378,10 @@ class Mailbox(Intake):
         elif self.rouse is not None:
             rouse, self.rouse = self.rouse, None
             rouse()
+
+
+def _is_on_disk(item: object) -> bool:
+    return type(item) is Envelope and item.row is not None and item.reply is None
 
 
 def _came_back(item: object) -> bool:

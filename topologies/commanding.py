@@ -157,7 +157,7 @@ class Order:
                 drained = await self._tree.drain(command.path, within=command.within)
                 left = sum(drained.left.values())
                 done = f"{command.path} is drained"
-                done += f"; {left} that waited became dead letters" if left else ""
+                done += f"; {left} were left: on disk they wait, others became dead letters" if left else ""
             case "checkpoint":
                 kept = await self._tree.checkpoint(command.path, **command.fields)
                 done = f"{command.path}: its state is kept as checkpoint {kept.number}"

@@ -208,9 +208,10 @@ class Tree(Stored):
         each other pass, and senders that wait for room already get in. No more ticks (`@every`) come. When nothing
         waits and nothing is in hand anywhere in it, or after `within` seconds, its children are terminated in reverse
         start order, as by `terminate_child`: specs are kept except those of temporary and dynamic children, and
-        `restart_child` brings them back. What is left then, durable or not, becomes dead letters and is counted in
-        what is returned; `replay` puts it back. So does what waits for who is held or down all the time: `hold`, or
-        the end of the tree, keeps it on disk. A drained tree is open and empty; `stop` or leaving its block ends it.
+        `restart_child` brings them back. What is left then is counted in what is returned, also what waits for who is
+        held or down all the time: it stays where it is on disk, for the next life there, in this process or another; of
+        a child whose spec is not kept, and where it was in memory only, it becomes dead letters. A drained tree is open
+        and empty; `stop` or leaving its block ends it.
 
         Not promised: that a body (`run`) which goes on telling comes to an end; stop or drain it first. Stopping takes
         what the graces of the children allow, besides `within`. Cancelled before anything was stopped: the intake

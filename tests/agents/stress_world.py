@@ -199,6 +199,7 @@ class World:
             await running.supervisor().terminate_child("a")
         else:
             await running.drain("a", within=1.0)
+            await running.supervisor().delete_child("a")  # and with it what that has left on disk
         self.course.gone_at = self.course.now()
 
     # -- from the beginning to the end

@@ -12,7 +12,7 @@ from attrs import frozen
 from treewarden.agents.agent import Agent, every, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec
 from treewarden.agents.core.lifecycle import SlotState
-from treewarden.agents.core.message import Request
+from treewarden.agents.core.message import Priority, Request
 from treewarden.agents.errors import AgentStopped, ConfigurationError, IntakeClosed, NoSuchSlot, SupervisorGone
 from treewarden.supervisor.core.event import ChildEnded, DeadLettered
 from treewarden.supervisor.core.spec import Grace, Intensity, RestartPolicy, Strategy
@@ -51,6 +51,18 @@ class Keeper(Agent[tuple[int, ...]]):
     @handles
     def got(self, message: Got) -> tuple[int, ...]:
         return self.state
+
+
+class Noter(Agent[None]):
+    """Takes a second for each number, and notes it."""
+
+    def __init__(self, seen: list[int]) -> None:
+        self.seen = seen
+
+    @handles
+    async def item(self, message: Item) -> None:
+        await trio.sleep(1.0)
+        self.seen.append(message.n)
 
 
 class Feeder(Agent[None]):
@@ -205,21 +217,55 @@ async def test_a_crash_on_the_way_is_handled_as_any_other(autojump_clock: CLOCK)
         assert await running.ref("keeper").ask(Got()) == (1, 2)
 
 
-async def test_at_the_limit_what_is_left_is_counted_and_becomes_dead_letters(autojump_clock: CLOCK) -> None:
+@pytest.mark.parametrize("durability", [MESSAGE, VOLATILE], ids=["message", "volatile"])
+async def test_at_the_limit_what_is_left_is_counted_and_stays_where_it_is_on_disk(
+    autojump_clock: CLOCK, durability: Durability
+) -> None:
     journal = MemoryJournal()
-    async with open_tree(tree(Keeper, child(Keeper, id="other")), journal=journal) as running:
+    keeper = child(Keeper, mailbox=MailboxSpec(durability=durability))
+    async with open_tree(tree(keeper, child(Keeper, id="other")), journal=journal) as running:
         for n in (0, 1, 2, 3):
             await running.ref("keeper").tell(Item(n))
         result = await running.drain("/", within=1.5)
         assert result.left == {"keeper": 3}, "one in hand, two that wait"
         assert not result.complete
         dead = [each.event for each in await journal.read() if isinstance(each.event, DeadLettered)]
-        assert [(each.path, each.reason) for each in dead] == [("keeper", "it was terminated")] * 2
+        given_up = 0 if durability == MESSAGE else 2
+        assert [(each.path, each.reason) for each in dead] == [("keeper", "it was terminated")] * given_up
         await running.supervisor().restart_child("keeper")
-        assert await running.ref("keeper").ask(Got()) == (0, 1), "what is in hand has its grace"
+        kept = (2, 3) if durability == MESSAGE else ()
+        assert await running.ref("keeper").ask(Got()) == (0, 1, *kept), "what is in hand has its grace"
         await running.ref("keeper").tell(Item(5))
         await trio.sleep(2)
-        assert await running.ref("keeper").ask(Got()) == (0, 1, 5), "nothing is frozen any more"
+        assert await running.ref("keeper").ask(Got()) == (0, 1, *kept, 5), "nothing is frozen any more"
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["agent", "pool"])
+async def test_what_a_drain_has_left_on_disk_waits_for_the_next_process(
+    autojump_clock: CLOCK, tmp_path: Path, shared: bool
+) -> None:
+    seen: list[int] = []
+    noter = child(Noter, args={"seen": seen})
+    noters = pool(noter, id="noter", size=2, route="shared") if shared else noter
+    async with open_tree(tree(noters), journal=tmp_path / "kept.db") as running:
+        for n in range(6):
+            await running.ref("noter").tell(Item(n), priority=Priority.HIGH if n == 5 else Priority.NORMAL)
+        assert not (await running.drain("/", within=1.5)).complete
+        assert await running.dead_letters() == ()
+        assert 0 < len(seen) < 6
+    async with open_tree(tree(noters), journal=tmp_path / "kept.db"):
+        await trio.sleep(10)
+        assert sorted(seen) == list(range(6))
+
+
+async def test_what_a_drain_has_left_ends_with_its_slot(autojump_clock: CLOCK) -> None:
+    async with open_tree(tree(Keeper)) as running:
+        for n in (0, 1, 2):
+            await running.ref("keeper").tell(Item(n))
+        assert (await running.drain("keeper", within=0.5)).left == {"keeper": 3}
+        assert await running.dead_letters() == ()
+        await running.supervisor().delete_child("keeper")
+        assert len(await running.dead_letters()) == 2
 
 
 async def test_nothing_begins_while_others_are_being_stopped(autojump_clock: CLOCK) -> None:
@@ -228,8 +274,9 @@ async def test_nothing_begins_while_others_are_being_stopped(autojump_clock: CLO
             await running.ref("keeper").tell(Item(n))
         await running.ref("stuck").tell(Item(-1))
         assert (await running.drain("/", within=1.5)).left == {"keeper": 3, "stuck": 1}
+        assert running.handled == 2, "the one in hand has its grace"
         await running.supervisor().restart_child("keeper")
-        assert await running.ref("keeper").ask(Got()) == (0, 1)
+        assert await running.ref("keeper").ask(Got()) == (0, 1, 2, 3)
 
 
 async def test_ticks_end_with_the_one_in_hand(autojump_clock: CLOCK) -> None:
@@ -291,8 +338,7 @@ async def test_a_pool_that_its_supervisor_gave_up_comes_back_and_is_drained(
         assert letter.reason.startswith("its handler failed 6 times")
 
 
-async def test_what_is_held_waits_until_the_limit_and_can_be_put_back(autojump_clock: CLOCK, tmp_path: Path) -> None:
-    """Nobody but a person lets it go on; `Tree.hold` alone, or the end of the tree, keeps what waits where it is."""
+async def test_what_is_held_waits_until_the_limit_and_beyond(autojump_clock: CLOCK, tmp_path: Path) -> None:
     async with open_tree(tree(Keeper), journal=tmp_path / "held.db") as running:
         running.hold("keeper")
         await trio.testing.wait_all_tasks_blocked()
@@ -301,11 +347,8 @@ async def test_what_is_held_waits_until_the_limit_and_can_be_put_back(autojump_c
         began = trio.current_time()
         assert (await running.drain("keeper", within=7)).left == {"keeper": 3}
         assert trio.current_time() - began == pytest.approx(7)
-        letters = await running.dead_letters("keeper")
-        assert [letter.reason for letter in letters] == ["it was terminated"] * 3
+        assert await running.dead_letters("keeper") == ()
         await running.supervisor().restart_child("keeper")
-        for letter in reversed(letters):
-            await running.replay(letter.id)
         assert await running.ref("keeper").ask(Got()) == (0, 1, 2)
 
 

@@ -211,7 +211,7 @@ def _drain(words: Words) -> None:
     word = add_word(
         words, "drain", "handle what waits, and stop: a slot, a part of a tree, or all",
         "treewarden drain desk.db writer",
-        "What is left after --within, as of who is held or down, becomes dead letters; hold and stop keep it.",
+        "What is left after --within, as of who is held or down, waits on disk; what was in memory only is given up.",
     )  # fmt: skip
     _file_and_path(word, optional=True)
     add_answered(word)
