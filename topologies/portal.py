@@ -6,7 +6,7 @@ import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
@@ -16,6 +16,10 @@ from treewarden.agents.errors import AgentStopped, WrongThread
 from treewarden.agents.wake import call_in_loop
 
 from .running import Tree
+
+if TYPE_CHECKING:
+    from treewarden.agents.core.approval import Asked, Verdict
+    from treewarden.supervisor.open_waits import OpenWait
 
 __all__ = ["Portal", "open_portal"]
 
@@ -71,6 +75,22 @@ class Portal:
 
         return self._submit(path, recovered)
 
+    def waits_soon(self, path: str = "/") -> Future[tuple[OpenWait, ...]]:
+        """`tree.waits`; its result is what handlers wait for."""
+
+        async def waits() -> tuple[OpenWait, ...]:
+            return await self._tree.waits(path)
+
+        return self._submit(path, waits)
+
+    def rule_soon(self, path: str, verdict: Verdict, *, key: str = "") -> Future[Asked]:
+        """`tree.rule`; done when the ruling is on disk, or is refused."""
+
+        async def rule() -> Asked:
+            return await self._tree.rule(path, verdict, key=key)
+
+        return self._submit(path, rule)
+
     def stop_soon(self, reason: str = "shutdown") -> Future[None]:
         """`tree.stop`; done when the root has ended."""
 
@@ -95,6 +115,14 @@ class Portal:
     def recovered(self, path: str, kind: str) -> None:
         """As `recovered_soon`, and wait. Raises what `tree.recovered` raises, and `WrongThread`."""
         self._wait(self.recovered_soon(path, kind), f"tree.recovered({path!r}, {kind!r})")
+
+    def waits(self, path: str = "/") -> tuple[OpenWait, ...]:
+        """As `waits_soon`, and wait for it. Raises what `tree.waits` raises, and `WrongThread`."""
+        return self._wait(self.waits_soon(path), f"await tree.waits({path!r})")
+
+    def rule(self, path: str, verdict: Verdict, *, key: str = "") -> Asked:
+        """As `rule_soon`, and wait for it. Raises what `tree.rule` raises, and `WrongThread`."""
+        return self._wait(self.rule_soon(path, verdict, key=key), f"await tree.rule({path!r}, ...)")
 
     def stop(self, reason: str = "shutdown") -> None:
         """As `stop_soon`, and wait until the tree has ended. Raises `WrongThread`."""

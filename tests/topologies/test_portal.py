@@ -14,8 +14,9 @@ import trio.testing
 from attrs import frozen
 
 from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.approval import Approved, Refused, Ruling
 from treewarden.agents.core.message import Request
-from treewarden.agents.errors import AgentFailed, AgentStopped, NoSuchSlot, WrongThread
+from treewarden.agents.errors import AgentFailed, AgentStopped, AlreadyRuled, NoSuchSlot, WrongThread
 from treewarden.supervisor.core.event import IncidentClosed
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.topologies.open import open_tree
@@ -55,6 +56,14 @@ class Sum(Agent[int]):
     async def never(self, message: Never) -> int:
         await trio.sleep_forever()
         return 0
+
+
+class Payments(Agent[tuple[Ruling, ...]]):
+    state = ()
+
+    @handles
+    async def pay(self, message: Add) -> None:
+        self.state = (*self.state, await self.approval("pay", about=message.n))
 
 
 async def in_thread(work: Callable[[], Any]) -> Any:
@@ -171,6 +180,29 @@ async def test_a_tree_that_has_ended_is_signalled_nothing() -> None:
         for path, error in (("sum", AgentStopped), ("nobody", NoSuchSlot)):
             with pytest.raises(error):
                 await in_thread(lambda path=path: portal.signal(path, {"kind": "slow", "severity": 0.5}))
+
+
+async def test_a_thread_sees_what_waits_and_rules() -> None:
+    async with open_tree(tree(Payments)) as running, open_portal(running) as portal:
+
+        def work() -> None:
+            portal.tell("payments", Add(700))
+            while not (waits := portal.waits()):
+                pass
+            assert [(wait.path, wait.about) for wait in waits] == [("payments", 700)]
+            assert portal.waits("payments/below") == ()
+            portal.rule("payments", Approved("ada"), key=waits[0].key)
+            with pytest.raises(AlreadyRuled, match="was approved by ada at "):
+                portal.rule("payments", Refused("eve"), key=waits[0].key)
+
+        await in_thread(work)
+        with pytest.raises(WrongThread, match=re.escape("await tree.waits('/')")):
+            portal.waits()
+        with pytest.raises(WrongThread, match=re.escape("await tree.rule('payments', ...)")):
+            portal.rule("payments", Refused("eve"))
+        drained = await running.drain("payments")
+        assert drained.complete
+        assert running.handled == 1
 
 
 async def test_the_loop_cannot_wait_for_itself() -> None:
