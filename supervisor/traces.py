@@ -6,27 +6,15 @@ from collections.abc import Iterator
 
 from attrs import field
 
-from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.message import MessageId, trace_of
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import define
 
-from .core.event import (
-    ChildEnded,
-    DeadLettered,
-    Decided,
-    EffectNoted,
-    Event,
-    MessageReplayed,
-    MessageReturned,
-    Recorded,
-    RolledBack,
-    SupervisorEnded,
-)
+from .core.event import ChildEnded, DeadLettered, Event, MessageReplayed, MessageReturned
 from .journal.port import Record
-from .journal.traced import Left
+from .journal.traced import Left, named_in
 
-__all__ = ["Traced", "named_in", "traced"]
+__all__ = ["Traced", "traced"]
 
 
 @define(eq=False)
@@ -92,23 +80,6 @@ def traced(trace: MessageId, left: Left) -> Traced | None:
         each.state, each.at, each.attempts, each.sender = "waits", row.at, row.deliveries, row.sender
         each.path, each.kind, each.text = row.path, _short(row.kind), ""
     return _tree(trace, found) if found else None
-
-
-def named_in(event: Event) -> list[MessageId]:
-    """The messages that an event names, the one that it is about first; texts of the user's are none."""
-    match event:
-        case MessageReplayed():
-            return [event.message, event.replayed_as]
-        case MessageReturned() | DeadLettered() | EffectNoted() | Recorded():
-            return [event.message]
-        case ChildEnded(failure=Failure() as failure) | SupervisorEnded(failure=Failure() as failure):
-            return [each.message for each in (failure, *failure.parts) if each.message]
-        case Decided(details={"message": str(message)}):
-            return [message]
-        case RolledBack():
-            return [*event.dropped, *([event.diagnosis.message] if event.diagnosis is not None else [])]
-        case _:
-            return []
 
 
 def _learn(each: Traced, event: Event) -> None:

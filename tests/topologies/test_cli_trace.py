@@ -19,7 +19,8 @@ from treewarden.agents.core.path import Path as Place
 from treewarden.agents.errors import Stash
 from treewarden.supervisor.core.event import DeadLettered
 from treewarden.supervisor.journal.port import DeadRow, MessageRow, Record
-from treewarden.supervisor.journal.traced import Left
+from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.journal.traced import Left, left_of
 from treewarden.supervisor.traces import traced
 from treewarden.topologies.child import child
 from treewarden.topologies.cli import main
@@ -188,6 +189,44 @@ async def test_the_newest_events_are_shown(tmp_path: Path, capsys: pytest.Captur
     last = json.loads(said(capsys, str(file), trace, "--last", "2", "--json"))
     assert (whole["earlier"], last["earlier"]) == (False, True)
     assert "earlier events are not shown" in said(capsys, str(file), trace, "--last", "2")
+
+
+async def test_names_that_begin_alike_or_are_words_of_events_hide_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "tree.db"
+    names = ["a", "message", "Recorded", *(f"a{n}" for n in range(9)), *(f"message.{n}" for n in range(9))]
+    Yard.broken = False
+    async with opened(file) as running:
+        for name in names:
+            await running.ref("desk").traced(name).tell(Order(name))
+        await running.drain("desk")
+        await running.drain("yard")
+    for name in names:
+        whole = json.loads(said(capsys, str(file), name, "--json"))
+        few = json.loads(said(capsys, str(file), name, "--last", "20", "--json"))
+        assert few["messages"] == whole["messages"]
+        assert not few["earlier"]
+        assert [each["path"] for each in whole["messages"] if each["path"]] == ["desk", "yard", "van"]
+
+
+async def test_dead_letters_are_read_at_once(tmp_path: Path) -> None:
+    """One by one each was looked for among all of them: 25,000 took 46 s."""
+    file = tmp_path / "tree.db"
+    async with open_tree(tree(child(Van, mailbox=MailboxSpec(capacity=1))), journal=file) as running:
+        for name in ("first", "few", *["many"] * 20):  # more than it can put aside, from the second on
+            await running.ref("van").traced(name).tell(Order(name))
+        with trio.fail_after(60):
+            while len(await running.dead_letters("van")) < 21:
+                await trio.lowlevel.checkpoint()
+    asked: dict[str, int] = {}
+    with JournalFile.open(str(file)) as journal, journal.moment() as connection:
+        for name, letters in (("few", 1), ("many", 20)):
+            said = list[str]()
+            connection.set_trace_callback(said.append)
+            assert len(left_of(connection, name, 0).letters) == letters
+            asked[name] = len(said)
+    assert asked["few"] == asked["many"]
 
 
 PARTS = st.text("0123.-/>ab", max_size=6)
