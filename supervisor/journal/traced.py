@@ -15,6 +15,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 
 from ..core.event import (
+    ApprovalNoted,
     ChildEnded,
     DeadLettered,
     Decided,
@@ -25,6 +26,7 @@ from ..core.event import (
     Recorded,
     RolledBack,
     SupervisorEnded,
+    WaitNoted,
 )
 from . import rows
 from .canonical import dump
@@ -78,7 +80,7 @@ def named_in(event: Event) -> list[MessageId]:
     match event:
         case MessageReplayed():
             return [event.message, event.replayed_as]
-        case MessageReturned() | DeadLettered() | EffectNoted() | Recorded():
+        case MessageReturned() | DeadLettered() | EffectNoted() | WaitNoted() | ApprovalNoted() | Recorded():
             return [event.message]
         case ChildEnded(failure=Failure() as failure) | SupervisorEnded(failure=Failure() as failure):
             return [each.message for each in (failure, *failure.parts) if each.message]

@@ -12,6 +12,7 @@ from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
+from treewarden.agents import Approved
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MailboxSpec
 from treewarden.agents.core.message import trace_of
@@ -71,6 +72,16 @@ class Van(Agent[None]):
     @handles
     def order(self, message: Order) -> None:
         raise Stash
+
+
+class Clerk(Agent[None]):
+    """Sleeps, asks a person, and tells the van."""
+
+    @handles
+    async def order(self, message: Order) -> None:
+        await self.sleep_until(1_000.0, name="think")
+        if (await self.approval("sell", about=message.of)).approved:
+            await self.ref("../van").tell(message)
 
 
 async def sold(running: Tree, *of: str) -> str:
@@ -227,6 +238,35 @@ async def test_dead_letters_are_read_at_once(tmp_path: Path) -> None:
             assert len(left_of(connection, name, 0).letters) == letters
             asked[name] = len(said)
     assert asked["few"] == asked["many"]
+
+
+async def test_it_shows_what_a_message_has_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "tree.db"
+
+    def clerk() -> dict[str, Any]:
+        (found,) = [each for each in messages(capsys, str(file), "order-17") if each["path"] == "clerk"]
+        return found
+
+    async def waits(running: Tree, name: str) -> str:
+        with trio.fail_after(60):
+            while not (found := [each.key for each in await running.waits() if each.wait == name]):
+                await trio.lowlevel.checkpoint()
+        return found[0]
+
+    async with open_tree(tree(Clerk, Van), journal=file, wall=lambda: 10.0) as running:
+        await running.ref("clerk").traced("order-17").tell(Order("glass"))
+        await waits(running, "think")
+    asleep = clerk()
+    assert (asleep["state"], [event["kind"] for event in asleep["events"]]) == ("waits", ["WaitNoted"])
+    async with open_tree(tree(Clerk, Van), journal=file, wall=lambda: 2_000.0) as running:
+        key = await waits(running, "sell")
+        await running.rule("clerk", Approved(by="ann"), key=key)
+        await running.drain("clerk")
+    settled = clerk()
+    assert settled["state"] == "settled"
+    assert {event["data"]["wait"] for event in settled["events"] if event["kind"] == "WaitNoted"} == {"think"}
+    said = [event["data"] for event in settled["events"] if event["kind"] == "ApprovalNoted"]
+    assert [(each["what"], each["by"]) for each in said] == [("asked", ""), ("approved", "ann")]
 
 
 PARTS = st.text("0123.-/>ab", max_size=6)
