@@ -22,7 +22,7 @@ from treewarden.agents.core.approval import (
 )
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.step import begun_id, done_id
-from treewarden.agents.core.wait import WAITS, Wait, replaced_by
+from treewarden.agents.core.wait import MARK, WAITS, Wait, replaced_by
 from treewarden.agents.errors import CommitFailed, ConfigurationError, UnknownKind
 from treewarden.agents.slot import Slot
 
@@ -182,7 +182,11 @@ class SlotApprovals:
 
     async def begin(self, wait: Wait, asked: Asked, before: Asked | None) -> Superseded | None:
         common, replies, wall = self._common, self._common.replies, asked.since
-        await nobody_rules([each.step for each in self._open_beside(asked)], common)
+        of_subject = _of_subject(asked)
+        while not replies.under_way.isdisjoint(
+            beside := [*of_subject, *(each.step for each in self._open_beside(asked))]
+        ):
+            await nobody_rules(beside, common)  # by then another one may have begun
         earlier, at_once = asked_for(asked, self._open_beside(asked), wall)
         ended = [(each, Superseded(wall, asked.message)) for each in earlier]
         ended += [(asked, at_once)] if at_once is not None else []
@@ -191,7 +195,7 @@ class SlotApprovals:
         replaced = [each.step for each in replaced_by(wait, waits_of(common, wait.message))]
         ids = [begun_id(asked.step), done_id(asked.step)]
         saved = [(id, known) for id in ids for known in replies.get(id) or ()]
-        steps = [each.step for each, _ in ended]
+        steps = [*of_subject, *(each.step for each, _ in ended)]
         if before is not None:
             fact: Event = noted(before, Superseded(wall, asked.message))
             forget = Commit(by=self._slot.path, forget_replies=(f"{asked.step}>",), events=((wall, fact),))
@@ -255,6 +259,12 @@ class SlotApprovals:
         for each in alike:
             kept |= {done_id(each.step): known for known in replies.get(done_id(each.step)) or ()}
         return [each for each, ruling in known_in(kept) if ruling is None]
+
+
+def _of_subject(asked: Asked) -> list[MessageId]:
+    """What is under way while one of this subject begins: of two workers of a pool the second looks when the first has
+    begun. No step is called so."""
+    return [f"{asked.mail}{MARK}{digest_of(asked.name, asked.subject)}"] if asked.subject else []
 
 
 def said_at(wall: float) -> str:

@@ -56,6 +56,31 @@ async def test_a_pool_with_one_queue(processes: Processes, autojump_clock: MockC
         assert [each.approved for _, each in log[2:]] == [True]
 
 
+@pytest.mark.parametrize("slow", [False, True])
+async def test_of_two_workers_who_ask_at_once_the_earlier_message_is_superseded(
+    slow: bool, autojump_clock: MockClock
+) -> None:
+    log, disk = list[Any](), Slow()
+    workers = pool(AgentSpec(Desk, {"log": log, "shown": {}}, "desk"), 3, route="shared", id="desks")
+    async with opened(workers, journal=disk) as running:
+        for to in ("one", "two", "three"):
+            await running.ref("desks").tell(Pay(to, subject="api", after=5.0))
+        await trio.sleep(4)
+        disk.slow = slow
+        for _ in range(30):
+            await trio.sleep(1)
+            disk.go()
+        disk.slow = False
+        await trio.sleep(1)
+        (wait,) = await waiting(running)
+        assert wait.about["to"] == "three"
+        assert sorted(to for to, _ in log) == ["one", "two"]
+        assert all(isinstance(each, Superseded) for _, each in log)
+        await running.rule("desks", Approved("ada"), key=wait.key)
+        await trio.sleep(6)
+        assert [(to, each.approved) for to, each in log[2:]] == [("three", True)]
+
+
 async def test_while_the_disk_takes_nothing(autojump_clock: MockClock) -> None:
     """A ruling that is not kept is none; it may be said again."""
     log, disk = list[Any](), Disk()
