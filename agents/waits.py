@@ -75,6 +75,7 @@ async def come_to(life: Life, where: str, name: str, what: str, until: float | N
             since=wall,
             until=until,
         )
+        message.deadline = CAME_BACK
         await journaled(life, waits.begin(found))
     park(turn, found)
 
@@ -174,8 +175,8 @@ def unwound(life: Life, item: object, error: BaseException) -> BaseException | N
 
 
 def look_again(life: Life, envelope: Envelope) -> bool:
-    """Whether this message is one that was parked and came back: whatever its handler comes to now, its settle ends
-    its waits."""
+    """Whether this is a message whose handler has waited before, be it parked since or not: whatever that comes to
+    now, its settle ends its waits."""
     if envelope.deadline != CAME_BACK:
         return False
     life.turn.asked = {_PASSED: 0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,10 +24,11 @@ from treewarden.agents import (
     handles,
 )
 from treewarden.supervisor.core.event import DeadLettered
+from treewarden.supervisor.core.spec import NO_BACKOFF
 from treewarden.topologies import child
 
 from .effects_desk import Processes
-from .trees import happened
+from .trees import happened, slot_of
 from .waits_desk import Note, Remind, desk, left, opened, parked
 from .waits_desk import processes as processes
 
@@ -240,3 +242,31 @@ async def test_an_asker_is_told_that_it_cannot_wait(autojump_clock: MockClock) -
     async with opened(child(Plain, id="desk")) as running:
         with pytest.raises(AgentFailed, match="an ask is in hand"):
             await running.ref("desk").ask(Asked())
+
+
+@pytest.mark.parametrize("step", ["sleep_until", "approval"])
+async def test_a_handler_that_has_swallowed_it_may_take_another_way(
+    processes: Processes, step: str, autojump_clock: MockClock
+) -> None:
+    """Its message was not parked, and nobody waits for what it had come to any more."""
+    begun = list[int]()
+
+    class Greedy(Agent[int]):
+        state = 0
+
+        @handles
+        async def remind(self, message: Remind) -> None:
+            begun.append(message.number)
+            if len(begun) == 1:
+                with suppress(BaseException):
+                    if step == "approval":
+                        await self.approval("pay", about=message.number)
+                    else:
+                        await self.sleep_until(10.0)
+            self.state += 1
+
+    async with opened(child(Greedy, id="desk", backoff=NO_BACKOFF), journal=processes()) as running:
+        await running.ref("desk").tell(Remind())
+        await trio.sleep(1)
+        assert (len(begun), slot_of(running, "desk").state) == (2, 1)
+        assert (await running.waits(), left(running)) == ((), 0)
