@@ -144,11 +144,11 @@ def raised(*, not_done: bool, verify: bool, idempotent: bool, waits: bool) -> Ou
 
 
 def check_name(name: object) -> str:
-    """`name`, if it can be that of an effect. Raises `ValueError` with the remedy."""
+    """`name`, if it can be that of an effect or a wait. Raises `ValueError` with the remedy."""
     if not isinstance(name, str) or not name.isascii() or not name.isidentifier() or len(name) > _LONGEST:
         raise ValueError(
             f"its name is {shown(name)}; give letters, digits and _, at most {_LONGEST}, as in 'charge': the same name "
-            "for the same effect whenever the message is handled"
+            "for the same step whenever the message is handled"
         )
     return name
 

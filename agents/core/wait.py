@@ -80,7 +80,7 @@ def wall_seconds(when: object) -> float:
         return when.timestamp()
     if not is_number(when) or not -math.inf < when < math.inf:
         raise ValueError(
-            f"until is {shown(when)}; give a datetime with a zone, or seconds since 1970, as now() has them"
+            f"when is {shown(when)}; give a datetime with a zone, or seconds since 1970, as in now() + 3600"
         )
     return float(when)
 
