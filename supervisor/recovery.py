@@ -255,7 +255,7 @@ def _restock_waiting(slot: Slot, messages: Sequence[tuple[MessageRow, Any]], com
     """The messages of a mailbox of which some may wait: those stay parked, or come back where their wait is over."""
     from .waits import arm, restored
 
-    found, waiting = restored(slot, [row.id for row, _ in messages], common)
+    found, waiting = restored([row.id for row, _ in messages], common)
     back = set(found.back)
     for place in (*found.back, *found.rest):
         row, body = messages[place]

@@ -112,7 +112,7 @@ def _come(mail: Slot, common: Common) -> None:
     arm(mail, common)
 
 
-def restored(slot: Slot, messages: Sequence[MessageId], common: Common) -> tuple[Sorted, dict[MessageId, Wait]]:
+def restored(messages: Sequence[MessageId], common: Common) -> tuple[Sorted, dict[MessageId, Wait]]:
     """What becomes of the messages of a mailbox when it was read from the journal, and the open waits of them.
 
     After a process that died, those that come back now are noted as such: if this one dies over the first of them, it

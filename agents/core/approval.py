@@ -25,7 +25,6 @@ __all__ = [
     "Course",
     "Expired",
     "Refused",
-    "Ruled",
     "Ruling",
     "Superseded",
     "Verdict",
@@ -136,14 +135,6 @@ class Asked:
         """By which a person names it: another one, where anything else is to be approved, or the same once more."""
         what = f"{self.step} {self.digest} {self.since!r}"
         return hashlib.blake2b(what.encode(), digest_size=_KEY).hexdigest()
-
-
-@frozen
-class Ruled:
-    """How the approval with this key has ended. It counts for no other."""
-
-    key: str
-    ruling: Ruling
 
 
 class Course(Enum):

@@ -40,11 +40,6 @@ class ParkedMessages:
         if wait.until is not None:
             heapq.heappush(self._times, (wait.until, self._count, envelope.id))
 
-    def waiting_for(self, message: MessageId) -> Wait | None:
-        """For what this message is parked, if it is."""
-        found = self._kept.get(message)
-        return None if found is None else found[1]
-
     def take(self, message: MessageId) -> Envelope | None:
         """Take one out."""
         found = self._kept.pop(message, None)
