@@ -4,19 +4,40 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import NoneType
+from typing import Any, Final
 
 import trio
+from attrs import evolve
 
-from .core.approval import Approved, Asked, Expired, Refused, Ruling, Superseded
+from .core.approval import APPROVAL, Approved, Asked, Expired, Refused, Ruling, Superseded
 from .core.message import Envelope, MessageId
 from .core.path import Path
+from .core.said import shown
 from .core.step import Begun, Done, Known
 from .core.wait import MARK, Wait
+from .errors import ConfigurationError
 from .ports import Settled, Steps, Store
 from .slot import Slot
 
-__all__ = ["Kept"]
+__all__ = ["Kept", "check_left"]
+
+_RULINGS: Final = (Approved, Refused, Expired, Superseded)
+
+
+def check_left(effects: Mapping[str, object], waits: Mapping[str, object]) -> None:
+    """Raises `ConfigurationError` for what no earlier delivery can have left of an effect or a wait."""
+    for name, left in effects.items():
+        if not isinstance(left, (Done, NoneType)):
+            raise ConfigurationError(
+                f"effects[{name!r}] is {shown(left)}; give Done(value), or None if its end was not seen"
+            )
+    for name, left in waits.items():
+        if not isinstance(left, (Done, NoneType, *_RULINGS)):
+            raise ConfigurationError(
+                f"waits[{name!r}] is {shown(left)}; give Done(None) if it is over, of an approval how it has ended, as "
+                "Approved('ada'), or None if it is not yet"
+            )
 
 
 class Kept:
@@ -156,7 +177,7 @@ class _NotedWaits:
     def park(self, envelope: Envelope, step: MessageId) -> None:
         found = self.found(step)
         assert found is not None
-        self._parked(found)
+        self._parked(evolve(found, about=found.about["about"]) if found.what == APPROVAL else found)
 
 
 class _NotedApprovals:
@@ -172,13 +193,18 @@ class _NotedApprovals:
     async def known(self, step: MessageId) -> tuple[Asked | None, Ruling | None]:
         await trio.lowlevel.checkpoint()
         name = step.rpartition(MARK)[2].rpartition(".")[0]
-        if name not in self._before:
+        said = self._before.get(name)
+        if said is None:  # also where one has begun: it is asked what was asked then
             return None, None
-        here, said = Path(step.rpartition(">")[2].rpartition(MARK)[0]), self._before[name]
+        here = Path(step.rpartition(">")[2].rpartition(MARK)[0])
+        if not isinstance(said, _RULINGS):
+            raise ConfigurationError(
+                f"{here}: approval({name!r}): waits says {shown(said)} of it; say how it has ended, as Approved('ada')"
+            )
         asked = Asked(
             step=step, name=name, path=here, mail=here, kind="", about=None, digest="", since=0.0, due=math.inf
         )
-        return asked, said if isinstance(said, (Approved, Refused, Expired, Superseded)) else None
+        return asked, said
 
     async def begin(self, wait: Wait, asked: Asked, before: Asked | None) -> Ruling | None:
         await trio.lowlevel.checkpoint()

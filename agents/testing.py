@@ -32,7 +32,7 @@ from .ref import Ref
 from .runner import start_agent
 from .settle import settle_beside
 from .slot import Slot, current_turn
-from .tested import Kept
+from .tested import Kept, check_left
 from .ticks import Tick
 from .traffic import Traffic
 
@@ -130,7 +130,8 @@ class HandlerRun(Generic[S, R]):
     effects: list[Effected] = field(factory=list[Effected])
     """Whose call ran, in order, be it that it raised."""
     parked: Wait | None = None
-    """For what its handler waits: it was unwound, and what it had changed, told and recorded was undone."""
+    """For what its handler waits: it was unwound, and what it had changed, told and recorded was undone. Of an approval
+    `about` is what a person is shown, as the handler gave it."""
     checkpoints: list[str] = field(factory=list[str])
     """The names under which it kept its state."""
     error: Exception | None = None
@@ -208,11 +209,15 @@ async def run_handler(
     not run; helpers (`start_soon`) run until the handler has returned. Time is that of `clock`, a `ManualClock` at 0;
     `trio.sleep` in a handler sleeps in trio's.
 
+    Not promised: that what an effect returns, or an approval shows, can be stored; only a tree says so. Raises
+    `ConfigurationError` for `effects` and `waits` that no delivery leaves.
+
     Cancelled: what the handler did so far is dropped.
     """
     clock = clock if clock is not None else ManualClock()
     here = Path.parse(path)
     run: HandlerRun[S, Any] = HandlerRun(state=agent.state)
+    check_left(effects or {}, waits or {})
     store = None
     if not isinstance(durability, Volatile):
         store = Kept(

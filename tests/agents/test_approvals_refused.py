@@ -13,6 +13,7 @@ from treewarden.agents import (
     Agent,
     Approved,
     ConfigurationError,
+    Done,
     Expired,
     Request,
     handles,
@@ -36,7 +37,22 @@ async def test_a_test_says_what_a_person_said() -> None:
     assert late.state == (Expired(5.0),)
     still = await run_handler(Desk(log, {}), Pay(), waits={"pay": None})
     assert still.parked is not None
+    assert still.parked.about == run.parked.about == {"to": "bob", "cents": 500}
     assert len(log) == 2
+
+
+@pytest.mark.parametrize("said", ["yes", True, Approved])
+async def test_what_no_delivery_leaves_is_refused(said: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"waits\['pay'\] is .*; give Done\(None\) if it is over"):
+        await run_handler(Desk([], {}), Pay(), waits={"pay": said})
+    with pytest.raises(ConfigurationError, match=r"effects\['pay'\] is .*; give Done\(value\), or None"):
+        await run_handler(Desk([], {}), Pay(), effects={"pay": said})
+
+
+async def test_an_approval_is_not_only_over() -> None:
+    run = await run_handler(Desk([], {}), Pay(), waits={"pay": Done(True)})
+    assert isinstance(run.error, ConfigurationError)
+    assert "agent: approval('pay'): waits says Done(value=True) of it; say how it has ended" in str(run.error)
 
 
 @frozen
