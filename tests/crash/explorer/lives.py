@@ -7,6 +7,7 @@ import pathlib
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from itertools import combinations
 from typing import Any, Final, cast
 
 import trio
@@ -63,7 +64,7 @@ def lives(seed: int) -> list[Lives]:
     chance.shuffle(says)
     pays = tuple(Pay(number, each) for number, each in enumerate(says, 1))
     two = (Life(pays[:5], chance.randint(2, 4)), Life(pays[5:]))
-    others = tuple(Pay(number, each) for number, each in enumerate(chance.sample(SAYS, 5), 1))
+    others = tuple(Pay(number, each) for number, each in enumerate(chance.sample(SAYS, len(SAYS)), 1))
     return [
         Lives(name="effects", sessions=(), lives=(Life(others),)),
         Lives(name="effects of two", sessions=(), lives=two, autocheckpoint=12),
@@ -269,6 +270,13 @@ def acted(tables: Tables, outside: Outside) -> list[str]:
     faults += [f"{id} is kept, and its message is gone" for id, *_ in tables["replies"] if _root(id) not in waiting]
     results = [(id, key_of(step_of(id))) for id, *_ in tables["replies"] if id.endswith(">done")]
     faults += [f"{id} is a result of nothing that was done" for id, key in results if key not in outside.done]
+    known = {key for _, key in results}
+    faults += [
+        f"{after.path} {after.number} went on to {after.key}, and what came of {call.key} is not on disk"
+        for call, after in combinations(outside.calls, 2)
+        if (call.path, call.number) == (after.path, after.number) and call.key not in {after.key, *known}
+        if call.number not in numbers.get(call.path, ())
+    ]
     return faults
 
 

@@ -191,6 +191,21 @@ class _NoBeginning(Foreseen):
         return await super().commit(evolve(commit, replies=tuple(row for row in commit.replies if row.kind != BEGUN)))
 
 
+class _NoResult(Foreseen):
+    """What came of an effect is in memory only."""
+
+    def submit(self, commit: Commit, then: Then) -> None:
+        kept = tuple(row for row in commit.replies if not is_step(row.id) or row.kind == BEGUN)
+        super().submit(evolve(commit, replies=kept), then)
+
+
+class _NoReply(Foreseen):
+    """The reply to an ask of a handler is in memory only."""
+
+    def submit(self, commit: Commit, then: Then) -> None:
+        super().submit(evolve(commit, replies=tuple(row for row in commit.replies if is_step(row.id))), then)
+
+
 def _about_everything(name: str) -> bool:
     return True
 
@@ -215,4 +230,6 @@ MUTANTS: Final = (
     Mutant(name="an effect that runs before its beginning is kept", breaks=Kind.EFFECT, journal=_EarlyEffect),
     Mutant(name="an effect whose beginning is not kept", breaks=Kind.EFFECT, journal=_NoBeginning),
     Mutant(name="a result that is kept behind its settle", breaks=Kind.EFFECT, journal=_LateResult),
+    Mutant(name="a result that is not kept", breaks=Kind.EFFECT, journal=_NoResult),
+    Mutant(name="a reply of somebody who acted that is not kept", breaks=Kind.EFFECT, journal=_NoReply),
 )
