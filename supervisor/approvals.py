@@ -151,7 +151,9 @@ def noted(asked: Asked, ruling: Ruling | None = None) -> ApprovalNoted:
             by, text = ruling.by, ruling.reason
         case Superseded():
             by = ruling.by_message
-        case _:
+        case Expired():
+            until = ruling.at
+        case None:
             pass
     return ApprovalNoted(
         path=asked.path, message=asked.message, approval=asked.name, key=asked.key, what=what, by=by, text=text,

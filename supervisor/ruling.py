@@ -102,10 +102,22 @@ async def _was_ruled(journal: Journal, path: Path, key: str) -> None:
     for record in reversed(await journal.read_all(START, journal.head, path, ApprovalNoted.__name__)):
         event = record.event
         if isinstance(event, ApprovalNoted) and event.key == key:
-            by = f" by {event.by}" if event.by else ""
-            what = "waits no more: its message was given up" if event.what == "asked" else f"was {event.what}{by}"
-            text = f"{path}: the {event.approval} for {event.message} {what} at {said_at(record.at)}"
+            text = f"{path}: the {event.approval} for {event.message} {_ended(event, record.at)}"
             raise AlreadyRuled(text, path=event.path)
+
+
+def _ended(event: ApprovalNoted, at: float) -> str:
+    """How it has ended, by the last event about it, which is of `at`."""
+    when = said_at(at)
+    match event.what:
+        case "asked":
+            return "waits no more: its message was given up"
+        case "expired":
+            return f"expired at {said_at(event.until or at)}"
+        case "superseded" if event.by == event.message:
+            return f"was superseded at {when}: its handler shows something else now, under another key"
+        case what:
+            return f"was {what} by {event.by} at {when}"
 
 
 async def _known(common: Common, path: Path) -> list[tuple[Asked, Ruling | None]]:

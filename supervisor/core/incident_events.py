@@ -151,7 +151,7 @@ class ApprovalNoted:
     about: Mapping[str, Any] = field(factory=dict[str, Any])
     """What is to be approved, by the kind under which such values are stored; of `asked` only."""
     until: float = 0.0
-    """Wall seconds: when it expires; of `asked` only."""
+    """Wall seconds: when it expires, of `asked`; when it has, of `expired`."""
 
 
 @frozen(kw_only=True)

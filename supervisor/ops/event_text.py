@@ -159,9 +159,11 @@ def _text(event: Event) -> str:
             by = f", says {event.by}" if event.by else ""
             return f"{event.wait} of {event.message} ({of}{until}) {event.what}{by}" + _after(event.text)
         case ApprovalNoted():
-            by = (
-                f", says {event.by}" if event.what in ("approved", "refused") else f" by {event.by}" if event.by else ""
-            )
+            by = f" by {event.by}" if event.by else ""
+            if event.what in ("approved", "refused"):
+                by = f", says {event.by}"
+            elif event.by == event.message:
+                by = " by what its handler shows now"
             of = f" of {event.subject}" if event.subject else ""
             about = "".join(f": {kind} {dump(value)}" for kind, value in event.about.items())
             return f"{event.approval}{of} for {event.message} {event.what}{by} (key {event.key}){about}" + _after(

@@ -186,6 +186,10 @@ TEXTS: tuple[tuple[Event, str], ...] = (
         ApprovalNoted(path=WRITER, message="t-7", approval="pay", key="00ff", what="superseded", by="t-8"),
         "pay for t-7 superseded by t-8 (key 00ff)",
     ),
+    (
+        ApprovalNoted(path=WRITER, message="t-7", approval="pay", key="00ff", what="superseded", by="t-7"),
+        "pay for t-7 superseded by what its handler shows now (key 00ff)",
+    ),
     (CheckpointKept(path=WRITER, name="before the move"), "before the move"),
     (
         EventsPruned(tree="1f2e3d4c", through=41, hash="cd" * 32, count=20, until=NIGHT, by="ada"),
