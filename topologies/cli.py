@@ -59,10 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(_deed(arguments.word)(arguments))
     except BrokenPipeError:
         return ExitCode.ORDERLY
+    except Terminated:  # which is one of these
+        return _refused("ended by SIGTERM", ExitCode.TERMINATED)
     except KeyboardInterrupt:
         return _refused("interrupted", ExitCode.FORCED)
-    except Terminated:
-        return _refused("ended by SIGTERM", ExitCode.TERMINATED)
     except (JournalOwned, EpochLost) as error:
         return _refused(error, ExitCode.OWNED)
     except TreewardenError as error:

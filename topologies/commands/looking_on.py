@@ -18,8 +18,6 @@ from attrs import frozen
 from treewarden.supervisor.ops.output import has_cursor, width_of
 from treewarden.supervisor.ops.wording import clean, clip, duration
 
-from .terminated import Terminated
-
 __all__ = ["looking_on", "megabytes"]
 
 _FIRST: Final = 1.0
@@ -72,7 +70,7 @@ def looking_on(
 def _ending_behind(error: BaseException) -> BaseException | None:
     """What was on its way when `error` came instead, if that ends the command."""
     behind = error.__context__
-    while behind is not None and not isinstance(behind, (KeyboardInterrupt, Terminated)):
+    while behind is not None and not isinstance(behind, KeyboardInterrupt):
         behind = behind.__context__
     return behind
 

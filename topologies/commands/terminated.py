@@ -11,8 +11,8 @@ from types import FrameType
 __all__ = ["Terminated", "heeding_sigterm"]
 
 
-class Terminated(BaseException):
-    """SIGTERM has come."""
+class Terminated(KeyboardInterrupt):
+    """SIGTERM has come. Whoever takes anything that is raised, as from a user's class, lets it pass as Ctrl-C."""
 
 
 @contextmanager
