@@ -12,7 +12,7 @@ from treewarden.agents.core.exit import Exit, Failed, Stopped
 from treewarden.agents.core.message import Envelope, MessageId, told_id
 from treewarden.agents.errors import AgentFailed, AgentStopped, ConfigurationError, failure_of
 from treewarden.agents.mailbox import Mailbox
-from treewarden.agents.slot import Slot
+from treewarden.agents.slot import Slot, current_turn
 
 from .common import Common
 from .core.event import DeadLettered, Event, MessageReturned
@@ -88,6 +88,8 @@ def give_up(slot: Slot, envelope: Envelope, reason: str, common: Common) -> None
         envelope.reply(None, AgentStopped(f"{slot.path}: {reason}", path=slot.path))
         return
     own = "" if envelope.row is None else envelope.id  # before that, it says only in which trace it is
+    if slot.durable and not envelope.id and (turn := current_turn.get()) is not None:
+        envelope.id = turn.cause  # that it might be in: it has not left whoever tells it
     if own and common.replies.below(own):
         from .effects import doubts_of
 

@@ -83,6 +83,14 @@ class Desk(Agent[int]):
         return self.trace
 
 
+class Round(Agent[None]):
+    """Hands on to itself what it is told."""
+
+    @handles
+    async def order(self, message: Order) -> None:
+        await self.forward(self.ref("../round"))
+
+
 class Yard(Agent[None]):
     seen: ClassVar[list[tuple[str, str]]] = []
 
@@ -172,6 +180,24 @@ async def test_one_that_is_dropped_takes_nothing_from_the_message_that_its_trace
         letters = await running.dead_letters("yard")
     assert len(Desk.charged) == 1
     assert [letter.reason for letter in letters] == ["the mailbox was full: the newest was dropped"] * 2
+
+
+async def test_what_a_handler_tells_is_given_up_in_its_trace(autojump_clock: MockClock) -> None:
+    """Dropped by a full mailbox, and handed on in a circle."""
+    yard = child(Yard, mailbox=MailboxSpec(capacity=1, overflow=Overflow.DROP_NEWEST))
+    async with opened(child(Desk, backoff=NO_BACKOFF), child(Round), yard) as running:
+        slot_of(running, "yard").pause("held")
+        await running.ref("yard").tell(Pack())
+        await running.ref("desk").traced("order-17").tell(Order())
+        await running.ref("round").traced("order-18").tell(Order())
+        await wait_all_tasks_blocked()
+        dropped, circled = [(await running.dead_letters(path))[0].id for path in ("yard", "round")]
+        assert (trace_of(dropped), trace_of(circled)) == ("order-17", "order-18")
+        slot_of(running, "yard").resume("held")
+        await wait_all_tasks_blocked()
+        await running.replay(dropped)
+        await wait_all_tasks_blocked()
+    assert [trace for trace, _ in Yard.seen][1:] == ["order-17"]
 
 
 @pytest.mark.parametrize("trace", ["", "order-17"])
