@@ -99,7 +99,7 @@ async def _await(life: Life, item: object, result: Any) -> None:
         rest = _unwound(life, item, error)
         if rest is error:
             raise
-        if rest is not None and not (isinstance(rest, Exception) and bear(life, item, rest)):
+        if rest is not None and not (issubclass(type(rest), Exception) and bear(life, item, cast("Exception", rest))):
             raise rest from None
     else:
         taking = large(life) if life.keeps else None
@@ -187,7 +187,7 @@ def _answer_with_the_end(life: Life, envelope: Envelope) -> None:
 
 def _unwound(life: Life, item: object, error: BaseException) -> BaseException | None:
     """What a handler has raised besides that it waits; None if that is all."""
-    if not any(isinstance(each, Parked) for each in leaves(error)):
+    if not any(issubclass(type(each), Parked) for each in leaves(error)):  # no `isinstance`: see `bear`
         return error
     from .waits import unwound  # with the first wait
 

@@ -158,7 +158,7 @@ def park(turn: Turn, wait: Wait) -> NoReturn:
 
 def unwound(life: Life, item: object, error: BaseException) -> BaseException | None:
     """What a handler let out that waits: park its message. Returns what else it has raised, which counts instead."""
-    waiting = [each for each in leaves(error) if isinstance(each, Parked)]
+    waiting = [cast("Parked", each) for each in leaves(error) if issubclass(type(each), Parked)]
     if isinstance(error, BaseExceptionGroup):
         rest = cast("BaseExceptionGroup[BaseException]", error).split(Parked)[1]
         if rest is not None:
