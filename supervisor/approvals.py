@@ -185,11 +185,11 @@ class SlotApprovals:
     async def begin(self, wait: Wait, asked: Asked, before: Asked | None) -> Superseded | None:
         common, replies, wall = self._common, self._common.replies, asked.since
         of_subject = _of_subject(asked)
-        while not replies.under_way.isdisjoint(
-            beside := [*of_subject, *(each.step for each in self._open_beside(asked))]
-        ):
-            await nobody_rules(beside, common)  # by then another one may have begun
-        earlier, at_once = asked_for(asked, self._open_beside(asked), wall)
+        others = self._open_beside(asked)
+        while not replies.under_way.isdisjoint(beside := [*of_subject, *(each.step for each in others)]):
+            await nobody_rules(beside, common)
+            others = self._open_beside(asked)  # by then another one may have begun
+        earlier, at_once = asked_for(asked, others, wall)
         ended = [(each, Superseded(wall, asked.message)) for each in earlier]
         ended += [(asked, at_once)] if at_once is not None else []
         rows, row = [ruled_row(each, ruling) for each, ruling in ended], row_of(wait)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 from attrs import evolve
 
-from treewarden.agents.core.approval import Asked, Ruling, Verdict, check_verdict, meant, ruled_text, too_late
+from treewarden.agents.core.approval import (
+    APPROVAL,
+    Asked,
+    Ruling,
+    Verdict,
+    check_verdict,
+    key_of,
+    meant,
+    ruled_text,
+    too_late,
+)
 from treewarden.agents.core.path import Path
-from treewarden.agents.core.step import begun_id
+from treewarden.agents.core.step import begun_id, done_id
 from treewarden.agents.errors import AlreadyRuled, ConfigurationError
 from treewarden.agents.ports import Clock
 
@@ -19,6 +29,7 @@ from .core.event import ApprovalNoted
 from .effects import known_of
 from .journal.port import START, Commit, Journal
 from .recovery import needs_restoring
+from .waits import waits_of
 
 if TYPE_CHECKING:
     from treewarden.agents.core.message import MessageId
@@ -27,12 +38,16 @@ if TYPE_CHECKING:
 
 __all__ = ["rule", "rule_at_rest"]
 
+_AT_ONCE: Final = 1_000
+"""Waits that are looked at before anybody else has a turn."""
+
 
 async def rule(common: Common, path: Path, verdict: Verdict, key: str) -> Asked:
     """See `Tree.rule`."""
     verdict = _checked(path, verdict)
     while True:
-        asked = await _meant(common.journal, path, key, verdict, await _known(common, path), common.clock)
+        known = await _known(common, path, key)
+        asked = await _meant(common.journal, path, key, verdict, known, common.clock)
         if asked.step not in common.replies.under_way:
             break
         await nobody_rules((asked.step,), common)
@@ -120,9 +135,13 @@ def _ended(event: ApprovalNoted, at: float) -> str:
             return f"was {what} by {event.by} at {when}"
 
 
-async def _known(common: Common, path: Path) -> list[tuple[Asked, Ruling | None]]:
+async def _known(common: Common, path: Path, key: str) -> list[tuple[Asked, Ruling | None]]:
     """The approvals at or below `path`, also of slots that nobody has lived in since the process began: as things are
-    when this returns."""
+    when this returns. Where one that waits in memory has that key, only that one."""
+    for step in await _called(common, key):
+        kept = {id: each for id in (begun_id(step), done_id(step)) for each in common.replies.get(id) or ()}
+        if found := [each for each in known_in(kept) if each[0].key == key and each[0].path.is_within(path)]:
+            return found
     stored: dict[Path, dict[MessageId, object]] = {}
     for each in common.journal.opened.slots:
         if (each.is_within(path) or path.is_within(each)) and _is_stored(each, common):
@@ -132,6 +151,17 @@ async def _known(common: Common, path: Path) -> list[tuple[Asked, Ruling | None]
         if _is_stored(each, common):  # still: nothing of this is awaited any more
             kept |= rows
     return [each for each in known_in(kept | dict(common.replies.below())) if each[0].path.is_within(path)]
+
+
+async def _called(common: Common, key: str) -> list[MessageId]:
+    """The approvals in memory that have, or had, this key. With turns for everybody else, where there are many."""
+    found: list[MessageId] = []
+    for count, each in enumerate(waits_of(common) if key else ()):
+        if count % _AT_ONCE == _AT_ONCE - 1:
+            await trio.lowlevel.checkpoint()
+        if each.what == APPROVAL and key_of(each.step, each.about.get("digest", ""), each.since) == key:
+            found.append(each.step)
+    return found
 
 
 def _is_stored(path: Path, common: Common) -> bool:

@@ -29,6 +29,8 @@ __all__ = ["SlotWaits", "arm", "noted", "restored", "row_of", "said_of", "wait_o
 _VERSION: Final = 1
 _MOST: Final = 10_000
 """Messages that may be parked at once for one mailbox, if that is not larger itself: they take no room in it."""
+_AT_ONCE: Final = 256
+"""Messages that come back before anybody else has a turn."""
 _STORED: Final = ("name", "what", "about", "place", "path", "mail", "kind", "since", "until")
 
 
@@ -104,12 +106,16 @@ def _come(mail: Slot, common: Common) -> None:
     if parked is None:
         return
     parked.alarm = parked.alarm_at = None
-    due = parked.take_due(common.clock.wall())
+    due = parked.take_due(common.clock.wall(), _AT_ONCE)
     for _, wait in due:
         common.replies.put(begun_id(wait.step), evolve(wait, over=True))
     if due:
         mail.come_back([envelope for envelope, _ in due])
-    arm(mail, common)
+    if len(due) == _AT_ONCE:
+        parked.alarm_at = parked.next  # for whoever is parked meanwhile: nothing is to be set for the rest
+        common.timers.soon(partial(_come, mail, common))
+    else:
+        arm(mail, common)
 
 
 def restored(messages: Sequence[MessageId], common: Common) -> tuple[Sorted, dict[MessageId, Wait]]:

@@ -35,6 +35,7 @@ __all__ = [
     "check_within",
     "course",
     "digest_of",
+    "key_of",
     "meant",
     "ruled_text",
     "too_late",
@@ -133,8 +134,7 @@ class Asked:
     @property
     def key(self) -> str:
         """By which a person names it: another one, where anything else is to be approved, or the same once more."""
-        what = f"{self.step} {self.digest} {self.since!r}"
-        return hashlib.blake2b(what.encode(), digest_size=_KEY).hexdigest()
+        return key_of(self.step, self.digest, self.since)
 
 
 class Course(Enum):
@@ -276,6 +276,11 @@ def digest_of(kind: str, body: str) -> str:
     True
     """
     return hashlib.blake2b(f"{kind}\n{body}".encode(), digest_size=_DIGEST).hexdigest()
+
+
+def key_of(step: MessageId, digest: str, since: float) -> str:
+    """See `Asked.key`."""
+    return hashlib.blake2b(f"{step} {digest} {since!r}".encode(), digest_size=_KEY).hexdigest()
 
 
 def _listed(found: Sequence[Asked]) -> str:

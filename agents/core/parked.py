@@ -52,10 +52,11 @@ class ParkedMessages:
             heapq.heappop(self._times)
         return self._times[0][0] if self._times else None
 
-    def take_due(self, wall: float) -> list[tuple[Envelope, Wait]]:
-        """Take out those whose time has come, in the order of the times; of equal ones in that of their coming."""
+    def take_due(self, wall: float, most: int) -> list[tuple[Envelope, Wait]]:
+        """Take out those whose time has come, in the order of the times; of equal ones in that of their coming. At
+        most so many: there may be more."""
         due: list[tuple[Envelope, Wait]] = []
-        while (until := self.next) is not None and until <= wall:
+        while len(due) < most and (until := self.next) is not None and until <= wall:
             envelope, wait, _ = self._kept.pop(heapq.heappop(self._times)[2])
             due.append((envelope, wait))
         return due

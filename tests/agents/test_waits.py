@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -217,3 +218,31 @@ async def test_a_time_that_the_clock_of_the_loop_cannot_tell_from_now(autojump_c
         await running.ref("desk").tell(Remind(1, (0.3,)))
         await trio.sleep(1)
         assert [each[0] for each in log] == ["begun", "begun", "slept", "later"]
+
+
+async def test_of_many_that_come_back_at_once_few_come_before_others_have_a_turn(
+    processes: Processes, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order of the times."""
+    monkeypatch.setattr("treewarden.supervisor.waits._AT_ONCE", 2)
+    log, ahead, came = list[Any](), [0.0], list[int]()
+
+    def wall() -> float:
+        return trio.current_time() + ahead[0]
+
+    async with open_tree(tree(desk(log)), journal=processes(), wall=wall) as running:
+        for number, at in enumerate((10.0, 10.5, 10.0, 9.5, 10.0, 20.0, 10.0)):
+            await running.ref("desk").tell(Remind(number, (at,), tells=False))
+        await trio.sleep(5)
+        running.hold("desk")
+        ahead[0] = 1.0
+        autojump_clock.jump(5)  # from here on nobody waits for time to pass
+        for _ in range(1000):
+            before = parked(running)
+            await trio.lowlevel.checkpoint()
+            came.append(before - parked(running))
+        assert (max(came) <= 4, sum(came)) == (True, 6), "of two who run in turns one may run twice in a row"
+        running.resume("desk")
+        await trio.sleep(20)
+        assert [each[1] for each in log if each[0] == "slept"] == [3, 0, 2, 4, 6, 1, 5]
+        assert left(running) == 0
