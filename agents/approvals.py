@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 
 from .core.approval import APPROVAL, Asked, Course, Ruling, about_of, check_within, course
-from .core.message import CAME_BACK
 from .core.said import check_text
 from .core.wait import Wait, wait_name
 from .errors import ConfigurationError
@@ -94,7 +93,6 @@ async def approval(life: Life, name: str, about: object, within: float, subject:
             since=new.since,
             until=new.due,
         )
-        message.deadline = CAME_BACK
         ruling = await journaled(life, approvals.begin(found, new, known))
     elif what is Course.END:
         await trio.lowlevel.checkpoint()

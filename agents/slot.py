@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from .core.diagnosis import Diagnosis
 from .core.durability import MailboxSpec, Message
 from .core.label import Label
-from .core.message import Envelope, MessageId, derived_id, trace_of
+from .core.message import CAME_BACK, Envelope, MessageId, derived_id, trace_of
 from .core.path import Path
 from .errors import AgentStopped
 from .mailbox import Mailbox
@@ -212,6 +212,9 @@ class Turn:
         """The id of the next ask called `name`: the same one, when the message in hand is handled again."""
         if self.asked is None:
             self.asked = {}
+            busy = self.slot.busy
+            if type(busy) is Envelope and busy.reply is None:
+                busy.deadline = CAME_BACK  # if it comes again its settle ends what it has begun, whatever way it takes
         n = self.asked[name] = self.asked.get(name, 0) + 1
         return derived_id(self.message, name, n)
 

@@ -75,7 +75,6 @@ async def come_to(life: Life, where: str, name: str, what: str, until: float | N
             since=wall,
             until=until,
         )
-        message.deadline = CAME_BACK
         await journaled(life, waits.begin(found))
     park(turn, found)
 
