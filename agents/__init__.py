@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .core.exit import Exit, Failed, Failure, Finished, Stopped
     from .core.limiter import IntakeLimit
     from .core.loops import LoopLimit
-    from .core.message import Priority, Request
+    from .core.message import Happened, Priority, Request
     from .core.path import Path
     from .core.step import Done, GiveUp
     from .core.timetable import timetable
@@ -69,6 +69,7 @@ if TYPE_CHECKING:
         UnknownKind,
         WrongThread,
     )
+    from .events import WaitExpired
     from .process import Call, ProcessAgent, ProcessWorker, process
     from .purse import Correct, Left, Purse, Spend, spend
     from .ref import Ref
@@ -111,6 +112,7 @@ __all__ = [
     "Finished",
     "ForwardCycle",
     "GiveUp",
+    "Happened",
     "Ignore",
     "InDoubt",
     "IntakeClosed",
@@ -163,6 +165,7 @@ __all__ = [
     "UnknownKind",
     "Upcasts",
     "Volatile",
+    "WaitExpired",
     "WrongThread",
     "at",
     "every",
@@ -185,7 +188,7 @@ __getattr__ = on_demand(
     core__exit="Exit Failed Failure Finished Stopped",
     core__limiter="IntakeLimit",
     core__loops="LoopLimit",
-    core__message="Priority Request",
+    core__message="Happened Priority Request",
     core__path="Path",
     core__step="Done GiveUp",
     core__timetable="timetable",
@@ -198,6 +201,7 @@ __getattr__ = on_demand(
         "RateLimited ReplayRefused StartFailed Stash StillRestarting StillRunning Stop SupervisionError SupervisorGone "
         "TreeFailed TreewardenError UnknownKind WrongThread"
     ),
+    events="WaitExpired",
     process="Call ProcessAgent ProcessWorker process",
     purse="Correct Left Purse Spend spend",
     ref="Ref",

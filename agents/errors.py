@@ -22,7 +22,7 @@ TreewardenError
 │   ├── NoSuchAction                     none is registered under this name
 │   ├── CheckpointRefused · AlreadyRuled nothing to keep or to go back to · an approval that has ended
 │   └── StartFailed                      on_start raised, ended, or took too long
-├── InDoubt                              an effect of which nobody knows whether it was done
+├── InDoubt · WaitExpired                an effect of which nobody knows whether it was done · no event in time
 ├── ProcessError                         about the process of an agent that has one
 │   ├── ProcessDied                      it ended, by itself or by a signal
 │   └── CallFailed                       the function that runs in it raised

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import NoneType, SimpleNamespace, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, Union
 
-from .core.message import Request
+from .core.message import Happened, Request
 from .core.said import is_number, shown
 from .core.values import frozen
 from .errors import ConfigurationError
@@ -63,6 +63,7 @@ TAKEN: Final = {  # by every agent; and what for
     "record": "facts of its own",
     "effect": "acts on the world outside",
     "sleep_until": "waiting for a time",
+    "wait_event": "waiting for an event",
     "approval": "waiting for a person",
     "checkpoint": "states that are kept",
     "keep": "settling from a body",
@@ -197,6 +198,10 @@ def marked_methods(cls: type) -> tuple[Mapping[type, Callable[..., Any]], tuple[
             repeated.append(_repeated(where, name, method, marks[0], getattr(marked[name], marks[0])))
             continue
         for kind in _message_types(where, marked[name]):
+            if kind is Happened:
+                raise ConfigurationError(
+                    f"{where}: Happened ends a wait_event, and no handler gets it; handle a message class of your own"
+                )
             before = handlers.get(kind)
             if before in vars(cls) and name in vars(cls):
                 raise ConfigurationError(f"{where}: {before} handles {kind.__qualname__} too; leave one of them")

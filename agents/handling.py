@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, cast
 
 from .agent import lookup
 from .core.exit import alone, leaves
-from .core.message import Due, Envelope
+from .core.message import Due, Envelope, Happened
 from .core.said import DELIVERY
 from .errors import AgentStopped, AskTimeout, NotHandled, Parked, Stash, Stop, rate_limit_of
 from .life import Life
@@ -42,7 +42,7 @@ def unwrap(life: Life, item: object) -> Rest:
             return None
     elif isinstance(item, Tick):
         return _timed(life, item) if isinstance(item, Timed) else _tick(life, item)
-    handler = life.handlers.get(type(body)) or lookup(life, type(body))
+    handler = life.handlers.get(type(body)) or _inherited(life, type(body))
     if handler is None:
         _refuse(life, item if type(item) is Envelope else Envelope(body))
         return None
@@ -215,9 +215,18 @@ def _expire(life: Life, envelope: Envelope) -> None:
         envelope.reply(None, AskTimeout(text, path=path, retry_safe=True))
 
 
+def _inherited(life: Life, kind: type) -> Callable[..., Any] | None:
+    """The handler for messages of a type that `kind` inherits from. Events go to those who wait for them."""
+    return None if kind is Happened and life.slot.durable else lookup(life, kind)
+
+
 def _refuse(life: Life, envelope: Envelope) -> None:
-    """A message that nobody can handle, stored by code that could: give it up with its reason."""
+    """An event; or a message that nobody can handle, stored by code that could: give it up with its reason."""
     slot = life.slot
+    if type(envelope.body) is Happened and slot.durable and slot.store is not None and envelope.reply is None:
+        slot.store.steps(slot).events.arrived(envelope)
+        slot.handled += 1
+        return
     if envelope.reply is not None:
         text = f"{slot.path}: no handler for {type(envelope.body).__qualname__}"
         envelope.reply(None, NotHandled(text, path=slot.path, retry_safe=True))

@@ -33,7 +33,6 @@ from .wake import SLEEP, WAKE
 
 if TYPE_CHECKING:
     from .core.parked import ParkedMessages
-    from .core.wait import Wait
     from .statistics import MailboxStatistics
 
 __all__ = ["Leave", "Mailbox"]
@@ -274,11 +273,11 @@ class Mailbox(Intake):
         """The messages whose handlers wait; None if there never were any."""
         return None if self._aside is None else self._aside.parked
 
-    def park(self, envelope: Envelope, wait: Wait) -> ParkedMessages:
-        """Put a message where it waits, aside of what is taken, until somebody takes it out of there."""
+    def parking(self) -> ParkedMessages:
+        """Where messages wait aside of what is taken, until somebody takes them out of there."""
         if self._aside is None:
             self._aside = Aside()
-        return self._aside.park(envelope, wait)
+        return self._aside.parking()
 
     def come_back(self, items: list[Envelope]) -> None:
         """Return messages that were parked, in their order: before those that wait, behind those that came back before,

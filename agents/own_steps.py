@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 if TYPE_CHECKING:
     from .core.approval import Ruling
@@ -70,6 +70,38 @@ class OwnSteps:
         from .waits import sleep_until  # few agents wait
 
         await sleep_until(self.life, when, name)
+
+    @overload
+    async def wait_event(
+        self, event: str, *, returns: type[R], until: datetime | float | None = None, name: str = "event"
+    ) -> R: ...
+
+    @overload
+    async def wait_event(
+        self, event: str, *, returns: Any = None, until: datetime | float | None = None, name: str = "event"
+    ) -> Any: ...
+
+    async def wait_event(
+        self, event: str, *, returns: Any = None, until: datetime | float | None = None, name: str = "event"
+    ) -> Any:
+        """Go on when `event` has happened, be it in days or in another process; returns its value, of the type that
+        this `returns`: None, if it is not said.
+
+        Somebody tells this agent `Happened(event, value)`, by whatever way messages come: a handler, a portal,
+        `treewarden send`. One that came before is kept, at most 1,000 of a mailbox (the oldest becomes a dead letter),
+        and taken at once. Of several who wait in one mailbox for the same event, the one that began first gets it. One
+        whose value is not what this returns becomes a dead letter, and the wait goes on. With `until` raises
+        `WaitExpired` if that time passes first.
+
+        For a handler of an agent of durability `message` that was told a message; it is unwound and its message parked
+        as by `sleep_until`. `name` is that of the wait: which event it is, and `until`, count as of the first time. A
+        handler that comes there with another `event` begins anew. Not promised: an order among events of several
+        names. Raises `ConfigurationError` as `sleep_until`, and for a type that cannot be stored; `AgentStopped` in a
+        life that has ended. Cancelled: as `sleep_until`.
+        """
+        from .events import wait_event  # few agents wait
+
+        return await wait_event(self.life, event, returns, until, name)
 
     async def approval(self, name: str, *, about: Any, within: float = 86_400.0, subject: str = "") -> Ruling:
         """Wait for a person's word, be it in days or in another process: `Approved`, `Refused`, `Expired` where nobody

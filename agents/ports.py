@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .core.loops import Cycle
     from .core.step import Begun, Known
     from .core.wait import Wait
+    from .events import Events
     from .ref import Ref
     from .slot import Slot
 
@@ -214,6 +215,9 @@ class Steps(Protocol):
 
     @property
     def approvals(self) -> Approvals: ...
+
+    @property
+    def events(self) -> Events: ...
 
     def new_id(self) -> MessageId:
         """The id of an ask that has none, for its steps: no other message ever has it."""

@@ -10,7 +10,7 @@ from trio.lowlevel import checkpoint_if_cancelled
 
 from .asking import crowd
 from .core.durability import Overflow
-from .core.message import Envelope, Priority, Request
+from .core.message import Envelope, Happened, Priority, Request
 from .core.path import Path
 from .errors import AgentStopped, ConfigurationError, DeliveryError, DurabilityError, MailboxFull, NotHandled
 from .intake import Beyond
@@ -225,14 +225,19 @@ def ended_by(turn: Turn) -> AgentStopped:
 
 
 def handled_by(slot: Slot, kind: type) -> bool:
-    """Whether the agent of `slot` handles messages of this type; yes, too, if nobody knows yet what it handles."""
-    return slot.handles is NOT_KNOWN or any(base in slot.handles for base in kind.__mro__)
+    """Whether the agent of `slot` takes messages of this type; yes, too, if nobody knows yet what it handles."""
+    if slot.handles is NOT_KNOWN or any(base in slot.handles for base in kind.__mro__):
+        return True
+    return kind is Happened and slot.durable
 
 
 def checked(slot: Slot, message: object) -> Slot:
     """`slot`, if it takes such a message."""
     if handled_by(slot, type(message)):
         return slot
+    if type(message) is Happened:
+        text = f"{slot.path}: no handler of its waits for an event; give its mailbox the durability 'message'"
+        raise NotHandled(text, path=slot.path, retry_safe=True)
     known = ", ".join(sorted(kind.__qualname__ for kind in slot.handles)) or "no messages"
     text = f"it does not handle {type(message).__qualname__}; it handles {known}"
     if isinstance(message, type) and handled_by(slot, message):

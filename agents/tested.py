@@ -17,6 +17,7 @@ from .core.said import shown
 from .core.step import Begun, Done, Known
 from .core.wait import MARK, Wait
 from .errors import ConfigurationError
+from .events import Came
 from .ports import Settled, Steps, Store
 from .slot import Slot
 
@@ -35,8 +36,8 @@ def check_left(effects: Mapping[str, object], waits: Mapping[str, object]) -> No
     for name, left in waits.items():
         if not isinstance(left, (Done, NoneType, *_RULINGS)):
             raise ConfigurationError(
-                f"waits[{name!r}] is {shown(left)}; give Done(None) if it is over, of an approval how it has ended, as "
-                "Approved('ada'), or None if it is not yet"
+                f"waits[{name!r}] is {shown(left)}; give Done(None) if it is over, of an event Done(value) or "
+                "Expired(at), of an approval how it has ended, as Approved('ada'), or None if it is not yet"
             )
 
 
@@ -99,6 +100,7 @@ class _Noted:
     ) -> None:
         self.waits = waits
         self.approvals = _NotedApprovals(waits.before, waits.begun)
+        self.events = _NotedEvents(waits)
         self._before = before
         self._effected = effected
         self._known: dict[MessageId, Begun | Known | None] = {}
@@ -214,3 +216,48 @@ class _NotedApprovals:
     async def expire(self, asked: Asked) -> Ruling:
         await trio.lowlevel.checkpoint()
         return Expired(asked.due)
+
+
+class _NotedEvents:
+    """The `Events` of one message."""
+
+    def __init__(self, waits: _NotedWaits) -> None:
+        self._waits = waits
+
+    def check(self, returns: object) -> None:
+        """Only a tree stores it."""
+
+    def arrived(self, envelope: Envelope) -> None:
+        """Nobody waits here."""
+
+    def was_parked(self, event: str) -> None:
+        """Nothing comes."""
+
+    async def known(self, step: MessageId, event: str) -> tuple[Wait | None, Came | None]:
+        await trio.lowlevel.checkpoint()
+        found = self._waits.found(step)
+        said = None if found is None else self._waits.before.get(found.name)
+        if found is None or said is None:  # also where one has begun: it waits for what it waited for then
+            return None, None
+        if isinstance(said, Expired):
+            return found, Came(expired=True)
+        if not isinstance(said, Done):
+            raise ConfigurationError(
+                f"{found.path}: wait_event({event!r}): waits says {shown(said)} of it; give Done(value), or Expired(at)"
+            )
+        return found, Came(said.value)
+
+    async def begin(self, wait: Wait) -> Came | None:
+        await trio.lowlevel.checkpoint()
+        self._waits.begun[wait.step] = wait
+        return None
+
+    async def go_on(self, wait: Wait) -> Came | None:
+        await trio.lowlevel.checkpoint()
+        return None
+
+    def read(self, returns: object, came: Came) -> Any:
+        return came.value
+
+    async def turn_down(self, wait: Wait, why: str) -> None:
+        """Whatever was said fits."""

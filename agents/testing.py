@@ -204,10 +204,10 @@ async def run_handler(
     A `Request` is asked, anything else told. The agent begins with `state` if it is given. Whom it tells takes every
     message; whom it asks answers with what `answers(path, message)` returns or raises, and without `answers` the ask
     fails. Of an effect, `effects` says what an earlier delivery has left: `Done(value)`, or None if it has begun and
-    its end was not seen; any other is new. Of a wait, `waits` says so: `Done(None)` if it is over, of an approval how
-    it has ended, as `Approved("ada")`, and None if it is not yet; of any other, what `clock` says. A body (`run`) is
-    not run; helpers (`start_soon`) run until the handler has returned. Time is that of `clock`, a `ManualClock` at 0;
-    `trio.sleep` in a handler sleeps in trio's.
+    its end was not seen; any other is new. Of a wait, `waits` says so: `Done(None)` if it is over, of an event
+    `Done(value)` or `Expired(at)`, of an approval how it has ended, as `Approved("ada")`, and None if it is not yet; of
+    any other, what `clock` says. A body (`run`) is not run; helpers (`start_soon`) run until the handler has returned.
+    Time is that of `clock`, a `ManualClock` at 0; `trio.sleep` in a handler sleeps in trio's.
 
     Not promised: that what an effect returns, or an approval shows, can be stored; only a tree says so. Raises
     `ConfigurationError` for `effects` and `waits` that no delivery leaves.

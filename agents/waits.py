@@ -10,7 +10,7 @@ import trio
 
 from .core.exit import leaves
 from .core.message import CAME_BACK, Envelope
-from .core.wait import TIME, Wait, check_name, is_over, wait_name, wall_seconds
+from .core.wait import EVENT, TIME, Wait, check_name, is_over, wait_name, wall_seconds
 from .errors import CommitFailed, ConfigurationError, Parked
 from .sending import ended_by
 from .slot import Turn
@@ -169,7 +169,11 @@ def unwound(life: Life, item: object, error: BaseException) -> BaseException | N
     life.agent.state = life.state
     slot.busy = None
     assert slot.store is not None
-    slot.store.steps(slot).waits.park(item, waiting[0].step)
+    steps, step = slot.store.steps(slot), waiting[0].step
+    steps.waits.park(item, step)
+    wait = steps.waits.found(step)
+    if wait is not None and wait.what == EVENT:
+        steps.events.was_parked(str(wait.about))
     return None
 
 

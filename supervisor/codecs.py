@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from treewarden.agents.agent import Agent, reply_type, state_type
+from treewarden.agents.core.message import Happened
 from treewarden.agents.errors import ConfigurationError
 
 from .journal.codec import Codec
@@ -23,9 +24,9 @@ def codec_of_class(agent: type[Agent[Any]]) -> Codec:
     types = (state_type(agent), *agent.handlers)
     replies = tuple(reply_type(kind) for kind in agent.handlers)
     try:
-        return Codec((*types, *replies))
+        return Codec((*types, *replies), (Happened,))
     except ConfigurationError:  # perhaps a reply; it is stored only if a handler asks for it
-        return Codec((*types, *filter(_is_storable, replies)))
+        return Codec((*types, *filter(_is_storable, replies)), (Happened,))
 
 
 def _is_storable(reply: Any) -> bool:

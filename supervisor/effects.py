@@ -38,6 +38,7 @@ from .results import ANSWERED, result_codec
 if TYPE_CHECKING:
     from .approvals import SlotApprovals
     from .common import Common
+    from .events import SlotEvents
     from .journal.codec import Codec
     from .waits import SlotWaits
 
@@ -67,6 +68,12 @@ class Effects:
         from .waits import SlotWaits  # with the first wait
 
         return SlotWaits(self._slot, self._common)
+
+    @property
+    def events(self) -> SlotEvents:
+        from .events import SlotEvents  # with the first event, or wait for one
+
+        return SlotEvents(self._slot, self._common)
 
     @property
     def approvals(self) -> SlotApprovals:

@@ -33,9 +33,9 @@ class OpenWait:
     wait: str
     """Its name."""
     what: str
-    """What is waited for: `time`."""
+    """What is waited for: `time`, `event`, `approval`."""
     about: Any
-    """Of which name, where it has one; of an approval what is to be approved, as JSON data."""
+    """Of an event its name; of an approval what is to be approved, as JSON data."""
     message: str
     kind: str
     """Of the message that is parked."""

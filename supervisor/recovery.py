@@ -10,7 +10,7 @@ from attrs import evolve
 
 from treewarden.agents.agent import is_agent_class
 from treewarden.agents.core.durability import VOLATILE, Message
-from treewarden.agents.core.message import CAME_BACK, OF_EFFECTS, Envelope, MessageId, Priority
+from treewarden.agents.core.message import CAME_BACK, OF_EFFECTS, Envelope, Happened, MessageId, Priority
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError, UnknownKind
@@ -187,14 +187,20 @@ def _fill(slot: Slot, store: SlotStore, held: Recovered, read: _Read, common: Co
     slot.due.update(held.timers)
     for id, reply in read.replies:
         common.replies.keep(id, reply)
+    events = [each for each in read.messages if type(each[1]) is Happened]
+    messages = [each for each in read.messages if type(each[1]) is not Happened] if events else read.messages
     if any(id.endswith(OF_EFFECTS) for id, _ in read.replies):
         from .effects import sweep
 
-        sweep([id for id, _ in read.replies], {row.id for row, _ in read.messages}, common)
-        _restock_waiting(slot, read.messages, common)
+        sweep([id for id, _ in read.replies], {row.id for row, _ in messages}, common)
+        _restock_waiting(slot, messages, common)
     else:
-        for place, (row, body) in enumerate(read.messages):
+        for place, (row, body) in enumerate(messages):
             _restock(slot, row, body, common, head=place == 0)
+    if events:  # no handler runs for one, so that none is to blame for a death, and none waits for its turn
+        from .events import come
+
+        come(slot, [_envelope(row, body, row.deaths, common) for row, body in events], common)
     for item in fresh:
         slot.restock(item, item.priority if isinstance(item, Envelope) else Priority.NORMAL)
 
@@ -262,7 +268,7 @@ def _restock_waiting(slot: Slot, messages: Sequence[tuple[MessageRow, Any]], com
         _restock(slot, row, body, common, head=place == found.first, back=place in back)
     for place in found.parked:
         row, body = messages[place]
-        slot.park(_envelope(row, body, row.deaths, common), waiting[row.id])
+        slot.parking().add(_envelope(row, body, row.deaths, common), waiting[row.id])
     arm(slot, common)
 
 

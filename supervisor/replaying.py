@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import trio
 
@@ -10,7 +10,8 @@ from treewarden.agents.core.durability import Overflow
 from treewarden.agents.core.message import Envelope, MessageId
 from treewarden.agents.core.path import ROOT
 from treewarden.agents.errors import AgentStopped, CommitFailed, IntakeClosed, MailboxFull, NotHandled, ReplayRefused
-from treewarden.agents.slot import NOT_KNOWN, Slot
+from treewarden.agents.sending import handled_by
+from treewarden.agents.slot import Slot
 from treewarden.agents.traffic import deadline_of
 
 from .common import Common
@@ -35,7 +36,7 @@ async def replay(common: Common, message: MessageId, within: float) -> MessageId
         raise await _unknown(common, message)
     slot, store = _place(common, dead)
     body: Any = await unhurried(store.codec.decoding(dead.kind, dead.version, dead.body))
-    if slot.handles is not NOT_KNOWN and slot.handles.isdisjoint(type(body).__mro__):
+    if not handled_by(slot, type(cast("object", body))):
         text = f"{slot.path}: it does not handle {type(body).__qualname__} any more; {message} stays a dead letter"
         raise NotHandled(text, path=slot.path)
     envelope = Envelope(body, id=dead.id, sender=dead.sender, priority=dead.priority)  # and so in its trace

@@ -13,7 +13,7 @@ from attrs import asdict, evolve
 from treewarden.agents.core.message import Envelope, MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.step import begun_id, done_id, is_step, step_of
-from treewarden.agents.core.wait import WAITS, Sorted, Wait, is_over, open_waits, replaced_by, sort_out
+from treewarden.agents.core.wait import EVENT, WAITS, Sorted, Wait, is_over, open_waits, replaced_by, sort_out
 from treewarden.agents.errors import CommitFailed, UnknownKind
 from treewarden.agents.slot import Slot
 
@@ -77,7 +77,7 @@ class SlotWaits:
         elif mail.on_drop is not None and len(mail.parked or ()) >= max(_MOST, mail.spec.capacity):
             mail.on_drop(envelope, f"{len(mail.parked or ()):,} messages are parked there, and this is one more")
         else:
-            mail.park(envelope, wait)
+            mail.parking().add(envelope, wait)
             arm(mail, self._common)
 
     def _of(self, message: MessageId) -> list[Wait]:
@@ -149,7 +149,8 @@ def said_of(common: Common, message: MessageId) -> str:
     """What a dead letter has to say besides its reason."""
     wall = common.clock.wall()
     return "".join(
-        f"; it waited for {each.name!r}{'' if each.until is None else f' until {_at(each.until)}'}"
+        f"; it waited for {(each.about if each.what == EVENT else each.name)!r}"
+        f"{'' if each.until is None else f' until {_at(each.until)}'}"
         for each in open_waits(waits_of(common, message)).values()
         if not is_over(each, wall) and common.replies.get(done_id(each.step)) is None
     )

@@ -10,8 +10,9 @@ from attrs import evolve
 
 from treewarden.agents.agent import is_agent_class
 from treewarden.agents.audience import Audience
+from treewarden.agents.core.durability import Message
 from treewarden.agents.core.lifecycle import SlotState
-from treewarden.agents.core.message import Envelope, Request
+from treewarden.agents.core.message import Envelope, Happened, Request
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.said import either, plural, shown
 from treewarden.agents.errors import CommitFailed, ConfigurationError, MailboxFull, TreewardenError
@@ -305,6 +306,9 @@ class Order:
         agent = spec.agent if is_agent_class(spec.agent) else self._common.makers[spec.agent]
         known = {codec.kind_of(each): each for each in agent.handlers}
         fitting = [stored for stored, each in known.items() if kind in (stored, each.__qualname__)]
+        event = codec.kind_of(Happened)
+        if not fitting and kind in (event, Happened.__qualname__) and isinstance(spec.mailbox.durability, Message):
+            fitting = [event]
         if len(fitting) != 1:
             names = ", ".join(sorted(known if fitting else {each.__qualname__ for each in known.values()}))
             what = "which of them is meant is not clear" if fitting else f"it does not handle {kind!r}"

@@ -13,7 +13,6 @@ from .values import define
 
 if TYPE_CHECKING:
     from .parked import ParkedMessages
-    from .wait import Wait
 
 __all__ = ["Aside", "Lanes"]
 
@@ -234,21 +233,20 @@ class Aside:
         """Whether this message is put aside as it comes."""
         return _is_one(item, self.kinds)
 
-    def park(self, envelope: Envelope, wait: Wait) -> ParkedMessages:
-        """Put aside a message whose handler waits."""
+    def parking(self) -> ParkedMessages:
+        """Where messages are put aside whose handlers wait, and events for which none does."""
         if self.parked is None:
             from .parked import ParkedMessages  # few agents wait
 
             self.parked = ParkedMessages()
-        self.parked.add(envelope, wait)
         return self.parked
 
     def forget_parked(self) -> list[Envelope]:
-        """Take out those, in order; nothing calls for them any more."""
+        """Take out those, in order, and the events behind them; nothing calls for them any more."""
         parked, self.parked = self.parked, None
         if parked is not None and parked.alarm is not None:
             parked.alarm.cancel()
-        return list(parked or ())
+        return [] if parked is None else [*parked, *parked.events.values()]
 
     def release(self, kinds: tuple[type, ...]) -> list[object]:
         """Give up what is of these types, or everything, and put no more of it aside."""

@@ -13,11 +13,13 @@ __all__ = [
     "CAME_BACK",
     "OF_EFFECTS",
     "Envelope",
+    "Happened",
     "MessageId",
     "Priority",
     "Reply",
     "Request",
     "asks_itself",
+    "check_event",
     "derived_id",
     "told_id",
     "trace_of",
@@ -45,6 +47,34 @@ class Priority:
     HIGH = 1
     NORMAL = 2
     LOW = 3
+
+
+_LONGEST: Final = 100
+
+
+def check_event(name: object) -> str:
+    """`name`, if an event can be called so. Raises `ValueError` with the remedy."""
+    if not isinstance(name, str) or not name.isprintable() or not name.strip() or len(name) > _LONGEST:
+        text = f"{name!r:.120}" if isinstance(name, str) else f"a {type(name).__qualname__}"
+        raise ValueError(f"the event is {text}; give a name of at most {_LONGEST} characters that can be printed")
+    return name
+
+
+@frozen
+class Happened:
+    """Tells an agent that something has happened for which a handler of its waits, or will wait (`Agent.wait_event`).
+
+    Each agent of durability `message` takes it, without a handler. One event ends one wait; for which nobody waits yet,
+    it is kept. Raises `ValueError` for an event without a name.
+    """
+
+    event: str
+    """At most 100 characters that can be printed."""
+    value: Any = None
+    """Plain JSON data, which has to be what the wait `returns`."""
+
+    def __attrs_post_init__(self) -> None:
+        check_event(self.event)
 
 
 CAME_BACK: Final = -math.inf

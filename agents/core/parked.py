@@ -1,26 +1,31 @@
-"""The messages of one mailbox whose handlers wait, and which of them come back when."""
+"""The messages of one mailbox whose handlers wait, and which of them come back when; and events for which none does."""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
-from .message import Envelope, MessageId
-from .wait import Wait
+from .message import Envelope, Happened, MessageId
+from .wait import EVENT, Wait, is_over
 
 __all__ = ["ParkedMessages"]
 
 
 class ParkedMessages:
-    """By message, each with what it waits for. One that waits for nothing but a time is found by that."""
+    """By message, each with what it waits for. One that waits for a time is found by that, and for an event by its
+    name."""
 
-    __slots__ = ("_count", "_kept", "_times", "alarm", "alarm_at")
+    __slots__ = ("_by_event", "_count", "_kept", "_times", "alarm", "alarm_at", "events")
 
     def __init__(self) -> None:
         self._kept: dict[MessageId, tuple[Envelope, Wait, int]] = {}
         self._times: list[tuple[float, int, MessageId]] = []
+        self._by_event: dict[str, dict[MessageId, tuple[float, int, int]]] = {}
+        """Who waits for events of this name, and since when: with none on its way to it."""
         self._count = 0
+        self.events: dict[MessageId, Envelope] = {}
+        """For which nobody waits yet, in the order of their coming."""
         self.alarm: Any = None
         """What calls when the next one comes back (`ports.Alarm`), if anything does."""
         self.alarm_at: float | None = None
@@ -39,11 +44,45 @@ class ParkedMessages:
         self._kept[envelope.id] = (envelope, wait, self._count)
         if wait.until is not None:
             heapq.heappush(self._times, (wait.until, self._count, envelope.id))
+        if wait.what == EVENT:
+            self.wait_on(envelope.id)
+
+    def wait_on(self, message: MessageId) -> None:
+        """The next event of its name is for it, if it is still parked: none is on its way to it."""
+        if message in self._kept:
+            envelope, wait, count = self._kept[message]
+            self._by_event.setdefault(str(wait.about), {})[message] = (wait.since, envelope.row or 0, count)
+
+    def pair(self, event: str, wall: float) -> tuple[Envelope, Wait] | None:
+        """The oldest event of this name, taken out, and the oldest wait for it, to which no other one comes then; None
+        where there is none, or only one of which the time has passed."""
+        first, line = self.first(event), self._by_event.get(event, {})
+        waiting = [message for message in line if not is_over(self._kept[message][1], wall)]
+        if first is None or not waiting:
+            return None
+        wait = self._kept[min(waiting, key=line.__getitem__)][1]
+        self._leave_line(wait)
+        return self.events.pop(first.id), wait
+
+    def first(self, event: str) -> Envelope | None:
+        """The oldest event of this name."""
+        of_name = (each for each in self.events.values() if cast("Happened", each.body).event == event)
+        return next(of_name, None)
+
+    def keep(self, event: Envelope, *, first: bool = False) -> None:
+        """An event comes: behind the others, or before them if it was the `first` of them."""
+        if first:
+            self.events = {event.id: event} | self.events
+        else:
+            self.events[event.id] = event
 
     def take(self, message: MessageId) -> Envelope | None:
         """Take one out."""
         found = self._kept.pop(message, None)
-        return None if found is None else found[0]
+        if found is None:
+            return None
+        self._leave_line(found[1])
+        return found[0]
 
     @property
     def next(self) -> float | None:
@@ -58,8 +97,16 @@ class ParkedMessages:
         due: list[tuple[Envelope, Wait]] = []
         while len(due) < most and (until := self.next) is not None and until <= wall:
             envelope, wait, _ = self._kept.pop(heapq.heappop(self._times)[2])
+            self._leave_line(wait)
             due.append((envelope, wait))
         return due
+
+    def _leave_line(self, wait: Wait) -> None:
+        line = self._by_event.get(str(wait.about))
+        if wait.what == EVENT and line is not None:
+            line.pop(wait.message, None)
+            if not line:
+                del self._by_event[str(wait.about)]
 
     def _stands(self, _: float, count: int, message: MessageId) -> bool:
         """Whether this message still waits for that: it may have come back, and wait for something else."""

@@ -15,6 +15,7 @@ from .step import check_name, message_of
 from .values import frozen
 
 __all__ = [
+    "EVENT",
     "MARK",
     "TIME",
     "WAITS",
@@ -35,6 +36,8 @@ WAITS: Final = "waits"
 """The kind of what is stored when a wait begins: no value of a user's is stored under it."""
 TIME: Final = "time"
 """What is waited for by `sleep_until`."""
+EVENT: Final = "event"
+"""What is waited for by `wait_event`."""
 
 
 @frozen(kw_only=True)
@@ -44,7 +47,7 @@ class Wait:
     step: MessageId
     name: str
     what: str
-    """Of which kind it is: `time`."""
+    """Of which kind it is: `time`, `event`."""
     about: Any = ""
     """What is waited for, besides the time: JSON data."""
     place: int

@@ -250,20 +250,21 @@ class EffectNoted:
 
 @frozen(kw_only=True)
 class WaitNoted:
-    """A wait of a handler has `begun`, and its message is parked; or it is `over`, and its message has settled."""
+    """A wait of a handler has `begun`, and its message is parked; or it is `over`, and its message has settled, or the
+    event has come."""
 
     path: Path
     message: MessageId
     wait: str
     what: str
     kind: str
-    """What is waited for: `time`."""
+    """What is waited for: `time`, `event`."""
     about: str = ""
     """Of which name, where it has one."""
     until: float | None = None
     """Wall seconds."""
     by: str = ""
-    """Who has ended it, if somebody has."""
+    """Who has ended it, if somebody has: of an event, the id of its message."""
     text: str = ""
 
 

@@ -57,15 +57,20 @@ class Codec:
     Raises `ConfigurationError` for a type that cannot be stored.
     """
 
-    def __init__(self, types: Iterable[Any]) -> None:
-        declared = Declared()
+    def __init__(self, types: Iterable[Any], late: tuple[type, ...] = ()) -> None:
+        """What is needed for those that are `late` is loaded and made when the first of them comes."""
+        self._late = late
         self._by_kind: dict[str, _Root] = {}
         self._by_type: dict[type, tuple[_Root, ...]] = {}
         self._left: dict[type, Callable[[Any, int], int]] = {}
         """`Shape.left` of those that may hold any number of values."""
         self._open: dict[type, tuple[Callable[[Any], Any], ...]] = {}
         """Of these, what finds the parts that do."""
-        for given in (type(None), bool, int, float, str, bytes, *types):
+        self._add((type(None), bool, int, float, str, bytes, *types))
+
+    def _add(self, types: Iterable[Any]) -> None:
+        declared = Declared()
+        for given in types:
             for member in declared.members(given):
                 try:
                     root = _Root(kind_of(member), declared.body(member), declared.versions(member))
@@ -87,6 +92,21 @@ class Codec:
         """What it can read."""
         return frozenset(self._by_kind)
 
+    def _come_late(self, value: object) -> tuple[_Root, ...]:
+        roots = self._by_type.get(type(value)) if self._has_late() else None
+        if roots is None:
+            raise ConfigurationError(
+                f"{kind_of(type(value))} is not known to this agent's codec, which stores "
+                f"{', '.join(sorted(self._by_kind))}: declare it as the agent's state, a handled message or a reply"
+            )
+        return roots
+
+    def _has_late(self) -> bool:
+        """Whether it knows more now than before, because something has come that it did not know."""
+        late, self._late = [each for each in self._late if each not in self._by_type], ()
+        self._add(late)
+        return bool(late)
+
     def kind_of(self, declared: Any) -> str:
         """The name under which values of this type are stored."""
         return kind_of(declared)
@@ -94,6 +114,8 @@ class Codec:
     def read(self, kind: str, data: Any) -> Any:
         """The value of today's version that `data` describes. Raises `ConfigurationError` naming what does not fit."""
         root = self._by_kind.get(kind)
+        if root is None and self._has_late():
+            root = self._by_kind.get(kind)
         if root is None:
             raise ConfigurationError(f"there is no {kind} here; there is {', '.join(sorted(self._by_kind))}")
         try:
@@ -117,10 +139,7 @@ class Codec:
         here, which is most of the work: the body is empty, and it is `large`."""
         roots = self._by_type.get(type(value))
         if roots is None:
-            raise ConfigurationError(
-                f"{kind_of(type(value))} is not known to this agent's codec, which stores "
-                f"{', '.join(sorted(self._by_kind))}: declare it as the agent's state, a handled message or a reply"
-            )
+            roots = self._come_late(value)
         last = len(roots) - 1
         for position, root in enumerate(roots):  # more than one only for collections, as list[int] and list[str]
             try:
@@ -132,7 +151,7 @@ class Codec:
 
     def knows(self, value: object) -> bool:
         """Whether values of its type are stored."""
-        return type(value) in self._by_type
+        return type(value) in self._by_type or type(value) in self._late
 
     def has_grown(self, value: object) -> bool:
         """Whether a value whose last one was not wide may be it. Looks at how long it is, or what its fields hold, and
@@ -210,6 +229,8 @@ class Codec:
 
     def _root(self, kind: str, version: int) -> _Root:
         root = self._by_kind.get(kind)
+        if root is None and self._has_late():
+            root = self._by_kind.get(kind)
         if root is None:
             known = ", ".join(sorted(self._by_kind))
             why, remedy = self._why_unknown(kind)

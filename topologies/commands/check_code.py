@@ -20,6 +20,7 @@ from treewarden.agents.errors import ConfigurationError, JournalDamaged, Unknown
 from treewarden.supervisor.approvals import RULED
 from treewarden.supervisor.codecs import codec_of_class
 from treewarden.supervisor.core.spec import ChildSpec
+from treewarden.supervisor.events import HAPPENED
 from treewarden.supervisor.journal.codec import SCRIPT, Codec
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.journal.rows import Held
@@ -104,7 +105,7 @@ class _Code:
         return module if isinstance(module, _Refusal) else _class_in(module, kind, inside)
 
 
-_NO_CLASSES: Final = frozenset({BEGUN, ANSWERED, WAITS, RULED})
+_NO_CLASSES: Final = frozenset({BEGUN, ANSWERED, WAITS, RULED, HAPPENED})
 """Kinds under which no value of a user's is stored."""
 
 
