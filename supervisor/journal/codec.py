@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from operator import attrgetter
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from treewarden.agents.core.values import frozen
@@ -60,6 +61,7 @@ class Codec:
     def __init__(self, types: Iterable[Any], late: tuple[type, ...] = ()) -> None:
         """What is needed for those that are `late` is loaded and made when the first of them comes."""
         self._late = late
+        self._making = Lock()
         self._by_kind: dict[str, _Root] = {}
         self._by_type: dict[type, tuple[_Root, ...]] = {}
         self._left: dict[type, Callable[[Any, int], int]] = {}
@@ -93,7 +95,8 @@ class Codec:
         return frozenset(self._by_kind)
 
     def _come_late(self, value: object) -> tuple[_Root, ...]:
-        roots = self._by_type.get(type(value)) if self._has_late() else None
+        self._make_late()
+        roots = self._by_type.get(type(value))
         if roots is None:
             raise ConfigurationError(
                 f"{kind_of(type(value))} is not known to this agent's codec, which stores "
@@ -101,11 +104,12 @@ class Codec:
             )
         return roots
 
-    def _has_late(self) -> bool:
-        """Whether it knows more now than before, because something has come that it did not know."""
-        late, self._late = [each for each in self._late if each not in self._by_type], ()
-        self._add(late)
-        return bool(late)
+    def _make_late(self) -> None:
+        """Something has come that it did not know: from now on it knows all that it may. Trees in other threads, which
+        share the codec of a class, wait for that."""
+        with self._making:
+            self._add([each for each in self._late if each not in self._by_type])
+            self._late = ()
 
     def kind_of(self, declared: Any) -> str:
         """The name under which values of this type are stored."""
@@ -114,7 +118,8 @@ class Codec:
     def read(self, kind: str, data: Any) -> Any:
         """The value of today's version that `data` describes. Raises `ConfigurationError` naming what does not fit."""
         root = self._by_kind.get(kind)
-        if root is None and self._has_late():
+        if root is None:
+            self._make_late()
             root = self._by_kind.get(kind)
         if root is None:
             raise ConfigurationError(f"there is no {kind} here; there is {', '.join(sorted(self._by_kind))}")
@@ -151,7 +156,7 @@ class Codec:
 
     def knows(self, value: object) -> bool:
         """Whether values of its type are stored."""
-        return type(value) in self._by_type or type(value) in self._late
+        return type(value) in self._late or type(value) in self._by_type
 
     def has_grown(self, value: object) -> bool:
         """Whether a value whose last one was not wide may be it. Looks at how long it is, or what its fields hold, and
@@ -229,7 +234,8 @@ class Codec:
 
     def _root(self, kind: str, version: int) -> _Root:
         root = self._by_kind.get(kind)
-        if root is None and self._has_late():
+        if root is None:
+            self._make_late()
             root = self._by_kind.get(kind)
         if root is None:
             known = ", ".join(sorted(self._by_kind))
