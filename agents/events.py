@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .core.message import CAME_BACK, check_event
+from .core.message import check_event
 from .core.path import Path
 from .core.said import shown
 from .core.values import frozen
@@ -110,7 +110,6 @@ async def wait_event(life: Life, event: str, returns: Any, until: datetime | flo
             since=life.clock.wall(),
             until=due,
         )
-        message.deadline = CAME_BACK
         came = await journaled(life, events.begin(known))
     elif came is None:
         came = await journaled(life, events.go_on(known))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .life import Life
     from .ports import Waits
 
-__all__ = ["come_to", "journaled", "look_again", "park", "passed", "sleep_until", "unwound", "waits_of"]
+__all__ = ["journaled", "look_again", "park", "passed", "sleep_until", "unwound", "waits_of"]
 
 R = TypeVar("R")
 
@@ -29,23 +29,17 @@ _PASSED: Final = "~"
 
 
 async def sleep_until(life: Life, when: datetime | float, name: str) -> None:
-    """See `OwnSteps.sleep_until`."""
+    """See `OwnSteps.sleep_until`. Returns, at once, if this wait is over; else journals that it begins, and raises
+    `Parked`.
+
+    A time that has passed when the handler comes there first is no wait: nothing is written. Cancelled: it has not
+    begun, or it has and its message is not parked: it comes here again.
+    """
     where = f"{life.slot.path}: sleep_until"
     try:
         until = wall_seconds(when)
     except ValueError as error:
         raise ConfigurationError(f"{where}: {error}") from None
-    await come_to(life, where, name, TIME, until)
-
-
-async def come_to(life: Life, where: str, name: str, what: str, until: float | None, about: str = "") -> None:
-    """Return, at once, if this wait is over; else journal that it begins, and raise `Parked`.
-
-    A time that has passed when the handler comes there first is no wait: nothing is written. Whoever waits for more
-    than a time looks itself, before and after this, whether that has come. Raises `ConfigurationError` where no wait
-    can be, and `AgentStopped` in a life that has ended. Cancelled: it has not begun, or it has and its message is not
-    parked: it comes here again.
-    """
     waits = waits_of(life, where, name)
     turn, message = life.turn, in_hand(life, where)
     step = turn.step(wait_name(life.slot.mail.path, name))
@@ -58,7 +52,7 @@ async def come_to(life: Life, where: str, name: str, what: str, until: float | N
         turn.record(waits.ended(found))
         return
     if found is None:
-        if (until is not None and until <= wall) or waits.has_gone_on(step, place):
+        if until <= wall or waits.has_gone_on(step, place):
             await trio.lowlevel.checkpoint()
             if turn.void:
                 raise ended_by(turn)
@@ -66,8 +60,7 @@ async def come_to(life: Life, where: str, name: str, what: str, until: float | N
         found = Wait(
             step=step,
             name=name,
-            what=what,
-            about=about,
+            what=TIME,
             place=place,
             path=life.slot.path,
             mail=life.slot.mail.path,

@@ -142,7 +142,7 @@ def _answer(words: Words) -> None:
 
 def _waits(words: Words) -> None:
     word = add_word(
-        words, "waits", "list what handlers wait for: a time, or a person's word", "treewarden waits desk.db",
+        words, "waits", "list what handlers wait for: a time, an event, or a person's word", "treewarden waits desk.db",
         "Of an approval it shows what is to be approved, and the key that approve takes. It reads only.",
     )  # fmt: skip
     _file_and_path(word, optional=True)
