@@ -12,7 +12,7 @@ from .core.wait import Wait, wait_name
 from .errors import ConfigurationError
 from .sending import ended_by
 from .steps import in_hand
-from .waits import journaled, park, passed, waits_of
+from .waits import journaled, park, passed, stands, waits_of
 
 if TYPE_CHECKING:
     from .core.message import MessageId
@@ -58,6 +58,7 @@ async def approval(life: Life, name: str, about: object, within: float, subject:
         raise ConfigurationError(f"{where}({name!r}): {error}") from None
     mail = life.slot.mail.path
     step, place = turn.step(wait_name(mail, name)), passed(turn)
+    await stands(life, step, APPROVAL)
     known, ruling = await journaled(life, approvals.known(step))
     wall = life.clock.wall()
     new = Asked(

@@ -12,7 +12,7 @@ from .core.values import frozen
 from .core.wait import EVENT, Wait, wait_name, wall_seconds
 from .errors import ConfigurationError, TreewardenError
 from .steps import in_hand
-from .waits import journaled, park, passed, waits_of
+from .waits import journaled, park, passed, stands, waits_of
 
 if TYPE_CHECKING:
     from .core.message import Envelope, MessageId
@@ -75,6 +75,11 @@ class Events(Protocol):
         """The value of the event. Raises `ConfigurationError` for one that is not what the wait returns."""
         ...
 
+    async def make_room(self, wait: Wait, why: str) -> None:
+        """Forget this wait, of whatever kind, which its handler comes to no more: another one is to begin there. An
+        event that had ended it becomes a dead letter."""
+        ...
+
     async def turn_down(self, wait: Wait, why: str) -> None:
         """Make a dead letter of the event that had ended this wait, which goes on."""
         ...
@@ -96,6 +101,7 @@ async def wait_event(life: Life, event: str, returns: Any, until: datetime | flo
         raise ConfigurationError(f"{where}: {error}") from None
     mail = life.slot.mail.path
     step, place = turn.step(wait_name(mail, name)), passed(turn)
+    await stands(life, step, EVENT)
     known, came = await journaled(life, events.known(step, event))
     if known is None:
         known = Wait(

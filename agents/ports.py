@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -295,6 +295,11 @@ class Waits(Protocol):
 
     def ended(self, wait: Wait) -> object:
         """A fact for the settle of its message: this wait is over."""
+        ...
+
+    def passed_by(self, message: MessageId, asked: Mapping[str, int]) -> Sequence[object]:
+        """Facts for the settle of this message: how those of its waits end that its handler, which has come to as many
+        of each name as `asked` says, has not come to."""
         ...
 
     def park(self, envelope: Envelope, step: MessageId) -> None:

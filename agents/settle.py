@@ -18,6 +18,7 @@ from .errors import AgentFailed, ConfigurationError, RateLimited
 from .life import Life
 from .orders import CheckpointDue
 from .ports import KEEP, Settled, state_settled
+from .slot import PASSED
 from .ticks import Tick, Timed
 
 _KEEP_AGAIN_AFTER: Final = 1.0
@@ -243,6 +244,10 @@ def _settle_on_disk(life: Life, envelope: Envelope | None, result: Any, timers: 
         _submit(life, state_settled(slot.path, envelope, state, result), state)
         life.state = state
         return
+    if turn.asked is not None and PASSED in turn.asked:
+        from .waits import pass_by  # with the first wait
+
+        pass_by(life)
     done = Settled(
         path=slot.path,
         envelope=envelope,

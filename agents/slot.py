@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .agent import Agent
     from .asking import Answer
 
-__all__ = ["NOT_KNOWN", "TIMED", "Slot", "Turn", "as_they_are", "current_turn"]
+__all__ = ["NOT_KNOWN", "PASSED", "TIMED", "Slot", "Turn", "as_they_are", "current_turn"]
 
 T = TypeVar("T")
 
@@ -31,6 +31,8 @@ NOT_KNOWN: Final[frozenset[type]] = frozenset({Untouched})
 """What a slot handles in which nobody has lived yet: no message is of this type, and none is refused."""
 
 
+PASSED: Final = "~"
+"""Among what a turn has asked: how many waits it has come to. No wait, effect or ask is called so."""
 TIMED: Final[frozenset[type]] = frozenset({Untouched})
 """What a slot takes as it is, `plain`, where it matters when a message was sent: nothing, for that stands on its
 envelope. Known by its identity."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import NoneType
 from typing import Any, Final
 
@@ -163,8 +163,9 @@ class _NotedWaits:
         name = numbered.rpartition(".")[0]
         if name not in self.before:
             return None
-        here, over = Path(mail), self.before[name] is not None
-        return Wait(step=step, name=name, what="", place=0, path=here, mail=here, kind="", since=0.0, over=over)
+        here, said = Path(mail), self.before[name]
+        over, what = said is not None, "" if isinstance(said, (Done, Expired, NoneType)) else APPROVAL
+        return Wait(step=step, name=name, what=what, place=0, path=here, mail=here, kind="", since=0.0, over=over)
 
     def has_gone_on(self, step: MessageId, place: int) -> bool:
         return False
@@ -175,6 +176,9 @@ class _NotedWaits:
 
     def ended(self, wait: Wait) -> object:
         return wait
+
+    def passed_by(self, message: MessageId, asked: Mapping[str, int]) -> Sequence[object]:
+        return ()
 
     def park(self, envelope: Envelope, step: MessageId) -> None:
         found = self.found(step)
@@ -241,10 +245,7 @@ class _NotedEvents:
             return None, None
         if isinstance(said, Expired):
             return found, Came(expired=True)
-        if not isinstance(said, Done):
-            raise ConfigurationError(
-                f"{found.path}: wait_event({event!r}): waits says {shown(said)} of it; give Done(value), or Expired(at)"
-            )
+        assert isinstance(said, Done), "or `make_room` was called"
         return found, Came(said.value)
 
     async def begin(self, wait: Wait) -> Came | None:
@@ -258,6 +259,12 @@ class _NotedEvents:
 
     def read(self, returns: object, came: Came) -> Any:
         return came.value
+
+    async def make_room(self, wait: Wait, why: str) -> None:
+        raise ConfigurationError(
+            f"{wait.path}: {why}, and waits says {shown(self._waits.before[wait.name])} of it; give Done(None), or of "
+            "an event Done(value) or Expired(at)"
+        )
 
     async def turn_down(self, wait: Wait, why: str) -> None:
         """Whatever was said fits."""

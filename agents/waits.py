@@ -8,24 +8,25 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 
 import trio
 
+from .core.approval import APPROVAL
 from .core.exit import leaves
 from .core.message import CAME_BACK, Envelope
 from .core.wait import EVENT, TIME, Wait, check_name, is_over, wait_name, wall_seconds
 from .errors import CommitFailed, ConfigurationError, Parked
 from .sending import ended_by
-from .slot import Turn
+from .slot import PASSED, Turn
 from .steps import UNDER_WAY, check_place, in_hand
 
 if TYPE_CHECKING:
+    from .core.message import MessageId
     from .life import Life
     from .ports import Waits
 
-__all__ = ["journaled", "look_again", "park", "passed", "sleep_until", "unwound", "waits_of"]
+__all__ = ["journaled", "look_again", "park", "pass_by", "passed", "sleep_until", "stands", "unwound", "waits_of"]
 
 R = TypeVar("R")
 
-_PASSED: Final = "~"
-"""Among what a turn has asked: how many waits it has come to. No wait, effect or ask is called so."""
+_CALLED: Final = {TIME: "sleep_until", EVENT: "wait_event", APPROVAL: "approval"}
 
 
 async def sleep_until(life: Life, when: datetime | float, name: str) -> None:
@@ -44,7 +45,7 @@ async def sleep_until(life: Life, when: datetime | float, name: str) -> None:
     turn, message = life.turn, in_hand(life, where)
     step = turn.step(wait_name(life.slot.mail.path, name))
     place = passed(turn)
-    found, wall = waits.found(step), life.clock.wall()
+    found, wall = await stands(life, step, TIME), life.clock.wall()
     if found is not None and (is_over(found, wall) or waits.has_gone_on(step, place)):
         await trio.lowlevel.checkpoint()
         if turn.void:
@@ -100,10 +101,31 @@ def waits_of(life: Life, where: str, name: str) -> Waits:
     return store.steps(life.slot).waits
 
 
+async def stands(life: Life, step: MessageId, what: str) -> Wait | None:
+    """The wait of this kind that has begun at this step. One of another kind makes room: its handler is another one
+    now, and what was said of the old wait is not meant for the new one."""
+    assert life.slot.store is not None
+    steps = life.slot.store.steps(life.slot)
+    found = steps.waits.found(step)
+    if found is None or found.what in (what, ""):
+        return found
+    why = f"its handler comes to {_CALLED[what]}() under that name now"
+    await journaled(life, steps.events.make_room(found, why))
+    return None
+
+
+def pass_by(life: Life) -> None:
+    """Have its settle say how those waits of the message in hand end that this handler has not come to."""
+    turn, store = life.turn, life.slot.store
+    assert store is not None
+    for fact in store.steps(life.slot).waits.passed_by(turn.message, turn.asked or {}):
+        turn.record(fact)
+
+
 def passed(turn: Turn) -> int:
     """How many waits this handler has come to, with the one to which it comes now."""
     asked = turn.asked = turn.asked or {}
-    place = asked[_PASSED] = asked.get(_PASSED, 0) + 1
+    place = asked[PASSED] = asked.get(PASSED, 0) + 1
     return place
 
 
@@ -175,5 +197,5 @@ def look_again(life: Life, envelope: Envelope) -> bool:
     now, its settle ends its waits."""
     if envelope.deadline != CAME_BACK:
         return False
-    life.turn.asked = {_PASSED: 0}
+    life.turn.asked = {PASSED: 0}
     return True

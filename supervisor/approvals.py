@@ -17,7 +17,6 @@ from treewarden.agents.core.approval import (
     Ruling,
     Superseded,
     asked_for,
-    asked_in,
     digest_of,
 )
 from treewarden.agents.core.message import MessageId
@@ -26,13 +25,14 @@ from treewarden.agents.core.wait import MARK, WAITS, Wait, replaced_by
 from treewarden.agents.errors import CommitFailed, ConfigurationError, UnknownKind
 from treewarden.agents.slot import Slot
 
-from .core.event import ApprovalNoted, Event
+from .core.event import Event
 from .journal.canonical import dump, dump_sorted, load
 from .journal.codec import Codec
 from .journal.commit import Commit, ReplyRow
 from .journal.plain import PLAIN
 from .journal.scalars import Mismatch
-from .waits import arm, row_of, waits_of
+from .noted_waits import RULED_AS, approval_noted, ends, read_asked
+from .waits import arm, instead, row_of, waits_of
 
 if TYPE_CHECKING:
     from .common import Common
@@ -43,8 +43,6 @@ __all__ = [
     "come_back",
     "known_in",
     "nobody_rules",
-    "noted",
-    "read_asked",
     "ruled_row",
     "said_at",
     "what_is_shown",
@@ -56,13 +54,7 @@ _VERSION: Final = 1
 _MOST: Final = 20_000
 """Characters of what a person is shown."""
 _PLAIN: Final = frozenset({dict, list, str, int, float, bool, type(None)})
-_RULINGS: Final[Mapping[str, type[Approved | Refused | Expired | Superseded]]] = {
-    "approved": Approved,
-    "refused": Refused,
-    "expired": Expired,
-    "superseded": Superseded,
-}
-_NAMES: Final = {kind: name for name, kind in _RULINGS.items()}
+_RULINGS: Final = {name: kind for kind, name in RULED_AS.items()}
 
 
 def what_is_shown(about: object) -> tuple[str, Any, str]:
@@ -90,7 +82,7 @@ def what_is_shown(about: object) -> tuple[str, Any, str]:
 
 def ruled_row(asked: Asked, ruling: Ruling) -> ReplyRow:
     """What is stored when it has ended."""
-    data: dict[str, Any] = {"key": asked.key, "what": _NAMES[type(ruling)], "at": ruling.at}
+    data: dict[str, Any] = {"key": asked.key, "what": RULED_AS[type(ruling)], "at": ruling.at}
     match ruling:
         case Approved():
             data |= {"by": ruling.by, "comment": ruling.comment}
@@ -120,14 +112,6 @@ def ruling_in(row: ReplyRow, asked: Asked) -> Ruling | None:
         raise UnknownKind(f"the end of the approval {asked.step} cannot be read by this code: {error}") from error
 
 
-def read_asked(wait: Wait) -> Asked:
-    """The approval for which this wait waits. Raises `UnknownKind` for one that this code cannot read."""
-    try:
-        return asked_in(wait)
-    except ValueError as error:
-        raise UnknownKind(str(error)) from error
-
-
 def known_in(kept: Mapping[MessageId, object]) -> list[tuple[Asked, Ruling | None]]:
     """The approvals among what is kept, the oldest first, and how each has ended if it has. Raises `UnknownKind`."""
     found: list[tuple[Asked, Ruling | None]] = []
@@ -137,28 +121,6 @@ def known_in(kept: Mapping[MessageId, object]) -> list[tuple[Asked, Ruling | Non
         ruling = ruling_in(row, asked) if isinstance(row, ReplyRow) else Expired(asked.due) if wait.over else None
         found.append((asked, ruling))
     return sorted(found, key=lambda each: (each[0].since, each[0].step))
-
-
-def noted(asked: Asked, ruling: Ruling | None = None) -> ApprovalNoted:
-    """That it was asked for, or how it has ended, as a fact."""
-    what, by, text, about, until = "asked", "", "", {asked.of: asked.about}, asked.due
-    if ruling is not None:
-        what, about, until = _NAMES[type(ruling)], {}, 0.0
-    match ruling:
-        case Approved():
-            by, text = ruling.by, ruling.comment
-        case Refused():
-            by, text = ruling.by, ruling.reason
-        case Superseded():
-            by = ruling.by_message
-        case Expired():
-            until = ruling.at
-        case None:
-            pass
-    return ApprovalNoted(
-        path=asked.path, message=asked.message, approval=asked.name, key=asked.key, what=what, by=by, text=text,
-        digest=asked.digest, subject=asked.subject, about=about, until=until,
-    )  # fmt: skip
 
 
 class SlotApprovals:
@@ -193,13 +155,15 @@ class SlotApprovals:
         ended = [(each, Superseded(wall, asked.message)) for each in earlier]
         ended += [(asked, at_once)] if at_once is not None else []
         rows, row = [ruled_row(each, ruling) for each, ruling in ended], row_of(wait)
-        facts: list[Event] = [noted(asked), *(noted(each, ruling) for each, ruling in ended)]
-        replaced = [each.step for each in replaced_by(wait, waits_of(common, wait.message))]
+        gone = replaced_by(wait, waits_of(common, wait.message))
+        replaced = [each.step for each in gone]
+        facts: list[Event] = [*ends(gone, instead(wait), common), approval_noted(asked)]
+        facts += [approval_noted(each, ruling) for each, ruling in ended]
         ids = [begun_id(asked.step), done_id(asked.step)]
         saved = [(id, known) for id in ids for known in replies.get(id) or ()]
         steps = [*of_subject, *(each.step for each, _ in ended)]
         if before is not None:
-            fact: Event = noted(before, Superseded(wall, asked.message))
+            fact: Event = approval_noted(before, Superseded(wall, asked.message))
             forget = Commit(by=self._slot.path, forget_replies=(f"{asked.step}>",), events=((wall, fact),))
             common.journal.submit(forget, common.heard)  # what is queued next rests on it
             replies.drop(asked.step)
@@ -232,7 +196,7 @@ class SlotApprovals:
     async def expire(self, asked: Asked) -> Expired:
         common, ruling = self._common, Expired(asked.due)
         row = ruled_row(asked, ruling)
-        fact: Event = noted(asked, ruling)
+        fact: Event = approval_noted(asked, ruling)
         common.replies.under_way.add(asked.step)
         try:
             with trio.CancelScope(shield=True):

@@ -8,7 +8,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import trio
 from attrs import Factory, field
@@ -25,7 +25,7 @@ from treewarden.agents.slice import Rounds
 from treewarden.agents.slot import Slot
 from treewarden.agents.stopwatch import stopwatch
 
-from .core.event import ChildEnded, Event, Recorded, RolledBack, WaitNoted
+from .core.event import ApprovalNoted, ChildEnded, Event, Recorded, RolledBack, WaitNoted
 from .core.history import Pace
 from .core.later import Account
 from .core.spec import ChildSpec
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Common", "LoopClock"]
 
+_OF_WAITS: Final = frozenset({WaitNoted, ApprovalNoted})
 _BACKS: Final = 100
 """Times that a slot went back that are remembered."""
 
@@ -272,10 +273,10 @@ class Common:
             self.codecs[fact] = Codec((fact,))
         return self.codecs[fact]
 
-    def recorded(self, path: Path, fact: object, message: MessageId = "") -> Recorded | WaitNoted:
+    def recorded(self, path: Path, fact: object, message: MessageId = "") -> Recorded | WaitNoted | ApprovalNoted:
         """A fact of an agent's own as an event. Raises `ConfigurationError` for one that cannot be stored."""
-        if type(fact) is WaitNoted:  # its handler has come past that wait
-            return fact
+        if type(fact) in _OF_WAITS:  # how one has ended with its message
+            return cast("WaitNoted | ApprovalNoted", fact)
         kind, _, body = self.codec_of(type(fact)).encode(fact)
         return Recorded(path=path, kind=kind, facts=json.loads(body), message=message)
 

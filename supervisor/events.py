@@ -11,7 +11,7 @@ from attrs import evolve
 from treewarden.agents.core.message import Envelope, Happened, MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.step import begun_id, done_id
-from treewarden.agents.core.wait import EVENT, Wait, is_over, replaced_by
+from treewarden.agents.core.wait import Wait, is_over, replaced_by
 from treewarden.agents.errors import CommitFailed, UnknownKind
 from treewarden.agents.events import Came
 from treewarden.agents.slot import Slot
@@ -20,8 +20,9 @@ from .approvals import nobody_rules
 from .core.event import DeadLettered
 from .journal.canonical import dump, load
 from .journal.commit import Commit, DeadRow, ReplyRow
+from .noted_waits import ends, wait_noted
 from .results import result_codec
-from .waits import arm, noted, row_of, waits_of
+from .waits import arm, instead, row_of, waits_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,21 +61,24 @@ class SlotEvents:
         if begun is None or not isinstance(begun[0], Wait):
             return None, None
         wait, row = begun[0], None if done is None else done[0]
-        if wait.what != EVENT or wait.about != event:
-            await self._give_up(wait, f"its handler comes to a wait for {event!r} there now", f"{step}>")
-            self._common.replies.drop(step)
+        if wait.about != event:
+            await self.make_room(wait, f"its handler comes to a wait for {event!r} there now")
             return None, None
         return wait, _came_in(row) if isinstance(row, ReplyRow) else None
 
     async def begin(self, wait: Wait) -> Came | None:
-        replaced = [each.step for each in replaced_by(wait, waits_of(self._common, wait.message))]
-        return await self._look(wait, [row_of(wait)], replaced)
+        return await self._look(wait, [row_of(wait)], replaced_by(wait, waits_of(self._common, wait.message)))
 
     async def go_on(self, wait: Wait) -> Came | None:
         return await self._look(wait, [], [])
 
     def read(self, returns: object, came: Came) -> Any:
         return result_codec(returns).read(came.value)
+
+    async def make_room(self, wait: Wait, why: str) -> None:
+        await nobody_rules((wait.step,), self._common)
+        await self._give_up(wait, why, f"{wait.step}>", ends((wait,), why, self._common))
+        self._common.replies.drop(wait.step)
 
     async def turn_down(self, wait: Wait, why: str) -> None:
         await self._give_up(wait, why, done_id(wait.step))
@@ -84,11 +88,12 @@ class SlotEvents:
         if known is not None:
             replies.put(begun_id(wait.step), known[0])
 
-    async def _give_up(self, wait: Wait, why: str, forget: str) -> None:
+    async def _give_up(self, wait: Wait, why: str, forget: str, facts: Sequence[Event] = ()) -> None:
         """Make a dead letter of the event that had ended this wait, if one had, and `forget` how it has ended."""
         common, done = self._common, self._common.replies.get(done_id(wait.step))
         event = _event_in(done[0]) if done is not None and isinstance(done[0], ReplyRow) else None
-        commit = Commit(by=self._slot.path, forget_replies=(forget,))
+        wall = common.clock.wall()
+        commit = Commit(by=self._slot.path, forget_replies=(forget,), events=tuple((wall, fact) for fact in facts))
         if event is not None:
             kind, version, body, large = common.codec_of(Happened).encode_row(event.body)
             row = DeadRow(
@@ -97,22 +102,24 @@ class SlotEvents:
                 kind=kind,
                 body=body,
                 reason=why,
-                at=common.clock.wall(),
+                at=wall,
                 sender=event.sender,
                 version=version,
                 large=large,
                 priority=event.priority,
             )
             fact = DeadLettered(path=wait.mail, message=event.id, kind=kind, reason=why)
-            commit = evolve(commit, dead=(row,), events=((row.at, fact),))
+            commit = evolve(commit, dead=(row,), events=((wall, fact), *commit.events))
         await self._commit(wait, commit)
 
-    async def _look(self, wait: Wait, rows: list[ReplyRow], replaced: Sequence[MessageId]) -> Came | None:
+    async def _look(self, wait: Wait, rows: list[ReplyRow], gone: Sequence[Wait]) -> Came | None:
         """Take an event that is kept, or see that the time has passed, and write that with what is to be written."""
         common, wall = self._common, self._common.clock.wall()
         parked = self._slot.mail.parked
         begins, event, came = bool(rows), None, None
-        facts: list[Event] = [noted(wait, "begun")] if begins else []
+        facts = ends(gone, instead(wait), common)
+        if begins:
+            facts.append(wait_noted(wait, "begun"))
         known = common.replies.get(begun_id(wait.step))
         passed = is_over(known[0] if known is not None and isinstance(known[0], Wait) else wait, wall)
         if parked is not None and (begins or not passed):
@@ -122,11 +129,11 @@ class SlotEvents:
             del parked.events[event.id]
             rows.append(_done_row(wait, event))
             came = Came(_happened(event).value)
-            facts.append(noted(wait, "over", by=event.id))
+            facts.append(wait_noted(wait, "over", by=event.id))
         elif passed:
             rows.append(_row(wait, {"expired": wall}))
             came = Came(expired=True)
-            facts.append(noted(wait, "over", text="its time has passed"))
+            facts.append(wait_noted(wait, "over", text="its time has passed"))
         if not rows:
             await trio.lowlevel.checkpoint()
             return None
@@ -134,7 +141,7 @@ class SlotEvents:
             by=self._slot.path,
             replies=tuple(rows),
             acked=() if event is None or event.row is None else (event.row,),
-            forget_replies=tuple(f"{step}>" for step in replaced),
+            forget_replies=tuple(f"{each.step}>" for each in gone),
             events=tuple((wall, fact) for fact in facts),
         )
         try:
@@ -143,8 +150,8 @@ class SlotEvents:
             if event is not None:
                 come(self._slot.mail, [event], common, first=True)
             raise
-        for step in replaced:
-            common.replies.drop(step)
+        for each in gone:
+            common.replies.drop(each.step)
         if begins:
             common.replies.put(begun_id(wait.step), wait)
         if came is not None:
@@ -189,7 +196,7 @@ def match(mail: Slot, name: str, common: Common) -> None:
         commit = Commit(
             replies=(row,),
             acked=() if event.row is None else (event.row,),
-            events=((common.clock.wall(), noted(wait, "over", by=event.id)),),
+            events=((common.clock.wall(), wait_noted(wait, "over", by=event.id)),),
         )
         common.journal.submit(commit, partial(_ended, mail, event, wait, row, common))
 

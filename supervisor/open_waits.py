@@ -13,8 +13,8 @@ from treewarden.agents.core.step import begun_id, done_id, step_of
 from treewarden.agents.core.values import frozen
 from treewarden.agents.core.wait import WAITS, Wait, open_waits
 
-from .approvals import read_asked
 from .journal.commit import ReplyRow
+from .noted_waits import read_asked
 from .recovery import needs_restoring
 from .waits import wait_of, waits_of
 

@@ -24,10 +24,11 @@ from treewarden.agents.core.step import begun_id, done_id
 from treewarden.agents.errors import AlreadyRuled, ConfigurationError
 from treewarden.agents.ports import Clock
 
-from .approvals import come_back, known_in, nobody_rules, noted, ruled_row, said_at
+from .approvals import come_back, known_in, nobody_rules, ruled_row, said_at
 from .core.event import ApprovalNoted
 from .effects import known_of
 from .journal.port import START, Commit, Journal
+from .noted_waits import approval_noted
 from .recovery import needs_restoring
 from .waits import waits_of
 
@@ -57,7 +58,7 @@ async def rule(common: Common, path: Path, verdict: Verdict, key: str) -> Asked:
     common.replies.under_way.add(asked.step)  # or another one could rule otherwise meanwhile
     try:
         with trio.CancelScope(shield=True):  # what is on disk is known here
-            await common.journal.commit(Commit(replies=(row,), events=((wall, noted(asked, ruling)),)))
+            await common.journal.commit(Commit(replies=(row,), events=((wall, approval_noted(asked, ruling)),)))
         if common.replies.get(begun_id(asked.step)) is not None or _is_stored(asked.mail, common):
             common.replies.put(row.id, row)
             come_back(asked, common)
@@ -77,7 +78,7 @@ async def rule_at_rest(journal: Journal, clock: Clock, path: Path, verdict: Verd
     asked = await _meant(journal, path, key, verdict, found, clock)
     wall = clock.wall()
     ruling = evolve(verdict, at=wall)
-    await journal.commit(Commit(replies=(ruled_row(asked, ruling),), events=((wall, noted(asked, ruling)),)))
+    await journal.commit(Commit(replies=(ruled_row(asked, ruling),), events=((wall, approval_noted(asked, ruling)),)))
     return asked
 
 
@@ -130,7 +131,9 @@ def _ended(event: ApprovalNoted, at: float) -> str:
         case "expired":
             return f"expired at {said_at(event.until or at)}"
         case "superseded" if event.by == event.message:
-            return f"was superseded at {when}: its handler shows something else now, under another key"
+            return (
+                f"was superseded at {when}: {event.text or 'its handler shows something else now, under another key'}"
+            )
         case what:
             return f"was {what} by {event.by} at {when}"
 

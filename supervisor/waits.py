@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -13,18 +13,29 @@ from attrs import asdict, evolve
 from treewarden.agents.core.message import Envelope, MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.step import begun_id, done_id, is_step, step_of
-from treewarden.agents.core.wait import EVENT, WAITS, Sorted, Wait, is_over, open_waits, replaced_by, sort_out
+from treewarden.agents.core.wait import (
+    EVENT,
+    WAITS,
+    Sorted,
+    Wait,
+    is_over,
+    open_waits,
+    replaced_by,
+    sort_out,
+    wait_name,
+)
 from treewarden.agents.errors import CommitFailed, UnknownKind
 from treewarden.agents.slot import Slot
 
-from .core.event import WaitNoted
+from .core.event import Event, WaitNoted
 from .journal.canonical import dump, load
 from .journal.commit import Commit, ReplyRow
+from .noted_waits import ends, wait_noted
 
 if TYPE_CHECKING:
     from .common import Common
 
-__all__ = ["SlotWaits", "arm", "noted", "restored", "row_of", "said_of", "wait_of", "waits_of"]
+__all__ = ["SlotWaits", "arm", "instead", "restored", "row_of", "said_of", "wait_of", "waits_of"]
 
 _VERSION: Final = 1
 _MOST: Final = 10_000
@@ -52,8 +63,10 @@ class SlotWaits:
 
     async def begin(self, wait: Wait) -> None:
         common, row = self._common, row_of(wait)
-        replaced = [f"{each.step}>" for each in replaced_by(wait, self._of(wait.message))]
-        events = ((common.clock.wall(), noted(wait, "begun")),)
+        gone, wall = replaced_by(wait, self._of(wait.message)), common.clock.wall()
+        replaced = [f"{each.step}>" for each in gone]
+        facts: list[Event] = [*ends(gone, instead(wait), common), wait_noted(wait, "begun")]
+        events = tuple((wall, fact) for fact in facts)
         commit = Commit(by=self._slot.path, replies=(row,), forget_replies=tuple(replaced), events=events)
         try:
             await common.journal.commit(commit)
@@ -68,7 +81,12 @@ class SlotWaits:
         common.replies.put(row.id, wait)
 
     def ended(self, wait: Wait) -> WaitNoted:
-        return noted(wait, "over")
+        return wait_noted(wait, "over")
+
+    def passed_by(self, message: MessageId, asked: Mapping[str, int]) -> list[Event]:
+        known = self._of(message)
+        passed = [each for each in known if _number(each) > asked.get(wait_name(each.mail, each.name), 0)]
+        return ends(passed, "its handler has ended without it", self._common)
 
     def park(self, envelope: Envelope, step: MessageId) -> None:
         mail, wait = self._slot.mail, self.found(step)
@@ -82,6 +100,16 @@ class SlotWaits:
 
     def _of(self, message: MessageId) -> list[Wait]:
         return waits_of(self._common, message)
+
+
+def instead(wait: Wait) -> str:
+    """Why those end that this one replaces."""
+    return f"its handler waits for {wait.name!r} instead"
+
+
+def _number(wait: Wait) -> int:
+    """Of a wait, among those of its message that are called so."""
+    return int(wait.step.rpartition(".")[2])
 
 
 def arm(mail: Slot, common: Common) -> None:
@@ -161,21 +189,6 @@ def _at(wall: float) -> str:
         return datetime.fromtimestamp(wall, UTC).isoformat(sep=" ", timespec="seconds")
     except (ValueError, OverflowError, OSError):
         return f"{wall:g}"
-
-
-def noted(wait: Wait, what: str, by: str = "", text: str = "") -> WaitNoted:
-    """What has become of a wait, as a fact."""
-    return WaitNoted(
-        path=wait.path,
-        message=wait.message,
-        wait=wait.name,
-        what=what,
-        kind=wait.what,
-        about=wait.about,
-        until=wait.until,
-        by=by,
-        text=text,
-    )
 
 
 def row_of(wait: Wait) -> ReplyRow:

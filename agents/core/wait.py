@@ -47,7 +47,7 @@ class Wait:
     step: MessageId
     name: str
     what: str
-    """Of which kind it is: `time`, `event`."""
+    """Of which kind it is: `time`, `event`, `approval`; empty in a test that does not say."""
     about: Any = ""
     """What is waited for, besides the time: JSON data."""
     place: int

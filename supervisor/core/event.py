@@ -251,7 +251,7 @@ class EffectNoted:
 @frozen(kw_only=True)
 class WaitNoted:
     """A wait of a handler has `begun`, and its message is parked; or it is `over`, and its message has settled, or the
-    event has come."""
+    event has come; or it was `passed by`: its handler does not come to it any more, and `text` says why."""
 
     path: Path
     message: MessageId

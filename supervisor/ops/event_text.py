@@ -163,7 +163,7 @@ def _text(event: Event) -> str:
             if event.what in ("approved", "refused"):
                 by = f", says {event.by}"
             elif event.by == event.message:
-                by = " by what its handler shows now"
+                by = "" if event.text else " by what its handler shows now"
             of = f" of {event.subject}" if event.subject else ""
             about = "".join(f": {kind} {dump(value)}" for kind, value in event.about.items())
             return f"{event.approval}{of} for {event.message} {event.what}{by} (key {event.key}){about}" + _after(
