@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from .journal.codec import Codec
     from .waits import SlotWaits
 
-__all__ = ["Effects", "begun_of", "doubts_of", "in_doubt", "known_of", "noted", "read_held", "sweep"]
+__all__ = ["Effects", "begun_of", "doubts_of", "in_doubt", "known_of", "noted", "read_held"]
 
 _VERSION: Final = 1
 _ENDED: Final = "the end of its call"
@@ -327,11 +327,3 @@ def doubts_of(common: Common, message: MessageId) -> str:
 
         text += said_of(common, message)
     return text
-
-
-def sweep(kept: Iterable[MessageId], waiting: set[MessageId], common: Common) -> None:
-    """Forget what was done for asks from outside whose process died before they were answered: none of them comes
-    again. What is in doubt of them stays, for a person to see. `kept` and `waiting` are those of one slot."""
-    for message in dict.fromkeys(message_of(step_of(id)) for id in kept if is_step(id)):
-        if ">" not in message and message not in waiting and not in_doubt(common, message):
-            common.forget_replies(message)

@@ -190,9 +190,6 @@ def _fill(slot: Slot, store: SlotStore, held: Recovered, read: _Read, common: Co
     events = [each for each in read.messages if type(each[1]) is Happened]
     messages = [each for each in read.messages if type(each[1]) is not Happened] if events else read.messages
     if any(id.endswith(OF_EFFECTS) for id, _ in read.replies):
-        from .effects import sweep
-
-        sweep([id for id, _ in read.replies], {row.id for row, _ in messages}, common)
         _restock_waiting(slot, messages, common)
     else:
         for place, (row, body) in enumerate(messages):
@@ -301,6 +298,6 @@ def _restock(slot: Slot, row: MessageRow, body: Any, common: Common, *, head: bo
         return
     if deaths != row.deaths:
         _wait_for(Commit(returned=(ReturnedRow(row.row, row.deliveries, deaths),)), slot, common)
-    if back:
+    if back or row.id in common.journal.opened.kept_for:  # its settle ends what it has begun, whatever way it takes
         envelope.deadline = CAME_BACK
     slot.restock(envelope, row.priority)

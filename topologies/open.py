@@ -266,6 +266,8 @@ async def _imported(pruning: Callable[[], Pruning]) -> Pruning:
 
 def _opened(common: Common, blueprint: Blueprint, *, production: bool) -> None:
     opened = common.journal.opened
+    if opened.kept_in_vain:
+        common.submit(Commit(forget_replies=opened.kept_in_vain))
     common.note(
         TreeOpened(
             epoch=opened.epoch,

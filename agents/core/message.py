@@ -21,6 +21,7 @@ __all__ = [
     "asks_itself",
     "check_event",
     "derived_id",
+    "is_of",
     "told_id",
     "trace_of",
 ]
@@ -150,6 +151,19 @@ def trace_of(id: MessageId) -> str:
     ('9f-12', '9f-12', '9f-12')
     """
     return id.partition(">")[0].partition("/")[0]
+
+
+def is_of(id: MessageId, tree: str) -> bool:
+    """Whether the message with this id was told or asked in the journal `tree`, whoever began its trace.
+
+    >>> [is_of(each, "9f") for each in ("9f-12", "9f-12/57.90", "order-17/9f-57", "9f-3.1", "order-17/9f-3-1>a:B.1")]
+    [True, True, True, True, True]
+    >>> [is_of(each, "9f") for each in ("a0-12", "9f-12/57.a0-90", "order-17/a0-3-1", "order-17")]
+    [False, False, False, False]
+    """
+    root, _, below = id.partition(">")[0].partition("/")
+    own = below.rpartition(".")[2] or root
+    return own.startswith(f"{tree}-") or ("-" not in own and root.startswith(f"{tree}-"))
 
 
 OF_EFFECTS: Final = (">begun", ">done")

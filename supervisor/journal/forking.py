@@ -19,6 +19,7 @@ from ..views.pruned import pruned_of
 from . import blobs
 from .batch import Mark, fold
 from .event_codec import decode_event
+from .kept_for import kept_for
 from .new_file import refuse_remains, whole_or_not
 from .port import Commit, Seq
 from .reading import JournalFile
@@ -170,6 +171,10 @@ def _copy(
     if seq == head:
         for table in ("mailbox", "dead_letters", "replies"):
             connection.execute(f"INSERT INTO {table} SELECT * FROM source.{table}")
+        _, in_vain = kept_for(connection, parent)  # which the fork would take for that of another journal
+        connection.executemany(
+            "DELETE FROM replies WHERE id >= ?1 AND id < ?1 || char(1114111)", [(each,) for each in in_vain]
+        )
     blobs.sweep(connection, -1)
     (now,) = connection.execute(f"SELECT {NOW}").fetchone()
     event = TreeForked(tree=parent, seq=seq, hash=hash.hex(), journal=written_identity(tree, now))

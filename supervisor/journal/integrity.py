@@ -32,6 +32,7 @@ __all__ = [
     "RowFault",
     "Rows",
     "about_sum",
+    "are_sound",
     "check_all",
     "check_counts",
     "checked",
@@ -178,6 +179,14 @@ def refuse_damaged(connection: sqlite3.Connection, path: Path, file: str) -> Non
     """Raises `JournalDamaged` if something that the next life of a slot begins with is not what was written."""
     found = [fault for name in OF_SLOT for fault in _faults(connection, _TABLES[name], " WHERE path = ?", str(path))]
     _refuse(found, file, "go back to a checkpoint if it is the state")
+
+
+def are_sound(connection: sqlite3.Connection, prefix: str) -> bool:
+    """Whether all replies whose ids begin so are what was written."""
+    try:
+        return not any(_faults(connection, _TABLES["replies"], " WHERE id >= ?1 AND id < ?1 || char(1114111)", prefix))
+    except (sqlite3.Error, UnicodeEncodeError):
+        return False
 
 
 def checked(connection: sqlite3.Connection, table: str, paths: Sequence[str]) -> Iterator[tuple[str, Row, bool]]:

@@ -100,6 +100,7 @@ class MemoryJournal:
         self._token = trio.lowlevel.current_trio_token()
         self._epoch += 1
         self._told.begin_epoch()
+        asking, in_vain = self._kept_for()
         self._opened = Opened(
             epoch=self._epoch,
             holder="memory",
@@ -111,9 +112,20 @@ class MemoryJournal:
             )
             | {reply.path for chain in self._replies.values() for reply in chain.values()},
             tree=self._tree,
+            kept_for=asking,
+            kept_in_vain=in_vain,
         )
         self._entered = True
         return self
+
+    def _kept_for(self) -> tuple[frozenset[MessageId], tuple[str, ...]]:
+        if not self._replies:
+            return frozenset(), ()
+        from .kept_for import sorted_out
+
+        kept = [(row.id, row.kind) for chain in self._replies.values() for row in chain.values()]
+        waiting = {row.id for slot in self._slots.values() for row in slot.messages.values()}
+        return sorted_out(kept, waiting.intersection, self._tree)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -148,6 +148,11 @@ class Opened:
     """Slots for which the journal holds state, messages, timers or replies; others need no recovery."""
     tree: str
     """An id of this journal, made with the file: it begins every message id."""
+    kept_for: frozenset[MessageId] = frozenset()
+    """Messages that wait, and for whose handlers replies, effects or waits are kept."""
+    kept_in_vain: tuple[str, ...] = ()
+    """Prefixes of the ids of what is kept for messages that nobody handles again, as `Commit.forget_replies` has them.
+    What is kept for those of other journals is not among it, nor an effect in doubt."""
     identity: str = ""
     """`ID@SECONDS`: the id, and the wall time at which the file was made; empty for a journal that does not last."""
 

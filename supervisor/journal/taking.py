@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import JournalDamaged, JournalError, JournalOwned
 
@@ -121,6 +122,7 @@ def take(connection: sqlite3.Connection, claim: Claim, now: float, alone: bool =
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     if alone and before is not None and not before.released and before.lease_until:  # 0: of a visitor, which had closed
         warn_of_log(claim.file)
+    asking, in_vain = _kept_for(connection, tree)
     opened = Opened(
         epoch=epoch,
         holder=str(me),
@@ -129,9 +131,20 @@ def take(connection: sqlite3.Connection, claim: Claim, now: float, alone: bool =
         after_crash=before is not None and not before.released,
         slots=rows.slots(connection),
         tree=tree,
+        kept_for=asking,
+        kept_in_vain=in_vain,
         identity=identity,
     )
     return opened, mark
+
+
+def _kept_for(connection: sqlite3.Connection, tree: str) -> tuple[frozenset[MessageId], tuple[str, ...]]:
+    """`Opened.kept_for` and `kept_in_vain`."""
+    if not connection.execute("SELECT EXISTS (SELECT 1 FROM replies)").fetchone()[0]:
+        return frozenset(), ()
+    from .kept_for import kept_for  # after a process that died, or where something waits
+
+    return kept_for(connection, tree)
 
 
 def _log_mode(connection: sqlite3.Connection, claim: Claim) -> str | None:

@@ -304,3 +304,16 @@ async def test_what_cannot_be_forked(source: pathlib.Path) -> None:
     with pytest.raises(JournalError, match="there is no journal"):
         fork(folder / "no.db", folder / "fork.db", new_tree=lambda: "f0")
     assert not [name for name in os.listdir(folder) if name.startswith("fork")]
+
+
+async def test_what_is_kept_for_nobody_stays_behind(source: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """The fork has another id, and would take it for what another journal may still ask for."""
+    async with on_disk(source) as journal:
+        tree = journal.opened.tree
+        ids = [f"{tree}-900>shop:Price:1:00.1", f"{tree}-9>shop!charge.1>begun", "other-1>shop:Price:1:00.1"]
+        kinds = ["int", "begun", "int"]
+        replies = tuple(ReplyRow(id, SHOP, kind, "5") for id, kind in zip(ids, kinds, strict=True))
+        await journal.commit(Commit(replies=replies))
+    fork(source, tmp_path / "fork.db", new_tree=lambda: "forked")
+    async with on_disk(tmp_path / "fork.db") as journal:
+        assert {row.id for row in (await journal.recover(SHOP)).replies} == {*ids[1:], "t-50>ask.0"}
