@@ -236,8 +236,8 @@ def undecided(scenario: Json, flat: Sequence[Json]) -> bool:
     """Whether this is no scenario, or one in which OTP's order of things is not ours to keep.
 
     A tag must not be given to two who live. A supervisor that has mail when it has begun goes on beside the one that
-    started it. And one that is blocked below a killed one holds up its successor here (docs/decisions/0007), which OTP
-    starts beside it.
+    started it. And who is left below a killed one holds up its successor here (docs/decisions/0007), which OTP starts
+    beside it: for good where that is blocked, and behind what its supervisor has in its mail where it takes time.
     """
     if flat[-1]["undecided"]:
         return True

@@ -142,8 +142,9 @@ class Supervisor(Process):
             world.events.append(["start_error", path, told])
             return False, reason.get(outcome, "start_failed")
         if is_supervisor(child.node):
-            if any(each.alive and each.path == path for each, _, _ in world.running):
-                world.undecided = True  # it begins beside one that is blocked below a killed one
+            alive = [each.path for each, _, _ in world.running if each.alive]
+            if path in alive or (self.mailbox and any(each.startswith(f"{path}/") for each in alive)):
+                world.undecided = True  # it begins beside who is left below a killed one: ours does the rest first
             process: Process = Supervisor(world, path, child.node, self)
             self.starting = process
             world.run(process)

@@ -66,6 +66,11 @@ def test_who_is_blocked_below_a_killed_one_is_known_beside_its_successor() -> No
     assert disagreements(3975) is None
 
 
+def test_who_has_mail_goes_on_while_somebody_below_a_killed_one_takes_time() -> None:
+    """OTP starts the successor beside them, and looks at that mail afterwards; ours looks first (docs/decisions/0007)."""
+    assert disagreements(7004987) is None
+
+
 def test_the_command_closes_with_the_count(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["0", "5"]) == 0
     assert capsys.readouterr().out == "5 agree, 0 differ\n"
