@@ -8,9 +8,12 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["collector_at_rest", "on_demand"]
+
+_MUCH: Final = 1_000
+"""Objects; a module of ours with its classes makes some hundreds."""
 
 
 @contextmanager
@@ -18,18 +21,20 @@ def collector_at_rest() -> Generator[None]:
     """Keep the cyclic collector from running while much is made that stays, as modules with their classes are: it would
     look at all of that again and again, and find nothing.
 
-    What was made meanwhile belongs to its oldest generation afterwards, as it would if it had been looked at twice. A
-    collector that is switched off, or has frozen objects of somebody else, is left as it is. Source: the `gc` module,
-    `freeze` and `unfreeze`.
+    What was made meanwhile belongs to its oldest generation afterwards, as it would if it had been looked at twice; and
+    so does the garbage of before, of which the collector no longer knows how much there is. So what is little it
+    looks at as always: a process that opens one small tree after the other would grow. A collector that is off, or
+    has frozen objects of somebody else, is left as it is. Source: the `gc` module, `freeze` and `unfreeze`.
     """
     if not gc.isenabled():
         yield
         return
     gc.disable()
+    before = gc.get_count()[0]
     try:
         yield
     finally:
-        if not gc.get_freeze_count():
+        if gc.get_count()[0] - before >= _MUCH and not gc.get_freeze_count():
             gc.freeze()
             gc.unfreeze()
         gc.enable()

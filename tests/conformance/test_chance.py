@@ -67,7 +67,7 @@ def test_who_is_blocked_below_a_killed_one_is_known_beside_its_successor() -> No
 
 
 def test_who_has_mail_goes_on_while_somebody_below_a_killed_one_takes_time() -> None:
-    """OTP starts the successor beside them, and looks at that mail afterwards; ours looks first (docs/decisions/0007)."""
+    """OTP starts the successor beside them before it looks at that mail, and ours after (docs/decisions/0007)."""
     assert disagreements(7004987) is None
 
 

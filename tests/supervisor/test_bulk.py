@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 import trio
@@ -84,6 +86,13 @@ async def test_one_that_does_not_start_takes_those_before_it_down(autojump_clock
         assert ended == started[::-1]
 
 
+class Garbage:
+    """Only the collector can end it."""
+
+    def __init__(self) -> None:
+        self.own = self
+
+
 def test_a_collector_that_somebody_else_has_set_up_is_left_alone() -> None:
     with collector_at_rest(999):
         assert gc.isenabled()
@@ -107,3 +116,25 @@ def test_a_collector_that_somebody_else_has_set_up_is_left_alone() -> None:
 def test_the_collector_comes_back_after_a_fault() -> None:
     with pytest.raises(LookupError), collector_at_rest(1000):
         raise LookupError
+
+
+def test_little_is_left_to_the_collector_and_much_is_not() -> None:
+    kept: list[list[int]] = []
+    gc.collect()
+    with collector_at_rest(1000):
+        kept += [[] for _ in range(200)]
+    assert gc.get_count()[0] > 150
+    with collector_at_rest(1000):
+        kept += [[] for _ in range(2000)]
+    assert gc.get_count()[0] < 150 or gc.get_freeze_count(), "3.12 begins with some that are frozen"
+
+
+async def test_a_process_that_opens_one_tree_after_the_other_keeps_no_garbage_of_earlier_ones(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    garbage = weakref.WeakSet[Garbage]()
+    for _ in range(40):
+        garbage.add(Garbage())
+        async with open_tree(tree(*some(1)), journal=tmp_path / "desk.db"):
+            pass
+    assert len(garbage) < 20
