@@ -15,8 +15,9 @@ from attrs import evolve
 from .explorer.adapter import Connection
 from .explorer.explore import Explorer
 from .explorer.images import Assumed, Choice, Names, Point, choices, image, points, space
-from .explorer.lives import lives
 from .explorer.mutants import MUTANTS, Mutant
+from .explorer.orders import orders
+from .explorer.payments import payments
 from .explorer.run import catch, main
 from .explorer.scribe import workloads
 from .explorer.vfs import Create, Op, Sync, SyncFolder, Truncate, Unlink, Vfs, Write, mounted
@@ -31,7 +32,7 @@ def vfs() -> Iterator[Vfs]:
 
 
 def test_no_power_cut_loses_or_doubles_anything(vfs: Vfs) -> None:
-    outcome = Explorer(vfs, 0).run(1000)
+    outcome = Explorer(vfs, 0, cases=[*workloads(0), *payments(0)]).run(1000)
     assert not outcome.seen, "\n".join(map(str, outcome.seen))
     assert (outcome.states, outcome.violations) == (1000, 0)
     assert outcome.sites > 600
@@ -39,9 +40,15 @@ def test_no_power_cut_loses_or_doubles_anything(vfs: Vfs) -> None:
 
 
 def test_no_power_cut_does_an_effect_twice_or_forgets_one(vfs: Vfs) -> None:
-    outcome = Explorer(vfs, 1, cases=lives(1)).run(400)
+    outcome = Explorer(vfs, 1, cases=payments(1)).run(400)
     assert not outcome.seen, "\n".join(map(str, outcome.seen))
     assert outcome.reopened >= outcome.sites > 200
+
+
+def test_no_power_cut_loses_or_doubles_what_ends_a_wait(vfs: Vfs) -> None:
+    outcome = Explorer(vfs, 1, cases=orders(1)).run(60)
+    assert not outcome.seen, "\n".join(map(str, outcome.seen))
+    assert outcome.reopened >= outcome.sites == 60
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

@@ -37,6 +37,8 @@ class Kind(StrEnum):
     """The journal said what it should not have said."""
     EFFECT = "effect"
     """What was done outside, and what the file says of it, do not agree; or it was done twice."""
+    WAIT = "wait"
+    """What was acknowledged to who waits does not count once, or an order is gone, there twice or left over."""
     REOPENED = "reopened"
     """The next owner does not find what the tables hold, or cannot work."""
 

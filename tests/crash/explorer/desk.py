@@ -58,7 +58,8 @@ class Book:
 
 
 class Bank:
-    """What was done stays done. `told` hears of each call; the process dies in the one with the number `dies_at`."""
+    """What was done stays done. `told` keeps what is outside, unless the process is dead by then: that dies in the call
+    with the number `dies_at`."""
 
     def __init__(self, told: Callable[[Outside], None], outside: Outside) -> None:
         self.outside = outside
@@ -68,10 +69,10 @@ class Bank:
 
     async def charge(self, path: str, number: int, says: str, key: str) -> Act:
         if says == "refused" and number not in self.outside.refused:
-            self._hear(evolve(self.outside, refused=(*self.outside.refused, number)))
+            self._told(evolve(self.outside, refused=(*self.outside.refused, number)))
             raise NotDone("nothing was done")
         if says != "idempotent" or key not in self.done:  # else it knows the key again
-            self._hear(evolve(self.outside, calls=(*self.outside.calls, Call(key, path, number))))
+            self._told(evolve(self.outside, calls=(*self.outside.calls, Call(key, path, number))))
         if len(self.outside.calls) == self.dies_at:
             self.died.set()
             await trio.sleep_forever()
@@ -94,9 +95,13 @@ class Bank:
         said = self.said(numbers[0] if numbers else 0, key)
         return Done(asdict(said.value)) if isinstance(said, Done) else said
 
-    def _hear(self, outside: Outside) -> None:
-        self.outside = outside
-        self._told(outside)
+    def parks(self, number: int, place: int) -> None:
+        """An order is unwound for the wait that it came to at this place."""
+        self._told(evolve(self.outside, parked=(*self.outside.parked, (number, place))))
+
+    def hears(self, number: int, nth: int, text: str) -> None:
+        """An order was told this by its nth step."""
+        self._told(evolve(self.outside, heard=(*self.outside.heard, (number, nth, text))))
 
     @property
     def done(self) -> Mapping[str, int]:

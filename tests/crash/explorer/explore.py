@@ -13,7 +13,9 @@ from attrs import define, field, frozen
 from .adapter import Connection
 from .checks import Found, Kind, Violation, judge, look
 from .images import Assumed, Choice, Names, Point, choices, image, points
-from .lives import Foreseen, Lives, acted, go_on, live, lives
+from .lives import Foreseen, Lives, go_on, live
+from .orders import orders
+from .payments import payments
 from .reopening import Reopened, reopen
 from .scribe import Workload, workloads
 from .vfs import Vfs
@@ -95,7 +97,7 @@ class Explorer:
         self.outcome = Outcome()
         self.recordings: list[Recording] = []
         sites: list[_Site] = []
-        for workload in [*workloads(seed), *lives(seed)] if cases is None else cases:
+        for workload in [*workloads(seed), *payments(seed), *orders(seed)] if cases is None else cases:
             if isinstance(workload, Lives):
                 recording = live(workload, vfs, seed=seed, connection=wrong, lies=lies, journal=journal)
             else:
@@ -164,9 +166,10 @@ class Explorer:
 
     def _judge(self, where: str, found: Found | Violation, point: Point, recording: Recording) -> int | None:
         self.outcome.states += 1
-        if isinstance(found, Found) and point.expected.outside is not None:
-            for fault in acted(found.tables, point.expected.outside):
-                self._sight(where, Violation(Kind.EFFECT, fault))
+        workload, outside = recording.workload, point.expected.outside
+        if isinstance(found, Found) and isinstance(workload, Lives) and outside is not None:
+            for fault in workload.of.faults(found.tables, outside):
+                self._sight(where, fault)
         judged = found if isinstance(found, Violation) else judge(found, point.expected, recording.worlds)
         if isinstance(judged, Violation):
             self._sight(where, judged)

@@ -5,18 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import trio
-from attrs import evolve, frozen
+from attrs import frozen
 
-from treewarden.agents.core.step import BEGUN, is_step
 from treewarden.supervisor.core.chain import GENESIS
-from treewarden.supervisor.journal.port import Commit, Seq
-from treewarden.supervisor.journal.writer import Then
 
 from .adapter import Connection, Rows
 from .checks import Kind
 from .images import Assumed, Names
 from .lives import Foreseen
+from .orders import orders
+from .payments import payments
+from .scribe import Workload, workloads
+from .wrong import (
+    EarlyEffect,
+    EarlyRuling,
+    EarlyWait,
+    LateEnd,
+    LateResult,
+    LeftBehind,
+    NoBeginning,
+    NoExpiry,
+    NoReply,
+    NoResult,
+)
 
 __all__ = ["MUTANTS", "Mutant"]
 
@@ -33,8 +44,10 @@ class Mutant:
     """Which files the disk only says it has synced."""
     assumed: Assumed | None = None
     """Where it shows; None: on every disk."""
-    journal: type[Foreseen] | None = None
-    """What trees have for their journal, if that is what is wrong."""
+    journal: type[Foreseen] = Foreseen
+    """What trees have for their journal."""
+    cases: Callable[[int], Sequence[Workload]] = workloads
+    """The workloads of a seed that show it."""
 
 
 class _Normal(Connection):
@@ -158,54 +171,6 @@ class _NoRollback(Connection):
         return super().execute(sql, parameters)
 
 
-class _EarlyEffect(Foreseen):
-    """An effect runs while it is on its way to the disk that it begins."""
-
-    async def commit(self, commit: Commit) -> Seq:
-        if not any(row.kind == BEGUN for row in commit.replies):
-            return await super().commit(commit)
-        self.submit(commit, lambda error: None)
-        await trio.lowlevel.checkpoint()
-        return self.head
-
-
-class _LateResult(Foreseen):
-    """What came of an effect goes to the disk behind whatever is queued next, as the settle of its message."""
-
-    _late: tuple[Commit, Then] | None = None
-
-    def submit(self, commit: Commit, then: Then) -> None:
-        if any(is_step(row.id) and row.kind != BEGUN for row in commit.replies):
-            self._late = commit, then
-            return
-        super().submit(commit, then)
-        late, self._late = self._late, None
-        if late is not None:
-            super().submit(*late)
-
-
-class _NoBeginning(Foreseen):
-    """Of an effect only its result is kept."""
-
-    async def commit(self, commit: Commit) -> Seq:
-        return await super().commit(evolve(commit, replies=tuple(row for row in commit.replies if row.kind != BEGUN)))
-
-
-class _NoResult(Foreseen):
-    """What came of an effect is in memory only."""
-
-    def submit(self, commit: Commit, then: Then) -> None:
-        kept = tuple(row for row in commit.replies if not is_step(row.id) or row.kind == BEGUN)
-        super().submit(evolve(commit, replies=kept), then)
-
-
-class _NoReply(Foreseen):
-    """The reply to an ask of a handler is in memory only."""
-
-    def submit(self, commit: Commit, then: Then) -> None:
-        super().submit(evolve(commit, replies=tuple(row for row in commit.replies if is_step(row.id))), then)
-
-
 def _about_everything(name: str) -> bool:
     return True
 
@@ -227,9 +192,19 @@ MUTANTS: Final = (
     Mutant(name="a refused transaction that is not rolled back", breaks=Kind.EXTRA, connection=_NoRollback),
     Mutant(name="a failed sync that may still be found", breaks=Kind.EXTRA, connection=_NoSeal),
     Mutant(name="EXTRA after WAL", breaks=Kind.LOST, connection=_ExtraLast, assumed=Assumed(Names.OWN)),
-    Mutant(name="an effect that runs before its beginning is kept", breaks=Kind.EFFECT, journal=_EarlyEffect),
-    Mutant(name="an effect whose beginning is not kept", breaks=Kind.EFFECT, journal=_NoBeginning),
-    Mutant(name="a result that is kept behind its settle", breaks=Kind.EFFECT, journal=_LateResult),
-    Mutant(name="a result that is not kept", breaks=Kind.EFFECT, journal=_NoResult),
-    Mutant(name="a reply of somebody who acted that is not kept", breaks=Kind.EFFECT, journal=_NoReply),
+    Mutant(
+        name="an effect that runs before its beginning is kept",
+        breaks=Kind.EFFECT,
+        journal=EarlyEffect,
+        cases=payments,
+    ),
+    Mutant(name="an effect whose beginning is not kept", breaks=Kind.EFFECT, journal=NoBeginning, cases=payments),
+    Mutant(name="a result that is kept behind its settle", breaks=Kind.EFFECT, journal=LateResult, cases=payments),
+    Mutant(name="a result that is not kept", breaks=Kind.EFFECT, journal=NoResult, cases=payments),
+    Mutant(name="a reply of somebody who acted that is not kept", breaks=Kind.EFFECT, journal=NoReply, cases=payments),
+    Mutant(name="a handler unwound before its wait is kept", breaks=Kind.WAIT, journal=EarlyWait, cases=orders),
+    Mutant(name="an event and the wait it ends in two transactions", breaks=Kind.WAIT, journal=LateEnd, cases=orders),
+    Mutant(name="a ruling acknowledged before it is kept", breaks=Kind.WAIT, journal=EarlyRuling, cases=orders),
+    Mutant(name="a time that has passed and is not kept", breaks=Kind.WAIT, journal=NoExpiry, cases=orders),
+    Mutant(name="waits that are not forgotten with their settle", breaks=Kind.EFFECT, journal=LeftBehind, cases=orders),
 )

@@ -16,7 +16,6 @@ from treewarden.agents.core.said import plural
 
 from .adapter import Connection
 from .explore import Explorer, Outcome
-from .lives import Foreseen, lives
 from .mutants import MUTANTS, Mutant
 from .vfs import Vfs, mounted
 
@@ -36,8 +35,8 @@ def catch(vfs: Vfs, mutant: Mutant, seed: int, patience: int = PATIENCE) -> Outc
         wrong=mutant.connection,
         lies=mutant.lies,
         assumed=mutant.assumed,
-        cases=None if mutant.journal is None else lives(seed),
-        journal=mutant.journal or Foreseen,
+        cases=mutant.cases(seed),
+        journal=mutant.journal,
     )
     return explorer.run(patience, lambda outcome: mutant.breaks in outcome.kinds)
 

@@ -49,6 +49,16 @@ class Outside:
     """Payments that it would not make at first."""
     settled: tuple[int, ...] = ()
     """Payments of which somebody was told that they have settled."""
+    told: tuple[int, ...] = ()
+    """Orders that were acknowledged."""
+    tokens: int = 0
+    """Events and rulings that were on their way, acknowledged or not: each says its number."""
+    said: tuple[str, ...] = ()
+    """Those that were acknowledged, as who waits for them is told of them."""
+    parked: tuple[tuple[int, int], ...] = ()
+    """Orders that were unwound, and the place of the wait that they were unwound for."""
+    heard: tuple[tuple[int, int, str], ...] = ()
+    """What an order was told by its nth step."""
 
     @property
     def done(self) -> dict[str, int]:
