@@ -72,7 +72,7 @@ def finish(life: Life, item: object, result: Any) -> Rest:
         life.begin()
         return _await(life, item, result)
     if life.keeps:
-        taking = large(life)
+        taking = large(life, item, result)
         if taking is not None:
             life.called = taking
             return _settle_large(life, item, result, taking)
@@ -102,7 +102,7 @@ async def _await(life: Life, item: object, result: Any) -> None:
         if rest is not None and not (issubclass(type(rest), Exception) and bear(life, item, cast("Exception", rest))):
             raise rest from None
     else:
-        taking = large(life) if life.keeps else None
+        taking = large(life, item, result) if life.keeps else None
         if taking is not None:
             await taking
         settle(life, item, result)
@@ -118,6 +118,7 @@ async def _step(life: Life, envelope: Envelope, handler: Callable[..., Any]) -> 
             slot.busy = None
             envelope.reply(kept[0], None)
             return
+        life.turn.more = True
     rest = call(life, envelope, envelope.body, handler)
     if rest is not None:
         await rest
@@ -139,7 +140,7 @@ async def _tick(life: Life, tick: Tick) -> None:
         if not bear(life, tick, error, timers):
             raise
     else:
-        taking = large(life) if life.keeps else None
+        taking = large(life, tick) if life.keeps else None
         if taking is not None:
             await taking
         if (dates := life.dates_of(tick.name)) is not None:

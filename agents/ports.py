@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .core.wait import Wait
     from .events import Events
     from .ref import Ref
-    from .slot import Slot
+    from .slot import Slot, Turn
 
 __all__ = [
     "IN_HAND",
@@ -153,9 +153,12 @@ class Store(Protocol):
         """
         ...
 
-    def taking(self, state: object) -> Coroutine[Any, Any, None] | None:
-        """What has to be awaited right before a state that is large is settled, so that the settle does not hold up the
-        loop: everybody else has turns meanwhile. None for any other.
+    def taking(
+        self, state: object, turn: Turn | None = None, reply: tuple[object, object] | None = None
+    ) -> Coroutine[Any, Any, None] | None:
+        """What has to be awaited right before a settle that writes a large value, so that it does not hold up the loop:
+        a state, what `turn` has told and recorded, the `reply` that is kept, behind its ask. Everybody else
+        has turns meanwhile. None where nothing is large.
 
         Not promised: anything, if another state is settled then. Cancelled: nothing is queued, as without it. It
         raises nothing of its own: the settle does.

@@ -38,12 +38,14 @@ __all__ = [
 ]
 
 
-def large(life: Life) -> Coroutine[Any, Any, None] | None:
-    """What has to be awaited before what was handled is settled, because the state that this writes is large; None if
-    nothing has. If the state is another one then, that is settled, at once.
+def large(life: Life, item: object, result: object = None) -> Coroutine[Any, Any, None] | None:
+    """What has to be awaited before what was handled is settled, because what this writes is large; None if nothing
+    has. If the state is another one then, that is settled, at once.
 
     Only for an agent that `keeps`.
     """
+    if life.turn.more:
+        return _large_among(life, item, result)
     slot, state = life.slot, life.agent.state
     if slot.durable:
         if state is life.state and life.turn.label is None:
@@ -53,6 +55,23 @@ def large(life: Life) -> Coroutine[Any, Any, None] | None:
     taking = slot.store.taking(state)  # pyright: ignore[reportOptionalMemberAccess]
     if taking is not None:
         slot.busy_since = math.inf  # nor is it slow while it is made ready for the disk
+    return taking
+
+
+def _large_among(life: Life, item: object, result: object) -> Coroutine[Any, Any, None] | None:
+    """As `large`, where not only a state is written."""
+    slot, turn, state, reply = life.slot, life.turn, life.agent.state, None
+    if not slot.durable:
+        if not _is_due(life, turn.label, life.since_checkpoint + 1):
+            state = KEEP
+    else:
+        if state is life.state and turn.label is None:
+            state = KEEP
+        if result is not None and type(item) is Envelope and item.reply is not None and ">" in item.id:
+            reply = item, result
+    taking = slot.store.taking(state, turn, reply)  # pyright: ignore[reportOptionalMemberAccess]
+    if taking is not None:
+        slot.busy_since = math.inf
     return taking
 
 
@@ -129,7 +148,7 @@ async def settle_in_turn(life: Life) -> None:
         and (state is not life.state or beside.events or beside.label is not None)
     ):
         assert slot.store is not None
-        taking = slot.store.taking(state)
+        taking = slot.store.taking(state, beside)
         if taking is not None:
             await taking
             if slot.agent is not life.agent:

@@ -154,7 +154,7 @@ class Slot(Mailbox):
 class Turn:
     """What the handler in hand has done so far, to leave with its settle or to be dropped with its failure."""
 
-    __slots__ = ("agent", "asked", "beside", "events", "label", "outgoing", "slot")
+    __slots__ = ("agent", "asked", "beside", "events", "label", "more", "outgoing", "slot")
 
     def __init__(self, slot: Slot, agent: Agent[Any], *, beside: bool = False) -> None:
         self.slot = slot
@@ -167,6 +167,9 @@ class Turn:
         """How often it has asked what: the steps of its message."""
         self.label: Label | None = None
         """Under which the state that it leaves is to be kept."""
+        self.more = False
+        """Its settle writes other values of the user's than a state: it has told or recorded something, or has in hand
+        what another handler asks, whose reply is kept."""
 
     @property
     def path(self) -> Path:
@@ -223,22 +226,24 @@ class Turn:
     def tell(self, message: Outgoing) -> None:
         """Have a message leave with the settle."""
         self.outgoing = _with(self.outgoing, message)
+        self.more = True
 
     def record(self, fact: object) -> None:
         """Have a fact journaled with the settle."""
         self.events = _with(self.events, fact)
+        self.more = True
 
     def clear(self) -> None:
         """Start anew: what was done has left."""
         self.outgoing = self.events = ()
         self.asked = self.label = None
+        self.more = False
 
     def drop(self) -> None:
         """Forget everything: the handler failed. Room that it had reserved is free again."""
         for message in self.outgoing:
             message.cancel()
-        self.outgoing = self.events = ()
-        self.asked = self.label = None
+        self.clear()
 
 
 def _with(some: Sequence[T], one: T) -> Sequence[T]:

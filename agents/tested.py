@@ -19,7 +19,7 @@ from .core.wait import MARK, Wait
 from .errors import ConfigurationError
 from .events import Came
 from .ports import Settled, Steps, Store
-from .slot import Slot
+from .slot import Slot, Turn
 
 __all__ = ["Kept", "check_left"]
 
@@ -70,7 +70,7 @@ class Kept:
             self._checkpoints.append(done.checkpoint.name)
         then(None)
 
-    def taking(self, state: object) -> None:
+    def taking(self, state: object, turn: Turn | None = None, reply: tuple[object, object] | None = None) -> None:
         return None
 
     async def accept(self, slot: Slot, envelope: Envelope, deadline: float = math.inf) -> None:

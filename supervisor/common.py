@@ -49,15 +49,15 @@ if TYPE_CHECKING:
     from .dependencies import Dependencies
     from .fence import AgentLife
     from .gauges import Gauges
-    from .journal.codec import Codec
+    from .journal.codec import Codec, Encoded
     from .leftovers import Leftovers
     from .roster import Roster
     from .stranded import Stranded
     from .supervisor import Supervisor
 
-__all__ = ["Common", "LoopClock"]
+__all__ = ["OF_WAITS", "Common", "LoopClock"]
 
-_OF_WAITS: Final = frozenset({WaitNoted, ApprovalNoted})
+OF_WAITS: Final = frozenset({WaitNoted, ApprovalNoted})
 _BACKS: Final = 100
 """Times that a slot went back that are remembered."""
 
@@ -273,12 +273,12 @@ class Common:
             self.codecs[fact] = Codec((fact,))
         return self.codecs[fact]
 
-    def recorded(self, path: Path, fact: object, message: MessageId = "") -> Recorded | WaitNoted | ApprovalNoted:
+    def recorded(self, path: Path, fact: object, message: MessageId = "", made: Encoded | None = None) -> Event:
         """A fact of an agent's own as an event. Raises `ConfigurationError` for one that cannot be stored."""
-        if type(fact) in _OF_WAITS:  # how one has ended with its message
-            return cast("WaitNoted | ApprovalNoted", fact)
-        kind, _, body = self.codec_of(type(fact)).encode(fact)
-        return Recorded(path=path, kind=kind, facts=json.loads(body), message=message)
+        if type(fact) in OF_WAITS:  # how one has ended with its message
+            return cast("Event", fact)
+        kind, _, body, large = made or self.codec_of(type(fact)).encode_row(fact)
+        return Recorded(path=path, kind=kind, facts=json.loads(body) if large is None else large.data, message=message)
 
     def has_limit(self, progress_within: float) -> None:
         """Somebody has begun whose progress is limited."""

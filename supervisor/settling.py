@@ -13,11 +13,10 @@ from attrs import evolve
 from treewarden.agents.core.label import Label
 from treewarden.agents.core.message import Envelope, MessageId, told_id, trace_of
 from treewarden.agents.core.path import Path
-from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import CommitFailed
 from treewarden.agents.ports import KEEP, Settled, StateSettled, Steps, Store
 from treewarden.agents.sending import arrive, told_elsewhere
-from treewarden.agents.slot import Slot
+from treewarden.agents.slot import Slot, Turn
 from treewarden.agents.wake import WAKE, not_now
 
 from .common import Common
@@ -30,16 +29,9 @@ from .unhurried import again_and_again
 
 if TYPE_CHECKING:
     from .journal.codec import Codec, Encoded
+    from .taken import Given, Taken
 
 __all__ = ["SlotStore"]
-
-
-@frozen(eq=False)
-class Taken:
-    """A large state that was encoded before its settle; or why it cannot be, which its settle raises."""
-
-    state: object
-    encoded: Encoded | Exception
 
 
 class SlotStore:
@@ -72,7 +64,7 @@ class SlotStore:
         self._written: tuple[str, int, str] | None = None
         """The current state as it was last written, unless it is long, which the journal stores once anyway."""
         self._taken: Taken | None = None
-        """What the next settle writes if it is still that state: of none but whoever has just waited for it."""
+        """Of what the next settle writes, if it is still that: of none but whoever has just waited for it."""
         self._broken: BaseException | None = None
         self._in_flight = 0
         self._waiters: list[trio.Event] = []
@@ -203,17 +195,25 @@ class SlotStore:
             for waiter in waiters:
                 waiter.set()
 
-    def taking(self, state: object) -> Coroutine[Any, Any, None] | None:
+    def taking(
+        self, state: object, turn: Turn | None = None, reply: tuple[object, object] | None = None
+    ) -> Coroutine[Any, Any, None] | None:
         """See `Store.taking`."""
+        if turn is not None:
+            from .taken import wide_beside  # with the first message that has more to settle than a state
+
+            if given := wide_beside(turn, reply, self.codec, self._common):
+                return self._take([*given, (state, self.codec, state)])
+            if state is KEEP:
+                return None
         if self._written is not None and not self.codec.has_grown(state):  # the last one was short
             return None
-        return self._take(state) if self.codec.is_wide(state) else None
+        return self._take([(state, self.codec, state)]) if self.codec.is_wide(state) else None
 
-    async def _take(self, state: object) -> None:
-        try:
-            self._taken = Taken(state, await again_and_again(self.codec.encoding(state)))
-        except Exception as error:  # it may be replaced before it is settled
-            self._taken = Taken(state, error)
+    async def _take(self, given: list[Given]) -> None:
+        from .taken import take  # with the first large value of a process
+
+        self._taken = await take(given)
 
     async def settled(self) -> None:
         """Wait until nothing of this slot is on its way (see `Store.settled`)."""
@@ -306,7 +306,8 @@ class SlotStore:
         if self._taken is None:
             kind, version, body, large = self.codec.encode_row(state)
         else:
-            kind, version, body, large = self._encoded(state)
+            taken, self._taken = self._taken, None
+            kind, version, body, large = taken.pop(state) or self.codec.encode_row(state)
         self.state_settled = self.settles if settled is None else settled
         self._written = (kind, version, body) if large is None and len(body) <= LIMIT else None
         return StateRow(self.path, kind, body, version, self.state_settled, large)
@@ -320,16 +321,6 @@ class SlotStore:
         self.state_settled = written
         return row, False
 
-    def _encoded(self, state: object) -> Encoded:
-        """What was made of it while it was taken, if that was this state, and otherwise now. It counts once: whoever
-        writes it gives up what it is made of."""
-        taken, self._taken = self._taken, None
-        if taken is None or taken.state is not state:
-            return self.codec.encode_row(state)
-        if isinstance(taken.encoded, Exception):
-            raise taken.encoded
-        return taken.encoded
-
     def _commit(self, done: Settled) -> Commit:
         """Raises what the codec raises; then nothing has changed."""
         settles, envelope = self.settles + 1, done.envelope
@@ -340,26 +331,27 @@ class SlotStore:
             if is_new:
                 return state_alone(self.path, state, row)
             return Commit(by=self.path, acked=() if row is None else (row,))
-        wall = self._common.clock.wall()
+        wall, taken = self._common.clock.wall(), self._taken
         events = timers = ()
         accepted: tuple[MessageRow, ...] = ()
         if done.events:
             id = "" if envelope is None else envelope.id
-            events = tuple([(wall, self._common.recorded(self.path, fact, id)) for fact in done.events])
+            recorded, path = self._common.recorded, self.path
+            events = tuple([(wall, recorded(path, fact, id, taken and taken.pop(fact))) for fact in done.events])
         if done.outgoing:
             told, cause = list[MessageRow](), "" if envelope is None else envelope.id
             for store, item in [(each.target.store, each.envelope) for each in done.outgoing if each.target.durable]:
                 if isinstance(store, SlotStore) and item.reply is None:
                     if store._common is not self._common:
                         raise told_elsewhere(self.path, store.path)
-                    told.append(store.row_for(item, item.id or cause))
+                    told.append(store.row_for(item, item.id or cause, taken and taken.pop(item)))
                     cause = cause or item.id  # where that has none, the first of them begins the trace
             accepted = tuple(told)
         if done.timers:
             timers = tuple([TimerRow(self.path, due.name, due.at) for due in done.timers])
         states: tuple[StateRow, ...] = ()
         checkpoints: tuple[CheckpointRow, ...] = ()
-        replies, asked = self._steps(done)
+        replies, asked = self._steps(done, taken)
         if done.state is not KEEP:
             state, is_new = self._new_row(done.state, settles)
             if is_new or done.checkpoint is not None:
@@ -369,7 +361,7 @@ class SlotStore:
             pinned = self.retention.pins(label)
             checkpoints = (CheckpointRow.of(states[0], self._common.next_row(), label, wall, pinned=pinned),)
             events += kept_as(self.path, checkpoints[0].number, checkpoints[0].label, wall)
-        self.settles = settles
+        self.settles, self._taken = settles, None
         return Commit(
             by=self.path,
             events=events,
@@ -387,7 +379,7 @@ class SlotStore:
         """What goes when another checkpoint has come."""
         return PruneRow(self.path, self.retention.last, self.retention.before(wall))
 
-    def _steps(self, done: Settled) -> tuple[tuple[ReplyRow, ...], tuple[str, ...]]:
+    def _steps(self, done: Settled, taken: Taken | None) -> tuple[tuple[ReplyRow, ...], tuple[str, ...]]:
         """The reply to keep, if a handler had asked for it; and what its own asks were called, if it had any."""
         envelope = done.envelope
         if envelope is None or not envelope.id:
@@ -395,5 +387,5 @@ class SlotStore:
         asked = (f"{envelope.id}>",) if done.asked else ()
         if envelope.reply is None or ">" not in envelope.id:  # an ask of no handler, whose own has effects
             return (), asked
-        kind, version, body, large = self.codec.encode_row(done.reply)
+        kind, version, body, large = (taken and taken.pop(envelope)) or self.codec.encode_row(done.reply)
         return (ReplyRow(envelope.id, self.path, kind, body, version, large),), asked

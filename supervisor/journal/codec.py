@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from operator import attrgetter
 from threading import Lock
@@ -88,6 +88,11 @@ class Codec:
                         self._left.setdefault(kind, root.shape.left)
                         self._open.setdefault(kind, tuple(map(attrgetter, root.shape.open_fields)) or (_itself,))
                     self._by_type[kind] = (*self._by_type.get(kind, ()), root)
+
+    @property
+    def open_types(self) -> Collection[type]:
+        """Those of which a value may hold any number of others."""
+        return self._left
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -178,6 +183,15 @@ class Codec:
             return left is not None and left(value, AT_ONCE) < 0
         except (RecursionError, AttributeError):  # of which `encode_row` says what it is
             return False
+
+    def left(self, value: object, room: int) -> int:
+        """What is left of `room` behind the values that are in it, where it may hold any number of them; below 0 if
+        there are more."""
+        left = self._left.get(type(value))
+        try:
+            return room if left is None else left(value, room)
+        except (RecursionError, AttributeError):  # as above
+            return room
 
     def encoding(self, value: object) -> Slices[Encoded]:
         """As `encode_row`, in slices of some milliseconds for a value that is wide.

@@ -43,6 +43,11 @@ class Large:
     def __init__(self, data: Any) -> None:
         self._data = data
 
+    @property
+    def data(self) -> Any:
+        """What it was given."""
+        return self._data
+
     def give_up(self) -> None:
         """Have no data any more. They go in pieces."""
         for _ in self.giving_up():

@@ -10,6 +10,7 @@ import trio
 from attrs import frozen
 
 from treewarden.agents import MESSAGE, Agent, Durability, MailboxSpec, Request, Stop, handles
+from treewarden.supervisor import taken
 from treewarden.supervisor.core.spec import Intensity
 from treewarden.supervisor.journal import codec, in_slices
 from treewarden.topologies import child
@@ -147,7 +148,7 @@ def short_slices() -> Iterator[None]:
     """A book is large, and taken a few lines at a time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(codec, "_FEW", 2)
-        for module in (codec, in_slices):
+        for module in (codec, in_slices, taken):
             patch.setattr(module, "AT_ONCE", 8)
         yield
 
