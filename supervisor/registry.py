@@ -164,6 +164,10 @@ class Registry:
         shelter = self._shelters.get(path.parent)
         return shelter is not None and shelter.sleeps(path.name)
 
+    def knows(self, path: Path) -> bool:
+        """Whether there is an address at `path` or below it, be it of a slot that nobody has needed yet."""
+        return self.has(path) or any(each.is_within(path) for each in chain(self._slots, self._pools, self._shelters))
+
     def shelter(self, path: Path, shelter: Shelter) -> None:
         """Make slots right below `path` by `shelter` from now on, when they are needed."""
         self._shelters[path] = shelter

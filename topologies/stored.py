@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import evolve
 
 from treewarden.agents.core.message import MessageId
+from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.checkpoint import Checkpoint
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Stored"]
 
+T = TypeVar("T")
+
 
 class Stored:
     """The part of `Tree` that is about its journal."""
@@ -34,20 +37,23 @@ class Stored:
 
     async def effects(self, path: str = "/") -> tuple[OpenEffect, ...]:
         """The effects of agents at or below `path` that have begun and of which no result is known: those under way,
-        and those in doubt. The oldest first."""
+        and those in doubt. The oldest first. Raises `NoSuchSlot`, as all that lists something, for a path at which
+        there is nothing."""
         from treewarden.supervisor.answering import open_effects
 
-        return await open_effects(self._common, checked_path(path))
+        subject = checked_path(path)
+        return self._found(subject, await open_effects(self._common, subject))
 
     async def waits(self, path: str = "/") -> tuple[OpenWait, ...]:
         """What the handlers of agents at or below `path` wait for, with the messages that are parked for it, also of
         agents that have not lived in this process. In the order in which they began.
 
-        Raises `UnknownKind` for what this code cannot read.
+        Raises `NoSuchSlot`, and `UnknownKind` for what this code cannot read.
         """
         from treewarden.supervisor.open_waits import open_waits_of
 
-        return await open_waits_of(self._common, checked_path(path))
+        subject = checked_path(path)
+        return self._found(subject, await open_waits_of(self._common, subject))
 
     async def answer(self, path: str, said: Said, *, key: str = "", by: str = "operator") -> OpenEffect:
         """Say what came of an effect in doubt, that of this `key` if there are more: `Done(value)`; `NotDone()`: it
@@ -80,15 +86,15 @@ class Stored:
         """Messages that were given up, the newest first: those of a slot and of all below it, or of all.
 
         Stored are those of durable slots, with their body as JSON and the reason; of slots in memory only the event
-        `DeadLettered` tells. What was put back (`replay`) is not among them. Raises `ConfigurationError` for a limit
-        below 1.
+        `DeadLettered` tells. What was put back (`replay`) is not among them. Raises `NoSuchSlot`, and
+        `ConfigurationError` for a limit below 1.
         """
         from treewarden.supervisor.calls import checked_limit
 
         of = None if path is None else checked_path(path)
         if self._common.leftovers is not None:
             await self._common.leftovers.gone()
-        return tuple(await self._common.journal.dead_letters(of, checked_limit(limit)))
+        return self._found(of or ROOT, tuple(await self._common.journal.dead_letters(of, checked_limit(limit))))
 
     async def replay(self, message: MessageId, *, within: float = 30.0) -> MessageId:
         """Put a dead letter back into its mailbox, behind what waits there as urgently, and return its new id.
@@ -137,15 +143,24 @@ class Stored:
         """What is kept of an agent, or of all agents below a supervisor, newest first.
 
         With a `name`, only those of exactly that one; `text` is somewhere in the name or the description; of several
-        `tags` they have all; `since` and `until` are wall seconds. Raises `ConfigurationError` for what cannot be
-        looked for, and a limit below 1.
+        `tags` they have all; `since` and `until` are wall seconds. Raises `NoSuchSlot`, and `ConfigurationError` for
+        what cannot be looked for, and a limit below 1.
         """
         from treewarden.supervisor.keeping import search
 
         subject = checked_path(path)
-        return await search(
+        found = await search(
             self._common, subject, name=name, text=text, tags=tags, since=since, until=until, limit=limit
         )
+        return self._found(subject, found)
+
+    def _found(self, path: Path, found: tuple[T, ...]) -> tuple[T, ...]:
+        """Raises `NoSuchSlot` where nothing was found because there is no such slot, and none below that path."""
+        common = self._common
+        known = found or path == ROOT or common.registry.knows(path) or path in common.supervisors
+        if not known and not any(each.is_within(path) for each in (*common.supervisors, *common.journal.opened.slots)):
+            raise common.nowhere(path)
+        return found
 
     async def diff(self, before: int, after: int | None = None) -> tuple[Change, ...]:
         """What differs between the states of two checkpoints, by number; `after` None is the agent's state as it last

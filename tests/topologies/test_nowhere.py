@@ -16,7 +16,9 @@ from treewarden.agents.errors import CheckpointRefused, NoSuchSlot
 from treewarden.supervisor.core.spec import Strategy
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
+from treewarden.topologies.pool import pool
 from treewarden.topologies.running import Tree
+from treewarden.topologies.topic import topic
 from treewarden.topologies.tree import tree
 
 
@@ -38,6 +40,10 @@ CALLS: dict[str, Callable[[Tree, str], Any]] = {
     "perform": lambda running, path: running.perform(path, "warm"),
     "drain": lambda running, path: running.drain(path),
     "watch": lambda running, path: cast("AbstractAsyncContextManager[Any]", running.watch(path)).__aenter__(),
+    "effects": lambda running, path: running.effects(path),
+    "waits": lambda running, path: running.waits(path),
+    "dead_letters": lambda running, path: running.dead_letters(path),
+    "checkpoints": lambda running, path: running.checkpoints(path),
     "tell": lambda running, path: running.ref(path).tell("hello"),
     "statistics": lambda running, path: running.ref(path).statistics(),
 }
@@ -60,6 +66,17 @@ async def test_is_told_what_is_near(name: str, path: str, hint: str, autojump_cl
         assert str(refused.value).startswith(f"{path}: the tree has no such slot")
         assert f"; {hint}" in str(refused.value)
         assert refused.value.retry_safe
+
+
+@pytest.mark.parametrize("name", ["effects", "waits", "dead_letters", "checkpoints"])
+@pytest.mark.parametrize(
+    "path", ["/", "desk", "yard", "yard/gate", "yard/gate/desk", "pool", "pool/1", "hosts", "hall"]
+)
+async def test_a_list_is_empty_where_there_is_somebody(name: str, path: str, autojump_clock: MockClock) -> None:
+    hosts = tree(child(Desk, id="template"), id="hosts", strategy=Strategy.DYNAMIC)
+    shape = tree(Desk, tree(tree(Desk, id="gate"), id="yard"), pool(Desk, size=2, id="pool"), hosts, topic(id="hall"))
+    async with open_tree(shape) as running:
+        assert await CALLS[name](running, path) == ()
 
 
 @pytest.mark.parametrize("name", ["kill", "signal", "watch"])
