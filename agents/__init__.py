@@ -9,7 +9,7 @@ from .demand import on_demand
 if TYPE_CHECKING:
     from .agent import Agent, at, every, handles
     from .agent_spec import AgentSpec
-    from .core.approval import Approved, Expired, Refused, Ruling, Superseded
+    from .core.approval import Approved, Asked, Expired, Refused, Ruling, Superseded
     from .core.budget import Budget, Exceeded, Spent
     from .core.diagnosis import Diagnosis
     from .core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Message, Overflow, Volatile
@@ -89,6 +89,7 @@ __all__ = [
     "Approved",
     "AskCycle",
     "AskTimeout",
+    "Asked",
     "Budget",
     "Call",
     "CallFailed",
@@ -180,7 +181,7 @@ __getattr__ = on_demand(
     __name__,
     agent="Agent at every handles",
     agent_spec="AgentSpec",
-    core__approval="Approved Expired Refused Ruling Superseded",
+    core__approval="Approved Asked Expired Refused Ruling Superseded",
     core__budget="Budget Exceeded Spent",
     core__diagnosis="Diagnosis",
     core__durability="MESSAGE VOLATILE Checkpointed Durability MailboxSpec Message Overflow Volatile",

@@ -8,6 +8,7 @@ from treewarden.agents.demand import on_demand
 
 if TYPE_CHECKING:
     from .advisor import Advice, Advisor
+    from .answering import OpenEffect
     from .calls import ChildView, Counts, Started, SupervisorRef
     from .core.action import Action
     from .core.adaptive_runtime import adaptive_runtime
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from .core.symptom import Risk
     from .core.table import table
     from .journal.port import Journal, Record
+    from .open_waits import OpenWait
     from .performing import Occasion
 
 __all__ = [
@@ -67,6 +69,8 @@ __all__ = [
     "MemoryLimit",
     "NamedAction",
     "Occasion",
+    "OpenEffect",
+    "OpenWait",
     "Policy",
     "QueueLimit",
     "Record",
@@ -93,6 +97,7 @@ __all__ = [
 __getattr__ = on_demand(
     __name__,
     advisor="Advice Advisor",
+    answering="OpenEffect",
     calls="ChildView Counts Started SupervisorRef",
     core__action="Action",
     core__adaptive_runtime="adaptive_runtime",
@@ -115,5 +120,6 @@ __getattr__ = on_demand(
     core__symptom="Risk",
     core__table="table",
     journal__port="Journal Record",
+    open_waits="OpenWait",
     performing="Occasion",
 )
