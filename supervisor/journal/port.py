@@ -147,7 +147,7 @@ class Opened:
     slots: frozenset[Path]
     """Slots for which the journal holds state, messages, timers or replies; others need no recovery."""
     tree: str
-    """An id of this journal, made with the file: it begins every message id."""
+    """An id of this journal, made with the file: it begins every message id but those in named traces."""
     kept_for: frozenset[MessageId] = frozenset()
     """Messages that wait, and for whose handlers replies, effects or waits are kept."""
     kept_in_vain: tuple[str, ...] = ()

@@ -115,7 +115,7 @@ class JournalFile:
 
     @property
     def tree(self) -> str:
-        """The id of this journal, with which every message id begins."""
+        """The id of this journal: with it begins every message id, but for those in traces that have a name."""
         found = self._ask(meta)
         return found[0] if found else ""
 
