@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from inspect import Parameter, signature
 from typing import Any, Final, cast
 
 import trio
@@ -16,8 +17,10 @@ from treewarden.agents.core.message import Envelope, Happened, Request
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.said import either, plural, shown
 from treewarden.agents.errors import CommitFailed, ConfigurationError, MailboxFull, TreewardenError
+from treewarden.agents.ref import Ref
 from treewarden.agents.sending import checked
 from treewarden.agents.slot import Slot
+from treewarden.agents.traced import Traced, checked_trace
 from treewarden.supervisor.calls import ChildView
 from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.challenger import teach_all
@@ -252,7 +255,7 @@ class Order:
         done = f"{path} was told {self._command.fields['kind']}"
         if len(slots) == 1 and slots[0].durable and isinstance(slots[0].store, SlotStore):
             slot, store = slots[0], slots[0].store
-            envelope = Envelope(message)
+            envelope = Envelope(message, id=self._trace)
             checked(slot, message)
             if not await slot.reserve(envelope):
                 raise MailboxFull(f"{path}: there is no room in its mailbox, and it drops what is new", path=path)
@@ -262,7 +265,7 @@ class Order:
             )
             return
         await self._common.journal.commit(Commit(answers=(AnswerRow(self._row.id, "taken"),)))
-        await self._tree.ref(path).tell(message, within=self._command.within)
+        await self._address.tell(message, within=self._command.within)
         await self._answer(True, done)
 
     async def _ask(self) -> None:
@@ -270,7 +273,7 @@ class Order:
         path, kind, message = self._command.path, self._command.fields["kind"], self._message()
         if not isinstance(message, Request):
             raise ConfigurationError(f"{path}: {kind} is no Request, and has no reply; send it")
-        reply = await self._tree.ref(path).ask(cast("Request[object]", message), within=self._command.within)
+        reply = await self._address.ask(cast("Request[object]", message), within=self._command.within)
         try:
             _, _, body, large = await again_and_again(self._common.codec_for(self._receiver()).encoding(reply))
         except ConfigurationError as error:
@@ -283,6 +286,17 @@ class Order:
                 "which is the most that an answer may have: ask for less of it"
             )
         await self._answer(True, f"{path} has replied to {kind}", body)
+
+    @property
+    def _trace(self) -> str:
+        """In which the message begins, or goes on; empty: one of its own."""
+        trace = self._command.fields.get("trace")
+        return "" if trace is None else checked_trace(trace)
+
+    @property
+    def _address(self) -> Ref | Traced:
+        ref, trace = self._tree.ref(self._command.path), self._trace
+        return ref.traced(trace) if trace else ref
 
     def _receiver(self) -> ChildSpec:
         """The agent that gets the message: of a pool its first worker, which is as the others."""
@@ -313,7 +327,10 @@ class Order:
             names = ", ".join(sorted(known if fitting else {each.__qualname__ for each in known.values()}))
             what = "which of them is meant is not clear" if fitting else f"it does not handle {kind!r}"
             raise ConfigurationError(f"{path}: {what}; it handles {names or 'nothing'}")
-        return codec.read(fitting[0], self._command.fields["data"])
+        try:
+            return codec.read(fitting[0], self._command.fields["data"])
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{path}: {error}; {_taken(known.get(fitting[0], Happened))}") from error
 
     # -- a slot
 
@@ -369,3 +386,14 @@ class Order:
     async def _view(self, path: Path) -> ChildView | None:
         """What its supervisor says of a child; None where it has none there (any more)."""
         return next((view for view in await self._tree.supervisor(path.parent).children() if view.path == path), None)
+
+
+def _taken(kind: type) -> str:
+    """What a message of this class is given as."""
+    if not hasattr(kind, "__attrs_attrs__") and not hasattr(kind, "__dataclass_fields__"):
+        return f"give a {kind.__name__} as JSON"
+    takes = [
+        f"{each.name}{'' if each.default is Parameter.empty else ' (may be left out)'}"
+        for each in signature(kind).parameters.values()
+    ]
+    return f"its fields are {', '.join(takes)}" if takes else "it has no fields: give {}"

@@ -18,8 +18,8 @@ __all__ = ["Command", "parse_command"]
 _VERSION: Final = 1
 _LONGEST: Final = 86400.0
 _FIELDS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
-    "tell": {"kind": (str,), "data": (object,)},
-    "ask": {"kind": (str,), "data": (object,)},
+    "tell": {"kind": (str,), "data": (object,), "trace": (str,)},
+    "ask": {"kind": (str,), "data": (object,), "trace": (str,)},
     "signal": {"kind": (str,), "severity": (int, float), "text": (str,), "facts": (dict,), "lasts": (int, float)},
     "stop": {},
     "hold": {"text": (str,)},
@@ -44,6 +44,8 @@ _FIELDS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
     },
 }
 _OPTIONAL: Final[Mapping[str, frozenset[str]]] = {
+    "tell": frozenset({"trace"}),
+    "ask": frozenset({"trace"}),
     "signal": frozenset({"text", "facts", "lasts"}),
     "hold": frozenset({"text"}),
     "run_now": frozenset({"tick"}),

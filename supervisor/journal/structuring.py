@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, Final, Generic, get_origin
 
 import cattrs
-from cattrs.errors import BaseValidationError
+from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, override
 
 from treewarden.agents.core.said import shown
@@ -75,7 +75,9 @@ def _sentence(error: BaseException, _declared: Any) -> str:
         return str(error)
     if isinstance(error, KeyError) and getattr(error, "__notes__", ()):  # which cattrs gives to its own
         return "a required field is missing"
-    if not isinstance(error, KeyError):
-        with suppress(Exception):  # an error of the class's own may be one that cannot be put into words
-            return cattrs.v.format_exception(error, _declared)
+    if isinstance(error, ForbiddenExtraKeysError):
+        return cattrs.v.format_exception(error, _declared)
+    if isinstance(error, ValueError):  # how a class says what it does not take
+        with suppress(Exception):  # one may be such that it cannot be put into words
+            return f"the class refused it: {error}"
     return f"the class refused it: {shown(error)}"

@@ -74,7 +74,8 @@ def test_a_tree_in_another_process_is_spoken_to(running: Running, capsys: pytest
     assert recorded["data"]["facts"] == {"text": "hello"}
     code, text = said(capsys, "send", "writer", "Letter", '{"txt": 1}')
     assert code == 1
-    assert text.startswith("refused: this is no cli_writer:Letter: ")
+    assert text.startswith("refused: writer: this is no cli_writer:Letter: ")
+    assert "; its fields are text" in text
     assert main(["checkpoint", "keep", "desk.db", "writer", "--name", "good", "--json"]) == 0
     kept = json.loads(capsys.readouterr().out)
     assert (kept["state"], kept["duplicate"]) == ("applied", False)

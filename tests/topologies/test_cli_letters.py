@@ -77,6 +77,7 @@ def test_they_are_listed(running: Running, capsys: pytest.CaptureFixture[str]) -
     assert [each["body"] for each in found] == [{"what": what} for what in WHAT]
     assert {(each["path"], each["kind"], each["sender"]) for each in found} == {("truck", "cli_truck:Load", None)}
     assert listed(capsys, "--last", "1") == found[-1:]
+    assert json.loads(said(capsys, "dead-letters", "--json")[1])["running"] is True
     assert said(capsys, "dead-letters", "van") == (
         0,
         "desk.db: no message of van was given up, or all were put back\n",

@@ -77,6 +77,7 @@ def test_it_is_listed_and_ruled_about(running: Running, capsys: pytest.CaptureFi
         text,
     )
     (found,) = listed(capsys)
+    assert json.loads(said(capsys, "waits", "--json")[1])["running"] is True
     assert (found["path"], found["wait"], found["what"], found["kind"]) == ("payments", "pay", "approval", "Pay")
     assert found["about"] == {"to": "bob", "cents": 500, "token": SECRET}
     assert said(capsys, "waits", "paymens")[0] == 2

@@ -140,7 +140,7 @@ async def test_the_same_id_gets_the_same_reply_and_counts_once(file: Path, autoj
     ("kind", "data", "text"),
     [
         ("Take", {"number": 13}, "clerk: ValueError: unlucky"),
-        ("Take", {"number": "7"}, "this is no tests.topologies.test_commanded_asks:Take: '7' (str) is not int"),
+        ("Take", {"number": "7"}, "clerk: this is no tests.topologies.test_commanded_asks:Take: '7' (str) is not int"),
         ("Note", {}, "clerk: Note is no Request, and has no reply; send it"),
         (
             "Copies",

@@ -112,6 +112,22 @@ async def test_two_senders_of_one_id_at_once(file: Path, autojump_clock: CLOCK) 
     [
         ("counter", "Add", {"amount": "2"}, "this is no tests.topologies.commanded:Add: '2' (str) is not int @ "),
         ("counter", "Add", {}, "a required field is missing"),
+        ("counter", "Add", [], "; its fields are amount, note (may be left out)"),
+        ("counter", "Total", [], "; it has no fields: give {}"),
+        (
+            "counter",
+            "Happened",
+            {"event": ""},
+            "counter: this is no treewarden.agents.core.message:Happened: the class refused it: the event is ''; give "
+            "a name of at most 100 characters that can be printed",
+        ),
+        (
+            "counter",
+            "Happened",
+            {},
+            "a required field is missing @ treewarden.agents.core.message:Happened.event; its fields "
+            "are event, value (may be left out)",
+        ),
         ("counter", "Add", {"amount": 1, "more": 1}, "extra"),
         ("counter", "Nope", {}, "counter: it does not handle 'Nope'; it handles Add, Total"),
         ("counter", "os:system", {}, "it does not handle 'os:system'"),

@@ -43,10 +43,7 @@ def _send(words: Words) -> None:
         "treewarden send desk.db writer Letter '{\"text\": \"hello\"}'",
         "KIND is a class that the agent handles, the JSON its fields; what does not fit is refused.",
     )  # fmt: skip
-    _file_and_path(word)
-    word.add_argument("kind", metavar="KIND")
-    word.add_argument("data", metavar="JSON", type=text, nargs="?", default="{}", help="its fields ({})")
-    add_answered(word)
+    _message(word)
 
 
 def _ask(words: Words) -> None:
@@ -55,9 +52,14 @@ def _ask(words: Words) -> None:
         "treewarden ask desk.db writer Pages '{\"topic\": \"tea\"}'",
         "KIND is a Request that the agent handles, the JSON its fields. A reply is printed alone.",
     )  # fmt: skip
+    _message(word)
+
+
+def _message(word: argparse.ArgumentParser) -> None:
     _file_and_path(word)
     word.add_argument("kind", metavar="KIND")
     word.add_argument("data", metavar="JSON", type=text, nargs="?", default="{}", help="its fields ({})")
+    word.add_argument("--trace", type=text, metavar="ID", help="the trace in which it begins, or a traceparent")
     add_answered(word)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import trio
 
 from treewarden.agents.errors import ConfigurationError
+from treewarden.agents.traced import checked_trace
 from treewarden.supervisor.core.command import Command, parse_command
 from treewarden.supervisor.journal.canonical import load
 from treewarden.supervisor.journal.reading import JournalFile
@@ -109,7 +110,8 @@ def _message(arguments: Namespace) -> dict[str, Any]:
         raise ConfigurationError(
             f"{shown!r} is not JSON ({error}); give the fields as in '{{\"amount\": 2}}'"
         ) from None
-    return {"kind": arguments.kind, "data": data}
+    trace = {} if arguments.trace is None else {"trace": checked_trace(arguments.trace)}
+    return {"kind": arguments.kind, "data": data, **trace}
 
 
 def _checkpoint(arguments: Namespace) -> dict[str, Any]:

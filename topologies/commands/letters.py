@@ -26,10 +26,12 @@ def dead_letters(arguments: Namespace) -> int:
     out = Stdout.here()
     with JournalFile.open(arguments.file) as journal:
         found = journal.dead_letters(arguments.path, arguments.last)[::-1]
+        lives = journal.describe_holder().startswith("owned by")
         if not found:
             refuse_unknown(journal, arguments.file, arguments.path)
     if arguments.json:
-        out.json({"file": arguments.file, "dead_letters": [_as_data(letter) for letter in found]})
+        letters = [_as_data(letter) for letter in found]
+        out.json({"file": arguments.file, "running": lives, "dead_letters": letters})
         return ExitCode.ORDERLY
     lines = [clip(clean(_line(letter)), out.width) for letter in found]
     of = "" if arguments.path == ROOT else f" of {arguments.path}"

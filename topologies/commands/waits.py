@@ -34,10 +34,12 @@ def waits(arguments: Namespace) -> int:
     out = Stdout.here()
     with JournalFile.open(arguments.file) as journal:
         found = open_waits_in(journal.effects(), arguments.path)
+        lives = journal.describe_holder().startswith("owned by")
         if not found:
             refuse_unknown(journal, arguments.file, arguments.path)
     if arguments.json:
-        out.json({"file": arguments.file, "waits": [asdict(each) | {"path": str(each.path)} for each in found]})
+        shown = [asdict(each) | {"path": str(each.path)} for each in found]
+        out.json({"file": arguments.file, "running": lives, "waits": shown})
         return ExitCode.ORDERLY
     now = time.time()
     out.lines([clean(_line(each, now)) for each in found] or [f"{arguments.file}: nobody waits"])
