@@ -24,7 +24,6 @@ from treewarden.agents.core.approval import APPROVAL, Asked, about_of
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.wait import Wait
 from treewarden.supervisor.approvals import known_in, ruled_row
-from treewarden.supervisor.journal.port import Commit
 from treewarden.topologies import child, pool
 from treewarden.topologies.running import Tree
 
@@ -60,7 +59,7 @@ async def test_a_pool_with_one_queue(processes: Processes, autojump_clock: MockC
 async def test_of_two_workers_who_ask_at_once_the_earlier_message_is_superseded(
     slow: bool, autojump_clock: MockClock
 ) -> None:
-    log, disk = list[Any](), Slow()
+    log, disk = list[Any](), Disk()
     workers = pool(AgentSpec(Desk, {"log": log, "shown": {}}, "desk"), 3, route="shared", id="desks")
     async with opened(workers, journal=disk) as running:
         for to in ("one", "two", "three"):
@@ -100,25 +99,8 @@ async def test_while_the_disk_takes_nothing(autojump_clock: MockClock) -> None:
         assert left(running) == 0
 
 
-class Slow(Disk):
-    """Whose commits take their turn behind what is on its way, as those of a file."""
-
-    async def commit(self, commit: Commit) -> int:
-        errors, done = list[BaseException | None](), trio.Event()
-
-        def then(error: BaseException | None) -> None:
-            errors.append(error)
-            done.set()
-
-        self.submit(commit, then)
-        await done.wait()
-        if errors[0] is not None:
-            raise errors[0]
-        return self.head
-
-
 async def test_a_cancelled_ruling_counts_or_does_not(autojump_clock: MockClock) -> None:
-    log, disk = list[Any](), Slow()
+    log, disk = list[Any](), Disk()
     async with opened(desk(log), journal=disk) as running:
         await running.ref("desk").tell(Pay())
         (wait,) = await waiting(running)
@@ -161,7 +143,7 @@ async def test_the_handler_of_a_later_message_may_have_come_there_first(autojump
 
 async def test_a_ruling_on_its_way_is_waited_for(autojump_clock: MockClock) -> None:
     """By a handler whose time is over."""
-    log, disk = list[Any](), Slow()
+    log, disk = list[Any](), Disk()
     async with opened(desk(log), journal=disk) as running, trio.open_nursery() as nursery:
         await running.ref("desk").tell(Pay("one", subject="api"))
         (wait,) = await waiting(running)
@@ -203,7 +185,7 @@ async def test_it_is_asked_anew_when_the_disk_works_again(autojump_clock: MockCl
 
 
 async def test_a_ruling_on_its_way_is_no_more_superseded(autojump_clock: MockClock) -> None:
-    log, disk = list[Any](), Slow()
+    log, disk = list[Any](), Disk()
     async with opened(desk(log), journal=disk) as running, trio.open_nursery() as nursery:
         await running.ref("desk").tell(Pay("one", subject="api"))
         (wait,) = await waiting(running)
@@ -222,7 +204,7 @@ async def test_a_ruling_on_its_way_is_no_more_superseded(autojump_clock: MockClo
 
 
 async def test_who_rules_while_it_is_superseded_is_told_so(autojump_clock: MockClock) -> None:
-    log, disk = list[Any](), Slow()
+    log, disk = list[Any](), Disk()
     told: list[str] = []
 
     async def rule(running: Tree, key: str) -> None:
@@ -272,7 +254,7 @@ async def test_a_ruling_comes_before_its_handler_is_unwound(autojump_clock: Mock
 
 async def test_its_life_ends_while_it_asks(autojump_clock: MockClock) -> None:
     """Whom it has superseded is superseded, and it goes on with what is on disk."""
-    log, disk = list[Any](), Slow()
+    log, disk = list[Any](), Disk()
     async with opened(desk(log), journal=disk) as running, trio.open_nursery() as nursery:
         await running.ref("desk").tell(Pay("one", subject="api"))
         await running.ref("desk").tell(Pay("two", subject="api", after=3.0))

@@ -95,5 +95,6 @@ async def test_a_disk_that_works_again_before_it_is_looked_at_is_no_answer(to: s
         while nursery.child_tasks:
             disk.go()
             await wait_all_tasks_blocked()
+        disk.slow = False
         (dead,) = await disk.dead_letters()
         assert dead.body == '{"amount":2}'

@@ -21,7 +21,6 @@ from treewarden.agents import (
     handles,
 )
 from treewarden.supervisor.core.event import EffectNoted
-from treewarden.supervisor.journal.port import Commit
 from treewarden.topologies import child
 
 from .effects_desk import Bank, Order, Paid, Pay, desk, left, opened
@@ -132,9 +131,7 @@ async def test_it_needs_the_disk(durability: Durability, autojump_clock: MockClo
 
 
 class LateDisk(Disk):
-    """Whoever waits for a commit waits until the test says so; in order, as ever."""
-
-    late = False
+    """That says what it is about."""
 
     def waits(self) -> list[str]:
         """What of steps and settles is on its way."""
@@ -144,14 +141,6 @@ class LateDisk(Disk):
             if commit.by
         ]
 
-    async def commit(self, commit: Commit) -> int:
-        if not self.late:
-            return await super().commit(commit)
-        done = trio.Event()
-        self.submit(commit, lambda error: done.set())
-        await done.wait()
-        return self.head
-
 
 async def test_it_runs_when_what_it_rests_on_is_on_disk(autojump_clock: MockClock) -> None:
     """Output commit: neither an earlier settle nor its own beginning may be lost behind it."""
@@ -160,14 +149,14 @@ async def test_it_runs_when_what_it_rests_on_is_on_disk(autojump_clock: MockCloc
         slot_of(running, "desk").pause("held")
         await running.ref("desk").tell(Pay(1))
         await running.ref("desk").tell(Pay(2, times=2))
-        journal.slow = journal.late = True
+        journal.slow = True
         slot_of(running, "desk").resume("held")
         seen: list[tuple[int, list[str]]] = []
         for _ in range(7):
             await wait_all_tasks_blocked()
             seen.append((len(bank.done), journal.waits()))
             journal.go(1)
-        journal.slow = journal.late = False
+        journal.slow = False
         journal.go()
         await trio.sleep(1)
         assert seen == [
@@ -215,13 +204,13 @@ async def test_a_life_that_ends_before_it_begins_leaves_no_doubt(autojump_clock:
     async with opened(desk(bank), journal=journal) as running:
         slot_of(running, "desk").pause("test")
         await running.ref("desk").tell(Pay(1))
-        journal.slow = journal.late = True
+        journal.slow = True
         slot_of(running, "desk").resume("test")
         await wait_all_tasks_blocked()
         waits = journal.waits()
         running.kill("desk")
         await wait_all_tasks_blocked()
-        journal.slow = journal.late = False
+        journal.slow = False
         journal.go()
         await trio.sleep(5)
         assert waits == ["begun"]

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from treewarden.agents import Agent, Approved, Happened, Priority, handles
 from treewarden.supervisor.core.event import WaitNoted
-from treewarden.supervisor.journal.port import Commit, Seq
+from treewarden.supervisor.journal.port import Commit
 from treewarden.topologies import child, open_tree, pool, tree
 
 from .effects_desk import Processes, left, opened
@@ -231,19 +231,6 @@ class Holds(Disk):
     def submit(self, commit: Commit, then: Callable[[BaseException | None], None]) -> None:
         self.slow = self.slow or (self.holds and any(each.kind == "happened" for each in commit.replies))
         super().submit(commit, then)
-
-    async def commit(self, commit: Commit) -> Seq:
-        done, said = trio.Event(), list[BaseException | None]()
-
-        def then(error: BaseException | None) -> None:
-            said.append(error)
-            done.set()
-
-        self.submit(commit, then)
-        await done.wait()
-        if said[0] is not None:
-            raise said[0]
-        return self.head
 
 
 async def test_one_that_is_on_its_way_to_the_disk_came_in_time(autojump_clock: MockClock) -> None:

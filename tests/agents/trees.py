@@ -17,7 +17,7 @@ from treewarden.agents.slot import Slot
 from treewarden.supervisor.core.event import Event
 from treewarden.supervisor.core.spec import ChildSpec
 from treewarden.supervisor.journal.memory import MemoryJournal
-from treewarden.supervisor.journal.port import Commit, Journal, Record
+from treewarden.supervisor.journal.port import Commit, Journal, Record, Seq
 from treewarden.topologies.child import Child, child
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.running import Tree
@@ -181,6 +181,20 @@ class Disk(MemoryJournal):
             self._waiting.append((commit, then))
         else:
             super().submit(commit, then)
+
+    async def commit(self, commit: Commit) -> Seq:
+        """Behind what is on its way, as those of a file."""
+        done, errors = trio.Event(), list[BaseException]()
+
+        def then(error: BaseException | None) -> None:
+            errors.extend([] if error is None else [error])
+            done.set()
+
+        self.submit(commit, then)
+        await done.wait()
+        for error in errors:
+            raise error
+        return self.head
 
     def go(self, first: int | None = None) -> None:
         """Let through what waits, in order: all of it, or the first few."""
