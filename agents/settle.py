@@ -344,7 +344,7 @@ def _keep_again(life: Life, done: Settled) -> None:
             done = evolve(before if done.state is KEEP else done, events=(*before.events, *done.events))
         slot.store.owes = done
         return
-    if life.checkpoint_label is None and done.checkpoint != Label():
+    if done.checkpoint != Label():
         life.checkpoint_label = done.checkpoint
     life.owe(done)
     if life.checkpoint_alarm is None:

@@ -20,6 +20,7 @@ from treewarden.agents import (
 )
 from treewarden.supervisor.core.event import ApprovalNoted, WaitNoted
 from treewarden.supervisor.open_waits import OpenWait
+from treewarden.topologies import open_tree, tree
 
 from .approvals_desk import Note, Pay, desk, left, opened, story, waiting
 from .approvals_desk import processes as processes
@@ -103,6 +104,28 @@ async def test_nobody_has_said_anything(processes: Processes, autojump_clock: Mo
             await running.rule("desk", Approved("ada"), key=wait.key)
         assert [each[0] for each in await story(running, 2)] == ["asked", "expired"]
         assert left(running) == 0
+
+
+async def test_it_expires_although_the_clock_is_set_back(processes: Processes, autojump_clock: MockClock) -> None:
+    """Its time was over, and its message has come back: it does not wait once more."""
+    log, back, looks = list[Any](), 0.0, 0
+
+    def wall() -> float:
+        nonlocal looks
+        looks += 1
+        assert looks < 10_000, "it goes round, and no time passes"
+        return trio.current_time() - back
+
+    async with open_tree(tree(desk(log)), journal=processes(), wall=wall) as running:
+        await running.ref("desk").tell(Pay())
+        (wait,) = await waiting(running)
+        running.hold("desk")
+        await trio.sleep(101)
+        back = 50.0
+        running.resume("desk")
+        await trio.sleep(1)
+        assert log == [("bob", Expired(wait.until or 0.0))]
+        assert (left(running), await running.waits()) == (0, ())
 
 
 @pytest.mark.parametrize("down", ["stopped", "killed"])

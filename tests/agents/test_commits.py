@@ -294,6 +294,33 @@ async def test_what_cannot_be_stored_fails_its_handler_and_nothing_else(
         assert counter.state == Tally(1, (1,))
 
 
+async def test_what_cannot_be_stored_comes_back_once_when_a_commit_before_it_fails(autojump_clock: MockClock) -> None:
+    """It has never been on its way: its handler failed, and that is all."""
+    journal, tries = Disk(), list[str]()
+
+    class Once(Bad):
+        @handles
+        async def hold(self, message: Hold) -> None:
+            tries.append(message.what)
+            await super().hold(Hold("nothing bad") if tries.count("state") == 2 else message)
+
+    async with opened(child(Counter), child(Once, id="bad", backoff=NO_BACKOFF), journal=journal) as running:
+        bad = slot_of(running, "bad")
+        bad.pause("held")
+        for what in ("nothing bad", "state"):
+            await running.ref("bad").tell(Hold(what))
+        journal.slow = True
+        bad.resume("held")
+        await wait_all_tasks_blocked()
+        assert bad.inflight == 1
+        journal.slow = False
+        journal.fail("bad")
+        await trio.sleep(5)
+        assert tries == ["nothing bad", "state"] * 2
+        assert (slot_of(running, "counter").state, len(bad), bad.inflight) == (Tally(2, (1, 1)), 0, 0)
+        assert await journal.dead_letters() == []
+
+
 async def test_a_tell_of_what_cannot_be_stored_takes_no_room(autojump_clock: MockClock) -> None:
     wrong: int = object()  # type: ignore[assignment]
     async with opened(child(Counter, mailbox=MailboxSpec(capacity=1))) as running:

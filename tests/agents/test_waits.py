@@ -147,6 +147,32 @@ async def test_the_clock_may_be_set_back(processes: Processes, autojump_clock: M
         assert left(running) == 0
 
 
+@pytest.mark.parametrize("first", [1.0, 10.0], ids=["no wait", "a wait"])
+async def test_a_clock_that_was_set_back_ends_no_later_wait(
+    first: float, processes: Processes, autojump_clock: MockClock
+) -> None:
+    """Nor does a handler begin again what lies before that: not even in a process that has not seen it over."""
+    log, back = list[Any](), [0.0]
+
+    def wall() -> float:
+        return trio.current_time() + back[0]
+
+    await trio.sleep(5)
+    async with open_tree(tree(desk(log)), journal=processes(), wall=wall) as running:
+        await running.ref("desk").tell(Remind(1, (first, 100.0)))
+        await trio.sleep(10)
+    async with open_tree(tree(desk(log)), journal=processes(), wall=wall) as running:
+        running.hold("desk")
+        await trio.sleep(100)
+        assert parked(running) == 0
+        back[0] = -1000.0
+        del log[:]
+        running.resume("desk")
+        await trio.sleep(1)
+        assert [each[0] for each in log] == ["begun", "slept", "slept", "later"]
+        assert (seen(running), left(running)) == (Seen((1,), 1), 0)
+
+
 async def test_a_wait_that_is_not_come_to_any_more_is_forgotten(
     processes: Processes, autojump_clock: MockClock
 ) -> None:

@@ -9,7 +9,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treewarden.agents.core.message import Envelope
+from treewarden.agents.core.message import Envelope, Happened
 from treewarden.agents.core.parked import ParkedMessages
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.wait import Sorted, Wait, is_over, open_waits, replaced_by, sort_out, wall_seconds
@@ -132,3 +132,79 @@ def test_what_is_parked_comes_back_in_the_order_of_the_times(
     assert [envelope.id for envelope, _ in came] == [each[2] for each in sorted(due) if each[0] <= wall]
     assert len(lot) == len(last) - len(came)
     assert [each.id for each in lot] == [each for each in last if last[each] is None or (last[each] or 0) > wall]
+
+
+def lot_of(*waits: tuple[str, float, int | None, float | None], events: tuple[tuple[str, str], ...]) -> ParkedMessages:
+    """Of messages that wait for `shipped`, as (message, since, row, until), and events, as (id, name)."""
+    lot = ParkedMessages()
+    for message, since, row, until in waits:
+        waiting = evolve(wait(message, until), what="event", about="shipped", since=since)
+        lot.add(Envelope(message, id=message, row=row), waiting)
+    for id, name in events:
+        lot.keep(Envelope(Happened(name, id), id=id))
+    return lot
+
+
+SHIPPED = (("e1", "shipped"),)
+
+
+@pytest.mark.parametrize(
+    ("waits", "events", "found"),
+    [
+        pytest.param([], (), None, id="nothing"),
+        pytest.param([], SHIPPED, None, id="nobody waits"),
+        pytest.param([("a", 1.0, 1, None)], (), None, id="none has come"),
+        pytest.param([("a", 1.0, 1, None)], (("e1", "paid"),), None, id="another one has come"),
+        pytest.param([("a", 1.0, 1, None)], (("e1", "paid"), ("e2", "shipped")), ("e2", "a"), id="one of several"),
+        pytest.param([("a", 1.0, 1, None)], (("e2", "shipped"), ("e1", "shipped")), ("e2", "a"), id="the oldest event"),
+        pytest.param([("a", 2.0, 1, None), ("b", 1.0, 2, None)], SHIPPED, ("e1", "b"), id="who waits for longest"),
+        pytest.param([("a", 1.0, 2, None), ("b", 1.0, 1, None)], SHIPPED, ("e1", "b"), id="the earlier message"),
+        pytest.param([("b", 1.0, 1, None), ("a", 1.0, None, None)], SHIPPED, ("e1", "a"), id="one of no row"),
+        pytest.param([("b", 1.0, 1, None), ("a", 1.0, 1, None)], SHIPPED, ("e1", "b"), id="who was parked first"),
+        pytest.param([("a", 1.0, 1, 9.9), ("b", 2.0, 2, 10.1)], SHIPPED, ("e1", "b"), id="whose time has not passed"),
+        pytest.param([("a", 1.0, 1, 10.0), ("b", 2.0, 2, 9.0)], SHIPPED, None, id="all times have passed"),
+    ],
+)
+def test_an_event_and_a_wait_for_it_find_each_other(
+    waits: list[tuple[str, float, int | None, float | None]],
+    events: tuple[tuple[str, str], ...],
+    found: tuple[str, str] | None,
+) -> None:
+    lot = lot_of(*waits, events=events)
+    pair = lot.pair("shipped", 10.0)
+    assert (None if pair is None else (pair[0].id, pair[1].message)) == found
+    assert list(lot.events) == [id for id, _ in events if found is None or id != found[0]], "the others are kept"
+    assert len(lot) == len(waits), "and each message is parked still"
+
+
+def test_an_event_is_for_one_and_the_next_one_for_the_next() -> None:
+    lot = lot_of(("a", 1.0, 1, None), ("b", 2.0, 2, None), events=(*SHIPPED, ("e2", "shipped"), ("e3", "shipped")))
+    pairs = [lot.pair("shipped", 10.0) for _ in range(3)]
+    assert [pair and (pair[0].id, pair[1].message) for pair in pairs] == [("e1", "a"), ("e2", "b"), None]
+    lot.wait_on("a")
+    lot.wait_on("gone")
+    again = lot.pair("shipped", 10.0)
+    assert again is not None
+    assert (again[0].id, again[1].message) == ("e3", "a"), "what was on its way to it did not come"
+
+
+def test_no_event_is_for_what_has_come_back() -> None:
+    lot = lot_of(("a", 1.0, 1, None), ("b", 2.0, 2, 9.0), ("c", 3.0, 3, None), events=())
+    assert lot.take("a") is not None
+    assert [wait.message for _, wait in lot.take_due(10.0, 9)] == ["b"]
+    lot.keep(Envelope(Happened("shipped", 1), id="e1"))
+    pair = lot.pair("shipped", 0.0)
+    assert pair is not None
+    assert pair[1].message == "c"
+
+
+def test_an_event_that_was_first_is_kept_before_the_others() -> None:
+    lot = lot_of(events=(("e2", "shipped"), ("e3", "paid")))
+    lot.keep(Envelope(Happened("shipped", 1), id="e1"), first=True)
+    lot.keep(Envelope(Happened("shipped", 4), id="e4"))
+    assert list(lot.events) == ["e1", "e2", "e3", "e4"]
+    assert [each.id if (each := lot.first(name)) else None for name in ("shipped", "paid", "lost")] == [
+        "e1",
+        "e3",
+        None,
+    ]

@@ -1,0 +1,80 @@
+"""How often an agent that is kept now and then is written, and under which name after the disk has refused it."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from attrs import evolve, frozen
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from treewarden.agents.agent import handles
+from treewarden.agents.core.durability import MESSAGE, Checkpointed, Durability
+from treewarden.supervisor.core.event import CheckpointKept
+
+from .trees import Add, Counter, Disk, events, kept, opened
+
+
+@frozen
+class Keep:
+    name: str
+
+
+class Keeper(Counter):
+    @handles
+    def keep_it(self, message: Keep) -> None:
+        self.state = evolve(self.state, total=self.state.total + 1)
+        self.checkpoint(message.name)
+
+
+class Starter(Keeper):
+    async def on_start(self) -> None:
+        self.checkpoint("begun")
+
+
+async def names(journal: Disk) -> list[str]:
+    return [each.name for each in await events(journal, CheckpointKept)]
+
+
+@pytest.mark.parametrize(
+    ("refused", "called"),
+    [
+        pytest.param((Add(1),), [], id="one without a name"),
+        pytest.param((Keep("risk"),), ["risk"], id="a name"),
+        pytest.param((Keep("risk"), Add(1)), ["risk"], id="a name and one without"),
+        pytest.param((Keep("risk"), Keep("end")), ["end"], id="the last of two, for it is the state of that"),
+    ],
+)
+async def test_what_the_disk_has_refused_is_kept_under_its_name(
+    refused: tuple[object, ...], called: list[str], autojump_clock: MockClock
+) -> None:
+    journal = Disk()
+    async with opened(kept(Keeper, Checkpointed(messages=1)), journal=journal) as running:
+        journal.broken = lambda commit: commit.by == "keeper"
+        for message in refused:
+            await running.ref("keeper").tell(message)
+        await wait_all_tasks_blocked()
+        journal.broken = lambda _: False
+        await trio.sleep(5)
+        state = (await journal.recover(running.ref("keeper").path)).state
+        assert state is not None
+        assert f'"total":{len(refused)}' in state.body
+        assert await names(journal) == called
+
+
+async def test_each_span_ends_with_one_checkpoint(autojump_clock: MockClock) -> None:
+    """However many messages settle in it."""
+    journal = Disk()
+    async with opened(kept(Keeper, Checkpointed(seconds=10.0)), journal=journal) as running:
+        for _ in range(35):
+            await running.ref("keeper").tell(Add(1))
+            await trio.sleep(1)
+        assert len([commit for commit in journal.of("keeper") if commit.states]) == 3
+
+
+@pytest.mark.parametrize("durability", [MESSAGE, Checkpointed(messages=9)], ids=["message", "checkpoint"])
+async def test_a_life_may_begin_with_a_checkpoint(durability: Durability, autojump_clock: MockClock) -> None:
+    journal = Disk()
+    async with opened(kept(Starter, durability), journal=journal) as running:
+        await wait_all_tasks_blocked()
+        assert await names(journal) == ["begun"]
+        assert running.snapshot()[0].restarts == 0
