@@ -46,8 +46,9 @@ class Drained:
         return not self.left
 
 
-async def drain(common: Common, path: Path, within: object) -> Drained:
-    """Drain the slot at `path`, what is below it, or with the root the whole tree (see `Tree.drain`)."""
+async def drain(common: Common, path: Path, within: object, nursery: trio.Nursery) -> Drained:
+    """Drain the slot at `path`, what is below it, or with the root the whole tree (see `Tree.drain`). `nursery` is that
+    of the tree: what has begun to stop ends there, whoever waits for it."""
     if not is_number(within) or not 0 <= within < math.inf:
         raise ConfigurationError(f"{path}: within is {shown(within)}; give a number of seconds, 0 or more and finite")
     scope = _Scope(common, path)
@@ -59,10 +60,12 @@ async def drain(common: Common, path: Path, within: object) -> Drained:
         scope.reopen()
         raise
     left = scope.freeze()  # no checkpoint since it was looked at: nothing has begun in between
-    try:
-        await _terminate(common, path)
-    finally:
-        scope.reopen()
+    ending = _Ending(scope)
+    if common.supervisors.get(path.parent) is None:
+        await ending.carry_out(common, path)  # which says so
+    else:
+        nursery.start_soon(ending.carry_out, common, path)
+    await ending.wait()
     return Drained(path, left)
 
 
@@ -128,6 +131,31 @@ class _Scope:
 
     def _slots(self) -> Iterator[Slot]:
         return self._common.registry.within(self._path)
+
+
+class _Ending:
+    """What was drained is being stopped. Until it has ended it counts as drained, also if nobody waits for that any
+    more: what is left on disk would become dead letters."""
+
+    def __init__(self, scope: _Scope) -> None:
+        self._scope = scope
+        self._over = trio.Event()
+        self._error: Exception | None = None
+
+    async def carry_out(self, common: Common, path: Path) -> None:
+        try:
+            await _terminate(common, path)
+        except Exception as error:
+            self._error = error
+        finally:
+            self._scope.reopen()
+            self._over.set()
+
+    async def wait(self) -> None:
+        """Raises what came of it."""
+        await self._over.wait()
+        if self._error is not None:
+            raise self._error
 
 
 def _is_at_rest(slot: Slot) -> bool:

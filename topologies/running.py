@@ -215,15 +215,15 @@ class Tree(Stored):
 
         Not promised: that a body (`run`) which goes on telling comes to an end; stop or drain it first. Stopping takes
         what the graces of the children allow, besides `within`. Cancelled before anything was stopped: the intake
-        opens and the ticks go on; later: the stopping goes on. Raises `NoSuchSlot`, `ConfigurationError` for a limit
-        that is none, `SupervisorGone` if the supervisor above ends meanwhile.
+        opens and the ticks go on; later: all of it is stopped, as if somebody waited for that. Raises `NoSuchSlot`,
+        `ConfigurationError` for a limit that is none, `SupervisorGone` if the supervisor above ends meanwhile.
         """
         from treewarden.supervisor.draining import drain
 
         parsed = checked_path(path)
         if parsed != ROOT:
             self._root.supervisor_of(parsed)
-        return await drain(self._common, parsed, within)
+        return await drain(self._common, parsed, within, self._root.nursery)
 
     def stop(self, reason: str = "shutdown") -> None:
         """Begin to stop in order: handle what is in hand, keep the state, stop the children in reverse order.

@@ -392,3 +392,30 @@ async def test_a_drain_whose_supervisor_ends_meanwhile_says_so_once(autojump_clo
             nursery.start_soon(kill)
             with pytest.raises(SupervisorGone):
                 await running.drain("workers/a", within=5)
+
+
+@pytest.mark.parametrize("path", ["/", "group", "group/keeper"])
+async def test_cancelled_while_it_is_stopped_what_is_left_stays_on_disk(
+    path: str, autojump_clock: CLOCK, tmp_path: Path
+) -> None:
+    """The stopping goes on, of all that was drained, and what waits there is no dead letter."""
+    keeper = child(Keeper, shutdown=Grace(10))
+    blueprint = tree(child(Keeper, id="first"), tree(keeper, id="group"))
+    async with open_tree(blueprint, journal=tmp_path / "kept.db") as running:
+        for n in (0, 1, 2):
+            await running.ref("first").tell(Item(n))
+            await running.ref("group/keeper").tell(Item(n))
+        with trio.move_on_after(0.7) as limit:
+            await running.drain(path, within=0.5)
+        assert limit.cancelled_caught
+        await trio.sleep(20)
+        assert await running.dead_letters() == ()
+        if path == "/":
+            assert {slot.state for slot in running.snapshot()} == {SlotState.DOWN}
+            await running.supervisor().restart_child("group")
+        else:
+            at, _, name = path.rpartition("/")
+            await running.supervisor(at or "/").restart_child(name)
+        assert await running.ref("group/keeper").ask(Got(), within=10) == (0, 1, 2)
+    async with open_tree(blueprint, journal=tmp_path / "kept.db") as running:
+        assert await running.ref("first").ask(Got(), within=10) == (0, 1, 2)
