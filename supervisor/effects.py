@@ -226,15 +226,12 @@ class Effects:
 
 async def read_held(ask: MessageId, codec: Codec, common: Common) -> None:
     """Read what is kept by those workers of the pool that a handler has asked who have not lived in this process: who
-    is held does not begin, and another one gets the ask again. Raises `UnknownKind` for what cannot be read of it."""
-    found, replies = common.registry.lookup(Path(address_of(ask))), common.replies
-    slots = () if found is None else found.workers if isinstance(found, Slot) else found.slots
-    for slot in slots:
-        restored: bool = getattr(slot.store, "restored", True)
-        if restored or slot.path in replies.read or slot.path not in common.journal.opened.slots:
-            continue
+    is held does not begin, a smaller pool has fewer of them, and another one gets the ask again. Raises `UnknownKind`
+    for what cannot be read of it."""
+    replies = common.replies
+    for path in _not_read(Path(address_of(ask)), common):
         all_read = True
-        for row in (await common.journal.recover(slot.path)).replies:
+        for row in (await common.journal.recover(path)).replies:
             try:
                 known = known_of(row, []) if is_step(row.id) else codec.decode(row.kind, row.version, row.body)
             except UnknownKind:
@@ -245,7 +242,21 @@ async def read_held(ask: MessageId, codec: Codec, common: Common) -> None:
             if replies.get(row.id) is None:
                 replies.put(row.id, known)
         if all_read:
-            replies.read.add(slot.path)
+            replies.read.add(path)
+
+
+def _not_read(pool: Path, common: Common) -> list[Path]:
+    """The workers that a pool has, or had, of which something is stored and nobody knows what."""
+    registry, stored, read = common.registry, common.journal.opened.slots, common.replies.read
+    found = registry.lookup(pool)
+    slots = () if found is None else found.workers if isinstance(found, Slot) else found.slots
+    living = [slot.path for slot in slots if slot.path in stored and not getattr(slot.store, "restored", True)]
+    gone: list[Path] = []
+    if pool not in read:  # of all who are gone
+        gone = [each for each in stored - read if each.parent == pool and registry.get(each) is None]
+        if not gone:
+            read.add(pool)
+    return [*(each for each in living if each not in read), *gone]
 
 
 def noted(step: Begun, what: str, by: str = "", text: str = "") -> EffectNoted:
