@@ -7,8 +7,8 @@ from typing import Any, Final, Protocol, TypeAlias, cast
 
 from attrs import evolve, field
 
-from treewarden.agents.core.exit import Failure, storable
 from treewarden.agents.core.exit import describe as describe_error
+from treewarden.agents.core.exit import storable
 from treewarden.agents.core.values import frozen
 
 from .action import Action, Hold, Perform, Restart, Resume, Throttle, action_name, details, scope_of
@@ -33,7 +33,6 @@ __all__ = [
     "Option",
     "Paced",
     "Policy",
-    "Prompt",
     "attempt_of",
     "attempted",
     "backoff_of",
@@ -96,16 +95,8 @@ class LooksBack(Protocol):
 
 
 FirstRestart: TypeAlias = Callable[[ChildSpec, Strategy, float], Restart]
-"""The restart of a child, from its spec, the strategy of its supervisor and what spreads delays."""
-
-
-class Prompt(Policy, Protocol):
-    """A policy that need not look at a whole case to answer the first crash of a healthy child."""
-
-    def first(self, failure: Failure) -> FirstRestart | None:
-        """The restart that it answers such a crash with, if no sibling is in the same trouble, no code is new and no
-        limit is near; it has to be what `propose` puts first. None: it looks at the case."""
-        ...
+"""The restart of a child, from its spec, the strategy of its supervisor and what spreads delays. A policy that has
+`first(failure)` returns one there, if it need not look at a whole case to answer the first crash of a healthy child."""
 
 
 @frozen
