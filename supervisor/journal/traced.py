@@ -96,8 +96,9 @@ def _naming(connection: sqlite3.Connection, trace: MessageId) -> Iterator[Record
     """Events that name a message of it, the newest first. Its text may stand in others, too, as a word of them."""
     begun = dump(trace)[:-1]
     found = connection.execute(
-        "SELECT seq FROM events WHERE instr(body, ?) OR instr(body, ?) OR instr(body, ?) ORDER BY seq DESC",
-        (f'{begun}"', f"{begun}/", f"{begun}>"),
+        "SELECT seq FROM events WHERE instr(body, ?) AND (instr(body, ?) OR instr(body, ?) OR instr(body, ?))"
+        " ORDER BY seq DESC",  # nearly all are without the first, and are not looked at three times
+        (begun, f'{begun}"', f"{begun}/", f"{begun}>"),
     )
     for (seq,) in found:
         for record in rows.records(connection, seq - 1, 1):
