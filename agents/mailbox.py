@@ -94,7 +94,7 @@ class Mailbox(Intake):
 
     def statistics(self) -> MailboxStatistics:
         """Counts as they are now; costs nothing that the mailbox would not have kept anyway."""
-        from .statistics import MailboxStatistics  # when somebody asks
+        from .statistics import MailboxStatistics, set_aside  # when somebody asks
 
         return MailboxStatistics(
             depth=len(self),
@@ -106,9 +106,9 @@ class Mailbox(Intake):
             dropped=self.dropped,
             paused=tuple(self._paused or ()),
             stashed=self.stashed,
-            parked=len(self.parked or ()),
             waiting=Counter(kind_of(item) for item in self),
             dropped_kinds=Counter(self._dropped_kinds),
+            **set_aside(self.parked),
         )
 
     # -- putting

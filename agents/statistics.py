@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from attrs import field
 
 from .core.values import frozen
 
-__all__ = ["MailboxStatistics", "together"]
+if TYPE_CHECKING:
+    from .core.parked import ParkedMessages
+
+__all__ = ["MailboxStatistics", "set_aside", "together"]
 
 
 @frozen
@@ -34,10 +38,17 @@ class MailboxStatistics:
     """Messages that its agent has put aside."""
     parked: int = 0
     """Messages whose handlers wait (`sleep_until`)."""
+    events: int = 0
+    """Events that have come, and for which no handler waits yet (`Happened`)."""
     waiting: Mapping[str, int] = field(factory=dict[str, int])
     """How many wait, by the name of their type."""
     dropped_kinds: Mapping[str, int] = field(factory=dict[str, int])
     """How many the policy has dropped, by the name of their type."""
+
+
+def set_aside(parked: ParkedMessages | None) -> dict[str, int]:
+    """What a mailbox holds besides what waits for its turn."""
+    return {} if parked is None else {"parked": len(parked), "events": len(parked.events)}
 
 
 def together(parts: Sequence[MailboxStatistics]) -> MailboxStatistics:
@@ -53,6 +64,7 @@ def together(parts: Sequence[MailboxStatistics]) -> MailboxStatistics:
         paused=parts[0].paused if parts and all(each.paused for each in parts) else (),
         stashed=sum(each.stashed for each in parts),
         parked=sum(each.parked for each in parts),
+        events=sum(each.events for each in parts),
         waiting=sum((Counter(each.waiting) for each in parts), Counter[str]()),
         dropped_kinds=sum((Counter(each.dropped_kinds) for each in parts), Counter[str]()),
     )

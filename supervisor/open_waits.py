@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -11,7 +13,8 @@ from treewarden.agents.core.approval import APPROVAL
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.step import begun_id, done_id, step_of
 from treewarden.agents.core.values import frozen
-from treewarden.agents.core.wait import WAITS, Wait, open_waits
+from treewarden.agents.core.wait import WAITS, Wait, is_over, open_waits
+from treewarden.agents.errors import UnknownKind
 
 from .journal.commit import ReplyRow
 from .noted_waits import read_asked
@@ -21,7 +24,7 @@ from .waits import wait_of, waits_of
 if TYPE_CHECKING:
     from .common import Common
 
-__all__ = ["OpenWait", "open_waits_in", "open_waits_of"]
+__all__ = ["OpenWait", "open_waits_in", "open_waits_of", "parked_in"]
 
 
 @frozen(kw_only=True)
@@ -69,6 +72,21 @@ def open_waits_in(rows: Iterable[ReplyRow], path: Path) -> tuple[OpenWait, ...]:
     """Those of these rows, of a file, at or below `path`. Raises `UnknownKind` for what this code cannot read."""
     waits, done = _read(rows)
     return _shown(open_waits(waits, done).values(), path)
+
+
+def parked_in(rows: Iterable[ReplyRow], wall: float) -> Counter[Path]:
+    """How many messages are parked in each mailbox of a file at this wall time. What this code cannot read is not."""
+    found: dict[str, Wait] = {}
+    done = set[str]()
+    for row in rows:
+        step = step_of(row.id)
+        if row.id == done_id(step):
+            done.add(step)
+        elif row.kind == WAITS:
+            with suppress(UnknownKind):
+                found[step] = wait_of(row)
+    open = open_waits(found.values(), done).values()
+    return Counter(each.mail for each in open if not is_over(each, wall))
 
 
 def _read(rows: Iterable[ReplyRow]) -> tuple[list[Wait], set[str]]:

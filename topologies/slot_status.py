@@ -6,6 +6,7 @@ from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 from treewarden.agents.slot import Slot
+from treewarden.agents.statistics import set_aside
 from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.supervisor.sleeper import Sleeper
 from treewarden.supervisor.supervisor import Supervisor
@@ -30,6 +31,10 @@ class SlotStatus:
     handled: int
     """Messages and ticks that were settled in this process."""
     zombie: bool = False
+    parked: int = 0
+    """Messages whose handlers wait, for a time, an event or a person; as `mailbox`."""
+    events: int = 0
+    """Events that have come, and for which no handler waits yet."""
     note: str = ""
     held: bool = False
     """It waits for a person, or for other code: one that is down is not started; one that lives, whose `state` is `up`,
@@ -56,6 +61,7 @@ def statuses(supervisor: Supervisor, depth: int) -> list[SlotStatus]:
                 restarts=max(0, entry.lives - 1),
                 mailbox=len(slot) if slot is not None else 0,
                 handled=slot.handled if slot is not None else 0,
+                **set_aside(None if slot is None else slot.parked),
                 zombie=path in zombies,
                 note=entry.note,
                 held=entry.state is SlotState.HELD

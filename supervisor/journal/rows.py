@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from treewarden.agents.core.message import OF_EFFECTS, MessageId, Priority
+from treewarden.agents.core.message import OF_EFFECTS, Happened, MessageId, Priority
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import JournalError
@@ -49,6 +49,8 @@ __all__ = [
     "waiting",
 ]
 
+_EVENT: Final = f"{Happened.__module__}:{Happened.__qualname__}"
+"""The kind of an event that is for whoever waits for it."""
 _MESSAGE: Final = "row, id, kind, body, sender, priority, at, deliveries, deaths, not_before, version"
 
 
@@ -72,8 +74,11 @@ class Waiting:
 
     path: Path
     messages: int
+    """Also those that are parked, and `events`."""
     oldest: float
     """Wall seconds at which the one that waits longest was accepted."""
+    events: int = 0
+    """Those among them that are for a handler which waits for such a one, now or later."""
 
 
 def holder(connection: sqlite3.Connection) -> tuple[Holder | None, float]:
@@ -165,8 +170,10 @@ def messages(connection: sqlite3.Connection, path: Path, limit: int = -1) -> lis
 
 def waiting(connection: sqlite3.Connection) -> list[Waiting]:
     """Every mailbox with messages, by path."""
-    rows = connection.execute("SELECT path, count(*), min(at) FROM mailbox GROUP BY path ORDER BY path").fetchall()
-    return [Waiting(Path(path), count, oldest) for path, count, oldest in rows]
+    rows = connection.execute(
+        "SELECT path, count(*), min(at), sum(kind = ?) FROM mailbox GROUP BY path ORDER BY path", (_EVENT,)
+    ).fetchall()
+    return [Waiting(Path(path), *rest) for path, *rest in rows]
 
 
 def commands(connection: sqlite3.Connection) -> list[CommandRow]:

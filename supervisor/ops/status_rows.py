@@ -146,6 +146,11 @@ class Kept:
 
     settled: int | None = None
     mailbox: int = 0
+    """Messages that wait for their turn, or are in hand."""
+    parked: int = 0
+    """Messages whose handlers wait."""
+    events: int = 0
+    """Those for which no handler waits yet."""
     due: float | None = None
     """Wall seconds of its next timer."""
 
@@ -164,7 +169,7 @@ def file_table(
     for depth, slot, kept in rows:
         name = "  " * depth + slot.path.name
         state = _state(slot, owned=owned)
-        restarts, remark = str(slot.restarts or ""), clean(_remark(slot, now, owned=owned))
+        restarts, remark = str(slot.restarts or ""), clean(_remark(slot, kept, now, owned=owned))
         if slot.supervisor:
             table.append((name, state, "", restarts, "", "", "", "", remark))
             continue
@@ -186,8 +191,12 @@ def _state(slot: SlotView, *, owned: bool) -> str:
     return slot.state.value if owned or slot.state in _LASTING else f"was {slot.state.value}"
 
 
-def _remark(slot: SlotView, now: float, *, owned: bool) -> str:
+def _remark(slot: SlotView, kept: Kept, now: float, *, owned: bool) -> str:
     parts: list[str] = []
+    if kept.parked:
+        parts.append(f"{kept.parked:,} parked")
+    if kept.events:
+        parts.append(f"{plural(kept.events, 'event')} kept")
     if slot.note:
         parts.append(slot.note + (ending_at(slot.until, now) if owned else ""))
     if slot.injected:

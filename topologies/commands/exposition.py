@@ -20,7 +20,9 @@ _SLOT: Final[tuple[tuple[str, str, str, Callable[[Mapping[str, Any]], object]], 
     ("restarts_total", "counter", "Lives after the first one of each process", lambda slot: slot["restarts"]),
     ("returned_total", "counter", "Messages whose handler did not settle", lambda slot: slot["returned"]),
     ("dead_letters_total", "counter", "Messages that were given up", lambda slot: slot["dead"]),
-    ("mailbox_messages", "gauge", "Messages on disk that wait", lambda slot: slot["mailbox"]),
+    ("mailbox_messages", "gauge", "Messages on disk that wait for their turn", lambda slot: slot["mailbox"]),
+    ("parked_messages", "gauge", "Messages whose handlers wait", lambda slot: slot["parked"]),
+    ("kept_events", "gauge", "Events for which no handler waits yet", lambda slot: slot["events"]),
     ("settled_total", "counter", "Messages and ticks whose state is on disk", lambda slot: slot["settled"]),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from treewarden.supervisor.core.challenger import Challenger, teach_all
 from treewarden.supervisor.core.explain import standing
 from treewarden.supervisor.journal.port import Seq
 from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.open_waits import parked_in
 from treewarden.supervisor.ops.status_rows import Kept, file_counts, file_table
 from treewarden.supervisor.ops.wording import clean, local, plural
 from treewarden.supervisor.views.tree_status import SlotView, TreeStatus
@@ -69,12 +71,15 @@ def _find(journal: JournalFile, file: str, within: Path) -> _Found:
                 f"{file}: {within} is in this tree no more; `treewarden why {file} {within}` tells what was decided"
             )
         raise unknown_slot(file, within, {ROOT, *status.slots})
-    waiting = {each.path: each.messages for each in journal.mailboxes()}
+    waiting = {each.path: each for each in journal.mailboxes()}
+    parked = parked_in(journal.effects(), time.time()) if waiting else Counter[Path]()
     settled = journal.settled()
     kept = {
         path: Kept(
             settled=settled.get(path),
-            mailbox=waiting.get(path, 0),
+            mailbox=0 if (found := waiting.get(path)) is None else max(0, found.messages - parked[path] - found.events),
+            parked=parked[path],
+            events=0 if found is None else found.events,
             due=min(journal.timers(path).values(), default=None),
         )
         for path in (slot.path for _, slot in rows)
