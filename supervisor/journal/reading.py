@@ -207,9 +207,10 @@ class JournalFile:
         """How many messages every slot with a state had settled when that was written, by path. Reads no states."""
         return self._ask(rows.settled)
 
-    def paths(self) -> frozenset[Path]:
-        """Every slot that an event is about."""
-        return self._ask(rows.paths)
+    def paths(self, *, answers: bool = True) -> frozenset[Path]:
+        """Every slot that an event is about. Without `answers`, not one that a command has named only, for that is no
+        slot where it was refused."""
+        return self._ask(lambda connection: rows.paths(connection, answers=answers))
 
     def state(self, path: Path) -> StateRow | None:
         """The current state of one slot."""

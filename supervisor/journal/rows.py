@@ -219,12 +219,14 @@ def slots(connection: sqlite3.Connection) -> frozenset[Path]:
     return frozenset(Path(path) for (path,) in rows)
 
 
-def paths(connection: sqlite3.Connection) -> frozenset[Path]:
-    """Slots that events are about. Steps from path to path, however many events there are."""
+def paths(connection: sqlite3.Connection, *, answers: bool = True) -> frozenset[Path]:
+    """Slots that events are about, but for those of which they tell nothing but answers to commands, unless `answers`.
+    Steps from path to path, however many events there are."""
+    told = "" if answers else " AND EXISTS (SELECT 1 FROM events WHERE path = told.path AND kind <> 'CommandAnswered')"
     rows = connection.execute(
         "WITH RECURSIVE told(path) AS (SELECT min(path) FROM events WHERE path > '' UNION ALL"
         " SELECT (SELECT min(path) FROM events WHERE path > told.path) FROM told WHERE told.path IS NOT NULL)"
-        " SELECT path FROM told WHERE path IS NOT NULL"
+        f" SELECT path FROM told WHERE path IS NOT NULL{told}"
     ).fetchall()
     return frozenset(Path(path) for (path,) in rows)
 

@@ -80,7 +80,10 @@ def test_it_is_listed_and_ruled_about(running: Running, capsys: pytest.CaptureFi
     assert json.loads(said(capsys, "waits", "--json")[1])["running"] is True
     assert (found["path"], found["wait"], found["what"], found["kind"]) == ("payments", "pay", "approval", "Pay")
     assert found["about"] == {"to": "bob", "cents": 500, "token": SECRET}
-    assert said(capsys, "waits", "paymens")[0] == 2
+    assert said(capsys, "send", "paymens", "Pay", "{}")[0] == 1
+    for word in ("waits", "effects", "dead-letters", "why", "tree"):  # which the refusal has not made a slot
+        code, text = said(capsys, word, "paymens")
+        assert (code, text.partition("; ")[2]) == (2, "did you mean payments?\n")
     code, text = said(capsys, "approve", "payments", "--key", "0" * 12, "--by", "ada")
     assert code == 1
     assert f"no approval with the key '{'0' * 12}' waits there, but {found['key']} (pay of Pay)" in text

@@ -66,7 +66,7 @@ def _find(journal: JournalFile, file: str, within: Path) -> _Found:
     status = status_of(journal)
     rows = tuple((depth, slot) for depth, slot in status.depth_first() if slot.path.is_within(within))
     if not rows and within != ROOT:
-        if any(path.is_within(within) for path in journal.paths()):
+        if any(path.is_within(within) for path in journal.paths(answers=False)):
             raise ConfigurationError(
                 f"{file}: {within} is in this tree no more; `treewarden why {file} {within}` tells what was decided"
             )

@@ -51,7 +51,7 @@ def why(arguments: Namespace) -> int:
     with JournalFile.open(arguments.file) as journal:
         gone, lives = pruned_line(journal), journal.describe_holder().startswith("owned by")
         pruned = pruned_of(journal.cut())
-        known = {ROOT, *journal.paths(), *pruned.status.slots}
+        known = {ROOT, *journal.paths(answers=False), *pruned.status.slots}
         if not any(path.is_within(arguments.path) for path in known):
             raise unknown_slot(arguments.file, arguments.path, known)
         rests = evolve(rests, outcomes=pruned.outcomes)
