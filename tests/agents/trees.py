@@ -183,7 +183,7 @@ class Disk(MemoryJournal):
             super().submit(commit, then)
 
     async def commit(self, commit: Commit) -> Seq:
-        """Behind what is on its way, as those of a file."""
+        """Behind what is on its way, as those of a file; not for good, or a tree would not end in a test that fails."""
         done, errors = trio.Event(), list[BaseException]()
 
         def then(error: BaseException | None) -> None:
@@ -191,7 +191,8 @@ class Disk(MemoryJournal):
             done.set()
 
         self.submit(commit, then)
-        await done.wait()
+        with trio.fail_after(600):
+            await done.wait()
         for error in errors:
             raise error
         return self.head
