@@ -8,7 +8,7 @@ from attrs import evolve
 
 from treewarden.agents.agent import Agent
 from treewarden.agents.agent_spec import AgentSpec
-from treewarden.supervisor.core.spec import ChildSpec, Strategy, SupervisorSpec
+from treewarden.supervisor.core.spec import ChildSpec, Intensity, Strategy, SupervisorSpec
 
 from .child import spec_of, supervisor
 from .core.blueprint import Blueprint
@@ -48,7 +48,8 @@ def pool(
     then it ends at its limit.
 
     Options of the workers go to `child`: `pool(child(Writer, mailbox=...), size=8)`. `id` is the pool's; without it
-    the one that the agent would have. Raises `BlueprintError` with everything that cannot work.
+    the one that the agent would have. `restarts` counts those of all workers together; without it there may be three
+    for each worker within five seconds, before the pool gives up. Raises `BlueprintError` with all that cannot work.
     """
     worker = spec_of(agent)
     name = worker.id if id is None else id
@@ -63,6 +64,7 @@ def pool(
     found += route_problems(name, route, key)
     if found or isinstance(worker, SupervisorSpec):
         raise BlueprintError(found, f"pool {name!r}")
+    options.setdefault("restarts", Intensity(Intensity().max_restarts * size))
     return supervisor(
         name,
         children=tuple(evolve(worker, id=str(number)) for number in range(size)),

@@ -8,7 +8,7 @@ import trio.testing
 from attrs import evolve, frozen
 
 from treewarden.agents import Agent, Exit, Stopped, handles
-from treewarden.supervisor import Grace, otp
+from treewarden.supervisor import Grace, Intensity, SupervisorSpec, otp
 from treewarden.topologies import Blueprint, child, open_tree, partitions, pool, tree
 from treewarden.topologies.core.routing import Route
 
@@ -81,7 +81,9 @@ async def test_partitions_without_a_key_are_no_address_and_end_one_after_the_oth
 
 async def test_a_pool_that_gives_up_works_again_after_one_grace(autojump_clock: CLOCK) -> None:
     """While it stops nobody of it works: it took one grace for each that hung."""
-    async with open_tree(evolve(workers([], "round_robin"), policy=otp())) as running:
+    shape = workers([], "round_robin")
+    (few,) = (evolve(each, restarts=Intensity()) for each in shape.children if isinstance(each, SupervisorSpec))
+    async with open_tree(evolve(shape, children=(few,), policy=otp())) as running:
         for number in range(4):
             await running.ref(f"pool/{number}").tell(Fetch("", 600))
         for number in range(4, 8):

@@ -166,7 +166,9 @@ def test_a_pool_is_workers_behind_an_address() -> None:
         strategy=Strategy.ONE_FOR_ONE,
         router=RoundRobin(),
         children=tuple(ChildSpec(id=str(number), agent=Cleaner) for number in range(3)),
+        restarts=Intensity(9, within=5),
     )
+    assert pool(Cleaner, restarts=Intensity(1)).restarts == Intensity(1)
     assert validate(made) == ()
 
 
