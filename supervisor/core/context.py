@@ -107,6 +107,8 @@ class Context:
     not in it (`Window`)."""
     now_and_then: int = 0
     """Siblings that failed in the same way, with work in between: theirs, or its own."""
+    crowded: int = 0
+    """How many of `alike` work in between, and are in it because their supervisor has no room for more restarts."""
     siblings: int = 1
     shared: str = ""
     """What those have in common: the name of a dependency, or the trouble itself."""
@@ -144,6 +146,11 @@ class Context:
             said.append(f"{plural(self.failed, 'attempt')} of this incident did not help")
         if Symptom.SIBLINGS_ALIKE in self.symptoms:
             said.append(f"{self.alike} of {self.siblings} siblings show the same: {self.shared}")
+            if self.crowded:
+                said.append(
+                    f"{self.crowded} of them work in between, and more of their restarts would make their supervisor "
+                    "give up: where they may fail so often, give it more (restarts=Intensity(...))"
+                )
         elif self.alike <= 1 < self.siblings and self.kind in (Kind.CRASH, Kind.START_FAILED):
             said.append(
                 f"{plural(self.now_and_then, 'sibling')} failed in the same way lately, with work in between"
@@ -193,7 +200,7 @@ def read_context(case: Case) -> Context:
     deliveries = signal.deliveries if isinstance(signal, ChildExited) else 0
     allowed, uses = (spec.mailbox.deliveries, spec.uses) if isinstance(spec, ChildSpec) else (0, ())
     lives, one_message = incident.lives()
-    alike, now_and_then, shared, declared = _alike(case, trouble_in(signal), uses)
+    alike, now_and_then, crowded, shared, declared = _alike(case, trouble_in(signal), uses)
     siblings = max(len(case.siblings), 1)
 
     if kind is Kind.START_FAILED:
@@ -232,6 +239,7 @@ def read_context(case: Case) -> Context:
         allowed=allowed,
         alike=alike,
         now_and_then=now_and_then,
+        crowded=crowded,
         siblings=siblings,
         shared=shared,
         declared=declared,
@@ -290,17 +298,21 @@ def _severity(case: Case, kind: Kind) -> float:
             return _SEVERITY[kind]
 
 
-def _alike(case: Case, trouble: str, uses: tuple[str, ...]) -> tuple[int, int, str, bool]:
+def _alike(case: Case, trouble: str, uses: tuple[str, ...]) -> tuple[int, int, int, str, bool]:
     if not trouble:
-        return 0, 0, "", False
-    room = case.history.has_room(case.now, case.intensity)
-    child, found = case.signal.path.name, case.window.seen_with(case.signal, uses, case.now, room=room)
+        return 0, 0, 0, "", False
+    signal, child = case.signal, case.signal.path.name
+    found = case.window.seen_with(signal, uses, case.now)
+    crowded = 0
+    if not case.history.has_room(case.now, case.intensity):
+        crowded = sum(glimpse.works for glimpse in found.values())
+        found = case.window.seen_with(signal, uses, case.now, room=False)
     own = found.pop(child, None)
     if own is not None and own.works:  # it fails now and then itself, so it is in nothing with those who only fail
-        return 1, len(found), _named(case.signal, trouble), False
+        return 1, len(found), 0, _named(signal, trouble), False
     seen, found = len(found), {name: glimpse for name, glimpse in found.items() if not glimpse.works}
     declared = next((name for name in uses if all(name in glimpse.uses for glimpse in found.values())), "")
-    return len(found) + 1, seen - len(found), declared or _named(case.signal, trouble), bool(declared)
+    return len(found) + 1, seen - len(found), crowded, declared or _named(signal, trouble), bool(declared)
 
 
 def _named(signal: Signal, trouble: str) -> str:

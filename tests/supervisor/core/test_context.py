@@ -118,11 +118,12 @@ def test_what_siblings_share_is_a_dependency_that_all_of_them_use() -> None:
     assert case(spec=evolve(SPEC, uses=uses["a"])).context.shared == "cache"
 
 
-def test_who_works_in_between_is_not_in_the_same_trouble() -> None:
-    def down(child: str, at: float) -> Signal:
-        failure = Failure("OSError", fingerprint="f", message_kind="Add")
-        return exited(Failed(failure), at=at, path=Path("desk") / child)
+def down(child: str, at: float) -> Signal:
+    failure = Failure("OSError", fingerprint="f", message_kind="Add")
+    return exited(Failed(failure), at=at, path=Path("desk") / child)
 
+
+def test_who_works_in_between_is_not_in_the_same_trouble() -> None:
     signals = [down(child, 97.0 + place) for place, child in enumerate("bcda")]
     window = Window()
     for signal in signals:
@@ -136,6 +137,23 @@ def test_who_works_in_between_is_not_in_the_same_trouble() -> None:
     itself = case(*signals, window=window.add(evolve(signals[-1], at=101.0), work=Work(5)), now=101.0).context
     assert (itself.alike, itself.now_and_then, itself.shared, itself.declared) == (1, 3, "OSError", False)
     assert alone.pressure == itself.pressure < two.pressure < all_four.pressure
+
+
+def test_who_works_in_between_and_has_no_room_for_its_restarts_is_told_what_would_help() -> None:
+    window = Window()
+    signals = [down(child, 98.0 + place) for place, child in enumerate("bca")]
+    for signal in signals:
+        window = window.add(signal)
+    window = window.looked_at("f", {"b": Work(5)})
+    full = RestartHistory().noted(99.0, Intensity())
+    crowded = case(*signals, window=window, history=full, intensity=Intensity()).context
+    assert (crowded.alike, crowded.now_and_then, crowded.crowded) == (3, 0, 1)
+    assert crowded.because[1] == (
+        "1 of them work in between, and more of their restarts would make their supervisor give up: where they may "
+        "fail so often, give it more (restarts=Intensity(...))"
+    )
+    roomy = case(*signals, window=window, intensity=Intensity()).context
+    assert (roomy.alike, roomy.now_and_then, roomy.crowded) == (2, 1, 0)
 
 
 def test_what_is_left_alone_is_said_without_a_fingerprint() -> None:
