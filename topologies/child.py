@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, cast, get_origin
 
-from attrs import fields_dict
+from attrs import fields, fields_dict, has
 
 from treewarden.agents.agent import Agent
 from treewarden.agents.agent_spec import AgentSpec
@@ -85,9 +85,18 @@ def _refuse_unknown(name: str, given: Mapping[str, object], kind: type[ChildSpec
 
     options = child_options.ChildOptions if kind is ChildSpec else child_options.SupervisorOptions
     unknown = min(given.keys() - fields_dict(kind).keys(), default=None)
-    if unknown is not None:
+    if unknown is None:
+        return
+    kinds: dict[str, type] = {each.name: type(each.default) for each in fields(kind)}
+    inside = (name for name in options.__annotations__ if has(kinds[name]) and unknown in fields_dict(kinds[name]))
+    part = next(inside, None)
+    if part is not None:
+        instead = f"it stands in {part}={kinds[part].__name__}({unknown}=...)"
+    elif kind is SupervisorSpec and unknown in child_options.ChildOptions.__annotations__:
+        instead = f"it is one of an agent: child(..., {unknown}=...)"
+    else:
         instead = choose(unknown, sorted(options.__annotations__))
-        raise ConfigurationError(f"{name}: there is no option {unknown!r}; {instead}")
+    raise ConfigurationError(f"{name}: there is no option {unknown!r}; {instead}")
 
 
 def _agent(item: object) -> tuple[Callable[..., Any], Mapping[str, Any], str]:

@@ -154,6 +154,18 @@ async def test_what_is_no_path() -> None:
             lambda: tree(Desk, **odd({"intensity": 3})),
             "tree: there is no option 'intensity'; use actions, auto_shutdown, ",
         ),
+        (
+            lambda: child(Desk, **odd({"deliveries": 3})),
+            "desk: there is no option 'deliveries'; it stands in mailbox=MailboxSpec(deliveries=...)",
+        ),
+        (
+            lambda: tree(Desk, **odd({"max_restarts": 3})),
+            "tree: there is no option 'max_restarts'; it stands in restarts=Intensity(max_restarts=...)",
+        ),
+        (
+            lambda: pool(Desk, **odd({"mailbox": 3})),
+            "desk: there is no option 'mailbox'; it is one of an agent: child(..., mailbox=...)",
+        ),
         (lambda: pool(Desk, **odd({"sise": 3})), "desk: there is no option 'sise'; use actions, auto_shutdown, "),
     ],
 )
