@@ -334,7 +334,8 @@ def doubts_of(common: Common, message: MessageId) -> str:
     more = len(told) - _MOST_TOLD
     text = "".join(told[:_MOST_TOLD]) + (f"; and {more} more" if more > 0 else "")
     if any(isinstance(known, Wait) for _, known in common.replies.below(message)):
+        from .events import got_by
         from .waits import said_of
 
-        text += said_of(common, message)
+        text += got_by(common, message) + said_of(common, message)
     return text

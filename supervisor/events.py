@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from .common import Common
     from .core.event import Event
 
-__all__ = ["HAPPENED", "SlotEvents", "come", "match"]
+__all__ = ["HAPPENED", "SlotEvents", "come", "got_by", "match"]
 
 HAPPENED: Final = "happened"
 """The kind of what is stored of the end of a wait for an event: no value of a user's is stored under it."""
@@ -221,6 +222,17 @@ def _ended(mail: Slot, event: Envelope, wait: Wait, row: ReplyRow, common: Commo
     if envelope is not None:
         mail.come_back([envelope])
         arm(mail, common)
+
+
+def got_by(common: Common, message: MessageId) -> str:
+    """What a dead letter has to say of the events that have ended waits of this message: they go with it."""
+    text = ""
+    for wait in waits_of(common, message):
+        done = common.replies.get(done_id(wait.step))
+        with suppress(UnknownKind):
+            if done is not None and isinstance(done[0], ReplyRow) and _event_in(done[0]) is not None:
+                text += f"; it had got the event {wait.about!r}"
+    return text
 
 
 def _give_up(mail: Slot, event: Envelope, reason: str) -> None:

@@ -283,3 +283,19 @@ async def test_a_wall_clock_that_jumps_has_its_time_pass(processes: Processes, a
         assert kept(running) == ["shipped"]
         await trio.sleep(10)
         assert (got(running), kept(running)) == (((1, "expired 10.0"),), ["shipped"])
+
+
+async def test_what_a_message_that_is_given_up_had_got_is_said(processes: Processes, autojump_clock: MockClock) -> None:
+    """It went with it, and put back it waits anew."""
+    async with opened(desk(), journal=processes()) as running:
+        await running.ref("desk").tell(Order(fails=2))
+        await running.ref("desk").tell(Happened("shipped", UPS))
+        await trio.sleep(5)
+        (letter,) = await running.dead_letters()
+        assert letter.reason.endswith("; it had got the event 'shipped'")
+        await running.replay(letter.id)
+        await trio.sleep(5)
+        assert [each.about for each in await running.waits()] == ["shipped"]
+        await running.ref("desk").tell(Happened("shipped", UPS))
+        await trio.sleep(5)
+        assert (got(running), kept(running), left(running)) == (((1, "ups"),), [], 0)
