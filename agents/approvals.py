@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-import trio
-
 from .core.approval import APPROVAL, Asked, Course, Ruling, about_of, check_within, course
 from .core.said import check_text
 from .core.wait import Wait, wait_name
 from .errors import ConfigurationError
-from .sending import ended_by
 from .steps import in_hand
 from .waits import journaled, park, passed, stands, waits_of
 
@@ -95,10 +92,6 @@ async def approval(life: Life, name: str, about: object, within: float, subject:
             until=new.due,
         )
         ruling = await journaled(life, approvals.begin(found, new, known))
-    elif what is Course.END:
-        await trio.lowlevel.checkpoint()
-    if turn.void:
-        raise ended_by(turn)
     if ruling is None:
         assert found is not None
         park(turn, found)

@@ -285,6 +285,11 @@ class Waits(Protocol):
         """What is known of a wait."""
         ...
 
+    async def stands(self, step: MessageId) -> Wait | None:
+        """As `found`, when what an earlier life still says of the waits of this message is on disk, or is not going to
+        be. A checkpoint. Raises `CommitFailed`."""
+        ...
+
     def has_gone_on(self, step: MessageId, place: int) -> bool:
         """Whether an earlier delivery of this message has come to a wait behind this one, so that it was over."""
         ...

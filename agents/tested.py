@@ -167,6 +167,10 @@ class _NotedWaits:
         over, what = said is not None, "" if isinstance(said, (Done, Expired, NoneType)) else APPROVAL
         return Wait(step=step, name=name, what=what, place=0, path=here, mail=here, kind="", since=0.0, over=over)
 
+    async def stands(self, step: MessageId) -> Wait | None:
+        await trio.lowlevel.checkpoint()
+        return self.found(step)
+
     def has_gone_on(self, step: MessageId, place: int) -> bool:
         return False
 

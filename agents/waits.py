@@ -47,16 +47,10 @@ async def sleep_until(life: Life, when: datetime | float, name: str) -> None:
     place = passed(turn)
     found, wall = await stands(life, step, TIME), life.clock.wall()
     if found is not None and (is_over(found, wall) or waits.has_gone_on(step, place)):
-        await trio.lowlevel.checkpoint()
-        if turn.void:
-            raise ended_by(turn)
         turn.record(waits.ended(found))
         return
     if found is None:
         if until <= wall or waits.has_gone_on(step, place):
-            await trio.lowlevel.checkpoint()
-            if turn.void:
-                raise ended_by(turn)
             return
         found = Wait(
             step=step,
@@ -103,10 +97,10 @@ def waits_of(life: Life, where: str, name: str) -> Waits:
 
 async def stands(life: Life, step: MessageId, what: str) -> Wait | None:
     """The wait of this kind that has begun at this step. One of another kind makes room: its handler is another one
-    now, and what was said of the old wait is not meant for the new one."""
+    now, and what was said of the old wait is not meant for the new one. A checkpoint."""
     assert life.slot.store is not None
     steps = life.slot.store.steps(life.slot)
-    found = steps.waits.found(step)
+    found = await journaled(life, steps.waits.stands(step))
     if found is None or found.what in (what, ""):
         return found
     why = f"its handler comes to {_CALLED[what]}() under that name now"

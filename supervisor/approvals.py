@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,7 +32,7 @@ from .journal.commit import Commit, ReplyRow
 from .journal.plain import PLAIN
 from .journal.scalars import Mismatch
 from .noted_waits import RULED_AS, approval_noted, ends, read_asked
-from .waits import arm, instead, row_of, waits_of
+from .waits import arm, instead, nobody_rules, row_of, waits_of
 
 if TYPE_CHECKING:
     from .common import Common
@@ -42,7 +42,6 @@ __all__ = [
     "SlotApprovals",
     "come_back",
     "known_in",
-    "nobody_rules",
     "ruled_row",
     "said_at",
     "what_is_shown",
@@ -161,7 +160,7 @@ class SlotApprovals:
         facts += [approval_noted(each, ruling) for each, ruling in ended]
         ids = [begun_id(asked.step), done_id(asked.step)]
         saved = [(id, known) for id in ids for known in replies.get(id) or ()]
-        steps = [*of_subject, *(each.step for each, _ in ended)]
+        steps = [asked.step, *of_subject, *(each.step for each, _ in ended)]
         if before is not None:
             fact: Event = approval_noted(before, Superseded(wall, asked.message))
             forget = Commit(by=self._slot.path, forget_replies=(f"{asked.step}>",), events=((wall, fact),))
@@ -236,17 +235,6 @@ def _of_subject(asked: Asked) -> list[MessageId]:
 def said_at(wall: float) -> str:
     """A time as people read it."""
     return datetime.fromtimestamp(wall, UTC).isoformat(sep=" ", timespec="seconds")
-
-
-async def nobody_rules(steps: Iterable[MessageId], common: Common) -> None:
-    """Wait until what somebody rules just now, or is just being ended, is on disk, or is not going to be.
-
-    Raises `CommitFailed` where the disk takes nothing.
-    """
-    waited = list(steps)
-    await trio.lowlevel.checkpoint_if_cancelled()
-    while not common.replies.under_way.isdisjoint(waited):
-        await common.journal.commit(Commit())
 
 
 def come_back(asked: Asked, common: Common) -> None:

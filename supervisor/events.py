@@ -17,13 +17,12 @@ from treewarden.agents.errors import CommitFailed, UnknownKind
 from treewarden.agents.events import Came
 from treewarden.agents.slot import Slot
 
-from .approvals import nobody_rules
 from .core.event import DeadLettered
 from .journal.canonical import dump, load
 from .journal.commit import Commit, DeadRow, ReplyRow
 from .noted_waits import ends, wait_noted
 from .results import result_codec
-from .waits import arm, instead, row_of, waits_of
+from .waits import arm, instead, nobody_rules, row_of, waits_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

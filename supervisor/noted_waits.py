@@ -25,7 +25,7 @@ from .journal.commit import ReplyRow
 if TYPE_CHECKING:
     from .common import Common
 
-__all__ = ["RULED_AS", "approval_noted", "ends", "read_asked", "wait_noted"]
+__all__ = ["PASSED_BY", "RULED_AS", "approval_noted", "ends", "read_asked", "wait_noted"]
 
 RULED_AS: Final[Mapping[type[Ruling], str]] = {
     Approved: "approved",
@@ -33,7 +33,7 @@ RULED_AS: Final[Mapping[type[Ruling], str]] = {
     Expired: "expired",
     Superseded: "superseded",
 }
-_PASSED_BY: Final = "passed by"
+PASSED_BY: Final = "passed by"
 
 
 def wait_noted(wait: Wait, what: str, by: str = "", text: str = "") -> WaitNoted:
@@ -96,7 +96,7 @@ def _end(wait: Wait, text: str, common: Common) -> Event | None:
     if wait.step in common.replies.under_way or (isinstance(row, ReplyRow) and row.kind != WAITS):
         return None
     if wait.what != APPROVAL:
-        return wait_noted(wait, _PASSED_BY, text=text)
+        return wait_noted(wait, PASSED_BY, text=text)
     asked, wall = read_asked(wait), common.clock.wall()
     expired = row is not None or is_over(wait, wall)
     return approval_noted(asked, Expired(asked.due) if expired else Superseded(wall, asked.message), text)

@@ -24,13 +24,13 @@ from treewarden.agents.core.step import begun_id, done_id
 from treewarden.agents.errors import AlreadyRuled, ConfigurationError
 from treewarden.agents.ports import Clock
 
-from .approvals import come_back, known_in, nobody_rules, ruled_row, said_at
+from .approvals import come_back, known_in, ruled_row, said_at
 from .core.event import ApprovalNoted
 from .effects import known_of
 from .journal.port import START, Commit, Journal
 from .noted_waits import approval_noted
 from .recovery import needs_restoring
-from .waits import waits_of
+from .waits import nobody_rules, waits_of
 
 if TYPE_CHECKING:
     from treewarden.agents.core.message import MessageId

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import trio
 from attrs import asdict, evolve
 
 from treewarden.agents.core.message import Envelope, MessageId
 from treewarden.agents.core.path import Path
-from treewarden.agents.core.step import begun_id, done_id, is_step, step_of
+from treewarden.agents.core.step import begun_id, done_id, is_step, message_of, step_of
 from treewarden.agents.core.wait import (
     EVENT,
+    MARK,
     WAITS,
     Sorted,
     Wait,
@@ -30,12 +32,12 @@ from treewarden.agents.slot import Slot
 from .core.event import Event, WaitNoted
 from .journal.canonical import dump, load
 from .journal.commit import Commit, ReplyRow
-from .noted_waits import ends, wait_noted
+from .noted_waits import PASSED_BY, ends, wait_noted
 
 if TYPE_CHECKING:
     from .common import Common
 
-__all__ = ["SlotWaits", "arm", "instead", "restored", "row_of", "said_of", "wait_of", "waits_of"]
+__all__ = ["SlotWaits", "arm", "instead", "nobody_rules", "restored", "row_of", "said_of", "wait_of", "waits_of"]
 
 _VERSION: Final = 1
 _MOST: Final = 10_000
@@ -58,26 +60,35 @@ class SlotWaits:
             return None
         return evolve(kept[0], over=True) if self._common.replies.get(done_id(step)) is not None else kept[0]
 
+    async def stands(self, step: MessageId) -> Wait | None:
+        await trio.lowlevel.checkpoint()
+        replies, of_message = self._common.replies, f"{message_of(step)}>"
+        await nobody_rules([each for each in replies.under_way if _is_wait_of(each, of_message)], self._common)
+        return self.found(step)
+
     def has_gone_on(self, step: MessageId, place: int) -> bool:
         return any(each.place > place for each in self._of(step.rpartition(">")[0]))
 
     async def begin(self, wait: Wait) -> None:
         common, row = self._common, row_of(wait)
         gone, wall = replaced_by(wait, self._of(wait.message)), common.clock.wall()
-        replaced = [f"{each.step}>" for each in gone]
         facts: list[Event] = [*ends(gone, instead(wait), common), wait_noted(wait, "begun")]
-        events = tuple((wall, fact) for fact in facts)
-        commit = Commit(by=self._slot.path, replies=(row,), forget_replies=tuple(replaced), events=events)
+        events, forget = tuple((wall, fact) for fact in facts), tuple(f"{each.step}>" for each in gone)
+        commit = Commit(by=self._slot.path, replies=(row,), forget_replies=forget, events=events)
+        common.replies.under_way.add(wait.step)
         try:
             await common.journal.commit(commit)
-        except BaseException as error:
-            if isinstance(error, CommitFailed):
-                common.heard(error)
-            else:  # it is on its way to the disk, or there by now
-                common.submit(Commit(forget_replies=(f"{wait.step}>",)))
+        except CommitFailed as error:
+            common.heard(error)
             raise
-        for prefix in replaced:
-            common.replies.drop(prefix.removesuffix(">"))
+        except BaseException:  # it is on its way to the disk, or there by now
+            fact = wait_noted(wait, PASSED_BY, text="its handler was cancelled while it began")
+            common.submit(Commit(forget_replies=(f"{wait.step}>",), events=((wall, fact),)))
+            self._drop(gone)
+            raise
+        finally:
+            common.replies.under_way.discard(wait.step)
+        self._drop(gone)
         common.replies.put(row.id, wait)
 
     def ended(self, wait: Wait) -> WaitNoted:
@@ -98,8 +109,27 @@ class SlotWaits:
             mail.parking().add(envelope, wait)
             arm(mail, self._common)
 
+    def _drop(self, waits: Iterable[Wait]) -> None:
+        for each in waits:
+            self._common.replies.drop(each.step)
+
     def _of(self, message: MessageId) -> list[Wait]:
         return waits_of(self._common, message)
+
+
+async def nobody_rules(steps: Iterable[MessageId], common: Common) -> None:
+    """Wait until what somebody rules just now, or is just being ended, is on disk, or is not going to be.
+
+    Raises `CommitFailed` where the disk takes nothing.
+    """
+    waited = list(steps)
+    await trio.lowlevel.checkpoint_if_cancelled()
+    while not common.replies.under_way.isdisjoint(waited):
+        await common.journal.commit(Commit())
+
+
+def _is_wait_of(step: MessageId, of_message: str) -> bool:
+    return step.startswith(of_message) and MARK in step[len(of_message) :]
 
 
 def instead(wait: Wait) -> str:
