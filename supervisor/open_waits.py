@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
 from treewarden.agents.core.approval import APPROVAL
+from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
-from treewarden.agents.core.step import begun_id, done_id, step_of
+from treewarden.agents.core.step import begun_id, done_id, is_step, step_of
 from treewarden.agents.core.values import frozen
 from treewarden.agents.core.wait import WAITS, Wait, is_over, open_waits
 from treewarden.agents.errors import UnknownKind
 
 from .journal.commit import ReplyRow
+from .journal.slices import at_once
 from .noted_waits import read_asked
 from .recovery import needs_restoring
-from .waits import wait_of, waits_of
+from .unhurried import unhurried
+from .waits import wait_of
 
 if TYPE_CHECKING:
     from .common import Common
+    from .journal.slices import Slices
 
 __all__ = ["OpenWait", "open_waits_in", "open_waits_of", "parked_in"]
+
+_AT_ONCE: Final = 256
+"""Waits that are looked at before anybody else has a turn."""
 
 
 @frozen(kw_only=True)
@@ -56,22 +63,25 @@ class OpenWait:
 
 async def open_waits_of(common: Common, path: Path) -> tuple[OpenWait, ...]:
     """See `Tree.waits`."""
-    found = {each.step: each for each in waits_of(common)}
-    done = {step for step in found if common.replies.get(done_id(step)) is not None}
+    stored: dict[Path, Sequence[ReplyRow]] = {}
     for each in common.journal.opened.slots:
-        slot = common.registry.get(each)
-        if (each.is_within(path) or path.is_within(each)) and (slot is None or needs_restoring(slot, common)):
-            held = await common.journal.recover(each)
-            waits, ended = _read(held.replies)
-            found |= {wait.step: wait for wait in waits}
-            done |= ended
-    return _shown([each for each in open_waits(found.values(), done).values() if not each.over], path)
+        if (each.is_within(path) or path.is_within(each)) and _is_stored(each, common):
+            stored[each] = (await common.journal.recover(each)).replies
+    # From here on it is about one moment: what comes to be known between the slices is no part of it.
+    rows = [row for each, found in stored.items() if _is_stored(each, common) for row in found]
+    return await unhurried(_listed(common.replies.below(), rows, path))
+
+
+def _is_stored(path: Path, common: Common) -> bool:
+    """Whether what is known of this slot is only in the journal."""
+    slot = common.registry.get(path)
+    return slot is None or needs_restoring(slot, common)
 
 
 def open_waits_in(rows: Iterable[ReplyRow], path: Path) -> tuple[OpenWait, ...]:
     """Those of these rows, of a file, at or below `path`. Raises `UnknownKind` for what this code cannot read."""
-    waits, done = _read(rows)
-    return _shown(open_waits(waits, done).values(), path)
+    known, done = at_once(_read(tuple(rows)))
+    return at_once(_shown(open_waits(known.values(), done).values(), path))
 
 
 def parked_in(rows: Iterable[ReplyRow], wall: float) -> Counter[Path]:
@@ -89,17 +99,46 @@ def parked_in(rows: Iterable[ReplyRow], wall: float) -> Counter[Path]:
     return Counter(each.mail for each in open if not is_over(each, wall))
 
 
-def _read(rows: Iterable[ReplyRow]) -> tuple[list[Wait], set[str]]:
-    """What has begun, and the steps that are over."""
-    kept = {row.id: row for row in rows}
-    waits = [wait_of(row) for row in kept.values() if row.kind == WAITS and row.id == begun_id(step_of(row.id))]
-    return waits, {wait.step for wait in waits if done_id(wait.step) in kept}
+def _listed(
+    kept: Sequence[tuple[MessageId, object]], rows: Sequence[ReplyRow], path: Path
+) -> Slices[tuple[OpenWait, ...]]:
+    """The open waits of what is known in memory, and of rows that nobody has read yet."""
+    known, done = yield from _read(rows)
+    ids: set[MessageId] = set()
+    for count, (id, each) in enumerate(kept, 1):
+        if count % _AT_ONCE == 0:
+            yield
+        ids.add(id)
+        if isinstance(each, Wait) and is_step(id):
+            known[each.step] = each
+    yield
+    done.update([step for step in known if done_id(step) in ids])
+    yield
+    waiting = open_waits(known.values(), done).values()
+    return (yield from _shown([each for each in waiting if not each.over], path))
 
 
-def _shown(waits: Iterable[Wait], path: Path) -> tuple[OpenWait, ...]:
+def _read(rows: Sequence[ReplyRow]) -> Slices[tuple[dict[MessageId, Wait], set[MessageId]]]:
+    """What has begun, by its step, and the steps that are over."""
+    known: dict[MessageId, Wait] = {}
+    for count, row in enumerate(rows, 1):
+        if count % _AT_ONCE == 0:
+            yield
+        if row.kind == WAITS and row.id == begun_id(step_of(row.id)):
+            wait = wait_of(row)
+            known[wait.step] = wait
+    ids = {row.id for row in rows}
+    return known, {step for step in known if done_id(step) in ids}
+
+
+def _shown(waits: Iterable[Wait], path: Path) -> Slices[tuple[OpenWait, ...]]:
     """In the order in which they began."""
     found = sorted((each for each in waits if each.path.is_within(path)), key=lambda each: (each.since, each.step))
-    return tuple(map(_as_open, found))
+    shown: list[OpenWait] = []
+    for start in range(0, len(found), _AT_ONCE):
+        yield
+        shown += map(_as_open, found[start : start + _AT_ONCE])
+    return tuple(shown)
 
 
 def _as_open(wait: Wait) -> OpenWait:

@@ -46,6 +46,8 @@ __all__ = [
 DEATHS: Final = 3
 """Process deaths that a message at the head of its mailbox may have been the cause of before it is set aside."""
 
+_AT_ONCE: Final = 256
+"""Rows that are decoded before anybody else has a turn."""
 _COUNTED: Final = "its deaths are being counted"
 
 
@@ -151,7 +153,16 @@ async def restore_slot(slot: Slot, common: Common) -> int | None:
             bring_up(slot, store)
         return None
     held = await common.journal.recover(slot.path)
-    _fill(slot, store, held, await unhurried(_reading(held, store.codec, common)), common)
+    while True:
+        head = common.journal.head
+        read = await unhurried(_reading(held, store.codec, common))
+        if head == common.journal.head:
+            break
+        again = await common.journal.recover(slot.path)  # in a turn between, a person may have given up what waits
+        if _what_of(again, common) == _what_of(held, common):
+            break
+        held = again
+    _fill(slot, store, held, read, common)
     return held.state_seq
 
 
@@ -226,7 +237,9 @@ def _reading(held: Recovered, codec: Codec, common: Common) -> Slices[_Read]:
 
     state = None if held.state is None else (yield from decode("its state", held.state))
     replies: list[tuple[MessageId, object]] = []
-    for row in held.replies:
+    for count, row in enumerate(held.replies, 1):
+        if count % _AT_ONCE == 0:
+            yield
         if row.id.endswith(OF_EFFECTS):
             from .effects import known_of  # few agents have effects, here and below
 
@@ -235,7 +248,9 @@ def _reading(held: Recovered, codec: Codec, common: Common) -> Slices[_Read]:
             reply = yield from decode(f"the reply to {row.id}", row)
         replies.append((row.id, reply))
     messages: list[tuple[MessageRow, Any]] = []
-    for row in held.messages:
+    for count, row in enumerate(held.messages, 1):
+        if count % _AT_ONCE == 0:
+            yield
         if row.row <= common.journal.opened.last_row:
             message = yield from decode(f"message {row.id}", row)
             messages.append((row, message))
@@ -243,6 +258,12 @@ def _reading(held: Recovered, codec: Codec, common: Common) -> Slices[_Read]:
         more = f" ({len(unread) - 1} more of what it holds cannot be read either)" if len(unread) > 1 else ""
         raise UnknownKind(f"{unread[0]}{more}")
     return _Read(state, replies, messages)
+
+
+def _what_of(held: Recovered, common: Common) -> tuple[int | None, list[MessageId], list[int]]:
+    """Which state, replies and messages these are; not those that came since the process began."""
+    last = common.journal.opened.last_row
+    return held.state_seq, [row.id for row in held.replies], [row.row for row in held.messages if row.row <= last]
 
 
 def _waits_for_person(message: MessageId, common: Common) -> bool:

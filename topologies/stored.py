@@ -46,7 +46,8 @@ class Stored:
 
     async def waits(self, path: str = "/") -> tuple[OpenWait, ...]:
         """What the handlers of agents at or below `path` wait for, with the messages that are parked for it, also of
-        agents that have not lived in this process. In the order in which they began.
+        agents that have not lived in this process. In the order in which they began, all of one moment; others
+        have turns while many are listed.
 
         Raises `NoSuchSlot`, and `UnknownKind` for what this code cannot read.
         """
