@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from treewarden.agents.core.message import Envelope
-from treewarden.agents.core.path import Path
+from treewarden.agents.core.message import Envelope, MessageId, asked_in
+from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.said import listed, shown
 from treewarden.agents.core.step import BEGUN, UNREAD, Begun, Done, GiveUp, begun_id, done_id, mail_of
 from treewarden.agents.core.values import frozen
-from treewarden.agents.errors import ConfigurationError, NotDone
+from treewarden.agents.errors import ConfigurationError, JournalError, NotDone, UnknownKind
 from treewarden.agents.ports import Clock
 
 from .core.event import DeadLettered, EffectNoted, Event, QuestionAsked
@@ -92,6 +93,12 @@ async def answer(common: Common, path: Path, said: Said, key: str, by: str) -> O
         common.replies.under_way.discard(step.step)
         common.replies.awaited.discard(step.step)
     let_go(common, step, by, answered)
+    ask, opened = _ask_of(step), common.journal.opened
+    comes_again = asked_in(ask) == f"{opened.tree}-{opened.epoch}"  # asked to slow down; with its end all of it goes
+    if ask and not comes_again:
+        with suppress(JournalError, UnknownKind):  # of somebody else: what came of this effect is stored
+            if _is_over(ask, await _begun(common, ROOT)):
+                common.forget_replies(ask)
     return _open(step, False)
 
 
@@ -144,7 +151,23 @@ async def answer_at_rest(journal: Journal, clock: Clock, path: Path, said: Said,
     if step in unread:
         await journal.commit(_taken_back(step, clock.wall()))
     await journal.commit(_commit(step, said, by, row, waiting.get(mail_of(step.step), ()), clock.wall(), over))
+    if ask := _ask_of(step):
+        with suppress(JournalError, UnknownKind):  # as above
+            kept = [row for each in journal.opened.slots for row in (await journal.recover(each)).replies]
+            if _is_over(ask, _begun_in(row for row in kept if row.id.startswith(f"{ask}>"))):
+                await journal.commit(Commit(forget_replies=(f"{ask}>",)))
     return _open(step, False)
+
+
+def _ask_of(step: Begun) -> MessageId:
+    """The ask from outside of handlers that an effect was done for; empty where it was a message."""
+    root = step.step.partition(">")[0]
+    return root if asked_in(root) else ""
+
+
+def _is_over(ask: MessageId, doubts: Iterable[Begun]) -> bool:
+    """Whether nothing of it is in doubt: what was done for it besides is of no use to anybody then."""
+    return not any(each.step.startswith(f"{ask}>") for each in doubts)
 
 
 def _check(said: Said) -> None:

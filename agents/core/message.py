@@ -18,6 +18,7 @@ __all__ = [
     "Priority",
     "Reply",
     "Request",
+    "asked_in",
     "asks_itself",
     "check_event",
     "derived_id",
@@ -164,6 +165,20 @@ def is_of(id: MessageId, tree: str) -> bool:
     root, _, below = id.partition(">")[0].partition("/")
     own = below.rpartition(".")[2] or root
     return own.startswith(f"{tree}-") or ("-" not in own and root.startswith(f"{tree}-"))
+
+
+def asked_in(id: MessageId) -> str:
+    """By which owner of which journal somebody outside of handlers was asked this, as `TREE-EPOCH`: it does not come
+    again under another. Empty for what was told.
+
+    >>> [asked_in(each) for each in ("9f-3.1", "9f-3.1>a:B.1", "order-17/9f-3-1")]
+    ['9f-3', '9f-3', '9f-3']
+    >>> [asked_in(each) for each in ("9f-12", "9f-12/57.90", "9f-3.1/57", "order-17/9f-57", "order-17/9f-3-1.9f-60")]
+    ['', '', '', '', '']
+    """
+    root, below, own = id.partition(">")[0].partition("/")
+    owner = (own.rpartition(".")[2] if below else root.replace(".", "-")).rpartition("-")[0]
+    return owner if "-" in owner else ""
 
 
 OF_EFFECTS: Final = (">begun", ">done")
