@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from typing import TypeAlias
 
 from treewarden.agents.core.message import MessageId, is_of
@@ -21,11 +23,20 @@ def kept_for(connection: sqlite3.Connection, tree: str) -> KeptFor:
     """Those in the journal `tree`. What is damaged stays: whoever needs it says so."""
     try:
         kept = connection.execute("SELECT CAST(id AS BLOB), CAST(kind AS BLOB) FROM replies").fetchall()
-        waiting = {_text(id) for (id,) in connection.execute("SELECT CAST(id AS BLOB) FROM mailbox")}
+        rows = [(_text(id), _text(kind)) for id, kind in kept]
+        asking, in_vain = sorted_out(rows, partial(_waiting, connection), tree)
     except sqlite3.DatabaseError:
         return frozenset(), ()
-    asking, in_vain = sorted_out([(_text(id), _text(kind)) for id, kind in kept], waiting.intersection, tree)
     return asking, tuple([prefix for prefix in in_vain if are_sound(connection, prefix)])
+
+
+def _waiting(connection: sqlite3.Connection, messages: Collection[MessageId]) -> Collection[MessageId]:
+    """Those of `messages` that wait. SQLite looks for them: a mailbox may be long, and its ids are not made here."""
+    sought = json.dumps([each for each in messages if each.isprintable()])  # no other is anybody's id
+    look = (
+        "SELECT CAST(id AS BLOB) FROM mailbox WHERE CAST(id AS BLOB) IN (SELECT CAST(value AS BLOB) FROM json_each(?))"
+    )
+    return [_text(id) for (id,) in connection.execute(look, (sought,))]
 
 
 def sorted_out(
