@@ -141,12 +141,15 @@ class Effects:
             await common.journal.commit(
                 Commit(by=self._slot.path, replies=(row,), events=((common.clock.wall(), event),))
             )
-        except BaseException as error:
+        except CommitFailed as error:
+            common.heard(error)
             replies.under_way.discard(step.step)
-            if isinstance(error, CommitFailed):
-                common.heard(error)
-            else:  # it is on its way to the disk, or there by now
-                common.submit(Commit(forget_replies=(f"{step.step}>",), events=self._dated(noted(step, "not done"))))
+            over = self._over(step)
+            common.note(*answers(over or (), _ENDED))
+            self._let_go(step, over)
+            raise
+        except BaseException:  # it is on its way to the disk, or there by now
+            self.undo(step)
             raise
         replies.put(row.id, step)
 

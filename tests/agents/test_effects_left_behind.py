@@ -1,0 +1,99 @@
+"""A life that was left behind with an effect: what it is told, and that whoever was held over that goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from treewarden.agents import Agent, AgentStopped, Done, MailboxSpec, handles
+from treewarden.supervisor.core.event import EffectNoted
+from treewarden.supervisor.core.spec import NO_BACKOFF
+from treewarden.topologies import child
+
+from .effects_desk import left
+from .trees import Disk, events, opened, slot_of
+from .waits_desk import Remind
+
+
+class Stubborn(Agent[int]):
+    """Shields itself in that of its deliveries, and may have the disk slow then."""
+
+    state = 0
+
+    def __init__(self, way: str, delivery: int, limit: float, disk: Disk, log: list[Any]) -> None:
+        self.way = way
+        self.delivery = delivery
+        self.limit = limit
+        self.disk = disk
+        self.log = log
+
+    @handles
+    async def remind(self, message: Remind) -> None:
+        self.log.append("delivered")
+        shields = self.log.count("delivered") == self.delivery
+        if shields:
+            self.disk.slow = self.way in ("begins", "known")
+        try:
+            with trio.CancelScope(shield=shields, deadline=trio.current_time() + self.limit):
+                await self.effect("go", self.call, verify=self.verify if self.way == "verify" else None)
+        except BaseException as error:
+            if shields:
+                self.log.append(type(error))
+            raise
+        if self.log.count("delivered") < self.delivery:
+            raise ValueError("it has to come again")
+        self.state += 1
+
+    async def call(self, key: str) -> int:
+        self.log.append("called")
+        if self.way == "call":
+            await trio.sleep(30)
+        if self.way == "verify":
+            raise ValueError("the line went dead")
+        return 1
+
+    async def verify(self, key: str) -> Done[int]:
+        await trio.sleep(30)
+        return Done(1)
+
+
+async def left_behind(way: str, *, delivery: int = 1, limit: float = 1e6, fails: bool = False) -> list[Any]:
+    disk, log = Disk(), list[Any]()
+    args = {"way": way, "delivery": delivery, "limit": limit, "disk": disk, "log": log}
+    desk = child(Stubborn, id="desk", args=args, backoff=NO_BACKOFF, mailbox=MailboxSpec(deliveries=9))
+    async with opened(desk, journal=disk) as running:
+        await running.ref("desk").tell(Remind())
+        await trio.sleep(1)
+        running.kill("desk")
+        await trio.sleep(60)
+        disk.slow = False
+        if fails:
+            disk.fail("desk", 1)
+        disk.go()
+        await trio.sleep(120)
+        log.extend(each.what for each in await events(disk, EffectNoted) if each.what == "done")
+        assert (slot_of(running, "desk").state, left(running), running.snapshot()[0].held) == (1, 0, False)
+    return log
+
+
+@pytest.mark.parametrize(("way", "delivery"), [("call", 1), ("verify", 2), ("known", 2)])
+async def test_it_is_told_that_it_has_ended(way: str, delivery: int, autojump_clock: MockClock) -> None:
+    log = await left_behind(way, delivery=delivery)
+    assert [each for each in log if isinstance(each, type)] == [AgentStopped]
+    assert log.count("called") == log.count("done") == 1
+
+
+async def test_it_does_nothing_outside(autojump_clock: MockClock) -> None:
+    log = await left_behind("begins")
+    assert [each for each in log if each != "delivered"] == [AgentStopped, "called", "done"]
+
+
+@pytest.mark.parametrize(("limit", "fails"), [(1e6, True), (30, False)], ids=["fails", "called off"])
+async def test_who_is_held_over_one_that_never_began_goes_on(
+    limit: float, fails: bool, autojump_clock: MockClock
+) -> None:
+    log = await left_behind("begins", limit=limit, fails=fails)
+    assert [each for each in log if each != "delivered"] == [*([AgentStopped] if fails else []), "called", "done"]
