@@ -27,7 +27,7 @@ class Replies:
         """Whose handlers asked somebody of another tree, where the reply is kept: who forgets it there. By the message
         that the chain of asks began with."""
         self.under_way: set[MessageId] = set()
-        """Effects whose call runs, or of which somebody says just now what came of them."""
+        """Effects whose call runs, and whatever else of which it is on its way to the disk how it has ended."""
         self.awaited: set[MessageId] = set()
         """Those of them over which somebody is held until their call ends."""
         self.read: set[Path] = set()

@@ -193,7 +193,9 @@ def restored(messages: Sequence[MessageId], common: Common) -> tuple[Sorted, dic
         for row in rows:
             common.replies.put(row.id, row)
         if rows:
-            common.submit(Commit(replies=rows))
+            steps, under_way = [each.step for each in back], common.replies.under_way
+            under_way.update(steps)  # no handler is told before it is on disk
+            common.submit(Commit(replies=rows), partial(under_way.difference_update, steps))
     return found, waiting
 
 

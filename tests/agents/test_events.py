@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import trio
+from attrs import evolve
 from trio.testing import MockClock
 
 from treewarden.agents import Agent, Approved, Happened, Priority, handles
@@ -116,6 +117,38 @@ async def test_a_process_that_was_down_then_is_told_so(processes: Processes, aut
         await running.ref("desk").tell(Happened("shipped", UPS))
         await trio.sleep(1)
         assert (got(running), kept(running)) == (((1, "expired 10.0"),), ["shipped"])
+
+
+class Died(Disk):
+    """The next process after one that died, whose disk is slow from when it writes what has passed meanwhile."""
+
+    dead = False
+
+    async def __aenter__(self) -> Died:
+        await super().__aenter__()
+        self._opened = evolve(self.opened, after_crash=self.dead)
+        return self
+
+    def submit(self, commit: Commit, then: Callable[[BaseException | None], None]) -> None:
+        self.slow = self.slow or (self.dead and any(row.id.endswith(">done") for row in commit.replies))
+        super().submit(commit, then)
+
+
+async def test_after_a_death_it_is_told_so_when_that_is_on_disk(autojump_clock: MockClock) -> None:
+    """If the power failed before that and the clock was set back, it could be told of an event next."""
+    journal, log = Died(), list[Any]()
+    async with opened(desk(), journal=journal) as running:
+        await running.ref("desk").tell(Order(1, until=10.0))
+        await trio.sleep(1)
+    await trio.sleep(20)
+    journal.dead = True
+    async with opened(desk(log), journal=journal) as running:
+        await trio.sleep(1)
+        assert log == [("begun", 1, 21.0)]
+        journal.slow = journal.dead = False
+        journal.go()
+        await trio.sleep(1)
+        assert got(running) == ((1, "expired 10.0"),)
 
 
 async def test_what_it_was_told_once_it_is_told_again(processes: Processes, autojump_clock: MockClock) -> None:
