@@ -122,7 +122,11 @@ class Afters:
     def again(self, tick: Timed) -> None:
         """It could not be handled: it is due at once when the slot goes on, unless it was set anew meanwhile."""
         timer = self._timers.setdefault(tick.key, _Timer(tick, Grid(self._clock.now(), 0.0)))
-        if timer.tick is tick and not timer.waits:
+        if timer.tick is not tick or timer.waits:
+            return
+        if self._silent:
+            timer.grid.rounds -= 1
+        else:
             timer.waits = True
             self._slot.put_due(tick)
 
