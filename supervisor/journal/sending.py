@@ -22,7 +22,7 @@ from .schema import NOW
 from .seams import Connect, RunSync
 from .taking import meta
 
-__all__ = ["Outcome", "send"]
+__all__ = ["NobodyThere", "Outcome", "send"]
 
 T = TypeVar("T")
 
@@ -45,6 +45,10 @@ class Outcome:
     """It was there before: this is its answer, and nothing was done a second time."""
 
 
+class NobodyThere(JournalError):
+    """No process that would see a command owns the file, or another one than a moment ago: none was left there."""
+
+
 async def send(
     file: str | os.PathLike[str],
     command: Command,
@@ -60,8 +64,8 @@ async def send(
     Waits `within` seconds for the answer, or until the owner has closed the file; then the command is taken back,
     unless the owner has begun with it. Cancelled while it waits: likewise.
 
-    Raises `ConfigurationError` for an id that is not one line of text and for fields that are no JSON, `JournalError`
-    if nobody owns the file, or if the id belongs to another command.
+    Raises `ConfigurationError` for an id that is not one line of text and for fields that are no JSON, `NobodyThere`
+    if nobody owns the file, `JournalError` if the owner is stopped, or the id belongs to another command.
     """
     if not id or not id.isprintable():
         raise ConfigurationError(f"the id of a command is {id!r}; give one line of text")
@@ -123,7 +127,7 @@ class _Inbox:
                 return False
             current = meta(connection)
             if current is None or current[2] != epoch:
-                raise JournalError(f"{self._file} has another owner since a moment ago: send it again")
+                raise NobodyThere(f"{self._file} has another owner since a moment ago: send it again")
             connection.execute(
                 f"INSERT INTO commands VALUES (?, ?, {NOW}, 'waiting', '', ?)", (self._id, self._body, epoch)
             )
@@ -177,7 +181,8 @@ class _Inbox:
         return "; it has died, and the next one will say so under the same id"
 
     def _owner(self) -> int:
-        """The epoch of the process that will see the command. Raises `JournalError` if there is none."""
+        """The epoch of the process that will see the command. Raises `NobodyThere` if there is none, and `JournalError`
+        if it is stopped."""
         with JournalFile.open(self._file, processes=self._processes) as journal:
             holder, now = journal.ownership()
             lives = (
@@ -193,7 +198,7 @@ class _Inbox:
                     f"nobody answers on {self._file} ({why}): if that process is stopped, let it go on, or end it; a "
                     "tree that is started on the file takes its place"
                 )
-        raise JournalError(f"nobody runs a tree on {self._file} ({why}): start it first")
+        raise NobodyThere(f"nobody runs a tree on {self._file} ({why}): start it first")
 
     def _write(self, question: Callable[[sqlite3.Connection], T]) -> T:
         uri = f"{self._file.absolute().as_uri()}?mode=rw"

@@ -7,13 +7,20 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import trio
 
+from treewarden.agents.core.approval import Refused
+from treewarden.agents.core.path import ROOT
+from treewarden.supervisor.common import LoopClock
+from treewarden.supervisor.ruling import rule_at_rest
 from treewarden.topologies.cli import main
+from treewarden.topologies.open import journal_in
 
 from .cli_desk import COMMAND, Running, begin, desk
 
@@ -147,11 +154,42 @@ def test_two_processes_rule_at_once(running: Running, capsys: pytest.CaptureFixt
         for word in ("approve", "refuse")
     ]  # fmt: skip
     printed = [ruler.communicate(timeout=120) for ruler in rulers]
-    codes = sorted(ruler.returncode for ruler in rulers)
-    assert codes[0] == 0, printed
-    assert codes[1] != 0, printed
+    assert sorted(ruler.returncode for ruler in rulers) == [0, 1], printed
+    assert " was approved by approve at " in str(printed) or " was refused by refuse at " in str(printed)
     assert main(["journal", "show", "desk.db", "--kind", "ApprovalNoted"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2, "asked, and one ruling"
+    assert listed(capsys) == []
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["nothing", "a ruling"])
+def test_who_owned_the_file_for_a_moment_leaves_it_to_who_asks(
+    running: Running, before: bool, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Another word at the same moment owns it, and closes it without a look at what it was sent."""
+    assert said(capsys, "stop")[0] == 0
+    (found,) = listed(capsys)
+    words = [sys.executable, "-c", COMMAND, "approve", "desk.db", "payments", "--key", found["key"], "--by", "ada"]
+
+    def ask() -> subprocess.Popen[str]:
+        return subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    async def visit() -> subprocess.Popen[str]:
+        clock = LoopClock(time.time)
+        async with journal_in("desk.db", clock, visits=True) as journal:
+            asking = ask()
+            with trio.fail_after(60):
+                await journal.commands()
+            if before:
+                await rule_at_rest(journal, clock, ROOT, Refused(by="eve", reason="no"), found["key"])
+        return asking
+
+    asking = trio.run(visit)
+    printed, _ = asking.communicate(timeout=120)
+    if before:
+        assert asking.returncode == 1
+        assert printed.startswith(f"refused: payments: the pay of Pay {found['message']} was refused by eve at ")
+    else:
+        assert (asking.returncode, printed[:9]) == (0, "applied: ")
     assert listed(capsys) == []
 
 

@@ -15,10 +15,10 @@ from treewarden.agents.errors import JournalError, JournalOwned
 from treewarden.supervisor.common import LoopClock
 from treewarden.supervisor.core.command import Command
 from treewarden.supervisor.journal.port import Journal
-from treewarden.supervisor.journal.sending import Outcome, send
+from treewarden.supervisor.journal.sending import NobodyThere, Outcome, send
 
 from ..open import journal_in
-from .commanding import user
+from .commanding import GRACE, user
 
 __all__ = ["done_by_owner"]
 
@@ -45,7 +45,12 @@ async def done_by_owner(
         except JournalOwned:
             left = max(0.0, deadline - trio.current_time())
             order = Command(what=what, path=ROOT, fields=fields, by=user(), within=left)
-            outcome = await send(file, order, secrets.token_hex(8), within=left + 1.0)
+            try:
+                outcome = await send(file, order, secrets.token_hex(8), within=left + GRACE)
+            except NobodyThere:  # any more
+                if not left:
+                    raise
+                continue
         if outcome.state != "withdrawn" or trio.current_time() >= deadline:
             break
     if outcome.state != "applied":

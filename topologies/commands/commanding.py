@@ -21,13 +21,13 @@ from treewarden.supervisor.journal.sending import Outcome, send
 from .exits import ExitCode
 from .stdout import Stdout
 
-__all__ = ["command", "ruled_in", "said_in", "target", "tell", "user"]
+__all__ = ["GRACE", "asked_in", "command", "ruled_in", "said_in", "target", "tell", "user"]
 
 _SHOWN: Final = 200
 """Characters that are quoted of what cannot be read."""
 _LOOK_EVERY: Final = 0.05
 """Seconds between two looks at whether a tree that stops has gone."""
-_GRACE: Final = 1.0
+GRACE: Final = 1.0
 """Seconds that the sender waits longer than the owner may take, to hear that it took too long."""
 
 
@@ -37,7 +37,18 @@ def command(arguments: Namespace) -> int:
     Returns `ExitCode.NOT_DONE` unless it was applied. Raises `ConfigurationError` for what cannot be asked, and
     `JournalError` where nobody owns the file.
     """
-    out = Stdout.here()
+    order = asked_in(arguments)
+    id = arguments.id if arguments.id is not None else secrets.token_hex(8)
+    outcome = trio.run(_send, arguments, order, id)
+    replied = arguments.word == "ask" and outcome.state == "applied"
+    if replied and not arguments.json:
+        Stdout.here().json(load(outcome.text))
+        return ExitCode.ORDERLY
+    return tell(arguments, outcome, {"reply": load(outcome.text)} if replied else None)
+
+
+def asked_in(arguments: Namespace) -> Command:
+    """What the command line asks of an owner. Raises `ConfigurationError` for what cannot be asked."""
     given = Command(
         what=_WHAT[arguments.word](arguments) if arguments.word in _WHAT else arguments.word.replace("-", "_"),
         path=arguments.path,
@@ -46,16 +57,9 @@ def command(arguments: Namespace) -> int:
         within=arguments.within,
     )
     try:
-        order = parse_command(given.as_data())
+        return parse_command(given.as_data())
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
-    id = arguments.id if arguments.id is not None else secrets.token_hex(8)
-    outcome = trio.run(_send, arguments, order, id)
-    replied = arguments.word == "ask" and outcome.state == "applied"
-    if replied and not arguments.json:
-        out.json(load(outcome.text))
-        return ExitCode.ORDERLY
-    return tell(arguments, outcome, {"reply": load(outcome.text)} if replied else None)
 
 
 def tell(arguments: Namespace, outcome: Outcome, said: Mapping[str, Any] | None = None) -> int:
@@ -73,8 +77,8 @@ def tell(arguments: Namespace, outcome: Outcome, said: Mapping[str, Any] | None 
 
 
 async def _send(arguments: Namespace, order: Command, id: str) -> Outcome:
-    deadline = trio.current_time() + arguments.within + _GRACE
-    outcome = await send(arguments.file, order, id, within=arguments.within + _GRACE)
+    deadline = trio.current_time() + arguments.within + GRACE
+    outcome = await send(arguments.file, order, id, within=arguments.within + GRACE)
     if order.what == "stop" and order.path == "/" and outcome.state == "applied":
         with trio.move_on_at(deadline):
             await _wait_left(arguments.file)

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from argparse import Namespace
 
-import trio
-
-from treewarden.agents.core.exit import alone
-from treewarden.agents.errors import CheckpointRefused, JournalOwned
+from treewarden.agents.ports import Clock
 from treewarden.supervisor.at_rest import roll_back_at_rest
-from treewarden.supervisor.common import LoopClock
-from treewarden.supervisor.journal.reading import JournalFile
-from treewarden.supervisor.journal.sending import Outcome
-from treewarden.supervisor.ops.wording import clean
+from treewarden.supervisor.journal.port import Journal
 
-from ..open import journal_in
-from .commanding import command, target, tell, user
+from .commanding import command, target, user
+from .resting import say
 
 __all__ = ["roll_back"]
 
@@ -29,23 +22,9 @@ def roll_back(arguments: Namespace) -> int:
     """
     if arguments.declared or arguments.id is not None:
         return command(arguments)
-    with JournalFile.open(arguments.file):
-        pass  # what is no journal is said, and no file is made
-    try:
-        return tell(arguments, trio.run(_at_rest, arguments))
-    except JournalOwned:
-        return command(arguments)
 
+    async def at_rest(journal: Journal, clock: Clock) -> str:
+        back = await roll_back_at_rest(journal, clock, arguments.path, target(arguments.to), user())
+        return f"{back.path} is back at checkpoint {back.number}"
 
-async def _at_rest(arguments: Namespace) -> Outcome:
-    clock = LoopClock(time.time)
-    try:
-        async with journal_in(arguments.file, clock, visits=True) as journal:
-            try:
-                back = await roll_back_at_rest(journal, clock, arguments.path, target(arguments.to), user())
-            except CheckpointRefused as error:  # as a tree that runs refuses it
-                return Outcome("", "refused", clean(str(error)))
-    except BaseExceptionGroup as group:
-        raise alone(group) from None
-    text = f"{back.path} is back at checkpoint {back.number}, from the next start on"
-    return Outcome("", "applied", clean(text))
+    return say(arguments, at_rest)
