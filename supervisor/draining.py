@@ -60,7 +60,7 @@ async def drain(common: Common, path: Path, within: object, nursery: trio.Nurser
         scope.reopen()
         raise
     left = scope.freeze()  # no checkpoint since it was looked at: nothing has begun in between
-    ending = _Ending(scope)
+    ending = _Ending(scope, path)
     if common.supervisors.get(path.parent) is None:
         await ending.carry_out(common, path)  # which says so
     else:
@@ -137,14 +137,16 @@ class _Ending:
     """What was drained is being stopped. Until it has ended it counts as drained, also if nobody waits for that any
     more: what is left on disk would become dead letters."""
 
-    def __init__(self, scope: _Scope) -> None:
+    def __init__(self, scope: _Scope, path: Path) -> None:
         self._scope = scope
         self._over = trio.Event()
-        self._error: Exception | None = None
+        text = f"{path}: the tree was ended by force, or cancelled, before what was drained had stopped"
+        self._error: Exception | None = SupervisorGone(text, path=path.parent)
 
     async def carry_out(self, common: Common, path: Path) -> None:
         try:
             await _terminate(common, path)
+            self._error = None
         except Exception as error:
             self._error = error
         finally:

@@ -419,3 +419,20 @@ async def test_cancelled_while_it_is_stopped_what_is_left_stays_on_disk(
         assert await running.ref("group/keeper").ask(Got(), within=10) == (0, 1, 2)
     async with open_tree(blueprint, journal=tmp_path / "kept.db") as running:
         assert await running.ref("first").ask(Got(), within=10) == (0, 1, 2)
+
+
+@pytest.mark.parametrize("path", ["/", "group"])
+async def test_one_whose_tree_is_ended_by_force_meanwhile_says_so(path: str, autojump_clock: CLOCK) -> None:
+    """To whoever waits for it outside of the tree's block, which nobody cancels."""
+    keeper = child(Keeper, shutdown=Grace(60))
+    blueprint = tree(child(Keeper, id="first"), tree(keeper, id="group"))
+    async with trio.open_nursery() as outside, open_tree(blueprint) as running:
+
+        async def drain() -> None:
+            with pytest.raises(SupervisorGone):
+                await running.drain(path, within=1)
+
+        await running.ref("group/keeper").tell(Item(-1))
+        outside.start_soon(drain)
+        await trio.sleep(5)
+        running.force()
