@@ -10,6 +10,7 @@ from datetime import date, datetime, time, timedelta
 from enum import Enum
 from functools import cache
 from inspect import get_annotations
+from operator import itemgetter
 from typing import Any, Final, TypeAlias, cast
 
 import attrs
@@ -41,7 +42,36 @@ def encode_event(event: Event) -> tuple[str, int, str]:
     types texts, attrs classes objects. Raises `ValueError` or `TypeError` for NaN, infinity, and what has no such form.
     """
     name, version, write = _writer(type(event))
-    return name, version, dump_sorted(write(event))
+    data = write(event)
+    return name, version, _text_of_facts(data) if name == "Recorded" else dump_sorted(data)
+
+
+def _text_of_facts(data: dict[str, Any]) -> str:
+    """As `dump_sorted`, which has the interpreter for as long as a long text takes: that is made in pieces. All of
+    `data` is new, and nobody else's."""
+    from .large import LIMIT, Large, is_long  # with the first fact of a process
+
+    if not is_long(data, LIMIT):
+        return dump_sorted(data)
+    _sort(data)
+    large = Large(data)
+    try:
+        return large.text()
+    finally:
+        large.give_up()
+
+
+def _sort(data: Any) -> None:
+    """Put the keys of all objects in `data` in order."""
+    waiting = [data]
+    for node in waiting:
+        inside = node
+        if node.__class__ is dict:
+            items = sorted(node.items(), key=itemgetter(0))
+            node.clear()
+            node.update(items)
+            inside = node.values()
+        waiting += [item for item in inside if item.__class__ is dict or item.__class__ is list]
 
 
 def decode_event(kind: str, version: int, body: str) -> Event:

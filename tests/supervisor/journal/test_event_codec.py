@@ -30,7 +30,10 @@ from treewarden.supervisor.core.event import (
     RejectedOption,
     Tried,
 )
+from treewarden.supervisor.journal import event_codec
+from treewarden.supervisor.journal.canonical import dump_sorted
 from treewarden.supervisor.journal.event_codec import decode_event, encode_event, is_open_ended
+from treewarden.supervisor.journal.large import LIMIT
 
 PATHS = st.sampled_from([Path("desk"), Path("desk/writer/2"), Path("/")])
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
@@ -241,3 +244,37 @@ def test_a_fact_of_no_message_is_written_as_it_was_before_facts_had_one() -> Non
     of = attrs.evolve(fact, message="9f-12/57")
     assert encode_event(of)[2] == '{"facts":{"n":1},"kind":"Seen","message":"9f-12/57","path":"desk"}'
     assert decode_event(*encode_event(of)) == of
+
+
+def test_a_long_fact_becomes_text_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The encoder of the standard library has the interpreter until it is done. The text is the same: it is hashed."""
+    rows = [{"number": number, "at": [number / 7, None], "about": "née \u2028" * 9} for number in range(4_000)]
+    facts: dict[str, Any] = {
+        "z": {"rows": rows, "a": {"z": {}, "b": []}},
+        "long": 'x"' * LIMIT,
+        "a": tuple(rows[:7]),
+        "n": 1,
+    }
+    fact = Recorded(path=Path("desk"), kind="Seen", facts=facts, message="9f-12/57")
+    made = list[int]()
+
+    def noted(data: Any) -> str:
+        text = dump_sorted(data)
+        made.append(len(text))
+        return text
+
+    monkeypatch.setattr(event_codec, "dump_sorted", noted)
+    kind, version, body = encode_event(fact)
+    plain = json.loads(json.dumps({"path": "desk", "kind": "Seen", "facts": facts, "message": "9f-12/57"}))
+    assert body == dump_sorted(plain)
+    assert max(made, default=0) <= LIMIT < len(body)
+    found = decode_event(kind, version, body)
+    assert isinstance(found, Recorded)
+    assert (found.facts["z"], facts["z"]["rows"]) == (plain["facts"]["z"], rows), "what was recorded is as it was"
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), "\ud800", object()])
+def test_a_long_one_is_refused_for_what_a_short_one_is(wrong: object) -> None:
+    for rows in (10, 20_000):
+        with pytest.raises((ValueError, TypeError)):
+            encode_event(Recorded(path=Path("desk"), kind="Seen", facts={"rows": [*range(rows), wrong]}))
