@@ -13,7 +13,6 @@ from .core.exit import Exit, alone
 from .errors import Stop, rate_limit_of
 from .life import Life
 from .orders import BodyEnded, CheckpointDue, RunAgain, StopAsked
-from .settle import throttle
 from .slot import current_turn
 
 __all__ = ["let_body_end", "with_body"]
@@ -77,6 +76,8 @@ async def _body(life: Life) -> None:
             limited = rate_limit_of(cause, life.clock.wall)
             if limited is None:
                 raise
+            from .undone import throttle  # with the first rate limit
+
             life.again = trio.Event()
             throttle(life, None, limited)
             life.slot.put_due(RunAgain(life.again))

@@ -14,7 +14,7 @@ from .core.said import DELIVERY
 from .errors import AgentStopped, AskTimeout, NotHandled, Parked, Stash, Stop, rate_limit_of
 from .life import Life
 from .outlets import hand_on
-from .settle import large, put_aside, settle, throttle
+from .settle import large, settle
 from .ticks import Tick, Timed
 
 __all__ = ["bear", "call", "finish", "handle", "unwrap"]
@@ -169,11 +169,15 @@ def bear(life: Life, item: object, error: Exception, timers: tuple[Due, ...] = (
         settle(life, item, timers=timers)
         raise cause
     if issubclass(kind, Stash):
+        from .undone import put_aside  # with the first message that is put aside
+
         put_aside(life, item)
         return True
     limited = rate_limit_of(cause, life.clock.wall)
     if limited is None:
         return False
+    from .undone import throttle  # with the first rate limit
+
     throttle(life, item, limited)
     return True
 

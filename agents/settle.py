@@ -1,4 +1,4 @@
-"""What makes a handled message count: its settle, the checkpoints between, and what undoes it."""
+"""What makes a handled message count: its settle, and the checkpoints between."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any, Final
 from attrs import evolve
 
 from .core.durability import Checkpointed
-from .core.exit import Failure, describe
+from .core.exit import Failure
 from .core.label import Label
 from .core.message import Due, Envelope
-from .errors import AgentFailed, ConfigurationError, RateLimited
+from .errors import AgentFailed
 from .life import Life
 from .orders import CheckpointDue
 from .ports import KEEP, Settled, state_settled
 from .slot import PASSED
-from .ticks import Tick, Timed
+from .ticks import Tick
 
 _KEEP_AGAIN_AFTER: Final = 1.0
 """Seconds until a checkpoint that could not be written is tried again."""
@@ -29,12 +29,10 @@ __all__ = [
     "keep",
     "keep_in_turn",
     "large",
-    "put_aside",
     "settle",
     "settle_beside",
     "settle_in_turn",
     "store_dates",
-    "throttle",
 ]
 
 
@@ -219,38 +217,6 @@ def end_life(life: Life, failed: object = None) -> None:
     if owed is not None:
         with suppress(Exception):  # it cannot be stored: the next life says so, when it has to keep it
             _submit(life, owed)
-
-
-def throttle(life: Life, item: object, limited: RateLimited) -> None:
-    """Slow down: undo what the handler did, keep the message, and let the supervisor say for how long."""
-    slot, agent = life.slot, life.agent
-    life.turn.drop()
-    if slot.agent is not agent:
-        return
-    agent.state = life.state
-    slot.busy = None
-    slot.pause("throttled")
-    if isinstance(item, Timed):
-        life.afters.again(item)
-    elif isinstance(item, Tick):
-        if (dates := life.dates_of(item.name)) is not None:  # of others the next one is soon
-            dates.again(item.name)
-    elif item is not None:
-        slot.put_back([item])
-    life.warden.rate_limited(limited.after, item if type(item) is Envelope else None, describe(limited))
-
-
-def put_aside(life: Life, item: object) -> None:
-    """Undo what the handler did, and keep the message where `unstash` finds it."""
-    slot, agent = life.slot, life.agent
-    if isinstance(item, Tick):
-        raise ConfigurationError(f"{slot.path}: {item.kind} is in hand; only a message can be put aside")
-    life.turn.drop()
-    if slot.agent is not agent:
-        return
-    agent.state = life.state
-    slot.busy = None
-    slot.stash(item)
 
 
 def _settle_on_disk(life: Life, envelope: Envelope | None, result: Any, timers: tuple[Due, ...]) -> None:
