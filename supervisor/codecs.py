@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from treewarden.agents.agent import Agent, reply_type, state_type
+from treewarden.agents.agent import Agent, made_by, reply_type, state_type
+from treewarden.agents.core.exit import describe, ends_process
 from treewarden.agents.core.message import Happened
 from treewarden.agents.errors import ConfigurationError
 
 from .journal.codec import Codec
 
-__all__ = ["codec_of_class"]
+if TYPE_CHECKING:
+    from .core.spec import ChildSpec
+
+__all__ = ["class_made_by", "codec_of_class"]
 
 _KEPT: Final = 256
 """Classes whose codecs are kept: to compile one takes a few milliseconds, and it depends on nothing but the class."""
@@ -27,6 +31,22 @@ def codec_of_class(agent: type[Agent[Any]]) -> Codec:
         return Codec((*types, *replies), (Happened,))
     except ConfigurationError:  # perhaps a reply; it is stored only if a handler asks for it
         return Codec((*types, *filter(_is_storable, replies)), (Happened,))
+
+
+def class_made_by(spec: ChildSpec, known: dict[object, type[Agent[Any]]]) -> type[Agent[Any]]:
+    """The class of the agents that a function makes, which the first of them tells; it is among those that are `known`
+    then. Raises `ConfigurationError` if the function makes none."""
+    if spec.agent not in known:
+        try:
+            known[spec.agent] = type(made_by(spec.agent, spec.args))
+        except BaseException as error:
+            if ends_process(error):
+                raise
+            raise ConfigurationError(
+                f"{spec.id}: no agent could be made to learn what has to be stored of it ({describe(error)}); "
+                "give the agent's class, or a function that can make one"
+            ) from error
+    return known[spec.agent]
 
 
 def _is_storable(reply: Any) -> bool:

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import trio
 from attrs import Factory, field
 
-from treewarden.agents.agent import Agent, is_agent_class, made_by
+from treewarden.agents.agent import Agent, is_agent_class
 from treewarden.agents.core.diagnosis import Diagnosis
-from treewarden.agents.core.exit import describe, ends_process
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.values import define
-from treewarden.agents.errors import ConfigurationError, NoSuchSlot
+from treewarden.agents.errors import NoSuchSlot
 from treewarden.agents.ports import Clock
 from treewarden.agents.slice import Rounds
 from treewarden.agents.slot import Slot
@@ -244,26 +243,16 @@ class Common:
 
     def codec_for(self, spec: ChildSpec) -> Codec:
         """The codec of an agent's state and messages. Raises `ConfigurationError` for types that cannot be stored."""
-        key = spec.agent if is_agent_class(spec.agent) else self._class_made_by(spec)
+        key: Any = spec.agent
+        if not is_agent_class(key):
+            from .codecs import class_made_by
+
+            key = class_made_by(spec, self.makers)
         if key not in self.codecs:
             from .codecs import codec_of_class  # most of the import time of a tree, and a volatile one needs none
 
             self.codecs[key] = codec_of_class(key)
         return self.codecs[key]
-
-    def _class_made_by(self, spec: ChildSpec) -> type[Agent[Any]]:
-        """Which class a function makes: known from the first agent that it made."""
-        if spec.agent not in self.makers:
-            try:
-                self.makers[spec.agent] = type(made_by(spec.agent, spec.args))
-            except BaseException as error:
-                if ends_process(error):
-                    raise
-                raise ConfigurationError(
-                    f"{spec.id}: no agent could be made to learn what has to be stored of it ({describe(error)}); "
-                    "give the agent's class, or a function that can make one"
-                ) from error
-        return self.makers[spec.agent]
 
     def codec_of(self, fact: type) -> Codec:
         """The codec of a fact that agents record."""
