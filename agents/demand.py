@@ -29,9 +29,9 @@ def collector_at_rest() -> Generator[None]:
     if not gc.isenabled():
         yield
         return
-    gc.disable()
     before = gc.get_count()[0]
     try:
+        gc.disable()
         yield
     finally:
         if gc.get_count()[0] - before >= _MUCH and not gc.get_freeze_count():

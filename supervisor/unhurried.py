@@ -63,8 +63,8 @@ async def again_and_again(slices: Slices[T]) -> T:
     """
     while True:
         resting = gc.isenabled()
-        gc.disable()
         try:
+            gc.disable()
             next(slices)
         except StopIteration as end:
             return end.value
