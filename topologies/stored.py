@@ -37,8 +37,7 @@ class Stored:
 
     async def effects(self, path: str = "/") -> tuple[OpenEffect, ...]:
         """The effects of agents at or below `path` that have begun and of which no result is known: those under way,
-        and those in doubt. The oldest first. Raises `NoSuchSlot`, as all that lists something, for a path at which
-        there is nothing."""
+        and those in doubt. The oldest first. Raises `NoSuchSlot` for a path at which there is nothing."""
         from treewarden.supervisor.answering import open_effects
 
         subject = checked_path(path)
@@ -87,15 +86,15 @@ class Stored:
         """Messages that were given up, the newest first: those of a slot and of all below it, or of all.
 
         Stored are those of durable slots, with their body as JSON and the reason; of slots in memory only the event
-        `DeadLettered` tells. What was put back (`replay`) is not among them. Raises `NoSuchSlot`, and
-        `ConfigurationError` for a limit below 1.
+        `DeadLettered` tells. What was put back (`replay`) is not among them. A slot may be gone by then, so one that
+        there is not has none. Raises `ConfigurationError` for a limit below 1.
         """
         from treewarden.supervisor.calls import checked_limit
 
         of = None if path is None else checked_path(path)
         if self._common.leftovers is not None:
             await self._common.leftovers.gone()
-        return self._found(of or ROOT, tuple(await self._common.journal.dead_letters(of, checked_limit(limit))))
+        return tuple(await self._common.journal.dead_letters(of, checked_limit(limit)))
 
     async def replay(self, message: MessageId, *, within: float = 30.0) -> MessageId:
         """Put a dead letter back into its mailbox, behind what waits there as urgently, and return its new id.
@@ -144,16 +143,15 @@ class Stored:
         """What is kept of an agent, or of all agents below a supervisor, newest first.
 
         With a `name`, only those of exactly that one; `text` is somewhere in the name or the description; of several
-        `tags` they have all; `since` and `until` are wall seconds. Raises `NoSuchSlot`, and `ConfigurationError` for
-        what cannot be looked for, and a limit below 1.
+        `tags` they have all; `since` and `until` are wall seconds. An agent may be gone by then, so one that there is
+        not has none. Raises `ConfigurationError` for what cannot be looked for, and a limit below 1.
         """
         from treewarden.supervisor.keeping import search
 
         subject = checked_path(path)
-        found = await search(
+        return await search(
             self._common, subject, name=name, text=text, tags=tags, since=since, until=until, limit=limit
         )
-        return self._found(subject, found)
 
     def _found(self, path: Path, found: tuple[T, ...]) -> tuple[T, ...]:
         """Raises `NoSuchSlot` where nothing was found because there is no such slot, and none below that path."""

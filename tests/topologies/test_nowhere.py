@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from treewarden.agents.agent import Agent
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec
 from treewarden.agents.errors import CheckpointRefused, NoSuchSlot
-from treewarden.supervisor.core.spec import Strategy
+from treewarden.supervisor.core.spec import RestartPolicy, Strategy
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.pool import pool
@@ -42,8 +42,6 @@ CALLS: dict[str, Callable[[Tree, str], Any]] = {
     "watch": lambda running, path: cast("AbstractAsyncContextManager[Any]", running.watch(path)).__aenter__(),
     "effects": lambda running, path: running.effects(path),
     "waits": lambda running, path: running.waits(path),
-    "dead_letters": lambda running, path: running.dead_letters(path),
-    "checkpoints": lambda running, path: running.checkpoints(path),
     "tell": lambda running, path: running.ref(path).tell("hello"),
     "statistics": lambda running, path: running.ref(path).statistics(),
 }
@@ -68,7 +66,13 @@ async def test_is_told_what_is_near(name: str, path: str, hint: str, autojump_cl
         assert refused.value.retry_safe
 
 
-@pytest.mark.parametrize("name", ["effects", "waits", "dead_letters", "checkpoints"])
+async def test_what_is_gone_may_have_left_something(autojump_clock: MockClock) -> None:
+    async with open_tree(tree(child(Desk, restart=RestartPolicy.TEMPORARY), child(Desk, id="other"))) as running:
+        await running.supervisor().terminate_child("desk")
+        assert (await running.dead_letters("desk"), await running.checkpoints("desk")) == ((), ())
+
+
+@pytest.mark.parametrize("name", ["effects", "waits"])
 @pytest.mark.parametrize(
     "path", ["/", "desk", "yard", "yard/gate", "yard/gate/desk", "pool", "pool/1", "hosts", "hall"]
 )
