@@ -173,7 +173,7 @@ def _copy(
             connection.execute(f"INSERT INTO {table} SELECT * FROM source.{table}")
         _, in_vain = kept_for(connection, parent)  # which the fork would take for that of another journal
         connection.executemany(
-            "DELETE FROM replies WHERE id >= ?1 AND id < ?1 || char(1114111)", [(each,) for each in in_vain]
+            "DELETE FROM replies WHERE id >= ? AND id < ? || char(1114111)", [(each, each) for each in in_vain]
         )
     blobs.sweep(connection, -1)
     (now,) = connection.execute(f"SELECT {NOW}").fetchone()

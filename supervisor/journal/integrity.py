@@ -183,8 +183,9 @@ def refuse_damaged(connection: sqlite3.Connection, path: Path, file: str) -> Non
 
 def are_sound(connection: sqlite3.Connection, prefix: str) -> bool:
     """Whether all replies whose ids begin so are what was written."""
+    beginning = " WHERE id >= ? AND id < ? || char(1114111)"
     try:
-        return not any(_faults(connection, _TABLES["replies"], " WHERE id >= ?1 AND id < ?1 || char(1114111)", prefix))
+        return not any(_faults(connection, _TABLES["replies"], beginning, prefix, prefix))
     except (sqlite3.Error, UnicodeEncodeError):
         return False
 
@@ -215,10 +216,10 @@ def _refuse(found: list[RowFault], file: str, remedy: str) -> None:
         )
 
 
-def _faults(connection: sqlite3.Connection, table: _Table, where: str, value: object) -> Iterator[RowFault]:
+def _faults(connection: sqlite3.Connection, table: _Table, where: str, *values: object) -> Iterator[RowFault]:
     names = table.names()
-    for values in connection.execute(table.question() + where, (value,)).fetchall():
-        fault = _fault(table, dict(zip(names, values, strict=True)))
+    for row in connection.execute(table.question() + where, values).fetchall():
+        fault = _fault(table, dict(zip(names, row, strict=True)))
         if fault is not None:
             yield fault
 
