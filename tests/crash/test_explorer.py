@@ -152,8 +152,7 @@ def test_the_command_counts_states_and_mutants() -> None:
 def test_the_command_fails_when_the_journal_does() -> None:
     code, lines = run("--states", "60", wrong=NORMAL.connection, mutants=[NORMAL])
     assert code == 1
-    assert re.fullmatch(r".+ at \d+: [a-z]+: .+", lines[0])
-    assert any(re.fullmatch(r".+ at \d+: (lost: .+ was acknowledged|unreadable: .+ malformed)", each) for each in lines)
+    assert re.fullmatch(r".+ at \d+: (lost: .+ was acknowledged|unreadable: .+ malformed)", lines[0])
     assert re.fullmatch(r"60 states, [1-9]\d* violations", lines[-2])
 
 

@@ -26,9 +26,6 @@ __all__ = ["Explorer", "Outcome", "Sighting"]
 
 _REOPEN_EVERY: Final = 100
 """States; and the first one of each site."""
-_FIRST_EVERY: Final = 2
-"""Sites whose first state is reopened, where all workloads are explored and that is a tree's, which takes long. Other
-seeds take others."""
 _LISTED: Final = 20
 
 
@@ -97,7 +94,6 @@ class Explorer:
         self._vfs = vfs
         self._chance = random.Random(f"reopen {seed}")
         self._trace = blake2b(digest_size=8)
-        self._all = cases is None
         self.outcome = Outcome()
         self.recordings: list[Recording] = []
         sites: list[_Site] = []
@@ -144,8 +140,7 @@ class Explorer:
         self._note((site.where, choice, number))
         if number is None or isinstance(found, Violation):
             return
-        first = _FIRST_EVERY if self._all and isinstance(site.recording.workload, Lives) else 1
-        if self._chance.randrange(first if site.visits == 1 else _REOPEN_EVERY):
+        if site.visits > 1 and self._chance.randrange(_REOPEN_EVERY):
             return
         self.outcome.reopened += 1
         again = self._reopen(files, site, found.epoch, site.recording.worlds[number])
