@@ -15,7 +15,7 @@ from treewarden.topologies import child
 
 from .effects_desk import left
 from .trees import Disk, events, opened, slot_of
-from .waits_desk import Remind
+from .waits_desk import Remind, killed_on_its_way
 
 
 class Stubborn(Agent[int]):
@@ -65,14 +65,7 @@ async def left_behind(way: str, *, delivery: int = 1, limit: float = 1e6, fails:
     args = {"way": way, "delivery": delivery, "limit": limit, "disk": disk, "log": log}
     desk = child(Stubborn, id="desk", args=args, backoff=NO_BACKOFF, mailbox=MailboxSpec(deliveries=9))
     async with opened(desk, journal=disk) as running:
-        await running.ref("desk").tell(Remind())
-        await trio.sleep(1)
-        running.kill("desk")
-        await trio.sleep(60)
-        disk.slow = False
-        if fails:
-            disk.fail("desk", 1)
-        disk.go()
+        await killed_on_its_way(running, disk, fails=fails)
         await trio.sleep(120)
         log.extend(each.what for each in await events(disk, EffectNoted) if each.what == "done")
         assert (slot_of(running, "desk").state, left(running), running.snapshot()[0].held) == (1, 0, False)

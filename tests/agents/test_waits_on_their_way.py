@@ -15,7 +15,7 @@ from treewarden.supervisor.core.spec import NO_BACKOFF
 from treewarden.topologies import child
 
 from .trees import Disk, happened, opened, slot_of
-from .waits_desk import Remind, left
+from .waits_desk import Remind, killed_on_its_way, left
 
 KINDS = ("time", "event", "approval")
 
@@ -85,14 +85,7 @@ async def noted(running: Any, count: int) -> list[str]:
 async def test_a_life_that_was_left_behind_is_told_so(kind: str, fails: bool, autojump_clock: MockClock) -> None:
     disk, log = Disk(), list[Any]()
     async with opened(stubborn(disk, log, kind, kind), journal=disk) as running:
-        await running.ref("desk").tell(Remind())
-        await trio.sleep(1)
-        running.kill("desk")
-        await trio.sleep(60)
-        disk.slow = False
-        if fails:
-            disk.fail("desk", 1)
-        disk.go()
+        await killed_on_its_way(running, disk, fails=fails)
         await trio.sleep(1)
         assert [each for each in log if isinstance(each, type)] == [AgentStopped]
         assert [each.wait for each in await running.waits()] == ["go"]
@@ -123,12 +116,7 @@ async def test_one_of_another_kind_begins_when_that_is_on_disk(
         if before == "event":
             await running.ref("desk").tell(Happened("shipped"))
             await trio.sleep(1)
-        await running.ref("desk").tell(Remind())
-        await trio.sleep(1)
-        running.kill("desk")
-        await trio.sleep(60)
-        disk.slow = False
-        disk.go()
+        await killed_on_its_way(running, disk)
         await trio.sleep(1)
         assert [(each.wait, each.what) for each in await running.waits()] == [("go", now)]
         assert len(await noted(running, 3)) == 3
@@ -141,12 +129,7 @@ async def test_one_that_was_called_off_late_takes_nothing_of_the_next_life(autoj
     """Its own limit ends the shield: the next life has come to that wait by then."""
     disk, log = Disk(), list[Any]()
     async with opened(stubborn(disk, log, "time", "time", limit=30), journal=disk) as running:
-        await running.ref("desk").tell(Remind())
-        await trio.sleep(1)
-        running.kill("desk")
-        await trio.sleep(60)
-        disk.slow = False
-        disk.go()
+        await killed_on_its_way(running, disk)
         await trio.sleep(1)
         (wait,) = await running.waits()
     async with opened(stubborn(disk, log, "time", "time"), journal=disk) as running:
@@ -159,12 +142,7 @@ async def test_one_that_was_called_off_late_takes_nothing_of_the_next_life(autoj
 async def test_each_that_begins_ends(autojump_clock: MockClock) -> None:
     disk, log = Disk(), list[Any]()
     async with opened(stubborn(disk, log, "time", "time", shield=False), journal=disk) as running:
-        await running.ref("desk").tell(Remind())
-        await trio.sleep(1)
-        running.kill("desk")
-        await trio.sleep(60)
-        disk.slow = False
-        disk.go()
+        await killed_on_its_way(running, disk)
         await trio.sleep(200)
         assert log[1] is trio.Cancelled
         assert slot_of(running, "desk").state == ("time",)

@@ -15,9 +15,22 @@ from treewarden.topologies.running import Tree
 from .effects_desk import left as left
 from .effects_desk import opened as opened
 from .effects_desk import processes as processes
-from .trees import slot_of
+from .trees import Disk, slot_of
 
-__all__ = ["Later", "Note", "Remind", "Seen", "Slip", "desk", "left", "opened", "parked", "processes", "seen"]
+__all__ = [
+    "Later",
+    "Note",
+    "Remind",
+    "Seen",
+    "Slip",
+    "desk",
+    "killed_on_its_way",
+    "left",
+    "opened",
+    "parked",
+    "processes",
+    "seen",
+]
 
 
 @frozen
@@ -107,3 +120,18 @@ def seen(running: Tree, path: str = "desk") -> Seen:
     state = slot_of(running, path).state
     assert isinstance(state, Seen)
     return state
+
+
+async def killed_on_its_way(running: Tree, disk: Disk, *, fails: bool = False) -> None:
+    """Tell the desk, whose handler makes the disk slow; kill it, and let the disk go on long after that.
+
+    What it was on its way with is refused then, if it `fails`.
+    """
+    await running.ref("desk").tell(Remind())
+    await trio.sleep(1)
+    running.kill("desk")
+    await trio.sleep(60)
+    disk.slow = False
+    if fails:
+        disk.fail("desk", 1)
+    disk.go()
