@@ -10,7 +10,7 @@ import trio
 
 from .agent import to_await
 from .core.exit import Exit, alone
-from .errors import Stop, rate_limit_of
+from .errors import Stop
 from .life import Life
 from .orders import BodyEnded, CheckpointDue, RunAgain, StopAsked
 from .slot import current_turn
@@ -73,6 +73,8 @@ async def _body(life: Life) -> None:
             if issubclass(type(cause), Stop):
                 life.slot.put_control(StopAsked(cast("Stop", cause).reason))
                 return
+            from .limited import rate_limit_of  # with the first failure
+
             limited = rate_limit_of(cause, life.clock.wall)
             if limited is None:
                 raise

@@ -42,10 +42,10 @@ treewarden. Nor is `Parked` (a `BaseException`), which unwinds a handler that wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
-from .core.exit import Exit, Failed, Failure, ends_process
+from .core.exit import Exit, Failure
 from .core.path import Path
 
 __all__ = [
@@ -370,31 +370,3 @@ class RateLimited(Exception):
 
 class NotDone(Exception):
     """Raised in the call of an effect, or said or raised by its `verify`: it certainly was not done, nor will be."""
-
-
-def failure_of(exit: Exit) -> Failure:
-    """The failure of `exit`, also for one that ended in order: what a pending ask is told."""
-    if isinstance(exit, Failed):
-        return exit.failure
-    return Failure(type(exit).__name__, getattr(exit, "reason", "") or "it ended before it replied")
-
-
-def rate_limit_of(error: BaseException, now: Callable[[], float] | None = None) -> RateLimited | None:
-    """`error` as a rate limit, if it is one: ours, or any exception whose `response.status_code` is 429. `now` is the
-    wall clock, for a date of which it does not say from when it counts."""
-    if issubclass(type(error), RateLimited):
-        return cast("RateLimited", error)
-    try:
-        response = getattr(error, "response", None)
-        if response is None or getattr(response, "status_code", None) != 429:
-            return None
-        from .core.retry_after import retry_after  # with the first 429
-
-        headers: Any = getattr(response, "headers", None) or {}
-        limited = RateLimited(retry_after(headers, None if now is None else now()), str(error))
-    except BaseException as odd:  # what cannot be read must not hide the failure that it belongs to
-        if ends_process(odd):
-            raise
-        return None
-    limited.__traceback__ = error.__traceback__
-    return limited

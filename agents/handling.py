@@ -11,7 +11,7 @@ from .agent import lookup
 from .core.exit import alone, leaves
 from .core.message import Due, Envelope, Happened
 from .core.said import DELIVERY
-from .errors import AgentStopped, AskTimeout, NotHandled, Parked, Stash, Stop, rate_limit_of
+from .errors import AgentStopped, AskTimeout, NotHandled, Parked, Stash, Stop
 from .life import Life
 from .outlets import hand_on
 from .settle import large, settle
@@ -173,6 +173,8 @@ def bear(life: Life, item: object, error: Exception, timers: tuple[Due, ...] = (
 
         put_aside(life, item)
         return True
+    from .limited import rate_limit_of  # with the first failure
+
     limited = rate_limit_of(cause, life.clock.wall)
     if limited is None:
         return False

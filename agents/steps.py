@@ -29,7 +29,7 @@ from .core.step import (
     step_name,
 )
 from .core.values import define
-from .errors import CommitFailed, ConfigurationError, InDoubt, NotDone, UnknownKind, rate_limit_of
+from .errors import CommitFailed, ConfigurationError, InDoubt, NotDone, UnknownKind
 from .forwarding import was_handed_on
 from .ports import Steps, Store
 from .sending import ended_by
@@ -196,7 +196,7 @@ class _Effect:
             cause = alone(error)
             if isinstance(cause, NotDone):
                 return cause
-            if rate_limit_of(cause) is not None:
+            if _is_rate_limit(cause):
                 raise
             raise self._in_doubt(f"could not be verified: {describe(error)}") from error
         if not isinstance(said, (Done, NotDone)):
@@ -233,7 +233,7 @@ class _Effect:
             return await result if inspect.isawaitable(result) else result
         except Exception as error:
             cause = alone(error)
-            refused = not self._again and rate_limit_of(cause) is not None  # which says nothing of an earlier run
+            refused = not self._again and _is_rate_limit(cause)  # which says nothing of an earlier run
             not_done = isinstance(cause, NotDone) or refused
             verify, idempotent = self._verify is not None, self._idempotent
             outcome = raised(not_done=not_done, verify=verify, idempotent=idempotent, waits=begun.waits)
@@ -290,6 +290,12 @@ def in_hand(life: Life, where: str) -> Envelope:
     if was_handed_on(busy):
         raise ConfigurationError(f"{where}: the ask in hand was handed on; do it before, or where that is answered")
     return busy
+
+
+def _is_rate_limit(error: BaseException) -> bool:
+    from .limited import rate_limit_of  # with the first failure
+
+    return rate_limit_of(error) is not None
 
 
 def _returned(where: str, call: Any) -> Any:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from treewarden.agents.core.exit import Exit, Failed, Stopped
+from treewarden.agents.core.exit import Exit, Failed, Failure, Stopped
 from treewarden.agents.core.message import Envelope, MessageId, told_id
-from treewarden.agents.errors import AgentFailed, AgentStopped, ConfigurationError, failure_of
+from treewarden.agents.errors import AgentFailed, AgentStopped, ConfigurationError
 from treewarden.agents.mailbox import Mailbox
 from treewarden.agents.slot import Slot, current_turn
 
@@ -147,7 +147,14 @@ def answer_asker(slot: Slot, ask: Envelope, exit: Exit) -> None:
         text = f"{slot.path}: it was stopped while it handled this"
         ask.reply(None, AgentStopped(text, path=slot.path, retry_safe=False))
     else:
-        ask.reply(None, AgentFailed(slot.path, failure_of(exit)))
+        ask.reply(None, AgentFailed(slot.path, _failure_of(exit)))
+
+
+def _failure_of(exit: Exit) -> Failure:
+    """The failure of `exit`, also for one that ended in order: what a pending ask is told."""
+    if isinstance(exit, Failed):
+        return exit.failure
+    return Failure(type(exit).__name__, getattr(exit, "reason", "") or "it ended before it replied")
 
 
 def give_back(slot: Slot, envelope: Envelope, deliveries: int, common: Common) -> None:

@@ -27,7 +27,8 @@ from treewarden.agents.core.exit import (
     leaves,
 )
 from treewarden.agents.core.lanes import Lanes
-from treewarden.agents.errors import RateLimited, rate_limit_of
+from treewarden.agents.errors import RateLimited
+from treewarden.agents.limited import rate_limit_of
 
 
 class Odd(Exception):
