@@ -46,6 +46,10 @@ class LiveSlot(Protocol):
     @property
     def handled(self) -> int: ...
     @property
+    def parked(self) -> int: ...
+    @property
+    def events(self) -> int: ...
+    @property
     def zombie(self) -> bool: ...
     @property
     def note(self) -> str: ...
@@ -111,13 +115,18 @@ def _rest(slots: Sequence[LiveSlot], shown: int) -> str:
 def _live_row(slot: LiveSlot, *, indent: bool) -> tuple[str, ...]:
     """One slot under the heading; a supervisor has no life, mailbox or count of its own."""
     name = "  " * slot.depth + slot.path.name if indent else str(slot.path)
-    note = clean(slot.note)
-    if slot.zombie:
-        note = f"an earlier life does not end{'; ' if note else ''}{note}"
+    dying = ["an earlier life does not end"] if slot.zombie else []
+    note = clean("; ".join([*dying, *_aside(slot), *([slot.note] if slot.note else [])]))
     if slot.supervisor:
         return (name, slot.state.value, "", str(slot.restarts or ""), "", "", note)
     numbers = (slot.incarnation, slot.restarts, slot.mailbox, slot.handled)
     return (name, slot.state.value, *(str(n) for n in numbers), note)
+
+
+def _aside(slot: LiveSlot | Kept) -> list[str]:
+    """What stands beside the messages of its mailbox, in words."""
+    parked = [f"{slot.parked:,} parked"] if slot.parked else []
+    return [*parked, f"{plural(slot.events, 'event')} kept"] if slot.events else parked
 
 
 def live_lines(slots: Sequence[LiveSlot], room: int, width: int | None = None) -> list[tuple[str, str]]:
@@ -192,11 +201,7 @@ def _state(slot: SlotView, *, owned: bool) -> str:
 
 
 def _remark(slot: SlotView, kept: Kept, now: float, *, owned: bool) -> str:
-    parts: list[str] = []
-    if kept.parked:
-        parts.append(f"{kept.parked:,} parked")
-    if kept.events:
-        parts.append(f"{plural(kept.events, 'event')} kept")
+    parts = _aside(kept)
     if slot.note:
         parts.append(slot.note + (ending_at(slot.until, now) if owned else ""))
     if slot.injected:

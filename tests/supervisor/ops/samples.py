@@ -238,6 +238,8 @@ class Slot:
     restarts: int = 0
     mailbox: int = 0
     handled: int = 7
+    parked: int = 0
+    events: int = 0
     zombie: bool = False
     note: str = ""
 

@@ -54,6 +54,20 @@ def test_a_life_that_does_not_end_is_told() -> None:
     assert line.endswith("an earlier life does not end; held")
 
 
+def test_what_is_parked_and_what_is_kept_stand_beside_the_mailbox() -> None:
+    waiting = [
+        slot("desk", parked=1200, events=1, note="held: who pays?"),
+        slot("intake", parked=1),
+        slot("tills", events=2),
+    ]
+    _, *lines = live_table(waiting, 5)
+    assert [line.split("7  ")[1] for line in lines] == [
+        "1,200 parked; 1 event kept; held: who pays?",
+        "1 parked",
+        "2 events kept",
+    ]
+
+
 def test_colours_follow_the_state() -> None:
     lines = live_table(SLOTS, 10, paint=Paint(True))
     assert [line.startswith("\x1b") for line in lines] == [True, False, True, True, True, False]
