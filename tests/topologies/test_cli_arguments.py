@@ -12,6 +12,7 @@ import pytest
 
 from treewarden.supervisor.core.event import EVENTS
 from treewarden.topologies.cli import main
+from treewarden.topologies.commands.arguments import parser
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,14 @@ def test_the_version_is_that_of_the_installation(capsys: pytest.CaptureFixture[s
         ("run a.toml --for nan", "nan is no time to wait"),
         ("run a.toml --for -1", "no time to wait"),
         ("run a.toml --journal :memory:", "':memory:' can be no journal; give the name of a file, as 'desk.db'"),
-        ("run a.toml --jour x.db", "unrecognized arguments: --jour"),
+        ("run a.toml --jour x.db", "there is no option --jour; did you mean '--journal'?"),
+        ("run a.toml --colour", "unrecognized arguments: --colour"),
+        ("approve a.db desk --kye=3", "there is no option --kye; did you mean '--key'?"),
+        ("tree a.db -json", "there is no option -json; did you mean '--json'?"),
+        ("chek a.toml", "there is no 'chek'; did you mean 'check'?"),
+        ("journal verfy a.db", "there is no 'verfy'; did you mean 'verify'?"),
+        ("verify a.db", "there is no 'verify'; did you mean 'journal verify'?"),
+        ("show a.db", "there is no 'show'; did you mean 'journal show' or 'checkpoint show'?"),
         ("journal", "DEED: show, verify, check-code, export, "),
         ("checkpoint", "DEED: list, search, show, diff, keep"),
         ("chaos", "DEED: run, sweep, label, replay, "),
@@ -114,6 +122,13 @@ def test_a_wrong_call_is_refused(arguments: str, complaint: str, capsys: pytest.
     captured = capsys.readouterr()
     assert complaint in captured.err
     assert captured.out == ""
+
+
+@pytest.mark.parametrize("value", ["-jour", "--jour", "-1", "--jour=x", "a --jour"])
+def test_what_is_no_option_is_not_taken_for_a_mistyped_one(value: str) -> None:
+    """A place may hold what begins with a dash, behind `--` or with a blank in it."""
+    behind = [value] if " " in value else ["--", value]
+    assert parser().parse_args(["send", "desk.db", "desk", "Note", *behind]).data == value
 
 
 def test_kinds_are_found_in_any_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

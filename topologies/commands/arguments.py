@@ -12,6 +12,7 @@ from .chaos_arguments import add_chaos
 from .checkpoint_arguments import add_checkpoint
 from .command_arguments import add_commands
 from .journal_arguments import add_journal
+from .parser import Parser
 from .words import Words, add_deeds, add_json, add_word, count, journal, names, path, positive, seeds, text
 
 __all__ = ["parser"]
@@ -29,7 +30,7 @@ exit codes:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of `treewarden`."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="treewarden",
         description="Runs many agents in one process and keeps them alive.",
         epilog=_EPILOG,
