@@ -234,6 +234,14 @@ class Steps(Protocol):
         """What is known of a step, which may begin so. Raises `UnknownKind` for a result that this code cannot read."""
         ...
 
+    def reading(self, step: Begun) -> Coroutine[Any, Any, None] | None:
+        """What has to be awaited right before `found`, because a result is large that this process has not read yet:
+        everybody else has turns meanwhile. None where it is not.
+
+        Raises as `found`. Cancelled, or not awaited: `found` reads it at once.
+        """
+        ...
+
     def same(self, step: MessageId) -> MessageId:
         """This step, or the one that it is again: what one worker of a pool was asked may come to another one."""
         ...
@@ -255,6 +263,11 @@ class Steps(Protocol):
 
         Raises `CommitFailed`, and `EpochLost`. Cancelled, or where this raises: it has not begun.
         """
+        ...
+
+    def taking(self, step: Begun, value: object) -> Coroutine[Any, Any, None] | None:
+        """What has to be awaited right before `finish`, because the value is large (see `Store.taking`). Whoever finds
+        the step under way finds it so until then. Cancelled, or not awaited: `finish` makes it ready at once."""
         ...
 
     def finish(self, step: Begun, value: object, by: str = "") -> None:

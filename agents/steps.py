@@ -132,6 +132,9 @@ class _Effect:
     async def carry_out(self) -> Any:
         begun, steps = self._begun, self._steps
         try:
+            reading = steps.reading(begun)
+            if reading is not None:
+                await reading
             found = steps.found(begun)
         except UnknownKind as error:
             known = steps.of(begun.message).get(begun.step)  # that says when it began
@@ -154,6 +157,9 @@ class _Effect:
         if next is Next.VERIFY:
             assert self._verify is not None
             verified = await self._verified(self._verify)
+            taking = steps.taking(self._begun, verified.value) if isinstance(verified, Done) else None
+            if taking is not None:
+                await taking
             said = steps.found(begun)
             if isinstance(said, Known):  # by a person, meanwhile
                 return said.value
@@ -165,7 +171,11 @@ class _Effect:
         if self._again and steps.under_way(begun.step):
             raise self._in_doubt("is being answered for at this moment")
         await self._begin()
-        return self._finished(await self._run())
+        result = await self._run()
+        taking = steps.taking(self._begun, result)
+        if taking is not None:
+            await self._taken(taking, result)
+        return self._finished(result)
 
     def _look_around(self, asked: Mapping[str, int]) -> None:
         """It is new: raise, if what an earlier delivery began, or this one, says that it must not run now."""
@@ -246,6 +256,17 @@ class _Effect:
             raise
         except BaseException as error:
             steps.leave(begun, f"it was cut short: {type(error).__name__}")
+            raise
+
+    async def _taken(self, taking: Awaitable[None], value: Any) -> None:
+        """Wait for what came of it to be made ready. Cut short, it was done all the same."""
+        try:
+            await taking
+        except BaseException:
+            try:
+                self._steps.finish(self._begun, value)
+            except ConfigurationError as error:
+                self._steps.leave(self._begun, f"was done, and what it returned cannot be stored: {error}")
             raise
 
     def _finished(self, value: Any, by: str = "") -> Any:

@@ -111,6 +111,9 @@ class _Noted:
     def check(self, returns: object) -> None:
         """Only a tree stores it."""
 
+    def reading(self, step: Begun) -> None:
+        return None
+
     def found(self, step: Begun) -> Begun | Known | None:
         if step.step in self._known or step.name not in self._before:
             return self._known.get(step.step)
@@ -134,6 +137,9 @@ class _Noted:
         await trio.lowlevel.checkpoint()
         self._known[step.step] = step
         self._effected(step.name, step.key)
+
+    def taking(self, step: Begun, value: object) -> None:
+        return None
 
     def finish(self, step: Begun, value: object, by: str = "") -> None:
         self._known[step.step] = Known(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -32,14 +32,17 @@ from .core.event import EffectNoted, Event
 from .held_over import answers, asked_over, let_go
 from .journal.canonical import dump, load
 from .journal.commit import Commit, ReplyRow
+from .journal.large import LIMIT
 from .replies import address_of
 from .results import ANSWERED, result_codec
+from .unhurried import unhurried
 
 if TYPE_CHECKING:
     from .approvals import SlotApprovals
     from .common import Common
     from .events import SlotEvents
     from .journal.codec import Codec
+    from .taken import Given, Taken
     from .waits import SlotWaits
 
 __all__ = ["Effects", "begun_of", "doubts_of", "in_doubt", "known_of", "noted", "read_held"]
@@ -62,6 +65,9 @@ class Effects:
         self._bring = bring
         self._common = common
         self._replies = common.replies
+        self._taken: Taken | None = None
+        self._read: tuple[ReplyRow, Any] | None = None
+        """A large result, as it is stored and as it was read."""
 
     @property
     def waits(self) -> SlotWaits:
@@ -99,7 +105,19 @@ class Effects:
             self._replies.put(begun_id(step.step), typed)
             return typed
         row = kept[0]
+        if self._read is not None and self._read[0] is row:
+            return Known(self._read[1])
         return Known(result_codec(step.returns).decode(row) if isinstance(row, ReplyRow) else row)
+
+    def reading(self, step: Begun) -> Coroutine[Any, Any, None] | None:
+        kept = self._replies.get(done_id(step.step))
+        row = None if kept is None else kept[0]
+        if not isinstance(row, ReplyRow) or len(row.body) <= LIMIT or row.kind == ANSWERED:
+            return None
+        return self._decode(step, row)
+
+    async def _decode(self, step: Begun, row: ReplyRow) -> None:
+        self._read = row, await unhurried(result_codec(step.returns).decoding(row))
 
     def same(self, step: MessageId) -> MessageId:
         message = message_of(step)
@@ -153,10 +171,19 @@ class Effects:
             raise
         replies.put(row.id, step)
 
+    def taking(self, step: Begun, value: object) -> Coroutine[Any, Any, None] | None:
+        codec = result_codec(step.returns)
+        return self._take((step, codec, value)) if codec.is_wide(value) else None
+
+    async def _take(self, given: Given) -> None:
+        from .taken import take  # with the first large value of a process
+
+        self._taken = await take([given])
+
     def finish(self, step: Begun, value: object, by: str = "") -> None:
-        replies = self._replies
+        replies, taken = self._replies, self._taken
         replies.under_way.discard(step.step)
-        kind, version, body, large = result_codec(step.returns).encode_row(value)
+        kind, version, body, large = (taken and taken.pop(step)) or result_codec(step.returns).encode_row(value)
         row = ReplyRow(done_id(step.step), mail_of(step.step), kind, body, version, large)
         over = self._over(step)
         events = self._dated(noted(step, "done", by), *answers(over or (), _ENDED))

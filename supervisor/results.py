@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from treewarden.agents.errors import ConfigurationError, UnknownKind
 
@@ -12,6 +12,9 @@ from .journal.codec import Codec, Encoded
 from .journal.commit import ReplyRow
 from .journal.declared import Declared
 from .journal.shapes import kind_of
+
+if TYPE_CHECKING:
+    from .journal.slices import Slices
 
 __all__ = ["ANSWERED", "ResultCodec", "result_codec"]
 
@@ -34,7 +37,21 @@ class ResultCodec:
 
     def encode_row(self, value: object) -> Encoded:
         """As `Codec.encode_row`. Raises `ConfigurationError` also for a value of another type."""
-        encoded = self._codec.encode_row(value)
+        return self._as_declared(self._codec.encode_row(value))
+
+    def is_wide(self, value: object) -> bool:
+        """As `Codec.is_wide`."""
+        return self._codec.is_wide(value)
+
+    def left(self, value: object, room: int) -> int:
+        """As `Codec.left`."""
+        return self._codec.left(value, room)
+
+    def encoding(self, value: object) -> Slices[Encoded]:
+        """As `encode_row`, in slices, as `Codec.encoding`."""
+        return self._as_declared((yield from self._codec.encoding(value)))
+
+    def _as_declared(self, encoded: Encoded) -> Encoded:
         if encoded[0] not in self._kinds:
             raise ConfigurationError(f"it is {encoded[0]}, and {' or '.join(self._kinds)} was declared")
         return encoded
@@ -57,6 +74,10 @@ class ResultCodec:
             return self.read(load(row.body))
         except ConfigurationError as error:
             raise UnknownKind(f"what a person has said came of it does not fit, say it again: {error}") from error
+
+    def decoding(self, row: ReplyRow) -> Slices[Any]:
+        """As `decode`, in slices, as `Codec.decoding`; for what no person has said."""
+        return self._codec.decoding(row.kind, row.version, row.body)
 
 
 @lru_cache(_KEPT)

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from .common import Common
     from .journal.codec import Codec, Encoded
     from .journal.slices import Slices
+    from .results import ResultCodec
 
 __all__ = ["Given", "Taken", "take", "wide_beside"]
 
-Given: TypeAlias = tuple[object, "Codec", object]
+Given: TypeAlias = tuple[object, "Codec | ResultCodec", object]
 """By what a value is found again, what encodes it, and the value."""
 
 
@@ -64,8 +65,8 @@ def wide_beside(turn: Turn, reply: tuple[object, object] | None, codec: Codec, c
             if fact.__class__ in of.open_types:
                 given.append((fact, of, fact))
     room = AT_ONCE
-    for _, of, value in given:
-        room = of.left(value, room)
+    for _, known_to, value in given:
+        room = known_to.left(value, room)
         if room < 0:
             return given
     return []
