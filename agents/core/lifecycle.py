@@ -20,9 +20,9 @@ class SlotState(StrEnum):
     STOPPING = "stopping"
     """Asked to end; the supervisor waits for it."""
     RESTARTING = "restarting"
-    """A restart failed or is delayed; the next attempt is queued or on a timer."""
+    """A restart failed or is delayed, or a dependency is down; the next attempt is queued or on a timer."""
     HELD = "held"
-    """Waits for a human, a new version, or a dependency."""
+    """Waits for a human, or a new version."""
 
 
 class SlotEvent(StrEnum):

@@ -49,7 +49,7 @@ READS: Final = frozenset(
 )  # fmt: skip
 """The events that change it; of others only the number and time of the last one are taken note of."""
 _RESTARTS: Final = frozenset({"restart", "roll_back", "recycle", "set_aside", "fall_back"})
-_PLANNED: Final = dict.fromkeys(_RESTARTS, SlotState.RESTARTING) | dict.fromkeys(("hold", "break"), SlotState.HELD)
+_PLANNED: Final = {**dict.fromkeys((*_RESTARTS, "break"), SlotState.RESTARTING), "hold": SlotState.HELD}
 
 
 @frozen(kw_only=True)
@@ -307,7 +307,7 @@ def _decided(slot: SlotView | None, action: str, details: Mapping[str, object], 
         case "break":
             changes |= {"note": f"waits for {details.get('dependency') or 'a dependency'}"}
             changes |= {"until": at + _seconds(details.get("seconds"))}
-            return changes if up else {**changes, "state": SlotState.HELD, "since": at}
+            return changes if up else {**changes, "state": SlotState.RESTARTING, "since": at}
         case "hold":
             note = f"held: {details.get('question') or 'a person decides'}"
             lives = action if up or held else ""

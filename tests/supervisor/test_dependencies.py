@@ -247,6 +247,22 @@ def test_the_journal_tells_who_waits_and_who_tries() -> None:
     assert told == [["waits for api"] * 2, ["waits for api", "tries api"], ["", ""]]
 
 
+async def test_who_waits_for_it_is_held_for_nobody_in_the_file_either(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_tree(topology(Outside())) as running:
+        await tell(running, "left/a")
+        await trio.sleep(1)
+        status, head = tree_status.TreeStatus(), running.head
+        async with running.events() as told:
+            async for record in told:
+                status = tree_status.fold(status, [record])
+                if record.seq >= head:
+                    break
+        live = next(slot for slot in running.snapshot() if slot.path == Path("left/a"))
+        seen = status.slots[Path("left/a")]
+        assert (live.state, live.held, live.note) == (SlotState.RESTARTING, False, "waits for api")
+        assert (seen.state, seen.note) == (live.state, live.note)
+
+
 def crowd(outside: Outside, number: int = 50) -> SupervisorSpec:
     """Half of them here, half of them there."""
     users = [

@@ -64,7 +64,7 @@ def seen(*events: Event) -> SlotView:
         ((decided(WRITER, "restart"),), SlotState.UP, "restart"),  # a hang: it lives until it is ended
         ((decided(WRITER, "restart"), crashed(WRITER, expected=True)), SlotState.RESTARTING, "restart"),
         ((crashed(WRITER), decided(WRITER, "hold", question="Start it?")), SlotState.HELD, "held: Start it?"),
-        ((crashed(WRITER), decided(WRITER, "break", dependency="db", seconds=5)), SlotState.HELD, "waits for db"),
+        ((crashed(WRITER), decided(WRITER, "break", dependency="db", seconds=5)), SlotState.RESTARTING, "waits for db"),
         ((decided(WRITER, "break", dependency="db", seconds=5),), SlotState.UP, "waits for db"),
         ((decided(WRITER, "throttle", seconds=12.0),), SlotState.UP, "throttled"),
         ((decided(WRITER, "stop"), stopped(WRITER)), SlotState.DOWN, "stopped for good"),
