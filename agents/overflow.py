@@ -18,12 +18,14 @@ __all__ = ["Bounded", "kind_of"]
 class Bounded(Lanes):
     """Lanes with an address and a policy for when they are full. It counts what comes, and what is given up."""
 
-    __slots__ = ("_dropped_kinds", "come", "dropped", "on_drop", "path", "spec")
+    __slots__ = ("_dropped_kinds", "come", "dropped", "most", "on_drop", "path", "spec")
 
     def __init__(self, path: Path, spec: MailboxSpec, now: Callable[[], float]) -> None:
         super().__init__(now)
         self.path = path
         self.spec = spec
+        self.most = spec.capacity
+        """Messages that it holds where nothing limits its intake; as many as it takes now says `spec`."""
         self.come: int = 0
         """Messages that have come, and those that may without a look at how full it is."""
         self.dropped = 0

@@ -110,7 +110,7 @@ async def _tell_one(
     if turn is not None and turn.in_handler and turn.slot.mail is slot:
         accepted = _reserve_own(slot, item, priority)
     else:
-        accepted = await _reserve(slot, item, priority, deadline, traffic, beyond)
+        accepted = await _reserve(slot, item, turn, priority, deadline, traffic, beyond)
         if accepted and turn is not None and turn.void:
             slot.release()
             raise ended_by(turn)
@@ -133,15 +133,34 @@ async def _tell_one(
 
 
 async def _reserve(
-    slot: Slot, item: object, priority: int, deadline: float, traffic: Traffic, beyond: Beyond | None
+    slot: Slot,
+    item: object,
+    turn: Turn | None,
+    priority: int,
+    deadline: float,
+    traffic: Traffic,
+    beyond: Beyond | None,
 ) -> bool:
     if not slot.has_to_wait(item, priority):
         return slot.reserve_nowait(item, priority)
     if beyond is not None and beyond(slot):
         slot.promise_beyond()
         return True
+    if turn is not None and turn.outgoing:
+        _refuse_what_waits_for_itself(slot, turn)
     await line_up(slot, deadline, traffic)
     return True
+
+
+def _refuse_what_waits_for_itself(slot: Slot, turn: Turn) -> None:
+    """What a handler has told leaves with its settle, so a mailbox that this would fill never has room for more."""
+    if sum(each.target is slot for each in turn.outgoing) >= slot.most:
+        raise MailboxFull(
+            f"{slot.path}: its mailbox holds {slot.most}, and this handler has told it as many, which leave when it "
+            "settles: raise mailbox.capacity, or tell fewer at a time and let a message to itself go on",
+            path=slot.path,
+            retry_safe=True,
+        )
 
 
 async def line_up(slot: Slot, deadline: float, traffic: Traffic) -> None:
