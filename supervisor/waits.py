@@ -79,17 +79,25 @@ class SlotWaits:
         try:
             await common.journal.commit(commit)
         except CommitFailed as error:
+            common.replies.under_way.discard(wait.step)
             common.heard(error)
             raise
-        except BaseException:  # it is on its way to the disk, or there by now
-            fact = wait_noted(wait, PASSED_BY, text="its handler was cancelled while it began")
-            common.submit(Commit(forget_replies=(f"{wait.step}>",), events=((wall, fact),)))
-            self._drop(gone)
+        except BaseException:  # it is on its way to the disk, or there by now, or it is refused there, and so is this
+            common.journal.submit(Commit(by=self._slot.path), partial(self._called_off, wait, gone))
             raise
-        finally:
-            common.replies.under_way.discard(wait.step)
+        common.replies.under_way.discard(wait.step)
         self._drop(gone)
         common.replies.put(row.id, wait)
+
+    def _called_off(self, wait: Wait, gone: Sequence[Wait], error: BaseException | None) -> None:
+        """It is known whether one has begun whose handler was cancelled meanwhile."""
+        common = self._common
+        common.heard(error)
+        if error is None:
+            fact = wait_noted(wait, PASSED_BY, text="its handler was cancelled while it began")
+            common.submit(Commit(forget_replies=(f"{wait.step}>",), events=((common.clock.wall(), fact),)))
+            self._drop(gone)
+        common.replies.under_way.discard(wait.step)
 
     def ended(self, wait: Wait) -> WaitNoted:
         return wait_noted(wait, "over")

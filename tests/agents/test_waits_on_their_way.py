@@ -149,3 +149,14 @@ async def test_each_that_begins_ends(autojump_clock: MockClock) -> None:
         found = await happened(running, WaitNoted, 4)
         assert [each.what for each in found] == ["begun", "passed by", "begun", "over"]
         assert found[1].text == "its handler was cancelled while it began"
+
+
+async def test_one_that_was_called_off_and_is_refused_has_never_begun(autojump_clock: MockClock) -> None:
+    disk, log = Disk(), list[Any]()
+    async with opened(stubborn(disk, log, "time", "time", shield=False), journal=disk) as running:
+        await killed_on_its_way(running, disk, fails=True)
+        disk.go()
+        await trio.sleep(200)
+        assert slot_of(running, "desk").state == ("time",)
+        assert left(running) == 0
+        assert [each.what for each in await happened(running, WaitNoted, 2)] == ["begun", "over"]
