@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from .common import Common
     from .core.event import Event
 
-__all__ = ["HAPPENED", "SlotEvents", "come", "got_by", "match"]
+__all__ = ["HAPPENED", "PASSED", "SlotEvents", "come", "expired_row", "got_by", "match"]
 
 HAPPENED: Final = "happened"
 """The kind of what is stored of the end of a wait for an event: no value of a user's is stored under it."""
+PASSED: Final = "its time has passed"
+"""How a wait has ended that no event has."""
 _VERSION: Final = 1
 _MOST: Final = 1_000
 """Events that are kept for one mailbox."""
@@ -131,9 +133,9 @@ class SlotEvents:
             came = Came(_happened(event).value)
             facts.append(wait_noted(wait, "over", by=event.id))
         elif passed:
-            rows.append(_row(wait, {"expired": wall}))
+            rows.append(expired_row(wait, wall))
             came = Came(expired=True)
-            facts.append(wait_noted(wait, "over", text="its time has passed"))
+            facts.append(wait_noted(wait, "over", text=PASSED))
         if not rows:
             await trio.lowlevel.checkpoint()
             return None
@@ -254,6 +256,11 @@ def _done_row(wait: Wait, event: Envelope) -> ReplyRow:
         "priority": event.priority,
     }
     return _row(wait, data)
+
+
+def expired_row(wait: Wait, wall: float) -> ReplyRow:
+    """What is stored when its time has passed, at this wall time."""
+    return _row(wait, {"expired": wall})
 
 
 def _row(wait: Wait, data: dict[str, Any]) -> ReplyRow:

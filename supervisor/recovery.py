@@ -280,6 +280,11 @@ def _restock_waiting(slot: Slot, messages: Sequence[tuple[MessageRow, Any]], com
     from .waits import arm, restored
 
     found, waiting = restored([row.id for row, _ in messages], common)
+    if common.journal.opened.after_crash and found.back:
+        from .ended_waits import note_ended
+
+        came = [waiting.get(messages[place][0].id) for place in found.back]
+        note_ended([wait for wait in came if wait is not None], common)
     back = set(found.back)
     for place in (*found.back, *found.rest):
         row, body = messages[place]

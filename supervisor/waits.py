@@ -37,7 +37,18 @@ from .noted_waits import PASSED_BY, ends, wait_noted
 if TYPE_CHECKING:
     from .common import Common
 
-__all__ = ["SlotWaits", "arm", "instead", "nobody_rules", "restored", "row_of", "said_of", "wait_of", "waits_of"]
+__all__ = [
+    "SlotWaits",
+    "arm",
+    "instead",
+    "nobody_rules",
+    "over_row",
+    "restored",
+    "row_of",
+    "said_of",
+    "wait_of",
+    "waits_of",
+]
 
 _VERSION: Final = 1
 _MOST: Final = 10_000
@@ -185,26 +196,12 @@ def _come(mail: Slot, common: Common) -> None:
 
 
 def restored(messages: Sequence[MessageId], common: Common) -> tuple[Sorted, dict[MessageId, Wait]]:
-    """What becomes of the messages of a mailbox when it was read from the journal, and the open waits of them.
-
-    After a process that died, those that come back now are noted as such: if this one dies over the first of them, it
-    is known which that was.
-    """
+    """What becomes of the messages of a mailbox when it was read from the journal, and the open waits of them."""
     known = {wait.step: wait for message in messages for wait in waits_of(common, message)}
     done = [step for step in known if common.replies.get(done_id(step)) is not None]
     waiting, wall = open_waits(known.values(), done), common.clock.wall()
     came = {wait.message for wait in known.values()}.difference(waiting)
-    found = sort_out(messages, waiting, wall, came)
-    if common.journal.opened.after_crash:
-        back = [waiting[messages[place]] for place in found.back if messages[place] in waiting]
-        rows = tuple(ReplyRow(done_id(each.step), each.mail, WAITS, "null", _VERSION) for each in back)
-        for row in rows:
-            common.replies.put(row.id, row)
-        if rows:
-            steps, under_way = [each.step for each in back], common.replies.under_way
-            under_way.update(steps)  # no handler is told before it is on disk
-            common.submit(Commit(replies=rows), partial(under_way.difference_update, steps))
-    return found, waiting
+    return sort_out(messages, waiting, wall, came), waiting
 
 
 def waits_of(common: Common, message: MessageId = "") -> list[Wait]:
@@ -236,6 +233,11 @@ def row_of(wait: Wait) -> ReplyRow:
     data = {name: value for name, value in asdict(wait).items() if name in _STORED}
     data |= {"path": str(wait.path), "mail": str(wait.mail)}
     return ReplyRow(begun_id(wait.step), wait.mail, WAITS, dump(data), _VERSION)
+
+
+def over_row(wait: Wait) -> ReplyRow:
+    """What is stored when its message comes back."""
+    return ReplyRow(done_id(wait.step), wait.mail, WAITS, "null", _VERSION)
 
 
 def wait_of(row: ReplyRow) -> Wait:

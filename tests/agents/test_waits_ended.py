@@ -9,12 +9,12 @@ import trio
 from attrs import evolve
 from trio.testing import MockClock
 
-from treewarden.agents import Agent, MailboxSpec, handles
-from treewarden.supervisor.core.event import DeadLettered
+from treewarden.agents import Agent, Expired, MailboxSpec, WaitExpired, handles
+from treewarden.supervisor.core.event import ApprovalNoted, DeadLettered, WaitNoted
 from treewarden.topologies import child, tree
 
 from .effects_desk import Processes
-from .trees import happened
+from .trees import Disk, events, happened, slot_of
 from .waits_desk import Note, Remind, Seen, desk, left, opened, parked, seen
 from .waits_desk import processes as processes
 
@@ -112,3 +112,51 @@ async def test_another_class_takes_over_what_is_parked(processes: Processes, aut
         assert parked(running) == 1
         await trio.sleep(5)
         assert (seen(running).numbers, left(running)) == ((-7,), 0)
+
+
+class Died(Disk):
+    """After each process that wrote it one that begins knows that the one before has died."""
+
+    async def __aenter__(self) -> Died:
+        await super().__aenter__()
+        self._opened = evolve(self.opened, after_crash=True)
+        return self
+
+
+class Patient(Agent[tuple[str, ...]]):
+    """Sleeps, process after process, behind something whose time passes first."""
+
+    state = ()
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    @handles
+    async def remind(self, message: Remind) -> None:
+        try:
+            if self.kind == "approval":
+                assert isinstance(await self.approval("pay", about=1, within=10.0), Expired)
+            else:
+                await self.wait_event("shipped", until=10.0)
+        except WaitExpired:
+            pass
+        await self.sleep_until(100.0)
+        self.state = (*self.state, self.kind)
+
+
+@pytest.mark.parametrize("kind", ["event", "approval"])
+async def test_what_passed_while_no_process_ran_ends_once_in_the_chain(kind: str, autojump_clock: MockClock) -> None:
+    """However many processes begin and die until its handler settles."""
+    journal = Died()
+    for wait in (15.0, 1.0, 1.0, 100.0):
+        async with opened(child(Patient, id="desk", args={"kind": kind}), journal=journal) as running:
+            if wait == 15.0:
+                await running.ref("desk").tell(Remind())
+            await trio.sleep(1)
+        await trio.sleep(wait)
+    async with opened(child(Patient, id="desk", args={"kind": kind}), journal=journal) as running:
+        await trio.sleep(1)
+        assert (slot_of(running, "desk").state, left(running)) == ((kind,), 0)
+    noted = [each.what for each in await events(journal, WaitNoted) if each.kind == "event"]
+    noted += [each.what for each in await events(journal, ApprovalNoted)]
+    assert noted == (["begun", "over"] if kind == "event" else ["asked", "expired"])
