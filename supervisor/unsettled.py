@@ -101,22 +101,23 @@ def give_up(slot: Slot, envelope: Envelope, reason: str, common: Common) -> None
     kind = type(envelope.body).__qualname__
     if isinstance(store, SlotStore):
         try:
-            row, event = _dead_row(store, envelope, reason, common)
+            row, event, number = _dead_row(store, envelope, reason, common)
         except ConfigurationError as error:  # it was in memory only
             reason = f"{reason}, and it is not kept: {error}"
             common.note(DeadLettered(path=slot.path, message=envelope.id, kind=kind, reason=reason))
             return
-        common.submit(Commit(dead=(row,), events=((wall, event),), forget_replies=asked))
+        common.submit(Commit(dead=(row,), last_row=number, events=((wall, event),), forget_replies=asked))
     else:
         common.note(DeadLettered(path=slot.path, message=envelope.id, kind=kind, reason=reason))
 
 
-def _dead_row(store: SlotStore, envelope: Envelope, reason: str, common: Common) -> tuple[DeadRow, Event]:
-    """A message given up, as a row and as a fact."""
+def _dead_row(store: SlotStore, envelope: Envelope, reason: str, common: Common) -> tuple[DeadRow, Event, int]:
+    """A message given up, as a row and as a fact, and the number by which it is called."""
     codec = store.codec if store.codec.knows(envelope.body) else common.codec_of(type(envelope.body))
     kind, version, body, large = codec.encode_row(envelope.body)
     tree = common.journal.opened.tree
-    id = envelope.id if envelope.row is not None else told_id(envelope.id, tree, common.next_row())
+    number = common.next_row() if envelope.row is None else envelope.row
+    id = told_id(envelope.id, tree, number) if envelope.row is None else envelope.id
     row = DeadRow(
         path=store.path,
         id=id,
@@ -130,7 +131,7 @@ def _dead_row(store: SlotStore, envelope: Envelope, reason: str, common: Common)
         large=large,
         priority=envelope.priority,
     )
-    return row, DeadLettered(path=store.path, message=id, kind=kind, reason=reason)
+    return row, DeadLettered(path=store.path, message=id, kind=kind, reason=reason), number
 
 
 def _forget(slot: Slot, ask: Envelope) -> None:

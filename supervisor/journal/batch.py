@@ -221,6 +221,7 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
             batch.returned.append((back.deliveries, back.deaths, back.not_before, epoch, counters, back.row))
             touched.add(back.row)
         for dead in commit.dead:
+            last_row = max(last_row, commit.last_row)
             path, sender, body, at = (
                 str(dead.path),
                 _text(dead.sender),

@@ -226,6 +226,8 @@ class Commit:
     """Rows that leave their mailbox because they were handled."""
     returned: tuple[ReturnedRow, ...] = ()
     dead: tuple[DeadRow, ...] = ()
+    last_row: int = 0
+    """The number by which one in `dead` is called that has no row: no row is given it any more."""
     revived: tuple[MessageId, ...] = ()
     """Dead letters that are none any more, because they are put back into their mailbox."""
     replies: tuple[ReplyRow, ...] = ()

@@ -301,6 +301,7 @@ class MemoryJournal:
         for number in ended:
             del self._slots[self._boxes.pop(number)].messages[number]
         self._dead.extend(commit.dead)
+        self._last_row = max(self._last_row, commit.last_row)
         for row in [row for row in self._dead if row.id in commit.revived] if commit.revived else ():
             self._dead.remove(row)
         for reply in commit.replies:

@@ -10,10 +10,12 @@ from attrs import frozen
 from trio.testing import MockClock
 
 from treewarden.agents.agent import Agent, handles
-from treewarden.agents.core.durability import MESSAGE
+from treewarden.agents.core.durability import MESSAGE, Checkpointed
 from treewarden.supervisor.core.event import DeadLettered
 from treewarden.supervisor.core.spec import NO_BACKOFF, Intensity
 
+from .effects_desk import Processes
+from .effects_desk import processes as processes
 from .trees import Disk, happened, kept, opened
 
 LONG = "x" * 100_000
@@ -60,3 +62,17 @@ async def test_a_dead_letter_is_what_was_told(text: str, autojump_clock: MockClo
         assert first.id != second.id
         assert first.kind == second.kind == event.kind
         assert (first.priority, second.priority) == (2, 1)
+
+
+async def test_the_next_process_calls_nothing_so_that_waited_in_memory(
+    processes: Processes, autojump_clock: MockClock
+) -> None:
+    """A mailbox in memory has no rows; what is given up of it is called by a number all the same."""
+    for text in ("first", "second"):
+        clerk = kept(Clerk, Checkpointed(messages=1), backoff=NO_BACKOFF)
+        async with opened(clerk, kept(Clerk, MESSAGE, id="other"), journal=processes()) as running:
+            await running.ref("clerk").tell(Order(text))
+            await running.ref("other").tell(Order(text))
+            await trio.sleep(60)
+            letters = await running.dead_letters()
+    assert len({each.id for each in letters}) == len(letters) == 4
