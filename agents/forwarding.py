@@ -26,7 +26,9 @@ _ROUNDS: Final = 8
 async def forward(turn: Turn, to: Ref, message: object = IN_HAND) -> None:
     """Hand the message in hand of `turn` to `to` (see `Agent.forward`)."""
     busy = turn.slot.busy
-    if current_turn.get() is not turn or busy is None or turn.void or type(busy) is Tick:
+    if turn.void:
+        raise ended_by(turn)
+    if current_turn.get() is not turn or busy is None or type(busy) is Tick:
         raise ConfigurationError(f"{turn.path}: forward() hands on the message in hand; call it in its handler")
     asked = busy if isinstance(busy, Envelope) else None
     body = _body(busy) if message is IN_HAND else message

@@ -120,3 +120,56 @@ async def test_who_is_fenced_off_before_it_is_let_in_has_told_nobody(
         running.ref("clerk").tell_nowait(Note(4))
         await trio.testing.wait_all_tasks_blocked()
         assert noted == [1, 2, 4]
+
+
+class Late(Agent[None]):
+    """Hands on its first message when it is fenced off, and another one lives there."""
+
+    def __init__(self, gate: trio.Event, raised: list[Exception]) -> None:
+        self.gate = gate
+        self.raised = raised
+
+    @handles
+    async def note(self, message: Note) -> None:
+        if message.number > 1:
+            await trio.sleep(2)
+            return
+        try:
+            with trio.CancelScope(shield=True):
+                await self.gate.wait()
+                await self.forward("clerk")
+        except TreewardenError as error:
+            self.raised.append(error)
+
+    @handles
+    async def question(self, message: Question) -> None:
+        await trio.sleep(2)
+
+
+@pytest.mark.parametrize("second", [Note(2), Question(2), None], ids=["told", "asked", "at rest"])
+async def test_who_is_fenced_off_hands_on_nothing_of_who_lives_there_now(
+    second: Note | Question | None, autojump_clock: trio.testing.MockClock
+) -> None:
+    gate, noted, raised = trio.Event(), list[int](), list[Exception]()
+    open_gate = trio.Event()
+    open_gate.set()
+    clerk = volatile(Clerk, args={"gate": open_gate, "noted": noted})
+    async with (
+        opened(clerk, volatile(Late, args={"gate": gate, "raised": raised})) as running,
+        trio.open_nursery() as nursery,
+    ):
+        late = running.ref("late")
+        await late.tell(Note(1))
+        await trio.testing.wait_all_tasks_blocked()
+        running.kill("late")
+        await trio.sleep(20)
+        assert running.zombies == ("late",)
+        if isinstance(second, Note):
+            await late.tell(second)
+        elif second is not None:
+            nursery.start_soon(late.ask, second)
+        await trio.testing.wait_all_tasks_blocked()
+        gate.set()
+        await trio.sleep(10)
+        assert noted == []
+        assert [type(error) for error in raised] == [AgentStopped]

@@ -18,7 +18,7 @@ from treewarden.supervisor.core.event import DeadLettered
 from treewarden.topologies.child import child
 from treewarden.topologies.pool import pool
 
-from .trees import happened, opened
+from .trees import happened, opened, slot_of
 
 LEVELS = pytest.mark.parametrize("durability", [VOLATILE, MESSAGE], ids=["volatile", "message"])
 
@@ -104,6 +104,22 @@ async def test_who_hands_on_to_itself_is_a_circle_too(autojump_clock: MockClock)
     async with opened(*ring(VOLATILE, "a")) as running:
         with pytest.raises(ForwardCycle, match="a hands it to a, and"):
             await running.ref("a").ask(What(), within=1000)
+
+
+async def test_who_hands_on_to_itself_waits_for_no_room(autojump_clock: MockClock) -> None:
+    """It would wait for itself: what it has in hand goes behind what waits, in a place of its own."""
+    mailbox = MailboxSpec(capacity=1, durability=VOLATILE)
+    async with opened(child(Passing, id="a", args={"to": "/a", "until": 3}, mailbox=mailbox)) as running:
+        found: list[str] = []
+
+        async def ask() -> None:
+            found.append(await running.ref("a").ask(What(), within=10))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(ask)
+        assert sorted(found) == ["a after 3", "a after 4", "a after 5"]
+        assert slot_of(running, "a").reserved == 0
 
 
 async def test_a_pool_hands_on_in_a_circle(autojump_clock: MockClock) -> None:
