@@ -18,7 +18,7 @@ from treewarden.topologies import child
 from treewarden.topologies.running import Tree
 
 from .effects_desk import Processes
-from .trees import Disk, happened, slot_of
+from .trees import Disk, events, happened, slot_of
 from .waits_desk import Remind, left, opened
 from .waits_desk import processes as processes
 
@@ -158,6 +158,7 @@ async def test_the_chain_says_how_it_has_ended(
         assert [(of, what) for of, what, _ in found[2:]] == [
             (each.partition(" ")[0], "asked" if each.startswith("approval") else "begun") for each in now
         ]
+        assert [each.what for each in await events(in_memory(), WaitNoted)].count("passed by") == (kind != "approval")
 
 
 async def test_an_event_that_has_ended_it_is_a_dead_letter(processes: Processes, autojump_clock: MockClock) -> None:
