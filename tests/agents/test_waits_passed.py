@@ -14,6 +14,7 @@ from treewarden.agents import Agent, AlreadyRuled, Approved, ConfigurationError,
 from treewarden.agents.testing import run_handler
 from treewarden.supervisor.core.event import ApprovalNoted, DeadLettered, WaitNoted
 from treewarden.supervisor.core.spec import NO_BACKOFF
+from treewarden.supervisor.journal.port import Commit
 from treewarden.topologies import child
 from treewarden.topologies.running import Tree
 
@@ -158,7 +159,37 @@ async def test_the_chain_says_how_it_has_ended(
         assert [(of, what) for of, what, _ in found[2:]] == [
             (each.partition(" ")[0], "asked" if each.startswith("approval") else "begun") for each in now
         ]
-        assert [each.what for each in await events(in_memory(), WaitNoted)].count("passed by") == (kind != "approval")
+        memory = in_memory()
+        assert isinstance(memory, Disk)
+        assert [each.what for each in await events(memory, WaitNoted)].count("passed by") == (kind != "approval")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_disk_that_refuses_the_next_one_has_ended_nothing(kind: str, autojump_clock: MockClock) -> None:
+    """The handler runs again, and finds what it had come to before."""
+    memory, refused = Disk(), list[int]()
+
+    def broken(commit: Commit) -> bool:
+        begins = any(isinstance(fact, WaitNoted) and fact.what == "begun" for _, fact in commit.events)
+        if begins and not refused:
+            refused.append(1)
+            return True
+        return False
+
+    async with opened(changing(f"{kind} go"), journal=memory) as running:
+        await running.ref("desk").tell(Remind())
+        await trio.sleep(1)
+    async with opened(changing("time other"), journal=memory) as running:
+        memory.broken = broken
+        await trio.sleep(60)
+        assert refused == [1]
+        before = [("approval", "asked"), ("approval", "expired")]
+        if kind != "approval":
+            before = [(kind, "begun"), (kind, "passed by")]
+        found = await chain(running, 4)
+        assert [each[:2] for each in found] == [*before, ("time", "begun"), ("time", "over")]
+        assert state(running) == (None,)
+        assert left(running) == 0
 
 
 async def test_an_event_that_has_ended_it_is_a_dead_letter(processes: Processes, autojump_clock: MockClock) -> None:
