@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trio
+from attrs import frozen
 from trio.testing import MockClock
 
 from treewarden.agents import (
@@ -17,15 +18,22 @@ from treewarden.agents import (
     Expired,
     Refused,
     Superseded,
+    handles,
 )
 from treewarden.supervisor.core.event import ApprovalNoted, WaitNoted
+from treewarden.supervisor.core.spec import NO_BACKOFF
 from treewarden.supervisor.open_waits import OpenWait
-from treewarden.topologies import open_tree, tree
+from treewarden.topologies import child, open_tree, tree
 
-from .approvals_desk import Note, Pay, desk, left, opened, story, waiting
+from .approvals_desk import Desk, Note, Pay, desk, left, opened, story, waiting
 from .approvals_desk import processes as processes
 from .effects_desk import Processes
 from .trees import happened, slot_of
+
+
+@frozen
+class Other:
+    event: bool
 
 
 async def test_a_person_approves(processes: Processes, autojump_clock: MockClock) -> None:
@@ -236,6 +244,33 @@ async def test_a_later_message_supersedes_an_earlier_one(processes: Processes, a
         await running.ref("desk").tell(Pay("three", subject="api"))
         await trio.sleep(1)
         assert [each[0] for each in log] == ["one", "two"]
+
+
+class Waiting(Desk):
+    """Has other reasons to wait, too."""
+
+    @handles
+    async def other(self, message: Other) -> None:
+        if message.event:
+            await self.wait_event("api", returns=int, until=self.now() + 1000.0)
+        else:
+            await self.sleep_until(self.now() + 1000.0)
+
+
+async def test_what_waits_beside_it_for_something_else_is_of_no_subject(
+    processes: Processes, autojump_clock: MockClock
+) -> None:
+    """And what waits elsewhere is of another one."""
+    log, args = list[Any](), dict[str, Any]()
+    args |= {"log": log, "shown": {}}
+    desks = [child(Waiting, id=id, args=args, backoff=NO_BACKOFF) for id in ("desk", "elsewhere")]
+    async with opened(*desks, journal=processes()) as running:
+        await running.ref("elsewhere").tell(Pay("three", subject="api"))
+        for message in (Other(event=True), Other(event=False), Pay("one", subject="api"), Pay("two", subject="api")):
+            await running.ref("desk").tell(message)
+        await trio.sleep(1)
+        assert sorted(each.what for each in await running.waits()) == ["approval", "approval", "event", "time"]
+        assert [to for to, _ in log] == ["one"]
 
 
 async def test_several_of_one_handler(processes: Processes, autojump_clock: MockClock) -> None:
