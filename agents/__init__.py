@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from .process import Call, ProcessAgent, ProcessWorker, process
     from .purse import Correct, Left, Purse, Spend, spend
     from .ref import Ref
+    from .retry import retry
     from .statistics import MailboxStatistics
     from .worker import Job, worker
 
@@ -172,6 +173,7 @@ __all__ = [
     "every",
     "handles",
     "process",
+    "retry",
     "spend",
     "timetable",
     "worker",
@@ -206,6 +208,7 @@ __getattr__ = on_demand(
     process="Call ProcessAgent ProcessWorker process",
     purse="Correct Left Purse Spend spend",
     ref="Ref",
+    retry="retry",
     statistics="MailboxStatistics",
     worker="Job worker",
 )
