@@ -86,17 +86,18 @@ class SlotWaits:
         facts: list[Event] = [*ends(gone, instead(wait), common), wait_noted(wait, "begun")]
         events, forget = tuple((wall, fact) for fact in facts), tuple(f"{each.step}>" for each in gone)
         commit = Commit(by=self._slot.path, replies=(row,), forget_replies=forget, events=events)
-        common.replies.under_way.add(wait.step)
+        under_way, steps = common.replies.under_way, [wait.step, *(each.step for each in gone)]
+        under_way.update(steps)
         try:
             await common.journal.commit(commit)
         except CommitFailed as error:
-            common.replies.under_way.discard(wait.step)
+            under_way.difference_update(steps)
             common.heard(error)
             raise
         except BaseException:  # it is on its way to the disk, or there by now, or it is refused there, and so is this
             common.journal.submit(Commit(by=self._slot.path), partial(self._called_off, wait, gone))
             raise
-        common.replies.under_way.discard(wait.step)
+        under_way.difference_update(steps)
         self._drop(gone)
         common.replies.put(row.id, wait)
 
@@ -108,7 +109,7 @@ class SlotWaits:
             fact = wait_noted(wait, PASSED_BY, text="its handler was cancelled while it began")
             common.submit(Commit(forget_replies=(f"{wait.step}>",), events=((common.clock.wall(), fact),)))
             self._drop(gone)
-        common.replies.under_way.discard(wait.step)
+        common.replies.under_way.difference_update([wait.step, *(each.step for each in gone)])
 
     def ended(self, wait: Wait) -> WaitNoted:
         return wait_noted(wait, "over")

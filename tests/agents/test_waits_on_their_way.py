@@ -14,7 +14,7 @@ from treewarden.supervisor.core.event import ApprovalNoted, WaitNoted
 from treewarden.supervisor.core.spec import NO_BACKOFF
 from treewarden.topologies import child
 
-from .trees import Disk, happened, opened, slot_of
+from .trees import Disk, events, happened, opened, slot_of
 from .waits_desk import Remind, killed_on_its_way, left
 
 KINDS = ("time", "event", "approval")
@@ -160,3 +160,40 @@ async def test_one_that_was_called_off_and_is_refused_has_never_begun(autojump_c
         assert slot_of(running, "desk").state == ("time",)
         assert left(running) == 0
         assert [each.what for each in await happened(running, WaitNoted, 2)] == ["begun", "over"]
+
+
+class Fickle(Agent[tuple[str, ...]]):
+    """Waits for one thing, then for another one in its place, on a slow disk, and then for nothing."""
+
+    state = ()
+
+    def __init__(self, disk: Disk, log: list[Any]) -> None:
+        self.disk = disk
+        self.log = log
+
+    @handles
+    async def remind(self, message: Remind) -> None:
+        self.log.append("begun")
+        if len(self.log) == 1:
+            await self.sleep_until(10.0, name="first")
+        elif len(self.log) == 2:
+            self.disk.slow = True
+            await self.sleep_until(100.0, name="second")
+        self.state = ("settled",)
+
+
+async def test_one_whose_place_was_taken_on_the_way_ends_once(autojump_clock: MockClock) -> None:
+    disk, log = Disk(), list[Any]()
+    desk = child(Fickle, id="desk", args={"disk": disk, "log": log}, backoff=NO_BACKOFF)
+    async with opened(desk, journal=disk) as running:
+        await running.ref("desk").tell(Remind())
+        await trio.sleep(20)
+        running.kill("desk")
+        await trio.sleep(20)
+        assert len(log) == 3, "it has run again, and the disk is still slow"
+        disk.slow = False
+        disk.go()
+        await trio.sleep(20)
+        assert (slot_of(running, "desk").state, left(running)) == (("settled",), 0)
+    found = [(each.wait, each.what) for each in await events(disk, WaitNoted)]
+    assert sorted(found) == [("first", "begun"), ("first", "passed by"), ("second", "begun"), ("second", "passed by")]
