@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +27,8 @@ from .unsettled import Drop, give_up
 from .warden import let_above
 
 if TYPE_CHECKING:
+    from treewarden.agents.core.parked import ParkedMessages
+    from treewarden.agents.core.wait import Sorted, Wait
     from treewarden.agents.shared import SharedQueue
 
     from .journal.codec import Codec
@@ -200,8 +202,8 @@ def _fill(slot: Slot, store: SlotStore, held: Recovered, read: _Read, common: Co
         common.replies.keep(id, reply)
     events = [each for each in read.messages if type(each[1]) is Happened]
     messages = [each for each in read.messages if type(each[1]) is not Happened] if events else read.messages
-    if any(id.endswith(OF_EFFECTS) for id, _ in read.replies):
-        _restock_waiting(slot, messages, common)
+    if read.aside is not None:
+        _restock_waiting(slot, messages, read.aside, common)
     else:
         for place, (row, body) in enumerate(messages):
             _restock(slot, row, body, common, head=place == 0)
@@ -220,6 +222,17 @@ class _Read:
     state: object
     replies: Sequence[tuple[MessageId, object]]
     messages: Sequence[tuple[MessageRow, Any]]
+    aside: _Aside | None = None
+    """Where some of them may wait for something."""
+
+
+@frozen
+class _Aside:
+    """What becomes of messages of which some may wait."""
+
+    found: Sorted
+    waiting: Mapping[MessageId, Wait]
+    parked: ParkedMessages
 
 
 def _reading(held: Recovered, codec: Codec, common: Common) -> Slices[_Read]:
@@ -257,7 +270,29 @@ def _reading(held: Recovered, codec: Codec, common: Common) -> Slices[_Read]:
     if unread:
         more = f" ({len(unread) - 1} more of what it holds cannot be read either)" if len(unread) > 1 else ""
         raise UnknownKind(f"{unread[0]}{more}")
-    return _Read(state, replies, messages)
+    aside = None
+    if any(id.endswith(OF_EFFECTS) for id, _ in replies):
+        aside = yield from _setting_aside(messages, dict(replies), common)
+    return _Read(state, replies, messages, aside)
+
+
+def _setting_aside(
+    messages: Sequence[tuple[MessageRow, Any]], replies: Mapping[MessageId, object], common: Common
+) -> Slices[_Aside]:
+    """See `_Aside`: what waits is parked where nobody sees it yet."""
+    from treewarden.agents.core.parked import ParkedMessages
+
+    from .waits import sorting
+
+    messages = [each for each in messages if type(each[1]) is not Happened]
+    found, waiting = yield from sorting([row.id for row, _ in messages], replies, common.clock.wall())
+    parked = ParkedMessages()
+    for count, place in enumerate(found.parked, 1):
+        if count % _AT_ONCE == 0:
+            yield
+        row, body = messages[place]
+        parked.add(_envelope(row, body, row.deaths, common), waiting[row.id])
+    return _Aside(found, waiting, parked)
 
 
 def _what_of(held: Recovered, common: Common) -> tuple[int | None, list[MessageId], list[int]]:
@@ -275,11 +310,11 @@ def _waits_for_person(message: MessageId, common: Common) -> bool:
     return any(step.alone for step in in_doubt(common, message))
 
 
-def _restock_waiting(slot: Slot, messages: Sequence[tuple[MessageRow, Any]], common: Common) -> None:
+def _restock_waiting(slot: Slot, messages: Sequence[tuple[MessageRow, Any]], aside: _Aside, common: Common) -> None:
     """The messages of a mailbox of which some may wait: those stay parked, or come back where their wait is over."""
-    from .waits import arm, restored
+    from .waits import arm
 
-    found, waiting = restored([row.id for row, _ in messages], common)
+    found, waiting = aside.found, aside.waiting
     if common.journal.opened.after_crash and found.back:
         from .ended_waits import note_ended
 
@@ -289,9 +324,8 @@ def _restock_waiting(slot: Slot, messages: Sequence[tuple[MessageRow, Any]], com
     for place in (*found.back, *found.rest):
         row, body = messages[place]
         _restock(slot, row, body, common, head=place == found.first, back=place in back)
-    for place in found.parked:
-        row, body = messages[place]
-        slot.parking().add(_envelope(row, body, row.deaths, common), waiting[row.id])
+    if found.parked:
+        slot.parking().take_over(aside.parked)
     arm(slot, common)
 
 

@@ -36,6 +36,7 @@ from .noted_waits import PASSED_BY, ends, wait_noted
 
 if TYPE_CHECKING:
     from .common import Common
+    from .journal.slices import Slices
 
 __all__ = [
     "SlotWaits",
@@ -43,9 +44,9 @@ __all__ = [
     "instead",
     "nobody_rules",
     "over_row",
-    "restored",
     "row_of",
     "said_of",
+    "sorting",
     "wait_of",
     "waits_of",
 ]
@@ -196,12 +197,25 @@ def _come(mail: Slot, common: Common) -> None:
         arm(mail, common)
 
 
-def restored(messages: Sequence[MessageId], common: Common) -> tuple[Sorted, dict[MessageId, Wait]]:
-    """What becomes of the messages of a mailbox when it was read from the journal, and the open waits of them."""
-    known = {wait.step: wait for message in messages for wait in waits_of(common, message)}
-    done = [step for step in known if common.replies.get(done_id(step)) is not None]
-    waiting, wall = open_waits(known.values(), done), common.clock.wall()
-    came = {wait.message for wait in known.values()}.difference(waiting)
+def sorting(
+    messages: Sequence[MessageId], replies: Mapping[MessageId, object], wall: float
+) -> Slices[tuple[Sorted, dict[MessageId, Wait]]]:
+    """What becomes of the messages of a mailbox that are read from the journal, with all that is kept for it, and the
+    open waits of them."""
+    known: list[Wait] = []
+    done: set[MessageId] = set()
+    of = set(messages)
+    for count, (id, reply) in enumerate(replies.items(), 1):
+        if count % _AT_ONCE == 0:
+            yield
+        if isinstance(reply, Wait) and reply.message in of and is_step(id):
+            known.append(reply)
+            if done_id(reply.step) in replies:
+                done.add(reply.step)
+    waiting = open_waits(known, done)
+    if len(known) >= _AT_ONCE:
+        yield
+    came = {wait.message for wait in known if wait.step in done}.difference(waiting)
     return sort_out(messages, waiting, wall, came), waiting
 
 

@@ -47,6 +47,15 @@ class ParkedMessages:
         if wait.what == EVENT:
             self.wait_on(envelope.id)
 
+    def take_over(self, others: ParkedMessages) -> None:
+        """Park all that is parked there, too, behind what is parked here. `others` is not used any more."""
+        if self._kept:
+            for envelope, wait, _ in others._kept.values():
+                self.add(envelope, wait)
+        else:
+            self._kept, self._times, self._by_event = others._kept, others._times, others._by_event
+            self._count = others._count
+
     def wait_on(self, message: MessageId) -> None:
         """The next event of its name is for it, if it is still parked: none is on its way to it."""
         if message in self._kept:

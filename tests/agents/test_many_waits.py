@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from treewarden.agents.core.path import Path
-from treewarden.supervisor import open_waits, recovery
+from treewarden.supervisor import open_waits, recovery, waits
 from treewarden.supervisor.core.event import Recorded
 from treewarden.supervisor.journal.port import Commit
 from treewarden.supervisor.unhurried import unhurried
@@ -33,6 +33,7 @@ class Slices:
         for module in (recovery, open_waits):
             monkeypatch.setattr(module, "_AT_ONCE", AT_ONCE)
             monkeypatch.setattr(module, "unhurried", self.counted)
+        monkeypatch.setattr(waits, "_AT_ONCE", AT_ONCE)
 
     async def counted(self, slices: Generator[None, None, Any]) -> Any:
         return await unhurried(self._each(slices))
@@ -56,12 +57,13 @@ async def test_others_have_turns_meanwhile(
         await trio.sleep(5)
     slices = Slices(monkeypatch)
     async with opened(desk(list[Any]()), journal=processes()) as running:
-        assert slices.seen >= 2 * (MANY // AT_ONCE - 1), "messages, and what is known of their waits"
+        acts = "messages and what is known of their waits are read, sorted out, and parked"
+        assert slices.seen >= 4 * (MANY // AT_ONCE - 1), acts
         assert parked(running) == MANY
         begun = slices.seen
-        waits = await running.waits()
+        listed = await running.waits()
         assert slices.seen - begun >= 2 * (MANY // AT_ONCE - 1), "what is known, and what is shown"
-    assert {each.until for each in waits} == {1000.0 + number for number in range(MANY)}
+    assert {each.until for each in listed} == {1000.0 + number for number in range(MANY)}
 
 
 async def test_what_a_person_gives_up_while_it_is_read_does_not_wait(

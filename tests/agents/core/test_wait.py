@@ -208,3 +208,25 @@ def test_an_event_that_was_first_is_kept_before_the_others() -> None:
         "e3",
         None,
     ]
+
+
+@given(st.lists(st.sampled_from(["time", "event"]), max_size=6), st.integers(0, 6))
+def test_what_was_parked_elsewhere_is_as_if_it_had_been_parked_here(kinds: list[str], here: int) -> None:
+    waits = [
+        evolve(wait(str(n), 10.0 - n % 3), what=kind, about="shipped" if kind == "event" else None)
+        for n, kind in enumerate(kinds)
+    ]
+    one, other, both = ParkedMessages(), ParkedMessages(), ParkedMessages()
+    for n, each in enumerate(waits):
+        envelope = Envelope(n, id=each.message, row=n)
+        both.add(envelope, each)
+        (one if n < here else other).add(envelope, each)
+    one.take_over(other)
+    event, last = Envelope(Happened("shipped"), id="event"), Envelope(9, id="9", row=9)
+    for parked in (one, both):
+        parked.keep(event)
+        parked.add(last, wait("9", 9.0))
+    assert list(one) == list(both)
+    assert one.next == both.next
+    assert one.pair("shipped", 0.0) == both.pair("shipped", 0.0)
+    assert one.take_due(11.0, 9) == both.take_due(11.0, 9)
