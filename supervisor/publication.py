@@ -21,7 +21,7 @@ from treewarden.agents.errors import (
 from treewarden.agents.sending import arrive, ended_by, item_for, leave_with_settle
 from treewarden.agents.slot import Slot, Turn
 
-from .journal.port import Commit
+from .journal.port import Commit, MessageRow
 from .settling import SlotStore
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class Publication:
         self._turn = turn
         self._priority = priority
         self._told = 0
+        self._cause = ""
+        """The id of the first copy that is on disk: it begins the trace of all that this process tells of it."""
 
     async def deliver(self, places: Sequence[Place], deadline: float) -> None:
         """Into every mailbox that has room, or makes some; then wait for room in those that want that.
@@ -209,12 +211,18 @@ class Publication:
                     arrive(slot, envelope, overflow)
             done.set()
 
-        rows = tuple(slot.store.row_for(envelope) for slot, envelope, _ in places if isinstance(slot.store, SlotStore))
-        self._common.journal.submit(Commit(accepted=rows), then)
+        rows, cause = list[MessageRow](), self._cause
+        for slot, envelope, _ in places:
+            if isinstance(slot.store, SlotStore):
+                rows.append(slot.store.row_for(envelope, cause))
+                cause = cause or envelope.id
+        self._common.journal.submit(Commit(accepted=tuple(rows)), then)
         with trio.CancelScope(shield=True):
             await done.wait()
         if failed and not (isinstance(failed[0], CommitFailed) and failed[0].refuses_all):
             raise failed[0]
+        if not failed:
+            self._cause = self._cause or cause
         return not failed
 
     def _report(self) -> None:

@@ -10,6 +10,7 @@ import trio.testing
 
 from treewarden.agents.agent import handles
 from treewarden.agents.core.durability import MailboxSpec, Overflow
+from treewarden.agents.core.message import trace_of
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import (
     AgentStopped,
@@ -21,7 +22,7 @@ from treewarden.agents.errors import (
 )
 from treewarden.supervisor.core.spec import Intensity
 from treewarden.supervisor.journal.memory import MemoryJournal
-from treewarden.supervisor.journal.port import Commit
+from treewarden.supervisor.journal.port import Commit, MessageRow
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.pool import pool
@@ -245,6 +246,22 @@ class Refusing(MemoryJournal):
         super().submit(commit, then)  # type: ignore[arg-type]
 
 
+class Accepting(MemoryJournal):
+    """Notes what is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[MessageRow] = []
+
+    @property
+    def bodies(self) -> set[str]:
+        return {row.body for row in self.rows}
+
+    def submit(self, commit: Commit, then: object) -> None:
+        self.rows += [row for row in commit.accepted if row.path.is_within(Path("prices"))]
+        super().submit(commit, then)  # type: ignore[arg-type]
+
+
 async def test_durable_subscribers_get_it_in_one_commit_or_none(autojump_clock: CLOCK) -> None:
     journal = Refusing()
     spec = tree(topic(child(Reader, id="a"), child(Reader, id="b"), id="prices"))
@@ -256,6 +273,24 @@ async def test_durable_subscribers_get_it_in_one_commit_or_none(autojump_clock: 
         await running.ref("prices").tell(Price(2))
         assert await got(running, "prices/a") == await got(running, "prices/b") == (2,)
         assert running.ref("prices").statistics().reserved == 0
+
+
+async def test_all_copies_of_what_is_told_from_outside_are_in_one_trace(autojump_clock: CLOCK) -> None:
+    """Those that are told late, too: they come behind one that is on disk. What is told next begins another one."""
+    journal = Accepting()
+    late = subscriber(child(Slow, mailbox=MailboxSpec(capacity=2)), overflow=Overflow.WAIT)
+    spec = tree(topic(late, child(Reader, id="a"), child(Reader, id="b"), id="prices"))
+    async with open_tree(spec, journal=journal) as running:
+        async with trio.open_nursery() as nursery:
+            for n in range(4):
+                nursery.start_soon(running.ref("prices").tell, Price(n))
+                await trio.testing.wait_all_tasks_blocked()
+            Slow.gate.set()
+        assert await got(running, "prices/a") == await got(running, "prices/slow") == (0, 1, 2, 3)
+    traces = {body: {trace_of(row.id) for row in journal.rows if row.body == body} for body in journal.bodies}
+    assert [len(each) for each in traces.values()] == [1] * 4
+    assert len(set[str]().union(*traces.values())) == 4
+    assert len({row.id for row in journal.rows}) == len(journal.rows) == 12
 
 
 async def test_what_was_published_survives_the_process(autojump_clock: CLOCK, tmp_path: File) -> None:
