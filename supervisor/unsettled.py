@@ -18,6 +18,7 @@ from .common import Common
 from .core.event import DeadLettered, Event, MessageReturned
 from .core.exits import is_in_doubt
 from .journal.port import Commit, DeadRow, ReturnedRow
+from .journal.shapes import kind_of
 from .settling import SlotStore
 
 if TYPE_CHECKING:
@@ -114,7 +115,11 @@ def give_up(slot: Slot, envelope: Envelope, reason: str, common: Common) -> None
 def _dead_row(store: SlotStore, envelope: Envelope, reason: str, common: Common) -> tuple[DeadRow, Event, int]:
     """A message given up, as a row and as a fact, and the number by which it is called."""
     codec = store.codec if store.codec.knows(envelope.body) else common.codec_of(type(envelope.body))
-    kind, version, body, large = codec.encode_row(envelope.body)
+    kind = kind_of(type(envelope.body))
+    as_stored = envelope.row is not None and kind in codec.kinds and codec.is_wide(envelope.body)
+    version, body, large = 0, "", None  # which its row has: to encode it once more would hold the loop
+    if not as_stored:
+        kind, version, body, large = codec.encode_row(envelope.body)
     tree = common.journal.opened.tree
     number = common.next_row() if envelope.row is None else envelope.row
     id = told_id(envelope.id, tree, number) if envelope.row is None else envelope.id
@@ -130,6 +135,7 @@ def _dead_row(store: SlotStore, envelope: Envelope, reason: str, common: Common)
         version=version,
         large=large,
         priority=envelope.priority,
+        as_stored=as_stored,
     )
     return row, DeadLettered(path=store.path, message=id, kind=kind, reason=reason), number
 

@@ -28,6 +28,9 @@ EventRow: TypeAlias = tuple[int, float, str, str, int, str, bytes, bytes, int]
 """seq, at, path, kind, version, body, prev, hash, epoch: as in the table."""
 
 
+_BODY: Final = 4
+"""Where a row of the table of dead letters has it, of what `Batch.dead` holds."""
+_ENDED: Final = "a message that it ends does not wait any more: it was handled or given up before"
 _COMMANDS_KEPT: Final = 10_000
 """Answers by which a command that comes twice is known."""
 
@@ -66,6 +69,7 @@ class Batch:
     ended: list[int] = field(init=False, factory=list[int])
     """Rows that leave their mailbox, handled or given up."""
     dead: list[tuple[Any, ...]] = field(init=False, factory=list[tuple[Any, ...]])
+    """Without a body: it is that of the message's row, which `apply` knows."""
     revived: list[tuple[str]] = field(init=False, factory=list[tuple[str]])
     replies: list[tuple[Any, ...] | str] = field(init=False, factory=list[tuple[Any, ...] | str])
     """Replies to keep, and prefixes to forget, in order."""
@@ -99,12 +103,13 @@ class Batch:
                 self.returned,
             )
         if self.dead:
-            many("INSERT INTO dead_letters VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?)", self.dead)
+            dead = [row if row[_BODY] is not None else _as_stored(connection, row) for row in self.dead]
+            many("INSERT INTO dead_letters VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?)", dead)
         revive = "DELETE FROM dead_letters WHERE message = ?"
         if self.revived and many(revive, self.revived).rowcount != len(self.revived):
             raise CommitFailed("a dead letter that it puts back is none: it was put back before, or never was one")
         if self.ended and delete(connection, "mailbox WHERE row", self.ended) != len(self.ended):
-            raise CommitFailed("a message that it ends does not wait any more: it was handled or given up before")
+            raise CommitFailed(_ENDED)
         for reply in self.replies:
             if isinstance(reply, str):
                 # The largest character ends the range of what begins with `reply`.
@@ -222,13 +227,8 @@ def fold(commits: Sequence[Commit], mark: Mark, epoch: int) -> Batch:
             touched.add(back.row)
         for dead in commit.dead:
             last_row = max(last_row, commit.last_row)
-            path, sender, body, at = (
-                str(dead.path),
-                _text(dead.sender),
-                short(dead.body, dead.large),
-                float(dead.at) + 0.0,
-            )
-            priority = int(dead.priority)
+            path, sender, at, priority = str(dead.path), _text(dead.sender), float(dead.at) + 0.0, int(dead.priority)
+            body = None if dead.as_stored else short(dead.body, dead.large)
             sum = checksum(path, dead.id, dead.kind, dead.version, dead.reason, at, dead.row, sender, body, priority)
             batch.dead.append((
                 path, dead.id, dead.kind, dead.version, body, dead.reason, at, dead.row, sender, epoch, sum, priority,
@@ -260,6 +260,25 @@ def _waiting(row: MessageRow, body: str, epoch: int) -> tuple[Any, ...]:
         number, path, row.id, row.kind, row.version, body, sender, row.priority, at, row.deliveries,
         row.deaths, row.not_before, epoch, sum, counters,
     )  # fmt: skip
+
+
+def _as_stored(connection: sqlite3.Connection, dead: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A message given up, with what its row in the mailbox holds. What a disk has changed there is not made sound."""
+    path, id, *_, reason, at, row, sender, epoch, _, priority = dead
+    texts = ", ".join(f"CAST({name} AS BLOB)" for name in ("path", "id", "kind", "sender", "body"))
+    question = f"SELECT version, priority, at, checksum, {texts} FROM mailbox WHERE row = ?"
+    found = connection.execute(question, (row,)).fetchone()
+    if found is None:
+        raise CommitFailed(_ENDED)
+    version, was, since, stored, *texts = found
+    try:
+        slot, named, kind, told_by, body = (None if each is None else each.decode() for each in texts)
+    except UnicodeDecodeError as error:
+        raise CommitFailed(f"what message {row} holds is no text any more: {error}") from error
+    sum = checksum(path, id, kind, version, reason, at, row, sender, body, priority)
+    if stored is not None and stored != checksum(row, slot, named, kind, version, told_by, was, since, body):
+        sum ^= 1
+    return path, id, kind, version, body, reason, at, row, sender, epoch, sum, priority
 
 
 def _forget(batch: Batch, paths: set[str]) -> None:

@@ -164,6 +164,9 @@ class DeadRow:
     """As in `StateRow`."""
     priority: int = 2
     """Of rows that were written before schema 4 it is not known, and is this."""
+    as_stored: bool = False
+    """In a row to be written: kind, version and body are those that `row` has in the mailbox, and not those given here.
+    One that was read is not marked so."""
 
 
 @frozen

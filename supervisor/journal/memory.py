@@ -298,9 +298,9 @@ class MemoryJournal:
             self._last_row = max(self._last_row, row.row)
         for back in commit.returned:
             self._change(back.row, deliveries=back.deliveries, deaths=back.deaths, not_before=back.not_before)
+        self._dead.extend([self._as_stored(row) for row in commit.dead])
         for number in ended:
             del self._slots[self._boxes.pop(number)].messages[number]
-        self._dead.extend(commit.dead)
         self._last_row = max(self._last_row, commit.last_row)
         for row in [row for row in self._dead if row.id in commit.revived] if commit.revived else ():
             self._dead.remove(row)
@@ -314,6 +314,12 @@ class MemoryJournal:
                 self._replies.pop(_root(prefix), None)
         for timer in commit.timers:
             self._slot(timer.path).timers[timer.name] = timer.at
+
+    def _as_stored(self, dead: DeadRow) -> DeadRow:
+        if not dead.as_stored or dead.row is None:
+            return dead
+        row = self._slots[self._boxes[dead.row]].messages[dead.row]
+        return evolve(dead, kind=row.kind, version=row.version, body=row.body, as_stored=False)
 
     def _slot(self, path: Path) -> _Slot:
         slot = self._slots.get(path)

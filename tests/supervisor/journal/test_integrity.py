@@ -123,6 +123,19 @@ def test_text_that_is_none_is_named(file: pathlib.Path) -> None:
     assert str(fault) == "mailbox 51: unreadable: its body is no text"  # of several the first, by name
 
 
+async def test_a_message_that_was_changed_is_not_sound_when_it_is_given_up_as_it_is_stored(file: pathlib.Path) -> None:
+    async with on_disk(file) as journal:
+        change(file, "UPDATE mailbox SET body = '{\"amount\":5}' WHERE row = 51")
+        change(file, "UPDATE mailbox SET body = CAST(x'7bff7d' AS TEXT) WHERE row = 50")
+        with pytest.raises(CommitFailed, match="what message 50 holds is no text any more"):
+            await journal.commit(Commit(dead=(evolve(dead(50), as_stored=True),)))
+        await journal.commit(Commit(dead=(evolve(dead(51, WRITER), as_stored=True),)))
+    assert [(each.table, each.kind) for each in check(file).faults] == [
+        ("mailbox", "unreadable"),
+        ("dead_letters", "changed"),
+    ]
+
+
 async def test_a_slot_is_refused_for_its_own_rows_only(file: pathlib.Path) -> None:
     change(file, "UPDATE mailbox SET body = '{\"amount\":5}' WHERE row = 51")
     async with on_disk(file) as journal:
