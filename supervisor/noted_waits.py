@@ -93,7 +93,8 @@ def ends(waits: Iterable[Wait], text: str, common: Common) -> list[Event]:
 def _end(wait: Wait, text: str, common: Common) -> Event | None:
     known = common.replies.get(done_id(wait.step))
     row = None if known is None else known[0]
-    if wait.step in common.replies.under_way or (isinstance(row, ReplyRow) and row.kind != WAITS):
+    under_way = wait.step in common.replies.under_way and row is None  # one that has come back ends with this
+    if under_way or (isinstance(row, ReplyRow) and row.kind != WAITS):
         return None
     if wait.what != APPROVAL:
         return wait_noted(wait, PASSED_BY, text=text)

@@ -160,3 +160,39 @@ async def test_what_passed_while_no_process_ran_ends_once_in_the_chain(kind: str
     noted = [each.what for each in await events(journal, WaitNoted) if each.kind == "event"]
     noted += [each.what for each in await events(journal, ApprovalNoted)]
     assert noted == (["begun", "over"] if kind == "event" else ["asked", "expired"])
+
+
+class Skips(Agent[int]):
+    """Waits when it handles a message for the first time, and not again."""
+
+    state = 0
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+
+    @handles
+    async def remind(self, message: Remind) -> None:
+        self.log.append("begun")
+        if len(self.log) == 1:
+            await self.sleep_until(10.0)
+        self.state += 1
+
+
+async def test_one_that_is_passed_by_while_it_is_noted_that_its_message_came_back_ends(
+    autojump_clock: MockClock,
+) -> None:
+    journal, log = Died(), list[str]()
+    desk = child(Skips, id="desk", args={"log": log})
+    async with opened(desk, journal=journal) as running:
+        await running.ref("desk").tell(Remind())
+        await trio.sleep(1)
+    await trio.sleep(20)
+    journal.slow = True
+    async with opened(desk, journal=journal) as running:
+        await trio.sleep(1)
+        assert len(log) == 2
+        journal.slow = False
+        journal.go()
+        await trio.sleep(1)
+        assert (slot_of(running, "desk").state, left(running)) == (1, 0)
+    assert [each.what for each in await events(journal, WaitNoted)] == ["begun", "passed by"]
