@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-PYTHONS := 3.11 3.12 3.13
+PYTHONS := 3.11 3.12 3.13 3.14 3.15
 PACKAGES := agents supervisor topologies
 SPREAD := --numprocesses=auto --maxprocesses=8 --dist=worksteal
 export PYTHON
@@ -31,7 +31,7 @@ search: env ## run the tests with a new random search of Hypothesis's each time
 	@$(BIN)/pytest $(SPREAD) --hypothesis-profile=search $(ARGS)
 
 .PHONY: test-all
-test-all: ## run the tests on every CPython of 3.11, 3.12, 3.13 that this machine has
+test-all: ## run the tests on every CPython from 3.11 to 3.15 that this machine has
 	@export PYTHON=; found=; missing=; failed=; \
 	for version in $(PYTHONS); do \
 		if ! tools/find-python $$version >/dev/null 2>&1; then missing="$$missing $$version"; continue; fi; \
