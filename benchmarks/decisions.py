@@ -21,8 +21,8 @@ from typing import Final
 
 import decided
 from harness import Contender, Unit, in_process, take_turns
+from hot_path import profiled
 from plot import as_svg
-from profiling import profiled
 from report import OURS, Line, as_json, human, verdict
 from rows import Row, Sizes
 from speaking import take_any_terminal

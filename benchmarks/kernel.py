@@ -26,10 +26,10 @@ from typing import Any, Final
 import trio
 from attrs import asdict, frozen
 from harness import Contender, Measured, Series, afresh, in_process, take_turns
+from hot_path import profiled
 from ours import everything_on
 from peers import PeerCase, run_peer, version_of
 from plot import as_svg
-from profiling import profiled
 from report import BY_HAND, OURS, Line, as_json, as_text, verdict
 from rows import PEERS, ROWS, Row, row_named
 from speaking import take_any_terminal

@@ -14,12 +14,12 @@ import kernel
 import pytest
 from attrs import evolve
 from harness import Contender, Measured, Run, RunFailed, Series, Unit, in_process, measured_in, once, take_turns
+from hot_path import profiled
 from hypothesis import given
 from hypothesis import strategies as st
 from ours import Counter, everything_on, tell_burst
 from peers import PeerCase, version_of
 from plot import as_svg
-from profiling import profiled
 from report import Line, as_json, as_text, best, human, ratio, verdict
 from rows import PEERS, PYKKA, ROWS, Row, row_named
 from work import Miscounted, Ping, Tally
