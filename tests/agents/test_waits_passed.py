@@ -241,3 +241,37 @@ async def test_a_test_says_of_which_kind_it_was() -> None:
         run = await run_handler(Changing([word]), Remind(), waits=waits)
         assert isinstance(run.error, ConfigurationError)
         assert "under that name now, and waits says Refused" in str(run.error)
+
+
+class Typed(Agent[tuple[Any, ...]]):
+    """Waits for a number, or for a text in another release, and then for an approval."""
+
+    state = ()
+
+    def __init__(self, returns: list[Any]) -> None:
+        self.returns = returns
+
+    @handles
+    async def remind(self, message: Remind) -> None:
+        got = await self.wait_event("shipped", returns=self.returns[0])
+        ruling = await self.approval("pay", about=1)
+        if self.returns[0] is int:
+            self.returns[0] = str
+            raise ValueError("the next release runs")
+        self.state = (got, ruling.approved)
+
+
+async def test_an_event_that_is_turned_down_behind_a_later_wait_is_listed_and_waited_for(
+    autojump_clock: MockClock,
+) -> None:
+    async with opened(child(Typed, id="desk", args={"returns": [int]})) as running:
+        await running.ref("desk").tell(Remind())
+        await running.ref("desk").tell(Happened("shipped", 1))
+        await trio.sleep(1)
+        (wait,) = await running.waits()
+        await running.rule("desk", Approved("ada"), key=wait.key)
+        await trio.sleep(60)
+        assert [each.wait for each in await running.waits()] == ["event"]
+        await running.ref("desk").tell(Happened("shipped", "ups"))
+        await trio.sleep(1)
+        assert (slot_of(running, "desk").state, left(running)) == (("ups", True), 0)
