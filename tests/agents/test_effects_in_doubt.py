@@ -112,7 +112,11 @@ async def test_it_is_answered_in_another_process(processes: Processes, said: str
         await trio.sleep(1)
         assert (running.snapshot()[0].held, left(running)) == (False, 0)
         if said == "give up":
-            assert len(await running.dead_letters()) == 1
+            (letter,) = await running.dead_letters()
+            (fact,) = await happened(running, DeadLettered)
+            assert (fact.path, fact.message, fact.kind, fact.reason) == (
+                letter.path, letter.id, letter.kind, letter.reason,
+            )  # fmt: skip
         else:
             assert slot_of(running, "desk").state == (Receipt(doubt.key, 9 if said == "done" else 7),)
         assert bank.calls == (2 if said == "not done" else 1)

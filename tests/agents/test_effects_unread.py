@@ -14,6 +14,7 @@ from trio.testing import MockClock
 
 from treewarden.agents import MESSAGE, ConfigurationError, Done, GiveUp, MailboxSpec, NotDone, handles
 from treewarden.supervisor.answering import Said
+from treewarden.supervisor.core.event import EffectNoted
 from treewarden.supervisor.core.spec import NO_BACKOFF
 from treewarden.topologies import child
 from treewarden.topologies.cli import main
@@ -21,7 +22,7 @@ from treewarden.topologies.cli import main
 from ..journals import on_disk
 from .effects_desk import Bank, Desk, Pay, Processes, Receipt, left, note, opened
 from .effects_desk import processes as processes
-from .trees import slot_of
+from .trees import happened, slot_of
 
 
 @frozen
@@ -84,6 +85,29 @@ async def test_a_person_says_anew_what_came_of_it(processes: Processes, what: st
             assert (left(running), await running.effects(), running.snapshot()[0].held) == (0, (), False)
             with pytest.raises(ConfigurationError, match="no effect is in doubt there"):
                 await running.answer("desk", said)
+        assert len(await running.dead_letters()) == (what == "given up")
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+async def test_what_a_person_says_anew_outlives_the_process(
+    processes: Processes, what: str, autojump_clock: MockClock
+) -> None:
+    """A result is stored once: the one that nobody can read goes first, or the next process would find it again."""
+    said, logged, calls = ANSWERS[what]
+    bank, log = Bank(), list[Any]()
+    await left_behind(processes, bank)
+    with trio.CancelScope() as power:
+        async with opened(made(Newer, bank, []), journal=processes()) as running:
+            await trio.sleep(1)
+            running.hold("desk", text="until tomorrow")
+            await running.answer("desk", said, by="ada")
+            noted = [each.what for each in await happened(running, EffectNoted, 4)]
+            assert noted == ["begun", "done", "in doubt", what]
+            power.cancel()
+    async with opened(made(Newer, bank, log), journal=processes()) as running:
+        running.resume("desk")
+        await trio.sleep(1)
+        assert (log, bank.calls) == (logged, calls)
         assert len(await running.dead_letters()) == (what == "given up")
 
 
