@@ -15,6 +15,7 @@ from treewarden.agents import (
     AlreadyRuled,
     Approved,
     CommitFailed,
+    ConfigurationError,
     Priority,
     Refused,
     Superseded,
@@ -53,6 +54,29 @@ async def test_a_pool_with_one_queue(processes: Processes, autojump_clock: MockC
         await running.rule("desks", Approved("eve"), key=wait.key)
         await trio.sleep(1)
         assert [each.approved for _, each in log[2:]] == [True]
+
+
+async def test_one_that_nobody_has_read_yet(processes: Processes, autojump_clock: MockClock) -> None:
+    """Held from the beginning: what waits there is only in the journal."""
+    log = list[Any]()
+    async with opened(desk(log), journal=processes()) as running:
+        await running.ref("desk").tell(Pay())
+        (wait,) = await waiting(running)
+        running.hold("desk", text="until tomorrow")
+        await trio.sleep(1)
+    async with opened(desk(log), journal=processes()) as running:
+        await trio.sleep(1)
+        assert (running.snapshot()[0].held, running.snapshot()[0].incarnation) == (True, 0)
+        with pytest.raises(ConfigurationError, match="no approval"):
+            await running.rule("desk", Approved("ada"), key="x")
+        await running.rule("desk", Approved("ada"), key=wait.key)
+        with pytest.raises(AlreadyRuled, match="approved by ada"):
+            await running.rule("desk", Refused("eve"), key=wait.key)
+        assert log == []
+        running.resume("desk")
+        await trio.sleep(1)
+        assert [each.by for _, each in log] == ["ada"]
+        assert left(running) == 0
 
 
 @pytest.mark.parametrize("slow", [False, True])
