@@ -13,7 +13,7 @@ from .core.step import MARK
 from .errors import AgentStopped, AskCycle, ConfigurationError, ForwardCycle
 from .ports import IN_HAND, Outgoing
 from .ref import Ref
-from .sending import ended_by
+from .sending import ended_by, refuse_what_waits_for_itself
 from .slot import Slot, Turn, current_turn
 from .ticks import Tick, Timed
 
@@ -152,6 +152,8 @@ async def _reserve(slot: Slot, envelope: Envelope, turn: Turn) -> None:
     if turn.slot.mail is slot:
         slot.reserve_nowait(envelope, envelope.priority, beyond=1)
         return
+    if slot.has_to_wait(envelope, envelope.priority):
+        refuse_what_waits_for_itself(slot, turn)
     if envelope.deadline is None or slot.has_room:
         await slot.reserve(envelope, envelope.priority)
         return

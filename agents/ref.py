@@ -16,7 +16,7 @@ from .core.message import Envelope, Priority, Request
 from .core.path import Path
 from .errors import ConfigurationError
 from .intake import Beyond
-from .sending import checked, ended_by, line_up, refuse_what_has_no_reply, tell_each, tell_each_nowait
+from .sending import checked, ended_by, in_line, line_up, refuse_what_has_no_reply, tell_each, tell_each_nowait
 from .slot import TIMED, Slot, Turn, current_turn
 from .traffic import SECONDS_PER_CHECKPOINT, SENT_PER_CHECKPOINT, Traffic, deadline_of
 from .wake import WAKE
@@ -258,7 +258,7 @@ class Ref:
         slot, envelope = answer.slot, answer.envelope
         if not slot.has_to_wait(envelope, envelope.priority):
             slot.put_nowait(envelope, envelope.priority)
-        elif await self._traffic.until(deadline, slot.line_up()):
+        elif await self._traffic.until(deadline, in_line(slot, turn)):
             if turn is not None and turn.void:
                 slot.release()
                 raise ended_by(turn)

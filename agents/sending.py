@@ -15,7 +15,8 @@ from .core.path import Path
 from .errors import AgentStopped, ConfigurationError, DeliveryError, DurabilityError, MailboxFull, NotHandled
 from .intake import Beyond
 from .ports import Outgoing
-from .slot import NOT_KNOWN, TIMED, Slot, Turn
+from .room import Place
+from .slot import NOT_KNOWN, TIMED, Slot, Turn, current_turn
 from .traffic import Traffic, deadline_of
 
 __all__ = [
@@ -23,10 +24,12 @@ __all__ = [
     "checked",
     "ended_by",
     "handled_by",
+    "in_line",
     "item_for",
     "leave_with_settle",
     "line_up",
     "refuse_what_has_no_reply",
+    "refuse_what_waits_for_itself",
     "tell_each",
     "tell_each_nowait",
     "told_elsewhere",
@@ -146,27 +149,39 @@ async def _reserve(
     if beyond is not None and beyond(slot):
         slot.promise_beyond()
         return True
-    if turn is not None and turn.outgoing:
-        _refuse_what_waits_for_itself(slot, turn)
-    await line_up(slot, deadline, traffic)
+    await line_up(slot, deadline, traffic, turn)
     return True
 
 
-def _refuse_what_waits_for_itself(slot: Slot, turn: Turn) -> None:
-    """What a handler has told leaves with its settle, so a mailbox that this would fill never has room for more."""
-    if sum(each.target is slot for each in turn.outgoing) >= slot.most:
+def in_line(slot: Slot, turn: Turn | None) -> Place:
+    """A place in the line for room, for whoever's turn it is; to be waited in at once. Raises `MailboxFull` where there
+    would never be room."""
+    refuse_what_waits_for_itself(slot, turn)
+    return slot.line_up()
+
+
+def refuse_what_waits_for_itself(slot: Slot, turn: Turn | None) -> None:
+    """What a handler has told leaves with its settle, so a mailbox that this fills, alone or with what others have told
+    who stand in its line, never has room for more."""
+    if turn is None or not turn.outgoing or slot.reserved < slot.most:
+        return
+    own = sum(each.target is slot for each in turn.outgoing)
+    waiting = {each.task.context.get(current_turn) for each in slot.line if each.task is not None}.difference((turn,))
+    others = sum(each.target is slot for one in waiting if one and not one.void for each in one.outgoing)
+    if own and own + others >= slot.most:
+        who = "this handler has" if not others else "this handler and those that wait for room there have"
         raise MailboxFull(
-            f"{slot.path}: its mailbox holds {slot.most}, and this handler has told it as many, which leave when it "
+            f"{slot.path}: its mailbox holds {slot.most}, and {who} told it as many, which leave when it "
             "settles: raise mailbox.capacity, or tell fewer at a time and let a message to itself go on",
             path=slot.path,
             retry_safe=True,
         )
 
 
-async def line_up(slot: Slot, deadline: float, traffic: Traffic) -> None:
+async def line_up(slot: Slot, deadline: float, traffic: Traffic, turn: Turn | None = None) -> None:
     """Wait for room, which is kept. A checkpoint."""
     begun = traffic.now()
-    if not await traffic.until(deadline, slot.line_up()):
+    if not await traffic.until(deadline, in_line(slot, turn)):
         raise MailboxFull(
             f"{slot.path}: no room in its mailbox within {max(0.0, deadline - begun):g} s ({crowd(slot)})",
             path=slot.path,

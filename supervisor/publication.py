@@ -18,7 +18,7 @@ from treewarden.agents.errors import (
     IntakeClosed,
     MailboxFull,
 )
-from treewarden.agents.sending import arrive, ended_by, item_for, leave_with_settle
+from treewarden.agents.sending import arrive, ended_by, item_for, leave_with_settle, refuse_what_waits_for_itself
 from treewarden.agents.slot import Slot, Turn
 
 from .journal.port import Commit, MessageRow
@@ -101,6 +101,7 @@ class Publication:
             place = slot, item_for(slot, self._message, self._turn, self._priority), overflow
             try:
                 if overflow is Overflow.WAIT and not slot.has_room and not self._is_own(slot):
+                    refuse_what_waits_for_itself(slot, self._turn)
                     late.append(place)
                 elif self._reserve(place):
                     taken.append(place)

@@ -2,20 +2,51 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
+from attrs import frozen
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from treewarden.agents.core.durability import MESSAGE, MailboxSpec
-from treewarden.agents.errors import MailboxFull
+from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.durability import MESSAGE, MailboxSpec, Overflow
+from treewarden.agents.core.message import Request
+from treewarden.agents.errors import AgentFailed, MailboxFull
 from treewarden.supervisor.core.event import ChildEnded, DeadLettered
 from treewarden.supervisor.core.spec import NO_BACKOFF
 from treewarden.topologies.child import child
 from treewarden.topologies.pool import pool
+from treewarden.topologies.topic import subscriber, topic
 
 from .test_tell_in_handlers import Pass, Sender
-from .trees import Counter, Total, happened, opened, slot_of
+from .trees import Add, Counter, Tally, Total, happened, opened, slot_of
 
 THREE = MailboxSpec(capacity=3, durability=MESSAGE)
+
+
+@frozen
+class Fill(Request[int]):
+    """Tell `counter` so many, with a pause behind each or not; then do this with it once more."""
+
+    times: int
+    then: str
+
+
+class Filler(Agent[Tally]):
+    state = Tally()
+
+    @handles
+    async def fill(self, message: Fill) -> int:
+        for _ in range(message.times):
+            await self.ref("counter").tell(Add())
+            if message.then == "a pause":
+                await trio.sleep(1)
+        if message.then == "ask":
+            return await self.ref("counter").ask(Total(), within=60)
+        if message.then == "hand on":
+            await self.forward("counter", Total())
+        elif message.then == "news":
+            await self.ref("news").tell(Add())
+        return 0
 
 
 async def test_it_is_told_at_once_and_what_to_do(autojump_clock: MockClock) -> None:
@@ -74,3 +105,26 @@ async def test_a_pool_holds_as_many_as_its_workers(autojump_clock: MockClock) ->
         failure = (await happened(running, ChildEnded))[0].failure
         assert failure is not None
         assert "its mailbox holds 3" in failure.text
+
+
+@pytest.mark.parametrize("then", ["ask", "hand on", "news"])
+async def test_who_asks_hands_on_or_publishes_there_is_told_at_once_too(then: str, autojump_clock: MockClock) -> None:
+    counter, news = child(Counter, mailbox=THREE), topic(subscriber("../counter", overflow=Overflow.WAIT), id="news")
+    async with opened(counter, news, child(Filler, backoff=NO_BACKOFF)) as running:
+        with pytest.raises(AgentFailed, match="its mailbox holds 3, and this handler has told it as many"):
+            await running.ref("filler").ask(Fill(3, then))
+        assert trio.current_time() < 5
+        assert slot_of(running, "counter").reserved == 0
+
+
+async def test_of_two_who_fill_it_between_them_one_is_told(autojump_clock: MockClock) -> None:
+    fillers = [child(Filler, id=id, backoff=NO_BACKOFF, mailbox=MailboxSpec(deliveries=5)) for id in ("a", "b")]
+    async with opened(child(Counter, mailbox=THREE), *fillers) as running:
+        for id in ("a", "b"):
+            await running.ref(id).tell(Fill(3, "a pause"))
+        (ended,) = await happened(running, ChildEnded)
+        assert trio.current_time() < 5  # and not after the 30 s of both
+        assert ended.failure is not None
+        assert "and this handler and those that wait for room there have told it as many" in ended.failure.text
+        await trio.sleep(60)  # the other one had the room that this gave back, and it was handled again
+        assert await running.ref("counter").ask(Total()) == 6
