@@ -7,8 +7,9 @@ checksum. Rows of files that were made before schema 3 have none until they are 
 from __future__ import annotations
 
 import codecs
+import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -32,13 +33,13 @@ __all__ = [
     "RowFault",
     "Rows",
     "about_sum",
-    "are_sound",
     "check_all",
     "check_counts",
     "checked",
     "checksum",
     "counters_sum",
     "counts_on",
+    "damaged_replies",
     "refuse_damaged",
     "refuse_damaged_checkpoint",
     "with_sums",
@@ -181,13 +182,15 @@ def refuse_damaged(connection: sqlite3.Connection, path: Path, file: str) -> Non
     _refuse(found, file, "go back to a checkpoint if it is the state")
 
 
-def are_sound(connection: sqlite3.Connection, prefix: str) -> bool:
-    """Whether all replies whose ids begin so are what was written."""
-    beginning = " WHERE id >= ? AND id < ? || char(1114111)"
-    try:
-        return not any(_faults(connection, _TABLES["replies"], beginning, prefix, prefix))
-    except (sqlite3.Error, UnicodeEncodeError):
-        return False
+def damaged_replies(connection: sqlite3.Connection, prefixes: Collection[str]) -> frozenset[str]:
+    """Those of these prefixes, each of a message and `>`, of which some reply is not what was written. One statement
+    looks for all of them: there may be as many as the journal has rows."""
+    of_them = (
+        " WHERE rowid IN (SELECT kept.rowid FROM json_each(?) AS prefix CROSS JOIN replies AS kept"
+        " WHERE kept.id >= prefix.value AND kept.id < prefix.value || char(1114111))"
+    )
+    faults = _faults(connection, _TABLES["replies"], of_them, json.dumps(list(prefixes)))
+    return frozenset(f"{fault.key.partition('>')[0]}>" for fault in faults)
 
 
 def checked(connection: sqlite3.Connection, table: str, paths: Sequence[str]) -> Iterator[tuple[str, Row, bool]]:
@@ -218,7 +221,7 @@ def _refuse(found: list[RowFault], file: str, remedy: str) -> None:
 
 def _faults(connection: sqlite3.Connection, table: _Table, where: str, *values: object) -> Iterator[RowFault]:
     names = table.names()
-    for row in connection.execute(table.question() + where, values).fetchall():
+    for row in connection.execute(table.question() + where, values):
         fault = _fault(table, dict(zip(names, row, strict=True)))
         if fault is not None:
             yield fault

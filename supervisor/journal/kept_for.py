@@ -6,28 +6,36 @@ import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from treewarden.agents.core.message import MessageId, is_of
 from treewarden.agents.core.step import BEGUN, done_id, is_step, step_of
 
-from .integrity import are_sound
+from .integrity import damaged_replies
 
-__all__ = ["KeptFor", "kept_for", "sorted_out"]
+__all__ = ["KeptFor", "in_doubt", "kept_for", "sorted_out"]
 
 KeptFor: TypeAlias = tuple[frozenset[MessageId], tuple[str, ...]]
 """`kept_for` and `kept_in_vain` of `Opened`."""
 
 
+_ROOT: Final = "substr(CAST(id AS BLOB), 1, instr(CAST(id || '>' AS BLOB), x'3e') - 1)"
+"""The message that a row of replies is kept for, as bytes. What is asked of them is asked once for all of them: there
+may be as many as a journal has rows."""
+_IN_DOUBT: Final = f"""SELECT {_ROOT} FROM replies AS kept WHERE kind = ? AND substr(id, -6) = '>begun' AND NOT EXISTS (
+    SELECT 1 FROM replies AS done WHERE done.id = substr(kept.id, 1, length(kept.id) - 5) || 'done')"""
+
+
 def kept_for(connection: sqlite3.Connection, tree: str) -> KeptFor:
     """Those in the journal `tree`. What is damaged stays: whoever needs it says so."""
     try:
-        kept = connection.execute("SELECT CAST(id AS BLOB), CAST(kind AS BLOB) FROM replies").fetchall()
-        rows = [(_text(id), _text(kind)) for id, kind in kept]
-        asking, in_vain = sorted_out(rows, partial(_waiting, connection), tree)
+        doubts = {_text(root): False for (root,) in connection.execute(f"SELECT DISTINCT {_ROOT} FROM replies")}
+        doubts.update((_text(root), True) for (root,) in connection.execute(_IN_DOUBT, (BEGUN,)))
+        asking, in_vain = sorted_out(doubts, partial(_waiting, connection), tree)
+        damaged = damaged_replies(connection, in_vain) if in_vain else frozenset[str]()
     except sqlite3.DatabaseError:
         return frozenset(), ()
-    return asking, tuple([prefix for prefix in in_vain if are_sound(connection, prefix)])
+    return asking, tuple([prefix for prefix in in_vain if prefix not in damaged])
 
 
 def _waiting(connection: sqlite3.Connection, messages: Collection[MessageId]) -> Collection[MessageId]:
@@ -39,16 +47,21 @@ def _waiting(connection: sqlite3.Connection, messages: Collection[MessageId]) ->
     return [_text(id) for (id,) in connection.execute(look, (sought,))]
 
 
-def sorted_out(
-    kept: Iterable[tuple[MessageId, str]], waiting: Callable[[Collection[MessageId]], Collection[MessageId]], tree: str
-) -> KeptFor:
-    """Those of what is `kept`, by its ids and kinds; `waiting` says which of some messages do."""
+def in_doubt(kept: Iterable[tuple[MessageId, str]]) -> dict[MessageId, bool]:
+    """The messages that something is kept for, by its ids and kinds, and whether it is an effect in doubt."""
     chains: dict[MessageId, dict[MessageId, str]] = {}
     for id, kind in kept:
         chains.setdefault(id.partition(">")[0], {})[id] = kind
-    asking = frozenset(waiting(chains))
-    over = [message for message in chains if message not in asking and is_of(message, tree)]
-    return asking, tuple([f"{message}>" for message in over if not _any_in_doubt(chains[message])])
+    return {message: _any_in_doubt(of) for message, of in chains.items()}
+
+
+def sorted_out(
+    doubts: Mapping[MessageId, bool], waiting: Callable[[Collection[MessageId]], Collection[MessageId]], tree: str
+) -> KeptFor:
+    """Those of what is kept, of which `doubts` are known; `waiting` says which of some messages do."""
+    asking = frozenset(waiting(doubts))
+    over = [message for message, doubt in doubts.items() if not doubt and message not in asking]
+    return asking, tuple([f"{message}>" for message in over if is_of(message, tree) and message.isprintable()])
 
 
 def _any_in_doubt(kept: Mapping[MessageId, str]) -> bool:

@@ -121,11 +121,11 @@ class MemoryJournal:
     def _kept_for(self) -> tuple[frozenset[MessageId], tuple[str, ...]]:
         if not self._replies:
             return frozenset(), ()
-        from .kept_for import sorted_out
+        from .kept_for import in_doubt, sorted_out
 
         kept = [(row.id, row.kind) for chain in self._replies.values() for row in chain.values()]
         waiting = {row.id for slot in self._slots.values() for row in slot.messages.values()}
-        return sorted_out(kept, waiting.intersection, self._tree)
+        return sorted_out(in_doubt(kept), waiting.intersection, self._tree)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
