@@ -9,7 +9,7 @@ from .demand import on_demand
 if TYPE_CHECKING:
     from .agent import Agent, at, every, handles
     from .agent_spec import AgentSpec
-    from .core.approval import Approved, Asked, Expired, Refused, Ruling, Superseded
+    from .core.approval import Answered, Approved, Asked, Expired, Refused, Ruling, Superseded
     from .core.budget import Budget, Exceeded, Spent
     from .core.diagnosis import Diagnosis
     from .core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec, Message, Overflow, Volatile
@@ -87,6 +87,7 @@ __all__ = [
     "AlreadyPresent",
     "AlreadyRuled",
     "AlreadyStarted",
+    "Answered",
     "Approved",
     "AskCycle",
     "AskTimeout",
@@ -183,7 +184,7 @@ __getattr__ = on_demand(
     __name__,
     agent="Agent at every handles",
     agent_spec="AgentSpec",
-    core__approval="Approved Asked Expired Refused Ruling Superseded",
+    core__approval="Answered Approved Asked Expired Refused Ruling Superseded",
     core__budget="Budget Exceeded Spent",
     core__diagnosis="Diagnosis",
     core__durability="MESSAGE VOLATILE Checkpointed Durability MailboxSpec Message Overflow Volatile",

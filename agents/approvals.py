@@ -1,21 +1,24 @@
-"""`Agent.approval`: a handler that waits for a person's word."""
+"""`Agent.approval` and `Agent.ask_person`: a handler that waits for a person's word."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .core.approval import APPROVAL, Asked, Course, Ruling, about_of, check_within, course
-from .core.said import check_text
+from .core.approval import APPROVAL, Answered, Approved, Asked, Course, End, Ruling, about_of, check_within, course
+from .core.question import question_of
+from .core.said import check_text, shown
 from .core.wait import Wait, wait_name
 from .errors import ConfigurationError
 from .steps import in_hand
 from .waits import journaled, park, passed, stands, waits_of
 
 if TYPE_CHECKING:
+    from .core.approval import Expired, Refused, Superseded
     from .core.message import MessageId
     from .life import Life
 
-__all__ = ["Approvals", "approval"]
+__all__ = ["Approvals", "approval", "ask_person"]
 
 
 class Approvals(Protocol):
@@ -26,23 +29,51 @@ class Approvals(Protocol):
         what cannot be stored or shown."""
         ...
 
-    async def known(self, step: MessageId) -> tuple[Asked | None, Ruling | None]:
+    async def known(self, step: MessageId) -> tuple[Asked | None, End | None]:
         """What was asked at this step, if anything was, and how it has ended, if that is on disk."""
         ...
 
-    async def begin(self, wait: Wait, asked: Asked, before: Asked | None) -> Ruling | None:
+    async def begin(self, wait: Wait, asked: Asked, before: Asked | None) -> End | None:
         """Make it durable that this is asked, and not any more what was asked `before` at the same step; earlier ones
         of its subject are superseded. Returns how it has ended at once, if a later one waits already."""
         ...
 
-    async def expire(self, asked: Asked) -> Ruling:
+    async def expire(self, asked: Asked) -> End:
         """Make it durable that its time is over."""
         ...
 
 
 async def approval(life: Life, name: str, about: object, within: float, subject: str) -> Ruling:
     """See `OwnSteps.approval`."""
-    where = f"{life.slot.path}: approval"
+    end = await _ask(life, "approval", name, about, within, subject)
+    if isinstance(end, Answered):
+        raise _no_end(life, f"approval({name!r})", end, "Approved('ada')")
+    return end
+
+
+async def ask_person(
+    life: Life, name: str, prompt: str, choices: Sequence[str], returns: type[Any], within: float, subject: str
+) -> Answered[Any] | Refused | Expired | Superseded:
+    """See `OwnSteps.ask_person`."""
+    try:
+        about = question_of(prompt, choices, returns)
+    except ValueError as error:
+        raise ConfigurationError(f"{life.slot.path}: ask_person({name!r}): {error}") from None
+    end = await _ask(life, "ask_person", name, about, within, subject)
+    if isinstance(end, Approved):
+        raise _no_end(life, f"ask_person({name!r})", end, "Answered('ada', 'yes')")
+    return end
+
+
+def _no_end(life: Life, where: str, end: End, as_in: str) -> ConfigurationError:
+    """Of what only a test can say: on disk each has its own end."""
+    return ConfigurationError(
+        f"{life.slot.path}: {where}: waits says {shown(end)} of it; say how it has ended, as {as_in}"
+    )
+
+
+async def _ask(life: Life, word: str, name: str, about: object, within: float, subject: str) -> End:
+    where = f"{life.slot.path}: {word}"
     waits = waits_of(life, where, name)
     turn, message, store = life.turn, in_hand(life, where), life.slot.store
     assert store is not None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 if TYPE_CHECKING:
-    from .core.approval import Ruling
+    from .core.approval import Answered, Expired, Refused, Ruling, Superseded
     from .core.step import Done
     from .errors import NotDone
     from .life import Life
@@ -121,3 +121,36 @@ class OwnSteps:
         from .approvals import approval  # few agents ask
 
         return await approval(self.life, name, about, within, subject)
+
+    @overload
+    async def ask_person(
+        self, name: str, prompt: str, *, choices: Sequence[str] = (), within: float = 86_400.0, subject: str = ""
+    ) -> Answered[str] | Refused | Expired | Superseded: ...
+
+    @overload
+    async def ask_person(
+        self, name: str, prompt: str, *, returns: type[R], within: float = 86_400.0, subject: str = ""
+    ) -> Answered[R] | Refused | Expired | Superseded: ...
+
+    async def ask_person(
+        self,
+        name: str,
+        prompt: str,
+        *,
+        choices: Sequence[str] = (),
+        returns: type[Any] = str,
+        within: float = 86_400.0,
+        subject: str = "",
+    ) -> Answered[Any] | Refused | Expired | Superseded:
+        """Ask a person, and wait for the answer, be it in days or in another process: `Answered`, with one of the
+        `choices` as its `value`, or without any a text, or the `int` or `float` that this `returns`; `Refused`, where
+        a person will not say; else as `approval`.
+
+        All that is said of `approval` holds of this, with `prompt`, `choices` and `returns` as what is shown: a handler
+        that runs again and asks in other words, or with other choices, asks anew. Whoever answers says so with
+        `Tree.rule` or from a shell; what is no answer to this is refused there, and it waits on. `choices` is a tuple
+        or a list of texts, each once. Raises and is cancelled as `approval`.
+        """
+        from .approvals import ask_person  # few agents ask
+
+        return await ask_person(self.life, name, prompt, choices, returns, within, subject)

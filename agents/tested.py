@@ -10,7 +10,7 @@ from typing import Any, Final
 import trio
 from attrs import evolve
 
-from .core.approval import APPROVAL, Approved, Asked, Expired, Refused, Ruling, Superseded
+from .core.approval import APPROVAL, Answered, Approved, Asked, End, Expired, Refused, Superseded
 from .core.message import Envelope, MessageId
 from .core.path import Path
 from .core.said import shown
@@ -23,7 +23,7 @@ from .slot import Slot, Turn
 
 __all__ = ["Kept", "check_left"]
 
-_RULINGS: Final = (Approved, Refused, Expired, Superseded)
+_RULINGS: Final = (Approved, Refused, Answered, Expired, Superseded)
 
 
 def check_left(effects: Mapping[str, object], waits: Mapping[str, object]) -> None:
@@ -52,7 +52,7 @@ class Kept:
         checkpoints: list[str],
         effects: Mapping[str, Done[Any] | None],
         effected: Callable[[str, str], object],
-        waits: Mapping[str, Done[Any] | Ruling | None],
+        waits: Mapping[str, Done[Any] | End | None],
         parked: Callable[[Wait], object],
     ) -> None:
         """`effects` and `waits` are what an earlier delivery has left of them. Whose call runs is `effected`, by name
@@ -157,7 +157,7 @@ class _Noted:
 class _NotedWaits:
     """The `Waits` of one message."""
 
-    def __init__(self, before: Mapping[str, Done[Any] | Ruling | None], parked: Callable[[Wait], object]) -> None:
+    def __init__(self, before: Mapping[str, Done[Any] | End | None], parked: Callable[[Wait], object]) -> None:
         self.before = before
         self._parked = parked
         self.begun: dict[MessageId, Wait] = {}
@@ -199,14 +199,14 @@ class _NotedWaits:
 class _NotedApprovals:
     """The `Approvals` of one message: whatever is shown, an earlier delivery has shown the same."""
 
-    def __init__(self, before: Mapping[str, Done[Any] | Ruling | None], begun: dict[MessageId, Wait]) -> None:
+    def __init__(self, before: Mapping[str, Done[Any] | End | None], begun: dict[MessageId, Wait]) -> None:
         self._before = before
         self._begun = begun
 
     def shown(self, about: object) -> tuple[str, Any, str]:
         return type(about).__qualname__, about, ""
 
-    async def known(self, step: MessageId) -> tuple[Asked | None, Ruling | None]:
+    async def known(self, step: MessageId) -> tuple[Asked | None, End | None]:
         await trio.lowlevel.checkpoint()
         name = step.rpartition(MARK)[2].rpartition(".")[0]
         said = self._before.get(name)
@@ -222,12 +222,12 @@ class _NotedApprovals:
         )
         return asked, said
 
-    async def begin(self, wait: Wait, asked: Asked, before: Asked | None) -> Ruling | None:
+    async def begin(self, wait: Wait, asked: Asked, before: Asked | None) -> End | None:
         await trio.lowlevel.checkpoint()
         self._begun[wait.step] = wait
         return None
 
-    async def expire(self, asked: Asked) -> Ruling:
+    async def expire(self, asked: Asked) -> End:
         await trio.lowlevel.checkpoint()
         return Expired(asked.due)
 

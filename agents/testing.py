@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 
 from .agent import Agent, overrides
 from .asking import waits_for_itself
-from .core.approval import Ruling
+from .core.approval import End
 from .core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec, Volatile
 from .core.ended import Ended
 from .core.exit import Exit, Failure, Finished, Stopped
@@ -166,7 +166,7 @@ async def run_handler(
     path: str = "agent",
     answers: Answers | None = None,
     effects: Mapping[str, Done[Any] | None] | None = None,
-    waits: Mapping[str, Done[Any] | Ruling | None] | None = None,
+    waits: Mapping[str, Done[Any] | End | None] | None = None,
     clock: ManualClock | None = None,
     durability: Durability = MESSAGE,
 ) -> HandlerRun[S, R]: ...
@@ -181,7 +181,7 @@ async def run_handler(
     path: str = "agent",
     answers: Answers | None = None,
     effects: Mapping[str, Done[Any] | None] | None = None,
-    waits: Mapping[str, Done[Any] | Ruling | None] | None = None,
+    waits: Mapping[str, Done[Any] | End | None] | None = None,
     clock: ManualClock | None = None,
     durability: Durability = MESSAGE,
 ) -> HandlerRun[S, None]: ...
@@ -195,7 +195,7 @@ async def run_handler(
     path: str = "agent",
     answers: Answers | None = None,
     effects: Mapping[str, Done[Any] | None] | None = None,
-    waits: Mapping[str, Done[Any] | Ruling | None] | None = None,
+    waits: Mapping[str, Done[Any] | End | None] | None = None,
     clock: ManualClock | None = None,
     durability: Durability = MESSAGE,
 ) -> HandlerRun[S, Any]:
@@ -205,9 +205,9 @@ async def run_handler(
     message; whom it asks answers with what `answers(path, message)` returns or raises, and without `answers` the ask
     fails. Of an effect, `effects` says what an earlier delivery has left: `Done(value)`, or None if it has begun and
     its end was not seen; any other is new. Of a wait, `waits` says so: `Done(None)` if it is over, of an event
-    `Done(value)` or `Expired(at)`, of an approval how it has ended, as `Approved("ada")`, and None if it is not yet; of
-    any other, what `clock` says. A body (`run`) is not run; helpers (`start_soon`) run until the handler has returned.
-    Time is that of `clock`, a `ManualClock` at 0; `trio.sleep` in a handler sleeps in trio's.
+    `Done(value)` or `Expired(at)`, of an approval or a question how it has ended, as `Approved("ada")`, and None if it
+    is not yet; of any other, what `clock` says. A body (`run`) is not run; helpers (`start_soon`) run until the handler
+    has returned. Time is that of `clock`, a `ManualClock` at 0; `trio.sleep` in a handler sleeps in trio's.
 
     Not promised: that what an effect returns, or an approval shows, can be stored; only a tree says so. Raises
     `ConfigurationError` for `effects` and `waits` that no delivery leaves.

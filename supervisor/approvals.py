@@ -10,16 +10,18 @@ import trio
 
 from treewarden.agents.core.approval import (
     APPROVAL,
+    Answered,
     Approved,
     Asked,
+    End,
     Expired,
     Refused,
-    Ruling,
     Superseded,
     asked_for,
     digest_of,
 )
 from treewarden.agents.core.message import MessageId
+from treewarden.agents.core.question import QUESTION, Question, asked_of
 from treewarden.agents.core.step import begun_id, done_id
 from treewarden.agents.core.wait import MARK, WAITS, Wait, replaced_by
 from treewarden.agents.errors import CommitFailed, ConfigurationError, UnknownKind
@@ -61,7 +63,9 @@ def what_is_shown(about: object) -> tuple[str, Any, str]:
 
     Raises `ConfigurationError` for what cannot be stored, and for what nobody can read.
     """
-    if type(about) in _PLAIN:
+    if isinstance(about, Question):
+        kind, body = QUESTION, dump_sorted(asked_of(about))
+    elif type(about) in _PLAIN:
         kind = "data"
         try:
             body = dump_sorted(PLAIN.encode(about))
@@ -79,7 +83,7 @@ def what_is_shown(about: object) -> tuple[str, Any, str]:
     return kind, load(body), digest_of(kind, body)
 
 
-def ruled_row(asked: Asked, ruling: Ruling) -> ReplyRow:
+def ruled_row(asked: Asked, ruling: End) -> ReplyRow:
     """What is stored when it has ended."""
     data: dict[str, Any] = {"key": asked.key, "what": RULED_AS[type(ruling)], "at": ruling.at}
     match ruling:
@@ -87,6 +91,8 @@ def ruled_row(asked: Asked, ruling: Ruling) -> ReplyRow:
             data |= {"by": ruling.by, "comment": ruling.comment}
         case Refused():
             data |= {"by": ruling.by, "reason": ruling.reason}
+        case Answered():
+            data |= {"by": ruling.by, "value": ruling.value}
         case Superseded():
             data |= {"by_message": ruling.by_message}
         case Expired():
@@ -94,7 +100,7 @@ def ruled_row(asked: Asked, ruling: Ruling) -> ReplyRow:
     return ReplyRow(done_id(asked.step), asked.mail, RULED, dump(data), _VERSION)
 
 
-def ruling_in(row: ReplyRow, asked: Asked) -> Ruling | None:
+def ruling_in(row: ReplyRow, asked: Asked) -> End | None:
     """How this approval has ended, as it is stored; None if that is about another one, which had its place.
 
     Raises `UnknownKind` for a row that this code cannot read.
@@ -111,9 +117,9 @@ def ruling_in(row: ReplyRow, asked: Asked) -> Ruling | None:
         raise UnknownKind(f"the end of the approval {asked.step} cannot be read by this code: {error}") from error
 
 
-def known_in(kept: Mapping[MessageId, object]) -> list[tuple[Asked, Ruling | None]]:
+def known_in(kept: Mapping[MessageId, object]) -> list[tuple[Asked, End | None]]:
     """The approvals among what is kept, the oldest first, and how each has ended if it has. Raises `UnknownKind`."""
-    found: list[tuple[Asked, Ruling | None]] = []
+    found: list[tuple[Asked, End | None]] = []
     for wait in [each for each in kept.values() if isinstance(each, Wait) and each.what == APPROVAL]:
         asked = read_asked(wait)
         row = kept.get(done_id(wait.step))
@@ -132,7 +138,7 @@ class SlotApprovals:
     def shown(self, about: object) -> tuple[str, Any, str]:
         return what_is_shown(about)
 
-    async def known(self, step: MessageId) -> tuple[Asked, Ruling | None] | tuple[None, None]:
+    async def known(self, step: MessageId) -> tuple[Asked, End | None] | tuple[None, None]:
         await nobody_rules((step,), self._common)
         kept = {id: known[0] for id in (begun_id(step), done_id(step)) if (known := self._common.replies.get(id))}
         found = known_in(kept)

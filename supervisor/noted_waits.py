@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from treewarden.agents.core.approval import (
     APPROVAL,
+    Answered,
     Approved,
     Asked,
+    End,
     Expired,
     Refused,
-    Ruling,
     Superseded,
     asked_in,
 )
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["PASSED_BY", "RULED_AS", "approval_noted", "ends", "read_asked", "wait_noted"]
 
-RULED_AS: Final[Mapping[type[Ruling], str]] = {
+RULED_AS: Final[Mapping[type[End], str]] = {
     Approved: "approved",
     Refused: "refused",
+    Answered: "answered",
     Expired: "expired",
     Superseded: "superseded",
 }
@@ -51,7 +53,7 @@ def wait_noted(wait: Wait, what: str, by: str = "", text: str = "") -> WaitNoted
     )
 
 
-def approval_noted(asked: Asked, ruling: Ruling | None = None, text: str = "") -> ApprovalNoted:
+def approval_noted(asked: Asked, ruling: End | None = None, text: str = "") -> ApprovalNoted:
     """That it was asked for, or how it has ended, as a fact. `text` says why, where no person does."""
     what, by, about, until = "asked", "", {asked.of: asked.about}, asked.due
     if ruling is not None:
@@ -61,6 +63,8 @@ def approval_noted(asked: Asked, ruling: Ruling | None = None, text: str = "") -
             by, text = ruling.by, ruling.comment
         case Refused():
             by, text = ruling.by, ruling.reason
+        case Answered():
+            by, about = ruling.by, {"answer": ruling.value}
         case Superseded():
             by = ruling.by_message
         case Expired():

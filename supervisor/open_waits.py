@@ -12,6 +12,7 @@ from attrs import evolve
 from treewarden.agents.core.approval import APPROVAL
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.question import QUESTION
 from treewarden.agents.core.step import begun_id, done_id, is_step, step_of
 from treewarden.agents.core.values import frozen
 from treewarden.agents.core.wait import WAITS, Wait, is_over, open_waits
@@ -43,9 +44,10 @@ class OpenWait:
     wait: str
     """Its name."""
     what: str
-    """What is waited for: `time`, `event`, `approval`."""
+    """What is waited for: `time`, `event`, `approval`, `question`."""
     about: Any
-    """Of an event its name; of an approval what is to be approved, as JSON data."""
+    """Of an event its name; of an approval what is to be approved, as JSON data; of a question its `prompt`, `choices`
+    (none where the answer is free) and what it `returns`: `str`, `int` or `float`."""
     message: str
     kind: str
     """Of the message that is parked."""
@@ -54,11 +56,11 @@ class OpenWait:
     until: float | None
     """Wall seconds; None: for as long as it takes."""
     key: str = ""
-    """Of an approval: what `Tree.rule` takes. Another one, where anything else is to be approved."""
+    """Of an approval or a question: what `Tree.rule` takes. Another one, where anything else is shown."""
     of: str = ""
-    """Of an approval: the kind of what is to be approved."""
+    """Of an approval: the kind of what is to be approved; of a question `question`."""
     subject: str = ""
-    """Of an approval: whom or what it concerns, if that was said."""
+    """Of an approval or a question: whom or what it concerns, if that was said."""
 
 
 async def open_waits_of(common: Common, path: Path) -> tuple[OpenWait, ...]:
@@ -155,4 +157,5 @@ def _as_open(wait: Wait) -> OpenWait:
     if wait.what != APPROVAL:
         return open
     asked = read_asked(wait)
-    return evolve(open, about=asked.about, key=asked.key, of=asked.of, subject=asked.subject)
+    what = QUESTION if asked.of == QUESTION else APPROVAL
+    return evolve(open, what=what, about=asked.about, key=asked.key, of=asked.of, subject=asked.subject)

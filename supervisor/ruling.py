@@ -11,15 +11,17 @@ from attrs import evolve
 from treewarden.agents.core.approval import (
     APPROVAL,
     Asked,
-    Ruling,
+    End,
     Verdict,
     check_verdict,
+    fitting,
     key_of,
     meant,
     ruled_text,
     too_late,
 )
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.said import shown
 from treewarden.agents.core.step import begun_id, done_id
 from treewarden.agents.errors import AlreadyRuled, ConfigurationError
 from treewarden.agents.ports import Clock
@@ -48,12 +50,12 @@ async def rule(common: Common, path: Path, verdict: Verdict, key: str) -> Asked:
     verdict = _checked(path, verdict)
     while True:
         known = await _known(common, path, key)
-        asked = await _meant(common.journal, path, key, verdict, known, common.clock)
+        asked, fits = await _meant(common.journal, path, key, verdict, known, common.clock)
         if asked.step not in common.replies.under_way:
             break
         await nobody_rules((asked.step,), common)
     wall = common.clock.wall()
-    ruling = evolve(verdict, at=wall)
+    ruling = evolve(fits, at=wall)
     row = ruled_row(asked, ruling)
     common.replies.under_way.add(asked.step)  # or another one could rule otherwise meanwhile
     try:
@@ -75,9 +77,9 @@ async def rule_at_rest(journal: Journal, clock: Clock, path: Path, verdict: Verd
         if each.is_within(path) or path.is_within(each):
             kept |= await _kept(journal, each)
     found = [each for each in known_in(kept) if each[0].path.is_within(path)]
-    asked = await _meant(journal, path, key, verdict, found, clock)
+    asked, fits = await _meant(journal, path, key, verdict, found, clock)
     wall = clock.wall()
-    ruling = evolve(verdict, at=wall)
+    ruling = evolve(fits, at=wall)
     await journal.commit(Commit(replies=(ruled_row(asked, ruling),), events=((wall, approval_noted(asked, ruling)),)))
     return asked
 
@@ -94,11 +96,11 @@ async def _meant(
     path: Path,
     key: str,
     verdict: Verdict,
-    known: Sequence[tuple[Asked, Ruling | None]],
+    known: Sequence[tuple[Asked, End | None]],
     clock: Clock,
-) -> Asked:
-    """The open approval that a verdict is about. Raises `AlreadyRuled` where it has ended, and `ConfigurationError`
-    where it is not clear which one that is."""
+) -> tuple[Asked, Verdict]:
+    """The open approval that a verdict is about, and the verdict as its handler gets it. Raises `AlreadyRuled` where it
+    has ended, and `ConfigurationError` where it is not clear which one that is, or that cannot be said of it."""
     wall = clock.wall()
     ends = [(asked, too_late(asked, ruling, wall)) for asked, ruling in known]
     for asked, ruling in ends:
@@ -106,10 +108,14 @@ async def _meant(
             of = f"{asked.path}: the {asked.name} of {asked.kind} {asked.message}"
             raise AlreadyRuled(f"{of} {ruled_text(ruling, said_at(ruling.at))}", path=asked.path)
     try:
-        return meant(path, key, [asked for asked, ruling in ends if ruling is None], verdict)
+        asked = meant(path, key, [asked for asked, ruling in ends if ruling is None], verdict)
     except ValueError as error:
         if key:
             await _was_ruled(journal, path, key)
+        raise ConfigurationError(str(error)) from None
+    try:
+        return asked, fitting(asked, verdict)
+    except ValueError as error:
         raise ConfigurationError(str(error)) from None
 
 
@@ -134,11 +140,13 @@ def _ended(event: ApprovalNoted, at: float) -> str:
             return (
                 f"was superseded at {when}: {event.text or 'its handler shows something else now, under another key'}"
             )
+        case "answered":
+            return f"was answered by {event.by} at {when}: {shown(event.about.get('answer'))}"
         case what:
             return f"was {what} by {event.by} at {when}"
 
 
-async def _known(common: Common, path: Path, key: str) -> list[tuple[Asked, Ruling | None]]:
+async def _known(common: Common, path: Path, key: str) -> list[tuple[Asked, End | None]]:
     """The approvals at or below `path`, also of slots that nobody has lived in since the process began: as things are
     when this returns. Where one that waits in memory has that key, only that one."""
     for step in await _called(common, key):

@@ -70,13 +70,13 @@ class Stored:
         return await answer(self._common, checked_path(path), said, key, by)
 
     async def rule(self, path: str, verdict: Verdict, *, key: str = "") -> Asked:
-        """Say of an approval that is waited for `Approved(by=...)` or `Refused(by=...)`; its handler goes on. Returns
-        what was ruled about. `key` is that of what was shown (`waits`): to approve it has to be given, to refuse where
-        there are more.
+        """Say of an approval that is waited for `Approved(by=...)` or `Refused(by=...)`, of a question
+        `Answered(by=..., value=...)` or `Refused(by=...)`; its handler goes on. Returns what was ruled about. `key` is
+        that of what was shown (`waits`): to refuse it has to be given where there are more, else always.
 
         Raises `AlreadyRuled` where it has ended, by somebody else, its time or a later message; `ConfigurationError`
-        where no such approval waits, or what was said cannot be; `CommitFailed`. Then nothing has changed. Cancelled:
-        either nothing has changed, or it counts.
+        where none such waits, or what was said cannot be, as an answer that is none of the choices; `CommitFailed`.
+        Then nothing has changed. Cancelled: either nothing has changed, or it counts.
         """
         from treewarden.supervisor.ruling import rule
 

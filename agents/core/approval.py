@@ -6,12 +6,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from enum import Enum
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar, cast
 
-from attrs import field
+from attrs import evolve, field
 
 from .message import MessageId
 from .path import Path
+from .question import QUESTION, answer_to
 from .said import check_text, is_number, listed, plural, shown
 from .step import message_of
 from .values import frozen
@@ -20,9 +21,11 @@ from .wait import Wait
 __all__ = [
     "APPROVAL",
     "DAY",
+    "Answered",
     "Approved",
     "Asked",
     "Course",
+    "End",
     "Expired",
     "Refused",
     "Ruling",
@@ -35,6 +38,7 @@ __all__ = [
     "check_within",
     "course",
     "digest_of",
+    "fitting",
     "key_of",
     "meant",
     "ruled_text",
@@ -50,6 +54,8 @@ _LONGEST_NAME: Final = 200
 _DIGEST: Final = 32
 _KEY: Final = 6
 """Bytes of a digest, and of a key: what a person copies."""
+
+R = TypeVar("R")
 
 
 @frozen
@@ -77,6 +83,16 @@ class Refused:
 
 
 @frozen
+class Answered(Generic[R]):
+    """A person has answered what was asked."""
+
+    by: str
+    value: R
+    at: float = 0.0
+    """As in `Approved`."""
+
+
+@frozen
 class Expired:
     """Nobody has said anything in time."""
 
@@ -96,10 +112,12 @@ class Superseded:
     by_message: MessageId
 
 
-Verdict: TypeAlias = Approved | Refused
+Verdict: TypeAlias = Approved | Refused | Answered[Any]
 """What a person says."""
 Ruling: TypeAlias = Approved | Refused | Expired | Superseded
 """How an approval has ended."""
+End: TypeAlias = Ruling | Answered[Any]
+"""How an approval, or a question, has ended."""
 
 
 @frozen(kw_only=True)
@@ -119,7 +137,7 @@ class Asked:
     about: Any = field(hash=False)
     """What is to be approved, as JSON data."""
     of: str = ""
-    """The kind under which a value of that class is stored."""
+    """The kind under which a value of that class is stored; of a question `question`."""
     digest: str
     """Of `about`: a ruling is about this, and nothing else."""
     subject: str = ""
@@ -177,7 +195,7 @@ def asked_in(wait: Wait) -> Asked:
         raise ValueError(f"the approval {wait.step} cannot be read by this code: {error}") from error
 
 
-def course(digest: str, asked: Asked | None, ruling: Ruling | None, now: float) -> Course:
+def course(digest: str, asked: Asked | None, ruling: End | None, now: float) -> Course:
     """What to do about an approval of what has this digest, where `asked` is known and ended with `ruling`.
 
     A person's word is about what was shown. That time is over, or that it is not needed any more, is not.
@@ -189,7 +207,7 @@ def course(digest: str, asked: Asked | None, ruling: Ruling | None, now: float) 
         if now >= asked.due:
             return Course.EXPIRE
         return Course.WAIT if same else Course.ANEW
-    return Course.END if same or not isinstance(ruling, (Approved, Refused)) else Course.ANEW
+    return Course.END if same or not isinstance(ruling, (Approved, Refused, Answered)) else Course.ANEW
 
 
 def asked_for(asked: Asked, others: Iterable[Asked], now: float) -> tuple[list[Asked], Superseded | None]:
@@ -211,34 +229,57 @@ def asked_for(asked: Asked, others: Iterable[Asked], now: float) -> tuple[list[A
 def meant(path: Path, key: str, found: Sequence[Asked], verdict: Verdict) -> Asked:
     """The one of the open approvals `found` that a verdict is about. Raises `ValueError` with the remedy."""
     fitting = [each for each in found if each.key == key] if key else list(found)
-    if not key and isinstance(verdict, Approved):
+    word, what = ("answered", "question") if isinstance(verdict, Answered) else ("approved", "approval")
+    if not key and not isinstance(verdict, Refused):
         which = f": {_listed(found)}" if found else ""
-        raise ValueError(f"{path}: name the key of what is approved, so that it is what was shown{which}")
+        raise ValueError(f"{path}: name the key of what is {word}, so that it is what was shown{which}")
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
         raise ValueError(
             f"{path}: {plural(len(fitting), 'approval')} wait there; name the key of one: {_listed(found)}"
         )
-    what = f"no approval with the key {shown(key)} waits there" if key else "no approval waits there"
+    none = f"no {what} with the key {shown(key)} waits there" if key else f"no {what} waits there"
     others = f", but {_listed(found)}" if found else ""
-    raise ValueError(f"{path}: {what}{others}; waits() of the tree, or `treewarden waits FILE.db`, lists those that do")
+    raise ValueError(f"{path}: {none}{others}; waits() of the tree, or `treewarden waits FILE.db`, lists those that do")
 
 
-def too_late(asked: Asked, ruling: Ruling | None, now: float) -> Ruling | None:
+def fitting(asked: Asked, verdict: Verdict) -> Verdict:
+    """`verdict`, if it can be said of this, with the answer as its handler gets it. Raises `ValueError` with the
+    remedy."""
+    if isinstance(verdict, Refused):
+        return verdict
+    of = f"{asked.path}: the {asked.name} of {asked.kind} {asked.message}"
+    if isinstance(verdict, Approved):
+        if asked.of == QUESTION:
+            raise ValueError(
+                f"{of} is a question, which nobody approves; answer it, as with Answered(by=..., value=...)"
+            )
+        return verdict
+    if asked.of != QUESTION:
+        raise ValueError(f"{of} is no question, and has no answer; approve or refuse it")
+    try:
+        return evolve(verdict, value=answer_to(asked.about, verdict.value))
+    except ValueError as error:
+        raise ValueError(f"{of}: {error}") from None
+
+
+def too_late(asked: Asked, ruling: End | None, now: float) -> End | None:
     """Why nothing can be said of it any more: how it has ended. None: it still waits."""
     if ruling is not None:
         return ruling
     return Expired(asked.due) if now >= asked.due else None
 
 
-def ruled_text(ruling: Ruling, when: str) -> str:
+def ruled_text(ruling: End, when: str) -> str:
     """How an approval has ended, as the end of a sentence; `when` is its time as people read it."""
     match ruling:
         case Approved():
             return f"was approved by {ruling.by} at {when}"
         case Refused():
             return f"was refused by {ruling.by} at {when}{f': {ruling.reason}' if ruling.reason else ''}"
+        case Answered():
+            return f"was answered by {ruling.by} at {when}: {shown(ruling.value)}"
         case Expired():
             return f"expired at {when}"
         case Superseded():
@@ -247,17 +288,20 @@ def ruled_text(ruling: Ruling, when: str) -> str:
 
 def check_verdict(verdict: object) -> Verdict:
     """`verdict`, if a person can say it. Raises `ValueError` naming the field, its value and the remedy."""
-    if not isinstance(verdict, (Approved, Refused)):
-        raise ValueError(f"{shown(verdict)} is no ruling of a person; give Approved(by=...) or Refused(by=...)")
+    if not isinstance(verdict, (Approved, Refused, Answered)):
+        raise ValueError(
+            f"{shown(verdict)} is no ruling of a person; give Approved(by=...) or Refused(by=...), or of a question "
+            "Answered(by=..., value=...)"
+        )
     by: Any = verdict.by
     if not isinstance(by, str) or not by.strip() or not by.isprintable() or len(by) > _LONGEST_NAME:
         raise ValueError(f"by is {shown(by)}; it must say who rules, in one line of at most {_LONGEST_NAME} characters")
     check_text("by", by)
     if isinstance(verdict, Approved):
         check_text("comment", verdict.comment)
-    else:
+    elif isinstance(verdict, Refused):
         check_text("reason", verdict.reason)
-    return verdict
+    return cast("Verdict", verdict)
 
 
 def check_within(within: object) -> float:

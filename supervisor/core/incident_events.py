@@ -135,7 +135,8 @@ class QuestionAnswered:
 
 @frozen(kw_only=True)
 class ApprovalNoted:
-    """A handler has asked for an approval, or this came of it: `approved`, `refused`, `expired`, `superseded`."""
+    """A handler has asked for an approval, or a person a question, or this came of it: `approved`, `refused`,
+    `answered`, `expired`, `superseded`."""
 
     path: Path
     message: MessageId
@@ -149,7 +150,8 @@ class ApprovalNoted:
     """Of what is to be approved: a ruling is about this, and nothing else."""
     subject: str = ""
     about: Mapping[str, Any] = field(factory=dict[str, Any])
-    """What is to be approved, by the kind under which such values are stored; of `asked` only."""
+    """What is to be approved, by the kind under which such values are stored, or the `question`, of `asked`; the
+    `answer`, of `answered`."""
     until: float = 0.0
     """Wall seconds: when it expires, of `asked`; when it has, of `expired`."""
 

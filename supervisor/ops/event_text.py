@@ -160,7 +160,7 @@ def _text(event: Event) -> str:
             return f"{event.wait} of {event.message} ({of}{until}) {event.what}{by}" + _after(event.text)
         case ApprovalNoted():
             by = f" by {event.by}" if event.by else ""
-            if event.what in ("approved", "refused"):
+            if event.what in ("approved", "refused", "answered"):
                 by = f", says {event.by}"
             elif event.by == event.message:
                 by = "" if event.text else " by what its handler shows now"

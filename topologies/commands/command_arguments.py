@@ -129,23 +129,27 @@ def _effects(words: Words) -> None:
 
 def _answer(words: Words) -> None:
     word = add_word(
-        words, "answer", "say what came of an effect in doubt, so that its agent goes on",
-        "treewarden answer desk.db writer --done '{\"id\": 4711}'",
-        "Where no tree runs, the next one goes on with it.",
+        words, "answer", "answer a handler's question, or what came of an effect in doubt",
+        "treewarden answer desk.db buyer --say ups --key 5e0c61a94d20\n"
+        "  treewarden answer desk.db writer --done '{\"id\": 4711}'",
+        "What is asked, and its key, is shown by `treewarden waits`, an effect by `effects`. Of several who answer a "
+        "question the first counts. Where no tree runs, the next one goes on with it.",
     )  # fmt: skip
     _file_and_path(word)
     which = word.add_mutually_exclusive_group(required=True)
+    which.add_argument("--say", type=text, metavar="TEXT", help="the answer to a question; --key is its key")
     which.add_argument("--done", type=text, metavar="JSON", help="it was done, and returned this")
     which.add_argument("--not-done", action="store_true", help="it was not: it runs again")
     which.add_argument("--give-up", action="store_true", help="its message becomes a dead letter")
     word.add_argument("--key", type=text, metavar="KEY", help="which one, where there are more")
+    word.add_argument("--by", type=text, metavar="NAME", help="who answers the question (you)")
     add_answered(word)
 
 
 def _waits(words: Words) -> None:
     word = add_word(
         words, "waits", "list what handlers wait for: a time, an event, or a person's word", "treewarden waits desk.db",
-        "Of an approval it shows what is to be approved, and the key that approve takes. It reads only.",
+        "Of an approval or a question it shows what is asked, and the key that approve and answer take. It reads only.",
     )  # fmt: skip
     _file_and_path(word, optional=True)
     add_json(word)

@@ -136,6 +136,8 @@ def _signal(arguments: Namespace) -> dict[str, Any]:
 
 def said_in(arguments: Namespace) -> dict[str, Any]:
     """What the command line says of an effect, as a command has it. Raises `ConfigurationError` for what is no JSON."""
+    if arguments.by is not None:
+        raise ConfigurationError(f"--by is {arguments.by!r}, and only what is said with --say has it; leave it out")
     key = {} if arguments.key is None else {"key": arguments.key}
     if arguments.done is None:
         return {"said": "not done" if arguments.not_done else "give up", **key}
@@ -148,16 +150,18 @@ def said_in(arguments: Namespace) -> dict[str, Any]:
 
 
 def ruled_in(arguments: Namespace) -> dict[str, Any]:
-    """What the command line rules about an approval, as a command has it."""
-    approved = arguments.word == "approve"
-    text = arguments.comment if approved else arguments.reason
+    """What the command line rules about an approval, or answers, as a command has it."""
+    said, text = {"approve": ("approved", "comment"), "refuse": ("refused", "reason"), "answer": ("answered", "say")}[
+        arguments.word
+    ]
     by = user() if arguments.by is None else arguments.by
-    return {"said": "approved" if approved else "refused", "key": arguments.key, "by": by, "text": text}
+    return {"said": said, "key": arguments.key or "", "by": by, "text": getattr(arguments, text)}
 
 
 _WHAT: Final[Mapping[str, Callable[[Namespace], str]]] = {
     "send": lambda _: "tell",
     "run-now": lambda _: "run_now",
+    "answer": lambda arguments: "answer" if arguments.say is None else "rule",
     "approve": lambda _: "rule",
     "refuse": lambda _: "rule",
     "signal": lambda arguments: "recovered" if arguments.over else "signal",
@@ -171,7 +175,7 @@ _FIELDS: Final[Mapping[str, Callable[[Namespace], dict[str, Any]]]] = {
     "hold": lambda arguments: {"text": arguments.text},
     "resume": lambda _: {},
     "run-now": lambda arguments: {"tick": arguments.tick},
-    "answer": said_in,
+    "answer": lambda arguments: (said_in if arguments.say is None else ruled_in)(arguments),
     "approve": ruled_in,
     "refuse": ruled_in,
     "replay": lambda arguments: {} if arguments.message is None else {"message": arguments.message},

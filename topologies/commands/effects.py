@@ -18,6 +18,7 @@ from .exits import ExitCode
 from .files import refuse_unknown, status_of
 from .resting import say
 from .stdout import Stdout
+from .waits import rule
 
 __all__ = ["answer", "effects"]
 
@@ -56,11 +57,13 @@ def effects(arguments: Namespace) -> int:
 
 
 def answer(arguments: Namespace) -> int:
-    """Say what came of an effect in doubt: to the tree that runs, or into the journal of one that does not. Only a tree
-    that runs remembers an id.
+    """Say what came of an effect in doubt, or what a handler has asked: to the tree that runs, or into the journal of
+    one that does not. Only a tree that runs remembers an id.
 
     Raises `ConfigurationError` where no tree runs to remember an id, and what `command` raises.
     """
+    if arguments.say is not None:
+        return rule(arguments)
     fields = said_in(arguments)
 
     async def at_rest(journal: Journal, clock: Clock) -> str:

@@ -1,4 +1,4 @@
-"""`treewarden waits`, `approve` and `refuse`: what handlers wait for, and what a person rules about it."""
+"""`treewarden waits`, `approve`, `refuse` and `answer --say`: what handlers wait for, and what a person says of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from argparse import Namespace
 
 from attrs import asdict
 
-from treewarden.agents.core.approval import APPROVAL
+from treewarden.agents.core.question import QUESTION, said_of
 from treewarden.agents.ports import Clock
 from treewarden.supervisor.journal.canonical import dump
 from treewarden.supervisor.journal.port import Journal
@@ -27,7 +27,8 @@ __all__ = ["rule", "waits"]
 
 
 def waits(arguments: Namespace) -> int:
-    """Print what handlers wait for, the oldest first: of an approval what is to be approved, and its key. Reads only.
+    """Print what handlers wait for, the oldest first: of an approval or a question what is shown, and its
+    key. Reads only.
 
     Raises `ConfigurationError` for a path at which no slot ever was.
     """
@@ -48,21 +49,21 @@ def waits(arguments: Namespace) -> int:
 
 def _line(wait: OpenWait, now: float) -> str:
     parts = [local(wait.since), wait.path, f"{wait.wait} of {wait.kind} {wait.message}"]
-    if wait.what == APPROVAL:
+    if wait.key:
         parts.append(f"key {wait.key}")
     elif wait.about:
         parts.append(f"{wait.what} {wait.about}")
     if wait.until is not None:
         parts.append(f"{'until' if now < wait.until else 'over since'} {local(wait.until)}")
-    if wait.what == APPROVAL:
+    if wait.key:
         parts += [f"of {wait.subject}"] if wait.subject else []
-        parts.append(f"{wait.of} {dump(wait.about)}")
+        parts.append(said_of(wait.about) if wait.what == QUESTION else f"{wait.of} {dump(wait.about)}")
     return "  ".join(parts)
 
 
 def rule(arguments: Namespace) -> int:
-    """Rule about an approval: to the tree that runs, or into the journal of one that does not. Only a tree that runs
-    remembers an id.
+    """Rule about an approval, or answer a question: to the tree that runs, or into the journal of one that does not.
+    Only a tree that runs remembers an id.
 
     Raises `ConfigurationError` for a name or text that cannot be, or where no tree runs to remember an id, and what
     `command` raises.
