@@ -134,7 +134,7 @@ def records_of(commit: Commit) -> list[str]:
     if not commit.quiet:
         for name, rows in zip(_ROWS, _rows_of(commit), strict=True):
             if rows:
-                records += [f"{name} {_plain(row)}" for row in rows]
+                records += [f"{name} {_plain(row)}" for row in ((rows,) if isinstance(rows, int) else rows)]
     return records
 
 
