@@ -145,7 +145,7 @@ class _Inbox:
         with JournalFile.open(self._file) as journal:
             holder = journal.holder()  # before the answer: it may give that and close
             found = journal.answer(self._id)
-        self.closed = holder is not None and holder.released
+        self.closed = holder is not None and (holder.released or not holder.lease_until)  # 0: of a visitor, likewise
         return found if found is not None and found[0] in ("applied", "refused", "unknown") else None
 
     def take_back(self) -> tuple[str, str]:

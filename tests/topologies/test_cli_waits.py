@@ -161,12 +161,20 @@ def test_two_processes_rule_at_once(running: Running, capsys: pytest.CaptureFixt
     assert listed(capsys) == []
 
 
-@pytest.mark.parametrize("before", [False, True], ids=["nothing", "a ruling"])
+@pytest.mark.parametrize(
+    ("down", "before"),
+    [("stopped", False), ("stopped", True), ("killed", False)],
+    ids=["nothing", "a ruling", "nothing, after a kill"],
+)
 def test_who_owned_the_file_for_a_moment_leaves_it_to_who_asks(
-    running: Running, before: bool, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    running: Running, down: str, before: bool, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """Another word at the same moment owns it, and closes it without a look at what it was sent."""
-    assert said(capsys, "stop")[0] == 0
+    if down == "stopped":
+        assert said(capsys, "stop")[0] == 0
+    else:
+        running.signal(signal.SIGKILL)
+        running.end()
     (found,) = listed(capsys)
     words = [sys.executable, "-c", COMMAND, "approve", "desk.db", "payments", "--key", found["key"], "--by", "ada"]
 
