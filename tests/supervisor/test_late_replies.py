@@ -112,6 +112,24 @@ def test_a_chain_is_over_with_each_of_its_links_and_not_for_ever() -> None:
     assert replies.keep("m-2>a:Work:1:00.1", 3) == "m-2"
 
 
+def test_another_tree_is_told_once_and_at_once_where_the_asker_has_settled() -> None:
+    """Nobody would say so again, and what is kept there would stay for good."""
+    replies, told = Replies(), list[str]()
+    replies.forget("m-1>a:Work:1:00.1")
+    for asking in ("m-1>a:Work:1:00.1", "m-1>a:Work:1:00.1>b:Work:1:00.2"):
+        replies.kept_elsewhere(asking, told.append)
+        assert told == [asking]
+        told.clear()
+    for asking in ("m-1", "m-1>b:Work:1:00.2", "m-2"):
+        replies.kept_elsewhere(asking, told.append)
+        assert told == []
+    for asking in ("m-1>b:Work:1:00.2", "m-1", "m-2"):
+        replies.forget(asking)
+        replies.forget(asking)
+        assert told == [asking]
+        told.clear()
+
+
 def test_what_a_message_that_settles_costs_is_not_what_others_have_asked() -> None:
     looked: list[str] = []
 
