@@ -11,18 +11,20 @@ from attrs import evolve, frozen
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from treewarden.agents import Agent, Upcasts, handles
-from treewarden.agents.core.durability import MESSAGE, Checkpointed, Durability
+from treewarden.agents.core.durability import MESSAGE, Checkpointed, Durability, MailboxSpec
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import CheckpointRefused, ConfigurationError, NoSuchSlot, StartFailed, UnknownKind
+from treewarden.supervisor import Rule, table
 from treewarden.supervisor.core.checkpoint import Retention
 from treewarden.supervisor.core.diff import ABSENT, Change
 from treewarden.supervisor.core.event import CheckpointKept, ChildStarted, RolledBack
+from treewarden.supervisor.core.spec import NO_BACKOFF
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.supervisor.journal.port import Commit, Kept
 from treewarden.topologies.child import child
 from treewarden.topologies.running import Tree
 
-from ..agents.trees import Add, Counter, Gate, Held, Total, events, kept, opened, volatile
+from ..agents.trees import Add, Bad, Counter, Gate, Held, Total, events, kept, opened, volatile
 from ..journals import checkpoint, on_disk
 
 
@@ -50,6 +52,23 @@ async def test_a_state_is_kept_by_name_and_gone_back_to(durability: Durability, 
         # What it had left can be gone back to as well.
         assert await running.roll_back("counter", to="before rolling back") is not None
         assert await running.ref("counter").ask(Total()) == 7
+
+
+async def test_an_operators_rollback_begins_anew_what_a_policy_looks_back_from(autojump_clock: MockClock) -> None:
+    """In the same incident: what came after it is as good as what had been there before."""
+    back = table([Rule("crash", "roll_back")])
+    mailbox = MailboxSpec(deliveries=1)
+    counter = child(Counter, mailbox=mailbox, retention=Retention(every=1), backoff=NO_BACKOFF)
+    async with opened(counter, policy=back) as running:
+        await add(running, 1, 2, 4)
+        await running.ref("counter").tell(Bad())
+        await trio.sleep(1)
+        assert await running.ref("counter").ask(Total()) == 3
+        await running.roll_back("counter", to=None)
+        assert await add(running, 10, 20, 40) == 70
+        await running.ref("counter").tell(Bad())
+        await trio.sleep(1)
+        assert await running.ref("counter").ask(Total()) == 10, "the second time it goes two steps"
 
 
 @frozen
