@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import trio
 from attrs import evolve, frozen
@@ -10,8 +12,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from treewarden.agents.agent import handles
 from treewarden.agents.core.durability import MESSAGE, Checkpointed, Durability
 from treewarden.supervisor.core.event import CheckpointKept
+from treewarden.supervisor.core.spec import NO_BACKOFF
 
-from .trees import Add, Counter, Disk, events, kept, opened
+from .trees import Add, Counter, Disk, Gate, Held, events, kept, opened
 
 
 @frozen
@@ -78,3 +81,26 @@ async def test_a_life_may_begin_with_a_checkpoint(durability: Durability, autoju
         await wait_all_tasks_blocked()
         assert await names(journal) == ["begun"]
         assert running.snapshot()[0].restarts == 0
+
+
+async def test_what_the_disk_refuses_behind_a_life_is_kept_by_the_next_one(autojump_clock: MockClock) -> None:
+    """And by nobody else: the life that has ended would write its state over a newer one."""
+    journal, gate = Disk(), Gate(shut=True)
+    spec = kept(Keeper, Checkpointed(messages=1), args={"gate": gate}, backoff=NO_BACKOFF)
+    async with opened(spec, journal=journal) as running, trio.open_nursery() as nursery:
+        keeper = running.ref("keeper")
+        journal.slow = True
+        await keeper.tell(Keep("risk"))
+        await wait_all_tasks_blocked()
+        running.kill("keeper")
+        await wait_all_tasks_blocked()
+        journal.slow = False
+        journal.fail("keeper")
+        await keeper.tell(Add(5))
+        nursery.start_soon(partial(keeper.ask, Held("long"), within=1000))
+        await trio.sleep(60)
+        assert gate.entered == ["long"]
+        written = [each.body for commit in journal.of("keeper") for each in commit.states]
+        assert ['"total":6' in each for each in written] == [False, False, True]
+        assert await names(journal) == ["risk"]
+        gate.open()
