@@ -16,6 +16,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from treewarden.agents.errors import JournalError
 from treewarden.supervisor.journal import writer
 from treewarden.supervisor.journal.port import Commit
 from treewarden.supervisor.journal.seams import begin_in_thread, in_thread
@@ -235,6 +236,32 @@ async def test_what_somebody_raises_who_is_told_ends_the_journal(tmp_path: pathl
         async with on_disk(tmp_path / "tree.db", run_sync=in_thread) as journal:
             journal.submit(Commit(), then)
             await trio.sleep_forever()
+
+
+async def test_who_asks_a_journal_that_ends_is_told_so(tmp_path: pathlib.Path) -> None:
+    """Also from outside of what its end cancels."""
+    slow, told = Slow(), list[str]()
+
+    def then(_: BaseException | None) -> None:
+        raise LookupError("told too much")
+
+    async def ask(journal: SqliteJournal) -> None:
+        with trio.fail_after(30), pytest.raises(JournalError) as error:
+            await journal.recover(DESK)
+        told.append(str(error.value))
+
+    async with trio.open_nursery() as nursery:
+        with pytest.RaisesGroup(LookupError):
+            async with on_disk(tmp_path / "tree.db", run_sync=in_thread, connect=slow.connect) as journal:
+                await journal.commit(settle(1))
+                slow.may.clear()
+                journal.submit(settle(2), then)
+                nursery.start_soon(ask, journal)
+                await trio.testing.wait_all_tasks_blocked()
+                slow.may.set()
+                await trio.sleep_forever()
+    (text,) = told
+    assert "is closed" in text
 
 
 @pytest.mark.parametrize("number", range(3))
