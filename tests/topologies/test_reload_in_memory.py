@@ -24,6 +24,7 @@ from treewarden.topologies.open import open_tree
 from treewarden.topologies.pool import pool
 from treewarden.topologies.tree import tree
 
+from ..agents.trees import slot_of
 from ..journals import on_disk
 from .generations import FIRST, RENAMED, WITH_UPCAST, code
 
@@ -61,6 +62,22 @@ async def test_it_is_brought_up(durability: Durability, tmp_path: Path, autojump
         assert desk.statistics().dropped_kinds == {}
         assert running.snapshot()[0].incarnation == 2
     assert given_up(file) == []
+
+
+@pytest.mark.parametrize("durability", [MESSAGE, Checkpointed(messages=100), VOLATILE])
+async def test_it_is_brought_back_as_well(durability: Durability, tmp_path: Path, autojump_clock: CLOCK) -> None:
+    """The class that was there before gets a state of its own type, and not what the one in between has left."""
+    first, second = code(FIRST), code(FIRST)
+    async with open_tree(desk_of(first, durability), journal=on_disk(tmp_path / "tree.db")) as running:
+        for place, module in enumerate((first, second, first), 1):
+            await running.reload(desk_of(module, durability))
+            await running.ref("desk").tell(module.Add(5))
+            assert await running.ref("desk").ask(module.Look()) == ("Tally", 5 * place)
+        await running.reload(desk_of(second, durability))
+        await trio.sleep(1)
+        await running.reload(desk_of(first, durability))
+        await trio.sleep(1)
+        assert type(slot_of(running, "desk").state) is first.Tally
 
 
 @pytest.mark.parametrize("shared", [False, True])
