@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 import trio
 
 from .core.exit import alone
 from .core.said import is_number, shown
-from .errors import ConfigurationError
+from .errors import ConfigurationError, Ignore, NotDone, Stash, Stop, TreewardenError
 from .limited import rate_limit_of
 
 __all__ = ["retry"]
 
 T = TypeVar("T")
+_OURS: Final = (TreewardenError, Stop, Ignore, Stash, NotDone)
+"""What is said in an agent, and to it: none of it passes by itself, and an ask that is made again is another one."""
 
 
 async def retry(
@@ -33,8 +35,10 @@ async def retry(
 
     Tried again is what takes longer than that (`trio.TooSlowError`) and what raises one of `on`; the last of them is
     raised as it is. A rate limit (`RateLimited`, or a response with status 429) goes out at once, and so does whatever
-    else is raised: the supervisor is there for these. Between two tries it waits `first` seconds, then `factor` times
-    as long each time, `most` at most, each time up to half of it less or more by chance.
+    else is raised: the supervisor is there for these. So do `Stop`, `NotDone` and the errors of this library, unless
+    `on` names them, or a base of theirs that is of this library: `AskTimeout` is an `OSError`, too. Between two tries
+    it waits `first` seconds, then `factor` times as long each time, `most` at most, each time up to half of it less or
+    more by chance.
 
     Cancelled: at once, in a try or between two. Raises `ConfigurationError` for limits that cannot work.
 
@@ -50,7 +54,9 @@ async def retry(
                 return await call()
         except Exception as error:
             cause = alone(error)
-            if not left or not issubclass(type(cause), kinds) or rate_limit_of(cause) is not None:
+            kind = type(cause)
+            named = tuple(each for each in kinds if issubclass(each, _OURS)) if issubclass(kind, _OURS) else kinds
+            if not left or not issubclass(kind, named) or rate_limit_of(cause) is not None:
                 raise
         await trio.sleep(min(pause, most) * random.uniform(0.5, 1.5))
         pause = min(pause * factor, most)

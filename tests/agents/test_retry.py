@@ -11,7 +11,8 @@ import trio
 from attrs import define, field
 from trio.testing import MockClock
 
-from treewarden.agents.errors import ConfigurationError, RateLimited
+from treewarden.agents.core.path import Path
+from treewarden.agents.errors import AskTimeout, ConfigurationError, DeliveryError, NotDone, RateLimited, Stop
 from treewarden.agents.retry import retry
 
 
@@ -86,6 +87,22 @@ async def test_what_is_for_the_supervisor_goes_out(error: Exception, autojump_cl
         await retry(service, within=1.0, on=(OSError, Limited))
     assert found.value is error
     assert len(service.called) == 1
+
+
+OURS: Final[list[Exception]] = [AskTimeout("late", path=Path("a")), Stop(), NotDone(), ExceptionGroup("", [Stop()])]
+
+
+@pytest.mark.parametrize("error", OURS, ids=["an ask", "stop", "not done", "in a group"])
+async def test_what_is_said_in_an_agent_goes_out_unless_it_is_named(
+    error: Exception, autojump_clock: MockClock
+) -> None:
+    service = Service([error, "page"])
+    with pytest.raises(type(error)) as found:
+        await retry(service, within=1.0, on=(OSError, Exception))
+    assert found.value is error
+    assert len(service.called) == 1
+    service.deeds[:] = [error, "page"]
+    assert await retry(service, within=1.0, on=(DeliveryError, Stop, NotDone)) == "page"
 
 
 async def test_one_failure_in_a_group_is_that_failure(autojump_clock: MockClock) -> None:
