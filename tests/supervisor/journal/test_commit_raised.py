@@ -48,6 +48,7 @@ KINDS: Final[Mapping[str, Commit]] = {
     "acked": Commit(acked=(50, 51)),
     "returned": Commit(returned=(ReturnedRow(52, 2, 1, WALL),)),
     "dead": Commit(dead=(dead(53),)),
+    "last_row": Commit(last_row=70),
     "revived": Commit(accepted=(message(62),), revived=("t-54",)),
     "replies": Commit(replies=(ReplyRow("t-51>ask.0", DESK, "int", "5"),)),
     "forget_replies": Commit(forget_replies=("t-50>",)),
