@@ -335,7 +335,7 @@ async def test_nothing_that_a_zombie_does_counts(autojump_clock: CLOCK, durabili
         assert late == [
             "tell: AgentStopped",
             "publish: AgentStopped",
-            "forward: ConfigurationError",
+            "forward: AgentStopped",
             "timer: AgentStopped",
         ]
         assert running.zombies == ()
