@@ -195,10 +195,10 @@ class Lookout:
 def refuse_unreachable(file: pathlib.Path) -> None:
     """Raise `JournalError` where a journal can neither be nor be made, which SQLite would call something else."""
     try:
+        mode = os.stat(file).st_mode  # which says why where nobody may look; `is_dir` does not, from 3.14 on
+    except (FileNotFoundError, NotADirectoryError) as error:  # it is to be made
         if not file.parent.is_dir():
-            raise JournalError(f"{file} cannot be made: there is no folder {file.parent}")
-        mode = file.stat().st_mode
-    except FileNotFoundError:  # it is to be made
+            raise JournalError(f"{file} cannot be made: there is no folder {file.parent}") from error
         _refuse_long(file)
         return
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import sqlite3
+import stat
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -349,16 +350,23 @@ async def wait_for_records(
 
 def _refuse_unreadable(path: pathlib.Path) -> None:
     try:
-        if path.is_dir():
+        mode = os.stat(path).st_mode  # not by `is_file`, which from 3.14 on is False where nobody may look
+        if stat.S_ISDIR(mode):
             raise JournalError(f"{path} is a folder: name the journal in it")
-        if not path.is_file():
-            raise JournalError(f"there is no journal {path}: give the file that a tree was started with")
+        if not stat.S_ISREG(mode):
+            raise _none_at(path)
         # Not by opening it: to close it again would take the locks from an owner in this process.
         readable = os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise _none_at(path) from None
     except OSError as error:
         raise JournalError(f"{path} cannot be read: {error.strerror}") from error
     if not readable:
         raise JournalError(f"{path} may not be read by this user: give it the right to, or read a copy")
+
+
+def _none_at(path: pathlib.Path) -> JournalError:
+    return JournalError(f"there is no journal {path}: give the file that a tree was started with")
 
 
 def _connect(uri: str) -> sqlite3.Connection:
