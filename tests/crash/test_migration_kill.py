@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 import trio
 
 from treewarden.supervisor.journal.reading import JournalFile
@@ -16,6 +17,9 @@ from treewarden.supervisor.journal.reading import JournalFile
 from ..journals import DESK, dead, fact, message, on_disk, settle, state
 from ..supervisor.journal.stored_file import COMMITS
 from ..supervisor.journal.test_stored import STORED, unpacked
+
+# What a fork of a process with threads may lead to, Python says from 3.12 on; the child uses none of them.
+pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 
 OLDEST: Final = next(file for file in STORED if file.name == "v1-first.db.gz")
 """Each statement of every migration is for it."""

@@ -17,6 +17,9 @@ from treewarden.supervisor.journal.reading import JournalFile
 
 from .stepping import Outside, go_on
 
+# What a fork of a process with threads may lead to, Python says from 3.12 on; the child uses none of them.
+pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+
 ALL = "TREEWARDEN_KILLS" in os.environ
 STEPS = ("EffectNoted", "WaitNoted", "ApprovalNoted")
 CLOSED = "TreeClosed"

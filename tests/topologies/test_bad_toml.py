@@ -13,7 +13,9 @@ from treewarden.topologies.errors import BlueprintError
 from treewarden.topologies.toml import load, loads
 
 FOLDER: Final = Path(__file__).parent / "bad_toml"
-FILES: Final = sorted(FOLDER.glob("*.toml"))
+GOOD: Final[frozenset[str]] = frozenset({"broken_inline"} if sys.version_info >= (3, 15) else ())
+"""What TOML 1.1 allows, which this Python reads."""
+FILES: Final = sorted(file for file in FOLDER.glob("*.toml") if file.stem not in GOOD)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -44,7 +46,7 @@ def test_the_error_is_one_of_configuration() -> None:
 
 
 def test_no_message_is_left_over() -> None:
-    assert [file.stem for file in sorted(FOLDER.glob("*.txt"))] == [file.stem for file in FILES]
+    assert [file.stem for file in sorted(FOLDER.glob("*.txt"))] == sorted([*GOOD, *(file.stem for file in FILES)])
 
 
 def test_a_number_of_thousands_of_digits_is_refused_too() -> None:
