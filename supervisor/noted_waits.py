@@ -95,9 +95,11 @@ def ends(waits: Iterable[Wait], text: str, common: Common) -> list[Event]:
 
 
 def _end(wait: Wait, text: str, common: Common) -> Event | None:
-    known = common.replies.get(done_id(wait.step))
+    replies = common.replies
+    known = replies.get(done_id(wait.step))
     row = None if known is None else known[0]
-    under_way = wait.step in common.replies.under_way and row is None  # one that has come back ends with this
+    back = row is not None and wait.step not in replies.replaced  # its message has come back, and it ends with this
+    under_way = wait.step in replies.under_way and not back
     if under_way or (isinstance(row, ReplyRow) and row.kind != WAITS):
         return None
     if wait.what != APPROVAL:

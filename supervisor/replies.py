@@ -28,6 +28,8 @@ class Replies:
         that the chain of asks began with."""
         self.under_way: set[MessageId] = set()
         """Effects whose call runs, and whatever else of which it is on its way to the disk how it has ended."""
+        self.replaced: set[MessageId] = set()
+        """Waits whose end is on its way to the disk, with the beginning of the one in their place."""
         self.awaited: set[MessageId] = set()
         """Those of them over which somebody is held until their call ends."""
         self.read: set[Path] = set()

@@ -87,20 +87,21 @@ class SlotWaits:
         facts: list[Event] = [*ends(gone, instead(wait), common), wait_noted(wait, "begun")]
         events, forget = tuple((wall, fact) for fact in facts), tuple(f"{each.step}>" for each in gone)
         commit = Commit(by=self._slot.path, replies=(row,), forget_replies=forget, events=events)
-        under_way, steps = common.replies.under_way, [wait.step, *(each.step for each in gone)]
-        under_way.update(steps)
+        replies, replaced = common.replies, [each.step for each in gone]
+        replies.under_way.update((wait.step, *replaced))
+        replies.replaced.update(replaced)
         try:
             await common.journal.commit(commit)
         except CommitFailed as error:
-            under_way.difference_update(steps)
+            self._arrived(wait, gone)
             common.heard(error)
             raise
         except BaseException:  # it is on its way to the disk, or there by now, or it is refused there, and so is this
             common.journal.submit(Commit(by=self._slot.path), partial(self._called_off, wait, gone))
             raise
-        under_way.difference_update(steps)
+        self._arrived(wait, gone)
         self._drop(gone)
-        common.replies.put(row.id, wait)
+        replies.put(row.id, wait)
 
     def _called_off(self, wait: Wait, gone: Sequence[Wait], error: BaseException | None) -> None:
         """It is known whether one has begun whose handler was cancelled meanwhile."""
@@ -110,7 +111,13 @@ class SlotWaits:
             fact = wait_noted(wait, PASSED_BY, text="its handler was cancelled while it began")
             common.submit(Commit(forget_replies=(f"{wait.step}>",), events=((common.clock.wall(), fact),)))
             self._drop(gone)
-        common.replies.under_way.difference_update([wait.step, *(each.step for each in gone)])
+        self._arrived(wait, gone)
+
+    def _arrived(self, wait: Wait, gone: Sequence[Wait]) -> None:
+        """It is on disk, or is not going to be."""
+        replies, replaced = self._common.replies, [each.step for each in gone]
+        replies.under_way.difference_update((wait.step, *replaced))
+        replies.replaced.difference_update(replaced)
 
     def ended(self, wait: Wait) -> WaitNoted:
         return wait_noted(wait, "over")

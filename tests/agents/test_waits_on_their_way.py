@@ -14,6 +14,7 @@ from treewarden.supervisor.core.event import ApprovalNoted, WaitNoted
 from treewarden.supervisor.core.spec import NO_BACKOFF
 from treewarden.topologies import child
 
+from .test_waits_ended import Died
 from .trees import Disk, events, happened, opened, slot_of
 from .waits_desk import Remind, killed_on_its_way, left
 
@@ -187,6 +188,26 @@ async def test_one_whose_place_was_taken_on_the_way_ends_once(autojump_clock: Mo
     desk = child(Fickle, id="desk", args={"disk": disk, "log": log}, backoff=NO_BACKOFF)
     async with opened(desk, journal=disk) as running:
         await running.ref("desk").tell(Remind())
+        await trio.sleep(20)
+        running.kill("desk")
+        await trio.sleep(20)
+        assert len(log) == 3, "it has run again, and the disk is still slow"
+        disk.slow = False
+        disk.go()
+        await trio.sleep(20)
+        assert (slot_of(running, "desk").state, left(running)) == (("settled",), 0)
+    found = [(each.wait, each.what) for each in await events(disk, WaitNoted)]
+    assert sorted(found) == [("first", "begun"), ("first", "passed by"), ("second", "begun"), ("second", "passed by")]
+
+
+async def test_one_whose_message_had_come_back_after_a_death_ends_once_too(autojump_clock: MockClock) -> None:
+    disk, log = Died(), list[Any]()
+    desk = child(Fickle, id="desk", args={"disk": disk, "log": log}, backoff=NO_BACKOFF)
+    async with opened(desk, journal=disk) as running:
+        await running.ref("desk").tell(Remind())
+        await trio.sleep(1)
+    await trio.sleep(20)
+    async with opened(desk, journal=disk) as running:
         await trio.sleep(20)
         running.kill("desk")
         await trio.sleep(20)
