@@ -200,17 +200,16 @@ def _fill(slot: Slot, store: SlotStore, held: Recovered, read: _Read, common: Co
     slot.due.update(held.timers)
     for id, reply in read.replies:
         common.replies.keep(id, reply)
-    events = [each for each in read.messages if type(each[1]) is Happened]
-    messages = [each for each in read.messages if type(each[1]) is not Happened] if events else read.messages
+    messages = read.messages
     if read.aside is not None:
         _restock_waiting(slot, messages, read.aside, common)
     else:
-        for place, (row, body) in enumerate(messages):
-            _restock(slot, row, body, common, head=place == 0)
-    if events:  # no handler runs for one, so that none is to blame for a death, and none waits for its turn
+        for place, (row, envelope) in enumerate(messages):
+            _restock(slot, row, envelope, common, head=place == 0)
+    if read.events:  # no handler runs for one, so that none is to blame for a death, and none waits for its turn
         from .events import come
 
-        come(slot, [_envelope(row, body, row.deaths, common) for row, body in events], common)
+        come(slot, read.events, common)
     for item in fresh:
         slot.restock(item, item.priority if isinstance(item, Envelope) else Priority.NORMAL)
 
@@ -221,7 +220,9 @@ class _Read:
 
     state: object
     replies: Sequence[tuple[MessageId, object]]
-    messages: Sequence[tuple[MessageRow, Any]]
+    messages: Sequence[tuple[MessageRow, Envelope]]
+    events: Sequence[Envelope] = ()
+    """Those among them, which no handler runs for."""
     aside: _Aside | None = None
     """Where some of them may wait for something."""
 
@@ -260,38 +261,41 @@ def _reading(held: Recovered, codec: Codec, common: Common) -> Slices[_Read]:
         else:
             reply = yield from decode(f"the reply to {row.id}", row)
         replies.append((row.id, reply))
-    messages: list[tuple[MessageRow, Any]] = []
+    messages: list[tuple[MessageRow, Envelope]] = []
+    events: list[Envelope] = []
     for count, row in enumerate(held.messages, 1):
         if count % _AT_ONCE == 0:
             yield
         if row.row <= common.journal.opened.last_row:
-            message = yield from decode(f"message {row.id}", row)
-            messages.append((row, message))
+            envelope = _envelope(row, (yield from decode(f"message {row.id}", row)), common)
+            if type(envelope.body) is Happened:
+                events.append(envelope)
+            else:
+                messages.append((row, envelope))
     if unread:
         more = f" ({len(unread) - 1} more of what it holds cannot be read either)" if len(unread) > 1 else ""
         raise UnknownKind(f"{unread[0]}{more}")
     aside = None
     if any(id.endswith(OF_EFFECTS) for id, _ in replies):
         aside = yield from _setting_aside(messages, dict(replies), common)
-    return _Read(state, replies, messages, aside)
+    return _Read(state, replies, messages, events, aside)
 
 
 def _setting_aside(
-    messages: Sequence[tuple[MessageRow, Any]], replies: Mapping[MessageId, object], common: Common
+    messages: Sequence[tuple[MessageRow, Envelope]], replies: Mapping[MessageId, object], common: Common
 ) -> Slices[_Aside]:
     """See `_Aside`: what waits is parked where nobody sees it yet."""
     from treewarden.agents.core.parked import ParkedMessages
 
     from .waits import sorting
 
-    messages = [each for each in messages if type(each[1]) is not Happened]
     found, waiting = yield from sorting([row.id for row, _ in messages], replies, common.clock.wall())
     parked = ParkedMessages()
     for count, place in enumerate(found.parked, 1):
         if count % _AT_ONCE == 0:
             yield
-        row, body = messages[place]
-        parked.add(_envelope(row, body, row.deaths, common), waiting[row.id])
+        row, envelope = messages[place]
+        parked.add(envelope, waiting[row.id])
     return _Aside(found, waiting, parked)
 
 
@@ -310,7 +314,9 @@ def _waits_for_person(message: MessageId, common: Common) -> bool:
     return any(step.alone for step in in_doubt(common, message))
 
 
-def _restock_waiting(slot: Slot, messages: Sequence[tuple[MessageRow, Any]], aside: _Aside, common: Common) -> None:
+def _restock_waiting(
+    slot: Slot, messages: Sequence[tuple[MessageRow, Envelope]], aside: _Aside, common: Common
+) -> None:
     """The messages of a mailbox of which some may wait: those stay parked, or come back where their wait is over."""
     from .waits import arm
 
@@ -322,20 +328,20 @@ def _restock_waiting(slot: Slot, messages: Sequence[tuple[MessageRow, Any]], asi
         note_ended([wait for wait in came if wait is not None], common)
     back = set(found.back)
     for place in (*found.back, *found.rest):
-        row, body = messages[place]
-        _restock(slot, row, body, common, head=place == found.first, back=place in back)
+        row, envelope = messages[place]
+        _restock(slot, row, envelope, common, head=place == found.first, back=place in back)
     if found.parked:
         slot.parking().take_over(aside.parked)
     arm(slot, common)
 
 
-def _envelope(row: MessageRow, body: Any, deaths: int, common: Common) -> Envelope:
+def _envelope(row: MessageRow, body: Any, common: Common) -> Envelope:
     return Envelope(
         body,
         id=row.id,
         sender=row.sender,
         deliveries=row.deliveries,
-        deaths=deaths,
+        deaths=row.deaths,
         row=row.row,
         priority=row.priority,
         since=common.clock.now() - max(0.0, common.clock.wall() - row.at) if row.at > 0.0 else None,
@@ -349,15 +355,17 @@ def _wait_for(commit: Commit, slot: Slot, common: Common) -> None:
     common.submit(commit, partial(slot.resume, _COUNTED))
 
 
-def _restock(slot: Slot, row: MessageRow, body: Any, common: Common, *, head: bool, back: bool = False) -> None:
-    deaths = row.deaths + (1 if head and common.journal.opened.after_crash else 0)
-    envelope = _envelope(row, body, deaths, common)
+def _restock(
+    slot: Slot, row: MessageRow, envelope: Envelope, common: Common, *, head: bool, back: bool = False
+) -> None:
+    opened = common.journal.opened
+    deaths = envelope.deaths = row.deaths + (1 if head and opened.after_crash else 0)
     if deaths >= DEATHS and not _waits_for_person(row.id, common):
         give_up(slot, envelope, f"the process died {deaths} times while it was first in its mailbox", common)
         _wait_for(Commit(), slot, common)
         return
     if deaths != row.deaths:
         _wait_for(Commit(returned=(ReturnedRow(row.row, row.deliveries, deaths),)), slot, common)
-    if back or row.id in common.journal.opened.kept_for:  # its settle ends what it has begun, whatever way it takes
+    if back or row.id in opened.kept_for:  # its settle ends what it has begun, whatever way it takes
         envelope.deadline = CAME_BACK
     slot.restock(envelope, row.priority)

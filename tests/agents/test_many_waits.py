@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 import trio
+from attrs import frozen
 from trio.testing import MockClock
 
+from treewarden.agents import Agent, MailboxSpec, handles
 from treewarden.agents.core.path import Path
 from treewarden.supervisor import open_waits, recovery, waits
 from treewarden.supervisor.core.event import Recorded
+from treewarden.supervisor.core.spec import NO_BACKOFF
 from treewarden.supervisor.journal.port import Commit
 from treewarden.supervisor.unhurried import unhurried
+from treewarden.topologies import child
 
 from .effects_desk import Processes
 from .waits_desk import Remind, desk, opened, parked
@@ -64,6 +68,71 @@ async def test_others_have_turns_meanwhile(
         listed = await running.waits()
         assert slices.seen - begun >= 2 * (MANY // AT_ONCE - 1), "what is known, and what is shown"
     assert {each.until for each in listed} == {1000.0 + number for number in range(MANY)}
+
+
+@frozen
+class Go:
+    number: int
+
+
+class Slow(Agent[int]):
+    state = 0
+
+    def __init__(self, begun: list[int], gate: trio.Event) -> None:
+        self.begun, self.gate = begun, gate
+
+    @handles
+    async def go(self, message: Go) -> None:
+        self.begun.append(message.number)
+        await self.gate.wait()
+
+
+async def test_what_is_to_be_handled_is_made_ready_in_the_slices_in_which_it_is_read(
+    processes: Processes, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not in the act that begins the life: that only puts it into the mailbox, in its order."""
+    gate, begun, mailbox = trio.Event(), list[int](), MailboxSpec(capacity=MANY)
+    slow = child(Slow, args={"begun": begun, "gate": gate}, mailbox=mailbox, backoff=NO_BACKOFF)
+    with trio.CancelScope() as power:
+        async with opened(slow, journal=processes()) as running:
+            for number in range(MANY):
+                await running.ref("slow").tell(Go(number))
+            await trio.testing.wait_all_tasks_blocked()
+            power.cancel()
+            await trio.sleep_forever()
+    made, in_slices, by_then, envelope = list[Any](), list[int](), [0], recovery._envelope  # pyright: ignore[reportPrivateUsage]
+
+    def counted(*args: Any) -> Any:
+        made.append(args)
+        return envelope(*args)
+
+    def each(slices: Generator[None, None, Any]) -> Generator[None, None, Any]:
+        while True:
+            before = len(made)
+            try:
+                next(slices)
+            except StopIteration as end:
+                return end.value
+            finally:
+                in_slices.append(len(made) - before)
+                by_then[0] = len(made)
+            yield
+
+    monkeypatch.setattr(recovery, "_AT_ONCE", AT_ONCE)
+    monkeypatch.setattr(recovery, "_envelope", counted)
+
+    async def seen(slices: Generator[None, None, Any]) -> Any:
+        return await unhurried(each(slices))
+
+    monkeypatch.setattr(recovery, "unhurried", seen)
+    begun.clear()
+    gate.set()
+    async with opened(slow, journal=processes()) as running:
+        await trio.sleep(5)
+    assert begun == list(range(MANY))
+    assert sum(in_slices) == MANY
+    assert by_then == [len(made)], "none behind the last slice"
+    assert max(in_slices) == AT_ONCE
 
 
 async def test_what_a_person_gives_up_while_it_is_read_does_not_wait(
