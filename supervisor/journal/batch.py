@@ -33,6 +33,9 @@ _BODY: Final = 4
 _ENDED: Final = "a message that it ends does not wait any more: it was handled or given up before"
 _COMMANDS_KEPT: Final = 10_000
 """Answers by which a command that comes twice is known."""
+_FORGET_COMMANDS: Final = (
+    "DELETE FROM commands WHERE rowid <= (SELECT max(rowid) FROM commands) - ? AND state NOT IN ('waiting', 'taken')"
+)
 
 
 @frozen
@@ -129,7 +132,7 @@ class Batch:
             )
             if many(answer, self.answers).rowcount != len(self.answers):
                 raise CommitFailed("a command that it answers was taken back, or answered before")
-            many("DELETE FROM commands WHERE rowid <= (SELECT max(rowid) FROM commands) - ?", [(_COMMANDS_KEPT,)])
+            many(_FORGET_COMMANDS, [(_COMMANDS_KEPT,)])
         if self.events:
             insert(connection, "events", self.events)
 
