@@ -65,6 +65,7 @@ TAKEN: Final = {  # by every agent; and what for
     "sleep_until": "waiting for a time",
     "wait_event": "waiting for an event",
     "approval": "waiting for a person",
+    "ask_person": "asking a person",
     "checkpoint": "states that are kept",
     "keep": "settling from a body",
     "progress": "saying that work goes on",
