@@ -289,7 +289,11 @@ class Declared:
         self._versions[given] = versions
         # Known before its fields are looked at: they may hold the class itself.
         self._shapes[given], self._bodies[given] = made(inner=True), made(inner=False)
-        fields = self._fields(name, declared)
+        try:
+            fields = self._fields(name, declared)
+        except BaseException:
+            del self._shapes[given], self._bodies[given]
+            raise
         deep = tuple((field_name, shape.left) for field_name, shape in fields.items() if shape.left is not None)
         weight = 1 + sum(shape.weight for shape in fields.values() if shape.left is None)
         if deep:

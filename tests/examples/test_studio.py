@@ -37,7 +37,8 @@ class Studio:
             with urlopen(request, timeout=30) as answer:
                 return answer.status, json.load(answer)
         except HTTPError as refused:
-            return refused.code, json.load(refused)
+            with refused:
+                return refused.code, json.load(refused)
 
     def order(self, number: int, topic: str, cents: int) -> None:
         assert self.post("orders", number=number, topic=topic, cents=cents) == (200, "it is on disk")

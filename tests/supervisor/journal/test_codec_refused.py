@@ -11,6 +11,7 @@ from attrs import field, frozen
 
 from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.journal.codec import Codec
+from treewarden.supervisor.journal.declared import Declared
 
 T = TypeVar("T")
 
@@ -88,3 +89,16 @@ def test_two_classes_of_one_name_are_refused() -> None:
     one, two = (attrs.make_class("Same", {"x": field(type=int)}) for _ in range(2))
     with pytest.raises(ConfigurationError, match="rename one"):
         Codec([one, two])
+
+
+@frozen
+class Holds:
+    what: Loose
+
+
+def test_a_class_that_cannot_be_stored_is_refused_each_time() -> None:
+    """The second time it was taken for known, and what was stored of it failed with a `NameError`."""
+    declared = Declared()
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match=r"Holds\.what: .*Loose cannot be stored"):
+            declared.shape(Holds)
