@@ -29,6 +29,7 @@ __all__ = [
     "named",
     "refuse_second_name",
     "refuse_unreachable",
+    "refuse_unreadable",
     "warn_of_log",
 ]
 
@@ -205,6 +206,28 @@ def refuse_unreachable(file: pathlib.Path) -> None:
         raise JournalError(f"{file} cannot be opened: {error.strerror}. Name one that this user can reach") from error
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise JournalError(f"{file} is a device or a pipe: name a file")
+
+
+def refuse_unreadable(path: pathlib.Path) -> None:
+    """Raise `JournalError` where there is no journal that this user may read."""
+    try:
+        mode = os.stat(path).st_mode  # not by `is_file`, which from 3.14 on is False where nobody may look
+        if stat.S_ISDIR(mode):
+            raise JournalError(f"{path} is a folder: name the journal in it")
+        if not stat.S_ISREG(mode):
+            raise _none_at(path)
+        # Not by opening it: to close it again would take the locks from an owner in this process.
+        readable = os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise _none_at(path) from None
+    except OSError as error:
+        raise JournalError(f"{path} cannot be read: {error.strerror}") from error
+    if not readable:
+        raise JournalError(f"{path} may not be read by this user: give it the right to, or read a copy")
+
+
+def _none_at(path: pathlib.Path) -> JournalError:
+    return JournalError(f"there is no journal {path}: give the file that a tree was started with")
 
 
 def _refuse_long(file: pathlib.Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pathlib
 import sqlite3
-import stat
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -25,6 +24,7 @@ from .blobs import survey
 from .holder import Fate, Holder, ProcessTable, ProcfsTable
 from .integrity import Rows, check_all
 from .looked_at import LookedAt
+from .place import refuse_unreadable
 from .port import START, DeadRow, Kept, MessageRow, Record, ReplyRow, Seq, StateRow, Survey
 from .raised import is_of_a_damage
 from .rows import Held, Waiting
@@ -64,7 +64,7 @@ class JournalFile:
     def open(cls, file: str | os.PathLike[str], *, processes: ProcessTable | None = None) -> JournalFile:
         """Raises `JournalError` if there is no such file, it is not a journal, or a newer treewarden wrote it."""
         path = pathlib.Path(file)
-        _refuse_unreadable(path)
+        refuse_unreadable(path)
         still: Still | None = None
         connection: sqlite3.Connection | None = None
         try:
@@ -346,27 +346,6 @@ async def wait_for_records(
             if found:
                 return found
         await trio.sleep(every)
-
-
-def _refuse_unreadable(path: pathlib.Path) -> None:
-    try:
-        mode = os.stat(path).st_mode  # not by `is_file`, which from 3.14 on is False where nobody may look
-        if stat.S_ISDIR(mode):
-            raise JournalError(f"{path} is a folder: name the journal in it")
-        if not stat.S_ISREG(mode):
-            raise _none_at(path)
-        # Not by opening it: to close it again would take the locks from an owner in this process.
-        readable = os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise _none_at(path) from None
-    except OSError as error:
-        raise JournalError(f"{path} cannot be read: {error.strerror}") from error
-    if not readable:
-        raise JournalError(f"{path} may not be read by this user: give it the right to, or read a copy")
-
-
-def _none_at(path: pathlib.Path) -> JournalError:
-    return JournalError(f"there is no journal {path}: give the file that a tree was started with")
 
 
 def _connect(uri: str) -> sqlite3.Connection:

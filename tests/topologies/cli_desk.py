@@ -12,7 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
-__all__ = ["AGENTS", "COMMAND", "Running", "begin", "desk", "treewarden"]
+import pytest
+
+from treewarden.topologies.cli import main
+
+__all__ = ["AGENTS", "COMMAND", "Running", "begin", "desk", "said", "treewarden"]
 
 AGENTS: Final = '''
 import time
@@ -217,3 +221,11 @@ def begin(
         if process.poll() is None:
             process.kill()
             process.wait()
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    """What a word of the command prints about `desk.db`, run in this process, and its exit code."""
+    capsys.readouterr()
+    code = main([words[0], "desk.db", *words[1:]])
+    printed = capsys.readouterr()
+    return code, printed.out + printed.err

@@ -13,7 +13,7 @@ import pytest
 
 from treewarden.topologies.cli import main
 
-from .cli_desk import Running, begin, desk
+from .cli_desk import Running, begin, desk, said
 
 MODULE: Final = """
 from pathlib import Path
@@ -63,13 +63,6 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Runnin
         assert main(["send", "desk.db", "bank", "Pay", '{"cents": 500}']) == 0
         process.event("QuestionAsked")
         yield process
-
-
-def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
-    capsys.readouterr()
-    code = main([words[0], "desk.db", *words[1:]])
-    printed = capsys.readouterr()
-    return code, printed.out + printed.err
 
 
 def test_it_is_listed_and_answered(running: Running, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from treewarden.topologies.cli import main
 
-from .cli_desk import Running, begin, desk
+from .cli_desk import Running, begin, desk, said
 
 MODULE: Final = """
 from pathlib import Path
@@ -53,13 +53,6 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Runnin
             assert main(["send", "desk.db", "truck", "Load", json.dumps({"what": what})]) == 0
             process.event("DeadLettered")
         yield process
-
-
-def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
-    capsys.readouterr()
-    code = main([words[0], "desk.db", *words[1:]])
-    printed = capsys.readouterr()
-    return code, printed.out + printed.err
 
 
 def listed(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ import pytest
 
 from treewarden.topologies.cli import main
 
-from .cli_desk import Running, begin, desk
+from .cli_desk import Running, begin, desk, said
 
 MODULE: Final = """
 from attrs import frozen
@@ -47,13 +47,6 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Runnin
         assert main(["send", "desk.db", "buyer", "Buy", '{"boxes": 40}']) == 0
         process.event("ApprovalNoted")
         yield process
-
-
-def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
-    capsys.readouterr()
-    code = main([words[0], "desk.db", *words[1:]])
-    printed = capsys.readouterr()
-    return code, printed.out + printed.err
 
 
 def listed(capsys: pytest.CaptureFixture[str]) -> list[Any]:

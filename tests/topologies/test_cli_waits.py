@@ -22,7 +22,7 @@ from treewarden.supervisor.ruling import rule_at_rest
 from treewarden.topologies.cli import main
 from treewarden.topologies.open import journal_in
 
-from .cli_desk import COMMAND, Running, begin, desk
+from .cli_desk import COMMAND, Running, begin, desk, said
 
 MODULE: Final = """
 from attrs import frozen
@@ -62,13 +62,6 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Runnin
         assert main(["send", "desk.db", "payments", "Pay", pay]) == 0
         process.event("ApprovalNoted")
         yield process
-
-
-def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
-    capsys.readouterr()
-    code = main([words[0], "desk.db", *words[1:]])
-    printed = capsys.readouterr()
-    return code, printed.out + printed.err
 
 
 def listed(capsys: pytest.CaptureFixture[str]) -> list[Any]:
