@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +35,7 @@ def bring_up(slot: Slot, store: SlotStore) -> None:
     Raises `UnknownKind` if that cannot read the state, or a message that is on disk: then nothing has changed. A
     message in memory that it cannot read stays as it is.
     """
-    before = store.codec_before
-    if before is None:
-        return
+    before = store.codecs_before
     slot.unstash()  # as the next life does first
     state = slot.state if slot.state is KEEP else _state(slot.state, before, store.codec)
     _exchange(slot, before, store.codec, strict=True)
@@ -50,7 +48,7 @@ def bring_up_in_memory(slot: Slot, before: type[Agent[Any]], after: type[Agent[A
     slot.unstash()
     codecs = None
     with suppress(ConfigurationError):  # what is never stored may be of any type
-        codecs = codec_of_class(before), codec_of_class(after)
+        codecs = (codec_of_class(before),), codec_of_class(after)
     if codecs is not None:
         _exchange(slot, *codecs, strict=False)
     declared = state_type(after)
@@ -86,8 +84,8 @@ def _waiting(queue: SharedQueue, before: ChildSpec, after: ChildSpec, common: Co
         yield
         if isinstance(queue.store, SlotStore):
             queue.store.go_over(common.codec_for(after))
-            if queue.store.codec_before is not None:
-                _exchange(queue, queue.store.codec_before, queue.store.codec, strict=False)
+            if queue.store.codecs_before:
+                _exchange(queue, queue.store.codecs_before, queue.store.codec, strict=False)
                 queue.store.went_over()
         elif is_agent_class(before.agent) and is_agent_class(after.agent):
             bring_up_in_memory(queue, before.agent, after.agent, common)
@@ -103,22 +101,31 @@ def _is(state: object, declared: Any) -> bool:
         return False
 
 
-def _state(state: object, before: Codec, after: Codec) -> object:
+def _state(state: object, before: Sequence[Codec], after: Codec) -> object:
     try:
         after.encode_row(state)
     except ConfigurationError:
-        return after.decode(*before.encode(state))
+        return _brought_up(state, before, after)
     return state
 
 
-def _exchange(slot: Slot, before: Codec, after: Codec, *, strict: bool) -> None:
+def _brought_up(value: object, before: Sequence[Codec], after: Codec) -> Any:
+    """By the first of the classes before that knew it: each may have been told something, also if it never lived."""
+    *others, last = before
+    for codec in others:
+        with suppress(ConfigurationError):
+            return after.decode(*codec.encode(value))
+    return after.decode(*last.encode(value))
+
+
+def _exchange(slot: Slot, before: Sequence[Codec], after: Codec, *, strict: bool) -> None:
     """Bring up each message that waits. Raises `UnknownKind` for one on disk if it is `strict`, and then none was."""
     found: dict[int, Any] = {}
     waiting = [*slot, *(slot.parked or ())]
     for item in waiting:
         body = item.body if isinstance(item, Envelope) else item
         try:
-            found[id(item)] = body if after.knows(body) else after.decode(*before.encode(body))
+            found[id(item)] = body if after.knows(body) else _brought_up(body, before, after)
         except UnknownKind as error:
             if strict and isinstance(item, Envelope) and item.row is not None:
                 raise UnknownKind(f"message {item.id}: {error}") from None

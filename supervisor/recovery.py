@@ -15,7 +15,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError, UnknownKind
 from treewarden.agents.ports import KEEP
-from treewarden.agents.slot import Slot
+from treewarden.agents.slot import NOT_KNOWN, Slot
 
 from .common import Common
 from .core.spec import ChildSpec, Spec, SupervisorSpec
@@ -62,6 +62,8 @@ def make_slot(path: Path, spec: ChildSpec, common: Common, make: Callable[..., S
         if isinstance(slot.store, SlotStore):
             slot.store.go_over(_codec(path, spec, common))
             slot.store.retention = spec.retention
+            if slot.store.codecs_before and slot.agent is None:  # what that other class handled says nothing
+                slot.handles = slot.plain = NOT_KNOWN
         slot.reopen()
         return slot
     if common.leftovers is not None:
@@ -149,10 +151,7 @@ async def restore_slot(slot: Slot, common: Common) -> int | None:
     if not needs_restoring(slot, common):
         await store.come_to_rest()
         store.mend()
-        if store.codec_before is not None:
-            from .carrying_over import bring_up  # with the first reload to another class
-
-            bring_up(slot, store)
+        _carry_over(slot, store)
         return None
     held = await common.journal.recover(slot.path)
     while True:
@@ -164,8 +163,17 @@ async def restore_slot(slot: Slot, common: Common) -> int | None:
         if _what_of(again, common) == _what_of(held, common):
             break
         held = again
+    _carry_over(slot, store)  # what it was told while nobody could live there
     _fill(slot, store, held, read, common)
     return held.state_seq
+
+
+def _carry_over(slot: Slot, store: SlotStore) -> None:
+    """What is in memory only is for the class that is to live there. Raises `UnknownKind`, and has changed nothing."""
+    if store.codecs_before:
+        from .carrying_over import bring_up  # with the first reload to another class
+
+        bring_up(slot, store)
 
 
 def restore_at_once(slot: Slot, common: Common) -> bool:
@@ -188,7 +196,7 @@ def restore_at_once(slot: Slot, common: Common) -> bool:
 
 
 def _fill(slot: Slot, store: SlotStore, held: Recovered, read: _Read, common: Common) -> None:
-    store.restored, store.codec_before = True, None
+    store.restored = True
     fresh = slot.clear()  # siblings that started earlier may have told it something: that comes after what it had
     if held.state is not None:
         if slot.state is KEEP:  # else it was rolled back before anybody could live with what is stored

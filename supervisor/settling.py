@@ -46,8 +46,8 @@ class SlotStore:
         """`runs_ahead`: what is settled rests on what was settled before it, and falls with it."""
         self.path = path
         self.codec = codec
-        self.codec_before: Codec | None = None
-        """By which the state in memory was settled, until it has been looked at with that of another class."""
+        self.codecs_before: tuple[Codec, ...] = ()
+        """By which the state in memory was settled, and what waits there was told, until that was brought up."""
         self.retention = retention
         self.settles = 0
         """Messages settled in all lives of the slot."""
@@ -267,16 +267,16 @@ class SlotStore:
     def is_at_rest(self) -> bool:
         """Whether nothing of this slot is on its way to the disk or has failed to get there, and its state is one of
         the class that is to live there."""
-        return not self._in_flight and self._broken is None and self.codec_before is None
+        return not self._in_flight and self._broken is None and not self.codecs_before
 
     def go_over(self, codec: Codec) -> None:
         """Another class lives there next."""
-        before = self.codec_before or self.codec
-        self.codec, self.codec_before = codec, None if codec is before else before
+        before = (*self.codecs_before, self.codec)
+        self.codec, self.codecs_before = codec, tuple(each for each in before if each is not codec)
 
     def went_over(self) -> None:
         """What it holds in memory is of that class now."""
-        self.codec_before = self._written = None
+        self.codecs_before, self._written = (), None
 
     def mend(self) -> None:
         """A new incarnation begins from what is on disk: its settles may be written again."""

@@ -193,6 +193,43 @@ async def test_messages_that_come_meanwhile_wait_behind_those_that_were_there(
         assert await running.ref("desk").ask(mended.Look()) == ("Tally", 2001)
 
 
+async def test_those_that_came_meanwhile_are_for_the_class_that_can_live_there(
+    file: Path, autojump_clock: CLOCK
+) -> None:
+    """They became dead letters, as messages of a type that it does not handle: nobody had brought them up."""
+    await stored(file)
+    broken, again, mended = code(WITHOUT_UPCAST), code(WITHOUT_UPCAST), code(WITH_UPCAST)
+    async with open_tree(tree(broken.Desk), journal=on_disk(file)) as running:
+        desk = running.ref("desk")
+        await desk.tell(broken.Add(1))
+        await running.reload(tree(again.Desk))
+        await trio.testing.wait_all_tasks_blocked()
+        assert status(running).state is SlotState.HELD
+        await desk.tell(again.Add(20))
+        await running.reload(tree(mended.Desk))
+        assert await desk.ask(mended.Look()) == ("Tally", 2021)
+        assert desk.statistics().dropped_kinds == {}
+    assert kept(file) == ([("desk:Tally", 2, '{"total":2021}')], [])
+
+
+async def test_one_that_came_meanwhile_and_cannot_be_read_holds_its_agent(file: Path, autojump_clock: CLOCK) -> None:
+    await stored(file)
+    broken, other, mended = code(WITHOUT_UPCAST), code(WITH_UPCAST.replace("Add", "Put")), code(WITH_UPCAST)
+    async with open_tree(tree(broken.Desk), journal=on_disk(file)) as running:
+        await running.ref("desk").tell(broken.Add(1))
+        before = kept(file)
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute("DELETE FROM mailbox WHERE body LIKE '%amount%'")
+            connection.commit()
+        await running.reload(tree(other.Desk))
+        await trio.testing.wait_all_tasks_blocked()
+        assert status(running).state is SlotState.HELD
+        assert "no class at hand is stored as desk:Add (version 2)" in status(running).note
+        assert kept(file) == (before[0], before[1][2:])
+        await running.reload(tree(mended.Desk))
+        assert await running.ref("desk").ask(mended.Look()) == ("Tally", 501)
+
+
 async def test_a_reload_with_the_right_code_goes_on(file: Path, autojump_clock: CLOCK) -> None:
     await stored(file)
     broken, mended = code(WITHOUT_UPCAST), code(WITH_UPCAST)
@@ -242,6 +279,25 @@ async def test_a_reload_to_code_that_cannot_read_a_state_in_memory_keeps_it_for_
         assert "cannot read" in status(running).note
         await running.reload(desk_of(last, durability))
         assert await running.ref("desk").ask(last.Look()) == ("Tally", total)
+
+
+@pytest.mark.parametrize(("then", "total"), [(FIRST, 6), (WITH_UPCAST, 600)])
+async def test_what_came_to_code_that_could_not_live_there_is_brought_up(
+    then: str, total: int, durability: Durability, file: Path, autojump_clock: CLOCK
+) -> None:
+    """It was looked at with what had settled the state, which did not know it: a dead letter."""
+    first, other = code(FIRST), code(RENAMED)
+    last = first if then == FIRST else code(then)
+    async with open_tree(desk_of(first, durability), journal=on_disk(file)) as running:
+        desk = running.ref("desk")
+        await desk.tell(first.Add(5))
+        await trio.testing.wait_all_tasks_blocked()
+        await running.reload(desk_of(other, durability))
+        await trio.testing.wait_all_tasks_blocked()
+        await desk.tell(other.Add(1))
+        await running.reload(desk_of(last, durability))
+        assert await desk.ask(last.Look()) == ("Tally", total)
+        assert desk.statistics().dropped_kinds == {}
 
 
 async def test_a_person_who_starts_it_with_the_wrong_code_changes_nothing(file: Path, autojump_clock: CLOCK) -> None:
