@@ -324,7 +324,7 @@ class AgentLife(AgentWarden):
             end_life(life, None if exit is KILLED else busy)
             if busy is not None and not isinstance(busy, Tick):
                 if type(busy) is Envelope and busy.reply is not None:
-                    answer_asker(slot, busy, exit)
+                    answer_asker(slot, busy, exit, self.parent.common)
                 else:
                     self.lost = busy
         if self._last_moment is not None:

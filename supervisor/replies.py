@@ -41,7 +41,7 @@ class Replies:
     def keep(self, ask: MessageId, reply: object) -> MessageId | None:
         """Keep a reply that was stored. If its asker has given up waiting, and settled, nobody needs it: it is not
         kept, and returned is the message that has settled, under which it would be stored for good."""
-        over = self._settled_of(ask) if self._over else None
+        over = self.settled_of(ask) if self._over else None
         if over is None:
             self._kept.setdefault(_root(ask), {})[ask] = reply
         return over
@@ -65,7 +65,8 @@ class Replies:
         found = self._kept.get(_root(message), {})
         return [each for each in found.items() if each[0].startswith(f"{message}>")]
 
-    def _settled_of(self, ask: MessageId) -> MessageId | None:
+    def settled_of(self, ask: MessageId) -> MessageId | None:
+        """The message for which this is asked, if it has settled, or was given up, meanwhile."""
         end = ask.find(">")
         while end >= 0:
             if ask[:end] in self._over:
@@ -80,7 +81,7 @@ class Replies:
 
     def kept_elsewhere(self, asking: MessageId, forget: Callable[[MessageId], None]) -> None:
         """The handler of `asking` asks somebody of another tree, where `forget` has to be called when that is over."""
-        if self._over and self._settled_of(f"{asking}>") is not None:
+        if self._over and self.settled_of(f"{asking}>") is not None:
             forget(asking)  # who asked for this has given up waiting, and settled: nobody would say so again
             return
         known = self._elsewhere.setdefault(_root(asking), {}).setdefault(asking, [])

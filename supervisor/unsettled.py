@@ -85,7 +85,7 @@ def give_up(slot: Slot, envelope: Envelope, reason: str, common: Common) -> None
     """Make a dead letter of a told message, with its body where its mailbox is durable; tell the asker of an ask."""
     slot = slot.mail
     if envelope.reply is not None:
-        _forget(slot, envelope)
+        _forget(slot, envelope, common)
         envelope.reply(None, AgentStopped(f"{slot.path}: {reason}", path=slot.path))
         return
     own = "" if envelope.row is None else envelope.id  # before that, it says only in which trace it is
@@ -140,16 +140,21 @@ def _dead_row(store: SlotStore, envelope: Envelope, reason: str, common: Common)
     return row, DeadLettered(path=store.path, message=id, kind=kind, reason=reason), number
 
 
-def _forget(slot: Slot, ask: Envelope) -> None:
-    """An ask from outside does not come again, and what it had begun is its asker's to know."""
-    if ask.id and ">" not in ask.id and slot.store is not None:
+def _forget(slot: Slot, ask: Envelope, common: Common) -> None:
+    """An ask from outside does not come again, and what it had begun is its asker's to know. Nor does one whose asker
+    has given up waiting, and settled: what it has begun since then, nobody else would forget."""
+    if not ask.id or slot.store is None:
+        return
+    if ">" not in ask.id:
         slot.store.steps(slot).forget(ask.id)
+    elif (settled := common.replies.settled_of(ask.id)) is not None and common.replies.below(ask.id):
+        common.forget_replies(settled)
 
 
-def answer_asker(slot: Slot, ask: Envelope, exit: Exit) -> None:
+def answer_asker(slot: Slot, ask: Envelope, exit: Exit, common: Common) -> None:
     """Tell the asker of what a life has died on, or was stopped over."""
     assert ask.reply is not None
-    _forget(slot, ask)
+    _forget(slot, ask, common)
     if isinstance(exit, Stopped):
         text = f"{slot.path}: it was stopped while it handled this"
         ask.reply(None, AgentStopped(text, path=slot.path, retry_safe=False))

@@ -9,7 +9,9 @@ import trio
 from trio.testing import MockClock
 
 from treewarden.agents import (
+    Agent,
     AgentFailed,
+    AskTimeout,
     DeliveryError,
     Done,
     GiveUp,
@@ -105,6 +107,50 @@ async def test_an_ask_that_waits_again_and_is_given_up_leaves_nothing_behind(
         assert (left(running), len(bank.done)) == (0, 1)
     async with processes() as journal:
         assert (await journal.recover(path)).replies == ()
+
+
+class Patient(Agent[int]):
+    """Goes on without a reply, and settles."""
+
+    state = 0
+
+    @handles
+    async def order(self, message: Order) -> None:
+        with pytest.raises(AskTimeout):
+            await self.ref("../desk").ask(Paid(message.amount), within=0.5)
+        self.state += 1
+
+
+@pytest.mark.parametrize("ended", ["raised", "in doubt", "stopped"])
+async def test_what_begins_when_its_asker_has_settled_leaves_nothing_behind(
+    processes: Processes, ended: str, autojump_clock: MockClock
+) -> None:
+    """It stayed until the next process: an ask that fails is asked again, but for this one."""
+    bank = Bank()
+
+    class Late(Desk):
+        @handles
+        async def paid(self, message: Paid) -> Receipt:
+            await trio.sleep(1)
+            await self.charge(message.amount)
+            if ended == "stopped":
+                await trio.sleep(100)
+            raise ValueError("unlucky")
+
+    if ended == "in doubt":
+        bank.raises = [ConnectionError("the line went dead")]
+    spec = child(Late, id="desk", args={"bank": bank, "log": []}, backoff=NO_BACKOFF)
+    async with opened(spec, child(Patient, id="shop"), journal=processes()) as running:
+        await running.ref("shop").tell(Order(7))
+        await trio.sleep(3)
+        if ended == "stopped":
+            assert left(running) == 2
+            await running.supervisor().terminate_child("desk")
+            await running.supervisor().restart_child("desk")
+        assert (slot_of(running, "shop").state, left(running), len(bank.done)) == (1, 0, 1)
+        assert await running.effects() == ()
+    async with processes() as journal:
+        assert (await journal.recover(running.ref("desk").path)).replies == ()
 
 
 @pytest.mark.parametrize("said", [Done({"key": "k", "amount": 7}), NotDone(), GiveUp()], ids=["done", "not", "up"])
