@@ -13,9 +13,10 @@ import trio
 import trio.testing
 from attrs import frozen
 
-from treewarden.agents import Agent, Approved, Happened, handles
+from treewarden.agents import Agent, Answered, Approved, Happened, handles
 from treewarden.agents.core.approval import APPROVAL
 from treewarden.agents.core.message import Request
+from treewarden.agents.core.question import QUESTION
 from treewarden.agents.core.step import Done
 from treewarden.agents.core.wait import EVENT
 from treewarden.agents.errors import NotDone
@@ -77,8 +78,10 @@ class Desk(Agent[tuple[str, ...]]):
         shipped = await self.wait_event("shipped", returns=int)
         ruling = await self.approval("pay", about=message)
         assert isinstance(ruling, Approved)
+        answer = await self.ask_person("boxes", "How many?", returns=int)
+        assert isinstance(answer, Answered)
         paid = await self.effect("pay", self._pays, verify=self._look)
-        self.state = (doubtful, str(shipped), ruling.by, paid)
+        self.state = (doubtful, str(shipped), ruling.by, str(answer.value), paid)
 
     @handles
     async def ended(self, message: Ended) -> tuple[str, ...]:
@@ -122,6 +125,9 @@ async def _answer(running: Tree, outside: Outside, by: int) -> None:
         elif wait.what == APPROVAL:
             await running.rule("desk", Approved(f"ada{by}"), key=wait.key)
             outside.note("said", "ruling", f"ada{by}")
+        elif wait.what == QUESTION:
+            await running.rule("desk", Answered("ada", by), key=wait.key)
+            outside.note("said", "answer", by)
 
 
 async def _work(file: Path, outside: Outside, process: int, trace: Callable[[str], None]) -> tuple[str, ...]:

@@ -1,5 +1,5 @@
-"""A process is killed, or interrupted, at every transaction of effects, waits, events and approvals: each step counts
-once, and what was acknowledged counts. `make soak` does it before every statement."""
+"""A process is killed, or interrupted, at every transaction of effects, waits, events, approvals and questions: each
+step counts once, and what was acknowledged counts. `make soak` does it before every statement."""
 
 from __future__ import annotations
 
@@ -101,8 +101,8 @@ def test_each_step_counts_once(tmp_path: Path, end: Callable[[], None], code: in
         assert ended(file, outside, at, end) == code, where
         assert released(file) or end is kill, where
         said, ordered = outside.lines("said"), outside.lines("told")
-        doubtful, event, by, key = go_on(file, outside, 2)
-        assert set(said) <= {f"event {event}", f"ruling {by}"}, where
+        doubtful, event, by, answer, key = go_on(file, outside, 2)
+        assert set(said) <= {f"event {event}", f"ruling {by}", f"answer {answer}"}, where
         assert len(ordered) <= len(outside.lines("told")) == 1 or not ordered, where
         assert doubtful == "done", where
         assert [did.partition(" ")[0] for did in outside.lines("did")] == ["doubtful", "pay"], where
