@@ -196,15 +196,17 @@ def _in_base64(data: bytes) -> set[str]:
 
 
 def _decoded(text: str) -> set[str]:
-    """What a text is that may be bytes as they are stored: somebody else may have quoted these."""
+    """What a text is that may be bytes as they are stored: somebody else may have quoted these, or put them into a URL
+    or between others."""
     try:
         data = base64.b64decode(text, validate=True)
     except ValueError:
         return set()
+    forms = _by_repr(data) | {data.hex(), data.hex().upper()} | _in_base64(data)
     try:
-        return _quoted(data.decode())
+        return forms | _quoted(data.decode())
     except UnicodeDecodeError:
-        return _by_repr(data)
+        return forms
 
 
 def _in_urls(text: str) -> set[str]:

@@ -111,6 +111,18 @@ def test_bytes_that_are_secret_are_found_as_what_they_are(secret: str) -> None:
         assert redaction.clean_text(f"it was {form}") == (f"it was {REDACTED}", 1)
 
 
+@given(st.binary(min_size=9, max_size=40), st.binary(max_size=5))
+def test_bytes_that_are_no_text_are_found_as_digits_and_in_base64(secret: bytes, before: bytes) -> None:
+    redaction = learned(base64.b64encode(secret).decode())
+    for form in (secret.hex(), secret.hex().upper()):
+        assert redaction.clean_text(f"it was {form}") == (f"it was {REDACTED}", 1)
+    for encode in base64.b64encode, base64.urlsafe_b64encode:
+        form = encode(before + secret).decode()
+        clean, gone = redaction.clean_text(f"Basic {form}")
+        assert gone >= 1
+        assert len(form) - len(clean) + len(f"Basic {REDACTED}") >= len(secret) * 8 // 6 - 2
+
+
 @given(st.lists(secrets, min_size=1, max_size=5))
 def test_one_that_begins_as_another_one_does(found: list[str]) -> None:
     redaction = learned(*found, *(secret + "9" for secret in found))
