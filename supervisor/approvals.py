@@ -19,6 +19,7 @@ from treewarden.agents.core.approval import (
     Superseded,
     asked_for,
     digest_of,
+    fitting,
 )
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.question import QUESTION, Question, asked_of
@@ -112,6 +113,8 @@ def ruling_in(row: ReplyRow, asked: Asked) -> End | None:
         if row.kind != RULED or row.version != _VERSION:
             raise ValueError(f"it is of kind {row.kind}, version {row.version}")
         key, ruling = data.pop("key"), _RULINGS[data.pop("what")](**data)
+        if key == asked.key and isinstance(ruling, Answered):
+            fitting(asked, ruling)  # a bundle may have left out what was said
         return ruling if key == asked.key else None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnknownKind(f"the end of the approval {asked.step} cannot be read by this code: {error}") from error

@@ -330,12 +330,19 @@ def begun_of(row: ReplyRow) -> Begun:
         raise UnknownKind(f"the effect {row.id} cannot be read by this code: {error}") from error
 
 
-def known_of(row: ReplyRow, unread: list[UnknownKind]) -> object:
-    """What a row says of an effect, or a wait: that it has begun; or the row itself, whose type its handler knows."""
+def known_of(row: ReplyRow, unread: list[UnknownKind], before: object = None) -> object:
+    """What a row says of an effect, or a wait: that it has begun; or the row itself, whose type its handler knows.
+    `before` is what the row before this one has said: of the end of a wait, that this has begun."""
     waits = row.kind == WAITS and row.id == begun_id(step_of(row.id))
-    if row.kind != BEGUN and not waits:
+    ends = isinstance(before, Wait) and row.id == done_id(before.step)
+    if row.kind != BEGUN and not waits and not ends:
         return row
     try:
+        if ends:
+            from .approvals import known_in
+
+            known_in({begun_id(step_of(row.id)): before, row.id: row})
+            return row
         if waits:
             from .waits import wait_of
 

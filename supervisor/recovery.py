@@ -265,7 +265,7 @@ def _reading(held: Recovered, codec: Codec, common: Common) -> Slices[_Read]:
         if row.id.endswith(OF_EFFECTS):
             from .effects import known_of  # few agents have effects, here and below
 
-            reply = known_of(row, unread)
+            reply = known_of(row, unread, replies[-1][1] if replies else None)
         else:
             reply = yield from decode(f"the reply to {row.id}", row)
         replies.append((row.id, reply))

@@ -13,6 +13,8 @@ import string
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, cast
 
+from .own_names import Ours
+
 __all__ = ["REDACTED", "Redaction"]
 
 REDACTED: Final = "[redacted]"
@@ -25,6 +27,7 @@ _SAFE_IN_URLS: Final = str.maketrans("+/", "-_")
 _ESCAPED: Final = re.compile(r"\\u([0-9a-f]{4})")
 _LINE: Final = 16
 """Characters of a line that is looked for by itself, of a value of several lines."""
+_OURS: Final = Ours()
 
 
 class Redaction:
@@ -49,18 +52,19 @@ class Redaction:
         """Keys under which nothing was learned, in small letters."""
         return sorted(self._keys - self._met)
 
-    def learn(self, data: Any) -> None:
-        """Remember every value that stands under one of the keys in this JSON data."""
+    def learn(self, data: Any, ours: Ours | None = None) -> None:
+        """Remember every value that stands under one of the keys in this JSON data; of `ours` in what is somebody's."""
         for key, value in _entries(data):
-            if key.lower() in self._keys:
+            if self._is_key(key, value, ours):
                 self._met.add(key.lower())
                 for text in _texts(value):
                     self._remember(text)
             else:
-                self.learn(value)
+                self.learn(value, _below(ours, key))
 
-    def clean(self, data: Any) -> tuple[Any, int]:
-        """The data without what stands under the keys, and without what was learned, and how many places that were."""
+    def clean(self, data: Any, ours: Ours | None = None) -> tuple[Any, int]:
+        """The data without what stands under the keys, of `ours` in what is somebody's, and without what was learned,
+        and how many places that were."""
         if isinstance(data, str):
             return self.clean_text(data)
         if isinstance(data, dict):
@@ -68,14 +72,15 @@ class Redaction:
             count = 0
             for key, value in cast("dict[str, Any]", data).items():
                 name, renamed = self.clean_text(key)
-                clean[name], gone = (REDACTED, 1) if key.lower() in self._keys else self.clean(value)
+                found = self._is_key(key, value, ours)
+                clean[name], gone = (REDACTED, 1) if found else self.clean(value, _below(ours, key))
                 count += gone + renamed
             return clean, count
         if isinstance(data, list):
             items = cast("list[Any]", data)
-            if len(items) == 2 and isinstance(items[0], str) and items[0].lower() in self._keys:
+            if len(items) == 2 and isinstance(items[0], str) and self._is_key(items[0], items[1], ours):
                 return [items[0], REDACTED], 1
-            parts = [self.clean(value) for value in items]
+            parts = [self.clean(value, ours) for value in items]
             return [value for value, _ in parts], sum(gone for _, gone in parts)
         number = json.dumps(data) if data is not None else ""
         return (REDACTED, 1) if number and self._known_at(number, 0) == len(number) else (data, 0)
@@ -96,6 +101,11 @@ class Redaction:
             return f"{found[1]}{mark}{REDACTED}{mark}"
 
         return self._said.sub(hide, text), gone + count
+
+    def _is_key(self, name: str, value: Any, ours: Ours | None) -> bool:
+        if name.lower() not in self._keys:
+            return False
+        return ours is None or (name in ours.said and not isinstance(value, dict))
 
     def _without_known(self, text: str) -> tuple[str, int]:
         known = self._known
@@ -133,6 +143,13 @@ class Redaction:
         else:
             longest_first = sorted([*alike.items(), (len(form), {form})], reverse=True)
             self._known[form[:_SHORTEST]] = dict(longest_first)
+
+
+def _below(ours: Ours | None, name: str) -> Ours | None:
+    """What is ours of what stands under this name: all of it, unless something else is said."""
+    if ours is None or not name:
+        return ours
+    return ours.held.get(name, _OURS)
 
 
 def _entries(data: Any) -> Iterator[tuple[str, Any]]:
