@@ -7,6 +7,7 @@ repeats it. So it is first learned which values there are, and then each of them
 from __future__ import annotations
 
 import base64
+import bisect
 import json
 import re
 import string
@@ -27,6 +28,9 @@ _SAFE_IN_URLS: Final = str.maketrans("+/", "-_")
 _ESCAPED: Final = re.compile(r"\\u([0-9a-f]{4})")
 _LINE: Final = 16
 """Characters of a line that is looked for by itself, of a value of several lines."""
+_CUT: Final = re.compile(r"\s?(?:\.\.\.|…)")
+_LONG: Final = 200
+"""Characters of a text that may have been cut off at its end, without a mark."""
 _OURS: Final = Ours()
 
 
@@ -38,6 +42,8 @@ class Redaction:
         self._met: set[str] = set()
         self._known: dict[str, dict[int, set[str]]] = {}
         """By their beginning and their length, the longest first: thousands of tokens begin alike."""
+        self._sorted: dict[str, list[str]] = {}
+        """By their beginning, where one was looked for that may have been cut off."""
         names = "|".join(re.escape(key) for key in sorted(self._keys, key=len, reverse=True))
         self._said = re.compile(
             rf"(?i)(?<!\w)((?:{names})\\*['\"]?\s*(?:=>|[=:])\s*(?:(?:bearer|basic|token)\s+)?)"
@@ -123,11 +129,25 @@ class Redaction:
         return ("".join([*parts, text[done:]]), len(parts) // 2) if parts else (text, 0)
 
     def _known_at(self, text: str, at: int) -> int:
-        """Characters of the longest value that stands there; 0 if none does."""
-        for length, values in self._known.get(text[at : at + _SHORTEST], {}).items():
+        """Characters of the longest value that stands there, or of the beginning of one, where a text was cut off; 0 if
+        none does."""
+        begin = text[at : at + _SHORTEST]
+        alike = self._known.get(begin, {})
+        for length, values in alike.items():
             if text[at : at + length] in values:
                 return length
-        return 0
+        if not alike:
+            return 0
+        longest = text[at : at + next(iter(alike))]
+        mark = _CUT.search(longest, _SHORTEST)
+        if mark is None and (len(text) < _LONG or at + len(longest) < len(text)):
+            return 0
+        rest = longest if mark is None else longest[: mark.start()]
+        if begin not in self._sorted:
+            self._sorted[begin] = sorted(form for values in alike.values() for form in values)
+        forms = self._sorted[begin]
+        place = bisect.bisect_left(forms, rest)
+        return len(rest) if place < len(forms) and forms[place].startswith(rest) else 0
 
     def _remember(self, value: str) -> None:
         lines = [line for line in value.splitlines() if len(line) >= _LINE]
@@ -138,6 +158,7 @@ class Redaction:
 
     def _add(self, form: str) -> None:
         alike = self._known.setdefault(form[:_SHORTEST], {})
+        self._sorted.pop(form[:_SHORTEST], None)
         if len(form) in alike:
             alike[len(form)].add(form)
         else:

@@ -111,6 +111,28 @@ def test_bytes_that_are_secret_are_found_as_what_they_are(secret: str) -> None:
         assert redaction.clean_text(f"it was {form}") == (f"it was {REDACTED}", 1)
 
 
+@given(secrets, st.integers(6, 40), st.text("xyz ", max_size=9), st.sampled_from(["...", "…", " …", "... (Login)"]))
+def test_the_beginning_of_one_is_found_where_a_text_was_cut_off(secret: str, cut: int, before: str, mark: str) -> None:
+    redaction = learned("another", secret, secret[:5] + "~", secret[:6] + "~" * 40)
+    begin = repr(secret)[1:-1][:cut]
+    clean, gone = redaction.clean_text(f"{before}{begin}{mark}")
+    assert (clean, gone) == (f"{before}{REDACTED}{mark}", 1)
+    clean, gone = redaction.clean_text(f"{'z' * 300}{begin}")
+    assert (clean, gone) == (f"{'z' * 300}{REDACTED}", 1)
+
+
+def test_what_only_begins_as_a_secret_is_none() -> None:
+    redaction = learned("password-of-mine")
+    for text in (
+        "the password",
+        "the password is long...",
+        "z" * 300 + "password is",
+        "password..",
+        "z" * 300 + "passw",
+    ):
+        assert redaction.clean_text(text) == (text, 0)
+
+
 @given(st.binary(min_size=9, max_size=40), st.binary(max_size=5))
 def test_bytes_that_are_no_text_are_found_as_digits_and_in_base64(secret: bytes, before: bytes) -> None:
     redaction = learned(base64.b64encode(secret).decode())
