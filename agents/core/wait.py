@@ -100,18 +100,19 @@ def replaced_by(wait: Wait, others: Iterable[Wait]) -> list[Wait]:
 
 
 def open_waits(waits: Iterable[Wait], done: Collection[MessageId] = ()) -> dict[MessageId, Wait]:
-    """For which wait each message waits, over or not: the last one that its handler came to, unless that is `done`. An
-    event that was turned down, or an approval that is asked for anew, may stand before one that is."""
+    """For which wait each message waits, over or not: the last one that its handler came to, unless that is `done`; but
+    where one for an event, or a person, is not, the first of these. Its event was turned down when the handler ran
+    again, or it is asked for anew, and all that the handler had come to behind it stands."""
     last: dict[MessageId, Wait] = {}
-    asked: dict[MessageId, Wait] = {}
+    first: dict[MessageId, Wait] = {}
     for each in waits:
         known = last.get(each.message)
         if known is None or known.place < each.place:
             last[each.message] = each
-        before = asked.get(each.message)
-        if each.what not in (TIME, "") and each.step not in done and (before is None or before.place < each.place):
-            asked[each.message] = each
-    return asked | {message: wait for message, wait in last.items() if wait.step not in done}
+        before = first.get(each.message)
+        if each.what not in (TIME, "") and each.step not in done and (before is None or each.place < before.place):
+            first[each.message] = each
+    return {message: wait for message, wait in last.items() if wait.step not in done} | first
 
 
 @frozen

@@ -10,12 +10,21 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from treewarden.agents import Agent, AlreadyRuled, Approved, ConfigurationError, Happened, Refused, handles
+from treewarden.agents import (
+    Agent,
+    AlreadyRuled,
+    Approved,
+    ConfigurationError,
+    Happened,
+    Refused,
+    WaitExpired,
+    handles,
+)
 from treewarden.agents.testing import run_handler
 from treewarden.supervisor.core.event import ApprovalNoted, DeadLettered, WaitNoted
-from treewarden.supervisor.core.spec import NO_BACKOFF
+from treewarden.supervisor.core.spec import NO_BACKOFF, ChildSpec
 from treewarden.supervisor.journal.port import Commit
-from treewarden.topologies import child
+from treewarden.topologies import child, tree
 from treewarden.topologies.running import Tree
 
 from .effects_desk import Processes
@@ -275,3 +284,57 @@ async def test_an_event_that_is_turned_down_behind_a_later_wait_is_listed_and_wa
         await running.ref("desk").tell(Happened("shipped", "ups"))
         await trio.sleep(1)
         assert (slot_of(running, "desk").state, left(running)) == (("ups", True), 0)
+
+
+class Later(Agent[tuple[Any, ...]]):
+    """Waits for a number, or for a text in another release, and then for 20 seconds, for one thing or another."""
+
+    state = ()
+
+    def __init__(self, returns: type[Any], then: str) -> None:
+        self.returns = returns
+        self.then = then
+
+    @handles
+    async def remind(self, message: Remind) -> None:
+        got = await self.wait_event("shipped", returns=self.returns)
+        if self.then == "sleep":
+            await self.sleep_until(20.0)
+        elif self.then == "approval":
+            await self.approval("pay", about=1, within=19.0)
+        else:
+            with suppress(WaitExpired):
+                await self.wait_event("paid", until=20.0, name="paid")
+        self.state = (got,)
+
+
+@pytest.mark.parametrize("again", ["", "again"])
+@pytest.mark.parametrize("then", ["sleep", "approval", "event"])
+async def test_an_event_that_is_turned_down_when_the_time_of_a_later_wait_has_passed_is_listed_and_waited_for(
+    processes: Processes, then: str, again: str, autojump_clock: MockClock
+) -> None:
+    """The later one was taken for what its message waits for: waits() was empty, or had one that was over."""
+
+    def desk(returns: type[Any]) -> ChildSpec:
+        return child(Later, id="desk", args={"returns": returns, "then": then})
+
+    async with opened(desk(int), journal=processes()) as running:
+        await running.ref("desk").tell(Happened("shipped", 1))
+        await running.ref("desk").tell(Remind())
+        await trio.sleep(1)
+        await running.reload(tree(desk(str)))
+        await trio.sleep(30)
+        assert [each.wait for each in await running.waits()] == ["event"]
+        if again:
+            await trio.sleep(1)
+        else:
+            await running.ref("desk").tell(Happened("shipped", "ups"))
+            await trio.sleep(1)
+            assert (slot_of(running, "desk").state, left(running)) == (("ups",), 0)
+    if again:
+        async with opened(desk(str), journal=processes()) as running:
+            await trio.sleep(1)
+            assert [each.wait for each in await running.waits()] == ["event"]
+            await running.ref("desk").tell(Happened("shipped", "ups"))
+            await trio.sleep(1)
+            assert (slot_of(running, "desk").state, left(running)) == (("ups",), 0)

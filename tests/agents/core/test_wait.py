@@ -56,6 +56,15 @@ def test_a_message_waits_for_what_its_handler_came_to_last() -> None:
     assert open_waits([second, first, other], {second.step}) == {"b": other}
 
 
+def test_a_message_waits_for_an_event_that_was_turned_down_and_not_for_what_its_handler_had_come_to_behind_it() -> None:
+    first, second = (evolve(wait("a", None, place, "event"), what="event") for place in (1, 2))
+    slept = wait("a", place=3)
+    for order in ([first, second, slept], [slept, second, first]):
+        assert open_waits(order) == {"a": first}
+        assert open_waits(order, {first.step}) == {"a": second}
+        assert open_waits(order, {first.step, second.step}) == {"a": slept}
+
+
 def test_a_wait_takes_the_place_of_those_that_came_there_or_later() -> None:
     first, second, third = (wait("a", place=place) for place in (1, 2, 3))
     here = wait("a", place=2, name="nap")
