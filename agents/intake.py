@@ -14,10 +14,11 @@ from .core.message import Envelope, Priority
 from .core.path import Path
 from .errors import AgentStopped, IntakeClosed
 from .overflow import Bounded
-from .room import Line, Place
+from .room import Impatient, Line, Place
 
 __all__ = ["Beyond", "Intake"]
 
+_DROP_OLDEST: Final = Overflow.DROP_OLDEST
 _BEYOND: Final = 16
 """Messages beyond a small capacity: a stage whose receiver fails time and again is stopped as often."""
 
@@ -84,7 +85,7 @@ class Intake(Bounded):
         (refuse) and `AgentStopped`.
         """
         if self.has_to_wait(item, priority, overflow):
-            return await self.line_up().wait()
+            return await self.line_up(priority, overflow).wait()
         return self.reserve_nowait(item, priority, overflow)
 
     def has_to_wait(self, item: object, priority: int = Priority.NORMAL, overflow: Overflow | None = None) -> bool:
@@ -94,19 +95,24 @@ class Intake(Bounded):
         if not self._room and self.has_room:
             return False
         overflow = overflow or self.spec.overflow
-        return overflow is Overflow.WAIT or (overflow is Overflow.COALESCE and not self._mergeable(item, priority))
+        return (
+            overflow is Overflow.WAIT
+            or (overflow is Overflow.COALESCE and not self._mergeable(item, priority))
+            or (overflow is _DROP_OLDEST and self.reserved > 0 and self._none_gives_way(item, priority))
+        )
 
     @property
     def line(self) -> Sequence[Place]:
         """The senders that wait for room, the first one first."""
         return self._room or ()
 
-    def line_up(self) -> Place:
+    def line_up(self, priority: int = Priority.NORMAL, overflow: Overflow | None = None) -> Place:
         """A place at the end of the line for room; to be waited in at once."""
         if self._room is None:
             self._room = deque()
         self.simple = False
-        return Place(self._room)
+        drops = (overflow or self.spec.overflow) is _DROP_OLDEST
+        return Impatient(self._room, priority) if drops else Place(self._room)
 
     def reserve_nowait(
         self, item: object, priority: int = Priority.NORMAL, overflow: Overflow | None = None, *, beyond: int = 0
@@ -131,7 +137,8 @@ class Intake(Bounded):
         if (overflow or self.spec.overflow) is Overflow.COALESCE and not self.has_room and self._merge(item, priority):
             return
         self.come += 1
-        self._put(item, priority)
+        if not self._put(item, priority) and self._room and self.spec.overflow is _DROP_OLDEST:
+            self._let_in_for_the_oldest(self._room)
 
     def takes_beyond(self, sender: Path) -> bool:
         """Whether a full mailbox takes one message more, the last of a sender that is to stop: as many as its capacity,
@@ -185,9 +192,17 @@ class Intake(Bounded):
 
     # -- inside
 
-    def _put(self, item: object, priority: int) -> None:
-        """Let a message wait, for which there is room."""
+    def _put(self, item: object, priority: int) -> bool:
+        """Let a message wait, for which there is room. Whether somebody was woken to take it."""
         raise NotImplementedError
+
+    def _let_in_for_the_oldest(self, line: Line) -> None:
+        """What was on its way has come, and nobody is about to take it: it may make room for who waits for no more."""
+        impatient = (each for each in line if isinstance(each, Impatient))
+        place = next((each for each in impatient if self._drop_oldest(each.priority)), None)
+        if place is not None:
+            self.promise_beyond()
+            place.jump()
 
     def _look_again(self) -> None:
         """There may be less room than was thought."""

@@ -47,7 +47,7 @@ class Mailbox(Intake):
 
     def __init__(self, path: Path, spec: MailboxSpec, now: Callable[[], float]) -> None:
         super().__init__(path, spec, now)
-        self.rouse: Callable[[], None] | None = None
+        self.rouse: Callable[[], object] | None = None
         """Called once when something arrives and nobody reads (a hibernated incarnation)."""
         self._control: list[object] | None = None
         self.reader: Task | None = None
@@ -355,7 +355,7 @@ class Mailbox(Intake):
 
     # -- inside
 
-    def _put(self, item: object, priority: int) -> None:
+    def _put(self, item: object, priority: int) -> bool:
         self._look_again()
         if priority == Priority.NORMAL:
             if not self.arrived:
@@ -364,12 +364,11 @@ class Mailbox(Intake):
         else:
             self.append(item, priority)
             self.simple = False
-        if self.reader is not None or self.rouse is not None:
-            self._wake()
+        return (self.reader is not None or self.rouse is not None) and self._wake()
 
-    def _wake(self, *, control: bool = False) -> None:
+    def _wake(self, *, control: bool = False) -> bool:
         if self._paused and not control:
-            return
+            return False
         reader = self.reader
         if reader is not None:
             self.reader = None
@@ -377,6 +376,7 @@ class Mailbox(Intake):
         elif self.rouse is not None:
             rouse, self.rouse = self.rouse, None
             rouse()
+        return True
 
 
 def _is_on_disk(item: object) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import chain
 
 from .core.durability import MailboxSpec, Overflow
 from .core.lanes import Lanes
-from .core.message import Envelope
+from .core.message import Envelope, Priority
 from .core.path import Path
 from .core.said import plural
 from .errors import MailboxFull
@@ -37,9 +38,7 @@ class Bounded(Lanes):
         """Apply the policy of a full mailbox that does not wait. False: `item` itself was dropped."""
         if not _is_ask(item):
             if overflow is Overflow.DROP_OLDEST:
-                victim = self.remove_oldest(priority, _is_tell)
-                if victim is not None:
-                    self._drop(victim, "the mailbox was full: the oldest made room")
+                if self._drop_oldest(priority):
                     return True
             elif overflow is Overflow.DROP_NEWEST:
                 self._drop(item, "the mailbox was full: the newest was dropped")
@@ -50,6 +49,18 @@ class Bounded(Lanes):
             path=self.path,
             retry_safe=True,
         )
+
+    def _drop_oldest(self, priority: int) -> bool:
+        """Give up the oldest told message that waits, of this priority or a lower one. False: there is none."""
+        victim = self.remove_oldest(priority, _is_tell)
+        if victim is not None:
+            self._drop(victim, "the mailbox was full: the oldest made room")
+        return victim is not None
+
+    def _none_gives_way(self, item: object, priority: int) -> bool:
+        """Whether `item` was told, and `_drop_oldest` would find nothing for it."""
+        lanes = [each for each in (Priority.HIGH, Priority.NORMAL, Priority.LOW) if each >= priority]
+        return not _is_ask(item) and not any(map(_is_tell, chain.from_iterable(map(self.of_priority, lanes))))
 
     def _mergeable(self, item: object, priority: int) -> bool:
         """Whether a message of its kind and priority waits, whose place `item` can take."""

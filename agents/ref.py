@@ -258,7 +258,7 @@ class Ref:
         slot, envelope = answer.slot, answer.envelope
         if not slot.has_to_wait(envelope, envelope.priority):
             slot.put_nowait(envelope, envelope.priority)
-        elif await self._traffic.until(deadline, in_line(slot, turn)):
+        elif await self._traffic.until(deadline, in_line(slot, turn, envelope.priority)):
             if turn is not None and turn.void:
                 slot.release()
                 raise ended_by(turn)

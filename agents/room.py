@@ -10,7 +10,7 @@ from trio.lowlevel import Abort, Task, current_task, enable_ki_protection, resch
 
 from .wake import WAKE
 
-__all__ = ["Line", "Place"]
+__all__ = ["Impatient", "Line", "Place"]
 
 
 class Place:
@@ -66,6 +66,16 @@ class Place:
         self._task = None
         self._line.remove(self)
         return Abort.SUCCEEDED
+
+
+class Impatient(Place):
+    """One of a sender for whose message the oldest that waits is given up, when one has come."""
+
+    __slots__ = ("priority",)
+
+    def __init__(self, line: Line, priority: int) -> None:
+        super().__init__(line)
+        self.priority = priority
 
 
 Line: TypeAlias = deque[Place]

@@ -149,15 +149,15 @@ async def _reserve(
     if beyond is not None and beyond(slot):
         slot.promise_beyond()
         return True
-    await line_up(slot, deadline, traffic, turn)
+    await line_up(slot, deadline, traffic, turn, priority)
     return True
 
 
-def in_line(slot: Slot, turn: Turn | None) -> Place:
+def in_line(slot: Slot, turn: Turn | None, priority: int) -> Place:
     """A place in the line for room, for whoever's turn it is; to be waited in at once. Raises `MailboxFull` where there
     would never be room."""
     refuse_what_waits_for_itself(slot, turn)
-    return slot.line_up()
+    return slot.line_up(priority)
 
 
 def refuse_what_waits_for_itself(slot: Slot, turn: Turn | None) -> None:
@@ -178,10 +178,12 @@ def refuse_what_waits_for_itself(slot: Slot, turn: Turn | None) -> None:
         )
 
 
-async def line_up(slot: Slot, deadline: float, traffic: Traffic, turn: Turn | None = None) -> None:
+async def line_up(
+    slot: Slot, deadline: float, traffic: Traffic, turn: Turn | None = None, priority: int = Priority.NORMAL
+) -> None:
     """Wait for room, which is kept. A checkpoint."""
     begun = traffic.now()
-    if not await traffic.until(deadline, in_line(slot, turn)):
+    if not await traffic.until(deadline, in_line(slot, turn, priority)):
         raise MailboxFull(
             f"{slot.path}: no room in its mailbox within {max(0.0, deadline - begun):g} s ({crowd(slot)})",
             path=slot.path,

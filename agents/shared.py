@@ -74,17 +74,17 @@ class SharedQueue(Slot):
         super().resume(why)
         self.pass_on(1)
 
-    def _wake(self, *, control: bool = False) -> None:
-        if not self._paused:
-            self._hand_out()
+    def _wake(self, *, control: bool = False) -> bool:
+        return not self._paused and self._hand_out()
 
-    def _hand_out(self) -> None:
+    def _hand_out(self) -> bool:
         while self._free:
             worker = next(iter(self._free))
             del self._free[worker]
             if worker.is_asleep:
                 worker.wake()
-                return
+                return True
+        return False
 
 
 class SharedWorker(Slot):
@@ -129,12 +129,12 @@ class SharedWorker(Slot):
             self._queue.wait_for_work(self)
 
     @property
-    def rouse(self) -> Callable[[], None] | None:
+    def rouse(self) -> Callable[[], object] | None:
         return self._rouse
 
     @rouse.setter
     def rouse(  # pyright: ignore[reportIncompatibleVariableOverride]
-        self, rouse: Callable[[], None] | None
+        self, rouse: Callable[[], object] | None
     ) -> None:
         self._rouse = rouse
         if rouse is not None:

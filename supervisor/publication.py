@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import trio
 
@@ -33,6 +33,10 @@ Place: TypeAlias = tuple[Slot, Overflow]
 """A mailbox that a message goes into, and what happens when that is full."""
 Taken: TypeAlias = tuple[Slot, object, Overflow]
 """A mailbox with room for what goes into it."""
+
+
+_REPLACING: Final = (Overflow.COALESCE, Overflow.DROP_OLDEST)
+"""What gives up another message for a new one; where it finds none, the new one is given up: no publisher waits."""
 
 
 class Publication:
@@ -124,7 +128,7 @@ class Publication:
         try:
             return slot.reserve_nowait(item, self._priority, overflow, beyond=1 if self._is_own(slot) else 0)
         except MailboxFull:
-            if overflow is not Overflow.COALESCE:
+            if overflow not in _REPLACING:
                 raise
         return slot.reserve_nowait(item, self._priority, Overflow.DROP_NEWEST)
 

@@ -55,7 +55,8 @@ class Overflow(StrEnum):
     WAIT = "wait"
     """`tell` waits for room; `tell_nowait` raises `MailboxFull`."""
     DROP_OLDEST = "drop_oldest"
-    """The oldest waiting tell becomes a dead letter. Asks are never dropped: their askers get `MailboxFull`."""
+    """The oldest waiting tell becomes a dead letter; `tell` waits where all room is on its way to the disk. Asks are
+    never dropped: their askers get `MailboxFull`."""
     DROP_NEWEST = "drop_newest"
     """The new message becomes a dead letter, which is on disk, where the mailbox is, when `tell` returns; an ask gets
     `MailboxFull`."""

@@ -12,6 +12,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from treewarden.agents.core.durability import VOLATILE, MailboxSpec, Overflow
+from treewarden.agents.core.message import Priority
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import AgentStopped, MailboxFull
 from treewarden.agents.mailbox import Mailbox
@@ -151,6 +152,50 @@ async def test_these_policies_wait_for_nothing(overflow: Overflow) -> None:
         await mailbox.put(2)
     assert list(mailbox) == ([2] if overflow is Overflow.DROP_OLDEST else [1])
     assert dropped == {Overflow.REFUSE: [], Overflow.DROP_NEWEST: [2], Overflow.DROP_OLDEST: [1]}[overflow]
+
+
+async def test_drop_oldest_waits_where_all_room_is_on_its_way() -> None:
+    mailbox, log, dropped = box(2, Overflow.DROP_OLDEST), list[object](), list[object]()
+    mailbox.on_drop = lambda item, _why: dropped.append(item)
+    assert await mailbox.reserve(1)
+    assert await mailbox.reserve(2)
+    with pytest.raises(MailboxFull, match="policy drop_oldest"):
+        mailbox.put_nowait(3)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sent, mailbox, 3, log)
+        await wait_all_tasks_blocked()
+        assert log == []
+        mailbox.fill(1)  # and nobody is there to take it
+        await wait_all_tasks_blocked()
+        assert (log, dropped) == ([3], [1])
+    mailbox.fill(2)
+    assert (list(mailbox), dropped, mailbox.reserved) == ([3, 2], [1], 0)
+
+
+async def test_what_has_come_to_somebody_who_takes_it_makes_no_room() -> None:
+    mailbox, log, taken = box(1, Overflow.DROP_OLDEST), list[object](), list[object]()
+    assert await mailbox.reserve(1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read, mailbox, taken, 3)
+        await wait_all_tasks_blocked()
+        for item in (2, 3):
+            nursery.start_soon(sent, mailbox, item, log)
+            await wait_all_tasks_blocked()
+        mailbox.fill(1)
+    assert (taken, mailbox.dropped) == ([1, 2, 3], 0)
+
+
+async def test_what_goes_before_makes_no_room_for_what_waits_for_that() -> None:
+    mailbox, log = box(1, Overflow.DROP_OLDEST), list[object]()
+    assert await mailbox.reserve("first", Priority.HIGH)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sent, mailbox, "second", log)
+        await wait_all_tasks_blocked()
+        mailbox.fill("first", Priority.HIGH)
+        await wait_all_tasks_blocked()
+        assert log == []
+        assert mailbox.take() == "first"
+    assert list(mailbox) == ["second"]
 
 
 async def test_coalesce_waits_where_there_is_nothing_to_replace() -> None:

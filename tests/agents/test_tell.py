@@ -169,6 +169,29 @@ async def test_what_the_policy_drops_is_a_dead_letter(
         assert counter.statistics().dropped == 1
 
 
+async def test_where_all_room_is_on_its_way_to_the_disk_the_oldest_makes_room_when_it_is_there(
+    autojump_clock: MockClock,
+) -> None:
+    journal, spec = Disk(), MailboxSpec(capacity=2, overflow=Overflow.DROP_OLDEST)
+    async with opened(child(Counter, mailbox=spec), journal=journal) as running:
+        counter = running.ref("counter")
+        slot_of(running, "counter").pause("held")
+        journal.slow = True
+        async with trio.open_nursery() as nursery:
+            try:
+                for number in (1, 2, 4, 8):
+                    nursery.start_soon(counter.tell, Add(number))
+                    await wait_all_tasks_blocked()
+                assert counter.statistics().senders_waiting == 2
+            finally:
+                journal.slow = False
+                journal.go()
+        slot_of(running, "counter").resume("held")
+        await wait_all_tasks_blocked()
+        assert await counter.ask(Total()) == 12
+        assert counter.statistics().dropped == len(await happened(running, DeadLettered, 2))
+
+
 @pytest.mark.parametrize("overflow", [Overflow.DROP_OLDEST, Overflow.DROP_NEWEST, Overflow.REFUSE])
 async def test_an_ask_is_never_dropped_without_a_word(overflow: Overflow, autojump_clock: MockClock) -> None:
     spec = MailboxSpec(capacity=1, overflow=overflow, durability=VOLATILE)

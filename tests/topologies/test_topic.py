@@ -83,6 +83,17 @@ async def test_a_slow_subscriber_holds_up_nobody(
         assert await dead(journal) == ["prices/slow"] * lost
 
 
+async def test_drop_oldest_drops_the_new_one_where_all_others_are_on_their_way(autojump_clock: CLOCK) -> None:
+    reader = subscriber(child(Reader, mailbox=MailboxSpec(capacity=1)), overflow=Overflow.DROP_OLDEST)
+    journal = MemoryJournal()
+    market = child(Market, args={"at": "../prices"})
+    async with open_tree(tree(topic(reader, id="prices"), market), journal=journal) as running:
+        await running.ref("market").tell(Publish(1))  # the second one, while the first waits for the settle
+        await trio.testing.wait_all_tasks_blocked()
+        assert await got(running, "prices/reader") == (1,)
+        assert await dead(journal) == ["prices/reader"]
+
+
 async def test_coalesce_without_its_like_drops_the_new_one(autojump_clock: CLOCK) -> None:
     slow = subscriber(child(Slow, mailbox=SMALL), overflow=Overflow.COALESCE)
     async with open_tree(tree(topic(slow, id="prices"))) as running:
