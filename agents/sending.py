@@ -16,7 +16,7 @@ from .errors import AgentStopped, ConfigurationError, DeliveryError, DurabilityE
 from .intake import Beyond
 from .ports import Outgoing
 from .room import Place
-from .slot import NOT_KNOWN, TIMED, Slot, Turn, current_turn
+from .slot import NOT_KNOWN, TIMED, Slot, Turn
 from .traffic import Traffic, deadline_of
 
 __all__ = [
@@ -162,20 +162,26 @@ def in_line(slot: Slot, turn: Turn | None, priority: int) -> Place:
 
 def refuse_what_waits_for_itself(slot: Slot, turn: Turn | None) -> None:
     """What a handler has told leaves with its settle, so a mailbox that this fills, alone or with what others have told
-    who stand in its line, never has room for more."""
+    who wait for it, there or elsewhere, never has room for more."""
     if turn is None or not turn.outgoing or slot.reserved < slot.most:
         return
-    own = sum(each.target is slot for each in turn.outgoing)
-    waiting = {each.task.context.get(current_turn) for each in slot.line if each.task is not None}.difference((turn,))
-    others = sum(each.target is slot for one in waiting if one and not one.void for each in one.outgoing)
-    if own and own + others >= slot.most:
-        who = "this handler has" if not others else "this handler and those that wait for room there have"
-        raise MailboxFull(
-            f"{slot.path}: its mailbox holds {slot.most}, and {who} told it as many, which leave when it "
-            "settles: raise mailbox.capacity, or tell fewer at a time and let a message to itself go on",
-            path=slot.path,
-            retry_safe=True,
-        )
+    from .standstill import standstill  # with the first handler that tells so many
+
+    waiting = standstill(slot, turn)
+    if not waiting:
+        return
+    others = sorted({f"{each.path}" for each in waiting if each is not turn})
+    who, whose = "this handler has", "it settles"
+    if any(slots != {slot} for slots in waiting.values()):
+        who, whose = f"handlers that wait for room which this one has taken ({', '.join(others)}) have", "they settle"
+    elif others:
+        who = "this handler and those that wait for room there have"
+    raise MailboxFull(
+        f"{slot.path}: its mailbox holds {slot.most}, and {who} told it as many, which leave when {whose}: raise "
+        "mailbox.capacity, or tell fewer at a time and let a message to itself go on",
+        path=slot.path,
+        retry_safe=True,
+    )
 
 
 async def line_up(

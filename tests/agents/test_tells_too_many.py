@@ -13,14 +13,34 @@ from treewarden.agents.core.message import Request
 from treewarden.agents.errors import AgentFailed, MailboxFull
 from treewarden.supervisor.core.event import ChildEnded, DeadLettered
 from treewarden.supervisor.core.spec import NO_BACKOFF
+from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.topologies.child import child
 from treewarden.topologies.pool import pool
 from treewarden.topologies.topic import subscriber, topic
 
 from .test_tell_in_handlers import Pass, Sender
-from .trees import Add, Counter, Tally, Total, happened, opened, slot_of
+from .trees import Add, Counter, Tally, Total, events, happened, opened, slot_of
 
 THREE = MailboxSpec(capacity=3, durability=MESSAGE)
+
+
+@frozen
+class Cross:
+    """Tell the first one so many, and a second later the other one so many."""
+
+    first: str
+    times: int
+    other: str
+    more: int
+
+
+class Crosser(Agent[None]):
+    @handles
+    async def cross(self, message: Cross) -> None:
+        for path, times in ((message.first, message.times), (message.other, message.more)):
+            for _ in range(times):
+                await self.ref(path).tell(Add())
+            await trio.sleep(1)
 
 
 @frozen
@@ -128,3 +148,36 @@ async def test_of_two_who_fill_it_between_them_one_is_told(autojump_clock: MockC
         assert "and this handler and those that wait for room there have told it as many" in ended.failure.text
         await trio.sleep(60)  # the other one had the room that this gave back, and it was handled again
         assert await running.ref("counter").ask(Total()) == 6
+
+
+@pytest.mark.parametrize("number", [2, 3])
+async def test_of_those_who_fill_mailboxes_crosswise_one_is_told(number: int, autojump_clock: MockClock) -> None:
+    counters = [child(Counter, id=f"counter{n}", mailbox=THREE) for n in range(number)]
+    crossers = [child(Crosser, id=f"crosser{n}", backoff=NO_BACKOFF) for n in range(number)]
+    async with opened(*counters, *crossers) as running:
+        for n in range(number):
+            await running.ref(f"crosser{n}").tell(Cross(f"counter{n}", 3, f"counter{(n + 1) % number}", 3))
+        (ended,) = await happened(running, ChildEnded)
+        assert trio.current_time() < 5  # and not after the 30 s of all
+        assert ended.failure is not None
+        assert "have told it as many, which leave when they settle: raise mailbox.capacity" in ended.failure.text
+        named = ended.failure.text.partition("(")[2].partition(")")[0].split(", ")
+        assert {*named, ended.path} == {f"crosser{n}" for n in range(number)}
+        await trio.sleep(60)  # the others had the room that this gave back, and it was handled again
+        assert [await running.ref(f"counter{n}").ask(Total()) for n in range(number)] == [6] * number
+
+
+async def test_who_waits_for_somebody_that_goes_on_is_not_told_so(autojump_clock: MockClock) -> None:
+    journal = MemoryJournal()
+    counters = [child(Counter, id=f"counter{n}", mailbox=THREE) for n in range(2)]
+    crossers = [child(Crosser, id=f"crosser{n}", backoff=NO_BACKOFF) for n in range(3)]
+    async with opened(*counters, *crossers, journal=journal) as running:
+        await running.ref("crosser0").tell(Cross("counter0", 3, "counter1", 1))
+        await running.ref("crosser1").tell(Cross("counter1", 2, "counter0", 1))
+        await running.ref("crosser2").tell(Cross("counter1", 1, "counter1", 0))  # waits for nobody
+        await trio.sleep(1.5)
+        assert [len(slot_of(running, f"counter{n}").line) for n in range(2)] == [1, 1]
+        await trio.sleep(5)
+        assert [await running.ref(f"counter{n}").ask(Total()) for n in range(2)] == [4, 4]
+    assert await events(journal, DeadLettered) == []
+    assert all(ended.failure is None for ended in await events(journal, ChildEnded))
