@@ -105,13 +105,20 @@ class Pruning:
 
         One commit writes the record of the cut; from then on these events count as gone, and they are deleted in short
         steps. Cancelled in between: the next call, or the next owner's, deletes the rest. Raises `CommitFailed`, and
-        `JournalError` for events that cannot be read: nothing was given up then.
+        `JournalError` for events that cannot be read: nothing was given up then. Also where they cannot be deleted yet,
+        which it says.
         """
         async with self._turn:
             plan, went_back = await self._plan(retention)
             if plan.count:
                 await self._cut(plan, went_back, by)
-            await self.journal.trim()
+            try:
+                await self.journal.trim()
+            except JournalError as error:
+                if not plan.count or type(error) is not JournalError:
+                    raise
+                text = f"{plan}, and not all of them are deleted yet: {error}; the next prune goes on"
+                raise JournalError(text) from error
             return plan
 
     async def keep_to(self, retention: EventRetention) -> None:

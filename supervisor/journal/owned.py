@@ -160,7 +160,8 @@ class OwnedFile:
             return question(self._connected())
         except sqlite3.DatabaseError as error:
             kind = JournalDamaged if is_of_a_damage(error) else JournalError
-            raise kind(f"{self._name} cannot be read: {error}") from error
+            full = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL  # it was a step of `trim` or `compact`
+            raise kind(f"{self._name} cannot be {'written' if full else 'read'}: {error}") from error
 
     def shrink(self, most: int) -> int:
         """Give at most `most` free pages back to the disk. Returns how many are left to give.

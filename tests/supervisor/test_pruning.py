@@ -7,6 +7,8 @@ import pathlib
 import shutil
 import sqlite3
 from contextlib import closing
+from functools import partial
+from typing import Any
 
 import pytest
 import trio
@@ -168,6 +170,33 @@ async def test_a_cut_that_was_interrupted_is_sound_and_goes_on(
     assert (verified(file).sound, verified(file).rows) == (True, 4)
     change(file, "DELETE FROM events WHERE seq <= 9")
     assert not verified(file).sound
+
+
+async def test_where_the_disk_has_no_room_to_delete_them_they_are_pruned_all_the_same(file: pathlib.Path) -> None:
+    await write(file, 1, 10)
+
+    class Full(sqlite3.Connection):
+        def execute(self, sql: str, /, *parameters: Any) -> sqlite3.Cursor:
+            if sql.startswith("DELETE FROM events"):
+                error = sqlite3.OperationalError("database or disk is full")
+                error.sqlite_errorcode = sqlite3.SQLITE_FULL
+                raise error
+            return super().execute(sql, *parameters)
+
+    async with on_disk(file, connect=partial(sqlite3.connect, factory=Full)) as journal:
+        pruning = Pruning(journal, WallClock())
+        with pytest.raises(JournalError) as refused:
+            await pruning.prune(LAST, "ada")
+        assert str(refused.value) == (
+            f"events 1 to 7 are pruned, and not all of them are deleted yet: {file} cannot be written: database or "
+            "disk is full; the next prune goes on"
+        )
+        with pytest.raises(JournalError, match=r"^\S+ cannot be written: database or disk is full$"):
+            await pruning.prune(EventRetention(last=30), "ada")
+    assert (verified(file).sound, verified(file).rows) == (True, 11)
+    async with on_disk(file) as journal:
+        assert (await Pruning(journal, WallClock()).prune(EventRetention(last=30), "ada")).count == 0
+    assert (verified(file).sound, verified(file).rows) == (True, 4)
 
 
 async def test_commits_go_on_while_events_are_deleted(file: pathlib.Path) -> None:
