@@ -85,8 +85,8 @@ def _waiting(queue: SharedQueue, before: ChildSpec, after: ChildSpec, common: Co
         if isinstance(queue.store, SlotStore):
             queue.store.go_over(common.codec_for(after))
             if queue.store.codecs_before:
-                _exchange(queue, queue.store.codecs_before, queue.store.codec, strict=False)
-                queue.store.went_over()
+                if _exchange(queue, queue.store.codecs_before, queue.store.codec, strict=False):
+                    queue.store.went_over()  # else a later one may read the rest
         elif is_agent_class(before.agent) and is_agent_class(after.agent):
             bring_up_in_memory(queue, before.agent, after.agent, common)
     finally:
@@ -118,8 +118,9 @@ def _brought_up(value: object, before: Sequence[Codec], after: Codec) -> Any:
     return after.decode(*last.encode(value))
 
 
-def _exchange(slot: Slot, before: Sequence[Codec], after: Codec, *, strict: bool) -> None:
-    """Bring up each message that waits. Raises `UnknownKind` for one on disk if it is `strict`, and then none was."""
+def _exchange(slot: Slot, before: Sequence[Codec], after: Codec, *, strict: bool) -> bool:
+    """Bring up each message that waits: whether each could be. Raises `UnknownKind` for one on disk if it is `strict`,
+    and then none was."""
     found: dict[int, Any] = {}
     waiting = [*slot, *(slot.parked or ())]
     for item in waiting:
@@ -135,6 +136,7 @@ def _exchange(slot: Slot, before: Sequence[Codec], after: Codec, *, strict: bool
         if isinstance(item, Envelope):
             item.body = found.get(id(item), item.body)
     slot.exchange(lambda item: item if isinstance(item, Envelope) else found.get(id(item), item))
+    return len(found) == len(waiting)
 
 
 def _name(agent: type) -> str:
