@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from treewarden.agents.agent import Agent, is_agent_class, state_type
 from treewarden.agents.core.message import Envelope
-from treewarden.agents.errors import ConfigurationError, UnknownKind
+from treewarden.agents.errors import CommitFailed, ConfigurationError, UnknownKind
 from treewarden.agents.ports import KEEP
 from treewarden.agents.shared import SharedQueue
 
 from .codecs import codec_of_class
 from .core.event import SignalNoted
 from .core.spec import ChildSpec, Shared, SupervisorSpec
+from .journal.commit import Commit
 from .settling import SlotStore
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from contextlib import AbstractAsyncContextManager
 
     from treewarden.agents.slot import Slot
 
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
     from .journal.codec import Codec
     from .supervisor import Supervisor
 
-__all__ = ["bring_up", "bring_up_in_memory", "queue_waits"]
+__all__ = ["behind_what_was_told", "bring_up", "bring_up_in_memory", "queue_waits"]
+
+
+async def behind_what_was_told(common: Common) -> None:
+    """Wait until all that was told to another class is in its mailbox, or has failed to get to the disk."""
+    with suppress(CommitFailed):  # so did whatever was on its way before it
+        await common.journal.commit(Commit())
 
 
 def bring_up(slot: Slot, store: SlotStore) -> None:
@@ -64,7 +71,7 @@ def bring_up_in_memory(slot: Slot, before: type[Agent[Any]], after: type[Agent[A
         slot.state = KEEP
 
 
-def queue_waits(supervisor: Supervisor, spec: SupervisorSpec) -> AbstractContextManager[None]:
+def queue_waits(supervisor: Supervisor, spec: SupervisorSpec) -> AbstractAsyncContextManager[None]:
     """In the block workers of another class take the place of those who share a queue: nobody is handed anything, and
     at its end what waits is for them. What they cannot read they get as it is."""
     queue = supervisor.common.registry.get(supervisor.path)
@@ -77,14 +84,15 @@ def queue_waits(supervisor: Supervisor, spec: SupervisorSpec) -> AbstractContext
     return _waiting(queue, before, after, supervisor.common)
 
 
-@contextmanager
-def _waiting(queue: SharedQueue, before: ChildSpec, after: ChildSpec, common: Common) -> Generator[None]:
+@asynccontextmanager
+async def _waiting(queue: SharedQueue, before: ChildSpec, after: ChildSpec, common: Common) -> AsyncGenerator[None]:
     queue.pause("reloaded")
     try:
         yield
         if isinstance(queue.store, SlotStore):
             queue.store.go_over(common.codec_for(after))
             if queue.store.codecs_before:
+                await behind_what_was_told(common)
                 if _exchange(queue, queue.store.codecs_before, queue.store.codec, strict=False):
                     queue.store.went_over()  # else a later one may read the rest
         elif is_agent_class(before.agent) and is_agent_class(after.agent):

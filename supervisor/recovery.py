@@ -148,6 +148,10 @@ async def restore_slot(slot: Slot, common: Common) -> int | None:
     store = slot.store
     if not isinstance(store, SlotStore):
         return None
+    if store.codecs_before:
+        from .carrying_over import behind_what_was_told  # with the first reload to another class
+
+        await behind_what_was_told(common)
     if not needs_restoring(slot, common):
         await store.come_to_rest()
         store.mend()
@@ -171,7 +175,7 @@ async def restore_slot(slot: Slot, common: Common) -> int | None:
 def _carry_over(slot: Slot, store: SlotStore) -> None:
     """What is in memory only is for the class that is to live there. Raises `UnknownKind`, and has changed nothing."""
     if store.codecs_before:
-        from .carrying_over import bring_up  # with the first reload to another class
+        from .carrying_over import bring_up
 
         bring_up(slot, store)
 

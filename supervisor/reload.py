@@ -76,7 +76,7 @@ async def reload(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes)
     """
     from .carrying_over import queue_waits
 
-    with queue_waits(supervisor, spec):
+    async with queue_waits(supervisor, spec):
         await _take(supervisor, spec, changes)
 
 

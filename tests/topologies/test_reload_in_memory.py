@@ -139,6 +139,37 @@ async def test_the_queue_of_a_pool_whose_workers_are_held_is_brought_up_for_thos
         assert desk.statistics().dropped_kinds == {}
 
 
+@pytest.mark.parametrize("shared", [False, True])
+async def test_what_is_on_its_way_to_the_disk_is_brought_up(
+    shared: bool, tmp_path: Path, autojump_clock: CLOCK
+) -> None:
+    """It came to its mailbox behind all that was brought up, as a message of a type that nobody handles there."""
+    first, newer = code(FIRST), code(WITH_UPCAST)
+    disk = trio.Event()
+    disk.set()
+
+    async def slow(call: Any, *args: Any, **_: Any) -> Any:
+        await disk.wait()
+        return call(*args)
+
+    async with open_tree(
+        desk_of(first, MESSAGE, shared=shared), journal=on_disk(tmp_path / "tree.db", run_sync=slow)
+    ) as running:
+        desk = running.ref("desk")
+        await desk.tell(first.Add(5))
+        await trio.testing.wait_all_tasks_blocked()
+        disk = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(desk.tell, first.Add(6))
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(running.reload, desk_of(newer, MESSAGE, shared=shared))
+            await trio.testing.wait_all_tasks_blocked()
+            disk.set()
+        await trio.sleep(1)
+        assert sum(slot.handled for slot in running.snapshot()) == 2
+        assert await running.dead_letters() == ()
+
+
 async def test_a_message_on_disk_that_nobody_can_read_holds_its_agent(tmp_path: Path, autojump_clock: CLOCK) -> None:
     first, other = code(SLOW), code(OTHER_MESSAGE)
     async with open_tree(desk_of(first, MESSAGE), journal=on_disk(tmp_path / "tree.db")) as running:
