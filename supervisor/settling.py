@@ -112,9 +112,12 @@ class SlotStore:
             raise
 
     async def _encoded_wide(self, slot: Slot, envelope: Envelope) -> Encoded:
-        """A message of many values, with turns for everybody else. Cancelled, or if it raises: the room is free."""
+        """A message of many values, with turns for everybody else. Cancelled, or if it raises: the room is free. It is
+        refused where another class lives by then that does not know it."""
+        codec = self.codec
         try:
-            return await again_and_again(self.codec.encoding(envelope.body))
+            encoded = await again_and_again(codec.encoding(envelope.body))
+            return encoded if self.codec is codec else self.codec.encode_row(envelope.body)
         except BaseException:
             slot.release()
             raise

@@ -15,6 +15,7 @@ from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import Priority, Request
+from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor import Rule, table
 from treewarden.supervisor.core.event import SignalNoted
 from treewarden.supervisor.core.spec import SupervisorSpec
@@ -34,6 +35,7 @@ SLOW = "import trio\n" + FIRST.replace("        self.state = ", "        await t
 SLOW_CENTS = "import trio\n" + WITH_UPCAST.replace(
     "        self.state", "        await trio.sleep(1)\n        self.state", 1
 )
+MANY = FIRST.replace("amount: int", "items: tuple[int, ...]").replace("message.amount", "len(message.items)")
 PUTS_ASIDE = "from treewarden.agents import Stash\n" + FIRST.replace(
     "        self.state = ", "        raise Stash\n        self.state = ", 1
 )
@@ -167,6 +169,30 @@ async def test_what_is_on_its_way_to_the_disk_is_brought_up(
             disk.set()
         await trio.sleep(1)
         assert sum(slot.handled for slot in running.snapshot()) == 2
+        assert await running.dead_letters() == ()
+
+
+async def test_a_large_message_that_is_encoded_for_the_class_of_before_is_refused(
+    tmp_path: Path, autojump_clock: CLOCK
+) -> None:
+    """It was acknowledged, and a dead letter."""
+    first, second = code(MANY), code(MANY)
+    async with open_tree(desk_of(first, MESSAGE), journal=on_disk(tmp_path / "tree.db")) as running:
+        desk = running.ref("desk")
+        await desk.tell(first.Add((1,)))
+        await trio.testing.wait_all_tasks_blocked()
+
+        async def tell() -> None:
+            with pytest.raises(ConfigurationError, match="Add"):
+                await desk.tell(first.Add(tuple(range(200_000))))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(tell)
+            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()
+            await running.reload(desk_of(second, MESSAGE))
+        await desk.tell(second.Add((1, 2)))
+        assert await desk.ask(second.Look()) == ("Tally", 3)
         assert await running.dead_letters() == ()
 
 
