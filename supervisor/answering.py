@@ -21,6 +21,7 @@ from .journal.canonical import dump
 from .journal.port import Commit, DeadRow, Journal, MessageRow, ReplyRow
 from .recovery import needs_restoring
 from .results import ANSWERED, ResultCodec, result_codec
+from .unhurried import unhurried
 from .unsettled import give_up
 
 if TYPE_CHECKING:
@@ -72,14 +73,16 @@ def open_in(rows: Iterable[ReplyRow], path: Path, held: Iterable[str] = ()) -> t
 async def answer(common: Common, path: Path, said: Said, key: str, by: str) -> OpenEffect:
     """See `Tree.answer`."""
     _check(said)
-    unread = await _unread(common, path)
-    step = _meant([*await _begun(common, path), *unread], path, key)
+    step, unread = await _open_step(common, path, key)
+    made = await _large_row(step, said)
+    if made is not None:  # others had turns: one of them may have said something
+        step, unread = await _open_step(common, path, step.key)
     if step.step in common.replies.under_way:
         raise ConfigurationError(
             f"{path}: the call of {step.name!r} still runs, or somebody else says what came of it; say so when "
             "that has ended"
         )
-    row = _row(step, said, None if step.returns is None else result_codec(step.returns))
+    row = made or _row(step, said, None if step.returns is None else result_codec(step.returns))
     slot = common.registry.get(mail_of(step.step))
     slots = [each for each in (slot, common.registry.get(step.path)) if each is not None]
     known = slot is not None and not needs_restoring(slot, common)
@@ -100,6 +103,12 @@ async def answer(common: Common, path: Path, said: Said, key: str, by: str) -> O
             if _is_over(ask, await _begun(common, ROOT)):
                 common.forget_replies(ask)
     return _open(step, False)
+
+
+async def _open_step(common: Common, path: Path, key: str) -> tuple[Begun, Sequence[Begun]]:
+    """The effect that a person means, and all those there that were done and cannot be read."""
+    unread = await _unread(common, path)
+    return _meant([*await _begun(common, path), *unread], path, key), unread
 
 
 async def _answer(
@@ -188,6 +197,18 @@ def _meant(found: Sequence[Begun], path: Path, key: str) -> Begun:
     raise ConfigurationError(
         f"{path}: {what}{others}; effects() of the tree, or `treewarden effects FILE.db`, lists those that are in doubt"
     )
+
+
+async def _large_row(step: Begun, said: Said) -> ReplyRow | None:
+    """As `_row`, in slices, of a result that is large; None of any other, and of one that does not fit as it is."""
+    codec = None if step.returns is None else result_codec(step.returns)
+    if not isinstance(said, Done) or not step.waits or codec is None or not codec.is_wide(said.value):
+        return None
+    try:
+        kind, version, body, large = await unhurried(codec.encoding(said.value))
+    except ConfigurationError:
+        return None
+    return ReplyRow(done_id(step.step), mail_of(step.step), kind, body, version, large)
 
 
 def _row(step: Begun, said: Said, codec: ResultCodec | None) -> ReplyRow | None:

@@ -14,6 +14,7 @@ from attrs import frozen
 from trio.testing import MockClock
 
 from treewarden.agents import Agent, Done, NotDone, handles
+from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor import effects
 from treewarden.supervisor.core.event import EffectNoted
 from treewarden.supervisor.core.spec import NO_BACKOFF
@@ -210,3 +211,56 @@ async def test_one_that_cannot_be_stored_is_in_doubt_where_its_life_is_cut_short
         why = [each.text for each in await happened(running, EffectNoted, 2) if each.what == "in doubt"]
         assert len(why) == 1
         assert "was done, and what it returned cannot be stored: " in why[0]
+
+
+@asynccontextmanager
+async def asked(file: Path, web: Web) -> AsyncGenerator[Tree]:
+    """Of a tree in which a person is asked what came of it."""
+    web.loses = 1
+    async with opened(file, web) as running:
+        await running.ref("reader").tell(Fetch())
+        await trio.sleep(1)
+        yield running
+
+
+async def test_others_have_turns_before_one_is_stored_that_a_person_gives(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    web = Web()
+    async with asked(tmp_path / "tree.db", web) as running:
+        before = web.turn
+        await running.answer("reader", Done(web.page), by="ada")
+        assert web.turn - before > ENOUGH
+        await trio.sleep(1)
+        assert (web.calls, lines(running)) == (1, len(LINES))
+
+
+async def test_of_two_who_give_one_the_first_is_heard(tmp_path: Path, autojump_clock: MockClock) -> None:
+    web = Web()
+    async with asked(tmp_path / "tree.db", web) as running, trio.open_nursery() as nursery:
+        (doubt,) = await running.effects()
+
+        async def gives() -> None:
+            with pytest.raises(ConfigurationError, match=f"reader: no effect has the key {doubt.key} there"):
+                await running.answer("reader", Done(web.page), by="eve")
+
+        nursery.start_soon(gives)
+        await turns(ENOUGH // 2)
+        await running.answer("reader", Done(Page(LINES[:1])), by="ada")
+        await trio.sleep(1)
+        assert lines(running) == 1
+    async with opened(tmp_path / "tree.db", web) as running:
+        assert (web.calls, lines(running)) == (1, 1)
+
+
+async def test_who_gives_one_and_is_cancelled_has_said_nothing(tmp_path: Path, autojump_clock: MockClock) -> None:
+    web = Web()
+    async with asked(tmp_path / "tree.db", web) as running:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(running.answer, "reader", Done(web.page))
+            await turns(ENOUGH // 2)
+            nursery.cancel_scope.cancel()
+        assert [each.under_way for each in await running.effects()] == [False]
+        await running.answer("reader", Done(Page(LINES[:2])), by="ada")
+        await trio.sleep(1)
+        assert lines(running) == 2
