@@ -26,7 +26,7 @@ from treewarden.agents.core.wait import (
     sort_out,
     wait_name,
 )
-from treewarden.agents.errors import CommitFailed, UnknownKind
+from treewarden.agents.errors import UnknownKind
 from treewarden.agents.slot import Slot
 
 from .core.event import Event, WaitNoted
@@ -90,16 +90,26 @@ class SlotWaits:
         replies, replaced = common.replies, [each.step for each in gone]
         replies.under_way.update((wait.step, *replaced))
         replies.replaced.update(replaced)
+        said: list[BaseException | None] = []
+        known = trio.Event()
+
+        def then(error: BaseException | None) -> None:
+            said.append(error)
+            known.set()
+
+        common.journal.submit(commit, then)
         try:
-            await common.journal.commit(commit)
-        except CommitFailed as error:
-            self._arrived(wait, gone)
-            common.heard(error)
-            raise
-        except BaseException:  # it is on its way to the disk, or there by now, or it is refused there, and so is this
-            common.journal.submit(Commit(by=self._slot.path), partial(self._called_off, wait, gone))
+            await known.wait()
+        except BaseException:  # it is on its way to the disk, or it is known by now what came of it there
+            if said:
+                self._called_off(wait, gone, said[0])
+            else:
+                common.journal.submit(Commit(by=self._slot.path), partial(self._called_off, wait, gone))
             raise
         self._arrived(wait, gone)
+        if said[0] is not None:
+            common.heard(said[0])
+            raise said[0]
         self._drop(gone)
         replies.put(row.id, wait)
 

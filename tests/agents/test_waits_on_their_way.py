@@ -163,6 +163,24 @@ async def test_one_that_was_called_off_and_is_refused_has_never_begun(autojump_c
         assert [each.what for each in await happened(running, WaitNoted, 2)] == ["begun", "over"]
 
 
+@pytest.mark.parametrize("refused", [False, True])
+async def test_one_that_is_called_off_as_it_ends_says_what_it_was(refused: bool, autojump_clock: MockClock) -> None:
+    """Cancelled before its handler had heard that it was refused, it was said to be passed by, and had never begun."""
+    disk, log, scope = Disk(), list[Any](), trio.CancelScope()
+    args = {"disk": disk, "ways": ["time"], "log": log, "shield": lambda: scope}
+    async with opened(child(Stubborn, id="desk", args=args), journal=disk) as running:
+        await running.ref("desk").tell(Remind())
+        await trio.sleep(1)
+        disk.slow = False
+        scope.cancel()
+        if refused:
+            disk.fail("desk", 1)
+        disk.go()
+        await trio.sleep(1)
+        assert left(running) == 0
+        assert [each.what for each in await events(disk, WaitNoted)] == ([] if refused else ["begun", "passed by"])
+
+
 class Fickle(Agent[tuple[str, ...]]):
     """Waits for one thing, then for another one in its place, on a slow disk, and then for nothing."""
 
