@@ -15,7 +15,7 @@ from .errors import AgentStopped, AskTimeout, NotHandled, Parked, Stash, Stop
 from .life import Life
 from .outlets import hand_on
 from .settle import large, settle
-from .ticks import Tick, Timed
+from .ticks import Tick, Timed, deaths_of, dues_of
 
 __all__ = ["bear", "call", "finish", "handle", "unwrap"]
 
@@ -129,7 +129,7 @@ async def _tick(life: Life, tick: Tick) -> None:
     slot, due = life.slot, life.take_tick(tick.name)
     slot.busy = tick
     life.begin()
-    timers = (Due(tick.name, due),) if slot.durable else ()
+    timers = dues_of(slot, tick.name, due)
     try:
         result = each.call(life.agent)
         if type(result) is CoroutineType:
@@ -149,6 +149,8 @@ async def _tick(life: Life, tick: Tick) -> None:
         if slot.agent is life.agent:
             ticks = slot.ticks = {} if slot.ticks is None else slot.ticks
             ticks[tick.name] = ticks.get(tick.name, 0) + 1
+            if len(timers) > 1:
+                del slot.due[deaths_of(tick.name)]
 
 
 def _timed(life: Life, tick: Timed) -> Rest:

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 
 from attrs import field
 
-from .core.message import MessageId
+from .core.message import Due, MessageId
 from .core.said import is_number, shown
 from .core.values import define, frozen
 from .errors import ConfigurationError
@@ -15,7 +15,22 @@ from .handlers import period_of
 from .ports import Alarm, Alarms, Clock
 from .slot import Slot
 
-__all__ = ["Afters", "Grid", "Tick", "Timed"]
+__all__ = ["Afters", "Grid", "Tick", "Timed", "deaths_of", "dues_of"]
+
+
+def deaths_of(name: str) -> str:
+    """Under which name stands, among the due times of a slot, how often the process has died while the tick of `name`
+    was due. No method is called so."""
+    return f"{name} deaths"
+
+
+def dues_of(slot: Slot, name: str, due: float) -> tuple[Due, ...]:
+    """What is stored when the tick of `name` settles, if anything is: when the next one is due, and that no death
+    counts any more."""
+    if not slot.durable:
+        return ()
+    counter = deaths_of(name)
+    return (Due(name, due), Due(counter, 0.0)) if counter in slot.due else (Due(name, due),)
 
 
 @frozen

@@ -186,6 +186,10 @@ class AgentLife(AgentWarden):
             life = self._make()
             if overrides(life.agent, "on_start"):
                 self.info = await self._on_start(life)
+            if self.number == 1 and life.slot.durable and self.parent.common.journal.opened.after_crash:
+                from .dead_ticks import count_deaths  # with the first process that follows a dead one
+
+                count_deaths(life, self.parent.common)
             store_dates(life, life.arm_timers())
         except Ignore as ignored:
             return ignored

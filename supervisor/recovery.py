@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .journal.slices import Slices
 
 __all__ = [
+    "DEATHS",
     "check_durability",
     "check_storable",
     "is_at_rest",
@@ -43,10 +44,12 @@ __all__ = [
     "open_queue",
     "restore_at_once",
     "restore_slot",
+    "wait_for_count",
 ]
 
 DEATHS: Final = 3
-"""Process deaths that a message at the head of its mailbox may have been the cause of before it is set aside."""
+"""Process deaths that a message at the head of its mailbox, or a tick, may have been the cause of before it is set
+aside."""
 
 _AT_ONCE: Final = 256
 """Rows that are decoded before anybody else has a turn."""
@@ -360,11 +363,11 @@ def _envelope(row: MessageRow, body: Any, common: Common) -> Envelope:
     )
 
 
-def _wait_for(commit: Commit, slot: Slot, common: Common) -> None:
+def wait_for_count(commit: Commit, slot: Slot, common: Common, why: str = _COUNTED) -> None:
     """Hand nothing out before this, and what was submitted before, is on disk: what is handled next may end the process
     within the same millisecond, again, and nobody would have counted."""
-    slot.pause(_COUNTED)
-    common.submit(commit, partial(slot.resume, _COUNTED))
+    slot.pause(why)
+    common.submit(commit, partial(slot.resume, why))
 
 
 def _restock(
@@ -374,10 +377,10 @@ def _restock(
     deaths = envelope.deaths = row.deaths + (1 if head and opened.after_crash else 0)
     if deaths >= DEATHS and not _waits_for_person(row.id, common):
         give_up(slot, envelope, f"the process died {deaths} times while it was first in its mailbox", common)
-        _wait_for(Commit(), slot, common)
+        wait_for_count(Commit(), slot, common)
         return
     if deaths != row.deaths:
-        _wait_for(Commit(returned=(ReturnedRow(row.row, row.deliveries, deaths),)), slot, common)
+        wait_for_count(Commit(returned=(ReturnedRow(row.row, row.deliveries, deaths),)), slot, common)
     if back or row.id in opened.kept_for:  # its settle ends what it has begun, whatever way it takes
         envelope.deadline = CAME_BACK
     slot.restock(envelope, row.priority)

@@ -80,7 +80,7 @@ def _find(journal: JournalFile, file: str, within: Path) -> _Found:
             mailbox=0 if (found := waiting.get(path)) is None else max(0, found.messages - parked[path] - found.events),
             parked=parked[path],
             events=0 if found is None else found.events,
-            due=min(journal.timers(path).values(), default=None),
+            due=min((at for name, at in journal.timers(path).items() if name.isidentifier()), default=None),
         )
         for path in (slot.path for _, slot in rows)
     }
