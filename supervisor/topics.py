@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from treewarden.agents.audience import Audience
 from treewarden.agents.core.durability import Overflow
-from treewarden.agents.core.path import Path
-from treewarden.agents.errors import AgentStopped, DeliveryError, NotHandled
+from treewarden.agents.core.path import ROOT, Path
+from treewarden.agents.errors import AgentStopped, DeliveryError, NoSuchSlot, NotHandled
 from treewarden.agents.sending import handled_by
 from treewarden.agents.slot import Slot, Turn
 
@@ -104,8 +104,20 @@ class Topic(Audience):
                     yield from found._resolved(message, errors, {*seen, found})
             elif found is None:
                 self._added.pop(path, None)
+                if path in self._declared and self._is_to_begin(path):
+                    text = f"{path}: it has not begun yet, and {self.path} would leave it out"
+                    errors.append(NoSuchSlot(text, path=path, retry_safe=True))
             elif any(handled_by(slot, type(message)) for slot in found.slots):
                 try:
                     yield from ((slot, overflow) for slot in found.choose(message))
                 except DeliveryError as error:
                     errors.append(error)
+
+    def _is_to_begin(self, path: Path) -> bool:
+        """Whether nobody has lived there yet, because those above it are still being started."""
+        supervisors, above = self._common.supervisors, path.parent
+        while above not in supervisors and above != ROOT:
+            path, above = above, above.parent
+        supervisor = supervisors.get(above)
+        child = None if supervisor is None else supervisor.children.get(path.name)
+        return child is not None and child.lives == 0

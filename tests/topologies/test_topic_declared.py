@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path as File
 
 import pytest
+import trio
 
+from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import Overflow
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import ConfigurationError
-from treewarden.supervisor.core.spec import Intensity, Subscriber
+from treewarden.agents.errors import ConfigurationError, DeliveryError
+from treewarden.supervisor.core.spec import Backoff, Intensity, Subscriber
 from treewarden.topologies.child import child
 from treewarden.topologies.errors import BlueprintError
 from treewarden.topologies.open import open_tree
@@ -18,7 +20,7 @@ from treewarden.topologies.toml import loads
 from treewarden.topologies.topic import Subscription, subscriber, topic
 from treewarden.topologies.tree import tree
 
-from .readers import CLOCK, Price, Reader, got
+from .readers import CLOCK, Price, Publish, Reader, got
 
 
 async def test_only_a_topic_can_be_subscribed_to(autojump_clock: CLOCK) -> None:
@@ -102,3 +104,62 @@ def test_a_bad_topic_in_toml_is_refused(tmp_path: File, written: str, said: str)
     with pytest.raises(BlueprintError) as caught:
         loads(f"[[children]]\nid = 'prices'\n{written}\n", tmp_path)
     assert said in str(caught.value)
+
+
+class Tardy(Reader):
+    """Takes a second to begin, and those behind it wait for that."""
+
+    async def on_start(self) -> None:
+        await trio.sleep(1)
+
+
+class Early(Agent[int]):
+    """Publishes before the others have begun, and once more where that fails."""
+
+    state = 0
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+
+    async def on_start(self) -> None:
+        if not self.log:
+            await self.ref(".").tell(Publish(7))
+
+    @handles
+    async def publish(self, message: Publish) -> None:
+        await trio.sleep(0.5)  # by then the topic has begun
+        self.log.append("published")
+        try:
+            await self.ref("../prices").tell(Price(message.first))
+        except DeliveryError as error:
+            self.log.append(str(error))
+            raise
+
+
+async def test_those_who_have_not_begun_yet_are_not_left_out_unsaid(autojump_clock: CLOCK) -> None:
+    """A handler that ran while its tree began published to whoever was there, and the others never heard of it."""
+    log: list[str] = []
+    prices = topic(
+        child(Tardy, id="tardy"), pool(Reader, size=1, id="club"), "../yard", "../far/pond", "../far/deep", id="prices"
+    )
+    far = tree(child(Reader, id="deep"), pool(Reader, size=1, id="pond"), id="far")
+    early = child(Early, args={"log": log}, backoff=Backoff(first=5.0))
+    async with open_tree(tree(early, prices, child(Reader, id="yard"), far)) as running:
+        await trio.sleep(60)
+        assert [len(log), log[0], log[2]] == [3, "published", "published"]
+        for who in ("prices/club", "far/pond", "far/deep"):
+            assert f"{who}: it has not begun yet, and prices would leave it out" in log[1]
+        for who in ("prices/tardy", "prices/club/0", "yard", "far/pond/0", "far/deep"):
+            assert await got(running, who) == (7,)
+
+
+async def test_whoever_has_ended_is_left_out(autojump_clock: CLOCK) -> None:
+    prices = topic(pool(Reader, size=1, id="club"), "../far/deep", "../yard", id="prices")
+    far = tree(child(Reader, id="deep"), id="far")
+    async with open_tree(tree(prices, child(Reader, id="yard"), far)) as running:
+        await running.supervisor().terminate_child("far")
+        await running.supervisor().delete_child("far")
+        await running.supervisor("prices").terminate_child("club")
+        await running.supervisor("prices").delete_child("club")
+        await running.ref("prices").tell(Price(7))
+        assert await got(running, "yard") == (7,)
