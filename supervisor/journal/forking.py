@@ -87,6 +87,8 @@ def _forked(reading: JournalFile, target: pathlib.Path, at: Seq | None, new_tree
     source, head, cut = reading.file, reading.head.seq, reading.cut()
     seq = head if at is None else at
     first = 1 if cut is None else cut.through + 1
+    if not head:
+        raise JournalError(f"{source} has no event yet, so there is no past to share; start its tree once")
     if not 0 < seq <= head:
         raise JournalError(f"{source} has no event {seq}: its last one is {head}. Give one of {first} to {head}")
     if seq < first:

@@ -306,6 +306,16 @@ async def test_what_cannot_be_forked(source: pathlib.Path) -> None:
     assert not [name for name in os.listdir(folder) if name.startswith("fork")]
 
 
+async def test_a_journal_without_a_past_cannot_be_forked(tmp_path: pathlib.Path) -> None:
+    """Its process died before the first event was on disk: `Give one of 1 to 0`."""
+    async with on_disk(tmp_path / "new.db"):
+        pass
+    for at in (None, 0, 1):
+        with pytest.raises(JournalError, match=r"has no event yet, .*; start its tree once$"):
+            fork(tmp_path / "new.db", tmp_path / "fork.db", at=at, new_tree=lambda: "f0")
+    assert not (tmp_path / "fork.db").exists()
+
+
 async def test_what_is_kept_for_nobody_stays_behind(source: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """The fork has another id, and would take it for what another journal may still ask for."""
     async with on_disk(source) as journal:
