@@ -61,7 +61,7 @@ def make_slot(path: Path, spec: ChildSpec, common: Common, make: Callable[..., S
     slot = common.registry.get(path)
     if slot is not None:
         check_durability(slot, spec)
-        slot.spec = spec.mailbox
+        slot.spec, slot.most = spec.mailbox, spec.mailbox.capacity
         if isinstance(slot.store, SlotStore):
             slot.store.go_over(_codec(path, spec, common))
             slot.store.retention = spec.retention

@@ -17,6 +17,7 @@ from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.topologies.child import child
 from treewarden.topologies.pool import pool
 from treewarden.topologies.topic import subscriber, topic
+from treewarden.topologies.tree import tree
 
 from .test_tell_in_handlers import Pass, Sender
 from .trees import Add, Counter, Tally, Total, events, happened, opened, slot_of
@@ -112,6 +113,18 @@ async def test_an_intake_that_is_limited_may_open_again(autojump_clock: MockCloc
         counter.admit(3)
         await wait_all_tasks_blocked()
         assert await running.ref("counter").ask(Total()) == 3
+
+
+async def test_a_mailbox_that_a_reload_has_made_smaller_holds_as_many_as_it_does_now(autojump_clock: MockClock) -> None:
+    sender = child(Sender, backoff=NO_BACKOFF)
+    async with opened(child(Counter, mailbox=MailboxSpec(capacity=9)), sender) as running:
+        await running.reload(tree(child(Counter, mailbox=THREE), sender))
+        begun = trio.current_time()
+        await running.ref("sender").tell(Pass((1, 2, 4, 8)))
+        (ended,) = (await happened(running, ChildEnded, 2))[1:]
+        assert trio.current_time() == begun
+        assert ended.failure is not None
+        assert "its mailbox holds 3" in ended.failure.text
 
 
 async def test_a_pool_holds_as_many_as_its_workers(autojump_clock: MockClock) -> None:
