@@ -198,6 +198,14 @@ async def test_what_goes_before_makes_no_room_for_what_waits_for_that() -> None:
     assert list(mailbox) == ["second"]
 
 
+async def test_drop_oldest_refuses_what_comes_after_all_that_waits() -> None:
+    mailbox = box(1, Overflow.DROP_OLDEST)
+    mailbox.put_nowait("first", Priority.HIGH)
+    with pytest.raises(MailboxFull, match="policy drop_oldest"):
+        await mailbox.put("second")
+    assert list(mailbox) == ["first"]
+
+
 async def test_coalesce_waits_where_there_is_nothing_to_replace() -> None:
     mailbox, log = box(overflow=Overflow.COALESCE), list[object]()
     mailbox.put_nowait("text")
