@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from treewarden.agents.core.exit import Exit, Failure, Stopped
 from treewarden.agents.core.lifecycle import SlotEvent, SlotState
 
@@ -74,11 +76,18 @@ class Acting:
         if child.calm is not None:
             child.calm.cancel()
             child.calm = None
-        if not isinstance(signal, OperatorAsked) and self._remedies.keeps_quiet(child, signal):
-            self._common.note(*self._supervisor.judge.join(child, signal))
-            if life is not None:
-                return_in_hand(life, Resume(), self._common)
-            return None
+        spared = False
+        if (self._common.any_broken or self._supervisor.has_troubles) and not isinstance(signal, OperatorAsked):
+            troubles, in_hand = self._supervisor.troubles, None if life is None else life.in_hand
+            quiet = troubles.keeps_quiet(child, signal)
+            spared = (quiet or troubles.knows(child, signal)) and troubles.spares(child, signal, in_hand)
+            if quiet:
+                self._common.note(*self._supervisor.judge.join(child, signal))
+                if life is not None:
+                    return_in_hand(life, Resume(), self._common, counts=not spared)
+                return None
+            if spared and isinstance(signal, ChildExited):
+                signal = evolve(signal, deliveries=signal.deliveries - 1)
         if type(signal) is Reported:
             answer = self._supervisor.judge.let_live(child, signal, self._children.order)
             if answer is not None:
@@ -87,21 +96,25 @@ class Acting:
                 return None
         if child.in_trouble and self._remedies.keeps_checkpoints(child) and self._supervisor.judge.looks_back(signal):
             self._judged = life
-            return self._decide_looking_back(child, signal, life)
-        return self._decide(child, signal, life, 0)
+            return self._decide_looking_back(child, signal, life, spared)
+        return self._decide(child, signal, life, 0, spared)
 
     async def _decide_looking_back(
-        self, child: Child, signal: Signal, life: AgentLife | Supervisor | None
+        self, child: Child, signal: Signal, life: AgentLife | Supervisor | None, spared: bool
     ) -> Exit | None:
         checkpoints = await self._remedies.count_checkpoints(child)
-        return await wait_for(self._decide(child, signal, life, checkpoints))
+        return await wait_for(self._decide(child, signal, life, checkpoints, spared))
 
-    def _decide(self, child: Child, signal: Signal, life: AgentLife | Supervisor | None, checkpoints: int) -> Rest:
+    def _decide(
+        self, child: Child, signal: Signal, life: AgentLife | Supervisor | None, checkpoints: int, spared: bool
+    ) -> Rest:
         decision, events = self._supervisor.judge.decide(child, signal, self._children.order, checkpoints)
         self._common.note(*events)
         self._judged = None
         if life is not None:
-            return_in_hand(life, decision.action, self._common)
+            if type(decision.action) is Break:
+                spared = spared or self._supervisor.troubles.spares(child, signal, life.in_hand)
+            return_in_hand(life, decision.action, self._common, counts=not spared)
         if isinstance(decision.action, Escalate):
             self._supervisor.gave_up = f"{child.path}: {decision.chosen.reason}"
         rest = self._act(child, signal, decision.action)
@@ -150,7 +163,7 @@ class Acting:
                 self._remedies.fall_back(child, variant)
                 return self._restart(child, signal, Scope.ONE, after)
             case Break(dependency, seconds):
-                self._remedies.break_dependency(child, signal, dependency, seconds)
+                self._supervisor.troubles.break_dependency(child, signal, dependency, seconds)
             case Hold(question):
                 if isinstance(signal, OperatorAsked) and isinstance(child.spec, ChildSpec):
                     return self._stand_down(child, signal, question)

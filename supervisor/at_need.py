@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .remedies import Remedies
     from .restarts import Restarts
     from .supervisor import Supervisor
+    from .troubles import Troubles
 
 __all__ = ["AtNeed"]
 
@@ -41,6 +42,7 @@ class AtNeed(Incarnation):
         self._performing: Performing | None = None
         self._acting: Acting | None = None
         self._remedies: Remedies | None = None
+        self._troubles: Troubles | None = None
         self._restarts: Restarts | None = None
 
     @property
@@ -75,6 +77,19 @@ class AtNeed(Incarnation):
 
             self._remedies = Remedies(cast("Supervisor", self))
         return self._remedies
+
+    @property
+    def troubles(self) -> Troubles:
+        if self._troubles is None:
+            from .troubles import Troubles
+
+            self._troubles = Troubles(cast("Supervisor", self))
+        return self._troubles
+
+    @property
+    def has_troubles(self) -> bool:
+        """Whether there have ever been any."""
+        return self._troubles is not None
 
     @property
     def restarts(self) -> Restarts:

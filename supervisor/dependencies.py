@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -69,6 +70,7 @@ class Dependencies:
         self._broken: dict[str, _Broken] = {}
         self._returning: dict[str, _Broken] = {}
         """Those that are closed, to which users are still coming back."""
+        self._proven = Counter[str]()
 
     @property
     def any_broken(self) -> bool:
@@ -101,6 +103,14 @@ class Dependencies:
                 self._keep(name, broken, child, down=True)
                 return True
         return False
+
+    def is_down_for(self, child: Child) -> bool:
+        """Whether it declares something that is not closed."""
+        return any(name in self._broken for name in child.uses)
+
+    def times_proven(self, child: Child) -> int:
+        """How often a probe has shown that what this child declares works again."""
+        return sum(self._proven[name] for name in child.uses)
 
     def join(self, child: Child) -> None:
         """Somebody is about to begin: it waits too, if it uses what is broken and is not the one that tries."""
@@ -145,6 +155,7 @@ class Dependencies:
         if probe is None or slot is None or probe.state in (SlotState.HELD, SlotState.DOWN):
             self._hand_over(name, broken, now)
         elif probe.current is not None and slot.handled > broken.handled:
+            self._proven[name] += 1
             self._close(name, broken, probe.path, "the probe worked")
         elif now >= broken.breaker.until:
             self._reopen(name, broken, probe, "the probe took too long")

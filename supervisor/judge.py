@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -224,6 +225,13 @@ class Judge(AtOnce):
         """The children that are in the same trouble as this one."""
         self._fold()
         return self._window.with_it(signal, child.uses, signal.at, room=self._has_room(signal))
+
+    def are_in_it(self, signal: Signal, children: Iterable[Child]) -> None:
+        """These are in the trouble of `signal` at its time, though they were seen in it long ago: they wait."""
+        seen = {each.spec.id: (each.uses, _work_of(each.slot)) for each in children}
+        if seen:
+            self._fold()
+            self._window = self._window.with_others(signal, seen)
 
     def is_apart(self, child: Child, signal: Signal, *, new: bool = False) -> bool:
         """Whether this trouble is none of several: it works in between, or they do. `new`, if it has not joined yet."""

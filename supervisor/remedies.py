@@ -1,4 +1,4 @@
-"""The remedies that are not restarts: throttle, break, hold, roll back, and taking them back."""
+"""The remedies that are not restarts: throttle, hold, roll back, and taking them back."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
-from treewarden.agents.core.exit import Failed
-from treewarden.agents.core.lifecycle import SlotEvent, SlotState
-from treewarden.agents.core.values import define
+from treewarden.agents.core.lifecycle import SlotEvent
 from treewarden.agents.errors import CheckpointRefused, JournalDamaged, UnknownKind
 
 from .child import NOTHING, Child
-from .core.exits import is_in_doubt
-from .core.signal import ChildExited, RateLimitReached, Recovered, Signal, Unanswered
+from .core.signal import RateLimitReached, Recovered, Signal, Unanswered
 from .core.spec import ChildSpec, SupervisorSpec
 from .intake import close_by_half
 from .settling import SlotStore
@@ -34,41 +31,6 @@ __all__ = ["Remedies"]
 
 _LOOKED_AT: Final = 1000
 """Newest checkpoints of a slot among which its earlier states are looked for: those that it has given up are none."""
-_PROBE_SECONDS: Final = 1.0
-"""After a broken dependency's time, how long its first user goes ahead of the others."""
-
-
-@define
-class _Trouble:
-    """What several siblings who declare nothing of it are in, and wait for together."""
-
-    dependency: str
-    until: float
-    """When the first one tries it."""
-    uses: tuple[str, ...]
-    """What its first user declares."""
-    returns: dict[Child, float]
-    """Who waits, and until when; the first one tries for all."""
-
-    def waiting(self, now: float) -> set[Child]:
-        """Who waits still: nobody who was let go meanwhile, by a person for example."""
-        return {
-            child
-            for child, when in self.returns.items()
-            if when > now and (child.current is None or child.throttled is not None)
-        }
-
-    def works_for(self, other: Child, waiting: set[Child]) -> bool:
-        """Whether somebody came back from it before `other` did, and lives. Whoever was removed, held, or let go and
-        caught again was to be the first one and says nothing."""
-        return any(
-            child is not other
-            and child not in waiting
-            and child.current is not None
-            and child.throttled is None
-            and not child.held_over
-            for child in self.returns
-        )
 
 
 class Remedies:
@@ -77,7 +39,6 @@ class Remedies:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._common = supervisor.common
-        self._broken: dict[str, _Trouble] = {}
         self._recalled: set[Path] = set()
         """Of whom it was read what they went back to long ago."""
 
@@ -163,80 +124,6 @@ class Remedies:
         if child.slot is not None:
             child.slot.resume(why)
         self._common.registry.resume_below(child.path, why)
-
-    # -- a dependency
-
-    def break_dependency(self, child: Child, signal: Signal, dependency: str, seconds: float) -> None:
-        """Keep quiet whoever uses what is down, in the whole tree, and who is in the same trouble here.
-
-        Of the users one tries when the time is over, and the others wait for how that goes. Those who declare nothing
-        follow their first one, one after the other; if that fails alike, the policy breaks again, which catches all who
-        wait before they start. If one fails behind others that came back, what is down works for some: those who wait
-        find out.
-        """
-        from .core.breaker import turns
-        from .core.symptom import trouble_in
-
-        self._common.has_broken = True
-        users = self._common.dependencies.break_for_all(child, signal, dependency, seconds)
-        trouble, now = trouble_in(signal), self._common.clock.now()
-        before = self._broken.get(trouble)
-        waiting = set[Child]() if before is None else before.waiting(now)
-        judge = self._supervisor.judge
-        goes_on = before is not None and not before.works_for(child, waiting) and not judge.is_apart(child, signal)
-        caught, alike = waiting if goes_on else (), judge.alike(child, signal)
-        members = [
-            member
-            for member in self._supervisor.children.awake
-            if (member is child or member in caught or (member.spec.id in alike and member not in waiting))
-            and member not in users
-        ]
-        after = turns(len(members), self._common.random.random)
-        returns = {
-            member: now + seconds + (_PROBE_SECONDS + turn if place else 0.0)
-            for place, (member, turn) in enumerate(zip(members, after, strict=True))
-        }
-        self._broken = {name: each for name, each in self._broken.items() if each.until > now or each.waiting(now)}
-        if trouble:
-            self._broken[trouble] = _Trouble(dependency, now + seconds, child.uses, returns)
-        for member, when in returns.items():
-            self._quiet(member, signal, dependency, when - now)
-
-    @property
-    def quiets(self) -> bool:
-        """Whether somebody may have to wait for a dependency at the moment."""
-        now = self._common.clock.now()
-        return self._common.any_broken or any(trouble.until > now for trouble in self._broken.values())
-
-    def keeps_quiet(self, child: Child, signal: Signal) -> bool:
-        """Whether `signal` is one more child in a trouble that was found out already; then it waits with the others.
-        Who declares nothing and works in between is in no such trouble, nor is anybody where others do."""
-        if isinstance(signal, ChildExited) and isinstance(signal.exit, Failed) and is_in_doubt(signal.exit.failure):
-            return False  # no dependency answers that
-        if self._common.any_broken and self._common.dependencies.explains(child, signal):
-            return True
-        if not self._broken:
-            return False
-        from .core.breaker import span
-        from .core.symptom import trouble_in
-        from .core.window import are_apart
-
-        trouble, now = self._broken.get(trouble_in(signal)), self._common.clock.now()
-        if trouble is None or trouble.until <= now or are_apart(signal, child.uses, trouble.uses):
-            return False
-        if self._supervisor.judge.is_apart(child, signal, new=True):
-            return False
-        when = trouble.until + _PROBE_SECONDS + self._common.random.random() * span(len(trouble.returns) + 1)
-        trouble.returns[child] = when
-        self._quiet(child, signal, trouble.dependency, when - now)
-        return True
-
-    def _quiet(self, child: Child, signal: Signal, dependency: str, seconds: float) -> None:
-        if child.current is None and child.state in (SlotState.DOWN, SlotState.RESTARTING):
-            self._supervisor.restarts.delay(child, seconds)
-        elif child.current is not None:
-            self.throttle(child, signal, seconds)
-        child.says(f"waits for {dependency}")
 
     # -- a variant
 

@@ -90,7 +90,7 @@ class Restarts:
         slot, common = child.slot, self._common
         if child.calm is not None or slot is None or slot.store is not None:
             return False
-        if common.has_broken and self._supervisor.remedies.quiets:
+        if common.has_broken and self._supervisor.troubles.quiets:
             return False
         crash = self._judge.first_crash(child, life, self._children.order)
         if crash is None:

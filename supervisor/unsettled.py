@@ -190,8 +190,12 @@ def _count(slot: Slot, envelope: Envelope, deliveries: int, common: Common) -> N
     common.submit(Commit(returned=returned, events=((common.clock.wall(), event),)))
 
 
-def return_in_hand(life: Incarnation, action: Action, common: Common) -> None:
-    """The told message that a life died on goes back to its mailbox, or to the dead letters."""
+def return_in_hand(life: Incarnation, action: Action, common: Common, *, counts: bool = True) -> None:
+    """The told message that a life died on goes back to its mailbox, or to the dead letters.
+
+    Where it does not count, as in an outage that several have found out, it goes back whatever its deliveries are. Of a
+    queue that several share it is the last one then: who finds out whether the outage is over does so with another.
+    """
     if life.in_hand is None or life.slot is None:
         return
     envelope, spec = life.in_hand, life.slot.spec
@@ -203,6 +207,12 @@ def return_in_hand(life: Incarnation, action: Action, common: Common) -> None:
     why = f"{life.exit.failure}" if isinstance(life.exit, Failed) else "its agent ended"
     if not life.redelivers:
         give_up(life.slot, envelope, f"its handler did not finish ({why}), and its mailbox is in memory", common)
+    elif not (counts or _sets_aside(action, envelope.id)):
+        _count(life.slot, envelope, envelope.deliveries, common)
+        if life.slot.mail is life.slot:
+            life.slot.put_back([envelope])
+        else:
+            life.slot.mail.restock(envelope, envelope.priority)
     elif deliveries >= spec.deliveries or _sets_aside(action, envelope.id):
         give_up(life.slot, envelope, _failed(deliveries, why), common)
     else:

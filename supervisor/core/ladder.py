@@ -89,8 +89,9 @@ def _drowned(context: Context, incident: Incident) -> bool:
 
 
 def _alike(context: Context, incident: Incident) -> bool:
-    """Not for ever, unless it is connections that fail: where breaking has not helped, it is something else."""
-    for_ever = context.shows(Symptom.CONNECTION) and not context.shows(Symptom.SAME_MESSAGE)
+    """Not for ever, unless it is connections that fail: where breaking has not helped, it is something else. A message
+    that has used up its deliveries is given up all the same, and those behind it need not follow."""
+    for_ever = context.shows(Symptom.CONNECTION)
     return context.shows(Symptom.SIBLINGS_ALIKE) and (for_ever or incident.tried("break") < WIDEN)
 
 

@@ -109,6 +109,22 @@ class Window:
             return Window(self.within, self.seen, ((signal, uses, work),))
         return Window(self.within, self._sorted, (*self._unsorted, (signal, uses, work)))
 
+    def with_others(self, signal: Signal, others: Mapping[str, tuple[tuple[str, ...], Work]]) -> Window:
+        """With children that are still in the trouble of `signal`, however long ago they were seen in it; of each what
+        it depends on and has done. What is known of them since then goes on to count."""
+        trouble, handling, oldest = trouble_in(signal), _handling(signal), signal.at - self.within
+        before = self.seen.get(trouble, {})
+        kept = {
+            name: evolve(before[name], at=max(before[name].at, oldest))
+            if name in before
+            else Glimpse(oldest, uses, None if handling is None else work, handling or "")
+            for name, (uses, work) in others.items()
+        }
+        seen = {name: each for name, each in self.seen.items() if name != trouble}
+        kept |= {name: glimpse for name, glimpse in before.items() if name not in others}
+        seen[trouble] = dict(sorted(kept.items(), key=lambda item: item[1].at)[-_CHILDREN:])
+        return Window(self.within, seen)
+
     def looked_at(self, trouble: str, work: Mapping[str, Work]) -> Window:
         """With what the children that were seen in `trouble` have done until now, as far as that is known."""
         before = self.seen.get(trouble, {})

@@ -54,6 +54,9 @@ def report(severity: float, kind: str = "down") -> Reported:
     return Reported(path=PATH, at=100.0, kind=kind, severity=severity)
 
 
+UNHEARD = exited(failed("ConnectionError", message="m1"))
+
+
 def beside(signal: Signal, count: int) -> list[Signal]:
     """The same signal from so many siblings, then from the child itself."""
     return [*(evolve(signal, path=Path(f"desk/s{place}")) for place in range(count)), signal]
@@ -104,6 +107,11 @@ ANSWERS: dict[str, list[tuple[Case, Action]]] = {
         (case(*beside(DIES, 2), siblings=many(5)), Break(BUG, 5.0)),
         (case(*beside(exited(failed(message="m1"), deliveries=2), 9)), Break(BUG, 5.0)),
         (case(*beside(CRASH, 9), CRASH, CRASH, actions=(Break(BUG, 5.0),) * 2), Break(BUG, 20.0)),
+        (
+            case(*beside(UNHEARD, 9), *[evolve(UNHEARD, deliveries=n) for n in (1, 2, 3)],
+                 actions=(Break(ALL_REFUSED, 5.0),) * 3),
+            Break(ALL_REFUSED, 40.0),
+        ),
     ],
     "poison message": [
         (case(exited(failed(message="m1"), deliveries=2)), SetAside("m1", 1.0)),

@@ -46,6 +46,27 @@ def test_what_is_older_than_the_window_is_over() -> None:
     assert list(seen.add(crash("c", 91.0, "OSError")).seen) == ["oserror"]
 
 
+def test_who_waits_is_in_it_however_long_ago_that_was_seen() -> None:
+    seen = window(crash("a", 0.0), crash("b", 1.0)).with_others(crash("b", 200.0), {"a": ((), NOTHING_DONE)})
+    assert list(seen.alike("valueerror", 200.0)) == ["a"]
+    assert list(seen.add(crash("b", 200.0)).alike("valueerror", 200.0)) == ["a", "b"]
+    forgotten = window(crash("c", 199.0, "OSError")).with_others(crash("b", 200.0), {"a": (("api",), Work(7))})
+    assert forgotten.alike("valueerror", 200.0) == {"a": Glimpse(140.0, ("api",))}
+    assert list(forgotten.alike("oserror", 200.0)) == ["c"]
+
+
+def test_what_is_known_of_who_waits_goes_on_to_count() -> None:
+    seen = Window().add(exited(failed(message="m1"), at=0.0, path=Path("desk/a")), (), Work(2))
+    waiting = seen.with_others(crash("b", 10.0), {"a": ((), Work(9))})
+    assert waiting == seen, "it was seen within the minute"
+    assert waiting.looked_at("valueerror", {"a": Work(2 + ENOUGH)}).alike("valueerror", 10.0)["a"].works
+
+
+def test_many_who_wait_are_as_bounded_as_others() -> None:
+    many = {f"s{n}": ((), NOTHING_DONE) for n in range(100)}
+    assert len(window(crash("a", 0.0)).with_others(crash("a", 1.0), many).alike("valueerror", 1.0)) == 64
+
+
 def test_a_recovery_takes_the_report_out() -> None:
     slow = Reported(path=PATH, at=1.0, kind="slow", severity=0.9)
     over = Recovered(path=PATH, at=2.0, kind="slow")

@@ -1,0 +1,114 @@
+"""What becomes of messages while what all need is down: an attempt that failed over that is none of theirs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import trio
+import trio.testing
+from attrs import define, field, frozen
+
+from treewarden.agents.agent import Agent, handles
+from treewarden.supervisor.core.sparing import LONGEST
+from treewarden.supervisor.core.spec import Intensity
+from treewarden.topologies.child import child
+from treewarden.topologies.core.routing import Route
+from treewarden.topologies.open import open_tree
+from treewarden.topologies.pool import pool
+from treewarden.topologies.running import Tree
+from treewarden.topologies.tree import tree
+
+CLOCK = trio.testing.MockClock
+
+
+@frozen
+class Call:
+    number: int
+
+
+@define
+class Service:
+    """What all of them use."""
+
+    back: float = 0.0
+    never: frozenset[int] = frozenset()
+    """Of these it does not answer to anybody."""
+    done: list[int] = field(factory=list[int])
+    calls: list[int] = field(factory=list[int])
+
+
+class Caller(Agent[None]):
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    @handles
+    async def call(self, message: Call) -> None:
+        self.service.calls.append(message.number)
+        await trio.sleep(0.01)
+        if trio.current_time() < self.service.back or message.number in self.service.never:
+            raise ConnectionError("nobody listens")
+        self.service.done.append(message.number)
+
+
+async def given_up(running: Tree) -> list[int]:
+    """The numbers of the messages that were given up."""
+    return [json.loads(row.body)["number"] for row in await running.dead_letters()]
+
+
+async def send(running: Tree, messages: int) -> None:
+    for number in range(messages):
+        await running.ref("callers").tell(Call(number), within=1e6)
+
+
+@pytest.mark.parametrize("uses", [(), ("service",)], ids=["alike", "declared"])
+@pytest.mark.parametrize("route", ["shared", "round_robin"])
+@pytest.mark.parametrize("seconds", [8.0, 240.0])
+@pytest.mark.parametrize("size", [4, 10])
+async def test_an_outage_costs_no_message(
+    size: int, seconds: float, route: Route, uses: tuple[str, ...], autojump_clock: CLOCK
+) -> None:
+    service = Service(trio.current_time() + seconds)
+    callers = pool(child(Caller, args={"service": service}, uses=uses), size=size, route=route, id="callers")
+    async with open_tree(tree(callers), seed=1) as running:
+        await send(running, 20)
+        await trio.sleep(2 * seconds + 30)
+        assert await given_up(running) == []
+    assert sorted(service.done) == list(range(20))
+    assert len(service.calls) < 20 + 6 * size, "it was left alone meanwhile"
+
+
+async def test_where_others_work_it_is_the_message(autojump_clock: CLOCK) -> None:
+    service = Service(never=frozenset(range(3)))
+    restarts = Intensity(100, within=5)
+    callers = pool(child(Caller, args={"service": service}), size=3, route="shared", id="callers", restarts=restarts)
+    async with open_tree(tree(callers), seed=1) as running:
+        await send(running, 20)
+        await trio.sleep(60)
+        assert sorted(await given_up(running)) == [0, 1, 2]
+        assert sorted(service.done) == list(range(3, 20))
+
+
+async def test_where_nobody_can_show_that_it_is_counted_again_after_a_while(autojump_clock: CLOCK) -> None:
+    """Each of three workers has a message at the head of its own mailbox about which nothing can be done."""
+    service = Service(never=frozenset(range(3)))
+    callers = pool(child(Caller, args={"service": service}), size=3, route="round_robin", id="callers")
+    async with open_tree(tree(callers), seed=1) as running:
+        await send(running, 9)
+        await trio.sleep(LONGEST - 20)
+        assert await given_up(running) == []
+        await trio.sleep(5 * LONGEST)
+        assert sorted(await given_up(running)) == [0, 1, 2]
+        assert sorted(service.done) == list(range(3, 9))
+
+
+async def test_a_long_outage_leaves_most_messages(autojump_clock: CLOCK) -> None:
+    """Each was given up as a poison message: all forty, after ten minutes."""
+    service = Service(trio.current_time() + 3600.0)
+    callers = pool(child(Caller, args={"service": service}), size=10, route="shared", id="callers")
+    async with open_tree(tree(callers), seed=1) as running:
+        await send(running, 40)
+        await trio.sleep(2 * 3600.0)
+        lost = await given_up(running)
+    assert sorted([*service.done, *lost]) == list(range(40))
+    assert len(lost) <= 20
