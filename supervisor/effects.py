@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -25,7 +25,7 @@ from treewarden.agents.core.step import (
     step_of,
 )
 from treewarden.agents.core.wait import WAITS, Wait
-from treewarden.agents.errors import CommitFailed, UnknownKind
+from treewarden.agents.errors import UnknownKind
 from treewarden.agents.slot import Slot
 
 from .core.event import EffectNoted, Event
@@ -154,21 +154,22 @@ class Effects:
             common.note(noted(step, "begun", text="again"))
             return
         replies.under_way.add(step.step)
-        row, event = _begun_row(step, self._mail), noted(step, "begun")
+        row, said, known = _begun_row(step, self._mail), list[BaseException | None](), trio.Event()
+
+        def then(error: BaseException | None) -> None:
+            said.append(error)
+            known.set()
+
+        begun = Commit(by=self._slot.path, replies=(row,), events=self._dated(noted(step, "begun")))
+        common.journal.submit(begun, then)
         try:
-            await common.journal.commit(
-                Commit(by=self._slot.path, replies=(row,), events=((common.clock.wall(), event),))
-            )
-        except CommitFailed as error:
-            common.heard(error)
-            replies.under_way.discard(step.step)
-            over = self._over(step)
-            common.note(*answers(over or (), _ENDED))
-            self._let_go(step, over)
+            await known.wait()
+        except BaseException:  # it is on its way to the disk, or it is known by now what came of it there
+            self._undo(step, said)
             raise
-        except BaseException:  # it is on its way to the disk, or there by now
-            self.undo(step)
-            raise
+        if said[0] is not None:
+            self._undo(step, said)
+            raise said[0]
         replies.put(row.id, step)
 
     def taking(self, step: Begun, value: object) -> Coroutine[Any, Any, None] | None:
@@ -195,11 +196,30 @@ class Effects:
         self._let_go(step, over)
 
     def undo(self, step: Begun) -> None:
+        self._undo(step, (None,))
+
+    def _undo(self, step: Begun, said: Sequence[BaseException | None]) -> None:
+        """`said` is what the disk has said of its beginning, or will have before it says anything of this."""
+        common = self._common
         self._replies.under_way.discard(step.step)
         self._replies.drop(step.step)
         over = self._over(step)
-        events = self._dated(noted(step, "not done"), *answers(over or (), _ENDED))
-        self._common.submit(Commit(forget_replies=(f"{step.step}>",), events=events))
+        answered = answers(over or (), _ENDED)
+        commit = Commit(forget_replies=(f"{step.step}>",), events=self._dated(noted(step, "not done"), *answered))
+
+        def then(error: BaseException | None) -> None:
+            common.heard(error)
+            if said[0] is not None:  # it has never begun
+                common.note(*answered)
+            elif error is not None:
+                common.submit(commit)
+
+        if not said:  # it falls with its beginning
+            common.journal.submit(evolve(commit, by=self._slot.path), then)
+        elif said[0] is not None:
+            then(said[0])
+        else:
+            common.submit(commit)
         self._let_go(step, over)
 
     def leave(self, step: Begun, why: str) -> None:
