@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
     from treewarden.agents.slot import Slot
 
+    from .child import Child
     from .common import Common
     from .journal.codec import Codec
     from .supervisor import Supervisor
 
-__all__ = ["behind_what_was_told", "bring_up", "bring_up_in_memory", "queue_waits"]
+__all__ = ["behind_what_was_told", "bring_up", "bring_up_in_memory", "bring_up_queue", "queue_waits"]
 
 
 async def behind_what_was_told(common: Common) -> None:
@@ -71,9 +72,11 @@ def bring_up_in_memory(slot: Slot, before: type[Agent[Any]], after: type[Agent[A
         slot.state = KEEP
 
 
-def queue_waits(supervisor: Supervisor, spec: SupervisorSpec) -> AbstractAsyncContextManager[None]:
+def queue_waits(
+    supervisor: Supervisor, spec: SupervisorSpec, renew: Callable[[Child], Awaitable[None]]
+) -> AbstractAsyncContextManager[None]:
     """In the block workers of another class take the place of those who share a queue: nobody is handed anything, and
-    at its end what waits is for them. What they cannot read they get as it is."""
+    at its end what waits is for them. Where something on disk is not, `renew` starts anew whoever lives, to be held."""
     queue = supervisor.common.registry.get(supervisor.path)
     old, new = supervisor.spec.children[:1], spec.children[:1]
     if not isinstance(spec.router, Shared) or not isinstance(queue, SharedQueue) or not old or not new:
@@ -81,24 +84,46 @@ def queue_waits(supervisor: Supervisor, spec: SupervisorSpec) -> AbstractAsyncCo
     before, after = old[0], new[0]
     if not isinstance(before, ChildSpec) or not isinstance(after, ChildSpec) or before.agent is after.agent:
         return nullcontext()
-    return _waiting(queue, before, after, supervisor.common)
+    return _waiting(queue, before, after, supervisor, renew)
 
 
 @asynccontextmanager
-async def _waiting(queue: SharedQueue, before: ChildSpec, after: ChildSpec, common: Common) -> AsyncGenerator[None]:
+async def _waiting(
+    queue: SharedQueue,
+    before: ChildSpec,
+    after: ChildSpec,
+    supervisor: Supervisor,
+    renew: Callable[[Child], Awaitable[None]],
+) -> AsyncGenerator[None]:
+    store, common = queue.store, supervisor.common
     queue.pause("reloaded")
     try:
         yield
-        if isinstance(queue.store, SlotStore):
-            queue.store.go_over(common.codec_for(after))
-            if queue.store.codecs_before:
+        if isinstance(store, SlotStore):
+            store.go_over(common.codec_for(after))
+            if store.codecs_before:
                 await behind_what_was_told(common)
-                if _exchange(queue, queue.store.codecs_before, queue.store.codec, strict=False):
-                    queue.store.went_over()  # else a later one may read the rest
+                try:
+                    bring_up_queue(queue, store.codec)
+                except UnknownKind:  # whoever has begun meanwhile did not know; from here on each start says so
+                    for child in list(supervisor.children.awake):
+                        if child.current is not None:
+                            await renew(child)
         elif is_agent_class(before.agent) and is_agent_class(after.agent):
             bring_up_in_memory(queue, before.agent, after.agent, common)
     finally:
         queue.resume("reloaded")
+
+
+def bring_up_queue(queue: Slot, codec: Codec) -> None:
+    """What waits in the queue of a pool, for a worker of the class whose codec this is.
+
+    Raises `UnknownKind` for a message on disk that it cannot read: then nothing has changed.
+    """
+    store = queue.store
+    before = store.codecs_before if isinstance(store, SlotStore) else ()
+    if isinstance(store, SlotStore) and before and _exchange(queue, before, codec, strict=True):
+        store.went_over()  # else a later one may read the rest
 
 
 def _is(state: object, declared: Any) -> bool:

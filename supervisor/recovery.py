@@ -135,7 +135,13 @@ def needs_restoring(slot: Slot, common: Common) -> bool:
 def is_at_rest(slot: Slot, common: Common) -> bool:
     """Whether the next life can begin at once: nothing is to be read, on its way to the disk, or to be mended."""
     store = slot.store
-    return not isinstance(store, SlotStore) or (store.is_at_rest and not needs_restoring(slot, common))
+    return not isinstance(store, SlotStore) or (_is_brought_up(slot, store) and not needs_restoring(slot, common))
+
+
+def _is_brought_up(slot: Slot, store: SlotStore) -> bool:
+    """Whether nothing is to be done first about what it has in memory, and what waits for it."""
+    shared = None if slot.mail is slot else slot.mail.store
+    return store.is_at_rest and not (isinstance(shared, SlotStore) and shared.codecs_before)
 
 
 async def restore_slot(slot: Slot, common: Common) -> int | None:
@@ -177,17 +183,20 @@ async def restore_slot(slot: Slot, common: Common) -> int | None:
 
 def _carry_over(slot: Slot, store: SlotStore) -> None:
     """What is in memory only is for the class that is to live there. Raises `UnknownKind`, and has changed nothing."""
-    if store.codecs_before:
-        from .carrying_over import bring_up
+    if not _is_brought_up(slot, store):
+        from .carrying_over import bring_up, bring_up_queue
 
-        bring_up(slot, store)
+        if slot.mail is not slot:
+            bring_up_queue(slot.mail, store.codec)
+        if store.codecs_before:
+            bring_up(slot, store)
 
 
 def restore_at_once(slot: Slot, common: Common) -> bool:
     """`restore_slot` after a process death, if what the journal holds for the slot is at hand and takes no time to
     read. False: nothing has changed, and `restore_slot` says why if something is wrong."""
     store = slot.store
-    if not isinstance(store, SlotStore) or not store.is_at_rest or not needs_restoring(slot, common):
+    if not isinstance(store, SlotStore) or not _is_brought_up(slot, store) or not needs_restoring(slot, common):
         return False
     held = common.journal.at_hand(slot.path)
     if held is None:

@@ -76,7 +76,7 @@ async def reload(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes)
     """
     from .carrying_over import queue_waits
 
-    async with queue_waits(supervisor, spec):
+    async with queue_waits(supervisor, spec, lambda child: _renew(supervisor, child, changes)):
         await _take(supervisor, spec, changes)
 
 

@@ -32,9 +32,6 @@ from .generations import FIRST, RENAMED, WITH_UPCAST, code
 CLOCK = trio.testing.MockClock
 SLOW = "import trio\n" + FIRST.replace("        self.state = ", "        await trio.sleep(1)\n        self.state = ", 1)
 """It handles the first message for a second, and the others wait."""
-SLOW_CENTS = "import trio\n" + WITH_UPCAST.replace(
-    "        self.state", "        await trio.sleep(1)\n        self.state", 1
-)
 MANY = FIRST.replace("amount: int", "items: tuple[int, ...]").replace("message.amount", "len(message.items)")
 PUTS_ASIDE = "from treewarden.agents import Stash\n" + FIRST.replace(
     "        self.state = ", "        raise Stash\n        self.state = ", 1
@@ -116,28 +113,6 @@ async def test_the_queue_of_a_pool_is_brought_up_when_all_its_workers_are_new(
         await desk.tell(newer.Add(1))
         await trio.sleep(1)
         assert sum(slot.handled for slot in running.snapshot()) == 7
-        assert desk.statistics().dropped_kinds == {}
-
-
-async def test_the_queue_of_a_pool_whose_workers_are_held_is_brought_up_for_those_who_can_read_it(
-    tmp_path: Path, autojump_clock: CLOCK
-) -> None:
-    """It was taken for brought up by code that could read neither it nor the states: a dead letter for the next."""
-    slow, newer, older = code(SLOW_CENTS), code(WITH_UPCAST), code(FIRST)
-
-    def desks(module: Any) -> SupervisorSpec:
-        return tree(pool(child(module.Desk), size=1, route="shared", id="desk"))
-
-    async with open_tree(desks(slow), journal=on_disk(tmp_path / "tree.db")) as running:
-        desk = running.ref("desk")
-        for cents in (1, 20, 300):
-            await desk.tell(slow.Add(cents))
-        await trio.sleep(1.5)
-        await running.reload(desks(older))
-        await trio.testing.wait_all_tasks_blocked()
-        assert [slot.held for slot in running.snapshot()] == [False, True]
-        await running.reload(desks(newer))
-        assert await desk.ask(newer.Look(), priority=Priority.LOW) == ("Tally", 321)
         assert desk.statistics().dropped_kinds == {}
 
 
