@@ -21,7 +21,7 @@ from treewarden.agents.errors import JournalDamaged, JournalError
 from ..core.bundle import FORMAT, BundleDamage, unsealed
 from ..core.chain import GENESIS, Head, StoredRow, link, verify
 from ..core.event import EventsPruned, RolledBack
-from ..core.own_names import OF_EVENTS, OF_REPLIES, Ours
+from ..core.own_names import ours_of
 from ..core.redaction import Redaction
 from ..core.retention import chain_start
 from ..views.pruned import part_of
@@ -107,7 +107,7 @@ def bundle_of(
                 row = {name: value for name, value in zip(names, values, strict=True) if name not in CHECKSUMS}
                 if also and row["seq"] == cut:
                     row["body"] = _part_of_cut(row["body"], path)
-                gone = _open(connection, row, hidden, _ours(table, row.get("kind")))
+                gone = _open(connection, row, hidden, table)
                 if table != "events" and "body" in row:
                     yield from blob_records(connection, row["body"], sent)
                 record: dict[str, Any] = {"type": "row", "table": table, "row": _plain(row)}
@@ -125,14 +125,11 @@ def _learn(connection: sqlite3.Connection, hidden: Redaction) -> None:
     for table in _TABLES:
         if table != "timers":
             for kind, body in connection.execute(f"SELECT kind, body FROM {table}"):
-                hidden.learn(load(whole(connection, body)), _ours(table, kind))
+                data = load(whole(connection, body))
+                hidden.learn(data, ours_of(table, kind, data))
 
 
-def _ours(table: str, kind: Any) -> Ours | None:
-    return OF_EVENTS if table == "events" else OF_REPLIES.get(kind) if table == "replies" else None
-
-
-def _open(connection: sqlite3.Connection, row: dict[str, Any], hidden: Redaction, ours: Ours | None) -> int:
+def _open(connection: sqlite3.Connection, row: dict[str, Any], hidden: Redaction, table: str) -> int:
     """Take secrets out of the row, which has its whole body then. Returns how many those were."""
     count = 0
     if not hidden:
@@ -140,7 +137,8 @@ def _open(connection: sqlite3.Connection, row: dict[str, Any], hidden: Redaction
     for name, value in row.items():
         if name == "body":
             row[name] = whole(connection, value)
-            data, gone = hidden.clean(load(row[name]), ours)
+            data = load(row[name])
+            data, gone = hidden.clean(data, ours_of(table, row.get("kind", ""), data))
             count += gone
             if gone:
                 row[name] = dump(data)

@@ -116,3 +116,54 @@ def test_an_answer_that_was_left_out_is_none(file: Path) -> None:
     assert "the answer is '[redacted]'; give a whole number of at most 64 bits" in note
     assert states(copy) == []
     assert main(["tree", str(copy)]) == 0
+
+
+class Chooser(Agent[tuple[str, ...]]):
+    state = ()
+
+    @handles
+    async def order(self, message: Order) -> None:
+        which = await self.ask_person("which", "Which supplier?", choices=("alpha", "beta"), within=1e6)
+        size = await self.ask_person("size", "How large?", returns=int, within=1e6)
+        ruling = await self.approval("pay", about={"choices": "one of a user's", "returns": "no form"}, within=1e6)
+        assert isinstance(which, Answered)
+        assert isinstance(size, Answered)
+        self.state = (which.value, str(size.value), type(ruling).__name__)
+
+
+def test_the_form_of_a_question_is_no_secret(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without its choices any part of `[redacted]` was an answer, and without its type nobody could list it."""
+    file = tmp_path / "tree.db"
+
+    async def choose(tells: bool) -> None:
+        async with open_tree(tree(child(Chooser, id="desk")), journal=on_disk(file)) as running:
+            if tells:
+                await running.ref("desk").tell(Order())
+            await trio.sleep(10)
+
+    def waits(how: str) -> str:
+        capsys.readouterr()
+        assert main(["waits", str(file)]) == 0
+        text = capsys.readouterr().out
+        assert how in text
+        return text.partition("key ")[2][:12]
+
+    def goes_on(tells: bool = False) -> None:
+        trio.run(choose, tells, clock=MockClock(autojump_threshold=0))
+
+    def again(*keys: str) -> Path:
+        (tmp_path / "bundle.jsonl").unlink()
+        return imported(file.rename(tmp_path / "tree.db"), "key", *keys)
+
+    goes_on(tells=True)
+    file = imported(file, "key", "choices", "returns", "prompt")
+    key = waits("[redacted]  alpha | beta\n")
+    assert main(["answer", str(file), "desk", "--key", key, "--by", "eve", "--say", "[redacted]"]) == 1
+    assert main(["answer", str(file), "desk", "--key", key, "--by", "eve", "--say", "beta"]) == 0
+    goes_on()
+    file = again("choices", "returns")
+    key = waits("How large?  a whole number of at most 64 bits\n")
+    assert main(["answer", str(file), "desk", "--key", key, "--by", "eve", "--say", "41"]) == 0
+    goes_on()
+    file = again("choices", "returns", "value")
+    waits('data {"choices":"[redacted]","returns":"[redacted]"}\n')
