@@ -11,6 +11,7 @@ from treewarden.agents.core.message import Envelope
 from treewarden.agents.errors import CommitFailed, ConfigurationError, UnknownKind
 from treewarden.agents.ports import KEEP
 from treewarden.agents.shared import SharedQueue
+from treewarden.agents.slot import NOT_KNOWN
 
 from .codecs import codec_of_class
 from .core.event import SignalNoted
@@ -97,6 +98,8 @@ async def _waiting(
 ) -> AsyncGenerator[None]:
     store, common = queue.store, supervisor.common
     queue.pause("reloaded")
+    if isinstance(store, SlotStore):
+        queue.handles = NOT_KNOWN  # what that other class handled says nothing
     try:
         yield
         if isinstance(store, SlotStore):
@@ -115,15 +118,23 @@ async def _waiting(
         queue.resume("reloaded")
 
 
-def bring_up_queue(queue: Slot, codec: Codec) -> None:
+def bring_up_queue(slot: Slot, codec: Codec) -> None:
     """What waits in the queue of a pool, for a worker of the class whose codec this is.
 
-    Raises `UnknownKind` for a message on disk that it cannot read: then nothing has changed.
+    Raises `UnknownKind` for a message on disk that it cannot read: then nothing has changed. So does a variant that
+    takes the place of one worker and does not know what the others handle: what waits is theirs as well.
     """
-    store = queue.store
-    before = store.codecs_before if isinstance(store, SlotStore) else ()
-    if isinstance(store, SlotStore) and before and _exchange(queue, before, codec, strict=True):
-        store.went_over()  # else a later one may read the rest
+    queue, store = slot.mail, slot.mail.store
+    if not isinstance(store, SlotStore):
+        return
+    if store.codec is codec:
+        if store.codecs_before and _exchange(queue, store.codecs_before, codec, strict=True):
+            store.went_over()  # else a later one may read the rest
+        return
+    strange = sorted(_name(kind) for kind in queue.handles - NOT_KNOWN if not codec.has(kind))
+    if strange:
+        slot.unstash()  # somebody else may take it
+        raise UnknownKind(f"in the queue of {queue.path} it would be handed {', '.join(strange)}, as the other workers")
 
 
 def _is(state: object, declared: Any) -> bool:
@@ -172,5 +183,5 @@ def _exchange(slot: Slot, before: Sequence[Codec], after: Codec, *, strict: bool
     return len(found) == len(waiting)
 
 
-def _name(agent: type) -> str:
-    return f"{agent.__module__}:{agent.__qualname__}"
+def _name(kind: type) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"

@@ -187,7 +187,7 @@ def _carry_over(slot: Slot, store: SlotStore) -> None:
         from .carrying_over import bring_up, bring_up_queue
 
         if slot.mail is not slot:
-            bring_up_queue(slot.mail, store.codec)
+            bring_up_queue(slot, store.codec)
         if store.codecs_before:
             bring_up(slot, store)
 

@@ -161,7 +161,11 @@ class Codec:
 
     def knows(self, value: object) -> bool:
         """Whether values of its type are stored."""
-        return type(value) in self._late or type(value) in self._by_type
+        return self.has(type(value))
+
+    def has(self, kind: type) -> bool:
+        """Whether values of this type are stored."""
+        return kind in self._late or kind in self._by_type
 
     def has_grown(self, value: object) -> bool:
         """Whether a value whose last one was not wide may be it. Looks at how long it is, or what its fields hold, and

@@ -9,7 +9,9 @@ import pytest
 import trio
 import trio.testing
 
+from treewarden.agents.core.durability import MailboxSpec
 from treewarden.agents.core.message import Priority
+from treewarden.supervisor import Rule, table
 from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.topologies.child import child
 from treewarden.topologies.open import open_tree
@@ -23,6 +25,9 @@ from .generations import FIRST, WITH_UPCAST, code
 CLOCK = trio.testing.MockClock
 SLOW_CENTS = "import trio\n" + WITH_UPCAST.replace(
     "        self.state", "        await trio.sleep(1)\n        self.state", 1
+)
+UNLUCKY = FIRST.replace(
+    "        self.state", "        if message.amount == 13:\n            raise ValueError\n        self.state", 1
 )
 STARTS = """
     async def on_start(self) -> None:
@@ -79,3 +84,26 @@ async def test_a_pool_that_cannot_read_what_waits_in_its_queue_is_held(
         assert await running.dead_letters() == ()
         states: list[Any] = [slot_of(running, f"desk/{number}").state for number in range(3)]
         assert sum([state.total for state in states]) == 721
+
+
+async def test_a_variant_that_does_not_know_what_the_others_handle_is_held(
+    tmp_path: Path, autojump_clock: CLOCK
+) -> None:
+    """It was handed what waited for all of them, and made dead letters of it."""
+    unlucky, newer, lucky = code(UNLUCKY), code(WITH_UPCAST), code(FIRST)
+    desk = child(unlucky.Desk, variants={"newer": newer.Desk}, mailbox=MailboxSpec(deliveries=9))
+    policy = table([Rule("crash", "fall_back")])
+    falls_back = tree(pool(desk, size=2, route="shared", id="desk", policy=policy))
+    async with open_tree(falls_back, journal=on_disk(tmp_path / "tree.db")) as running:
+        for amount in (1, 13, 20, 300):
+            await running.ref("desk").tell(unlucky.Add(amount))
+        await trio.sleep(10)
+        assert [slot.held for slot in running.snapshot()] == [False, True, True]
+        assert "it would be handed desk:Add" in running.snapshot()[1].note
+        running.resume("desk/0")
+        await trio.sleep(1)
+        await running.reload(desks(lucky, 2))
+        await trio.sleep(1)
+        assert await running.dead_letters() == ()
+        states: list[Any] = [slot_of(running, f"desk/{number}").state for number in range(2)]
+        assert sum([state.total for state in states]) == 334
