@@ -100,11 +100,16 @@ async def _take(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes) 
             children.drop(child, "it is no longer part of the tree")
             settled.append(child)
     before = {id: entry.spec for id, entry in children.entries}
+    declared = {each.id: each for each in supervisor.spec.children}
     supervisor.adopt(spec)
     children.reorder(spec.children)
     for id in children.order:
         old = before.get(id)
-        child = None if old is not None and old == children.spec_of(id) else children.get(id)
+        same = old is not None and old == children.spec_of(id)
+        if same and declared.get(id, old) != old:  # a variant by which it is held is what is to live there
+            entry = children.entry(id)
+            same = not isinstance(entry, Child) or entry.current is not None
+        child = None if same else children.get(id)
         if child is None:
             continue
         if old is None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from attrs import evolve
 
 from treewarden.agents.core.durability import MailboxSpec
 from treewarden.agents.core.message import Priority
@@ -86,8 +87,9 @@ async def test_a_pool_that_cannot_read_what_waits_in_its_queue_is_held(
         assert sum([state.total for state in states]) == 721
 
 
+@pytest.mark.parametrize("released", [False, True])
 async def test_a_variant_that_does_not_know_what_the_others_handle_is_held(
-    tmp_path: Path, autojump_clock: CLOCK
+    released: bool, tmp_path: Path, autojump_clock: CLOCK
 ) -> None:
     """It was handed what waited for all of them, and made dead letters of it."""
     unlucky, newer, lucky = code(UNLUCKY), code(WITH_UPCAST), code(FIRST)
@@ -102,8 +104,9 @@ async def test_a_variant_that_does_not_know_what_the_others_handle_is_held(
         assert "it would be handed desk:Add" in running.snapshot()[1].note
         running.resume("desk/0")
         await trio.sleep(1)
-        await running.reload(desks(lucky, 2))
+        now = evolve(desk, agent=newer.Desk, variants={}) if released else child(lucky.Desk)
+        await running.reload(tree(pool(now, size=2, route="shared", id="desk", policy=policy)))
         await trio.sleep(1)
         assert await running.dead_letters() == ()
         states: list[Any] = [slot_of(running, f"desk/{number}").state for number in range(2)]
-        assert sum([state.total for state in states]) == 334
+        assert sum([state.total for state in states]) == (33_400 if released else 334)
