@@ -43,10 +43,15 @@ class _Early(Foreseen):
         return self.head
 
 
-class EarlyEffect(_Early):
+class EarlyEffect(Foreseen):
     """An effect runs before it is on disk that it begins."""
 
-    kind = BEGUN
+    def submit(self, commit: Commit, then: Then) -> None:
+        if not any(row.kind == BEGUN for row in commit.replies):
+            super().submit(commit, then)
+            return
+        super().submit(commit, lambda error: None)
+        then(None)
 
 
 class EarlyWait(_Early):
@@ -79,8 +84,8 @@ class LateResult(Foreseen):
 class NoBeginning(Foreseen):
     """Of an effect only its result is kept."""
 
-    async def commit(self, commit: Commit) -> Seq:
-        return await super().commit(evolve(commit, replies=tuple(row for row in commit.replies if row.kind != BEGUN)))
+    def submit(self, commit: Commit, then: Then) -> None:
+        super().submit(evolve(commit, replies=tuple(row for row in commit.replies if row.kind != BEGUN)), then)
 
 
 class NoResult(Foreseen):
