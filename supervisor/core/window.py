@@ -121,6 +121,8 @@ class Window:
             for name, (uses, work) in others.items()
         }
         seen = {name: each for name, each in self.seen.items() if name != trouble}
+        if len(seen) >= _TROUBLES:
+            del seen[next(iter(seen))]
         kept |= {name: glimpse for name, glimpse in before.items() if name not in others}
         seen[trouble] = dict(sorted(kept.items(), key=lambda item: item[1].at)[-_CHILDREN:])
         return Window(self.within, seen)
@@ -226,7 +228,7 @@ class Window:
         return isinstance(other, Window) and (self.within, self.seen) == (other.within, other.seen)
 
     def __hash__(self) -> int:
-        return hash((self.within, *self.seen))
+        return hash((self.within, frozenset(self.seen)))
 
     def __repr__(self) -> str:
         return f"Window({self.within:g} s, {dict(self.seen)})"

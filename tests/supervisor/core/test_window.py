@@ -65,6 +65,15 @@ def test_what_is_known_of_who_waits_goes_on_to_count() -> None:
 def test_many_who_wait_are_as_bounded_as_others() -> None:
     many = {f"s{n}": ((), NOTHING_DONE) for n in range(100)}
     assert len(window(crash("a", 0.0)).with_others(crash("a", 1.0), many).alike("valueerror", 1.0)) == 64
+    loud = window(*(crash("a", 0.0, f"E{n}") for n in range(50)))
+    assert len(loud.with_others(crash("a", 1.0), many).seen) == len(loud.seen) == 32
+
+
+def test_equal_windows_have_one_hash() -> None:
+    seen = window(crash("a", 0.0), crash("b", 1.0, "OSError"))
+    again = seen.with_others(crash("c", 1.0), {"a": ((), NOTHING_DONE)})
+    assert again == seen
+    assert hash(again) == hash(seen)
 
 
 def test_a_recovery_takes_the_report_out() -> None:
