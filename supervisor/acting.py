@@ -53,8 +53,8 @@ class Acting:
         self._children = supervisor.children
         self._remedies = supervisor.remedies
         self._restarts = supervisor.restarts
-        self._judged: AgentLife | Supervisor | None = None
-        """Who has ended, while a decision about it waits for the journal."""
+        self._judged: tuple[AgentLife | Supervisor, bool] | None = None
+        """Who has ended, while a decision about it waits for the journal; and whether its attempt is not counted."""
 
     def answer(self, child: Child, report: Reported) -> Rest:
         """`decide` about a report. Of somebody who is down it is noted, for whoever asks why."""
@@ -95,7 +95,7 @@ class Acting:
                     self._common.write_gathered()
                 return None
         if child.in_trouble and self._remedies.keeps_checkpoints(child) and self._supervisor.judge.looks_back(signal):
-            self._judged = life
+            self._judged = None if life is None else (life, spared)
             return self._decide_looking_back(child, signal, life, spared)
         return self._decide(child, signal, life, 0, spared)
 
@@ -126,7 +126,8 @@ class Acting:
     def abandon(self) -> None:
         """Nothing more is decided. What who was being judged had in hand is for the next life of its slot."""
         if self._judged is not None:
-            return_in_hand(self._judged, Resume(), self._common)
+            life, spared = self._judged
+            return_in_hand(life, Resume(), self._common, counts=not spared)
             self._judged = None
 
     async def _act_and_watch(self, rest: Coroutine[Any, Any, Exit | None], child: Child) -> Exit | None:

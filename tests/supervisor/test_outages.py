@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pytest
 import trio
@@ -10,8 +11,12 @@ import trio.testing
 from attrs import define, field, frozen
 
 from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.path import Path
+from treewarden.supervisor.core.checkpoint import Checkpoint
 from treewarden.supervisor.core.sparing import LONGEST
 from treewarden.supervisor.core.spec import Intensity
+from treewarden.supervisor.journal.memory import MemoryJournal
+from treewarden.supervisor.journal.port import EVERYTHING, Search
 from treewarden.topologies.child import child
 from treewarden.topologies.core.routing import Route
 from treewarden.topologies.open import open_tree
@@ -36,6 +41,24 @@ class Service:
     """Of these it does not answer to anybody."""
     done: list[int] = field(factory=list[int])
     calls: list[int] = field(factory=list[int])
+
+
+class Slow(MemoryJournal):
+    """Which does not say, while it is shut, what it keeps of a worker."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = trio.Event()
+        self.gate.set()
+        self.asked = trio.Event()
+
+    def shut(self) -> None:
+        self.gate, self.asked = trio.Event(), trio.Event()
+
+    async def checkpoints(self, path: Path, limit: int = 20, search: Search = EVERYTHING) -> Sequence[Checkpoint]:
+        self.asked.set()
+        await self.gate.wait()
+        return await super().checkpoints(path, limit, search)
 
 
 class Caller(Agent[None]):
@@ -112,3 +135,21 @@ async def test_a_long_outage_leaves_most_messages(autojump_clock: CLOCK) -> None
         lost = await given_up(running)
     assert sorted([*service.done, *lost]) == list(range(40))
     assert len(lost) <= 20
+
+
+async def test_a_supervisor_that_is_killed_while_it_decides_blames_no_message_either(autojump_clock: CLOCK) -> None:
+    """What it had not decided yet was counted, and so given up, though it had been found not to be the message's."""
+    service, journal = Service(trio.current_time() + 60.0), Slow()
+    callers = pool(
+        child(Caller, args={"service": service}, uses=("service",)), size=4, route="round_robin", id="callers"
+    )
+    async with open_tree(tree(callers), journal=journal, seed=1) as running:
+        await send(running, 8)
+        await trio.sleep(2)
+        journal.shut()
+        await journal.asked.wait()
+        assert running.kill("callers")
+        journal.gate.set()
+        await trio.sleep(300)
+        assert await given_up(running) == []
+    assert sorted(service.done) == list(range(8))
