@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections import Counter
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from treewarden.agents.core.exit import Failed
 from treewarden.agents.core.lifecycle import SlotState
@@ -18,6 +19,8 @@ from .core.symptom import is_outside, trouble_in
 from .core.window import NOTHING_DONE, Work, are_apart, work_of
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from treewarden.agents.core.message import Envelope
 
     from .supervisor import Supervisor
@@ -26,6 +29,7 @@ __all__ = ["Troubles"]
 
 _PROBE_SECONDS: Final = 1.0
 """After a broken dependency's time, how long its first user goes ahead of the others."""
+_Kind: TypeAlias = tuple[object, tuple[str, ...]] | None
 _SPARED: Final = 10_000
 """Messages that are remembered as not blamed; of more the oldest are spared anew."""
 
@@ -41,20 +45,21 @@ class _Trouble:
     """What its first user declares."""
     returns: dict[Child, float]
     """Who waits, and until when; the first one tries for all."""
+    kind: _Kind
+    """That of its first user."""
     done: dict[Child, Work]
-    """What each sibling of their kind, in trouble or not, had done when this began."""
-    proven: bool = False
-    """One of these has worked since."""
+    """What each sibling of that kind, in trouble or not, had done when this began; empty once one of them has worked
+    since, and where nothing is tried again."""
 
-    def waiting(self, now: float) -> set[Child]:
+    def waiting(self, now: float) -> dict[Child, float]:
         """Who waits still: nobody who was let go meanwhile, by a person for example."""
         return {
-            child
+            child: when
             for child, when in self.returns.items()
             if when > now and (child.current is None or child.throttled is not None)
         }
 
-    def works_for(self, other: Child, waiting: set[Child]) -> bool:
+    def works_for(self, other: Child, waiting: Container[Child]) -> bool:
         """Whether somebody came back from it before `other` did, and lives. Whoever was removed, held, or let go and
         caught again was to be the first one and says nothing."""
         return any(
@@ -75,7 +80,7 @@ class Troubles:
         self._supervisor = supervisor
         self._common = supervisor.common
         self._broken: dict[str, _Trouble] = {}
-        self._proofs = 0
+        self._proofs = Counter[_Kind]()
         """How often somebody has worked who had waited."""
         self._spared: dict[int, Spared] = {}
 
@@ -92,7 +97,7 @@ class Troubles:
         trouble, now = trouble_in(signal), self._common.clock.now()
         self._look_for_proof(now)
         before = self._broken.get(trouble)
-        waiting = set[Child]() if before is None else before.waiting(now)
+        waiting = {} if before is None else before.waiting(now)
         judge = self._supervisor.judge
         goes_on = before is not None and not before.works_for(child, waiting) and not judge.is_apart(child, signal)
         caught, alike = waiting if goes_on else (), judge.alike(child, signal)
@@ -111,8 +116,10 @@ class Troubles:
         }
         self._broken = {name: each for name, each in self._broken.items() if each.until > now or each.waiting(now)}
         if trouble:
-            done = {each: _done(each) for each in self._supervisor.children.awake if _is_like(each, child)}
-            self._broken[trouble] = _Trouble(dependency, now + seconds, child.uses, returns, done)
+            kind = _kind(child)
+            awake = self._supervisor.children.awake if kind is not None and _tries_again(child) else ()
+            done = {each: _done(each) for each in awake if _kind(each) == kind}
+            self._broken[trouble] = _Trouble(dependency, now + seconds, child.uses, returns, kind, done)
         for member, when in returns.items():
             self._quiet(member, signal, dependency, when - now)
 
@@ -158,7 +165,8 @@ class Troubles:
         trouble = self._broken.get(trouble_in(signal))
         if trouble is None or are_apart(signal, child.uses, trouble.uses):
             return False
-        waiting = trouble.waiting(self._common.clock.now()) - {child}
+        waiting = trouble.waiting(self._common.clock.now())
+        waiting.pop(child, None)
         self._supervisor.judge.are_in_it(signal, waiting)
         return bool(waiting)
 
@@ -166,11 +174,13 @@ class Troubles:
         """Whether the attempt at `message` that ended in `signal` is not counted, where what it needs is known to be
         down, or is found to be so now: it failed outside, and nobody like it has worked since the first attempt that
         was not counted. Of a mailbox in memory nothing is tried again."""
-        if message is None or message.row is None or not is_outside(signal):
+        if message is None or message.row is None or not _tries_again(child) or not is_outside(signal):
             return False
         now = self._common.clock.now()
         self._look_for_proof(now)
-        proofs = self._proofs + (self._common.dependencies.times_proven(child) if self._common.has_broken else 0)
+        proofs = self._proofs[_kind(child)] + (
+            self._common.dependencies.times_proven(child) if self._common.has_broken else 0
+        )
         first = self._spared.get(message.row)
         if not spares(first, proofs, now):
             return False
@@ -182,15 +192,21 @@ class Troubles:
 
     def _look_for_proof(self, now: float) -> None:
         for trouble in self._broken.values():
-            if not trouble.proven and trouble.until <= now:  # before that nobody of them was let through
-                trouble.proven = any(has_worked(_done(each), before) for each, before in trouble.done.items())
-                self._proofs += trouble.proven
+            # before its time is over nobody of them was let through
+            if trouble.until <= now and any(has_worked(_done(each), before) for each, before in trouble.done.items()):
+                trouble.done = {}
+                self._proofs[trouble.kind] += 1
 
 
-def _is_like(one: Child, other: Child) -> bool:
-    """Whether what one of them can do shows what the other one could: both are the same agent."""
-    mine, others = one.spec, other.spec
-    return isinstance(mine, ChildSpec) and isinstance(others, ChildSpec) and mine.agent == others.agent
+def _kind(child: Child) -> _Kind:
+    """What one child can do shows what another one of its kind could: both are the same agent, and use the same."""
+    spec = child.spec
+    return (spec.agent, spec.uses) if isinstance(spec, ChildSpec) else None
+
+
+def _tries_again(child: Child) -> bool:
+    """Whether a message on which it crashed is tried again at all."""
+    return child.slot is not None and child.slot.durable
 
 
 def _done(child: Child) -> Work:

@@ -74,6 +74,20 @@ class Caller(Agent[None]):
         self.service.done.append(message.number)
 
 
+class Ringer(Agent[None]):
+    """Another agent, which talks to something else."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    @handles
+    async def ring(self, message: Call) -> None:
+        await trio.sleep(0.01)
+        if trio.current_time() < self.service.back:
+            raise ConnectionError("nobody picks up")
+        self.service.done.append(message.number)
+
+
 async def given_up(running: Tree) -> list[int]:
     """The numbers of the messages that were given up."""
     return [json.loads(row.body)["number"] for row in await running.dead_letters()]
@@ -135,6 +149,29 @@ async def test_a_long_outage_leaves_most_messages(autojump_clock: CLOCK) -> None
         lost = await given_up(running)
     assert sorted([*service.done, *lost]) == list(range(40))
     assert len(lost) <= 20
+
+
+@pytest.mark.parametrize("others", ["another agent", "another dependency"])
+async def test_who_uses_something_else_shows_nothing(others: str, autojump_clock: CLOCK) -> None:
+    """What these talk to comes back after a moment, and they work all the while that the others wait."""
+    now = trio.current_time()
+    up, down, apart = Service(now + 8.0), Service(now + 240.0), others == "another dependency"
+    children = [
+        *(child(Caller, id=f"up{n}", args={"service": up}, uses=("up",) if apart else ()) for n in range(3)),
+        *(
+            child(Caller if apart else Ringer, id=f"down{n}", args={"service": down}, uses=("down",) if apart else ())
+            for n in range(3)
+        ),
+    ]
+    async with open_tree(tree(*children, restarts=Intensity(100, within=5)), seed=1) as running:
+        for number in range(12):
+            await running.ref(f"down{number % 3}").tell(Call(number))
+        for number in range(100, 250):
+            await running.ref(f"up{number % 3}").tell(Call(number), within=1e6)
+            await trio.sleep(2.0)
+        await trio.sleep(300)
+        assert [number for number in await given_up(running) if number < 100] == []
+    assert sorted(down.done) == list(range(12))
 
 
 async def test_a_supervisor_that_is_killed_while_it_decides_blames_no_message_either(autojump_clock: CLOCK) -> None:
