@@ -173,7 +173,7 @@ class Troubles:
     def spares(self, child: Child, signal: Signal, message: Envelope | None) -> bool:
         """Whether the attempt at `message` that ended in `signal` is not counted, where what it needs is known to be
         down, or is found to be so now: it failed outside, and nobody like it has worked since the first attempt that
-        was not counted. Of a mailbox in memory nothing is tried again."""
+        was not counted. Of a mailbox in memory nothing is tried again, nor is what was to be tried once."""
         if message is None or message.row is None or not _tries_again(child) or not is_outside(signal):
             return False
         now = self._common.clock.now()
@@ -206,7 +206,7 @@ def _kind(child: Child) -> _Kind:
 
 def _tries_again(child: Child) -> bool:
     """Whether a message on which it crashed is tried again at all."""
-    return child.slot is not None and child.slot.durable
+    return child.slot is not None and child.slot.durable and child.slot.spec.deliveries > 1
 
 
 def _done(child: Child) -> Work:

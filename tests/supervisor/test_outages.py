@@ -11,6 +11,7 @@ import trio.testing
 from attrs import define, field, frozen
 
 from treewarden.agents.agent import Agent, handles
+from treewarden.agents.core.durability import MailboxSpec
 from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.checkpoint import Checkpoint
 from treewarden.supervisor.core.sparing import LONGEST
@@ -172,6 +173,17 @@ async def test_who_uses_something_else_shows_nothing(others: str, autojump_clock
         await trio.sleep(300)
         assert [number for number in await given_up(running) if number < 100] == []
     assert sorted(down.done) == list(range(12))
+
+
+async def test_what_is_to_be_tried_once_is_not_tried_again(autojump_clock: CLOCK) -> None:
+    service = Service(trio.current_time() + 100.0)
+    once = child(Caller, args={"service": service}, mailbox=MailboxSpec(deliveries=1))
+    async with open_tree(tree(pool(once, size=4, route="shared", id="callers")), seed=1) as running:
+        await send(running, 20)
+        await trio.sleep(300)
+        lost = await given_up(running)
+    assert lost
+    assert sorted([*service.done, *lost]) == sorted(service.calls) == list(range(20))
 
 
 async def test_a_supervisor_that_is_killed_while_it_decides_blames_no_message_either(autojump_clock: CLOCK) -> None:
