@@ -62,7 +62,6 @@ class Life:
         "clock",
         "drains",
         "error",
-        "handled_before",
         "handlers",
         "keep_ordered",
         "keeps",
@@ -79,6 +78,7 @@ class Life:
         "unkept",
         "warden",
         "watched",
+        "worked_before",
     )
 
     def __init__(
@@ -138,8 +138,8 @@ class Life:
         """Set while the body waits to begin again."""
         self.loops = None if loops is None else _loops(loops)
         """What it has called lately, if that is looked at."""
-        self.handled_before = slot.handled
-        """What earlier incarnations have settled in this process."""
+        self.worked_before = slot.worked
+        """What earlier incarnations have done in this process."""
         self._repeats: Repeats | None = None
         self._afters: Afters | None = None
         self._silent = 0
@@ -161,8 +161,8 @@ class Life:
 
     @property
     def settled(self) -> int:
-        """How often this incarnation has settled something; read it before the next one begins."""
-        return self.slot.handled - self.handled_before
+        """How often this incarnation has settled something, or come to a wait; read it before the next one begins."""
+        return self.slot.worked - self.worked_before
 
     def lets_go(self, task: trio.lowlevel.Task) -> bool:
         """Whether its task is to end now, because it was sent to sleep and nothing has come, nor needs that task."""

@@ -64,6 +64,7 @@ class Slot(Mailbox):
         "state",
         "store",
         "ticks",
+        "unwound",
         "waiting_on",
     )
 
@@ -90,6 +91,8 @@ class Slot(Mailbox):
         self.progress_at = 0.0
         self.handled = 0
         """Messages and ticks that were settled in this process."""
+        self.unwound = 0
+        """How often a handler has come to a wait instead, and done its part until then."""
         self.ticks: dict[str, int] | None = None
         """How many of these were ticks of which `@every` method."""
         self.inflight = 0
@@ -125,6 +128,11 @@ class Slot(Mailbox):
     def backlog(self) -> int:
         """How many messages wait that could be handled here."""
         return len(self)
+
+    @property
+    def worked(self) -> int:
+        """How often it has done its part: one whose handlers all wait for a person settles nothing for days."""
+        return self.handled + self.unwound
 
     @property
     def inhabited(self) -> bool:

@@ -177,6 +177,7 @@ def unwound(life: Life, item: object, error: BaseException) -> BaseException | N
         return None
     life.agent.state = life.state
     slot.busy = None
+    slot.unwound += 1
     assert slot.store is not None
     steps, step = slot.store.steps(slot), waiting[0].step
     steps.waits.park(item, step)

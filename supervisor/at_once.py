@@ -149,7 +149,7 @@ class AtOnce:
             common.challenger,
             spread,
             answer,
-            slot.handled,
+            slot.worked,
             slot.ticks and slot.ticks.copy(),
             len(slot.handles),
             None if lost is None else type(lost.body if type(lost) is Envelope else lost).__qualname__,

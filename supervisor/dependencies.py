@@ -52,7 +52,7 @@ class _Broken:
     paused: dict[Slot, None] = field(factory=dict[Slot, None])
     delayed: dict[Child, int] = field(factory=dict["Child", int])
     """Restarts that were put off, by the token that they then had."""
-    handled: int = 0
+    worked: int = 0
     """What the probe's slot had settled when it was let through."""
     alarm: Alarm | None = None
     returns: dict[Child, Alarm] = field(factory=dict["Child", Alarm])
@@ -154,7 +154,7 @@ class Dependencies:
         slot = probe.slot if probe is not None else None
         if probe is None or slot is None or probe.state in (SlotState.HELD, SlotState.DOWN):
             self._hand_over(name, broken, now)
-        elif probe.current is not None and slot.handled > broken.handled:
+        elif probe.current is not None and slot.worked > broken.worked:
             self._proven[name] += 1
             self._close(name, broken, probe.path, "the probe worked")
         elif now >= broken.breaker.until:
@@ -188,7 +188,7 @@ class Dependencies:
         broken.breaker = after
         probe = by_path[after.probe]
         self._note(name, broken, probe.path, 0.0, "one user tries")
-        broken.handled = probe.slot.handled if probe.slot is not None else 0
+        broken.worked = probe.slot.worked if probe.slot is not None else 0
         self._release(name, broken, probe)
         probe.says(f"tries {name}")
         self._look_at(name, broken, self._common.clock.now() + _LOOK_EVERY)

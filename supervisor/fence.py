@@ -65,7 +65,7 @@ class AgentLife(AgentWarden):
     @property
     def settled(self) -> int:
         life = self._life
-        return 0 if life is None else life.slot.handled - life.handled_before
+        return 0 if life is None else life.settled
 
     # -- beginning
 

@@ -302,7 +302,7 @@ def _latest(child: Child) -> Decision | None:
 
 
 def _work_of(slot: Slot | None) -> Work:
-    return NOTHING_DONE if slot is None else work_of(slot.handled, slot.ticks, len(slot.handles))
+    return NOTHING_DONE if slot is None else work_of(slot.worked, slot.ticks, len(slot.handles))
 
 
 def noted(signal: Signal) -> SignalNoted:

@@ -211,4 +211,4 @@ def _tries_again(child: Child) -> bool:
 
 def _done(child: Child) -> Work:
     slot = child.slot
-    return NOTHING_DONE if slot is None else work_of(slot.handled, slot.ticks, len(slot.handles))
+    return NOTHING_DONE if slot is None else work_of(slot.worked, slot.ticks, len(slot.handles))

@@ -83,7 +83,8 @@ class ChildExited:
     exit: Exit
     uptime: float = field(default=0.0, validator=_amount)
     settled: int = 0
-    """Messages that this incarnation had settled: none means that it died at once on what it was given."""
+    """Messages that this incarnation had settled, or handled as far as a wait: none means that it died at once on what
+    it was given."""
     deliveries: int = 0
     """Attempts that the message in hand has now used up, this one included; 0 without a message."""
 
