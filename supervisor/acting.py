@@ -79,10 +79,10 @@ class Acting:
         spared = False
         if (self._common.any_broken or self._supervisor.has_troubles) and not isinstance(signal, OperatorAsked):
             troubles, in_hand = self._supervisor.troubles, None if life is None else life.in_hand
-            quiet = troubles.keeps_quiet(child, signal)
-            spared = (quiet or troubles.knows(child, signal)) and troubles.spares(child, signal, in_hand)
-            if quiet:
-                self._common.note(*self._supervisor.judge.join(child, signal))
+            waits = troubles.keeps_quiet(child, signal)
+            spared = (waits is not None or troubles.knows(child, signal)) and troubles.spares(child, signal, in_hand)
+            if waits is not None:
+                self._common.note(*self._supervisor.judge.join(child, signal), waits)
                 if life is not None:
                     return_in_hand(life, Resume(), self._common, counts=not spared)
                 return None

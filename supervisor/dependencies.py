@@ -29,13 +29,13 @@ from .core.breaker import (
 from .core.event import DependencyChanged
 from .core.signal import Signal
 from .core.spec import ChildSpec
-from .core.symptom import trouble_in
+from .core.symptom import describe, trouble_in
 
 if TYPE_CHECKING:
     from .child import Child
     from .common import Common
 
-__all__ = ["Dependencies"]
+__all__ = ["Dependencies", "one_waits"]
 
 _LOOK_EVERY: Final = 1.0
 """Seconds between two looks at a probe."""
@@ -88,10 +88,11 @@ class Dependencies:
             self._open(dependency, broken, after, child, "its supervisor decided so")
         return users
 
-    def explains(self, child: Child, signal: Signal) -> bool:
-        """Whether a signal is only what was to be expected of a user; then it waits. The probe's failure is judged."""
+    def explains(self, child: Child, signal: Signal) -> DependencyChanged | None:
+        """Let a user wait whose signal is only what was to be expected; returns what to journal of that. The probe's
+        failure is judged."""
         if not self._broken or not isinstance(child.spec, ChildSpec):
-            return False
+            return None
         for name in child.spec.uses:
             broken = self._broken.get(name)
             if broken is None:
@@ -101,8 +102,9 @@ class Dependencies:
                     self._reopen(name, broken, child, "the probe failed")
             elif blames(signal, broken.trouble):
                 self._keep(name, broken, child, down=True)
-                return True
-        return False
+                left = broken.breaker.until - self._common.clock.now()
+                return one_waits(child, signal, name, left if broken.breaker.passage is Passage.OPEN else 0.0)
+        return None
 
     def is_down_for(self, child: Child) -> bool:
         """Whether it declares something that is not closed."""
@@ -292,6 +294,18 @@ class Dependencies:
         self._common.note(
             DependencyChanged(path=path, dependency=name, passage=passage, users=users, seconds=seconds, why=why)
         )
+
+
+def one_waits(child: Child, signal: Signal, dependency: str, seconds: float) -> DependencyChanged:
+    """The fact that one more waits for what is down; 0 seconds: until somebody else has found out whether it is so."""
+    return DependencyChanged(
+        path=child.path,
+        dependency=dependency,
+        passage="waits",
+        users=(child.path,),
+        seconds=max(0.0, seconds),
+        why=describe(signal),
+    )
 
 
 def _is_eager(user: Child) -> bool:

@@ -11,12 +11,14 @@ from treewarden.agents.core.values import define
 
 from .child import Child
 from .core.breaker import span, turns
+from .core.event import DependencyChanged
 from .core.exits import is_in_doubt
 from .core.signal import ChildExited, Signal
 from .core.sparing import Spared, has_worked, spares
 from .core.spec import ChildSpec
 from .core.symptom import is_outside, trouble_in
 from .core.window import NOTHING_DONE, Work, are_apart, work_of
+from .dependencies import one_waits
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -120,6 +122,13 @@ class Troubles:
             awake = self._supervisor.children.awake if kind is not None and _tries_again(child) else ()
             done = {each: _done(each) for each in awake if _kind(each) == kind}
             self._broken[trouble] = _Trouble(dependency, now + seconds, child.uses, returns, kind, done)
+        if len(members) > 1:
+            paths, why = tuple(member.path for member in members), "its supervisor decided so"
+            self._common.note(
+                DependencyChanged(
+                    path=child.path, dependency=dependency, passage="open", users=paths, seconds=seconds, why=why
+                )
+            )
         for member, when in returns.items():
             self._quiet(member, signal, dependency, when - now)
 
@@ -129,24 +138,27 @@ class Troubles:
         now = self._common.clock.now()
         return self._common.any_broken or any(trouble.until > now for trouble in self._broken.values())
 
-    def keeps_quiet(self, child: Child, signal: Signal) -> bool:
-        """Whether `signal` is one more child in a trouble that was found out already; then it waits with the others.
-        Who declares nothing and works in between is in no such trouble, nor is anybody where others do."""
+    def keeps_quiet(self, child: Child, signal: Signal) -> DependencyChanged | None:
+        """Let one more child wait with the others whose `signal` is a trouble that was found out already; returns what
+        to journal of that. None: it is another one. Who declares nothing and works in between is in no such trouble,
+        nor is anybody where others do."""
         if isinstance(signal, ChildExited) and isinstance(signal.exit, Failed) and is_in_doubt(signal.exit.failure):
-            return False  # no dependency answers that
-        if self._common.any_broken and self._common.dependencies.explains(child, signal):
-            return True
+            return None  # no dependency answers that
+        if self._common.any_broken:
+            waits = self._common.dependencies.explains(child, signal)
+            if waits is not None:
+                return waits
         if not self._broken:
-            return False
+            return None
         trouble, now = self._broken.get(trouble_in(signal)), self._common.clock.now()
         if trouble is None or trouble.until <= now or are_apart(signal, child.uses, trouble.uses):
-            return False
+            return None
         if self._supervisor.judge.is_apart(child, signal, new=True):
-            return False
+            return None
         when = trouble.until + _PROBE_SECONDS + self._common.random.random() * span(len(trouble.returns) + 1)
         trouble.returns[child] = when
         self._quiet(child, signal, trouble.dependency, when - now)
-        return True
+        return one_waits(child, signal, trouble.dependency, when - now)
 
     def _quiet(self, child: Child, signal: Signal, dependency: str, seconds: float) -> None:
         if child.current is None and child.state in (SlotState.DOWN, SlotState.RESTARTING):

@@ -247,13 +247,14 @@ class IncidentLabelled:
 
 @frozen(kw_only=True)
 class DependencyChanged:
-    """A dependency was broken for all its users, is tried by one of them, or may be used by everybody again."""
+    """A dependency was broken for all its users, is tried by one of them, or may be used by everybody again; or one
+    more user has failed over it, about which nothing was decided, and waits with the others."""
 
     path: Path
-    """Whose trouble led to it, or who tries."""
+    """Whose trouble led to it, or who tries, or waits."""
     dependency: str
     passage: str
-    """`open`, `half_open` or `closed`."""
+    """`open`, `half_open`, `closed`, or `waits`, of one more."""
     users: tuple[Path, ...] = ()
     """Who waits, or waited."""
     seconds: float = 0.0

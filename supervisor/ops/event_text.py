@@ -121,6 +121,9 @@ def _text(event: Event) -> str:
             return f"{event.slot}: {event.question} (incident {event.incident})"
         case QuestionAnswered():
             return f"{event.slot}: {event.how}"
+        case DependencyChanged(passage="waits"):
+            lasts = f", {duration(event.seconds)}" if event.seconds else ""
+            return f"waits for {event.dependency}{lasts}" + _after(event.why)
         case DependencyChanged():
             whom = f" for {plural(len(event.users), 'user')}"
             lasts = f", {duration(event.seconds)}" if event.seconds else ""

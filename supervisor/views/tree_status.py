@@ -245,12 +245,19 @@ def _about_slot(slots: Mapping[Path, SlotView], event: Event, at: float) -> Iter
 
 
 def _dependency(slots: Mapping[Path, SlotView], event: DependencyChanged, at: float) -> Iterator[tuple[Path, _Changes]]:
-    """All its users wait, one of them tries, or nobody has to wait any more."""
+    """All its users wait, one of them tries, or nobody has to wait any more; or one more waits."""
     waits, tries = f"waits for {event.dependency}", f"tries {event.dependency}"
     for user in event.users:
         slot = slots.get(user)
         if event.passage == "open":
             yield user, {"note": waits, "until": at + event.seconds}
+        elif event.passage == "waits":
+            down = slot is not None and slot.state is SlotState.DOWN
+            state = {"state": SlotState.RESTARTING, "since": at} if down else {}
+            yield (
+                user,
+                {"note": waits, "until": at + event.seconds if event.seconds else None, "planned": "break", **state},
+            )
         elif event.passage == "half_open":
             yield user, {"note": tries if user == event.path else waits, "until": None}
         elif slot is not None and slot.note in (waits, tries):

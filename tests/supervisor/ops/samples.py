@@ -126,6 +126,12 @@ TEXTS: tuple[tuple[Event, str], ...] = (
         "api is half-open for 1 user, 5 s: one user tries",
     ),
     (
+        DependencyChanged(
+            path=WRITER, dependency="api", passage="waits", users=(WRITER,), seconds=4.2, why="crashed: OSError: gone"
+        ),
+        "waits for api, 4.2 s: crashed: OSError: gone",
+    ),
+    (
         IntakeChanged(path=WRITER, admits=8, of=16, oldest=2.5, why="messages wait too long"),
         "8 of 16 messages may wait, the oldest has waited 2.5 s: messages wait too long",
     ),
