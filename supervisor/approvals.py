@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
+from attrs import evolve
 
 from treewarden.agents.core.approval import (
     APPROVAL,
@@ -45,7 +48,9 @@ __all__ = [
     "SlotApprovals",
     "come_back",
     "known_in",
+    "ruled_about",
     "ruled_row",
+    "ruling_in",
     "said_at",
     "what_is_shown",
 ]
@@ -106,6 +111,11 @@ def ruling_in(row: ReplyRow, asked: Asked) -> End | None:
 
     Raises `UnknownKind` for a row that this code cannot read.
     """
+    ruling = _stored_in(row, asked)
+    return _fitting(asked, ruling) if isinstance(ruling, Answered) else ruling
+
+
+def _stored_in(row: ReplyRow, asked: Asked) -> End | None:
     if row.kind == WAITS:  # its time was over when a process began
         return Expired(asked.due)
     try:
@@ -113,11 +123,20 @@ def ruling_in(row: ReplyRow, asked: Asked) -> End | None:
         if row.kind != RULED or row.version != _VERSION:
             raise ValueError(f"it is of kind {row.kind}, version {row.version}")
         key, ruling = data.pop("key"), _RULINGS[data.pop("what")](**data)
-        if key == asked.key and isinstance(ruling, Answered):
-            fitting(asked, ruling)  # a bundle may have left out what was said
         return ruling if key == asked.key else None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnknownKind(f"the end of the approval {asked.step} cannot be read by this code: {error}") from error
+
+
+def _fitting(asked: Asked, answer: Answered[Any]) -> End:
+    """`answer`, unless a bundle has left out what was said."""
+    try:
+        return fitting(asked, answer)
+    except ValueError as error:
+        raise UnknownKind(
+            f"the end of the approval {asked.step} cannot be read by this code: {error}; answer it anew, by its key "
+            f"{asked.key}"
+        ) from error
 
 
 def known_in(kept: Mapping[MessageId, object]) -> list[tuple[Asked, End | None]]:
@@ -128,6 +147,25 @@ def known_in(kept: Mapping[MessageId, object]) -> list[tuple[Asked, End | None]]
         row = kept.get(done_id(wait.step))
         ruling = ruling_in(row, asked) if isinstance(row, ReplyRow) else Expired(asked.due) if wait.over else None
         found.append((asked, ruling))
+    return sorted(found, key=lambda each: (each[0].since, each[0].step))
+
+
+def ruled_about(kept: Mapping[MessageId, object]) -> list[tuple[Asked, End | None]]:
+    """As `known_in`, for whoever rules: what nobody can read is not among them, and where what was answered does not
+    fit it waits for another answer, for as long as that takes."""
+    found: list[tuple[Asked, End | None]] = []
+    for id, wait in kept.items():
+        if not isinstance(wait, Wait):
+            continue
+        pair = {id: wait, done_id(wait.step): kept.get(done_id(wait.step))}
+        try:
+            found += known_in(pair)
+        except UnknownKind:
+            row = pair[done_id(wait.step)]
+            with suppress(UnknownKind):
+                asked = read_asked(wait)
+                if isinstance(row, ReplyRow) and isinstance(_stored_in(row, asked), Answered):
+                    found.append((evolve(asked, due=math.inf), None))
     return sorted(found, key=lambda each: (each[0].since, each[0].step))
 
 

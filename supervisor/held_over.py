@@ -1,4 +1,4 @@
-"""Who is held over an effect, and goes on when it is known what came of it."""
+"""Who is held over an effect, or an answer that nobody can read, and goes on when it is known what came of it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from .core.event import Event, QuestionAnswered
 from .core.signal import OperatorAsked
 
 if TYPE_CHECKING:
+    from treewarden.agents.core.approval import Asked
+
     from .child import Child
     from .common import Common
     from .supervisor import Supervisor
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["answers", "asked_over", "let_go"]
 
 
-def asked_over(common: Common, step: Begun) -> list[Path]:
-    """About whom a person is asked over this effect: one agent, or those of a pool that have found the message."""
+def asked_over(common: Common, step: Begun | Asked) -> list[Path]:
+    """About whom a person is asked over this step: one agent, or those of a pool that have found the message."""
     return [child.path for _, child in _held(common, step) if child.asked]
 
 
@@ -30,15 +32,15 @@ def answers(slots: Iterable[Path], how: str) -> list[Event]:
     return [QuestionAnswered(slot=slot, how=how) for slot in slots]
 
 
-def let_go(common: Common, step: Begun, by: str, answered: Iterable[Path]) -> None:
-    """Whoever is held over this effect goes on. Of those in `answered` the journal knows it."""
+def let_go(common: Common, step: Begun | Asked, by: str, answered: Iterable[Path]) -> None:
+    """Whoever is held over this step goes on. Of those in `answered` the journal knows it."""
     for supervisor, child in _held(common, step):
         if child.path in answered:
             child.asked = False
         supervisor.post(OperatorAsked(path=child.path, at=common.clock.now(), what="resume", by=by))
 
 
-def _held(common: Common, step: Begun) -> list[tuple[Supervisor, Child]]:
+def _held(common: Common, step: Begun | Asked) -> list[tuple[Supervisor, Child]]:
     return [
         (supervisor, child)
         for path, supervisor in common.supervisors.items()

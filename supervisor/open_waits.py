@@ -7,17 +7,18 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import evolve
+from attrs import define, evolve, field
 
 from treewarden.agents.core.approval import APPROVAL
 from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.question import QUESTION
-from treewarden.agents.core.step import begun_id, done_id, is_step, step_of
+from treewarden.agents.core.step import begun_id, done_id, is_step, message_of, step_of
 from treewarden.agents.core.values import frozen
-from treewarden.agents.core.wait import WAITS, Wait, is_over, open_waits
+from treewarden.agents.core.wait import MARK, WAITS, Wait, is_over, open_waits
 from treewarden.agents.errors import UnknownKind
 
+from .approvals import ruling_in
 from .journal.commit import ReplyRow
 from .journal.slices import at_once
 from .noted_waits import read_asked
@@ -61,6 +62,9 @@ class OpenWait:
     """Of an approval: the kind of what is to be approved; of a question `question`."""
     subject: str = ""
     """Of an approval or a question: whom or what it concerns, if that was said."""
+    unread: str = ""
+    """Why this code cannot read it, or what was answered, and holds its agent; an answer can be given anew. Of a wait
+    that it cannot read only its mailbox (`path`), name and message are known."""
 
 
 async def open_waits_of(common: Common, path: Path) -> tuple[OpenWait, ...]:
@@ -81,9 +85,9 @@ def _is_stored(path: Path, common: Common) -> bool:
 
 
 def open_waits_in(rows: Iterable[ReplyRow], path: Path) -> tuple[OpenWait, ...]:
-    """Those of these rows, of a file, at or below `path`. Raises `UnknownKind` for what this code cannot read."""
-    known, done = at_once(_read(tuple(rows)))
-    return at_once(_shown(open_waits(known.values(), done).values(), path))
+    """Those of these rows, of a file, at or below `path`."""
+    stored = at_once(_read(tuple(rows)))
+    return at_once(_shown(open_waits(stored.known.values(), stored.done).values(), stored, path))
 
 
 def parked_in(rows: Iterable[ReplyRow], wall: float) -> Counter[Path]:
@@ -105,7 +109,8 @@ def _listed(
     kept: Sequence[tuple[MessageId, object]], rows: Sequence[ReplyRow], path: Path
 ) -> Slices[tuple[OpenWait, ...]]:
     """The open waits of what is known in memory, and of rows that nobody has read yet."""
-    known, done = yield from _read(rows)
+    stored = yield from _read(rows)
+    known, done = stored.known, stored.done
     ids: set[MessageId] = set()
     for count, (id, each) in enumerate(kept, 1):
         if count % _AT_ONCE == 0:
@@ -117,33 +122,71 @@ def _listed(
     done.update([step for step in known if done_id(step) in ids])
     yield
     waiting = open_waits(known.values(), done).values()
-    return (yield from _shown([each for each in waiting if not each.over], path))
+    return (yield from _shown([each for each in waiting if not each.over], stored, path))
 
 
-def _read(rows: Sequence[ReplyRow]) -> Slices[tuple[dict[MessageId, Wait], set[MessageId]]]:
-    """What has begun, by its step, and the steps that are over."""
-    known: dict[MessageId, Wait] = {}
+@define
+class _Stored:
+    """What rows say of waits."""
+
+    known: dict[MessageId, Wait] = field(factory=dict[MessageId, Wait])
+    """What has begun, by its step."""
+    done: set[MessageId] = field(factory=set[MessageId])
+    """The steps that are over."""
+    unread: dict[MessageId, str] = field(factory=dict[MessageId, str])
+    """Why the end of a step cannot be read."""
+    strange: list[OpenWait] = field(factory=list[OpenWait])
+    """What cannot be read at all."""
+
+
+def _read(rows: Sequence[ReplyRow]) -> Slices[_Stored]:
+    stored = _Stored()
+    ends = {row.id: row for row in rows}
     for count, row in enumerate(rows, 1):
         if count % _AT_ONCE == 0:
             yield
         if row.kind == WAITS and row.id == begun_id(step_of(row.id)):
-            wait = wait_of(row)
-            known[wait.step] = wait
-    ids = {row.id for row in rows}
-    return known, {step for step in known if done_id(step) in ids}
+            _take(row, ends.get(done_id(step_of(row.id))), stored)
+    return stored
 
 
-def _shown(waits: Iterable[Wait], path: Path) -> Slices[tuple[OpenWait, ...]]:
-    """In the order in which they began."""
+def _take(row: ReplyRow, end: ReplyRow | None, stored: _Stored) -> None:
+    try:
+        wait = wait_of(row)
+    except UnknownKind as error:
+        stored.strange.append(_as_strange(row, str(error)))
+        return
+    stored.known[wait.step] = wait
+    if end is None:
+        return
+    try:
+        if wait.what == APPROVAL:
+            ruling_in(end, read_asked(wait))
+        stored.done.add(wait.step)
+    except UnknownKind as error:
+        stored.unread[wait.step] = str(error)
+
+
+def _shown(waits: Iterable[Wait], stored: _Stored, path: Path) -> Slices[tuple[OpenWait, ...]]:
+    """In the order in which they began; behind them those that cannot be read."""
     found = sorted((each for each in waits if each.path.is_within(path)), key=lambda each: (each.since, each.step))
     shown: list[OpenWait] = []
     for start in range(0, len(found), _AT_ONCE):
         yield
-        shown += map(_as_open, found[start : start + _AT_ONCE])
-    return tuple(shown)
+        shown += [_as_open(each, stored.unread.get(each.step, "")) for each in found[start : start + _AT_ONCE]]
+    return (*shown, *[each for each in stored.strange if each.path.is_within(path)])
 
 
-def _as_open(wait: Wait) -> OpenWait:
+def _as_strange(row: ReplyRow, unread: str) -> OpenWait:
+    step = step_of(row.id)
+    name = step.rpartition(MARK)[2].rpartition(".")[0]
+    return OpenWait(
+        path=row.path, wait=name, what="", about=None, message=message_of(step), kind="", since=0.0, until=None,
+        unread=unread,
+    )  # fmt: skip
+
+
+def _as_open(wait: Wait, unread: str) -> OpenWait:
     open = OpenWait(
         path=wait.path,
         wait=wait.name,
@@ -153,9 +196,13 @@ def _as_open(wait: Wait) -> OpenWait:
         kind=wait.kind,
         since=wait.since,
         until=wait.until,
+        unread=unread,
     )
     if wait.what != APPROVAL:
         return open
-    asked = read_asked(wait)
+    try:
+        asked = read_asked(wait)
+    except UnknownKind as error:
+        return evolve(open, unread=str(error))
     what = QUESTION if asked.of == QUESTION else APPROVAL
     return evolve(open, what=what, about=asked.about, key=asked.key, of=asked.of, subject=asked.subject)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -26,9 +26,10 @@ from treewarden.agents.core.step import begun_id, done_id
 from treewarden.agents.errors import AlreadyRuled, ConfigurationError
 from treewarden.agents.ports import Clock
 
-from .approvals import come_back, known_in, ruled_row, said_at
-from .core.event import ApprovalNoted
+from .approvals import come_back, ruled_about, ruled_row, said_at
+from .core.event import ApprovalNoted, QuestionAsked
 from .effects import known_of
+from .held_over import answers, asked_over, let_go
 from .journal.port import START, Commit, Journal
 from .noted_waits import approval_noted
 from .recovery import needs_restoring
@@ -57,15 +58,22 @@ async def rule(common: Common, path: Path, verdict: Verdict, key: str) -> Asked:
     wall = common.clock.wall()
     ruling = evolve(fits, at=wall)
     row = ruled_row(asked, ruling)
+    stored = _is_stored(asked.mail, common)
+    over = asked_over(common, asked) if stored else []  # those who cannot read what was answered before
+    facts = [approval_noted(asked, ruling), *answers(over, _answered(verdict))]
     common.replies.under_way.add(asked.step)  # or another one could rule otherwise meanwhile
     try:
         with trio.CancelScope(shield=True):  # what is on disk is known here
-            await common.journal.commit(Commit(replies=(row,), events=((wall, approval_noted(asked, ruling)),)))
+            if common.replies.get(row.id) is not None or (stored and row.id in await _kept(common.journal, asked.mail)):
+                await _take_back(asked, common)
+            await common.journal.commit(Commit(replies=(row,), events=tuple((wall, fact) for fact in facts)))
         if common.replies.get(begun_id(asked.step)) is not None or _is_stored(asked.mail, common):
             common.replies.put(row.id, row)
             come_back(asked, common)
     finally:
         common.replies.under_way.discard(asked.step)
+    if stored:
+        let_go(common, asked, verdict.by, over)
     return asked
 
 
@@ -76,12 +84,31 @@ async def rule_at_rest(journal: Journal, clock: Clock, path: Path, verdict: Verd
     for each in sorted(journal.opened.slots):
         if each.is_within(path) or path.is_within(each):
             kept |= await _kept(journal, each)
-    found = [each for each in known_in(kept) if each[0].path.is_within(path)]
-    asked, fits = await _meant(journal, path, key, verdict, found, clock)
+    asked, fits = await _meant(journal, path, key, verdict, _below(path, kept), clock)
     wall = clock.wall()
     ruling = evolve(fits, at=wall)
-    await journal.commit(Commit(replies=(ruled_row(asked, ruling),), events=((wall, approval_noted(asked, ruling)),)))
+    held = [record.event for record in await journal.questions() if isinstance(record.event, QuestionAsked)]
+    over = [each.slot for each in held if asked.key in each.question]
+    facts = [approval_noted(asked, ruling), *answers(over, _answered(verdict))]
+    row = ruled_row(asked, ruling)
+    if row.id in kept:
+        await journal.commit(Commit(forget_replies=(row.id,)))
+    await journal.commit(Commit(replies=(row,), events=tuple((wall, fact) for fact in facts)))
     return asked
+
+
+async def _take_back(asked: Asked, common: Common) -> None:
+    """An answer that nobody can read is none any more, until another one is stored right behind this."""
+    await common.journal.commit(Commit(forget_replies=(done_id(asked.step),)))
+    begun = common.replies.get(begun_id(asked.step))
+    common.replies.drop(asked.step)
+    if begun is not None:
+        common.replies.put(begun_id(asked.step), begun[0])
+
+
+def _answered(verdict: Verdict) -> str:
+    """How it is answered whether somebody who could not read an answer is to start."""
+    return f"{verdict.by} has answered anew"
 
 
 def _checked(path: Path, verdict: Verdict) -> Verdict:
@@ -151,7 +178,7 @@ async def _known(common: Common, path: Path, key: str) -> list[tuple[Asked, End 
     when this returns. Where one that waits in memory has that key, only that one."""
     for step in await _called(common, key):
         kept = {id: each for id in (begun_id(step), done_id(step)) for each in common.replies.get(id) or ()}
-        if found := [each for each in known_in(kept) if each[0].key == key and each[0].path.is_within(path)]:
+        if found := [each for each in _below(path, kept) if each[0].key == key]:
             return found
     stored: dict[Path, dict[MessageId, object]] = {}
     for each in common.journal.opened.slots:
@@ -161,7 +188,12 @@ async def _known(common: Common, path: Path, key: str) -> list[tuple[Asked, End 
     for each, rows in stored.items():
         if _is_stored(each, common):  # still: nothing of this is awaited any more
             kept |= rows
-    return [each for each in known_in(kept | dict(common.replies.below())) if each[0].path.is_within(path)]
+    return _below(path, kept | dict(common.replies.below()))
+
+
+def _below(path: Path, kept: Mapping[MessageId, object]) -> list[tuple[Asked, End | None]]:
+    """Those at or below `path`. What nobody can read keeps nobody from ruling about another one."""
+    return [each for each in ruled_about(kept) if each[0].path.is_within(path)]
 
 
 async def _called(common: Common, key: str) -> list[MessageId]:

@@ -46,9 +46,9 @@ class Stored:
     async def waits(self, path: str = "/") -> tuple[OpenWait, ...]:
         """What the handlers of agents at or below `path` wait for, with the messages that are parked for it, also of
         agents that have not lived in this process. In the order in which they began, all of one moment; others
-        have turns while many are listed.
+        have turns while many are listed. What this code cannot read is among them, with the reason (`unread`).
 
-        Raises `NoSuchSlot`, and `UnknownKind` for what this code cannot read.
+        Raises `NoSuchSlot`.
         """
         from treewarden.supervisor.open_waits import open_waits_of
 

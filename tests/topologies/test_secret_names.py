@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import pytest
@@ -113,9 +113,58 @@ def test_an_answer_that_was_left_out_is_none(file: Path) -> None:
     copy = imported(file, "key", "value")
     note = lived(copy)
     assert note.startswith("held: desk has stored what this code cannot read: the end of the approval ")
-    assert "the answer is '[redacted]'; give a whole number of at most 64 bits" in note
+    assert "the answer is '[redacted]'; give a whole number of at most 64 bits; answer it anew, by its key " in note
     assert states(copy) == []
     assert main(["tree", str(copy)]) == 0
+
+
+def unread(file: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The only wait of this file: with an answer that does not fit."""
+    capsys.readouterr()
+    assert main(["journal", "check-code", str(file)]) == 1
+    assert "the answer is '[redacted]'" in capsys.readouterr().out
+    assert main(["waits", str(file)]) == 0
+    assert "How large?  a whole number of at most 64 bits  the end of the approval " in capsys.readouterr().out
+    assert main(["waits", str(file), "--json"]) == 0
+    (wait,) = json.loads(capsys.readouterr().out)["waits"]
+    assert wait["unread"].endswith(f"; answer it anew, by its key {wait['key']}")
+    return wait
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["new", "held before"])
+def test_it_is_given_anew_where_no_tree_runs(held: bool, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = imported(file, "key", "value")
+    if held:
+        lived(copy)
+    words = ["answer", str(copy), "desk", "--key", unread(copy, capsys)["key"], "--by", "ann", "--say"]
+    assert main([*words, "many"]) == 1
+    assert unread(copy, capsys)
+    assert main([*words, "6"]) == 0
+    assert main([*words, "7"]) == 1
+    assert "was answered by ann at " in capsys.readouterr().out
+    assert main(["journal", "check-code", str(copy)]) == 0
+    assert lived(copy) == ""
+    assert states(copy) == [["7", "what came", "ada", "7"]]
+
+
+def test_whoever_is_held_over_it_goes_on(file: Path) -> None:
+    copy = imported(file, "key", "value")
+
+    async def answered() -> tuple[str, str]:
+        later = WALL + 2e6  # when its time is over: somebody has answered in time
+        async with open_tree(tree(child(Desk)), journal=on_disk(copy), wall=lambda: later) as running:
+            await trio.sleep(10)
+            before = running.snapshot()[0].note
+            (wait,) = await running.waits()
+            assert wait.unread in before
+            await running.rule("desk", Answered("ann", 6), key=wait.key)
+            await trio.sleep(10)
+            assert await running.waits() == ()
+            return before, running.snapshot()[0].note
+
+    before, after = trio.run(answered, clock=MockClock(autojump_threshold=0))
+    assert (before[:5], after) == ("held:", "")
+    assert states(copy) == [["7", "what came", "ada", "7"]]
 
 
 class Chooser(Agent[tuple[str, ...]]):
@@ -166,4 +215,6 @@ def test_the_form_of_a_question_is_no_secret(tmp_path: Path, capsys: pytest.Capt
     assert main(["answer", str(file), "desk", "--key", key, "--by", "eve", "--say", "41"]) == 0
     goes_on()
     file = again("choices", "returns", "value")
+    for how, say in (("alpha | beta  the end", "beta"), ("at most 64 bits  the end", "41")):
+        assert main(["answer", str(file), "desk", "--key", waits(how), "--by", "eve", "--say", say]) == 0
     waits('data {"choices":"[redacted]","returns":"[redacted]"}\n')

@@ -13,15 +13,19 @@ from typing import Any, Final
 from attrs import define, field, frozen
 
 from treewarden.agents.agent import is_agent_class, made_by
+from treewarden.agents.core.approval import APPROVAL
+from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
-from treewarden.agents.core.step import BEGUN
-from treewarden.agents.core.wait import WAITS
+from treewarden.agents.core.step import BEGUN, step_of
+from treewarden.agents.core.wait import WAITS, Wait
 from treewarden.agents.errors import ConfigurationError, JournalDamaged, UnknownKind
 from treewarden.supervisor.approvals import RULED
 from treewarden.supervisor.codecs import codec_of_class
 from treewarden.supervisor.core.spec import ChildSpec
+from treewarden.supervisor.effects import known_of
 from treewarden.supervisor.events import HAPPENED
 from treewarden.supervisor.journal.codec import SCRIPT, Codec
+from treewarden.supervisor.journal.commit import ReplyRow
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.journal.rows import Held
 from treewarden.supervisor.ops.wording import clean, listing, plural
@@ -68,11 +72,15 @@ class _Code:
     agents: Mapping[Path, Codec]
     imported: dict[str, Codec | _Refusal] = field(factory=dict[str, "Codec | _Refusal"])
     modules: dict[str, ModuleType | _Refusal] = field(factory=dict[str, "ModuleType | _Refusal"])
+    asked: dict[MessageId, Wait] = field(factory=dict[MessageId, Wait])
+    """Approvals that have begun, which say how the end of one is to be read."""
 
     def read(self, held: Held) -> _Refusal | None:
         """Why this value cannot be read; None if it can. Of which type the result of an effect is, only its handler
         says: here it is taken for what it was stored as."""
-        if held.what == "effect" and (held.kind in _NO_CLASSES or held.kind.endswith("]")):
+        if held.what == "effect" and held.kind in _NO_CLASSES:
+            return self._of_step(held)
+        if held.what == "effect" and held.kind.endswith("]"):
             return None
         agent = None if held.what == "effect" else self.agents.get(held.path)
         codec = agent or self._imported(held.kind)
@@ -83,6 +91,14 @@ class _Code:
         except (UnknownKind, JournalDamaged) as error:
             return _Refusal(str(error))
         return None
+
+    def _of_step(self, held: Held) -> _Refusal | None:
+        unread: list[UnknownKind] = []
+        row, step = ReplyRow(held.name, held.path, held.kind, held.body, held.version), step_of(held.name)
+        known = known_of(row, unread, self.asked.get(step))
+        if isinstance(known, Wait) and known.what == APPROVAL:
+            self.asked[step] = known
+        return _Refusal(str(unread[0])) if unread else None
 
     def _imported(self, kind: str) -> Codec | _Refusal:
         if kind not in self.imported:

@@ -28,7 +28,7 @@ __all__ = ["rule", "waits"]
 
 def waits(arguments: Namespace) -> int:
     """Print what handlers wait for, the oldest first: of an approval or a question what is shown, and its
-    key. Reads only.
+    key; and what this code cannot read, with the reason. Reads only.
 
     Raises `ConfigurationError` for a path at which no slot ever was.
     """
@@ -48,6 +48,8 @@ def waits(arguments: Namespace) -> int:
 
 
 def _line(wait: OpenWait, now: float) -> str:
+    if not wait.what:
+        return f"{wait.path}  {wait.wait} of {wait.message}  {wait.unread}"
     parts = [local(wait.since), wait.path, f"{wait.wait} of {wait.kind} {wait.message}"]
     if wait.key:
         parts.append(f"key {wait.key}")
@@ -58,6 +60,8 @@ def _line(wait: OpenWait, now: float) -> str:
     if wait.key:
         parts += [f"of {wait.subject}"] if wait.subject else []
         parts.append(said_of(wait.about) if wait.what == QUESTION else f"{wait.of} {dump(wait.about)}")
+    if wait.unread:
+        parts.append(wait.unread)
     return "  ".join(parts)
 
 
