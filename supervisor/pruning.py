@@ -22,8 +22,10 @@ from .core.event import (
     QuestionAnswered,
     QuestionAsked,
     RolledBack,
+    SupervisorEnded,
     TreeClosed,
     TreeOpened,
+    TreeReloaded,
 )
 from .core.lineage import past_at
 from .core.retention import EventRetention, boundary_text, wanted_cut
@@ -214,7 +216,7 @@ class Pruning:
     async def _incidents(self, after: Seq) -> tuple[list[tuple[Seq, str]], _WentBack]:
         """Before which event each open incident begins, and each question that nobody has answered; and who went back
         to what."""
-        current: dict[str, tuple[Seq, str]] = {}
+        current: dict[str, tuple[Path, Seq]] = {}
         asked: dict[Path, tuple[Seq, str]] = {}
         went_back: dict[str, list[tuple[Seq, RolledBack]]] = {}
         head = self.journal.head
@@ -223,9 +225,14 @@ class Pruning:
             for record in records:
                 match record.event:
                     case IncidentOpened(path=path, incident=incident):
-                        current[incident] = record.seq - 1, f"incident {incident} of {path} is open since then"
+                        current[incident] = path, record.seq - 1
                     case IncidentClosed(incident=incident):
                         current.pop(incident, None)
+                    case SupervisorEnded(path=above):  # nobody sees what becomes of those below it
+                        current = {id: at for id, at in current.items() if at[0] == above or not at[0].is_within(above)}
+                    case TreeReloaded(removed=removed):
+                        for gone in removed:
+                            current = {id: at for id, at in current.items() if not at[0].is_within(gone)}
                     case QuestionAsked(slot=slot):
                         asked[slot] = record.seq - 1, f"a person is asked about {slot} since then"
                     case QuestionAnswered(slot=slot):
@@ -236,7 +243,8 @@ class Pruning:
                         current.clear()
                     case _:
                         pass
-        return [*current.values(), *asked.values()], went_back
+        open = [(seq, f"incident {id} of {path} is open since then") for id, (path, seq) in current.items()]
+        return [*open, *asked.values()], went_back
 
     async def _checkpoints(self, retention: EventRetention) -> list[tuple[Seq, str]]:
         if retention.past_checkpoints:

@@ -82,7 +82,8 @@ def story_lines(
         end = f"{story.outcome} after {duration(story.closed_at - story.opened_at)}"
         style = {"fixed": "good", "failed": "bad"}.get(story.outcome, "")
     elif story.cut:
-        end, style = "the tree ended before its outcome was seen", "dim"
+        whole = "the tree" if story.cut_with is None else f"{story.cut_with}"
+        end, style = f"{whole} ended before its outcome was seen", "dim"
     else:
         end, style = "open", "warn"
     kind = f"  {story.kind}" if story.kind else ""

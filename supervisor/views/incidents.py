@@ -23,8 +23,10 @@ from ..core.event import (
     OutcomeObserved,
     RolledBack,
     SignalNoted,
+    SupervisorEnded,
     TreeClosed,
     TreeOpened,
+    TreeReloaded,
 )
 from .committed import Committed
 from .repeats import StoryLine, Told, followed_by
@@ -35,7 +37,8 @@ READS: Final = frozenset(
     kind.__name__
     for kind in (
         ActionPerformed, DeadLettered, Decided, DependencyChanged, FaultInjected, IncidentClosed, IncidentLabelled,
-        IncidentOpened, IntakeChanged, OutcomeObserved, RolledBack, SignalNoted, TreeClosed, TreeOpened,
+        IncidentOpened, IntakeChanged, OutcomeObserved, RolledBack, SignalNoted, SupervisorEnded, TreeClosed,
+        TreeOpened, TreeReloaded,
     )
 )  # fmt: skip
 """The events that it is made of."""
@@ -67,7 +70,9 @@ class Story:
     closed_at: float | None = None
     outcome: str = ""
     cut: bool = False
-    """The tree ended before the outcome was seen."""
+    """The tree ended before the outcome was seen, or that part of it."""
+    cut_with: Path | None = None
+    """That part, if it was not the whole tree: its supervisor has ended, or a reload took it out."""
     label: IncidentLabelled | None = None
     """What somebody said its cause was; the last one who did."""
 
@@ -106,6 +111,11 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
                     stories[id] = evolve(stories[id], cut=True)
                 current.clear()
                 injected.clear()
+            case SupervisorEnded(path=above):
+                _cut(stories, current, above, [path for path in current if path != above and path.is_within(above)])
+            case TreeReloaded(removed=removed):
+                for gone in removed:
+                    _cut(stories, current, gone, [path for path in current if path.is_within(gone)])
             case IncidentOpened(path=path, incident=id, kind=kind, text=text):
                 fault = injected.pop(path, None)
                 lines = (fault,) if fault is not None and record.at - fault.at <= RECENT else ()
@@ -151,6 +161,12 @@ def fold(incidents: Incidents, records: Iterable[Committed]) -> Incidents:
     for id, lines in fresh.items():
         stories[id] = _longer(stories[id], lines, incidents.lines)
     return evolve(incidents, stories=stories, current=current, forgotten=forgotten, injected=injected, said=said)
+
+
+def _cut(stories: dict[str, Story], current: dict[Path, str], with_: Path, paths: Sequence[Path]) -> None:
+    for path in paths:
+        id = current.pop(path)
+        stories[id] = evolve(stories[id], cut=True, cut_with=with_)
 
 
 def _begun(id: str, path: Path, record: Committed, said: StoryLine | None) -> Story:

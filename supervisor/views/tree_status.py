@@ -285,8 +285,10 @@ def _below(slots: Mapping[Path, SlotView], path: Path, at: float) -> Iterator[tu
     """Nobody below outlives a supervisor; one that was killed does not tell of each of its children."""
     if path in slots and slots[path].supervisor:
         for below, slot in slots.items():
-            if below != path and below.is_within(path) and slot.state not in (SlotState.DOWN, SlotState.HELD):
-                yield below, {"state": SlotState.DOWN, "since": at, "until": None, "planned": ""}
+            if below != path and below.is_within(path):
+                down = slot.state in (SlotState.DOWN, SlotState.HELD)
+                changes = {} if down else {"state": SlotState.DOWN, "since": at, "until": None, "planned": ""}
+                yield below, {"incident": "", "trouble": "", **changes}
 
 
 def _end(slot: SlotView | None, at: float, *, expected: bool = False) -> dict[str, object]:

@@ -12,7 +12,9 @@ from treewarden.supervisor.core.event import (
     IncidentLabelled,
     IncidentOpened,
     OutcomeObserved,
+    SupervisorEnded,
     TreeOpened,
+    TreeReloaded,
     Tried,
 )
 from treewarden.supervisor.core.outcomes import Outcomes, learn
@@ -91,6 +93,18 @@ async def test_an_open_incident_stays_from_its_beginning(owner: Owner) -> None:
         closed = IncidentClosed(path=DESK, incident="1.1", outcome="fixed")
         await journal.commit(Commit(events=((WALL + 30, closed),)))
         assert (await pruning.plan(LAST)).through == journal.head - 3
+
+
+async def test_an_incident_that_nobody_sees_the_end_of_keeps_nothing(owner: Owner) -> None:
+    opened = IncidentOpened(path=DESK / "writer", incident="1.1", kind="crash")
+    for end in (SupervisorEnded(path=DESK, incarnation=1, reason="killed"), TreeReloaded(removed=(DESK,))):
+        async with owner() as journal:
+            await journal.commit(Commit(events=((WALL, opened),)))
+            before = journal.head - 1
+            await written(journal)
+            assert (await Pruning(journal, WallClock()).plan(EventRetention(last=0))).through == before
+            await journal.commit(Commit(events=((WALL + 5, end),)))
+            assert (await Pruning(journal, WallClock()).plan(EventRetention(last=0))).through == journal.head
 
 
 async def test_the_event_of_a_named_checkpoint_stays_unless_that_is_wanted(owner: Owner) -> None:

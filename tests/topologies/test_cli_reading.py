@@ -305,14 +305,14 @@ def test_incidents_for_machines(closed: Path, capsys: pytest.CaptureFixture[str]
     assert story["lines"][0]["data"]["rejected"]
 
 
-def test_an_incident_that_the_end_of_the_tree_has_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_incident_that_an_end_in_order_has_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     desk(tmp_path, '{ id = "below", children = [ { id = "flaky", agent = "cli_agents:Flaky", stable_after = 60 } ] }')
     assert treewarden("run", "desk.toml", "--for", "0.4", cwd=tmp_path).returncode == 0
     assert treewarden("run", "desk.toml", "--for", "0.4", cwd=tmp_path).returncode == 0
     lines = printed(capsys, "why", str(tmp_path / "desk.db"), "below/flaky")
     heads = [line for line in lines if "incident" in line and not line.startswith(" ")]
     assert len(heads) == 2
-    assert all(line.endswith("crash: the tree ended before its outcome was seen") for line in heads)
+    assert all(line.endswith("crash: below ended before its outcome was seen") for line in heads)
     last = printed(capsys, "why", str(tmp_path / "desk.db"), "below", "--last", "1")
     assert last[:2] == ["(1 earlier incident not shown; --last shows more)", ""]
     assert last[2:] == lines[lines.index(heads[1]) :]

@@ -13,7 +13,7 @@ from typing import Any, Final
 from attrs import asdict, evolve
 
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.supervisor.core.event import IncidentOpened, TreeClosed, TreeOpened
+from treewarden.supervisor.core.event import IncidentOpened, SupervisorEnded, TreeClosed, TreeOpened, TreeReloaded
 from treewarden.supervisor.journal.port import START, Record, Seq
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.event_text import path_of
@@ -30,7 +30,7 @@ from .stdout import Stdout
 
 __all__ = ["why"]
 
-_OF_ALL: Final = frozenset({"OutcomeObserved", "TreeClosed", "TreeOpened"})
+_OF_ALL: Final = frozenset({"OutcomeObserved", "SupervisorEnded", "TreeClosed", "TreeOpened", "TreeReloaded"})
 _BEGINNINGS: Final = frozenset({"IncidentOpened"})
 _FAULTS: Final = frozenset({"FaultInjected"})
 _AT_ONCE: Final = 1000
@@ -114,10 +114,10 @@ def _records(journal: JournalFile, path: Path, begin: Seq) -> Iterator[Record]:
 
 
 def _concerns(record: Record, path: Path, older: Collection[str]) -> bool:
-    """Whether an event is about the path or what is below it, and not about an older incident; that of the whole tree
-    is about everybody."""
+    """Whether an event is about the path or what is below it, and not about an older incident; that of the whole tree,
+    or of a part of it, is about everybody there."""
     event = record.event
-    if isinstance(event, (TreeOpened, TreeClosed)):
+    if isinstance(event, (TreeOpened, TreeClosed, TreeReloaded, SupervisorEnded)):
         return True
     return path_of(event).is_within(path) and getattr(event, "incident", "") not in older
 

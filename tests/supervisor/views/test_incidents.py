@@ -12,8 +12,10 @@ from treewarden.supervisor.core.event import (
     IncidentClosed,
     IncidentOpened,
     OutcomeObserved,
+    SupervisorEnded,
     TreeClosed,
     TreeOpened,
+    TreeReloaded,
 )
 from treewarden.supervisor.journal.port import Record
 from treewarden.supervisor.views.incidents import Incidents, fold
@@ -50,6 +52,19 @@ def test_what_happens_to_the_slot_meanwhile_belongs_to_it() -> None:
 def test_the_end_of_the_process_cuts_a_story() -> None:
     told = fold(Incidents(), records(OPENED, RESTART, TreeOpened(epoch=2, holder="h", version="1")))
     assert (told.stories["1.1"].cut, told.stories["1.1"].open, dict(told.current)) == (True, False, {})
+
+
+def test_the_end_of_a_part_of_the_tree_cuts_the_stories_of_who_lived_there() -> None:
+    desk, other = Path("desk"), IncidentOpened(path=Path("other"), incident="1.2", kind="crash")
+    above = IncidentOpened(path=desk, incident="1.3", kind="gave_up")
+    again = IncidentOpened(path=WRITER, incident="1.4", kind="crash")
+    for end in (SupervisorEnded(path=desk, incarnation=1, reason="killed"), TreeReloaded(removed=(WRITER,))):
+        told = fold(Incidents(), records(OPENED, RESTART, other, above, end, again))
+        assert {id: story.open for id, story in told.stories.items()} == {
+            "1.1": False, "1.2": True, "1.3": True, "1.4": True,
+        }  # fmt: skip
+        assert told.stories["1.1"].cut_with == (desk if isinstance(end, SupervisorEnded) else WRITER)
+        assert fold(fold(Incidents(), records(OPENED, RESTART)), records(end)).current == {}
 
 
 def test_a_story_whose_beginning_is_missing_is_told_all_the_same() -> None:

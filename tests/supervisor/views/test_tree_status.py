@@ -183,6 +183,15 @@ def test_nobody_below_outlives_a_supervisor() -> None:
         assert states == {WRITER: SlotState.DOWN, OUTBOX: SlotState.DOWN, Path("deskside"): SlotState.UP}
 
 
+def test_nor_does_an_incident_of_somebody_below() -> None:
+    mine = SupervisorStarted(path=DESK, incarnation=1, strategy="one_for_one", children=2)
+    trouble = [IncidentOpened(path=path, incident=f"1.{path}", kind="crash") for path in (WRITER, OUTBOX, DESK)]
+    end = SupervisorEnded(path=DESK, incarnation=1, reason="killed")
+    told = records(OPENED, started(WRITER), started(OUTBOX), mine, *trouble, crashed(OUTBOX), end, started(WRITER))
+    slots = fold(TreeStatus(), told).slots
+    assert {path: slots[path].incident for path in (WRITER, OUTBOX, DESK)} == {WRITER: "", OUTBOX: "", DESK: "1.desk"}
+
+
 def test_what_a_reload_removes_is_gone() -> None:
     status = fold(TreeStatus(), records(OPENED, started(WRITER), started(OUTBOX), TreeReloaded(removed=(WRITER,))))
     assert (set(status.slots), status.reloads) == ({OUTBOX}, 1)
