@@ -107,8 +107,9 @@ async def anchored(
     event the last of them was taken from.
 
     Before it begins, the heads that are there have to be this journal's: raises `JournalDamaged` if it does not lead
-    through the last one, `ConfigurationError` if they are another journal's or under another key, `JournalError` if
-    the file cannot be written. Later a line that cannot be written is logged and tried again; the tree goes on.
+    through the last one, `ConfigurationError` if they are another journal's, under another key, or signed and no key is
+    given, `JournalError` if the file cannot be written. Later a line that cannot be signed or written is logged and
+    tried again; the tree goes on.
     """
     writer = _Writer(journal, anchoring, clock, run_sync)
     await writer.begin()
@@ -143,7 +144,8 @@ class _Writer:
         found = await self._run_sync(_load_or_make, file, self._anchoring.sign, opened.tree)
         for fault in found.faults:
             if fault.kind is FaultKind.FORGED:
-                raise ConfigurationError(f"{file}: {fault.text}; give the key that it was begun with, or another file")
+                why = "its heads are signed" if self._anchoring.sign is None else fault.text
+                raise ConfigurationError(f"{file}: {why}; give the key that it was begun with, or another file")
             raise JournalDamaged(f"{file}: {fault.text}; begin another file, and keep this one")
         if not found.anchors and opened.head > START:
             _LOG.warning(
@@ -195,7 +197,7 @@ class _Writer:
                 Anchor(journal.opened.tree, journal.opened.epoch, self._clock.wall(), head), self._anchoring.sign
             )
             await self._run_sync(_append, self._anchoring.file, line)
-        except (OSError, JournalError) as error:
+        except Exception as error:  # what signs may be somebody's, and far away
             if not self._failing:
                 _LOG.warning("the head of the journal cannot be kept in %s: %s", self._anchoring.file, error)
             self._failing = True
@@ -234,7 +236,11 @@ def _load_or_make(file: str, sign: Sign | None, tree: str) -> Anchors:
                     keep_names(pathlib.Path(file).absolute().parent)
     except OSError as error:
         raise JournalError(f"heads cannot be kept in {file}: {error.strerror}") from error
-    return load_anchors(file, sign)
+    return load_anchors(file, sign, check=_is_unsigned if sign is None else None)
+
+
+def _is_unsigned(_: bytes, mac: str) -> bool:
+    return not mac
 
 
 def _end_torn_line(descriptor: int, file: str, tree: str) -> None:

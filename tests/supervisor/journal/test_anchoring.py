@@ -147,6 +147,48 @@ async def test_heads_of_another_journal_or_key_are_refused(
         await run(file, heads, 1)
 
 
+async def test_signed_heads_are_not_gone_on_with_without_a_key(
+    file: pathlib.Path, heads: pathlib.Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """No key would fit that file any more, and `verify` would call each of its own heads forged."""
+    await run(file, heads, 3)
+    before = read(heads)
+    with pytest.raises(ConfigurationError, match=r": its heads are signed; give the key that it was begun with, or"):
+        await run(file, heads, 3, sign=None)
+    assert read(heads) == before
+    await run(file, heads, 3)
+    assert not load_anchors(heads, KEY).faults
+    unsigned = heads.with_name("unsigned.jsonl")
+    await run(file, unsigned, 3, sign=None)
+    await run(file, unsigned, 3, sign=None)
+    with pytest.raises(ConfigurationError, match=r"line 1 of the heads is not signed; give the key"):
+        await run(file, unsigned, 3)
+
+
+async def test_a_signature_that_nobody_gives_for_a_while_ends_nothing(
+    file: pathlib.Path,
+    heads: pathlib.Path,
+    autojump_clock: trio.testing.MockClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tries: list[float] = []
+
+    def sign(text: bytes) -> str:
+        tries.append(trio.current_time())
+        if len(tries) in (2, 3):
+            raise RuntimeError("nobody answers")
+        return KEY(text)
+
+    await run(file, heads, 50, sign=sign)
+    kept = load_anchors(heads, KEY)
+    assert not kept.faults
+    assert [anchor.head.seq for anchor in kept.anchors][-1] == 50
+    assert len(kept.anchors) == len(tries) - 2 > 2
+    assert [record.message for record in caplog.records] == [
+        f"the head of the journal cannot be kept in {heads}: nobody answers"
+    ]
+
+
 @pytest.mark.parametrize(("written", "zeros"), [(20, 0), (20, 100), (0, 100)])
 async def test_a_line_that_its_writer_died_over_is_taken_away(
     written: int, zeros: int, file: pathlib.Path, heads: pathlib.Path, autojump_clock: trio.testing.MockClock
