@@ -188,8 +188,9 @@ class Store(Protocol):
         (output commit)."""
         ...
 
-    def name_of(self, message: object) -> str:
-        """A short text without spaces, the same for messages that are equal: names a step.
+    async def name_of(self, message: object) -> str:
+        """A short text without spaces, the same for messages that are equal: names a step. Others have turns where a
+        message has many values.
 
         Raises `ConfigurationError` for a message that cannot be stored.
         """

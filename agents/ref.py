@@ -383,12 +383,13 @@ async def _prepare(envelope: Envelope, slot: Slot, turn: Turn, asked: Ref) -> No
     """Make an ask one of a handler: it leaves when what it rests on is on disk, and it must not close a cycle."""
     asking = turn.slot
     if asking.durable and asking.store is not None:
+        keeps = slot.store if turn.message and slot.durable else None
+        named = "" if keeps is None else await keeps.name_of(envelope.body)
         await asking.store.settled()
         if turn.void:
             raise ended_by(turn)
-        if turn.message and slot.durable and slot.store is not None:
-            # By its address: of a pool another worker may have it, when the handler runs again.
-            envelope.id = turn.step(f"{asked.path}:{slot.store.name_of(envelope.body)}")
-            asking.store.asks(turn.message, slot.store)
+        if keeps is not None:  # by its address: of a pool another worker may have it, when the handler runs again
+            envelope.id = turn.step(f"{asked.path}:{named}")
+            asking.store.asks(turn.message, keeps)
     envelope.askers = askers_of(asking, trio.current_time())
     refuse_cycle(slot, asking, envelope.askers)

@@ -82,7 +82,7 @@ class Kept:
     async def settled(self) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
 
-    def name_of(self, message: object) -> str:
+    async def name_of(self, message: object) -> str:
         return type(message).__qualname__
 
     def asks(self, message: MessageId, of: Store) -> None:

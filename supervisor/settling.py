@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
@@ -233,10 +232,11 @@ class SlotStore:
         else:
             await trio.lowlevel.checkpoint_if_cancelled()
 
-    def name_of(self, message: object) -> str:
+    async def name_of(self, message: object) -> str:
         """See `Store.name_of`."""
-        kind, version, body = self.codec.encode(message)
-        return f"{kind}:{version}:{hashlib.blake2b(body.encode(), digest_size=8).hexdigest()}"
+        codec = self.codec
+        named = await again_and_again(codec.naming(message)) if codec.is_wide(message) else codec.name_of(message)
+        return named if self.codec is codec else self.codec.name_of(message)
 
     def asks(self, message: MessageId, of: Store) -> None:
         """See `Store.asks`."""

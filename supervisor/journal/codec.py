@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from hashlib import blake2b
 from operator import attrgetter
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -31,6 +32,8 @@ Encoded: TypeAlias = tuple[str, int, str, Large | None]
 _TOO_DEEP: Final = "nested too deeply"
 _MAY_BE_LONG: Final = (dict, list, str)
 _SIZED: Final = frozenset({tuple, list, dict, set, frozenset})
+_NAMED: Final = 8
+"""Bytes of a digest by which equal values are called the same."""
 _FEW: Final = 512
 """Items of a part that are looked at only if the value before was long as well."""
 
@@ -209,6 +212,25 @@ class Codec:
             with suppress(Mismatch, ValueError, OverflowError, RuntimeError):  # `encode_row` has the words for it
                 return _row(root, (yield from encoded(root.shape, value)))
         return self.encode_row(value)
+
+    def name_of(self, value: object) -> str:
+        """A short text without spaces, the same for values that are equal. Raises as `encode`."""
+        kind, version, body = self.encode(value)
+        return f"{kind}:{version}:{blake2b(body.encode(), digest_size=_NAMED).hexdigest()}"
+
+    def naming(self, value: object) -> Slices[str]:
+        """As `name_of`, in slices as those of `encoding`."""
+        kind, version, body, large = yield from self.encoding(value)
+        named = blake2b(body.encode(), digest_size=_NAMED)
+        if large is not None:
+            try:
+                for piece in large.flowing():
+                    named.update(piece.encode())
+                    yield
+            except ValueError:  # for which `name_of` has the words
+                return self.name_of(value)
+            yield from large.giving_up()
+        return f"{kind}:{version}:{named.hexdigest()}"
 
     def decode(self, kind: str, version: int, body: str) -> Any:
         """The value that was stored. Raises `UnknownKind` for a kind, version or body that these classes cannot read,

@@ -64,7 +64,11 @@ class Large:
 
     def pieces(self) -> list[str]:
         """Its text in pieces, each of whole strings unless one is long by itself."""
-        return self.cut(None, _PIECE)[0]
+        return list(self.flowing())
+
+    def flowing(self) -> Iterable[str]:
+        """As `pieces`, each made when it is asked for."""
+        return _Cutter(None, _PIECE, []).pieces(self._data, ())
 
     def cut(self, keep: Callable[[list[str]], str] | None, limit: int) -> tuple[list[str], list[Part]]:
         """Its text in pieces, and the parts that were left out of it: there stands null.
@@ -141,14 +145,17 @@ class _Cutter:
 
     def text(self, node: Any, at: Place) -> tuple[list[str], int]:
         """What is left of `node` in pieces, and how many characters that is."""
+        pieces = list(self.pieces(node, at))
+        return pieces, sum(map(len, pieces))
+
+    def pieces(self, node: Any, at: Place) -> Iterable[str]:
+        """What is left of `node`, each piece made when it is asked for."""
         kind = node.__class__
         if kind is str and len(node) > _PIECE:
-            pieces = list(_string(node))
-        elif (kind is not dict and kind is not list) or _room(node, self._limit) >= 0:
-            pieces = [dump(node)]
-        else:
-            pieces = list(self._items(node, at))
-        return pieces, sum(map(len, pieces))
+            return _string(node)
+        if (kind is not dict and kind is not list) or _room(node, self._limit) >= 0:
+            return (dump(node),)
+        return self._items(node, at)
 
     def _items(self, node: dict[str, Any] | list[Any], at: Place) -> Iterator[str]:
         """Short items together, each long one by itself."""
@@ -163,10 +170,13 @@ class _Cutter:
             if key is None:
                 continue
             place = (*at, key)
-            pieces, size = self.text(item, place)
-            if self._keep is not None and size > self._limit:
-                self._parts.append((self._keep(pieces), place))
-                pieces = ["null"]
+            if self._keep is None:
+                pieces = self.pieces(item, place)
+            else:
+                pieces, size = self.text(item, place)
+                if size > self._limit:
+                    self._parts.append((self._keep(pieces), place))
+                    pieces = ["null"]
             yield between
             if isinstance(key, str):
                 yield dump(key)
