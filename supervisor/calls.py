@@ -232,8 +232,9 @@ class SupervisorRef:
         """Take a new spec and act on it at once, here and in the supervisors below.
 
         New children start, those no longer listed end for good, changed ones are started anew with their mailbox and
-        state; where one had to be killed for that, when nobody lives below it any more. Raises `ConfigurationError` for
-        a spec or a change that cannot work; nothing is changed then.
+        state; where one had to be killed for that, when nobody lives below it any more. One that is gone, as a
+        temporary child that has ended or one that was deleted, is new only if its spec is. Raises `ConfigurationError`
+        for a spec or a change that cannot work; nothing is changed then.
         """
         from .reload import Changes
 

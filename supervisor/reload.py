@@ -72,7 +72,8 @@ async def reload(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes)
 
     A changed child is stopped by its own rules and started with its new spec; its mailbox and state stay. What waits
     in the mailbox of a removed one becomes dead letters. A start that fails is treated like a restart that fails.
-    Dynamic children are changed when their template is.
+    One that is gone already, as a temporary child that has ended, is new only if its spec is. Dynamic children are
+    changed when their template is.
     """
     from .carrying_over import queue_waits
 
@@ -102,7 +103,7 @@ async def _take(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes) 
     before = {id: entry.spec for id, entry in children.entries}
     declared = {each.id: each for each in supervisor.spec.children}
     supervisor.adopt(spec)
-    children.reorder(spec.children)
+    children.reorder(tuple(each for each in spec.children if each.id in before or declared.get(each.id) != each))
     for id in children.order:
         old = before.get(id)
         same = old is not None and old == children.spec_of(id)

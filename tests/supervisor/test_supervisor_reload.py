@@ -9,12 +9,12 @@ from attrs import evolve
 
 from treewarden.agents.agent import Agent
 from treewarden.agents.core.durability import VOLATILE, Checkpointed, MailboxSpec
-from treewarden.agents.errors import AgentStopped, ConfigurationError, NoSuchSlot
+from treewarden.agents.errors import AgentStopped, ConfigurationError, NoSuchSlot, Stop
 from treewarden.supervisor.core.policies import otp
-from treewarden.supervisor.core.spec import Intensity, Strategy, SupervisorSpec
+from treewarden.supervisor.core.spec import Intensity, RestartPolicy, Strategy, SupervisorSpec
 from treewarden.topologies.child import child
 
-from .puppets import Add, Total, crash, dynamic, fail, lives, puppet, running, states, under
+from .puppets import Add, Total, crash, dynamic, fail, lives, puppet, running, states, tell, under
 
 OFTEN = Intensity(100, 1000)
 
@@ -59,6 +59,22 @@ async def test_the_same_blueprint_changes_nothing(autojump_clock: trio.testing.M
         told = await tree.reload(reloaded(blueprint))
         assert (told.added, told.removed, told.changed, log) == ((), (), (), [])
         assert lives(tree) == {"a": 1, "s": 1, "s/x": 1, "d": 1, "d/one": 1}
+
+
+async def test_who_is_gone_for_good_is_new_only_with_another_spec(autojump_clock: trio.testing.MockClock) -> None:
+    log: list[str] = []
+    once, deleted = puppet("once", log, restart=RestartPolicy.TEMPORARY), puppet("deleted", log)
+    async with running(under(puppet("a", log), once, deleted)) as tree:
+        await tell(tree, "once", fail(Stop()))
+        await tree.supervisor().terminate_child("deleted")
+        await tree.supervisor().delete_child("deleted")
+        log.clear()
+        told = await tree.reload(reloaded(under(puppet("a", log), once, deleted, puppet("new", log))))
+        assert (told.added, told.changed, log) == (("new",), (), ["+new"])
+        again = evolve(once, stable_after=99)
+        told = await tree.reload(reloaded(under(puppet("a", log), again, deleted, puppet("new", log))))
+        assert (told.added, told.changed, log) == (("once",), (), ["+new", "+once"])
+        assert lives(tree) == {"a": 1, "once": 1, "new": 1}
 
 
 async def test_it_goes_down_into_supervisors_that_stay(autojump_clock: trio.testing.MockClock) -> None:
