@@ -27,7 +27,7 @@ from .core.action import (
     Throttle,
 )
 from .core.exits import must_restart
-from .core.signal import ChildExited, OperatorAsked, Recovered, Reported, Signal
+from .core.signal import ChildExited, OperatorAsked, Recovered, Reported, RestartFailed, Signal
 from .core.spec import ChildSpec
 from .core.symptom import describe
 from .orders import wait_for
@@ -196,6 +196,10 @@ class Acting:
                 if not isinstance(signal, ChildExited) or must_restart(child.spec.restart, signal.exit):
                     await self._children.stop(child)
                     self._children.close(child, "it was stopped")
+                    if isinstance(signal, (ChildExited, RestartFailed)):  # nobody ended it
+                        exit = await self._restarts.shut_down_after(child)
+                        if exit is not None:
+                            return exit
                 return await wait_for(self._restarts.go_on_without(child))
 
     async def _stand_down(self, child: Child, signal: OperatorAsked, question: str) -> Exit | None:

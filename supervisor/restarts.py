@@ -31,6 +31,8 @@ __all__ = ["Restarts"]
 _SHORTEST: Final = 1.0
 """Seconds between two looks at somebody who is handed no messages, at least."""
 _NOT_EMPTY: Final = "it is started when those have ended who live still below its last life, which was killed"
+_TO_COME: Final = frozenset({SlotState.RESTARTING, SlotState.HELD})
+"""It is down, and has not done what it is there for."""
 _ONE: Final = Scope.ONE
 """To look up a member of an enumeration takes as long as a call."""
 
@@ -138,15 +140,18 @@ class Restarts:
         supervisor.close_incident(child, Outcome.UNOBSERVED)
         if life.in_hand is not None and life.slot is not None:
             give_up(life.slot, life.in_hand, describe_exit(exit), self._common)
-        significant = child.spec.significant
         if child.spec.restart is RestartPolicy.TEMPORARY or supervisor.spec.strategy is Strategy.DYNAMIC:
             self._children.drop(child, describe_exit(exit), exit)
         else:
             self._children.close(child, describe_exit(exit), exit)
-        if significant and self._shuts_down():
-            await self._children.stop_all("shutdown")
-            return Stopped("auto_shutdown")
-        return None
+        return await self.shut_down_after(child)
+
+    async def shut_down_after(self, child: Child) -> Exit | None:
+        """This one has ended by itself and does not come back: if it was significant, that may end the supervisor."""
+        if not child.spec.significant or not self._shuts_down():
+            return None
+        await self._children.stop_all("shutdown")
+        return Stopped("auto_shutdown")
 
     def _shuts_down(self) -> bool:
         match self._supervisor.spec.auto_shutdown:
@@ -156,7 +161,7 @@ class Restarts:
                 return True
             case AutoShutdown.ALL_SIGNIFICANT:
                 return not any(
-                    child.spec.significant and (child.current is not None or child.state is SlotState.RESTARTING)
+                    child.spec.significant and (child.current is not None or child.state in _TO_COME)
                     for child in self._children.awake
                 )
 
