@@ -300,7 +300,12 @@ def _begun_in(rows: Iterable[ReplyRow]) -> list[Begun]:
 
 async def _unread(common: Common, path: Path) -> list[Begun]:
     """Effects at or below `path` over whose result somebody is held who cannot read it."""
-    held = [child.note for each in common.supervisors.values() for child in each.children.awake if child.asked]
+    held = [
+        child.note
+        for each in common.supervisors.values()
+        for child in each.children.awake
+        if child.question is not None
+    ]
     held = [note for note in held if UNREAD in note]
     rows: list[ReplyRow] = []
     for each in common.journal.opened.slots if held else ():

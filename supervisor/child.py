@@ -28,16 +28,17 @@ if TYPE_CHECKING:
     from .core.decision import Decision, Policy
     from .core.first_crash import FirstCrash
     from .core.incident import Incident
+    from .core.incident_events import QuestionAsked
     from .core.let_live import LetLive
     from .core.named import NamedAction
     from .fence import AgentLife
     from .supervisor import Supervisor
 
-__all__ = ["KILL_WITHIN", "NOTHING", "NOT_STARTED", "Child", "Incarnation", "Parent"]
+__all__ = ["BY_HAND", "KILL_WITHIN", "NOTHING", "NOT_STARTED", "Child", "Incarnation", "Parent"]
 
 NOTHING: Final = frozenset[str]()
 """No limit is, by the gauge."""
-_BY_HAND: Final = "operator:hold"
+BY_HAND: Final = "operator:hold"
 """As `label_of` calls it."""
 KILL_WITHIN: Final = 1.0
 """Seconds that a cancelled incarnation has to end before it is fenced off as a zombie."""
@@ -115,8 +116,8 @@ class Child:
     """When a reload gave it another spec: another version of what lives there."""
     note: str = ""
     """What an operator should know: why it is held, until when it is throttled."""
-    asked: bool = False
-    """A person has been asked about it, and has not answered; the journal says so to the next process."""
+    question: QuestionAsked | None = None
+    """What a person has been asked about it, and has not answered; the journal says so to the next process."""
     exceeded: frozenset[str] = NOTHING
     """What its last life had reported of limits that were exceeded to the end, each as it is called."""
     error: BaseException | None = None
@@ -144,7 +145,7 @@ class Child:
     @property
     def is_held_by_hand(self) -> bool:
         """It is a supervisor, and a person holds it: that lasts over its lives."""
-        return self.slot is None and _BY_HAND in self.held_over
+        return self.slot is None and BY_HAND in self.held_over
 
     def move(self, event: SlotEvent) -> None:
         state = NEXT.get((self.state, event))

@@ -130,7 +130,7 @@ class Children(Roster):
         """What an earlier process has asked about a child that this one has not started yet, and nobody has answered.
         Whoever `asked` for the start has."""
         question = self._common.questions.pop(child.path, None) if self._common.questions else None
-        if question is None and (not child.asked or (child.is_held_by_hand and not asked)):
+        if question is None and (child.question is None or (child.is_held_by_hand and not asked)):
             return None
         from .questions import answered, take_up
 
@@ -149,7 +149,7 @@ class Children(Roster):
             slot is not None
             and child.slot_for is spec
             and isinstance(spec, ChildSpec)
-            and not child.asked
+            and child.question is None
             and (not self._common.questions or child.path not in self._common.questions)
             and is_born_asleep(spec.agent)
             and (slot.store is None or is_at_rest(slot, self._common) or restore_at_once(slot, self._common))

@@ -23,7 +23,7 @@ __all__ = ["answers", "asked_over", "let_go"]
 
 def asked_over(common: Common, step: Begun | Asked) -> list[Path]:
     """About whom a person is asked over this step: one agent, or those of a pool that have found the message."""
-    return [child.path for _, child in _held(common, step) if child.asked]
+    return [child.path for _, child in _held(common, step) if child.question is not None]
 
 
 def answers(slots: Iterable[Path], how: str) -> list[Event]:
@@ -36,7 +36,7 @@ def let_go(common: Common, step: Begun | Asked, by: str, answered: Iterable[Path
     """Whoever is held over this step goes on. Of those in `answered` the journal knows it."""
     for supervisor, child in _held(common, step):
         if child.path in answered:
-            child.asked = False
+            child.question = None
         supervisor.post(OperatorAsked(path=child.path, at=common.clock.now(), what="resume", by=by))
 
 

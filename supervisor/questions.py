@@ -8,7 +8,7 @@ from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import TreewardenError
 
-from .child import NOTHING, Child
+from .child import BY_HAND, NOTHING, Child
 from .common import Common
 from .core.event import ChildStarted, Decided, IncidentClosed, QuestionAnswered, QuestionAsked, RolledBack
 from .core.exits import cannot_read
@@ -36,27 +36,33 @@ def asked(child: Child, signal: Signal, question: str, incident: str, common: Co
         return None
     since, over = common.clock.wall(), NOTHING
     if isinstance(signal, Unanswered):
-        since, over = signal.since, frozenset(signal.over)
-    elif child.current is not None and not (isinstance(signal, OperatorAsked) and isinstance(child.spec, ChildSpec)):
+        since, over = signal.since, frozenset(signal.over if child.question is None else child.question.over)
+    elif isinstance(signal, OperatorAsked) and isinstance(child.spec, ChildSpec):
+        over = {BY_HAND}
+    elif child.current is not None:
         over = child.held_over | {label_of(signal)}
-    child.asked = True
-    return QuestionAsked(slot=child.path, question=question, incident=incident, since=since, over=tuple(sorted(over)))
+    child.question = QuestionAsked(
+        slot=child.path, question=question, incident=incident, since=since, over=tuple(sorted(over))
+    )
+    return child.question
 
 
 def answered(child: Child, how: str, common: Common) -> None:
     """Nothing is asked about this child any more."""
-    if child.asked:
-        child.asked = False
+    if child.question is not None:
+        child.question = None
         common.note(QuestionAnswered(slot=child.path, how=how))
 
 
 def take_up(child: Child, question: QuestionAsked, common: Common) -> Unanswered:
-    """What is to be told of a question from an earlier process. One who lives is held from the beginning, and what was
-    reported about it stands until it is said to be over."""
-    child.asked = True
+    """What is to be told of a question from an earlier process, or an earlier life of its supervisor. One who lives is
+    held from the beginning, and what was reported about it stands until it is said to be over."""
+    over = question.over
+    child.question = question
     child.note = f"held: {question.question}"
     child.overloaded = "overloaded" in question.over
     if isinstance(child.spec, ChildSpec):
+        over = tuple(each for each in over if each != BY_HAND)
         measured = NOTHING.union(*[gauge_of(limit, child.path).kinds for limit in child.spec.limits])
         child.exceeded = measured & {label.removeprefix(_REPORTED) for label in question.over}
     return Unanswered(
@@ -65,7 +71,7 @@ def take_up(child: Child, question: QuestionAsked, common: Common) -> Unanswered
         question=question.question,
         since=question.since,
         ago=max(0.0, common.clock.wall() - question.since),
-        over=question.over,
+        over=over,
     )
 
 

@@ -106,7 +106,7 @@ class Remedies:
 
     def _let_go(self, child: Child, how: str) -> None:
         child.held_over = NOTHING
-        if child.asked:
+        if child.question is not None:
             from .questions import answered
 
             answered(child, how, self._common)

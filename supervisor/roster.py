@@ -13,7 +13,7 @@ from treewarden.agents.core.path import Path, check_id
 from treewarden.agents.errors import ConfigurationError
 from treewarden.agents.slot import Slot
 
-from .child import Child, Parent
+from .child import BY_HAND, Child, Parent
 from .core.event import ChildEnded
 from .core.exits import end_of
 from .core.spec import ChildSpec, Spec, Strategy, SupervisorSpec, made_from
@@ -209,12 +209,15 @@ class Roster:
 
     def take_over(self, specs: Iterable[Spec]) -> None:
         """Begin with these. Whoever was here while an earlier incarnation of the supervisor ran goes on counting lives;
-        those that were added then are gone for good."""
+        those that were added then are gone for good. What a person holds waits on."""
         before, self._begun = self._common.left.pop(self.path, None), True
         self._common.registry.shelter(self.path, self)
         for spec in specs:
             known = None if before is None else before._table.pop(spec.id, None)
-            if isinstance(known, Child):
+            question = known.question if isinstance(known, Child) else None
+            if question is not None and BY_HAND in question.over:
+                self._common.questions[question.slot] = question
+            elif isinstance(known, Child):
                 self._nothing_is_asked(known, "its supervisor was started anew")
             self.enrol(spec, lives=0 if known is None else known.lives)
         if before is not None:
@@ -302,7 +305,7 @@ class Roster:
         self._common.submit(Commit(forget=(self.path / id,)))
 
     def _nothing_is_asked(self, child: Child, why: str) -> None:
-        if child.asked:
+        if child.question is not None:
             from .questions import answered  # most trees start and end without it
 
             answered(child, why, self._common)

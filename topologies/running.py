@@ -113,9 +113,9 @@ class Tree(Stored):
         self._reports.ask(path, "resume", by)
 
     def hold(self, path: str, by: str = "operator", text: str = "") -> None:
-        """Have a slot wait until somebody resumes it, in the next process too; `text` says why. An agent is stopped in
-        order, and what it is told waits; below a supervisor, also if that crashes, nobody is handed messages or ticks,
-        and bodies go on.
+        """Have a slot wait until somebody resumes it, in the next process and when those above it are started anew too;
+        `text` says why. An agent is stopped in order, and what it is told waits; below a supervisor nobody is handed
+        messages or ticks, and bodies go on.
 
         Not promised: that it has ended when this returns; a dynamic child in the next process. Raises as `resume`.
         """

@@ -121,7 +121,8 @@ class QuestionAsked:
     since: float
     """Wall seconds at which it was asked first, perhaps in an earlier process."""
     over: tuple[str, ...] = ()
-    """The troubles that are to be over for a slot that lives to go on without an answer; empty for one that is down."""
+    """The troubles that are to be over for a slot that lives to go on without an answer; empty for one that is down, or
+    `operator:hold` if a person holds it."""
 
 
 @frozen(kw_only=True)

@@ -198,3 +198,32 @@ async def test_a_group_that_is_restarted_leaves_it_alone(autojump_clock: CLOCK) 
         running.kill("a")
         await trio.sleep(60)
         assert [(each.incarnation, each.held) for each in running.snapshot()] == [(2, False), (1, True), (2, False)]
+
+
+@pytest.mark.parametrize("what", ["a", "in"])
+async def test_it_waits_also_when_those_above_are_started_anew(
+    what: str, processes: Callable[[], Journal], autojump_clock: CLOCK
+) -> None:
+    inner = tree(child(Counter, id="a"), tree(child(Counter, id="x"), id="in"), child(Counter, id="b"), id="s")
+    shape = tree(inner, policy=otp())
+    path, below = f"s/{what}", "s/a" if what == "a" else "s/in/x"
+    async with open_tree(shape, journal=processes()) as running:
+        running.hold(path, by="ada", text="until noon")
+        await trio.sleep(1)
+        held = slot(running, path).note
+        for _ in range(2):
+            running.kill("s")
+            await trio.sleep(60)
+            await running.ref(below).tell(Add(2))
+            assert (slot(running, path).held, slot(running, path).note) == (True, held)
+            assert slot(running, below).handled == 0
+    async with open_tree(shape, journal=processes()) as running:
+        running.kill("s")
+        await trio.sleep(60)
+        assert (slot(running, path).held, slot(running, path).note) == (True, held), "the next process knows it too"
+        assert await running.ref("s/b").ask(Total()) == 0
+        running.resume(path)
+        assert await running.ref(below).ask(Total(), within=20) == 4
+        running.kill("s")
+        await trio.sleep(60)
+        assert not slot(running, path).held, "it was answered"
