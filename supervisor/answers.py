@@ -148,6 +148,9 @@ def _present(child: Child) -> SupervisionError:
     if child.state is SlotState.RESTARTING:
         text = f"{child.path} exists and waits for its next start; the new spec was discarded"
         return AlreadyPresent(text, path=child.path)
+    if child.state is SlotState.HELD:
+        text = f"{child.path} exists and is held; resume it, or terminate it first"
+        return AlreadyPresent(text, path=child.path)
     return AlreadyPresent(f"{child.path} exists and does not run; restart it, or delete it first", path=child.path)
 
 

@@ -12,6 +12,7 @@ from attrs import frozen
 
 from treewarden.agents import VOLATILE, Agent, Exit, Job, MailboxSpec, Request, Stop, Stopped, handles, worker
 from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.errors import AlreadyPresent
 from treewarden.supervisor import Policy, RestartPolicy, Strategy, belief, kubernetes, ladder, otp
 from treewarden.supervisor.journal.port import Journal
 from treewarden.topologies import Blueprint, SlotStatus, Tree, child, open_tree, tree
@@ -213,17 +214,30 @@ async def test_it_waits_also_when_those_above_are_started_anew(
         held = slot(running, path).note
         for _ in range(2):
             running.kill("s")
-            await trio.sleep(60)
+            await trio.sleep(2)
             await running.ref(below).tell(Add(2))
             assert (slot(running, path).held, slot(running, path).note) == (True, held)
             assert slot(running, below).handled == 0
     async with open_tree(shape, journal=processes()) as running:
         running.kill("s")
-        await trio.sleep(60)
+        await trio.sleep(2)
         assert (slot(running, path).held, slot(running, path).note) == (True, held), "the next process knows it too"
         assert await running.ref("s/b").ask(Total()) == 0
         running.resume(path)
         assert await running.ref(below).ask(Total(), within=20) == 4
         running.kill("s")
-        await trio.sleep(60)
+        await trio.sleep(2)
         assert not slot(running, path).held, "it was answered"
+
+
+async def test_who_starts_a_dynamic_child_that_is_held_is_told_what_can_be_done(autojump_clock: CLOCK) -> None:
+    jobs = tree(child(Counter), id="jobs", strategy=Strategy.DYNAMIC)
+    async with open_tree(tree(jobs)) as running:
+        above = running.supervisor("jobs")
+        await above.start_dynamic(id="one")
+        running.hold("jobs/one")
+        await trio.sleep(1)
+        with pytest.raises(AlreadyPresent, match=r"jobs/one exists and is held; resume it, or terminate it first"):
+            await above.start_dynamic(id="one")
+        await above.terminate_dynamic("one")
+        assert (await above.start_dynamic(id="one")).incarnation == 1
