@@ -294,14 +294,13 @@ class CheckpointKept:
 
 @frozen(kw_only=True)
 class RolledBack:
-    """The slot's state is again that of checkpoint `to` (None: the state its class declares).
-
-    `dropped` were settled in between.
-    """
+    """The slot's state is again that of checkpoint `to` (None: the state its class declares)."""
 
     path: Path
     to: int | None
     dropped: tuple[MessageId, ...] = ()
+    """Unused: which messages were settled in between nobody knows, for their rows are gone. `diagnosis.undone` says how
+    many."""
     checkpoint: int | None = None
     """Its number."""
     name: str = ""

@@ -184,8 +184,8 @@ def _text(event: Event) -> str:
             if event.checkpoint is not None:
                 to = f"checkpoint {event.checkpoint}{f' ({event.name})' if event.name else ''}, of event {event.to}"
             to += f", by {event.by}" if event.by else ""
-            dropped = f", {plural(len(event.dropped), 'settled message')} dropped" if event.dropped else ""
-            return f"to {to}{dropped}"
+            undone = 0 if event.diagnosis is None else event.diagnosis.undone
+            return f"to {to}" + (f", {plural(undone, 'settled message')} undone" if undone else "")
         case Recorded():
             return event.kind + _facts(event.facts)
         case ChaosBegan():

@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import frozen
 
+from treewarden.agents.core.diagnosis import Diagnosis
 from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import ROOT, Path
@@ -202,7 +203,10 @@ TEXTS: tuple[tuple[Event, str], ...] = (
         "events up to 41 (cdcdcdcdcdcd) were pruned, 20 this time, by ada",
     ),
     (TreeForked(tree="1f2e3d4c", seq=41, hash="ab" * 32), "a fork of 1f2e3d4c at event 41 (abababababab)"),
-    (RolledBack(path=WRITER, to=41, dropped=("t-8",)), "to the checkpoint of event 41, 1 settled message dropped"),
+    (
+        RolledBack(path=WRITER, to=41, diagnosis=Diagnosis(undone=1)),
+        "to the checkpoint of event 41, 1 settled message undone",
+    ),
     (RolledBack(path=WRITER, to=None), "to the state that its class declares"),
     (
         RolledBack(path=WRITER, to=41, checkpoint=7, name="before the move", by="ada"),
