@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from treewarden.agents.core.exit import Exit, Stopped
 from treewarden.agents.core.lifecycle import SlotState
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Entry", "Roster"]
 
 Entry: TypeAlias = Child | Sleeper
+_NOT_PART: Final = "its supervisor was restarted, and it is not part of the tree"
 
 
 class Roster:
@@ -214,16 +215,17 @@ class Roster:
         self._common.registry.shelter(self.path, self)
         for spec in specs:
             known = None if before is None else before._table.pop(spec.id, None)
-            question = known.question if isinstance(known, Child) else None
-            if question is not None and BY_HAND in question.over:
-                self._common.questions[question.slot] = question
-            elif isinstance(known, Child):
-                self._nothing_is_asked(known, "its supervisor was started anew")
+            if isinstance(known, Child) and known.path not in self._common.questions:
+                if known.question is not None and BY_HAND in known.question.over:
+                    self._common.questions[known.path] = known.question
+                else:
+                    self._nothing_is_asked(known, "its supervisor was started anew")
             self.enrol(spec, lives=0 if known is None else known.lives)
         if before is not None:
             self._forget_asleep(before)
             for child in before.awake:
-                self.forget(child.path, "its supervisor was restarted, and it is not part of the tree")
+                self._nothing_is_asked(child, _NOT_PART)
+                self.forget(child.path, _NOT_PART)
 
     def leave(self) -> None:
         """The supervisor has ended; its next incarnation goes on from here."""
@@ -305,6 +307,8 @@ class Roster:
         self._common.submit(Commit(forget=(self.path / id,)))
 
     def _nothing_is_asked(self, child: Child, why: str) -> None:
+        if self._common.questions:
+            child.question = self._common.questions.pop(child.path, child.question)
         if child.question is not None:
             from .questions import answered  # most trees start and end without it
 

@@ -241,3 +241,20 @@ async def test_who_starts_a_dynamic_child_that_is_held_is_told_what_can_be_done(
             await above.start_dynamic(id="one")
         await above.terminate_dynamic("one")
         assert (await above.start_dynamic(id="one")).incarnation == 1
+
+
+async def test_nothing_is_asked_about_one_that_is_gone_with_its_supervisor(
+    processes: Callable[[], Journal], autojump_clock: CLOCK
+) -> None:
+    above = tree(child(Counter, id="a"), id="s")
+    async with open_tree(tree(above, policy=otp()), journal=processes()) as running:
+        await running.supervisor("s").start_child(child(Counter, id="late"))
+        running.hold("s/late")
+        await trio.sleep(1)
+        running.kill("s")
+        await trio.sleep(2)
+        assert [each.path for each in running.snapshot()] == ["s", "s/a"]
+    with_late = tree(child(Counter, id="a"), child(Counter, id="late"), id="s")
+    async with open_tree(tree(with_late, policy=otp()), journal=processes()) as running:
+        await trio.sleep(2)
+        assert not slot(running, "s/late").held, "it is another one"
