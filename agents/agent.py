@@ -236,7 +236,14 @@ class Agent(OwnSteps, Generic[S]):
         whose limit runs on. There is room for as many as the mailbox holds besides those that wait there; more become
         dead letters, and asks get `MailboxFull`. When this incarnation ends, all of it goes back to the head of the
         mailbox for the next one, which has to say anew what it puts aside; if durable, after a process death too.
+
+        Raises `ConfigurationError` where no type is named, or what is none.
         """
+        if not kinds:
+            raise ConfigurationError(
+                f"{self.path}: stash() names no type of messages; name those to put aside as they come, or raise Stash "
+                "to put aside the message in hand"
+            )
         self.life.slot.set_aside(kinds)
 
     def unstash(self, *kinds: type) -> int:

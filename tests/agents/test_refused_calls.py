@@ -305,6 +305,10 @@ class Says(Agent[int]):
 
 
 REFUSED: list[tuple[Callable[[Any], Any], str]] = [
+    (
+        lambda self: self.stash(),
+        "stash() names no type of messages; name those to put aside as they come, or raise Stash",
+    ),
     (lambda self: self.stash("Add"), "'Add' is no type of messages; stash takes classes"),
     (lambda self: self.stash(list[int]), "list[int] is no type of messages; stash takes classes"),
     (lambda self: self.after(10**400, Add(1)), "after: 1000000000000000"),
