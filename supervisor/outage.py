@@ -45,6 +45,7 @@ class Outage:
     def __init__(self, journal: Journal, clock: Clock, timers: Timers, registry: Registry, replies: Replies) -> None:
         self.since: float | None = None
         """Since when commits fail, in the clock of the loop; None while they do not."""
+        self._why = ""
         self._journal = journal
         self._clock = clock
         self._timers = timers
@@ -166,7 +167,7 @@ class Outage:
             return AgentStopped(text, path=path)
         return DurabilityError(
             f"{path}: the journal cannot commit since {self._clock.now() - (self.since or 0):.3g} s, so the message was"
-            " not sent; make room on the disk, or tell it again later",
+            f" not sent: {self._why}; see to that, or tell it again later",
             path=path,
             retry_safe=True,
         )
@@ -185,7 +186,7 @@ class Outage:
 
     def _begin(self, error: CommitFailed) -> None:
         _LOG.warning("the journal cannot commit, so what must be kept waits: %s", error)
-        self.since = self._clock.now()
+        self.since, self._why = self._clock.now(), str(error)
         self._over = trio.Event()
         wall = self._clock.wall()
         self._remember(Commit(events=((wall, JournalFailed(error=str(error), since=wall)),)))

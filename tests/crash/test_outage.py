@@ -146,7 +146,10 @@ async def test_a_tell_waits_for_the_disk(vfs: Vfs, autojump_clock: MockClock) ->
         await trio.sleep(10)
         assert log == []
         begun = trio.current_time()
-        with pytest.raises(DurabilityError, match="cannot commit since 15 s, so the message was not sent") as caught:
+        with pytest.raises(
+            DurabilityError,
+            match=r"cannot commit since 15 s, so the message was not sent: /tree.db: .*SQLITE_FULL; see",
+        ) as caught:
             await counter.tell(Add(100), within=5)
         assert caught.value.retry_safe
         assert trio.current_time() - begun == pytest.approx(5)
