@@ -16,11 +16,15 @@ from .errors import AgentStopped, IntakeClosed
 from .overflow import Bounded
 from .room import Impatient, Line, Place
 
-__all__ = ["Beyond", "Intake"]
+__all__ = ["Beyond", "Intake", "LeftBehind"]
 
 _DROP_OLDEST: Final = Overflow.DROP_OLDEST
 _BEYOND: Final = 16
 """Messages beyond a small capacity: a stage whose receiver fails time and again is stopped as often."""
+
+
+class LeftBehind(AgentStopped):
+    """Why a slot takes nothing until somebody begins there again, who finds in it what is on disk."""
 
 
 class Intake(Bounded):
@@ -43,6 +47,11 @@ class Intake(Bounded):
         self.simple = True
         """Nothing but the normal lane is in use: no control, ticks, other lanes, pauses or waiting senders. As long as
         that is so `next_ones` may be taken from directly."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether what was on its way here when it ended has come too late."""
+        return self.ended and not isinstance(self.closed, LeftBehind)
 
     @property
     def has_room(self) -> bool:
@@ -132,7 +141,7 @@ class Intake(Bounded):
     def fill(self, item: object, priority: int = Priority.NORMAL, overflow: Overflow | None = None) -> None:
         """Use room that was reserved. Raises `AgentStopped` if the slot has ended meanwhile; the room is free then."""
         self.reserved -= 1
-        if self.closed is not None and self.ended:
+        if self.closed is not None and self.is_gone:
             raise self._ended()
         if (overflow or self.spec.overflow) is Overflow.COALESCE and not self.has_room and self._merge(item, priority):
             return

@@ -27,7 +27,7 @@ from .core.message import CAME_BACK, Envelope, Priority
 from .core.path import Path
 from .core.said import shown
 from .errors import AgentStopped, ConfigurationError, IntakeClosed, MailboxFull
-from .intake import Intake
+from .intake import Intake, LeftBehind
 from .overflow import kind_of
 from .wake import SLEEP, WAKE
 
@@ -327,18 +327,18 @@ class Mailbox(Intake):
 
     def close(self, error: AgentStopped) -> list[object]:
         """End for good: senders that wait get an error like `error`; returns what was left, in order. Where it was
-        drained, what is on disk stays, until somebody lives here again, or it is gone for good."""
-        drained, self.closed = isinstance(self.closed, IntakeClosed), error
+        drained or left behind, what is on disk stays, until somebody lives here again, or it is gone for good."""
+        keeps, self.closed = isinstance(self.closed, IntakeClosed) or isinstance(error, LeftBehind), error
         self._look_again()
         self._control = None
         left, aside, self._aside = self.clear(), self._aside, None
         if aside is not None:
             left = [*aside.items, *left]
-            if drained and aside.parked is not None:
+            if keeps and aside.parked is not None:
                 self._aside = Aside(parked=aside.parked)
             else:
                 left = [*aside.forget_parked(), *left]
-        if drained:
+        if keeps:
             self.prepend([item for item in left if _is_on_disk(item)])
             left = [item for item in left if not _is_on_disk(item)]
         while self._room:

@@ -229,7 +229,7 @@ def leave_with_settle(slot: Slot, turn: Turn, envelope: Envelope, overflow: Over
     """Let `envelope`, for which there is room in `slot`, leave in the commit that settles the handler in hand."""
 
     def release() -> None:
-        if not slot.ended:
+        if not slot.is_gone:
             slot.fill(envelope, envelope.priority, overflow)
         else:
             slot.release()
@@ -243,7 +243,7 @@ def leave_with_settle(slot: Slot, turn: Turn, envelope: Envelope, overflow: Over
 
 def arrive(slot: Slot, envelope: Envelope, overflow: Overflow | None = None) -> None:
     """What was on its way to the disk is there: into the room that was kept for it."""
-    if not slot.ended:
+    if not slot.is_gone:
         slot.fill(envelope, envelope.priority, overflow)
         return
     slot.release()

@@ -155,7 +155,9 @@ def _present(child: Child) -> SupervisionError:
 
 
 async def _start_new(supervisor: Supervisor, spec: Spec) -> Started:
-    return await _start_added(supervisor, supervisor.children.add(spec))
+    child = supervisor.children.add(spec)
+    supervisor.children.beyond_spec.add(spec.id)
+    return await _start_added(supervisor, child)
 
 
 async def _start_added(supervisor: Supervisor, child: Child) -> Started:

@@ -212,7 +212,7 @@ def _ended(mail: Slot, event: Envelope, wait: Wait, row: ReplyRow, common: Commo
         if parked is not None:
             parked.wait_on(wait.message)
         event.deliveries += common.outage.since is None
-        if mail.ended or event.deliveries >= mail.spec.deliveries:
+        if mail.is_gone or event.deliveries >= mail.spec.deliveries:
             _give_up(mail, event, f"it could not be stored that it has happened: {error}")
         else:
             mail.put_back([event])

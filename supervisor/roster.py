@@ -22,7 +22,7 @@ from .journal.port import Commit
 from .orphans import Orphans
 from .recovery import make_slot
 from .sleeper import NO_ARGS, Sleeper, may_sleep
-from .unsettled import close_slot, give_up_drained
+from .unsettled import close_slot, give_up_drained, leave_behind
 
 if TYPE_CHECKING:
     from treewarden.agents.shared import SharedQueue
@@ -52,6 +52,8 @@ class Roster:
         self._numbers = itertools.count(1)
         self._make: Callable[..., Slot] = Slot
         """Makes the slots of its agents."""
+        self.beyond_spec = set[str]()
+        """Ids of children that its supervisor's spec does not name: they were added to it while it ran."""
         self._begun = False
         """Its supervisor has come so far that this is the roster at its path."""
         self._sleepers_end: Exit = Stopped("")
@@ -210,7 +212,7 @@ class Roster:
 
     def take_over(self, specs: Iterable[Spec]) -> None:
         """Begin with these. Whoever was here while an earlier incarnation of the supervisor ran goes on counting lives;
-        those that were added then are gone for good. What a person holds waits on."""
+        those that were added then are left behind, until somebody adds them again. What a person holds waits on."""
         before, self._begun = self._common.left.pop(self.path, None), True
         self._common.registry.shelter(self.path, self)
         for spec in specs:
@@ -222,10 +224,14 @@ class Roster:
                     self._nothing_is_asked(known, "its supervisor was started anew")
             self.enrol(spec, lives=0 if known is None else known.lives)
         if before is not None:
-            self._forget_asleep(before)
+            if before.strategy is not Strategy.DYNAMIC:
+                self._forget_asleep(before)
             for child in before.awake:
-                self._nothing_is_asked(child, _NOT_PART)
-                self.forget(child.path, _NOT_PART)
+                if before.strategy is Strategy.DYNAMIC or child.spec.id in before.beyond_spec:
+                    self._leave_behind(child)
+                else:
+                    self._nothing_is_asked(child, _NOT_PART)
+                    self.forget(child.path, _NOT_PART)
 
     def leave(self) -> None:
         """The supervisor has ended; its next incarnation goes on from here."""
@@ -297,6 +303,7 @@ class Roster:
         child.leave()
         self._nothing_is_asked(child, reason)
         self._table.pop(child.spec.id, None)
+        self.beyond_spec.discard(child.spec.id)
         self._order = None
         self.orphans.when_gone(child.spec.id, partial(self.forget, child.path, reason, exit))
 
@@ -329,6 +336,22 @@ class Roster:
                 self._nothing_is_asked(child, reason)
             self._forget_asleep(gone)
             registry.raze(below)
+
+    def _leave_behind(self, child: Child) -> None:
+        """Nobody lives at or below a child until it is added again: what is on disk of it waits for that."""
+        common, why = self._common, "its supervisor was restarted, and nobody has started it again"
+        self._nothing_is_asked(child, why)
+        for below, gone in common.left.items():
+            if below.is_within(child.path):
+                for each in gone.awake:
+                    self._nothing_is_asked(each, why)
+        for slot in list(common.registry.within(child.path)):
+            leave_behind(slot, why, common)
+            if slot.store is None:
+                common.registry.remove(slot.path)
+        common.registry.remove_pools(child.path)
+        common.registry.close_asleep(child.path, why, None)
+        common.registry.forget_pauses(child.path)
 
     def _forget_asleep(self, gone: Roster) -> None:
         paths = tuple(gone.path / id for id in gone.asleep)

@@ -173,7 +173,7 @@ class Supervisor(AtNeed):
             raise TimeoutError(f"on_start took longer than {self.spec.start_within:g} s (start_within)")
 
     def _begin_anew(self) -> None:
-        """Fill the table from the spec. Whoever was added while an earlier incarnation ran is gone for good."""
+        """Fill the table from the spec. Whoever was added while an earlier incarnation ran is not in it."""
         self.children.take_over(() if self.spec.strategy is Strategy.DYNAMIC else self.spec.children)
 
     def _not_started(self, failure: Failure) -> Failure:

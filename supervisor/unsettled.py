@@ -11,6 +11,7 @@ import trio
 from treewarden.agents.core.exit import Exit, Failed, Failure, Stopped
 from treewarden.agents.core.message import Envelope, MessageId, told_id
 from treewarden.agents.errors import AgentFailed, AgentStopped, ConfigurationError
+from treewarden.agents.intake import LeftBehind
 from treewarden.agents.mailbox import Mailbox
 from treewarden.agents.slot import Slot, current_turn
 
@@ -60,6 +61,16 @@ def close_slot(slot: Slot, reason: str, exit: Exit | None, common: Common) -> No
     """The slot ended for good: what waited there becomes dead letters, senders and askers are told."""
     if not slot.ended:
         error = AgentStopped(f"{slot.path}: {reason}", path=slot.path, exit=exit)
+        give_up_all(slot, slot.close(error), reason, common)
+
+
+def leave_behind(slot: Slot, reason: str, common: Common) -> None:
+    """Nobody lives in the slot until somebody begins there again: what is on disk waits for that, and what was told
+    and is not becomes dead letters; senders and askers are told."""
+    if not slot.durable:
+        close_slot(slot, reason, None, common)
+    elif not slot.ended:
+        error = LeftBehind(f"{slot.path}: {reason}", path=slot.path)
         give_up_all(slot, slot.close(error), reason, common)
 
 
