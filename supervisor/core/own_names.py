@@ -37,7 +37,7 @@ _OF_REPLIES: Final[Mapping[str, Ours]] = {
     "begun": Ours(),
     "waits": Ours(held={"about": Ours(frozenset({"subject"}), {"about": None})}),
     "ruled": Ours(frozenset({"by", "comment", "reason", "value"})),
-    "happened": Ours(held={"value": None}),
+    "happened": Ours(frozenset({"value"}), {"value": None}),
 }
 """Of what is kept of steps, by its kind. All else that is kept is somebody's."""
 

@@ -109,6 +109,14 @@ def test_what_somebody_has_said_is_left_out(file: Path) -> None:
     assert states(copy) == [["7", "what came", "[redacted]", "42"]]
 
 
+def test_what_an_event_has_brought_is_left_out_also_when_it_has_ended_a_wait(file: Path) -> None:
+    """It was while the event waited, and stood there when somebody had got it."""
+    imported(file, "key", "value")
+    bundle = file.with_name("bundle.jsonl").read_text("utf-8")
+    assert "what came" not in bundle
+    assert '\\"event\\":\\"came\\"' in bundle
+
+
 def test_an_answer_that_was_left_out_is_none(file: Path) -> None:
     copy = imported(file, "key", "value")
     note = lived(copy)
@@ -144,7 +152,7 @@ def test_it_is_given_anew_where_no_tree_runs(held: bool, file: Path, capsys: pyt
     assert "was answered by ann at " in capsys.readouterr().out
     assert main(["journal", "check-code", str(copy)]) == 0
     assert lived(copy) == ""
-    assert states(copy) == [["7", "what came", "ada", "7"]]
+    assert states(copy) == [["7", "[redacted]", "ada", "7"]]
 
 
 def test_whoever_is_held_over_it_goes_on(file: Path) -> None:
@@ -164,7 +172,7 @@ def test_whoever_is_held_over_it_goes_on(file: Path) -> None:
 
     before, after = trio.run(answered, clock=MockClock(autojump_threshold=0))
     assert (before[:5], after) == ("held:", "")
-    assert states(copy) == [["7", "what came", "ada", "7"]]
+    assert states(copy) == [["7", "[redacted]", "ada", "7"]]
 
 
 class Chooser(Agent[tuple[str, ...]]):
