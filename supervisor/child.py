@@ -20,6 +20,7 @@ from treewarden.agents.slot import Slot
 from .common import Common
 from .core.event import ChildEnded
 from .core.history import NO_RESTARTS, RestartHistory
+from .core.signal import RestartFailed, Unanswered
 from .core.spec import ChildSpec, Spec
 
 if TYPE_CHECKING:
@@ -146,6 +147,12 @@ class Child:
     def is_held_by_hand(self) -> bool:
         """It is a supervisor, and a person holds it: that lasts over its lives."""
         return self.slot is None and BY_HAND in self.held_over
+
+    def waits_for(self, signal: RestartFailed | Unanswered) -> bool:
+        """Whether this, which came behind all that had waited already, is still to be decided about."""
+        if isinstance(signal, Unanswered):
+            return self.current is not None or self.state is SlotState.HELD
+        return self.state is SlotState.RESTARTING and self.alarm is None
 
     def move(self, event: SlotEvent) -> None:
         state = NEXT.get((self.state, event))

@@ -103,7 +103,7 @@ class Children(Roster):
             return failure
         open_question = self._open_question(child, asked=asked)
         if open_question is not None and open_question.down:
-            child.move(SlotEvent.DELAY)
+            child.move(SlotEvent.HOLD)  # from here on: whoever dies before that is decided must not take it along
             self._parent.post(open_question)
             return None
         child.void()

@@ -15,7 +15,6 @@ import trio
 from attrs import evolve
 
 from treewarden.agents.core.exit import KILLED, Exit, Failed, Failure, Stopped, describe, grouped
-from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.errors import Ignore
 
 from .address import share_queue, take_address
@@ -340,9 +339,7 @@ class Supervisor(AtNeed):
                 return await wait_for(self.performing.ended(running))
             case RestartFailed() | Unanswered():
                 child = self.children.get(item.path.name)
-                down = child is not None and child.state is SlotState.RESTARTING and child.alarm is None
-                lives = child is not None and child.current is not None and isinstance(item, Unanswered)
-                return await wait_for(self.acting.decide(child, item)) if child and (down or lives) else None
+                return await wait_for(self.acting.decide(child, item)) if child and child.waits_for(item) else None
             case Call():
                 from .answers import answer  # with the first call
 

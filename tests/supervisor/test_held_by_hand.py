@@ -258,3 +258,32 @@ async def test_nothing_is_asked_about_one_that_is_gone_with_its_supervisor(
     async with open_tree(tree(with_late, policy=otp()), journal=processes()) as running:
         await trio.sleep(2)
         assert not slot(running, "s/late").held, "it is another one"
+
+
+class Fragile(Agent[None]):
+    def __init__(self, lasts: list[float]) -> None:
+        self.lasts = lasts
+
+    async def run(self) -> None:
+        await trio.sleep(self.lasts.pop(0))
+        raise ValueError("too hot")
+
+
+class Slow(Agent[None]):
+    async def on_start(self) -> None:
+        await trio.sleep(3)
+
+
+async def test_a_sibling_that_dies_before_everybody_has_begun_answers_nothing(autojump_clock: CLOCK) -> None:
+    lasts = [1000.0, 0.5, 1000.0]  # of its lives, the second while the slow one begins
+    above = tree(child(Fragile, args={"lasts": lasts}), Slow, Counter, id="s", strategy=Strategy.ONE_FOR_ALL)
+    async with open_tree(tree(above, policy=otp())) as running:
+        running.hold("s/counter")
+        await trio.sleep(1)
+        running.kill("s")
+        await trio.sleep(20)
+        assert [(each.path, each.state, each.incarnation) for each in running.snapshot()][1:] == [
+            ("s/fragile", SlotState.UP, 3),
+            ("s/slow", SlotState.UP, 3),
+            ("s/counter", SlotState.HELD, 1),
+        ]
