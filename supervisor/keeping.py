@@ -198,7 +198,7 @@ async def go_back(
 
     An operator (`by`) finds what was left under the name `UNDO`. Raises `CheckpointRefused` if the checkpoint was
     pruned, or no state can be had from the class: nothing has changed then. If the journal cannot commit, a policy's
-    rollback counts in memory; an operator's raises `CommitFailed`.
+    rollback counts in memory, and is written when it can; an operator's raises `CommitFailed`.
     """
     slot, path = child.slot, child.path
     assert slot is not None
@@ -242,7 +242,10 @@ async def go_back(
         if by:
             raise
         common.heard(error)
-        common.note(event)
+        if isinstance(slot.spec.durability, Message):  # whoever lives there settles nothing before that is written
+            common.submit(evolve(commit, by=None))
+        else:
+            common.note(event)
         place = common.journal.head + 1
     common.has_gone_back(place, event)
     slot.state = state

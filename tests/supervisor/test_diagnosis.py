@@ -23,7 +23,7 @@ from treewarden.topologies.open import open_tree
 from treewarden.topologies.running import Tree
 from treewarden.topologies.tree import tree
 
-from ..journals import on_disk
+from ..journals import FullDisk, on_disk
 from .test_performing import of_kind, so_far
 from .test_remedies_tree import Does
 
@@ -35,6 +35,11 @@ class Read(Request[str]):
     """Read a page."""
 
     page: str
+
+
+@frozen
+class Fail:
+    """Fail, after a second."""
 
 
 class Reader(Agent[str]):
@@ -129,3 +134,31 @@ async def test_one_in_memory_is_told_as_well(autojump_clock: CLOCK) -> None:
         assert await read(running, "b") == "b"
     assert told[1] is not None
     assert "no such page" in told[1].signal
+
+
+class Waits(Reader):
+    @handles
+    async def fail(self, message: Fail) -> None:
+        await trio.sleep(1)
+        raise ValueError("no such page")
+
+
+async def test_what_was_gone_back_to_while_the_disk_was_full_is_what_the_next_process_begins_with(
+    autojump_clock: CLOCK,
+) -> None:
+    told, disk = list[Diagnosis | None](), FullDisk()
+    once = MailboxSpec(deliveries=1)
+    agent = child(Waits, id="reader", args={"told": told}, mailbox=once, retention=Retention(every=2))
+    async with open_tree(tree(agent, policy=Does(RollBack(1))), journal=disk) as running:
+        await read(running, "a", "b", "c")
+        await running.ref("reader").tell(Fail())
+        await trio.sleep(0.5)
+        disk.full = True
+        await trio.sleep(5)
+        assert told[-1] is not None, "it went back meanwhile, in memory"
+        disk.full = False
+        await trio.sleep(5)
+        held = await disk.recover(running.ref("reader").path)
+        assert held.state is not None
+        assert held.state.body == '"ab"'
+        assert len(of_kind(await so_far(running), RolledBack)) == 1
