@@ -22,7 +22,7 @@ from treewarden.agents.errors import (
     NoSuchSlot,
     StartFailed,
 )
-from treewarden.agents.ports import KEEP
+from treewarden.agents.ports import KEEP, Settled
 
 from .calls import checked_limit, must_be_text
 from .child import Child
@@ -245,6 +245,7 @@ async def go_back(
         if isinstance(slot.spec.durability, Message):  # whoever lives there settles nothing before that is written
             common.submit(evolve(commit, by=None))
         else:
+            store.owes = Settled(path=path, state=state)
             common.note(event)
         place = common.journal.head + 1
     common.has_gone_back(place, event)

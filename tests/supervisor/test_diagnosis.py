@@ -11,7 +11,7 @@ from attrs import frozen
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.diagnosis import Diagnosis
-from treewarden.agents.core.durability import VOLATILE, MailboxSpec
+from treewarden.agents.core.durability import MESSAGE, VOLATILE, Checkpointed, Durability, MailboxSpec
 from treewarden.agents.core.message import Request
 from treewarden.agents.errors import AgentFailed
 from treewarden.supervisor.core.action import RollBack
@@ -143,11 +143,12 @@ class Waits(Reader):
         raise ValueError("no such page")
 
 
+@pytest.mark.parametrize("durability", [MESSAGE, Checkpointed(messages=1)])
 async def test_what_was_gone_back_to_while_the_disk_was_full_is_what_the_next_process_begins_with(
-    autojump_clock: CLOCK,
+    durability: Durability, autojump_clock: CLOCK
 ) -> None:
     told, disk = list[Diagnosis | None](), FullDisk()
-    once = MailboxSpec(deliveries=1)
+    once = MailboxSpec(durability=durability, deliveries=1)
     agent = child(Waits, id="reader", args={"told": told}, mailbox=once, retention=Retention(every=2))
     async with open_tree(tree(agent, policy=Does(RollBack(1))), journal=disk) as running:
         await read(running, "a", "b", "c")
