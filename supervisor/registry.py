@@ -215,6 +215,12 @@ class Registry:
         reasons = self._paused.get(path)
         return reasons is not None and (not why or why in reasons)
 
+    def lift_pauses(self, path: Path) -> None:
+        """Nobody lives at or below `path`, and whoever begins there is not held or throttled."""
+        for each in [each for each in self._paused if each.is_within(path)]:
+            for why in list(self._paused[each]):
+                self.resume_below(each, why)
+
     def forget_pauses(self, path: Path) -> None:
         """Nobody will live at or below `path` any more."""
         for gone in [each for each in self._paused if each.is_within(path)]:

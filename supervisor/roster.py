@@ -16,7 +16,7 @@ from treewarden.agents.slot import Slot
 from .child import BY_HAND, Child, Parent
 from .core.event import ChildEnded
 from .core.exits import end_of
-from .core.spec import ChildSpec, Spec, Strategy, SupervisorSpec, made_from
+from .core.spec import ChildSpec, Shared, Spec, Strategy, SupervisorSpec, made_from
 from .fence import AgentLife
 from .journal.port import Commit
 from .orphans import Orphans
@@ -54,6 +54,8 @@ class Roster:
         """Makes the slots of its agents."""
         self.beyond_spec = set[str]()
         """Ids of children that its supervisor's spec does not name: they were added to it while it ran."""
+        self._behind = dict[str, Spec]()
+        """Who was left behind and has something on disk, by the ids."""
         self._begun = False
         """Its supervisor has come so far that this is the roster at its path."""
         self._sleepers_end: Exit = Stopped("")
@@ -179,6 +181,7 @@ class Roster:
 
     def enrol(self, spec: Spec, *, lives: int = 0) -> None:
         """`add`, but to sleep if it can."""
+        self._make_way(spec.id, spec)
         path = self.path / spec.id
         made = self._common.registry.is_made(path) or (self._common.questions and path in self._common.questions)
         if self._make is Slot and may_sleep(spec) and not made:
@@ -191,6 +194,8 @@ class Roster:
     def enrol_like(self, template: Spec, id: str, args: Mapping[str, Any]) -> Sleeper | None:
         """`add` what a template makes, to sleep. None, if it cannot; nothing was done then. Raises `ValueError` for an
         id that is none."""
+        if self._behind:
+            self._make_way(id, template)
         if not may_sleep(template) or self._common.registry.is_made(self.path / id):
             return None
         assert isinstance(template, ChildSpec)
@@ -204,6 +209,8 @@ class Roster:
         `args` are a dynamic child's own; `lives` is how many it had under an earlier incarnation of its supervisor.
         Raises `ConfigurationError` for an agent whose state or messages cannot be stored as its durability demands.
         """
+        if self._behind:
+            self._make_way(spec.id, spec)
         child = Child(spec, self.path / spec.id, args or NO_ARGS, lives=lives)
         self._give_slot(child)
         self._table[spec.id] = child
@@ -215,8 +222,11 @@ class Roster:
         those that were added then are left behind, until somebody adds them again. What a person holds waits on."""
         before, self._begun = self._common.left.pop(self.path, None), True
         self._common.registry.shelter(self.path, self)
+        self._behind = {} if before is None else before._behind
         for spec in specs:
             known = None if before is None else before._table.pop(spec.id, None)
+            if known is not None and _kind(known.spec) != _kind(spec):
+                self._behind[spec.id] = known.spec
             if isinstance(known, Child) and known.path not in self._common.questions:
                 if known.question is not None and BY_HAND in known.question.over:
                     self._common.questions[known.path] = known.question
@@ -251,6 +261,11 @@ class Roster:
             child.slot_for = child.spec
             if child.spec.uses and self._common.any_broken:
                 self._common.dependencies.join(child)
+
+    def _make_way(self, id: str, spec: Spec) -> None:
+        """What was left behind at `id` goes if it is of another kind than what is to live there: no slot is both."""
+        if _kind(self._behind.pop(id, spec)) != _kind(spec):
+            self.forget(self.path / id, "something else lives there now")
 
     def reorder(self, specs: Sequence[Spec]) -> list[Child]:
         """Replace the specs (OTP's code change): known ids get the new spec and keep their life, new ones are added
@@ -350,8 +365,14 @@ class Roster:
             if slot.store is None:
                 common.registry.remove(slot.path)
         common.registry.remove_pools(child.path)
-        common.registry.close_asleep(child.path, why, None)
-        common.registry.forget_pauses(child.path)
+        common.registry.lift_pauses(child.path)
+        if next(common.registry.within(child.path), None) is not None:
+            common.registry.close_asleep(child.path, why, None)
+            self._behind[child.spec.id] = child.spec
+        else:
+            for below in [below for below in common.left if below.is_within(child.path)]:
+                del common.left[below]
+                common.registry.raze(below)
 
     def _forget_asleep(self, gone: Roster) -> None:
         paths = tuple(gone.path / id for id in gone.asleep)
@@ -372,3 +393,8 @@ class Roster:
         registry.resume_below(child.path, "held")
         if isinstance(child.spec, SupervisorSpec):
             registry.close_asleep(child.path, reason, exit)
+
+
+def _kind(spec: Spec) -> tuple[bool, bool]:
+    """What decides which slots there are at a path and below it, and of which class."""
+    return isinstance(spec, SupervisorSpec), isinstance(spec, SupervisorSpec) and isinstance(spec.router, Shared)
