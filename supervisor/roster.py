@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Entry", "Roster"]
 
 Entry: TypeAlias = Child | Sleeper
+_LEFT: Final = "its supervisor was restarted, and nobody has started it again"
 _NOT_PART: Final = "its supervisor was restarted, and it is not part of the tree"
 
 
@@ -238,7 +239,7 @@ class Roster:
                 self._forget_asleep(before)
             for child in before.awake:
                 if before.strategy is Strategy.DYNAMIC or child.spec.id in before.beyond_spec:
-                    self._leave_behind(child)
+                    self._leave_behind(child, _LEFT)
                 else:
                     self._nothing_is_asked(child, _NOT_PART)
                     self.forget(child.path, _NOT_PART)
@@ -312,15 +313,17 @@ class Roster:
 
     # -- who does not any more
 
-    def drop(self, child: Child, reason: str, exit: Exit | None = None) -> None:
-        """Take an entry out for good; what waited in its mailbox becomes dead letters."""
+    def drop(self, child: Child, reason: str, exit: Exit | None = None, *, stays: bool = False) -> None:
+        """Take an entry out for good; what waited in its mailbox becomes dead letters. Where something `stays`, that
+        waits on disk for whoever begins there."""
         child.void()
         child.leave()
         self._nothing_is_asked(child, reason)
         self._table.pop(child.spec.id, None)
         self.beyond_spec.discard(child.spec.id)
         self._order = None
-        self.orphans.when_gone(child.spec.id, partial(self.forget, child.path, reason, exit))
+        act = partial(self._leave_behind, child, reason) if stays else partial(self.forget, child.path, reason, exit)
+        self.orphans.when_gone(child.spec.id, act)
 
     def drop_asleep(self, id: str) -> None:
         """`drop`, of one who sleeps and has ended: nothing was ever made for it."""
@@ -352,9 +355,9 @@ class Roster:
             self._forget_asleep(gone)
             registry.raze(below)
 
-    def _leave_behind(self, child: Child) -> None:
+    def _leave_behind(self, child: Child, why: str) -> None:
         """Nobody lives at or below a child until it is added again: what is on disk of it waits for that."""
-        common, why = self._common, "its supervisor was restarted, and nobody has started it again"
+        common = self._common
         self._nothing_is_asked(child, why)
         for below, gone in common.left.items():
             if below.is_within(child.path):

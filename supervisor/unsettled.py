@@ -34,6 +34,7 @@ __all__ = [
     "give_back",
     "give_up",
     "give_up_all",
+    "has_past",
     "keep_first",
     "keep_in_hand",
     "return_in_hand",
@@ -72,6 +73,14 @@ def leave_behind(slot: Slot, reason: str, common: Common) -> None:
     elif not slot.ended:
         error = LeftBehind(f"{slot.path}: {reason}", path=slot.path)
         give_up_all(slot, slot.close(error), reason, common)
+
+
+def has_past(slot: Slot, common: Common) -> bool:
+    """Whether something of the slot may be on disk, or on its way there."""
+    if not isinstance(slot.store, SlotStore):
+        return False
+    waits = not slot.at_rest or bool(slot.parked)
+    return waits or slot.store.settles > 0 or slot.path in common.journal.opened.slots
 
 
 def give_up_drained(slot: Slot, reason: str, common: Common) -> None:
