@@ -34,7 +34,6 @@ from .orders import wait_for
 from .putting_off import is_put_off
 from .recovery import check_storable
 from .sleeper import Sleeper
-from .unsettled import has_past
 
 if TYPE_CHECKING:
     from .core.checkpoint import Checkpoint
@@ -167,9 +166,7 @@ async def _start_added(supervisor: Supervisor, child: Child) -> Started:
 
 def _new(supervisor: Supervisor, child: Child, failure: Failure | None) -> Started:
     if failure is not None:
-        common = supervisor.common
-        stays = any(has_past(slot, common) for slot in common.registry.within(child.path))
-        supervisor.children.drop(child, "it did not start", stays=stays)
+        supervisor.children.drop(child, "it did not start", stays=True)
         raise StartFailed(child.path, failure)
     return _started(child)
 

@@ -184,7 +184,7 @@ class Children(Roster):
             child.move(SlotEvent.IGNORED)
             self._common.note(ChildIgnored(path=child.path))
             if child.spec.restart is RestartPolicy.TEMPORARY or self.strategy is Strategy.DYNAMIC:
-                self.drop(child, _IGNORED)
+                self.drop(child, _IGNORED, stays=True)
             else:
                 self.close(child, _IGNORED)
             return None
@@ -366,7 +366,7 @@ class Children(Roster):
         for child in reversed(children):
             await self.stop(child, reason, drain=drain)
             if child.spec.restart is RestartPolicy.TEMPORARY:
-                self.drop(child, "it was stopped with its group")
+                self.drop(child, "it was stopped with its group", stays=True)
 
     async def stop_all(self, reason: str, *, drain: bool = False) -> None:
         """Stop every child: in reverse start order, one at a time; those who are `alike` all at once."""

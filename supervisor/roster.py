@@ -22,7 +22,7 @@ from .journal.port import Commit
 from .orphans import Orphans
 from .recovery import make_slot
 from .sleeper import NO_ARGS, Sleeper, may_sleep
-from .unsettled import close_slot, give_up_drained, leave_behind
+from .unsettled import close_slot, give_up_drained, has_past, leave_behind
 
 if TYPE_CHECKING:
     from treewarden.agents.shared import SharedQueue
@@ -238,10 +238,10 @@ class Roster:
             if before.strategy is not Strategy.DYNAMIC:
                 self._forget_asleep(before)
             for child in before.awake:
+                self._nothing_is_asked(child, _NOT_PART)
                 if before.strategy is Strategy.DYNAMIC or child.spec.id in before.beyond_spec:
                     self._leave_behind(child, _LEFT)
                 else:
-                    self._nothing_is_asked(child, _NOT_PART)
                     self.forget(child.path, _NOT_PART)
 
     def leave(self) -> None:
@@ -356,26 +356,24 @@ class Roster:
             registry.raze(below)
 
     def _leave_behind(self, child: Child, why: str) -> None:
-        """Nobody lives at or below a child until it is added again: what is on disk of it waits for that."""
-        common = self._common
-        self._nothing_is_asked(child, why)
+        """Nobody lives at or below a child until it is added again: what is on disk waits for that, if anything is."""
+        common, registry = self._common, self._common.registry
+        slots = list(registry.within(child.path))
+        if not any(has_past(slot, common) for slot in slots):
+            self.forget(child.path, why)
+            return
         for below, gone in common.left.items():
             if below.is_within(child.path):
                 for each in gone.awake:
                     self._nothing_is_asked(each, why)
-        for slot in list(common.registry.within(child.path)):
+        for slot in slots:
             leave_behind(slot, why, common)
             if slot.store is None:
-                common.registry.remove(slot.path)
-        common.registry.remove_pools(child.path)
-        common.registry.lift_pauses(child.path)
-        if next(common.registry.within(child.path), None) is not None:
-            common.registry.close_asleep(child.path, why, None)
-            self._behind[child.spec.id] = child.spec
-        else:
-            for below in [below for below in common.left if below.is_within(child.path)]:
-                del common.left[below]
-                common.registry.raze(below)
+                registry.remove(slot.path)
+        registry.remove_pools(child.path)
+        registry.lift_pauses(child.path)
+        registry.close_asleep(child.path, why, None)
+        self._behind[child.spec.id] = child.spec
 
     def _forget_asleep(self, gone: Roster) -> None:
         paths = tuple(gone.path / id for id in gone.asleep)

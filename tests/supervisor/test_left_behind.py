@@ -13,8 +13,8 @@ from attrs import frozen
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE, Checkpointed, Durability, MailboxSpec
 from treewarden.agents.core.message import Happened, Request
-from treewarden.agents.errors import AgentStopped, MailboxFull, NoSuchSlot
-from treewarden.supervisor import Strategy
+from treewarden.agents.errors import AgentStopped, Ignore, MailboxFull, NoSuchSlot, StartFailed
+from treewarden.supervisor import RestartPolicy, Strategy, otp
 from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.topologies.child import child, supervisor
 from treewarden.topologies.open import open_tree
@@ -59,6 +59,20 @@ class Book(Agent[tuple[int, ...]]):
     @handles
     async def numbers(self, message: Numbers) -> tuple[int, ...]:
         return self.state
+
+
+class Fickle(Book):
+    """Does what it is told to do at its next starts."""
+
+    def __init__(self, next_ones: list[str]) -> None:
+        self.next_ones = next_ones
+
+    async def on_start(self) -> None:
+        what = self.next_ones.pop() if self.next_ones else "start"
+        if what == "fail":
+            raise ConnectionError("nobody answers")
+        if what == "ignore":
+            raise Ignore
 
 
 def books(durability: Durability | None = None) -> SupervisorSpec:
@@ -203,3 +217,65 @@ async def test_who_is_terminated_is_forgotten_as_ever(autojump_clock: CLOCK) -> 
         await running.supervisor("shelf").terminate_dynamic("a")
         await begin(running, "shelf/a")
         assert await running.ref("shelf/a").ask(Numbers()) == ()
+
+
+async def test_of_who_has_never_done_anything_nothing_is_left(autojump_clock: CLOCK) -> None:
+    async with open_tree(books()) as running:
+        await begin(running, "shelf/a")
+        assert running.kill("shelf")
+        await trio.sleep(10)
+        with pytest.raises(NoSuchSlot):
+            await running.ref("shelf/a").tell(Add(0))
+
+
+@pytest.mark.parametrize("what", ["fail", "ignore"])
+@pytest.mark.parametrize("process", ["the same process", "the next one"])
+async def test_a_start_that_comes_to_nothing_costs_nothing(
+    what: str, process: str, tmp_path: pathlib.Path, autojump_clock: CLOCK
+) -> None:
+    next_ones = list[str]()
+    shelf = supervisor("shelf", strategy=Strategy.DYNAMIC, children=(child(Fickle, args={"next_ones": next_ones}),))
+    async with open_tree(tree(shelf), journal=on_disk(tmp_path / "books.db")) as running:
+        await begin(running, "shelf/a")
+        await running.ref("shelf/a").tell(Add(1))
+        await trio.sleep(1)
+        running.hold("shelf/a")
+        await trio.sleep(1)
+        await running.ref("shelf/a").tell(Add(2))
+        if process == "the same process":
+            await restart(running, "shelf/a")
+            await fail_to_begin(running, what, next_ones)
+    async with open_tree(tree(shelf), journal=on_disk(tmp_path / "books.db")) as running:
+        await fail_to_begin(running, what, next_ones)
+        assert not await running.dead_letters()
+
+
+async def fail_to_begin(running: Tree, what: str, next_ones: list[str]) -> None:
+    """And begin then."""
+    next_ones.append(what)
+    with suppress(StartFailed):
+        await begin(running, "shelf/a")
+    assert not next_ones
+    await begin(running, "shelf/a")
+    assert await running.ref("shelf/a").ask(Numbers()) == (1, 2)
+
+
+async def test_a_temporary_child_that_is_stopped_with_its_group_is_left_behind(
+    tmp_path: pathlib.Path, autojump_clock: CLOCK
+) -> None:
+    temporary = child(Book, id="b", restart=RestartPolicy.TEMPORARY)
+    together = tree(child(Book), temporary, strategy=Strategy.ONE_FOR_ALL, policy=otp())
+    async with open_tree(together, journal=on_disk(tmp_path / "books.db")) as running:
+        await running.ref("b").tell(Add(1))
+        await trio.sleep(1)
+        await running.ref("b").tell(Later(2))
+        await trio.sleep(1)
+        assert running.kill("book")
+        await trio.sleep(10)
+        with pytest.raises(AgentStopped, match="stopped with its group"):
+            await running.ref("b").tell(Add(3))
+        assert not await running.dead_letters()
+    async with open_tree(together, journal=on_disk(tmp_path / "books.db")) as running:
+        await running.ref("b").tell(Happened("now 2"))
+        await trio.sleep(1)
+        assert await running.ref("b").ask(Numbers()) == (1, 2)
