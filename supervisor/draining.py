@@ -98,7 +98,7 @@ class _Scope:
         for slot in self._slots():
             slot.pause(_FROZEN)
             number = len(slot) + slot.stashed + slot.reserved + (slot.busy is not None)
-            if number and not slot.ended:
+            if number and not slot.is_gone:
                 left[slot.path] = number
         return left
 

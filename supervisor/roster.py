@@ -265,7 +265,8 @@ class Roster:
 
     def _make_way(self, id: str, spec: Spec) -> None:
         """What was left behind at `id` goes if it is of another kind than what is to live there: no slot is both."""
-        if _kind(self._behind.pop(id, spec)) != _kind(spec):
+        if _kind(self._behind.get(id, spec)) != _kind(spec):
+            del self._behind[id]
             self.forget(self.path / id, "something else lives there now")
 
     def reorder(self, specs: Sequence[Spec]) -> list[Child]:
@@ -321,6 +322,7 @@ class Roster:
         self._nothing_is_asked(child, reason)
         self._table.pop(child.spec.id, None)
         self.beyond_spec.discard(child.spec.id)
+        self._behind.pop(child.spec.id, None)
         self._order = None
         act = partial(self._leave_behind, child, reason) if stays else partial(self.forget, child.path, reason, exit)
         self.orphans.when_gone(child.spec.id, act)

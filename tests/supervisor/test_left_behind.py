@@ -13,7 +13,7 @@ from attrs import frozen
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE, Checkpointed, Durability, MailboxSpec
 from treewarden.agents.core.message import Happened, Request
-from treewarden.agents.errors import AgentStopped, Ignore, MailboxFull, NoSuchSlot, StartFailed
+from treewarden.agents.errors import AgentStopped, ConfigurationError, Ignore, MailboxFull, NoSuchSlot, StartFailed
 from treewarden.supervisor import RestartPolicy, Strategy, otp
 from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.topologies.child import child, supervisor
@@ -279,3 +279,34 @@ async def test_a_temporary_child_that_is_stopped_with_its_group_is_left_behind(
         await running.ref("b").tell(Happened("now 2"))
         await trio.sleep(1)
         assert await running.ref("b").ask(Numbers()) == (1, 2)
+
+
+async def test_a_drain_counts_what_waits_for_nobody(autojump_clock: CLOCK) -> None:
+    async with open_tree(books()) as running:
+        await begin(running, "shelf/a")
+        running.hold("shelf/a")
+        await trio.sleep(1)
+        await running.ref("shelf/a").tell(Add(1))
+        await restart(running, "shelf/a")
+        drained = await running.drain("shelf", within=1)
+        assert drained.left == {"shelf/a": 1}
+        assert not drained.complete
+
+
+async def test_a_start_that_is_refused_leaves_it_of_its_kind(autojump_clock: CLOCK) -> None:
+    """And whoever is of another kind begins with nothing of it."""
+    async with open_tree(books()) as running:
+        await begin(running, "desk/a")
+        await running.ref("desk/a").tell(Add(1))
+        await trio.sleep(1)
+        await restart(running, "desk/a")
+        desk = running.supervisor("desk")
+        with pytest.raises(ConfigurationError, match="durability cannot change"):
+            await desk.start_child(child(Book, id="a", mailbox=MailboxSpec(durability=VOLATILE)))
+        await desk.start_child(supervisor("a", children=(child(Book, id="b"),)))
+        with pytest.raises(NoSuchSlot):
+            await running.ref("desk/a").tell(Add(2))
+        await desk.terminate_child("a")
+        await desk.delete_child("a")
+        await begin(running, "desk/a")
+        assert await running.ref("desk/a").ask(Numbers()) == ()
