@@ -182,7 +182,8 @@ class Roster:
 
     def enrol(self, spec: Spec, *, lives: int = 0) -> None:
         """`add`, but to sleep if it can."""
-        self._make_way(spec.id, spec)
+        if self._behind:
+            self._make_way(spec.id, spec)
         path = self.path / spec.id
         made = self._common.registry.is_made(path) or (self._common.questions and path in self._common.questions)
         if self._make is Slot and may_sleep(spec) and not made:
