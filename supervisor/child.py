@@ -35,12 +35,14 @@ if TYPE_CHECKING:
     from .fence import AgentLife
     from .supervisor import Supervisor
 
-__all__ = ["BY_HAND", "KILL_WITHIN", "NOTHING", "NOT_STARTED", "Child", "Incarnation", "Parent"]
+__all__ = ["BY_HAND", "BY_HAND_DOWN", "KILL_WITHIN", "NOTHING", "NOT_STARTED", "Child", "Incarnation", "Parent"]
 
 NOTHING: Final = frozenset[str]()
 """No limit is, by the gauge."""
 BY_HAND: Final = "operator:hold"
 """As `label_of` calls it."""
+BY_HAND_DOWN: Final = "operator:hold, down"
+"""Of a supervisor that was down when a person held it, and stays so; one that lived goes on living."""
 KILL_WITHIN: Final = 1.0
 """Seconds that a cancelled incarnation has to end before it is fenced off as a zombie."""
 NOT_STARTED: Final = Failure("NotStarted", "it was killed while it started", fingerprint="killed")

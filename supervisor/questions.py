@@ -8,7 +8,7 @@ from treewarden.agents.core.exit import Failure
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import TreewardenError
 
-from .child import BY_HAND, NOTHING, Child
+from .child import BY_HAND, BY_HAND_DOWN, NOTHING, Child
 from .common import Common
 from .core.event import ChildStarted, Decided, IncidentClosed, QuestionAnswered, QuestionAsked, RolledBack
 from .core.exits import cannot_read
@@ -39,6 +39,8 @@ def asked(child: Child, signal: Signal, question: str, incident: str, common: Co
         since, over = signal.since, frozenset(signal.over if child.question is None else child.question.over)
     elif isinstance(signal, OperatorAsked) and isinstance(child.spec, ChildSpec):
         over = {BY_HAND}
+    elif isinstance(signal, OperatorAsked) and child.current is None:
+        over = {BY_HAND_DOWN}
     elif child.current is not None:
         over = child.held_over | {label_of(signal)}
     child.question = QuestionAsked(
@@ -57,7 +59,7 @@ def answered(child: Child, how: str, common: Common) -> None:
 def take_up(child: Child, question: QuestionAsked, common: Common) -> Unanswered:
     """What is to be told of a question from an earlier process, or an earlier life of its supervisor. One who lives is
     held from the beginning, and what was reported about it stands until it is said to be over."""
-    over = question.over
+    over = tuple(each for each in question.over if each != BY_HAND_DOWN)
     child.question = question
     child.note = f"held: {question.question}"
     child.overloaded = "overloaded" in question.over

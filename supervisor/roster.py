@@ -13,7 +13,7 @@ from treewarden.agents.core.path import Path, check_id
 from treewarden.agents.errors import ConfigurationError
 from treewarden.agents.slot import Slot
 
-from .child import BY_HAND, Child, Parent
+from .child import BY_HAND, BY_HAND_DOWN, Child, Parent
 from .core.event import ChildEnded
 from .core.exits import end_of
 from .core.spec import ChildSpec, Shared, Spec, Strategy, SupervisorSpec, made_from
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Entry", "Roster"]
 
 Entry: TypeAlias = Child | Sleeper
+_HELD: Final = {BY_HAND, BY_HAND_DOWN}
 _LEFT: Final = "its supervisor was restarted, and nobody has started it again"
 _NOT_PART: Final = "its supervisor was restarted, and it is not part of the tree"
 
@@ -230,7 +231,7 @@ class Roster:
             if known is not None and _kind(known.spec) != _kind(spec):
                 self._behind[spec.id] = known.spec
             if isinstance(known, Child) and known.path not in self._common.questions:
-                if known.question is not None and BY_HAND in known.question.over:
+                if known.question is not None and not _HELD.isdisjoint(known.question.over):
                     self._common.questions[known.path] = known.question
                 else:
                     self._nothing_is_asked(known, "its supervisor was started anew")

@@ -14,7 +14,7 @@ from treewarden.agents import Agent, Request, every, handles
 from treewarden.agents.core.exit import Failed, Failure
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.errors import AskTimeout
-from treewarden.supervisor import Rule, Strategy, table
+from treewarden.supervisor import Rule, Strategy, kubernetes, table
 from treewarden.supervisor.core.event import IncidentClosed
 from treewarden.supervisor.core.spec import ChildSpec
 from treewarden.supervisor.journal.memory import MemoryJournal
@@ -173,6 +173,30 @@ async def test_what_a_person_holds_stays_held_when_it_crashes(strategy: Strategy
         await trio.testing.wait_all_tasks_blocked()
         assert (at(running).incarnation, at(running).held, at(running).note) == (2, False, "")
         assert await works(running, "s/in/deep")
+
+
+async def test_one_held_while_it_waits_for_its_restart_waits_on_when_the_one_above_restarts(
+    processes: Callable[[], Journal], autojump_clock: CLOCK
+) -> None:
+    blueprint = tree(tree(tree(Desk, id="in"), id="s"), policy=kubernetes())
+    async with open_tree(blueprint, journal=processes()) as running:
+        running.kill("s/in")
+        await trio.sleep(1)
+        running.hold("s/in", by="ada")
+        await trio.testing.wait_all_tasks_blocked()
+        assert at(running, "s/in").state is SlotState.HELD
+        running.kill("s")
+        await trio.sleep(120)
+        assert at(running, "s").incarnation == 2
+        assert (at(running, "s/in").state, at(running, "s/in").incarnation) == (SlotState.HELD, 1)
+        assert at(running, "s/in").note == "held: ada holds s/in. Start it?"
+    async with open_tree(blueprint, journal=processes()) as running:
+        await trio.sleep(120)
+        assert at(running, "s/in").state is SlotState.HELD
+        running.resume("s/in")
+        await trio.sleep(1)
+        assert at(running, "s/in").state is SlotState.UP
+        assert await works(running, "s/in/desk")
 
 
 async def test_a_person_who_starts_it_anew_lets_it_go(autojump_clock: CLOCK) -> None:
