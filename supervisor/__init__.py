@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .core.measures import BudgetLimit, LatencyLimit, MemoryLimit
     from .core.named import NamedAction
     from .core.policies import akka, kubernetes, otp
+    from .core.retention import EventRetention
     from .core.rule_table import Rule
     from .core.signal import Signal
     from .core.spec import (
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     )
     from .core.symptom import Risk
     from .core.table import table
+    from .journal.anchoring import Anchoring, key_from
     from .journal.port import Journal, Record
     from .open_waits import OpenWait
     from .performing import Occasion
@@ -51,6 +53,7 @@ __all__ = [
     "Action",
     "Advice",
     "Advisor",
+    "Anchoring",
     "AutoShutdown",
     "Backoff",
     "BrutalKill",
@@ -62,6 +65,7 @@ __all__ = [
     "Counts",
     "Decision",
     "Event",
+    "EventRetention",
     "Grace",
     "Intensity",
     "Journal",
@@ -88,6 +92,7 @@ __all__ = [
     "adaptive_runtime",
     "akka",
     "belief",
+    "key_from",
     "kubernetes",
     "ladder",
     "otp",
@@ -111,6 +116,7 @@ __getattr__ = on_demand(
     core__measures="BudgetLimit LatencyLimit MemoryLimit",
     core__named="NamedAction",
     core__policies="akka kubernetes otp",
+    core__retention="EventRetention",
     core__rule_table="Rule",
     core__signal="Signal",
     core__spec=(
@@ -119,6 +125,7 @@ __getattr__ = on_demand(
     ),
     core__symptom="Risk",
     core__table="table",
+    journal__anchoring="Anchoring key_from",
     journal__port="Journal Record",
     open_waits="OpenWait",
     performing="Occasion",
