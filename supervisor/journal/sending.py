@@ -204,7 +204,10 @@ class _Inbox:
         uri = f"{self._file.absolute().as_uri()}?mode=rw"
         answer, committing = None, False
         try:
-            with closing(self._connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)) as connection:
+            with (
+                JournalFile.open(self._file),  # closed last: who may write takes the log of a dead owner along
+                closing(self._connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)) as connection,
+            ):
                 connection.execute("PRAGMA synchronous = EXTRA")
                 connection.execute("BEGIN IMMEDIATE")
                 try:

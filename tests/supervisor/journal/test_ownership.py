@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 import trio
 
+from treewarden.agents.core.path import ROOT
 from treewarden.agents.errors import EpochLost, JournalError, JournalOwned
+from treewarden.supervisor.core.command import Command
 from treewarden.supervisor.journal.holder import Fate
 from treewarden.supervisor.journal.reading import JournalFile
+from treewarden.supervisor.journal.sending import send
+from treewarden.supervisor.testing import inline_run_sync
 
 from ...journals import DESK, fact, settle, state
 from .owners import Disk, Machine
@@ -91,6 +95,24 @@ async def test_a_visitor_of_a_file_that_was_left_behind_takes_its_log_along(
         assert reading.describe_holder().startswith("left behind when process 2 on box (epoch 2, since ")
     async with left.owner(4, fates={1: Fate.GONE}) as last:
         assert last.opened.after_crash
+    assert not caplog.records
+
+
+async def test_whoever_leaves_a_command_leaves_the_log_of_an_owner_that_died(
+    disk: Disk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The last connection takes a log along, and the next owner could not tell that from one that was lost."""
+    async with disk.owner(1) as first:
+        await first.commit(settle(1, events=[fact(1)]))
+        left = Disk(disk.file.with_name("left.db"))
+        for end in ("", "-wal"):
+            shutil.copy(f"{disk.file}{end}", f"{left.file}{end}")
+    lives = Machine(2, {1: Fate.ALIVE})
+    command = Command(what="compact", path=ROOT)
+    found = await send(left.file, command, "c-1", within=0.05, processes=lives, run_sync=inline_run_sync)
+    assert found.state == "withdrawn"
+    async with left.owner(4, fates={1: Fate.GONE}) as last:
+        assert (last.opened.head, last.opened.after_crash) == (1, True)
     assert not caplog.records
 
 
