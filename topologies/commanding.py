@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from inspect import Parameter, signature
 from typing import Any, Final, cast
-
-import trio
-from attrs import evolve
 
 from treewarden.agents.agent import is_agent_class
 from treewarden.agents.audience import Audience
@@ -15,92 +11,35 @@ from treewarden.agents.core.durability import Message
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import Envelope, Happened, Request
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.agents.core.said import either, plural, shown
-from treewarden.agents.errors import CommitFailed, ConfigurationError, MailboxFull, TreewardenError
+from treewarden.agents.core.said import either, plural
+from treewarden.agents.errors import ConfigurationError, MailboxFull, TreewardenError
 from treewarden.agents.ref import Ref
 from treewarden.agents.sending import checked
 from treewarden.agents.slot import Slot
 from treewarden.agents.traced import Traced, checked_trace
 from treewarden.supervisor.calls import ChildView
-from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.challenger import teach_all
-from treewarden.supervisor.core.command import Command, parse_command
-from treewarden.supervisor.core.event import CommandAnswered, Event
+from treewarden.supervisor.core.event import Event
 from treewarden.supervisor.core.spec import ChildSpec, Spec, Strategy, SupervisorSpec
-from treewarden.supervisor.journal.canonical import load
 from treewarden.supervisor.journal.large import LIMIT
-from treewarden.supervisor.journal.port import AnswerRow, CommandRow, Commit
+from treewarden.supervisor.journal.port import Commit
 from treewarden.supervisor.registry import Pool
 from treewarden.supervisor.settling import SlotStore
 from treewarden.supervisor.unhurried import again_and_again
 
+from .answering import Answering
 from .effects_said import answered_effect, said_of_effect
 from .labelling import labels_of, said_of
 from .rulings_said import ruled, verdict_of
-from .running import Tree
 
 __all__ = ["Order"]
 
-_LOG: Final = logging.getLogger("treewarden")
-
-_ONCE: Final = frozenset({"tell", "ask", "signal", "perform", "roll_back", "run_now", "checkpoint"})
-"""What is not the same when it is done twice. `tell` is one of these where the mailbox is in memory."""
 _AT_ONCE: Final = 1000
 """Dead letters that one command puts back."""
-_SLACK: Final = 0.5
-"""Seconds that an ask has beyond its limit, to say itself what was in the way."""
 
 
-class Order:
+class Order(Answering):
     """One command on its way to its answer."""
-
-    def __init__(self, tree: Tree, common: Common, row: CommandRow) -> None:
-        self._tree = tree
-        self._common = common
-        self._row = row
-        self._command, self._fault = Command(what="unknown", path=ROOT), ""
-        try:
-            self._command = parse_command(load(row.body))
-        except ValueError as error:
-            self._fault = str(error)
-
-    @property
-    def is_message(self) -> bool:
-        """It may have to wait for an agent, as long as its sender allows."""
-        return self._command.what in ("tell", "ask")
-
-    @property
-    def kind(self) -> str:
-        """What it is, for how many there may be at once: all messages are one, and the end of the tree is its own."""
-        if self.is_message:
-            return "message"
-        return "end" if self._command.what == "stop" and self._command.path == ROOT else self._command.what
-
-    async def carry_out(self) -> None:
-        """Do it and answer. A command whose sender took it back meanwhile is left alone."""
-        epoch = self._common.journal.opened.epoch
-        try:
-            if self._row.epoch != epoch and not self._row.begun:
-                raise ConfigurationError(f"it was meant for the owner of epoch {self._row.epoch}, which has gone")
-            if self._fault:
-                raise ConfigurationError(self._fault)
-            if self._row.begun:
-                await self._answer("unknown", f"the owner of epoch {self._row.epoch} died over it. {self._look()}")
-                return
-            with trio.move_on_after(self._command.within + (_SLACK if self._command.what == "ask" else 0.0)):
-                await self._do()
-                return
-            await self._answer(False, f"it took longer than {self._command.within:g} s; what it began may go on")
-        except CommitFailed:
-            pass  # taken back, or not to be written now: then nothing of it was done, and its sender sees no answer
-        except TreewardenError as error:
-            await self._answer(False, str(error))
-        except trio.Cancelled:
-            await self._answer(False, "the tree ended before it was done")
-            raise
-        except Exception as error:  # which nobody foresaw; the tree has work besides what it is asked for
-            _LOG.exception("the command %s for %s failed", self._command.what, self._command.path)
-            await self._answer("unknown", f"it failed where nobody foresaw it: {shown(error)}. {self._look()}")
 
     async def _do(self) -> None:
         command = self._command
@@ -110,7 +49,7 @@ class Order:
         if command.what == "label":
             await self._label()
             return
-        await self._common.journal.commit(Commit(answers=(AnswerRow(self._row.id, "taken"),)))
+        await self._begin()
         match command.what:
             case "ask":
                 await self._ask()
@@ -176,41 +115,6 @@ class Order:
                 done = f"{command.path} is back at {to}"
         await self._answer(True, done)
 
-    def _look(self) -> str:
-        """What to do about a command of which nobody knows whether it was carried out. It never is a second time."""
-        again = "Ask for it again if you still want it: that does no harm"
-        look = (
-            f"Look whether it was done (`treewarden journal show FILE.db --path {self._command.path}`) before you ask"
-        )
-        return f"{look} for it again" if self._command.what in _ONCE else again
-
-    async def _answer(self, applied: bool | str, text: str, reply: str | None = None) -> None:
-        """Make the answer a fact. If that fails, its sender sees none. A reply is for its asker, and no event."""
-        answer, event = self._answered(applied, text)
-        if reply is not None:
-            answer = evolve(answer, text=reply)
-        with trio.CancelScope(shield=True):
-            try:
-                await self._common.journal.commit(
-                    Commit(answers=(answer,), events=((self._common.clock.wall(), event),))
-                )
-            except CommitFailed:
-                return
-
-    def _answered(self, applied: bool | str, text: str) -> tuple[AnswerRow, Event]:
-        """`applied` is whether it was, or the state if that is neither."""
-        command = self._command
-        state = applied if isinstance(applied, str) else "applied" if applied else "refused"
-        event = CommandAnswered(
-            path=command.path,
-            command=self._row.id,
-            what=command.what,
-            by=command.by,
-            applied=applied is True,
-            text=text,
-        )
-        return AnswerRow(self._row.id, state, text), event
-
     async def _replay(self) -> str:
         """Put back one dead letter, or all at and below a path, the oldest first."""
         path, message = self._command.path, self._command.fields.get("message")
@@ -264,7 +168,7 @@ class Order:
                 slot, envelope, lambda row: Commit(accepted=(row,), answers=(answer,), events=((row.at, event),))
             )
             return
-        await self._common.journal.commit(Commit(answers=(AnswerRow(self._row.id, "taken"),)))
+        await self._begin()
         await self._address.tell(message, within=self._command.within)
         await self._answer(True, done)
 
