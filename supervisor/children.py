@@ -105,6 +105,9 @@ class Children(Roster):
         if open_question is not None and open_question.down:
             child.move(SlotEvent.HOLD)  # from here on: whoever dies before that is decided must not take it along
             self._parent.post(open_question)
+            from .questions import fill_held  # here and below: most trees start and end without it
+
+            await fill_held(child, self._common)
             return None
         child.void()
         stays_held = child.is_held_by_hand and not asked
@@ -117,7 +120,7 @@ class Children(Roster):
         child.move(SlotEvent.START)
         outcome = await self._bring_to_life(child, held=stays_held or open_question is not None)
         if isinstance(outcome, Failure) and not child.lives and not asked:
-            from .questions import rollback_left  # here and below: most trees start and end without it
+            from .questions import rollback_left
 
             undone = await rollback_left(child, outcome, self._common)
             if undone is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from treewarden.agents.core.exit import Failure
@@ -16,12 +17,13 @@ from .core.measures import gauge_of
 from .core.signal import OperatorAsked, RestartFailed, Signal, Unanswered
 from .core.spec import ChildSpec
 from .core.symptom import label_of
+from .recovery import needs_restoring, restore_slot
 from .settling import SlotStore
 
 if TYPE_CHECKING:
     from .journal.port import Record
 
-__all__ = ["answered", "asked", "rollback_left", "take_up"]
+__all__ = ["answered", "asked", "fill_held", "rollback_left", "take_up"]
 
 _REPORTED: Final = "reported:"
 _KINDS: Final = frozenset({"ChildStarted", "Decided", "IncidentClosed", "RolledBack"})
@@ -75,6 +77,15 @@ def take_up(child: Child, question: QuestionAsked, common: Common) -> Unanswered
         ago=max(0.0, common.clock.wall() - question.since),
         over=over,
     )
+
+
+async def fill_held(child: Child, common: Common) -> None:
+    """Put what waits on disk for a child that is not started into its mailbox: it has room for so many less. Of what
+    cannot be read nothing is put there, and whoever lets it go on hears of that."""
+    slot = child.slot
+    if slot is not None and needs_restoring(slot, common):
+        with suppress(Exception):  # also of an upcast of the user's
+            await restore_slot(slot, common, began=False)
 
 
 async def rollback_left(child: Child, failure: Failure, common: Common) -> RestartFailed | None:

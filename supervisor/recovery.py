@@ -144,8 +144,9 @@ def _is_brought_up(slot: Slot, store: SlotStore) -> bool:
     return store.is_at_rest and not (isinstance(shared, SlotStore) and shared.codecs_before)
 
 
-async def restore_slot(slot: Slot, common: Common) -> int | None:
+async def restore_slot(slot: Slot, common: Common, *, began: bool = True) -> int | None:
     """Make the slot what it was when it last settled. Returns the sequence number of the state, if one was stored.
+    Unless somebody `began` to live there, what is first in its mailbox is not to blame for a death of the process.
 
     In the same process that is waiting for what is on its way to the disk, and bringing the state up for the class that
     is to live there, if that is another one; after a process death it is reading the journal: state, due times, and
@@ -177,7 +178,7 @@ async def restore_slot(slot: Slot, common: Common) -> int | None:
             break
         held = again
     _carry_over(slot, store)  # what it was told while nobody could live there
-    _fill(slot, store, held, read, common)
+    _fill(slot, store, held, read, common, began=began)
     return held.state_seq
 
 
@@ -211,7 +212,7 @@ def restore_at_once(slot: Slot, common: Common) -> bool:
     return False
 
 
-def _fill(slot: Slot, store: SlotStore, held: Recovered, read: _Read, common: Common) -> None:
+def _fill(slot: Slot, store: SlotStore, held: Recovered, read: _Read, common: Common, *, began: bool = True) -> None:
     store.restored = True
     fresh = slot.clear()  # siblings that started earlier may have told it something: that comes after what it had
     if held.state is not None:
@@ -226,10 +227,10 @@ def _fill(slot: Slot, store: SlotStore, held: Recovered, read: _Read, common: Co
         common.replies.keep(id, reply)
     messages = read.messages
     if read.aside is not None:
-        _restock_waiting(slot, messages, read.aside, common)
+        _restock_waiting(slot, messages, read.aside, common, began=began)
     else:
         for place, (row, envelope) in enumerate(messages):
-            _restock(slot, row, envelope, common, head=place == 0)
+            _restock(slot, row, envelope, common, head=began and place == 0)
     if read.events:  # no handler runs for one, so that none is to blame for a death, and none waits for its turn
         from .events import come
 
@@ -339,7 +340,7 @@ def _waits_for_person(message: MessageId, common: Common) -> bool:
 
 
 def _restock_waiting(
-    slot: Slot, messages: Sequence[tuple[MessageRow, Envelope]], aside: _Aside, common: Common
+    slot: Slot, messages: Sequence[tuple[MessageRow, Envelope]], aside: _Aside, common: Common, *, began: bool
 ) -> None:
     """The messages of a mailbox of which some may wait: those stay parked, or come back where their wait is over."""
     from .waits import arm
@@ -353,7 +354,7 @@ def _restock_waiting(
     back = set(found.back)
     for place in (*found.back, *found.rest):
         row, envelope = messages[place]
-        _restock(slot, row, envelope, common, head=place == found.first, back=place in back)
+        _restock(slot, row, envelope, common, head=began and place == found.first, back=place in back)
     if found.parked:
         slot.parking().take_over(aside.parked)
     arm(slot, common)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,12 +15,14 @@ from attrs import frozen
 
 from treewarden.agents import VOLATILE, Agent, Exit, Job, MailboxSpec, Request, Stop, Stopped, handles, worker
 from treewarden.agents.core.lifecycle import SlotState
-from treewarden.agents.errors import AlreadyPresent
+from treewarden.agents.errors import AlreadyPresent, MailboxFull
 from treewarden.supervisor import Policy, RestartPolicy, Strategy, belief, kubernetes, ladder, otp
+from treewarden.supervisor.journal.holder import Fate
 from treewarden.supervisor.journal.port import Journal
 from treewarden.topologies import Blueprint, SlotStatus, Tree, child, open_tree, tree
 
 from ..journals import on_disk
+from .journal.owners import Machine
 
 CLOCK = trio.testing.MockClock
 
@@ -102,6 +107,70 @@ async def test_the_next_process_keeps_to_it(processes: Callable[[], Journal], au
         assert await running.ref("counter").ask(Total()) == 4
     async with open_tree(tree(Counter), journal=processes()) as running:
         assert await running.ref("counter").ask(Total()) == 4, "it was answered"
+
+
+async def test_its_mailbox_is_as_full_in_the_next_process(
+    processes: Callable[[], Journal], autojump_clock: CLOCK
+) -> None:
+    """Each had room for as many again, and said that no more waited."""
+    for waits in (0, 2, 3):
+        counter = child(Counter, id="a", mailbox=MailboxSpec(capacity=3))
+        async with open_tree(tree(counter), journal=processes()) as running:
+            a = running.ref("a")
+            if not waits:
+                running.hold("a")
+                await trio.sleep(1)
+                await a.tell(Add(1))
+            assert (slot(running, "a").held, a.statistics().depth) == (True, waits or 1)
+            if waits < 3:
+                await a.tell(Add(2))
+                continue
+            with pytest.raises(MailboxFull):
+                await a.tell(Add(8), within=1)
+            running.resume("a")
+            assert await a.ask(Total(), within=10) == 5
+
+
+async def test_what_waits_is_not_to_blame_for_the_deaths_of_processes_in_which_it_did(
+    tmp_path: Path, autojump_clock: CLOCK
+) -> None:
+    files = [tmp_path / f"{number}.db" for number in range(6)]
+    for number, file in enumerate(files):
+        dead = dict.fromkeys(range(number), Fate.GONE)
+        async with open_tree(tree(Counter), journal=on_disk(file, processes=Machine(number, dead))) as running:
+            a = running.ref("counter")
+            if not number:
+                running.hold("counter")
+                await trio.sleep(1)
+                await a.tell(Add(7))
+            await trio.sleep(1)
+            if file is not files[-1]:
+                for end in ("", "-wal"):  # as the next one finds it if this one is killed now
+                    shutil.copy(f"{file}{end}", f"{files[number + 1]}{end}")
+                continue
+            running.resume("counter")
+            assert await a.ask(Total(), within=10) == 7
+            assert not await running.dead_letters()
+
+
+async def test_what_cannot_be_read_waits_on_disk(tmp_path: Path, autojump_clock: CLOCK) -> None:
+    async with open_tree(tree(Counter), journal=on_disk(tmp_path / "tree.db")) as running:
+        running.hold("counter")
+        await trio.sleep(1)
+        await running.ref("counter").tell(Add(7))
+    with closing(sqlite3.connect(tmp_path / "tree.db")) as file, file:
+        (kind,) = file.execute("SELECT kind FROM mailbox").fetchone()
+        file.execute("UPDATE mailbox SET kind = 'gone:Gone'")
+    async with open_tree(tree(Counter), journal=on_disk(tmp_path / "tree.db")) as running:
+        assert (slot(running, "counter").held, running.ref("counter").statistics().depth) == (True, 0)
+        running.resume("counter")
+        await trio.sleep(1)
+        assert "is damaged" in slot(running, "counter").note
+    with closing(sqlite3.connect(tmp_path / "tree.db")) as file, file:
+        file.execute("UPDATE mailbox SET kind = ?", (kind,))
+    async with open_tree(tree(Counter), journal=on_disk(tmp_path / "tree.db")) as running:
+        running.resume("counter")
+        assert await running.ref("counter").ask(Total(), within=10) == 7
 
 
 async def test_a_body_ends_and_begins_again(autojump_clock: CLOCK) -> None:
