@@ -73,7 +73,8 @@ def test_they_are_listed(running: Running, capsys: pytest.CaptureFixture[str]) -
     assert json.loads(said(capsys, "dead-letters", "--json")[1])["running"] is True
     assert said(capsys, "dead-letters", "van") == (
         0,
-        "desk.db: no message of van was given up, or all were put back\n",
+        "desk.db: on disk no message of van was given up, or all were put back\n"
+        "  of mailboxes in memory only events tell: treewarden journal show --kind DeadLettered\n",
     )
     code, text = said(capsys, "dead-letters", "vans")
     assert code == 2

@@ -35,7 +35,8 @@ def dead_letters(arguments: Namespace) -> int:
         return ExitCode.ORDERLY
     lines = [clip(clean(_line(letter)), out.width) for letter in found]
     of = "" if arguments.path == ROOT else f" of {arguments.path}"
-    out.lines(lines or [f"{arguments.file}: no message{of} was given up, or all were put back"])
+    none = f"{arguments.file}: on disk no message{of} was given up, or all were put back"
+    out.lines(lines or [none, "  of mailboxes in memory only events tell: treewarden journal show --kind DeadLettered"])
     return ExitCode.ORDERLY
 
 
