@@ -352,15 +352,15 @@ def lookup(agent: type[Agent[Any]] | Life, kind: type) -> Callable[..., Any] | N
     return None
 
 
-def state_type(agent: type[Agent[Any]]) -> Any:
-    """What the class says its state is (`Agent[Tally]`), or the type of the state that it declares."""
+def state_type(agent: type[Agent[Any]], unsaid: Any = None) -> Any:
+    """What the class says its state is (`Agent[Tally]`); else `unsaid`, or the type of the state that it has."""
     for cls in agent.__mro__:
         for base in getattr(cls, "__orig_bases__", ()):
             if typing.get_origin(base) is Agent:
                 (declared,) = typing.get_args(base)
                 if not isinstance(declared, TypeVar):
                     return type(None) if declared is None else declared
-    return type(cast("object", cast("Any", agent).state))
+    return unsaid or type(cast("object", cast("Any", agent).state))
 
 
 def reply_type(message: type) -> Any:

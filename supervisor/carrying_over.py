@@ -147,7 +147,7 @@ def _is(state: object, declared: Any) -> bool:
 
 def _state(state: object, before: Sequence[Codec], after: Codec) -> object:
     try:
-        after.encode_row(state)
+        after.check_state(after.encode_row(state)[0])
     except ConfigurationError:
         return _brought_up(state, before, after)
     return state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from treewarden.agents.agent import Agent, made_by, reply_type, state_type
@@ -27,10 +27,11 @@ def codec_of_class(agent: type[Agent[Any]]) -> Codec:
     stored."""
     types = (state_type(agent), *agent.handlers)
     replies = tuple(reply_type(kind) for kind in agent.handlers)
+    of_agent = partial(Codec, late=(Happened,), state=state_type(agent, Any), told=(*agent.handlers, Happened))
     try:
-        return Codec((*types, *replies), (Happened,))
+        return of_agent((*types, *replies))
     except ConfigurationError:  # perhaps a reply; it is stored only if a handler asks for it
-        return Codec((*types, *filter(_is_storable, replies)), (Happened,))
+        return of_agent((*types, *filter(_is_storable, replies)))
 
 
 def class_made_by(spec: ChildSpec, known: dict[object, type[Agent[Any]]]) -> type[Agent[Any]]:

@@ -269,6 +269,7 @@ def _declared(child: Child, store: SlotStore) -> object:
 
 
 async def _decoded(store: SlotStore, kept: Kept) -> object:
+    store.codec.check_state(kept.state.kind)
     return await unhurried(store.codec.decoding(kept.state.kind, kept.state.version, kept.state.body))
 
 

@@ -267,6 +267,10 @@ def _reading(held: Recovered, codec: Codec, common: Common) -> Slices[_Read]:
 
     def decode(what: str, row: StateRow | ReplyRow | MessageRow) -> Slices[Any]:
         try:
+            if isinstance(row, StateRow):
+                codec.check_state(row.kind)
+            elif isinstance(row, MessageRow):
+                codec.check_message(row.kind)
             if len(row.body) > LIMIT:
                 return (yield from codec.decoding(row.kind, row.version, row.body))
             return codec.decode(row.kind, row.version, row.body)

@@ -306,11 +306,10 @@ class SlotStore:
 
     def state_row(self, state: object, settled: int | None = None) -> StateRow:
         """The row of a state that `settled` messages have made; as many as have settled, if it is not said."""
-        if self._taken is None:
-            kind, version, body, large = self.codec.encode_row(state)
-        else:
-            taken, self._taken = self._taken, None
-            kind, version, body, large = taken.pop(state) or self.codec.encode_row(state)
+        taken, self._taken, codec = self._taken, None, self.codec
+        kind, version, body, large = (None if taken is None else taken.pop(state)) or codec.encode_row(state)
+        if codec.states is not None and kind not in codec.states:
+            raise codec.other_state(kind)
         self.state_settled = self.settles if settled is None else settled
         self._written = (kind, version, body) if large is None and len(body) <= LIMIT else None
         return StateRow(self.path, kind, body, version, self.state_settled, large)

@@ -61,9 +61,15 @@ class Codec:
     Raises `ConfigurationError` for a type that cannot be stored.
     """
 
-    def __init__(self, types: Iterable[Any], late: tuple[type, ...] = ()) -> None:
-        """What is needed for those that are `late` is loaded and made when the first of them comes."""
+    def __init__(
+        self, types: Iterable[Any], late: tuple[type, ...] = (), *, state: Any = Any, told: Iterable[type] | None = None
+    ) -> None:
+        """What is needed for those that are `late` is loaded and made when the first of them comes. Of an agent: what
+        its `state` may be, and what it may be `told`; it knows replies as well, and what every agent's codec does."""
         self._late = late
+        self.states: Final = _kinds_of((state,))
+        """What its state may be stored as; None for whatever it knows."""
+        self._told: Final = told if told is None else tuple(told)
         self._making = Lock()
         self._by_kind: dict[str, _Root] = {}
         self._by_type: dict[type, tuple[_Root, ...]] = {}
@@ -232,6 +238,26 @@ class Codec:
             yield from large.giving_up()
         return f"{kind}:{version}:{named.hexdigest()}"
 
+    def check_state(self, kind: str) -> None:
+        """Raises `UnknownKind` if a state that is stored as `kind` is none that the agent has, though it is known here,
+        as numbers are to every agent's codec: its handlers would begin with it."""
+        if self.states is not None and kind not in self.states and kind in self._by_kind:
+            raise UnknownKind(
+                f"it is stored as {kind}, and here it is {' or '.join(sorted(self.states))}. "
+                "Start the code that has it, or declare both, as in Agent[New | Old]"
+            )
+
+    def other_state(self, kind: str) -> ConfigurationError:
+        """What to raise for a state that is to be stored as `kind`, and is not of `states`."""
+        declared = " or ".join(sorted(self.states or ()))
+        return ConfigurationError(f"its state is {kind}, and {declared} was declared; declare both, as in Agent[A | B]")
+
+    def check_message(self, kind: str) -> None:
+        """Raises `UnknownKind` if no handler takes messages that are stored as `kind`, though it is known here."""
+        root = None if self._told is None else self._by_kind.get(kind)
+        if root is not None and not any(issubclass(each, self._told or ()) for each in root.shape.holds):
+            raise UnknownKind(f"no handler takes {kind} here. Start the code that has one, or give this agent one")
+
     def decode(self, kind: str, version: int, body: str) -> Any:
         """The value that was stored. Raises `UnknownKind` for a kind, version or body that these classes cannot read,
         `JournalDamaged` for a body that is not JSON."""
@@ -298,6 +324,19 @@ class Codec:
 
 def _itself(value: Any) -> Any:
     return value
+
+
+def _kinds_of(types: Iterable[Any]) -> frozenset[str] | None:
+    """Under which kinds values of these types are stored; None where one of them may be anything."""
+    declared, kinds = Declared(), set[str]()
+    for member in (member for each in types for member in declared.members(each)):
+        if member is Any or member is object:
+            return None
+        holds = declared.shape(member).holds
+        kinds.update((kind_of(member), *map(kind_of, holds)))
+        if float in holds or int in holds:  # of which others are as well, and are stored as what they are
+            kinds.update((kind_of(int), kind_of(bool)))
+    return frozenset(kinds)
 
 
 def _row(root: _Root, data: Any) -> Encoded:

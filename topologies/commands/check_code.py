@@ -87,6 +87,10 @@ class _Code:
         if isinstance(codec, _Refusal):
             return codec
         try:
+            if held.what in _STATES:
+                codec.check_state(held.kind)
+            elif held.what == "message":
+                codec.check_message(held.kind)
             codec.decode(held.kind, held.version, held.body)
         except (UnknownKind, JournalDamaged) as error:
             return _Refusal(str(error))
@@ -123,6 +127,7 @@ class _Code:
 
 _NO_CLASSES: Final = frozenset({BEGUN, ANSWERED, WAITS, RULED, HAPPENED})
 """Kinds under which no value of a user's is stored."""
+_STATES: Final = frozenset({"state", "checkpoint"})
 
 
 def check_code(arguments: Namespace) -> int:
