@@ -6,7 +6,7 @@ import os
 import sqlite3
 from typing import Final
 
-from treewarden.agents.errors import JournalDamaged, JournalError, JournalOwned
+from treewarden.agents.errors import CommitFailed, JournalDamaged, JournalError, JournalOwned
 
 from .raised import is_busy, is_of_a_damage
 
@@ -250,10 +250,12 @@ def unusable(error: sqlite3.Error | UnicodeDecodeError, file: str) -> JournalErr
                 "the right to do both, or name a file on a disk that is not mounted read-only"
             )
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-            return JournalError(
+            refused = CommitFailed(
                 f"{file} cannot be opened ({error}): its disk is full, or broken. Make room, or mend it, and start"
                 " again"
             )
+            refused.refuses_all = True
+            return refused
         return JournalError(f"{file} cannot be opened: {error}")
     if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB:
         return JournalError(f"{file} is not a treewarden journal: it is no SQLite database. Name another file")

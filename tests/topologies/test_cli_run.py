@@ -6,6 +6,8 @@ import json
 import re
 import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -173,6 +175,19 @@ def test_a_journal_that_is_none_is_left_alone(tmp_path: Path) -> None:
     unnamed = treewarden("run", "desk.toml", "--journal", "", cwd=tmp_path)
     assert (unnamed.returncode, unnamed.stdout) == (2, ""), "of a variable that is not set, not the file of the TOML"
     assert "argument --journal: '' can be no journal; give the name of a file, as 'desk.db'\n" in unnamed.stderr
+
+
+def test_a_disk_without_room_is_no_mistake_and_the_next_start_goes_on(tmp_path: Path) -> None:
+    """So systemd, which is told not to repeat a mistake (2), starts it again."""
+    desk(tmp_path, STEADY)
+    assert treewarden("run", "desk.toml", "--for", "0.1", cwd=tmp_path).returncode == 0
+    where_no_file_may_grow = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", sys.executable, "-c", COMMAND]
+    refused = subprocess.run(
+        [*where_no_file_may_grow, "run", "desk.toml"], cwd=tmp_path, capture_output=True, text=True, timeout=30
+    )
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.endswith("its disk is full, or broken. Make room, or mend it, and start again\n")
+    assert treewarden("run", "desk.toml", "--for", "0.1", cwd=tmp_path).returncode == 0
 
 
 def test_a_reader_that_has_gone_ends_the_tree_in_order(tmp_path: Path) -> None:

@@ -17,7 +17,14 @@ import trio
 from attrs import define, field
 
 from treewarden.agents.core.exit import Stopped, alone
-from treewarden.agents.errors import ConfigurationError, EpochLost, JournalError, SupervisionError, TreeFailed
+from treewarden.agents.errors import (
+    CommitFailed,
+    ConfigurationError,
+    EpochLost,
+    JournalError,
+    SupervisionError,
+    TreeFailed,
+)
 from treewarden.agents.version import VERSION
 from treewarden.supervisor.journal.anchoring import Anchoring, key_from
 from treewarden.supervisor.journal.port import Record, Seq
@@ -65,7 +72,11 @@ def run(arguments: Namespace) -> int:
     Raises `ConfigurationError` for a bad file, `JournalOwned`, and `JournalError` for a journal that cannot be used.
     """
     with collecting_rarely():
-        return _run(arguments)
+        try:
+            return _run(arguments)
+        except CommitFailed as error:  # nothing has begun; it is nobody's mistake, and passes when there is room
+            sys.stderr.write(f"treewarden: {error}\n")
+            return ExitCode.NOT_DONE
 
 
 def _run(arguments: Namespace) -> int:
