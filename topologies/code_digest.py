@@ -1,4 +1,4 @@
-"""A short name for a tree's slots and the code that lives in them, so that changed code is seen."""
+"""A short name for the code that lives in a tree, so that changed code is seen."""
 
 from __future__ import annotations
 
@@ -21,24 +21,23 @@ _KEPT: Final = 1024
 
 
 def code_digest(blueprint: Blueprint) -> str:
-    """The same in every process with the same slots and the same code in their classes and functions.
+    """The same in every process with the same code in the classes and functions of its agents, however many slots each
+    of them has, and with what arguments: one poller more is no other code.
 
     Not promised: that it sees a change in what these call. Another Python version counts as other code.
     """
+    known: dict[int, bytes] = {}
+    for _, spec in walk(blueprint):
+        if isinstance(spec, SupervisorSpec):
+            continue
+        for made in (spec.agent, *spec.args.values()):
+            # The blueprint holds on to it, so nothing else has this id.
+            if id(made) not in known and (made is spec.agent or isinstance(made, (FunctionType, type))):
+                name = f"{getattr(made, '__module__', '')}:{getattr(made, '__qualname__', made)}"
+                known[id(made)] = name.encode() + b"\n" + _bytes(made)
     digest = hashlib.blake2b(digest_size=8)
-    known: dict[int, tuple[str, bytes]] = {}
-    for path, spec in walk(blueprint):
-        made: Any = spec.strategy if isinstance(spec, SupervisorSpec) else spec.agent
-        if id(made) not in known:  # the blueprint holds on to it, so nothing else has this id
-            name = f"{getattr(made, '__module__', '')}:{getattr(made, '__qualname__', made)}"
-            known[id(made)] = name, b"" if isinstance(spec, SupervisorSpec) else _bytes(made)
-        name, code = known[id(made)]
-        digest.update(f"{path} {name}\n".encode())
+    for code in sorted(set(known.values())):
         digest.update(code)
-        if not isinstance(spec, SupervisorSpec):
-            for value in spec.args.values():
-                if isinstance(value, (FunctionType, type)):
-                    digest.update(_bytes(value))
     return digest.hexdigest()
 
 

@@ -59,7 +59,7 @@ __all__ = ["journal_in", "open_tree"]
 
 _LESSONS: Final = 5000
 """Events at the end of the journal that are read for outcomes when a tree opens."""
-_TELLING: Final = frozenset({"IncidentClosed", "OutcomeObserved", "RolledBack", "TreeOpened"})
+_TELLING: Final = frozenset({"IncidentClosed", "OutcomeObserved", "RolledBack"})
 """Kinds of events of which a tree that opens wants to know."""
 _SPENT: Final = frozenset({"Spent"})
 _LEAVE_WITHIN: Final = 60.0
@@ -300,8 +300,6 @@ async def _lessons(common: Common, blueprint: Blueprint) -> None:
                 from treewarden.supervisor.core.outcomes import learn
 
                 common.outcomes = learn(common.outcomes, record.event, record.at)
-            case TreeOpened(blueprint=blueprint_then):
-                digest = blueprint_then
             case RolledBack(path=path, diagnosis=diagnosis):
                 common.has_gone_back(record.seq, record.event)
                 if diagnosis is not None:
@@ -317,6 +315,8 @@ async def _lessons(common: Common, blueprint: Blueprint) -> None:
         from treewarden.supervisor.core.challenger import teach_all
 
         common.challenger = teach_all(common.challenger, [record.event for record in found.labels])
+    for record in found.code:
+        digest = getattr(record.event, "blueprint", digest)
     if digest and digest != code_digest(blueprint):
         common.deployed[ROOT] = common.clock.now()
 

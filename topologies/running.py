@@ -15,6 +15,7 @@ from treewarden.supervisor.core.checkpoint import Checkpoint
 from treewarden.supervisor.core.event import ActionPerformed, Event, SignalNoted, TreeReloaded
 from treewarden.supervisor.journal.port import START, Opened, Record, Seq
 
+from .code_digest import code_digest
 from .core.blueprint import Blueprint
 from .errors import checked, checked_path, checked_text
 from .root import Root
@@ -257,7 +258,12 @@ class Tree(Stored):
         checked(blueprint)
         changes = await self.supervisor().reload(blueprint)
         self.blueprint = blueprint
-        event = TreeReloaded(added=tuple(changes.added), removed=tuple(changes.removed), changed=tuple(changes.changed))
+        event = TreeReloaded(
+            added=tuple(changes.added),
+            removed=tuple(changes.removed),
+            changed=tuple(changes.changed),
+            blueprint=code_digest(blueprint),
+        )
         self._common.note(event)
         return event
 

@@ -87,7 +87,7 @@ class TreeOpened:
     holder: str
     version: str
     blueprint: str = ""
-    """A digest of the blueprint, so that a changed one is seen."""
+    """A digest of the code that lives in it, so that changed code is seen."""
     after_crash: bool = False
     """The tree before it did not close in order."""
     production: bool = False
@@ -146,6 +146,8 @@ class TreeReloaded:
     added: tuple[Path, ...] = ()
     removed: tuple[Path, ...] = ()
     changed: tuple[Path, ...] = ()
+    blueprint: str = ""
+    """As in `TreeOpened`, of the new one. Empty where an older treewarden wrote this."""
 
 
 @frozen(kw_only=True)

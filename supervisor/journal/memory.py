@@ -32,7 +32,7 @@ from .commit import (
     follows,
     works_of,
 )
-from .port import START, CommandRow, Kept, Lessons, Opened, Record, Recovered, Seq, Survey
+from .port import CODE, START, CommandRow, Kept, Lessons, Opened, Record, Recovered, Seq, Survey
 from .quiet import Quiet
 from .told import Told
 
@@ -204,10 +204,12 @@ class MemoryJournal:
         return self._told.cut()
 
     async def lessons(self, last: int, kinds: Collection[str]) -> Lessons:
-        cut, after = await self.cut(), max(START, self._told.head - last)
+        cut, after, through = await self.cut(), max(START, self._told.head - last), START
         if cut is not None and isinstance(cut.event, EventsPruned):
-            after = max(after, cut.event.through)
-        return Lessons(cut, await self.read(after, last, kinds), await self.labels(), await self.questions())
+            through = cut.event.through
+        code = [each for each in await self.read(limit=self._told.head, kinds=CODE) if each.seq > through]
+        lately = await self.read(max(after, through), last, kinds)
+        return Lessons(cut, lately, await self.labels(), await self.questions(), tuple(code[-1:]))
 
     async def trim(self) -> None:
         await trio.lowlevel.checkpoint()

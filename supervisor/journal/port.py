@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from attrs import field
 
@@ -95,6 +95,10 @@ class Record:
     hash: str = ""
 
 
+CODE: Final = ("TreeOpened", "TreeReloaded")
+"""Kinds of events that say which code the tree had from then on."""
+
+
 @frozen
 class Lessons:
     """What a tree that opens learns from its journal."""
@@ -107,6 +111,8 @@ class Lessons:
     """As `Journal.labels`."""
     questions: Sequence[Record]
     """As `Journal.questions`."""
+    code: Sequence[Record] = ()
+    """The last event that no cut gave up and that says which code the tree had, if there is one."""
 
 
 @frozen(kw_only=True)

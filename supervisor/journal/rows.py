@@ -18,7 +18,7 @@ from .blobs import whole
 from .canonical import dump
 from .event_codec import decode_event
 from .holder import Holder, Process
-from .port import START, CommandRow, DeadRow, Lessons, MessageRow, Record, Recovered, ReplyRow, Seq, StateRow
+from .port import CODE, START, CommandRow, DeadRow, Lessons, MessageRow, Record, Recovered, ReplyRow, Seq, StateRow
 from .schema import NOW
 
 __all__ = [
@@ -360,11 +360,17 @@ def cut(connection: sqlite3.Connection) -> Record | None:
 
 def lessons(connection: sqlite3.Connection, after: Seq, limit: int, kinds: Collection[str]) -> Lessons:
     """See `Journal.lessons`. Raises as `records`."""
-    last = cut(connection)
+    last, through = cut(connection), START
     if last is not None and isinstance(last.event, EventsPruned):
-        after = max(after, last.event.through)
-    lately = records(connection, max(START, after), limit, kinds=kinds)
-    return Lessons(last, lately, labels(connection), questions(connection))
+        through = last.event.through
+    lately = records(connection, max(START, after, through), limit, kinds=kinds)
+    found = connection.execute(
+        f"SELECT seq FROM events WHERE path = '' AND kind IN ({','.join('?' * len(CODE))}) AND seq > ? "
+        "ORDER BY seq DESC LIMIT 1",
+        (*CODE, through),
+    ).fetchone()  # by the index that `questions` uses
+    code = () if found is None else tuple(records(connection, found[0] - 1, 1))
+    return Lessons(last, lately, labels(connection), questions(connection), code)
 
 
 def first(connection: sqlite3.Connection) -> tuple[Seq, bytes] | None:

@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import ROOT, Path
 
-from ..core.event import EventsPruned, IncidentLabelled, TreeForked, TreeOpened
+from ..core.event import EventsPruned, IncidentLabelled, TreeForked, TreeOpened, TreeReloaded
 from ..core.lineage import Past
 from ..core.outcomes import Outcomes, learn
 from ..core.outcomes_data import as_data, outcomes_of
@@ -71,7 +71,7 @@ def fold(pruned: Pruned, records: Iterable[Committed]) -> Pruned:
     status = tree_status.fold(pruned.status, [each for each in told if type(each.event).__name__ in tree_status.READS])
     for record in told:
         event = record.event
-        if isinstance(event, TreeOpened):
+        if isinstance(event, (TreeOpened, TreeReloaded)):
             blueprint = event.blueprint
         elif isinstance(event, TreeForked):
             lineage.append(event)

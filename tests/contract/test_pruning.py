@@ -205,6 +205,23 @@ async def test_the_lessons_are_what_the_parts_say_each_by_itself(owner: Owner) -
         assert len(again.labels) == 1
 
 
+async def test_which_code_there_was_is_found_however_long_ago_unless_it_was_cut_off(owner: Owner) -> None:
+    opened = TreeOpened(epoch=1, holder="process 7", version="1", blueprint="abc")
+    async with owner() as journal:
+        await journal.commit(Commit(events=((WALL, opened),)))
+        await written(journal)
+        (found,) = (await journal.lessons(3, set())).code
+        assert (found.seq, found.event) == (1, opened)
+        reloaded = TreeReloaded(changed=(DESK,), blueprint="def")
+        await journal.commit(Commit(events=((WALL, reloaded),)))
+        await written(journal)
+        (found,) = (await journal.lessons(3, set())).code
+        assert (found.seq, found.event) == (12, reloaded)
+        await Pruning(journal, WallClock()).prune(LAST, "ada")
+        assert (await journal.lessons(3, set())).code == ()
+        assert pruned_of(await cut_of(journal)).blueprint == "def"
+
+
 async def test_what_a_cut_gives_up_teaches_nothing_before_it_is_deleted(owner: Owner) -> None:
     """As where the process ended between the two."""
     async with owner() as journal:
