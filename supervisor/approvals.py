@@ -69,6 +69,7 @@ def what_is_shown(about: object) -> tuple[str, Any, str]:
 
     Raises `ConfigurationError` for what cannot be stored, and for what nobody can read.
     """
+    named = ""
     if isinstance(about, Question):
         kind, body = QUESTION, dump_sorted(asked_of(about))
     elif type(about) in _PLAIN:
@@ -79,14 +80,15 @@ def what_is_shown(about: object) -> tuple[str, Any, str]:
         except (Mismatch, TypeError, ValueError, RecursionError) as error:
             raise ConfigurationError(f"what is to be approved cannot be stored: {error}") from None
     else:
-        kind, _, body, large = Codec((type(about),)).encode_row(about)
-        body = body if large is None else large.text()
+        codec = Codec((type(about),))
+        kind, _, body, large = codec.encode_row(about)
+        body, named = body if large is None else large.text(), codec.first_kind(kind)
     if len(body) > _MOST:
         raise ConfigurationError(
             f"what is to be approved has {len(body):,} characters as JSON, and a person is to read it: give at most "
             f"{_MOST:,}, and of what is longer a digest"
         )
-    return kind, load(body), digest_of(kind, body)
+    return kind, load(body), digest_of(named or kind, body)
 
 
 def ruled_row(asked: Asked, ruling: End) -> ReplyRow:

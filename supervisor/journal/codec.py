@@ -56,7 +56,8 @@ class Codec:
     are computed by their class again.
 
     A class may declare `__version__: ClassVar[int]` (1 if it does not) and `__upcasts__: ClassVar[Upcasts]`; the
-    function under `n` turns the fields of version `n` into those of version `n + 1`.
+    function under `n` turns the fields of version `n` into those of version `n + 1`. What was stored under the names in
+    `__formerly__: ClassVar[tuple[str, ...]]` is of it, too.
 
     Raises `ConfigurationError` for a type that cannot be stored.
     """
@@ -69,9 +70,11 @@ class Codec:
         self._late = late
         self.states: Final = _kinds_of((state,))
         """What its state may be stored as; None for whatever it knows."""
-        self._told: Final = told if told is None else tuple(told)
+        self._told: Final = (object,) if told is None else tuple(told)
         self._making = Lock()
         self._by_kind: dict[str, _Root] = {}
+        self._formerly: dict[str, _Root] = {}
+        """By the names that they had before."""
         self._by_type: dict[type, tuple[_Root, ...]] = {}
         self._left: dict[type, Callable[[Any, int], int]] = {}
         """`Shape.left` of those that may hold any number of values."""
@@ -80,7 +83,7 @@ class Codec:
         self._add((type(None), bool, int, float, str, bytes, *types))
 
     def _add(self, types: Iterable[Any]) -> None:
-        declared = Declared()
+        declared, added = Declared(), list[tuple[Any, _Root]]()
         for given in types:
             for member in declared.members(given):
                 try:
@@ -92,11 +95,22 @@ class Codec:
                         continue
                     raise ConfigurationError(f"two types are stored as {root.kind}: rename one of them")
                 self._by_kind[root.kind] = root
+                added.append((member, root))
                 for kind in root.shape.holds:
                     if root.shape.left is not None:
                         self._left.setdefault(kind, root.shape.left)
                         self._open.setdefault(kind, tuple(map(attrgetter, root.shape.open_fields)) or (_itself,))
                     self._by_type[kind] = (*self._by_type.get(kind, ()), root)
+        if any(shape.formerly for shape in declared.shapes.values()):
+            self._add_former(added)
+
+    def _add_former(self, added: Iterable[tuple[Any, _Root]]) -> None:
+        from .formerly import former_kinds  # most programs have renamed nothing
+
+        for kind, root in ((kind, root) for member, root in added for kind in former_kinds(member)):
+            other = self._formerly.setdefault(kind, root)
+            if other.kind != root.kind:
+                raise ConfigurationError(f"{other.kind} and {root.kind} both say that they were {kind}: one was")
 
     @property
     def open_types(self) -> Collection[type]:
@@ -222,7 +236,7 @@ class Codec:
     def name_of(self, value: object) -> str:
         """A short text without spaces, the same for values that are equal. Raises as `encode`."""
         kind, version, body = self.encode(value)
-        return f"{kind}:{version}:{blake2b(body.encode(), digest_size=_NAMED).hexdigest()}"
+        return f"{self.first_kind(kind)}:{version}:{blake2b(body.encode(), digest_size=_NAMED).hexdigest()}"
 
     def naming(self, value: object) -> Slices[str]:
         """As `name_of`, in slices as those of `encoding`."""
@@ -236,12 +250,18 @@ class Codec:
             except ValueError:  # for which `name_of` has the words
                 return self.name_of(value)
             yield from large.giving_up()
-        return f"{kind}:{version}:{named.hexdigest()}"
+        return f"{self.first_kind(kind)}:{version}:{named.hexdigest()}"
+
+    def first_kind(self, kind: str) -> str:
+        """What values that are stored as `kind` were stored as first: what was said of them then goes on to count."""
+        names = [old for old, root in self._formerly.items() if root.kind == kind] if self._formerly else ()
+        return names[-1] if names else kind
 
     def check_state(self, kind: str) -> None:
         """Raises `UnknownKind` if a state that is stored as `kind` is none that the agent has, though it is known here,
         as numbers are to every agent's codec: its handlers would begin with it."""
-        if self.states is not None and kind not in self.states and kind in self._by_kind:
+        root = self._known(kind)
+        if self.states is not None and root is not None and root.kind not in self.states:
             raise UnknownKind(
                 f"it is stored as {kind}, and here it is {' or '.join(sorted(self.states))}. "
                 "Start the code that has it, or declare both, as in Agent[New | Old]"
@@ -254,8 +274,8 @@ class Codec:
 
     def check_message(self, kind: str) -> None:
         """Raises `UnknownKind` if no handler takes messages that are stored as `kind`, though it is known here."""
-        root = None if self._told is None else self._by_kind.get(kind)
-        if root is not None and not any(issubclass(each, self._told or ()) for each in root.shape.holds):
+        root = self._known(kind)
+        if root is not None and not any(issubclass(each, self._told) for each in root.shape.holds):
             raise UnknownKind(f"no handler takes {kind} here. Start the code that has one, or give this agent one")
 
     def decode(self, kind: str, version: int, body: str) -> Any:
@@ -298,11 +318,15 @@ class Codec:
         except RecursionError:
             raise JournalDamaged(f"the body of a stored {kind} is {_TOO_DEEP}") from None
 
-    def _root(self, kind: str, version: int) -> _Root:
+    def _known(self, kind: str) -> _Root | None:
         root = self._by_kind.get(kind)
         if root is None:
             self._make_late()
-            root = self._by_kind.get(kind)
+            root = self._by_kind.get(kind) or self._formerly.get(kind)
+        return root
+
+    def _root(self, kind: str, version: int) -> _Root:
+        root = self._known(kind)
         if root is None:
             known = ", ".join(sorted(self._by_kind))
             why, remedy = self._why_unknown(kind)
@@ -315,7 +339,8 @@ class Codec:
         """Why there may be no such class here, and what to do."""
         module, _, name = kind.partition(":")
         if module != SCRIPT:
-            return "", "Start the code that has it, or give this agent such a class"
+            was = f'__formerly__ = ("{kind}",)'
+            return "", f"Start the code that has it, give this agent such a class, or one that says that it was: {was}"
         alike = next((each for each in sorted(self._by_kind) if each.partition(":")[2] == name), "")
         other = f", and {alike} is another one" if alike else ""
         remedy = "Start that script, or begin a new journal with the class in a module"

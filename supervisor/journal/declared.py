@@ -25,7 +25,7 @@ from treewarden.agents.core.said import shown
 from treewarden.agents.core.values import frozen
 from treewarden.agents.errors import ConfigurationError
 
-from .scalars import NONE, Mismatch, Refused, Shape, enum_shape, has_fields, mismatch, unwrapped
+from .scalars import NONE, Mismatch, Refused, Shape, enum_shape, former_names, has_fields, mismatch, unwrapped
 from .shapes import (
     in_more_calls,
     in_more_slices,
@@ -101,7 +101,7 @@ class Declared:
     """The shapes of all types that one codec stores; a class is looked at once, and may hold itself."""
 
     def __init__(self) -> None:
-        self._shapes: dict[Any, Shape] = {}
+        self.shapes: dict[Any, Shape] = {}
         self._bodies: dict[type, Shape] = {}
         self._versions: dict[type, Versions] = {}
         self._structuring: Structuring | None = None
@@ -129,11 +129,11 @@ class Declared:
         """How values of this type are stored. Raises `ConfigurationError` naming the type."""
         declared = unwrapped(declared)
         try:
-            known = self._shapes.get(declared)
+            known = self.shapes.get(declared)
         except TypeError:  # not hashable, so not a type
             raise _refused(declared) from None
         if known is None:
-            known = self._shapes[declared] = self._new(declared)
+            known = self.shapes[declared] = self._new(declared)
         return known
 
     def _new(self, declared: Any) -> Shape:
@@ -192,7 +192,7 @@ class Declared:
         """`given`: a class, or a generic one with its arguments."""
         kind: type[Any] = get_origin(given) or given
         name, versions = kind_of(given), _versions_of(kind)
-        declared, named = _declared_fields(kind, given), _parameters(kind)
+        declared, named, old = _declared_fields(kind, given), _parameters(kind), former_names(kind, name)
 
         def encode(value: Any) -> Any:
             if type(value) is not kind:
@@ -281,18 +281,19 @@ class Declared:
 
         def made(*, inner: bool, left: Any = left_of_fields, **known: Any) -> Shape:
             write, pieces = (encode_inner, inner_parts) if inner and versions.now > 1 else (encode, parts)
-            read, read_slices = (decode_inner, inner_slices) if inner else (decode, slices)
+            read, sliced = (decode_inner, inner_slices) if inner else (decode, slices)
             if inner and left is not None:  # it may hold its own class
                 write, pieces = in_more_calls(write), in_more_slices(pieces)
-            return Shape(name, (kind,), write, read, slices=read_slices, left=left, parts=left and pieces, **known)
+            known |= {"left": left, "parts": left and pieces, "formerly": old}
+            return Shape(name, (kind,), write, read, slices=sliced, **known)
 
         self._versions[given] = versions
         # Known before its fields are looked at: they may hold the class itself.
-        self._shapes[given], self._bodies[given] = made(inner=True), made(inner=False)
+        self.shapes[given], self._bodies[given] = made(inner=True), made(inner=False)
         try:
             fields = self._fields(name, declared)
         except BaseException:
-            del self._shapes[given], self._bodies[given]
+            del self.shapes[given], self._bodies[given]
             raise
         deep = tuple((field_name, shape.left) for field_name, shape in fields.items() if shape.left is not None)
         weight = 1 + sum(shape.weight for shape in fields.values() if shape.left is None)
@@ -301,11 +302,11 @@ class Declared:
         else:
             few = all(shape.bare or shape.text for shape in fields.values())
             texts = tuple([field_name for field_name, shape in fields.items() if shape.text]) if few else None
-            self._shapes[given] = made(inner=True, weight=weight, left=None)
+            self.shapes[given] = made(inner=True, weight=weight, left=None)
             self._bodies[given] = made(inner=False, weight=weight, left=None, texts=texts)
         writes = tuple((field_name, shape.encode) for field_name, shape in fields.items())
         reads = tuple((field_name, shape.decode) for field_name, shape in fields.items())
-        return self._shapes[given]
+        return self.shapes[given]
 
     def _fields(self, name: str, declared: Mapping[str, Any]) -> dict[str, Shape]:
         shapes: dict[str, Shape] = {}
@@ -360,8 +361,7 @@ def _parameters(kind: type[Any]) -> dict[str, str]:
 
 
 def _check_fields(name: str, data: Any) -> dict[str, Any]:
-    found = data.__class__
-    if found is not dict:
+    if data.__class__ is not dict:
         raise mismatch(name, data)
     return data
 

@@ -19,6 +19,7 @@ import attrs
 
 from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import frozen
+from treewarden.agents.errors import ConfigurationError
 
 __all__ = [
     "AT_ONCE",
@@ -98,6 +99,8 @@ class Shape:
     texts: tuple[str, ...] | None = None
     """Of a class all of whose fields have a few characters or are texts: those that are, by name. Its JSON data is an
     object of theirs, and as long as they are."""
+    formerly: tuple[str, ...] = ()
+    """Of a class: the names that it had before."""
 
 
 def left(shape: Shape, value: Any, room: int) -> int:
@@ -304,7 +307,18 @@ def enum_shape(kind: type[Enum], name: str) -> Shape:
         except (KeyError, ValueError, TypeError) as error:
             raise mismatch(name, data) from error
 
-    return Shape(name, (kind,), encode, decode, text=not issubclass(kind, Flag))
+    text = not issubclass(kind, Flag)
+    return Shape(name, (kind,), encode, decode, text=text, formerly=former_names(kind, name))
+
+
+def former_names(kind: type, name: str) -> tuple[str, ...]:
+    """What a class that is stored as `name` was stored as before: those that it says itself, and none that a class says
+    from which it inherits. Raises `ConfigurationError` for what is none."""
+    said: Any = vars(kind).get("__formerly__", ())
+    if said.__class__ is not tuple or not all(each.__class__ is str and ":" in each for each in said):
+        raise ConfigurationError(f"{name}.__formerly__ is {said!r}; it must be a tuple of names, as ('shop:Order',)")
+    inside = name.removeprefix(f"{kind.__module__}:{kind.__qualname__}")
+    return tuple([f"{each}{inside}" for each in said])
 
 
 def unwrapped(declared: Any) -> Any:

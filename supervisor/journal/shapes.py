@@ -271,6 +271,7 @@ def union_shape(name: str, members: tuple[Shape, ...]) -> Shape:
     tagged = {member.name: member for member in members if not member.bare and member is not lone}
     if len(tagged) + sum(member.bare or member is lone for member in members) != len(members):
         raise ValueError(f"two of its members have the same name ({', '.join(member.name for member in members)})")
+    labelled = {old: member for member in tagged.values() for old in member.formerly} | tagged
     # One whose only company was a literal with None in it was stored without its name once.
     others = [member for member in members if type(None) not in member.holds]
     before = tagged.get(others[0].name) if len(others) == 1 else None
@@ -292,8 +293,8 @@ def union_shape(name: str, members: tuple[Shape, ...]) -> Shape:
             return None
         if lone is not None:
             return lone.decode(data)
-        if kind is list and len(data) == 2 and type(data[0]) is str and data[0] in tagged:
-            return tagged[data[0]].decode(data[1])
+        if kind is list and len(data) == 2 and type(data[0]) is str and data[0] in labelled:
+            return labelled[data[0]].decode(data[1])
         member = by_type.get(kind)
         if (member is None or not member.bare) and kind is str:
             member = by_type.get(float)
@@ -312,8 +313,8 @@ def union_shape(name: str, members: tuple[Shape, ...]) -> Shape:
         kind = data.__class__
         if lone is not None and kind is not type(None):
             return (yield from decoded(lone, data))
-        if kind is list and len(data) == 2 and type(data[0]) is str and data[0] in tagged:
-            return (yield from decoded(tagged[data[0]], data[1]))
+        if kind is list and len(data) == 2 and type(data[0]) is str and data[0] in labelled:
+            return (yield from decoded(labelled[data[0]], data[1]))
         return decode(data)
 
     def left_of_member(value: Any, room: int) -> int:

@@ -122,7 +122,8 @@ class _Code:
         if name not in self.modules:
             self.modules[name] = _import(name)
         module = self.modules[name]
-        return module if isinstance(module, _Refusal) else _class_in(module, kind, inside)
+        found = module if isinstance(module, _Refusal) else _class_in(module, kind, inside)
+        return _renamed(kind) or found if isinstance(found, _Refusal) else found
 
 
 _NO_CLASSES: Final = frozenset({BEGUN, ANSWERED, WAITS, RULED, HAPPENED})
@@ -198,6 +199,15 @@ def _class_in(module: ModuleType, kind: str, inside: str) -> Codec | _Refusal:
         raise
     except BaseException as error:
         return _Refusal(f"no class at hand is stored as {kind}: {type(error).__name__}: {error}")
+
+
+def _renamed(kind: str) -> Codec | None:
+    """Of the class at hand that says it was stored as `kind` before."""
+    for module in list(sys.modules.values()):
+        for found in list(vars(module).values()):
+            if isinstance(found, type) and kind in vars(found).get("__formerly__", ()):
+                return Codec((found,))
+    return None
 
 
 def _lines(file: str, counts: Mapping[str, int], unread: Sequence[_Unread], out: Stdout) -> list[str]:
