@@ -180,6 +180,10 @@ def _number(wait: Wait) -> int:
     return int(wait.step.rpartition(".")[2])
 
 
+_LOOK_WITHIN: Final = 60.0
+"""Seconds after which the wall clock is looked at again: it may be set, and goes on while the machine sleeps."""
+
+
 def arm(mail: Slot, common: Common) -> None:
     """See to it that somebody calls when the next of what is parked here comes back."""
     parked = mail.parked
@@ -191,7 +195,7 @@ def arm(mail: Slot, common: Common) -> None:
     if parked.alarm_at is not None:
         clock = common.clock
         now = clock.now()
-        left = parked.alarm_at - clock.wall()
+        left = min(parked.alarm_at - clock.wall(), _LOOK_WITHIN)
         due = max(now + left, math.nextafter(now, math.inf)) if left > 0.0 else now  # or it would be set for now, again
         parked.alarm = common.timers.at(due, partial(_come, mail, common))
 

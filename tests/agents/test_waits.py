@@ -147,6 +147,24 @@ async def test_the_clock_may_be_set_back(processes: Processes, autojump_clock: M
         assert left(running) == 0
 
 
+async def test_a_clock_that_is_put_forward_is_noticed_within_a_minute(
+    processes: Processes, autojump_clock: MockClock
+) -> None:
+    log, slept = list[Any](), [0.0]
+
+    def wall() -> float:
+        return trio.current_time() + slept[0]
+
+    three_days = 3 * 86_400.0
+    async with open_tree(tree(desk(log)), journal=processes(), wall=wall) as running:
+        await running.ref("desk").tell(Remind(1, (three_days,)))
+        await trio.sleep(5)
+        slept[0] = three_days  # the machine did: the loop's clock stood still meanwhile
+        await trio.sleep(61)
+        assert seen(running) == Seen((1,), 1)
+        assert (parked(running), left(running)) == (0, 0)
+
+
 @pytest.mark.parametrize("first", [1.0, 10.0], ids=["no wait", "a wait"])
 async def test_a_clock_that_was_set_back_ends_no_later_wait(
     first: float, processes: Processes, autojump_clock: MockClock
