@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from treewarden.agents.audience import Audience
 from treewarden.agents.core.exit import Exit
-from treewarden.agents.core.path import Path
+from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import AgentStopped, MailboxFull, NoSuchSlot, NotHandled
 from treewarden.agents.ports import Alarms
 from treewarden.agents.ref import Ref
@@ -55,6 +55,10 @@ class Pool:
             raise self._refusal(workers)
         return [workers[place] for place in places]
 
+    def had(self, path: Path) -> bool:
+        """Whether one of the workers lived at `path`."""
+        return path.parent == self.path
+
     def _refusal(self, workers: Sequence[Slot]) -> MailboxFull | AgentStopped:
         ends = [slot.closed for slot in workers if isinstance(slot.closed, AgentStopped)]
         if not ends or len(ends) < len(workers):
@@ -87,6 +91,15 @@ class Partitions:
         (place, *_), self._router = _chosen(self.path, self._router, [0] * len(entries), message)
         found = self._registry.find(entries[place])
         return [found] if isinstance(found, Slot) else list(found.choose(message))
+
+    def had(self, path: Path) -> bool:
+        """Whether the entry of a partition was at `path`, or a pool whose worker was."""
+        entries = {self._in_its_part(entry) for entry in self._entries()}
+        return not entries.isdisjoint((self._in_its_part(path), self._in_its_part(path.parent)))
+
+    def _in_its_part(self, path: Path) -> str:
+        below = path if self.path == ROOT else path[len(self.path) + 1 :]
+        return below.partition("/")[2]
 
 
 def _chosen(
@@ -251,6 +264,16 @@ class Registry:
         if gone is not None:
             self.handled_by_gone += gone.handled
         self._pools.pop(path, None)
+
+    def which_had(self, path: Path) -> Pool | Partitions | None:
+        """The pool or the partitions of which whoever lived at `path` was one: they may have become fewer."""
+        above = path
+        while above != ROOT:
+            above = above.parent
+            found = self._pools.get(above)
+            if isinstance(found, (Pool, Partitions)) and found.had(path):
+                return found
+        return None
 
     def find(self, path: Path) -> Slot | Pool | Partitions | Audience:
         """The slot, pool or topic at `path`.

@@ -9,7 +9,15 @@ import trio
 from treewarden.agents.core.durability import Overflow
 from treewarden.agents.core.message import Envelope, MessageId
 from treewarden.agents.core.path import ROOT
-from treewarden.agents.errors import AgentStopped, CommitFailed, IntakeClosed, MailboxFull, NotHandled, ReplayRefused
+from treewarden.agents.errors import (
+    AgentStopped,
+    CommitFailed,
+    IntakeClosed,
+    MailboxFull,
+    NoSuchSlot,
+    NotHandled,
+    ReplayRefused,
+)
 from treewarden.agents.sending import handled_by
 from treewarden.agents.slot import Slot
 from treewarden.agents.traffic import deadline_of
@@ -17,6 +25,7 @@ from treewarden.agents.traffic import deadline_of
 from .common import Common
 from .core.event import MessageReplayed
 from .journal.port import Commit, DeadRow, MessageRow
+from .registry import Partitions, Pool
 from .settling import SlotStore
 from .unhurried import unhurried
 
@@ -34,8 +43,14 @@ async def replay(common: Common, message: MessageId, within: float) -> MessageId
         dead = await common.journal.dead_letter(message)
     if dead is None:
         raise await _unknown(common, message)
-    slot, store = _place(common, dead)
+    there = common.registry.get(dead.path)
+    address = common.registry.which_had(dead.path) if there is None else None
+    if address is not None:
+        there = next((each for each in address.slots if each.closed is None), None)  # any of them can read it
+    slot, store = _place(there, dead)
     body: Any = await unhurried(store.codec.decoding(dead.kind, dead.version, dead.body))
+    if address is not None:
+        slot, store = _place(_one_of(address, dead, body), dead)
     if not handled_by(slot, type(cast("object", body))):
         text = f"{slot.path}: it does not handle {type(body).__qualname__} any more; {message} stays a dead letter"
         raise NotHandled(text, path=slot.path)
@@ -56,9 +71,19 @@ async def replay(common: Common, message: MessageId, within: float) -> MessageId
     return envelope.id
 
 
-def _place(common: Common, dead: DeadRow) -> tuple[Slot, SlotStore]:
-    """Where it was given up, if it can wait there again."""
-    slot = common.registry.get(dead.path)
+def _one_of(address: Pool | Partitions, dead: DeadRow, body: object) -> Slot:
+    """Who gets what one of them was told that is no more."""
+    try:
+        chosen = address.choose(body)
+    except (AgentStopped, NoSuchSlot) as error:
+        raise _refused(dead, str(error)) from None
+    if len(chosen) != 1:
+        raise _refused(dead, f"{address.path} tells each of its workers, and the one that did not handle it is no more")
+    return chosen[0]
+
+
+def _place(slot: Slot | None, dead: DeadRow) -> tuple[Slot, SlotStore]:
+    """Where it can wait again."""
     if slot is None:
         raise _refused(dead, "the tree has no such slot any more; start it again, or tell the message to another")
     if isinstance(slot.closed, IntakeClosed):

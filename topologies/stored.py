@@ -104,6 +104,9 @@ class Stored:
         letters: it is never in both, and never in neither. Waits at most `within` seconds for room; nothing else has to
         make room for it.
 
+        Of a pool or partitions that have become fewer, whoever its route or its key says of those that are left gets
+        what waited for one that is no more.
+
         Raises `ReplayRefused` for an id that no dead letter has (any more) and for a slot that is gone, down for good,
         being drained, or keeps its mailbox in memory; `NotHandled` and `UnknownKind` where the agent as it is now
         cannot take it; `MailboxFull`; `CommitFailed`. Then it still is a dead letter. Cancelled while it waits for
