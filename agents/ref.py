@@ -14,7 +14,7 @@ from .audience import Audience, Receivers
 from .core.durability import Overflow
 from .core.message import Envelope, Priority, Request
 from .core.path import Path
-from .errors import ConfigurationError
+from .errors import ConfigurationError, NoSuchSlot
 from .intake import Beyond
 from .sending import checked, ended_by, in_line, line_up, refuse_what_has_no_reply, tell_each, tell_each_nowait
 from .slot import TIMED, Slot, Turn, current_turn
@@ -100,13 +100,18 @@ class Ref:
             if traffic.sent >= SENT_PER_CHECKPOINT or traffic.stopwatch() - traffic.since > SECONDS_PER_CHECKPOINT:
                 await traffic.give_way_once_sent()
             return
-        audience = self._audience(turn, priority)
+        try:
+            audience = self._audience(turn, priority)
+            receivers = () if audience is not None else self._receivers(message, turn, priority)
+        except NoSuchSlot as missing:
+            left = await self._traffic.until_there(missing, within)
+            await self.tell(message, priority=priority, within=left)
+            return
         if audience is not None:
             await checkpoint_if_cancelled()
             await audience.publish(message, turn, priority, deadline_of(self._traffic.now(), within, self.path))
             await self._traffic.pace_once_sent()
             return
-        receivers = self._receivers(message, turn, priority)
         await tell_each(self.path, receivers, message, turn, priority, within, self._traffic)
 
     def tell_nowait(self, message: object, *, priority: int = _NORMAL) -> None:
@@ -186,7 +191,11 @@ class Ref:
                 return await self._reply(answer)
             traffic.put_back(answer)
         if slot is None or slot.closed is not None or type(message) not in slot.handles or priority is not _NORMAL:
-            slot = self._receivers(message, turn, priority)[0]
+            try:
+                slot = self._receivers(message, turn, priority)[0]
+            except NoSuchSlot as missing:
+                left = await traffic.until_there(missing, within)
+                return await self.ask(message, within=left, priority=priority)
         elif turn is not None:
             self._check(turn, priority)
         refuse_what_has_no_reply(slot, message)

@@ -21,6 +21,7 @@ from .settle import keep_in_turn, settle_beside, settle_in_turn
 from .slice import LOOK_EVERY, Slice
 from .slot import current_turn
 from .ticks import Tick
+from .traffic import in_on_start
 
 __all__ = ["failed", "handle_messages", "run_agent", "start_agent"]
 
@@ -32,7 +33,11 @@ _ORDERS: Final = frozenset({StopOrder, BodyEnded, StopAsked, CheckpointDue, RunA
 async def start_agent(life: Life) -> Any:
     """Run `on_start` and return what it returns. State that it leaves counts when `run_agent` begins."""
     current_turn.set(life.beside)
-    return await to_await(life.agent, "on_start", life.agent.on_start())
+    in_on_start.set(True)
+    try:
+        return await to_await(life.agent, "on_start", life.agent.on_start())
+    finally:
+        in_on_start.set(False)
 
 
 async def run_agent(life: Life) -> Exit | None:

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Collection
+from contextvars import ContextVar
 from functools import partial
 from typing import Final, Protocol, TypeAlias
 
+import trio
 from trio.lowlevel import cancel_shielded_checkpoint, checkpoint, checkpoint_if_cancelled, current_clock
 
 from .asking import Answer
 from .core.message import Envelope
 from .core.path import Path
 from .core.said import shown
-from .errors import ConfigurationError
+from .errors import ConfigurationError, NoSuchSlot
 from .ports import Alarms
 from .room import Place
 from .slot import Slot
 from .stopwatch import stopwatch
 
-__all__ = ["SECONDS_PER_CHECKPOINT", "SENT_PER_CHECKPOINT", "Limited", "Traffic", "deadline_of"]
+__all__ = [
+    "SECONDS_PER_CHECKPOINT",
+    "SENT_PER_CHECKPOINT",
+    "Beginning",
+    "Limited",
+    "Traffic",
+    "deadline_of",
+    "in_on_start",
+]
 
 SENT_PER_CHECKPOINT: Final = 32
 SECONDS_PER_CHECKPOINT: Final = 0.001
@@ -29,6 +40,8 @@ whoever has left it, and of an hour there would be 230,400."""
 _NEVER: Final = 1e300
 """A deadline as good as infinite: what is counted in buckets has to stay finite."""
 _ALWAYS_OVER: Final = -_NEVER
+in_on_start: Final = ContextVar("in_on_start", default=False)
+"""Whether this is an `on_start`, or a helper of one, for which those wait who are to start behind it."""
 
 
 class Limited(Protocol):
@@ -55,10 +68,35 @@ def deadline_of(now: float, within: float, path: Path) -> float:
     )
 
 
+class Beginning:
+    """A tree that starts: whoever has begun may speak to somebody who comes later, and waits for that."""
+
+    def __init__(self, paths: Callable[[], Collection[Path]], is_there: Callable[[Path], bool]) -> None:
+        self._paths = paths
+        """Of all who are to come, and of those who have."""
+        self._is_there = is_there
+        self._more = trio.Event()
+        self._over = False
+
+    def goes_on(self, *, over: bool = False) -> None:
+        """There are more who can be told something; or, when it is `over`, nobody is to come any more."""
+        self._over = over
+        self._more.set()
+        self._more = trio.Event()
+
+    async def comes(self, path: Path) -> bool:
+        """Wait until somebody at `path` can be told something; whether that has come to be."""
+        if path not in self._paths() or self._is_there(path):
+            return False
+        while not (self._over or self._is_there(path)):
+            await self._more.wait()
+        return self._is_there(path)
+
+
 class Traffic:
     """One per tree."""
 
-    __slots__ = ("_alarms", "_buckets", "_form", "now", "sent", "since", "stopwatch")
+    __slots__ = ("_alarms", "_buckets", "_form", "beginning", "now", "sent", "since", "stopwatch")
 
     def __init__(self, alarms: Alarms) -> None:
         self.now = current_clock().current_time
@@ -66,11 +104,27 @@ class Traffic:
         self._alarms = alarms
         self._buckets: dict[int, Bucket] = {}
         self._form: Answer | None = None
+        self.beginning: Beginning | None = None
+        """While the tree starts."""
         self.sent = 0
         """Messages since the last checkpoint that a sender made, of all senders together: between two of one sender
         that run without a checkpoint nobody else can have sent anything."""
         self.since = 0.0
         """When that was, by the stopwatch."""
+
+    async def until_there(self, missing: NoSuchSlot, within: float) -> float:
+        """Wait for who is `missing` while the tree starts; the seconds that are left of `within` when he is there.
+
+        Raises `missing` where nobody is to come there, or not in time, or only when the `on_start` has returned that
+        would wait for it.
+        """
+        now, came = self.now(), False
+        if self.beginning is not None and not in_on_start.get():
+            with trio.move_on_at(deadline_of(now, within, missing.path)):
+                came = await self.beginning.comes(missing.path)
+        if not came:
+            raise missing
+        return within - (self.now() - now)
 
     async def pace(self) -> None:
         """After an ask that did not wait: a checkpoint after every 32nd and when a millisecond has passed, else a look

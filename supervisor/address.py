@@ -44,6 +44,7 @@ def take_address(supervisor: Supervisor) -> None:
         registry.add_pool(path, topic)
     else:
         registry.remove_pool(path)
+    registry.goes_on()
 
 
 def _entries(supervisor: Supervisor) -> list[Path]:

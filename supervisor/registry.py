@@ -14,7 +14,7 @@ from treewarden.agents.errors import AgentStopped, MailboxFull, NoSuchSlot, NotH
 from treewarden.agents.ports import Alarms
 from treewarden.agents.ref import Ref
 from treewarden.agents.slot import Slot
-from treewarden.agents.traffic import Traffic
+from treewarden.agents.traffic import Beginning, Traffic
 
 from .core.spec import Router
 
@@ -240,6 +240,17 @@ class Registry:
             del self._paused[gone]
 
     # -- others than slots
+
+    def begin(self, beginning: Beginning | None) -> None:
+        """The tree starts, so that those who have begun wait for those who come later; None: it has started."""
+        before, self._traffic.beginning = self._traffic.beginning, beginning
+        if before is not None:
+            before.goes_on(over=True)
+
+    def goes_on(self) -> None:
+        """A supervisor and its children can be told something now."""
+        if self._traffic.beginning is not None:
+            self._traffic.beginning.goes_on()
 
     def add_pool(self, path: Path, pool: Pool | Partitions | Audience) -> None:
         self._pools[path] = pool

@@ -152,6 +152,7 @@ class Supervisor(AtNeed):
         child, failure = failed
         self.remember_error(child)
         self.error = child.error
+        self.common.registry.begin(None)  # the others are not to come, also where the whole tree starts
         await self.children.stop_all("shutdown")
         return self._not_started(
             Failure(

@@ -134,7 +134,7 @@ async def open_tree(
                     root = Root(common, nursery, None, blueprint)
                     try:
                         with collector_at_rest(size):
-                            failed_start = await root.supervisor.start()
+                            failed_start = await root.start()
                         if failed_start is None:
                             nursery.start_soon(watch_progress, common)
                             nursery.start_soon(_end_with_root, root, nursery.cancel_scope)
