@@ -117,7 +117,10 @@ class Acting:
             return_in_hand(life, decision.action, self._common, counts=not spared)
         if isinstance(decision.action, Escalate):
             self._supervisor.gave_up = f"{child.path}: {decision.chosen.reason}"
-        rest = self._act(child, signal, decision.action)
+        if child.away_over and type(decision.action) is not RollBack and self._remedies.was_in_vain(child, signal):
+            rest = self._put_back_and_act(child, signal, decision.action)
+        else:
+            rest = self._act(child, signal, decision.action)
         if rest is not None:
             return self._act_and_watch(rest, child)
         self.watch(child)
@@ -142,6 +145,10 @@ class Acting:
             return
         if not self._supervisor.judge.reported(child) and not self._supervisor.runs_for(child):
             self._restarts.watch_calm(child)
+
+    async def _put_back_and_act(self, child: Child, signal: Signal, action: Action) -> Exit | None:
+        await self._remedies.put_back(child)
+        return await wait_for(self._act(child, signal, action))
 
     def _act(self, child: Child, signal: Signal, action: Action) -> Rest:
         if isinstance(signal, OperatorAsked) and not isinstance(action, (Hold, Stop)):
@@ -186,7 +193,7 @@ class Acting:
                 await self._children.stop_all("shutdown")
                 return Stopped(reason)
             case RollBack(steps, after):
-                await self._remedies.roll_back(child, steps)
+                await self._remedies.roll_back(child, signal, steps)
                 return await wait_for(self._restart(child, signal, Scope.ONE, after))
             case Recycle():
                 if child.current is not None:

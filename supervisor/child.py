@@ -128,6 +128,10 @@ class Child:
     bad_from: tuple[int, int] | None = None
     """How many messages had been settled, and the journal's head, when the incident's first rollback was decided:
     earlier states may be good."""
+    left: int | None = None
+    """The checkpoint of the state that was left then."""
+    away_over: str = ""
+    """The trouble, as `trouble_in` calls it, over which the slot has an earlier state; empty: it has its own."""
 
     @property
     def last_end(self) -> ChildEnded | None:

@@ -249,7 +249,8 @@ class Judge(AtOnce):
         incident, child.incident = _incident(child), None
         self.leave_reports(child)
         child.attempt = 0
-        child.bad_from = None
+        child.bad_from = child.left = None
+        child.away_over = ""
         if child.slot is not None:
             child.slot.diagnosis = None
         if incident is None:

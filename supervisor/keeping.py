@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
@@ -23,6 +24,7 @@ from treewarden.agents.errors import (
     StartFailed,
 )
 from treewarden.agents.ports import KEEP, Settled
+from treewarden.agents.slot import Slot
 
 from .calls import checked_limit, must_be_text
 from .child import Child
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["UNDO", "difference", "go_back", "keep", "roll_back", "search"]
 
 UNDO: Final = "before rolling back"
-"""The name of the state that an operator left. It makes room for newer ones, as one without a name does."""
+"""The name of the state that was left. It makes room for newer ones, as one without a name does."""
 
 _LATEST: Final = 1e15
 """Wall seconds: far from what no database can compare."""
@@ -150,7 +152,8 @@ async def roll_back(supervisor: Supervisor, child: Child, to: int | str | None, 
     try:
         await go_back(child, target, common, by, state=state)
     finally:
-        child.bad_from = None
+        child.bad_from = child.left = None
+        child.away_over = ""
         failure = await children.start(child, asked=True) if lived else None
     if failure is not None:
         raise StartFailed(child.path, failure)
@@ -190,15 +193,16 @@ async def go_back(
     by: str = "",
     diagnosis: Diagnosis | None = None,
     state: object = KEEP,
-) -> None:
+) -> int | None:
     """Make the slot's state that of a checkpoint, or the one that its class declares. Nobody lives there meanwhile.
     `state` is that state, where it is known already.
 
-    Whoever lives there next finds the diagnosis, with what was undone in it.
+    Whoever lives there next finds the diagnosis, with what was undone in it. What was left is kept under the name
+    `UNDO`; returns the number of that. None: nothing was, or it is a state that was gone back to before.
 
-    An operator (`by`) finds what was left under the name `UNDO`. Raises `CheckpointRefused` if the checkpoint was
-    pruned, or no state can be had from the class: nothing has changed then. If the journal cannot commit, a policy's
-    rollback counts in memory, and is written when it can; an operator's raises `CommitFailed`.
+    Raises `CheckpointRefused` if the checkpoint was pruned, or no state can be had from the class: nothing has changed
+    then. If the journal cannot commit, a policy's rollback counts in memory, and is written when it can; an operator's
+    (`by`) raises `CommitFailed`.
     """
     slot, path = child.slot, child.path
     assert slot is not None
@@ -208,16 +212,15 @@ async def go_back(
         slot.state = KEEP
         slot.diagnosis = told
         common.note(RolledBack(path=path, to=None, by=by, diagnosis=told))
-        return
+        return None
     await store.come_to_rest()
     store.mend()
-    try:
-        held = await common.journal.recover(path) if by else None
-    except JournalDamaged:  # which may be why: there is nothing that is worth to be kept
-        held = None
     wall, keeps = common.clock.wall(), ()
-    if held is not None and held.state is not None:
-        keeps = (KeepRow(path, common.next_row(), wall, Label(UNDO)),)
+    if by or store.state_settled != store.went_back_at:
+        if not isinstance(slot.spec.durability, Message):
+            await _write_out(slot, store, common)
+        if await _is_on_disk(path, common):
+            keeps = (KeepRow(path, common.next_row(), wall, Label(UNDO)),)
     if to is None:
         state = _declared(child, store) if state is KEEP else state
         told = evolve(told, undone=store.state_settled)
@@ -252,6 +255,29 @@ async def go_back(
     slot.state = state
     slot.diagnosis = told
     store.state_settled = store.went_back_at = store.settles
+    return keeps[0].number if keeps else None
+
+
+async def _write_out(slot: Slot, store: SlotStore, common: Common) -> None:
+    """Have on disk what was only to be there later, as far as it can be written and the disk takes it."""
+    if slot.state is KEEP:
+        return
+    try:
+        taking = store.taking(slot.state)
+        if taking is not None:
+            await taking
+        commit = Commit(by=slot.path, states=(store.state_row(slot.state),))
+    except ConfigurationError:
+        return
+    with suppress(CommitFailed):
+        await common.journal.commit(commit)
+
+
+async def _is_on_disk(path: Path, common: Common) -> bool:
+    try:
+        return (await common.journal.recover(path)).state is not None
+    except JournalDamaged:  # which may be why: there is nothing that is worth to be kept
+        return False
 
 
 def _declared(child: Child, store: SlotStore) -> object:

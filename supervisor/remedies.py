@@ -159,32 +159,58 @@ class Remedies:
         """How many earlier states the journal keeps for this child."""
         return len(await self._earlier(child))
 
-    async def roll_back(self, child: Child, steps: int) -> None:
+    async def roll_back(self, child: Child, signal: Signal, steps: int) -> None:
         """Make the slot's state that of the `steps`-th newest earlier checkpoint, or the one that its class declares.
 
         The new state is written as a state of its own; nothing is deleted, and messages settled since then are not
-        handled again.
+        handled again. The state that was left is kept, and is there again when this has not helped (`put_back`).
         """
         if child.slot is None:
             return
+        from .core.symptom import trouble_in
+
+        earlier = await self._earlier(child)
+        child.away_over = trouble_in(signal)
+        for chosen in (*earlier[steps - 1 :], None):
+            try:
+                left = await self._go_back(child, chosen)
+            except (
+                CheckpointRefused,  # pruned, or its class gives none: the next start says why, if that fails for it
+                UnknownKind,  # of other code
+                JournalDamaged,
+            ):
+                continue
+            child.left = child.left if left is None else left
+            return
+
+    def was_in_vain(self, child: Child, signal: Signal) -> bool:
+        """Whether it fails as before it was rolled back, and has settled nothing since."""
+        if not child.away_over or child.left is None or child.current is not None or child.slot is None:
+            return False
+        from .core.symptom import trouble_in
+
+        store = child.slot.store
+        return (
+            isinstance(store, SlotStore)
+            and store.settles == store.went_back_at == store.state_settled
+            and (trouble_in(signal) == child.away_over)
+        )
+
+    async def put_back(self, child: Child) -> None:
+        """Give the slot the state again that was left when it was rolled back: that was not to blame."""
+        kept = None if child.left is None else await self._common.journal.checkpoint(child.left)
+        if kept is not None:
+            with suppress(CheckpointRefused, UnknownKind, JournalDamaged):
+                await self._go_back(child, kept.about)
+                child.away_over = ""
+
+    async def _go_back(self, child: Child, to: Checkpoint | None) -> int | None:
         from .core.decision import Decision
         from .core.diagnosing import diagnosis_of
         from .keeping import go_back
 
         diagnosis = diagnosis_of(child.decision) if isinstance(child.decision, Decision) else None
-        earlier = await self._earlier(child)
-        for chosen in earlier[steps - 1 :]:
-            try:
-                await go_back(child, chosen, self._common, diagnosis=diagnosis)
-            except (
-                CheckpointRefused,
-                UnknownKind,
-                JournalDamaged,
-            ):  # pruned, of other code, or broken: the one before it
-                continue
-            return
-        with suppress(CheckpointRefused):  # its class gives none: the next start says why, if that fails for it
-            await go_back(child, None, self._common, diagnosis=diagnosis)
+        return await go_back(child, to, self._common, diagnosis=diagnosis)
 
     async def _earlier(self, child: Child) -> list[Checkpoint]:
         slot = child.slot

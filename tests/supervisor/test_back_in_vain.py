@@ -1,0 +1,143 @@
+"""A policy goes back to an earlier state: what was left is kept, and is there again if that was not to blame."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+from typing import ClassVar
+
+import pytest
+import trio
+from attrs import frozen
+from trio.testing import MockClock
+
+from treewarden.agents import Agent, Request, handles
+from treewarden.agents.core.durability import MESSAGE, Checkpointed, Durability, MailboxSpec
+from treewarden.agents.core.lifecycle import SlotState
+from treewarden.supervisor.core.event import Decided, RolledBack
+from treewarden.supervisor.journal.memory import MemoryJournal
+from treewarden.supervisor.journal.port import Journal
+from treewarden.topologies import Tree, child, open_tree, tree
+
+from ..agents.trees import events
+from ..journals import on_disk
+
+UNDO = "before rolling back"
+
+
+@frozen
+class Add:
+    amount: int
+
+
+@frozen
+class Total(Request[int]): ...
+
+
+class Counter(Agent[int]):
+    """Adds up, until its code has a fault: then it fails at every sum, or at those above some number."""
+
+    state = 0
+    fault: ClassVar[Callable[[int], object] | None] = None
+
+    @handles
+    def add(self, message: Add) -> None:
+        if Counter.fault is not None:
+            Counter.fault(self.state)
+        self.state += message.amount
+
+    @handles
+    def total(self, message: Total) -> int:
+        return self.state
+
+
+@pytest.fixture(autouse=True)
+def sound() -> None:
+    Counter.fault = None
+
+
+@pytest.fixture(params=["memory", "disk"])
+def journal(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Journal:
+    return MemoryJournal() if request.param == "memory" else on_disk(tmp_path / "tree.db")
+
+
+async def tell(running: Tree, *amounts: int) -> None:
+    for amount in amounts:
+        await running.ref("counter").tell(Add(amount))
+    await trio.sleep(600)
+
+
+def always(_: int) -> None:
+    raise ValueError("a fault of the code")
+
+
+def above_ten(total: int) -> None:
+    if total > 10:
+        raise ValueError("it cannot work with this")
+
+
+async def went_back(journal: Journal) -> list[str]:
+    return [record.event.name for record in await journal.read(limit=10_000) if isinstance(record.event, RolledBack)]
+
+
+@pytest.mark.parametrize("durability", [MESSAGE, Checkpointed(messages=100)], ids=["message", "checkpoint"])
+async def test_a_fault_of_the_code_costs_no_state(
+    durability: Durability, journal: Journal, autojump_clock: MockClock
+) -> None:
+    spec = child(Counter, mailbox=MailboxSpec(durability=durability))
+    async with open_tree(tree(spec), journal=journal, seed=3) as running:
+        await tell(running, *[1] * 9)
+        Counter.fault = always
+        await tell(running, *[1] * 6)
+        Counter.fault = None
+        if running.snapshot()[0].state is SlotState.HELD:
+            running.resume("counter")
+        assert await running.ref("counter").ask(Total(), within=60) == 9
+        names = await went_back(journal)
+        assert names.count(UNDO) == len(names) - names.count(UNDO) > 0
+
+
+async def test_what_a_bad_state_was_is_kept_and_does_not_come_back(autojump_clock: MockClock) -> None:
+    journal = MemoryJournal()
+    async with open_tree(tree(Counter), journal=journal, seed=3) as running:
+        await tell(running, *[1] * 10)
+        Counter.fault = above_ten
+        await tell(running, 5)
+        await tell(running, 1, 1)
+        assert await running.ref("counter").ask(Total()) < 12
+        assert UNDO not in await went_back(journal)
+        (left,) = await running.checkpoints("counter", name=UNDO)
+        await running.roll_back("counter", to=left.number)
+        assert await running.ref("counter").ask(Total()) == 15
+
+
+async def test_what_fails_otherwise_than_before_says_nothing_against_going_back(
+    autojump_clock: MockClock,
+) -> None:
+    def otherwise(total: int) -> None:
+        if total > 10:
+            raise ValueError("it cannot work with this")
+        raise LookupError("nor with that")
+
+    journal = MemoryJournal()
+    async with open_tree(tree(Counter), journal=journal, seed=3) as running:
+        await tell(running, *[1] * 12)
+        Counter.fault = otherwise
+        await tell(running, 1, 1)
+        assert UNDO not in await went_back(journal)
+        assert await running.checkpoints("counter", name=UNDO)
+
+
+async def test_who_is_held_in_the_end_has_its_own_state(autojump_clock: MockClock) -> None:
+    journal = MemoryJournal()
+    async with open_tree(tree(Counter), journal=journal, seed=3) as running:
+        await tell(running, *[1] * 3)
+        Counter.fault = always
+        await tell(running, *[1] * 20)
+        assert running.snapshot()[0].state is SlotState.HELD
+        *_, last = await events(journal, Decided)
+        assert last.action == "hold"
+        left = running.ref("counter").statistics().depth
+        Counter.fault = None
+        running.resume("counter")
+        assert await running.ref("counter").ask(Total(), within=60) == 3 + left
