@@ -198,7 +198,8 @@ async def go_back(
     `state` is that state, where it is known already.
 
     Whoever lives there next finds the diagnosis, with what was undone in it. What was left is kept under the name
-    `UNDO`; returns the number of that. None: nothing was, or it is a state that was gone back to before.
+    `UNDO`, unless it is a checkpoint anyway, as one that was gone back to is; returns the number of that. None: there
+    was nothing, or it is what the slot got in this incident.
 
     Raises `CheckpointRefused` if the checkpoint was pruned, or no state can be had from the class: nothing has changed
     then. If the journal cannot commit, a policy's rollback counts in memory, and is written when it can; an operator's
@@ -216,7 +217,8 @@ async def go_back(
     await store.come_to_rest()
     store.mend()
     wall, keeps = common.clock.wall(), ()
-    if by or store.state_settled != store.went_back_at:
+    left = None if by or child.left is not None else await _stands_at(store, common)
+    if by or store.state_settled != store.went_back_at or (child.left is None and left is None):
         if not isinstance(slot.spec.durability, Message):
             await _write_out(slot, store, common)
         if await _is_on_disk(path, common):
@@ -255,7 +257,17 @@ async def go_back(
     slot.state = state
     slot.diagnosis = told
     store.state_settled = store.went_back_at = store.settles
-    return keeps[0].number if keeps else None
+    return keeps[0].number if keeps else left
+
+
+async def _stands_at(store: SlotStore, common: Common) -> int | None:
+    """The checkpoint that the slot went back to, if its state is that still, and it is still kept."""
+    went_back = common.went_back.get(store.path)
+    if not went_back or store.state_settled != store.went_back_at:
+        return None
+    number = went_back[-1][1].checkpoint
+    kept = () if number is None else await common.journal.checkpoints(store.path, 1, Search(number=number))
+    return kept[0].number if kept else None
 
 
 async def _write_out(slot: Slot, store: SlotStore, common: Common) -> None:

@@ -97,6 +97,38 @@ async def test_a_fault_of_the_code_costs_no_state(
         assert names.count(UNDO) == len(names) - names.count(UNDO) > 0
 
 
+async def test_a_fault_that_comes_again_when_it_had_become_quiet_costs_no_state_either(
+    autojump_clock: MockClock,
+) -> None:
+    """What was put back is a state that was gone back to, and no less the agent's own."""
+    journal = MemoryJournal()
+    async with open_tree(tree(Counter), journal=journal, seed=3) as running:
+        await tell(running, *[1] * 9)
+        Counter.fault = always
+        await tell(running, *[1] * 3)
+        await trio.sleep(600)
+        await tell(running, *[1] * 3)
+        Counter.fault = None
+        assert await running.ref("counter").ask(Total(), within=60) == 9
+        names = await went_back(journal)
+        assert names.count(UNDO) == len(names) - names.count(UNDO) > 2
+        assert len(await running.checkpoints("counter", name=UNDO)) == 1, "it is kept once, however often it is left"
+        assert len({event.incident for event in await events(journal, Decided)}) == 2
+
+
+async def test_what_a_person_went_back_to_is_put_back_as_well(autojump_clock: MockClock) -> None:
+    journal = MemoryJournal()
+    async with open_tree(tree(Counter), journal=journal, seed=3) as running:
+        await tell(running, *[1] * 9)
+        newest, *_ = await running.checkpoints("counter")
+        await running.roll_back("counter", to=newest.number)
+        Counter.fault = always
+        await tell(running, *[1] * 3)
+        Counter.fault = None
+        assert await running.ref("counter").ask(Total(), within=60) == 8
+        assert len(await went_back(journal)) > 2
+
+
 async def test_what_a_bad_state_was_is_kept_and_does_not_come_back(autojump_clock: MockClock) -> None:
     journal = MemoryJournal()
     async with open_tree(tree(Counter), journal=journal, seed=3) as running:
