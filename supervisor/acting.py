@@ -27,7 +27,7 @@ from .core.action import (
     Throttle,
 )
 from .core.exits import must_restart
-from .core.signal import ChildExited, OperatorAsked, Recovered, Reported, RestartFailed, Signal
+from .core.signal import ChildExited, OperatorAsked, Recovered, Reported, RestartFailed, Signal, Stalled
 from .core.spec import ChildSpec
 from .core.symptom import describe
 from .orders import wait_for
@@ -147,6 +147,11 @@ class Acting:
             self._restarts.watch_calm(child)
 
     async def _put_back_and_act(self, child: Child, signal: Signal, action: Action) -> Exit | None:
+        if child.current is not None:
+            hangs = type(signal) is Stalled and isinstance(action, Hold)
+            if not hangs and not isinstance(action, (Restart, SetAside, FallBack)):
+                return await wait_for(self._act(child, signal, action))  # it lives on with what it has
+            await self._end(child, child.current, signal, action)
         await self._remedies.put_back(child)
         return await wait_for(self._act(child, signal, action))
 
@@ -193,6 +198,8 @@ class Acting:
                 await self._children.stop_all("shutdown")
                 return Stopped(reason)
             case RollBack(steps, after):
+                if child.current is not None:  # first: at its end it may write what it had settled
+                    await self._end(child, child.current, signal, action)
                 await self._remedies.roll_back(child, signal, steps)
                 return await wait_for(self._restart(child, signal, Scope.ONE, after))
             case Recycle():
@@ -241,11 +248,14 @@ class Acting:
     async def _end_and_restart(
         self, child: Child, life: AgentLife | Supervisor, signal: Signal, scope: Scope, after: float, has_turn: bool
     ) -> Exit | None:
+        await self._end(child, life, signal, Restart(scope, after))
+        return await wait_for(self._restarts.begin(child, scope, after, has_turn=has_turn))
+
+    async def _end(self, child: Child, life: AgentLife | Supervisor, signal: Signal, action: Action) -> None:
         if isinstance(signal, OperatorAsked) and life.exit is None:
             await self._children.stop(child, f"{signal.by} asked for {signal.what}")
         else:
             over = Failure(type(signal).__name__, describe(signal), fingerprint="ended by its supervisor")
             await self._children.kill(life, over)
             self._children.account(child, expected=True)
-            return_in_hand(life, Restart(scope, after), self._common)
-        return await wait_for(self._restarts.begin(child, scope, after, has_turn=has_turn))
+            return_in_hand(life, action, self._common)

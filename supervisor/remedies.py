@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .journal.port import Seq
     from .supervisor import Supervisor
 
-__all__ = ["Remedies"]
+__all__ = ["Remedies", "is_away"]
 
 _LOOKED_AT: Final = 1000
 """Newest checkpoints of a slot among which its earlier states are looked for: those that it has given up are none."""
@@ -185,16 +185,11 @@ class Remedies:
 
     def was_in_vain(self, child: Child, signal: Signal) -> bool:
         """Whether it fails as before it was rolled back, and has settled nothing since."""
-        if not child.away_over or child.left is None or child.current is not None or child.slot is None:
+        if child.left is None or not is_away(child):
             return False
         from .core.symptom import trouble_in
 
-        store = child.slot.store
-        return (
-            isinstance(store, SlotStore)
-            and store.settles == store.went_back_at == store.state_settled
-            and (trouble_in(signal) == child.away_over)
-        )
+        return trouble_in(signal) == child.away_over
 
     async def put_back(self, child: Child) -> None:
         """Give the slot the state again that was left when it was rolled back: that was not to blame."""
@@ -255,6 +250,12 @@ class Remedies:
             if cut is not None and isinstance(cut.event, EventsPruned):
                 common.pasts = pruned_of(cut.event).pasts
         self._recalled.add(path)
+
+
+def is_away(child: Child) -> bool:
+    """Whether a policy has given it an earlier state, and it has settled nothing since."""
+    store = child.slot.store if child.away_over and child.slot is not None else None
+    return isinstance(store, SlotStore) and store.settles == store.went_back_at == store.state_settled
 
 
 def _settled_as(store: SlotStore, kept: Sequence[Checkpoint], went_back: Sequence[tuple[int, RolledBack]]) -> int:

@@ -14,6 +14,8 @@ from trio.testing import MockClock
 from treewarden.agents import Agent, Request, handles
 from treewarden.agents.core.durability import MESSAGE, Checkpointed, Durability, MailboxSpec
 from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.core.path import Path
+from treewarden.supervisor.core.action import RollBack
 from treewarden.supervisor.core.event import Decided, RolledBack
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.supervisor.journal.port import Journal
@@ -21,6 +23,7 @@ from treewarden.topologies import Tree, child, open_tree, tree
 
 from ..agents.trees import events
 from ..journals import on_disk
+from .test_remedies_tree import Does
 
 UNDO = "before rolling back"
 
@@ -44,6 +47,22 @@ class Counter(Agent[int]):
     def add(self, message: Add) -> None:
         if Counter.fault is not None:
             Counter.fault(self.state)
+        self.state += message.amount
+
+    @handles
+    def total(self, message: Total) -> int:
+        return self.state
+
+
+class Hanger(Agent[int]):
+    """As `Counter`; but what its fault says is that it hangs at this sum."""
+
+    state = 0
+
+    @handles
+    async def add(self, message: Add) -> None:
+        if Counter.fault is not None and Counter.fault(self.state):
+            await trio.sleep_forever()
         self.state += message.amount
 
     @handles
@@ -141,6 +160,44 @@ async def test_what_a_bad_state_was_is_kept_and_does_not_come_back(autojump_cloc
         (left,) = await running.checkpoints("counter", name=UNDO)
         await running.roll_back("counter", to=left.number)
         assert await running.ref("counter").ask(Total()) == 15
+
+
+@pytest.mark.parametrize("durability", [MESSAGE, Checkpointed(messages=100)], ids=["message", "checkpoint"])
+async def test_who_hangs_whatever_its_state_is_held_with_its_own(
+    durability: Durability, autojump_clock: MockClock
+) -> None:
+    journal = MemoryJournal()
+    spec = child(Hanger, id="counter", progress_within=5.0, mailbox=MailboxSpec(durability=durability))
+    async with open_tree(tree(spec), journal=journal, seed=3) as running:
+        await tell(running, *[1] * 9)
+        await running.checkpoint("counter", name="nine")
+        await tell(running, *[1] * 3)
+        Counter.fault = lambda _: True
+        await tell(running, *[1] * 9)
+        assert running.snapshot()[0].state is SlotState.HELD
+        left = running.ref("counter").statistics().depth
+        Counter.fault = None
+        running.resume("counter")
+        assert await running.ref("counter").ask(Total(), within=60) == 12 + left
+        *_, last = names = await went_back(journal)
+        assert last == UNDO
+        assert len(names) > 2
+
+
+async def test_a_life_that_hangs_settles_nothing_behind_its_rollback(autojump_clock: MockClock) -> None:
+    """With durability checkpoint it writes at its end what it had settled."""
+    journal = MemoryJournal()
+    spec = child(Hanger, id="counter", progress_within=5.0, mailbox=MailboxSpec(durability=Checkpointed(messages=100)))
+    async with open_tree(tree(spec, policy=Does(RollBack(1))), journal=journal, seed=3) as running:
+        await tell(running, *[1] * 9)
+        await running.checkpoint("counter", name="nine")
+        await tell(running, *[1] * 3)
+        Counter.fault = lambda total: total > 9
+        await tell(running, 1)
+        held = await journal.recover(Path("counter"))
+        assert held.state is not None
+        assert held.state.body == "9"
+        assert await running.ref("counter").ask(Total(), within=60) == 9
 
 
 async def test_what_fails_otherwise_than_before_says_nothing_against_going_back(
