@@ -39,6 +39,7 @@ from .core.signal import ActionFailed, ChildExited, Overloaded, Recovered, Repor
 from .core.symptom import describe, trouble_in
 from .core.window import NOTHING_DONE, Window, Work, work_of
 from .questions import asked
+from .remedies import is_away
 
 __all__ = ["Judge"]
 
@@ -249,8 +250,9 @@ class Judge(AtOnce):
         incident, child.incident = _incident(child), None
         self.leave_reports(child)
         child.attempt = 0
-        child.bad_from = child.left = None
-        child.away_over = ""
+        child.bad_from = None
+        if not is_away(child):
+            child.left, child.away_over = None, ""
         if child.slot is not None:
             child.slot.diagnosis = None
         if incident is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import ClassVar
 
 import pytest
@@ -15,6 +16,7 @@ from treewarden.agents import Agent, Request, handles
 from treewarden.agents.core.durability import MESSAGE, Checkpointed, Durability, MailboxSpec
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.path import Path
+from treewarden.agents.errors import AgentFailed
 from treewarden.supervisor.core.action import RollBack
 from treewarden.supervisor.core.event import Decided, RolledBack
 from treewarden.supervisor.journal.memory import MemoryJournal
@@ -37,6 +39,11 @@ class Add:
 class Total(Request[int]): ...
 
 
+@frozen
+class Sum(Request[int]):
+    """As `Total`, of one that may have a fault."""
+
+
 class Counter(Agent[int]):
     """Adds up, until its code has a fault: then it fails at every sum, or at those above some number."""
 
@@ -51,6 +58,12 @@ class Counter(Agent[int]):
 
     @handles
     def total(self, message: Total) -> int:
+        return self.state
+
+    @handles
+    def sum(self, message: Sum) -> int:
+        if Counter.fault is not None:
+            Counter.fault(self.state)
         return self.state
 
 
@@ -198,6 +211,25 @@ async def test_a_life_that_hangs_settles_nothing_behind_its_rollback(autojump_cl
         assert held.state is not None
         assert held.state.body == "9"
         assert await running.ref("counter").ask(Total(), within=60) == 9
+
+
+async def test_a_quiet_time_says_nothing_for_an_earlier_state(autojump_clock: MockClock) -> None:
+    """What asks is told of the failure, and does not come again: the incident ends with the earlier state untried."""
+    journal = MemoryJournal()
+    async with open_tree(tree(Counter), journal=journal, seed=3) as running:
+        await tell(running, *[1] * 9)
+        Counter.fault = always
+        for _ in range(6):
+            for _ in range(3):
+                with suppress(AgentFailed):
+                    await running.ref("counter").ask(Sum(), within=60)
+            await trio.sleep(600)
+        with suppress(AgentFailed):
+            await running.ref("counter").ask(Sum(), within=60)
+        await trio.sleep(600)
+        Counter.fault = None
+        assert await running.ref("counter").ask(Total(), within=60) == 9
+        assert len(await went_back(journal)) > 2
 
 
 async def test_what_fails_otherwise_than_before_says_nothing_against_going_back(
