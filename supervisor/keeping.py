@@ -73,6 +73,7 @@ async def keep(common: Common, path: Path, name: str, description: str, tags: It
         await taking
         if common.registry.get(path) is not slot:  # what it left is deleted, and nothing of it may come after that
             raise NoSuchSlot(f"{path}: the tree has no such slot any more", path=path)
+    since = newer and store.went_back_at == store.state_settled and (await common.journal.recover(path)).state
     number, wall, retention = common.next_row(), common.clock.wall(), store.retention
     events, prunes = kept_as(path, number, label, wall), (store.prune(wall),)
     if not newer:
@@ -80,6 +81,8 @@ async def keep(common: Common, path: Path, name: str, description: str, tags: It
         commit = Commit(by=path, keeps=keeps, prunes=prunes, events=events)
     else:
         row = store.state_row(slot.state)
+        if since and evolve(since, settled=row.settled) != row:
+            store.went_back_at = None  # it has settled since, and so this is a state of its own
         kept = (CheckpointRow.of(row, number, label, wall, pinned=retention.pins(label)),)
         commit = Commit(by=path, states=(row,), checkpoints=kept, prunes=prunes, events=events)
     try:

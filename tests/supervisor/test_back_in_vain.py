@@ -161,6 +161,26 @@ async def test_what_a_person_went_back_to_is_put_back_as_well(autojump_clock: Mo
         assert len(await went_back(journal)) > 2
 
 
+async def test_what_was_kept_by_hand_since_then_is_its_own_as_well(autojump_clock: MockClock) -> None:
+    """What is settled in memory counts as settled on disk when it is written next, which this does first."""
+    journal = MemoryJournal()
+    spec = child(Counter, mailbox=MailboxSpec(durability=Checkpointed(messages=100)))
+    async with open_tree(tree(spec), journal=journal, seed=3) as running:
+        await tell(running, *[1] * 9)
+        await running.checkpoint("counter", name="nine")
+        await running.roll_back("counter", to="nine")
+        await tell(running, *[1] * 3)
+        await running.checkpoint("counter", name="twelve")
+        Counter.fault = always
+        await tell(running, *[1] * 6)
+        assert running.snapshot()[0].state is SlotState.HELD
+        left = running.ref("counter").statistics().depth
+        Counter.fault = None
+        running.resume("counter")
+        assert await running.ref("counter").ask(Total(), within=60) == 12 + left
+        assert (await went_back(journal))[-1] == UNDO
+
+
 async def test_what_a_bad_state_was_is_kept_and_does_not_come_back(autojump_clock: MockClock) -> None:
     journal = MemoryJournal()
     async with open_tree(tree(Counter), journal=journal, seed=3) as running:
