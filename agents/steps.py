@@ -281,10 +281,24 @@ class _Effect:
         return value
 
     def _in_doubt(self, why: str, step: Begun | None = None) -> InDoubt:
-        begun = step or self._begun
-        when = datetime.fromtimestamp(begun.since, UTC).isoformat(sep=" ", timespec="seconds")
-        text = f"the effect {begun.name!r} of {begun.kind} {begun.message} (key {begun.key}), begun at {when}, {why}"
-        return InDoubt(storable(text), path=self._life.slot.path, name=begun.name, key=begun.key, since=begun.since)
+        return _in_doubt(self._life, step or self._begun, why)
+
+
+def _in_doubt(life: Life, begun: Begun, why: str) -> InDoubt:
+    when = datetime.fromtimestamp(begun.since, UTC).isoformat(sep=" ", timespec="seconds")
+    text = f"the effect {begun.name!r} of {begun.kind} {begun.message} (key {begun.key}), begun at {when}, {why}"
+    return InDoubt(storable(text), path=life.slot.path, name=begun.name, key=begun.key, since=begun.since)
+
+
+def check_passed(life: Life, steps: Steps) -> None:
+    """Raise `InDoubt` for an effect of the message in hand of which nobody knows whether it was done, and to which this
+    handler has not come: with its settle that would be forgotten, and who does it elsewhere now does it again."""
+    asked = life.turn.asked or {}
+    for step, doubt in steps.of(life.turn.message).items():
+        name, n = numbered(step)
+        if doubt is not None and n > asked.get(step_name(life.slot.mail.path, name), 0):
+            why = "began, and its handler does not come to it any more: see whether another one does it now"
+            raise _in_doubt(life, doubt, why)
 
 
 def check_place(life: Life, where: str) -> None:

@@ -15,7 +15,7 @@ from .core.wait import EVENT, TIME, Wait, check_name, is_over, wait_name, wall_s
 from .errors import CommitFailed, ConfigurationError, Parked
 from .sending import ended_by
 from .slot import PASSED, Turn
-from .steps import UNDER_WAY, check_place, in_hand
+from .steps import UNDER_WAY, check_passed, check_place, in_hand
 
 if TYPE_CHECKING:
     from .core.message import MessageId
@@ -109,10 +109,13 @@ async def stands(life: Life, step: MessageId, what: str) -> Wait | None:
 
 
 def pass_by(life: Life) -> None:
-    """Have its settle say how those waits of the message in hand end that this handler has not come to."""
+    """Have its settle say how those waits of the message in hand end that this handler has not come to. Raises
+    `InDoubt` for an effect in doubt to which it has not."""
     turn, store = life.turn, life.slot.store
     assert store is not None
-    for fact in store.steps(life.slot).waits.passed_by(turn.message, turn.asked or {}):
+    steps = store.steps(life.slot)
+    check_passed(life, steps)
+    for fact in steps.waits.passed_by(turn.message, turn.asked or {}):
         turn.record(fact)
 
 
