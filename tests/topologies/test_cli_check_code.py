@@ -226,3 +226,37 @@ def test_ctrl_c_is_no_refusal(file: Path, capsys: pytest.CaptureFixture[str]) ->
     installed("raise KeyboardInterrupt\n")
     assert main(["journal", "check-code", "desk.db"]) == 130
     assert "interrupted" in capsys.readouterr().err
+
+
+def test_what_waits_where_the_topology_has_nobody_is_told(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It said that all could be read: whoever had moved an agent had lost sight of its orders."""
+    installed(FIRST)
+    Path("moved.toml").write_text('children = [{ id = "front", children = [{ id = "desk", agent = "desk:Desk" }] }]')
+    exit_code, found = checked(capsys, "--topology", "moved.toml")
+    assert (exit_code, found["nobody"]) == (0, [{"path": "desk", "state": 1, "message": 2}])
+    assert main(["journal", "check-code", "desk.db", "--topology", "moved.toml"]) == 0
+    said = "  desk: moved.toml has nobody there; kept for whoever lives there again: 1 state, 2 messages\n"
+    assert said in capsys.readouterr().out
+    Path("there.toml").write_text('children = [{ id = "desk", agent = "desk:Desk" }]')
+    assert checked(capsys, "--topology", "there.toml")[1]["nobody"] == []
+
+
+@pytest.mark.parametrize("place", ["desk", "desks/ada"], ids=["the queue of a pool", "a child that comes and goes"])
+def test_who_has_no_lines_of_their_own_reads_with_the_class_that_lives_there(
+    place: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed(WITH_UPCAST.replace("Agent[Tally]", "Agent[dict[str, int]]").replace("state = Tally()", "state = {}"))
+    with closing(sqlite3.connect("desk.db")) as connection:
+        connection.execute("DELETE FROM checkpoints")
+        connection.execute("DELETE FROM replies")
+        connection.execute("UPDATE states SET path = ?, kind = 'dict[str, int]', body = '{}'", (place,))
+        connection.execute("UPDATE mailbox SET path = ?, kind = 'str', body = '\"x\"'", (place,))
+        connection.commit()
+    Path("all.toml").write_text(
+        'children = [{ id = "desk", pool = { agent = "desk:Desk", size = 2, route = "shared" } },'
+        ' { id = "desks", strategy = "simple_one_for_one", children = [{ id = "desk", agent = "desk:Desk" }] }]'
+    )
+    exit_code, found = checked(capsys, "--topology", "all.toml")
+    assert exit_code == 1
+    assert found["nobody"] == []
+    assert [each["why"].partition(" Start")[0] for each in found["unread"]] == ["no handler takes str here."]

@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any, Final
 
@@ -15,13 +15,13 @@ from attrs import define, field, frozen
 from treewarden.agents.agent import is_agent_class, made_by
 from treewarden.agents.core.approval import APPROVAL
 from treewarden.agents.core.message import MessageId
-from treewarden.agents.core.path import Path
+from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.step import BEGUN, step_of
 from treewarden.agents.core.wait import WAITS, Wait
 from treewarden.agents.errors import ConfigurationError, JournalDamaged, UnknownKind
 from treewarden.supervisor.approvals import RULED
 from treewarden.supervisor.codecs import codec_of_class
-from treewarden.supervisor.core.spec import ChildSpec
+from treewarden.supervisor.core.spec import ChildSpec, Shared, Strategy, SupervisorSpec
 from treewarden.supervisor.effects import known_of
 from treewarden.supervisor.events import HAPPENED
 from treewarden.supervisor.journal.codec import SCRIPT, Codec
@@ -70,6 +70,10 @@ class _Code:
     """The classes at hand: those of the agents that a topology names, by path, and else those that can be imported."""
 
     agents: Mapping[Path, Codec]
+    dynamic: Mapping[Path, Codec | None] = field(factory=dict[Path, "Codec | None"])
+    """Those of children that are started when they are needed, by the supervisor above them."""
+    places: Collection[Path] = ()
+    """Where the topology has anybody at all."""
     imported: dict[str, Codec | _Refusal] = field(factory=dict[str, "Codec | _Refusal"])
     modules: dict[str, ModuleType | _Refusal] = field(factory=dict[str, "ModuleType | _Refusal"])
     asked: dict[MessageId, Wait] = field(factory=dict[MessageId, Wait])
@@ -82,7 +86,7 @@ class _Code:
             return self._of_step(held)
         if held.what == "effect" and held.kind.endswith("]"):
             return None
-        agent = None if held.what == "effect" else self.agents.get(held.path)
+        agent = None if held.what == "effect" else self._of(held.path)
         codec = agent or self._imported(held.kind)
         if isinstance(codec, _Refusal):
             return codec
@@ -95,6 +99,15 @@ class _Code:
         except (UnknownKind, JournalDamaged) as error:
             return _Refusal(str(error))
         return None
+
+    def _of(self, path: Path) -> Codec | None:
+        return self.agents.get(path) or (self.dynamic.get(path.parent) if path != ROOT else None)
+
+    def is_left(self, held: Held) -> bool:
+        """Whether it is for an agent at whose path the topology has nobody any more."""
+        if not self.places or held.what not in _LIVING or held.path in self.places:
+            return False
+        return not any(above in self.dynamic for above in _above(held.path))
 
     def _of_step(self, held: Held) -> _Refusal | None:
         unread: list[UnknownKind] = []
@@ -129,53 +142,77 @@ class _Code:
 _NO_CLASSES: Final = frozenset({BEGUN, ANSWERED, WAITS, RULED, HAPPENED})
 """Kinds under which no value of a user's is stored."""
 _STATES: Final = frozenset({"state", "checkpoint"})
+_LIVING: Final = frozenset({"state", "message"})
 
 
 def check_code(arguments: Namespace) -> int:
     """Print every kind of state, message, checkpoint, dead letter and reply that cannot be read, and why.
 
-    Imports the modules that the file names, with the current folder first on the path, or those of a topology. Reads
-    only. Returns `ExitCode.DAMAGED` if there is anything.
+    Imports the modules that the file names, with the current folder first on the path, or those of a topology; of that
+    also what waits where it has nobody. Reads only. Returns `ExitCode.DAMAGED` if there is anything.
     """
     out = Stdout.here()
     sys.path.insert(0, os.getcwd())
     try:
-        code = _Code(_agents(arguments.topology) if arguments.topology is not None else {})
+        code = _Code({}) if arguments.topology is None else _code_of(arguments.topology)
         counts: dict[str, int] = {}
+        left: dict[Path, dict[str, int]] = {}
 
         def how_far() -> str:
             return f"{arguments.file}: {listing(dict(counts)) or 'nothing yet'}"
 
         with JournalFile.open(arguments.file) as journal, looking_on(arguments, how_far, journal.interrupt):
-            unread = _look(journal, code.read, counts)
+            unread = _look(journal, code, counts, left)
     finally:
         sys.path.remove(os.getcwd())
     if arguments.json:
-        out.json(_object(arguments.file, counts, unread))
+        out.json(_object(arguments.file, counts, unread, left))
     else:
         out.lines(_lines(arguments.file, counts, unread, out))
+        out.lines([clean(_left_line(path, each, str(arguments.topology))) for path, each in left.items()])
     return ExitCode.DAMAGED if unread else ExitCode.ORDERLY
 
 
-def _look(journal: JournalFile, read: Callable[[Held], _Refusal | None], counts: dict[str, int]) -> Sequence[_Unread]:
-    """What cannot be read. How many there are of each is written into `counts`."""
+def _look(
+    journal: JournalFile, code: _Code, counts: dict[str, int], left: dict[Path, dict[str, int]]
+) -> Sequence[_Unread]:
+    """What cannot be read. How many there are of each is written into `counts`, and of what is for nobody any more into
+    `left`, by path."""
     unread: dict[tuple[Any, ...], _Unread] = {}
     for held in journal.held():
         counts[held.what] = counts.get(held.what, 0) + 1
-        refusal = read(held)
+        if code.is_left(held):
+            found = left.setdefault(held.path, {})
+            found[held.what] = found.get(held.what, 0) + 1
+        refusal = code.read(held)
         if refusal is not None:
             key = (held.what, held.path, held.kind, held.version, refusal.why)
             unread.setdefault(key, _Unread(*key[:4], held.name, refusal.why, refusal.module)).count += 1
     return tuple(unread.values())
 
 
-def _agents(file: str) -> dict[Path, Codec]:
+def _code_of(file: str) -> _Code:
     found: dict[Path, Codec] = {}
-    for path, spec in walk(load(file).blueprint):
+    specs = dict(walk(load(file).blueprint))
+    for path, spec in specs.items():
         if isinstance(spec, ChildSpec):
             agent = spec.agent if is_agent_class(spec.agent) else type(made_by(spec.agent, spec.args))
             found[path] = codec_of_class(agent)
-    return found
+    dynamic: dict[Path, Codec | None] = {}
+    for path, spec in specs.items():
+        if isinstance(spec, SupervisorSpec) and spec.children:
+            codec = found.get(path / spec.children[0].id)
+            if spec.strategy is Strategy.DYNAMIC:
+                dynamic[path] = codec
+            elif isinstance(spec.router, Shared) and codec is not None:
+                found[path] = codec
+    return _Code(found, dynamic, specs.keys())
+
+
+def _above(path: Path) -> Iterator[Path]:
+    while path != ROOT:
+        path = path.parent
+        yield path
 
 
 def _import(name: str) -> ModuleType | _Refusal:
@@ -239,11 +276,19 @@ def _line(each: _Unread) -> str:
     return f"{each.path}: {what}: {each.why}"
 
 
-def _object(file: str, counts: Mapping[str, int], unread: Sequence[_Unread]) -> dict[str, Any]:
+def _left_line(path: Path, found: Mapping[str, int], file: str) -> str:
+    what = ", ".join(plural(count, each) for each, count in found.items())
+    return f"  {path}: {file} has nobody there; kept for whoever lives there again: {what}"
+
+
+def _object(
+    file: str, counts: Mapping[str, int], unread: Sequence[_Unread], left: Mapping[Path, Mapping[str, int]]
+) -> dict[str, Any]:
     return {
         "file": file,
         "readable": not unread,
         "held": dict(counts),
+        "nobody": [{"path": path, **found} for path, found in left.items()],
         "unread": [
             {
                 "what": each.what,
