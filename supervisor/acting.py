@@ -117,7 +117,7 @@ class Acting:
             return_in_hand(life, decision.action, self._common, counts=not spared)
         if isinstance(decision.action, Escalate):
             self._supervisor.gave_up = f"{child.path}: {decision.chosen.reason}"
-        if child.away_over and type(decision.action) is not RollBack and self._remedies.was_in_vain(child, signal):
+        if type(decision.action) is not RollBack and self._remedies.was_in_vain(child, signal):
             rest = self._put_back_and_act(child, signal, decision.action)
         else:
             rest = self._act(child, signal, decision.action)

@@ -196,9 +196,10 @@ async def go_back(
     by: str = "",
     diagnosis: Diagnosis | None = None,
     state: object = KEEP,
+    over: str = "",
 ) -> int | None:
     """Make the slot's state that of a checkpoint, or the one that its class declares. Nobody lives there meanwhile.
-    `state` is that state, where it is known already.
+    `state` is that state, where it is known already; `over` what a policy goes back for, so that it can be put back.
 
     Whoever lives there next finds the diagnosis, with what was undone in it. What was left is kept under the name
     `UNDO`, unless it is a checkpoint anyway, as one that was gone back to is; returns the number of that. None: there
@@ -226,10 +227,12 @@ async def go_back(
             await _write_out(slot, store, common)
         if await _is_on_disk(path, common):
             keeps = (KeepRow(path, common.next_row(), wall, Label(UNDO)),)
+    left = keeps[0].number if keeps else left
+    before = child.left if left is None else left
     if to is None:
         state = _declared(child, store) if state is KEEP else state
         told = evolve(told, undone=store.state_settled)
-        event = RolledBack(path=path, to=None, by=by, diagnosis=told)
+        event = RolledBack(path=path, to=None, by=by, diagnosis=told, left=before, over=over)
         commit = Commit(by=path, states=(store.state_row(state),), keeps=keeps, events=((wall, event),))
     else:
         if state is KEEP:
@@ -239,7 +242,16 @@ async def go_back(
             state = await _decoded(store, kept)
         undone = max(0, store.state_settled - to.settled)
         told = evolve(told, to=to.number, name=to.name, undone=undone)
-        event = RolledBack(path=path, to=to.seq, checkpoint=to.number, name=to.name, by=by, diagnosis=told)
+        event = RolledBack(
+            path=path,
+            to=to.seq,
+            checkpoint=to.number,
+            name=to.name,
+            by=by,
+            diagnosis=told,
+            left=before,
+            over=over,
+        )
         back = RestoreRow(path, to.number, store.settles)
         commit = Commit(by=path, restores=(back,), keeps=keeps, events=((wall, event),))
     try:
@@ -260,7 +272,7 @@ async def go_back(
     slot.state = state
     slot.diagnosis = told
     store.state_settled = store.went_back_at = store.settles
-    return keeps[0].number if keeps else left
+    return left
 
 
 async def _stands_at(store: SlotStore, common: Common) -> int | None:

@@ -169,11 +169,12 @@ class Remedies:
             return
         from .core.symptom import trouble_in
 
+        self._remember(child)
         earlier = await self._earlier(child)
         child.away_over = trouble_in(signal)
         for chosen in (*earlier[steps - 1 :], None):
             try:
-                left = await self._go_back(child, chosen)
+                left = await self._go_back(child, chosen, child.away_over)
             except (
                 CheckpointRefused,  # pruned, or its class gives none: the next start says why, if that fails for it
                 UnknownKind,  # of other code
@@ -185,11 +186,23 @@ class Remedies:
 
     def was_in_vain(self, child: Child, signal: Signal) -> bool:
         """Whether it fails as before it was rolled back, and has settled nothing since."""
+        self._remember(child)
         if child.left is None or not is_away(child):
             return False
         from .core.symptom import trouble_in
 
         return trouble_in(signal) == child.away_over
+
+    def _remember(self, child: Child) -> None:
+        """That an earlier process has taken it back, or an earlier life of its supervisor, and what it had then."""
+        went_back = self._common.went_back.get(child.path)
+        if went_back and not child.away_over:
+            last = went_back[-1][1]
+            child.away_over = last.over
+            if is_away(child):
+                child.left = last.left
+            else:
+                child.away_over = ""
 
     async def put_back(self, child: Child) -> None:
         """Give the slot the state again that was left when it was rolled back: that was not to blame."""
@@ -199,13 +212,13 @@ class Remedies:
                 await self._go_back(child, kept.about)
                 child.away_over = ""
 
-    async def _go_back(self, child: Child, to: Checkpoint | None) -> int | None:
+    async def _go_back(self, child: Child, to: Checkpoint | None, over: str = "") -> int | None:
         from .core.decision import Decision
         from .core.diagnosing import diagnosis_of
         from .keeping import go_back
 
         diagnosis = diagnosis_of(child.decision) if isinstance(child.decision, Decision) else None
-        return await go_back(child, to, self._common, diagnosis=diagnosis)
+        return await go_back(child, to, self._common, diagnosis=diagnosis, over=over)
 
     async def _earlier(self, child: Child) -> list[Checkpoint]:
         slot = child.slot

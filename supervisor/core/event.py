@@ -310,6 +310,10 @@ class RolledBack:
     """Who wanted it; empty for the policy."""
     diagnosis: Diagnosis | None = None
     """What the next life is told."""
+    left: int | None = None
+    """The number of the checkpoint that has the state it had before."""
+    over: str = ""
+    """The trouble over which a policy went back, as siblings in the same one are known by it."""
 
 
 @frozen(kw_only=True)

@@ -21,6 +21,7 @@ from treewarden.supervisor.core.action import RollBack
 from treewarden.supervisor.core.event import Decided, RolledBack
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.supervisor.journal.port import Journal
+from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.topologies import Tree, child, open_tree, tree
 
 from ..agents.trees import events
@@ -179,6 +180,32 @@ async def test_what_was_kept_by_hand_since_then_is_its_own_as_well(autojump_cloc
         running.resume("counter")
         assert await running.ref("counter").ask(Total(), within=60) == 12 + left
         assert (await went_back(journal))[-1] == UNDO
+
+
+async def test_the_next_process_puts_back_what_the_one_before_it_took_back(
+    tmp_path: pathlib.Path, autojump_clock: MockClock
+) -> None:
+    file = tmp_path / "tree.db"
+    journal = on_disk(file)
+    async with open_tree(tree(Counter), journal=journal, seed=3) as running:
+        await tell(running, *[1] * 9)
+        Counter.fault = always
+        for _ in range(4):
+            await running.ref("counter").tell(Add(1))
+        for _ in range(1000):
+            await trio.sleep(0.05)
+            if await went_back(journal):
+                break
+    assert total_in(file) < 9
+    async with open_tree(tree(Counter), journal=on_disk(file), seed=3) as running:
+        await tell(running, *[1] * 6)
+    assert total_in(file) == 9
+
+
+def total_in(file: pathlib.Path) -> int:
+    with JournalFile.open(file) as journal:
+        (held,) = journal.states()
+    return int(held.body)
 
 
 async def test_what_a_bad_state_was_is_kept_and_does_not_come_back(autojump_clock: MockClock) -> None:
