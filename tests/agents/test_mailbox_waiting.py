@@ -1,10 +1,9 @@
-"""Senders that wait for room, readers that wait for a message, and what becomes of either when it is cancelled."""
+"""Senders that wait for room, and what becomes of them, and of readers, when somebody is cancelled."""
 
 from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -25,6 +24,15 @@ def box(capacity: int = 1, overflow: Overflow = Overflow.WAIT) -> Mailbox:
 async def sent(mailbox: Mailbox, item: object, log: list[object]) -> None:
     await mailbox.put(item)
     log.append(item)
+
+
+async def read(mailbox: Mailbox, log: list[object], count: int) -> None:
+    while len(log) < count:
+        item = mailbox.take()
+        if item is None:
+            await mailbox.wait()
+        else:
+            log.append(item)
 
 
 async def test_senders_get_room_in_the_order_in_which_they_came() -> None:
@@ -276,109 +284,6 @@ async def test_a_larger_mailbox_lets_in_who_waits() -> None:
         assert log == [1]
         mailbox.take()
     assert log == [1, 2]
-
-
-# -- readers
-
-
-async def read(mailbox: Mailbox, log: list[object], count: int) -> None:
-    while len(log) < count:
-        item = mailbox.take()
-        if item is None:
-            await mailbox.wait()
-        else:
-            log.append(item)
-
-
-PUTS: list[Callable[[Mailbox], None]] = [
-    lambda mailbox: mailbox.put_nowait(1),
-    lambda mailbox: mailbox.put_nowait(1, 1),
-    lambda mailbox: mailbox.put_control(1),
-    lambda mailbox: mailbox.put_due(1),
-    lambda mailbox: mailbox.put_back([1]),
-    lambda mailbox: mailbox.restock(1, 3),
-]
-
-
-@pytest.mark.parametrize("put", PUTS)
-async def test_whatever_comes_wakes_the_reader(put: Callable[[Mailbox], None]) -> None:
-    mailbox, log = box(), list[object]()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(read, mailbox, log, 1)
-        await wait_all_tasks_blocked()
-        put(mailbox)
-    assert log == [1]
-
-
-async def test_a_pause_lets_only_control_through_and_its_end_wakes() -> None:
-    mailbox, log = box(5), list[object]()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(read, mailbox, log, 4)
-        mailbox.pause("throttled")
-        mailbox.pause("held")
-        await wait_all_tasks_blocked()
-        mailbox.put_nowait("message")
-        mailbox.put_due("tick")
-        await wait_all_tasks_blocked()
-        mailbox.put_control("order")
-        await wait_all_tasks_blocked()
-        assert log == ["order"]
-        mailbox.resume("throttled")
-        await wait_all_tasks_blocked()
-        assert (log, mailbox.statistics().paused) == (["order"], ("held",))
-        mailbox.resume("held")
-        await wait_all_tasks_blocked()
-        assert log == ["order", "tick", "message"]
-        mailbox.put_nowait("next")
-    assert log[-1] == "next"
-
-
-async def test_taking_a_pause_away_that_is_none_changes_nothing() -> None:
-    mailbox = box()
-    mailbox.pause("held")
-    mailbox.resume("throttled")
-    assert mailbox.paused
-    mailbox.resume("held")
-    mailbox.resume("held")
-    assert not mailbox.paused
-
-
-async def test_waiting_for_what_is_there_already_is_a_checkpoint() -> None:
-    mailbox = box()
-    mailbox.put_nowait(1)
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        await mailbox.wait()
-    assert scope.cancelled_caught
-    assert mailbox.take() == 1
-
-
-async def test_who_sleeps_is_roused_once_and_not_for_what_is_paused() -> None:
-    mailbox, roused = box(9), list[int]()
-    mailbox.rouse = lambda: roused.append(len(mailbox))
-    mailbox.pause("held")
-    mailbox.put_nowait(1)
-    assert roused == []
-    mailbox.resume("held")
-    mailbox.put_nowait(2)
-    assert (roused, mailbox.rouse) == ([1], None)
-    mailbox.pause("held")
-    mailbox.rouse = lambda: roused.append(-1)
-    mailbox.put_control("stop")
-    assert roused == [1, -1]
-
-
-async def test_a_reader_that_was_fenced_off_does_not_take_the_place_of_the_next() -> None:
-    mailbox, first, second = box(), list[object](), list[object]()
-    async with trio.open_nursery() as nursery:
-        async with trio.open_nursery() as zombie:
-            zombie.start_soon(read, mailbox, first, 1)
-            await wait_all_tasks_blocked()
-            nursery.start_soon(read, mailbox, second, 1)
-            await wait_all_tasks_blocked()
-            zombie.cancel_scope.cancel()
-        mailbox.put_nowait("message")
-    assert (first, second) == ([], ["message"])
 
 
 # -- stress

@@ -11,7 +11,7 @@ import trio
 from attrs import frozen
 from trio.testing import MockClock
 
-from treewarden.agents.agent import Agent, handles
+from treewarden.agents.agent import handles
 from treewarden.agents.core.message import Request
 from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.command import Command
@@ -22,14 +22,10 @@ from treewarden.topologies.open import open_tree
 from treewarden.topologies.tree import tree
 
 from ..journals import WALL
+from ..topologies.commanded import Add, Counter
 from .explorer.adapter import Connection, Database, Rows
 from .explorer.vfs import Disk, Vfs, mounted
 from .explorer.workload import Processes, journal_on
-
-
-@frozen
-class Add:
-    amount: int
 
 
 @frozen
@@ -37,13 +33,7 @@ class Slowly(Request[int]):
     """Takes a second."""
 
 
-class Counter(Agent[int]):
-    state = 0
-
-    @handles
-    def add(self, message: Add) -> None:
-        self.state += message.amount
-
+class Desk(Counter):
     @handles
     async def slowly(self, message: Slowly) -> int:
         await trio.sleep(1)
@@ -68,7 +58,7 @@ def vfs() -> Iterator[Vfs]:
         yield vfs
 
 
-def put(database: Database, id: str, what: str, path: str = "counter", **fields: object) -> None:
+def put(database: Database, id: str, what: str, path: str = "desk", **fields: object) -> None:
     body = dump(Command(what=what, path=Path(path), fields=fields, by="ann").as_data())
     connection = database.connect("tree.db")
     connection.execute(f"INSERT INTO commands VALUES (?, ?, {NOW}, 'waiting', '', 1)", (id, body))
@@ -91,23 +81,23 @@ async def test_what_has_not_begun_is_done_when_the_disk_takes_something_again(
 ) -> None:
     database = Database(vfs=vfs.name, kind=Looks)
     journal = journal_on(database, Processes(1))
-    async with open_tree(tree(Counter), journal=journal) as running:
+    async with open_tree(tree(Desk), journal=journal) as running:
         await trio.sleep(1)
         put(database, "told", "tell", kind="Add", data={"amount": 2})
         put(database, "held", "hold")
-        put(database, "nowhere", "tell", "desk", kind="Add", data={"amount": 2})
+        put(database, "nowhere", "tell", "nobody", kind="Add", data={"amount": 2})
         vfs.disk.fault = full
         await trio.sleep(8)
         assert {state for state, _ in answers(database).values()} == {"waiting"}
         vfs.disk.fault = None
         await trio.sleep(2)
         assert answers(database) == {
-            "told": ("applied", "counter was told Add"),
-            "held": ("applied", "counter is held: ann holds counter. Start it?"),
-            "nowhere": ("refused", "desk: the tree has no such slot; there is counter"),
+            "told": ("applied", "desk was told Add"),
+            "held": ("applied", "desk is held: ann holds desk. Start it?"),
+            "nowhere": ("refused", "nobody: the tree has no such slot; there is desk"),
         }
-        running.resume("counter")
-        assert await running.ref("counter").ask(Slowly()) == 2
+        running.resume("desk")
+        assert await running.ref("desk").ask(Slowly()) == 2
         facts = [record.event for record in await journal.read(limit=1000)]
         assert len([fact for fact in facts if isinstance(fact, CommandAnswered)]) == 3
 
@@ -116,8 +106,8 @@ async def test_what_has_begun_is_answered_when_the_disk_takes_something_again(
     vfs: Vfs, autojump_clock: MockClock
 ) -> None:
     database = Database(vfs=vfs.name, kind=Looks)
-    async with open_tree(tree(Counter), journal=journal_on(database, Processes(1))) as running:
-        await running.ref("counter").tell(Add(3))
+    async with open_tree(tree(Desk), journal=journal_on(database, Processes(1))) as running:
+        await running.ref("desk").tell(Add(3))
         await trio.sleep(1)
         put(database, "asked", "ask", kind="Slowly", data={})
         await trio.sleep(20)
