@@ -42,7 +42,7 @@ from .unhurried import unhurried
 if TYPE_CHECKING:
     from .supervisor import Supervisor
 
-__all__ = ["UNDO", "difference", "go_back", "keep", "roll_back", "search"]
+__all__ = ["UNDO", "difference", "go_back", "keep", "kept_under", "roll_back", "search"]
 
 UNDO: Final = "before rolling back"
 """The name of the state that was left. It makes room for newer ones, as one without a name does."""
@@ -92,11 +92,11 @@ async def keep(common: Common, path: Path, name: str, description: str, tags: It
             text = f"{path}: nothing of it has settled yet: its state is the one that its class declares"
             raise CheckpointRefused(text, path=path) from None
         raise
-    found = await common.journal.checkpoints(path, 1, Search(number=number))  # without its state, which may be long
-    if not found:
+    found = await kept_under(number, path, common)
+    if found is None:
         text = f"{path}: by its retention this checkpoint goes at once; give it a name or a tag that stays"
         raise CheckpointRefused(text, path=path)
-    return found[0]
+    return found
 
 
 async def search(
@@ -243,14 +243,7 @@ async def go_back(
         undone = max(0, store.state_settled - to.settled)
         told = evolve(told, to=to.number, name=to.name, undone=undone)
         event = RolledBack(
-            path=path,
-            to=to.seq,
-            checkpoint=to.number,
-            name=to.name,
-            by=by,
-            diagnosis=told,
-            left=before,
-            over=over,
+            path=path, to=to.seq, checkpoint=to.number, name=to.name, by=by, diagnosis=told, left=before, over=over
         )
         back = RestoreRow(path, to.number, store.settles)
         commit = Commit(by=path, restores=(back,), keeps=keeps, events=((wall, event),))
@@ -281,8 +274,13 @@ async def _stands_at(store: SlotStore, common: Common) -> int | None:
     if not went_back or store.state_settled != store.went_back_at:
         return None
     number = went_back[-1][1].checkpoint
-    kept = () if number is None else await common.journal.checkpoints(store.path, 1, Search(number=number))
-    return kept[0].number if kept else None
+    return None if number is None or await kept_under(number, store.path, common) is None else number
+
+
+async def kept_under(number: int, path: Path, common: Common) -> Checkpoint | None:
+    """The checkpoint of a slot that has this number, without its state, which may be long; None if it is not kept."""
+    found = await common.journal.checkpoints(path, 1, Search(number=number))
+    return found[0] if found else None
 
 
 async def _write_out(slot: Slot, store: SlotStore, common: Common) -> None:

@@ -205,11 +205,14 @@ class Remedies:
                 child.away_over = ""
 
     async def put_back(self, child: Child) -> None:
-        """Give the slot the state again that was left when it was rolled back: that was not to blame."""
-        kept = None if child.left is None else await self._common.journal.checkpoint(child.left)
+        """Give the slot the state again that was left when it was rolled back: that was not to blame. Where that cannot
+        be had any more, it has what it has."""
+        from .keeping import kept_under
+
+        kept = None if child.left is None else await kept_under(child.left, child.path, self._common)
         if kept is not None:
             with suppress(CheckpointRefused, UnknownKind, JournalDamaged):
-                await self._go_back(child, kept.about)
+                await self._go_back(child, kept)
                 child.away_over = ""
 
     async def _go_back(self, child: Child, to: Checkpoint | None, over: str = "") -> int | None:

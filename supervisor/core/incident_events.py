@@ -122,7 +122,7 @@ class QuestionAsked:
     """Wall seconds at which it was asked first, perhaps in an earlier process."""
     over: tuple[str, ...] = ()
     """The troubles that are to be over for a slot that lives to go on without an answer; empty for one that is down, or
-    `operator:hold` if a person holds it."""
+    `operator:hold` if a person holds it (`operator:hold, down` for a supervisor that was down then)."""
 
 
 @frozen(kw_only=True)

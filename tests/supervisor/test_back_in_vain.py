@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pathlib
+import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import ClassVar
 
 import pytest
@@ -200,6 +201,29 @@ async def test_the_next_process_puts_back_what_the_one_before_it_took_back(
     async with open_tree(tree(Counter), journal=on_disk(file), seed=3) as running:
         await tell(running, *[1] * 6)
     assert total_in(file) == 9
+
+
+async def test_a_state_that_is_damaged_where_it_is_kept_ends_nobody_but_its_agent(
+    tmp_path: pathlib.Path, autojump_clock: MockClock
+) -> None:
+    file = tmp_path / "tree.db"
+    journal = on_disk(file)
+    async with open_tree(tree(Counter), journal=journal, seed=3) as running:
+        await tell(running, *[1] * 9)
+        Counter.fault = always
+        for _ in range(3):
+            await running.ref("counter").tell(Add(1))
+        for _ in range(1000):
+            await trio.sleep(0.05)
+            if await went_back(journal):
+                break
+        with closing(sqlite3.connect(file)) as database:
+            assert database.execute("UPDATE checkpoints SET body = '{' WHERE name = ?", (UNDO,)).rowcount == 1
+            database.commit()
+        await trio.sleep(600)
+        Counter.fault = None
+        assert await running.ref("counter").ask(Total(), within=60) < 9
+        assert UNDO not in await went_back(journal)
 
 
 def total_in(file: pathlib.Path) -> int:

@@ -241,7 +241,7 @@ def _class_in(module: ModuleType, kind: str, inside: str) -> Codec | _Refusal:
 def _renamed(kind: str) -> Codec | None:
     """Of the class at hand that says it was stored as `kind` before."""
     for module in list(sys.modules.values()):
-        for found in list(vars(module).values()):
+        for found in list(getattr(module, "__dict__", {}).values()):  # not each entry there is a module
             if isinstance(found, type) and kind in vars(found).get("__formerly__", ()):
                 return Codec((found,))
     return None
