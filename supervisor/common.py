@@ -225,6 +225,10 @@ class Common:
         times = [at for changed, at in self.deployed.items() if path.is_within(changed)]
         return max(times if itself is None else [*times, itself], default=None)
 
+    def went_back_with_old_code(self, path: Path) -> bool:
+        """Whether other code may have been to blame for what a slot was rolled back over in an earlier process."""
+        return bool(self.deployed) and path in self.went_back
+
     @property
     def stranded(self) -> Stranded:
         """Whose handlers wait for somebody who was stopped."""

@@ -182,7 +182,10 @@ class AgentLife(AgentWarden):
 
     async def _prepare(self) -> Failure | Ignore | None:
         try:
-            await restore_slot(self.slot, self.parent.common)
+            restored = await restore_slot(self.slot, self.parent.common)
+            if restored is not None and self.parent.common.went_back_with_old_code(self.slot.path):
+                supervisor = self.parent.common.supervisors[self.slot.path.parent]
+                await supervisor.remedies.put_back_for_new_code(self.child)
             life = self._make()
             if overrides(life.agent, "on_start"):
                 self.info = await self._on_start(life)

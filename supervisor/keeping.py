@@ -22,6 +22,7 @@ from treewarden.agents.errors import (
     JournalDamaged,
     NoSuchSlot,
     StartFailed,
+    UnknownKind,
 )
 from treewarden.agents.ports import KEEP, Settled
 from treewarden.agents.slot import Slot
@@ -42,7 +43,7 @@ from .unhurried import unhurried
 if TYPE_CHECKING:
     from .supervisor import Supervisor
 
-__all__ = ["UNDO", "difference", "go_back", "keep", "kept_under", "roll_back", "search"]
+__all__ = ["UNDO", "difference", "go_back", "keep", "put_back", "roll_back", "search"]
 
 UNDO: Final = "before rolling back"
 """The name of the state that was left. It makes room for newer ones, as one without a name does."""
@@ -92,7 +93,7 @@ async def keep(common: Common, path: Path, name: str, description: str, tags: It
             text = f"{path}: nothing of it has settled yet: its state is the one that its class declares"
             raise CheckpointRefused(text, path=path) from None
         raise
-    found = await kept_under(number, path, common)
+    found = await _kept_under(number, path, common)
     if found is None:
         text = f"{path}: by its retention this checkpoint goes at once; give it a name or a tag that stays"
         raise CheckpointRefused(text, path=path)
@@ -268,16 +269,26 @@ async def go_back(
     return left
 
 
+async def put_back(child: Child, common: Common, diagnosis: Diagnosis | None) -> None:
+    """Make the slot's state what it was before a policy took it back. Where that cannot be had any more, it has what it
+    has."""
+    kept = None if child.left is None else await _kept_under(child.left, child.path, common)
+    if kept is not None:
+        with suppress(CheckpointRefused, UnknownKind, JournalDamaged):
+            await go_back(child, kept, common, diagnosis=diagnosis)
+            child.away_over = ""
+
+
 async def _stands_at(store: SlotStore, common: Common) -> int | None:
     """The checkpoint that the slot went back to, if its state is that still, and it is still kept."""
     went_back = common.went_back.get(store.path)
     if not went_back or store.state_settled != store.went_back_at:
         return None
     number = went_back[-1][1].checkpoint
-    return None if number is None or await kept_under(number, store.path, common) is None else number
+    return None if number is None or await _kept_under(number, store.path, common) is None else number
 
 
-async def kept_under(number: int, path: Path, common: Common) -> Checkpoint | None:
+async def _kept_under(number: int, path: Path, common: Common) -> Checkpoint | None:
     """The checkpoint of a slot that has this number, without its state, which may be long; None if it is not kept."""
     found = await common.journal.checkpoints(path, 1, Search(number=number))
     return found[0] if found else None

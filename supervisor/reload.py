@@ -137,6 +137,8 @@ async def _renew(supervisor: Supervisor, child: Child, changes: Changes) -> None
     below = supervisor.children.orphans.below(child.spec.id)
     changes.leaves(below)
     child.changed_at = supervisor.common.clock.now()
+    if not child.turned:
+        await supervisor.remedies.put_back_for_new_code(child)
     supervisor.remedies.resume(child, "it has another spec")
     if below is None:
         await _start(supervisor, child)

@@ -20,8 +20,10 @@ from .settling import SlotStore
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from treewarden.agents.core.diagnosis import Diagnosis
     from treewarden.agents.core.path import Path
 
+    from .common import Common
     from .core.checkpoint import Checkpoint
     from .core.event import RolledBack
     from .journal.port import Seq
@@ -169,7 +171,7 @@ class Remedies:
             return
         from .core.symptom import trouble_in
 
-        self._remember(child)
+        _remember(child, self._common)
         earlier = await self._earlier(child)
         child.away_over = trouble_in(signal)
         for chosen in (*earlier[steps - 1 :], None):
@@ -186,42 +188,35 @@ class Remedies:
 
     def was_in_vain(self, child: Child, signal: Signal) -> bool:
         """Whether it fails as before it was rolled back, and has settled nothing since."""
-        self._remember(child)
+        _remember(child, self._common)
         if child.left is None or not is_away(child):
             return False
         from .core.symptom import trouble_in
 
         return trouble_in(signal) == child.away_over
 
-    def _remember(self, child: Child) -> None:
-        """That an earlier process has taken it back, or an earlier life of its supervisor, and what it had then."""
-        went_back = self._common.went_back.get(child.path)
-        if went_back and not child.away_over:
-            last = went_back[-1][1]
-            child.away_over = last.over
-            if is_away(child):
-                child.left = last.left
-            else:
-                child.away_over = ""
-
     async def put_back(self, child: Child) -> None:
-        """Give the slot the state again that was left when it was rolled back: that was not to blame. Where that cannot
-        be had any more, it has what it has."""
-        from .keeping import kept_under
+        """Give the slot the state again that was left when it was rolled back: that was not to blame."""
+        from .keeping import put_back
 
-        kept = None if child.left is None else await kept_under(child.left, child.path, self._common)
-        if kept is not None:
-            with suppress(CheckpointRefused, UnknownKind, JournalDamaged):
-                await self._go_back(child, kept)
-                child.away_over = ""
+        await put_back(child, self._common, _diagnosis(child))
 
-    async def _go_back(self, child: Child, to: Checkpoint | None, over: str = "") -> int | None:
-        from .core.decision import Decision
-        from .core.diagnosing import diagnosis_of
+    async def put_back_for_new_code(self, child: Child) -> None:
+        """Give a child that nobody lives in the state that was left when it was rolled back, if it has settled nothing
+        since: its code is another one from now on, and the old one may have been to blame."""
+        _remember(child, self._common)
+        if child.left is not None and is_away(child):
+            from treewarden.agents.core.diagnosis import Diagnosis
+
+            from .keeping import put_back
+
+            why = "its code has changed since it was taken back"
+            await put_back(child, self._common, Diagnosis(because=(why,)))
+
+    async def _go_back(self, child: Child, to: Checkpoint | None, over: str) -> int | None:
         from .keeping import go_back
 
-        diagnosis = diagnosis_of(child.decision) if isinstance(child.decision, Decision) else None
-        return await go_back(child, to, self._common, diagnosis=diagnosis, over=over)
+        return await go_back(child, to, self._common, diagnosis=_diagnosis(child), over=over)
 
     async def _earlier(self, child: Child) -> list[Checkpoint]:
         slot = child.slot
@@ -266,6 +261,25 @@ class Remedies:
             if cut is not None and isinstance(cut.event, EventsPruned):
                 common.pasts = pruned_of(cut.event).pasts
         self._recalled.add(path)
+
+
+def _remember(child: Child, common: Common) -> None:
+    """That an earlier process has taken it back, or an earlier life of its supervisor, and what it had then."""
+    went_back = common.went_back.get(child.path)
+    if went_back and not child.away_over:
+        last = went_back[-1][1]
+        child.away_over = last.over
+        if is_away(child):
+            child.left = last.left
+        else:
+            child.away_over = ""
+
+
+def _diagnosis(child: Child) -> Diagnosis | None:
+    from .core.decision import Decision
+    from .core.diagnosing import diagnosis_of
+
+    return diagnosis_of(child.decision) if isinstance(child.decision, Decision) else None
 
 
 def is_away(child: Child) -> bool:
