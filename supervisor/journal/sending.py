@@ -30,6 +30,9 @@ _LOOK_EVERY: Final = 0.02
 """Seconds between two looks at whether there is an answer."""
 _PATIENCE: Final = 2.0
 """Seconds to wait while another process writes."""
+_RENEWS_WITHIN: Final = 5.0
+"""Seconds in which an owner whose lease is over prolongs it if it runs, as after the machine has slept: a third of a
+lease, and some more where it has much to do."""
 
 
 @frozen
@@ -43,6 +46,10 @@ class Outcome:
     text: str
     duplicate: bool = False
     """It was there before: this is its answer, and nothing was done a second time."""
+
+
+class _Silent(JournalError):
+    """Its owner lives, and has let its lease run out."""
 
 
 class NobodyThere(JournalError):
@@ -62,7 +69,8 @@ async def send(
     """Have the owner of `file` carry out `command`, under an id of the sender's: the same one counts once.
 
     Waits `within` seconds for the answer, or until the owner has closed the file; then the command is taken back,
-    unless the owner has begun with it. Cancelled while it waits: likewise.
+    unless the owner has begun with it. Cancelled while it waits: likewise. An owner whose lease is over has as
+    long, and five seconds at most, to prolong it before.
 
     Raises `ConfigurationError` for an id that is not one line of text and for fields that are no JSON, `NobodyThere`
     if nobody owns the file, `JournalError` if the owner is stopped, or the id belongs to another command.
@@ -74,7 +82,15 @@ async def send(
     except (ValueError, TypeError, RecursionError) as error:
         raise ConfigurationError(f"the command {id} cannot be written as JSON: {error}") from error
     inbox = _Inbox(pathlib.Path(file), body, id, processes or ProcfsTable(), connect)
-    new = await run_sync(inbox.put)
+    silent_until = trio.current_time() + min(within, _RENEWS_WITHIN)
+    while True:
+        try:
+            new = await run_sync(inbox.put)
+            break
+        except _Silent:
+            if trio.current_time() >= silent_until:
+                raise
+        await trio.sleep(_LOOK_EVERY)
     found = None
     left = "", ""
     try:
@@ -194,7 +210,7 @@ class _Inbox:
                 return holder.epoch
             why = journal.describe_holder()
             if holder is not None and lives and not holder.released and holder.lease_until:
-                raise JournalError(
+                raise _Silent(
                     f"nobody answers on {self._file} ({why}): if that process is stopped, let it go on, or end it; a "
                     "tree that is started on the file takes its place"
                 )

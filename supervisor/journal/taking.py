@@ -50,7 +50,8 @@ class Claim:
     patience: float
     """Seconds to wait for another process's short transaction."""
     visits: bool = False
-    """Leaves an owner before that died one that died: whoever owns the file next must still hear of it."""
+    """Leaves an owner before that died one that died: whoever owns the file next must still hear of it. Takes it from
+    nobody who is seen to live: where the clock has gone ahead, as while the machine slept, a lease is over at once."""
 
 
 def take(connection: sqlite3.Connection, claim: Claim, now: float, alone: bool = False) -> tuple[Opened, Mark]:
@@ -232,7 +233,7 @@ def _refuse_if_held(connection: sqlite3.Connection, claim: Claim) -> Holder | No
     if holder is None or holder.released:
         return holder
     fate = claim.processes.fate(holder.process)
-    if fate is Fate.GONE or holder.lease_until <= now:
+    if fate is Fate.GONE or (holder.lease_until <= now and not (claim.visits and fate is Fate.ALIVE)):
         return holder
     # It could not write that it has closed the file (a full disk). If it opens it again, its epoch is not current.
     if fate is Fate.ALIVE and claim.processes.has_left(holder.process, claim.at):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from treewarden.agents.core.path import ROOT
 from treewarden.agents.errors import EpochLost, JournalError, JournalOwned
@@ -177,6 +178,32 @@ async def test_this_process_is_told_that_it_is_itself(disk: Disk) -> None:
         with pytest.raises(JournalOwned, match="this process itself has it open"):
             async with disk.owner(1):
                 pass
+
+
+async def test_a_visitor_takes_the_file_from_nobody_who_lives(disk: Disk) -> None:
+    """The clock went ahead, as where the machine slept: who writes something and goes would end a tree that runs."""
+    async with disk.owner(1) as first:
+        disk.end_lease()
+        with pytest.raises(JournalOwned, match="is owned by process 1 on box"):
+            async with disk.owner(2, fates={1: Fate.ALIVE}, visits=True):
+                pass
+        await first.commit(settle(1))
+        disk.end_lease()
+        async with disk.owner(3, fates={1: Fate.ALIVE}) as second:
+            assert (await second.recover(DESK)).state == state(1)
+
+
+async def test_an_owner_that_lives_and_keeps_no_lease_is_waited_for_as_long_as_one_takes_to_renew_it(
+    disk: Disk, autojump_clock: trio.testing.MockClock
+) -> None:
+    """It would take no message of anybody before it goes on, and it need not be started."""
+    async with disk.owner(1):
+        disk.end_lease()
+        lives, command = Machine(2, {1: Fate.ALIVE}), Command(what="compact", path=ROOT)
+        said = r"nobody answers on .* \(held by .*, which lives and could not renew .*\): if that process is stopped"
+        with pytest.raises(JournalError, match=said):
+            await send(disk.file, command, "c-1", processes=lives, run_sync=inline_run_sync)
+        assert trio.current_time() == pytest.approx(5, abs=0.1)
 
 
 @pytest.mark.parametrize(("fate", "lapsed"), [(Fate.GONE, False), (Fate.ALIVE, True), (Fate.UNKNOWN, True)])
