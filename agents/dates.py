@@ -12,14 +12,10 @@ from .core.timetable import Timetable
 from .core.values import define
 from .ports import Alarm, Alarms, Clock
 from .slot import Slot
-from .ticks import Tick
+from .ticks import LOOK_WITHIN, Tick, was_set
 
 __all__ = ["Dates"]
 
-_LOOK_WITHIN: Final = 60.0
-"""Seconds after which the wall clock is looked at again: it may be set, and goes on while the machine sleeps."""
-_SET: Final = 1.0
-"""Seconds by which a clock that nobody has set may go faster or slower in that time."""
 _SHORTEST: Final = 0.001
 """Seconds: what is due sooner comes this much later, and not again and again for what a sum of seconds rounds off."""
 
@@ -147,7 +143,7 @@ class Dates:
             return
         wall, now = self._clock.wall(), self._clock.now()
         left = self._slot.due[name] - wall
-        wait = min(max(left, _SHORTEST), _LOOK_WITHIN) if left > 0 else 0.0
+        wait = min(max(left, _SHORTEST), LOOK_WITHIN) if left > 0 else 0.0
         date.ahead = wall - now
         date.alarm = self._alarms.at(now + wait, partial(self._fire, name, date))
 
@@ -156,7 +152,7 @@ class Dates:
         wall, due = self._clock.wall(), self._slot.due.get(name)
         if due is None:
             return  # it was not stored, and this life is about to end
-        if abs(wall - self._clock.now() - date.ahead) > _SET:
+        if was_set(wall - self._clock.now(), date.ahead):
             due = self._slot.due[name] = date.timetable.due(due, wall)
         if due <= wall:
             self._put(name, date)

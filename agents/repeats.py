@@ -10,7 +10,7 @@ from .core.message import Due
 from .core.values import define
 from .ports import Alarm, Alarms, Clock
 from .slot import Slot
-from .ticks import Grid, Tick
+from .ticks import LOOK_WITHIN, Grid, Tick, was_set
 
 if TYPE_CHECKING:
     from .dates import Dates
@@ -27,6 +27,9 @@ class _Timer:
     alarm: Alarm | None = None
     waits: bool = False
     """Its tick has not been taken yet: what comes due meanwhile becomes one with it."""
+    spread: float = 0.0
+    ahead: float = 0.0
+    """By how much the wall clock was ahead of the loop's when its alarm was set; of a long period only."""
 
 
 class Repeats:
@@ -35,6 +38,9 @@ class Repeats:
     A due time that has passed comes now. One that is further away than a period was set by a wrong clock, or with
     another period: it is moved to one period from now. A method with a spread comes within that instead, when the
     wall clock gets to its place there: whoever starts again before it, with nothing stored, is not put off.
+
+    So it is where the wall clock is set, or went on while the machine slept, which is noticed within a minute: of a
+    period up to that the next tick comes as soon anyway.
     """
 
     __slots__ = ("_alarms", "_clock", "_dates", "_periods", "_slot", "_timers", "new")
@@ -60,15 +66,10 @@ class Repeats:
     def go_on(self) -> None:
         """Arm all, with the periods of the beginning; what waited when it was silenced comes now. To be called once
         after each `silence`, or several in a row."""
-        slot, now, wall = self._slot, self._clock.now(), self._clock.wall()
+        now, wall = self._clock.now(), self._clock.wall()
         for name, period, spread in self._periods:
-            due = slot.due.get(name, wall)
-            if spread and not wall < due <= wall + period:
-                due = wall + (spread * _place(slot, name) - wall) % spread
-            due = min(due, wall + period)
-            slot.due[name] = due
             before = self._timers.get(name)
-            timer = self._timers[name] = _Timer(Grid(now + (due - wall), period))
+            timer = self._timers[name] = _Timer(self._grid(name, period, spread, now, wall), spread=spread)
             self._arm(name, timer)
             if before is not None and before.waits:
                 self._put(name, timer)
@@ -104,11 +105,32 @@ class Repeats:
         """What has the timetable of `name`, which has one."""
         return self._dates if self._dates is not None and name in self._dates else None
 
+    def _grid(self, name: str, period: float, spread: float, now: float, wall: float) -> Grid:
+        """From the due time that is known on, or from now."""
+        slot = self._slot
+        due = slot.due.get(name, wall)
+        if spread and not wall < due <= wall + period:
+            due = wall + (spread * _place(slot, name) - wall) % spread
+        due = slot.due[name] = min(due, wall + period)
+        return Grid(now + (due - wall), period)
+
     def _arm(self, name: str, timer: _Timer) -> None:
-        timer.alarm = self._alarms.at(max(timer.grid.due, self._clock.now()), lambda: self._fire(name, timer))
+        now = self._clock.now()
+        when = max(timer.grid.due, now)
+        if timer.grid.period > LOOK_WITHIN:
+            timer.ahead = self._clock.wall() - now
+            when = min(when, now + LOOK_WITHIN)
+        timer.alarm = self._alarms.at(when, lambda: self._fire(name, timer))
 
     def _fire(self, name: str, timer: _Timer) -> None:
-        now = self._clock.now()
+        now, period = self._clock.now(), timer.grid.period
+        if period > LOOK_WITHIN:
+            wall = self._clock.wall()
+            if was_set(wall - now, timer.ahead):
+                timer.grid = self._grid(name, period, timer.spread, now, wall)
+            if timer.grid.due > now:
+                self._arm(name, timer)
+                return
         timer.grid.go_past(now)
         self._slot.due[name] = self._clock.wall() + (timer.grid.due - now)
         self._arm(name, timer)

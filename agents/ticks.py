@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
+from typing import Final
 
 from attrs import field
 
@@ -15,7 +16,17 @@ from .handlers import period_of
 from .ports import Alarm, Alarms, Clock
 from .slot import Slot
 
-__all__ = ["Afters", "Grid", "Tick", "Timed", "deaths_of", "dues_of"]
+__all__ = ["LOOK_WITHIN", "Afters", "Grid", "Tick", "Timed", "deaths_of", "dues_of", "was_set"]
+
+LOOK_WITHIN: Final = 60.0
+"""Seconds after which the wall clock is looked at again: it may be set, and goes on while the machine sleeps."""
+_SET: Final = 1.0
+"""Seconds by which a clock that nobody has set may go faster or slower in that time."""
+
+
+def was_set(ahead: float, before: float) -> bool:
+    """Whether somebody has set the wall clock since it was so far ahead of the loop's."""
+    return abs(ahead - before) > _SET
 
 
 def deaths_of(name: str) -> str:

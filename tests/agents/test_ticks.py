@@ -343,6 +343,54 @@ def test_where_a_tick_has_its_place_depends_on_its_path_only() -> None:
     assert round(one - START, 3) == 6.123
 
 
+class SetClock(ManualClock):
+    def set(self, seconds: float) -> None:
+        """As somebody sets the clock on the wall, and as it goes on while the machine sleeps."""
+        self._wall += seconds
+
+
+def test_a_long_period_goes_by_the_wall_clock_where_the_machine_slept() -> None:
+    clock = SetClock(now=5.0, wall=START)
+    life = life_of(Poller([], period=3600.0), clock)
+    clock.advance(0)
+    assert ticks(life) == ["poll"]
+    clock.advance(600)
+    clock.set(8 * 3600 + 1800)
+    clock.advance(60)
+    assert ticks(life) == ["poll"]
+    assert life.slot.due["poll"] == pytest.approx(START + 9 * 3600)
+    clock.advance(3600 - 2400 - 60 - 0.001)
+    assert ticks(life) == []
+    clock.advance(0.001)
+    assert ticks(life) == ["poll"]
+
+
+def test_a_long_period_is_not_put_off_by_a_clock_that_is_put_back() -> None:
+    clock = SetClock(now=5.0, wall=START)
+    life = life_of(Poller([], period=3600.0), clock)
+    clock.advance(0)
+    assert ticks(life) == ["poll"]
+    clock.advance(600)
+    clock.set(-86_400)
+    clock.advance(60)
+    assert ticks(life) == []
+    clock.advance(3600)
+    assert ticks(life) == ["poll"]
+
+
+def test_a_clock_that_is_corrected_a_little_moves_no_tick() -> None:
+    clock = SetClock(now=5.0, wall=START)
+    life = life_of(Poller([], period=600.0), clock)
+    clock.advance(0)
+    assert ticks(life) == ["poll"]
+    for _ in range(10):
+        clock.set(0.03)
+        clock.advance(59.999)
+    assert ticks(life) == []
+    clock.advance(0.01)
+    assert ticks(life) == ["poll"]
+
+
 def test_what_was_due_while_it_was_away_comes_within_the_spread() -> None:
     clock = ManualClock(wall=START)
     slot = spread_slot(7, clock)
