@@ -274,9 +274,7 @@ async def test_before_it_is_entered_it_says_so(file: pathlib.Path) -> None:
         await on_disk(file).commit(settle(1))
 
 
-async def test_only_a_command_ends_the_wait_for_one(
-    file: pathlib.Path, autojump_clock: trio.testing.MockClock
-) -> None:
+async def test_only_a_command_ends_the_wait_for_one(file: pathlib.Path, autojump_clock: trio.testing.MockClock) -> None:
     async with on_disk(file) as journal:
         with closing(sqlite3.connect(file)) as other, other:
             other.execute("INSERT INTO commands VALUES ('c-1', '{}', 5.0, 'applied', 'done', 1)")
