@@ -18,7 +18,7 @@ import pytest
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 ROOT = Path(__file__).parent.parent
 LAYERS = ("agents", "supervisor", "topologies")  # from the lowest to the highest
@@ -62,7 +62,7 @@ class Module:
     name: str  # as installed: treewarden.agents.core.path; tests and examples after their path
     file: str
     imports: tuple[Import, ...]
-    tree: ast.Module
+    touched: tuple[tuple[int, str], ...]  # of the outside, without an import: the line, and what it does there
 
     @property
     def layer(self) -> int | None:
@@ -106,15 +106,16 @@ def load(sources: Mapping[str, str]) -> Modules:
         name = module_name(file)
         tree = ast.parse(source, file)
         package = name.split(".") if file.endswith("__init__.py") else name.split(".")[:-1]
+        nodes = list(ast.walk(tree))
         typing_only = {
             id(inner)
-            for node in ast.walk(tree)
+            for node in nodes
             if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
             for statement in node.body
             for inner in ast.walk(statement)
         }
         imports: list[Import] = []
-        for node in ast.walk(tree):
+        for node in nodes:
             if isinstance(node, ast.Import):
                 targets = [alias.name for alias in node.names]
                 level = 0
@@ -127,8 +128,22 @@ def load(sources: Mapping[str, str]) -> Modules:
             else:
                 continue
             imports += (Import(target, node.lineno, level > 0, id(node) in typing_only) for target in targets)
-        modules[name] = Module(name, file, tuple(imports), tree)
+        # Its tree is not kept: a thousand of them are more than the collector can pass over in a second.
+        modules[name] = Module(name, file, tuple(imports), tuple(touching(nodes)))
     return modules
+
+
+def touching(nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
+    for node in nodes:
+        match node:
+            case ast.Attribute(value=ast.Name(id=owner) | ast.Attribute(attr=owner), attr=attribute) if (
+                attribute in CLOCKS.get(owner, ())
+            ):
+                yield node.lineno, f"{owner}.{attribute} reads a clock: take the time as an argument"
+            case ast.Call(func=ast.Name(id="open" | "print" | "input" as name)):
+                yield node.lineno, f"{name}() touches the outside"
+            case _:
+                pass
 
 
 @cache
@@ -169,16 +184,8 @@ def pure(modules: Modules, module: Module, *, allowed: Callable[[str], bool]) ->
             yield module.at(
                 use.line, f"imports {use.target}: pure code takes time, chance and the outside as arguments"
             )
-    for node in ast.walk(module.tree):
-        match node:
-            case ast.Attribute(value=ast.Name(id=owner) | ast.Attribute(attr=owner), attr=attribute) if (
-                attribute in CLOCKS.get(owner, ())
-            ):
-                yield module.at(node.lineno, f"{owner}.{attribute} reads a clock: take the time as an argument")
-            case ast.Call(func=ast.Name(id="open" | "print" | "input" as name)):
-                yield module.at(node.lineno, f"{name}() touches the outside")
-            case _:
-                pass
+    for line, what in module.touched:
+        yield module.at(line, what)
 
 
 def core_is_pure(modules: Modules) -> Iterator[str]:
