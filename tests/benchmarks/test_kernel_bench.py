@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import handwritten
 import kernel
 import pytest
+import trio.testing
 from attrs import evolve
 from harness import Contender, Measured, Run, RunFailed, Series, Unit, in_process, measured_in, once, take_turns
 from hot_path import profiled
@@ -47,8 +48,21 @@ def line(row: Row, ours: float, by_hand: float, *peers: tuple[str, float]) -> Li
 # -- every case, at a size that takes no time
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+IDLE = row_named("idle")
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row is not IDLE], ids=lambda row: row.name)
 async def test_ours_does_what_it_counts(row: Row) -> None:
+    await does_what_it_counts(row)
+
+
+async def test_so_does_the_one_that_waits_until_all_are_idle(autojump_clock: trio.testing.MockClock) -> None:
+    """Agents are idle after so many seconds that nobody waits for in a test."""
+    await does_what_it_counts(IDLE)
+    assert autojump_clock.current_time() > 1.0
+
+
+async def does_what_it_counts(row: Row) -> None:
     measured = await once(row.ours, Run(row.sizes.tiny), within=_WITHIN)
     assert measured.count == row.sizes.tiny
     assert measured.cpu > 0
@@ -80,7 +94,7 @@ async def test_a_message_that_is_handled_twice_is_noticed(monkeypatch: pytest.Mo
 
 
 def test_a_row_of_a_fresh_process_runs_in_one(capfd: pytest.CaptureFixture[str]) -> None:
-    row = row_named("idle")
+    row = IDLE
     measured = kernel.sample(evolve(row, fresh=True), "by hand", row.sizes.tiny)
     assert measured.count == row.sizes.tiny
     assert measured.value is not None
@@ -208,7 +222,7 @@ def test_a_million_slots_are_a_million() -> None:
 
 
 def test_the_best_peer_is_the_one_with_the_best_median() -> None:
-    tell, idle = row_named("tell-burst"), row_named("idle")
+    tell, idle = row_named("tell-burst"), IDLE
     found = best(line(tell, 1, 1, ("Pykka", 500), ("xoscar", 40)))
     assert found is not None
     assert found.name == "Pykka"

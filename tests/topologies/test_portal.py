@@ -18,6 +18,7 @@ from treewarden.agents.core.approval import Approved, Refused, Ruling
 from treewarden.agents.core.message import Request
 from treewarden.agents.errors import AgentFailed, AgentStopped, AlreadyRuled, NoSuchSlot, WrongThread
 from treewarden.supervisor.core.event import IncidentClosed
+from treewarden.supervisor.core.spec import ChildSpec, Grace
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.portal import Portal, open_portal
@@ -151,7 +152,8 @@ async def test_nobody_waits_for_a_tree_that_has_gone() -> None:
             errors.append(error)
 
     thread = threading.Thread(target=work)
-    async with open_tree(tree(Sum)) as running, open_portal(running) as portal:
+    hurried = ChildSpec(id="sum", agent=Sum, shutdown=Grace(0.01))  # its handler never ends
+    async with open_tree(tree(hurried)) as running, open_portal(running) as portal:
         portals.append(portal)
         thread.start()
         while not asked.is_set():  # a thread tells us, so there is no event of trio's to wait for
