@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import product
 from typing import Final
@@ -50,12 +50,14 @@ _TRIED: Final[tuple[tuple[Action, ...], ...]] = (
 )
 _NEIGHBOURS: Final = ((1, 5, False), (1, 5, True), (3, 5, False), (12, 50, False))
 """So many of so many siblings show the same; whether the code changed lately."""
+_SIBLINGS: Final = ("a", *(f"s{place}" for place in range(1, max(of for _, of, _ in _NEIGHBOURS))))
 _LATELY: Final = 60.0
 _WORD: Final = "slow"
 _INTENSITY: Final = Intensity(1000, 3600.0)
 _FAILED: Final = (0, 1, 2, 4, 6)
 _USED: Final = (0, 500, 999)
 _BESIDE: Final = (1, 3, 5)
+_MOST_ALIKE: Final = max(*_BESIDE, *(alike for alike, _, _ in _NEIGHBOURS))
 
 
 def grid(wanted: Callable[[Signal], bool] = lambda _: True, word: str = _WORD) -> Iterator[Case]:
@@ -66,20 +68,21 @@ def grid(wanted: Callable[[Signal], bool] = lambda _: True, word: str = _WORD) -
     unlikely. Risk is as read; `check_rules` varies it.
     """
     signals = [(signal, spec) for signal, spec in _signals(word) if wanted(signal)]
-    for (signal, spec), tried, one_message in product(signals, _TRIED, (True, False)):
-        incident = _grown(signal, tried, one_message=one_message)
-        for (alike, of, changed), checkpoints in product(_NEIGHBOURS, (0, 2)):
-            siblings = ("a", *(f"s{place}" for place in range(1, of)))
-            yield Case(
-                signal=signal,
-                spec=spec,
-                siblings=siblings,
-                incident=incident,
-                window=_window(signal, siblings[:alike]),
-                checkpoints=checkpoints,
-                now=signal.at,
-                code_changed_at=signal.at - _LATELY if changed else None,
-            )
+    for signal, spec in signals:
+        windows = _windows(signal)  # the same after each history
+        for tried, one_message in product(_TRIED, (True, False)):
+            incident = _grown(signal, tried, one_message=one_message)
+            for (alike, of, changed), checkpoints in product(_NEIGHBOURS, (0, 2)):
+                yield Case(
+                    signal=signal,
+                    spec=spec,
+                    siblings=_SIBLINGS[:of],
+                    incident=incident,
+                    window=windows[alike],
+                    checkpoints=checkpoints,
+                    now=signal.at,
+                    code_changed_at=signal.at - _LATELY if changed else None,
+                )
 
 
 def pressed(wanted: Callable[[Signal], bool], word: str = _WORD) -> Iterator[Case]:
@@ -88,19 +91,22 @@ def pressed(wanted: Callable[[Signal], bool], word: str = _WORD) -> Iterator[Cas
     each signal the least pressed come first.
     """
     signals = [(signal, spec) for signal, spec in _signals(word) if wanted(signal)]
-    for (signal, spec), failed, used, alike in product(signals, _FAILED, _USED, _BESIDE):
-        siblings = ("a", *(f"s{place}" for place in range(1, max(_BESIDE))))
-        yield Case(
-            signal=signal,
-            spec=spec,
-            siblings=siblings,
-            incident=_after_crashes(signal, failed),
-            window=_window(signal, siblings[:alike]),
-            history=_restarts(used + counts(signal, spec)),
-            intensity=_INTENSITY,
-            checkpoints=2,
-            now=signal.at,
-        )
+    for signal, spec in signals:
+        windows = _windows(signal)
+        for failed in _FAILED:
+            incident = _after_crashes(signal, failed)
+            for used, alike in product(_USED, _BESIDE):
+                yield Case(
+                    signal=signal,
+                    spec=spec,
+                    siblings=_SIBLINGS[: max(_BESIDE)],
+                    incident=incident,
+                    window=windows[alike],
+                    history=_restarts(used + counts(signal, spec)),
+                    intensity=_INTENSITY,
+                    checkpoints=2,
+                    now=signal.at,
+                )
 
 
 def _after_crashes(signal: Signal, times: int) -> Incident:
@@ -169,8 +175,9 @@ def _earlier(signal: Signal, at: float, turn: int, *, one_message: bool) -> Sign
             return evolve(signal, at=at)
 
 
-def _window(signal: Signal, names: tuple[str, ...]) -> Window:
-    window = Window()
-    for name in names:
-        window = window.add(evolve(signal, path=_PATH.parent / name))
-    return window
+def _windows(signal: Signal) -> Sequence[Window]:
+    """What is known of the slots when the first none, one, two ... of the siblings have shown the same."""
+    windows = [Window()]
+    for name in _SIBLINGS[:_MOST_ALIKE]:
+        windows.append(windows[-1].add(evolve(signal, path=_PATH.parent / name)))
+    return windows
