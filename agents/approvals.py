@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from attrs import evolve
+
 from .core.approval import APPROVAL, Answered, Approved, Asked, Course, End, Ruling, about_of, check_within, course
-from .core.question import question_of
+from .core.question import answer_to, asked_of, question_of
 from .core.said import check_text, shown
 from .core.wait import Wait, wait_name
 from .errors import ConfigurationError
@@ -62,6 +64,13 @@ async def ask_person(
     end = await _ask(life, "ask_person", name, about, within, subject)
     if isinstance(end, Approved):
         raise _no_end(life, f"ask_person({name!r})", end, "Answered('ada', 'yes')")
+    if isinstance(end, Answered):
+        try:  # of what only a test can say, too: on disk it was looked at when it was said
+            return evolve(end, value=answer_to(asked_of(about), end.value))
+        except ValueError as error:
+            raise ConfigurationError(
+                f"{life.slot.path}: ask_person({name!r}): waits says what nobody could: {error}"
+            ) from None
     return end
 
 

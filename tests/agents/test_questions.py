@@ -197,6 +197,11 @@ async def test_a_test_says_what_a_person_answered() -> None:
     assert "ask_person('supplier'): waits says Approved" in str(wrong.error)
     other = await run_handler(Buyer({}), Pay(5), waits={"pay": Answered("ada", "ups")})
     assert "approval('pay'): waits says Answered" in str(other.error)
+    none = await run_handler(Buyer({"choices": CHOICES}), Order(), waits={"supplier": Answered("ada", "usp")})
+    assert isinstance(none.error, ConfigurationError)
+    assert "ask_person('supplier'): waits says what nobody could: the answer 'usp' is none of" in str(none.error)
+    await run_handler(Buyer({"returns": int}, said), Order(), waits={"supplier": Answered("ada", "5")})
+    assert said[-1].value == 5, "as it is when a shell or a form has said it"
 
 
 @pytest.mark.parametrize(
