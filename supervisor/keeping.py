@@ -36,7 +36,7 @@ from .core.event import RolledBack
 from .core.spec import ChildSpec
 from .journal.commit import kept_as
 from .journal.comparing import comparing
-from .journal.port import CheckpointRow, Commit, KeepRow, Kept, RestoreRow
+from .journal.port import CheckpointRow, Commit, KeepRow, Kept, RestoreRow, StateRow
 from .settling import SlotStore
 from .unhurried import unhurried
 
@@ -223,9 +223,10 @@ async def go_back(
     store.mend()
     wall, keeps = common.clock.wall(), ()
     left = None if by or child.left is not None else await _stands_at(store, common)
+    written: StateRow | None = None
     if by or store.state_settled != store.went_back_at or (child.left is None and left is None):
         if not isinstance(slot.spec.durability, Message):
-            await _write_out(slot, store, common)
+            written = await _write_out(slot, store, common)
         if await _is_on_disk(path, common):
             keeps = (KeepRow(path, common.next_row(), wall, Label(UNDO)),)
     left = keeps[0].number if keeps else left
@@ -260,7 +261,13 @@ async def go_back(
             common.submit(evolve(commit, by=None))
         else:
             store.owes = Settled(path=path, state=state)
-            common.note(event)
+            late = Commit(events=((wall, event),))
+            if written is not None:  # as it is, for by then it may have settled, and stand on disk, with another one
+                left = left or common.next_row()
+                event = evolve(event, left=left)
+                kept_too = (CheckpointRow.of(written, left, Label(UNDO), wall, pinned=False),)
+                late = Commit(checkpoints=kept_too, events=((wall, event),))
+            common.submit(late)
         place = common.journal.head + 1
     common.has_gone_back(place, event)
     slot.state = state
@@ -294,19 +301,20 @@ async def _kept_under(number: int, path: Path, common: Common) -> Checkpoint | N
     return found[0] if found else None
 
 
-async def _write_out(slot: Slot, store: SlotStore, common: Common) -> None:
-    """Have on disk what was only to be there later, as far as it can be written and the disk takes it."""
+async def _write_out(slot: Slot, store: SlotStore, common: Common) -> StateRow | None:
+    """Have on disk what was only to be there later, as far as it can be written and the disk takes it. Returns it."""
     if slot.state is KEEP:
-        return
+        return None
     try:
         taking = store.taking(slot.state)
         if taking is not None:
             await taking
-        commit = Commit(by=slot.path, states=(store.state_row(slot.state),))
+        row = store.state_row(slot.state)
     except ConfigurationError:
-        return
+        return None
     with suppress(CommitFailed):
-        await common.journal.commit(commit)
+        await common.journal.commit(Commit(by=slot.path, states=(row,)))
+    return row
 
 
 async def _is_on_disk(path: Path, common: Common) -> bool:

@@ -26,7 +26,7 @@ from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.topologies import Tree, child, open_tree, tree
 
 from ..agents.trees import events
-from ..journals import on_disk
+from ..journals import FullDisk, on_disk
 from .test_remedies_tree import Does
 
 UNDO = "before rolling back"
@@ -333,3 +333,20 @@ async def test_who_is_held_in_the_end_has_its_own_state(autojump_clock: MockCloc
         Counter.fault = None
         running.resume("counter")
         assert await running.ref("counter").ask(Total(), within=60) == 3 + left
+
+
+async def test_what_was_left_while_the_disk_took_nothing_is_kept_when_it_does(autojump_clock: MockClock) -> None:
+    journal = FullDisk()
+    spec = child(Counter, mailbox=MailboxSpec(durability=Checkpointed(messages=100), deliveries=1))
+    async with open_tree(tree(spec, policy=Does(RollBack(1))), journal=journal, seed=3) as running:
+        await tell(running, 1, 1, 1)
+        await running.checkpoint("counter", name="three")
+        await tell(running, *[1] * 6)
+        journal.full, Counter.fault = True, always
+        await tell(running, 1)
+        journal.full, Counter.fault = False, None
+        assert await running.ref("counter").ask(Total(), within=60) == 3
+        await trio.sleep(60)
+        assert len(await running.checkpoints("counter", name=UNDO)) == 1
+        await running.roll_back("counter", to=UNDO)
+        assert await running.ref("counter").ask(Total(), within=60) == 9
