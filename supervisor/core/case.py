@@ -166,12 +166,15 @@ def begins_anew(
 ) -> bool:
     """Whether a failure of a child that has worked since its last one is another incident, with the first backoff.
 
-    Not where the policy says how long it has to live, or siblings are nothing to it; nor of code that is new; nor where
-    there have been so many restarts lately that it has to become slower, or its supervisor would give up.
+    Not where the policy says how long it has to live, or siblings are nothing to it; nor of code that is new, if it has
+    variants to fall back to; nor where there have been so many restarts lately that it has to become slower, or its
+    supervisor would give up.
     """
     if policy.stable_after is not None or not policy.counts_alike or not isinstance(spec, ChildSpec):
         return False
-    if kind_of(signal) not in _AT_WORK or (changed_at is not None and signal.at - changed_at <= RECENT):
+    if kind_of(signal) not in _AT_WORK:
+        return False
+    if spec.variants and changed_at is not None and signal.at - changed_at <= RECENT:
         return False
     own = spec.restarts is None or child_history.has_room(signal.at, spec.restarts)
     return own and history.has_room(signal.at, intensity)

@@ -149,6 +149,22 @@ async def test_a_share_of_errors_in_a_pool_breaks_nothing(seed: int, autojump_cl
     assert found["siblings alike"] <= 1, "five of ten may fail together by chance, once in a hundred seconds"
 
 
+@pytest.mark.parametrize("seed", [2, 4, 9])
+async def test_nor_does_it_where_the_code_is_new_and_there_is_none_to_fall_back_to(
+    seed: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    service = Service(seed=seed)
+
+    async def work(running: Tree) -> None:
+        running.deployed()
+        await busy(running, 20.0)
+        assert not [slot.note for slot in running.snapshot() if slot.note.startswith("held")]
+
+    found = await decisions(Worker, service, work)
+    assert found["wider"] == found["out of patience"] == 0
+    assert service.answers > 4000
+
+
 @pytest.mark.parametrize("seed", [0, 3, 8])
 async def test_with_few_restarts_they_are_left_alone_before_the_tree_gives_up(
     seed: int, autojump_clock: trio.testing.MockClock

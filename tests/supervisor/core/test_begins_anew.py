@@ -21,6 +21,7 @@ from treewarden.supervisor.core.table import table
 from .cases import PATH, SPEC, exited, failed, restarts
 
 AT = 100.0
+VARIED = evolve(SPEC, variants={"before": object})
 DEFAULT: dict[str, Any] = {
     "policy": ladder(),
     "signal": exited(),
@@ -48,8 +49,9 @@ DEFAULT: dict[str, Any] = {
         ({"signal": RestartFailed(path=PATH, at=AT, failure=failed().failure)}, False),
         ({"signal": RateLimitReached(path=PATH, at=AT)}, False),
         ({"spec": SupervisorSpec(id="a")}, False),
-        ({"changed_at": AT - RECENT}, False),
-        ({"changed_at": AT - RECENT - 0.1}, True),
+        ({"changed_at": AT - RECENT}, True),
+        ({"changed_at": AT - RECENT, "spec": VARIED}, False),
+        ({"changed_at": AT - RECENT - 0.1, "spec": VARIED}, True),
         ({"history": restarts(1)}, False),
         ({"history": restarts(1), "intensity": Intensity(4, 5.0)}, True),
         ({"child_history": restarts(1)}, True),
