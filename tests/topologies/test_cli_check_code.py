@@ -123,6 +123,43 @@ def test_the_agents_of_a_topology_decide_what_is_known(file: Path, capsys: pytes
     assert {each["kind"] for each in said["unread"]} == {"desk:Tally", "desk:Add"}
 
 
+IN_PYTHON = """
+from treewarden.topologies import child, tree
+
+class Other(Agent[int]):
+    state = 0
+
+shape = tree(Desk)
+
+def other():
+    return tree(child(Other, id="desk"))
+"""
+
+
+def test_a_tree_that_is_written_in_python_is_a_topology_too(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    installed(FIRST + IN_PYTHON)
+    assert checked(capsys, "--topology", "desk:shape")[0] == 0
+    exit_code, said = checked(capsys, "--topology", "desk:other")
+    assert exit_code == 1
+    assert {each["kind"] for each in said["unread"]} == {"desk:Tally", "desk:Add"}
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("desk:Desk", "desk:Desk is no blueprint, nor a function that returns one"),
+        ("desk:shapes", "desk:shapes is no blueprint, nor a function that returns one"),
+        ("bench:shape", "module bench does not import: ModuleNotFoundError"),
+    ],
+)
+def test_a_name_that_is_no_topology_is_refused(
+    name: str, why: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed(FIRST + IN_PYTHON)
+    assert main(["journal", "check-code", "desk.db", "--topology", name]) == 2
+    assert why in capsys.readouterr().err
+
+
 BOXED = """
 from typing import Generic, TypeVar
 T = TypeVar("T")
@@ -153,7 +190,10 @@ def test_a_generic_class_is_not_looked_for_under_the_name_of_what_it_holds(
     exit_code, said = checked(capsys)
     assert (exit_code, [each["why"] for each in said["unread"]]) == (
         1,
-        [f"{kind} is no class that could be imported; name the topology whose agents store it: --topology FILE.toml"],
+        [
+            f"{kind} is no class that could be imported; "
+            "name the topology whose agents store it: --topology FILE.toml, or module:name"
+        ],
     )
     Path("desk.toml").write_text('children = [ { id = "desk", agent = "desk:Boxer" } ]')
     assert checked(capsys, "--topology", "desk.toml")[0] == kind.startswith("list")
@@ -170,7 +210,7 @@ def test_what_a_script_has_stored(file: Path, capsys: pytest.CaptureFixture[str]
     assert [each["why"] for each in said["unread"]] == [
         "__main__:Tally was stored by a script: move the class to a module, or read it with that script",
         "tuple[int, ...] is no class that could be imported; "
-        "name the topology whose agents store it: --topology FILE.toml",
+        "name the topology whose agents store it: --topology FILE.toml, or module:name",
     ]
 
 

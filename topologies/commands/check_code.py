@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import sys
 from argparse import Namespace
@@ -31,7 +32,7 @@ from treewarden.supervisor.journal.rows import Held
 from treewarden.supervisor.ops.wording import clean, listing, plural
 from treewarden.supervisor.results import ANSWERED
 
-from ..core.blueprint import walk
+from ..core.blueprint import Blueprint, walk
 from ..toml import load
 from .exits import ExitCode
 from .looking_on import looking_on
@@ -128,7 +129,7 @@ class _Code:
         if not colon or kind.endswith("]"):
             if kind in Codec(()).kinds:
                 return Codec(())
-            remedy = "name the topology whose agents store it: --topology FILE.toml"
+            remedy = "name the topology whose agents store it: --topology FILE.toml, or module:name"
             return _Refusal(f"{kind} is no class that could be imported; {remedy}")
         if name == SCRIPT:
             return _Refusal(f"{kind} was stored by a script: move the class to a module, or read it with that script")
@@ -191,9 +192,29 @@ def _look(
     return tuple(unread.values())
 
 
+def _blueprint(topology: str) -> Blueprint:
+    """What a TOML file describes; or one in Python, by its name or that of a function that returns it.
+
+    Raises `BlueprintError`, and `ConfigurationError` for a name that is none.
+    """
+    module, colon, name = topology.partition(":")
+    if topology.endswith(".toml") or not colon:
+        return load(topology).blueprint
+    imported = _import(module)
+    if isinstance(imported, _Refusal):
+        raise ConfigurationError(imported.why)
+    found = getattr(imported, name, None)
+    found = found() if inspect.isfunction(found) else found
+    if not isinstance(found, Blueprint):
+        raise ConfigurationError(
+            f"{topology} is no blueprint, nor a function that returns one: name what tree(...) gives"
+        )
+    return found
+
+
 def _code_of(file: str) -> _Code:
     found: dict[Path, Codec] = {}
-    specs = dict(walk(load(file).blueprint))
+    specs = dict(walk(_blueprint(file)))
     for path, spec in specs.items():
         if isinstance(spec, ChildSpec):
             agent = spec.agent if is_agent_class(spec.agent) else type(made_by(spec.agent, spec.args))

@@ -58,7 +58,9 @@ def _check_code(deeds: Words) -> None:
     )  # fmt: skip
     check.set_defaults(word="journal")
     check.add_argument("file", metavar="FILE.db")
-    check.add_argument("--topology", metavar="FILE.toml", help="the tree that is to run on it")
+    check.add_argument(
+        "--topology", metavar="TOPOLOGY", help="the tree that is to run on it: FILE.toml, or module:name of a blueprint"
+    )
     add_json(check)
 
 
