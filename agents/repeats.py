@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,9 @@ class _Timer:
     waits: bool = False
     """Its tick has not been taken yet: what comes due meanwhile becomes one with it."""
     spread: float = 0.0
+    look: float = 0.0
+    """Seconds between two looks at the wall clock, of a long period; of each another number, so that thousands that
+    began together do not all look at once."""
     ahead: float = 0.0
     """By how much the wall clock was ahead of the loop's when its alarm was set; of a long period only."""
 
@@ -39,8 +43,8 @@ class Repeats:
     another period: it is moved to one period from now. A method with a spread comes within that instead, when the
     wall clock gets to its place there: whoever starts again before it, with nothing stored, is not put off.
 
-    So it is where the wall clock is set, or went on while the machine slept, which is noticed within a minute: of a
-    period up to that the next tick comes as soon anyway.
+    So it is where the wall clock is set ahead, or went on while the machine slept, which is noticed within a minute: of
+    a period up to that the next tick comes as soon anyway. One that is put back moves no tick.
     """
 
     __slots__ = ("_alarms", "_clock", "_dates", "_periods", "_slot", "_timers", "new")
@@ -69,7 +73,9 @@ class Repeats:
         now, wall = self._clock.now(), self._clock.wall()
         for name, period, spread in self._periods:
             before = self._timers.get(name)
-            timer = self._timers[name] = _Timer(self._grid(name, period, spread, now, wall), spread=spread)
+            look = LOOK_WITHIN * (1.0 - _place(self._slot, name) / 2) if period > LOOK_WITHIN else 0.0
+            grid = self._grid(name, period, spread, now, wall)
+            timer = self._timers[name] = _Timer(grid, spread=spread, look=look)
             self._arm(name, timer)
             if before is not None and before.waits:
                 self._put(name, timer)
@@ -117,17 +123,20 @@ class Repeats:
     def _arm(self, name: str, timer: _Timer) -> None:
         now = self._clock.now()
         when = max(timer.grid.due, now)
-        if timer.grid.period > LOOK_WITHIN:
+        if timer.look:
             timer.ahead = self._clock.wall() - now
-            when = min(when, now + LOOK_WITHIN)
+            when = min(when, math.floor(now + timer.look))  # several at a time: a wake of the loop costs more
         timer.alarm = self._alarms.at(when, lambda: self._fire(name, timer))
 
     def _fire(self, name: str, timer: _Timer) -> None:
-        now, period = self._clock.now(), timer.grid.period
-        if period > LOOK_WITHIN:
+        now = self._clock.now()
+        if timer.look:
             wall = self._clock.wall()
             if was_set(wall - now, timer.ahead):
-                timer.grid = self._grid(name, period, timer.spread, now, wall)
+                if wall - now > timer.ahead:
+                    timer.grid = self._grid(name, timer.grid.period, timer.spread, now, wall)
+                else:  # put back, or it stands still, as where only the loop's is a mock clock
+                    self._slot.due[name] = wall + (timer.grid.due - now)
             if timer.grid.due > now:
                 self._arm(name, timer)
                 return

@@ -372,10 +372,43 @@ def test_a_long_period_is_not_put_off_by_a_clock_that_is_put_back() -> None:
     assert ticks(life) == ["poll"]
     clock.advance(600)
     clock.set(-86_400)
-    clock.advance(60)
+    clock.advance(2999.9)
     assert ticks(life) == []
-    clock.advance(3600)
+    clock.advance(0.1)
     assert ticks(life) == ["poll"]
+    assert life.slot.due["poll"] == pytest.approx(START + 7200 - 86_400)
+
+
+def test_a_long_period_goes_by_the_loop_where_the_wall_clock_stands_still() -> None:
+    """As under a mock clock that moves the loop's only."""
+    clock = SetClock(now=5.0, wall=START)
+    life = life_of(Poller([], period=3600.0), clock)
+    clock.advance(0)
+    assert ticks(life) == ["poll"]
+    for passed in range(5, 7201, 5):
+        clock.advance(5)
+        clock.set(-5)
+        assert ticks(life) == (["poll"] if passed % 3600 == 0 else [])
+
+
+class CountingClock(ManualClock):
+    looks = 0
+
+    def wall(self) -> float:
+        self.looks += 1
+        return super().wall()
+
+
+def test_many_of_a_long_period_do_not_look_at_the_wall_clock_at_once() -> None:
+    clock = CountingClock(wall=START)
+    lives = [life_of(Poller([], period=3600.0), clock, spread_slot(number, clock)) for number in range(300)]
+    clock.advance(0)
+    most = 0
+    for _ in range(120):
+        before = clock.looks
+        clock.advance(1)
+        most = max(most, clock.looks - before)
+    assert 0 < most < len(lives) / 4
 
 
 def test_a_clock_that_is_corrected_a_little_moves_no_tick() -> None:
