@@ -108,7 +108,7 @@ class Children(Roster):
             from .questions import fill_held  # here and below: most trees start and end without it
 
             await fill_held(child, self._common)
-            if self._common.went_back_with_old_code(child.path):
+            if child.path in self._common.left_by_old_code:
                 await self._common.supervisors[self.path].remedies.put_back_for_new_code(child)
             return None
         child.void()

@@ -113,6 +113,8 @@ class Common:
     """Of slots that were rolled back in an earlier process, and had not been stable since."""
     went_back: dict[Path, list[tuple[Seq, RolledBack]]] = field(factory=dict[Path, "list[tuple[Seq, RolledBack]]"])
     """How often a slot has gone back lately, and to what, with the place of that in the journal: the oldest first."""
+    left_by_old_code: set[Path] = field(factory=set[Path])
+    """Those of them that last did so in an earlier process in which the tree had other code."""
     read_from: Seq = 0
     """That of earlier events is not in it until somebody asks for it."""
     pasts: Mapping[str, Past] = field(factory=dict[str, "Past"])
@@ -224,10 +226,6 @@ class Common:
             return itself
         times = [at for changed, at in self.deployed.items() if path.is_within(changed)]
         return max(times if itself is None else [*times, itself], default=None)
-
-    def went_back_with_old_code(self, path: Path) -> bool:
-        """Whether other code may have been to blame for what a slot was rolled back over in an earlier process."""
-        return bool(self.deployed) and path in self.went_back
 
     @property
     def stranded(self) -> Stranded:

@@ -183,7 +183,7 @@ class AgentLife(AgentWarden):
     async def _prepare(self) -> Failure | Ignore | None:
         try:
             restored = await restore_slot(self.slot, self.parent.common)
-            if restored is not None and self.parent.common.went_back_with_old_code(self.slot.path):
+            if restored is not None and self.slot.path in self.parent.common.left_by_old_code:
                 supervisor = self.parent.common.supervisors[self.slot.path.parent]
                 await supervisor.remedies.put_back_for_new_code(self.child)
             life = self._make()

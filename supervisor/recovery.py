@@ -200,7 +200,7 @@ def restore_at_once(slot: Slot, common: Common) -> bool:
     if not isinstance(store, SlotStore) or not _is_brought_up(slot, store) or not needs_restoring(slot, common):
         return False
     held = common.journal.at_hand(slot.path)
-    if held is None or common.went_back_with_old_code(slot.path):
+    if held is None or slot.path in common.left_by_old_code:
         return False
     try:
         next(_reading(held, store.codec, common))

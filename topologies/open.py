@@ -36,7 +36,7 @@ from treewarden.supervisor.core.event import (
 from treewarden.supervisor.core.signal import Reported
 from treewarden.supervisor.core.spec import ChildSpec, Spec
 from treewarden.supervisor.health import watch_progress
-from treewarden.supervisor.journal.port import START, Commit, Journal, Seq
+from treewarden.supervisor.journal.port import CODE, START, Commit, Journal, Seq
 from treewarden.supervisor.loop_watch import Blocked, LoopWatch, runs_in_real_time
 from treewarden.supervisor.registry import Registry
 from treewarden.supervisor.timers import Timers
@@ -59,7 +59,7 @@ __all__ = ["journal_in", "open_tree"]
 
 _LESSONS: Final = 5000
 """Events at the end of the journal that are read for outcomes when a tree opens."""
-_TELLING: Final = frozenset({"IncidentClosed", "OutcomeObserved", "RolledBack"})
+_TELLING: Final = frozenset({"IncidentClosed", "OutcomeObserved", "RolledBack", *CODE})
 """Kinds of events of which a tree that opens wants to know."""
 _SPENT: Final = frozenset({"Spent"})
 _LEAVE_WITHIN: Final = 60.0
@@ -284,7 +284,7 @@ def _opened(common: Common, blueprint: Blueprint, *, production: bool) -> None:
 async def _lessons(common: Common, blueprint: Blueprint) -> None:
     """Take from the journal what earlier decisions came to lately, all labels, and whether the code was another one."""
     common.read_from = max(START, common.journal.head - _LESSONS)
-    found, digest = await common.journal.lessons(_LESSONS, _TELLING), ""
+    found, digest, left_by = await common.journal.lessons(_LESSONS, _TELLING), "", dict[Path, str]()
     if found.cut is not None and isinstance(found.cut.event, EventsPruned):
         from treewarden.supervisor.views.pruned import pruned_of
 
@@ -294,7 +294,7 @@ async def _lessons(common: Common, blueprint: Blueprint) -> None:
             if past.last is not None:
                 place, number = past.last
                 common.has_gone_back(place, RolledBack(path=Path(slot), to=None, checkpoint=number))
-    for record in found.lately:
+    for record in (*found.code, *found.lately):
         match record.event:
             case OutcomeObserved():
                 from treewarden.supervisor.core.outcomes import learn
@@ -302,12 +302,13 @@ async def _lessons(common: Common, blueprint: Blueprint) -> None:
                 common.outcomes = learn(common.outcomes, record.event, record.at)
             case RolledBack(path=path, diagnosis=diagnosis):
                 common.has_gone_back(record.seq, record.event)
+                left_by[path] = digest
                 if diagnosis is not None:
                     common.diagnoses[path] = diagnosis
             case IncidentClosed(path=path):
                 common.diagnoses.pop(path, None)
             case _:
-                pass
+                digest = getattr(record.event, "blueprint", digest)
     for record in found.questions:
         if isinstance(record.event, QuestionAsked):
             common.questions[record.event.slot] = record.event
@@ -315,10 +316,10 @@ async def _lessons(common: Common, blueprint: Blueprint) -> None:
         from treewarden.supervisor.core.challenger import teach_all
 
         common.challenger = teach_all(common.challenger, [record.event for record in found.labels])
-    for record in found.code:
-        digest = getattr(record.event, "blueprint", digest)
-    if digest and digest != code_digest(blueprint):
+    code = code_digest(blueprint)
+    if digest not in ("", code):
         common.deployed[ROOT] = common.clock.now()
+    common.left_by_old_code.update(path for path, then in left_by.items() if then not in ("", code))
 
 
 async def _spent(common: Common, blueprint: Blueprint) -> None:

@@ -207,7 +207,7 @@ class MemoryJournal:
         cut, after, through = await self.cut(), max(START, self._told.head - last), START
         if cut is not None and isinstance(cut.event, EventsPruned):
             through = cut.event.through
-        code = [each for each in await self.read(limit=self._told.head, kinds=CODE) if each.seq > through]
+        code = [each for each in await self.read(limit=self._told.head, kinds=CODE) if through < each.seq <= after]
         lately = await self.read(max(after, through), last, kinds)
         return Lessons(cut, lately, await self.labels(), await self.questions(), tuple(code[-1:]))
 

@@ -112,7 +112,7 @@ class Lessons:
     questions: Sequence[Record]
     """As `Journal.questions`."""
     code: Sequence[Record] = ()
-    """The last event that no cut gave up and that says which code the tree had, if there is one."""
+    """The last event before all those that no cut gave up and that says which code the tree had, if there is one."""
 
 
 @frozen(kw_only=True)
@@ -255,8 +255,8 @@ class Journal(Protocol):
         ...
 
     async def lessons(self, last: int, kinds: Collection[str]) -> Lessons:
-        """What `cut`, `labels` and `questions` return, and of the `last` events those of some kinds that no cut gave
-        up: as one question, for a tree that opens waits for it."""
+        """What `cut`, `labels` and `questions` return, of the `last` events those of some kinds that no cut gave up,
+        and which code the tree had before those: as one question, for a tree that opens waits for it."""
         ...
 
     async def trim(self) -> None:

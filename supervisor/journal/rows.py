@@ -366,8 +366,8 @@ def lessons(connection: sqlite3.Connection, after: Seq, limit: int, kinds: Colle
     lately = records(connection, max(START, after, through), limit, kinds=kinds)
     found = connection.execute(
         f"SELECT seq FROM events WHERE path = '' AND kind IN ({','.join('?' * len(CODE))}) AND seq > ? "
-        "ORDER BY seq DESC LIMIT 1",
-        (*CODE, through),
+        "AND seq <= ? ORDER BY seq DESC LIMIT 1",
+        (*CODE, through, after),
     ).fetchone()  # by the index that `questions` uses
     code = () if found is None else tuple(records(connection, found[0] - 1, 1))
     return Lessons(last, lately, labels(connection), questions(connection), code)

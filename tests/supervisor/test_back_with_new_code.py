@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import trio
@@ -60,10 +60,20 @@ class Mended(Agent[int]):
         return self.state
 
 
+class Slow(Agent[int]):
+    """Begins before the others do, and takes its time."""
+
+    state = 0
+    takes: ClassVar[float] = 0.0
+
+    async def on_start(self) -> None:
+        await trio.sleep(self.takes)
+
+
 def counted(agent: type[Agent[Any]], durability: Durability = MESSAGE) -> SupervisorSpec:
     mailbox = MailboxSpec(durability=durability, deliveries=1)
     spec = child(agent, id="counter", mailbox=mailbox, retention=Retention(every=0))
-    return tree(child(Mended, id="other"), spec, policy=Does(RollBack(1)))
+    return tree(child(Slow, id="slow"), child(Mended, id="other"), spec, policy=Does(RollBack(1)))
 
 
 async def goes_back(running: Tree) -> None:
@@ -141,3 +151,19 @@ async def test_the_next_process_with_the_same_code_goes_on_with_what_it_went_bac
         await goes_back(running)
     async with open_tree(counted(Broken), journal=on_disk(file), seed=3) as running:
         assert await total(running) == 3
+
+
+@pytest.mark.parametrize(("last", "sum"), [(Mended, 9), (Broken, 3)], ids=["new", "old"])
+async def test_a_process_that_ends_before_its_start_has_put_nothing_back_and_forgets_nothing(
+    last: type[Agent[Any]], sum: int, tmp_path: pathlib.Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "tree.db"
+    async with open_tree(counted(Broken), journal=on_disk(file), seed=3) as running:
+        await goes_back(running)
+    with monkeypatch.context() as patch, trio.move_on_after(2) as cut:
+        patch.setattr(Slow, "takes", 4.0)
+        async with open_tree(counted(Mended), journal=on_disk(file), seed=3):
+            pass
+    assert cut.cancelled_caught
+    async with open_tree(counted(last), journal=on_disk(file), seed=3) as running:
+        assert await total(running) == sum
