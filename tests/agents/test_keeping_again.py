@@ -11,7 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from treewarden.agents.agent import handles
 from treewarden.agents.core.durability import MESSAGE, Checkpointed, Durability
-from treewarden.supervisor.core.event import CheckpointKept
+from treewarden.supervisor.core.event import CheckpointKept, ChildEnded
 from treewarden.supervisor.core.spec import NO_BACKOFF
 
 from .trees import Add, Counter, Disk, Gate, Held, events, kept, opened
@@ -27,6 +27,11 @@ class Keeper(Counter):
     def keep_it(self, message: Keep) -> None:
         self.state = evolve(self.state, total=self.state.total + 1)
         self.checkpoint(message.name)
+
+
+@frozen
+class Loosen:
+    wide: int
 
 
 class Starter(Keeper):
@@ -104,3 +109,29 @@ async def test_what_the_disk_refuses_behind_a_life_is_kept_by_the_next_one(autoj
         assert ['"total":6' in each for each in written] == [False, False, True]
         assert await names(journal) == ["risk"]
         gate.open()
+
+
+class Loose(Keeper):
+    @handles
+    def loosen(self, message: Loosen) -> None:
+        self.state = evolve(self.state, seen=(*range(message.wide), object()))
+
+
+@pytest.mark.parametrize("wide", [0, 100_000], ids=["short", "wide"])
+async def test_a_state_that_cannot_be_stored_ends_its_agent_when_the_handler_in_hand_does(
+    wide: int, autojump_clock: MockClock
+) -> None:
+    """It is time to keep it while a handler takes long: nobody is there yet whose fault it could be."""
+    journal, gate = Disk(), Gate(shut=True)
+    spec = kept(Loose, Checkpointed(seconds=10.0), id="keeper", args={"gate": gate}, backoff=NO_BACKOFF)
+    async with opened(spec, journal=journal) as running, trio.open_nursery() as nursery:
+        await running.ref("keeper").tell(Loosen(wide))
+        await wait_all_tasks_blocked()
+        nursery.start_soon(partial(running.ref("keeper").ask, Held(), within=1000))
+        await trio.sleep(11)
+        assert await events(journal, ChildEnded) == []
+        gate.open()
+        await trio.sleep(1)
+        (ended,) = await events(journal, ChildEnded)
+        assert ended.failure is not None
+        assert ended.failure.type.endswith(".ConfigurationError")
