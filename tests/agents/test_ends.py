@@ -184,3 +184,22 @@ async def test_draining_is_handling_what_waited_and_not_what_comes_of_it(autojum
         await running.wait_ended()
     assert slot.state == Tally(10, (0, 1, 2, 3, 4))
     assert len(await events(journal, DeadLettered)) == 5
+
+
+class Mourned(Counter):
+    async def on_start(self) -> None:
+        await self.ref("counter").tell(Add(1))
+
+    async def on_stop(self, exit: Exit) -> None:
+        await self.ref("counter").tell(Add(10))
+
+
+async def test_what_on_stop_tells_leaves_also_after_a_failure(
+    durability: Durability, autojump_clock: MockClock
+) -> None:
+    """It is no part of the message that failed, with which all that its handler has told is dropped."""
+    mourned = kept(Mourned, durability, restart=RestartPolicy.TEMPORARY)
+    async with opened(kept(Counter, durability), mourned) as running:
+        await running.ref("mourned").tell(Bad())
+        await happened(running, ChildEnded)
+        assert await running.ref("counter").ask(Total()) == 11
