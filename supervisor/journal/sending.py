@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pathlib
 import sqlite3
@@ -13,6 +14,7 @@ import trio
 from attrs import frozen
 
 from treewarden.agents.errors import ConfigurationError, JournalError
+from treewarden.agents.stopwatch import is_mocked
 
 from ..core.command import Command
 from .canonical import dump
@@ -27,7 +29,10 @@ __all__ = ["NobodyThere", "Outcome", "send"]
 T = TypeVar("T")
 
 _LOOK_EVERY: Final = 0.02
-"""Seconds between two looks at whether there is an answer."""
+"""Seconds between two looks at whether there is an answer: nearly all come soon."""
+_SOON: Final = 1.0
+_LOOK_LATER: Final = 0.1
+"""When it takes longer. In simulated time at once: there the owner looks every few seconds for what it is sent."""
 _PATIENCE: Final = 2.0
 """Seconds to wait while another process writes."""
 _RENEWS_WITHIN: Final = 5.0
@@ -106,11 +111,12 @@ async def send(
 
 async def _answer(inbox: _Inbox, run_sync: RunSync) -> tuple[str, str] | None:
     """None where nobody will give one."""
+    soon = -math.inf if is_mocked(trio.lowlevel.current_clock()) else trio.current_time() + _SOON
     while True:
         found = await run_sync(inbox.look)
         if found is not None or inbox.closed:
             return found
-        await trio.sleep(_LOOK_EVERY)
+        await trio.sleep(_LOOK_EVERY if trio.current_time() < soon else _LOOK_LATER)
 
 
 class _InDoubt(JournalError):
