@@ -8,6 +8,7 @@ from types import CoroutineType
 from typing import Any, TypeAlias, cast
 
 from .agent import lookup
+from .asking import answer_of
 from .core.exit import alone, leaves
 from .core.message import Due, Envelope, Happened
 from .core.said import DELIVERY
@@ -113,7 +114,8 @@ async def _step(life: Life, envelope: Envelope, handler: Callable[..., Any]) -> 
     slot, store = life.slot, life.slot.store
     if store is not None and slot.durable:
         await store.settled()
-        kept = await store.kept(envelope.id)
+        answer = answer_of(envelope.reply)  # another life has asked it, too, or may have been ended over it since
+        kept = await store.kept(envelope.id, wanted=answer is None or not answer.known)
         if kept is not None and envelope.reply is not None:
             slot.busy = None
             envelope.reply(kept[0], None)

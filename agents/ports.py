@@ -200,10 +200,11 @@ class Store(Protocol):
         """The handler of `message`, which settles here, asks somebody who keeps the reply in `of` until it has."""
         ...
 
-    async def kept(self, ask: MessageId) -> tuple[object] | None:
+    async def kept(self, ask: MessageId, wanted: bool = True) -> tuple[object] | None:
         """The reply that this slot, or another worker of its pool, has given to a handler's ask before, if it is still
-        kept; in a tuple of one. Also what has begun for that ask is known then. Raises `UnknownKind` for one that this
-        code cannot read."""
+        kept; in a tuple of one. Also what has begun for that ask is known then. Where nobody waits for it any more (not
+        `wanted`), a None instead of one that was given, and is not kept because the message that asked is over. Raises
+        `UnknownKind` for one that this code cannot read."""
         ...
 
     def steps(self, slot: Slot) -> Steps:

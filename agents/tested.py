@@ -88,7 +88,7 @@ class Kept:
     def asks(self, message: MessageId, of: Store) -> None:
         pass
 
-    async def kept(self, ask: MessageId) -> tuple[object] | None:
+    async def kept(self, ask: MessageId, wanted: bool = True) -> tuple[object] | None:
         return None
 
 

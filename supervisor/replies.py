@@ -3,7 +3,7 @@ gets the same ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from treewarden.agents.core.message import MessageId
@@ -21,8 +21,8 @@ class Replies:
     def __init__(self) -> None:
         self._kept: dict[str, dict[MessageId, object]] = {}
         """By the message that the chain of asks began with."""
-        self._over: dict[MessageId, None] = {}
-        """Whose handlers asked, and have settled."""
+        self._over: dict[MessageId, tuple[MessageId, ...]] = {}
+        """Whose handlers asked, and have settled; and what they had asked that was answered."""
         self._elsewhere: dict[str, dict[MessageId, list[Callable[[MessageId], None]]]] = {}
         """Whose handlers asked somebody of another tree, where the reply is kept: who forgets it there. By the message
         that the chain of asks began with."""
@@ -44,6 +44,8 @@ class Replies:
         over = self.settled_of(ask) if self._over else None
         if over is None:
             self._kept.setdefault(_root(ask), {})[ask] = reply
+        elif ask not in self._over[over]:
+            self._over[over] += (ask,)
         return over
 
     def put(self, id: MessageId, known: object) -> None:
@@ -67,17 +69,24 @@ class Replies:
 
     def settled_of(self, ask: MessageId) -> MessageId | None:
         """The message for which this is asked, if it has settled, or was given up, meanwhile."""
+        return next((over for over, _ in self._over_before(ask)), None)
+
+    def _over_before(self, ask: MessageId) -> Iterator[tuple[MessageId, tuple[MessageId, ...]]]:
         end = ask.find(">")
         while end >= 0:
             if ask[:end] in self._over:
-                return ask[:end]
+                yield ask[:end], self._over[ask[:end]]
             end = ask.find(">", end + 1)
-        return None
 
     def get(self, ask: MessageId) -> tuple[object] | None:
         """The reply in a tuple of one, for a reply may be None."""
         found = self._kept.get(_root(ask), {})
         return (found[ask],) if ask in found else None
+
+    def was_answered(self, ask: MessageId) -> bool:
+        """Whether this was answered for a message that has settled, or was given up, meanwhile. Asked twice, by two
+        lives, it may come to its turn once more, though nobody waits for it."""
+        return any(ask in answered for _, answered in self._over_before(ask))
 
     def kept_elsewhere(self, asking: MessageId, forget: Callable[[MessageId], None]) -> None:
         """The handler of `asking` asks somebody of another tree, where `forget` has to be called when that is over."""
@@ -93,13 +102,15 @@ class Replies:
         asked for that. Other trees are not told before that is stored (`forgotten`): the next process may ask again."""
         if self._elsewhere and stored:
             self._forget_elsewhere(asking)
-        self._over[asking] = None
+        answered = self._over.setdefault(asking, ())
         if len(self._over) > _MOST_OVER:
             del self._over[next(iter(self._over))]
         found = self._kept.get(_root(asking))
         if found is None:
             return
-        for ask in [ask for ask in found if ask.startswith(f"{asking}>")]:
+        gone = tuple(ask for ask in found if ask.startswith(f"{asking}>"))
+        self._over[asking] = answered + gone
+        for ask in gone:
             del found[ask]
         if not found:
             del self._kept[_root(asking)]

@@ -243,13 +243,14 @@ class SlotStore:
         if isinstance(of, SlotStore) and of._common is not self._common:
             self._common.replies.kept_elsewhere(message, of._common.forget_replies)
 
-    async def kept(self, ask: MessageId) -> tuple[object] | None:
+    async def kept(self, ask: MessageId, wanted: bool = True) -> tuple[object] | None:
         """See `Store.kept`."""
-        if self._common.replies.get(ask) is None and not ask.rpartition(">")[2].startswith(f"{self.path}:"):
+        replies = self._common.replies
+        if replies.get(ask) is None and not ask.rpartition(">")[2].startswith(f"{self.path}:"):
             from .effects import read_held  # with the first ask of a handler to a pool
 
             await read_held(ask, self.codec, self._common)
-        return self._common.replies.get(ask)
+        return replies.get(ask) or (None if wanted or not replies.was_answered(ask) else (None,))
 
     def steps(self, slot: Slot) -> Steps:
         """See `Store.steps`."""
