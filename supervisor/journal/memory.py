@@ -274,9 +274,9 @@ class MemoryJournal:
         commit = _in_full(commit)
         self._told.append(commit.events)
         for path in commit.forget:
-            slot = self._slots.get(path)
-            if slot is not None:
-                slot.state, slot.state_seq, slot.timers = None, None, {}
+            slot = self._slots.pop(path, None)
+            if slot is not None and slot.messages:
+                self._slots[path] = _Slot(messages=slot.messages)
             for number in self._numbers.pop(path, ()):
                 del self._checkpoints[number]
         for keep in commit.keeps:
