@@ -16,7 +16,7 @@ _ANSWERED: Final = Envelope(None)
 _ABOVE: Final = " is held"
 """After the path of a supervisor, as a reason to pause whoever is below it."""
 
-__all__ = ["Answer", "answer_of", "askers_of", "crowd", "no_room", "refuse_cycle", "waits_for_itself"]
+__all__ = ["Answer", "answer_of", "askers_of", "crowd", "joins", "no_room", "refuse_cycle", "waits_for_itself"]
 
 
 class Answer:
@@ -124,6 +124,22 @@ def answer_of(reply: Reply | None) -> Answer | None:
     """Where the asker of a message waits, if that is known."""
     waiting = getattr(reply, "__self__", None)
     return waiting if isinstance(waiting, Answer) else None
+
+
+def joins(envelope: Envelope, slot: Slot, begun: Envelope) -> bool:
+    """Whether an ask is the same as `begun`, which `slot` has in hand, and needs no other handler: another life of who
+    asks has made that one, and whoever waits for this one waits for it from now on."""
+    if slot.busy is not begun:
+        return False
+    answer, before = answer_of(envelope.reply), answer_of(begun.reply)
+    if answer is None:
+        return False
+    if not answer.known:
+        if before is None or not before.known:
+            return False
+        begun.reply, begun.deadline, begun.askers = answer.resolve, envelope.deadline, envelope.askers
+        answer.move_to(slot, begun)
+    return True
 
 
 def refuse_cycle(target: Slot, asking: Slot, askers: tuple[Path, ...]) -> None:

@@ -207,6 +207,11 @@ class Store(Protocol):
         `UnknownKind` for one that this code cannot read."""
         ...
 
+    def begins(self, ask: Envelope, slot: Slot, after: tuple[Slot, Envelope] | None) -> tuple[Slot, Envelope] | None:
+        """The handler of a handler's ask begins in `slot`; unless that has been said of another slot (not `after`) and
+        no reply is kept since. Then nothing begins, and returned is where it did, and with which envelope."""
+        ...
+
     def steps(self, slot: Slot) -> Steps:
         """The effects of the handlers of `slot`, which settles here."""
         ...

@@ -91,6 +91,9 @@ class Kept:
     async def kept(self, ask: MessageId, wanted: bool = True) -> tuple[object] | None:
         return None
 
+    def begins(self, ask: Envelope, slot: Slot, after: object) -> None:
+        pass
+
 
 class _Noted:
     """The `Steps` of one message: what an earlier delivery has left, and which have run."""

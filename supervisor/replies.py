@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from treewarden.agents.core.message import MessageId
+from treewarden.agents.core.message import Envelope, MessageId
 from treewarden.agents.core.path import Path
+from treewarden.agents.slot import Slot
 
 __all__ = ["Replies", "address_of"]
 
@@ -28,6 +29,8 @@ class Replies:
         that the chain of asks began with."""
         self.under_way: set[MessageId] = set()
         """Effects whose call runs, and whatever else of which it is on its way to the disk how it has ended."""
+        self._begun: dict[str, dict[MessageId, tuple[Slot, Envelope]]] = {}
+        """Where the handlers of asks that have not been answered began last, by what the chain began with."""
         self.replaced: set[MessageId] = set()
         """Waits whose end is on its way to the disk, with the beginning of the one in their place."""
         self.awaited: set[MessageId] = set()
@@ -41,12 +44,32 @@ class Replies:
     def keep(self, ask: MessageId, reply: object) -> MessageId | None:
         """Keep a reply that was stored. If its asker has given up waiting, and settled, nobody needs it: it is not
         kept, and returned is the message that has settled, under which it would be stored for good."""
+        if self._begun:
+            self._over_with(ask, [ask])
         over = self.settled_of(ask) if self._over else None
         if over is None:
             self._kept.setdefault(_root(ask), {})[ask] = reply
         elif ask not in self._over[over]:
             self._over[over] += (ask,)
         return over
+
+    def begins(self, ask: Envelope, slot: Slot, after: tuple[Slot, Envelope] | None) -> tuple[Slot, Envelope] | None:
+        """See `Store.begins`."""
+        found = self._begun.get(_root(ask.id), {}).get(ask.id)
+        if found is not None and found is not after and found[0] is not slot:
+            return found
+        if self.settled_of(ask.id) is None:
+            self._begun.setdefault(_root(ask.id), {})[ask.id] = slot, ask
+        return None
+
+    def _over_with(self, begun_for: MessageId, asks: Iterable[MessageId]) -> None:
+        """Nobody needs to know any more where these have begun."""
+        root = _root(begun_for)
+        found = self._begun.get(root, {})
+        for ask in asks:
+            found.pop(ask, None)
+        if not found:
+            self._begun.pop(root, None)
 
     def put(self, id: MessageId, known: object) -> None:
         """Keep what is known of an effect, whose message is in hand or waits."""
@@ -102,6 +125,8 @@ class Replies:
         asked for that. Other trees are not told before that is stored (`forgotten`): the next process may ask again."""
         if self._elsewhere and stored:
             self._forget_elsewhere(asking)
+        if self._begun:
+            self._over_with(asking, [ask for ask in self._begun.get(_root(asking), ()) if ask.startswith(f"{asking}>")])
         answered = self._over.setdefault(asking, ())
         if len(self._over) > _MOST_OVER:
             del self._over[next(iter(self._over))]

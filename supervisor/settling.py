@@ -252,6 +252,10 @@ class SlotStore:
             await read_held(ask, self.codec, self._common)
         return replies.get(ask) or (None if wanted or not replies.was_answered(ask) else (None,))
 
+    def begins(self, ask: Envelope, slot: Slot, after: tuple[Slot, Envelope] | None) -> tuple[Slot, Envelope] | None:
+        """See `Store.begins`."""
+        return self._common.replies.begins(ask, slot, after)
+
     def steps(self, slot: Slot) -> Steps:
         """See `Store.steps`."""
         from .effects import Effects  # with the first effect of a process
