@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from pathlib import Path as File
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.core.decision import Policy
 
-from .core.node import Problems, Refused, located
-from .errors import BlueprintError
-from .imports import import_name
 from .toml import load_policy
+from .value_named import value_named
 
 __all__ = ["names_own", "policy_of"]
 
@@ -36,12 +32,7 @@ def policy_of(name: str) -> Policy:
         if policy is None:
             raise ConfigurationError(f"{name} describes a tree; give a file that holds nothing but rules")
         return policy
-    problems = Problems()
-    found: Any = import_name(located(name, "policy"), File.cwd(), problems, _is_policy)
-    if isinstance(found, Refused):
-        raise BlueprintError(problems, name)
-    if not _is_policy(found) and callable(found):
-        found = _called(name, found)
+    found = value_named(name, "policy", _is_policy)
     missing = [each for each in _NEEDED if not hasattr(found, each)]
     if missing:
         raise ConfigurationError(
@@ -52,15 +43,3 @@ def policy_of(name: str) -> Policy:
 
 def _is_policy(found: object) -> bool:
     return not isinstance(found, type) and callable(getattr(found, "propose", None))
-
-
-def _called(name: str, make: Callable[..., object]) -> object:
-    try:
-        inspect.signature(make).bind()
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"{name} cannot be called without arguments ({error}); give one that can") from None
-    try:
-        return make()
-    except Exception as error:
-        text = f"{type(error).__name__}: {error}"
-        raise ConfigurationError(f"{name} makes no policy: it raised {text}; mend it") from error

@@ -133,6 +133,15 @@ shape = tree(Desk)
 
 def other():
     return tree(child(Other, id="desk"))
+
+def of(desk):
+    return shape
+
+def broken():
+    raise SystemExit("no configuration")
+
+async def later():
+    return shape
 """
 
 
@@ -147,9 +156,13 @@ def test_a_tree_that_is_written_in_python_is_a_topology_too(file: Path, capsys: 
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("desk:Desk", "desk:Desk is no blueprint, nor a function that returns one"),
-        ("desk:shapes", "desk:shapes is no blueprint, nor a function that returns one"),
-        ("bench:shape", "module bench does not import: ModuleNotFoundError"),
+        ("desk:Desk", ", which is no blueprint; name what tree(...) returns"),
+        ("desk:shapes", "'desk:shapes' names nothing: desk has no 'shapes'"),
+        ("bench:shape", "'bench:shape' cannot be imported: no module 'bench' is beside this file or installed"),
+        ("desk:", "'desk:' is not of the form module:name"),
+        ("desk:of", "desk:of cannot be called without arguments (missing a required argument: 'desk')"),
+        ("desk:broken", "desk:broken makes no blueprint: it raised SystemExit: no configuration; mend it"),
+        ("desk:later", "desk:later is an async function; give a blueprint, or a plain function that returns one"),
     ],
 )
 def test_a_name_that_is_no_topology_is_refused(

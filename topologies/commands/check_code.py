@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import os
 import sys
 from argparse import Namespace
@@ -34,6 +33,7 @@ from treewarden.supervisor.results import ANSWERED
 
 from ..core.blueprint import Blueprint, walk
 from ..toml import load
+from ..value_named import value_named
 from .exits import ExitCode
 from .looking_on import looking_on
 from .stdout import Stdout
@@ -195,20 +195,13 @@ def _look(
 def _blueprint(topology: str) -> Blueprint:
     """What a TOML file describes; or one in Python, by its name or that of a function that returns it.
 
-    Raises `BlueprintError`, and `ConfigurationError` for a name that is none.
+    Raises `BlueprintError`, and `ConfigurationError` for a name of something else.
     """
-    module, colon, name = topology.partition(":")
-    if topology.endswith(".toml") or not colon:
+    if topology.endswith(".toml") or ":" not in topology:
         return load(topology).blueprint
-    imported = _import(module)
-    if isinstance(imported, _Refusal):
-        raise ConfigurationError(imported.why)
-    found = getattr(imported, name, None)
-    found = found() if inspect.isfunction(found) else found
+    found = value_named(topology, "blueprint", lambda each: isinstance(each, Blueprint))
     if not isinstance(found, Blueprint):
-        raise ConfigurationError(
-            f"{topology} is no blueprint, nor a function that returns one: name what tree(...) gives"
-        )
+        raise ConfigurationError(f"{topology} gives {found!r:.80}, which is no blueprint; name what tree(...) returns")
     return found
 
 
