@@ -3,7 +3,7 @@ gets the same ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from treewarden.agents.core.message import Envelope, MessageId
@@ -13,7 +13,8 @@ from treewarden.agents.slot import Slot
 __all__ = ["Replies", "address_of"]
 
 _MOST_OVER: Final = 10_000
-"""Messages that have settled of which a reply may come still: one that takes so long is kept for nothing."""
+"""Messages that have settled of which a reply may come still: one that takes so long is kept for nothing. And of what
+they had asked, as many that were answered."""
 
 
 class Replies:
@@ -22,8 +23,10 @@ class Replies:
     def __init__(self) -> None:
         self._kept: dict[str, dict[MessageId, object]] = {}
         """By the message that the chain of asks began with."""
-        self._over: dict[MessageId, tuple[MessageId, ...]] = {}
-        """Whose handlers asked, and have settled; and what they had asked that was answered."""
+        self._over: dict[MessageId, None] = {}
+        """Whose handlers asked, and have settled."""
+        self._answered: dict[MessageId, None] = {}
+        """What those had asked that was answered, the oldest first."""
         self._elsewhere: dict[str, dict[MessageId, list[Callable[[MessageId], None]]]] = {}
         """Whose handlers asked somebody of another tree, where the reply is kept: who forgets it there. By the message
         that the chain of asks began with."""
@@ -49,8 +52,8 @@ class Replies:
         over = self.settled_of(ask) if self._over else None
         if over is None:
             self._kept.setdefault(_root(ask), {})[ask] = reply
-        elif ask not in self._over[over]:
-            self._over[over] += (ask,)
+        else:
+            self._remember_answered([ask])
         return over
 
     def begins(self, ask: Envelope, slot: Slot, after: tuple[Slot, Envelope] | None) -> tuple[Slot, Envelope] | None:
@@ -92,14 +95,12 @@ class Replies:
 
     def settled_of(self, ask: MessageId) -> MessageId | None:
         """The message for which this is asked, if it has settled, or was given up, meanwhile."""
-        return next((over for over, _ in self._over_before(ask)), None)
-
-    def _over_before(self, ask: MessageId) -> Iterator[tuple[MessageId, tuple[MessageId, ...]]]:
         end = ask.find(">")
         while end >= 0:
             if ask[:end] in self._over:
-                yield ask[:end], self._over[ask[:end]]
+                return ask[:end]
             end = ask.find(">", end + 1)
+        return None
 
     def get(self, ask: MessageId) -> tuple[object] | None:
         """The reply in a tuple of one, for a reply may be None."""
@@ -109,7 +110,13 @@ class Replies:
     def was_answered(self, ask: MessageId) -> bool:
         """Whether this was answered for a message that has settled, or was given up, meanwhile. Asked twice, by two
         lives, it may come to its turn once more, though nobody waits for it."""
-        return any(ask in answered for _, answered in self._over_before(ask))
+        return ask in self._answered
+
+    def _remember_answered(self, asks: Iterable[MessageId]) -> None:
+        """These are answered, and the message is over for which they were asked."""
+        self._answered.update(dict.fromkeys(asks))
+        while len(self._answered) > _MOST_OVER:
+            del self._answered[next(iter(self._answered))]
 
     def kept_elsewhere(self, asking: MessageId, forget: Callable[[MessageId], None]) -> None:
         """The handler of `asking` asks somebody of another tree, where `forget` has to be called when that is over."""
@@ -127,14 +134,14 @@ class Replies:
             self._forget_elsewhere(asking)
         if self._begun:
             self._over_with(asking, [ask for ask in self._begun.get(_root(asking), ()) if ask.startswith(f"{asking}>")])
-        answered = self._over.setdefault(asking, ())
+        self._over[asking] = None
         if len(self._over) > _MOST_OVER:
             del self._over[next(iter(self._over))]
         found = self._kept.get(_root(asking))
         if found is None:
             return
-        gone = tuple(ask for ask in found if ask.startswith(f"{asking}>"))
-        self._over[asking] = answered + gone
+        gone = [ask for ask in found if ask.startswith(f"{asking}>")]
+        self._remember_answered(gone)
         for ask in gone:
             del found[ask]
         if not found:

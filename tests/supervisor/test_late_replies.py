@@ -112,6 +112,18 @@ def test_a_chain_is_over_with_each_of_its_links_and_not_for_ever() -> None:
     assert replies.keep("m-2>a:Work:1:00.1", 3) == "m-2"
 
 
+def test_of_what_is_over_the_newest_answers_are_known() -> None:
+    replies, asks = Replies(), [f"m-1>a:Work:1:00.{number}" for number in range(10_001)]
+    for ask in asks:
+        replies.keep(ask, 3)
+        assert not replies.was_answered(ask)
+    replies.forget("m-1")
+    assert [replies.was_answered(ask) for ask in (asks[0], asks[1], asks[-1])] == [False, True, True]
+    replies.keep("m-1>a:Work:1:01.1", 3)
+    assert replies.was_answered("m-1>a:Work:1:01.1")
+    assert not replies.was_answered(asks[1])
+
+
 def test_another_tree_is_told_once_and_at_once_where_the_asker_has_settled() -> None:
     """Nobody would say so again, and what is kept there would stay for good."""
     replies, told = Replies(), list[str]()
