@@ -6,17 +6,25 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import trio
 from trio.lowlevel import checkpoint_if_cancelled, current_task, reschedule, wait_task_rescheduled
 
-from .asking import Answer, askers_of, no_room, refuse_cycle
+from .asking import Answer, no_room
 from .audience import Audience, Receivers
 from .core.durability import Overflow
 from .core.message import Envelope, Priority, Request
 from .core.path import Path
 from .errors import ConfigurationError, NoSuchSlot
 from .intake import Beyond
-from .sending import checked, ended_by, in_line, line_up, refuse_what_has_no_reply, tell_each, tell_each_nowait
+from .sending import (
+    checked,
+    ended_by,
+    in_line,
+    line_up,
+    prepare_ask,
+    refuse_what_has_no_reply,
+    tell_each,
+    tell_each_nowait,
+)
 from .slot import TIMED, Slot, Turn, current_turn
 from .traffic import SECONDS_PER_CHECKPOINT, SENT_PER_CHECKPOINT, Traffic, deadline_of
 from .wake import WAKE
@@ -209,7 +217,7 @@ class Ref:
             envelope.sender = turn.path
             if turn.in_handler:
                 asking = turn.slot
-                await _prepare(envelope, slot, turn, self)
+                await prepare_ask(envelope, slot, turn, self.path)
         answer = Answer(slot, envelope, within, asking)
         try:
             served = None
@@ -386,19 +394,3 @@ class Ref:
                 return [checked(each, message) for each in found.choose(message)]
             slot = self._slot = found
         return (checked(slot, message),)
-
-
-async def _prepare(envelope: Envelope, slot: Slot, turn: Turn, asked: Ref) -> None:
-    """Make an ask one of a handler: it leaves when what it rests on is on disk, and it must not close a cycle."""
-    asking = turn.slot
-    if asking.durable and asking.store is not None:
-        keeps = slot.store if turn.message and slot.durable else None
-        named = "" if keeps is None else await keeps.name_of(envelope.body)
-        await asking.store.settled()
-        if turn.void:
-            raise ended_by(turn)
-        if keeps is not None:  # by its address: of a pool another worker may have it, when the handler runs again
-            envelope.id = turn.step(f"{asked.path}:{named}")
-            asking.store.asks(turn.message, keeps)
-    envelope.askers = askers_of(asking, trio.current_time())
-    refuse_cycle(slot, asking, envelope.askers)

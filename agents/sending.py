@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from trio import current_time
 from trio.lowlevel import checkpoint_if_cancelled
 
-from .asking import crowd
+from .asking import askers_of, crowd, refuse_cycle
 from .core.durability import Overflow
 from .core.message import Envelope, Happened, Priority, Request
 from .core.path import Path
@@ -28,6 +29,7 @@ __all__ = [
     "item_for",
     "leave_with_settle",
     "line_up",
+    "prepare_ask",
     "refuse_what_has_no_reply",
     "refuse_what_waits_for_itself",
     "tell_each",
@@ -257,6 +259,22 @@ def told_elsewhere(path: Path, to: Path) -> ConfigurationError:
         f"{path}: {to} is in another tree, and what a handler tells leaves in the commit of its own; tell it from a "
         "helper (self.start_soon) or a body, which do not wait for that"
     )
+
+
+async def prepare_ask(envelope: Envelope, slot: Slot, turn: Turn, address: Path) -> None:
+    """Make an ask one of a handler: it leaves when what it rests on is on disk, and it must not close a cycle."""
+    asking = turn.slot
+    if asking.durable and asking.store is not None:
+        keeps = slot.store if turn.message and slot.durable else None
+        named = "" if keeps is None else await keeps.name_of(envelope.body)
+        await asking.store.settled()
+        if turn.void:
+            raise ended_by(turn)
+        if keeps is not None:  # by its address: of a pool another worker may have it, when the handler runs again
+            envelope.id = turn.step(f"{address}:{named}")
+            asking.store.asks(turn.message, keeps)
+    envelope.askers = askers_of(asking, current_time())
+    refuse_cycle(slot, asking, envelope.askers)
 
 
 def ended_by(turn: Turn) -> AgentStopped:

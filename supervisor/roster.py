@@ -16,7 +16,7 @@ from treewarden.agents.slot import Slot
 from .child import BY_HAND, BY_HAND_DOWN, Child, Parent
 from .core.event import ChildEnded
 from .core.exits import end_of
-from .core.spec import ChildSpec, Shared, Spec, Strategy, SupervisorSpec, made_from
+from .core.spec import ChildSpec, Spec, Strategy, SupervisorSpec, made_from, slots_of
 from .fence import AgentLife
 from .journal.port import Commit
 from .orphans import Orphans
@@ -228,7 +228,7 @@ class Roster:
         self._behind = {} if before is None else before._behind
         for spec in specs:
             known = None if before is None else before._table.pop(spec.id, None)
-            if known is not None and _kind(known.spec) != _kind(spec):
+            if known is not None and slots_of(known.spec) != slots_of(spec):
                 self._behind[spec.id] = known.spec
             if isinstance(known, Child) and known.path not in self._common.questions:
                 if known.question is not None and not _HELD.isdisjoint(known.question.over):
@@ -267,7 +267,7 @@ class Roster:
 
     def _make_way(self, id: str, spec: Spec) -> None:
         """What was left behind at `id` goes if it is of another kind than what is to live there: no slot is both."""
-        if _kind(self._behind.get(id, spec)) != _kind(spec):
+        if slots_of(self._behind.get(id, spec)) != slots_of(spec):
             del self._behind[id]
             self.forget(self.path / id, "something else lives there now")
 
@@ -398,8 +398,3 @@ class Roster:
         registry.resume_below(child.path, "held")
         if isinstance(child.spec, SupervisorSpec):
             registry.close_asleep(child.path, reason, exit)
-
-
-def _kind(spec: Spec) -> tuple[bool, bool]:
-    """What decides which slots there are at a path and below it, and of which class."""
-    return isinstance(spec, SupervisorSpec), isinstance(spec, SupervisorSpec) and isinstance(spec.router, Shared)

@@ -50,6 +50,7 @@ __all__ = [
     "are_makers",
     "is_policy",
     "made_from",
+    "slots_of",
 ]
 
 
@@ -338,3 +339,8 @@ def made_from(template: Spec, id: str, args: Mapping[str, Any]) -> Spec:
     if isinstance(template, ChildSpec):
         return evolve(template, id=id, args={**template.args, **args})
     return evolve(template, id=id)
+
+
+def slots_of(spec: Spec) -> tuple[bool, bool]:
+    """What decides which slots there are at a path and below it, and of which class."""
+    return isinstance(spec, SupervisorSpec), isinstance(spec, SupervisorSpec) and isinstance(spec.router, Shared)

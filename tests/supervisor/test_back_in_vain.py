@@ -101,6 +101,19 @@ async def tell(running: Tree, *amounts: int) -> None:
     await trio.sleep(600)
 
 
+async def until_taken_back(running: Tree, journal: Journal, *, fails: int) -> None:
+    """It has nine, fails at so many more, and is just taken back for it."""
+    await tell(running, *[1] * 9)
+    Counter.fault = always
+    for _ in range(fails):
+        await running.ref("counter").tell(Add(1))
+    for _ in range(1000):
+        await trio.sleep(0.05)
+        if await went_back(journal):
+            return
+    raise AssertionError("it was not taken back")
+
+
 def always(_: int) -> None:
     raise ValueError("a fault of the code")
 
@@ -189,14 +202,7 @@ async def test_the_next_process_puts_back_what_the_one_before_it_took_back(
     file = tmp_path / "tree.db"
     journal = on_disk(file)
     async with open_tree(tree(Counter), journal=journal, seed=3) as running:
-        await tell(running, *[1] * 9)
-        Counter.fault = always
-        for _ in range(4):
-            await running.ref("counter").tell(Add(1))
-        for _ in range(1000):
-            await trio.sleep(0.05)
-            if await went_back(journal):
-                break
+        await until_taken_back(running, journal, fails=4)
     assert total_in(file) < 9
     async with open_tree(tree(Counter), journal=on_disk(file), seed=3) as running:
         await tell(running, *[1] * 6)
@@ -209,14 +215,7 @@ async def test_a_state_that_is_damaged_where_it_is_kept_ends_nobody_but_its_agen
     file = tmp_path / "tree.db"
     journal = on_disk(file)
     async with open_tree(tree(Counter), journal=journal, seed=3) as running:
-        await tell(running, *[1] * 9)
-        Counter.fault = always
-        for _ in range(3):
-            await running.ref("counter").tell(Add(1))
-        for _ in range(1000):
-            await trio.sleep(0.05)
-            if await went_back(journal):
-                break
+        await until_taken_back(running, journal, fails=3)
         with closing(sqlite3.connect(file)) as database:
             assert database.execute("UPDATE checkpoints SET body = '{' WHERE name = ?", (UNDO,)).rowcount == 1
             database.commit()

@@ -7,10 +7,9 @@ from typing import Any, ClassVar
 
 import pytest
 import trio
-from attrs import frozen
 from trio.testing import MockClock
 
-from treewarden.agents import Agent, Request, handles
+from treewarden.agents import Agent, handles
 from treewarden.agents.core.durability import MESSAGE, Checkpointed, Durability, MailboxSpec
 from treewarden.supervisor.core.action import RollBack
 from treewarden.supervisor.core.checkpoint import Retention
@@ -20,44 +19,18 @@ from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.topologies import Tree, child, open_tree, tree
 
 from ..journals import on_disk
+from .test_back_in_vain import UNDO, Add, Counter, Total
 from .test_remedies_tree import Does
 
-UNDO = "before rolling back"
 
-
-@frozen
-class Add:
-    amount: int
-
-
-@frozen
-class Total(Request[int]): ...
-
-
-class Broken(Agent[int]):
-    state = 0
+class Broken(Counter):
+    """What `Counter` was before its mend."""
 
     @handles
     def add(self, message: Add) -> None:
         if message.amount == 13:
             raise ValueError("a fault of the code")
-        self.state += message.amount
-
-    @handles
-    def total(self, message: Total) -> int:
-        return self.state
-
-
-class Mended(Agent[int]):
-    state = 0
-
-    @handles
-    def add(self, message: Add) -> None:
-        self.state += message.amount
-
-    @handles
-    def total(self, message: Total) -> int:
-        return self.state
+        super().add(message)
 
 
 class Slow(Agent[int]):
@@ -73,7 +46,7 @@ class Slow(Agent[int]):
 def counted(agent: type[Agent[Any]], durability: Durability = MESSAGE) -> SupervisorSpec:
     mailbox = MailboxSpec(durability=durability, deliveries=1)
     spec = child(agent, id="counter", mailbox=mailbox, retention=Retention(every=0))
-    return tree(child(Slow, id="slow"), child(Mended, id="other"), spec, policy=Does(RollBack(1)))
+    return tree(child(Slow, id="slow"), child(Counter, id="other"), spec, policy=Does(RollBack(1)))
 
 
 async def goes_back(running: Tree) -> None:
@@ -100,7 +73,7 @@ async def test_a_reload_gives_its_newest_state_to_the_new_code(
     journal = MemoryJournal()
     async with open_tree(counted(Broken, durability), journal=journal, seed=3) as running:
         await goes_back(running)
-        await running.reload(counted(Mended, durability))
+        await running.reload(counted(Counter, durability))
         assert await total(running) == 9
         first, last = [
             record.event for record in await journal.read(limit=1000) if isinstance(record.event, RolledBack)
@@ -114,7 +87,7 @@ async def test_what_was_settled_with_an_earlier_state_stays(autojump_clock: Mock
     async with open_tree(counted(Broken), journal=MemoryJournal(), seed=3) as running:
         await goes_back(running)
         await running.ref("counter").tell(Add(5))
-        await running.reload(counted(Mended))
+        await running.reload(counted(Counter))
         assert await total(running) == 8
 
 
@@ -122,7 +95,7 @@ async def test_what_a_person_went_back_to_stays(autojump_clock: MockClock) -> No
     async with open_tree(counted(Broken), journal=MemoryJournal(), seed=3) as running:
         await goes_back(running)
         await running.roll_back("counter", to="early")
-        await running.reload(counted(Mended))
+        await running.reload(counted(Counter))
         assert await total(running) == 3
 
 
@@ -137,7 +110,7 @@ async def test_the_next_process_gives_its_newest_state_to_the_new_code(
         if held:
             running.hold("counter")
             await trio.sleep(1)
-    async with open_tree(counted(Mended, durability), journal=on_disk(file), seed=3) as running:
+    async with open_tree(counted(Counter, durability), journal=on_disk(file), seed=3) as running:
         if held:
             running.resume("counter")
         assert await total(running) == 9
@@ -153,7 +126,7 @@ async def test_the_next_process_with_the_same_code_goes_on_with_what_it_went_bac
         assert await total(running) == 3
 
 
-@pytest.mark.parametrize(("last", "sum"), [(Mended, 9), (Broken, 3)], ids=["new", "old"])
+@pytest.mark.parametrize(("last", "sum"), [(Counter, 9), (Broken, 3)], ids=["new", "old"])
 async def test_a_process_that_ends_before_its_start_has_put_nothing_back_and_forgets_nothing(
     last: type[Agent[Any]], sum: int, tmp_path: pathlib.Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,7 +135,7 @@ async def test_a_process_that_ends_before_its_start_has_put_nothing_back_and_for
         await goes_back(running)
     with monkeypatch.context() as patch, trio.move_on_after(2) as cut:
         patch.setattr(Slow, "takes", 4.0)
-        async with open_tree(counted(Mended), journal=on_disk(file), seed=3):
+        async with open_tree(counted(Counter), journal=on_disk(file), seed=3):
             pass
     assert cut.cancelled_caught
     async with open_tree(counted(last), journal=on_disk(file), seed=3) as running:
