@@ -48,7 +48,9 @@ def take_address(supervisor: Supervisor) -> None:
 
 
 def _entries(supervisor: Supervisor) -> list[Path]:
-    return [child.path.resolve(f"./{supervisor.spec.entry}") for child in supervisor.children]
+    """Those of the parts that its spec lists, whoever was added or taken out since: by their number a key is theirs."""
+    path, entry = supervisor.path, f"./{supervisor.spec.entry}"
+    return [(path / part.id).resolve(entry) for part in supervisor.spec.children]
 
 
 def _workers(supervisor: Supervisor) -> list[Slot]:

@@ -120,14 +120,14 @@ def _added(supervisor: Supervisor, argument: tuple[dict[str, Any], str | None]) 
     _must_be_dynamic(supervisor, "it has no template; use start_child with a spec")
     args, id = argument
     limit, children = supervisor.spec.max_children, supervisor.children
+    present = None if id is None else children.get(id)
+    if present is not None:
+        raise _present(present)
     if limit is not None and len(children) >= limit:
         many = plural(len(children), "child", "children")
         raise ConfigurationError(f"{supervisor.path}: it has {many}, and max_children is {limit}")
     template = supervisor.spec.children[0]
     name = id if id is not None else children.free_id(template.id)
-    present = children.get(name)
-    if present is not None:
-        raise _present(present)
     if len(supervisor.path) > _DEEP or not isinstance(template, ChildSpec):
         from .core.fields import check_paths
 

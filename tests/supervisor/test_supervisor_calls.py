@@ -96,6 +96,8 @@ async def test_the_life_of_dynamic_children(autojump_clock: trio.testing.MockClo
         assert [one.path, two.path, named.path] == ["job-1", "job-2", "mine"]
         with pytest.raises(ConfigurationError, match="it has 3 children, and max_children is 3"):
             await ref.start_dynamic()
+        with pytest.raises(AlreadyStarted):  # whoever wants it to be there need not mind that nobody else may come
+            await ref.start_dynamic(id="mine")
         for wrong in (5, "log", [1]):
             with pytest.raises(ConfigurationError, match="give a mapping, by the names of the arguments"):
                 await ref.start_dynamic(wrong)  # type: ignore[arg-type]

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.message import Request
-from treewarden.agents.errors import AgentStopped
+from treewarden.agents.errors import AgentStopped, NoSuchSlot
 from treewarden.supervisor.core.spec import Intensity
+from treewarden.topologies.child import child
 from treewarden.topologies.core.routing import partition_of
 from treewarden.topologies.errors import BlueprintError
 from treewarden.topologies.open import open_tree
@@ -100,6 +101,30 @@ async def test_a_key_does_not_move_when_its_partition_has_ended(autojump_clock: 
         await running.ref("accounts").tell(Paid("a0"))
         assert await running.ref("accounts").ask(Balance("a0")) == 1
         assert running.ref("accounts").statistics().capacity == 3 * 64
+
+
+async def test_a_key_moves_neither_for_a_child_that_is_added_nor_for_a_part_that_is_taken_out(
+    autojump_clock: CLOCK,
+) -> None:
+    async with open_tree(accounts()) as running:
+        for name in NAMES:
+            await running.ref("accounts").tell(Paid(name))
+        above, part = running.supervisor("accounts"), await running.supervisor("accounts").spec("0")
+        await above.start_child(child(Book, id="guest"))
+        await above.terminate_child("0")
+        await above.delete_child("0")
+        for name in NAMES:
+            if partition_of(name, 3):
+                assert await running.ref("accounts").ask(Balance(name)) == 1
+            else:
+                with pytest.raises(NoSuchSlot):
+                    await running.ref("accounts").ask(Balance(name), within=1)
+        await above.start_child(part)
+        for name in NAMES:
+            await running.ref("accounts").tell(Paid(name))
+            assert await running.ref(f"accounts/{partition_of(name, 3)}/book").ask(Balance(name)) == 1 + bool(
+                partition_of(name, 3)
+            )
 
 
 async def test_an_entry_may_be_a_pool_or_deeper(autojump_clock: CLOCK) -> None:
