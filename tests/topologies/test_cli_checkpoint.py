@@ -15,7 +15,7 @@ from treewarden.agents.core.path import Path as Slot
 from treewarden.supervisor.journal.port import Commit
 from treewarden.topologies.cli import main
 
-from ..journals import checkpoint, on_disk, settle
+from ..journals import DESK, checkpoint, on_disk, settle
 
 SHOP = Slot("shop")
 
@@ -111,3 +111,23 @@ def test_what_is_not_there(
     deed, *rest = arguments
     assert main(["checkpoint", deed, file, *rest]) == 2
     assert complaint in capsys.readouterr().err
+
+
+async def _named(file: Path, *names: str) -> list[int]:
+    async with on_disk(file) as journal:
+        for nth, name in enumerate(names, 1):
+            kept = evolve(checkpoint(journal.opened.last_row + nth), label=Label(name), pinned=True)
+            await journal.commit(Commit(checkpoints=(kept,)))
+        return [each.number for each in await journal.checkpoints(DESK, 99)]
+
+
+def test_going_back_takes_the_words_that_show_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also a name that is a number, as a day is; a number that one of its checkpoints has comes first."""
+    file = tmp_path / "tree.db"
+    shown = dict.fromkeys(("20261123", "2", "good", "7"), 0)
+    trio.run(_named, file, *shown)
+    for name in shown:
+        shown[name] = parsed(capsys, "show", str(file), "desk", name)["checkpoint"]
+    for name, number in shown.items():
+        assert main(["roll-back", str(file), "desk", "--to", name]) == 0
+        assert f"desk is back at checkpoint {number}, " in capsys.readouterr().out

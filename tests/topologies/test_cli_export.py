@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from treewarden.agents.core.path import Path as Slot
 from treewarden.agents.errors import JournalDamaged
 from treewarden.supervisor.core.bundle import sealed
-from treewarden.supervisor.core.event import Recorded
+from treewarden.supervisor.core.event import CommandAnswered, Recorded
 from treewarden.supervisor.journal.exporting import bundle_of, read_bundle
 from treewarden.supervisor.journal.port import Commit, MessageRow, ReplyRow, StateRow, TimerRow
 from treewarden.supervisor.journal.reading import JournalFile
@@ -147,8 +148,36 @@ def test_a_damaged_bundle_is_refused_by_its_line(place: int, file: Path, capsys:
     changed = lines[place][:middle] + ("0" if lines[place][middle] != "0" else "1") + lines[place][middle + 1 :]
     Path("bad.jsonl").write_text("".join([*lines[:place], changed, *lines[place + 1 :]]))
     assert main(["journal", "import", "bad.jsonl", "new.db"]) == 2
-    assert f"treewarden: the bundle is damaged: line {place + 1}: " in capsys.readouterr().err
+    assert f"treewarden: bad.jsonl: the bundle is damaged: line {place + 1}: " in capsys.readouterr().err
     assert not list(Path().glob("new.db*"))
+
+
+def test_a_bundle_goes_through_a_pipe(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read, write = os.pipe()
+    os.write(write, "".join(bundle(file, "shop")).encode())  # a few kB: a pipe has room for them
+    os.close(write)
+    before = os.dup(0)
+    os.dup2(read, 0)
+    os.close(read)
+    try:
+        assert main(["journal", "import", "-", "new.db"]) == 0
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+    with JournalFile.open("new.db") as journal:
+        assert [each.path for each in journal.states()] == [SHOP]
+
+
+def test_a_slot_that_a_refused_command_alone_has_named_never_was(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = CommandAnswered(path=Slot("dekc"), command="c1", what="send", by="ada", applied=False)
+    written(file, Commit(events=((WALL, refused),)))
+    assert main(["journal", "export", "desk.db", "dekc", "-o", "none.jsonl"]) == 2
+    assert "no slot dekc was ever in this tree; did you mean desk" in capsys.readouterr().err
+    assert not Path("none.jsonl").exists()
 
 
 def test_events_that_were_forged_and_sealed_anew_break_the_chain(file: Path) -> None:

@@ -17,7 +17,7 @@ from treewarden.supervisor.journal.port import StateRow
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.wording import clean, clip, columns, local, plural
 
-from .commanding import command
+from .commanding import command, is_decimal
 from .excerpt import ALL, brief, excerpt, is_brief
 from .exits import ExitCode
 from .files import refuse_unknown
@@ -105,7 +105,7 @@ def _state(journal: JournalFile, path: Path, which: str) -> tuple[Checkpoint | N
         if state is None:
             raise CheckpointRefused(f"{path}: the journal holds no state of it", path=path)
         return None, state
-    kept = journal.checkpoint(int(which)) if which.isdecimal() and which.isascii() and len(which) < 19 else None
+    kept = journal.checkpoint(int(which)) if is_decimal(which) else None
     if kept is None or kept.about.path != path:
         named = journal.checkpoints(path, 1, Search(name=which)) if which else ()
         kept = journal.checkpoint(named[0].number) if named else None

@@ -13,6 +13,7 @@ import trio
 
 from treewarden.agents.errors import ConfigurationError
 from treewarden.agents.traced import checked_trace
+from treewarden.supervisor.core.checkpoint import Search
 from treewarden.supervisor.core.command import Command, parse_command
 from treewarden.supervisor.journal.canonical import load
 from treewarden.supervisor.journal.reading import JournalFile
@@ -21,7 +22,7 @@ from treewarden.supervisor.journal.sending import Outcome, send
 from .exits import ExitCode
 from .stdout import Stdout
 
-__all__ = ["GRACE", "asked_in", "command", "ruled_in", "said_in", "target", "tell", "user"]
+__all__ = ["GRACE", "asked_in", "command", "is_decimal", "ruled_in", "said_in", "target", "tell", "user"]
 
 _SHOWN: Final = 200
 """Characters that are quoted of what cannot be read."""
@@ -122,9 +123,22 @@ def _checkpoint(arguments: Namespace) -> dict[str, Any]:
     return {"name": arguments.name, "description": arguments.description, "tags": list(arguments.tag or ())}
 
 
-def target(to: str) -> int | str:
-    """A checkpoint as it is named on the command line: by its number, or by its name."""
-    return int(to) if to.isdecimal() and to.isascii() and len(to) < 19 else to
+def target(arguments: Namespace) -> int | str:
+    """The checkpoint that `--to` means, as `checkpoint show` takes it: the one of that number, or else the newest of
+    that name, which may be a number too, as a day is."""
+    to: str = arguments.to
+    if not is_decimal(to):
+        return to
+    with JournalFile.open(arguments.file) as journal:
+        kept = journal.checkpoint(int(to))
+        if kept is not None and kept.about.path == arguments.path:
+            return int(to)
+        return to if journal.checkpoints(arguments.path, 1, Search(name=to)) else int(to)
+
+
+def is_decimal(text: str) -> bool:
+    """Whether it may be the number of a checkpoint."""
+    return text.isdecimal() and text.isascii() and len(text) < 19
 
 
 def _signal(arguments: Namespace) -> dict[str, Any]:
@@ -182,6 +196,6 @@ _FIELDS: Final[Mapping[str, Callable[[Namespace], dict[str, Any]]]] = {
     "perform": lambda arguments: {"name": arguments.name},
     "drain": lambda _: {},
     "checkpoint": _checkpoint,
-    "roll-back": lambda arguments: {"to": None if arguments.declared else target(arguments.to)},
+    "roll-back": lambda arguments: {"to": None if arguments.declared else target(arguments)},
     "chaos": lambda _: {},
 }

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from typing import Any, Final, TextIO
 
-from treewarden.agents.core.path import ROOT
-from treewarden.agents.errors import ConfigurationError, JournalError
+from treewarden.agents.errors import ConfigurationError, JournalDamaged, JournalError
 from treewarden.supervisor.core.bundle import BundleDamage, sealed
 from treewarden.supervisor.core.redaction import Redaction
 from treewarden.supervisor.journal.event_codec import decode_event
@@ -27,7 +26,7 @@ from treewarden.supervisor.written_file import content_of
 
 from ..toml_arguments import with_environment
 from .exits import ExitCode
-from .files import pruned_line, unknown_slot
+from .files import pruned_line, refuse_unknown
 from .looking_on import looking_on
 from .stdout import Stdout
 from .terminated import heeding_sigterm
@@ -51,9 +50,7 @@ def export(arguments: Namespace) -> int:
         JournalFile.open(arguments.file) as journal,
         looking_on(arguments, lambda: f"{arguments.file}: {written}", journal.interrupt),
     ):
-        slots = {ROOT, *journal.paths(), *journal.settled()}
-        if not any(path.is_within(arguments.path) for path in slots):
-            raise unknown_slot(arguments.file, arguments.path, slots)
+        refuse_unknown(journal, arguments.file, arguments.path)
         gone = pruned_line(journal)
         with (
             closing(bundle_of(journal, arguments.path, hidden, known=known, say=_say)) as records,
@@ -83,13 +80,16 @@ def import_bundle(arguments: Namespace) -> int:
                 connection.interrupt()
 
     try:
+        given = 0 if arguments.bundle == "-" else arguments.bundle
         with (
-            open(arguments.bundle, encoding="utf-8", errors="surrogateescape", newline="\n") as lines,
+            open(given, encoding="utf-8", errors="surrogateescape", newline="\n", closefd=given != 0) as lines,
             looking_on(arguments, lambda: f"{arguments.bundle}: {read}", interrupt),
         ):
             imported = read_bundle(_counted(_whole(lines), read), arguments.file, making.append)
     except OSError as error:
         raise JournalError(f"{arguments.bundle} cannot be read: {error.strerror}") from error
+    except JournalDamaged as error:
+        raise JournalDamaged(f"{arguments.bundle}: {error}") from error
     chain = "as they were chained" if imported.same_chain else "chained anew"
     events = plural(imported.events, "event")
     out.lines([clean(f"{arguments.file}: {plural(imported.rows, 'row')} of {imported.path}, {events} {chain}")])

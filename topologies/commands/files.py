@@ -61,7 +61,7 @@ def within(records: Sequence[Record], path: Path | None) -> Sequence[Record]:
 
 def refuse_unknown(journal: JournalFile, file: str, path: Path) -> None:
     """Raises `ConfigurationError` for a path at which no slot ever was."""
-    known = {ROOT, *journal.paths(answers=False), *pruned_of(journal.cut()).status.slots}
+    known = {ROOT, *journal.paths(answers=False), *journal.settled(), *pruned_of(journal.cut()).status.slots}
     if not any(each.is_within(path) for each in known):
         raise unknown_slot(file, path, known)
 

@@ -23,8 +23,10 @@ def roll_back(arguments: Namespace) -> int:
     if arguments.declared or arguments.id is not None:
         return command(arguments)
 
+    to = target(arguments)
+
     async def at_rest(journal: Journal, clock: Clock) -> str:
-        back = await roll_back_at_rest(journal, clock, arguments.path, target(arguments.to), user())
+        back = await roll_back_at_rest(journal, clock, arguments.path, to, user())
         return f"{back.path} is back at checkpoint {back.number}"
 
     return say(arguments, at_rest)

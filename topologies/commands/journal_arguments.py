@@ -85,7 +85,7 @@ def _import(deeds: Words) -> None:
         "A damaged bundle is refused with the line that is at fault.",
     )  # fmt: skip
     word.set_defaults(word="journal")
-    word.add_argument("bundle", metavar="BUNDLE.jsonl")
+    word.add_argument("bundle", metavar="BUNDLE.jsonl", help="- is stdin")
     word.add_argument("file", metavar="NEW.db")
     add_json(word)
 
