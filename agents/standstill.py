@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Set
 
+from attrs import frozen
+
+from .ports import Outgoing
 from .slot import Slot, Turn, current_turn
 
-__all__ = ["standstill"]
+__all__ = ["Dropped", "standstill"]
+
+
+@frozen
+class Dropped(Outgoing):
+    """A message that leaves, with the settle of the handler that told it, to be given up: it holds no room."""
 
 
 def standstill(slot: Slot, turn: Turn) -> Mapping[Turn, Set[Slot]]:
@@ -19,7 +27,7 @@ def standstill(slot: Slot, turn: Turn) -> Mapping[Turn, Set[Slot]]:
     waits = _waiting_for(turn)
     waits.setdefault(turn, set()).add(slot)
     while turn in waits:
-        held = Counter(each.target for one in waits for each in one.outgoing)
+        held = Counter(each.target for one in waits for each in one.outgoing if type(each) is not Dropped)
         able = [one for one, slots in waits.items() if all(held[each] < each.most for each in slots)]
         if not able:
             return waits

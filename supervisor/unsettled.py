@@ -4,6 +4,7 @@ or its asker is told."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -13,7 +14,7 @@ from treewarden.agents.core.message import Envelope, MessageId, told_id
 from treewarden.agents.errors import AgentFailed, AgentStopped, ConfigurationError
 from treewarden.agents.intake import LeftBehind
 from treewarden.agents.mailbox import Mailbox
-from treewarden.agents.slot import Slot, current_turn
+from treewarden.agents.slot import Slot, Turn, current_turn
 
 from .common import Common
 from .core.event import DeadLettered, Event, MessageReturned
@@ -51,10 +52,29 @@ class Drop:
         self._common = common
 
     def __call__(self, item: object, reason: str) -> None:
-        envelope = _enveloped(item)
+        envelope, turn = _enveloped(item), current_turn.get()
+        if self._slot.durable and envelope.row is None and turn is not None and turn.waits_for_commit:
+            self._leave_first(envelope, reason, turn)
+        else:
+            self._give_up(envelope, reason)
+
+    def _leave_first(self, envelope: Envelope, reason: str, turn: Turn) -> None:
+        """What the handler in hand has told is given up once it has settled: before that it may never have been. A
+        process that dies in between has it in its mailbox."""
+        from treewarden.agents.standstill import Dropped  # with the first one
+
+        envelope.id = envelope.id or turn.cause
+        release = partial(self._give_up, envelope, reason)
+        turn.tell(Dropped(target=self._slot, envelope=envelope, release=release, cancel=_keep_nothing))
+
+    def _give_up(self, envelope: Envelope, reason: str) -> None:
         stored = self._slot.durable and envelope.row is not None and envelope.reply is None
         if not (self._common.over and stored):  # or the next process finds it, as it would have without a word here
             give_up(self._slot, envelope, reason, self._common)
+
+
+def _keep_nothing() -> None:
+    """For what has reserved no room."""
 
 
 @trio.lowlevel.enable_ki_protection  # between the mailbox and what becomes of it, what waited there would be nowhere
@@ -109,8 +129,6 @@ def give_up(slot: Slot, envelope: Envelope, reason: str, common: Common) -> None
         envelope.reply(None, AgentStopped(f"{slot.path}: {reason}", path=slot.path))
         return
     own = "" if envelope.row is None else envelope.id  # before that, it says only in which trace it is
-    if slot.durable and not envelope.id and (turn := current_turn.get()) is not None:
-        envelope.id = turn.cause  # that it might be in: it has not left whoever tells it
     if own and common.replies.below(own):
         from .effects import doubts_of
 

@@ -10,14 +10,16 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MailboxSpec, Overflow
 from treewarden.agents.errors import CommitFailed, DurabilityError
+from treewarden.supervisor.core.event import DeadLettered
 from treewarden.supervisor.journal.port import Commit
 from treewarden.topologies.child import child
 from treewarden.topologies.running import Tree
 from treewarden.topologies.topic import subscriber, topic
 
-from .trees import Add, Counter, Disk, opened, slot_of
+from .trees import Add, Bad, Counter, Disk, events, opened, slot_of
 
 SPEC = MailboxSpec(capacity=1, overflow=Overflow.DROP_NEWEST)
 TO = pytest.mark.parametrize("to", ["all/counter", "all"], ids=["agent", "topic"])
@@ -98,3 +100,41 @@ async def test_a_disk_that_works_again_before_it_is_looked_at_is_no_answer(to: s
         disk.slow = False
         (dead,) = await disk.dead_letters()
         assert dead.body == '{"amount":2}'
+
+
+class Teller(Agent[None]):
+    """Tells what it is told to tell, and fails over it: each time, or the first time only."""
+
+    failed = 0
+
+    def __init__(self, to: str) -> None:
+        self.to = to
+
+    @handles
+    async def add(self, message: Add) -> None:
+        await self.ref(self.to).tell(message)
+        if Teller.failed < 1:
+            Teller.failed += 1
+            raise ValueError("once")
+
+    @handles
+    async def bad(self, message: Bad) -> None:
+        await self.ref(self.to).tell(Add(9))
+        raise ValueError(message.text)
+
+
+@TO
+async def test_what_a_handler_told_and_never_left_is_not_given_up(to: str, autojump_clock: MockClock) -> None:
+    """To put such a dead letter back would have had it handled though nobody had told it, or twice."""
+    Teller.failed = 0
+    disk, counter = Disk(), subscriber(child(Counter, mailbox=SPEC), overflow=Overflow.DROP_NEWEST)
+    blueprint = topic(counter, id="all"), child(Teller, args={"to": to})
+    async with opened(*blueprint, journal=disk) as running:
+        slot_of(running, "all/counter").pause("held")
+        await running.ref("all/counter").tell(Add(1))
+        await running.ref("teller").tell(Bad())
+        await running.ref("teller").tell(Add(2))
+        await running.drain("teller")
+        ours = [dead for dead in await disk.dead_letters() if dead.path == "all/counter"]
+        assert [dead.body for dead in ours] == ['{"amount":2}']
+        assert [each.message for each in await events(disk, DeadLettered) if each.path == "all/counter"] == [ours[0].id]
