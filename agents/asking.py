@@ -8,7 +8,7 @@ from trio.lowlevel import Abort, Task, reschedule
 
 from .core.message import Envelope, Reply, asks_itself
 from .core.path import Path
-from .errors import AskCycle, AskTimeout
+from .errors import AgentStopped, AskCycle, AskTimeout
 from .slot import Slot
 from .wake import WAKE
 
@@ -135,8 +135,16 @@ def joins(envelope: Envelope, slot: Slot, begun: Envelope) -> bool:
     if answer is None:
         return False
     if not answer.known:
-        if before is None or not before.known:
+        if before is None or before.asking is not None:
             return False
+        if (asking := answer.asking) is not None:
+            try:
+                refuse_cycle(slot, asking, envelope.askers)
+            except AskCycle as error:
+                answer.resolve(None, error)
+                return True
+        text = f"{slot.path}: another life of its asker waits for this reply now"
+        before.resolve(None, AgentStopped(text, path=slot.path))  # in case it is left behind, and waits still
         begun.reply, begun.deadline, begun.askers = answer.resolve, envelope.deadline, envelope.askers
         answer.move_to(slot, begun)
     return True

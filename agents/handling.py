@@ -8,7 +8,7 @@ from types import CoroutineType
 from typing import Any, TypeAlias, cast
 
 from .agent import lookup
-from .asking import answer_of, joins
+from .asking import answer_of
 from .core.exit import alone, leaves
 from .core.message import Due, Envelope, Happened
 from .core.said import DELIVERY
@@ -114,23 +114,18 @@ async def _step(life: Life, envelope: Envelope, handler: Callable[..., Any]) -> 
     slot, store = life.slot, life.slot.store
     if store is not None and slot.durable:
         await store.settled()
-        earlier = None
-        while True:
+        begins = None
+        while not begins:
             answer = answer_of(envelope.reply)  # another life has asked it, too, or may have been ended over it since
             kept = await store.kept(envelope.id, wanted=answer is None or not answer.known)
             if kept is not None and envelope.reply is not None:
                 slot.busy = None
                 envelope.reply(kept[0], None)
                 return
-            begun = store.begins(envelope, slot, earlier)
-            if begun is None:
-                break
-            if joins(envelope, *begun):
+            begins = await store.begins(envelope, slot)
+            if begins is False:
                 slot.busy = None
                 return
-            if begun[0].store is not None:  # its reply may be on its way
-                await begun[0].store.settled()
-            earlier = begun
         life.turn.more = True
     rest = call(life, envelope, envelope.body, handler)
     if rest is not None:

@@ -207,9 +207,9 @@ class Store(Protocol):
         `UnknownKind` for one that this code cannot read."""
         ...
 
-    def begins(self, ask: Envelope, slot: Slot, after: tuple[Slot, Envelope] | None) -> tuple[Slot, Envelope] | None:
-        """The handler of a handler's ask begins in `slot`; unless that has been said of another slot (not `after`) and
-        no reply is kept since. Then nothing begins, and returned is where it did, and with which envelope."""
+    async def begins(self, ask: Envelope, slot: Slot) -> bool | None:
+        """Whether the handler of an ask begins in `slot`. False: another one has it in hand, and who waits for this
+        waits for that from now on. None: one has had it, and what may have been on its way of it is `kept` by now."""
         ...
 
     def steps(self, slot: Slot) -> Steps:

@@ -91,8 +91,8 @@ class Kept:
     async def kept(self, ask: MessageId, wanted: bool = True) -> tuple[object] | None:
         return None
 
-    def begins(self, ask: Envelope, slot: Slot, after: object) -> None:
-        pass
+    async def begins(self, ask: Envelope, slot: Slot) -> bool:
+        return True
 
 
 class _Noted:

@@ -138,14 +138,14 @@ class Outage:
         """
         while await self.over_by(deadline):
             before = self._over
-            error = await self._behind()
+            error = await self.behind()
             if error is None and self._over is before:
                 return True  # or what was submitted has failed meanwhile, and was submitted again behind this
             if error is not None and not (isinstance(error, CommitFailed) and error.refuses_all):
                 raise error
         return False
 
-    async def _behind(self) -> BaseException | None:
+    async def behind(self) -> BaseException | None:
         """How a commit has ended that comes behind all that was submitted. Cancelled: this waits for it."""
         done = trio.Event()
         said: list[BaseException | None] = []

@@ -3,9 +3,10 @@ gets the same ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final
 
+from treewarden.agents.asking import joins
 from treewarden.agents.core.message import Envelope, MessageId
 from treewarden.agents.core.path import Path
 from treewarden.agents.slot import Slot
@@ -14,7 +15,7 @@ __all__ = ["Replies", "address_of"]
 
 _MOST_OVER: Final = 10_000
 """Messages that have settled of which a reply may come still: one that takes so long is kept for nothing. And of what
-they had asked, as many that were answered."""
+they had asked, as many that were answered, and as many that have begun."""
 
 
 class Replies:
@@ -34,6 +35,8 @@ class Replies:
         """Effects whose call runs, and whatever else of which it is on its way to the disk how it has ended."""
         self._begun: dict[str, dict[MessageId, tuple[Slot, Envelope]]] = {}
         """Where the handlers of asks that have not been answered began last, by what the chain began with."""
+        self._begun_late: dict[MessageId, tuple[Slot, Envelope]] = {}
+        """Likewise, where the message is over for which they were asked, the oldest first."""
         self.replaced: set[MessageId] = set()
         """Waits whose end is on its way to the disk, with the beginning of the one in their place."""
         self.awaited: set[MessageId] = set()
@@ -47,8 +50,8 @@ class Replies:
     def keep(self, ask: MessageId, reply: object) -> MessageId | None:
         """Keep a reply that was stored. If its asker has given up waiting, and settled, nobody needs it: it is not
         kept, and returned is the message that has settled, under which it would be stored for good."""
-        if self._begun:
-            self._over_with(ask, [ask])
+        if self._begun or self._begun_late:
+            self._take_begun(ask)
         over = self.settled_of(ask) if self._over else None
         if over is None:
             self._kept.setdefault(_root(ask), {})[ask] = reply
@@ -56,23 +59,49 @@ class Replies:
             self._remember_answered([ask])
         return over
 
-    def begins(self, ask: Envelope, slot: Slot, after: tuple[Slot, Envelope] | None) -> tuple[Slot, Envelope] | None:
-        """See `Store.begins`."""
-        found = self._begun.get(_root(ask.id), {}).get(ask.id)
-        if found is not None and found is not after and found[0] is not slot:
+    def begins(self, ask: Envelope, slot: Slot) -> tuple[Slot, Envelope] | None:
+        """The handler of `ask` begins in `slot`, unless that has been said of another one, and not yet that it `ended`:
+        then returned is which, and with what envelope. Nothing is noted of an ask that can come to nobody else, nor of
+        one from outside of handlers, which does not come again."""
+        if ">" not in ask.id or address_of(ask.id) == slot.path:
+            return None
+        late = self.settled_of(ask.id) is not None
+        begun = self._begun_late if late else self._begun.setdefault(_root(ask.id), {})
+        found = begun.get(ask.id)
+        if found is not None and found[0] is not slot:
             return found
-        if self.settled_of(ask.id) is None:
-            self._begun.setdefault(_root(ask.id), {})[ask.id] = slot, ask
+        begun[ask.id] = slot, ask
+        if late:
+            _bound(begun)
         return None
 
-    def _over_with(self, begun_for: MessageId, asks: Iterable[MessageId]) -> None:
-        """Nobody needs to know any more where these have begun."""
-        root = _root(begun_for)
-        found = self._begun.get(root, {})
-        for ask in asks:
-            found.pop(ask, None)
-        if not found:
+    async def begun_before(
+        self, ask: Envelope, slot: Slot, begun: Envelope, behind: Callable[[], Awaitable[object]]
+    ) -> bool | None:
+        """What `Store.begins` says of an ask that has begun in another slot. `behind` waits for what is on its way to
+        the disk now."""
+        if joins(ask, slot, begun):
+            return False
+        if begun.id:  # or it was handed on, and its reply comes from there
+            await behind()
+            if joins(ask, slot, begun):
+                return False
+        self.ended(ask.id, begun)
+        return None
+
+    def ended(self, ask: MessageId, begun: Envelope) -> None:
+        """Nothing comes any more of the handler that began with this envelope."""
+        found = self._begun_late.get(ask) or self._begun.get(_root(ask), {}).get(ask)
+        if found is not None and found[1] is begun:
+            self._take_begun(ask)
+
+    def _take_begun(self, ask: MessageId) -> tuple[Slot, Envelope] | None:
+        root = _root(ask)
+        begun = self._begun.get(root, {})
+        found = begun.pop(ask, None) or self._begun_late.pop(ask, None)
+        if not begun:
             self._begun.pop(root, None)
+        return found
 
     def put(self, id: MessageId, known: object) -> None:
         """Keep what is known of an effect, whose message is in hand or waits."""
@@ -115,8 +144,7 @@ class Replies:
     def _remember_answered(self, asks: Iterable[MessageId]) -> None:
         """These are answered, and the message is over for which they were asked."""
         self._answered.update(dict.fromkeys(asks))
-        while len(self._answered) > _MOST_OVER:
-            del self._answered[next(iter(self._answered))]
+        _bound(self._answered)
 
     def kept_elsewhere(self, asking: MessageId, forget: Callable[[MessageId], None]) -> None:
         """The handler of `asking` asks somebody of another tree, where `forget` has to be called when that is over."""
@@ -132,11 +160,13 @@ class Replies:
         asked for that. Other trees are not told before that is stored (`forgotten`): the next process may ask again."""
         if self._elsewhere and stored:
             self._forget_elsewhere(asking)
-        if self._begun:
-            self._over_with(asking, [ask for ask in self._begun.get(_root(asking), ()) if ask.startswith(f"{asking}>")])
+        for ask in [ask for ask in self._begun.get(_root(asking), ()) if ask.startswith(f"{asking}>")]:
+            found = self._take_begun(ask)
+            if found is not None:
+                self._begun_late[ask] = found
+                _bound(self._begun_late)
         self._over[asking] = None
-        if len(self._over) > _MOST_OVER:
-            del self._over[next(iter(self._over))]
+        _bound(self._over)
         found = self._kept.get(_root(asking))
         if found is None:
             return
@@ -165,6 +195,11 @@ class Replies:
 def address_of(ask: MessageId) -> str:
     """Whom a handler has asked, by the id of the ask."""
     return ask.rpartition(">")[2].partition(":")[0]
+
+
+def _bound(over: dict[MessageId, Any]) -> None:
+    while len(over) > _MOST_OVER:
+        del over[next(iter(over))]
 
 
 def _root(id: MessageId) -> str:

@@ -252,9 +252,11 @@ class SlotStore:
             await read_held(ask, self.codec, self._common)
         return replies.get(ask) or (None if wanted or not replies.was_answered(ask) else (None,))
 
-    def begins(self, ask: Envelope, slot: Slot, after: tuple[Slot, Envelope] | None) -> tuple[Slot, Envelope] | None:
+    async def begins(self, ask: Envelope, slot: Slot) -> bool | None:
         """See `Store.begins`."""
-        return self._common.replies.begins(ask, slot, after)
+        replies = self._common.replies
+        found = replies.begins(ask, slot)
+        return found is None or await replies.begun_before(ask, *found, self._common.outage.behind)
 
     def steps(self, slot: Slot) -> Steps:
         """See `Store.steps`."""

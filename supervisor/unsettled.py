@@ -185,7 +185,9 @@ def _forget(slot: Slot, ask: Envelope, common: Common) -> None:
         return
     if ">" not in ask.id:
         slot.store.steps(slot).forget(ask.id)
-    elif (settled := common.replies.settled_of(ask.id)) is not None and common.replies.below(ask.id):
+        return
+    common.replies.ended(ask.id, ask)
+    if (settled := common.replies.settled_of(ask.id)) is not None and common.replies.below(ask.id):
         common.forget_replies(settled)
 
 

@@ -127,15 +127,20 @@ async def test_one_that_waits_behind_others_is_begun_nowhere_else_either(autojum
         assert len(begun) == 2
 
 
-@pytest.mark.parametrize("end", ["answered", "settled"])
-def test_where_it_began_is_forgotten_with_its_answer_or_its_message(end: str) -> None:
+@pytest.mark.parametrize("end", ["answered", "failed", "settled and answered", "settled and failed"])
+def test_where_it_began_is_forgotten_with_its_end(end: str) -> None:
     replies = Replies()
     first, second = (Slot(Path("bank") / name, MailboxSpec(), lambda: 0.0, None) for name in "01")
     ask, again = Envelope(Charge(), id="t-1>bank:charge.0"), Envelope(Charge(), id="t-1>bank:charge.0")
-    assert replies.begins(ask, first, None) is None
-    assert replies.begins(again, second, None) == (first, ask)
-    if end == "answered":
+    assert replies.begins(ask, first) is None
+    assert replies.begins(again, second) == (first, ask)
+    if end.startswith("settled"):
+        replies.forget("t-1")
+    replies.ended(ask.id, again)
+    assert replies.begins(again, second) == (first, ask)
+    if end.endswith("answered"):
         replies.keep(ask.id, 7)
     else:
-        replies.forget("t-1")
-    assert replies.begins(again, second, None) is None
+        replies.ended(ask.id, ask)
+    assert replies.begins(again, second) is None
+    assert replies.begins(ask, first) == (second, again)
