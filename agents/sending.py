@@ -151,7 +151,14 @@ async def _reserve(
     if beyond is not None and beyond(slot):
         slot.promise_beyond()
         return True
-    await line_up(slot, deadline, traffic, turn, priority)
+    if turn is None:
+        await line_up(slot, deadline, traffic, turn, priority)
+        return True
+    turn.waits += 1
+    try:
+        await line_up(slot, deadline, traffic, turn, priority)
+    finally:
+        turn.waits -= 1
     return True
 
 

@@ -162,7 +162,7 @@ class Slot(Mailbox):
 class Turn:
     """What the handler in hand has done so far, to leave with its settle or to be dropped with its failure."""
 
-    __slots__ = ("agent", "asked", "beside", "events", "label", "more", "outgoing", "slot")
+    __slots__ = ("agent", "asked", "beside", "events", "label", "more", "outgoing", "slot", "waits")
 
     def __init__(self, slot: Slot, agent: Agent[Any], *, beside: bool = False) -> None:
         self.slot = slot
@@ -178,6 +178,8 @@ class Turn:
         self.more = False
         """Its settle writes other values of the user's than a state: it has told or recorded something, or has in hand
         what another handler asks, whose reply is kept."""
+        self.waits = 0
+        """How many of its tells wait for room: nothing new can come of it meanwhile."""
 
     @property
     def path(self) -> Path:

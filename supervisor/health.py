@@ -73,9 +73,13 @@ def _look(life: AgentLife, now: float) -> None:
     signal = check_progress(
         slot.path, now, since=slot.busy_since, last_new=slot.progress_at, limit=life.limit, doing=life.doing
     )
-    if signal is not None:
-        life.stalled_on = slot.busy
-        life.parent.post(signal)
+    if signal is None:
+        return
+    if slot.agent is not None and slot.agent.life.turn.waits:
+        slot.progress_at = now  # whoever has no room for what it tells may hang, and it begins anew when it has some
+        return
+    life.stalled_on = slot.busy
+    life.parent.post(signal)
 
 
 def _look_at_queues(common: Common) -> None:

@@ -150,7 +150,7 @@ class Publication:
         begun = trio.current_time()
         try:
             with trio.move_on_at(deadline) as limit:
-                await slot.reserve(item, self._priority, Overflow.WAIT)
+                await self._wait_for_room(slot, item)
             if limit.cancelled_caught:
                 text = f"{slot.path}: no room in its mailbox within {max(0.0, deadline - begun):g} s"
                 raise MailboxFull(text, path=slot.path, retry_safe=True)
@@ -163,6 +163,15 @@ class Publication:
                 self.errors.append(error)
         except Exception as error:
             self.errors.append(error)
+
+    async def _wait_for_room(self, slot: Slot, item: object) -> None:
+        if self._turn is not None:
+            self._turn.waits += 1
+        try:
+            await slot.reserve(item, self._priority, Overflow.WAIT)
+        finally:
+            if self._turn is not None:
+                self._turn.waits -= 1
 
     async def _fill(self, taken: Sequence[Taken], deadline: float) -> None:
         """Fill the room that was reserved: with the settle of the handler in hand, after one commit, or now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -10,10 +11,13 @@ from attrs import frozen
 from trio.testing import MockClock
 
 from treewarden.agents.agent import Agent, handles
-from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability
+from treewarden.agents.core.durability import MESSAGE, VOLATILE, Durability, MailboxSpec, Overflow
 from treewarden.agents.core.exit import Exit
 from treewarden.supervisor.core.event import SignalNoted
 from treewarden.supervisor.journal.memory import MemoryJournal
+from treewarden.topologies.child import Child, child
+from treewarden.topologies.pipeline import pipeline
+from treewarden.topologies.topic import subscriber, topic
 
 from .trees import Add, events, kept, opened
 
@@ -74,3 +78,63 @@ async def test_the_end_of_one_that_failed_is_no_hang(last: Callable[[], object],
         await running.ref("worker").tell(last())
         await trio.sleep(10)
         assert await stalls(journal) == []
+
+
+SMALL = MailboxSpec(capacity=1)
+
+
+class Stage(Agent[int]):
+    """Hands on what it is told: as its result, or by telling somebody, and then takes `rest` seconds."""
+
+    state = 0
+
+    def __init__(self, to: str = "", rest: float = 0.0) -> None:
+        self.to, self.rest = to, rest
+
+    @handles
+    async def add(self, message: Add) -> Add | None:
+        if not self.to:
+            return message
+        await self.ref(self.to).tell(message, within=math.inf)
+        await trio.sleep(self.rest)
+        return None
+
+
+def line(to: str, rest: float, durability: Durability) -> tuple[Child, ...]:
+    """A sink that is full, and who hands on to it."""
+    sink = child(Stage, id="sink", mailbox=SMALL)
+    first = kept(Stage, durability, id="first", progress_within=5.0, args={"to": to, "rest": rest})
+    if not to:
+        return (pipeline(first, sink, id="line"),)
+    return sink, topic(subscriber("../sink", overflow=Overflow.WAIT), id="news"), first
+
+
+@pytest.mark.parametrize("durability", [VOLATILE, MESSAGE], ids=["volatile", "message"])
+@pytest.mark.parametrize("to", ["", "sink", "news"], ids=["result", "tell", "publish"])
+async def test_who_waits_for_room_does_not_hang(to: str, durability: Durability, autojump_clock: MockClock) -> None:
+    """It could do nothing else: ended over it, it would give up message after message while its sink rests."""
+    journal, above = MemoryJournal(), "" if to else "line/"
+    async with opened(*line(to, 0.0, durability), journal=journal) as running:
+        running.hold(f"{above}sink", text="for a while")
+        for n in range(1, 4):
+            await running.ref(f"{above}first").tell(Add(n))
+        await trio.sleep(100)
+        assert await stalls(journal) == []
+        running.resume(f"{above}sink")
+        await trio.sleep(20)
+        assert running.ref(f"{above}sink").statistics().depth == 0
+        assert [each.handled for each in running.snapshot() if each.path == f"{above}sink"] == [3]
+
+
+async def test_who_had_to_wait_for_room_hangs_after_that(autojump_clock: MockClock) -> None:
+    journal = MemoryJournal()
+    async with opened(*line("sink", 1000.0, MESSAGE), journal=journal) as running:
+        running.hold("sink")
+        await running.ref("sink").tell(Add(1))
+        await running.ref("first").tell(Add(2))
+        await trio.sleep(100)
+        running.resume("sink")
+        await trio.sleep(4)
+        assert await stalls(journal) == []
+        await trio.sleep(4)
+        assert await stalls(journal) == ["first"]
