@@ -16,7 +16,17 @@ _ANSWERED: Final = Envelope(None)
 _ABOVE: Final = " is held"
 """After the path of a supervisor, as a reason to pause whoever is below it."""
 
-__all__ = ["Answer", "answer_of", "askers_of", "crowd", "joins", "no_room", "refuse_cycle", "waits_for_itself"]
+__all__ = [
+    "Answer",
+    "answer_of",
+    "askers_of",
+    "crowd",
+    "joins",
+    "no_room",
+    "refuse_cycle",
+    "refuse_who_comes_later",
+    "waits_for_itself",
+]
 
 
 class Answer:
@@ -162,6 +172,17 @@ def refuse_cycle(target: Slot, asking: Slot, askers: tuple[Path, ...]) -> None:
             f"asking would wait for itself: {asking.path} asks {target.path}{through}, and each of its "
             f"{len(pool.workers)} workers waits for a reply that only they could give; tell instead of ask, or ask "
             "another pool"
+        )
+        raise AskCycle(text, path=target.path, retry_safe=True)
+
+
+def refuse_who_comes_later(target: Slot, asking: Slot) -> None:
+    """Raise `AskCycle` if the `on_start` of `asking` would wait for who begins only when it has returned: its own
+    agent, and whoever does not live under the same supervisor, which waits for it."""
+    if target is asking or (not target.inhabited and target.path.parent == asking.path.parent):
+        text = (
+            f"asking would wait for itself: {target.path} handles nothing before the on_start of {asking.path} has "
+            "returned; do without, or have a handler ask, of a message that it tells itself"
         )
         raise AskCycle(text, path=target.path, retry_safe=True)
 

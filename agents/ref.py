@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from trio.lowlevel import checkpoint_if_cancelled, current_task, reschedule, wait_task_rescheduled
 
-from .asking import Answer, no_room
+from .asking import Answer, no_room, refuse_who_comes_later
 from .audience import Audience, Receivers
 from .core.durability import Overflow
 from .core.message import Envelope, Priority, Request
@@ -26,7 +26,7 @@ from .sending import (
     tell_each_nowait,
 )
 from .slot import TIMED, Slot, Turn, current_turn
-from .traffic import SECONDS_PER_CHECKPOINT, SENT_PER_CHECKPOINT, Traffic, deadline_of
+from .traffic import SECONDS_PER_CHECKPOINT, SENT_PER_CHECKPOINT, Traffic, deadline_of, is_starting
 from .wake import WAKE
 
 if TYPE_CHECKING:
@@ -218,6 +218,8 @@ class Ref:
             if turn.in_handler:
                 asking = turn.slot
                 await prepare_ask(envelope, slot, turn, self.path)
+            elif is_starting():
+                refuse_who_comes_later(slot, turn.slot)
         answer = Answer(slot, envelope, within, asking)
         try:
             served = None

@@ -33,11 +33,13 @@ _ORDERS: Final = frozenset({StopOrder, BodyEnded, StopAsked, CheckpointDue, RunA
 async def start_agent(life: Life) -> Any:
     """Run `on_start` and return what it returns. State that it leaves counts when `run_agent` begins."""
     current_turn.set(life.beside)
-    in_on_start.set(True)
+    over = trio.Event()
+    in_on_start.set(over)
     try:
         return await to_await(life.agent, "on_start", life.agent.on_start())
     finally:
-        in_on_start.set(False)
+        over.set()
+        in_on_start.set(None)
 
 
 async def run_agent(life: Life) -> Exit | None:

@@ -29,6 +29,7 @@ __all__ = [
     "Traffic",
     "deadline_of",
     "in_on_start",
+    "is_starting",
 ]
 
 SENT_PER_CHECKPOINT: Final = 32
@@ -40,8 +41,14 @@ whoever has left it, and of an hour there would be 230,400."""
 _NEVER: Final = 1e300
 """A deadline as good as infinite: what is counted in buckets has to stay finite."""
 _ALWAYS_OVER: Final = -_NEVER
-in_on_start: Final = ContextVar("in_on_start", default=False)
-"""Whether this is an `on_start`, or a helper of one, for which those wait who are to start behind it."""
+in_on_start: Final = ContextVar[trio.Event | None]("in_on_start", default=None)
+"""Set when the `on_start` is over in which this runs, or in which a task was begun that is no helper."""
+
+
+def is_starting() -> bool:
+    """Whether an `on_start` waits for what is done here, and with it those who are to start behind it."""
+    over = in_on_start.get()
+    return over is not None and not over.is_set()
 
 
 class Limited(Protocol):
@@ -119,7 +126,7 @@ class Traffic:
         would wait for it.
         """
         now, came = self.now(), False
-        if self.beginning is not None and not in_on_start.get():
+        if self.beginning is not None and not is_starting():
             with trio.move_on_at(deadline_of(now, within, missing.path)):
                 came = await self.beginning.comes(missing.path)
         if not came:

@@ -16,6 +16,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.ref import Ref
 from treewarden.agents.slot import Slot
 from treewarden.agents.ticks import Tick
+from treewarden.agents.traffic import in_on_start
 
 from .child import Incarnation
 from .core.signal import RateLimitReached, Recovered, Reported, Stalled
@@ -119,6 +120,7 @@ class AgentWarden(Incarnation):
         return watch(self.parent.common, path)
 
     async def _help(self, scope: trio.CancelScope, work: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
+        in_on_start.set(None)  # which may have begun it, but does not wait for it
         try:
             with scope:
                 await work(*args)
