@@ -98,7 +98,7 @@ class Agent(OwnSteps, Generic[S]):
 
     async def on_stop(self, exit: Exit) -> None:
         """Run at the end of an incarnation that was not killed, within its grace, and cancelled when that is over.
-        State changed here is not kept."""
+        State changed here is not kept. Not run where a `BaseException` that is no `Exception` has ended it."""
 
     async def run(self) -> Any:
         """A body that runs beside the handlers; its return finishes the agent. Not called unless overridden.
