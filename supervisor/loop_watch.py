@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Final
 
 import trio
+from attrs import evolve
 
 from treewarden.agents.core.exit import is_standard
 from treewarden.agents.core.path import Path
@@ -53,16 +54,34 @@ class Blocked:
         return f"{who} has blocked the loop for {self.seconds:.2g} s, at {self.line}; {remedy}"
 
 
+@frozen
+class Holder:
+    """Who was running when the thread looked, while the loop did not turn."""
+
+    who: Blocked | None
+    since: float
+    began: ProcessorUse
+    """What the loop's thread had had by then."""
+    named: bool
+    """Whether nothing is left to be said of it."""
+
+    def is_the_same(self, seen: Blocked | None) -> bool:
+        """Whether it is still the same handler, be it at another line."""
+        if self.who is None or seen is None:
+            return self.who is seen
+        return (self.who.path, self.who.handler) == (seen.path, seen.handler)
+
+
 class LoopWatch:
     """Asks the loop for a sign of life from a thread of its own; costs the loop one callback each time, and no more.
 
     A blocked loop is logged once, at most `limit` + 0.25 seconds after it began, and reported to `found` in the loop
-    when it turns again. It cannot be ended from here: nothing in a process can. Code that keeps the interpreter's lock
-    meanwhile (a regular expression, a long sort) keeps this thread from running too, and is named when it is over, on
-    Linux. A busy machine is no blocked loop: seconds for which the loop's thread had no processor do not count, and a
-    sample that was late for want of one is thrown away; so is one of a process that was stopped (SIGSTOP, a container
-    that is paused), in which the loop's thread has used no processor. Only Linux says so; elsewhere a starved loop is a
-    blocked one.
+    when it turns again; so is each handler that blocks it behind another one, before it has turned. It cannot be ended
+    from here: nothing in a process can. Code that keeps the interpreter's lock meanwhile (a regular expression, a long
+    sort) keeps this thread from running too, and is named when it is over, on Linux. A busy machine is no blocked loop:
+    seconds for which the loop's thread had no processor do not count, and a sample that was late for want of one is
+    thrown away; so is one of a process that was stopped (SIGSTOP, a container that is paused), in which the loop's
+    thread has used no processor. Only Linux says so; elsewhere a starved loop is a blocked one.
     Sources: `sys._current_frames`, `sys.setswitchinterval`, `Documentation/scheduler/sched-stats.rst` of Linux.
     """
 
@@ -96,38 +115,50 @@ class LoopWatch:
             beat, asked = self._beat, time.monotonic()
             if not call_in_loop(self._token, self._turned, idempotent=True):
                 return
-            reported, wait = False, pause
+            named, wait = None, pause
             woke, queued, loop_began = asked, processor_use().queued, processor_use(self._loop_id)
             while not self._ended.wait(wait):
                 now, queued_now = time.monotonic(), processor_use().queued
                 answered = self._beat != beat
                 loop_now = processor_use(self._loop_id)
                 waited = now - self._turned_at if answered else loop_now.held(now - asked, loop_began)
-                in_time = not answered and waited < 3 * self._limit
-                if now - woke - wait - (queued_now - queued) >= self._limit:
-                    in_time, locked_out = False, not loop_now.ran - loop_began.ran < self._limit
-                else:
-                    locked_out = False
+                late = now - woke - wait - (queued_now - queued) >= self._limit
+                in_time = not late and not answered and waited < 3 * self._limit
+                locked_out = late and not loop_now.ran - loop_began.ran < self._limit
                 if self._ended.is_set():  # the loop is at the end of its watch, and no longer where it was held up
                     return
-                if not reported and waited >= self._limit and (in_time or locked_out):
-                    reported = True
-                    self._report(waited)
+                if named is not None:
+                    if not (late or answered):
+                        named = self._next(named, now, loop_now)
+                elif waited >= self._limit and (in_time or locked_out):
+                    named = Holder(self._report(waited), now, loop_now, True)
                 if answered:
                     break
                 wait, woke, queued = pause / 2, now, queued_now
             else:
                 return
 
-    def _report(self, seconds: float) -> None:
-        frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # documented, whatever its name
-        frame = frames.get(self._loop_thread)
-        if frame is None:
-            return
-        blocked = where(frame, seconds)
+    def _report(self, seconds: float) -> Blocked | None:
+        blocked = self._seen(seconds)
         if blocked is not None:
             _LOG.warning("%s", blocked)
             call_in_loop(self._token, self._found, blocked)
+        return blocked
+
+    def _next(self, before: Holder, now: float, loop_now: ProcessorUse) -> Holder:
+        """Who holds up the loop now that somebody was named for it: another one, who ran behind that before it could
+        turn, is named as well, or the log would blame the first for ever."""
+        seen = self._seen(0.0)
+        if not before.is_the_same(seen):
+            return Holder(seen, now, loop_now, seen is None)
+        if not before.named and (seconds := loop_now.held(now - before.since, before.began)) >= self._limit:
+            return evolve(before, who=self._report(seconds), named=True)
+        return before
+
+    def _seen(self, seconds: float) -> Blocked | None:
+        frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # documented, whatever its name
+        frame = frames.get(self._loop_thread)
+        return None if frame is None else where(frame, seconds)
 
 
 def where(frame: FrameType, seconds: float) -> Blocked | None:

@@ -12,6 +12,8 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import pytest
 import trio
@@ -87,6 +89,41 @@ async def test_a_blocked_loop_is_named_while_it_still_is(caplog: pytest.LogCaptu
     assert (noted.path, noted.kind) == ("rude", "loop_blocked")
     assert noted.facts["handler"] == "Rude.block"
     assert 0.5 <= noted.facts["seconds"] < 1.5, "so long as it had blocked then"
+
+
+class Queue(Agent[None]):
+    """One of several that hold up the loop one behind the other, each until one more was named."""
+
+    def __init__(self, said: Sequence[object], turns: list[str]) -> None:
+        self.said, self.turns = said, turns
+
+    @handles
+    async def block(self, message: Block) -> bool:
+        before = len(self.turns)  # so many were named
+        self.turns.append(str(self.path))
+        return hold_up(Behind(self.said, before))
+
+
+class Behind(Sequence[object]):
+    def __init__(self, said: Sequence[object], before: int) -> None:
+        self.said, self.before = said, before
+
+    def __getitem__(self, at: Any) -> Any:
+        return self.said[at]
+
+    def __len__(self) -> int:
+        return len(self.said) - self.before
+
+
+async def test_who_blocks_the_loop_behind_another_one_is_named_too(caplog: pytest.LogCaptureFixture) -> None:
+    turns: list[str] = []
+    given = {"said": caplog.records, "turns": turns}
+    queue = tree(*[child(Queue, id=id, args=given) for id in "abc"])
+    async with open_tree(queue) as running, trio.open_nursery() as nursery:
+        for id in "abc":
+            nursery.start_soon(partial(running.ref(id).ask, Block(), within=200))
+    warned = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+    assert [text.partition(" has")[0] for text in warned] == [f"{id}: Queue.block" for id in turns]
 
 
 async def test_waiting_is_no_blocking(caplog: pytest.LogCaptureFixture) -> None:
