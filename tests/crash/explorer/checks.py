@@ -9,11 +9,12 @@ from typing import Any, Final
 import apsw
 from attrs import frozen
 
+from treewarden.agents.errors import JournalDamaged
 from treewarden.supervisor.core.chain import Head, StoredRow, verify
 
 from .vfs import Disk, Vfs
 from .workload import FILE
-from .world import QUERIES, Expected, Tables, World
+from .world import QUERIES, Expected, Tables, World, ask
 
 __all__ = ["Found", "Kind", "Violation", "judge", "look"]
 
@@ -66,7 +67,7 @@ class Found:
 
 _NOTHING: Final = Found(World().tables(), Head(), (), 0, (0, True))
 _EVENTS: Final = "SELECT seq, at, epoch, path, kind, version, body, prev, hash FROM events ORDER BY seq"
-_REST: Final = tuple((name, query) for name, query in QUERIES.items() if name not in ("meta", "events"))
+_REST: Final = tuple(name for name in QUERIES if name not in ("meta", "events"))
 
 
 def look(vfs: Vfs, files: Mapping[str, bytes]) -> Found | Violation:
@@ -81,24 +82,26 @@ def look(vfs: Vfs, files: Mapping[str, bytes]) -> Found | Violation:
             return _read(connection)
         finally:
             connection.close()
+    except JournalDamaged as error:
+        return Violation(Kind.LOST, str(error))
     except (apsw.Error, UnicodeDecodeError) as error:
         return Violation(Kind.UNREADABLE, f"{type(error).__name__}: {error}")
 
 
 def _read(connection: Any) -> Found:
-    ask = connection.execute
-    ask("PRAGMA locking_mode = EXCLUSIVE").fetchall()
-    ((tables,),) = ask("SELECT count(*) FROM sqlite_schema").fetchall()
+    execute = connection.execute
+    execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
+    ((tables,),) = execute("SELECT count(*) FROM sqlite_schema").fetchall()
     if not tables:
         return _NOTHING
-    ((seq, hash, last_row, epoch, owner, released),) = ask(
+    ((seq, hash, last_row, epoch, owner, released),) = execute(
         "SELECT seq, hash, last_row, meta.epoch, owner.epoch, released FROM meta, owner"
     ).fetchall()
-    chain: list[StoredRow] = ask(_EVENTS).fetchall()
+    chain: list[StoredRow] = execute(_EVENTS).fetchall()
     found: Tables = {"meta": [(seq, last_row)]}
     found["events"] = [(seq, at, path, kind, version, body, by) for seq, at, by, path, kind, version, body, *_ in chain]
-    for name, query in _REST:
-        found[name] = ask(query).fetchall()
+    for name in _REST:
+        found[name] = ask(connection, name)
     return Found(found, Head(seq, hash), chain, epoch, (owner, bool(released)))
 
 

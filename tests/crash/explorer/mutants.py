@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from attrs import frozen
@@ -127,6 +127,30 @@ class _LateEvents(_Split):
     begin = "INSERT INTO events"
 
 
+class _LateAnswer(Connection):
+    """What a command has asked for in one transaction, its answer in the next: it may be carried out twice."""
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> Rows:
+        if sql.startswith("UPDATE commands"):
+            self.execute("COMMIT")
+            self.execute("BEGIN IMMEDIATE")
+        return super().executemany(sql, rows)
+
+
+class _NoLarge(Connection):
+    """Rows name their large values, which nobody has written."""
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> Rows:
+        return Rows([], 0) if sql.startswith("INSERT INTO chunks") else super().executemany(sql, rows)
+
+
+class _PrunesNamed(Connection):
+    """What has a name goes when its time comes, as what has none."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+        return super().execute(sql.replace(" AND NOT old.pinned", ""), parameters)
+
+
 class _LateHead(Connection):
     """With each transaction goes the hash of the one before it."""
 
@@ -187,6 +211,14 @@ MUTANTS: Final = (
     Mutant(name="state and acknowledgement in two transactions", breaks=Kind.TORN, connection=_LateAcknowledgement),
     Mutant(name="outgoing messages and state in two transactions", breaks=Kind.TORN, connection=_LateState),
     Mutant(name="head and events in two transactions", breaks=Kind.TORN, connection=_LateEvents),
+    Mutant(
+        name="a command and its answer in two transactions",
+        breaks=Kind.TORN,
+        connection=_LateAnswer,
+        cases=lambda seed: [each for each in workloads(seed) if each.name == "asked"],
+    ),
+    Mutant(name="large values that are not kept", breaks=Kind.LOST, connection=_NoLarge),
+    Mutant(name="checkpoints with a name that are pruned", breaks=Kind.EXTRA, connection=_PrunesNamed),
     Mutant(name="a head that is one transaction late", breaks=Kind.CHAIN, connection=_LateHead),
     Mutant(name="no check of the epoch", breaks=Kind.EXTRA, connection=_NoFence),
     Mutant(name="a refused transaction that is not rolled back", breaks=Kind.EXTRA, connection=_NoRollback),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import trio
@@ -11,7 +12,10 @@ from attrs import frozen
 
 from treewarden.agents.core.path import Path
 from treewarden.agents.errors import TreewardenError
+from treewarden.supervisor.journal.integrity import check_all
+from treewarden.supervisor.journal.looked_at import LookedAt
 from treewarden.supervisor.journal.port import Commit, MessageRow, Recovered, ReplyRow, StateRow
+from treewarden.supervisor.journal.schema import VERSION
 from treewarden.supervisor.journal.sqlite import SqliteJournal
 
 from ...journals import WALL, fact, message, settle
@@ -19,7 +23,7 @@ from .adapter import Database
 from .checks import Kind, Violation
 from .scribe import Workload
 from .vfs import Disk, Op, Vfs
-from .workload import Processes, journal_on
+from .workload import FILE, Processes, journal_on
 from .world import Expected, World
 
 __all__ = ["Reopened", "reopen"]
@@ -56,6 +60,8 @@ def reopen(vfs: Vfs, files: Mapping[str, bytes], workload: Workload, epoch: int,
         async with journal_on(database, Processes(100 + epoch)) as journal:
             expect(0, 0, epoch + 1)
             differences.extend(await _compare(journal, epoch, world))
+            with closing(database.connect(FILE)) as connection:  # as `journal verify` does
+                differences.extend(map(str, check_all(connection, VERSION, LookedAt()).faults))
             for commit in (Commit(accepted=(told,)), done):
                 after = worlds[-1].after(commit, epoch + 1)
                 assert after is not None

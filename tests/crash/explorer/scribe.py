@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import apsw
@@ -13,6 +13,7 @@ from treewarden.agents.core.label import Label
 from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.event import Recorded
 from treewarden.supervisor.journal.port import (
+    AnswerRow,
     CheckpointRow,
     Commit,
     DeadRow,
@@ -25,10 +26,11 @@ from treewarden.supervisor.journal.port import (
     StateRow,
     TimerRow,
 )
+from treewarden.supervisor.journal.quiet import facts, message_alone, state_alone
 
 from ...journals import WALL
 
-__all__ = ["ERRORS", "FULL", "Batch", "Fault", "Pause", "Session", "Step", "Workload", "workloads"]
+__all__ = ["ERRORS", "FULL", "Asked", "Batch", "Fault", "Pause", "Session", "Step", "Workload", "workloads"]
 
 ERRORS: Final = {
     "open": apsw.SQLITE_CANTOPEN,
@@ -60,7 +62,15 @@ class Pause:
     seconds: float
 
 
-Step: TypeAlias = Batch | Pause
+@frozen
+class Asked:
+    """Another process leaves a command."""
+
+    id: str
+    body: str
+
+
+Step: TypeAlias = Batch | Pause | Asked
 
 
 @frozen
@@ -105,8 +115,9 @@ class Workload:
 class Scribe:
     """Writes commits that fit what was committed before."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, lengths: Sequence[int] = (10, 40, 40, 300, 300, 3000)) -> None:
         self._chance = chance
+        self._lengths = lengths
         self._rows = 0
         self._at = WALL
         self._asks = 0
@@ -118,15 +129,25 @@ class Scribe:
 
     def tell(self, path: Path) -> Commit:
         """A message from outside."""
-        return Commit(accepted=(self._message(path, None),))
+        return message_alone(self._message(path, None))
+
+    def plain(self, path: Path) -> Commit:
+        """A message is handled that changes the state and does nothing else, as most do."""
+        waiting = self._waiting[path]
+        row = waiting.pop(0) if waiting else None
+        return state_alone(path, self._state(path), row)
+
+    def _state(self, path: Path) -> StateRow:
+        number = self._settled[path] = self._settled[path] + 1
+        return StateRow(path, "desk:Tally", self._body(number), 1, number)
 
     def settle(self, path: Path) -> Commit:
         """The next message of a slot is handled: all of it in one transaction."""
         chance = self._chance
         waiting = self._waiting[path]
         row = waiting.pop(0) if waiting else None
-        number = self._settled[path] = self._settled[path] + 1
-        state = StateRow(path, "desk:Tally", self._body(number), 1, number)
+        state = self._state(path)
+        number = state.settled
         to = chance.choice([other for other in _SLOTS if other != path])
         kept = self._kept(state, chance.choice(("", "", "named"))) if chance.random() < 0.4 else None
         return Commit(
@@ -155,7 +176,9 @@ class Scribe:
         if not waiting:
             return self.note(path)
         row = waiting.pop(0)
-        dead = DeadRow(path, f"t-{row}", "desk:Add", self._body(row), "poison", self._tick(), row)
+        priority = self._chance.choice((0, 2))
+        body = self._body(row)
+        dead = DeadRow(path, f"t-{row}", "desk:Add", body, "poison", self._tick(), row, priority=priority)
         self._dead.append(dead)
         return Commit(dead=(dead,), events=self._note(path))
 
@@ -171,20 +194,23 @@ class Scribe:
         """The reply to an ask of another slot's handler."""
         self._asks += 1
         asker = next((rows[0] for other, rows in self._waiting.items() if rows and other != path), 0)
-        number = self._settled[path] = self._settled[path] + 1
-        return Commit(
-            by=path,
-            states=(StateRow(path, "desk:Tally", self._body(number), 1, number),),
-            replies=(ReplyRow(f"t-{asker}>ask.{self._asks}", path, "int", str(number)),),
-        )
+        state = self._state(path)
+        reply = ReplyRow(f"t-{asker}>ask.{self._asks}", path, "int", str(state.settled))
+        return Commit(by=path, states=(state,), replies=(reply,))
 
     def _kept(self, state: StateRow, name: str) -> CheckpointRow:
         self._rows += 1
         if name:
             self._held[state.path].append(self._rows)
+        label = Label(name, "before the move", ("night", "v1")) if name else Label()
         return CheckpointRow(
-            state.path, self._rows, state.kind, state.body, 1, state.settled, self._tick(), Label(name), bool(name)
+            state.path, self._rows, state.kind, state.body, 1, state.settled, self._tick(), label, bool(name)
         )
+
+    def keep(self, path: Path, name: str) -> Commit:
+        """A settle whose state is kept; of those without a name the two newest stay."""
+        state = self._state(path)
+        return Commit(by=path, states=(state,), checkpoints=(self._kept(state, name),), prunes=(PruneRow(path, 2),))
 
     def go_back(self, path: Path) -> Commit:
         """An operator goes back to a state with a name, and keeps what was current."""
@@ -197,7 +223,18 @@ class Scribe:
 
     def note(self, path: Path) -> Commit:
         """A fact, and nothing else."""
-        return Commit(events=self._note(path))
+        return facts(self._note(path))
+
+    def told(self, path: Path) -> Iterator[Step]:
+        """Another process tells a slot something: the message is accepted with the answer, and there is but one."""
+        self._asks += 1
+        id = f"c-{self._asks}"
+        yield Asked(id, f'{{"path":"{path}"}}')
+        told = Commit(
+            accepted=(self._message(path, None),), answers=(AnswerRow(id, "applied", "told"),), events=self._note(path)
+        )
+        yield Batch((told,))
+        yield Batch((self.note(path), Commit(answers=(AnswerRow(id, "applied", "again"),), events=self._note(path))))
 
     def forget(self, path: Path) -> Commit:
         """A slot that is gone for good."""
@@ -205,15 +242,17 @@ class Scribe:
 
     def impossible(self, path: Path) -> Commit:
         """Has to be refused: it ends a message that does not wait."""
-        number = self._settled[path] + 1
-        state = StateRow(path, "desk:Tally", self._body(number), 1, number)
-        return Commit(by=path, states=(state,), acked=(900_000,), events=self._note(path))
+        return Commit(by=path, states=(self._state(path),), acked=(900_000,), events=self._note(path))
+
+    def rests(self, path: Path) -> Commit:
+        """Falls with what its slot settled before it: by itself it could be kept."""
+        return state_alone(path, self._state(path), None)
 
     def any(self) -> Commit:
         """One of the above, as a tree would mix them."""
         path = self._chance.choice(_SLOTS)
         words: list[Callable[[Path], Commit]] = [
-            self.tell, self.tell, self.settle, self.settle, self.settle, self.give_back, self.give_up,
+            self.tell, self.tell, self.settle, self.settle, self.plain, self.plain, self.give_back, self.give_up,
             self.put_back, self.answer, self.go_back, self.note,
         ]  # fmt: skip
         return self._chance.choice(words)(path)
@@ -229,7 +268,14 @@ class Scribe:
         for _ in range(count):
             bad, good, other = self._chance.sample(_SLOTS, 3)
             before = [self.tell(good), self.settle(good)]
-            yield Batch((*before, self.impossible(bad), self.impossible(bad), self.settle(other), self.note(good)))
+            behind = [self.impossible(bad), self.rests(bad), self.settle(other), self.note(good)]
+            yield Batch((*before, self.impossible(bad), *behind))
+
+    def refused_late(self) -> Iterator[Step]:
+        """What rests on a commit that cannot be kept waits for the next transaction meanwhile."""
+        bad, good, _ = _SLOTS
+        before = [self.note(good) for _ in range(127)]
+        yield Batch((*before, self.impossible(bad), self.rests(bad), self.note(good)))
 
     def _message(self, path: Path, sender: Path | None) -> MessageRow:
         self._rows += 1
@@ -242,8 +288,8 @@ class Scribe:
         return ((self._tick(), Recorded(path=path, kind="noted", facts={"of": str(path)})),)
 
     def _body(self, number: int) -> str:
-        """Most are short; some need a page of their own."""
-        length = self._chance.choice((10, 40, 40, 300, 300, 3000))
+        """Most are short, some need a page of their own; those of `large` are stored apart."""
+        length = self._chance.choice(self._lengths)
         return f'{{"number":{number},"text":"{self._chance.randbytes(length // 2).hex()}"}}'
 
     def _tick(self) -> float:
@@ -274,6 +320,24 @@ def workloads(seed: int) -> list[Workload]:
     made.append(Workload(name="together", sessions=(Session(tuple(together.steps(7, most=6))),), autocheckpoint=12))
     refused = scribe("refused")
     made.append(Workload(name="refused", sessions=(Session(tuple(refused.refused(3))),), autocheckpoint=20))
+    late = scribe("refused late")
+    made.append(Workload(name="refused late", sessions=(Session(tuple(late.refused_late())),)))
+    large, slot = Scribe(random.Random(f"{seed} large"), (70_000,)), _SLOTS[0]
+    ways = (large.tell, large.tell, large.plain, large.give_up, large.note)
+    steps = (*(Batch((way(slot),)) for way in ways), Batch((large.keep(slot, "named"), large.answer(slot))))
+    made.append(Workload(name="large", sessions=(Session(steps),), autocheckpoint=60))
+    kept = scribe("kept")
+    steps = tuple(Batch((kept.keep(_SLOTS[0], name),)) for name in ("", "named", "", "", "", "named", ""))
+    made.append(
+        Workload(name="kept", sessions=(Session((*steps, Batch((kept.go_back(_SLOTS[0]),)))),), autocheckpoint=20)
+    )
+    asked = scribe("asked")
+    steps = tuple(step for path in _SLOTS for step in asked.told(path))
+    made.append(
+        Workload(
+            name="asked", sessions=(Session(steps, killed=True), Session(tuple(asked.steps(2)))), autocheckpoint=12
+        )
+    )
     idle = scribe("idle")
     pauses = [Pause(4.0), *idle.steps(2), Pause(8.0), *idle.steps(2), Batch((idle.forget(_SLOTS[0]),))]
     made.append(Workload(name="idle", sessions=(Session(tuple(pauses)),), autocheckpoint=6))

@@ -20,9 +20,9 @@ from treewarden.supervisor.testing import inline_run_sync
 
 from ...journals import WALL, WallClock
 from .adapter import Connection, Database
-from .scribe import Batch, Fault, Session, Step, Workload
+from .scribe import Asked, Batch, Fault, Session, Step, Workload
 from .vfs import Disk, Op, Vfs, seed_sqlite
-from .world import QUERIES, Expected, World
+from .world import QUERIES, Expected, World, ask
 
 __all__ = ["FILE", "LEASE", "Processes", "Recorder", "Recording", "journal_on", "record"]
 
@@ -200,8 +200,7 @@ class Recorder:
     def _standing(self) -> int:
         """The number of the world that the file holds, of those that it may."""
         fault, self.disk.fault = self.disk.fault, None
-        ask = self.database.shared.inner.execute
-        found = {name: ask(query).fetchall() for name, query in QUERIES.items()}
+        found = {name: ask(self.database.shared.inner, name) for name in QUERIES}
         self.disk.fault = fault
         standing = [number for number in self.expected.worlds if self.worlds[number].tables() == found]
         if not standing:
@@ -212,8 +211,19 @@ class Recorder:
         for step in steps:
             if isinstance(step, Batch):
                 await self._batch(journal, step.commits)
+            elif isinstance(step, Asked):
+                self._asked(step, journal.opened.epoch)
             else:
                 await trio.sleep(step.seconds)
+
+    def _asked(self, step: Asked, epoch: int) -> None:
+        """As `sending` does it, from another process; here there is one connection for all."""
+        self.worlds.append(self.worlds[self.now].asked(step.id, step.body, epoch))
+        self._expect(worlds=(self.now, len(self.worlds) - 1))
+        insert = "INSERT INTO commands VALUES (?,?,?,'waiting','',?)"
+        self.database.shared.inner.execute(insert, (step.id, step.body, WALL, epoch)).fetchall()
+        self.now = len(self.worlds) - 1
+        self._expect(worlds=(self.now,))
 
     async def _batch(self, journal: SqliteJournal, commits: Sequence[Commit]) -> None:
         """Submit until everything is kept that can be: what a failing disk refused is tried again, as an agent does."""

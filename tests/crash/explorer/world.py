@@ -7,10 +7,11 @@ from typing import Any, Final, TypeAlias
 
 from attrs import define, field, frozen
 
+from treewarden.supervisor.journal.blobs import whole
 from treewarden.supervisor.journal.event_codec import encode_event
 from treewarden.supervisor.journal.port import CheckpointRow, Commit, KeepRow, PruneRow
 
-__all__ = ["QUERIES", "Call", "Expected", "Outside", "Tables", "World"]
+__all__ = ["QUERIES", "Call", "Expected", "Outside", "Tables", "World", "ask"]
 
 Row: TypeAlias = tuple[Any, ...]
 Tables: TypeAlias = dict[str, list[Row]]
@@ -19,16 +20,25 @@ QUERIES: Final = {
     "meta": "SELECT seq, last_row FROM meta",
     "events": "SELECT seq, at, path, kind, version, body, epoch FROM events ORDER BY seq",
     "states": "SELECT path, kind, version, body, settled, seq, epoch FROM states ORDER BY path",
-    "checkpoints": "SELECT number, path, kind, version, body, settled, seq, at, name, pinned, epoch FROM checkpoints"
-    " ORDER BY number",
+    "checkpoints": "SELECT number, path, kind, version, body, settled, seq, at, name, pinned, description, tags, epoch"
+    " FROM checkpoints ORDER BY number",
     "mailbox": "SELECT row, path, id, kind, version, body, sender, priority, at, deliveries, deaths, not_before, epoch"
     " FROM mailbox ORDER BY row",
-    "dead letters": "SELECT path, message, kind, version, body, reason, at, row, sender, epoch FROM dead_letters"
-    " ORDER BY id",
+    "dead letters": "SELECT path, message, kind, version, body, reason, at, row, sender, priority, epoch"
+    " FROM dead_letters ORDER BY id",
     "replies": "SELECT id, path, kind, version, body, epoch FROM replies ORDER BY id",
     "timers": "SELECT path, name, at, epoch FROM timers ORDER BY path, name",
+    "commands": "SELECT id, body, state, answer, epoch FROM commands ORDER BY rowid",
 }
 """How to ask a file for its `Tables`."""
+
+
+def ask(connection: Any, name: str) -> list[Row]:
+    """One of the tables, large values in their places. Raises `JournalDamaged` where one of those is not there."""
+    rows: list[Row] = connection.execute(QUERIES[name]).fetchall()
+    if not any(isinstance(value, str) and value.startswith("@") for row in rows for value in row):
+        return rows
+    return [tuple(whole(connection, value) if isinstance(value, str) else value for value in row) for row in rows]
 
 
 @frozen
@@ -93,10 +103,11 @@ class World:
     dead: list[Row] = field(factory=list[Row])
     replies: dict[str, Row] = field(factory=dict[str, Row])
     timers: dict[tuple[str, str], Row] = field(factory=dict[tuple[str, str], Row])
+    commands: dict[str, Row] = field(factory=dict[str, Row])
 
     def copy(self) -> World:
         made = copy.copy(self)
-        for name in ("events", "states", "checkpoints", "mailbox", "dead", "replies", "timers"):
+        for name in ("events", "states", "checkpoints", "mailbox", "dead", "replies", "timers", "commands"):
             setattr(made, name, copy.copy(getattr(self, name)))
         return made
 
@@ -110,7 +121,14 @@ class World:
             "dead letters": self.dead,
             "replies": _in_order(self.replies),
             "timers": _in_order(self.timers),
+            "commands": list(self.commands.values()),
         }
+
+    def asked(self, id: str, body: str, epoch: int) -> World:
+        """The world in which another process has left a command for the owner of `epoch`."""
+        made = self.copy()
+        made.commands[id] = (id, body, "waiting", "", epoch)
+        return made
 
     def after(self, commit: Commit, epoch: int) -> World | None:
         """The world with `commit`; None if it has to be refused."""
@@ -153,8 +171,9 @@ class World:
         for one in commit.dead:
             sender = None if one.sender is None else str(one.sender)
             self.dead.append(
-                (str(one.path), one.id, one.kind, one.version, one.body, one.reason, one.at, one.row, sender, epoch)
-            )
+                (str(one.path), one.id, one.kind, one.version, one.body, one.reason, one.at, one.row, sender,
+                 int(one.priority), epoch)
+            )  # fmt: skip
         left = [row for row in self.dead if row[1] not in commit.revived]
         if len(self.dead) - len(left) != len(commit.revived):
             return False
@@ -168,6 +187,11 @@ class World:
             self.replies = {id: row for id, row in self.replies.items() if not id.startswith(prefix)}
         for one in commit.timers:
             self.timers[str(one.path), one.name] = (str(one.path), one.name, one.at, epoch)
+        for one in commit.answers:
+            asked = self.commands.get(one.id)
+            if asked is None or asked[2] not in ("waiting", "taken"):
+                return False
+            self.commands[one.id] = (*asked[:2], one.state, one.text, epoch)
         return True
 
     def _keep(self, commit: Commit, epoch: int) -> bool:
@@ -186,7 +210,8 @@ class World:
             if kept.number in self.checkpoints:
                 return False
             self.checkpoints[kept.number] = (
-                kept.number, *state, kept.at, kept.label.name, int(kept.pinned), epoch
+                kept.number, *state, kept.at, kept.label.name, int(kept.pinned), kept.label.description,
+                "\n".join(kept.label.tags), epoch,
             )  # fmt: skip
             self.last_row = max(self.last_row, kept.number)
         return True
