@@ -23,11 +23,12 @@ from treewarden.supervisor.core.event import Event
 from treewarden.supervisor.core.spec import ChildSpec, Spec, Strategy, SupervisorSpec
 from treewarden.supervisor.journal.large import LIMIT
 from treewarden.supervisor.journal.port import Commit
-from treewarden.supervisor.registry import Pool
+from treewarden.supervisor.registry import Partitions, Pool
 from treewarden.supervisor.settling import SlotStore
 from treewarden.supervisor.unhurried import again_and_again
 
 from .answering import Answering
+from .core.blueprint import walk
 from .effects_said import answered_effect, said_of_effect
 from .labelling import labels_of, said_of
 from .rulings_said import ruled, verdict_of
@@ -155,7 +156,8 @@ class Order(Answering):
         """In one transaction with its answer, where the mailbox is on disk: it waits there once, and is answered."""
         path, message = self._command.path, self._message()
         found = self._common.registry.find(path)
-        slots = [found] if isinstance(found, Slot) else found.choose(message) if isinstance(found, Pool) else []
+        chooses = isinstance(found, (Pool, Partitions))
+        slots = [found] if isinstance(found, Slot) else found.choose(message) if chooses else []
         done = f"{path} was told {self._command.fields['kind']}"
         if len(slots) == 1 and slots[0].durable and isinstance(slots[0].store, SlotStore):
             slot, store = slots[0], slots[0].store
@@ -203,11 +205,11 @@ class Order(Answering):
         return ref.traced(trace) if trace else ref
 
     def _receiver(self) -> ChildSpec:
-        """The agent that gets the message: of a pool its first worker, which is as the others."""
+        """The agent that gets the message: of a pool its first worker, which is as the others, and so of partitions."""
         path = self._command.path
         spec = self._spec(path)
-        if isinstance(spec, SupervisorSpec) and spec.router is not None and spec.children:
-            spec = spec.children[0]
+        while isinstance(spec, SupervisorSpec) and spec.router is not None and spec.children:
+            spec = _entry_of(spec)
         if not isinstance(spec, ChildSpec):
             found = self._common.registry.find(path)  # which names those below it
             if isinstance(found, Audience):
@@ -290,6 +292,12 @@ class Order(Answering):
     async def _view(self, path: Path) -> ChildView | None:
         """What its supervisor says of a child; None where it has none there (any more)."""
         return next((view for view in await self._tree.supervisor(path.parent).children() if view.path == path), None)
+
+
+def _entry_of(spec: SupervisorSpec) -> Spec:
+    """Who gets what is told to a pool or to partitions, as it stands in the first of them: all are of one shape."""
+    first = ROOT / spec.children[0].id
+    return dict(walk(spec))[first.resolve("." if spec.entry is None else f"./{spec.entry}")]
 
 
 def _taken(kind: type) -> str:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
+from attrs import frozen
 
+from treewarden.agents.agent import handles
 from treewarden.agents.core.durability import MailboxSpec, Overflow
 from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.core.message import Request
 from treewarden.supervisor.core.spec import Intensity, Strategy
-from treewarden.topologies.child import child
+from treewarden.supervisor.journal.sending import Outcome
+from treewarden.topologies.child import Child, child
+from treewarden.topologies.core.routing import partition_of
 from treewarden.topologies.open import open_tree
+from treewarden.topologies.partition import partitions
+from treewarden.topologies.pool import pool
 from treewarden.topologies.topic import topic
 from treewarden.topologies.tree import tree
 
@@ -71,6 +79,43 @@ async def test_a_dynamic_one_that_is_stopped_is_gone(awake: bool, file: Path, au
         again = await order(file, "resume", str(one), "c2")
         assert again.state == "refused"
         assert again.text.startswith(f"{one}: ")
+
+
+@frozen
+class Of(Request[int]):
+    """What was told under a key."""
+
+    amount: int
+
+
+class Keyed(Counter):
+    @handles
+    def of(self, message: Of) -> int:
+        return self.state
+
+
+@pytest.mark.parametrize(
+    ("part", "entry"),
+    [(Keyed, "keyed"), (tree(Keyed, id="inner"), "inner/keyed"), (pool(Keyed, size=2), "keyed")],
+    ids=["agent", "below", "pool"],
+)
+async def test_partitions_are_told_and_asked_by_their_key(
+    part: Child, entry: str, file: Path, autojump_clock: CLOCK
+) -> None:
+    shelf = partitions(tree(part), 3, key="amount", entry=entry, id="shelf")
+    async with open_tree(tree(shelf), journal=on_disk(file)) as running:
+        for amount in range(1, 9):
+            assert await tell(file, "shelf", amount, f"c{amount}") == Outcome(
+                f"c{amount}", "applied", "shelf was told Add"
+            )
+        asked = await order(file, "ask", "shelf", "c9", kind="Of", data={"amount": 8})
+        assert asked.state == "applied"
+        without = await order(file, "ask", "shelf", "c10", kind="Total", data={})
+        assert (without.state, without.text[:12]) == ("refused", "shelf: Total")
+        await trio.testing.wait_all_tasks_blocked()
+        told = {each.path: each.handled for each in running.snapshot() if each.handled}
+        parts = [f"shelf/{partition_of(amount, 3)}/{entry}" for amount in (*range(1, 9), 8)]
+        assert {part: sum(n for path, n in told.items() if path.startswith(part)) for part in parts} == Counts(parts)
 
 
 class Late(Counter):
