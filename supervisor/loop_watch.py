@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 from attrs import evolve
@@ -22,9 +22,14 @@ from treewarden.agents.stopwatch import is_mocked
 from treewarden.agents.wake import call_in_loop
 
 from .child import Child, Incarnation
+from .core.event import SignalNoted
+from .core.signal import Reported
 from .journal.give_way import GiveWay
 
-__all__ = ["Blocked", "LoopWatch", "runs_in_real_time"]
+if TYPE_CHECKING:
+    from .common import Common
+
+__all__ = ["Blocked", "LoopWatch", "runs_in_real_time", "signal_block"]
 
 _LOG: Final = logging.getLogger("treewarden")
 _AGENTS: Final = Life.__module__.removesuffix("life")
@@ -242,3 +247,26 @@ def processor_use(thread: int = 0) -> ProcessorUse:
 def runs_in_real_time() -> bool:
     """Whether trio's clock is the real one: a thread has nothing to say about simulated time."""
     return not is_mocked(trio.lowlevel.current_clock())
+
+
+def signal_block(common: Common, blocked: Blocked) -> None:
+    """Make a signal of a blocked loop, about the slot whose handler it was."""
+    if blocked.path is None:
+        return
+    if blocked.policy:  # a signal would have it decide once more
+        facts = {"policy": blocked.policy, "line": blocked.line, "seconds": round(blocked.seconds, 3)}
+        from .core.fallback import SLOW
+
+        common.note(SignalNoted(path=blocked.path, kind=SLOW, severity=0.8, text=str(blocked), facts=facts))
+        return
+    supervisor = common.supervisors.get(blocked.path.parent)
+    if supervisor is not None:
+        signal = Reported(
+            path=blocked.path,
+            at=common.clock.now(),
+            kind="loop_blocked",
+            severity=0.8,
+            text=str(blocked),
+            facts={"handler": blocked.handler, "line": blocked.line, "seconds": round(blocked.seconds, 3)},
+        )
+        supervisor.post(signal)

@@ -28,16 +28,14 @@ from treewarden.supervisor.core.event import (
     OutcomeObserved,
     QuestionAsked,
     RolledBack,
-    SignalNoted,
     Spent,
     TreeClosed,
     TreeOpened,
 )
-from treewarden.supervisor.core.signal import Reported
 from treewarden.supervisor.core.spec import ChildSpec, Spec
 from treewarden.supervisor.health import watch_progress
 from treewarden.supervisor.journal.port import CODE, START, Commit, Journal, Seq
-from treewarden.supervisor.loop_watch import Blocked, LoopWatch, runs_in_real_time
+from treewarden.supervisor.loop_watch import LoopWatch, runs_in_real_time, signal_block
 from treewarden.supervisor.registry import Registry
 from treewarden.supervisor.timers import Timers
 from treewarden.supervisor.unhurried import imported, unhurried
@@ -140,6 +138,10 @@ async def open_tree(
                             nursery.start_soon(_end_with_root, root, nursery.cancel_scope)
                             tree = Tree(root, common, blueprint, partial(_imported, pruning))
                             nursery.start_soon(obey, tree, common)
+                            if absent := [path for path in store.opened.slots if not common.registry.has(path)]:
+                                from .left_waiting import warn_of_left  # with a tree that has become smaller
+
+                                nursery.start_soon(warn_of_left, absent, common)
                             if events is not None:
                                 nursery.start_soon(pruning().keep_to, events)
                             yield tree
@@ -181,35 +183,12 @@ def _watched(common: Common) -> Generator[None]:
     if not runs_in_real_time():
         yield
         return
-    watch = LoopWatch(partial(_blocked, common))
+    watch = LoopWatch(partial(signal_block, common))
     watch.start()
     try:
         yield
     finally:
         watch.stop()
-
-
-def _blocked(common: Common, blocked: Blocked) -> None:
-    """Make a signal of a blocked loop, about the slot whose handler it was."""
-    if blocked.path is None:
-        return
-    if blocked.policy:  # a signal would have it decide once more
-        facts = {"policy": blocked.policy, "line": blocked.line, "seconds": round(blocked.seconds, 3)}
-        from treewarden.supervisor.core.fallback import SLOW
-
-        common.note(SignalNoted(path=blocked.path, kind=SLOW, severity=0.8, text=str(blocked), facts=facts))
-        return
-    supervisor = common.supervisors.get(blocked.path.parent)
-    if supervisor is not None:
-        signal = Reported(
-            path=blocked.path,
-            at=common.clock.now(),
-            kind="loop_blocked",
-            severity=0.8,
-            text=str(blocked),
-            facts={"handler": blocked.handler, "line": blocked.line, "seconds": round(blocked.seconds, 3)},
-        )
-        supervisor.post(signal)
 
 
 def journal_in(

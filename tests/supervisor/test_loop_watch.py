@@ -30,9 +30,9 @@ from treewarden.supervisor.core.event import Decided, SignalNoted
 from treewarden.supervisor.core.guards import Declined, Option
 from treewarden.supervisor.core.spec import NO_BACKOFF
 from treewarden.supervisor.journal.memory import MemoryJournal
-from treewarden.supervisor.loop_watch import Blocked, LoopWatch, ProcessorUse, processor_use, where
+from treewarden.supervisor.loop_watch import Blocked, LoopWatch, ProcessorUse, processor_use, signal_block, where
 from treewarden.topologies.child import child
-from treewarden.topologies.open import _blocked, open_tree  # pyright: ignore[reportPrivateUsage]
+from treewarden.topologies.open import open_tree
 from treewarden.topologies.running import Tree
 from treewarden.topologies.tree import tree
 
@@ -228,7 +228,7 @@ async def test_a_slow_policy_is_noted_and_not_asked_about_itself(autojump_clock:
     journal = MemoryJournal()
     async with open_tree(tree(Rude), journal=journal) as running:
         common = running._common  # pyright: ignore[reportPrivateUsage]
-        _blocked(common, Blocked(Path("rude"), "Deciding.propose", "x.py:3 in propose", 1.25, "mine"))
+        signal_block(common, Blocked(Path("rude"), "Deciding.propose", "x.py:3 in propose", 1.25, "mine"))
         await trio.testing.wait_all_tasks_blocked()
         found = [record.event for record in await journal.read()]
     (noted,) = [event for event in found if isinstance(event, SignalNoted)]
