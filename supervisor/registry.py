@@ -172,7 +172,11 @@ class Registry:
 
     def has(self, path: Path) -> bool:
         """Whether a message can be addressed to `path`."""
-        if path in self._slots or path in self._pools:
+        return path in self._pools or self.has_mailbox(path)
+
+    def has_mailbox(self, path: Path) -> bool:
+        """Whether messages can wait at `path` itself, and not with others behind it."""
+        if path in self._slots:
             return True
         shelter = self._shelters.get(path.parent)
         return shelter is not None and shelter.sleeps(path.name)

@@ -18,7 +18,7 @@ from treewarden.supervisor.core.spec import Strategy
 __all__ = ["warn_of_left"]
 
 _LOG: Final = logging.getLogger("treewarden")
-_WAIT: Final = "on disk messages wait for whom this tree does not have, and nobody handles them"
+_WAIT: Final = "on disk messages wait in mailboxes that this tree does not have, and nobody handles them"
 _SOON: Final = 1.0
 """Seconds in which a program starts those children that stand in no blueprint."""
 _READ: Final = 1000
@@ -35,7 +35,7 @@ async def warn_of_left(absent: Sequence[Path], common: Common) -> None:
     for number, path in enumerate(absent):
         if number % _TURN == 0:
             await trio.lowlevel.checkpoint()
-        if len(left) < _READ and not common.registry.has(path) and not _is_dynamic(path, common):
+        if len(left) < _READ and not common.registry.has_mailbox(path) and not _is_dynamic(path, common):
             left.append(path)
     waiting = list[str]()
     for path in sorted(left):
@@ -49,7 +49,9 @@ async def warn_of_left(absent: Sequence[Path], common: Common) -> None:
         more = f" and {len(waiting) - _NAMED:,} more" if len(waiting) > _NAMED else ""
         names = ", ".join(waiting[:_NAMED])
         _LOG.warning(
-            "on disk messages wait for whom this tree does not have, and nobody handles them: %s%s", names, more
+            "on disk messages wait in mailboxes that this tree does not have, and nobody handles them: %s%s",
+            names,
+            more,
         )
 
 

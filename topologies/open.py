@@ -138,7 +138,7 @@ async def open_tree(
                             nursery.start_soon(_end_with_root, root, nursery.cancel_scope)
                             tree = Tree(root, common, blueprint, partial(_imported, pruning))
                             nursery.start_soon(obey, tree, common)
-                            if absent := [path for path in store.opened.slots if not common.registry.has(path)]:
+                            if absent := [path for path in store.opened.slots if not common.registry.has_mailbox(path)]:
                                 from .left_waiting import warn_of_left  # with a tree that has become smaller
 
                                 nursery.start_soon(warn_of_left, absent, common)

@@ -113,12 +113,12 @@ def _rest(slots: Sequence[LiveSlot], shown: int) -> str:
 
 
 def _live_row(slot: LiveSlot, *, indent: bool) -> tuple[str, ...]:
-    """One slot under the heading; a supervisor has no life, mailbox or count of its own."""
+    """One slot under the heading; a supervisor has no life or count of its own, and of mailboxes a queue at most."""
     name = "  " * slot.depth + slot.path.name if indent else str(slot.path)
     dying = ["an earlier life does not end"] if slot.zombie else []
     note = clean("; ".join([*dying, *_aside(slot), *([slot.note] if slot.note else [])]))
     if slot.supervisor:
-        return (name, slot.state.value, "", str(slot.restarts or ""), "", "", note)
+        return (name, slot.state.value, "", str(slot.restarts or ""), str(slot.mailbox or ""), "", note)
     numbers = (slot.incarnation, slot.restarts, slot.mailbox, slot.handled)
     return (name, slot.state.value, *(str(n) for n in numbers), note)
 
@@ -180,7 +180,8 @@ def file_table(
         state = _state(slot, owned=owned)
         restarts, remark = str(slot.restarts or ""), clean(_remark(slot, kept, now, owned=owned))
         if slot.supervisor:
-            table.append((name, state, "", restarts, "", "", "", "", remark))
+            waiting, dead = str(kept.mailbox or ""), str(slot.dead or "")  # of a queue that its workers share
+            table.append((name, state, "", restarts, "", waiting, dead, "", remark))
             continue
         settled = "" if kept.settled is None else str(kept.settled)
         due = "" if kept.due is None else local(kept.due)

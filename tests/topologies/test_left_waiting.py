@@ -10,6 +10,7 @@ from treewarden.supervisor.core.spec import Strategy
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.topologies.child import child
 from treewarden.topologies.core.blueprint import Blueprint
+from treewarden.topologies.core.routing import Route
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.partition import partitions
 from treewarden.topologies.pipeline import pipeline
@@ -19,18 +20,28 @@ from treewarden.topologies.tree import tree
 from .commanded import Add, Counter
 
 
-def smaller(size: int) -> Blueprint:
-    """With so many workers, partitions and stages."""
+def smaller(size: int, route: Route = "shared") -> Blueprint:
+    """With so many workers, partitions and stages, and with a queue if workers share one."""
     stages = [child(Counter, id=f"stage{n}") for n in range(size)]
     return tree(
         pool(Counter, id="pool", size=size),
+        pool(Counter, id="queue", size=2, route=route),
         partitions(tree(Counter), size, key="amount", entry="counter", id="shelf"),
         pipeline(*stages, id="line"),
         tree(child(Counter, id="run"), id="runs", strategy=Strategy.DYNAMIC),
     )
 
 
-EVERYBODY = ("pool/0", "pool/1", "shelf/0/counter", "shelf/1/counter", "line/stage0", "line/stage1", "runs/late")
+EVERYBODY = (
+    "pool/0",
+    "pool/1",
+    "shelf/0/counter",
+    "shelf/1/counter",
+    "line/stage0",
+    "line/stage1",
+    "queue",
+    "runs/late",
+)
 
 
 @pytest.fixture
@@ -54,11 +65,11 @@ async def journal() -> MemoryJournal:
 async def test_it_says_for_whom_messages_wait(
     journal: MemoryJournal, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
-    async with open_tree(smaller(1), journal=journal):
+    async with open_tree(smaller(1, "round_robin"), journal=journal):
         await trio.sleep(10)
     assert caplog.messages == [
-        "on disk messages wait for whom this tree does not have, and nobody handles them: "
-        "line/stage1 (1 message), pool/1 (2 messages)"
+        "on disk messages wait in mailboxes that this tree does not have, and nobody handles them: "
+        "line/stage1 (1 message), pool/1 (2 messages), queue (1 message)"
     ]
 
 

@@ -34,6 +34,15 @@ def test_a_tree_that_has_room_is_shown_as_one() -> None:
     ]
 
 
+def test_what_waits_in_a_queue_that_workers_share_stands_beside_their_pool() -> None:
+    shared = slot("desk", supervisor=True, mailbox=12)
+    assert live_table([shared], 5)[1].split() == ["desk", "up", "12"]
+    view = SlotView(path=Path("desk"), supervisor=True, state=SlotState.UP, dead=2)
+    heading, line = file_table([(0, view, Kept(mailbox=12))], 100.0, owned=True)
+    assert line.split() == ["desk", "up", "12", "2"]
+    assert line.index("12") + 2 == heading.index("mailbox") + 7
+
+
 def test_where_there_is_no_room_the_worst_come_first() -> None:
     assert live_table(SLOTS, 4) == [
         "slot         state       life  restarts  mailbox  handled",
