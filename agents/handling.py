@@ -11,6 +11,7 @@ from .agent import lookup
 from .asking import answer_of
 from .core.exit import alone, leaves
 from .core.message import Due, Envelope, Happened
+from .core.path import Path
 from .core.said import DELIVERY
 from .errors import AgentStopped, AskTimeout, NotHandled, Parked, Stash, Stop
 from .life import Life
@@ -117,10 +118,11 @@ async def _step(life: Life, envelope: Envelope, handler: Callable[..., Any]) -> 
         begins = None
         while not begins:
             answer = answer_of(envelope.reply)  # another life has asked it, too, or may have been ended over it since
-            kept = await store.kept(envelope.id, wanted=answer is None or not answer.known)
+            wanted = answer is None or answer.asking is not None
+            kept = await store.kept(envelope.id, wanted)
             if kept is not None and envelope.reply is not None:
                 slot.busy = None
-                envelope.reply(kept[0], None)
+                envelope.reply(kept[0], None if wanted else _left_behind(slot.path))
                 return
             begins = await store.begins(envelope, slot)
             if begins is False:
@@ -130,6 +132,10 @@ async def _step(life: Life, envelope: Envelope, handler: Callable[..., Any]) -> 
     rest = call(life, envelope, envelope.body, handler)
     if rest is not None:
         await rest
+
+
+def _left_behind(path: Path) -> AgentStopped:
+    return AgentStopped(f"{path}: whoever asked this has ended", path=path)
 
 
 async def _tick(life: Life, tick: Tick) -> None:

@@ -53,17 +53,17 @@ class Replies:
         if self._begun or self._begun_late:
             self._take_begun(ask)
         over = self.settled_of(ask) if self._over else None
-        if over is None:
+        if over is None or self._is_for_one_in_hand(ask, len(over)):
             self._kept.setdefault(_root(ask), {})[ask] = reply
         else:
             self._remember_answered([ask])
+            self.forget(over, stored=False)  # what its handler has not come to, and an earlier one had
         return over
 
     def begins(self, ask: Envelope, slot: Slot) -> tuple[Slot, Envelope] | None:
         """The handler of `ask` begins in `slot`, unless that has been said of another one, and not yet that it `ended`:
-        then returned is which, and with what envelope. Nothing is noted of an ask that can come to nobody else, nor of
-        one from outside of handlers, which does not come again."""
-        if ">" not in ask.id or address_of(ask.id) == slot.path:
+        then returned is which, and with what envelope. Who asks from outside does not ask the same again."""
+        if ">" not in ask.id:
             return None
         late = self.settled_of(ask.id) is not None
         begun = self._begun_late if late else self._begun.setdefault(_root(ask.id), {})
@@ -137,13 +137,19 @@ class Replies:
         return (found[ask],) if ask in found else None
 
     def was_answered(self, ask: MessageId) -> bool:
-        """Whether this was answered for a message that has settled, or was given up, meanwhile. Asked twice, by two
-        lives, it may come to its turn once more, though nobody waits for it."""
+        """Whether this, or anything that was asked or done for it, was answered for a message that has settled, or was
+        given up, meanwhile. Asked twice, by two lives, it may come to its turn once more when nobody waits for it."""
         return ask in self._answered
 
     def _remember_answered(self, asks: Iterable[MessageId]) -> None:
-        """These are answered, and the message is over for which they were asked."""
-        self._answered.update(dict.fromkeys(asks))
+        """These are answered, and the message is over for which they were asked. So something was done in each ask on
+        the way to them, of which nothing is known any more: handled again, that would be done again."""
+        for ask in asks:
+            self._answered[ask] = None
+            end = ask.rfind(">")
+            while (above := ask.rfind(">", 0, end)) >= 0:
+                self._answered[ask[:end]] = None
+                end = above
         _bound(self._answered)
 
     def kept_elsewhere(self, asking: MessageId, forget: Callable[[MessageId], None]) -> None:
@@ -170,12 +176,29 @@ class Replies:
         found = self._kept.get(_root(asking))
         if found is None:
             return
-        gone = [ask for ask in found if ask.startswith(f"{asking}>")]
+        above = len(asking)
+        gone = [
+            ask
+            for ask in found
+            if ask.startswith(f"{asking}>") and (ask.rfind(">") == above or not self._is_for_one_in_hand(ask, above))
+        ]
         self._remember_answered(gone)
         for ask in gone:
             del found[ask]
         if not found:
             del self._kept[_root(asking)]
+
+    def _is_for_one_in_hand(self, id: MessageId, above: int) -> bool:
+        """Whether a handler is at an ask for which this was asked or done, so that it may come to this yet. `above` is
+        where the id of the message ends that is over."""
+        begun = self._begun.get(_root(id), {})
+        end = id.find(">", above + 1)
+        while end >= 0:
+            found = begun.get(id[:end]) or self._begun_late.get(id[:end])
+            if found is not None and found[0].busy is found[1]:
+                return True
+            end = id.find(">", end + 1)
+        return False
 
     def forgotten(self, prefixes: Iterable[str]) -> None:
         """It is stored that the replies to asks which begin so may go."""

@@ -33,6 +33,7 @@ class Charged(Request[int]): ...
 @frozen
 class Order:
     patience: float = 100.0
+    shielded: bool = False
 
 
 class Bank(Agent[int]):
@@ -57,7 +58,7 @@ class Desk(Agent[int]):
 
     @handles
     async def order(self, message: Order) -> None:
-        with trio.move_on_after(message.patience):
+        with trio.move_on_after(message.patience), trio.CancelScope(shield=message.shielded):
             await self.ref("bank").ask(Charge(), within=100)
         self.state += 1
 
@@ -105,3 +106,15 @@ async def test_it_is_handled_once_though_its_handler_has_settled_without_it(auto
         await trio.sleep(1)
         assert await charged(running) == 1
         assert running.snapshot()[1].handled == 1
+
+
+async def test_it_is_handled_once_though_who_asked_twice_was_left_behind(autojump_clock: MockClock) -> None:
+    """Both lives shield themselves, so they wait for their replies still; nobody needs those."""
+    async with open_tree(shop) as running:
+        await running.ref("bank").tell(Rest(9))
+        await running.ref("desk").tell(Order(shielded=True))
+        for _ in range(2):
+            await trio.sleep(3)
+            assert running.kill("desk")
+        assert await charged(running) == 1
+        assert len(await running.dead_letters()) == 1
