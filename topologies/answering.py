@@ -26,8 +26,6 @@ _LOG: Final = logging.getLogger("treewarden")
 
 _ONCE: Final = frozenset({"tell", "ask", "signal", "perform", "roll_back", "run_now", "checkpoint"})
 """What is not the same when it is done twice. `tell` is one of these where the mailbox is in memory."""
-_SLACK: Final = 0.5
-"""Seconds that an ask has beyond its limit, to say itself what was in the way."""
 
 
 class Answering:
@@ -83,7 +81,7 @@ class Answering:
             if self._row.begun:
                 await self._answer("unknown", f"the owner of epoch {self._row.epoch} died over it. {self._look()}")
                 return
-            with trio.move_on_after(self._command.within + (_SLACK if self._command.what == "ask" else 0.0)):
+            with trio.move_on_after(self._command.within + self._command.beyond):
                 await self._do()
                 return
             await self._answer(False, f"it took longer than {self._command.within:g} s; what it began may go on")

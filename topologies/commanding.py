@@ -5,6 +5,8 @@ from __future__ import annotations
 from inspect import Parameter, signature
 from typing import Any, Final, cast
 
+import trio
+
 from treewarden.agents.agent import is_agent_class
 from treewarden.agents.audience import Audience
 from treewarden.agents.core.durability import Message
@@ -130,9 +132,10 @@ class Order(Answering):
             what = "nothing that was given up waits" if message is None else f"no dead letter has the id {message}"
             raise ConfigurationError(f"{path}: {what}; `treewarden dead-letters FILE.db {path}` shows what there is")
         new: list[str] = []
+        deadline = trio.current_time() + self._command.within
         for letter in letters:
             try:
-                new.append(await self._tree.replay(letter.id, within=self._command.within))
+                new.append(await self._tree.replay(letter.id, within=max(0.0, deadline - trio.current_time())))
             except TreewardenError as error:
                 before = f"{plural(len(new), 'dead letter')} put back, and then: " if new else ""
                 raise ConfigurationError(f"{before}{error}") from error

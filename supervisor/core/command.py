@@ -55,6 +55,7 @@ _OPTIONAL: Final[Mapping[str, frozenset[str]]] = {
     "checkpoint": frozenset({"name", "description", "tags"}),
     "prune": frozenset({"past_checkpoints", "dry_run"}),
 }
+_BEYOND: Final[Mapping[str, float]] = {"ask": 0.5, "replay": 0.5, "drain": 60.0}
 _OF_THE_TREE: Final = frozenset({"stop", "drain", "replay", "label", "calm", "compact", "prune"})
 """What may be asked of the root."""
 _OF_THE_FILE: Final = frozenset({"compact", "prune"})
@@ -73,6 +74,11 @@ class Command:
     """Who asks, for the journal."""
     within: float = 30.0
     """Seconds that carrying it out may take."""
+
+    @property
+    def beyond(self) -> float:
+        """Seconds that it has beyond that: to say what was in the way, or to stop in order what it has drained."""
+        return _BEYOND.get(self.what, 0.0)
 
     @property
     def said(self) -> dict[str, Any]:

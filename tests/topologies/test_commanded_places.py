@@ -10,12 +10,15 @@ import trio
 import trio.testing
 from attrs import frozen
 
-from treewarden.agents.agent import handles
+from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MailboxSpec, Overflow
 from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import Request
+from treewarden.agents.core.path import Path as Slot
+from treewarden.supervisor.core.command import Command
 from treewarden.supervisor.core.spec import Intensity, Strategy
-from treewarden.supervisor.journal.sending import Outcome
+from treewarden.supervisor.journal.sending import Outcome, send
+from treewarden.supervisor.testing import inline_run_sync
 from treewarden.topologies.child import Child, child
 from treewarden.topologies.core.routing import partition_of
 from treewarden.topologies.open import open_tree
@@ -25,7 +28,7 @@ from treewarden.topologies.topic import topic
 from treewarden.topologies.tree import tree
 
 from ..journals import on_disk
-from .commanded import Counter, Total, order, status, tell
+from .commanded import Add, Counter, Total, order, status, tell
 
 CLOCK = trio.testing.MockClock
 
@@ -116,6 +119,43 @@ async def test_partitions_are_told_and_asked_by_their_key(
         told = {each.path: each.handled for each in running.snapshot() if each.handled}
         parts = [f"shelf/{partition_of(amount, 3)}/{entry}" for amount in (*range(1, 9), 8)]
         assert {part: sum(n for path, n in told.items() if path.startswith(part)) for part in parts} == Counts(parts)
+
+
+class Slow(Agent[None]):
+    """Takes three seconds for each."""
+
+    @handles
+    async def add(self, message: Add) -> None:
+        await trio.sleep(3)
+
+
+async def after(file: Path, what: str, path: str, id: str) -> Outcome:
+    """What becomes of a command that may take ten seconds, as the command line waits for it."""
+    command = Command(what=what, path=Slot(path), by="ann", within=10.0)
+    return await send(file, command, id, within=100, run_sync=inline_run_sync)
+
+
+async def test_what_is_not_drained_in_time_is_stopped_all_the_same(file: Path, autojump_clock: CLOCK) -> None:
+    async with open_tree(tree(Slow), journal=on_disk(file)) as running:
+        for amount in range(10):
+            await running.ref("slow").tell(Add(amount))
+        outcome = await after(file, "drain", "slow", "c1")
+        left = "slow is drained; 6 were left: on disk they wait, others became dead letters"
+        assert (outcome.state, outcome.text) == ("applied", left)
+        assert status(running, "slow") is SlotState.DOWN
+
+
+async def test_what_has_no_room_to_be_put_back_is_named(file: Path, autojump_clock: CLOCK) -> None:
+    full = child(Counter, mailbox=MailboxSpec(capacity=1, deliveries=1))
+    async with open_tree(tree(full), journal=on_disk(file)) as running:
+        for _ in range(2):
+            await tell(file, "counter", 13, f"c{trio.current_time()}")
+            await trio.sleep(5)
+        assert len(await running.dead_letters("counter")) == 2
+        await order(file, "hold", "counter", "c3")
+        outcome = await after(file, "replay", "counter", "c4")
+        assert outcome.state == "refused"
+        assert outcome.text.startswith("1 dead letter put back, and then: counter: no room in its mailbox within")
 
 
 class Late(Counter):

@@ -78,8 +78,9 @@ def tell(arguments: Namespace, outcome: Outcome, said: Mapping[str, Any] | None 
 
 
 async def _send(arguments: Namespace, order: Command, id: str) -> Outcome:
-    deadline = trio.current_time() + arguments.within + GRACE
-    outcome = await send(arguments.file, order, id, within=arguments.within + GRACE)
+    within = arguments.within + order.beyond + GRACE
+    deadline = trio.current_time() + within
+    outcome = await send(arguments.file, order, id, within=within)
     if order.what == "stop" and order.path == "/" and outcome.state == "applied":
         with trio.move_on_at(deadline):
             await _wait_left(arguments.file)
