@@ -171,6 +171,11 @@ class SharedWorker(Slot):
         super().pause(why)
         self._queue.pass_on()
 
+    def resume(self, why: str) -> None:
+        super().resume(why)
+        if self.is_asleep:  # it may have been passed over, and would be woken for nothing any more
+            self._queue.wait_for_work(self)
+
     def close(self, error: AgentStopped) -> list[object]:
         self._queue.remove_worker(self)
         return super().close(error)

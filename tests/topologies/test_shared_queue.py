@@ -53,3 +53,15 @@ def test_a_paused_worker_takes_nothing() -> None:
     assert not workers[0].has_work
     workers[0].resume("throttled")
     assert names == ["1", "0"]
+
+
+def test_a_worker_that_was_passed_over_while_it_was_paused_is_woken_for_what_comes_later() -> None:
+    queue, workers, names = woken()
+    workers[0].pause("held")
+    queue.put_nowait(Job(0))
+    assert workers[1].take() == Job(0)
+    workers[0].resume("held")
+    assert names == ["1"]
+    queue.put_nowait(Job(1))
+    assert names == ["1", "0"]
+    assert workers[0].take() == Job(1)
