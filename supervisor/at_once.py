@@ -100,7 +100,7 @@ class AtOnce:
             or child.incident is not None
             or child.decision is not None
             or unfolded >= _UNFOLDED
-            or (0 if history is NO_RESTARTS else history.count) + unfolded >= intensity.max_restarts
+            or (0 if history is NO_RESTARTS else history.count) + unfolded + 1 >= intensity.max_restarts
             or spec.restarts is not None
             or spec.restart is _TEMPORARY
             or common.deployed

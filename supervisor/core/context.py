@@ -114,6 +114,9 @@ class Context:
     """What those have in common: the name of a dependency, or the trouble itself."""
     declared: bool = False
     """It is a dependency, and all of them declare it."""
+    room_in: float = 0.0
+    """Seconds until its supervisor may restart somebody once more, where this is the last restart that its limit
+    allows, and there were others; otherwise 0."""
     states: int = 0
     """Earlier states that no rollback of this incident has tried: kept checkpoints and the declared one."""
 
@@ -202,6 +205,7 @@ def read_context(case: Case) -> Context:
     lives, one_message = incident.lives()
     alike, now_and_then, crowded, shared, declared = _alike(case, trouble_in(signal), uses)
     siblings = max(len(case.siblings), 1)
+    before = incident.failed > 0 or alike > 1 or case.history.count > 1
 
     if kind is Kind.START_FAILED:
         symptoms.append(Symptom.START_FAILED)
@@ -243,6 +247,7 @@ def read_context(case: Case) -> Context:
         siblings=siblings,
         shared=shared,
         declared=declared,
+        room_in=case.history.room_in(case.now, case.intensity) if before else 0.0,
         states=max(0, case.states - incident.rolled_back),
     )
 

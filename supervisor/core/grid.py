@@ -48,16 +48,19 @@ _TRIED: Final[tuple[tuple[Action, ...], ...]] = (
     *(tuple(RollBack(steps) for steps in range(1, most + 1)) for most in (1, 2, 3)),
     (Resume(), Resume()),
 )
-_NEIGHBOURS: Final = ((1, 5, False), (1, 5, True), (3, 5, False), (12, 50, False))
-"""So many of so many siblings show the same; whether the code changed lately."""
-_SIBLINGS: Final = ("a", *(f"s{place}" for place in range(1, max(of for _, of, _ in _NEIGHBOURS))))
+_NEIGHBOURS: Final = (
+    (1, 5, False, False), (1, 5, True, False), (3, 5, False, False), (12, 50, False, False), (1, 5, False, True),
+)  # fmt: skip
+"""So many of so many siblings show the same; whether the code changed lately; whether this is the last restart that the
+limit allows."""
+_SIBLINGS: Final = ("a", *(f"s{place}" for place in range(1, max(of for _, of, _, _ in _NEIGHBOURS))))
 _LATELY: Final = 60.0
 _WORD: Final = "slow"
 _INTENSITY: Final = Intensity(1000, 3600.0)
 _FAILED: Final = (0, 1, 2, 4, 6)
 _USED: Final = (0, 500, 999)
 _BESIDE: Final = (1, 3, 5)
-_MOST_ALIKE: Final = max(*_BESIDE, *(alike for alike, _, _ in _NEIGHBOURS))
+_MOST_ALIKE: Final = max(*_BESIDE, *(alike for alike, _, _, _ in _NEIGHBOURS))
 
 
 def grid(wanted: Callable[[Signal], bool] = lambda _: True, word: str = _WORD) -> Iterator[Case]:
@@ -72,13 +75,14 @@ def grid(wanted: Callable[[Signal], bool] = lambda _: True, word: str = _WORD) -
         windows = _windows(signal)  # the same after each history
         for tried, one_message in product(_TRIED, (True, False)):
             incident = _grown(signal, tried, one_message=one_message)
-            for (alike, of, changed), checkpoints in product(_NEIGHBOURS, (0, 2)):
+            for (alike, of, changed, last), checkpoints in product(_NEIGHBOURS, (0, 2)):
                 yield Case(
                     signal=signal,
                     spec=spec,
                     siblings=_SIBLINGS[:of],
                     incident=incident,
                     window=windows[alike],
+                    history=_LAST if last else NO_RESTARTS,
                     checkpoints=checkpoints,
                     now=signal.at,
                     code_changed_at=signal.at - _LATELY if changed else None,
@@ -124,11 +128,14 @@ def _after_crashes(signal: Signal, times: int) -> Incident:
 
 
 @cache
-def _restarts(count: int) -> RestartHistory:
+def _restarts(count: int, intensity: Intensity = _INTENSITY) -> RestartHistory:
     history = NO_RESTARTS
     for _ in range(count):
-        history = history.noted(100.0, _INTENSITY)
+        history = history.noted(100.0, intensity)
     return history
+
+
+_LAST: Final = _restarts(Intensity().max_restarts, Intensity())
 
 
 def _signals(word: str) -> Iterator[tuple[Signal, Spec]]:

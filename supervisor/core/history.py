@@ -111,6 +111,14 @@ class RestartHistory:
         """Whether the restart that was noted last is one too many: more than `max_restarts` in the window."""
         return self._stop - self._start > intensity.max_restarts
 
+    def room_in(self, at: float, intensity: Intensity) -> float:
+        """Seconds from `at` on until one of these restarts counts no more, where they are as many as the limit allows;
+        0 where one more is within it."""
+        if self.count < intensity.max_restarts or not self.count:
+            return 0.0
+        left = self._times[self._stop - max(1, intensity.max_restarts)] + intensity.within - at
+        return max(0.0, math.nextafter(left, math.inf))
+
     def has_room(self, at: float, intensity: Intensity) -> bool:
         """Whether a child that fails at `at` may begin anew with its first backoff: half of the restarts are left, and
         those that lead up to a backoff as long as the window of the default intensity."""

@@ -82,8 +82,20 @@ def _new_code(context: Context, incident: Incident) -> bool:
     return new and suspect and incident.tried("fall_back") < 2
 
 
+def _outside(context: Context, _incident: Incident) -> bool:
+    return context.shows(*_OUTSIDE)
+
+
+def _outside_at_limit(context: Context, incident: Incident) -> bool:
+    """Not where it would be left alone for longer than any outage is."""
+    return 0.0 < context.room_in <= QUIET.most and _outside(context, incident)
+
+
 def _drowned(context: Context, incident: Incident) -> bool:
-    """It died of too much to do: who starts it again as it was asks the same of it."""
+    """It died of too much to do: who starts it again as it was asks the same of it. Where no restart is left, not even
+    one with its intake closed is."""
+    if _outside_at_limit(context, incident):
+        return False
     slow = context.shows(Symptom.TIMEOUT) and (context.shows(Symptom.QUEUE_GROWS) or context.failed > 0)
     return (slow or context.shows(Symptom.OVERLOADED)) and incident.tried("throttle") < WIDEN
 
@@ -115,10 +127,6 @@ def _state_left(context: Context, incident: Incident) -> bool:
 
 def _rolled_back_to_the_end(context: Context, incident: Incident) -> bool:
     return _dies_on_state(context, incident) and context.states == 0 and incident.rolled_back > 0
-
-
-def _outside(context: Context, _incident: Incident) -> bool:
-    return context.shows(*_OUTSIDE)
 
 
 def _outside_again(context: Context, incident: Incident) -> bool:
@@ -192,7 +200,9 @@ def _fall_back(case: Case, _context: Context) -> Action:
 
 
 def _break(case: Case, context: Context) -> Action:
-    return Break(context.suspect, delay(QUIET, case.incident.tried("break") + 1, case.spread))
+    """Until whoever tries it next may be restarted, should it fail."""
+    seconds = delay(QUIET, case.incident.tried("break") + 1, case.spread)
+    return Break(context.suspect, max(seconds, context.room_in) if context.room_in <= QUIET.most else seconds)
 
 
 def _throttle(case: Case, _context: Context) -> Action:
@@ -238,6 +248,10 @@ ROWS: Final = (
         "ten siblings, or three and half of all, failing in the same way",
         Break, _break, "break the dependency they share for 5 s, 10 s, … up to 300 s",
         "so many failing alike are one trouble: what they share is down, not each of them", "a longer break"),
+    Row("outside at the limit", _FAILED, _outside_at_limit,
+        "connection or timeout failures, and the last restart that the limit allows",
+        Break, _break, "break the dependency for 5 s, 10 s, … up to 300 s",
+        "what it talks to is down, and with one more restart its supervisor would give up", "a longer break"),
     Row("poison message", _CRASHED, _used_up, "a message that has used up its deliveries",
         SetAside, _set_aside, "set the message aside and restart without it",
         "this message ended its agent each time it was tried", "restart, then roll back"),

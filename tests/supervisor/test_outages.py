@@ -38,6 +38,8 @@ class Service:
     """What all of them use."""
 
     back: float = 0.0
+    hangs: int = 0
+    """At every so many-th call it does not answer, instead of refusing it."""
     never: frozenset[int] = frozenset()
     """Of these it does not answer to anybody."""
     done: list[int] = field(factory=list[int])
@@ -71,6 +73,8 @@ class Caller(Agent[None]):
         self.service.calls.append(message.number)
         await trio.sleep(0.01)
         if trio.current_time() < self.service.back or message.number in self.service.never:
+            if self.service.hangs and not message.number % self.service.hangs:
+                raise TimeoutError("nobody answers")
             raise ConnectionError("nobody listens")
         self.service.done.append(message.number)
 
@@ -173,6 +177,28 @@ async def test_who_uses_something_else_shows_nothing(others: str, autojump_clock
         await trio.sleep(300)
         assert [number for number in await given_up(running) if number < 100] == []
     assert sorted(down.done) == list(range(12))
+
+
+@pytest.mark.parametrize(("uses", "hangs"), [(("service",), 0), (("service",), 1), (("service",), 2), ((), 0), ((), 1)])
+async def test_no_supervisor_gives_up_over_what_is_down(
+    uses: tuple[str, ...], hangs: int, autojump_clock: CLOCK
+) -> None:
+    """Of many workers that have little to do only two or three have met with it when the limit is reached."""
+    service = Service(hangs=hangs)
+    callers = [child(Caller, id=f"c{n}", args={"service": service}, uses=uses) for n in range(12)]
+    async with open_tree(tree(tree(*callers, id="desk")), seed=1) as running:
+        number = 0
+        for _ in range(12):
+            service.back = trio.current_time() + 30.0
+            for _ in range(90):
+                await running.ref(f"desk/c{number * 5 % 12}").tell(Call(number))
+                number += 1
+                await trio.sleep(0.7)
+            await trio.sleep(60.0)
+        assert [each.incarnation for each in running.snapshot() if each.path == Path("desk")] == [1]
+        lost = await given_up(running)
+    assert sorted([*service.done, *lost]) == list(range(number))
+    assert len(lost) <= 24
 
 
 async def test_what_is_to_be_tried_once_is_not_tried_again(autojump_clock: CLOCK) -> None:

@@ -57,6 +57,24 @@ def test_there_is_room_for_one_that_begins_anew(times: tuple[float, ...], at: fl
     assert after(*times, intensity=limit).has_room(at, limit) is room
 
 
+@given(
+    st.lists(st.floats(0, 10), max_size=12), st.floats(0, 30), st.integers(1, 5), st.floats(0.1, 30), st.floats(1e-6, 1)
+)
+def test_there_is_room_for_one_more_when_it_says(
+    steps: list[float], later: float, most: int, within: float, beside: float
+) -> None:
+    intensity, history, now = Intensity(most, within), RestartHistory(), 0.0
+    for step in steps:
+        now += step
+        if not (after_it := history.noted(now, intensity)).exceeded(intensity):
+            history = after_it
+    now += later
+    room_in = history.room_in(now, intensity)
+    assert not history.noted(now + room_in + 1e-9, intensity).exceeded(intensity)
+    if room_in > beside:
+        assert history.noted(now + room_in - beside, intensity).exceeded(intensity)
+
+
 def test_no_restart_is_allowed_with_intensity_zero() -> None:
     never = Intensity(0, 5.0)
     assert not RestartHistory().exceeded(never)

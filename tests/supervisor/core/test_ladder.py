@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf, nextafter
+
 import pytest
 from attrs import evolve
 
@@ -113,6 +115,17 @@ ANSWERS: dict[str, list[tuple[Case, Action]]] = {
             Break(ALL_REFUSED, 40.0),
         ),
     ],
+    "outside at the limit": [
+        (case(DOWN, history=restarts(3), intensity=Intensity(3, 1.0)), Break(REFUSED, 5.0)),
+        (case(*[exited(failed("TimeoutError"))] * 2, history=restarts(3), intensity=Intensity(3, 1.0)),
+         Break("what makes it fail (TimeoutError)", 5.0)),
+        (case(DOWN, DOWN, history=restarts(3), intensity=Intensity(3, 5.0)), Break(REFUSED, nextafter(5.0, inf))),
+        (case(*beside(DOWN, 1), siblings=many(50), history=restarts(3), intensity=Intensity(3, 1.0)),
+         Break(ALL_REFUSED, 5.0)),
+        (case(DOWN, DOWN, history=restarts(3), intensity=Intensity(3, 60.0)), Break(REFUSED, nextafter(60.0, inf))),
+        (case(*[evolve(UNHEARD, deliveries=n) for n in (1, 2)], history=restarts(3), intensity=Intensity(3, 1.0)),
+         Break(REFUSED, 5.0)),
+    ],
     "poison message": [
         (case(exited(failed(message="m1"), deliveries=2)), SetAside("m1", 1.0)),
         (case(*[exited(failed(message="m1"), deliveries=n) for n in (1, 2)]), SetAside("m1", 2.0)),
@@ -147,6 +160,9 @@ ANSWERS: dict[str, list[tuple[Case, Action]]] = {
     "outside": [
         (case(DOWN), Restart(Scope.ONE, 1.0)),
         (case(DOWN, DOWN, DOWN), Restart(Scope.ONE, 4.0)),
+        (case(DOWN, DOWN, DOWN, history=restarts(2), intensity=Intensity(3, 5.0)), Restart(Scope.ONE, 4.0)),
+        (case(DOWN, history=restarts(1), intensity=Intensity(1, 5.0)), Restart(Scope.ONE, 1.0)),
+        (case(DOWN, DOWN, history=restarts(3), intensity=Intensity(3, 3600.0)), Restart(Scope.ONE, 2.0)),
         (case(exited(failed("TimeoutError")), checkpoints=2), Restart(Scope.ONE, 1.0)),
     ],
     "out of patience": [
@@ -155,6 +171,7 @@ ANSWERS: dict[str, list[tuple[Case, Action]]] = {
     ],
     "wider": [
         (case(*[CRASH] * 4), Restart(Scope.REST, 8.0)),
+        (case(*[CRASH] * 4, history=restarts(3), intensity=Intensity(3, 5.0)), Restart(Scope.REST, 8.0)),
         (case(*[CRASH] * 6), Restart(Scope.REST, 30.0)),
         (case(*[CRASH] * 4, strategy=Strategy.REST_FOR_ONE), Restart(Scope.ALL, 8.0)),
         (case(*[CRASH] * 4, strategy=Strategy.ONE_FOR_ALL), Restart(Scope.ALL, 8.0)),
