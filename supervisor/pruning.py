@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 import trio
@@ -22,12 +22,14 @@ from .core.event import (
     QuestionAnswered,
     QuestionAsked,
     RolledBack,
+    SlotMoved,
     SupervisorEnded,
     TreeClosed,
     TreeOpened,
     TreeReloaded,
 )
-from .core.lineage import past_at
+from .core.lineage import Past, past_at
+from .core.moves import moves_of, place_now, place_then
 from .core.retention import EventRetention, boundary_text, wanted_cut
 from .journal.port import START, Commit, Journal, Record, Seq
 from .unhurried import unhurried
@@ -35,8 +37,8 @@ from .views.pruned import Pruned, fold, pruned_of, without_forgotten
 
 __all__ = ["CutPlan", "Pruning"]
 
-_WentBack: TypeAlias = Mapping[str, Sequence[tuple[Seq, RolledBack]]]
-"""By slot, oldest first."""
+_WentBack: TypeAlias = Sequence[tuple[Seq, RolledBack | SlotMoved]]
+"""Who went back to what, and what was moved to another path, in the order of the journal."""
 _LOG: Final = logging.getLogger("treewarden")
 _PAGE: Final = 200
 """Events that are read at a time: so long does whoever commits meanwhile wait at most."""
@@ -94,7 +96,7 @@ class Pruning:
         after = 0 if cut is None else cut.through
         through = await self._wanted(retention, after)
         if through <= after:
-            return CutPlan(after=after, through=after), {}
+            return CutPlan(after=after, through=after), ()
         held: list[str] = []
         open_since, went_back = await self._incidents(after)
         for last, why in (*open_since, *await self._checkpoints(retention), *self._heads()):
@@ -175,18 +177,32 @@ class Pruning:
 
     async def _with_pasts(self, pruned: Pruned, went_back: _WentBack, through: Seq) -> Pruned:
         """With what led to which of the checkpoints that are still there, of each slot that has gone back by then."""
-        gone = {path for path, (first, *_) in went_back.items() if first[0] <= through}
-        concerned = {*pruned.pasts, *gone}
+        moves, gone, pasts = moves_of(went_back), dict[Path, list[tuple[Seq, RolledBack]]](), dict[Path, Past]()
+
+        def then(path: Path, seq: Seq) -> Path | None:
+            now = place_now(path, seq, moves)
+            return None if now is None else place_then(now, through, moves)
+
+        for seq, event in went_back:
+            if isinstance(event, RolledBack) and (path := then(event.path, seq)) is not None:
+                gone.setdefault(path, []).append((seq, event))
+        for slot, past in pruned.pasts.items():
+            if (path := then(Path(slot), past.through)) is not None:
+                pasts[path] = past
+        concerned = {*pasts, *(path for path, (first, *_) in gone.items() if first[0] <= through)}
         if not concerned:
             return pruned
-        kept: dict[str, list[tuple[int, Seq]]] = {}
+        kept: dict[Path, list[tuple[int, Seq]]] = {}
         for each in await self.journal.checkpoints(ROOT, sys.maxsize):
-            kept.setdefault(str(each.path), []).append((each.number, each.seq))
-        pasts = {
-            path: past_at(kept[path], went_back.get(path, ()), through, pruned.pasts.get(path))
-            for path in sorted(concerned & kept.keys())
-        }
-        return evolve(pruned, pasts=pasts)
+            if (path := place_then(each.path, through, moves)) is not None:
+                kept.setdefault(path, []).append((each.number, each.seq))
+        return evolve(
+            pruned,
+            pasts={
+                str(path): past_at(kept[path], gone.get(path, ()), through, pasts.get(path))
+                for path in sorted(concerned & kept.keys())
+            },
+        )
 
     async def _wanted(self, retention: EventRetention, after: Seq) -> Seq:
         old = START if retention.within is None else await self._before(after, self.clock.wall() - retention.within)
@@ -218,7 +234,7 @@ class Pruning:
         to what."""
         current: dict[str, tuple[Path, Seq]] = {}
         asked: dict[Path, tuple[Seq, str]] = {}
-        went_back: dict[str, list[tuple[Seq, RolledBack]]] = {}
+        went_back: list[tuple[Seq, RolledBack | SlotMoved]] = []
         head = self.journal.head
         while records := await self._page(after, head):
             after = records[-1].seq
@@ -237,8 +253,8 @@ class Pruning:
                         asked[slot] = record.seq - 1, f"a person is asked about {slot} since then"
                     case QuestionAnswered(slot=slot):
                         asked.pop(slot, None)
-                    case RolledBack(path=path) as event:
-                        went_back.setdefault(str(path), []).append((record.seq, event))
+                    case RolledBack() | SlotMoved() as event:
+                        went_back.append((record.seq, event))
                     case TreeOpened() | TreeClosed():
                         current.clear()
                     case _:

@@ -246,20 +246,22 @@ class Remedies:
     async def _recall(self, path: Path, oldest: Seq) -> None:
         """What a slot went back to since its oldest checkpoint, also where that is too long ago for a start to read, or
         was pruned since."""
-        from .core.event import EventsPruned, RolledBack
-        from .views.pruned import pruned_of
+        from .core.event import EventsPruned
+        from .moved import past_told, stays_of, went_back_in
 
         common = self._common
         if path in self._recalled or oldest >= common.read_from:
             return
         with suppress(UnknownKind, JournalDamaged):  # nobody can say then; to go back must not fail for it
-            found = await common.journal.read_all(oldest, common.read_from, path, RolledBack.__name__)
-            told = {record.seq: record.event for record in found if isinstance(record.event, RolledBack)}
+            stays = await stays_of(common.journal, path, oldest)
+            told = await went_back_in(common.journal, stays, common.read_from)
             told.update(common.went_back.get(path, ()))
             common.went_back[path] = sorted(told.items(), key=itemgetter(0))
             cut = await common.journal.cut()  # behind that: what went meanwhile is told there
             if cut is not None and isinstance(cut.event, EventsPruned):
-                common.pasts = pruned_of(cut.event).pasts
+                past = past_told(cut.event, stays)
+                others = {key: each for key, each in common.pasts.items() if key != path}
+                common.pasts = others if past is None else {**others, str(path): past}
         self._recalled.add(path)
 
 

@@ -28,7 +28,7 @@ from treewarden.supervisor.core.event import (
     OutcomeObserved,
     QuestionAsked,
     RolledBack,
-    Spent,
+    SlotMoved,
     TreeClosed,
     TreeOpened,
 )
@@ -57,9 +57,8 @@ __all__ = ["journal_in", "open_tree"]
 
 _LESSONS: Final = 5000
 """Events at the end of the journal that are read for outcomes when a tree opens."""
-_TELLING: Final = frozenset({"IncidentClosed", "OutcomeObserved", "RolledBack", *CODE})
+_TELLING: Final = frozenset({"IncidentClosed", "OutcomeObserved", "RolledBack", "SlotMoved", *CODE})
 """Kinds of events of which a tree that opens wants to know."""
-_SPENT: Final = frozenset({"Spent"})
 _LEAVE_WITHIN: Final = 60.0
 """Seconds that a tree has to stop in order when its block was left by an exception; otherwise it is said then who takes
 longer."""
@@ -273,6 +272,10 @@ async def _lessons(common: Common, blueprint: Blueprint) -> None:
             if past.last is not None:
                 place, number = past.last
                 common.has_gone_back(place, RolledBack(path=Path(slot), to=None, checkpoint=number))
+        if pruned.pasts:
+            from treewarden.supervisor.moved import carry_pasts
+
+            await carry_pasts(common, found.cut.event.through)
     for record in (*found.code, *found.lately):
         match record.event:
             case OutcomeObserved():
@@ -286,6 +289,10 @@ async def _lessons(common: Common, blueprint: Blueprint) -> None:
                     common.diagnoses[path] = diagnosis
             case IncidentClosed(path=path):
                 common.diagnoses.pop(path, None)
+            case SlotMoved():
+                from treewarden.supervisor.moved import heed
+
+                heed(common, record, left_by)
             case _:
                 digest = getattr(record.event, "blueprint", digest)
     for record in found.questions:
@@ -306,20 +313,9 @@ async def _spent(common: Common, blueprint: Blueprint) -> None:
     longest = max((_longest_budget(spec) for _, spec in walk(blueprint)), default=0.0)
     if not longest:
         return
-    journal, now, wall = common.journal, common.clock.now(), common.clock.wall()
-    before, after = START, journal.head
-    while before < after:  # the last event that is too old
-        middle = (before + after) // 2
-        records = await journal.read(middle, 1)
-        if records and records[0].at < wall - longest:
-            before = max(records[0].seq, middle + 1)
-        else:
-            after = middle
-    while records := await journal.read(before, kinds=_SPENT):
-        for record in records:
-            if isinstance(record.event, Spent):
-                common.gauges.recall(record.event.path, now - max(0.0, wall - record.at), record.event.amount)
-        before = records[-1].seq
+    from .spending import recall_spent  # a tree without budgets has nothing to remember
+
+    await recall_spent(common, longest)
 
 
 def _longest_budget(spec: Spec) -> float:

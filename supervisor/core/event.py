@@ -30,6 +30,7 @@ from .incident_events import (
     QuestionAsked,
     RejectedOption,
     SignalNoted,
+    SlotMoved,
     Tried,
 )
 
@@ -67,6 +68,7 @@ __all__ = [
     "RejectedOption",
     "RolledBack",
     "SignalNoted",
+    "SlotMoved",
     "Spent",
     "SupervisorEnded",
     "SupervisorStarted",
@@ -384,6 +386,7 @@ Event: TypeAlias = (
     | CommandAnswered
     | CheckpointKept
     | RolledBack
+    | SlotMoved
     | Recorded
     | Spent
     | ChaosBegan

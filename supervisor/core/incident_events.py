@@ -1,5 +1,5 @@
 """What is noticed, decided, done and learned about an incident, the faults that are injected to make some, and what
-people rule, as committed facts: a part of the union in `event`."""
+people rule and move, as committed facts: a part of the union in `event`."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ __all__ = [
     "QuestionAsked",
     "RejectedOption",
     "SignalNoted",
+    "SlotMoved",
     "Tried",
 ]
 
@@ -296,3 +297,19 @@ class ChaosEnded:
     """How many found nobody whom they might strike."""
     broken: bool = False
     """It was ended because something did not hold that has to."""
+
+
+@frozen(kw_only=True)
+class SlotMoved:
+    """All that was stored of a slot and of what is below it went from the path `old` to `new`, while no tree ran. It is
+    told at the new path, where it holds from then on, and at the old one, where the events before it stand."""
+
+    path: Path
+    old: Path
+    new: Path
+    by: str = ""
+    states: int = 0
+    checkpoints: int = 0
+    messages: int = 0
+    dead_letters: int = 0
+    timers: int = 0

@@ -7,7 +7,7 @@ import os
 import pathlib
 import sqlite3
 from base64 import b64encode
-from collections.abc import Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, Final, cast
@@ -20,7 +20,8 @@ from treewarden.agents.errors import JournalDamaged, JournalError
 
 from ..core.bundle import FORMAT, BundleDamage, unsealed
 from ..core.chain import GENESIS, Head, StoredRow, link, verify
-from ..core.event import EventsPruned, RolledBack
+from ..core.event import EventsPruned, RolledBack, SlotMoved
+from ..core.moves import Move, place_now, places_of
 from ..core.own_names import ours_of
 from ..core.redaction import Redaction
 from ..core.retention import chain_start
@@ -32,6 +33,7 @@ from .canonical import dump, dump_sorted, load
 from .carrying import BLOB, Arriving, blob_records
 from .identity import TELLING, read, said
 from .integrity import CHECKSUMS, check_counts, counts_on, with_sums
+from .moving import WITHIN, moves_in, range_of
 from .new_file import refuse_remains, whole_or_not
 from .raised import refuses_all
 from .reading import JournalFile
@@ -78,9 +80,9 @@ def bundle_of(
     with journal.moment() as connection:
         if hidden:
             _learn(connection, hidden)
-        where, given = "", ()
+        where, given, moves = "", (), list[Move]()
         if path != ROOT:
-            where, given = " WHERE path = ? OR (path > ? AND path < ?)", (str(path), f"{path}/", f"{path}0")
+            where, given, moves = f" WHERE {WITHIN}", range_of(path), moves_in(connection)
         tree, created, seq, hash, last_row, epoch = connection.execute(
             "SELECT tree, created, seq, hash, last_row, epoch FROM meta"
         ).fetchone()
@@ -100,13 +102,16 @@ def bundle_of(
         (cut,) = connection.execute("SELECT max(seq) FROM events WHERE kind = 'EventsPruned'").fetchone()
         for table in _TABLES:
             order = "rowid" if table != "timers" else "path, name"
-            also = f" OR seq = {cut}" if table == "events" and where and cut is not None else ""
-            rows = connection.execute(f"SELECT * FROM {table}{where}{also} ORDER BY {order}", given)
+            rows = connection.execute(f"SELECT * FROM {table}{where} ORDER BY {order}", given)
+            if table == "events" and where:
+                rows = _events_of(connection, path, moves, cut)
             names = [column[0] for column in rows.description]
             for values in rows:
                 row = {name: value for name, value in zip(names, values, strict=True) if name not in CHECKSUMS}
-                if also and row["seq"] == cut:
-                    row["body"] = _part_of_cut(row["body"], path)
+                if table == "events" and where and not _concerns(row, path, moves):
+                    if row["seq"] != cut:
+                        continue
+                    row["body"] = _part_of_cut(row["body"], path, moves)
                 gone = _open(connection, row, hidden, table)
                 if table != "events" and "body" in row:
                     yield from blob_records(connection, row["body"], sent)
@@ -150,9 +155,34 @@ def _open(connection: sqlite3.Connection, row: dict[str, Any], hidden: Redaction
     return count
 
 
-def _part_of_cut(body: str, path: Path) -> str:
+def _events_of(connection: sqlite3.Connection, path: Path, moves: Sequence[Move], cut: int | None) -> sqlite3.Cursor:
+    """All that may be about a slot and what is below it, also at the path that it had before it was moved."""
+    places = places_of(path, moves)
+    given = [each for place in places for each in range_of(place)]
+    told = {each.seq for each in moves if path.is_within(each.new)} | ({cut} if cut is not None else set[int]())
+    question = (
+        f"SELECT * FROM events WHERE {' OR '.join([WITHIN] * len(places))} OR seq IN (SELECT value FROM json_each(?))"
+    )
+    return connection.execute(f"{question} ORDER BY seq", (*given, dump(sorted(told))))
+
+
+def _concerns(row: Mapping[str, Any], path: Path, moves: Sequence[Move]) -> bool:
+    """Whether an event is about a slot or what is below it, or says that one of these was moved there."""
+    if row["kind"] == SlotMoved.__name__ and any(row["seq"] == each.seq and path.is_within(each.new) for each in moves):
+        return True
+    return row["path"] != "" and _is_of(Path(row["path"]), row["seq"], path, moves)
+
+
+def _is_of(place: Path, seq: int, path: Path, moves: Sequence[Move]) -> bool:
+    """Of what has gone from there the past went along; what nobody has taken along stays with the place."""
+    now = place_now(place, seq, moves)
+    return (place if now is None else now).is_within(path)
+
+
+def _part_of_cut(body: str, path: Path, moves: Sequence[Move]) -> str:
     data = load(body)
-    return dump_sorted({**data, "summary": part_of(data.get("summary", {}), path)})
+    part = part_of(data.get("summary", {}), lambda place: _is_of(place, data["through"], path, moves))
+    return dump_sorted({**data, "summary": part})
 
 
 def _when(at: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Final
 
@@ -15,11 +15,13 @@ from treewarden.agents.errors import JournalError
 
 from ..core.event import Event, EventsPruned, RolledBack, TreeForked
 from ..core.lineage import past_of
+from ..core.moves import Move, place_now, place_then
 from ..views.pruned import pruned_of
 from . import blobs
 from .batch import Mark, fold
 from .event_codec import decode_event
 from .kept_for import kept_for
+from .moving import carry_rows, clear, moves_in
 from .new_file import refuse_remains, whole_or_not
 from .port import Commit, Seq
 from .reading import JournalFile
@@ -34,7 +36,7 @@ _PART: Final = 5000
 """Rows to a statement: of a hundred bytes or of 64 kB, so that none takes longer than the disk takes for 300 MB."""
 _FIRST: Final = -(2**63)
 _LAST: Final = 2**63 - 1
-_WENT_BACK: Final = "SELECT seq, path, version, body FROM events WHERE kind = 'RolledBack' ORDER BY seq"
+_WENT_BACK: Final = "SELECT seq, version, body FROM events WHERE kind = 'RolledBack' ORDER BY seq"
 _CUT: Final = "SELECT seq, version, body FROM source.events WHERE kind = 'EventsPruned' ORDER BY seq DESC LIMIT 1"
 
 
@@ -108,18 +110,24 @@ def _forked(reading: JournalFile, target: pathlib.Path, at: Seq | None, new_tree
     return made
 
 
-def _newest_kept(connection: sqlite3.Connection, at: Seq, cut: EventsPruned | None) -> Iterator[int]:
+def _newest_kept(
+    connection: sqlite3.Connection, at: Seq, cut: EventsPruned | None, moves: Sequence[Move]
+) -> Iterator[int]:
     """The checkpoints with which slots begin whose state at event `at` stands nowhere any more."""
-    went_back: dict[str, list[tuple[Seq, RolledBack]]] = {}
-    pasts = pruned_of(cut).pasts
-    for seq, path, version, body in connection.execute(_WENT_BACK):
+    by_then = [move for move in moves if move.seq <= at]
+    went_back: dict[Path, list[tuple[Seq, RolledBack]]] = {}
+    pasts = {place_now(Path(path), past.through, by_then): past for path, past in pruned_of(cut).pasts.items()}
+    for seq, version, body in connection.execute(_WENT_BACK):
         event = decode_event("RolledBack", version, body)
-        if isinstance(event, RolledBack):
+        path = place_now(event.path, seq, by_then) if isinstance(event, RolledBack) else None
+        if isinstance(event, RolledBack) and path is not None:
             went_back.setdefault(path, []).append((seq, event))
-    missing = "SELECT path FROM source.states WHERE path NOT IN (SELECT path FROM states)"
-    for (path,) in connection.execute(missing).fetchall():
-        kept = connection.execute("SELECT number, seq FROM checkpoints WHERE path = ?", (path,))
-        yield from past_of(kept, went_back.get(path, ()), at, pasts.get(path))[:1]
+    there = {path for (path,) in connection.execute("SELECT path FROM states")}
+    for (now,) in connection.execute("SELECT path FROM source.states").fetchall():
+        path = place_then(Path(now), at, moves)
+        if path is not None and path not in there:
+            kept = connection.execute("SELECT number, seq FROM checkpoints WHERE path = ?", (str(path),))
+            yield from past_of(kept, went_back.get(path, ()), at, pasts.get(path))[:1]
 
 
 def copy_in_parts(
@@ -161,6 +169,11 @@ def _copy(
         connection.execute(f"INSERT INTO {table} SELECT * FROM source.{table}")
     copy_in_parts(connection, "checkpoints", "number", "seq <= ?", (seq,))
     connection.execute("INSERT INTO states SELECT * FROM source.states WHERE seq <= ?", (seq,))
+    moves = moves_in(connection, "source.events")
+    for move in reversed(moves):
+        if move.seq > seq:
+            clear(connection, "timers", move.old)  # of whoever has lived there since
+            carry_rows(connection, reading.file, ("states", "checkpoints", "timers"), move.new, move.old, epoch)
     exact = {path for (path,) in connection.execute("SELECT path FROM states")}
     begin = (
         "INSERT INTO states (path, kind, version, body, settled, seq, epoch, checksum)"
@@ -168,7 +181,7 @@ def _copy(
     )
     last = [(place, decode_event("EventsPruned", version, body)) for place, version, body in connection.execute(_CUT)]
     cut = next((event for _, event in last if isinstance(event, EventsPruned)), None)
-    connection.executemany(begin, [(number,) for number in _newest_kept(connection, seq, cut)])
+    connection.executemany(begin, [(number,) for number in _newest_kept(connection, seq, cut, moves)])
     (waiting,) = connection.execute("SELECT count(*) FROM source.mailbox").fetchone()
     if seq == head:
         for table in ("mailbox", "dead_letters", "replies"):

@@ -104,11 +104,11 @@ class OwnedFile:
         does that was renewed in the same millisecond."""
         lease = self._claim.lease
         prolonged = f"UPDATE owner SET lease_until = {NOW} + ? + 0.001 * (lease_until = {NOW} + ?) WHERE epoch = ?"
-        self._by_itself(lambda connection: connection.execute(prolonged, (lease, lease, self.opened.epoch)))
+        self.by_itself(lambda connection: connection.execute(prolonged, (lease, lease, self.opened.epoch)))
 
     def _count(self) -> None:
         """The shortest commit of one who gives the file back, and with it the lease."""
-        self._by_itself(lambda connection: connection.execute("UPDATE meta SET commits = commits + 1"))
+        self.by_itself(lambda connection: connection.execute("UPDATE meta SET commits = commits + 1"))
 
     def sweep(self, most: int = -1) -> Survey:
         """Delete large values that no row holds any more, until more than `most` characters have gone; all without it.
@@ -117,7 +117,7 @@ class OwnedFile:
         do it again does no harm.
         """
         self._grown = 0
-        return self._by_itself(lambda connection: sweep(connection, most))
+        return self.by_itself(lambda connection: sweep(connection, most))
 
     def trim(self, most: int) -> bool:
         """Delete at most `most` of the events that the last cut gives up. Returns whether some are left to delete.
@@ -133,9 +133,9 @@ class OwnedFile:
             connection.execute("DELETE FROM events WHERE seq <= ?", (last,))
             return last < cut.event.through
 
-        return self._by_itself(trim)
+        return self.by_itself(trim)
 
-    def _by_itself(self, change: Callable[[sqlite3.Connection], T]) -> T:
+    def by_itself(self, change: Callable[[sqlite3.Connection], T]) -> T:
         """A change in a transaction of its own, under the epoch of this owner."""
         if self.lost is not None:
             raise self.lost

@@ -40,6 +40,7 @@ from ..core.event import (
     Recorded,
     RolledBack,
     SignalNoted,
+    SlotMoved,
     Spent,
     SupervisorEnded,
     SupervisorStarted,
@@ -52,7 +53,7 @@ from ..core.event import (
 from ..journal.canonical import dump
 from .wording import clean, duration, local, number, plural
 
-__all__ = ["action_text", "event_style", "event_text", "failure_text", "path_of", "stated"]
+__all__ = ["action_text", "event_style", "event_text", "failure_text", "moved_text", "path_of", "stated"]
 
 
 def path_of(event: Event) -> Path:
@@ -186,6 +187,10 @@ def _text(event: Event) -> str:
             to += f", by {event.by}" if event.by else ""
             undone = 0 if event.diagnosis is None else event.diagnosis.undone
             return f"to {to}" + (f", {plural(undone, 'settled message')} undone" if undone else "")
+        case SlotMoved():
+            where = f"from {event.old}" if event.path == event.new else f"to {event.new}"
+            by = f", by {event.by}" if event.by else ""
+            return f"moved {where}{by}: {moved_text(event)}"
         case Recorded():
             return event.kind + _facts(event.facts)
         case ChaosBegan():
@@ -202,6 +207,15 @@ def _text(event: Event) -> str:
             late = f", {plural(event.late_events, 'event')} late" if event.late_events else ""
             lost = f", {plural(event.lost_events, 'event')} lost" if event.lost_events else ""
             return f"after {duration(event.after)}{late}{lost}"
+
+
+def moved_text(moved: SlotMoved) -> str:
+    """`1 state, 3 checkpoints`: how much of each there was."""
+    counts = {
+        "state": moved.states, "checkpoint": moved.checkpoints, "message": moved.messages,
+        "dead letter": moved.dead_letters, "timer": moved.timers,
+    }  # fmt: skip
+    return ", ".join(plural(count, what) for what, count in counts.items() if count)
 
 
 def _after(text: str) -> str:
@@ -272,6 +286,7 @@ _STYLES: Final[Mapping[type[Event], str]] = {
     ApprovalNoted: "warn",
     MessageReturned: "warn",
     RolledBack: "warn",
+    SlotMoved: "warn",
     ChaosBegan: "warn",
     FaultInjected: "warn",
     JournalRecovered: "good",

@@ -24,6 +24,7 @@ from ..core.event import (
     MessageReplayed,
     OutcomeObserved,
     RolledBack,
+    SlotMoved,
     TreeOpened,
     TreeReloaded,
 )
@@ -212,6 +213,7 @@ class Teller:
                 | DeadLettered()
                 | MessageReplayed()
                 | RolledBack()
+                | SlotMoved()
                 | TreeReloaded()
                 | ChaosBegan()
                 | FaultInjected()
@@ -240,6 +242,7 @@ _WORDS: Final[dict[type[Event], str]] = {
     DependencyChanged: "dependency",
     IntakeChanged: "intake",
     RolledBack: "rolled back",
+    SlotMoved: "moved",
     TreeReloaded: "reloaded",
     ChaosBegan: "chaos",
     FaultInjected: "fault injected",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, TypeVar
 
@@ -157,12 +157,12 @@ def pruned_of(event: EventsPruned | None) -> Pruned:
     )
 
 
-def part_of(data: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Of what the record of a cut holds what concerns a slot and those below it, as the record of another journal can
-    hold it: nothing of the tree as a whole, of what its supervisors have learned, and of other slots."""
+def part_of(data: Mapping[str, Any], concerns: Callable[[Path], bool]) -> dict[str, Any]:
+    """Of what the record of a cut holds what concerns some slots, as the record of another journal can hold it: nothing
+    of the tree as a whole, of what its supervisors have learned, and of other slots."""
 
     def within(each: object) -> bool:
-        return Path(str(each)).is_within(path)
+        return concerns(Path(str(each)))
 
     if not data:
         return {}

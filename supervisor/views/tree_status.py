@@ -29,12 +29,14 @@ from ..core.event import (
     MessageReturned,
     QuestionAnswered,
     RolledBack,
+    SlotMoved,
     SupervisorEnded,
     SupervisorStarted,
     TreeClosed,
     TreeOpened,
     TreeReloaded,
 )
+from ..core.moves import carried, move_of
 from .committed import Committed
 
 __all__ = ["READS", "SlotView", "TreeStatus", "fold"]
@@ -44,7 +46,8 @@ READS: Final = frozenset(
     for kind in (
         ChaosBegan, ChaosEnded, ChildEnded, ChildIgnored, ChildStartFailed, ChildStarted, DeadLettered, Decided,
         DependencyChanged, FaultInjected, IncidentClosed, IncidentOpened, IntakeChanged, MessageReturned,
-        QuestionAnswered, RolledBack, SupervisorEnded, SupervisorStarted, TreeClosed, TreeOpened, TreeReloaded,
+        QuestionAnswered, RolledBack, SlotMoved, SupervisorEnded, SupervisorStarted, TreeClosed, TreeOpened,
+        TreeReloaded,
     )
 )  # fmt: skip
 """The events that change it; of others only the number and time of the last one are taken note of."""
@@ -174,6 +177,13 @@ def _about_tree(status: TreeStatus, slots: dict[Path, SlotView], record: Committ
             for path in [path for path in slots if any(path.is_within(gone) for gone in removed)]:
                 del slots[path]
             return evolve(seen, reloads=seen.reloads + 1)
+        case SlotMoved():
+            move = move_of(record.seq, record.event)
+            if move is not None:
+                there = {path: evolve(slot, path=path) for path, slot in carried(slots, move).items()}
+                slots.clear()
+                slots.update(there)
+            return seen
         case ChaosBegan(order=order):
             return evolve(seen, chaos=order)
         case ChaosEnded(reason=reason, faults=faults):

@@ -27,6 +27,7 @@ from treewarden.topologies.commands.arguments import parser
         "journal export",
         "journal import",
         "journal fork",
+        "journal move",
         "journal blobs",
         "journal compact",
         "journal prune",

@@ -286,12 +286,18 @@ def test_what_waits_where_the_topology_has_nobody_is_told(file: Path, capsys: py
     installed(FIRST)
     Path("moved.toml").write_text('children = [{ id = "front", children = [{ id = "desk", agent = "desk:Desk" }] }]')
     exit_code, found = checked(capsys, "--topology", "moved.toml")
-    assert (exit_code, found["nobody"]) == (0, [{"path": "desk", "state": 1, "message": 2}])
+    assert (exit_code, found["nobody"]) == (0, [{"path": "desk", "perhaps": "front/desk", "state": 1, "message": 2}])
     assert main(["journal", "check-code", "desk.db", "--topology", "moved.toml"]) == 0
-    said = "  desk: moved.toml has nobody there; kept for whoever lives there again: 1 state, 2 messages\n"
+    said = "  desk: moved.toml has nobody there; kept for whoever lives there again: 1 state, 2 messages; to take it "
+    said += "to another path: treewarden journal move desk.db desk front/desk\n"
     assert said in capsys.readouterr().out
     Path("there.toml").write_text('children = [{ id = "desk", agent = "desk:Desk" }]')
     assert checked(capsys, "--topology", "there.toml")[1]["nobody"] == []
+    with closing(sqlite3.connect("desk.db")) as connection, connection:
+        for table in ("states", "mailbox", "checkpoints", "replies"):
+            connection.execute(f"UPDATE {table} SET path = 'desk/in'")
+    (left,) = checked(capsys, "--topology", "there.toml")[1]["nobody"]
+    assert (left["path"], left["perhaps"]) == ("desk/in", None), "where it could not be moved to"
 
 
 @pytest.mark.parametrize("place", ["desk", "desks/ada"], ids=["the queue of a pool", "a child that comes and goes"])

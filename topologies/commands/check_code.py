@@ -21,6 +21,7 @@ from treewarden.agents.core.wait import WAITS, Wait
 from treewarden.agents.errors import ConfigurationError, JournalDamaged, UnknownKind
 from treewarden.supervisor.approvals import RULED
 from treewarden.supervisor.codecs import codec_of_class
+from treewarden.supervisor.core.moves import is_nested
 from treewarden.supervisor.core.spec import ChildSpec, Shared, Strategy, SupervisorSpec
 from treewarden.supervisor.effects import known_of
 from treewarden.supervisor.events import HAPPENED
@@ -75,6 +76,8 @@ class _Code:
     """Those of children that are started when they are needed, by the supervisor above them."""
     places: Collection[Path] = ()
     """Where the topology has anybody at all."""
+    stored: set[Path] = field(factory=set[Path])
+    """Those at which the journal holds anything."""
     imported: dict[str, Codec | _Refusal] = field(factory=dict[str, "Codec | _Refusal"])
     modules: dict[str, ModuleType | _Refusal] = field(factory=dict[str, "ModuleType | _Refusal"])
     asked: dict[MessageId, Wait] = field(factory=dict[MessageId, Wait])
@@ -109,6 +112,12 @@ class _Code:
         if not self.places or held.what not in _LIVING or held.path in self.places:
             return False
         return not any(above in self.dynamic for above in _above(held.path))
+
+    def perhaps_at(self, left: Path) -> Path | None:
+        """The only place for an agent of which nothing is stored, or the only one of that name."""
+        empty = [path for path in self.agents if path not in self.stored and not is_nested(left, path)]
+        named = [path for path in empty if path.name == left.name] or empty
+        return named[0] if len(named) == 1 else None
 
     def _of_step(self, held: Held) -> _Refusal | None:
         unread: list[UnknownKind] = []
@@ -167,10 +176,10 @@ def check_code(arguments: Namespace) -> int:
     finally:
         sys.path.remove(os.getcwd())
     if arguments.json:
-        out.json(_object(arguments.file, counts, unread, left))
+        out.json(_object(arguments.file, counts, unread, left, code))
     else:
         out.lines(_lines(arguments.file, counts, unread, out))
-        out.lines([clean(_left_line(path, each, str(arguments.topology))) for path, each in left.items()])
+        out.lines([clean(_left_line(path, each, arguments, code)) for path, each in left.items()])
     return ExitCode.DAMAGED if unread else ExitCode.ORDERLY
 
 
@@ -182,6 +191,7 @@ def _look(
     unread: dict[tuple[Any, ...], _Unread] = {}
     for held in journal.held():
         counts[held.what] = counts.get(held.what, 0) + 1
+        code.stored.add(held.path)
         if code.is_left(held):
             found = left.setdefault(held.path, {})
             found[held.what] = found.get(held.what, 0) + 1
@@ -290,19 +300,23 @@ def _line(each: _Unread) -> str:
     return f"{each.path}: {what}: {each.why}"
 
 
-def _left_line(path: Path, found: Mapping[str, int], file: str) -> str:
+def _left_line(path: Path, found: Mapping[str, int], arguments: Namespace, code: _Code) -> str:
     what = ", ".join(plural(count, each) for each, count in found.items())
-    return f"  {path}: {file} has nobody there; kept for whoever lives there again: {what}"
+    new = code.perhaps_at(path) or "NEW"
+    return (
+        f"  {path}: {arguments.topology} has nobody there; kept for whoever lives there again: {what}; to take it to "
+        f"another path: treewarden journal move {arguments.file} {path} {new}"
+    )
 
 
 def _object(
-    file: str, counts: Mapping[str, int], unread: Sequence[_Unread], left: Mapping[Path, Mapping[str, int]]
+    file: str, counts: Mapping[str, int], unread: Sequence[_Unread], left: Mapping[Path, Mapping[str, int]], code: _Code
 ) -> dict[str, Any]:
     return {
         "file": file,
         "readable": not unread,
         "held": dict(counts),
-        "nobody": [{"path": path, **found} for path, found in left.items()],
+        "nobody": [{"path": path, "perhaps": code.perhaps_at(path), **found} for path, found in left.items()],
         "unread": [
             {
                 "what": each.what,

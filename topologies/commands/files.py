@@ -62,6 +62,9 @@ def within(records: Sequence[Record], path: Path | None) -> Sequence[Record]:
 def refuse_unknown(journal: JournalFile, file: str, path: Path) -> None:
     """Raises `ConfigurationError` for a path at which no slot ever was."""
     known = {ROOT, *journal.paths(answers=False), *journal.settled(), *pruned_of(journal.cut()).status.slots}
+    if any(each.is_within(path) for each in known):
+        return
+    known |= status_of(journal).slots.keys()  # of what was moved there nothing may have been told yet
     if not any(each.is_within(path) for each in known):
         raise unknown_slot(file, path, known)
 

@@ -9,6 +9,7 @@ from typing import Final
 from .check_code import check_code
 from .exporting import export, import_bundle
 from .keeping import blobs, compact, fork
+from .moving import move
 from .pruning import prune
 from .show import show
 from .verify import verify
@@ -22,6 +23,7 @@ _DEEDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "export": export,
     "import": import_bundle,
     "fork": fork,
+    "move": move,
     "blobs": blobs,
     "compact": compact,
     "prune": prune,

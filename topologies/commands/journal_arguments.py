@@ -14,7 +14,7 @@ __all__ = ["add_journal"]
 def add_journal(words: Words) -> None:
     """Declare the word and its deeds."""
     word = add_word(words, "journal", "read and check journals", "treewarden journal show watchdog.db --last 20")
-    add_deeds(word, _show, _verify, _check_code, _export, _import, _fork, _blobs, _compact, _prune)
+    add_deeds(word, _show, _verify, _check_code, _export, _import, _fork, _move, _blobs, _compact, _prune)
 
 
 def _show(deeds: Words) -> None:
@@ -101,6 +101,20 @@ def _fork(deeds: Words) -> None:
     word.add_argument("file", metavar="FILE.db")
     word.add_argument("new", metavar="NEW.db")
     word.add_argument("--at", type=count, metavar="SEQ", help="the last event that both share (the newest)")
+    add_json(word)
+
+
+def _move(deeds: Words) -> None:
+    word = add_word(
+        deeds, "move", "take what an agent has stored to the path that it has now",
+        "treewarden journal move desk.db desk/orders desk/sales/orders",
+        "State, checkpoints, waiting messages, dead letters and due times of a slot and of all below it, where no tree "
+        "runs. Events stay where they happened; one more says what was moved. Start the tree with the new path next.",
+    )  # fmt: skip
+    word.set_defaults(word="journal")
+    word.add_argument("file", metavar="FILE.db")
+    word.add_argument("old", metavar="OLD", type=path, help="the path at which it is stored")
+    word.add_argument("new", metavar="NEW", type=path, help="the path of the agent now; nothing may be stored there")
     add_json(word)
 
 

@@ -13,19 +13,27 @@ from typing import Any, Final
 from attrs import asdict, evolve
 
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.supervisor.core.event import IncidentOpened, SupervisorEnded, TreeClosed, TreeOpened, TreeReloaded
+from treewarden.supervisor.core.event import (
+    IncidentOpened,
+    SlotMoved,
+    SupervisorEnded,
+    TreeClosed,
+    TreeOpened,
+    TreeReloaded,
+)
+from treewarden.supervisor.core.moves import Move, moves_of
 from treewarden.supervisor.journal.port import START, Record, Seq
 from treewarden.supervisor.journal.reading import JournalFile
 from treewarden.supervisor.ops.event_text import path_of
 from treewarden.supervisor.ops.telling import story_lines
-from treewarden.supervisor.ops.wording import plural
+from treewarden.supervisor.ops.wording import clean, plural
 from treewarden.supervisor.views import grounds, incidents
 from treewarden.supervisor.views.grounds import Ground, Grounds
 from treewarden.supervisor.views.incidents import Incidents, Story
 from treewarden.supervisor.views.pruned import pruned_of
 
 from .exits import ExitCode
-from .files import batches, first_since, pruned_line, unknown_slot
+from .files import batches, first_since, pruned_line, refuse_unknown
 from .stdout import Stdout
 
 __all__ = ["why"]
@@ -51,10 +59,9 @@ def why(arguments: Namespace) -> int:
     with JournalFile.open(arguments.file) as journal:
         gone, lives = pruned_line(journal), journal.describe_holder().startswith("owned by")
         pruned = pruned_of(journal.cut())
-        known = {ROOT, *journal.paths(answers=False), *pruned.status.slots}
-        if not any(path.is_within(arguments.path) for path in known):
-            raise unknown_slot(arguments.file, arguments.path, known)
+        refuse_unknown(journal, arguments.file, arguments.path)
         rests = evolve(rests, outcomes=pruned.outcomes)
+        moves = [] if arguments.path == ROOT else _moves(journal, arguments.path)
         begin, older = _older(journal, arguments.path, max(_FEWEST, arguments.last))
         found = _records(journal, arguments.path, begin)
         is_tree = bool(pruned.status.processes)
@@ -69,7 +76,7 @@ def why(arguments: Namespace) -> int:
     if arguments.json:
         objects = [_object(story, rests.last.get(story.id)) for story in stories]
         out.json({"file": arguments.file, "path": arguments.path, "earlier": earlier,
-                  "pruned": bool(gone), "incidents": objects})  # fmt: skip
+                  "pruned": bool(gone), "moved": [asdict(move) for move in moves], "incidents": objects})  # fmt: skip
         return ExitCode.ORDERLY
     out.lines([*gone, ""] if gone else [])
     if earlier:
@@ -78,6 +85,7 @@ def why(arguments: Namespace) -> int:
         out.lines([*([""] if position else []), *story_lines(story, out.width, out.paint, rests.last.get(story.id))])
     if not stories:
         out.lines([f"{arguments.path}: no incidents"])
+    out.lines([_moved_line(move, arguments.file) for move in moves])
     return ExitCode.ORDERLY
 
 
@@ -92,6 +100,20 @@ def _older(journal: JournalFile, path: Path, last: int) -> tuple[Seq, frozenset[
         return START, frozenset()
     older = (record.event for record in opened[:-last])
     return opened[-last].seq - 1, frozenset(event.incident for event in older if isinstance(event, IncidentOpened))
+
+
+def _moves(journal: JournalFile, path: Path) -> list[Move]:
+    """By which what is told of a slot stands at two paths: that of a supervisor above it too."""
+    kinds = {SlotMoved.__name__}
+    found = moves_of((each.seq, each.event) for records in batches(journal, kinds=kinds) for each in records)
+    return [each for each in found if path.is_within(each.old) or path.is_within(each.new)]
+
+
+def _moved_line(move: Move, file: str) -> str:
+    return clean(
+        f"(event {move.seq} moved {move.old} to {move.new}: what was told before stands at {move.old}, as in "
+        f"`treewarden why {file} {move.old}`)"
+    )
 
 
 def _records(journal: JournalFile, path: Path, begin: Seq) -> Iterator[Record]:

@@ -43,6 +43,7 @@ from treewarden.supervisor.core.event import (
     RejectedOption,
     RolledBack,
     SignalNoted,
+    SlotMoved,
     Spent,
     SupervisorEnded,
     SupervisorStarted,
@@ -206,6 +207,14 @@ TEXTS: tuple[tuple[Event, str], ...] = (
     (
         RolledBack(path=WRITER, to=41, diagnosis=Diagnosis(undone=1)),
         "to the checkpoint of event 41, 1 settled message undone",
+    ),
+    (
+        SlotMoved(path=WRITER, old=Path("shop"), new=WRITER, by="ada", states=1, messages=3, dead_letters=2),
+        "moved from shop, by ada: 1 state, 3 messages, 2 dead letters",
+    ),
+    (
+        SlotMoved(path=Path("shop"), old=Path("shop"), new=WRITER, checkpoints=1, timers=1),
+        f"moved to {WRITER}: 1 checkpoint, 1 timer",
     ),
     (RolledBack(path=WRITER, to=None), "to the state that its class declares"),
     (

@@ -24,6 +24,7 @@ from treewarden.supervisor.core.event import (
     Recorded,
     RolledBack,
     SignalNoted,
+    SlotMoved,
     SupervisorEnded,
     SupervisorStarted,
     TreeClosed,
@@ -49,6 +50,7 @@ def records(*events: Event, at: float = 100.0, step: float = 1.0, epoch: int = 1
 
 
 _paths = st.sampled_from(PATHS)
+_NEW = Path("new")
 _numbers = st.integers(1, 3)
 _incidents = st.sampled_from(("1.1", "1.2", "2.1", ""))
 _failures = st.builds(Failure, type=st.sampled_from(("ValueError", "OSError")))
@@ -108,6 +110,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(DeadLettered, path=_paths, message=st.just("m"), kind=st.just("Add"), reason=st.just("given up")),
     st.builds(CheckpointKept, path=_paths),
     st.builds(RolledBack, path=_paths, to=st.none() | _numbers),
+    st.builds(SlotMoved, path=st.just(_NEW), old=_paths, new=st.just(_NEW)),
     st.builds(Recorded, path=_paths, kind=st.sampled_from(("Checked", "Sent")), facts=st.just({})),
     st.builds(JournalFailed, error=st.just("disk full"), since=st.just(1.0)),
 )
