@@ -341,8 +341,8 @@ class Ref:
 
         `overflow` is what this topic does when there is no room in that mailbox, whatever the mailbox's own policy.
         It lasts as long as the topic and the subscriber's slot, over restarts of both, but not over a process death:
-        subscribe in `on_start`, or in the blueprint. A text is a path from the root. Raises `ConfigurationError` for
-        what is no topic, no path or no policy, and for a ref of another tree.
+        subscribe in `on_start`, or in the blueprint. A text is a path from the root. Raises `NoSuchSlot` where nobody
+        is or begins, `ConfigurationError` for what is no topic, no path or no policy, and for a ref of another tree.
         """
         try:
             policy = Overflow(overflow)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from treewarden.agents.audience import Audience
 from treewarden.agents.core.durability import Overflow
 from treewarden.agents.core.path import ROOT, Path
-from treewarden.agents.errors import AgentStopped, DeliveryError, NoSuchSlot, NotHandled
+from treewarden.agents.errors import AgentStopped, ConfigurationError, DeliveryError, NoSuchSlot, NotHandled
 from treewarden.agents.sending import handled_by
 from treewarden.agents.slot import Slot, Turn
 
@@ -38,6 +38,10 @@ class Topic(Audience):
         self._declared = {self.path.resolve(each.path): each.overflow for each in subscribers}
 
     def subscribe(self, subscriber: Path, overflow: Overflow) -> None:
+        if subscriber == self.path:
+            raise ConfigurationError(f"{self.path}: it is the topic itself; name somebody else")
+        if self._common.registry.lookup(subscriber) is None and not self._is_to_begin(subscriber):
+            self._common.registry.find(subscriber)  # which says what is near, or what is there instead
         self._added[subscriber] = overflow
 
     def unsubscribe(self, subscriber: Path) -> bool:
@@ -103,8 +107,9 @@ class Topic(Audience):
                 if found not in seen:
                     yield from found._resolved(message, errors, {*seen, found})
             elif found is None:
-                self._added.pop(path, None)
-                if path in self._declared and self._is_to_begin(path):
+                if not self._is_to_begin(path):
+                    self._added.pop(path, None)
+                else:
                     text = f"{path}: it has not begun yet, and {self.path} would leave it out"
                     errors.append(NoSuchSlot(text, path=path, retry_safe=True))
             elif any(handled_by(slot, type(message)) for slot in found.slots):

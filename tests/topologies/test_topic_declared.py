@@ -10,7 +10,7 @@ import trio
 from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import Overflow
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import ConfigurationError, DeliveryError
+from treewarden.agents.errors import ConfigurationError, DeliveryError, NoSuchSlot
 from treewarden.supervisor.core.spec import Backoff, Intensity, Subscriber
 from treewarden.topologies.child import child
 from treewarden.topologies.errors import BlueprintError
@@ -47,6 +47,40 @@ async def test_a_subscriber_that_the_tree_does_not_have_is_refused(autojump_cloc
     with pytest.raises(BlueprintError, match="points nowhere"):
         async with open_tree(tree(topic("../nobody", id="prices"))):
             pass
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("desk/raeder", "the tree has no such slot; did you mean desk/reader"),
+        ("desk", "desk is a supervisor, which takes no messages"),
+        ("/", "/ is a supervisor, which takes no messages"),
+    ],
+)
+async def test_nobody_subscribes_who_is_not_there(path: str, why: str, autojump_clock: CLOCK) -> None:
+    async with open_tree(tree(topic(id="prices"), tree(Reader, id="desk"))) as running:
+        with pytest.raises(NoSuchSlot, match=why):
+            running.ref("prices").subscribe(path)
+        with pytest.raises(ConfigurationError, match="prices: it is the topic itself; name somebody else"):
+            running.ref("prices").subscribe(running.ref("prices"))
+
+
+class Hasty(Agent[None]):
+    """Subscribes somebody who begins when it has begun, and publishes before that."""
+
+    async def on_start(self) -> None:
+        self.ref("prices").subscribe("late/reader")
+        self.ref("prices").subscribe("readers")
+        with pytest.raises(DeliveryError, match="it has not begun yet, and prices would leave it out"):
+            await self.ref("prices").tell(Price(1))
+
+
+async def test_who_is_to_begin_yet_stays_subscribed(autojump_clock: CLOCK) -> None:
+    shape = tree(topic(id="prices"), Hasty, tree(Reader, id="late"), pool(Reader, size=1, id="readers"))
+    async with open_tree(shape) as running:
+        await running.ref("prices").tell(Price(2))
+        assert await got(running, "late/reader") == (2,)
+        assert await got(running, "readers") == (2,)
 
 
 async def test_a_reload_changes_who_is_told(autojump_clock: CLOCK) -> None:
