@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import evolve, field
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .supervisor import Supervisor
 
 __all__ = ["Changes", "check_change", "reload"]
+
+_REMEDY: Final = "stop the tree and start it again, or give it another id"
 
 
 @define
@@ -50,9 +52,12 @@ def check_change(supervisor: Supervisor, spec: SupervisorSpec, *, below: bool = 
     one shared queue, and an agent's durability.
     """
     if (spec.strategy is Strategy.DYNAMIC) is not (supervisor.spec.strategy is Strategy.DYNAMIC):
-        raise ConfigurationError(f"{supervisor.path}: a running supervisor cannot become dynamic, or stop being so")
+        way = f"from {supervisor.spec.strategy} to {spec.strategy}"
+        raise ConfigurationError(f"{supervisor.path}: its strategy cannot change while it runs, {way}; {_REMEDY}")
     if isinstance(spec.router, Shared) is not isinstance(supervisor.spec.router, Shared):
-        raise ConfigurationError(f"{supervisor.path}: a running pool cannot begin to share a queue, or stop doing so")
+        raise ConfigurationError(
+            f"{supervisor.path}: a running pool cannot begin to share a queue, or stop doing so; {_REMEDY}"
+        )
     wanted = {each.id: each for each in spec.children}
     for id, entry in supervisor.children.entries:
         new = spec.children[0] if spec.strategy is Strategy.DYNAMIC else wanted.get(id)

@@ -32,6 +32,13 @@ from .puppets import dynamic, fail, lives, puppet, quiet, running, under
 OFTEN = Intensity(100, 1000)
 
 
+async def test_a_strategy_that_cannot_change_is_named_with_what_to_do(autojump_clock: trio.testing.MockClock) -> None:
+    why = "s: its strategy cannot change while it runs, from one_for_one to simple_one_for_one; stop the tree and start"
+    async with running(under(under(puppet("a"), id="s"))) as tree:
+        with pytest.raises(ConfigurationError, match=why):
+            await tree.supervisor().reload(under(dynamic(puppet("a"), id="s")))
+
+
 Ask = Callable[[Any], Awaitable[Any]]
 
 REFUSED: dict[str, tuple[Ask, type[Exception]]] = {

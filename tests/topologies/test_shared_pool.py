@@ -269,7 +269,9 @@ async def test_a_durable_queue_outlives_the_process(autojump_clock: CLOCK, tmp_p
 async def test_a_reload_cannot_make_a_pool_share(autojump_clock: CLOCK) -> None:
     log = Log()
     async with open_tree(hands(log, 2)) as running:
-        with pytest.raises(ConfigurationError, match="share a queue"):
+        with pytest.raises(
+            ConfigurationError, match="share a queue, or stop doing so; stop the tree and start it again, or give"
+        ):
             await running.reload(tree(pool(worker(log), size=2), restarts=Intensity(1000, 1), policy=otp()))
         await running.reload(hands(log, 4))
         for n in range(4):
