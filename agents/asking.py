@@ -144,19 +144,21 @@ def joins(envelope: Envelope, slot: Slot, begun: Envelope) -> bool:
     answer, before = answer_of(envelope.reply), answer_of(begun.reply)
     if answer is None:
         return False
-    if not answer.known:
-        if before is None or before.asking is not None:
-            return False
-        if (asking := answer.asking) is not None:
-            try:
-                refuse_cycle(slot, asking, envelope.askers)
-            except AskCycle as error:
-                answer.resolve(None, error)
-                return True
-        text = f"{slot.path}: another life of its asker waits for this reply now"
-        before.resolve(None, AgentStopped(text, path=slot.path))  # in case it is left behind, and waits still
-        begun.reply, begun.deadline, begun.askers = answer.resolve, envelope.deadline, envelope.askers
-        answer.move_to(slot, begun)
+    left = AgentStopped(f"{slot.path}: another life of its asker waits for this reply", path=slot.path)
+    asking = answer.asking
+    if asking is None:  # it has ended; in case it was left behind, and waits still, it is told so
+        answer.resolve(None, left)
+        return True
+    if before is None or before.asking is not None:
+        return False
+    try:
+        refuse_cycle(slot, asking, envelope.askers)
+    except AskCycle as error:
+        answer.resolve(None, error)
+        return True
+    before.resolve(None, left)
+    begun.reply, begun.deadline, begun.askers = answer.resolve, envelope.deadline, envelope.askers
+    answer.move_to(slot, begun)
     return True
 
 

@@ -216,6 +216,22 @@ async def test_a_life_that_was_left_behind_is_no_reason_to_begin_it_twice(autoju
         assert shop.begun == ["0"]
 
 
+async def test_nor_is_what_such_a_life_had_asked_when_it_comes_to_its_turn_later(autojump_clock: MockClock) -> None:
+    """It waits behind others where it was sent first, and the next life's has begun elsewhere by then."""
+    shop = Shop()
+    async with open_tree(shop.spec) as running:
+        await running.ref("bank/0").tell(Rest(6))
+        await running.ref("bank/1").tell(Rest(3))
+        await running.ref("desk").tell(Order(shielded=True))
+        await trio.sleep(1)
+        assert running.kill("desk")
+        assert await paid(running) == (1,)
+        await trio.sleep(20)
+        (error,) = shop.errors
+        assert isinstance(error, AgentStopped)
+        assert shop.begun == ["1"]
+
+
 async def test_nothing_is_held_of_asks_from_outside_that_have_a_name(autojump_clock: MockClock) -> None:
     shop = Shop()
     async with open_tree(shop.spec) as running:
