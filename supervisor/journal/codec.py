@@ -289,7 +289,7 @@ class Codec:
         try:
             return root.shape.decode(root.versions.bring_up(data, version))
         except Mismatch as error:
-            raise _misfit(kind, version, error) from error
+            raise _misfit(kind, version, error, root.versions.now) from error
         except RecursionError:
             raise JournalDamaged(f"the body of a stored {kind} is {_TOO_DEEP}") from None
 
@@ -314,7 +314,7 @@ class Codec:
                 return (yield from decoded(root.shape, data))
             return root.shape.decode(data)  # which says where it does not fit, and takes fewer calls one in another
         except Mismatch as error:
-            raise _misfit(kind, version, error) from error
+            raise _misfit(kind, version, error, root.versions.now) from error
         except RecursionError:
             raise JournalDamaged(f"the body of a stored {kind} is {_TOO_DEEP}") from None
 
@@ -382,8 +382,9 @@ def _not_json(kind: str, error: ValueError) -> JournalDamaged:
     return JournalDamaged(f"the body of a stored {kind} is not JSON: {error}")
 
 
-def _misfit(kind: str, version: int, error: Mismatch) -> UnknownKind:
-    remedy = f"give the class a new __version__ and an upcast from {version}"
+def _misfit(kind: str, version: int, error: Mismatch, now: int) -> UnknownKind:
+    made = f"mend the upcast from version {now - 1}, which has made this of it"
+    remedy = made if version < now else f"give the class a new __version__ and an upcast from {version}"
     if isinstance(error, OtherVersion):
         remedy = error.remedy
     return UnknownKind(f"a stored {kind} (version {version}) does not fit the class at hand: {error}; {remedy}")

@@ -347,6 +347,23 @@ def test_a_version_without_a_way_here_is_unknown(kind: str, version: int, body: 
         decoded(Codec([Paid, Add, Bill]), f"{HERE}:{kind}", version, body)
 
 
+@pytest.mark.parametrize("made", [None, [], {"total": 1}], ids=str)
+def test_what_an_upcast_has_made_wrong_is_said_of_the_upcast(made: object) -> None:
+    """There is one from version 1: to ask for one would have its author look in the wrong place."""
+
+    def wrong(fields: dict[str, Any]) -> Any:
+        return made
+
+    upcasts = {1: renamed, 2: wrong}
+    kind = attrs.make_class("Made", {"amount": field(type=int)}, class_body={"__version__": 3, "__upcasts__": upcasts})
+    codec = Codec([kind])
+    stored = f"{kind.__module__}:Made"
+    with pytest.raises(UnknownKind, match="mend the upcast from version 2, which has made this of it"):
+        decoded(codec, stored, 1, '{"sum":1}')
+    with pytest.raises(UnknownKind, match="give the class a new __version__ and an upcast from 3"):
+        decoded(codec, stored, 3, "{}")
+
+
 def test_a_missing_step_is_unknown() -> None:
     kind = attrs.make_class("Old", {"x": field(type=int)}, class_body={"__version__": 3, "__upcasts__": {2: dict}})
     with pytest.raises(UnknownKind, match="no upcast from version 1"):
