@@ -46,7 +46,7 @@ def checked(blueprint: Blueprint) -> Blueprint:
     return blueprint
 
 
-def check_options(*, clock: object, seed: object, wall: object, events: object) -> None:
+def check_options(*, clock: object, seed: object, wall: object, events: object, anchor: object) -> None:
     """Raise `ConfigurationError` naming what `open_tree` cannot take for one of these."""
     if not callable(wall):
         raise ConfigurationError(f"wall is {shown(wall)}; give a function of nothing that returns seconds since 1970")
@@ -59,6 +59,11 @@ def check_options(*, clock: object, seed: object, wall: object, events: object) 
 
         if not isinstance(events, EventRetention):
             raise ConfigurationError(f"events is {shown(events)}; give EventRetention(last=..., within=...)")
+    if anchor is not None:
+        from treewarden.supervisor.journal.anchoring import Anchoring
+
+        if not isinstance(anchor, Anchoring):
+            raise ConfigurationError(f"anchor is {shown(anchor)}; give Anchoring(file=...)")
 
 
 def storage_problems(blueprint: SupervisorSpec, place: Place) -> tuple[Problem, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from collections.abc import Collection
+from typing import Any, Final, cast
 
 from attrs import Attribute, field
 
@@ -25,6 +26,12 @@ def _seconds(_instance: object, attribute: Attribute[float | None], value: Any) 
         raise ValueError(f"{attribute.name} is {shown(value)}; it must be a number of seconds, 0 or more")
 
 
+def _texts(_instance: object, attribute: Attribute[Any], value: Any) -> None:
+    several = isinstance(value, Collection) and not isinstance(value, (str, bytes))
+    if value is not None and not (several and all(isinstance(each, str) for each in cast("Collection[Any]", value))):
+        raise ValueError(f"{attribute.name} is {shown(cast('object', value))}; give several texts, as in ('stable',)")
+
+
 @frozen(kw_only=True)
 class Retention:
     """When an agent's state is kept unasked, and which of its checkpoints stay. One stays if any rule says so.
@@ -40,7 +47,7 @@ class Retention:
     """The newest so many stay."""
     within: float | None = field(default=None, validator=_seconds)
     """Those younger than this many seconds stay."""
-    tagged: tuple[str, ...] | None = None
+    tagged: tuple[str, ...] | None = field(default=None, validator=_texts)
     """Those with one of these tags stay for good; None: all that have a name or a tag. The other rules are about the
     rest."""
 

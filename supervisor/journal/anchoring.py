@@ -55,6 +55,9 @@ class Anchoring:
     def __attrs_post_init__(self) -> None:
         if not is_number(self.every) or not 0 < self.every < math.inf:
             raise ConfigurationError(f"every is {shown(self.every)}; give a positive number of seconds")
+        if self.sign is not None and not callable(self.sign):  # perhaps the key itself, which no error has
+            kind = type(self.sign).__name__
+            raise ConfigurationError(f"sign is of type {kind}; give key_from(file), or a function of your own")
 
 
 def key_from(file: str | os.PathLike[str]) -> Sign:

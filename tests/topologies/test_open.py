@@ -338,6 +338,7 @@ async def test_what_was_handled_counts_also_when_its_slot_has_gone(autojump_cloc
         ("events", 3, r"^events is 3; give EventRetention\("),
         ("wall", 3.5, r"^wall is 3\.5; give a function of nothing"),
         ("clock", "now", r"^clock is 'now'; give one that has now\(\) and wall\(\)"),
+        ("anchor", "heads.jsonl", r"^anchor is 'heads\.jsonl'; give Anchoring\(file="),
         ("seed", [1], r"^seed is \[1\]; give a whole number, or a text"),
     ],
 )

@@ -38,7 +38,18 @@ def test_what_is_young() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"every": -1}, {"every": True}, {"last": -1}, {"last": 1.5}, {"within": -1}, {"within": math.nan}]
+    "options",
+    [
+        {"every": -1},
+        {"every": True},
+        {"last": -1},
+        {"last": 1.5},
+        {"within": -1},
+        {"within": math.nan},
+        {"tagged": "night"},
+        {"tagged": 3},
+        {"tagged": (3,)},
+    ],  # one text has no tag but its letters
 )
 def test_what_is_no_retention(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):

@@ -313,6 +313,12 @@ def test_an_interval_that_is_none(every: float) -> None:
         Anchoring(file="heads", every=every)
 
 
+def test_what_signs_nothing_is_refused_and_not_shown() -> None:
+    """It may be the key itself."""
+    with pytest.raises(ConfigurationError, match=r"^sign is of type str; give key_from\(file\)"):
+        Anchoring(file="heads.jsonl", sign="0123456789abcdef")  # pyright: ignore[reportArgumentType]
+
+
 def test_the_key_is_not_shown() -> None:
     assert "sign" not in repr(Anchoring(file="heads", sign=KEY))
 
