@@ -151,7 +151,8 @@ class Redaction:
 
     def _remember(self, value: str) -> None:
         lines = [line for line in value.splitlines() if len(line) >= _LINE]
-        for text in {value, value.strip(), *lines}:
+        in_one_line = " ".join(value.split())  # as the text of a failure has it
+        for text in {value, value.strip(), in_one_line, *lines}:
             for form in (*_quoted(text), *_in_urls(text), *_in_base64(text.encode(errors="replace")), *_decoded(text)):
                 if len(form) >= _SHORTEST:
                     self._add(form)

@@ -178,6 +178,13 @@ def test_a_number_that_is_secret_is_found_as_a_number_and_in_texts() -> None:
     )
 
 
+@pytest.mark.parametrize("secret", ["correct horse\nbattery", "two  spaces\tand a tab", "user: ada\r\npin: 1234\n"])
+def test_one_of_several_short_lines_is_found_where_a_text_has_become_one_line(secret: str) -> None:
+    """As what an exception says becomes, before it is stored."""
+    text = f"ValueError: {' '.join(secret.split())} is wrong"
+    assert learned(secret).clean_text(text) == (f"ValueError: {REDACTED} is wrong", 1)
+
+
 def test_a_line_of_a_key_of_several_lines() -> None:
     pem = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG\nAgEAAoIBAQC7VJTUt9Us\n-----END KEY-----\n"
     redaction = learned({"pem": [pem]})
