@@ -11,7 +11,7 @@ from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.values import frozen
 
 from .core.event import RolledBack, SlotMoved
-from .core.moves import Move, carried, move_of, moves_of, rebased
+from .core.moves import carried, move_of, rebased
 
 if TYPE_CHECKING:
     from .common import Common
@@ -44,16 +44,34 @@ def heed(common: Common, record: Record, left_by: dict[Path, str]) -> None:
 
 
 async def carry_pasts(common: Common, through: Seq) -> None:
-    """Know by its path of today what the record of a cut up to `through` tells of a slot. Looks through all events
-    since."""
-    moves: list[Move] = []
-    while records := await common.journal.read(through, kinds={SlotMoved.__name__}):
-        moves += moves_of((record.seq, record.event) for record in records)
-        through = records[-1].seq
-    for move in moves:
-        common.pasts = carried(common.pasts, move)
-        if move.seq <= common.read_from:  # of those behind that `heed` is told
-            common.went_back = carried(common.went_back, move)
+    """Know by its path of today what the record of a cut up to `through` tells of a slot. Looks through the events
+    since of those slots, and of the supervisors above them, alone."""
+    pasts: dict[str, Past] = {}
+    went_back: dict[Path, list[tuple[Seq, RolledBack]]] = {}
+    for slot, past in common.pasts.items():
+        path = await _place_after(common.journal, Path(slot), through, common.journal.head)
+        if path is not None:
+            pasts[str(path)] = past
+    for slot, told in common.went_back.items():
+        path = await _place_after(common.journal, slot, through, common.read_from)  # `heed` is told of later moves
+        if path is not None:
+            went_back[path] = told
+    common.pasts, common.went_back = pasts, went_back
+
+
+async def _place_after(journal: Journal, path: Path, since: Seq, through: Seq) -> Path | None:
+    """Where that is at event `through` which was at `path` at event `since`; None if somebody else has come there."""
+    while True:
+        first: Record | None = None
+        for place in _way_to(path):
+            for record in await journal.read_all(since, through, place, SlotMoved.__name__):
+                first = record if first is None or record.seq < first.seq else first
+        if first is None:
+            return path
+        event = first.event
+        if not isinstance(event, SlotMoved) or event.path == event.new:
+            return None
+        path, since = rebased(path, event.old, event.new), first.seq
 
 
 async def stays_of(journal: Journal, path: Path, oldest: Seq) -> Sequence[Stay]:
