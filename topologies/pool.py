@@ -45,7 +45,7 @@ def pool(
     slow message holds up one worker and nothing behind it. What a worker had in hand when it crashed is the first in
     the queue again, for any of them. Messages of one sender are begun in order, and may end in another one; a worker
     cannot be told anything by itself, and asking its own pool from a handler is no cycle unless all of them do it:
-    then it ends at its limit.
+    then the last one gets `AskCycle` at once.
 
     Options of the workers go to `child`: `pool(child(Writer, mailbox=...), size=8)`. `id` is the pool's; without it
     the one that the agent would have. `restarts` counts those of all workers together; without it there may be three

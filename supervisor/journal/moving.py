@@ -67,7 +67,7 @@ def move(
     """
     if is_nested(old, new):
         raise JournalError(
-            f"{old} cannot be moved to {new}: one lies within the other. Name two places beside each other"
+            f"{old} cannot be moved to {new}: one lies within the other. Move it to a third place, and from there"
         )
     with JournalFile.open(file, processes=processes):  # what is no journal is said, and no file is made
         pass
