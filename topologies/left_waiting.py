@@ -18,7 +18,6 @@ from treewarden.supervisor.core.spec import Strategy
 __all__ = ["warn_of_left"]
 
 _LOG: Final = logging.getLogger("treewarden")
-_WAIT: Final = "on disk messages wait in mailboxes that this tree does not have, and nobody handles them"
 _SOON: Final = 1.0
 """Seconds in which a program starts those children that stand in no blueprint."""
 _READ: Final = 1000

@@ -59,6 +59,8 @@ _LESSONS: Final = 5000
 """Events at the end of the journal that are read for outcomes when a tree opens."""
 _TELLING: Final = frozenset({"IncidentClosed", "OutcomeObserved", "RolledBack", "SlotMoved", *CODE})
 """Kinds of events of which a tree that opens wants to know."""
+_TURN: Final = 1000
+"""Slots that are looked up before everybody else has a turn."""
 _LEAVE_WITHIN: Final = 60.0
 """Seconds that a tree has to stop in order when its block was left by an exception; otherwise it is said then who takes
 longer."""
@@ -137,10 +139,7 @@ async def open_tree(
                             nursery.start_soon(_end_with_root, root, nursery.cancel_scope)
                             tree = Tree(root, common, blueprint, partial(_imported, pruning))
                             nursery.start_soon(obey, tree, common)
-                            if absent := [path for path in store.opened.slots if not common.registry.has_mailbox(path)]:
-                                from .left_waiting import warn_of_left  # with a tree that has become smaller
-
-                                nursery.start_soon(warn_of_left, absent, common)
+                            nursery.start_soon(_look_for_left, common)
                             if events is not None:
                                 nursery.start_soon(pruning().keep_to, events)
                             yield tree
@@ -188,6 +187,26 @@ def _watched(common: Common) -> Generator[None]:
         yield
     finally:
         watch.stop()
+
+
+async def _look_for_left(common: Common) -> None:
+    """Say for whom messages wait that the tree does not have."""
+    absent = await unhurried(_absent(common))
+    if absent:
+        from .left_waiting import warn_of_left  # with a tree that has become smaller
+
+        await warn_of_left(absent, common)
+
+
+def _absent(common: Common) -> Slices[list[Path]]:
+    """Those of whom something is stored and whom the tree does not have."""
+    found = list[Path]()
+    for number, path in enumerate(common.journal.opened.slots, 1):
+        if not common.registry.has_mailbox(path):
+            found.append(path)
+        if number % _TURN == 0:
+            yield
+    return found
 
 
 def journal_in(

@@ -13,7 +13,7 @@ from typing import Final
 from attrs import evolve
 
 from treewarden.agents.core.message import MessageId
-from treewarden.agents.core.path import LONGEST_PATH, Path
+from treewarden.agents.core.path import LONGEST_PATH, ROOT, Path
 from treewarden.agents.core.said import shown
 from treewarden.agents.errors import JournalDamaged, JournalError
 
@@ -65,6 +65,9 @@ def move(
     finished, a question to a person, a rollback that was decided and not done; `JournalDamaged` where a row is not what
     was written. Nothing has changed then.
     """
+    if ROOT in (old, new) or old == new:
+        said = "/ is the whole tree" if ROOT in (old, new) else "that is where it is"
+        raise JournalError(f"{old} cannot be moved to {new}: {said}. Name two slots, or places for one")
     if is_nested(old, new):
         raise JournalError(
             f"{old} cannot be moved to {new}: one lies within the other. Move it to a third place, and from there"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -305,7 +306,7 @@ def _left_line(path: Path, found: Mapping[str, int], arguments: Namespace, code:
     new = code.perhaps_at(path) or "NEW"
     return (
         f"  {path}: {arguments.topology} has nobody there; kept for whoever lives there again: {what}; to take it to "
-        f"another path: treewarden journal move {arguments.file} {path} {new}"
+        f"another path: treewarden journal move {shlex.quote(str(arguments.file))} {path} {new}"
     )
 
 
