@@ -139,7 +139,10 @@ async def open_tree(
                             nursery.start_soon(_end_with_root, root, nursery.cancel_scope)
                             tree = Tree(root, common, blueprint, partial(_imported, pruning))
                             nursery.start_soon(obey, tree, common)
-                            nursery.start_soon(_look_for_left, common)
+                            if absent := await unhurried(_absent(common)):
+                                from .left_waiting import warn_of_left  # with a tree that has become smaller
+
+                                nursery.start_soon(warn_of_left, absent, common)
                             if events is not None:
                                 nursery.start_soon(pruning().keep_to, events)
                             yield tree
@@ -187,15 +190,6 @@ def _watched(common: Common) -> Generator[None]:
         yield
     finally:
         watch.stop()
-
-
-async def _look_for_left(common: Common) -> None:
-    """Say for whom messages wait that the tree does not have."""
-    absent = await unhurried(_absent(common))
-    if absent:
-        from .left_waiting import warn_of_left  # with a tree that has become smaller
-
-        await warn_of_left(absent, common)
 
 
 def _absent(common: Common) -> Slices[list[Path]]:
