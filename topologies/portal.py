@@ -6,7 +6,8 @@ import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, overload
 
 import trio
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Portal", "open_portal"]
 
 R = TypeVar("R")
+Given = TypeVarTuple("Given")
 
 
 class Portal:
@@ -91,6 +93,20 @@ class Portal:
 
         return self._submit(path, rule)
 
+    @overload
+    def call_soon(self, work: Callable[[*Given], Awaitable[R]], *args: *Given) -> Future[R]: ...
+    @overload
+    def call_soon(self, work: Callable[[*Given], R], *args: *Given) -> Future[R]: ...
+    def call_soon(self, work: Callable[..., Any], *args: Any) -> Future[Any]:
+        """Run `work(*args)` in the tree's loop, a plain or an async function, as `running.snapshot` or `running.drain`;
+        its result is what that returns. It has no limit of its own, and ends with the portal's block."""
+
+        async def call() -> Any:
+            found = work(*args)
+            return await found if isawaitable(found) else found
+
+        return self._submit("/", call)
+
     def stop_soon(self, reason: str = "shutdown") -> Future[None]:
         """`tree.stop`; done when the root has ended."""
 
@@ -123,6 +139,14 @@ class Portal:
     def rule(self, path: str, verdict: Verdict, *, key: str = "") -> Asked:
         """As `rule_soon`, and wait for it. Raises what `tree.rule` raises, and `WrongThread`."""
         return self._wait(self.rule_soon(path, verdict, key=key), f"await tree.rule({path!r}, ...)")
+
+    @overload
+    def call(self, work: Callable[[*Given], Awaitable[R]], *args: *Given) -> R: ...
+    @overload
+    def call(self, work: Callable[[*Given], R], *args: *Given) -> R: ...
+    def call(self, work: Callable[..., Any], *args: Any) -> Any:
+        """As `call_soon`, and wait. Raises what `work` raises, and `WrongThread`."""
+        return self._wait(self.call_soon(work, *args), f"{getattr(work, '__name__', 'the function')}(...)")
 
     def stop(self, reason: str = "shutdown") -> None:
         """As `stop_soon`, and wait until the tree has ended. Raises `WrongThread`."""

@@ -121,6 +121,47 @@ async def test_errors_come_through() -> None:
         await in_thread(work)
 
 
+async def test_a_thread_has_whatever_the_tree_can_do() -> None:
+    async with open_tree(tree(Sum)) as running, open_portal(running) as portal:
+
+        def work() -> None:
+            assert [slot.path for slot in portal.call(running.snapshot)] == ["sum"]  # a plain function
+            portal.tell("sum", Add(-1))
+            for _ in range(2):
+                with pytest.raises(AgentFailed):
+                    portal.ask("sum", Total())
+            assert portal.call(running.dead_letters, "sum") == ()
+            with pytest.raises(NoSuchSlot, match="sun"):
+                portal.call(running.drain, "sun")
+            assert portal.call(running.drain, "sum").complete
+
+        await in_thread(work)
+
+
+async def test_what_runs_for_a_thread_ends_with_the_portal() -> None:
+    began, errors = threading.Event(), list[BaseException]()
+
+    async def forever() -> None:
+        began.set()
+        await trio.sleep_forever()
+
+    def work(portal: Portal) -> None:
+        try:
+            portal.call(forever)
+        except AgentStopped as error:
+            errors.append(error)
+
+    async with open_tree(tree(Sum)) as running:
+        async with open_portal(running) as portal:
+            waiting = threading.Thread(target=work, args=(portal,))
+            waiting.start()
+            assert await trio.to_thread.run_sync(began.wait, 10)
+        await in_thread(waiting.join)
+    (error,) = errors
+    assert isinstance(error, AgentStopped)
+    assert not error.retry_safe
+
+
 async def test_what_a_thread_has_reported_it_takes_back() -> None:
     journal = MemoryJournal()
     async with open_tree(tree(Sum), journal=journal) as running, open_portal(running) as portal:
@@ -216,6 +257,7 @@ async def test_the_loop_cannot_wait_for_itself() -> None:
             (lambda: portal.signal("sum", {"kind": "slow", "severity": 0.5}), "tree.signal('sum', ...)"),
             (lambda: portal.recovered("sum", "slow"), "tree.recovered('sum', 'slow')"),
             (portal.stop, "tree.stop()"),
+            (lambda: portal.call(running.snapshot), "snapshot(...)"),
         )
         for call, instead in calls:
             with pytest.raises(WrongThread, match=re.escape(f"here call {instead}, or")) as refused:
