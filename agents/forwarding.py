@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import trio
@@ -51,7 +52,10 @@ async def forward(turn: Turn, to: Ref, message: object = IN_HAND) -> None:
         asked.id = ""
         asked.reply(None, ForwardCycle(_words(turn, body, way), path=turn.path))
         return
-    slot = to.receiver(body, turn, asked.priority)
+    left = math.inf if asked.deadline is None else asked.deadline - trio.current_time()
+    slot = await to.receiver(body, turn, asked.priority, left)
+    if turn.void:
+        raise ended_by(turn)
     _refuse_cycle(slot, asked)
     passed = Envelope(
         body,

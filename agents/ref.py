@@ -255,10 +255,10 @@ class Ref:
 
     async def hand_on(self, message: object, turn: Turn, way: tuple[Path, ...], priority: int) -> None:
         """`tell`, of what was told the agent of `turn`, on its `way`. A topic begins a new one."""
-        if self._audience(turn, priority) is not None:
+        if await self._traffic.once_there(lambda: self._audience(turn, priority), 30.0) is not None:
             await self.tell(message, priority=priority)
         else:
-            receivers = self._receivers(message, turn, priority)
+            receivers = await self._traffic.once_there(lambda: self._receivers(message, turn, priority), 30.0)
 
             def stamp(_: Slot, item: Envelope) -> None:
                 item.askers = way
@@ -320,9 +320,9 @@ class Ref:
         found = self._find(self.path)
         return (found,) if isinstance(found, Slot) else found.slots
 
-    def receiver(self, message: object, turn: Turn | None, priority: int = _NORMAL) -> Slot:
+    async def receiver(self, message: object, turn: Turn, priority: int, within: float) -> Slot:
         """Whose mailbox a message that only one may answer goes into. Raises what `ask` raises about it."""
-        return self._receivers(message, turn, priority)[0]
+        return (await self._traffic.once_there(lambda: self._receivers(message, turn, priority), within))[0]
 
     def statistics(self) -> MailboxStatistics:
         """The receiver's mailbox as it is now; of a pool, the mailboxes of its workers taken together.

@@ -59,9 +59,9 @@ class Traced:
     async def tell(self, message: object, *, priority: int = Priority.NORMAL, within: float = 30.0) -> None:
         """As `Ref.tell`; a topic raises `ConfigurationError`."""
         turn = current_turn.get()
-        if self.audience(turn, priority) is not None:
+        if await self.traffic.once_there(lambda: self.audience(turn, priority), within) is not None:
             raise ConfigurationError(f"{self.path}: a topic begins a trace for each that it tells; use it as it is")
-        receivers = self.receivers(message, turn, priority)
+        receivers = await self.traffic.once_there(lambda: self.receivers(message, turn, priority), within)
 
         def stamp(slot: Slot, item: Envelope) -> None:
             if slot.durable:
@@ -72,7 +72,7 @@ class Traced:
     async def ask(self, message: Request[R], *, within: float = 5.0, priority: int = Priority.NORMAL) -> R:
         """As `Ref.ask`."""
         turn = current_turn.get()
-        slot = self.receivers(message, turn, priority)[0]
+        (slot, *_) = await self.traffic.once_there(lambda: self.receivers(message, turn, priority), within)
         if not slot.durable or slot.store is None or (turn is not None and turn.in_handler):
             return await self.plain(message, within=within, priority=priority)
         refuse_what_has_no_reply(slot, message)

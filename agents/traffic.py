@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 import trio
 from trio.lowlevel import cancel_shielded_checkpoint, checkpoint, checkpoint_if_cancelled, current_clock
 
 from .asking import Answer
 from .core.message import Envelope
-from .core.path import Path
+from .core.path import ROOT, Path
 from .core.said import shown
 from .errors import ConfigurationError, NoSuchSlot
 from .ports import Alarms
@@ -32,6 +33,7 @@ __all__ = [
     "is_starting",
 ]
 
+Found = TypeVar("Found")
 SENT_PER_CHECKPOINT: Final = 32
 SECONDS_PER_CHECKPOINT: Final = 0.001
 _BUCKETS_PER_SECOND: Final = 64
@@ -76,28 +78,56 @@ def deadline_of(now: float, within: float, path: Path) -> float:
 
 
 class Beginning:
-    """A tree that starts: whoever has begun may speak to somebody who comes later, and waits for that."""
+    """What starts, a tree or what a reload brings: whoever has begun may speak to somebody who comes later, and waits
+    for that."""
 
-    def __init__(self, paths: Callable[[], Collection[Path]], is_there: Callable[[Path], bool]) -> None:
-        self._paths = paths
-        """Of all who are to come, and of those who have."""
+    def __init__(self, is_there: Callable[[Path], bool]) -> None:
         self._is_there = is_there
         self._more = trio.Event()
-        self._over = False
+        self._going_on: list[_Start] = []
 
-    def goes_on(self, *, over: bool = False) -> None:
-        """There are more who can be told something; or, when it is `over`, nobody is to come any more."""
-        self._over = over
+    @contextmanager
+    def of(self, paths: Callable[[], Collection[Path]], *, whole: bool) -> Generator[None]:
+        """In the block these start; of a `whole` tree all or nobody."""
+        start = _Start(paths, whole)
+        self._going_on.append(start)
+        try:
+            yield
+        finally:
+            self._going_on.remove(start)
+            self.goes_on()
+
+    def goes_on(self) -> None:
+        """There are more who can be told something, or some are not to come any more."""
         self._more.set()
         self._more = trio.Event()
 
+    def fails_below(self, path: Path) -> None:
+        """Who has not begun there is not to come: a supervisor ends whom it has started so far."""
+        for start in self._going_on:
+            start.failed.append(ROOT if start.whole else path)
+        self.goes_on()
+
     async def comes(self, path: Path) -> bool:
         """Wait until somebody at `path` can be told something; whether that has come to be."""
-        if path not in self._paths() or self._is_there(path):
+        if self._is_there(path):
             return False
-        while not (self._over or self._is_there(path)):
+        while not self._is_there(path) and any(start.brings(path) for start in self._going_on):
             await self._more.wait()
         return self._is_there(path)
+
+
+class _Start:
+    """Of a tree, or of what a reload brings."""
+
+    def __init__(self, paths: Callable[[], Collection[Path]], whole: bool) -> None:
+        self.paths = paths
+        """Of all who are to come, and of those who have."""
+        self.whole = whole
+        self.failed: list[Path] = []
+
+    def brings(self, path: Path) -> bool:
+        return path in self.paths() and not any(path.is_within(each) for each in self.failed)
 
 
 class Traffic:
@@ -105,14 +135,13 @@ class Traffic:
 
     __slots__ = ("_alarms", "_buckets", "_form", "beginning", "now", "sent", "since", "stopwatch")
 
-    def __init__(self, alarms: Alarms) -> None:
+    def __init__(self, alarms: Alarms, beginning: Beginning | None = None) -> None:
         self.now = current_clock().current_time
         self.stopwatch = stopwatch(self.now)
         self._alarms = alarms
         self._buckets: dict[int, Bucket] = {}
         self._form: Answer | None = None
-        self.beginning: Beginning | None = None
-        """While the tree starts."""
+        self.beginning = beginning
         self.sent = 0
         """Messages since the last checkpoint that a sender made, of all senders together: between two of one sender
         that run without a checkpoint nobody else can have sent anything."""
@@ -120,7 +149,7 @@ class Traffic:
         """When that was, by the stopwatch."""
 
     async def until_there(self, missing: NoSuchSlot, within: float) -> float:
-        """Wait for who is `missing` while the tree starts; the seconds that are left of `within` when he is there.
+        """Wait for who is `missing` while he is to start; the seconds that are left of `within` when he is there.
 
         Raises `missing` where nobody is to come there, or not in time, or only when the `on_start` has returned that
         would wait for it.
@@ -132,6 +161,14 @@ class Traffic:
         if not came:
             raise missing
         return within - (self.now() - now)
+
+    async def once_there(self, look: Callable[[], Found], within: float) -> Found:
+        """What `look` finds, be it only when he is there who is to start: see `until_there`."""
+        while True:
+            try:
+                return look()
+            except NoSuchSlot as missing:
+                within = await self.until_there(missing, within)
 
     async def pace(self) -> None:
         """After an ask that did not wait: a checkpoint after every 32nd and when a millisecond has passed, else a look

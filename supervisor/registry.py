@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from operator import eq
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from treewarden.agents.audience import Audience
 from treewarden.agents.core.exit import Exit
@@ -17,6 +17,9 @@ from treewarden.agents.slot import Slot
 from treewarden.agents.traffic import Beginning, Traffic
 
 from .core.spec import Router
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 __all__ = ["Partitions", "Pool", "Registry"]
 
@@ -137,7 +140,8 @@ class Registry:
     """Every slot of one tree by its path. It outlives incarnations, also those of supervisors."""
 
     def __init__(self, alarms: Alarms) -> None:
-        self._traffic = Traffic(alarms)
+        self._beginning = Beginning(self.has)
+        self._traffic = Traffic(alarms, self._beginning)
         self._slots: dict[Path, Slot] = {}
         self._pools: dict[Path, Pool | Partitions | Audience] = {}
         self._shelters: dict[Path, Shelter] = {}
@@ -245,16 +249,17 @@ class Registry:
 
     # -- others than slots
 
-    def begin(self, beginning: Beginning | None) -> None:
-        """The tree starts, so that those who have begun wait for those who come later; None: it has started."""
-        before, self._traffic.beginning = self._traffic.beginning, beginning
-        if before is not None:
-            before.goes_on(over=True)
+    def starting(self, paths: Callable[[], Collection[Path]], *, whole: bool = False) -> AbstractContextManager[None]:
+        """In the block these start, one after the other: who has begun waits for who comes later. See `Beginning`."""
+        return self._beginning.of(paths, whole=whole)
+
+    def fails_below(self, path: Path) -> None:
+        """A supervisor has not started: nobody waits for those below it who have not begun."""
+        self._beginning.fails_below(path)
 
     def goes_on(self) -> None:
         """A supervisor and its children can be told something now."""
-        if self._traffic.beginning is not None:
-            self._traffic.beginning.goes_on()
+        self._beginning.goes_on()
 
     def add_pool(self, path: Path, pool: Pool | Partitions | Audience) -> None:
         self._pools[path] = pool

@@ -12,6 +12,7 @@ from treewarden.agents.core.path import Path
 from treewarden.agents.core.values import define
 from treewarden.agents.errors import ConfigurationError, SupervisorGone
 
+from .address import starts, take_address
 from .child import Child
 from .core.spec import ChildSpec, Shared, Strategy, SupervisorSpec
 from .orders import Call, wait_for
@@ -82,8 +83,9 @@ async def reload(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes)
     """
     from .carrying_over import queue_waits
 
-    async with queue_waits(supervisor, spec, lambda child: _renew(supervisor, child, changes)):
-        await _take(supervisor, spec, changes)
+    with starts(supervisor, spec):
+        async with queue_waits(supervisor, spec, lambda child: _renew(supervisor, child, changes)):
+            await _take(supervisor, spec, changes)
 
 
 async def _take(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes) -> None:
@@ -96,6 +98,8 @@ async def _take(supervisor: Supervisor, spec: SupervisorSpec, changes: Changes) 
             changes.changed.append(child.path)
             await _renew(supervisor, child, changes)
         return
+    if spec.entry is not None:
+        take_address(supervisor, spec)  # so that no key leads to a part that goes, while that ends
     wanted, settled = {child.id for child in spec.children}, list[Child]()
     for id in reversed(children.order):
         child = None if id in wanted else children.get(id)

@@ -134,7 +134,7 @@ class Supervisor(AtNeed):
             let_above(error)
             self.error = error
             return self._not_started(describe(error))
-        take_address(self)
+        take_address(self, self.spec)
         failed = await self.children.start_all()
         if failed is None and self.children.given_up:  # in the moment in which the last one had begun
             await self.children.stop_all("shutdown")
@@ -152,7 +152,7 @@ class Supervisor(AtNeed):
         child, failure = failed
         self.remember_error(child)
         self.error = child.error
-        self.common.registry.begin(None)  # the others are not to come, also where the whole tree starts
+        self.common.registry.fails_below(self.path)  # who has begun ends now, and need not wait for them
         await self.children.stop_all("shutdown")
         return self._not_started(
             Failure(
@@ -283,7 +283,7 @@ class Supervisor(AtNeed):
     def adopt(self, spec: SupervisorSpec) -> None:
         super().adopt(spec)
         self.children.go_by(spec)
-        take_address(self)
+        take_address(self, self.spec)
 
     async def reload(self, spec: SupervisorSpec, changes: Changes) -> None:
         """Have its own loop take a new spec; for the supervisor above, which waits meanwhile, unless it is put off."""

@@ -14,7 +14,7 @@ from treewarden.agents.core.lifecycle import SlotState
 from treewarden.agents.core.message import Envelope, Happened, Request
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.said import either, plural
-from treewarden.agents.errors import ConfigurationError, MailboxFull, TreewardenError
+from treewarden.agents.errors import ConfigurationError, MailboxFull, NoSuchSlot, TreewardenError
 from treewarden.agents.ref import Ref
 from treewarden.agents.sending import checked
 from treewarden.agents.slot import Slot
@@ -160,7 +160,10 @@ class Order(Answering):
         path, message = self._command.path, self._message()
         found = self._common.registry.find(path)
         chooses = isinstance(found, (Pool, Partitions))
-        slots = [found] if isinstance(found, Slot) else found.choose(message) if chooses else []
+        try:
+            slots = [found] if isinstance(found, Slot) else found.choose(message) if chooses else []
+        except NoSuchSlot:  # who is only starting is waited for below
+            slots = []
         done = f"{path} was told {self._command.fields['kind']}"
         if len(slots) == 1 and slots[0].durable and isinstance(slots[0].store, SlotStore):
             slot, store = slots[0], slots[0].store

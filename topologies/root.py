@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import TYPE_CHECKING
 
 import trio
@@ -11,14 +10,12 @@ import trio
 from treewarden.agents.core.exit import Exit, Failed, Failure, Finished, Stopped, grouped, is_clean, leaves
 from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.errors import AgentStopped, Ignore, NoSuchSlot, TreeFailed
-from treewarden.agents.traffic import Beginning
+from treewarden.supervisor.address import starts
 from treewarden.supervisor.child import Child, Incarnation
 from treewarden.supervisor.common import Common
 from treewarden.supervisor.core.named import NO_ACTIONS, NamedAction
 from treewarden.supervisor.core.spec import SupervisorSpec
 from treewarden.supervisor.supervisor import Supervisor
-
-from .core.blueprint import walk
 
 if TYPE_CHECKING:
     from treewarden.supervisor.core.decision import Policy
@@ -49,13 +46,8 @@ class Root:
     async def start(self) -> Failure | Ignore | None:
         """Start the tree. Until it has started, whoever has begun and tells or asks somebody who comes later waits for
         that one. Returns why it has not started."""
-        paths = cache(lambda: frozenset(path for path, _ in walk(self.supervisor.spec)))
-        registry = self.common.registry
-        registry.begin(Beginning(paths, registry.has))
-        try:
+        with starts(self.supervisor, self.supervisor.spec, whole=True):
             return await self.supervisor.start()
-        finally:
-            registry.begin(None)
 
     def post(self, item: object) -> None:
         """The root supervisor posts its own end; nothing else comes up here."""
