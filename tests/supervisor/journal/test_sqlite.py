@@ -189,6 +189,32 @@ async def test_an_event_that_cannot_be_stored_fails_its_own_commit(file: pathlib
         assert journal.head == 2
 
 
+@pytest.mark.parametrize("together", [True, False], ids=["in its batch", "while it is written"])
+async def test_what_rests_on_a_commit_that_failed_falls_with_it(file: pathlib.Path, together: bool) -> None:
+    """And what rests on that; what others have settled is kept."""
+    gate, told, other = Gate(), Told(), Path("other")
+    bad = Recorded(path=DESK, kind="checked", facts={"x": math.nan})
+    async with on_disk(file, run_sync=gate.run_sync) as journal:
+        gate.shut()
+        if together:
+            journal.submit(Commit(), told.of("in hand"))
+            await trio.testing.wait_all_tasks_blocked()
+        journal.submit(settle(1, events=[bad]), told.of("bad"))
+        await trio.testing.wait_all_tasks_blocked()
+        journal.submit(Commit(states=(state(2), state(1, other))), told.of("of both"))
+        journal.submit(settle(1, Path("third")), told.of("a third one's"))
+        journal.submit(settle(2, other), told.of("the other one's"))
+        journal.submit(settle(2, Path("third")), told.of("a third one's again"))
+        gate.open.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert told.failed == ["bad", "of both", "the other one's"]
+        assert told.kept[-2:] == ["a third one's", "a third one's again"]
+        why = [str(error) for _, error in told.news if error is not None]
+        assert ["rests on a commit that failed" in each for each in why] == [False, True, True]
+        assert [(await journal.recover(path)).state for path in (DESK, other)] == [None, None]
+        await journal.commit(settle(1))  # which has gone back, and goes on from what is kept
+
+
 async def test_one_bad_commit_among_many_costs_few_transactions(file: pathlib.Path) -> None:
     traced, told = Traced(), Told()
     async with on_disk(file, connect=traced.connect) as journal:
