@@ -178,6 +178,7 @@ async def test_when_the_disk_refuses_everything_queued_falls(file: pathlib.Path,
         await trio.testing.wait_all_tasks_blocked()
         assert told.failed == ["in hand", "behind it", "of another"]
         assert why == [f"{file}: nothing of it was kept: disk I/O error"]  # and not that it rests on another
+        assert [isinstance(error, CommitFailed) and error.refuses_all for _, error in told.news] == [True] * 3
         faults.last.before = "COMMIT"
         gate = trio.Event()
         for name in ("a fact in hand", "a fact behind it"):
