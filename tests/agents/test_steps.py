@@ -13,6 +13,7 @@ from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import MESSAGE, VOLATILE, MailboxSpec
 from treewarden.agents.core.message import Request
 from treewarden.agents.errors import AgentFailed
+from treewarden.supervisor.core.checkpoint import Retention
 from treewarden.supervisor.core.event import DeadLettered
 from treewarden.supervisor.core.spec import NO_BACKOFF
 from treewarden.supervisor.settling import SlotStore
@@ -107,14 +108,16 @@ class Buyer(Agent[Tally]):
         self.state = evolve(self.state, total=self.state.total + 1)
 
 
-def shop(log: list[Any], gate: Gate | None = None, **options: Any) -> list[Any]:
+def shop(log: list[Any], gate: Gate | None = None, *, every: int = 16, **options: Any) -> list[Any]:
     buyer = child(
         Buyer,
         args={"log": log, "gate": gate, **options},
         backoff=NO_BACKOFF,
         mailbox=MailboxSpec(deliveries=3),
     )
-    return [child(Issuer, backoff=NO_BACKOFF), child(Stamper, backoff=NO_BACKOFF), buyer]
+    retention = Retention(every=every)
+    issuer, stamper = (child(agent, backoff=NO_BACKOFF, retention=retention) for agent in (Issuer, Stamper))
+    return [issuer, stamper, buyer]
 
 
 def kept_replies(running: Tree) -> int:
@@ -167,10 +170,12 @@ async def test_a_chain_of_asks_is_kept_and_forgotten_as_a_whole(autojump_clock: 
         assert kept_replies(running) == 0
 
 
-async def test_they_are_kept_over_the_death_of_the_process(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("every", [1, 0], ids=["checkpoint", "state"])
+async def test_they_are_kept_over_the_death_of_the_process(every: int, autojump_clock: MockClock) -> None:
+    """Whether the settle that replies keeps an earlier state as well or not, as most do not."""
     journal, log, gate = Disk(), list[Any](), Gate(shut=True)
     with trio.CancelScope() as power:
-        async with opened(*shop(log, gate), journal=journal) as running:
+        async with opened(*shop(log, gate, every=every), journal=journal) as running:
             await running.ref("buyer").tell(Order(("red", "stamped blue"), failures=0))
             await wait_all_tasks_blocked()
             assert log == [[1, "stamped blue 2"]]
