@@ -196,7 +196,7 @@ class Lookout:
 def refuse_unreachable(file: pathlib.Path) -> None:
     """Raise `JournalError` where a journal can neither be nor be made, which SQLite would call something else."""
     try:
-        mode = os.stat(file).st_mode  # which says why where nobody may look; `is_dir` does not, from 3.14 on
+        found = os.stat(file)  # which says why where nobody may look; `is_dir` does not, from 3.14 on
     except (FileNotFoundError, NotADirectoryError) as error:  # it is to be made
         if not file.parent.is_dir():
             raise JournalError(f"{file} cannot be made: there is no folder {file.parent}") from error
@@ -204,18 +204,20 @@ def refuse_unreachable(file: pathlib.Path) -> None:
         return
     except OSError as error:
         raise JournalError(f"{file} cannot be opened: {error.strerror}. Name one that this user can reach") from error
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
         raise JournalError(f"{file} is a device or a pipe: name a file")
+    _refuse_byte(file, found)
 
 
 def refuse_unreadable(path: pathlib.Path) -> None:
     """Raise `JournalError` where there is no journal that this user may read."""
     try:
-        mode = os.stat(path).st_mode  # not by `is_file`, which from 3.14 on is False where nobody may look
-        if stat.S_ISDIR(mode):
+        found = os.stat(path)  # not by `is_file`, which from 3.14 on is False where nobody may look
+        if stat.S_ISDIR(found.st_mode):
             raise JournalError(f"{path} is a folder: name the journal in it")
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(found.st_mode):
             raise _none_at(path)
+        _refuse_byte(path, found)
         # Not by opening it: to close it again would take the locks from an owner in this process.
         readable = os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -224,6 +226,14 @@ def refuse_unreadable(path: pathlib.Path) -> None:
         raise JournalError(f"{path} cannot be read: {error.strerror}") from error
     if not readable:
         raise JournalError(f"{path} may not be read by this user: give it the right to, or read a copy")
+
+
+def _refuse_byte(file: pathlib.Path, found: os.stat_result) -> None:
+    """SQLite takes a file of one byte for an empty one, and overwrites it: a disk of its own writes such files."""
+    if found.st_size == 1 and stat.S_ISREG(found.st_mode):
+        raise JournalError(
+            f"{file} is not a treewarden journal: it is no SQLite database, but a single byte. Name another file"
+        )
 
 
 def _none_at(path: pathlib.Path) -> JournalError:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Final
 
 __all__ = ["is_busy", "is_of_a_damage", "is_of_a_sync", "refuses_all", "was_cut_short"]
+
+_DAMAGED: Final = ("Could not decode to UTF-8", "no such table: ", "no such column: ")
+"""What SQLite says of a text, or of tables that another program has changed, by an error for anything."""
 
 
 def is_busy(error: BaseException) -> bool:
@@ -24,7 +28,7 @@ def is_of_a_sync(error: BaseException) -> bool:
 
 def is_of_a_damage(error: sqlite3.Error) -> bool:
     """Whether it says that the file does not hold what was written, and not that it could not be read now."""
-    return type(error) is sqlite3.DatabaseError or str(error).startswith("Could not decode to UTF-8")
+    return type(error) is sqlite3.DatabaseError or str(error).startswith(_DAMAGED)
 
 
 def refuses_all(error: Exception) -> bool:

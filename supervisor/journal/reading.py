@@ -320,8 +320,9 @@ class JournalFile:
             self.check_still()
 
     def _unreadable(self, error: sqlite3.DatabaseError) -> JournalError:
-        kind = JournalDamaged if is_of_a_damage(error) else JournalError
-        return kind(f"{self.file} cannot be read: {error}")
+        if is_of_a_damage(error):
+            return JournalDamaged(f"{self.file} cannot be read: {error}. Restore it from a copy")
+        return JournalError(f"{self.file} cannot be read: {error}")
 
     def _damaged(self, error: Exception) -> JournalDamaged:
         return JournalDamaged(

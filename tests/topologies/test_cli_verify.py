@@ -87,6 +87,17 @@ def found(capsys: pytest.CaptureFixture[str], file: Path, *options: str) -> Foun
     return [(fault["seq"], fault["kind"]) for fault in said["faults"]]
 
 
+@pytest.mark.parametrize("table", ["events", "meta", "states"])
+def test_a_table_that_is_gone_is_a_damage(table: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(f"DROP TABLE {table}")
+    assert main(["journal", "verify", str(file)]) == 1
+    assert f"no such table: {table}" in capsys.readouterr().out
+    if table == "events":
+        assert main(["journal", "show", str(file)]) == 2
+        assert capsys.readouterr().err.endswith("cannot be read: no such table: events. Restore it from a copy\n")
+
+
 def test_a_journal_that_is_as_it_was_written(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["journal", "verify", str(file)]) == 0
     assert capsys.readouterr().out.splitlines() == [

@@ -87,7 +87,10 @@ def import_bundle(arguments: Namespace) -> int:
         ):
             imported = read_bundle(_counted(_whole(lines), read), arguments.file, making.append)
     except OSError as error:
-        raise JournalError(f"{arguments.bundle} cannot be read: {error.strerror}") from error
+        raise JournalError(
+            f"{arguments.bundle} cannot be read: {error.strerror}. Name a bundle that this user may read, as "
+            "`treewarden journal export` writes it"
+        ) from error
     except JournalDamaged as error:
         raise JournalDamaged(f"{arguments.bundle}: {error}") from error
     chain = "as they were chained" if imported.same_chain else "chained anew"

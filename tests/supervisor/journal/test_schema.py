@@ -137,8 +137,9 @@ def test_what_sqlite_says_of_a_file_is_said_with_a_remedy(file: pathlib.Path, co
     assert isinstance(raised.value, JournalOwned) is why.startswith("is locked")
 
 
-def test_a_file_that_is_no_database_is_refused_and_left_alone(file: pathlib.Path) -> None:
-    file.write_text("children = []\n" * 100)
+@pytest.mark.parametrize("text", ["children = []\n" * 100, "x"])
+def test_a_file_that_is_no_database_is_refused_and_left_alone(text: str, file: pathlib.Path) -> None:
+    file.write_text(text)
     before = file.read_bytes()
     with pytest.raises(JournalError, match=r"tree\.db is not a treewarden journal: it is no SQLite database"):
         opened(file)
