@@ -8,6 +8,7 @@ import pathlib
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
+from operator import itemgetter
 from typing import Final
 
 from attrs import evolve
@@ -20,7 +21,7 @@ from treewarden.agents.errors import JournalDamaged, JournalError
 from ..core.event import Decided, QuestionAsked, SlotMoved
 from ..core.moves import Move, is_nested, moves_of, too_long
 from . import rows
-from .batch import fold
+from .batch import Batch, fold
 from .commit import Commit
 from .event_codec import decode_event
 from .holder import ProcessTable, ProcfsTable
@@ -46,6 +47,13 @@ _LEASE: Final = 10.0
 _PATIENCE: Final = 2.0
 
 
+class _WouldMove(Exception):
+    """What would have been moved."""
+
+    def __init__(self, told: SlotMoved) -> None:
+        self.told = told
+
+
 def move(
     file: pathlib.Path,
     old: Path,
@@ -55,6 +63,7 @@ def move(
     at: float,
     processes: ProcessTable | None = None,
     connect: Connect = sqlite3.connect,
+    dry_run: bool = False,
 ) -> SlotMoved:
     """Move what is stored at `old` and below it to `new`: states, checkpoints, waiting messages, dead letters and due
     times. Blocks. Events stay where they happened; one more, of the wall time `at`, says what was moved.
@@ -63,7 +72,7 @@ def move(
     moved. Raises `JournalOwned` where a tree runs; `JournalError` for paths that cannot be, where nothing is stored at
     `old` or something at `new`, and for what the journal knows by its path and cannot go along: a handler that has not
     finished, a question to a person, a rollback that was decided and not done; `JournalDamaged` where a row is not what
-    was written. Nothing has changed then.
+    was written. Nothing has changed then, nor where it is a `dry_run`, which does all but commit it.
     """
     if ROOT in (old, new) or old == new:
         said = "/ is the whole tree" if ROOT in (old, new) else "that is where it is"
@@ -87,9 +96,13 @@ def move(
     with closing(OwnedFile(claim, at)) as owned:
         in_vain, asking = owned.opened.kept_in_vain, owned.opened.kept_for
         try:
-            return owned.by_itself(
-                lambda connection: _moved(connection, file, Move(0, old, new), by, at, in_vain, asking)
+            told, _ = owned.by_itself(
+                lambda connection: _moved(connection, file, Move(0, old, new), by, at, in_vain, asking, dry_run),
+                told=itemgetter(1),
             )
+            return told
+        except _WouldMove as found:
+            return found.told
         except sqlite3.DatabaseError as error:
             raise unusable(error, str(file)) from error
 
@@ -102,7 +115,8 @@ def _moved(
     at: float,
     in_vain: Sequence[str],
     asking: Collection[MessageId],
-) -> SlotMoved:
+    dry_run: bool,
+) -> tuple[SlotMoved, Batch]:
     reason = _in_the_way(connection, file, move, in_vain, asking)
     if reason is not None:
         raise JournalError(f"{file}: {move.old} was not moved to {move.new}: {reason}")
@@ -121,12 +135,14 @@ def _moved(
         dead_letters=counts["dead_letters"],
         timers=counts["timers"],
     )
+    if dry_run:
+        raise _WouldMove(told)
     left = evolve(told, path=move.old)
     batch = fold([Commit(events=((at, told), (at, left)))], mark, epoch)
     batch.apply(connection)
     after = batch.after
     connection.execute("UPDATE meta SET seq = ?, hash = ?, commits = ?", (after.seq, after.hash, after.commits))
-    return told
+    return told, batch
 
 
 def carry_rows(

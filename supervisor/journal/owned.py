@@ -135,20 +135,25 @@ class OwnedFile:
 
         return self.by_itself(trim)
 
-    def by_itself(self, change: Callable[[sqlite3.Connection], T]) -> T:
-        """A change in a transaction of its own, under the epoch of this owner."""
+    def by_itself(self, change: Callable[[sqlite3.Connection], T], told: Callable[[T], Batch] | None = None) -> T:
+        """A change in a transaction of its own, under the epoch of this owner. What it has `told` is the batch that is
+        part of it, where it must be known whether it was kept: an error of the COMMIT is resolved by reading back."""
         if self.lost is not None:
             raise self.lost
         connection = self._connected()
+        known: tuple[T, Batch] | None = None
         try:
             connection.execute("BEGIN IMMEDIATE")
             found = meta(connection)
             if found is None or found[2] != self.opened.epoch:
                 self._lose(connection)
             done = change(connection)
+            known = None if told is None else (done, told(done))
             connection.execute("COMMIT")
         except BaseException as error:
             self._roll_back()
+            if known is not None and self._stands(known[1], error):
+                return known[0]
             if is_of_a_sync(error) and self._connection is None:
                 raise self._doubt(error, error) from error
             raise

@@ -69,9 +69,18 @@ def test_it_says_what_it_has_moved(file: str, capsys: pytest.CaptureFixture[str]
     back = json.loads(said(capsys, "journal", "move", file, "front/desk", "desk", "--json"))
     assert back.pop("by")
     assert back == {
-        "file": file, "old": "front/desk", "new": "desk",
+        "file": file, "dry_run": False, "old": "front/desk", "new": "desk",
         "states": 2, "checkpoints": 3, "messages": 1, "dead_letters": 1, "timers": 1,
     }  # fmt: skip
+
+
+def test_a_dry_run_says_what_would_go(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "journal", "move", file, "desk", "front/desk", "--dry-run") == (
+        "desk.db: desk would be front/desk from then on: 2 states, 3 checkpoints, 1 message, 1 dead letter, 1 timer\n"
+    )
+    told = json.loads(said(capsys, "journal", "move", file, "desk", "front/desk", "--dry-run", "--json"))
+    assert (told["dry_run"], told["states"]) == (True, 2)
+    assert "did you mean desk?" in said(capsys, "journal", "move", file, "dask", "front", "--dry-run", code=2)
 
 
 @pytest.mark.parametrize(

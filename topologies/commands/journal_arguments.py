@@ -115,6 +115,7 @@ def _move(deeds: Words) -> None:
     word.add_argument("file", metavar="FILE.db")
     word.add_argument("old", metavar="OLD", type=path, help="the path at which it is stored")
     word.add_argument("new", metavar="NEW", type=path, help="the path of the agent now; nothing may be stored there")
+    word.add_argument("--dry-run", action="store_true", help="say what would be moved, or what is in the way")
     add_json(word)
 
 

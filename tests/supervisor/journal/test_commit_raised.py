@@ -29,6 +29,7 @@ from treewarden.supervisor.journal.sending import send
 from treewarden.supervisor.testing import inline_run_sync
 
 from ...journals import DESK, WALL, checkpoint, dead, fact, message, on_disk, settle, state, timer
+from .raising import ERRORS, Connections, Raising
 
 LONG: Final = attrs.evolve(state(9), body=f'"{"x" * 70_000}"')
 BEFORE: Final = (
@@ -56,42 +57,6 @@ KINDS: Final[Mapping[str, Commit]] = {
     "answers": Commit(answers=(AnswerRow("mine", "applied", "done"),)),
     "forget": Commit(forget=(DESK,)),
 }
-ERRORS: Final[Mapping[str, tuple[type[Exception], int]]] = {
-    "an I/O error": (sqlite3.OperationalError, sqlite3.SQLITE_IOERR),
-    "a full disk": (sqlite3.OperationalError, sqlite3.SQLITE_FULL),
-    "a refused sync": (sqlite3.OperationalError, sqlite3.SQLITE_IOERR_FSYNC),
-    "a lock": (sqlite3.OperationalError, sqlite3.SQLITE_BUSY),
-    "no memory": (MemoryError, 0),
-}
-
-
-class Raising(sqlite3.Connection):
-    """Its next COMMIT raises: before anything has happened, or when it stands."""
-
-    when: str = ""
-    error: tuple[type[Exception], int] = (sqlite3.OperationalError, sqlite3.SQLITE_IOERR)
-
-    def execute(self, sql: str, /, *parameters: Any) -> sqlite3.Cursor:
-        if sql != "COMMIT" or not self.when:
-            return super().execute(sql, *parameters)
-        when, self.when = self.when, ""
-        cursor = super().execute(sql) if when == "after" else None
-        error = self.error[0]("it raised")
-        if self.error[1]:
-            error.sqlite_errorcode = self.error[1]  # pyright: ignore[reportAttributeAccessIssue]
-        del cursor
-        raise error
-
-
-class Connections:
-    def __init__(self, when: str = "") -> None:
-        self.made: list[Raising] = []
-        self.when = when
-
-    def __call__(self, *args: Any, **options: Any) -> sqlite3.Connection:
-        self.made.append(sqlite3.connect(*args, factory=Raising, **options))
-        self.made[-1].when, self.when = self.when, ""
-        return self.made[-1]
 
 
 def rows_of(file: pathlib.Path) -> dict[str, list[Any]]:

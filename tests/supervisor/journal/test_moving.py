@@ -28,6 +28,7 @@ from treewarden.supervisor.journal.port import Commit, ReplyRow
 from treewarden.supervisor.journal.reading import JournalFile
 
 from ...journals import DESK, WALL, checkpoint, dead, fact, message, on_disk, settle, state, timer
+from .raising import ERRORS, Raising
 
 T = TypeVar("T")
 TILL = Path("desk/till")
@@ -107,6 +108,41 @@ async def test_all_that_is_stored_there_goes_along(file: pathlib.Path) -> None:
         assert (kept.about.path, kept.state.body, good.pinned) == (SHOP, state(2).body, True)
         assert not await journal.checkpoints(DESK)
         assert (journal.opened.last_row, journal.opened.epoch) == (85, 3)
+
+
+async def test_a_dry_run_says_the_same_and_moves_nothing(file: pathlib.Path) -> None:
+    before, events = rows_of(file), events_of(file)
+    told = move(file, dry_run=True)
+    assert (rows_of(file), events_of(file)) == (before, events)
+    with pytest.raises(JournalError, match="other has a state already"):
+        move(file, new=OTHER, dry_run=True)
+    assert move(file) == told
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("kept", [True, False])
+async def test_of_a_commit_that_raised_it_is_said_whether_it_stands(file: pathlib.Path, kept: bool, error: str) -> None:
+    before, raised = rows_of(file), list[str]()
+
+    class Refusing(Raising):
+        """It is the COMMIT of the move that raises, and no other one."""
+
+        def executemany(self, sql: str, /, *parameters: Any) -> sqlite3.Cursor:
+            if sql.startswith("UPDATE states"):
+                self.when, self.error = "after" if kept else "before", ERRORS[error]
+                raised.append(self.when)
+            return super().executemany(sql, *parameters)
+
+    connect = partial(sqlite3.connect, factory=Refusing)
+    if kept:
+        assert move(file, connect=connect).states == 2
+        assert len(events_of(file)) == 5
+    else:
+        with pytest.raises(MemoryError if error == "no memory" else JournalError):
+            move(file, connect=connect)
+        assert (rows_of(file), len(events_of(file))) == (before, 3)
+        assert move(file).states == 2
+    assert raised
 
 
 async def test_there_and_back_it_is_as_it_was(file: pathlib.Path) -> None:
