@@ -134,7 +134,8 @@ class Judge(AtOnce):
             registered=self.actions,
         )
         decision = decide(policy, case)
-        self._history, child.history = history, child_history
+        if not decision.waits_for_room:
+            self._history, child.history = history, child_history
         return decision
 
     def looks_back(self, signal: Signal) -> bool:

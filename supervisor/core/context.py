@@ -115,7 +115,7 @@ class Context:
     declared: bool = False
     """It is a dependency, and all of them declare it."""
     room_in: float = 0.0
-    """Seconds until its supervisor may restart somebody once more, where this is the last restart that its limit
+    """Seconds until it may be restarted once more, where this is the last restart that its supervisor's limit or its own
     allows, and there were others; otherwise 0."""
     states: int = 0
     """Earlier states that no rollback of this incident has tried: kept checkpoints and the declared one."""
@@ -247,7 +247,7 @@ def read_context(case: Case) -> Context:
         siblings=siblings,
         shared=shared,
         declared=declared,
-        room_in=case.history.room_in(case.now, case.intensity) if before else 0.0,
+        room_in=_room_in(case) if before else 0.0,
         states=max(0, case.states - incident.rolled_back),
     )
 
@@ -301,6 +301,12 @@ def _severity(case: Case, kind: Kind) -> float:
             return 0.5 * min(1.0, depth / capacity) if capacity > 0 else 0.5
         case _:
             return _SEVERITY[kind]
+
+
+def _room_in(case: Case) -> float:
+    room_in = case.history.room_in(case.now, case.intensity)
+    own = case.spec.restarts if isinstance(case.spec, ChildSpec) else None
+    return room_in if own is None else max(room_in, case.child_history.room_in(case.now, own))
 
 
 def _alike(case: Case, trouble: str, uses: tuple[str, ...]) -> tuple[int, int, int, str, bool]:

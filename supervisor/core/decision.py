@@ -11,7 +11,7 @@ from treewarden.agents.core.exit import describe as describe_error
 from treewarden.agents.core.exit import storable
 from treewarden.agents.core.values import frozen
 
-from .action import Action, Hold, Perform, Restart, Resume, Throttle, action_name, details, scope_of
+from .action import Action, Break, Hold, Perform, Restart, Resume, Throttle, action_name, details, scope_of
 from .case import Case, counts
 from .context import Context
 from .event import Decided, RejectedOption
@@ -125,6 +125,11 @@ class Decision:
     @property
     def context(self) -> Context:
         return self.case.context
+
+    @property
+    def waits_for_room(self) -> bool:
+        """Whether it leaves somebody alone until one more restart is within the limit: so it takes none of these."""
+        return isinstance(self.action, Break) and 0.0 < self.context.room_in <= self.action.seconds
 
     @property
     def stated(self) -> Confidence:

@@ -201,6 +201,45 @@ async def test_no_supervisor_gives_up_over_what_is_down(
     assert len(lost) <= 24
 
 
+async def test_nor_where_it_shows_in_several_ways(autojump_clock: CLOCK) -> None:
+    """What is left alone at the limit takes no restart: the next one that failed in another way was one too many."""
+    service = Service(trio.current_time() + 30.0)
+    args = {"service": service}
+    callers = [child(Caller, id="c0", args=args), child(Ringer, id="r0", args=args), child(Caller, id="c1", args=args)]
+    async with open_tree(tree(tree(*callers, id="desk")), seed=1) as running:
+        for number, each in enumerate(("c0", "r0", "c1")):
+            await running.ref(f"desk/{each}").tell(Call(number))
+            await trio.sleep(1.0)
+        await trio.sleep(300.0)
+        assert {each.path: each.incarnation for each in running.snapshot()}[Path("desk")] == 1
+        lost = await given_up(running)
+    assert sorted([*service.done, *lost]) == [0, 1, 2]
+
+
+async def test_nor_is_one_held_for_its_own_limit(autojump_clock: CLOCK) -> None:
+    """What it used was back, and it stayed down until a person came."""
+    service = Service(trio.current_time() + 30.0)
+    caller = child(Caller, args={"service": service}, restarts=Intensity(2, within=100))
+    async with open_tree(tree(caller), seed=1) as running:
+        for number in range(4):
+            await running.ref("caller").tell(Call(number))
+        await trio.sleep(300.0)
+        assert not any(each.held for each in running.snapshot())
+        lost = await given_up(running)
+    assert sorted([*service.done, *lost]) == [0, 1, 2, 3]
+    assert len(lost) <= 1
+
+
+async def test_one_that_waits_for_longer_than_any_outage_takes_its_restarts(autojump_clock: CLOCK) -> None:
+    service = Service(trio.current_time() + 1e6)
+    caller = child(Caller, args={"service": service}, mailbox=MailboxSpec(deliveries=1000))
+    desk = tree(caller, id="desk", restarts=Intensity(4, within=3600))
+    async with open_tree(tree(desk), seed=1) as running:
+        await running.ref("desk/caller").tell(Call(1))
+        await trio.sleep(3000.0)
+        assert {each.path: each.incarnation for each in running.snapshot()}[Path("desk")] > 1
+
+
 async def test_what_is_to_be_tried_once_is_not_tried_again(autojump_clock: CLOCK) -> None:
     service = Service(trio.current_time() + 100.0)
     once = child(Caller, args={"service": service}, mailbox=MailboxSpec(deliveries=1))
