@@ -13,7 +13,7 @@ from treewarden.agents.core.path import ROOT, Path
 from treewarden.agents.core.said import plural
 from treewarden.agents.errors import JournalError
 from treewarden.supervisor.common import Common
-from treewarden.supervisor.core.spec import Strategy
+from treewarden.supervisor.core.spec import Strategy, SupervisorSpec
 
 __all__ = ["warn_of_left"]
 
@@ -28,13 +28,13 @@ _TURN: Final = 500
 
 async def warn_of_left(absent: Sequence[Path], common: Common) -> None:
     """Log for which of `absent` messages wait, as long as nobody lives there; not for dynamic children, whom somebody
-    starts when he wants them. Cancelled with the tree."""
+    starts when he wants them, nor below a supervisor that is down. Cancelled with the tree."""
     await trio.sleep(_SOON)
     left = list[Path]()
     for number, path in enumerate(absent):
         if number % _TURN == 0:
             await trio.lowlevel.checkpoint()
-        if len(left) < _READ and not common.registry.has_mailbox(path) and not _is_dynamic(path, common):
+        if len(left) < _READ and not common.registry.has_mailbox(path) and not _may_come(path, common):
             left.append(path)
     waiting = list[str]()
     for path in sorted(left):
@@ -54,10 +54,12 @@ async def warn_of_left(absent: Sequence[Path], common: Common) -> None:
         )
 
 
-def _is_dynamic(path: Path, common: Common) -> bool:
+def _may_come(path: Path, common: Common) -> bool:
+    """Whether somebody may still begin there: a dynamic child, or the children of a supervisor that is held."""
     while path != ROOT:
-        path = path.parent
+        below, path = path, path.parent
         above = common.supervisors.get(path)
         if above is not None:
-            return above.spec.strategy is Strategy.DYNAMIC
+            is_down = below not in common.supervisors and isinstance(above.children.spec_of(below.name), SupervisorSpec)
+            return is_down or above.spec.strategy is Strategy.DYNAMIC
     return False

@@ -115,8 +115,8 @@ class Context:
     declared: bool = False
     """It is a dependency, and all of them declare it."""
     room_in: float = 0.0
-    """Seconds until it may be restarted once more, where this is the last restart that its supervisor's limit or its own
-    allows, and there were others; otherwise 0."""
+    """Seconds until it may be restarted once more, where this is the last restart that its supervisor's limit, or its
+    own, allows, and there were others; otherwise 0."""
     states: int = 0
     """Earlier states that no rollback of this incident has tried: kept checkpoints and the declared one."""
 

@@ -6,7 +6,11 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from treewarden.supervisor.core.spec import Strategy
+from treewarden.agents.core.lifecycle import SlotState
+from treewarden.agents.core.path import Path
+from treewarden.supervisor.core.rule_table import Rule
+from treewarden.supervisor.core.spec import Intensity, Strategy
+from treewarden.supervisor.core.table import table
 from treewarden.supervisor.journal.memory import MemoryJournal
 from treewarden.topologies.child import child
 from treewarden.topologies.core.blueprint import Blueprint
@@ -82,4 +86,22 @@ async def test_it_says_nothing_of_who_is_there_or_comes_soon(
         for path, id in (("line", "stage1"), ("pool", "1")):
             await running.supervisor(path).start_child(child(Counter, id=id))
         await trio.sleep(10)
+    assert caplog.messages == []
+
+
+async def test_nor_of_those_whose_supervisor_is_held(
+    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    """They are in the tree, and begin when somebody has said that it may go on."""
+    journal = MemoryJournal()
+    desk = tree(pool(Counter, id="queue", size=2, route="shared"), Counter, id="desk", restarts=Intensity(0))
+    shop = tree(desk, policy=table([Rule("gave_up", "hold"), Rule("crash", "restart")]))
+    for _ in range(2):
+        async with open_tree(shop, journal=journal) as running:
+            if running.snapshot()[0].state is SlotState.UP:
+                await running.ref("desk/counter").tell(Add(13))
+                await running.ref("desk/queue").tell(Add(13))
+            await trio.sleep(10)
+            assert running.snapshot()[0].state is SlotState.HELD
+    assert (await journal.recover(Path("desk/counter"))).messages
     assert caplog.messages == []
