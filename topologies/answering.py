@@ -79,7 +79,9 @@ class Answering:
             if self._fault:
                 raise ConfigurationError(self._fault)
             if self._row.begun:
-                await self._answer("unknown", f"the owner of epoch {self._row.epoch} died over it. {self._look()}")
+                await self._answer(
+                    "unknown", f"the owner of epoch {self._row.epoch} began it and did not end it. {self._look()}"
+                )
                 return
             with trio.move_on_after(self._command.within + self._command.beyond):
                 await self._do()

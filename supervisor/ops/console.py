@@ -77,7 +77,7 @@ def lines_of(lines: Sequence[str]) -> str:
 
 def opening_line(opening: Opening) -> str:
     """How a run begins, in a line."""
-    crash = ", after a process that died without closing it" if opening.after_crash else ""
+    crash = ", after a process that did not close it" if opening.after_crash else ""
     again = f", goes on after {plural(opening.head, 'event')}" if opening.head else ", new"
     return clean(f"{local(opening.at)}  {opening.name} runs; journal {opening.journal}{again}{crash}")
 

@@ -76,7 +76,7 @@ def event_text(event: Event) -> str:
 def _text(event: Event) -> str:
     match event:
         case TreeOpened():
-            crash = ", after a process that died" if event.after_crash else ""
+            crash = ", after a process that did not close it" if event.after_crash else ""
             return f"opened by {event.holder}, epoch {event.epoch}, treewarden {event.version}{crash}"
         case TreeClosed():
             return f"{'failed' if event.failed else 'closed'}: {event.reason}"

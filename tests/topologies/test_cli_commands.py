@@ -181,7 +181,7 @@ def test_a_process_that_is_killed_over_a_command_leaves_it_to_the_next_to_say_so
         answered = process.event("CommandAnswered")
         assert (answered["data"]["command"], answered["data"]["applied"]) == ("mine", False)
         asking.join(60)
-        assert "unknown: the owner of epoch 1 died over it." in capsys.readouterr().out
+        assert "unknown: the owner of epoch 1 began it and did not end it." in capsys.readouterr().out
         code, text = said(capsys, *drain)
         assert (code, text.partition(":")[0]) == (1, "duplicate")
         process.signal(signal.SIGINT)

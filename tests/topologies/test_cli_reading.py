@@ -210,8 +210,8 @@ def test_a_live_tree_and_a_killed_one(tmp_path: Path, capsys: pytest.CaptureFixt
     assert dead[5].split()[:3] == ["steady", "was", "up"]
     again = treewarden("run", "desk.toml", "--for", "0.2", cwd=tmp_path)
     assert again.returncode == 0
-    assert "after a process that died without closing it" in again.stdout.splitlines()[0]
-    assert "; opened 2 times, 1 time after a process that died; ended: " in printed(capsys, "tree", file)[1]
+    assert "after a process that did not close it" in again.stdout.splitlines()[0]
+    assert "; opened 2 times, 1 time after a process that did not close it; ended: " in printed(capsys, "tree", file)[1]
 
 
 # journal show

@@ -179,7 +179,7 @@ async def test_what_an_owner_died_over_is_answered_by_the_next_and_not_done_agai
     async with open_tree(SHAPE, journal=on_disk(file)) as running:
         outcome = await order(file, what, path, **fields)
         assert (outcome.state, outcome.duplicate) == ("unknown", True)
-        assert outcome.text.startswith("the owner of epoch 1 died over it. ")
+        assert outcome.text.startswith("the owner of epoch 1 began it and did not end it. ")
         assert advice in outcome.text
         assert status(running, path) is SlotState.UP
         assert await running.ref("counter").ask(Total()) == 2

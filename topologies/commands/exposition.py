@@ -12,7 +12,7 @@ _TREE: Final = (
     ("head", "events_total", "counter", "Events in the journal"),
     ("at", "last_event_timestamp_seconds", "gauge", "Wall time of the last event"),
     ("processes", "opened_total", "counter", "How often the tree was opened"),
-    ("crashes", "died_total", "counter", "How often the process before had died without closing it"),
+    ("crashes", "died_total", "counter", "How often the process before had not closed it"),
 )
 _SLOT: Final[tuple[tuple[str, str, str, Callable[[Mapping[str, Any]], object]], ...]] = (
     ("incident_open", "gauge", "Whether something about it is not over", lambda slot: bool(slot["incident"])),

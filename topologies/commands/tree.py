@@ -96,7 +96,7 @@ def _lines(file: str, found: _Found, out: Stdout) -> list[str]:
     now = time.time() if found.owned or found.at is None else found.at
     lives = f"opened {plural(status.processes, 'time')}"
     if status.crashes:
-        lives += f", {plural(status.crashes, 'time')} after a process that died"
+        lives += f", {plural(status.crashes, 'time')} after a process that did not close it"
     as_of = f"as of event {found.head}" + (f", {local(found.at)}" if found.at is not None else "")
     heads = [
         out.paint(clean(f"{file}: {found.ownership}"), "strong"),

@@ -89,7 +89,7 @@ FIXED = OutcomeObserved(path=WRITER, incident="1.1", action="restart", kind="cra
 CLOSED = IncidentClosed(path=WRITER, incident="1.1", outcome="fixed", after=10.4)
 
 TEXTS: tuple[tuple[Event, str], ...] = (
-    (OPENED, "opened by process 7 on h, epoch 3, treewarden 0.1.0, after a process that died"),
+    (OPENED, "opened by process 7 on h, epoch 3, treewarden 0.1.0, after a process that did not close it"),
     (TreeClosed(reason="stopped in order"), "closed: stopped in order"),
     (TreeClosed(reason="the root gave up", failed=True), "failed: the root gave up"),
     (TreeReloaded(added=(Path("a"), Path("b")), changed=(Path("c"),)), "added a, b; changed c"),

@@ -51,8 +51,8 @@ def test_plain_lines_from_the_first_to_the_last() -> None:
     view = PlainView()
     text = view.opened(OPENING, SLOTS) + view.frame(SLOTS) + view.told(RUN[:2]) + view.notice("a\tb\nc") + view.told([])
     assert text.splitlines() == [
-        "2026-11-21 00:00:00  desk runs; journal my desk.db, goes on after 12 events, after a process that died "
-        "without closing it",
+        "2026-11-21 00:00:00  desk runs; journal my desk.db, goes on after 12 events, after a process that did "
+        "not close it",
         "slot      state       life  restarts  mailbox  handled",
         "desk      up",
         "  writer  restarting     2         1        0        7",
