@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any, Final
 
-__all__ = ["collector_at_rest", "on_demand"]
+__all__ = ["collector_at_rest", "on_demand", "room_for_modules"]
 
 _MUCH: Final = 1_000
 """Objects; a module of ours with its classes makes some hundreds."""
@@ -38,6 +40,66 @@ def collector_at_rest() -> Generator[None]:
             gc.freeze()
             gc.unfreeze()
         gc.enable()
+
+
+@contextmanager
+def room_for_modules() -> Generator[None]:
+    """In the block modules can be imported also where this process has no file descriptor left.
+
+    What judges a failure is imported with the first one, and running out of descriptors is one: it would end the tree.
+    """
+    room = _Room()
+    sys.meta_path.insert(0, room)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # somebody has put another list in order
+            sys.meta_path.remove(room)
+        room.close()
+
+
+class _Room:
+    """Asked first for each module that is not here yet, it finds those alone for which no descriptor is left: it gives
+    up its own for as long as the file is read."""
+
+    def __init__(self) -> None:
+        self._spare: int | None = None
+        self._take()
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if self._spare is None:
+            self._take()
+        if self._spare is None or _is_one_left():
+            return None
+        self.close()
+        try:
+            spec = PathFinder.find_spec(name, path, target)
+            if spec is not None and type(spec.loader) is SourceFileLoader:
+                loader: Any = spec.loader
+                read = loader.get_code(name)
+                loader.get_code = {name: read}.__getitem__  # run, it imports others, for whom the descriptor is back
+            return spec
+        finally:
+            self._take()
+
+    def close(self) -> None:
+        if self._spare is not None:
+            os.close(self._spare)
+            self._spare = None
+
+    def _take(self) -> None:
+        with suppress(OSError):
+            self._spare = os.open(os.devnull, os.O_RDONLY)
+
+
+def _is_one_left() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        return False
+    return True
 
 
 def on_demand(package: str, **homes: str) -> Callable[[str], Any]:

@@ -180,14 +180,15 @@ async def _one_error() -> AsyncGenerator[None]:
 
 @contextmanager
 def _watched(common: Common) -> Generator[None]:
-    """A thread looks after the loop, if the loop runs in real time."""
+    """A thread looks after the loop, if the loop runs in real time; and what judges its failures can be imported."""
     if not runs_in_real_time():
         yield
         return
     watch = LoopWatch(partial(signal_block, common))
     watch.start()
     try:
-        yield
+        with demand.room_for_modules():
+            yield
     finally:
         watch.stop()
 
