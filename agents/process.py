@@ -261,6 +261,8 @@ def process(function: str, *, id: str = "", environment: Mapping[str, str] | Non
 
     Raises `ConfigurationError` for a name that cannot be one; whether there is such a function shows at the start.
     """
+    if not isinstance(function, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"{shown(function)} names no function; write 'module:name'")
     module, colon, name = function.partition(":")
     parts: Sequence[str] = (*module.split("."), *name.split("."))
     if not colon or not all(part.isidentifier() for part in parts):

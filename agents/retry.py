@@ -40,12 +40,17 @@ async def retry(
     it waits `first` seconds, then `factor` times as long each time, `most` at most, each time up to half of it less or
     more by chance.
 
-    Cancelled: at once, in a try or between two. Raises `ConfigurationError` for limits that cannot work.
+    Cancelled: at once, in a try or between two. Raises `ConfigurationError` for limits that cannot work and
+    for what cannot be called.
 
     Not promised: that a try which was too slow did nothing outside. What must not be done twice is an effect
     (`Agent.effect`), whose call may use this where doing it again under its key does no harm. Nor that the agent
     counts as alive meanwhile: its `progress_within`, if it has one, is longer than all of this.
     """
+    if not callable(call):
+        raise ConfigurationError(
+            f"{shown(call)} cannot be called; give an async function of nothing, and not its result"
+        )
     kinds = _checked(on, within=within, times=times, first=first, factor=factor, most=most)
     pause = first
     for left in reversed(range(times)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from types import NoneType
@@ -10,6 +11,7 @@ from typing import Any
 from treewarden.agents.agent import Agent, is_agent_class
 from treewarden.agents.core.durability import Volatile
 from treewarden.agents.core.path import Path
+from treewarden.agents.core.said import is_number
 from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.core.spec import ChildSpec, SupervisorSpec
 
@@ -46,10 +48,17 @@ def checked(blueprint: Blueprint) -> Blueprint:
     return blueprint
 
 
-def check_options(*, clock: object, seed: object, wall: object, events: object, anchor: object) -> None:
+def check_options(
+    *, clock: object, seed: object, wall: object, events: object, anchor: object, production: object
+) -> None:
     """Raise `ConfigurationError` naming what `open_tree` cannot take for one of these."""
     if not callable(wall):
         raise ConfigurationError(f"wall is {shown(wall)}; give a function of nothing that returns seconds since 1970")
+    seconds = wall()
+    if not is_number(seconds) or not math.isfinite(seconds):  # no file takes it as the time of an event
+        raise ConfigurationError(f"wall() is {shown(seconds)}; give a function that returns seconds since 1970")
+    if not isinstance(production, bool):  # "no" is as true as any other text
+        raise ConfigurationError(f"production is {shown(production)}; give True or False")
     if clock is not None and not (hasattr(clock, "now") and hasattr(clock, "wall")):
         raise ConfigurationError(f"clock is {shown(clock)}; give one that has now() and wall(), or leave it out")
     if not isinstance(seed, (int, float, str, bytes, bytearray, NoneType)):

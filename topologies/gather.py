@@ -49,6 +49,8 @@ async def gather(
     cannot be reached, with what the others have replied; `ConfigurationError` for a quorum that no number of replies
     can be, for somebody who is asked twice, for two of one path in two trees, and for what is no ref.
     """
+    if not isinstance(refs, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"{shown(refs)} is no list of refs; give gather those that `ref(path)` returns")
     asked = _checked(list(refs), quorum, within)
     gathering = _Gathering[R](asked, len(asked) if quorum is None else quorum)
     try:

@@ -100,7 +100,7 @@ async def open_tree(
     cancelled then.
     """
     checked(blueprint)
-    check_options(clock=clock, seed=seed, wall=wall, events=events, anchor=anchor)
+    check_options(clock=clock, seed=seed, wall=wall, events=events, anchor=anchor, production=production)
     if journal is None and anchor is not None:
         raise ConfigurationError("a journal in memory has no chain to anchor: give open_tree a file as `journal`")
     if anchor is not None and isinstance(journal, (str, os.PathLike)):

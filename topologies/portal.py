@@ -13,7 +13,8 @@ import trio
 
 from treewarden.agents.core.message import Request
 from treewarden.agents.core.path import Path
-from treewarden.agents.errors import AgentStopped, WrongThread
+from treewarden.agents.core.said import shown
+from treewarden.agents.errors import AgentStopped, ConfigurationError, WrongThread
 from treewarden.agents.wake import call_in_loop
 
 from .running import Tree
@@ -214,7 +215,10 @@ async def open_portal(tree: Tree) -> AsyncGenerator[Portal]:
 
     Open it inside the block of `open_tree` and hand it to the threads. Leaving the block ends the calls that are under
     way; their callers get `AgentStopped`, also those that call when the whole loop has ended. No thread waits for ever.
+    Raises `ConfigurationError` for what is no tree.
     """
+    if not isinstance(tree, Tree):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"{shown(tree)} is no tree that runs; give what `async with open_tree(...)` gives")
     async with trio.open_nursery() as nursery:
         portal = Portal(tree, trio.lowlevel.current_trio_token(), nursery)
         try:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from treewarden.agents.core.said import listed
+from treewarden.agents.core.said import listed, shown
+from treewarden.agents.errors import ConfigurationError
 from treewarden.supervisor.core.decision import Policy
 from treewarden.supervisor.core.retention import EventRetention
 from treewarden.supervisor.written_file import content_of, remedy_for
@@ -82,6 +83,8 @@ def _content(file: Path) -> bytes:
 
 def loads(text: str, folder: str | os.PathLike[str] = ".", name: str = "tree") -> Topology:
     """As `load`, with the text of a file that would be called `name` and stand in `folder`."""
+    if not isinstance(text, (str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"{shown(text)} is no text; give that of a TOML file")
     return _load(text, Path(folder).resolve() / f"{name}.toml")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any, cast
@@ -11,15 +12,21 @@ import pytest
 from treewarden.agents.agent import Agent
 from treewarden.agents.core.durability import Checkpointed, MailboxSpec
 from treewarden.agents.errors import ConfigurationError
+from treewarden.agents.process import process
+from treewarden.agents.retry import retry
 from treewarden.supervisor.core.limits import QueueLimit
 from treewarden.supervisor.core.measures import LatencyLimit
 from treewarden.supervisor.core.policies import otp
 from treewarden.supervisor.core.spec import ChildSpec, SupervisorSpec
 from treewarden.topologies.child import child
 from treewarden.topologies.core.blueprint import validate
+from treewarden.topologies.core.routing import partition_of
+from treewarden.topologies.gather import gather
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.pipeline import stage
 from treewarden.topologies.pool import pool
+from treewarden.topologies.portal import open_portal
+from treewarden.topologies.toml import loads
 from treewarden.topologies.tree import tree
 
 
@@ -133,6 +140,41 @@ async def test_what_is_no_blueprint(blueprint: object, text: str) -> None:
         async with open_tree(cast("SupervisorSpec", blueprint)):
             pass
     assert text in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"production": "no"}, "production is 'no'; give True or False"),
+        ({"production": None}, "production is None; give True or False"),
+        ({"wall": lambda: "12:00"}, "wall() is '12:00'; give a function that returns seconds since 1970"),
+        ({"wall": lambda: math.nan}, "wall() is nan; give a function that returns seconds since 1970"),
+        ({"wall": 12}, "wall is 12; give a function of nothing"),
+    ],
+)
+async def test_an_option_of_a_tree(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(text)):
+        async with open_tree(tree(Desk), **options):
+            pass
+
+
+@pytest.mark.parametrize("value", [None, 3, Desk])
+async def test_a_call_says_what_it_was_to_be_given(value: object) -> None:
+    with pytest.raises(ConfigurationError, match="is no list of refs; give gather those that"):
+        await gather(odd(value), odd(value))
+    with pytest.raises(ConfigurationError, match="is no tree that runs; give what"):
+        async with open_portal(odd(value)):
+            pass
+    with pytest.raises(ConfigurationError, match="is no text; give that of a TOML file"):
+        loads(odd(value))
+    with pytest.raises(ConfigurationError, match="names no function; write 'module:name'"):
+        process(odd(value))
+    if value is not Desk:
+        with pytest.raises(ConfigurationError, match="cannot be called; give an async function of nothing, and"):
+            await retry(odd(value), within=1)
+    if value != 3:
+        with pytest.raises(TypeError, match="; give a whole number"):
+            partition_of("key", odd(value))
 
 
 async def test_what_is_no_path() -> None:

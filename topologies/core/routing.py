@@ -100,12 +100,15 @@ class Broadcast:
 def partition_of(key: str | bytes | int, count: int) -> int:
     """Which of `count` partitions a key belongs to, in this process and in any other; see `ByKey`.
 
-    Raises `TypeError` for a key that is neither text, bytes nor a whole number, `ValueError` for a count below 1 or
+    Raises `TypeError` for a key that is neither text, bytes nor a whole number, and for a count that is none,
+    `ValueError` for one below 1 or
     above a million.
     """
     encoded = _encoded(key)
     if encoded is None:
         raise TypeError(f"the key is {key!r}; give text, bytes or a whole number")
+    if not isinstance(count, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"the count is {count!r}; give a whole number")
     if count < 1:
         raise ValueError(f"the count is {count!r}; give 1 or more")
     if count > MOST:
