@@ -23,6 +23,7 @@ from .symptom import (
     message_in,
     trouble_in,
 )
+from .window import count_apart
 
 if TYPE_CHECKING:
     from .case import Case
@@ -314,8 +315,8 @@ def _alike(case: Case, trouble: str, uses: tuple[str, ...]) -> tuple[int, int, i
         return 0, 0, 0, "", False
     signal, child = case.signal, case.signal.path.name
     found = case.window.seen_with(signal, uses, case.now)
-    crowded = 0
-    if not case.history.has_room(case.now, case.intensity):
+    crowded, room = 0, case.history.has_room(case.now, case.intensity)
+    if not room:
         crowded = sum(glimpse.works for glimpse in found.values())
         found = case.window.seen_with(signal, uses, case.now, room=False)
     own = found.pop(child, None)
@@ -323,7 +324,8 @@ def _alike(case: Case, trouble: str, uses: tuple[str, ...]) -> tuple[int, int, i
         return 1, len(found), 0, _named(signal, trouble), False
     seen, found = len(found), {name: glimpse for name, glimpse in found.items() if not glimpse.works}
     declared = next((name for name in uses if all(name in glimpse.uses for glimpse in found.values())), "")
-    return len(found) + 1, seen - len(found), crowded, declared or _named(signal, trouble), bool(declared)
+    alike = len(found) if not room else count_apart(signal, found)
+    return alike + 1, seen - len(found), crowded, declared or _named(signal, trouble), bool(declared)
 
 
 def _named(signal: Signal, trouble: str) -> str:

@@ -9,12 +9,13 @@ from typing import Final
 
 from attrs import evolve
 
+from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.values import frozen
 
 from .signal import ChildExited, Recovered, Reported, RestartFailed, Signal, Stalled
-from .symptom import SEVERE, failure_in, is_outside, tick_in, trouble_in
+from .symptom import SEVERE, failure_in, is_outside, message_in, tick_in, trouble_in
 
-__all__ = ["ENOUGH", "NOTHING_DONE", "NOTHING_SEEN", "Glimpse", "Window", "Work", "are_apart", "work_of"]
+__all__ = ["ENOUGH", "NOTHING_DONE", "NOTHING_SEEN", "Glimpse", "Window", "Work", "are_apart", "count_apart", "work_of"]
 
 ENOUGH: Final = 5
 """Messages of each kind that a child handles, on the average, after which it works: a child all of whose calls of one
@@ -65,6 +66,8 @@ class Glimpse:
     """None: to handle messages is no sign that this trouble is over."""
     handling: str = ""
     """The message or tick at which it failed; empty for a start."""
+    message: MessageId | None = None
+    """The one that it failed over, if it has an id."""
     proof: float = -math.inf
     """Since when it is known to have worked: what failed before that was not down for all from then on."""
     works: bool = False
@@ -79,6 +82,17 @@ def are_apart(signal: Signal, uses: tuple[str, ...], others: tuple[str, ...]) ->
     """Whether the trouble of `signal` cannot be one for who uses `uses` and who uses `others`: it is outside, and they
     share nothing there. Who declares nothing may use anything; and of a fault in their code it says nothing."""
     return bool(uses) and bool(others) and is_outside(signal) and not any(name in others for name in uses)
+
+
+def count_apart(signal: Signal, found: Mapping[str, Glimpse]) -> int:
+    """How many of those who were seen in the trouble of `signal` say more than it does. Where one message fails at one
+    after the other, as in a queue that they share, it may be that message; so all of these count as one. What fails
+    outside says the same of what is there, whichever message it was."""
+    message = message_in(signal)
+    if message is None or is_outside(signal):
+        return len(found)
+    over = [glimpse.message for glimpse in found.values()]
+    return over.count(None) + len({each for each in over if each is not None} - {message})
 
 
 @frozen(eq=False, repr=False)
@@ -244,10 +258,11 @@ def _glimpse(signal: Signal, uses: tuple[str, ...], work: Work, last: Glimpse | 
     if handling is None:
         return Glimpse(signal.at, uses)
     since = _worked_from(signal, work)
+    message = message_in(signal)
     if last is None:
-        return Glimpse(signal.at, uses, work, handling, since)
+        return Glimpse(signal.at, uses, work, handling, message, since)
     works = last.has_worked(work)
-    return Glimpse(signal.at, uses, work, handling, max(since, last.proof, last.at if works else since), works)
+    return Glimpse(signal.at, uses, work, handling, message, max(since, last.proof, last.at if works else since), works)
 
 
 def _worked_from(signal: Signal, work: Work) -> float:

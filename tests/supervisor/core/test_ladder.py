@@ -107,7 +107,8 @@ ANSWERS: dict[str, list[tuple[Case, Action]]] = {
     "siblings alike": [
         (case(*beside(DOWN, 9), siblings=many(50)), Break(ALL_REFUSED, 5.0)),
         (case(*beside(DIES, 2), siblings=many(5)), Break(BUG, 5.0)),
-        (case(*beside(exited(failed(message="m1"), deliveries=2), 9)), Break(BUG, 5.0)),
+        (case(*[exited(failed(message=f"n{n}"), deliveries=2, path=Path(f"desk/s{n}")) for n in range(9)],
+              exited(failed(message="m1"), deliveries=2)), Break(BUG, 5.0)),
         (case(*beside(CRASH, 9), CRASH, CRASH, actions=(Break(BUG, 5.0),) * 2), Break(BUG, 20.0)),
         (
             case(*beside(UNHEARD, 9), *[evolve(UNHEARD, deliveries=n) for n in (1, 2, 3)],

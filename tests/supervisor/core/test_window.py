@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from treewarden.agents.core.exit import Failed, Failure, Finished
+from treewarden.agents.core.message import MessageId
 from treewarden.agents.core.path import Path
 from treewarden.supervisor.core.signal import RateLimitReached, Recovered, Reported, RestartFailed, Signal, Stalled
 from treewarden.supervisor.core.symptom import SEVERE, trouble_in
-from treewarden.supervisor.core.window import ENOUGH, NOTHING_DONE, Glimpse, Window, Work, work_of
+from treewarden.supervisor.core.window import ENOUGH, NOTHING_DONE, Glimpse, Window, Work, count_apart, work_of
 
 from .cases import PATH, exited, failed, signals
 
@@ -334,3 +335,32 @@ def test_nobody_is_taken_to_work_where_there_is_no_room_for_restarts() -> None:
     assert window.with_it(again, (), 2.0) == set()
     assert window.with_it(again, (), 2.0, room=False) == {"a", "b"}
     assert not window.is_apart(again, (), room=False)
+
+
+def over(child: str, message: str, error: str = "ValueError") -> Signal:
+    return exited(failed(error, message=message), at=1.0, path=Path("desk") / child)
+
+
+@pytest.mark.parametrize(
+    ("error", "messages", "apart"),
+    [
+        ("ValueError", ("m1", "m1", "m1"), 0),
+        ("ValueError", ("m1", "m2", "m2"), 1),
+        ("ValueError", ("m2", "m3", None), 3),
+        ("ConnectionError", ("m1", "m1", "m1"), 3),
+        ("TimeoutError", ("m1", "m1", "m1"), 3),
+    ],
+)
+def test_one_message_that_fails_at_several_children_counts_as_one(
+    error: str, messages: tuple[str | None, ...], apart: int
+) -> None:
+    found = {
+        f"c{n}": Glimpse(1.0, message=None if each is None else MessageId(each)) for n, each in enumerate(messages)
+    }
+    assert count_apart(over("own", "m1", error), found) == apart
+    assert count_apart(crash("own", 1.0, error), found) == len(found)  # it had no message in hand
+
+
+def test_it_knows_over_which_message_each_child_failed() -> None:
+    seen = window(over("a", "m1"), over("a", "m2"), over("b", "m3"))
+    assert {name: glimpse.message for name, glimpse in seen.alike("valueerror", 1.0).items()} == {"a": "m2", "b": "m3"}
