@@ -10,9 +10,10 @@ from attrs import frozen
 from trio.testing import MockClock
 
 from treewarden.agents.agent import Agent, handles
-from treewarden.agents.core.durability import MESSAGE, Checkpointed
+from treewarden.agents.core.durability import MESSAGE, Checkpointed, MailboxSpec
 from treewarden.supervisor.core.event import DeadLettered
-from treewarden.supervisor.core.spec import NO_BACKOFF, Intensity
+from treewarden.supervisor.core.spec import NO_BACKOFF, Backoff, Intensity
+from treewarden.topologies.child import child
 
 from .effects_desk import Processes
 from .effects_desk import processes as processes
@@ -35,6 +36,18 @@ class Pass:
 class Clerk(Agent[None]):
     @handles
     def order(self, message: Order) -> None:
+        raise ValueError("unlucky")
+
+
+class Counting(Agent[None]):
+    """Fails, and remembers what over."""
+
+    def __init__(self, seen: list[str]) -> None:
+        self.seen = seen
+
+    @handles
+    def order(self, message: Order) -> None:
+        self.seen.append(message.text)
         raise ValueError("unlucky")
 
 
@@ -76,3 +89,20 @@ async def test_the_next_process_calls_nothing_so_that_waited_in_memory(
             await trio.sleep(60)
             letters = await running.dead_letters()
     assert len({each.id for each in letters}) == len(letters) == 4
+
+
+async def test_an_attempt_that_failed_counts_in_the_next_process(
+    processes: Processes, autojump_clock: MockClock
+) -> None:
+    """Else one that is stopped between two attempts, time and again, tries a message for ever."""
+    seen = list[str]()
+    mailbox, backoff = MailboxSpec(deliveries=3), Backoff(first=60.0, most=60.0, jitter=0.0)
+    clerk = child(Counting, id="clerk", args={"seen": seen}, mailbox=mailbox, backoff=backoff)
+    async with opened(clerk, journal=processes()) as running:
+        await running.ref("clerk").tell(Order("a"))
+        await trio.sleep(90)
+        assert len(seen) == 2
+    async with opened(clerk, journal=processes()) as running:
+        (event,) = await happened(running, DeadLettered)
+        assert event.reason.startswith("its handler failed 3 times")
+        assert len(seen) == 3
