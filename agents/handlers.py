@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 import math
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import NoneType, SimpleNamespace, UnionType
+from types import CoroutineType, NoneType, SimpleNamespace, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, Union
 
 from .core.message import Happened, Request
@@ -38,6 +39,8 @@ _HANDLES: Final = "__treewarden_handles__"
 _EVERY: Final = "__treewarden_every__"
 _AT: Final = "__treewarden_at__"
 _MARKS: Final = (_HANDLES, _EVERY, _AT)
+_YIELDS: Final = dis.opmap["YIELD_VALUE"]
+"""What every `await` comes to, and every `async for` and `async with`."""
 TO_DEFINE: Final = {  # by a subclass; and what each is
     "state": "what the agent knows",
     "on_start": "what runs before the first message",
@@ -207,7 +210,8 @@ def marked_methods(cls: type) -> tuple[Mapping[type, Callable[..., Any]], tuple[
             if before in vars(cls) and name in vars(cls):
                 raise ConfigurationError(f"{where}: {before} handles {kind.__qualname__} too; leave one of them")
             handlers[kind] = name
-    return {kind: methods[name] for kind, name in handlers.items()}, tuple(repeated)
+    called = {name: _at_once(methods[name]) for name in handlers.values()}
+    return {kind: called[name] for kind, name in handlers.items()}, tuple(repeated)
 
 
 def refuse_clashes(cls: type, agent: type) -> None:
@@ -243,6 +247,29 @@ def plain_ones(handlers: Mapping[type, Callable[..., Any]]) -> Mapping[type, Cal
         for kind, method in handlers.items()
         if issubclass(kind, Request) and not inspect.iscoroutinefunction(inspect.unwrap(method))
     }
+
+
+def _at_once(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A handler as it is called: an `async def` in which nothing is awaited is done when it returns, as a `def` is.
+
+    That is what many are written as, and they would be handled and asked more slowly for nothing.
+    """
+    if not inspect.iscoroutinefunction(method) or _YIELDS in method.__code__.co_code[::2]:
+        return method
+
+    def handler(agent: Any, message: Any) -> Any:
+        try:
+            method(agent, message).send(None)
+        except StopIteration as done:
+            result: object = done.value
+            return result if type(result) is not CoroutineType else _itself(result)
+
+    return handler
+
+
+async def _itself(result: Any) -> Any:
+    """For a coroutine that was returned, and not awaited, by what is awaited."""
+    return result
 
 
 def _check(where: str, method: Callable[..., Any]) -> None:

@@ -162,8 +162,9 @@ class Ref:
         `message` it waits first until what that agent has settled is on disk; and when that handler runs again, after
         a crash, an ask to an agent of the same durability gets the reply that it got before.
 
-        An agent that has nothing to do handles it at once if its handler is a plain `def`: that runs in the task of the
-        asker, in the context of the agent; what it raises fails the agent. One in memory answers at once, too, and
+        An agent that has nothing to do handles it at once if its handler awaits nothing (a plain `def`, or an
+        `async def` without an `await`): that runs in the task of the asker, in the context of the agent; what it raises
+        fails the agent. One in memory answers at once, too, and
         every 32nd such ask is a checkpoint; one of durability `message` does when what it settled is on disk. Those of
         durability `checkpoint` or with `keeps_task`, what a handler asks a durable agent that it may ask again, and
         what is asked while an exception is handled, go through the mailbox.

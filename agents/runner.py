@@ -17,7 +17,7 @@ from .life import Life
 from .mailbox import Leave
 from .orders import Begun, BodyEnded, CheckpointDue, Killed, Raised, RunAgain, StopAsked, StopOrder
 from .serving import serve, serve_on_disk
-from .settle import keep_in_turn, settle_beside, settle_in_turn
+from .settle import keep_in_turn, settle, settle_beside, settle_in_turn
 from .slice import LOOK_EVERY, Slice
 from .slot import current_turn
 from .ticks import Tick
@@ -133,7 +133,7 @@ async def handle_messages(life: Life) -> Exit | None:
     current_turn.set(turn)
     task = current_task()
     leave = Leave(slot, task)
-    light, durable = life.light and not life.outlet, slot.durable
+    scoped, light, durable = life.cancellable, life.light and not life.outlet, slot.durable
     if type(agent).plain and handlers is type(agent).handlers and not (life.outlet or agent.keeps_task):
         slot.serve = serve if light else serve_on_disk if durable else None  # others are timed, or need their task
     arrived, next_ones, alone = slot.arrived, slot.next_ones, slot.mail is slot
@@ -173,6 +173,13 @@ async def handle_messages(life: Life) -> Exit | None:
                     rest = None
                     try:
                         result = handler(agent, item)
+                        if result is not None and type(result) is CoroutineType and scoped:
+                            life.begin()
+                            await result
+                            settle(life, item)
+                            if slot.agent is not agent:
+                                await _stay(life)
+                            continue
                     except Exception as error:
                         if not bear(life, item, error):
                             if not life.cancellable:
@@ -185,7 +192,7 @@ async def handle_messages(life: Life) -> Exit | None:
                         if (
                             agent.state is not life.state
                             or turn.events
-                            or (result is not None and type(result) is CoroutineType)
+                            or (result is not None and type(result) is CoroutineType)  # pyright: ignore[reportUnknownArgumentType] (narrowed above)
                         ):
                             rest = finish(life, item, result)
                         else:  # all that there is to settle
@@ -215,7 +222,8 @@ async def handle_messages(life: Life) -> Exit | None:
                             Begun(rest, life.called).discard()
                         return None
                     await rest
-                    await _stay(life)
+                    if slot.agent is not agent or slot.inflight:
+                        await _stay(life)
                 elif durable or slot.agent is not agent:
                     if not life.cancellable:
                         return None

@@ -40,6 +40,10 @@ def do_and_wait(what: Callable[[Any], Any]) -> DoAndWait:
     return DoAndWait(do(what).deed)
 
 
+async def _nothing() -> None:
+    """What takes no turn of the scheduler; but that nobody knows before."""
+
+
 class Desk(Agent[Tally]):
     state = Tally()
 
@@ -53,6 +57,7 @@ class Desk(Agent[Tally]):
 
     @handles
     async def do_and_wait(self, message: DoAndWait) -> Any:
+        await _nothing()
         return DEEDS[message.deed](self)
 
     @handles

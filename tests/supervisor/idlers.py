@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 from attrs import frozen
-from trio.lowlevel import Task
+from trio.lowlevel import Task, checkpoint
 
 from treewarden.agents.agent import Agent, every, handles
 from treewarden.agents.core.durability import VOLATILE, Durability, MailboxSpec
@@ -90,6 +90,7 @@ class Plain(Agent[int]):
 
     @handles
     async def where(self, message: Where) -> Task:
+        await checkpoint()  # what awaits nothing may run in the task of whoever asks
         return trio.lowlevel.current_task()
 
 

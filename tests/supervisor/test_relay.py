@@ -43,6 +43,7 @@ class Fragile(Agent[None]):
 
     @handles
     async def where(self, message: Where) -> tuple[trio.lowlevel.Task, str]:
+        await trio.lowlevel.checkpoint()  # what awaits nothing may run in the task of whoever asks
         return trio.lowlevel.current_task(), MARK.get()
 
 
