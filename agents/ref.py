@@ -26,7 +26,7 @@ from .sending import (
     tell_each_nowait,
 )
 from .slot import TIMED, Slot, Turn, current_turn
-from .traffic import SECONDS_PER_CHECKPOINT, SENT_PER_CHECKPOINT, Traffic, deadline_of, is_starting
+from .traffic import SENT_PER_CHECKPOINT, Traffic, deadline_of, is_starting
 from .wake import WAKE
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Ref:
                 slot.put_plain(message)
             traffic = self._traffic
             traffic.sent += 1
-            if traffic.sent >= SENT_PER_CHECKPOINT or traffic.stopwatch() - traffic.since > SECONDS_PER_CHECKPOINT:
+            if traffic.sent >= SENT_PER_CHECKPOINT or traffic.stopwatch() - traffic.since > traffic.share:
                 await traffic.give_way_once_sent()
             return
         try:
@@ -191,7 +191,7 @@ class Ref:
             if served:
                 traffic.put_back(answer)
                 traffic.sent += 1
-                if traffic.sent >= SENT_PER_CHECKPOINT or traffic.stopwatch() - traffic.since > SECONDS_PER_CHECKPOINT:
+                if traffic.sent >= SENT_PER_CHECKPOINT or traffic.stopwatch() - traffic.since > traffic.share:
                     await traffic.give_way()
                 else:
                     await checkpoint_if_cancelled()

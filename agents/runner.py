@@ -18,7 +18,7 @@ from .mailbox import Leave
 from .orders import Begun, BodyEnded, CheckpointDue, Killed, Raised, RunAgain, StopAsked, StopOrder
 from .serving import serve, serve_on_disk
 from .settle import keep_in_turn, settle, settle_beside, settle_in_turn
-from .slice import LOOK_EVERY, Slice
+from .slice import Slice
 from .slot import current_turn
 from .ticks import Tick
 from .traffic import in_on_start
@@ -26,7 +26,6 @@ from .traffic import in_on_start
 __all__ = ["failed", "handle_messages", "run_agent", "start_agent"]
 
 _SETTLES_IN_FLIGHT: Final = 256
-_BETWEEN_LOOKS: Final = range(LOOK_EVERY)
 _ORDERS: Final = frozenset({StopOrder, BodyEnded, StopAsked, CheckpointDue, RunAgain, Raised, Begun, Killed})
 
 
@@ -139,7 +138,7 @@ async def handle_messages(life: Life) -> Exit | None:
     arrived, next_ones, alone = slot.arrived, slot.next_ones, slot.mail is slot
     share = life.rounds.slice()
     while True:
-        for _ in _BETWEEN_LOOKS:
+        for _ in share.between:
             if not slot.simple or not alone:
                 item = slot.take()
             elif next_ones:
@@ -175,6 +174,7 @@ async def handle_messages(life: Life) -> Exit | None:
                         result = handler(agent, item)
                         if result is not None and type(result) is CoroutineType and scoped:
                             life.begin()
+                            share.awaited = True
                             await result
                             settle(life, item)
                             if slot.agent is not agent:
@@ -221,6 +221,7 @@ async def handle_messages(life: Life) -> Exit | None:
                         else:
                             Begun(rest, life.called).discard()
                         return None
+                    share.awaited = True
                     await rest
                     if slot.agent is not agent or slot.inflight:
                         await _stay(life)
@@ -307,7 +308,7 @@ async def _obey(life: Life, order: object) -> Exit | None:
 async def _drain(life: Life) -> Exit | None:
     """Handle what waits now, and not what comes later: whoever tells itself the next message is never done."""
     share, life.drains = Slice(life.rounds), True
-    handled, waiting = 0, life.slot.backlog
+    handled, looked, waiting = 0, 0, life.slot.backlog
     while handled < waiting:
         item = life.slot.take()
         if item is None:
@@ -322,8 +323,10 @@ async def _drain(life: Life) -> Exit | None:
             await rest
         await _stay(life)
         handled += 1
-        if handled % LOOK_EVERY == 0 and share.is_over():
-            await share.give_way()
+        if handled - looked >= len(share.between):
+            looked = handled
+            if share.is_over():
+                await share.give_way()
     return None
 
 

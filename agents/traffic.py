@@ -19,11 +19,11 @@ from .core.said import shown
 from .errors import ConfigurationError, NoSuchSlot
 from .ports import Alarms
 from .room import Place
+from .slice import Rounds
 from .slot import Slot
 from .stopwatch import stopwatch
 
 __all__ = [
-    "SECONDS_PER_CHECKPOINT",
     "SENT_PER_CHECKPOINT",
     "Beginning",
     "Limited",
@@ -35,7 +35,9 @@ __all__ = [
 
 Found = TypeVar("Found")
 SENT_PER_CHECKPOINT: Final = 32
-SECONDS_PER_CHECKPOINT: Final = 0.001
+_ROUND: Final = 0.004
+"""Seconds that all senders together keep the loop, if none of their messages takes longer. Half of it would make a
+hundred askers slower by a tenth."""
 _BUCKETS_PER_SECOND: Final = 64
 _AHEAD: Final = 32.0
 """Seconds for which there is a bucket for each 1/64 s. Beyond they are wider: a bucket stays until its time has come,
@@ -133,7 +135,7 @@ class _Start:
 class Traffic:
     """One per tree."""
 
-    __slots__ = ("_alarms", "_buckets", "_form", "beginning", "now", "sent", "since", "stopwatch")
+    __slots__ = ("_alarms", "_buckets", "_form", "_rounds", "beginning", "now", "sent", "share", "since", "stopwatch")
 
     def __init__(self, alarms: Alarms, beginning: Beginning | None = None) -> None:
         self.now = current_clock().current_time
@@ -147,6 +149,9 @@ class Traffic:
         that run without a checkpoint nobody else can have sent anything."""
         self.since = 0.0
         """When that was, by the stopwatch."""
+        self._rounds = Rounds(self.stopwatch, _ROUND)
+        self.share = self._rounds.length
+        """Seconds for which senders go on before the next checkpoint: the less, the more of them there are."""
 
     async def until_there(self, missing: NoSuchSlot, within: float) -> float:
         """Wait for who is `missing` while he is to start; the seconds that are left of `within` when he is there.
@@ -171,10 +176,10 @@ class Traffic:
                 within = await self.until_there(missing, within)
 
     async def pace(self) -> None:
-        """After an ask that did not wait: a checkpoint after every 32nd and when a millisecond has passed, else a look
+        """After an ask that did not wait: a checkpoint after every 32nd and when its share of time is over, else a look
         at whether the asker was cancelled."""
         self.sent += 1
-        if self.sent >= SENT_PER_CHECKPOINT or self.stopwatch() - self.since > SECONDS_PER_CHECKPOINT:
+        if self.sent >= SENT_PER_CHECKPOINT or self.stopwatch() - self.since > self.share:
             await self.give_way()
         else:
             await checkpoint_if_cancelled()
@@ -182,19 +187,29 @@ class Traffic:
     async def pace_once_sent(self) -> None:
         """After a tell that did not wait: lets others run as often as `pace`, but is no place to be cancelled."""
         self.sent += 1
-        if self.sent >= SENT_PER_CHECKPOINT or self.stopwatch() - self.since > SECONDS_PER_CHECKPOINT:
+        if self.sent >= SENT_PER_CHECKPOINT or self.stopwatch() - self.since > self.share:
             await self.give_way_once_sent()
 
     async def give_way(self) -> None:
         """A checkpoint."""
-        self.sent = 0
+        number = self._end_slice()
         await checkpoint()
-        self.since = self.stopwatch()
+        self._go_on(number)
 
     async def give_way_once_sent(self) -> None:
         """Let others run, but be no place to be cancelled: what was sent cannot be taken back."""
-        self.sent = 0
+        number = self._end_slice()
         await cancel_shielded_checkpoint()
+        self._go_on(number)
+
+    def _end_slice(self) -> int:
+        self.sent = 0
+        return self._rounds.end_slice(self.stopwatch() - self.since)
+
+    def _go_on(self, number: int) -> None:
+        rounds = self._rounds
+        rounds.go_on(number)
+        self.share = rounds.length
         self.since = self.stopwatch()
 
     def form(self, slot: Slot, message: object, now: float, within: float) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from itertools import pairwise
 
+import pytest
 import trio
 from attrs import frozen
 from trio.testing import MockClock
@@ -13,6 +14,7 @@ from treewarden.agents.agent import Agent, handles
 from treewarden.agents.core.durability import VOLATILE
 from treewarden.agents.core.message import Request
 from treewarden.agents.ports import Clock
+from treewarden.agents.ref import Ref
 from treewarden.agents.slice import Rounds, Slice
 from treewarden.topologies.open import open_tree
 from treewarden.topologies.tree import tree
@@ -128,10 +130,18 @@ class Spent:
         return self.time
 
 
+@pytest.mark.parametrize(
+    ("takes", "longest"),
+    [
+        (2e-6, 0.0085),  # two rounds, for the loop turns the order round; each as long as 50 slices, rounded up
+        (1e-4, 0.02),  # two rounds of one message each, and a few each when all wake; it would be 160 with 16 each
+    ],
+)
 async def test_many_that_never_run_dry_share_the_time_between_two_turns_of_the_others(
-    autojump_clock: MockClock,
+    takes: float, longest: float, autojump_clock: MockClock
 ) -> None:
-    """However many there are, also when all wake at once; and none of them gets more than another."""
+    """However many there are, however long a message takes, also when all wake at once; and none of them gets more than
+    another."""
     clock, over = Spent(), False
     counts = [0] * 50
 
@@ -142,7 +152,7 @@ async def test_many_that_never_run_dry_share_the_time_between_two_turns_of_the_o
         @handles
         def again(self, message: Again) -> None:
             counts[self.number] += 1
-            clock.time += 2e-6
+            clock.time += takes
             if not over:
                 self.ref(self.path).tell_nowait(message)
 
@@ -157,7 +167,7 @@ async def test_many_that_never_run_dry_share_the_time_between_two_turns_of_the_o
             await trio.lowlevel.checkpoint()
         over = True
     gaps = [after - before for before, after in pairwise(turns)]
-    assert max(gaps) < 0.0085  # two rounds, for the loop turns the order round; each as long as 50 slices, rounded up
+    assert max(gaps) < longest
     assert min(counts) > 0.5 * max(counts)
 
 
@@ -195,3 +205,55 @@ async def test_those_that_wake_together_do_not_each_take_a_whole_slice(autojump_
             nursery.start_soon(work, each)
     assert len([each for each in taken if each > 0.00015]) <= 3
     assert sum(taken) < 0.005
+
+
+@pytest.mark.parametrize("asks", [True, False], ids=["ask", "tell"])
+async def test_many_senders_share_the_time_between_two_turns_of_the_others(asks: bool, mock_clock: MockClock) -> None:
+    """However long their messages take: each of fifty had a millisecond of its own."""
+
+    class Slow(Agent[None]):
+        async def on_start(self) -> None:
+            """It has a task from the beginning."""
+
+        @handles
+        def ping(self, message: Ping) -> int:
+            mock_clock.jump(1e-4)
+            return 1
+
+    async with opened(*(volatile(Slow, id=f"slow-{n}") for n in range(50))) as running:
+
+        async def send(ref: Ref) -> None:
+            while True:
+                if asks:
+                    await ref.ask(Ping())
+                else:
+                    await ref.tell(Ping())
+
+        async with trio.open_nursery() as nursery:
+            await trio.testing.wait_all_tasks_blocked()
+            for n in range(50):
+                nursery.start_soon(send, running.ref(f"slow-{n}"))
+            turns: list[float] = []
+            for _ in range(40):
+                turns.append(trio.current_time())
+                await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+    gaps = [after - before for before, after in pairwise(turns)][4:]
+    assert max(gaps) < 0.0175
+    assert sum(gaps) > 0.05
+
+
+async def test_how_long_a_handler_waits_says_nothing_about_how_often_to_look(autojump_clock: MockClock) -> None:
+    clock = Spent()
+    mine = Slice(Rounds(clock.now))
+    mine.is_over()
+    for _ in range(4):
+        mine.is_over()
+    often = len(mine.between)
+    clock.time += 10
+    mine.awaited = True
+    mine.is_over()
+    assert len(mine.between) == often
+    clock.time += 10
+    mine.is_over()
+    assert len(mine.between) == 1
