@@ -85,13 +85,16 @@ class _Room:
             self._take()
 
     def close(self) -> None:
-        if self._spare is not None:
-            os.close(self._spare)
-            self._spare = None
+        self._keep(None)
 
     def _take(self) -> None:
         with suppress(OSError):
-            self._spare = os.open(os.devnull, os.O_RDONLY)
+            self._keep(os.open(os.devnull, os.O_RDONLY))
+
+    def _keep(self, spare: int | None) -> None:
+        before, self._spare = self._spare, spare  # first, for another thread may import meanwhile: none is closed twice
+        if before is not None:
+            os.close(before)
 
 
 def _is_one_left() -> bool:
