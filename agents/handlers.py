@@ -252,17 +252,23 @@ def plain_ones(handlers: Mapping[type, Callable[..., Any]]) -> Mapping[type, Cal
 def _at_once(method: Callable[..., Any]) -> Callable[..., Any]:
     """A handler as it is called: an `async def` in which nothing is awaited is done when it returns, as a `def` is.
 
-    That is what many are written as, and they would be handled and asked more slowly for nothing.
+    That is what many are written as, and they would be handled and asked more slowly for nothing. One whose code is
+    changed afterwards, as some tools do that load modules again, raises `ConfigurationError` if that awaits something.
     """
     if not inspect.iscoroutinefunction(method) or _YIELDS in method.__code__.co_code[::2]:
         return method
 
     def handler(agent: Any, message: Any) -> Any:
+        coroutine = method(agent, message)
         try:
-            method(agent, message).send(None)
+            coroutine.send(None)
         except StopIteration as done:
             result: object = done.value
             return result if type(result) is not CoroutineType else _itself(result)
+        coroutine.close()
+        raise ConfigurationError(
+            f"{method.__qualname__}: it awaited nothing when its class was made, and now it does; make the class anew"
+        )
 
     return handler
 

@@ -164,10 +164,10 @@ class Ref:
 
         An agent that has nothing to do handles it at once if its handler awaits nothing (a plain `def`, or an
         `async def` without an `await`): that runs in the task of the asker, in the context of the agent; what it raises
-        fails the agent. One in memory answers at once, too, and
-        every 32nd such ask is a checkpoint; one of durability `message` does when what it settled is on disk. Those of
-        durability `checkpoint` or with `keeps_task`, what a handler asks a durable agent that it may ask again, and
-        what is asked while an exception is handled, go through the mailbox.
+        fails the agent. One in memory answers at once, too, and every 32nd such ask is a checkpoint; one of durability
+        `message` does when what it settled is on disk. Those of durability `checkpoint` or with `keeps_task`, what a
+        handler asks a durable agent that it may ask again, and what is asked while an exception is handled, go through
+        the mailbox.
 
         A reply that comes too late is dropped. Cancelled: the message is not taken out of the mailbox; it is handled,
         and its reply is dropped. A pool that broadcasts is asked through its first worker.

@@ -198,3 +198,22 @@ async def test_a_stop_of_iteration_that_it_raises_is_its_failure(autojump_clock:
         await wait_all_tasks_blocked()
         with pytest.raises(AgentFailed, match="coroutine raised StopIteration"):
             await running.ref("forms").ask(Fails())
+
+
+async def test_one_that_awaits_since_its_code_was_changed_says_so(autojump_clock: MockClock) -> None:
+    """Tools that load modules again put new code into functions that are there; none may end in silence."""
+
+    class Changed(Agent[None]):
+        @handles
+        async def nothing(self, message: Nothing) -> Where:
+            return here("before")
+
+    async def waits(self: Changed, message: Nothing) -> Where:
+        await trio.lowlevel.checkpoint()
+        return here("after")
+
+    Changed.nothing.__code__ = waits.__code__
+    async with opened(kept(Changed, VOLATILE)) as running:
+        await wait_all_tasks_blocked()
+        with pytest.raises(AgentFailed, match="make the class anew"):
+            await running.ref("changed").ask(Nothing())

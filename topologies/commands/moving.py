@@ -26,8 +26,9 @@ def move(arguments: Namespace) -> int:
     """Move what is stored at one path, and below it, to another one, in a file on which no tree runs."""
     out = Stdout.here()
     with looking_on(arguments, lambda: f"{arguments.file}: what is stored at {arguments.old}"):
-        moved = make_move(File(arguments.file), arguments.old, arguments.new, by=user(), at=time.time(),
-                          dry_run=arguments.dry_run)  # fmt: skip
+        moved = make_move(
+            File(arguments.file), arguments.old, arguments.new, by=user(), at=time.time(), dry_run=arguments.dry_run
+        )
     if arguments.json:
         counts = {name: value for name, value in asdict(moved).items() if name != "path"}
         out.json({"file": arguments.file, "dry_run": arguments.dry_run, **counts})

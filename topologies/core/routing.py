@@ -101,8 +101,7 @@ def partition_of(key: str | bytes | int, count: int) -> int:
     """Which of `count` partitions a key belongs to, in this process and in any other; see `ByKey`.
 
     Raises `TypeError` for a key that is neither text, bytes nor a whole number, and for a count that is none,
-    `ValueError` for one below 1 or
-    above a million.
+    `ValueError` for one below 1 or above a million.
     """
     encoded = _encoded(key)
     if encoded is None:
